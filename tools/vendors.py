@@ -13,9 +13,9 @@ from moorage.contracts.storage import StorageCapability
 from moorage.wiring.catalog import KINDS, vendor_class, vendor_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from moorage.contracts.vendor import Vendor
+    from moorage.contracts.vendor import Vendor, VendorKeys
 
 PATH: Final = "vendors/index.md"
 PAGES: Final = Path(__file__).parent.parent / "docs" / "vendors"
@@ -34,12 +34,23 @@ TITLES: Final = {
     "shipping": "Parcels",
 }
 
+_KEYS: Final[dict[str, Callable[[VendorKeys | None], str]]] = {
+    "remembers keys for": lambda keys: "" if keys is None else _hours(keys.memory),
+    "a repeat of a key is": lambda keys: "" if keys is None else keys.repeat,
+    "as documented": lambda keys: "" if keys is None else _links(keys.documentation),
+}
+
 _ABOUT: Final = """# What each vendor can do
 
 The tables are made of what the vendors say of themselves, and each entry is tried by a test: what
 has a tick is done, and what has none is refused by `UnsupportedByVendor` before anything is sent,
 with the names of those that can. The version is the one that is asked for, where a vendor has any.
 The name of a vendor leads to its own page, if it has one.
+
+A vendor that takes idempotency keys states how long it surely remembers one, what a repeat gets,
+and where that is documented; where its pages differ, the smaller number counts. An operation whose
+outcome is unknown is asked again under its key while the vendor remembers it, repeated where that
+is harmless, or looked up by somebody.
 """
 
 
@@ -65,6 +76,13 @@ def _table(kind: str) -> Iterator[str]:
     yield _row("---", ["---"] * len(vendors))
     yield _row("version", [one.api_version or "" for one in vendors.values()])
     yield _row("webhooks", [f"`{one.webhook}`" if one.webhook else "" for one in vendors.values()])
+    for title, told in _KEYS.items():
+        yield _row(title, [told(one.idempotency) for one in vendors.values()])
+    for operation in sorted({verb for one in vendors.values() for verb in one.unknown_outcomes}):
+        becomes = [one.unknown_outcomes.get(operation, "") for one in vendors.values()]
+        yield _row(
+            f"unknown outcome of `{operation}`", [word.replace("_", " ") for word in becomes]
+        )
     for capability in CAPABILITIES[kind]:
         has = [_tick(one, capability) for one in vendors.values()]
         yield _row(f"`{capability}`", has)
@@ -80,6 +98,15 @@ def _row(first: str, rest: list[str]) -> str:
 
 def _name(vendor: str) -> str:
     return f"[{vendor}]({vendor}.md)" if (PAGES / f"{vendor}.md").exists() else vendor
+
+
+def _hours(seconds: float) -> str:
+    days, rest = divmod(seconds, 86_400)
+    return f"{seconds / 3_600:g} h" if rest or days < 2 else f"{days:g} days"
+
+
+def _links(addresses: tuple[str, ...]) -> str:
+    return " ".join(f"[{number}]({url})" for number, url in enumerate(addresses, 1))
 
 
 def _tick(vendor: type[Vendor], capability: str) -> str:

@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
 from moorage.contracts.sms import SmsCapability, SmsMessage, SmsReceipt, SmsStatus
-from moorage.contracts.vendor import Vendor, extra_for
+from moorage.contracts.vendor import RepeatedKey, Vendor, VendorKeys, extra_for
 from moorage.domain.http import Request
 from moorage.domain.service import Service
 from moorage.testing.sandbox.base import Asked, Sandbox, reply
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from moorage.contracts.wire import Wire
     from moorage.domain.http import Response
     from moorage.domain.webhooks.events import WebhookEvent
+_KEYS: Final = VendorKeys(
+    memory=86_400,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=["https://pigeon.example/keys"],
+    header="Idempotency-Key",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -37,15 +43,16 @@ class Pigeon(Vendor):
         {SmsCapability.LOOK_UP, SmsCapability.SCHEDULED}
     )
     webhook: ClassVar[str | None] = "standard-webhooks"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
 
     loft: str = "pigeon.example"
     keys: bool = True
 
     def services(self) -> Mapping[str, Service]:
-        header = "Idempotency-Key" if self.keys else None
+        keys = _KEYS.settings if self.keys else {}
         url = f"https://{self.loft}"
         return {
-            "": Service("pigeon", url, retry=None, idempotency_header=header),
+            "": Service("pigeon", url, retry=None, **keys),
             "pen": Service("pen", url, retry=None),
         }
 

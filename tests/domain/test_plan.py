@@ -224,7 +224,7 @@ def test_nobody_shares_a_key() -> None:
 
 def test_the_key_goes_where_the_vendor_takes_it() -> None:
     """A key is a header of a service that takes one, and replaces one that was there."""
-    plan = planned(idempotency_header="Idempotency-Key")
+    plan = planned(idempotency_header="Idempotency-Key", idempotency_memory=3_600)
     request = Request.get("/", headers={"idempotency-key": "theirs", "Accept": "*/*"})
 
     assert {"Accept": "*/*", "Idempotency-Key": "k"} == dict(

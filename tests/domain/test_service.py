@@ -69,7 +69,7 @@ def test_defaults() -> None:
         service.hedge,
         service.fallback,
     )
-    assert (86_400.0, 86_400.0, None) == (
+    assert (None, 86_400.0, None) == (
         service.idempotency_memory,
         service.idempotency_ttl,
         service.idempotency_header,
@@ -270,11 +270,19 @@ def test_refuses_names_that_are_none(kind: Any, field: str, name: Any) -> None:
     assert field == caught.value.field
 
 
+def test_the_memory_of_keys_is_stated() -> None:
+    """A service that takes keys says for how long they are remembered: there is no default."""
+    with pytest.raises(ConfigurationError) as caught:
+        Service("vat", idempotency_header="Idempotency-Key")
+
+    assert "idempotency_memory" == caught.value.path
+
+
 @pytest.mark.parametrize("header", ["", "Idempotency Key", "X-Key:", "a\nb"])
 def test_refuses_headers_that_are_none(header: str) -> None:
     """The header of a key is a header's name."""
     with pytest.raises(InvalidData) as caught:
-        Service("vat", idempotency_header=header)
+        Service("vat", idempotency_header=header, idempotency_memory=60)
 
     assert "headers" == caught.value.field
 

@@ -134,7 +134,12 @@ def _made(vendor: VendorServer, place: Place, claims: Place | None = None) -> Fa
         place,
         claims,
         probe=Service(f"probe-{mark}", circuit=circuit, retry=None, timeout=TIMEOUT),
-        honoured=attrs.evolve(other, name=f"honoured-{mark}", idempotency_header="Idempotency-Key"),
+        honoured=attrs.evolve(
+            other,
+            name=f"honoured-{mark}",
+            idempotency_header="Idempotency-Key",
+            idempotency_memory=86_400,
+        ),
         other=other,
     )
     for service in (one.honoured, one.other):

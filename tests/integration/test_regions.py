@@ -61,6 +61,7 @@ def service(name: str, eu: VendorServer, us: VendorServer, **options: Any) -> Se
         "retry": RetryPolicy(3, 0.01),
         "circuit": CircuitBreakerConfig(failures=1, open_for=60),
         "idempotency_header": "Idempotency-Key",
+        "idempotency_memory": 86_400,
     }
     return Service(name, **given | options)
 

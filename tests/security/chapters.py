@@ -427,7 +427,14 @@ async def _keys(day: Day, vendor: VendorServer) -> None:
     store = day.pick(SqliteStorage, AsyncSqliteStorage)(day.folder / "state.db")
     day.closing.append(store)
     services = (
-        service_of(day, vendor, "pay", credentials=secret, idempotency_header="Idempotency-Key"),
+        service_of(
+            day,
+            vendor,
+            "pay",
+            credentials=secret,
+            idempotency_header="Idempotency-Key",
+            idempotency_memory=86_400,
+        ),
         service_of(day, vendor, "blind", credentials=secret, attempt_timeout=0.05),
     )
     manager = day.manager(*services, state=store, cipher=AesGcmCipher(generate_keys()))

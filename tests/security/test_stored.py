@@ -66,6 +66,7 @@ async def lived(day: Day, shelf: Any, cipher: Cipher | None) -> None:
                 credentials=None if vault is not None else own,
                 needs_credentials=vault is not None,
                 idempotency_header="Idempotency-Key",
+                idempotency_memory=86_400,
                 limits=(RateLimitConfig(100), RateLimitConfig(100, per=60)),
                 circuit=CircuitBreakerConfig(failures=3),
                 bulkhead=BulkheadConfig(9),

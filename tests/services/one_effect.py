@@ -26,7 +26,8 @@ def bank(**options: object) -> Service:
 
 def knowing(**options: object) -> Service:
     """A vendor that knows keys."""
-    return bank(idempotency_header="Idempotency-Key", **options)
+    keys = {"idempotency_header": "Idempotency-Key", "idempotency_memory": 86_400}
+    return bank(**(keys | options))
 
 
 async def charge(manager: Face, request: Request = POST, key: str = "k", **options: Any) -> Any:
@@ -34,7 +35,7 @@ async def charge(manager: Face, request: Request = POST, key: str = "k", **optio
     return await manager.call("bank", request, idempotency_key=key, **options)
 
 
-async def crash(world: World, manager: Face, *, sent: bool) -> None:
+async def crash(world: World, manager: Face, *, sent: bool, request: Request = POST) -> None:
     """Let a caller die before or after its request left, with no time to clean up."""
     world.store.is_deaf = True
     if sent:
@@ -45,7 +46,7 @@ async def crash(world: World, manager: Face, *, sent: bool) -> None:
         world.store.fails_at[len(world.store.commands) + 2] = Interruption()
         died = Interruption
     with pytest.raises(died):
-        await charge(manager)
+        await charge(manager, request)
     world.store.is_deaf = False
 
 

@@ -188,7 +188,12 @@ async def test_a_write_that_was_never_sent_forgets_nothing(world: World) -> None
 async def test_a_repeated_write_that_is_held_back(world: World) -> None:
     """A write that may have been done before, and is not let out again, ends in what held it."""
     world.vendor.answers(ConnectionFailed("cut off"))
-    service = vat(idempotency_header="Idempotency-Key", limits=RateLimitConfig(1), max_limit_wait=0)
+    service = vat(
+        idempotency_header="Idempotency-Key",
+        idempotency_memory=86_400,
+        limits=RateLimitConfig(1),
+        max_limit_wait=0,
+    )
     manager = world.manager(service)
     post = Request.post("/rates", json={})
 
@@ -227,7 +232,7 @@ async def test_an_answer_that_took_long_is_not_kept(world: World) -> None:
 async def test_a_repeated_key_is_replayed_not_looked_up(world: World) -> None:
     """A repeated key is answered from what is stored for it, and forgets nothing again."""
     world.vendor.answers(201, FRESH)
-    manager = world.manager(vat(idempotency_header="Idempotency-Key"))
+    manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
     post = Request.post("/rates", json={})
     await manager.call("vat", post, idempotency_key="k")
     await manager.call("vat", GET)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from moorage import (
+    IdempotencyConflict,
     OutcomeUnknown,
     Response,
     RetryPolicy,
     VendorFailed,
     VendorRejected,
 )
-from tests.services.one_effect import bank, charge, knowing, over_one_store
+from tests.services.one_effect import LEASE, POST, bank, charge, crash, knowing, over_one_store
 from tests.support.colours import World, in_both_colours
 
 JSON = {"Content-Type": "application/json"}
@@ -106,3 +107,73 @@ async def test_a_classifier_may_find_a_success_unreadable(world: World) -> None:
         await charge(manager)
 
     assert 200 == (await charge(manager)).status
+
+
+@pytest.mark.parametrize("status", [409, 422])
+@in_both_colours
+async def test_a_refused_repeat_leaves_the_outcome_unknown(world: World, status: int) -> None:
+    """Where a vendor refuses a known key, its refusal says nothing of what the first one did."""
+    world.vendor.answers(Response(500), Response(status), Response(status))
+    manager = over_one_store(world, knowing(idempotency_replays=False))
+
+    with pytest.raises(VendorFailed):
+        await charge(manager)
+    for _ in range(2):
+        with pytest.raises(OutcomeUnknown) as caught:
+            await charge(manager)
+        assert isinstance(caught.value.__cause__, VendorRejected)
+
+    assert await manager.resolve_key("bank", "k", done=True, answer=DONE)
+    assert (await charge(manager)).replayed
+
+
+@in_both_colours
+async def test_a_first_refusal_is_final_all_the_same(world: World) -> None:
+    """What was refused at once was not done, whatever a repeat would get."""
+    world.vendor.answers(Response(422))
+    manager = over_one_store(world, knowing(idempotency_replays=False))
+
+    for replayed in (False, True):
+        with pytest.raises(VendorRejected) as caught:
+            await charge(manager)
+        assert replayed == caught.value.replayed
+
+
+@in_both_colours
+async def test_a_conflict_at_the_vendor_leaves_the_outcome_unknown(world: World) -> None:
+    """A conflict that a known key gets says that it was used, and not what came of it."""
+
+    def classify(_: object, response: Response) -> IdempotencyConflict | None:
+        return IdempotencyConflict("used") if response.status == 409 else None
+
+    world.vendor.answers(Response(500), Response(409))
+    manager = over_one_store(world, knowing(idempotency_replays=False, classify=classify))
+
+    with pytest.raises(VendorFailed):
+        await charge(manager)
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager)
+
+
+@in_both_colours
+async def test_a_key_in_the_body_is_known_for_its_time(world: World) -> None:
+    """A request that is repeatable by a key of its own is so while the vendor remembers the key."""
+    request = POST.evolve(idempotent=True)
+    manager = over_one_store(world, bank(idempotency_memory=100))
+    await crash(world, manager, sent=True, request=request)
+    world.clock.advance(100 - LEASE + 1)
+
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager, request)
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_what_is_harmless_is_repeated_as_long_as_the_key_lives(world: World) -> None:
+    """A request that may always be repeated is asked again without any memory of the vendor's."""
+    request = POST.evolve(idempotent=True)
+    manager = over_one_store(world, bank())
+    await crash(world, manager, sent=True, request=request)
+    world.clock.advance(10_000)
+
+    assert 200 == (await charge(manager, request)).status

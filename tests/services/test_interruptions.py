@@ -235,6 +235,7 @@ def test_a_key_is_asked_again_where_it_was_sent(colour: str, error: type[BaseExc
             regions=REGIONS,
             circuit=CircuitBreakerConfig(),
             idempotency_header="Idempotency-Key",
+            idempotency_memory=86_400,
         )
         manager = world.manager(service)
         return manager, lambda: manager.call("bank", POST, idempotency_key="k")

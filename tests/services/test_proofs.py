@@ -246,7 +246,7 @@ async def test_it_proves_that_nothing_was_done(world: World) -> None:
 async def test_it_goes_with_a_key(world: World) -> None:
     """An idempotency key's claim covers both requests, and the answer is kept."""
     world.vendor.answers(asks("n-1"), 201)
-    manager = world.manager(vat(idempotency_header="Idempotency-Key"))
+    manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
 
     first = await manager.call("vat", Request.post("/orders", json={}), idempotency_key="k")
     again = await manager.call("vat", Request.post("/orders", json={}), idempotency_key="k")

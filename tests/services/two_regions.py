@@ -28,7 +28,7 @@ GET = Request.get("/items")
 POST = Request.post("/orders", json={"amount": "9.99"})
 REFUSED = ConnectionFailed("refused.", may_have_been_processed=False)
 CUT_OFF = ConnectionFailed("cut off.")
-HONOURED = {"idempotency_header": "Idempotency-Key"}
+HONOURED = {"idempotency_header": "Idempotency-Key", "idempotency_memory": 86_400}
 
 
 def shop(*regions: Region, **options: Any) -> Service:

@@ -316,7 +316,7 @@ def play(seed: int, *, workers: int | None = None) -> Schedule:
         attempt_timeout=2.0,
         limits=profile.limits,
         idempotency_header="Idempotency-Key" if vendor.remembers else None,
-        idempotency_memory=vendor.remembers or 1.0,
+        idempotency_memory=vendor.remembers or None,
         idempotency_across_regions=vendor.everywhere,
         **places,
         **profile.service,

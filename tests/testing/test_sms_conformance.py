@@ -17,6 +17,7 @@ from moorage.contracts.sms import (
     SmsReceipt,
     SmsStatus,
 )
+from moorage.contracts.vendor import RepeatedKey, VendorKeys
 from moorage.errors import VendorFailed, VendorRejected
 from moorage.testing import name_of
 from moorage.testing import sms_conformance as kit
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.errors import ConnectorError
 
+KEYS = VendorKeys(
+    memory=86_400,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=["https://vonage.example/keys"],
+    header="Idempotency-Key",
+)
+
 
 @attrs.frozen(kw_only=True)
 class Lesser(Vonage):
@@ -43,13 +51,11 @@ class Lesser(Vonage):
 
     capabilities = frozenset()
     webhook = None
+    idempotency = KEYS
 
     def services(self) -> Mapping[str, Service]:
         """Those of Vonage, with a header for keys."""
-        return {
-            to: attrs.evolve(one, idempotency_header="Idempotency-Key", idempotency_memory=86_400)
-            for to, one in super().services().items()
-        }
+        return {to: attrs.evolve(one, **KEYS.settings) for to, one in super().services().items()}
 
 
 def lesser() -> kit.SmsSubject:

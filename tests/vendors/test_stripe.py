@@ -223,7 +223,6 @@ def test_another_account_can_be_spoken_for() -> None:
 
     assert "acct_1" == service.headers.get("Stripe-Account")
     assert service.needs_credentials
-    assert service.moves_money
     assert Credentials.bearer("sk") == Stripe(credentials="sk").services()[""].credentials
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
+import attrs
+
+from moorage.domain.durations import is_seconds
 from moorage.domain.json_text import is_list, is_object
 from moorage.domain.safety import Mode
-from moorage.errors import InvalidData
+from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Wire
@@ -24,6 +28,67 @@ if TYPE_CHECKING:
 MakeRef: TypeAlias = "Callable[..., Ref]"
 
 _NOTHING: Final[Mapping[str, int]] = {}
+_NO_OUTCOMES: Final[Mapping[str, UnknownOutcome]] = {}
+
+
+class RepeatedKey(StrEnum):
+    """What a repeat of a key gets that the vendor still remembers."""
+
+    REPLAYED = "replayed"
+    REFUSED = "refused"
+    CONFLICT = "conflict"
+
+
+class UnknownOutcome(StrEnum):
+    """What a repeat does after an operation whose outcome is unknown."""
+
+    ASKED_AGAIN = "asked_again"
+    """The same request is sent again under its key, while the vendor remembers it."""
+    REPEATED = "repeated"
+    """It is done again, since doing it twice does what doing it once does."""
+    LOOKED_UP = "looked_up"
+    """Nothing is sent, and `OutcomeUnknown` is raised until somebody has settled the key."""
+
+
+def _as_addresses(value: Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _are_addresses(_: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    if not value or not all(one.startswith("https://") for one in value):
+        raise ConfigurationError(
+            "A vendor's idempotency states no page of the vendor's documentation.",
+            path=f"idempotency.{attribute.name}",
+            remedy="Give the addresses, from https:// on, of the pages that say how long keys are"
+            " remembered.",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class VendorKeys:
+    """How a vendor treats idempotency keys, as its documentation says.
+
+    Attributes:
+        memory: seconds for which it surely remembers a key. Where its documents differ, the
+            smallest number counts.
+        repeat: what a repeat of a key gets that it remembers.
+        documentation: the addresses of the pages that say so.
+        header: the header that takes the key; None where it stands in the body.
+    """
+
+    memory: float = attrs.field(validator=is_seconds)
+    repeat: RepeatedKey = attrs.field(converter=RepeatedKey)
+    documentation: tuple[str, ...] = attrs.field(converter=_as_addresses, validator=_are_addresses)
+    header: str | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The fields of a `Service` that takes such keys."""
+        return {
+            "idempotency_header": self.header,
+            "idempotency_memory": self.memory,
+            "idempotency_replays": self.repeat is RepeatedKey.REPLAYED,
+        }
 
 
 class Vendor:
@@ -41,6 +106,10 @@ class Vendor:
         limits: numbers that bound it, such as how many items a batch may have.
         webhook: the preset of its webhooks' scheme, if it has any.
         transport: the verbs it needs where it does not speak HTTP: the name of an adapter.
+        idempotency: how it treats idempotency keys, if it takes any. A vendor whose services have
+            an `idempotency_header` must state it.
+        unknown_outcomes: by operation, what a repeat does after an outcome that is unknown. A
+            vendor of payments must state it for each operation that moves money.
     """
 
     name: ClassVar[str]
@@ -50,6 +119,8 @@ class Vendor:
     limits: ClassVar[Mapping[str, int]] = _NOTHING
     webhook: ClassVar[str | None] = None
     transport: ClassVar[str | None] = None
+    idempotency: ClassVar[VendorKeys | None] = None
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = _NO_OUTCOMES
 
     @abstractmethod
     def services(self) -> Mapping[str, Service]:

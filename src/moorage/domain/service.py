@@ -286,7 +286,11 @@ class Service:
         classify: says which answers are failures, before the status is looked at.
         idempotency_header: where the vendor takes an idempotency key. A service with none is
             taken not to honour keys: what may have been processed is not sent again.
-        idempotency_memory: seconds for which the vendor remembers a key.
+        idempotency_memory: seconds for which the vendor surely remembers a key; a service with an
+            `idempotency_header` must state them. Without a header they are for keys that stand
+            elsewhere in a request.
+        idempotency_replays: whether a key that the vendor remembers gets the first answer again.
+            If not, a refusal of a repeat says nothing of the first request.
         idempotency_across_regions: whether a key that one region was sent is honoured in the
             others. If not, what may have been processed is repeated in that region only.
         idempotency_ttl: seconds for which a stored answer is replayed.
@@ -360,9 +364,13 @@ class Service:
     idempotency_header: str | None = attrs.field(
         default=None, validator=if_given(_is_header), kw_only=True
     )
-    idempotency_memory: float = attrs.field(
-        default=86_400.0, converter=plain, validator=is_seconds, kw_only=True
+    idempotency_memory: float | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(plain),
+        validator=if_given(is_seconds),
+        kw_only=True,
     )
+    idempotency_replays: bool = attrs.field(default=True, validator=_is_one_of(bool), kw_only=True)
     idempotency_ttl: float = attrs.field(
         default=86_400.0, converter=plain, validator=is_seconds, kw_only=True
     )
@@ -394,7 +402,15 @@ class Service:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse two answers to where it is."""
+        """Refuse two answers to where it is, and a memory of keys that nobody has stated."""
+        if self.idempotency_header is not None and self.idempotency_memory is None:
+            raise ConfigurationError(
+                f"Service {self.name!r} takes idempotency keys, and does not state for how long"
+                " the vendor remembers them.",
+                path="idempotency_memory",
+                remedy="Give the seconds that the vendor's documentation states; where its pages"
+                " differ, the smaller number.",
+            )
         if self.regions and self.base_url is not None:
             raise ConfigurationError(
                 f"Service {self.name!r} has both a base_url and regions.",

@@ -448,9 +448,13 @@ class Calling(ByHand):
         plan, service = call.plan, call.plan.service
         call.key = checked_key(key)
         honoured = service.idempotency_header is not None
-        remembered = service.idempotency_memory if honoured else 0.0
+        memory = service.idempotency_memory
+        remembered = memory if honoured and memory is not None else 0.0
         if response and call.repeatable:
             remembered = service.idempotency_ttl
+            if memory is not None and not honoured:
+                # The key stands in the request itself, which is repeatable while it is known.
+                remembered = min(remembered, memory)
         call.repeatable = remembered > 0
         return Once(
             key=key,
@@ -458,7 +462,8 @@ class Calling(ByHand):
             fingerprint=code,
             target=service.name,
             remembered=remembered,
-            honoured=honoured,
+            honoured=honoured and service.idempotency_replays,
+            refuses=honoured and not service.idempotency_replays,
             ttl=service.idempotency_ttl,
             encode=_same if response else self.core.copy,
             decode=_replay if response else self.core.copy,

@@ -63,6 +63,8 @@ class Once:
         target: the vendor and account that the key is shown to.
         remembered: seconds for which it may be asked again under the key; 0 if it may not.
         honoured: whether the vendor knows keys, so that an answer to a repeat is the first one's.
+        refuses: whether the vendor refuses to repeat a key, so that a refusal after a lost answer
+            leaves the outcome unknown.
         ttl: seconds for which an answer is replayed.
         encode, decode: make an answer storable, and give it back to whoever repeats the key.
         lookup: what to look for when the outcome is unknown.
@@ -79,6 +81,7 @@ class Once:
     decode: Callable[[Any], Any]
     lookup: str
     nothing_done: tuple[type[Exception], ...] = ()
+    refuses: bool = False
     honoured: bool = attrs.field(
         default=attrs.Factory(lambda self: self.remembered > 0, takes_self=True)
     )
@@ -122,7 +125,10 @@ async def act_once(
     finally:
         if held is not None:
             core.renewals.let_go(held)
-    if not call.acted or once.remembered or not isinstance(error, ConnectorError):
+    if not call.acted or not isinstance(error, ConnectorError):
+        return None, error
+    refused = once.refuses and isinstance(error, (VendorRejected, IdempotencyConflict))
+    if once.remembered and not refused:
         return None, error
     unknown = _unknown(once)
     unknown.__cause__ = error

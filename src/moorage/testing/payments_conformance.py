@@ -45,6 +45,7 @@ from moorage.contracts.payments import (
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account, Route
 from moorage.domain.http import Response
+from moorage.domain.json_text import encode_json, is_list, is_object
 from moorage.errors import (
     ConnectionFailed,
     ConnectorError,
@@ -77,11 +78,18 @@ _FIRST: Final = "first"
 _SECOND: Final = "second"
 _EUROS: Final = Money("149.90", "EUR")
 _STEPS: Final = 4
+_NEW: Final = "levitated"
+_OPEN: Final = frozenset({MoveState.PENDING, MoveState.UNKNOWN})
 _MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"id": "x"}')
 _AMOUNTS: Final = (
     (Money("149.90", "EUR"), 14990),
     (Money("500", "JPY"), 500),
+    (Money("500", "KRW"), 500),
     (Money("1.230", "BHD"), 1230),
+    (Money("1.230", "KWD"), 1230),
+    (Money("1.230", "JOD"), 1230),
+    (Money("1.230", "OMR"), 1230),
+    (Money("1.230", "TND"), 1230),
     (Money("0.1", "EUR") + Money("0.2", "EUR"), 30),
     (Money("9999999999.99", "USD"), 999999999999),
 )
@@ -100,6 +108,7 @@ class PaymentsSubject:
         refusals: answers by which the vendor refuses, with the error that each must become.
         written: the amount in minor units that a request asks for.
         option: an option in the vendor's own words, and a word of it that must be sent.
+        pending, pending_refund: the vendor's words for a payment and a refund that are under way.
         secret: what the vendor's credentials must not show.
         webhook_secret: what its webhooks are signed with; None where a certificate says by whom.
         happen: lets everything happen that the vendor has only taken note of.
@@ -114,6 +123,8 @@ class PaymentsSubject:
     refusals: tuple[tuple[Response, type[ConnectorError]], ...]
     written: Callable[[Asked], int]
     option: tuple[Mapping[str, Any], bytes]
+    pending: str
+    pending_refund: str
     secret: str = attrs.field(repr=False)
     webhook_secret: str | None = attrs.field(repr=False)
     asks: str | None = None
@@ -186,6 +197,23 @@ class _Lab:
             payment = advance(payment, await self("follow_up", event))
         return payment
 
+    async def told_as(self, word: str, operation: str, *given: Any, **named: Any) -> Any:
+        """What an operation gives whose last answer has this word for its state, and its own word.
+
+        It is done twice: first as ever, to learn the word and how many requests it takes.
+        """
+        asked = len(self.sandbox.asked)
+        keys = [named.pop("idempotency_key", None), named.pop("other_key", None)]
+        first, second = [{**named, "idempotency_key": key} if key else named for key in keys]
+        usual = await self(operation, *given, **first)
+        steps = len(self.sandbox.asked) - asked
+        change = partial(_with_word, usual.vendor_state, word)
+        self.sandbox.fail(*[Slow(0.0)] * (steps - 1), Altered(change))
+        try:
+            return await self(operation, *given, **second)
+        finally:
+            self.sandbox.forget_faults()
+
     async def despite(self, operation: str, *given: Any, step: int, **named: Any) -> None:
         """Do something whose answer at one step cannot be read, and then repeat it."""
         named["idempotency_key"] += f"-{step}"
@@ -218,6 +246,19 @@ class _Lab:
 
 
 Open: TypeAlias = Callable[[], _Lab]
+
+
+def _with_word(was: str, word: str, response: Response) -> Response:
+    """An answer that has another word wherever it had the vendor's word for a state."""
+    return response.evolve(body=encode_json(_replaced(response.json(), was, word)))
+
+
+def _replaced(value: Any, was: str, word: str) -> Any:
+    if is_object(value):
+        return {name: _replaced(one, was, word) for name, one in value.items()}
+    if is_list(value):
+        return [_replaced(one, was, word) for one in value]
+    return word if value == was else value
 
 
 def _with_body(body: bytes, response: Response) -> Response:
@@ -403,6 +444,51 @@ async def an_unreadable_step_is_asked_for_again(make: Open) -> None:
             await lab.despite("void", other.ref, step=step, idempotency_key=f"w-{step}")
             state = (await lab.known(other)).state
             require(state is PaymentState.VOIDED, f"What was given up is {state}.")
+
+
+async def a_new_word_is_no_success(make: Open) -> None:
+    """A word for a state that nobody knows is unknown, wherever it stands, and it is kept."""
+    async with make() as lab:
+        part = Money("5.00", "EUR")
+        order = lab.order()
+        payment: Payment = await lab.told_as(
+            _NEW, "charge", order, idempotency_key="k-1", other_key="k-2"
+        )
+        require(payment.state is PaymentState.UNKNOWN, f"A new word is {payment.state}.")
+        require(payment.vendor_state == _NEW, "The vendor's new word is lost.")
+        ref = (await lab.known(await lab("charge", order, idempotency_key="k-1"))).ref
+        if PaymentsCapability.LOOK_UP in lab.able:
+            known: Payment = await lab.told_as(_NEW, "get", ref)
+            require(known.state is PaymentState.UNKNOWN, f"A new word is {known.state}.")
+        refund: Refund = await lab.told_as(
+            _NEW, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
+        )
+        require(refund.state in _OPEN, f"A refund of a new word is {refund.state}.")
+        if PaymentsCapability.LOOK_UP_REFUND in lab.able:
+            refund = await lab.told_as(_NEW, "get_refund", refund.ref)
+            require(refund.state in _OPEN, f"A refund of a new word is {refund.state}.")
+
+
+async def what_is_pending_is_no_success(make: Open) -> None:
+    """A payment or a refund that is under way is pending, and neither taken nor given back."""
+    async with make() as lab:
+        part, order = Money("5.00", "EUR"), lab.order()
+        word, given = lab.subject.pending, lab.subject.pending_refund
+        payment: Payment = await lab.told_as(
+            word, "charge", order, idempotency_key="k-1", other_key="k-2"
+        )
+        require(payment.state is PaymentState.PENDING, f"What is pending is {payment.state}.")
+        ref = (await lab.known(await lab("charge", order, idempotency_key="k-1"))).ref
+        if PaymentsCapability.LOOK_UP in lab.able:
+            known: Payment = await lab.told_as(word, "get", ref)
+            require(known.state is PaymentState.PENDING, f"What is pending is {known.state}.")
+        refund: Refund = await lab.told_as(
+            given, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
+        )
+        require(refund.state is MoveState.PENDING, f"A pending refund is {refund.state}.")
+        if PaymentsCapability.LOOK_UP_REFUND in lab.able:
+            refund = await lab.told_as(given, "get_refund", refund.ref)
+            require(refund.state is MoveState.PENDING, f"A pending refund is {refund.state}.")
 
 
 async def a_part_is_captured(make: Open) -> None:
@@ -618,6 +704,8 @@ _ALL: Final = (
     a_lost_answer_is_asked_for_again,
     an_unreadable_success_is_asked_for_again,
     an_unreadable_step_is_asked_for_again,
+    a_new_word_is_no_success,
+    what_is_pending_is_no_success,
     a_part_is_captured,
     what_was_given_up_is_not_captured,
     money_is_given_back_in_parts,

@@ -321,12 +321,14 @@ async def an_unreadable_success_is_unknown(make: Open) -> None:
             kind = VendorFailed if lab.honours_keys() else OutcomeUnknown
             doing = lab("send", lab.message(), idempotency_key=key)
             await lab.refused(kind, doing, f"{body!r}")
+            asked = len(lab.sandbox.asked)
             again = lab("send", lab.message(), idempotency_key=key)
             if lab.honours_keys():
                 await again
+                require(len(lab.sandbox.asked) > asked, f"{body!r} is kept under its key.")
             else:
                 await lab.refused(OutcomeUnknown, again, "A repeat of what is unknown")
-            require(lab.subject.sent() == number + 1, f"{body!r} was sent twice.")
+                require(lab.subject.sent() == number + 1, f"{body!r} was sent twice.")
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:

@@ -24,7 +24,15 @@ from moorage.contracts.payments import (
     stated_amount,
 )
 from moorage.contracts.payments.asking import looks_like_a_card
-from moorage.contracts.vendor import Vendor, extra_for, key_at, merged
+from moorage.contracts.vendor import (
+    RepeatedKey,
+    UnknownOutcome,
+    Vendor,
+    VendorKeys,
+    extra_for,
+    key_at,
+    merged,
+)
 from moorage.domain.auth import Credentials
 from moorage.domain.frames import careful
 from moorage.domain.http import Request
@@ -51,7 +59,6 @@ if TYPE_CHECKING:
 _VERSION: Final = "v72"
 _KEY: Final = 64
 _LONGEST: Final = 80
-_WEEK: Final = 7 * 86_400.0
 _REASONS: Final = {
     RefundReason.REQUESTED_BY_CUSTOMER: "CUSTOMER REQUEST",
     RefundReason.DUPLICATE: "DUPLICATE",
@@ -94,6 +101,15 @@ def _prefix(value: str | None) -> str | None:
     )
 
 
+_KEYS: Final = VendorKeys(
+    # Keys are valid for seven days at least.
+    memory=7 * 86_400.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=("https://docs.adyen.com/development-resources/api-idempotency",),
+    header="Idempotency-Key",
+)
+
+
 @careful
 @attrs.frozen(kw_only=True)
 class Adyen(Vendor):
@@ -123,6 +139,15 @@ class Adyen(Vendor):
     )
     limits: ClassVar[Mapping[str, int]] = {"reference": 80}
     webhook: ClassVar[str | None] = "adyen"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        "authorize": UnknownOutcome.ASKED_AGAIN,
+        "charge": UnknownOutcome.ASKED_AGAIN,
+        "capture": UnknownOutcome.ASKED_AGAIN,
+        "void": UnknownOutcome.ASKED_AGAIN,
+        "refund": UnknownOutcome.ASKED_AGAIN,
+        "complete": UnknownOutcome.ASKED_AGAIN,
+    }
 
     merchant_account: str
     credentials: Secret | None = attrs.field(
@@ -151,9 +176,7 @@ class Adyen(Vendor):
                 credentials=own,
                 needs_credentials=own is None,
                 classify=classify,
-                idempotency_header="Idempotency-Key",
-                idempotency_memory=_WEEK,
-                moves_money=True,
+                **_KEYS.settings,
             )
         }
 

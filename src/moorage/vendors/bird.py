@@ -24,7 +24,15 @@ from moorage.contracts.sms import (
     SmsStatus,
     check_number,
 )
-from moorage.contracts.vendor import Vendor, choices, extra_for, key_at, merged
+from moorage.contracts.vendor import (
+    RepeatedKey,
+    Vendor,
+    VendorKeys,
+    choices,
+    extra_for,
+    key_at,
+    merged,
+)
 from moorage.domain.auth import Credentials
 from moorage.domain.classify import is_success, vendor_words
 from moorage.domain.frames import careful
@@ -59,8 +67,6 @@ if TYPE_CHECKING:
 _MESSAGES: Final = "/v1/sms/messages"
 _LOOK_UP: Final = "/v1/lookup/phone-number"
 _KEY: Final = 255
-_REMEMBERED: Final = 2 * 3_600
-"""Seconds that a key is surely known for: Bird says roughly three hours."""
 _REGION: Final = re.compile(r"[a-z]{2}[0-9]+")
 _EVENT: Final = "sms."
 _STATUSES: Final = {
@@ -114,6 +120,15 @@ def _checked_region(value: object) -> str:
     )
 
 
+_KEYS: Final = VendorKeys(
+    # Bird says roughly three hours.
+    memory=2 * 3_600.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=("https://bird.com/fr-fr/documentation/guides/idempotency/",),
+    header="Idempotency-Key",
+)
+
+
 @careful
 @attrs.frozen(kw_only=True)
 class Bird(Vendor):
@@ -136,6 +151,7 @@ class Bird(Vendor):
     )
     limits: ClassVar[Mapping[str, int]] = {"segments": 12, "idempotency_key": _KEY}
     webhook: ClassVar[str | None] = "standard-webhooks"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
 
     region: str = attrs.field(converter=_checked_region)
     credentials: Secret | None = attrs.field(
@@ -158,8 +174,7 @@ class Bird(Vendor):
                 credentials=own,
                 needs_credentials=own is None,
                 classify=classify,
-                idempotency_header="Idempotency-Key",
-                idempotency_memory=_REMEMBERED,
+                **_KEYS.settings,
             )
         }
 

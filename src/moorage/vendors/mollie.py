@@ -24,7 +24,16 @@ from moorage.contracts.payments import (
     Void,
     stated_amount,
 )
-from moorage.contracts.vendor import Vendor, extra_for, key_at, merged, mode_of_key
+from moorage.contracts.vendor import (
+    RepeatedKey,
+    UnknownOutcome,
+    Vendor,
+    VendorKeys,
+    extra_for,
+    key_at,
+    merged,
+    mode_of_key,
+)
 from moorage.domain.auth import Credentials
 from moorage.domain.frames import careful
 from moorage.domain.http import Request
@@ -69,6 +78,13 @@ _KEY: Final = 64
 _LONGEST: Final = 255
 _PAYMENT: Final = re.compile(r"tr_[A-Za-z0-9]{1,64}")
 _FROM: Final = re.compile(r"[?&]from=([A-Za-z0-9_]{1,80})")
+_KEYS: Final = VendorKeys(
+    # The current page says one hour, an older one a day: the smaller counts.
+    memory=3_600.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=("https://docs.mollie.com/reference/api-idempotency",),
+    header="Idempotency-Key",
+)
 
 
 @careful
@@ -102,6 +118,16 @@ class Mollie(Vendor):
     )
     limits: ClassVar[Mapping[str, int]] = {"page": 250}
     webhook: ClassVar[str | None] = "mollie-classic"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        "authorize": UnknownOutcome.ASKED_AGAIN,
+        "charge": UnknownOutcome.ASKED_AGAIN,
+        "capture": UnknownOutcome.ASKED_AGAIN,
+        "void": UnknownOutcome.ASKED_AGAIN,
+        "refund": UnknownOutcome.ASKED_AGAIN,
+        "create_intent": UnknownOutcome.ASKED_AGAIN,
+        "complete": UnknownOutcome.REPEATED,
+    }
 
     credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
@@ -129,8 +155,7 @@ class Mollie(Vendor):
             credentials=own,
             needs_credentials=own is None,
             classify=classify,
-            idempotency_header="Idempotency-Key",
-            moves_money=True,
+            **_KEYS.settings,
         )
         return {"": service}
 

@@ -23,7 +23,14 @@ from moorage.contracts.payments import (
     check_currency,
     payment_ref,
 )
-from moorage.contracts.vendor import Vendor, key_at, mode_at
+from moorage.contracts.vendor import (
+    RepeatedKey,
+    UnknownOutcome,
+    Vendor,
+    VendorKeys,
+    key_at,
+    mode_at,
+)
 from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.json_text import is_list
@@ -80,8 +87,17 @@ if TYPE_CHECKING:
 _ORDERS: Final = "/v2/checkout/orders"
 _PAYMENTS: Final = "/v2/payments"
 _KEY: Final = 108
-_SIX_HOURS: Final = 6 * 3_600.0
 _PAGE: Final = 50
+_KEYS: Final = VendorKeys(
+    # Orders are remembered for six hours, and payments for 45 days: the smaller counts.
+    memory=6 * 3_600.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=(
+        "https://developer.paypal.com/docs/api/orders/v2/",
+        "https://developer.paypal.com/docs/api/payments/v2/",
+    ),
+    header="PayPal-Request-Id",
+)
 
 
 @careful
@@ -119,6 +135,16 @@ class PayPal(Vendor):
     )
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "page": _PAGE, **LONGEST}
     webhook: ClassVar[str | None] = "paypal"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        "authorize": UnknownOutcome.ASKED_AGAIN,
+        "charge": UnknownOutcome.ASKED_AGAIN,
+        "capture": UnknownOutcome.ASKED_AGAIN,
+        "void": UnknownOutcome.REPEATED,
+        "refund": UnknownOutcome.ASKED_AGAIN,
+        "create_intent": UnknownOutcome.ASKED_AGAIN,
+        "complete": UnknownOutcome.ASKED_AGAIN,
+    }
 
     client_id: str | None = None
     client_secret: Secret | None = attrs.field(
@@ -156,9 +182,7 @@ class PayPal(Vendor):
             self._at,
             needs_credentials=True,
             classify=classify,
-            idempotency_header="PayPal-Request-Id",
-            idempotency_memory=_SIX_HOURS,
-            moves_money=True,
+            **_KEYS.settings,
         )
         return {"": service}
 

@@ -16,7 +16,7 @@ import attrs
 
 from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.contracts.email_address import EmailAddress, as_address
-from moorage.contracts.vendor import Vendor, extra_for, key_at, merged
+from moorage.contracts.vendor import RepeatedKey, Vendor, VendorKeys, extra_for, key_at, merged
 from moorage.domain.auth import Credentials
 from moorage.domain.frames import careful
 from moorage.domain.http import Request
@@ -83,6 +83,12 @@ _TYPES: Final = {
     "zip": "application/zip",
 }
 """What files of these endings are; a message with another is taken, and never sent."""
+_KEYS: Final = VendorKeys(
+    memory=24 * 3_600.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=("https://resend.com/docs/dashboard/emails/idempotency-keys",),
+    header="Idempotency-Key",
+)
 
 
 @careful
@@ -113,6 +119,7 @@ class Resend(Vendor):
         "idempotency_key": _KEY,
     }
     webhook: ClassVar[str | None] = "svix"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
 
     credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
@@ -136,8 +143,8 @@ class Resend(Vendor):
                 credentials=None if key is None else Credentials.bearer(key),
                 needs_credentials=key is None,
                 headers={"User-Agent": "moorage"},
-                idempotency_header="Idempotency-Key",
                 classify=classify,
+                **_KEYS.settings,
             )
         }
 

@@ -22,7 +22,16 @@ from moorage.contracts.payments import (
     PaymentsCapability,
     Void,
 )
-from moorage.contracts.vendor import Vendor, extra_for, key_at, merged, mode_at
+from moorage.contracts.vendor import (
+    RepeatedKey,
+    UnknownOutcome,
+    Vendor,
+    VendorKeys,
+    extra_for,
+    key_at,
+    merged,
+    mode_at,
+)
 from moorage.domain.auth import Credentials
 from moorage.domain.frames import careful
 from moorage.domain.http import Request
@@ -67,6 +76,15 @@ if TYPE_CHECKING:
 API_VERSION: Final = "2025-08-20"
 _KEY: Final = 45
 _REFUNDS: Final = "/v2/refunds"
+_KEYS: Final = VendorKeys(
+    # Square publishes no time; an hour covers what is repeated soon.
+    memory=3_600.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=(
+        "https://developer.squareup.com/docs/build-basics/common-api-patterns/idempotency",
+        "https://developer.squareup.com/forums/t/how-long-are-idempotency-keys-retained-for-the-createpayment-endpoint/28303",
+    ),
+)
 
 
 @careful
@@ -102,6 +120,14 @@ class Square(Vendor):
         "statement_descriptor": 20,
     }
     webhook: ClassVar[str | None] = "square"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        "authorize": UnknownOutcome.ASKED_AGAIN,
+        "charge": UnknownOutcome.ASKED_AGAIN,
+        "capture": UnknownOutcome.REPEATED,
+        "void": UnknownOutcome.REPEATED,
+        "refund": UnknownOutcome.ASKED_AGAIN,
+    }
 
     credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
@@ -131,7 +157,7 @@ class Square(Vendor):
             needs_credentials=own is None,
             headers={"Square-Version": API_VERSION},
             classify=classify,
-            moves_money=True,
+            **_KEYS.settings,
         )
         return {"": service}
 

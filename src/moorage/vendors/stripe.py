@@ -29,7 +29,16 @@ from moorage.contracts.payments import (
     ThreeDs,
     Void,
 )
-from moorage.contracts.vendor import Vendor, extra_for, key_at, merged, mode_of_key
+from moorage.contracts.vendor import (
+    RepeatedKey,
+    UnknownOutcome,
+    Vendor,
+    VendorKeys,
+    extra_for,
+    key_at,
+    merged,
+    mode_of_key,
+)
 from moorage.domain.auth import Credentials
 from moorage.domain.frames import careful
 from moorage.domain.http import Request
@@ -73,6 +82,13 @@ _REFUND_REASONS: Final = {
     RefundReason.DUPLICATE: "duplicate",
     RefundReason.FRAUD: "fraudulent",
 }
+_KEYS: Final = VendorKeys(
+    # Keys may be removed once they are at least 24 hours old.
+    memory=24 * 3_600.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=("https://docs.stripe.com/api/idempotent_requests",),
+    header="Idempotency-Key",
+)
 
 
 @careful
@@ -92,6 +108,16 @@ class Stripe(Vendor):
     capabilities: ClassVar[frozenset[str]] = frozenset(PaymentsCapability)
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "page": 100}
     webhook: ClassVar[str | None] = "stripe"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        "authorize": UnknownOutcome.ASKED_AGAIN,
+        "charge": UnknownOutcome.ASKED_AGAIN,
+        "capture": UnknownOutcome.ASKED_AGAIN,
+        "void": UnknownOutcome.ASKED_AGAIN,
+        "refund": UnknownOutcome.ASKED_AGAIN,
+        "create_intent": UnknownOutcome.ASKED_AGAIN,
+        "complete": UnknownOutcome.ASKED_AGAIN,
+    }
 
     credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
@@ -122,8 +148,7 @@ class Stripe(Vendor):
             needs_credentials=own is None,
             headers=headers,
             classify=classify,
-            idempotency_header="Idempotency-Key",
-            moves_money=True,
+            **_KEYS.settings,
         )
         return {"": service}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.contracts.effects import check_keys, check_vendor, moves_money
 from moorage.domain.names import service_name
 from moorage.domain.service import Service
 from moorage.errors import ConfigurationError
@@ -61,7 +62,17 @@ def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
 
 
 def _set(service: Service, account: Account, name: str) -> Service:
+    """A service with the account's settings; whether it moves money is the contract's to say."""
     known = {field.name for field in attrs.fields(Service)}
+    settings = dict(account.settings)
+    if moves_money(type(account.vendor)):
+        if not settings.setdefault("moves_money", True):
+            raise ConfigurationError(
+                f"{account.vendor.name} moves money, whatever its account says.",
+                path=f"{place_of(account)}.moves_money",
+                remedy="Leave it out; set volatile_keys to take the risk that a crash loses keys.",
+            )
+        settings.setdefault("volatile_keys", False)
     for setting in account.settings:
         if setting not in known or setting == "name":
             raise ConfigurationError(
@@ -70,7 +81,9 @@ def _set(service: Service, account: Account, name: str) -> Service:
                 remedy=f"Use one of: {', '.join(sorted(known - {'name'}))}.",
             )
     try:
-        return attrs.evolve(service, name=name, **account.settings)
+        check_vendor(type(account.vendor))
+        check_keys(account.vendor, service)
+        return attrs.evolve(service, name=name, **settings)
     except ConfigurationError as error:
         error.path = f"{place_of(account)}.{error.path}"
         raise

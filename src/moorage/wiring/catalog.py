@@ -7,6 +7,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
+from moorage.contracts.effects import check_vendor
 from moorage.contracts.vendor import Vendor
 from moorage.errors import ConfigurationError
 
@@ -50,6 +51,11 @@ def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
             path=path,
             remedy="Have it name a subclass of moorage.contracts.vendor.Vendor.",
         )
+    try:
+        check_vendor(found)
+    except ConfigurationError as error:
+        error.path = path
+        raise
     return found
 
 

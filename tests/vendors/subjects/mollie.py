@@ -54,6 +54,8 @@ def mollie() -> PaymentsSubject:
         asks="ideal",
         refusals=refusals,
         written=written,
+        pending="pending",
+        pending_refund="pending",
         option=({"locale": "nl_NL"}, b'"locale":"nl_NL"'),
         secret=sandbox.api_key,
         webhook_secret=sandbox.webhook_token,

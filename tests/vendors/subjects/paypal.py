@@ -55,6 +55,8 @@ def paypal() -> PaymentsSubject:
         asks="paypal",
         refusals=refusals,
         written=written,
+        pending="PENDING",
+        pending_refund="PENDING",
         option=(
             {"processing_instruction": "NO_INSTRUCTION"},
             b'"processing_instruction":"NO_INSTRUCTION"',

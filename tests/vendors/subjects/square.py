@@ -45,6 +45,8 @@ def square() -> PaymentsSubject:
         expired="cnon:sandbox-CARD_EXPIRED",
         refusals=refusals,
         written=lambda asked: int(asked.json()["amount_money"]["amount"]),
+        pending="PENDING",
+        pending_refund="PENDING",
         option=({"team_member_id": "TM1"}, b'"team_member_id":"TM1"'),
         secret=sandbox.access_token,
         webhook_secret=sandbox.signature_key,

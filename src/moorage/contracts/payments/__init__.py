@@ -43,11 +43,12 @@ from moorage.contracts.payments.values import (
     Refund,
     Void,
 )
-from moorage.contracts.payments.vendor import PaymentsCapability, PaymentsVendor
+from moorage.contracts.payments.vendor import MOVING, PaymentsCapability, PaymentsVendor
 from moorage.domain.money import Money
 
 __all__ = [
     "KIND",
+    "MOVING",
     "BuyerNotice",
     "BuyerOutcome",
     "Capture",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +39,18 @@ class PaymentsCapability(StrEnum):
     STORE_METHOD = "store_method"
     STATEMENT_DESCRIPTOR = "statement_descriptor"
     THREE_DS = "three_ds"
+
+
+MOVING: Final[Mapping[str, PaymentsCapability | None]] = {
+    "create_intent": PaymentsCapability.INTENT,
+    "authorize": None,
+    "charge": None,
+    "complete": PaymentsCapability.COMPLETE,
+    "capture": None,
+    "void": None,
+    "refund": None,
+}
+"""The operations that move money, with the capability that a vendor needs for them."""
 
 
 class PaymentsVendor(Protocol):

@@ -14,7 +14,7 @@ import attrs
 
 from moorage import Credentials, Request, Secret, Service
 from moorage.contracts.sms import SmsCapability, SmsEvent, SmsMessage, SmsReceipt, SmsStatus
-from moorage.contracts.vendor import Vendor, extra_for, key_at, merged
+from moorage.contracts.vendor import RepeatedKey, Vendor, VendorKeys, extra_for, key_at, merged
 from moorage.domain.json_text import is_object
 from moorage.domain.secret import as_secret
 from moorage.errors import InvalidData, VendorFailed
@@ -36,6 +36,13 @@ _STATUSES: Final = {
     "failed": SmsStatus.FAILED,
 }
 """What Acme's words for a status mean; a word that is not here is unknown, and kept."""
+_KEYS: Final = VendorKeys(
+    # Where Acme's documents differ, the smaller number counts.
+    memory=24 * 3_600.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=("https://docs.acme.example/idempotency",),
+    header="Idempotency-Key",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +60,7 @@ class Acme(Vendor):
     capabilities: ClassVar[frozenset[str]] = frozenset({SmsCapability.LOOK_UP})
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY}
     webhook: ClassVar[str | None] = "standard-webhooks"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
 
     credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
@@ -69,7 +77,7 @@ class Acme(Vendor):
                 self.base_url,
                 credentials=own,
                 needs_credentials=own is None,
-                idempotency_header="Idempotency-Key",
+                **_KEYS.settings,
             )
         }
 

@@ -1,0 +1,198 @@
+"""What a vendor must state before it is used: how it treats keys, and what unknown outcomes do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+import pytest
+
+import moorage
+from moorage import Account, AsyncHub, ConfigurationError, Hub, InvalidData, Service
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.contracts.effects import check_vendor, moves_money
+from moorage.contracts.payments import MOVING
+from moorage.contracts.vendor import RepeatedKey, UnknownOutcome, Vendor, VendorKeys
+from moorage.wiring.catalog import vendor_class, vendor_names
+from tests.contracts.pigeon import Pigeon
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEYS = VendorKeys(
+    memory=3_600,
+    repeat=RepeatedKey.REPLAYED,
+    documentation="https://bank.example/keys",
+    header="Idempotency-Key",
+)
+
+
+@attrs.frozen(kw_only=True)
+class Bank(Vendor):
+    """A vendor of payments in somebody else's package, which does not say that it moves money."""
+
+    name: ClassVar[str] = "bank"
+    kinds: ClassVar[tuple[str, ...]] = ("payments",)
+    idempotency: ClassVar[VendorKeys | None] = KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
+        ("authorize", "charge", "capture", "void", "refund"), UnknownOutcome.ASKED_AGAIN
+    )
+
+    settings: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def services(self) -> Mapping[str, Service]:
+        """The API, and a second one for tokens."""
+        given: dict[str, Any] = {**KEYS.settings, **self.settings}
+        return {"": Service("bank", "https://bank.example", **given), "tokens": Service("tokens")}
+
+
+class Silent(Bank):
+    """A bank that states nothing of keys."""
+
+    idempotency = None
+    unknown_outcomes = dict.fromkeys(Bank.unknown_outcomes, UnknownOutcome.LOOKED_UP)
+
+
+class Vague(Bank):
+    """A bank that does not say what becomes of a refund and a void."""
+
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
+        ("authorize", "charge", "capture"), UnknownOutcome.ASKED_AGAIN
+    )
+
+
+class Keyless(Bank):
+    """A bank that is asked again under keys that it does not state."""
+
+    idempotency = None
+
+
+def opened(hub: type[Hub | AsyncHub], vendor: Vendor, **settings: Any) -> Hub | AsyncHub:
+    """A hub with one account, whose keys a crash would lose."""
+    state: Any = MemoryStorage() if hub is Hub else AsyncMemoryStorage()
+    return hub([Account("main", vendor, settings=settings)], state=state)
+
+
+hubs = pytest.mark.parametrize("hub", [Hub, AsyncHub])
+
+
+@hubs
+@pytest.mark.parametrize("settings", [{}, {"moves_money": False}, {"volatile_keys": True}])
+def test_the_contract_says_that_money_moves(
+    hub: type[Hub | AsyncHub], settings: dict[str, Any]
+) -> None:
+    """Keys of payments are not kept in memory, whatever the vendor says or forgets to say."""
+    with pytest.raises(ConfigurationError) as caught:
+        opened(hub, Bank(settings=settings))
+
+    assert "vendors.main.moves_money" == caught.value.path
+
+
+@hubs
+def test_an_account_cannot_deny_that_money_moves(hub: type[Hub | AsyncHub]) -> None:
+    """An account takes the risk by its name, and not by saying that no money moves."""
+    with pytest.raises(ConfigurationError) as caught:
+        opened(hub, Bank(), moves_money=False)
+
+    assert "vendors.main.moves_money" == caught.value.path
+    assert "volatile_keys" in caught.value.remedy
+
+
+@hubs
+def test_the_risk_may_be_taken(hub: type[Hub | AsyncHub]) -> None:
+    """An account that says so keeps the keys of payments in memory."""
+    made = opened(hub, Bank(), volatile_keys=True)
+
+    assert "main" == made.account("main").name
+
+
+@pytest.mark.parametrize(
+    "vendor, path, word",
+    [
+        (Silent(), "vendors.main.idempotency", "does not state how long"),
+        (Vague(), "vendors.main.unknown_outcomes", "void, refund"),
+        (Keyless(), "vendors.main.idempotency", "how it treats idempotency keys"),
+        (
+            Bank(settings={"idempotency_memory": 7_200}),
+            "vendors.main.idempotency_memory",
+            "counts on keys for 7200 seconds",
+        ),
+    ],
+    ids=["silent", "vague", "keyless", "longer"],
+)
+@hubs
+def test_what_is_not_stated_does_not_load(
+    hub: type[Hub | AsyncHub], vendor: Bank, path: str, word: str
+) -> None:
+    """A vendor that leaves out what the rules count on is refused, and told what to state."""
+    with pytest.raises(ConfigurationError, match=word) as caught:
+        opened(hub, vendor, volatile_keys=True)
+
+    assert path == caught.value.path
+
+
+def test_a_user_may_count_on_less_or_more() -> None:
+    """What an account says of the memory of keys is its own: somebody has agreed it."""
+    for memory in (60, 86_400):
+        with Hub([Account("pigeon", Pigeon(), settings={"idempotency_memory": memory})]):
+            pass
+
+
+@pytest.mark.parametrize("name", vendor_names())
+def test_every_vendor_states_what_is_counted_on(name: str) -> None:
+    """Each of ours loads; who moves money says what becomes of each move."""
+    vendor = vendor_class(name)
+
+    check_vendor(vendor)
+
+    assert moves_money(vendor) == ("payments" in vendor.kinds)
+    assert set(vendor.unknown_outcomes) <= set(MOVING)
+
+
+@pytest.mark.parametrize(
+    "fields, path",
+    [
+        ({"documentation": []}, "idempotency.documentation"),
+        ({"documentation": ["see the manual"]}, "idempotency.documentation"),
+        ({"memory": 0}, "memory"),
+    ],
+)
+def test_a_statement_is_checked(fields: dict[str, Any], path: str) -> None:
+    """A memory is a time, and somebody can read where it comes from."""
+    with pytest.raises((ConfigurationError, InvalidData)) as caught:
+        attrs.evolve(KEYS, **fields)
+
+    assert path in str(vars(caught.value))
+
+
+@pytest.mark.parametrize(
+    "repeat, replays",
+    [(RepeatedKey.REPLAYED, True), (RepeatedKey.REFUSED, False), (RepeatedKey.CONFLICT, False)],
+)
+def test_a_statement_makes_the_settings(repeat: RepeatedKey, replays: bool) -> None:
+    """The fields of a service follow from the statement."""
+    settings = attrs.evolve(KEYS, repeat=repeat).settings
+
+    assert replays == Service("bank", **settings).idempotency_replays
+    assert ("Idempotency-Key", 3_600) == (
+        settings["idempotency_header"],
+        settings["idempotency_memory"],
+    )
+
+
+def test_an_unstated_vendor_is_refused_by_its_name(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package whose vendor does not say enough is refused where it is named."""
+    home = tmp_path / "bank-1.0.dist-info"
+    home.mkdir()
+    (home / "METADATA").write_text("Metadata-Version: 2.1\nName: bank\nVersion: 1.0\n")
+    (home / "entry_points.txt").write_text(
+        "[moorage.vendors]\nvague = tests.contracts.test_vendor_statements:Vague\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    with pytest.raises(ConfigurationError, match="unknown outcome of: void, refund") as caught:
+        moorage.open({"vendors": {"vague": {}}})
+
+    assert "vendors.vague.kind" == caught.value.path

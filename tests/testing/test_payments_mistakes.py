@@ -1,0 +1,119 @@
+"""The kit of payments finds the mistakes that cost money."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.payments import Money, MoveState, PaymentState
+from moorage.domain.http import Request
+from moorage.errors import VendorFailed
+from moorage.testing import payments_conformance as kit
+from moorage.vendors._stripe_answers import read_payment
+from moorage.vendors.stripe import Stripe, confirmed_body, form_pairs
+from tests.vendors.payments_subjects import stripe
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import Charge, Payment, Refund
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http import Response
+
+
+def taken(payment: Payment, *states: PaymentState) -> Payment:
+    """A payment that is captured where it has one of these states."""
+    state = PaymentState.CAPTURED if payment.state in states else payment.state
+    return attrs.evolve(payment, state=state)
+
+
+@attrs.frozen(kw_only=True)
+class Hopeful(Stripe):
+    """Takes a word that it does not know for a success."""
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Take an amount."""
+        return taken(await Stripe.charge(self, wire, charge, key=key), PaymentState.UNKNOWN)
+
+
+@attrs.frozen(kw_only=True)
+class HopefulLater(Stripe):
+    """Takes a word that it does not know for a success when it looks the payment up."""
+
+    async def get(self, wire: Wire, ref: Any, /) -> Payment:
+        """Look it up."""
+        return taken(await Stripe.get(self, wire, ref), PaymentState.UNKNOWN)
+
+
+@attrs.frozen(kw_only=True)
+class Hasty(Stripe):
+    """Takes what is pending for a success."""
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Take an amount."""
+        return taken(await Stripe.charge(self, wire, charge, key=key), PaymentState.PENDING)
+
+
+@attrs.frozen(kw_only=True)
+class HastyRefund(Stripe):
+    """Takes a refund that is pending for one that was paid out."""
+
+    async def refund(self, *given: Any, **named: Any) -> Refund:
+        """Give money back."""
+        refund = await Stripe.refund(self, *given, **named)
+        return attrs.evolve(refund, state=MoveState.SUCCEEDED)
+
+
+@attrs.frozen(kw_only=True)
+class Coarse(Stripe):
+    """Writes dinars with two decimals."""
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Take an amount."""
+        if charge.amount.currency == "KWD":
+            charge = attrs.evolve(charge, amount=Money("0.120", "KWD"))
+        return await Stripe.charge(self, wire, charge, key=key)
+
+
+@attrs.frozen(kw_only=True)
+class Pinning(Stripe):
+    """Keeps any success under its key, whether it can be read or not."""
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Take an amount."""
+        body = confirmed_body(charge, capture_method="automatic")
+        request = Request.post("/v1/payment_intents", form=list(form_pairs(body)))
+        response = await wire.send(request, key=key, parse=_as_it_is)
+        return read_payment(wire, response)
+
+
+def _as_it_is(response: Response) -> Response:
+    return response
+
+
+@pytest.mark.parametrize(
+    "kind, check",
+    [
+        (Hopeful, "a_new_word_is_no_success"),
+        (HopefulLater, "a_new_word_is_no_success"),
+        (Hasty, "what_is_pending_is_no_success"),
+        (HastyRefund, "what_is_pending_is_no_success"),
+        (Coarse, "amounts_are_exact"),
+        (Pinning, "an_unreadable_success_is_asked_for_again"),
+    ],
+)
+def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:
+    """A vendor with this mistake does not conform, in either colour."""
+
+    def subject() -> kit.PaymentsSubject:
+        right = stripe()
+        return attrs.evolve(right, vendor=kind(credentials=right.secret))
+
+    plain = next(one for one in kit.CHECKS if one.__name__ == check)
+    awaited = next(one for one in kit.ASYNC_CHECKS if one.__name__ == check)
+
+    with pytest.raises((AssertionError, VendorFailed)):
+        plain(subject)
+    with pytest.raises((AssertionError, VendorFailed)):
+        asyncio.run(awaited(subject))
