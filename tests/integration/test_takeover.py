@@ -104,7 +104,12 @@ def race(
 ) -> Race:
     """A holder in the middle of its calls for longer than a lease, and waiters for both keys."""
     other = Service(f"other-{name}", base_url=vendor.url, retry=None, timeout=TIMEOUT)
-    honoured = attrs.evolve(other, name=f"honoured-{name}", idempotency_header="Idempotency-Key")
+    honoured = attrs.evolve(
+        other,
+        name=f"honoured-{name}",
+        idempotency_header="Idempotency-Key",
+        idempotency_memory=86_400,
+    )
     bank = Bank(takes)
     vendor.always(bank.answer)
     job = Job(scenario="repeat", services=(honoured, other), state=place, key=KEY, awaited=awaited)

@@ -125,14 +125,19 @@ async def act_once(
     finally:
         if held is not None:
             core.renewals.let_go(held)
+    return None, _unanswered(call, once, error)
+
+
+def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
+    """The error of a call without an answer: an unknown outcome where a repeat would tell none."""
     if not call.acted or not isinstance(error, ConnectorError):
-        return None, error
+        return error
     refused = once.refuses and isinstance(error, (VendorRejected, IdempotencyConflict))
     if once.remembered and not refused:
-        return None, error
+        return error
     unknown = _unknown(once)
     unknown.__cause__ = error
-    return None, unknown
+    return unknown
 
 
 def _given_up(call: Call, held: Held) -> Settle:
