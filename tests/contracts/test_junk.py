@@ -30,11 +30,17 @@ from moorage import (
 from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
-from moorage.contracts.payments import Charge, PaymentEvent, PaymentsCapability, RefundReason
+from moorage.contracts.payments import (
+    MOVING,
+    Charge,
+    PaymentEvent,
+    PaymentsCapability,
+    RefundReason,
+)
 from moorage.contracts.shipping import Parcel, RateRequest, ShippingCapability
 from moorage.contracts.sms import SmsCapability, SmsMessage
 from moorage.contracts.storage import StorageCapability
-from moorage.contracts.vendor import Vendor
+from moorage.contracts.vendor import UnknownOutcome, Vendor
 from moorage.services.email import EmailFlows
 from moorage.services.payments import PaymentsFlows
 from moorage.services.shipping import ShippingFlows
@@ -97,6 +103,9 @@ class Everything(Vendor):
             *ShippingCapability,
             *StorageCapability,
         )
+    )
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
+        MOVING, UnknownOutcome.LOOKED_UP
     )
     told: list[tuple[str, Any, Any]] = attrs.field(factory=list)
 
@@ -207,7 +216,7 @@ def test_junk_is_refused_by_its_name(contract: str, verb: str, colour: type[Any]
     vendor = Everything()
 
     async def check() -> None:
-        hub = colour([Account("main", vendor)])
+        hub = colour([Account("main", vendor, settings={"volatile_keys": True})])
         face = getattr(hub, contract)()
         for argument in inspect.signature(flow).parameters:
             if argument == "self":
@@ -233,7 +242,7 @@ def test_junk_is_refused_by_its_name(contract: str, verb: str, colour: type[Any]
 def test_a_word_may_be_given_as_its_text(reason: RefundReason) -> None:
     """A text that stands for a word reaches the vendor as the word."""
     vendor = Everything()
-    payments = Hub([Account("main", vendor)]).payments()
+    payments = Hub([Account("main", vendor, settings={"volatile_keys": True})]).payments()
     for given in (reason, reason.value):
         with pytest.raises(Reached):
             payments.refund(REF, reason=given, idempotency_key="k")

@@ -68,6 +68,7 @@ def classify(
     if status < 200 or (status < 400 and not safe and status not in _NOT_HERE):
         return VendorFailed(
             f"the answer (HTTP {status}) does not say whether the request was carried out.",
+            retryable=False,
             remedy="Look the operation up at the vendor, and correct the base_url or the path.",
             **details,
         )
