@@ -1,0 +1,61 @@
+"""Answers to a bulk of which nothing can be read, and answers that need not say anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from moorage.contracts.email import EmailMessage
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.ref import Ref
+from moorage.domain.http import Response
+from moorage.domain.result import Result
+from moorage.errors import VendorFailed
+from moorage.testing.sandbox.base import reply
+from moorage.vendors._email import check_some_readable
+from moorage.vendors._reading import Answer, malformed
+from moorage.vendors.amazon_ses import read_entries, read_entry
+from moorage.vendors.mollie import _check_released
+
+ANSWER = Response(200)
+UNREAD: Result[Any] = Result(error=malformed(ANSWER))
+
+
+class Wire:
+    """What a parser needs of a wire."""
+
+    account = "main"
+
+    def ref(self, id: str, /, **_: object) -> Ref:
+        """A reference."""
+        return Ref("amazon_ses", "main", id)
+
+
+def test_a_bulk_of_which_nothing_can_be_read_is_lost() -> None:
+    """An answer none of whose items can be read is no answer, and one with some is."""
+    with pytest.raises(VendorFailed):
+        check_some_readable([UNREAD, UNREAD], ANSWER)
+
+    check_some_readable([UNREAD, Result[Any](None)], ANSWER)
+
+
+def test_entries_without_a_status_are_lost() -> None:
+    """A bulk at Amazon SES that says nothing of anybody is no answer; of one, that one failed."""
+    wire: Any = Wire()
+    people = [BulkRecipient(to=f"{name}@example.com") for name in ("ada", "bob")]
+    base = EmailMessage(subject="Hello", text="Hello")
+    bulk = BulkMessage(base=base, recipients=people)
+
+    with pytest.raises(VendorFailed):
+        read_entries(wire, bulk, reply({"BulkEmailEntryResults": [{}, {}]}))
+
+    assert isinstance(read_entry(wire, Answer({}), ()).error, VendorFailed)
+
+
+def test_a_release_need_not_say_anything() -> None:
+    """Mollie's answer to a release may be empty, and is never a page."""
+    _check_released(Response(202))
+    _check_released(reply({"id": "tr_1"}))
+    with pytest.raises(VendorFailed):
+        _check_released(Response(200, body=b"<html></html>"))
