@@ -26,9 +26,9 @@ class Face:
         else:
             self.store, self._runner = AsyncRedisStorage(where, **options), asyncio.Runner()
 
-    def execute(self, command: Command[Answer]) -> Answer:
+    def execute(self, command: Command[Answer], timeout: float | None = None) -> Answer:
         """Run one command."""
-        return self._done(self.store.execute(command))  # type: ignore[no-any-return]  # as it answers
+        return self._done(self.store.execute(command, timeout))  # type: ignore[no-any-return]  # as it answers
 
     def post(self, command: Command[Any]) -> None:
         """Post a command, where a loop runs if there is any."""

@@ -470,3 +470,14 @@ def test_a_user_who_may_little_may_use_the_store(colour: str, server: PrivateRed
         pytest.raises(StorageUnavailable, match="or a command"),
     ):
         face.execute(one_token(new_key()))
+
+
+# --- a server that is slow ----------------------------------------------------------
+
+
+def test_a_slow_server_is_waited_for(colour: str, server: PrivateRedis) -> None:
+    """A caller who has time waits longer than the store would by itself, for any command."""
+    with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=0.2) as face:
+        for command in (one_token(new_key()), Count(new_key())):
+            client.client_pause(600)
+            face.execute(command, PATIENT)

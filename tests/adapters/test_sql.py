@@ -302,6 +302,22 @@ def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: 
     assert ((1, 3),) == values(sql_store, key)
 
 
+def test_rows_that_others_hold_are_waited_for_while_there_is_time(lab: Lab) -> None:
+    """A caller who has time waits longer than the store would; who has none is told why."""
+    key, hasty = a_key(), lab.plain(timeout=0.2)
+    hasty.execute(Append(1, key))
+    with holding(lab, key):
+        with pytest.raises(StorageUnavailable) as caught:
+            lab.plain(timeout=0.2).execute(Append(2, key), 1.0)
+        later = threading.Thread(target=hasty.execute, args=(Append(3, key), PATIENCE))
+        later.start()
+        lab.until_somebody_waits()
+    later.join(PATIENCE)
+
+    assert caught.value.slow
+    assert ((1, 3),) == values(hasty, key)
+
+
 def test_the_victim_of_a_deadlock_tries_again(lab: Lab, sql_store: SqlStorage) -> None:
     """Somebody who locks our rows in the wrong order costs time and nothing else."""
     keys = [a_key(), a_key()]

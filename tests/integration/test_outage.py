@@ -44,12 +44,11 @@ if TYPE_CHECKING:
 TIMEOUT = 0.5
 MOST_ANSWERS = 10
 """A call with a key needs fewer."""
-SOONEST = 0.5
+SOONEST = 0.125
 """Seconds after which a store is looked for again, at the earliest."""
 SERVERS = ("redis", "postgresql", "mariadb")
 FAULTS: dict[str, Callable[[Proxy], None]] = {
     "cut": Proxy.cut,
-    "slow": Proxy.slow,
     "swallow": Proxy.swallow,
 }
 
@@ -179,6 +178,18 @@ def test_redis_behind_a_bad_network(redis_place: Place, fault: str, name: str) -
         shop = Shop(place, name)
         with shop.store:
             _survives(shop, lambda: FAULTS[fault](proxy), proxy.heal, keeps=True)
+
+
+def test_a_slow_redis_is_not_away(redis_place: Place, name: str) -> None:
+    """An answer that takes longer than the store's timeout is waited for: limits stay shared."""
+    with _proxy_of(redis_place) as (proxy, place):
+        shop = Shop(place, name)
+        with shop.store:
+            proxy.slow()
+            assert not any(trip["failed"] for trip in shop.call(3))
+            assert "effect 0 of slowly" == shop.pay("slowly")
+            proxy.heal()
+            assert 0 == shop.heard(StorageLost)
 
 
 @pytest.mark.parametrize("fault", FAULTS if os.environ.get("MOORAGE_LONG") else ["cut"])
