@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from moorage.domain.events import FailedOver as FailedOver
     from moorage.domain.events import IdempotencyReplayed as IdempotencyReplayed
     from moorage.domain.events import ObserverFailed as ObserverFailed
+    from moorage.domain.events import PauseEnded as PauseEnded
     from moorage.domain.events import RateLimitWaited as RateLimitWaited
     from moorage.domain.events import Rehearsed as Rehearsed
     from moorage.domain.events import Reloaded as Reloaded
@@ -261,6 +262,7 @@ _HOME = {
     "RateLimitWaited": "domain.events",
     "CallRefused": "domain.events",
     "VendorPaused": "domain.events",
+    "PauseEnded": "domain.events",
     "CircuitChanged": "domain.events",
     "CredentialRefreshed": "domain.events",
     "TokenRenewed": "domain.events",

@@ -193,6 +193,7 @@ class ConnectorManager(_Manager):
     call_many = blocking(Calling.call_many)
     circuit_state = blocking(Calling.circuit_state)
     set_circuit = blocking(Calling.set_circuit)
+    reset_limits = blocking(Calling.reset_limits)
     resolve_key = blocking(Calling.resolve_key)
 
     @documented_by(Calling.call)
@@ -425,6 +426,7 @@ class AsyncConnectorManager(_Manager):
     call_many = awaited(Calling.call_many)
     circuit_state = awaited(Calling.circuit_state)
     set_circuit = awaited(Calling.set_circuit)
+    reset_limits = awaited(Calling.reset_limits)
     resolve_key = awaited(Calling.resolve_key)
 
     @documented_by(Calling.call)

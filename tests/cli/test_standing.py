@@ -68,6 +68,32 @@ def test_a_circuit_is_set_for_everybody(make: Callable[[], str]) -> None:
 
 
 @MAKES
+def test_pause_of_a_limit_is_ended_for_everybody(make: Callable[[], str]) -> None:
+    """A pause that a vendor asked for ends by hand, and only once."""
+    with VendorServer() as vendor:
+        name = configured(make(), vendor.url)
+        vendor.respond(429, {"Retry-After": "1800"})
+        assert command("call", name, "GET", "/").code
+        ended = command("limits", "reset", name, "--json").result
+
+        assert (name, None, None) == (ended["service"], ended["tenant"], ended["endpoint"])
+        assert 0 < ended["remaining"] <= 1800
+        assert f"the limits of {name} were not paused" in command("limits", "reset", name).out
+
+
+@MAKES
+def test_pause_of_an_endpoint_is_told_with_its_name(make: Callable[[], str]) -> None:
+    """The answer says whose limits were paused, and how much longer they would have been."""
+    with VendorServer() as vendor:
+        name = configured(make(), vendor.url)
+        vendor.respond(429, {"Retry-After": "1800"})
+        assert command("call", name, "GET", "/", "--tenant", "acme").code
+
+        said = command("limits", "reset", name, "--tenant", "acme").out
+        assert f"the limits of {name} of acme were paused for 1" in said
+
+
+@MAKES
 def test_a_limit_that_is_used_up_is_shown(make: Callable[[], str]) -> None:
     """For how long a call would wait is told, and looking takes nothing."""
     with VendorServer() as vendor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import pytest
@@ -577,6 +577,41 @@ def test_a_pause_moves_who_queues_and_empties_who_does_not() -> None:
     world.execute(Pause(gates, 10 * SECOND))
     world.execute(Pause(gates, SECOND))
     assert (Answer.GO, 11 * SECOND) == world.execute(Confirm(gates, first, None))
+
+
+@given(
+    st.integers(0, 5),
+    st.integers(1, 100 * SECOND),
+    st.integers(0, 200 * SECOND),
+    st.integers(0, 3 * SECOND),
+)
+def test_pause_that_is_ended_by_hand_was_a_shorter_pause(
+    queued: int, pause: int, after: int, before: int
+) -> None:
+    """Ending a pause leaves the state that a pause of just that length would have left."""
+    rule = RateLimitConfig(2, 1.0, burst=3).rule
+
+    def state_before(now: int) -> Any:
+        state = None
+        for _ in range(queued):
+            present = rule.present(state, now)
+            at = rule.earliest(present, 1, now)
+            state, _ = rule.grant(present, 1, at, kept=True)
+        return rule.present(state, now + before)
+
+    longer = rule.present(rule.drain(state_before(NOON), pause), NOON + before + after)
+    ended = rule.resume(longer)
+    shorter = rule.drain(state_before(NOON), min(pause, after)) if after else state_before(NOON)
+    later = NOON + before + max(after, pause)
+
+    assert max(0, pause - after) == rule.paused(longer)
+    assert 0 == rule.paused(ended)
+    if after:
+        for cost in (1, 2, 3):
+            expected = rule.present(shorter, later)
+            assert rule.earliest(expected, cost, later) == rule.earliest(
+                rule.present(ended, later), cost, later
+            )
 
 
 def test_a_pause_of_ages_stays_a_number() -> None:

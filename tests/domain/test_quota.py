@@ -218,6 +218,19 @@ def test_after_a_step_back_over_midnight_the_new_day_is_whole() -> None:
     assert Answer.LIMITED is world.execute(question)[0]
 
 
+def test_pause_that_is_ended_by_hand_gives_nothing_back() -> None:
+    """After a pause the quota goes on with what was used before it."""
+    rule = CalendarQuota(3, monthly=False)
+    state, _ = rule.grant(rule.present(None, NOON), 2, NOON, kept=True)
+    paused = rule.drain(rule.present(state, NOON), 5 * HOUR)
+    ended = rule.resume(paused)
+
+    assert (5 * HOUR, 0) == (rule.paused(paused), rule.paused(ended))
+    assert NOON == rule.earliest(ended, 1, NOON)
+    assert NOON < rule.earliest(ended, 2, NOON)
+    assert ended == rule.resume(ended)
+
+
 def test_a_pause_over_the_end_of_a_period_lets_its_queue_go_first() -> None:
     """Those who queue for tomorrow when a pause ends the day after go then, and count there."""
     rule = RateLimitConfig.per_calendar_day(2).rule

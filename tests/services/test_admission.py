@@ -12,6 +12,7 @@ import pytest
 from moorage import (
     CircuitBreakerOpen,
     CircuitState,
+    ConfigurationError,
     DeadlineExceeded,
     Endpoint,
     RateLimitConfig,
@@ -23,7 +24,7 @@ from moorage import (
 )
 from moorage.domain.admission import Answer
 from moorage.domain.durations import FOREVER
-from moorage.domain.events import RateLimitWaited
+from moorage.domain.events import PauseEnded, RateLimitWaited
 from moorage.services.admission import why_not
 from tests.services.vat import GET, OPENS_AT_ONCE, vat
 from tests.support.colours import START, World, in_both_colours
@@ -317,6 +318,32 @@ async def test_absurd_pause_is_capped_for_everybody(
     assert caught.value.vendor_retry_after is not None
     assert 86_400 <= caught.value.vendor_retry_after
     assert 2 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_pause_is_ended_by_hand_for_everybody(world: World) -> None:
+    """After `reset_limits` calls go out again at the limit's own pace, and an event says so."""
+    service = vat(limits=RateLimitConfig(1), retry=None, timeout=10)
+    world.vendor.answers(Response(429, {"Retry-After": "1800"}))
+    manager, other = world.watched(service), world.manager(service)
+    with pytest.raises(RateLimitExceeded):
+        await manager.call("vat", GET)
+    world.clock.advance(800)
+
+    assert 1000.0 == await manager.reset_limits("vat")
+    assert 0.0 == await other.reset_limits("vat")
+    await other.call("vat", GET)
+    await other.call("vat", GET)
+
+    assert [1000.0] == [told.remaining for told in world.events if isinstance(told, PauseEnded)]
+    assert 1.0 == sum(world.sleeper.slept) - 1.0
+
+
+@in_both_colours
+async def test_limits_that_do_not_exist_cannot_be_reset(world: World) -> None:
+    """A service without limits says so."""
+    with pytest.raises(ConfigurationError, match="no limit"):
+        await world.manager(vat()).reset_limits("vat")
 
 
 @in_both_colours

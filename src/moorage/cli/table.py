@@ -33,6 +33,10 @@ COMMANDS: Final = {
         "moorage.cli.circuit:reset",
         "Let a circuit begin anew: closed, with nothing counted.",
     ),
+    "limits reset": (
+        "moorage.cli.limits:reset",
+        "End the pause of a service's limits that a vendor asked for.",
+    ),
     "credentials set": (
         "moorage.cli.credentials:set_secret",
         "Store a secret, which is asked for without being shown, or read from the standard input.",
@@ -128,6 +132,7 @@ GROUPS: Final = {
     "export": "Write down for other people's tools what is configured.",
     "scaffold": "Write the first files of what you add; they pass their tests at once.",
     "circuit": "Open, close or reset a circuit by hand, for every process at once.",
+    "limits": "End by hand, for every process at once, what a vendor asked for.",
     "credentials": "Keep secrets in a store, sealed with MOORAGE_KEYS.",
     "webhook": "Sign, verify, and see what arrives.",
     "oauth": "Get tokens by a person's consent, or give them back.",

@@ -386,6 +386,28 @@ class Pause:
         ), None
 
 
+class Resume:
+    """Somebody ends by hand the pause that a vendor asked for."""
+
+    __slots__ = ("gates", "keys")
+    once = False
+    durable = False
+
+    def __init__(self, gates: Gates) -> None:
+        self.gates = gates
+        self.keys = gates.limit_keys
+
+    def apply(self, states: States, now: int) -> tuple[States, int]:
+        """How many microseconds the longest pause would have gone on; 0 if there was none."""
+        limits = self.gates.limits
+        presents = [rule.present(state, now) for rule, state in zip(limits, states, strict=True)]
+        rest = max(rule.paused(present) for rule, present in zip(limits, presents, strict=True))
+        if not rest:
+            return unchanged(limits, states, now), 0
+        pairs = zip(limits, presents, strict=True)
+        return tuple(rule.resume(present) for rule, present in pairs), rest
+
+
 class Report:
     """How an admitted call ended: failures, slow answers, probes and cancellations only.
 

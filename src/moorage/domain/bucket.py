@@ -190,6 +190,20 @@ class TokenBucket:
         quiet = self._quiet(seen, runs[-1][2] + shift if runs else at, until)
         return (seen, quiet, at, level, life, until, shift, runs)
 
+    def paused(self, bucket: Bucket) -> int:
+        """For how many microseconds nothing is granted yet, by a pause."""
+        return max(0, bucket[5] - bucket[0])
+
+    def resume(self, bucket: Bucket) -> Bucket:
+        """End a pause now: queued grants move up, and no tokens come back."""
+        seen, _, at, level, life, _, shift, runs = bucket
+        rest = self.paused(bucket)
+        if not rest:
+            return bucket
+        at, shift = at - rest, shift - rest
+        quiet = self._quiet(seen, runs[-1][2] + shift if runs else at, seen)
+        return (seen, quiet, at, level, life, seen, shift, runs)
+
     def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
         """How long the holder of a ticket must still wait; 0 is go."""
         seen, _, _, _, life, frozen, shift, _ = bucket

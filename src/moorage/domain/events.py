@@ -87,6 +87,13 @@ class RetryScheduled(Event):
 
 
 @attrs.frozen(kw_only=True)
+class PauseEnded(Event):
+    """Somebody ended by hand a pause of a service's limits, `remaining` seconds early."""
+
+    remaining: float
+
+
+@attrs.frozen(kw_only=True)
 class RateLimitWaited(Event):
     """A call waits `delay` seconds for its turn."""
 

@@ -164,6 +164,17 @@ class CalendarQuota:
         quiet = self._quiet(seen, at, frozen, later)
         return (seen, quiet, at, used, frozen, shift, later)
 
+    def paused(self, quota: Quota) -> int:
+        """For how many microseconds nothing is granted yet, by a pause."""
+        return max(0, quota[4] - quota[0])
+
+    def resume(self, quota: Quota) -> Quota:
+        """End a pause now; what was counted stays counted."""
+        seen, _, at, used, _, shift, later = quota
+        if not self.paused(quota):
+            return quota
+        return (seen, self._quiet(seen, at, seen, later), at, used, seen, shift, later)
+
     def confirm(self, quota: Quota, ticket: Ticket) -> int:
         """How long the holder of a ticket must still wait; 0 is go."""
         moved = quota[5] - ticket[3]

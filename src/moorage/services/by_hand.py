@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.domain.admission import ReadCircuit, SetCircuit
-from moorage.domain.durations import micros
-from moorage.domain.events import CircuitChanged
+from moorage.domain.admission import ReadCircuit, Resume, SetCircuit
+from moorage.domain.durations import SECOND, micros
+from moorage.domain.events import CircuitChanged, PauseEnded
 from moorage.domain.idempotency import Resolve, checked_key
 from moorage.errors import ConfigurationError
 from moorage.services.answers import sealed
@@ -62,6 +62,36 @@ class ByHand:
         if core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
             core.tell(CircuitChanged(**call.told(core), state=state))
+
+    async def reset_limits(
+        self, service: str, *, tenant: str | None = None, endpoint: str | None = None
+    ) -> float:
+        """End the pause that an answer of the vendor imposed on a service's limits.
+
+        What was granted stays granted, and no tokens come back.
+
+        Args:
+            service: the service whose limits.
+            tenant: whose limits, if each tenant has some of its own.
+            endpoint: the endpoint whose limits to reset besides the service's.
+
+        Returns:
+            Seconds that the pause would have gone on; 0.0 if there was none.
+        """
+        core = self.core
+        with self.plans.named(service, endpoint):
+            plan = self.plans.find(service, tenant, endpoint)
+            if not plan.gates.limits:
+                raise ConfigurationError(
+                    "there is no limit.",
+                    path="limits",
+                    remedy="Configure one with RateLimitConfig.per_second(10).",
+                )
+            remaining = await core.execute(Resume(plan.gates), None) / SECOND
+        if remaining and core.observers:
+            call = Call(plan, core.nanoseconds(), plan.span)
+            core.tell(PauseEnded(**call.told(core), remaining=remaining))
+        return remaining  # type: ignore[no-any-return]  # as Resume says
 
     async def resolve_key(
         self,
