@@ -70,7 +70,9 @@ class Naive:
 
     def refund(self, now: int, time: int, cost: int) -> None:
         """Take back what was counted in the period of a grant."""
-        period = self.period(max(time, self.frozen) if time > now else time)
+        period = self.period(time)
+        if period > self.period(now):
+            period = self.period(max(time, self.frozen))
         self.used[period] = max(0, self.used[period] - cost)
 
     def pause(self, now: int, span: int) -> None:

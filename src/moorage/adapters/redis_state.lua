@@ -869,7 +869,8 @@ local function everything()
   function Quota.refund(rule, q, ticket)
     local seen, _, at, used, frozen, shift = unpack(q)
     local due = ticket[2] + (shift - ticket[4])
-    local begin = period(rule, due > seen and max(due, frozen) or due)
+    local begin = period(rule, due)
+    if begin > seen then begin = period(rule, max(due, frozen)) end
     if begin == period(rule, at) then
       used = max(0, used - ticket[3])
     end

@@ -144,7 +144,10 @@ class CalendarQuota:
         """Give back a grant of the period that it was counted in."""
         seen, _, at, used, frozen, shift, later = quota
         due = ticket[1] + shift - ticket[3]
-        begin = self.period(max(due, frozen) if due > seen else due)[0]
+        begin = self.period(due)[0]
+        if begin > seen:
+            # A pause moves only those who queue for a later period.
+            begin = self.period(max(due, frozen))[0]
         if begin == self.period(at)[0]:
             used = max(0, used - ticket[2])
         later = tuple(
