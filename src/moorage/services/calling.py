@@ -88,8 +88,6 @@ class Calling(ByHand):
         timeout: float | None = None,
         request_id: str | None = None,
         subject: str | None = None,
-        parse: Parse | None = None,
-        witness: Witness | None = None,
     ) -> Response:
         """Send a request to a service through its protections, and return the answer.
 
@@ -103,12 +101,39 @@ class Calling(ByHand):
             timeout: seconds for the whole call instead of the service's.
             request_id: a correlation id instead of a new one.
             subject: whose data it is about, for whoever looks for it in the log.
-            parse: reads a successful answer; one that it cannot read is a failed attempt whose
-                outcome is unknown, and is not kept under the key.
-            witness: keeps what is sent as a credential, for whoever reads the answer.
 
         Raises:
             ConnectorError: the call did not give its answer; the class says why.
+        """
+        return await self.send(
+            service,
+            request,
+            tenant=tenant,
+            endpoint=endpoint,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            request_id=request_id,
+            subject=subject,
+        )
+
+    async def send(
+        self,
+        service: str,
+        request: Request,
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        subject: str | None = None,
+        parse: Parse | None = None,
+        witness: Witness | None = None,
+    ) -> Response:
+        """As `call`, for whoever reads the answer as well.
+
+        `parse` reads a successful answer: one that it cannot read is a failed attempt whose outcome
+        is unknown, and is not kept under the key. `witness` keeps what is sent as a credential.
         """
         began = await self._let_out(service, tenant, endpoint, timeout, request)
         call = self._begin(

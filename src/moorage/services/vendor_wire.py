@@ -117,7 +117,7 @@ class VendorWire:
             )
         self.rehearse(f"{request.method} {shown_path(request)}")
         self.begun = True
-        response = await self._calling.call(
+        response = await self._calling.send(
             service_name(self.account, to),
             request,
             tenant=self.tenant,
