@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from moorage.domain.service import Service
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.errors import ConnectorError
+    from moorage.services.attempts import AttemptStep
     from moorage.services.core import Core
     from moorage.services.desk import Desk
     from moorage.watching import Source
@@ -242,6 +243,10 @@ class _Hub:
         return found.vendor.events(webhook, partial(_ref, found))
 
 
+def _step(function: Callable[[], Any], _: Core) -> AttemptStep:
+    return step_now(function)
+
+
 def _ref(account: Account, id: str, /, **related: str | None) -> Ref:
     kept = {name: value for name, value in related.items() if value}
     return Ref(account.vendor.name, account.name, id, kept)
@@ -272,7 +277,7 @@ class Hub(_Hub):
 
     _colour = Colour(
         ConnectorManager,
-        lambda function, _: step_now(function),
+        _step,
         "",
         OAuthTokenRefresher,
         AccountTokens,

@@ -24,7 +24,7 @@ from tests.adapters.http_colours import GET, LONG, in_loop
 from tests.vendors.email_labs import smtp_vendor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from moorage.ports.http import AsyncHttpClient
 
@@ -46,7 +46,7 @@ CLIENTS: dict[str, Callable[..., AsyncHttpClient]] = {
 
 
 @contextmanager
-def no_files_left() -> Iterator[None]:
+def no_files_left() -> Generator[None]:
     """This process may open no further file or socket."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)

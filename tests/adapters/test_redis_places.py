@@ -458,7 +458,8 @@ def homes(cluster: list[PrivateRedis]) -> dict[int, str]:
     found: dict[int, str] = {}
     with redis.cluster.RedisCluster(host="127.0.0.1", port=cluster[0].port) as client:
         for number in range(99):
-            found.setdefault(client.get_node_from_key(f"{{h{number}}}").port, f"{{h{number}}}")
+            node: Any = client.get_node_from_key(f"{{h{number}}}")
+            found.setdefault(node.port, f"{{h{number}}}")
     return found
 
 

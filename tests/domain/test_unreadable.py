@@ -50,7 +50,7 @@ def test_what_a_parser_raises_is_the_vendors_failure(raised: Exception) -> None:
 
     error = as_unreadable(raised, response)
 
-    assert VendorFailed is type(error)
+    assert isinstance(error, VendorFailed)
     assert (200, response, False) == (error.status, error.response, error.retryable)
     assert "secret" not in str(error)
 

@@ -22,7 +22,7 @@ from tests.integration.places import now
 from tests.integration.workers import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from moorage.testing import VendorServer
     from moorage.testing.http_server import Received
@@ -67,7 +67,7 @@ class Stalls:
     nanoseconds: int = 0
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self) -> Generator[None]:
         """Measure meanwhile."""
         over = Event()
 

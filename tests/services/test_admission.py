@@ -314,6 +314,7 @@ async def test_absurd_pause_is_capped_for_everybody(
 
     assert START + timedelta(seconds=seconds) == caught.value.retry_at
     assert held_back.value.retry_at is not None
+    assert caught.value.retry_at is not None
     assert timedelta(seconds=1) > held_back.value.retry_at - caught.value.retry_at
     assert caught.value.vendor_retry_after is not None
     assert 86_400 <= caught.value.vendor_retry_after

@@ -362,7 +362,7 @@ async def test_a_limit_that_refuses_lets_nobody_pass_without_its_store(world: Wo
     for _ in range(3):
         with pytest.raises(StorageUnavailable, match="does not answer") as caught:
             await manager.call("vat", GET)
-    assert ("vat", True) == (caught.value.service, caught.value.retryable)
+        assert ("vat", True) == (caught.value.service, caught.value.retryable)
     world.store.is_away = None
 
     assert 200 == (await manager.call("vat", GET)).status

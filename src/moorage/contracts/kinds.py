@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
 from moorage.errors import InvalidData
 
@@ -29,7 +29,7 @@ class OneOf(StrEnum):
     says in which field its words stand.
     """
 
-    _field: ClassVar[str]
+    _field: str
 
     def __init_subclass__(cls, *, field: str, **more: Any) -> None:
         """Keep the name of the field."""

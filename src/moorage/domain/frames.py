@@ -20,7 +20,7 @@ from moorage.domain.value_mask import is_telling, mask_error, value_mask
 from moorage.errors import ConnectorError, InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 E = TypeVar("E", bound=BaseException)
 K = TypeVar("K")
@@ -157,13 +157,14 @@ def _hidden(
                 yield text
             yield from _PASSWORD.findall(text)
         elif depth < _DEEP and isinstance(value, Mapping):
-            left += [(False, name, depth + 1) for name in value]
+            items: Mapping[Any, Any] = value
+            left += [(False, name, depth + 1) for name in items]
             left += [
                 (sensitive or is_sensitive(str(name)), item, depth + 1)
-                for name, item in value.items()
+                for name, item in items.items()
             ]
         elif depth < _DEEP and isinstance(value, (list, tuple, set, frozenset)):
-            left += [(sensitive, item, depth + 1) for item in value]
+            left += [(sensitive, item, depth + 1) for item in cast("Iterable[Any]", value)]
 
 
 def named(error: BaseException) -> str:

@@ -254,7 +254,8 @@ def credential_values(
         if credentials.signing is not None:
             held.append(credentials.signing)
     for holder in held:
-        for field in attrs.fields(type(holder)):
+        kind: Any = type(holder)
+        for field in attrs.fields(kind):
             value = getattr(holder, field.name)
             if isinstance(value, Secret):
                 yield value.reveal_bytes()

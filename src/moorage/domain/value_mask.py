@@ -127,14 +127,16 @@ def masked_value(value: Any, mask: Masker, other: Callable[[Any], Any] = _itself
         return masked_text(value, mask)
     if isinstance(value, bytes):
         return mask(value)
+    kind: Callable[..., Any] = type(value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(masked_value(item, mask, other) for item in value))
-    if type(value) in {list, tuple, set, frozenset}:
-        return type(value)(masked_value(item, mask, other) for item in value)
-    if type(value) is dict:
+        fields: tuple[Any, ...] = value
+        return kind(*(masked_value(item, mask, other) for item in fields))
+    if kind in {list, tuple, set, frozenset}:
+        return kind(masked_value(item, mask, other) for item in cast("Iterable[Any]", value))
+    if kind is dict:
         return {
             masked_value(key, mask, other): masked_value(item, mask, other)
-            for key, item in value.items()
+            for key, item in cast("dict[Any, Any]", value).items()
         }
     return other(value)
 

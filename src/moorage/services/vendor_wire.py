@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from moorage.contracts.ref import Ref
 from moorage.domain.auth import Credentials, OAuthCredentials
@@ -149,7 +149,7 @@ class VendorWire:
         """An error, or a list of results, without what was sent as a credential."""
         errors: list[Any] = [outcome]
         if isinstance(outcome, list):
-            errors = [getattr(item, "error", None) for item in outcome]
+            errors = [getattr(item, "error", None) for item in cast("list[Any]", outcome)]
         for error in errors:
             if isinstance(error, ConnectorError):
                 for sent in self._sent:

@@ -17,6 +17,7 @@ from moorage.wiring.renewing import renewing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from moorage.domain.state import Command
     from moorage.services.core import Core
     from moorage.wiring.ports import Ports
 
@@ -48,7 +49,11 @@ def _timed(execute: Callable[..., Any]) -> Callable[..., Any]:
     try:
         inspect.signature(execute).bind(None, None)
     except TypeError:
-        return lambda command, _: execute(command)
+
+        def untimed(command: Command[Any], _: float | None, /) -> Any:
+            return execute(command)
+
+        return untimed
     return execute
 
 

@@ -15,7 +15,7 @@ from tests.support import overlapping
 from tests.support.django_project import MARIADB, POSTGRES, migrated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from tests.support.overlapping import Begin
 
@@ -28,7 +28,7 @@ def test_order(check: Callable[[Begin, Any], None], alias: str) -> None:
     Deferred.objects.using(alias).all().delete()
 
     @contextmanager
-    def begin() -> Iterator[OrmOutbox]:
+    def begin() -> Generator[OrmOutbox]:
         with transaction.atomic(using=alias):
             yield store
 

@@ -16,7 +16,7 @@ from moorage_flask.tables import tables
 from tests.support import overlapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from tests.support.overlapping import Begin
 
@@ -37,7 +37,7 @@ def test_order(check: Callable[[Begin, Any], None], server_url: str, isolation: 
     database.create(made.outbox.metadata, (made.outbox, made.lanes))
 
     @contextmanager
-    def begin() -> Iterator[SqlAlchemyOutbox]:
+    def begin() -> Generator[SqlAlchemyOutbox]:
         with Session(engine) as session, session.begin():
             yield SqlAlchemyOutbox(database, made.outbox, made.lanes, lambda: session)
 
