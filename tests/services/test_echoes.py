@@ -24,11 +24,13 @@ from moorage import (
     Request,
     Response,
     RetryPolicy,
+    VendorFailed,
 )
+from moorage.domain.events import CallFinished
 from moorage.domain.sensitive import MASK
 from moorage.domain.sent_values import LARGEST_BODY
 from tests.services.vat import vat
-from tests.support.colours import in_both_colours
+from tests.support.colours import Arriving, in_both_colours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,6 +196,24 @@ async def test_a_stream_does_not_bring_it_back(world: World) -> None:
 
         assert SECRET not in traces(caught.value)
         assert MASK in traces(caught.value)
+
+
+@in_both_colours
+async def test_reading_a_stream_does_not_bring_it_back(world: World) -> None:
+    """A body that breaks off tells nothing of what was sent, neither its reader nor observers."""
+    manager = world.watched(vat(credentials=KINDS["bearer"]))
+    broken = ConnectionFailed(f"cut off after {SECRET}.")
+    broken.__cause__ = VendorFailed(f"no {SECRET}.", vendor_message=SECRET)
+    world.vendor.answers(Arriving(200, (), b"a", broken))
+    stream = await manager.stream("vat", GET)
+    await stream.read()
+    with pytest.raises(ConnectionFailed) as caught:
+        await stream.read()
+
+    assert f"cut off after {MASK}." == caught.value.message
+    assert SECRET not in traces(caught.value) + traces(caught.value.__cause__)  # type: ignore[arg-type]  # it is one of ours
+    (finished,) = [event for event in world.events if isinstance(event, CallFinished)]
+    assert SECRET not in repr(finished)
 
 
 @in_both_colours
