@@ -185,6 +185,26 @@ async def test_an_adapter_does_not_bring_it_back(world: World) -> None:
         assert f"cut off after {MASK}." == caught.value.message
 
 
+@pytest.mark.parametrize("easy", [True, False])
+@in_both_colours
+async def test_a_token_in_a_path_does_not_come_back(world: World, easy: bool) -> None:
+    """A token in the URL of a service, or of a bot in any path, is a credential like any other."""
+    bot = "AAHdqTcvCH1vGWJxfSeofSAs0K5"
+    changes: dict[str, Any] = {} if easy else {"request_transforms": [lambda request: request]}
+    for base, path, secret in (
+        ("https://x.example/hooks/kX9vQ2pL7wZ4mN8tR3/", "/rates", "kX9vQ2pL7wZ4mN8tR3"),
+        (f"https://x.example/bot110201543:{bot}", "/rates", bot),
+        ("https://x.example", f"/bot110201543:{bot}/getMe", bot),
+        ("https://x.example/token/c4n4ry-1", "/rates", "c4n4ry-1"),
+    ):
+        manager = world.manager(vat(base_url=base, **changes))
+        world.vendor.answers(echoing(secret, 400))
+        with pytest.raises(ConnectorError) as caught:
+            await manager.call("vat", Request.get(path))
+
+        assert secret not in traces(caught.value)
+
+
 @in_both_colours
 async def test_a_stream_does_not_bring_it_back(world: World) -> None:
     """A stream that is refused at its headers tells as little as any other answer."""
