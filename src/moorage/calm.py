@@ -209,17 +209,24 @@ def _leaving(flows: Calling, plan: Plan, began: int, request: Request) -> tuple[
             request = with_defaults(request, plan)
             if plan.credentials is not None:
                 request = authorise(request, plan.credentials)
-        return request, join_url(plan.base_url or "", request)
+        url = join_url(plan.base_url or "", request)
     except ConnectorError as error:
         flows.sign(plan, began, error)
         raise
+    if flows.core.learn is not None:
+        _sent(plan, request, url).teach(flows.core.learn)
+    return request, url
 
 
 def _kept(plan: Plan, arrived: Ending | None, sent: Request, url: str) -> Arrived | None:
     """How the first attempt ended, if it was made, and what it sent as a credential."""
     if arrived is None:
         return None
-    return arrived, Sent(plan.credentials, sent, url, plan.service.redaction)
+    return arrived, _sent(plan, sent, url)
+
+
+def _sent(plan: Plan, request: Request, url: str) -> Sent:
+    return Sent(plan.credentials, request, url, plan.service.redaction, plan.base_url)
 
 
 def _ask(flows: Calling, plan: Plan, began: int) -> Admitted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import traceback
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import TypeVar
 import attrs
 import pytest
 
-from moorage.domain.frames import bare, careful, refusing
+from moorage.domain.frames import bare, careful, named, refusing
 from moorage.errors import InvalidData
 
 HIDDEN = "h1dden"
@@ -117,6 +118,30 @@ def test_errors_that_keep_their_value_become_ours() -> None:
             build(given)
         assert (None, None) == (caught.value.__cause__, caught.value.__context__)
         assert HIDDEN not in str(caught.value)
+
+
+def test_an_asynchronous_function_is_guarded_alike() -> None:
+    """What an asynchronous function refuses is as silent as the refusal of a synchronous one."""
+
+    @refusing
+    async def build(value: str, *, password: str = "") -> str:
+        if value == "open":
+            return value
+        raise InvalidData(f"no {value} {password}", field="value", remedy="Give another.")
+
+    assert "open" == asyncio.run(build("open"))
+    with pytest.raises(InvalidData) as caught:
+        asyncio.run(build("shut", password="H1dden-word"))
+    frames = [frame for frame, _ in traceback.walk_tb(caught.tb)]
+    guard = [frame for frame in frames if frame.f_code.co_name == "later"]
+    assert [["build"]] == [[*frame.f_locals] for frame in guard]
+    assert frames[-1] is guard[0]
+    assert "no shut ***" == caught.value.message
+
+
+def test_an_error_that_was_never_raised_has_a_name() -> None:
+    """Without a traceback only the class is told."""
+    assert "KeyError" == named(KeyError(HIDDEN))
 
 
 def test_what_was_swapped_is_not_quoted() -> None:

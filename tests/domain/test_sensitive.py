@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.domain.sensitive import is_sensitive
+from moorage.domain.sensitive import bot_tokens, is_sensitive, secret_segments
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,27 @@ def test_credentials_are_recognised(name: str) -> None:
 def test_other_names_are_left_alone(name: str) -> None:
     """Names that merely look similar, and idempotency keys, are not credentials."""
     assert not is_sensitive(name)
+
+
+@pytest.mark.parametrize(
+    "path, secret",
+    [
+        ("/bot110201543:AAHdqTcv/send", ["bot110201543:AAHdqTcv"]),
+        ("/bot1%3Ashort", ["bot1:short"]),
+        ("/a/3f9c2b7d-91aa-4c0e-8d55-0123456789ab", ["3f9c2b7d-91aa-4c0e-8d55-0123456789ab"]),
+        ("/key/letme1n", ["letme1n"]),
+        ("/hooks/kX9vQ2pL7wZ4mN8tR3", ["kX9vQ2pL7wZ4mN8tR3"]),
+        ("/api/v2/2010-04-01/accounts/europe-1/token/revoke", []),
+        ("", []),
+    ],
+)
+def test_a_segment_of_a_path_may_be_a_credential(path: str, secret: list[str]) -> None:
+    """A bot's token, a UUID, a long mix, and what follows a name that promises one."""
+    assert secret == [*secret_segments(f"https://x.example{path}")]
+
+
+def test_a_bot_has_a_token_in_any_path() -> None:
+    """It is known whole, without its prefix, and without the number of the bot."""
+    whole = "bot110201543:AAHdqTcv"
+    assert [whole, whole[3:], whole[13:]] == [*bot_tokens(f"/{whole}/getMe")]
+    assert [] == [*bot_tokens("/bot12:short/robots/bot")]

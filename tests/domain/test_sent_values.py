@@ -77,3 +77,14 @@ def test_a_witness_keeps_the_last() -> None:
     kept.extend(Sent(None) for _ in range(99))
 
     assert 16 == len(kept)
+
+
+def test_a_recorder_is_taught_the_same_values() -> None:
+    """Whoever writes requests down learns the secrets, and the words that only look alone so."""
+    taught: list[set[bytes]] = []
+    request = Request.post("/", json={"token": OTHER})
+    request = request.with_header("Content-Type", "application/json")
+    sent = Sent(Credentials.bearer(SECRET), request, "https://x.example/", None)
+    sent.teach(lambda secrets, words: taught.extend([{*secrets}, {*words}]))
+
+    assert [{SECRET.encode()}, {OTHER.encode()}] == taught

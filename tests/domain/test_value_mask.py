@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.sensitive import MASK
-from moorage.domain.value_mask import masked_text, value_mask
+from moorage.domain.value_mask import masked_text, masked_value, value_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,3 +157,25 @@ def test_hostile_texts() -> None:
     mask = value_mask([b"ab" * 500, PLAIN.encode()])
     for text in (b"ab" * 8192, b"%" * 16_384, b"\\" * 16_384, b"&#" * 8192):
         assert mask(text + PLAIN.encode()).endswith(MASK.encode())
+
+
+class Pair(NamedTuple):
+    """A tuple with names."""
+
+    first: str
+    second: object
+
+
+def test_values_keep_their_kind() -> None:
+    """Texts are masked in containers of every kind, which stay what they were; the rest stays."""
+    mask = value_mask([PLAIN.encode()])
+    given = [Pair(PLAIN, {PLAIN: 1}), (PLAIN.encode(), 1.5), {PLAIN}, frozenset({PLAIN}), None]
+
+    assert [
+        Pair(MASK, {MASK: 1}),
+        (MASK.encode(), 1.5),
+        {MASK},
+        frozenset({MASK}),
+        None,
+    ] == masked_value(given, mask)
+    assert isinstance(masked_value(given, mask)[0], Pair)

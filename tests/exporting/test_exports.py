@@ -273,6 +273,45 @@ def test_services_say_how_they_are_asked() -> None:
 
 
 @pytest.mark.parametrize(
+    "path, shown",
+    [
+        ("/bot110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw", "/{{it_url_secret_1}}"),
+        ("/v1/bot7%3Aplanted/x", "/v1/{{it_url_secret_2}}/x"),
+        ("/hooks/T00000000/kX9vQ2pL7wZ4mN8tR3", "/hooks/T00000000/{{it_url_secret_3}}"),
+        ("/tokens/pl4nted", "/tokens/{{it_url_secret_2}}"),
+        ("/3f9c2b7d-91aa-4c0e-8d55-0123456789ab/", "/{{it_url_secret_1}}/"),
+        ("/api/v1/2010-04-01/rest.php", "/api/v1/2010-04-01/rest.php"),
+        ("/token/revoke", "/token/revoke"),
+    ],
+)
+def test_a_token_in_a_path_is_not_exported(path: str, shown: str) -> None:
+    """Where a service has a token in its URL or in an endpoint's path there is a variable."""
+    url = f"https://api.example{path}"
+    endpoint = Endpoint("one", "GET", f"{path.rstrip('/')}/rates")
+    services = (Service("it", url, endpoints=(endpoint,)),)
+    configured = attrs.evolve(read_configuration({}), services=services)
+    description = described(configured)
+    text = json.dumps([postman(description), openapi(description)])
+
+    assert f"https://api.example{shown}".rstrip("/") == description.variables["it_url"].rstrip("/")
+    plain = [part for part in path.split("/") if part and part not in shown.split("/")]
+    assert [] == [part for part in plain if part in text]
+    check_collection(postman(description))
+    check_description(openapi(description))
+
+
+def test_a_token_in_an_accounts_url_is_not_exported() -> None:
+    """An account that is reached through a proxy whose URL holds a token shows none of it."""
+    url = "https://proxy.example/kX9vQ2pL7wZ4mN8tR3/resend"
+    told = {"vendors": {"resend": {"credentials": "re_1", "base_url": url}}}
+    description = described(read_configuration(told))
+
+    assert "kX9v" not in json.dumps([postman(description), openapi(description)])
+    shown = "https://proxy.example/{{resend_url_secret_1}}/resend"
+    assert shown == description.variables["resend_url"]
+
+
+@pytest.mark.parametrize(
     "values, shape",
     [
         ([], {}),

@@ -24,11 +24,13 @@ from moorage import (
     Request,
     Response,
     RetryPolicy,
+    VendorFailed,
 )
+from moorage.domain.events import CallFinished
 from moorage.domain.sensitive import MASK
 from moorage.domain.sent_values import LARGEST_BODY
 from tests.services.vat import vat
-from tests.support.colours import in_both_colours
+from tests.support.colours import Arriving, in_both_colours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,6 +185,26 @@ async def test_an_adapter_does_not_bring_it_back(world: World) -> None:
         assert f"cut off after {MASK}." == caught.value.message
 
 
+@pytest.mark.parametrize("easy", [True, False])
+@in_both_colours
+async def test_a_token_in_a_path_does_not_come_back(world: World, easy: bool) -> None:
+    """A token in the URL of a service, or of a bot in any path, is a credential like any other."""
+    bot = "AAHdqTcvCH1vGWJxfSeofSAs0K5"
+    changes: dict[str, Any] = {} if easy else {"request_transforms": [lambda request: request]}
+    for base, path, secret in (
+        ("https://x.example/hooks/kX9vQ2pL7wZ4mN8tR3/", "/rates", "kX9vQ2pL7wZ4mN8tR3"),
+        (f"https://x.example/bot110201543:{bot}", "/rates", bot),
+        ("https://x.example", f"/bot110201543:{bot}/getMe", bot),
+        ("https://x.example/token/c4n4ry-1", "/rates", "c4n4ry-1"),
+    ):
+        manager = world.manager(vat(base_url=base, **changes))
+        world.vendor.answers(echoing(secret, 400))
+        with pytest.raises(ConnectorError) as caught:
+            await manager.call("vat", Request.get(path))
+
+        assert secret not in traces(caught.value)
+
+
 @in_both_colours
 async def test_a_stream_does_not_bring_it_back(world: World) -> None:
     """A stream that is refused at its headers tells as little as any other answer."""
@@ -194,6 +216,24 @@ async def test_a_stream_does_not_bring_it_back(world: World) -> None:
 
         assert SECRET not in traces(caught.value)
         assert MASK in traces(caught.value)
+
+
+@in_both_colours
+async def test_reading_a_stream_does_not_bring_it_back(world: World) -> None:
+    """A body that breaks off tells nothing of what was sent, neither its reader nor observers."""
+    manager = world.watched(vat(credentials=KINDS["bearer"]))
+    broken = ConnectionFailed(f"cut off after {SECRET}.")
+    broken.__cause__ = VendorFailed(f"no {SECRET}.", vendor_message=SECRET)
+    world.vendor.answers(Arriving(200, (), b"a", broken))
+    stream = await manager.stream("vat", GET)
+    await stream.read()
+    with pytest.raises(ConnectionFailed) as caught:
+        await stream.read()
+
+    assert f"cut off after {MASK}." == caught.value.message
+    assert SECRET not in traces(caught.value) + traces(caught.value.__cause__)  # type: ignore[arg-type]  # it is one of ours
+    (finished,) = [event for event in world.events if isinstance(event, CallFinished)]
+    assert SECRET not in repr(finished)
 
 
 @in_both_colours

@@ -13,12 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from moorage import AsyncConnectorManager, ConnectorManager, Credentials, Service, VendorRejected
+from moorage.adapters.memory_credentials import (
+    AsyncMemoryCredentialProvider,
+    MemoryCredentialProvider,
+)
 from moorage.domain.http import Request, Response, Timeouts
 from moorage.domain.oauth.dpop import ProofRefusal, nonce_of, refusal_of
 from moorage.domain.redaction import Redaction
 from moorage.domain.secret import Secret
 from moorage.errors import ConfigurationError, ConnectionFailed
 from moorage.testing.cassette import Cassette, Mode, NotOnTape
+from moorage.testing.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+from moorage.testing.faults import AsyncFaultNetwork, FaultNetwork, FaultSchedule
 from moorage.testing.http import (
     AsyncScriptedHttpClient,
     FakeVendor,
@@ -682,3 +689,131 @@ def test_a_proof_is_masked_and_its_refusal_is_replayed(recorder: Recorder) -> No
     assert not [word for word in ("cafe", "babe", "f00d", "tok", "n-1") if word in written]
     assert ProofRefusal.NONCE is refusal_of(replayed.headers)
     assert nonce_of(replayed.headers) is not None
+
+
+KEY = "kX9vQ2pL7wZ4mN8tR3-canary"
+TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
+
+
+def _echo(request: Request, url: str) -> Response:
+    told = f"{url} {[*request.headers.pairs]} {as_bytes(request)!r}"
+    return Response(400, {"X-Told": url.partition("//")[2]}, told.encode(), reason="No")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        _get("/a", headers={"X-Acme": KEY}),
+        _get("/a", headers={"X-Acme": f"Acme {KEY}"}),
+        _get("/a", headers={"Acme": "letmein"}),
+        _get(f"/a?k={KEY}"),
+        _get("/a?user=3f9c2b7d-canary"),
+        _get(f"/bot{TOKEN}/send"),
+        _post("/a", body=f"see {KEY}".encode(), headers={"X-Acme": KEY}),
+    ],
+    ids=lambda asked: asked[1],
+)
+def test_a_key_under_an_unknown_name_is_not_written(
+    recorder: Recorder, asked: tuple[Request, str]
+) -> None:
+    """Values of unknown headers, keys in queries and a bot's token are masked by their looks."""
+    recorder.vendor.always(_echo if KEY in repr(asked) or TOKEN in asked[1] else Response(400))
+    written = recorder.record(asked)
+
+    assert [] == [word for word in (KEY, KEY[:12], "letmein", "3f9c", TOKEN) if word in written]
+    assert [400] == [answer.status for answer in recorder.replay(asked)]
+
+
+def test_a_query_stays_readable_and_tells_values_apart(recorder: Recorder) -> None:
+    """Words, numbers and dates are written as they are, and other values do not coincide."""
+    plain = "/a?status=paid&limit=100&from=2026-01-31&to=2026-01-31T10:00:00Z&fields=&flag"
+    first, second = "/a?customer=cus_9s6XKzkNRiz8i3", "/a?customer=cus_NffrFeUfNV2Hib"
+    recorder.vendor.queue(*map(Response, (200, 201, 202)))
+    written = recorder.record(_get(plain), _get(first), _get(second))
+
+    assert plain in written
+    assert "cus_" not in written
+    answers = recorder.replay(_get(second), _get(first), _get(plain))
+    assert [202, 201, 200] == [answer.status for answer in answers]
+
+
+def test_headers_of_http_are_written_as_they_are(recorder: Recorder) -> None:
+    """What HTTP itself needs is no secret, nor is what correlates calls."""
+    plain = {
+        "Accept": "text/html",
+        "If-None-Match": '"v1"',
+        "Idempotency-Key": "order-1",
+        "Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    }
+    recorder.vendor.always(Response(200))
+    written = json.loads(recorder.record(_get(headers={**plain, "X-Acme": "acme"})))
+
+    told = [f"{name}: {value}" for name, value in plain.items()]
+    assert [*told, "X-Acme: ***"] == written["exchanges"][0]["request"]["headers"]
+
+
+def test_a_tape_that_shows_a_value_of_a_query_is_replayed(recorder: Recorder) -> None:
+    """Recordings from before such values were masked are found all the same."""
+    recorder.path.parent.mkdir()
+    tape = {"version": 1, "exchanges": [{"request": {}, "answer": {"status": 200}}]}
+    request = {"method": "GET", "url": f"{HOST}/a?customer=cus_9s6XKzkNRiz8i3", "body": {}}
+    tape["exchanges"] = [{"request": request, "answer": {"status": 200}}]
+    recorder.path.write_text(json.dumps(tape))
+
+    assert [200] == [
+        each.status for each in recorder.replay(_get("/a?customer=cus_9s6XKzkNRiz8i3"))
+    ]
+
+
+WORD = "swordfish"
+CREDENTIALS = {
+    "header": Credentials.api_key(WORD, header="X-Whatever"),
+    "query": Credentials.api_key(WORD, query="whatever"),
+    "basic": Credentials.basic("me", WORD),
+}
+
+
+@pytest.mark.parametrize("known", ["fixed", "provided", "general", "faulty"])
+@pytest.mark.parametrize("kind", CREDENTIALS)
+def test_what_a_manager_sends_as_a_credential_is_not_written(
+    recorder: Recorder, kind: str, known: str
+) -> None:
+    """A manager tells its recorder what is secret, so even a plain word is masked everywhere."""
+    provided = known in {"provided", "faulty"}
+    own: dict[str, Any] = (
+        {"needs_credentials": True} if provided else {"credentials": CREDENTIALS[kind]}
+    )
+    faulty = known == "faulty"
+    if known == "general":
+        own["request_transforms"] = (lambda request: request,)
+    service = Service("vat", f"{HOST}/v1", **own)
+    recorder.vendor.always(_echo)
+
+    def ask(mode: Mode) -> Any:
+        with recorder.cassette(mode) as cassette:
+            kind_of = AsyncConnectorManager if recorder.awaited else ConnectorManager
+            provider_of = (
+                AsyncMemoryCredentialProvider if recorder.awaited else MemoryCredentialProvider
+            )
+            provider: Any = provider_of()
+            now(provider.rotate("vat", None, CREDENTIALS[kind]))
+            client: Any = recorder.client(cassette)
+            if faulty:
+                clock, none = VirtualClock(), FaultSchedule()
+                client = (
+                    AsyncFaultNetwork(client, none, sleeper=AsyncVirtualSleeper(clock))
+                    if recorder.awaited
+                    else FaultNetwork(client, none, sleeper=VirtualSleeper(clock))
+                )
+            manager: Any = kind_of([service], http=client, credentials=provider)
+            with pytest.raises(VendorRejected) as caught:
+                now(manager.call("vat", Request.get(f"/a/{WORD}", query={"q": f"is {WORD}"})))
+            with pytest.raises(VendorRejected):
+                now(manager.stream("vat", Request.get("/b", query={"q": WORD})))
+            return caught.value.status
+
+    assert 400 == ask("record")
+    written = recorder.path.read_text("utf-8")
+    assert WORD not in written
+    assert "/a/***" in written
+    assert 400 == ask("replay")

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MASK = "***"
 
@@ -13,6 +19,18 @@ _SENSITIVE = re.compile(
 )
 _IDEMPOTENCY = re.compile(r"idempoten(?:cy|t)[-_]?key")
 
+_SHORTEST_KEY: Final = 6
+
+_BOT: Final = re.compile(r"bot([0-9]+:([^/]{8,}))")
+"""The segment of a path in which a bot's token stands, as Telegram has it."""
+
+_SEGMENT: Final = re.compile(
+    r"bot[0-9]+:.+"
+    r"|[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
+    r"|.*(?<![A-Za-z0-9])(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{12,}.*"
+)
+"""A segment of a path that is more likely a key than a name: a bot's token, a UUID, a long mix."""
+
 
 def is_sensitive(name: str) -> bool:
     """Tell whether a header, parameter or JSON key of this name is likely to hold a credential.
@@ -21,3 +39,31 @@ def is_sensitive(name: str) -> bool:
     """
     lowered = name.lower()
     return _SENSITIVE.search(lowered) is not None and _IDEMPOTENCY.search(lowered) is None
+
+
+def is_secret_segment(segment: str, before: str = "") -> bool:
+    """Tell whether a segment of the path of a service is likely to be a credential.
+
+    Args:
+        segment: the segment, as it stands in the URL.
+        before: the segment before it, which may promise one, as in `/token/<value>`.
+    """
+    plain = unquote(segment)
+    if is_sensitive(before) and len(plain) >= _SHORTEST_KEY and any(map(str.isdigit, plain)):
+        return True
+    return _SEGMENT.fullmatch(plain) is not None
+
+
+def secret_segments(base_url: str) -> Iterator[str]:
+    """The credentials that are segments of a service's URL."""
+    segments = urlsplit(base_url).path.split("/")
+    for before, segment in pairwise(segments):
+        if is_secret_segment(segment, before):
+            yield unquote(segment)
+
+
+def bot_tokens(path: str) -> Iterator[str]:
+    """The tokens of bots in a path, and the secret parts of them."""
+    for segment in unquote(path).split("/"):
+        if found := _BOT.fullmatch(segment):
+            yield from (found[0], found[1], found[2])

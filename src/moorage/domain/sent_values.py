@@ -21,12 +21,12 @@ from moorage.domain.media_type import essence, is_json
 from moorage.domain.redaction import Redaction
 from moorage.domain.response import Response
 from moorage.domain.secret import Secret
-from moorage.domain.sensitive import MASK, is_sensitive
+from moorage.domain.sensitive import MASK, bot_tokens, is_sensitive, secret_segments
 from moorage.domain.value_mask import is_telling, mask_error, masked_text, value_mask
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from moorage.domain.http import Request
     from moorage.domain.value_mask import Masker
@@ -49,6 +49,12 @@ _OWN: Final = frozenset({"service", "operation", "region", "request_id", "path",
 """Fields of an error that tell whose call it was, and hold nothing of the vendor's."""
 
 _MANY: Final = 16
+
+Values: TypeAlias = tuple["Sequence[bytes]", "Sequence[bytes]"]
+"""Secrets, and words that are masked only where they stand by themselves; for `value_mask`."""
+
+Learner: TypeAlias = "Callable[[Sequence[bytes], Sequence[bytes]], None]"
+"""Takes the values that an attempt is about to send as a credential."""
 
 
 class SensitiveNames:
@@ -74,6 +80,7 @@ class SensitiveNames:
         address = urlsplit(url)
         for part in address.netloc.rpartition("@")[0].split(":"):
             yield unquote(part)
+        yield from bot_tokens(address.path)
         yield from self._in_pairs(address.query)
         for name, value in headers.pairs:
             if self.hide(name):
@@ -139,7 +146,7 @@ def part_name(head: bytes) -> str:
 class Sent:
     """What one attempt sent as a credential. Its `repr` shows nothing, and it cannot be pickled."""
 
-    __slots__ = ("_mask",)
+    __slots__ = ("_mask", "_values")
 
     def __init__(
         self,
@@ -147,13 +154,25 @@ class Sent:
         request: Request | None = None,
         url: str = "",
         redaction: Redaction | None = None,
+        base_url: str | None = None,
     ) -> None:
         headers, body = Headers(), b""
         if request is not None:
             headers = request.headers
             if isinstance(request.body, bytes) and len(request.body) <= LARGEST_BODY:
                 body = request.body
-        self._mask = _once(lambda: _mask_of(credentials, url, headers, body, redaction))
+
+        def values() -> Values:
+            return _values_of(
+                credentials, url, headers, body, redaction=redaction, base_url=base_url or ""
+            )
+
+        self._values = values
+        self._mask = _once(lambda: value_mask(*values()))
+
+    def teach(self, learn: Learner) -> None:
+        """Tell a recorder what was sent as a credential, so that it does not write it down."""
+        learn(*self._values())
 
     def response(self, response: Response) -> Response:
         """The answer without what was sent, and with the beginning of a body that is very long."""
@@ -161,8 +180,7 @@ class Sent:
         body = response.body[: LARGEST_BODY + _MARGIN]
         masked = mask(body)
         if masked != body and is_json(response.header("content-type")):
-            # A number that was masked is none any more.
-            masked = _JSON_TOKEN.sub(lambda found: _quoted(found[0]), masked)
+            masked = json_again(masked)
         pairs = [(name, masked_text(value, mask)) for name, value in response.headers.pairs]
         return response.evolve(
             body=masked[:LARGEST_BODY],
@@ -216,23 +234,26 @@ def _once(make: Callable[[], Masker]) -> Callable[[], Masker]:
     return mask
 
 
-def _mask_of(
+def _values_of(
     credentials: Credentials | OAuthCredentials | None,
     url: str,
     headers: Headers,
     body: bytes,
+    *,
     redaction: Redaction | None,
-) -> Masker:
+    base_url: str,
+) -> Values:
     names = SensitiveNames(redaction)
     kind = headers.get("content-type", "")
-    found = {*_telling(names.in_head(url, headers))}
+    found = {*telling(names.in_head(url, headers)), *telling(secret_segments(base_url))}
     # A part of what has parts of its own, such as a scheme, tells nothing.
     single = {value for value in found if _SINGLE.fullmatch(value)}
-    words = [*(found - single), *_telling(names.in_body(body, kind))]
-    return value_mask([*credential_values(credentials), *single], words)
+    words = [*(found - single), *telling(names.in_body(body, kind))]
+    return [*credential_values(credentials), *single], words
 
 
-def _telling(values: Iterable[str]) -> Iterator[bytes]:
+def telling(values: Iterable[str]) -> Iterator[bytes]:
+    """Those of these values that are the same thing wherever they turn up."""
     for value in map(str.strip, values):
         if is_telling(value):
             yield value.encode("utf-8", "replace")
@@ -281,6 +302,11 @@ def _user_and_password(encoded: str) -> Iterator[str]:
         return
     yield both
     yield from both.split(":", 1)
+
+
+def json_again(masked: bytes) -> bytes:
+    """JSON whose masked values are strings: a number that was masked is none any more."""
+    return _JSON_TOKEN.sub(lambda found: _quoted(found[0]), masked)
 
 
 def _quoted(token: bytes) -> bytes:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
 from moorage.domain.auth import AuthMethod, Credentials
-from moorage.domain.sensitive import is_sensitive
+from moorage.domain.sensitive import is_secret_segment, is_sensitive
 from moorage.errors import ConfigurationError
 from moorage.exporting.hiding import Hiding, texts_of
 from moorage.exporting.paths import path_of
@@ -100,7 +102,8 @@ def _of_account(account: Account, exchange: Exchange) -> tuple[Sent, dict[str, s
     public = _public(account.vendor, account.name)
     slots = {name: value for name, value in slots.items() if name not in known.values()}
     used = {name: public.get(name, "") for name in hiding.used | _variables(path)}
-    return one, {**used, **slots, server: url}
+    url, secrets = _without_secrets(url, account.name)
+    return one, {**used, **slots, **secrets, server: url}
 
 
 def _variables(path: Iterable[str | Slot]) -> set[str]:
@@ -138,6 +141,7 @@ def _of_service(service: Service) -> Iterable[tuple[Sent, dict[str, str]]]:
     if service.base_url is None:
         return
     server = variable(service.name, "url")
+    url, secrets = _without_secrets(service.base_url, service.name)
     headers, query, used = _identity(service)
     for endpoint in service.endpoints or (None,):
         path, slots = _of_endpoint(endpoint, service.name)
@@ -150,7 +154,20 @@ def _of_service(service: Service) -> Iterable[tuple[Sent, dict[str, str]]]:
             query=query,
             headers=headers,
         )
-        yield one, {**used, **slots, server: service.base_url}
+        yield one, {**used, **slots, **secrets, server: url}
+
+
+def _without_secrets(base_url: str, owner: str) -> tuple[str, dict[str, str]]:
+    """A service's URL with variables for the credentials in its path, and these variables."""
+    address, *segments = re.split(r"(?<=[^/:])/", base_url)
+    shown = [address]
+    variables: dict[str, str] = {}
+    for before, segment in pairwise(["", *segments]):
+        name = variable(owner, f"url_secret_{len(shown)}")
+        secret = is_secret_segment(segment, before)
+        shown.append(braces(name) if secret else segment)
+        variables |= {name: ""} if secret else {}
+    return "/".join(shown), variables
 
 
 def _of_endpoint(
@@ -158,10 +175,13 @@ def _of_endpoint(
 ) -> tuple[tuple[str | Slot, ...], dict[str, str]]:
     text = "/" if endpoint is None or endpoint.path is None else endpoint.path
     pieces: list[str | Slot] = []
-    for part in text.split("/")[1:]:
+    for before, part in pairwise(text.split("/")):
         pieces.append("/")
         if part[:1] == "{" and part[-1:] == "}":
             pieces.append(Slot(part[1:-1], variable(owner, part[1:-1])))
+        elif is_secret_segment(part, before):
+            name = f"secret_{len(pieces)}"
+            pieces.append(Slot(name, variable(owner, name)))
         elif part:
             pieces.append(part)
     return tuple(pieces), dict.fromkeys(_variables(pieces), "")

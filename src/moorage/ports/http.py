@@ -42,6 +42,10 @@ class HttpClient(Protocol):
     frozenset of their names: a manager then refuses a service that sets one, and the client
     refuses with `ConfigurationError`, before anything is sent, a bound that is less than `total`.
 
+    A client that writes down what it sends has a method `learn_secrets`. A manager calls it before
+    each attempt, with two sequences of bytes: what that sends as a credential, and other words of
+    the request that are as secret. Neither may be written down. It must not raise.
+
     A client may be used from several threads at once.
     """
 

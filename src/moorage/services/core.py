@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from moorage.domain.auth import Credentials
     from moorage.domain.events import Event
     from moorage.domain.http import Request, Response, Timeouts
+    from moorage.domain.sent_values import Learner
     from moorage.domain.state import Command
     from moorage.ports.cipher import Cipher
     from moorage.ports.http import AsyncIncoming
@@ -42,7 +43,9 @@ class Core:
     and no command may join them. `settle` takes what a user's function returned: the asynchronous
     face awaits an awaitable, the synchronous one refuses it. `copy` makes a value of the user's
     that nobody else holds. `cache` keeps answers. `nonces` are what servers want to see in proofs.
-    `renewals` keep claims from lapsing. `reporter` names the process, anew in a forked child.
+    `renewals` keep claims from lapsing. `learn` is told what each attempt sends as a credential,
+    where the HTTP client writes down what it sends. `reporter` names the process, anew in a forked
+    child.
     """
 
     execute: Callable[[Command[Any], float | None], Flow[Any]]
@@ -52,6 +55,7 @@ class Core:
     post: Callable[[Command[Any]], None]
     send: Callable[[Request, str, Timeouts], Flow[Response]]
     open: Callable[[Request, str, Timeouts], Flow[AsyncIncoming]]
+    learn: Learner | None = None
     sleep: Callable[[float], Flow[None]]
     acquire: Callable[..., Flow[bool]]
     release: Callable[[str, object], None]

@@ -196,7 +196,10 @@ class Exchange:
                 request = auth.sign(request, url, credentials, occasion, nonce=nonce)
             if request.query != before.query:
                 plain, url = before, join_url(base, request)
-        call.send(Sent(credentials, request, url, plan.service.redaction))
+        sent = Sent(credentials, request, url, plan.service.redaction, base)
+        call.send(sent)
+        if core.learn is not None:
+            sent.teach(core.learn)
         remaining = call.remaining(core) / 1e9
         if remaining <= 0:
             del request, url

@@ -142,6 +142,7 @@ class Stream:
             self.settle()
             error.__traceback__ = None  # the frames below hold what was read
             raise
+        call.masked(failure)
         call.sign(core, failure)
         self._settle(outcome, failure)
         try:

@@ -19,6 +19,7 @@ from moorage.domain.headers import Headers
 from moorage.domain.http import Response
 from moorage.domain.media_type import essence, is_json
 from moorage.errors import ConfigurationError, InvalidData
+from moorage.testing._scrubbing import with_short_query
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +57,7 @@ class Sent:
     ) -> Sent:
         """What may be written of a request."""
         content = _content(body, headers, scrubber, sent=True)
-        return cls(method, scrubber.url(url), scrubber.headers(headers), content)
+        return cls(method, scrubber.url(url), scrubber.request_headers(headers), content)
 
     @property
     def path(self) -> str:
@@ -156,7 +157,8 @@ class Exchange:
     def from_json(cls, written: dict[str, Any]) -> Exchange:
         """The exchange that stands in a file."""
         request, answer = written["request"], written["answer"]
-        sent = Sent(request["method"], request["url"], _fields(request), request["body"])
+        url = with_short_query(request["url"])
+        sent = Sent(request["method"], url, _fields(request), request["body"])
         answered = Answered(
             answer["status"],
             answer.get("reason"),

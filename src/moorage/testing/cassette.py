@@ -8,9 +8,11 @@ with Cassette("tests/tapes/vat.json", secrets=[key]) as cassette:
 
 The first run asks the vendor and writes the file, later ones read it (mode `once`). What
 credentials stand in is masked by name, what is personal by its look, both as `Redaction` says; and
-every secret that is known, or that stood where credentials stand, wherever it turns up. What is
-asked when replaying is masked alike before it is compared, so other credentials do as well. Look
-at a new file all the same before you share it: a rule cannot know everything.
+every secret that is known, or that stood where credentials stand, wherever it turns up. A manager
+tells the recorder what it sends as a credential, whatever the name. Of a request only well-known
+headers are written as they are, and a value of its query only if it is a word, a number, a date or
+short. What is asked when replaying is masked alike before it is compared, so other credentials do
+as well. Look at a new file all the same before you share it: a rule cannot know everything.
 
 A request is what was recorded if method, path, parameters and body are the same; the host is not
 compared. Equal requests get their answers in the order in which they were recorded.
@@ -39,7 +41,7 @@ from moorage.testing.http import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from os import PathLike
     from types import TracebackType
 
@@ -117,7 +119,13 @@ class Cassette:
 
     def hide(self, *secrets: Secret) -> None:
         """Mask these too, wherever they stand, in all that is written or compared."""
-        self._scrubber.hide(secrets)
+        with self._lock:
+            self._scrubber.hide(secrets)
+
+    def learn_secrets(self, secrets: Sequence[bytes], words: Sequence[bytes], /) -> None:
+        """Mask what a call sends as a credential, wherever it stands."""
+        with self._lock:
+            self._scrubber.know(secrets, words)
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -157,7 +165,7 @@ class Cassette:
         """What was recorded for this request, unless it was replayed already."""
         body = as_bytes(request)
         with self._lock:
-            self._scrubber.learn(url, request.headers, body)
+            self._scrubber.learn_request(url, request.headers, body)
             sent = Sent.of(request.method, url, request.headers, body, scrubber=self._scrubber)
             for at in self._left:
                 if not sent.differs(self._tape[at].sent):
@@ -184,6 +192,10 @@ class CassetteHttpClient:
         self._cassette = cassette
         self._inner = inner
         self._closed = False
+
+    def learn_secrets(self, secrets: Sequence[bytes], words: Sequence[bytes], /) -> None:
+        """Mask what a call sends as a credential; a manager tells it before each attempt."""
+        self._cassette.learn_secrets(secrets, words)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Send and record, or replay."""
@@ -223,6 +235,10 @@ class AsyncCassetteHttpClient:
         self._cassette = cassette
         self._inner = inner
         self._closed = False
+
+    def learn_secrets(self, secrets: Sequence[bytes], words: Sequence[bytes], /) -> None:
+        """Mask what a call sends as a credential; a manager tells it before each attempt."""
+        self._cassette.learn_secrets(secrets, words)
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Send and record, or replay."""
@@ -297,7 +313,7 @@ class _Recording:
     def teach(self, scrubber: Scrubber) -> None:
         """Show the scrubber what stood where credentials stand."""
         request, response = self._request, self.response
-        scrubber.learn(self._url, request.headers, as_bytes(request))
+        scrubber.learn_request(self._url, request.headers, as_bytes(request))
         if response is not None:
             scrubber.learn("", response.headers, response.body)
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from moorage.domain.http import Headers, Request, Timeouts
+    from moorage.domain.sent_values import Learner
     from moorage.ports.clock import AsyncSleeper, Sleeper
     from moorage.ports.http import AsyncHttpClient, AsyncIncoming, HttpClient, Incoming
 
@@ -190,6 +191,7 @@ class FaultNetwork:
     ) -> None:
         self.faults = faults
         self._inner = ScriptedHttpClient(vendor) if isinstance(vendor, FakeVendor) else vendor
+        self.learn_secrets: Learner | None = getattr(self._inner, "learn_secrets", None)
         self._sleep = lift(sleeper.sleep)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
@@ -237,6 +239,7 @@ class AsyncFaultNetwork:
     ) -> None:
         self.faults = faults
         self._inner = AsyncScriptedHttpClient(vendor) if isinstance(vendor, FakeVendor) else vendor
+        self.learn_secrets: Learner | None = getattr(self._inner, "learn_secrets", None)
         self._sleep = sleeper.sleep
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:

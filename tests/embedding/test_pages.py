@@ -1,0 +1,26 @@
+"""What the pages on embedding show of credentials."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+PAGES = Path(__file__).parents[2] / "docs" / "how-to"
+GIVEN = re.compile(
+    r"""["']?(?:credentials|webhook_secrets|client_secret|KEYS)["']?(?: = |: )\[?(.+)"""
+)
+KEPT = re.compile(r"""["']secret://|(?:moorage\.)?Secret\(|os\.environ""")
+
+
+@pytest.mark.parametrize("page, check", [("django.md", "W009"), ("flask.md", "secret-in-settings")])
+def test_a_page_shows_no_credential_as_it_is(page: str, check: str) -> None:
+    """Each credential is a reference or wrapped, and the page names the check that finds others."""
+    text = (PAGES / page).read_text("utf-8")
+    given = GIVEN.findall(text)
+
+    assert given
+    assert [] == [value for value in given if KEPT.match(value) is None]
+    assert "moorage.Secret(" in text
+    assert check in text
