@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from moorage.domain.http import Response
     from moorage.domain.oauth.client import OAuthClient
 
+LARGEST: Final = 1_048_576
+"""Bytes that an answer may have; tokens that list the groups of a person are long."""
+
 _LONGEST: Final = 300
 _LIFE: Final = 10 * 365 * 86_400.0
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -148,6 +151,8 @@ def read_refusal(
 
 
 def _members(response: Response) -> Mapping[str, Any] | None:
+    if len(response.body) > LARGEST:
+        return None
     kind = (response.header("content-type") or "").partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
         return dict(parse_qsl(response.text))
