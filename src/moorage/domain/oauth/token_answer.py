@@ -83,6 +83,7 @@ class Refused:
         wait: seconds to stay away.
         vendor_wait: seconds that it asked to stay away, which may be absurd.
         nonce: what it wants to see in a proof.
+        refresh_token: of an answer without an access token, which may replace the one shown.
     """
 
     why: Refusal
@@ -91,6 +92,7 @@ class Refused:
     wait: float | None = None
     vendor_wait: float | None = None
     nonce: str | None = attrs.field(default=None, repr=False)
+    refresh_token: Secret | None = attrs.field(default=None, repr=False)
 
     @property
     def words(self) -> str:
@@ -137,7 +139,7 @@ def read_token(
     if isinstance(access, str):
         with suppress(InvalidData):
             return _granted(Secret(access), told, client, asked_at, held)
-    return Refused(why=Refusal.LOST, code="unreadable answer")
+    return Refused(why=Refusal.LOST, code="unreadable answer", refresh_token=_refresh_token(told))
 
 
 def read_refusal(
@@ -202,15 +204,12 @@ def _granted(
     asked_at: datetime,
     held: OAuthCredentials | None,
 ) -> Granted:
-    refresh, kind, id_token = (
-        told.get(name) for name in ("refresh_token", "token_type", "id_token")
-    )
+    kind, id_token = told.get("token_type"), told.get("id_token")
     life = _lifetime(told.get("expires_in"))
     scope = told.get("scope")
-    if isinstance(refresh, str) and refresh.strip():
-        kept: Secret | None = Secret(refresh)
-    else:
-        kept = None if held is None else held.refresh_token
+    kept = _refresh_token(told)
+    if kept is None and held is not None:
+        kept = held.refresh_token
     credentials = OAuthCredentials(
         access_token=access,
         refresh_token=kept,
@@ -223,6 +222,11 @@ def _granted(
     return Granted(
         credentials=credentials, id_token=Secret(id_token) if isinstance(id_token, str) else None
     )
+
+
+def _refresh_token(told: Mapping[str, Any]) -> Secret | None:
+    text = told.get("refresh_token")
+    return Secret(text) if isinstance(text, str) and text.strip() else None
 
 
 def _is_bound(kind: object) -> bool:
