@@ -41,8 +41,8 @@ def from_wsgi(environ: Mapping[str, Any], *, limit: int = LIMIT) -> ReceivedWebh
     """A webhook out of a WSGI environment, whose input nobody has read yet.
 
     Raises:
-        WebhookRejected: the body is larger than the limit, or was cut off.
-        ConfigurationError: it has no length, and the server does not say where it ends.
+        WebhookRejected: the body is larger than the limit, or was cut off; or it has no length, and
+            the server does not say where it ends.
     """
     headers = [
         (name.removeprefix("HTTP_").replace("_", "-"), str(value))
@@ -140,13 +140,14 @@ def from_django(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
     """A webhook out of a request of Django, before `request.POST` was looked at.
 
     Raises:
-        WebhookRejected: the body is larger than the limit, or was cut off.
-        ConfigurationError: something read the body as a stream before, or it has no length, and
+        WebhookRejected: the body is larger than the limit, or was cut off; or it has no length, and
             Django does not read it.
+        ConfigurationError: something read the body as a stream before.
     """
     size = _size(request.META.get("CONTENT_LENGTH"), limit)
     body = _bounded(_taken(lambda: request.body), limit)
-    if size is None and not body and request.headers.get("Transfer-Encoding"):
+    over_wsgi = "wsgi.input" in request.META
+    if over_wsgi and size is None and not body and request.headers.get("Transfer-Encoding"):
         raise _unbounded()
     place = quote(request.path, safe=_SAFE)
     host, query = _taken(request.get_host), str(request.META.get("QUERY_STRING", ""))
@@ -162,17 +163,20 @@ def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
     """A webhook out of a request of Flask, before `request.form` was looked at.
 
     Raises:
-        WebhookRejected: the body is larger than the limit, or was cut off.
+        WebhookRejected: the body is larger than the limit, or was cut off; or it has no length, and
+            the server does not say where it ends.
         ConfigurationError: something read the body as a stream or a form before.
     """
     size = _size(request.headers.get("Content-Length"), limit)
+    untouched = vars(request).keys().isdisjoint({"stream", "form", "files"})
     if size is None:
         _taken(lambda: _buffer(request, limit))
     body = _bounded(_taken(lambda: request.get_data(cache=True, parse_form_data=False)), limit)
     if not body and (size or request.headers.get("Transfer-Encoding")):
         if size is None and not request.environ.get("wsgi.input_terminated"):
             raise _unbounded()
-        raise _consumed("it was read as a stream, or as a form")
+        if not untouched:
+            raise _consumed("it was read as a stream, or as a form")
     query = request.query_string.decode("latin-1")
     return {
         "headers": [*request.headers.items()],
@@ -273,10 +277,10 @@ def _too_large(limit: int) -> WebhookRejected:
     )
 
 
-def _unbounded() -> ConfigurationError:
-    return ConfigurationError(
-        "the webhook's body came in chunks, and this server does not say where they end.",
-        path="body",
+def _unbounded() -> WebhookRejected:
+    return rejected(
+        WebhookReason.LENGTH_REQUIRED,
+        "The webhook's body came in chunks, and this server does not say where they end.",
         remedy="Let a proxy in front of it buffer requests, or serve this endpoint with a server"
         " that sets wsgi.input_terminated, or over ASGI.",
     )

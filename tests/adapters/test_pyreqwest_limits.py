@@ -42,6 +42,45 @@ if TYPE_CHECKING:
 LARGE = bytes(16_000_000)
 
 
+# --- answers that could end in more than one place ---------------------------------------
+
+CHUNKS = b"\r\n2\r\nok\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "head, said",
+    [
+        (b"200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n", "ambiguous"),
+        (b"200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n", "ambiguous"),
+        (b"200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "ambiguous"),
+        (b"200 OK\r\nTransfer-Encoding: chunked, chunked\r\n", "ambiguous"),
+        (b"200 OK\r\nTransfer-Encoding: gzip, chunked\r\n", "ambiguous"),
+        (b"101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n", "switches"),
+    ],
+)
+@both
+async def test_an_answer_with_two_ends_is_refused(make: Make, head: bytes, said: str) -> None:
+    """What pyreqwest lets pass is refused by what its headers say, and taints no other answer."""
+    async with lab(make) as (vendor, client):
+        vendor.queue(Behaviour(raw=b"HTTP/1.1 " + head + CHUNKS), Behaviour(201))
+        with pytest.raises(VendorFailed, match=said):
+            await client.send(GET, vendor.url, LONG)
+
+        assert 201 == (await client.send(GET, vendor.url, LONG)).status
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+@both
+async def test_what_has_no_body_has_one_end(make: Make, method: str) -> None:
+    """Where no body can follow, its length in whatever form does not matter."""
+    status = b"200 OK" if method == "HEAD" else b"304 Not Modified"
+    raw = b"HTTP/1.1 " + status + b"\r\nContent-Length: 2, 2\r\n\r\n"
+    async with lab(make) as (vendor, client):
+        vendor.queue(Behaviour(raw=raw))
+
+        assert b"" == (await client.send(Request(method, "/"), vendor.url, LONG)).body
+
+
 # --- what cannot be sent as it is --------------------------------------------
 
 

@@ -123,6 +123,33 @@ def test_what_is_no_json_says_nothing(body: bytes) -> None:
     assert (None, None) == vendor_words(Response(500, {}, body))
 
 
+class Unread(bytes):
+    """A body that must not be read as a whole."""
+
+    def decode(self, *_: object, **__: object) -> str:
+        """Refuse to be decoded, which every parser begins with."""
+        raise AssertionError
+
+
+@pytest.mark.parametrize("size", [65_537, 23_000_000])
+def test_a_long_answer_is_not_parsed_for_its_words(size: int) -> None:
+    """Of an answer of more than 64 KiB no words are looked for, whatever it costs to parse."""
+    body = Unread(b'{"message": "no", "more": "' + b"x" * size + b'"}')
+
+    error = classify(Response(401, {"Content-Type": "application/json"}, body))
+
+    assert error is not None
+    assert "the credential is not accepted (HTTP 401)." == error.message
+
+
+def test_words_are_found_in_an_answer_of_64_kib() -> None:
+    """An answer as long as is kept of a failure still says what it says."""
+    body = b'{"message": "no", "more": ""}'
+    body = body[:-2] + b"x" * (65_536 - len(body)) + body[-2:]
+
+    assert (None, "no") == vendor_words(Response(401, {}, body))
+
+
 def test_words_are_redacted() -> None:
     """A vendor that echoes a secret or a card number does not get it into an error."""
     said = {"code": "token=hunter2", "message": "card 4242 4242 4242 4242, password=hunter2"}

@@ -54,6 +54,17 @@ def test_layout_and_key_order_do_not_matter(value: Any) -> None:
     assert _json(compact) == _json(airy)
 
 
+@pytest.mark.parametrize("size, same", [(65_536, True), (65_537, False)])
+def test_a_long_body_counts_byte_for_byte(size: int, same: bool) -> None:
+    """JSON of up to 64 KiB is compared by what it says; longer JSON is not parsed for that."""
+    airy = '{"a": "' + "x" * (size - 9) + '"}'
+    compact = airy.replace(" ", "")
+    assert size == len(airy)
+
+    assert _json(airy) == _json(airy)
+    assert same == (_json(airy) == _json(compact + " " * (size - len(compact))))
+
+
 @given(values, values)
 def test_different_values_differ(one: Any, other: Any) -> None:
     """Bodies whose values differ, be it in type only, are different requests."""

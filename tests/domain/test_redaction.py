@@ -149,6 +149,19 @@ def test_long_text_is_cut() -> None:
     assert "x" * 10 == RULES.body(b"x" * 10, "text/plain", 10)
 
 
+class Unread(bytes):
+    """A body that must not be read as a whole."""
+
+    def decode(self, *_: object, **__: object) -> str:
+        """Refuse to be decoded."""
+        raise AssertionError
+
+
+def test_only_what_is_shown_of_a_body_is_decoded() -> None:
+    """Showing the beginning of a long body costs no more than the beginning does."""
+    assert "x" * 10 + "…" == RULES.body(Unread(b"x" * 10_000_000), "text/plain", 10)
+
+
 @pytest.mark.parametrize(
     "url, expected",
     [

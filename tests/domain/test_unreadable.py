@@ -43,6 +43,37 @@ def test_a_promise_of_json_is_checked(
     assert kept == keeps_promise(request, Response(200, headers, body))
 
 
+class Unread(bytes):
+    """A body that must not be read as a whole."""
+
+    def decode(self, *_: object, **__: object) -> str:
+        """Refuse to be decoded, which every parser begins with."""
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "first, last, kept",
+    [
+        (b"{", b"}", True),
+        (b"\xef\xbb\xbf\r\n[", b"]\n", True),
+        (b'"', b'"', True),
+        ("\ufeff{".encode("utf-16-le"), "}".encode("utf-16-le"), True),
+        ("{".encode("utf-32-be"), "}".encode("utf-32-be"), True),
+        (b"{", b"", False),
+        (b"[", b"}", False),
+        (b"<html>", b"</html>", False),
+        (b" " * 5_000 + b"{", b"}", False),
+    ],
+)
+def test_of_a_long_answer_only_the_ends_are_looked_at(
+    first: bytes, last: bytes, kept: bool
+) -> None:
+    """A long success is not parsed to find out whether it is JSON; its ends tell enough."""
+    body = Unread(first + b"x" * 65_536 + last)
+
+    assert kept == keeps_promise(Request.post("/orders"), Response(200, JSON, body))
+
+
 @pytest.mark.parametrize("raised", [InvalidData("no"), KeyError("secret")])
 def test_what_a_parser_raises_is_the_vendors_failure(raised: Exception) -> None:
     """Whatever a parser raises, the answer is a failure that shows nothing of what it said."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from moorage import (
@@ -24,7 +25,7 @@ from moorage.domain.idempotency import Claim, MarkSent, Resolve
 from moorage.domain.oauth.question import claim_key
 from tests.domain.oauth.test_client import P256
 from tests.oauth.others import CUT_OFF, PAST, UNSENT, refused
-from tests.oauth.world import OWNER, TOKENS, Stage, answers, client, grants, token
+from tests.oauth.world import OWNER, TOKENS, Stage, Vault, answers, client, grants, token
 from tests.support.colours import AWAITED, World, in_both_colours
 
 if TYPE_CHECKING:
@@ -203,6 +204,55 @@ async def test_a_lost_answer_is_asked_for_once_more(world: World, lost: Any) -> 
     found = await stage.refresher().get(*OWNER)
 
     assert found == stage.kept
+    assert ["rt-1", "rt-1"] == stage.shown()
+
+
+@in_both_colours
+async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
+    """An answer that has a new refresh token and no access token does not lose the grant."""
+    stage = Stage(world, PAST)
+    refresher, other = stage.refresher(), stage.refresher()
+    stage.vendor.answers(grants(2, access_token=None))
+
+    error = await refused(refresher.get(*OWNER))
+
+    assert error.retryable
+    assert "unreadable answer" in error.message
+    assert attrs.evolve(PAST, refresh_token="rt-2") == stage.kept
+    stage.vendor.answers(grants(3))
+    assert Secret("at-3") == (await other.get(*OWNER)).access_token
+    assert ["rt-1", "rt-2"] == stage.shown()
+
+
+@in_both_colours
+async def test_a_spent_refresh_token_is_not_shown_again(world: World) -> None:
+    """Who waited with the refresh token that was replaced takes what was stored meanwhile."""
+    stage = Stage(world, PAST)
+    rotated = attrs.evolve(PAST, refresh_token="rt-2")
+
+    class Changing(Vault):
+        """Another process stores something after the first look."""
+
+        async def get(self, service: str, tenant: str | None, /) -> Any:
+            """Give what was there before."""
+            found = await super().get(service, tenant)
+            self.kept[OWNER] = rotated
+            return found
+
+    stage.vault = Changing(world)
+    stage.vault.kept[OWNER] = PAST
+
+    assert rotated == await stage.refresher().get(*OWNER)
+    assert [] == stage.shown()
+
+
+@in_both_colours
+async def test_the_same_refresh_token_alone_is_a_lost_answer(world: World) -> None:
+    """Where the refresh token stays, it is shown once more at once."""
+    stage = Stage(world, PAST)
+    stage.vendor.answers(grants(1, access_token=None), grants(2))
+
+    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
     assert ["rt-1", "rt-1"] == stage.shown()
 
 

@@ -21,7 +21,7 @@ from moorage import (
 from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
 from moorage.domain.oauth.dpop import thumbprint
 from moorage.domain.oauth.pending import PendingConsent
-from moorage.services.oauth_asking import LARGEST
+from moorage.domain.oauth.token_answer import LARGEST
 from tests.domain.oauth.test_id_token import id_token
 from tests.parts.world import Clock
 from tests.support.authorization_faults import (

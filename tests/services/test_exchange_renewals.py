@@ -18,6 +18,7 @@ from moorage import (
     RetryPolicy,
     VendorFailed,
 )
+from moorage.services.refreshes import UnprovenRefreshes
 from tests.services.renewed_tokens import Provider, vat
 from tests.services.vat import GET
 from tests.support.colours import World, in_both_colours
@@ -182,3 +183,61 @@ async def test_a_single_use_body_is_not_sent_again_after_a_renewal(world: World)
         await manager.call("vat", Request.post("/files", body=BodyStream.of(once())))
 
     assert (["token-0"], 1) == (provider.refreshed, len(world.vendor.requests))
+
+
+@in_both_colours
+async def test_refusals_for_ever_renew_less_and_less(world: World) -> None:
+    """A service that refuses renewed credentials too gets no renewal for each call."""
+    provider = Provider(world)
+    world.vendor.otherwise = 401
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    renewed = []
+    for _ in range(60):
+        with pytest.raises(AuthenticationFailed) as caught:
+            await manager.call("vat", GET)
+        renewed.append(len(provider.refreshed))
+        world.clock.advance(1)
+
+    assert [1] * 5 + [2] * 10 + [3] * 20 + [4] * 25 == renewed
+    assert "a renewed one was refused too" in caught.value.remedy
+
+
+@in_both_colours
+async def test_an_accepted_credential_is_renewed_at_once_again(world: World) -> None:
+    """Once the service accepts a credential, the next refusal is worth a renewal."""
+    provider = Provider(world)
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    for _ in range(3):
+        world.vendor.answers(401)
+        assert 200 == (await manager.call("vat", GET)).status
+
+    assert ["token-0", "token-1", "token-2"] == provider.refreshed
+
+
+@in_both_colours
+async def test_another_credential_is_used_at_once(world: World) -> None:
+    """While renewing is put off, a credential that somebody else has brought is tried."""
+    provider = Provider(world)
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    world.vendor.answers(401, 401)
+    with pytest.raises(AuthenticationFailed):
+        await manager.call("vat", GET)
+
+    async def brought(_: Any) -> int:
+        provider.number = 7
+        return 401
+
+    world.vendor.answers(brought)
+
+    assert 200 == (await manager.call("vat", GET)).status
+    assert ["token-0"] == provider.refreshed
+    assert "Bearer token-7" == world.vendor.requests[-1].header("authorization")
+
+
+def test_what_is_known_of_renewals_is_bounded() -> None:
+    """However many credentials are refused, only some are known; forgetting costs a renewal."""
+    refreshes = UnprovenRefreshes()
+    for number in range(10_001):
+        refreshes.renewed(f"{number}", 0)
+
+    assert [True, False] == [refreshes.allows(key, 0) for key in ("0", "10000")]

@@ -18,7 +18,7 @@ from moorage import (
     Response,
     RetryPolicy,
 )
-from moorage.services.oauth_asking import LARGEST
+from moorage.domain.oauth.token_answer import LARGEST
 from tests.support import authorization_jwt as jose
 from tests.support.colours import START, Arriving, World, in_both_colours
 from tests.support.proofs import proof_key

@@ -211,6 +211,7 @@ async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) 
         (attacks.letters_that_are_none_do_not_matter, content, "came back changed"),
         (attacks.nothing_is_injected, trusting, "no target|does not say what is wrong"),
         (attacks.nothing_is_smuggled, content, "was made of an answer with"),
+        (attacks.no_other_protocol_is_a_success, content, "was made of a switch"),
         (streams.a_stream_that_is_cut_off_says_so, content, "is no ConnectionFailed"),
         (streams.a_stream_can_be_left, content, "is no ConnectorError: half an answer"),
         (kit.async_bodies_are_refused, foreign, "is no InvalidData"),

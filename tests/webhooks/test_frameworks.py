@@ -106,12 +106,21 @@ def test_bodies_in_chunks(host: str, world: Hosts) -> None:
 
 @pytest.mark.parametrize("host", sorted({*SERVERS} - {*CHUNKED}))
 def test_chunks_that_nobody_can_end(host: str, world: Hosts) -> None:
-    """Where a body in chunks cannot be read, that is the host's mistake, and not a forgery."""
+    """Whoever sends a body in chunks that cannot be read is asked for a length."""
     DESK.receives("github")
 
-    assert 500 == world.ask(host, of_github(b"{}"), chunked=True)[0]
-    assert isinstance(DESK.error, ConfigurationError)
-    assert "came in chunks" in str(DESK.error)
+    assert 411 == world.ask(host, of_github(b"{}"), chunked=True)[0]
+    assert isinstance(DESK.error, WebhookRejected)
+    assert "length_required" == DESK.error.reason
+
+
+@EVERYWHERE
+def test_an_empty_body_in_chunks_is_not_the_hosts_mistake(host: str, world: Hosts) -> None:
+    """Anybody can send no body in chunks, so that is refused like any other forgery."""
+    DESK.receives("github")
+    empty = Sent(headers={"Content-Type": "application/json"}, body=b"")
+
+    assert (401 if host in CHUNKED else 411) == world.ask(host, empty, chunked=True)[0]
 
 
 @EVERYWHERE
@@ -430,8 +439,7 @@ def test_what_flask_refuses() -> None:
     assert "malformed" == reason_of(lambda: from_flask(short))
     endless = of_flask(headers={"Transfer-Encoding": "chunked"})
     del endless.environ["CONTENT_LENGTH"]
-    with pytest.raises(ConfigurationError, match="came in chunks"):
-        from_flask(endless)
+    assert "length_required" == reason_of(lambda: from_flask(endless))
 
 
 def test_a_header_without_a_prefix_in_wsgi() -> None:

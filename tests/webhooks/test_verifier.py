@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import traceback
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from moorage import (
     WebhookScheme,
     WebhookVerifier,
 )
-from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.adapters.webhook_secrets import AsyncStaticWebhookSecrets, StaticWebhookSecrets
 from moorage.domain.webhooks.presets import preset
 from moorage.testing import RecordingObserver, VirtualClock
@@ -263,6 +264,62 @@ def test_a_claim_is_a_lease(awaited: bool) -> None:
     (event,) = receiver.verify(sent)
     receiver.release(event)
     assert receiver.verify(sent)
+
+
+@pytest.mark.parametrize("name", [name for name in BY_NAME if preset(name).tolerance is not None])
+def test_a_delivery_is_remembered_as_long_as_its_time_is_accepted(name: str) -> None:
+    """A delivery that was accepted as early as possible is still known as late as possible."""
+    tolerance = preset(name).tolerance or 0.0
+    sender, receiver = BY_NAME[name], Receiver.of(BY_NAME[name], replay_guard=True)
+    sent = sender.send(NOW + timedelta(seconds=tolerance), 1)
+    receiver.done(receiver.verify(sent))
+    receiver.clock.advance(2 * tolerance)
+
+    assert "replayed" == receiver.refused(sent)
+
+
+@pytest.mark.parametrize("name, least", [("paypal", 2 * 73 * 3_600), ("stripe", 600)])
+def test_remembering_for_less_than_a_delivery_is_accepted_is_refused(name: str, least: int) -> None:
+    """A guard that forgets while the signed time is still accepted is no guard."""
+    sender = BY_NAME[name]
+    for remembered in (least, timedelta(seconds=least - 1)):
+        with pytest.raises(ConfigurationError, match="could be handled twice") as caught:
+            Receiver.of(sender, replay_guard=True, remembered=remembered)
+        assert "remembered" == caught.value.path
+
+    Receiver.of(sender, replay_guard=True, remembered=least + 60)
+    Receiver.of(sender, replay_guard=True, remembered=80, tolerance=10)
+    Receiver.of(sender, replay_guard=False, remembered=1)
+
+
+def test_a_tolerance_of_a_lifetime_is_remembered_for_a_lifetime() -> None:
+    """The longest duration there is bounds how long a delivery is remembered too."""
+    century = timedelta(days=36_500)
+    receiver = Receiver.of(STRIPE, replay_guard=True, tolerance=century, remembered=century)
+
+    assert 1 == len(receiver.verify(STRIPE.send(NOW, 1)))
+
+
+@IN_BOTH
+def test_deliveries_can_be_remembered_for_good(awaited: bool) -> None:
+    """Of a scheme that signs no time a captured delivery stays refused, if a store keeps it."""
+    clock = VirtualClock(NOW)
+    store = (AsyncMemoryStorage if awaited else MemoryStorage)(clock=clock)
+    receiver = Receiver.of(
+        GITHUB, replay_guard=True, remembered=math.inf, storage=store, awaited=awaited
+    )
+    sent = GITHUB.send(NOW, 1)
+    receiver.done(receiver.verify(sent))
+    clock.advance(50 * 365 * 86_400)
+
+    assert "replayed" == receiver.refused(sent)
+
+
+def test_remembering_for_good_needs_a_store() -> None:
+    """What lives in one process cannot remember for good, and says so."""
+    with pytest.raises(ConfigurationError, match="memory of one process") as caught:
+        Receiver.of(GITHUB, replay_guard=True, remembered=math.inf)
+    assert "remembered" == caught.value.path
 
 
 class Remembering(MemoryStorage):

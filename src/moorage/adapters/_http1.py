@@ -38,8 +38,8 @@ USER_AGENT: Final = "moorage"
 AUTHENTICATION_REQUIRED: Final = 407  # by a proxy
 _TYPICALLY_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
-_NO_CONTENT: Final = 204
-_NOT_MODIFIED: Final = 304
+BODILESS: Final = frozenset({204, 304})
+"""Statuses whose answers have no body, whatever their headers say."""
 _SWITCHING: Final = 101
 _FIRST_FINAL: Final = 200
 
@@ -241,8 +241,7 @@ class AnswerReader:
         del buffer[:end]
         status = int(match[2])
         if status < _FIRST_FINAL:
-            if status == _SWITCHING:
-                raise NotHttp("switches to another protocol")
+            check_status(status)
             self._spent += end
             return True
         old = match[1] == "0"
@@ -278,21 +277,14 @@ class AnswerReader:
             raise NotHttp("has a malformed header field") from error
 
     def _frame(self, status: int, headers: Headers, *, old: bool) -> None:
-        codings = _combined(headers, "transfer-encoding")
-        lengths = _combined(headers, "content-length")
-        if self._to_head or status in {_NO_CONTENT, _NOT_MODIFIED}:
+        if self._to_head or status in BODILESS:
             self.done = True
-        elif codings is not None:
-            if old or lengths is not None or codings.lower() != "chunked":
-                raise NotHttp("frames its body in a way that is ambiguous")
+            return
+        chunked, length = framing(headers, old=old)
+        if chunked:
             self._step = AnswerReader._chunk_size
-        elif lengths is not None:
-            if "," in lengths:
-                lengths, *others = {length.strip(" \t") for length in lengths.split(",")}
-                lengths = "contradictory" if others else lengths
-            if not _LENGTH.fullmatch(lengths):
-                raise NotHttp("has lengths that contradict each other or are none")
-            self._left = int(lengths)
+        elif length is not None:
+            self._left = length
             self._admit(self._left)
             self._step = AnswerReader._counted
             self.done = not self._left
@@ -378,6 +370,34 @@ class AnswerReader:
 def _lines(head: bytearray) -> list[str]:
     # A bare line feed ends a line too; a bare carriage return is no part of any.
     return head.decode("latin-1").replace("\r\n", "\n").rstrip("\n").split("\n")
+
+
+def check_status(status: int) -> None:
+    """Refuse an answer that ends HTTP on its connection, which nobody has asked for."""
+    if status == _SWITCHING:
+        raise NotHttp("switches to another protocol")
+
+
+def framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
+    """Whether the body of an answer comes in chunks, and else its length, if it has one.
+
+    Raises:
+        NotHttp: the answer could end in more than one place.
+    """
+    codings = _combined(headers, "transfer-encoding")
+    lengths = _combined(headers, "content-length")
+    if codings is not None:
+        if old or lengths is not None or codings.lower() != "chunked":
+            raise NotHttp("frames its body in a way that is ambiguous")
+        return True, None
+    if lengths is None:
+        return False, None
+    if "," in lengths:
+        lengths, *others = {length.strip(" \t") for length in lengths.split(",")}
+        lengths = "contradictory" if others else lengths
+    if not _LENGTH.fullmatch(lengths):
+        raise NotHttp("has lengths that contradict each other or are none")
+    return False, int(lengths)
 
 
 def _combined(headers: Headers, name: str) -> str | None:

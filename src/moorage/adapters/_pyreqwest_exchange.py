@@ -21,13 +21,20 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from moorage.adapters._http1 import AUTHENTICATION_REQUIRED, NotHttp
+from moorage.adapters._http1 import (
+    AUTHENTICATION_REQUIRED,
+    BODILESS,
+    NotHttp,
+    check_status,
+    framing,
+)
 from moorage.adapters._http_content import inflater_for, takes_as_it_is
 from moorage.adapters._http_request import Upload
 from moorage.adapters._http_wire import TimeIsUp, exhausted
 from moorage.adapters._pyreqwest_bounds import PIECE
 from moorage.adapters._pyreqwest_errors import meaning_of
 from moorage.adapters._pyreqwest_request import exact_url, fields_of, headers_of
+from moorage.domain.http import HttpMethod
 from moorage.errors import (
     AttemptTimeout,
     ConnectionFailed,
@@ -122,6 +129,7 @@ class Exchange:
                 sending = sending.body_bytes(body)
             sending = sending.streamed_read_buffer_limit(held).build_streamed()
             await self._enter(sending)
+            self._check_framing(to_head=request.method is HttpMethod.HEAD)
             if gateway is not None:
                 self._check_proxy(gateway)
         except BaseException:
@@ -143,6 +151,18 @@ class Exchange:
             self._let_go()
             raise
         return piece
+
+    def _check_framing(self, *, to_head: bool) -> None:
+        """Refuse what pyreqwest lets pass, though the answer could end in more than one place."""
+        try:
+            check_status(self.status)
+            if not to_head and self.status not in BODILESS:
+                framing(self.headers, old=False)
+        except NotHttp as error:
+            refused = self._no_answer(str(error))
+        else:
+            return
+        raise refused
 
     def _check_proxy(self, gateway: Gateway) -> None:
         if self.status == AUTHENTICATION_REQUIRED and not self._origin.secure:

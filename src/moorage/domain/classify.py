@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.domain.frames import named
+from moorage.domain.json_text import LARGEST_PARSED
 from moorage.domain.media_type import is_json
 from moorage.domain.redaction import Redaction
 from moorage.errors import (
@@ -37,6 +38,10 @@ _KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
 }
 _LATER: Final = frozenset({408, 425})
 _NOT_MODIFIED: Final = 304
+_END: Final = 4_096
+_BLANK: Final = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
+"""White space, byte order marks, and the zeros of UTF-16 and UTF-32."""
+_ENDS: Final = frozenset({b"{}", b"[]", b'""'})
 _NOT_HERE: Final = frozenset({301, 307, 308})
 """Redirects that tell to send the same request elsewhere: it was not carried out here."""
 
@@ -88,17 +93,26 @@ def classify(
 def keeps_promise(request: Request, response: Response) -> bool:
     """Whether the body is JSON if the answer says so, or if the request accepts nothing else.
 
-    An empty body promises nothing.
+    An empty body promises nothing. Of a body of more than 64 KiB only the two ends are looked at.
     """
     promised = is_json(response.headers.get("content-type"))
     accepted = request.headers.get("accept", "").split(",")
     if not response.body or not (promised or all(map(is_json, accepted))):
         return True
+    if len(response.body) > LARGEST_PARSED:
+        return _ends_as_json(response.body)
     try:
         response.json()
     except InvalidData:
         return False
     return True
+
+
+def _ends_as_json(body: bytes) -> bool:
+    """Whether a long body begins as an object, a list or a text does, and ends likewise."""
+    first = body[:_END].lstrip(_BLANK)[:1]
+    last = body[-_END:].rstrip(_BLANK)[-1:]
+    return first + last in _ENDS
 
 
 def unreadable(
@@ -134,7 +148,12 @@ def as_unreadable(raised: Exception, response: Response) -> ConnectorError:
 def vendor_words(
     response: Response, redaction: Redaction = _USUAL
 ) -> tuple[str | None, str | None]:
-    """The vendor's own code and message, where its answer has them in a usual place."""
+    """The vendor's own code and message, where its answer has them in a usual place.
+
+    A body of more than 64 KiB is not searched for them.
+    """
+    if len(response.body) > LARGEST_PARSED:
+        return None, None
     try:
         body = response.json()
     except InvalidData:

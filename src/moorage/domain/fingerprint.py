@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.body import BodyStream
-from moorage.domain.json_text import refuse_constant
+from moorage.domain.json_text import LARGEST_PARSED, refuse_constant
 from moorage.domain.media_type import is_json
 from moorage.errors import InvalidData
 
@@ -21,8 +21,9 @@ def fingerprint(request: Request) -> bytes:
 
     The order of keys and the white space of a JSON body do not matter; everything that a vendor
     could tell apart does: 1, 1.0, "1" and true, the digits of a number, the order of a list and of
-    the query. A body that only claims to be JSON, or repeats a key, counts byte for byte. Of a
-    replayable stream only the length counts, since reading it is not for a pure function.
+    the query. A body that only claims to be JSON, repeats a key or has more than 64 KiB counts byte
+    for byte. Of a replayable stream only the length counts, since reading it is not for a pure
+    function.
 
     Raises:
         InvalidData: the body can be read once only, so it cannot be compared with another.
@@ -58,7 +59,7 @@ def _content(body: bytes | BodyStream, content_type: str | None) -> tuple[bytes,
                 remedy="Give bytes, or a function that opens the body.",
             )
         return b"stream", str(body.length).encode()
-    if is_json(content_type):
+    if len(body) <= LARGEST_PARSED and is_json(content_type):
         try:
             return b"json", _canonical(body)
         except (ValueError, RecursionError):

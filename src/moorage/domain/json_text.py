@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from json import dumps
-from typing import Any, NoReturn, TypeGuard
+from typing import Any, Final, NoReturn, TypeGuard
 
 from moorage.errors import InvalidData
+
+LARGEST_PARSED: Final = 65_536
+"""Bytes of a body that is parsed to judge or compare it; a longer one would hold everybody up."""
 
 
 def encode_json(value: object) -> bytes:

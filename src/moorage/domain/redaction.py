@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Personal", "Redaction", "mask"]
 
 _MARGIN = 512
+_LONGEST_CHARACTER = 8
+"""Bytes that a character takes at most; UTF-7 takes the most."""
 """Longer than anything that must be seen whole to be recognised."""
 
 _SHORTEST = len("a:b")
@@ -142,7 +144,8 @@ class Redaction:
         else:
             return f"<{len(body)} bytes of {kind[:80]}>"
         # Text in UTF-16 that does not say so would hide from every rule between its zeros.
-        return _cut(decoded(body, content_type).replace("\0", ""), limit, redact)
+        read = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
+        return _cut(decoded(read, content_type).replace("\0", ""), limit, redact)
 
     def text(self, text: str) -> str:
         """Mask what plain text holds, and JSON inside it."""

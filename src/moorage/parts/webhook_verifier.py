@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,11 +16,12 @@ from moorage.adapters.webhook_secrets import (
     no_secrets,
     read_secrets,
 )
-from moorage.domain.durations import micros, seconds
+from moorage.domain.durations import FOREVER, micros, seconds
 from moorage.domain.frames import careful
 from moorage.domain.service import Service
 from moorage.domain.webhooks.presets import preset
 from moorage.domain.webhooks.scheme import WebhookScheme
+from moorage.domain.webhooks.verification import acceptable_for
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
 from moorage.services.foreign import no_credentials
@@ -63,7 +65,10 @@ class WebhookVerifier(Part):
         origin: scheme and host of the URL that the vendor was told, if a proxy changes them.
         replay_guard: whether each delivery is let in once; of no use for a scheme that `hints`.
         handling: seconds that handling may take, after which the vendor's next try is let in.
-        remembered: seconds for which a delivery that is done is remembered.
+        remembered: seconds for which a delivery that is done is remembered. By default three days,
+            or as long as its signed time lets it be accepted if that is longer; less than that is
+            refused. A scheme that signs no time accepts a captured delivery again afterwards:
+            `math.inf` remembers deliveries for good, which needs a `storage`.
         storage: where deliveries are remembered; by default in this part alone.
         http, async_http: fetch certificates, for the schemes that have them.
         observers, clock: the remaining ports. Unlike anywhere else the clock decides here: a
@@ -81,7 +86,7 @@ class WebhookVerifier(Part):
         origin: str | None = None,
         replay_guard: bool = True,
         handling: float | timedelta = _HANDLING,
-        remembered: float | timedelta = _REMEMBERED,
+        remembered: float | timedelta | None = None,
         storage: StateStorage | AsyncStateStorage | None = None,
         http: HttpClient | None = None,
         async_http: AsyncHttpClient | None = None,
@@ -100,19 +105,21 @@ class WebhookVerifier(Part):
         self._later_ports = attrs.evolve(self._later_ports, http=async_http)
         check_colour(self._plain_ports, awaited=False)
         check_colour(self._later_ports, awaited=True)
+        allowed = _tolerance(known, tolerance)
+        guarded = replay_guard and not known.hints
         self._endpoint = Endpoint(
             name=service.name,
             scheme=known,
             parameters=told.checked(known),
             verify_token=told.verify_token,
-            tolerance=_tolerance(known, tolerance),
+            tolerance=allowed,
             origin=origin,
-            guarded=replay_guard and not known.hints,
+            guarded=guarded,
             lease=micros(seconds(handling, "handling")),
-            ttl=micros(seconds(remembered, "remembered")),
+            ttl=_ttl(remembered, acceptable_for(allowed) if guarded else 0.0, stored=storage),
         )
         self._secrets = provider or _static(known, kept)
-        self._unclaimed = not self._endpoint.guarded
+        self._unclaimed = not guarded
 
     @property
     def _fixed(self) -> Callable[[str | None], tuple[Secret, ...]] | None:
@@ -321,3 +328,26 @@ def _tolerance(scheme: WebhookScheme, given: float | timedelta | None) -> float 
             remedy="Leave it out; the guard against replays is what protects here.",
         )
     return seconds(given, "tolerance")
+
+
+def _ttl(remembered: float | timedelta | None, least: float, *, stored: object) -> int:
+    """Microseconds for which a delivery that is done is remembered, at least `least` seconds."""
+    if remembered is None:
+        return micros(max(_REMEMBERED, least))
+    if remembered == math.inf:
+        if stored is None:
+            raise ConfigurationError(
+                "deliveries cannot be remembered for good in the memory of one process.",
+                path="remembered",
+                remedy="Give a storage that outlives the process, or a number of seconds.",
+            )
+        return FOREVER
+    given = seconds(remembered, "remembered")
+    if given < least:
+        raise ConfigurationError(
+            f"a delivery can be accepted for {least:g} seconds by its signed time, and would be"
+            f" remembered for {given:g} only, so that it could be handled twice.",
+            path="remembered",
+            remedy="Leave it out or give at least as much, or give a smaller tolerance.",
+        )
+    return micros(given)

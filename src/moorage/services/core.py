@@ -11,6 +11,7 @@ import attrs
 from moorage.domain.events import ObserverFailed
 from moorage.domain.names import name_of
 from moorage.services.nonces import Nonces
+from moorage.services.refreshes import UnprovenRefreshes
 from moorage.services.renewal import Unrenewed
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ class Core:
     and no command may join them. `settle` takes what a user's function returned: the asynchronous
     face awaits an awaitable, the synchronous one refuses it. `copy` makes a value of the user's
     that nobody else holds. `cache` keeps answers. `nonces` are what servers want to see in proofs.
-    `renewals` keep claims from lapsing. `learn` is told what each attempt sends as a credential,
-    where the HTTP client writes down what it sends. `reporter` names the process, anew in a forked
-    child.
+    `refreshes` are renewals whose credential was not accepted yet. `renewals` keep claims from
+    lapsing. `learn` is told what each attempt sends as a credential, where the HTTP client writes
+    down what it sends. `reporter` names the process, anew in a forked child.
     """
 
     execute: Callable[[Command[Any], float | None], Flow[Any]]
@@ -75,6 +76,7 @@ class Core:
     observers: Sequence[Observer] = ()
     cipher: Cipher | None = None
     nonces: Nonces = attrs.field(factory=Nonces)
+    refreshes: UnprovenRefreshes = attrs.field(factory=UnprovenRefreshes)
     renewals: Renewals | Unrenewed = attrs.field(factory=Unrenewed)
     reporter: Callable[[], str]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from moorage.domain import auth
 from moorage.domain.admission import Answer
 from moorage.domain.auth import Credentials, OAuthCredentials
-from moorage.domain.classify import as_unreadable, classify, keeps_promise, unreadable
+from moorage.domain.classify import as_unreadable, classify, is_success, keeps_promise, unreadable
 from moorage.domain.events import CredentialRefreshed
 from moorage.domain.frames import bare
 from moorage.domain.health import REFUSED
@@ -44,6 +44,10 @@ Arrived: TypeAlias = "tuple[Ending, Sent]"
 
 _UNAUTHORIZED = 401
 _MANY = 10**9
+_REFUSED_ANEW: Final = (
+    "Check what the credential may do and which account it is for: a renewed one was refused too."
+    " It is renewed again in some minutes at most."
+)
 _REFUSED_PROOFS: Final = {
     ProofRefusal.NONCE: "The vendor refuses the nonce that it told itself, or tells none that can"
     " be used; tell the vendor.",
@@ -146,6 +150,8 @@ class Exchange:
         """
         plan = call.plan
         call.unproven = None
+        if self._credentials is not None and is_success(status):
+            self._core.refreshes.accepted(plan.refresh_key)
         if not auth.proves(plan.credentials or self._credentials):
             return None
         told = self._core.nonces.learn(plan.base_url or "", headers)
@@ -295,7 +301,10 @@ class Exchange:
             raise call.out_of_time() from None
 
     async def _renew(self, call: Call, error: AuthenticationFailed) -> ConnectorError:
-        """After a 401 renew the credential once; the same attempt is then due again."""
+        """After a 401 renew the credential once; the same attempt is then due again.
+
+        A service that refuses renewed credentials too is not worth a renewal for each call.
+        """
         stale = self._credentials
         given = stale is None or call.plan.credentials is not None
         if error.status != _UNAUTHORIZED or self._renewed or given:
@@ -304,15 +313,24 @@ class Exchange:
         # The refusal proves that this attempt has done nothing.
         call.acted = self._acted
         try:
-            self._credentials = await self._renewed_by_one(call, stale)
+            current = await self._renewed_by_one(call, stale)
         except ConnectorError as failed:
             failed.__cause__ = failed.__cause__ or error
             return failed
+        if current is None:
+            error.remedy = _REFUSED_ANEW
+            return error
+        self._credentials = current
         call.renewed = call.replayable
         return error
 
-    async def _renewed_by_one(self, call: Call, stale: Any) -> Credentials | OAuthCredentials:
-        """What is valid instead of `stale`: renewed by one caller at a time, and once only."""
+    async def _renewed_by_one(
+        self, call: Call, stale: Any
+    ) -> Credentials | OAuthCredentials | None:
+        """What is valid instead of `stale`: renewed by one caller at a time, and once only.
+
+        None if it was renewed a short time ago, and nothing has been accepted since.
+        """
         core, plan = self._core, call.plan
         timeout = max(0.0, call.remaining(core) / 1e9)
         try:
@@ -322,9 +340,12 @@ class Exchange:
                 raise call.out_of_time()
             current = await self._current(call)
             if current == stale:
+                if not core.refreshes.allows(plan.refresh_key, core.nanoseconds()):
+                    return None
                 asked = core.refresh_credentials(plan.service.name, plan.tenant, stale)
                 renewed = await self._in_time(call, asked)
                 current = _credentials(renewed)
+                core.refreshes.renewed(plan.refresh_key, core.nanoseconds())
                 if core.observers:
                     core.tell(CredentialRefreshed(**call.told(core)))
             return current

@@ -10,7 +10,7 @@ from moorage.domain import retry
 from moorage.domain.frames import bare
 from moorage.domain.http import Response, Timeouts
 from moorage.domain.oauth.question import is_lost
-from moorage.domain.oauth.token_answer import Refusal, Refused
+from moorage.domain.oauth.token_answer import LARGEST, Refusal, Refused
 from moorage.domain.oauth.token_request import token_request
 from moorage.domain.retry import Again, RetryPolicy
 from moorage.domain.signing.occasion import Occasion
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.client import OAuthClient
     from moorage.domain.oauth.grants import Parameters
     from moorage.services.core import Core
-
-LARGEST: Final = 1_048_576
-"""Bytes that an answer may have; tokens that list the groups of a person are long."""
 
 _SECOND: Final = 10**9
 

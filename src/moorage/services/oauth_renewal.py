@@ -220,7 +220,9 @@ class Renewal:
             return None
         if not isinstance(kept, OAuthCredentials):
             return None
-        same = stale is not None and kept.access_token == stale.access_token
+        same = stale is not None and (
+            kept.access_token == stale.access_token and kept.refresh_token == stale.refresh_token
+        )
         return None if same else kept
 
     async def _taken(
@@ -254,6 +256,10 @@ class Renewal:
                 complete(turn.claim.key, turn.claim.fence, None, ttl=REMEMBERED), None
             )
             raise self._over(owner, answer.words)
+        rotated = _rotated(stale, answer)
+        if rotated is not None:
+            await self._keep(owner, question, rotated, turn)
+            raise failure(owner[0], answer)[0]
         if is_lost(answer) and not alone:
             await core.execute(abandon(turn.claim.key, turn.claim.fence, ttl=REMEMBERED), None)
             raise _LostError
@@ -381,6 +387,14 @@ class Renewal:
         core = self._core
         if core.observers:
             core.tell(kind(at=core.utc(), service=owner[0], tenant=tenant_of(owner[1]), **details))
+
+
+def _rotated(stale: OAuthCredentials | None, answer: Any) -> OAuthCredentials | None:
+    """What was held, with the refresh token of an answer that has nothing else to be read."""
+    new = answer.refresh_token if isinstance(answer, Refused) else None
+    if stale is None or new is None or new == stale.refresh_token:
+        return None
+    return attrs.evolve(stale, refresh_token=new)
 
 
 def _wants_nonce(answer: Refused | ConnectorError) -> bool:

@@ -195,6 +195,8 @@ async def _refused_or_harmless(
 _AMBIGUOUS: Final[dict[str, bytes]] = {
     "chunks and a length": _CHUNKED + b"Content-Length: 3\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     "a length and chunks": b"Content-Length: 3\r\n" + _CHUNKED + b"\r\n2\r\nok\r\n0\r\n\r\n",
+    "chunks twice": _CHUNKED + _CHUNKED + b"\r\n2\r\nok\r\n0\r\n\r\n",
+    "chunks in chunks": b"Transfer-Encoding: chunked, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     "the same length twice": b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
     "a list of lengths": b"Content-Length: 2, 2\r\n\r\nok",
     "chunks with a line feed": _CHUNKED + b"\r\n2\nok\n0\n\n",
@@ -217,6 +219,17 @@ async def nothing_is_smuggled(clients: Clients) -> None:
                 f"{answer and answer.body!r} was made of an answer with {because}.",
             )
             await _next_is_its_own(vendor, client, because)
+
+
+async def no_other_protocol_is_a_success(clients: Clients) -> None:
+    """A switch to another protocol is refused or told as it is, and taints no other answer."""
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
+    async with lab(clients) as (vendor, client):
+        vendor.queue(Behaviour(raw=switch + _STRAY), Behaviour(201))
+        brief = Timeouts(read=BRIEFLY, total=PATIENCE)
+        answer = await _answer_or_refusal(client.send(Request.get("/"), vendor.url, brief))
+        require(answer is None or answer.status == 101, f"{answer!r} was made of a switch.")
+        await _next_is_its_own(vendor, client, "a switch to another protocol")
 
 
 async def _next_is_its_own(vendor: VendorServer, client: AsyncHttpClient, because: str) -> None:
@@ -246,4 +259,5 @@ CHECKS: Final = (
     letters_that_are_none_do_not_matter,
     nothing_is_injected,
     nothing_is_smuggled,
+    no_other_protocol_is_a_success,
 )

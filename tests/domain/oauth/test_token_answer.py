@@ -313,3 +313,25 @@ def test_whatever_comes_has_a_meaning(body: bytes, status: int, kind: str) -> No
         Response(status, {"Content-Type": kind}, body), CLIENT, NOON, held=HELD, hidden=[]
     )
     assert isinstance(found, (Granted, Refused))
+
+
+class Unread(bytes):
+    """A body that must not be read as a whole."""
+
+    def decode(self, *_: object, **__: object) -> str:
+        """Refuse to be decoded, which every parser begins with."""
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "status, why", [(200, Refusal.LOST), (400, Refusal.WRONG), (503, Refusal.LATER)]
+)
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+def test_an_answer_beyond_measure_is_not_parsed(kind: str, status: int, why: Refusal) -> None:
+    """No token is a megabyte long, so such an answer is judged by its status alone."""
+    body = Unread(b'{"access_token": "' + b"x" * 1_048_576 + b'"}')
+
+    found = read_token(Response(status, {"Content-Type": kind}, body), CLIENT, NOON)
+
+    assert isinstance(found, Refused)
+    assert why is found.why

@@ -86,6 +86,13 @@ def test_too_large(shop: Shop) -> None:
     assert 413 == Client().post(url, body, content_type="text/plain").status_code
 
 
+def test_chunked_body_is_asked_for_a_length(shop: Shop) -> None:
+    """An unsigned request in chunks is refused, and neither fails nor is mailed to the admins."""
+    url, chunked = "/moorage/webhooks/stripe/", {"Transfer-Encoding": "chunked"}
+
+    assert 411 == Client().generic("POST", url, headers=chunked).status_code
+
+
 def test_no_token_is_asked_for(shop: Shop) -> None:
     """A vendor has no CSRF token, and is let in all the same."""
     answer = Client(enforce_csrf_checks=True).post("/moorage/webhooks/stripe/", b"{}", "text/plain")

@@ -59,6 +59,13 @@ def test_too_large(shop: Shop) -> None:
     assert 413 == answer.status_code
 
 
+def test_chunked_body_is_asked_for_a_length(shop: Shop) -> None:
+    """An unsigned request in chunks that the server does not end is refused, and does not fail."""
+    chunked = {"Transfer-Encoding": "chunked"}
+
+    assert 411 == shop.client().post("/moorage/webhooks/stripe", headers=chunked).status_code
+
+
 def test_failing_handler(shop: Shop) -> None:
     """A webhook whose handler fails is not done, and is handled when it is replayed."""
     charge(shop)

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from moorage.domain.http import Response
     from moorage.domain.oauth.client import OAuthClient
 
+LARGEST: Final = 1_048_576
+"""Bytes that an answer may have; tokens that list the groups of a person are long."""
+
 _LONGEST: Final = 300
 _LIFE: Final = 10 * 365 * 86_400.0
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -80,6 +83,7 @@ class Refused:
         wait: seconds to stay away.
         vendor_wait: seconds that it asked to stay away, which may be absurd.
         nonce: what it wants to see in a proof.
+        refresh_token: of an answer without an access token, which may replace the one shown.
     """
 
     why: Refusal
@@ -88,6 +92,7 @@ class Refused:
     wait: float | None = None
     vendor_wait: float | None = None
     nonce: str | None = attrs.field(default=None, repr=False)
+    refresh_token: Secret | None = attrs.field(default=None, repr=False)
 
     @property
     def words(self) -> str:
@@ -134,7 +139,7 @@ def read_token(
     if isinstance(access, str):
         with suppress(InvalidData):
             return _granted(Secret(access), told, client, asked_at, held)
-    return Refused(why=Refusal.LOST, code="unreadable answer")
+    return Refused(why=Refusal.LOST, code="unreadable answer", refresh_token=_refresh_token(told))
 
 
 def read_refusal(
@@ -148,6 +153,8 @@ def read_refusal(
 
 
 def _members(response: Response) -> Mapping[str, Any] | None:
+    if len(response.body) > LARGEST:
+        return None
     kind = (response.header("content-type") or "").partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
         return dict(parse_qsl(response.text))
@@ -197,15 +204,12 @@ def _granted(
     asked_at: datetime,
     held: OAuthCredentials | None,
 ) -> Granted:
-    refresh, kind, id_token = (
-        told.get(name) for name in ("refresh_token", "token_type", "id_token")
-    )
+    kind, id_token = told.get("token_type"), told.get("id_token")
     life = _lifetime(told.get("expires_in"))
     scope = told.get("scope")
-    if isinstance(refresh, str) and refresh.strip():
-        kept: Secret | None = Secret(refresh)
-    else:
-        kept = None if held is None else held.refresh_token
+    kept = _refresh_token(told)
+    if kept is None and held is not None:
+        kept = held.refresh_token
     credentials = OAuthCredentials(
         access_token=access,
         refresh_token=kept,
@@ -218,6 +222,11 @@ def _granted(
     return Granted(
         credentials=credentials, id_token=Secret(id_token) if isinstance(id_token, str) else None
     )
+
+
+def _refresh_token(told: Mapping[str, Any]) -> Secret | None:
+    text = told.get("refresh_token")
+    return Secret(text) if isinstance(text, str) and text.strip() else None
 
 
 def _is_bound(kind: object) -> bool:

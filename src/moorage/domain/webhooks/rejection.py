@@ -30,6 +30,8 @@ class WebhookReason(StrEnum):
     """It may be genuine, and is meant for somebody else."""
     CERTIFICATE = "certificate"
     """Its certificate is not where the vendor keeps them, or does not hold."""
+    LENGTH_REQUIRED = "length_required"
+    """Its body came in chunks, and the server does not say where they end."""
     TOO_LARGE = "too_large"
     """Its body is larger than the limit."""
 

@@ -32,6 +32,7 @@ class WebhookReply:
 
 _STATUSES: Final = {
     WebhookReason.MALFORMED.value: 400,
+    WebhookReason.LENGTH_REQUIRED.value: 411,
     WebhookReason.TOO_LARGE.value: 413,
     WebhookReason.REPLAYED.value: 200,
 }

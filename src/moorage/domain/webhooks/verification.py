@@ -12,9 +12,10 @@ Laws:
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
+from moorage.domain.durations import FOREVER, SECOND
 from moorage.domain.webhooks.algorithms import JWTS, PLAIN, WebhookAlgorithm
 from moorage.domain.webhooks.choices import BodyForm, TimeForm
 from moorage.domain.webhooks.delivery import Delivery, json_of
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.replies import WebhookReply
     from moorage.domain.webhooks.scheme import WebhookScheme
     from moorage.domain.webhooks.template import Template
+
+_CLOCKS_DIFFER: Final = 60.0
+"""Seconds that the clock of a store may be ahead of the verifier's."""
 
 
 class Examined(NamedTuple):
@@ -173,6 +177,17 @@ def _check_time(
             f"The webhook is from more than {tolerance:g} seconds in the future.",
             remedy=f"{remedy} it again later.",
         )
+
+
+def acceptable_for(tolerance: float | None) -> float:
+    """Seconds for which one delivery can be accepted by its signed time; 0.0 if it has none.
+
+    A delivery from the future is accepted from `tolerance` seconds before its time on, and until
+    `tolerance` seconds after it. Clocks that differ a little are allowed for.
+    """
+    if tolerance is None:
+        return 0.0
+    return min(2 * tolerance + _CLOCKS_DIFFER, float(FOREVER // SECOND))
 
 
 def _check_span(claims: Mapping[str, Any], now: datetime, tolerance: float) -> None:
