@@ -179,8 +179,23 @@ async def test_many_tenants_do_not_pile_up(world: World) -> None:
     for number in range(10_001):
         await manager.run("vat", world.nothing, tenant=f"t{number}")
 
-    assert len(manager.manager._flows.plans._made) <= 10_000
+    plans = manager.manager._flows.plans
+    assert len(plans._made) == 10_000
+    assert set(plans.easy) <= set(plans._made)
     await manager.run("vat", world.nothing, tenant="t0")
+
+
+@in_both_colours
+async def test_one_tenant_too_many_costs_one_plan(world: World) -> None:
+    """A tenant beyond the bound takes the place of one other, and of no more."""
+    manager = world.manager(vat())
+    plans = manager.manager._flows.plans
+    before = [plans.find("vat", f"t{number}", None) for number in range(10_000)]
+
+    await manager.run("vat", world.nothing, tenant="late")
+
+    assert before[1:] == [plans.find("vat", f"t{number}", None) for number in range(1, 10_000)]
+    assert before[0] is not plans.find("vat", "t0", None)
 
 
 @pytest.mark.parametrize("watched", [True, False])
