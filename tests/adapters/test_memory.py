@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 import tracemalloc
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier, Thread
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.domain.state import Command, States
+
+pytestmark = pytest.mark.filterwarnings("ignore:The store in memory holds:RuntimeWarning")
 
 
 class Clock:
@@ -482,6 +485,100 @@ def test_a_full_store_does_not_look_for_room_all_the_time() -> None:
     store.execute(Put("new", "b"))
 
     assert [None, "new"] == values(store, "a", "b")
+
+
+def test_claims_leave_room_for_limits_and_circuits() -> None:
+    """With keys up to the bound only new keys are refused; a new tenant's limit is counted."""
+    store = MemoryStorage(max_entries=10)
+    service = Service("vat", limits=(RateLimitConfig.per_day(1),), circuit=CircuitBreakerConfig())
+    claims = [state_key("key", "vat", None, str(number)) for number in range(10)]
+    for key in claims:
+        store.execute(Put("claimed", key))
+
+    with pytest.raises(StorageUnavailable, match="10 states of the class 'key'") as caught:
+        store.execute(Put("claimed", state_key("key", "vat", None, "more")))
+
+    assert "SqliteStorage" in (caught.value.remedy or "")
+    plan = Plan(service, "new", None)
+    assert [Answer.GO, Answer.LIMITED] == [
+        store.execute(plan.question.evolve(within=0))[0] for _ in range(2)
+    ]
+    assert ["claimed"] * 10 == values(store, *claims)
+
+
+@pytest.mark.parametrize("kind", ["limit", "circuit", "budget", "bulkhead"])
+def test_a_full_class_of_guards_drops_what_stops_mattering_soonest(kind: str) -> None:
+    """A new tenant is never refused for want of room; the guard that matters longest stays."""
+    store = MemoryStorage(max_entries=10)
+    keys = [state_key(kind, "vat", f"t{number}") for number in range(40)]
+    longest = state_key(kind, "vat", None)
+    store.execute(Put("open", longest, quiet=7 * DAY))
+
+    for number, key in enumerate(keys):
+        store.execute(Put("counted", key, quiet=DAY + number * SECOND))
+
+    assert 10 == len(store)
+    assert ["open", *["counted"] * 9] == values(store, longest, *keys[-9:])
+
+
+def test_a_command_keeps_the_guards_it_has() -> None:
+    """A command of more guards than there is room for is executed, and drops none of its own."""
+    store = MemoryStorage(max_entries=2)
+    keys = [state_key("limit", "vat", None, str(number)) for number in range(3)]
+    store.execute(Put("old", *keys[:2], quiet=1))
+
+    store.execute(Put("new", *keys))
+
+    assert ["new"] * 3 == values(store, *keys)
+
+
+def test_memory_stays_bounded_under_many_keys_and_tenants() -> None:
+    """Of 200,000 keys and as many tenants' limits, each class keeps its bound and no more."""
+    store = MemoryStorage(max_entries=1_000)
+    refused = 0
+    for number in range(200_000):
+        try:
+            store.execute(Put(1, state_key("key", "vat", None, str(number))))
+        except StorageUnavailable:
+            refused += 1
+        if number % 20 == 0:
+            store.execute(Put(1, state_key("limit", "vat", f"t{number}")))
+
+    assert (199_000, 2_000) == (refused, len(store))
+
+
+def test_a_store_that_fills_up_warns_once() -> None:
+    """At four fifths of the bound of a class a warning says so, once for each class."""
+    store = MemoryStorage(max_entries=10)
+    keys = [state_key("key", "vat", None, str(number)) for number in range(10)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for key in keys[:7]:
+            store.execute(Put(1, key))
+
+    with pytest.warns(RuntimeWarning, match="8 of at most 10 states of the class 'key'"):
+        store.execute(Put(1, keys[7]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for key in keys[8:]:
+            store.execute(Put(1, key))
+    with pytest.warns(RuntimeWarning, match="class 'limit'"):
+        store.execute(Put(1, *(state_key("limit", "vat", f"t{number}") for number in range(9))))
+
+
+def test_a_store_warns_of_what_still_matters_only() -> None:
+    """States that cannot matter any more are dropped before anybody is warned of them."""
+    clock = Clock()
+    store = MemoryStorage(clock, max_entries=10)
+    for number in range(7):
+        store.execute(Put(1, state_key("key", "vat", None, str(number)), quiet=SECOND))
+    clock.pass_by(2)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        store.execute(Put(1, state_key("key", "vat", None, "new")))
+
+    assert 1 == len(store)
 
 
 class Sly(int):

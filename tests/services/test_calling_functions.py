@@ -161,7 +161,17 @@ async def test_a_function_of_the_other_colour_is_refused(world: World) -> None:
 @in_both_colours
 async def test_a_store_that_is_full_signs_the_short_way(world: World) -> None:
     """Also where a function takes the short way, an error of the store names the call."""
-    full = MemoryStorage(world.clock, max_entries=1)
+
+    class Full(MemoryStorage):
+        """Takes what one tenant needs, and refuses everybody else's."""
+
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+            """Refuse a second tenant."""
+            if "@acme" in command.keys[0]:
+                raise StorageUnavailable("the store is full.")
+            return super().execute(command, timeout)
+
+    full = Full(world.clock)
     state = AsyncMemoryStorage(full) if world.is_awaited else full
     manager = world.manager(vat(circuit=CircuitBreakerConfig()), state=state)
     await manager.run("vat", world.nothing)
@@ -172,6 +182,23 @@ async def test_a_store_that_is_full_signs_the_short_way(world: World) -> None:
         assert ("vat", True) == (caught.value.service, bool(caught.value.request_id))
 
 
+@pytest.mark.filterwarnings("ignore:The store in memory holds:RuntimeWarning")
+@in_both_colours
+async def test_keys_up_to_the_bound_stop_only_keyed_calls(world: World) -> None:
+    """A new tenant's call without a key is made while the store takes no more keys."""
+    shared = MemoryStorage(world.clock, max_entries=5)
+    state = AsyncMemoryStorage(shared) if world.is_awaited else shared
+    service = vat(circuit=CircuitBreakerConfig(), limits=RateLimitConfig.per_day(1))
+    manager = world.manager(service, state=state)
+    for number in range(5):
+        await manager.run("vat", world.nothing, idempotency_key=f"k{number}", tenant=f"t{number}")
+
+    with pytest.raises(StorageUnavailable, match="class 'key'"):
+        await manager.run("vat", world.nothing, idempotency_key="more", tenant="t9")
+    for tenant in ("new", "newer"):
+        assert await manager.run("vat", world.nothing, tenant=tenant) is None
+
+
 @in_both_colours
 async def test_many_tenants_do_not_pile_up(world: World) -> None:
     """Plans of tenants that call once are forgotten, and made anew."""
@@ -179,8 +206,23 @@ async def test_many_tenants_do_not_pile_up(world: World) -> None:
     for number in range(10_001):
         await manager.run("vat", world.nothing, tenant=f"t{number}")
 
-    assert len(manager.manager._flows.plans._made) <= 10_000
+    plans = manager.manager._flows.plans
+    assert len(plans._made) == 10_000
+    assert set(plans.easy) <= set(plans._made)
     await manager.run("vat", world.nothing, tenant="t0")
+
+
+@in_both_colours
+async def test_one_tenant_too_many_costs_one_plan(world: World) -> None:
+    """A tenant beyond the bound takes the place of one other, and of no more."""
+    manager = world.manager(vat())
+    plans = manager.manager._flows.plans
+    before = [plans.find("vat", f"t{number}", None) for number in range(10_000)]
+
+    await manager.run("vat", world.nothing, tenant="late")
+
+    assert before[1:] == [plans.find("vat", f"t{number}", None) for number in range(1, 10_000)]
+    assert before[0] is not plans.find("vat", "t0", None)
 
 
 @pytest.mark.parametrize("watched", [True, False])

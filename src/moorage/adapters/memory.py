@@ -8,16 +8,25 @@ are still the very same objects, else it is applied again. The laws of what is l
    or another thread. An interruption falls before it or after it, so it leaves all or nothing;
    where it falls after it and takes the answer along, what was changed is changed back.
 2. The clock is read after the states, so no command is given a time from before them.
+3. Each class of states has a bound of its own, so that claims of keys never leave a limit or a
+   circuit without room.
+4. At the bound of its class a new claim is refused, because forgetting another would let somebody
+   act twice. A new state of a limit, a circuit, a retry budget or a bulkhead is never refused: it
+   takes the place of those that stop mattering soonest.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
+from heapq import nsmallest
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.clock import SystemClock
 from moorage.adapters.forking import in_child
 from moorage.domain.durations import count
+from moorage.domain.keys import CLASSES, GUARDS, class_of
 from moorage.errors import StorageUnavailable
 
 if TYPE_CHECKING:
@@ -29,6 +38,8 @@ Answer = TypeVar("Answer")
 _SWEEP_EVERY: Final = 30_000_000
 _ROOM_EVERY: Final = 100_000
 """A full store does not look for room at every command that wants some."""
+_AT_ONCE: Final = 100
+"""A full class of guards drops one state in so many, so that few commands look for them."""
 
 
 class MemoryStorage:
@@ -39,8 +50,11 @@ class MemoryStorage:
 
     Args:
         clock: measures time; by default the machine's boot clock.
-        max_entries: how many live states it holds. States that cannot matter any more are dropped
-            by and by; when this many still matter, new ones are refused.
+        max_entries: how many live states of each class it holds: of limits, circuits, retry
+            budgets and bulkheads, and of claims of idempotency keys, webhooks and tokens. States
+            that cannot matter any more are dropped by and by. When this many still matter, new
+            claims are refused, and a new state of another class takes the place of those that stop
+            mattering soonest. A class that is 80 % full is told of once, by a `RuntimeWarning`.
     """
 
     durable = False
@@ -51,7 +65,8 @@ class MemoryStorage:
         self._nanoseconds = clock.nanoseconds
         self._offset = int(clock.utc().timestamp() * 1e9) - clock.nanoseconds()
         self._cells: dict[str, State] = {}
-        self._count = 0
+        self._counts = dict.fromkeys(CLASSES, 0)
+        self._warned: set[str] = set()
         self._max_entries = count(max_entries, "max_entries")
         self._swept_at = self.now()
         self._sweep_at = self._swept_at + _SWEEP_EVERY
@@ -141,7 +156,7 @@ class MemoryStorage:
 
     def _any(self, command: Command[Answer]) -> Answer:
         """Run a command over any number of states, new ones among them."""
-        cells, keys = self._cells, command.keys
+        cells, counts, keys = self._cells, self._counts, command.keys
         while True:
             found = tuple(map(cells.get, keys))
             now = self.now()
@@ -150,19 +165,20 @@ class MemoryStorage:
             states, answer = command.apply(found, now)
             triples = zip(keys, found, states, strict=True)
             changed = {key: new for key, old, new in triples if new is not old and new is not None}
-            more = found.count(None) and sum(key not in cells for key in changed)
-            if more and self._count + more > self._max_entries:
-                self._make_room(now, more)
+            new = [key for key in changed if key not in cells] if None in found else []
+            more = Counter(map(class_of, new))
+            before = self._with_room(more, keys, now) if new else {}
+            after = {name: before[name] + number for name, number in more.items()}
             known = [*map(id, found)]
             there = map(id, map(cells.get, keys))
             seen: list[int] = []
             try:
                 with self._lock:
                     seen += there
-                    if seen == known and (not more or self._count + more <= self._max_entries):
+                    if seen == known and (not new or counts == before):
                         # One instruction, however many keys.
                         cells |= changed
-                        self._count += more
+                        counts |= after
                         return answer
             except BaseException:
                 self._take_back(keys, found, states)
@@ -182,30 +198,74 @@ class MemoryStorage:
             if found == wanted:
                 cells |= states
 
-    def _make_room(self, now: int, more: int) -> None:
-        """Drop what cannot matter any more, or refuse."""
-        if now >= self._swept_at + _ROOM_EVERY:
+    def _with_room(self, new: Counter[str], keys: tuple[str, ...], now: int) -> dict[str, int]:
+        """How many states there are of each class, with room for the new ones of a command.
+
+        Raises:
+            StorageUnavailable: there is no room for a new claim.
+        """
+        most = self._max_entries
+        for name, more in new.items():
+            if (self._counts[name] + more) * 5 >= most * 4:
+                self._look_for_room(name, more, keys, now)
+        before = self._counts.copy()
+        for name, more in new.items():
+            if before[name] + more > most and name not in GUARDS:
+                raise StorageUnavailable(
+                    f"The store in memory holds {most} states of the class {name!r} that still"
+                    " matter.",
+                    remedy="Use a store with no such bound, such as SqliteStorage; or raise"
+                    " max_entries of MemoryStorage, or use fewer keys.",
+                )
+        return before
+
+    def _look_for_room(self, name: str, more: int, keys: tuple[str, ...], now: int) -> None:
+        """Drop what cannot matter any more; warn, or drop guards, if that is not enough."""
+        most = self._max_entries
+        full = self._counts[name] + more > most
+        if (full or name not in self._warned) and now >= self._swept_at + _ROOM_EVERY:
             self._sweep(now)
-        if self._count + more > self._max_entries:
-            raise StorageUnavailable(
-                f"The store in memory holds {self._max_entries} states that still matter.",
-                remedy="Raise max_entries, or use fewer keys.",
+        held = self._counts[name] + more
+        if held * 5 >= most * 4 and name not in self._warned:
+            self._warned.add(name)
+            warnings.warn(
+                f"The store in memory holds {held} of at most {most} states of the class {name!r}."
+                " Use a store with no such bound, such as SqliteStorage; or raise max_entries of"
+                " MemoryStorage.",
+                RuntimeWarning,
+                stacklevel=2,
             )
+        if held > most and name in GUARDS:
+            self._drop_soonest(name, max(more, most // _AT_ONCE), keys)
+
+    def _drop_soonest(self, name: str, more: int, keys: tuple[str, ...]) -> None:
+        """Drop so many states of a class, those first that stop mattering soonest."""
+        states = [
+            (state[0] + state[1], key, state)
+            for key, state in self._cells.copy().items()
+            if class_of(key) == name and key not in keys
+        ]
+        for _, key, state in nsmallest(more, states, key=lambda each: each[0]):
+            self._drop(key, state)
+
+    def _drop(self, key: str, state: State) -> None:
+        """Drop a state unless it was changed or dropped meanwhile."""
+        cells, counts, name = self._cells, self._counts, class_of(key)
+        try:
+            with self._lock:
+                if cells[key] is state:
+                    del cells[key]
+                    counts[name] -= 1
+        except KeyError:
+            return
 
     def _sweep(self, now: int) -> None:
         """Drop every state that cannot matter any more."""
         self._swept_at = now
         self._sweep_at = now + _SWEEP_EVERY
-        cells = self._cells
-        for key, state in cells.copy().items():
+        for key, state in self._cells.copy().items():
             if state[0] + state[1] <= now:
-                try:
-                    with self._lock:
-                        if cells[key] is state:
-                            del cells[key]
-                            self._count -= 1
-                except KeyError:
-                    continue
+                self._drop(key, state)
 
 
 class AsyncMemoryStorage:

@@ -8,6 +8,14 @@ from moorage.errors import InvalidData
 
 LONGEST: Final = 512
 
+GUARDS: Final = frozenset({"limit", "circuit", "budget", "bulkhead"})
+"""Kinds of states that hold calls back. Without one a call is made as if it were the first."""
+
+_CLAIMS: Final = frozenset({"fence", "key", "oauth", "place", "refresh", "turn", "webhook"})
+
+CLASSES: Final = (*sorted(GUARDS), *sorted(_CLAIMS), "other")
+"""Classes of states, for whoever bounds each of them apart."""
+
 
 def _quoted(name: str) -> str:
     if name.isascii() and name.isalnum():
@@ -28,6 +36,12 @@ def state_key(kind: str, service: str, tenant: str | None, *more: str) -> str:
     """
     home = f"{{{'' if tenant is None else '@' + _quoted(tenant)}:{_quoted(service)}}}"
     return ":".join((home, *map(_quoted, (kind, *more))))
+
+
+def class_of(key: str) -> str:
+    """The class of the state that lives under a key: one of `CLASSES`."""
+    kind = key.partition("}:")[2].partition(":")[0]
+    return kind if kind in GUARDS or kind in _CLAIMS else "other"
 
 
 def checked_name(value: object, field: str) -> str:

@@ -13,7 +13,6 @@ import attrs
 from moorage.domain.admission import Admission, Gates
 from moorage.domain.auth import tells_in_query
 from moorage.domain.budget import BudgetRule
-from moorage.domain.cache_policy import CachePolicy
 from moorage.domain.circuit import CircuitRule
 from moorage.domain.durations import FOREVER, micros
 from moorage.domain.keys import state_key
@@ -23,6 +22,7 @@ from moorage.domain.service import INHERIT
 if TYPE_CHECKING:
     from typing import Any
 
+    from moorage.domain.cache_policy import CachePolicy
     from moorage.domain.http import Request, Timeouts
     from moorage.domain.region import Region
     from moorage.domain.service import Endpoint, Fallback, HedgeConfig, Service
@@ -189,9 +189,8 @@ class Plan:
 
 
 def _cache_wait(service: Service, own: CachePolicy | None) -> float:
-    settings = [own, service.cache, *(endpoint.cache for endpoint in service.endpoints)]
-    policies = (policy for policy in settings if isinstance(policy, CachePolicy))
-    return next((policy.max_wait for policy in policies), 0.0)
+    policy = own or service.cache or service.endpoint_cache
+    return 0.0 if policy is None else policy.max_wait
 
 
 def _gates(

@@ -12,6 +12,7 @@ from moorage.domain.budget import RetryBudget
 from moorage.domain.cache_policy import CachePolicy
 from moorage.domain.circuit import CircuitBreakerConfig
 from moorage.domain.durations import count, if_given, is_count, is_seconds, is_wait, plain
+from moorage.domain.endpoint_index import EndpointIndex
 from moorage.domain.frames import careful
 from moorage.domain.functions import check_callable, check_plain
 from moorage.domain.headers import Headers, as_headers
@@ -225,17 +226,6 @@ class Endpoint:
         default=None, validator=if_given(_is_one_of(bool)), kw_only=True
     )
 
-    def fits(self, method: HttpMethod, path: str) -> bool:
-        """Whether a request of this method to this path is one of this endpoint's."""
-        if self.path is None or (self.method is not None and self.method is not method):
-            return False
-        wanted = self.path.strip("/").split("/")
-        given = path.strip("/").split("/")
-        return len(wanted) == len(given) and all(
-            part == actual or (part[:1] == "{" and part[-1:] == "}" and actual != "")
-            for part, actual in zip(wanted, given, strict=True)
-        )
-
 
 def _is_header(_: object, __: object, value: str) -> None:
     Headers({value: ""})
@@ -246,14 +236,15 @@ def _are_named_apart(kind: type[Endpoint | Region], called: str) -> Validator:
 
     def check(_: object, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
         check_each(_, attribute, value)
-        names = [one.name for one in value]
-        for name in names:
-            if names.count(name) > 1:
+        names: set[str] = set()
+        for one in value:
+            if one.name in names:
                 raise ConfigurationError(
-                    f"Two {called}s are named {name!r}.",
+                    f"Two {called}s are named {one.name!r}.",
                     path=attribute.name,
                     remedy=f"Give each {called} a name of its own.",
                 )
+            names.add(one.name)
 
     return check
 
@@ -400,6 +391,7 @@ class Service:
     regions: tuple[Region, ...] = attrs.field(
         default=(), converter=_all, validator=_are_named_apart(Region, "region"), kw_only=True
     )
+    _index: EndpointIndex = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuse two answers to where it is, and a memory of keys that nobody has stated."""
@@ -417,13 +409,14 @@ class Service:
                 path="regions",
                 remedy="Make the base_url that of a Region, or leave the regions out.",
             )
+        object.__setattr__(self, "_index", EndpointIndex(self.endpoints))
 
     def endpoint(self, name: str | None, request: Request | None) -> Endpoint | None:
         """The endpoint a call belongs to, if any."""
         if name is not None:
-            for endpoint in self.endpoints:
-                if endpoint.name == name:
-                    return endpoint
+            endpoint = self._index.named(name)
+            if endpoint is not None:
+                return endpoint
             raise InvalidData(
                 f"Service {self.name!r} has no endpoint {name!r}.",
                 field="endpoint",
@@ -431,9 +424,12 @@ class Service:
             )
         if request is None:
             return None
-        path = self._path_below(request.path)
-        fitting = (endpoint for endpoint in self.endpoints if endpoint.fits(request.method, path))
-        return next(fitting, None)
+        return self._index.first(request.method, self._path_below(request.path))
+
+    @property
+    def endpoint_cache(self) -> CachePolicy | None:
+        """The cache policy of the first endpoint that has one of its own."""
+        return self._index.cache
 
     def _path_below(self, path: str) -> str:
         """The path of a request below the base URL."""

@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.forking import in_child
+from moorage.domain.bounded import Bounded
 from moorage.domain.bucket import TokenBucket
 from moorage.domain.durations import count
 from moorage.errors import ConfigurationError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.rate_limit import RateLimitConfig
 
-_KEYS: Final = 1_000
+_KEYS: Final = 10_000
 
 
 class Held:
@@ -52,7 +53,7 @@ class Leases:
                 )
             lasting = max(lasting, size * rule.price * 1_000 // rule.n)
         self._lasting = lasting
-        self._held: dict[str | None, Held] = {}
+        self._held: Bounded[str | None, Held] = Bounded(_KEYS)
         self._start_afresh()
         in_child(self, Leases._start_afresh)
 
@@ -77,12 +78,11 @@ class Leases:
 
         None if it is to fetch none.
         """
-        held = self._held.get(key)
-        if held is None:
-            if len(self._held) >= _KEYS:
-                self._held.clear()
-            held = self._held.setdefault(key, Held())
         with self._lock:
+            held = self._held.get(key)
+            if held is None:
+                held = Held()
+                self._held.add(key, held)
             fetches = cost <= self.size and now >= held.after and not held.fetching
             held.fetching = held.fetching or fetches
         return held if fetches else None

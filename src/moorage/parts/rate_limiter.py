@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from moorage._bridge import run_now
 from moorage.domain.admission import Admission, Answer, Gates, Pause
+from moorage.domain.bounded import Bounded
 from moorage.domain.durations import FOREVER, SECOND, count, micros, seconds
 from moorage.domain.keys import checked_name, state_key
 from moorage.domain.service import Service
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from moorage.ports.state import AsyncStateStorage, StateStorage
     from moorage.services.core import Core
 
-_KEYS = 1_000
+_KEYS = 10_000
 
 
 class Reservation:
@@ -101,7 +102,7 @@ class RateLimiter(Guard[None]):
         )
         self._limits = service.limits
         self._leases = Leases(service.limits, lease) if count(lease, "lease") > 1 else None
-        self._questions: dict[tuple[str | None, int], Admission] = {}
+        self._questions: Bounded[tuple[str | None, int], Admission] = Bounded(_KEYS)
         self._question = self._ask(None, 1)
 
     def acquire(
@@ -234,9 +235,7 @@ class RateLimiter(Guard[None]):
             for limit in self._limits:
                 limit.check_cost(cost)
             question = self._admission(key, cost)
-            if len(self._questions) >= _KEYS:
-                self._questions.clear()
-            self._questions[key, cost] = question
+            self._questions.add((key, cost), question)
         return question
 
     def _admission(self, key: str | None, cost: int) -> Admission:

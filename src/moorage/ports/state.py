@@ -22,8 +22,9 @@ class StateStorage(Protocol):
 
     A missing state is None. A state may be forgotten once `quiet` microseconds (its second item)
     have passed since `seen` (its first), and not before. At its bound of live states a store
-    refuses new ones with `StorageUnavailable`; that is also what it raises when it cannot be
-    reached. No foreign exception passes.
+    refuses new ones with `StorageUnavailable`, which is also what it raises when it cannot be
+    reached. Instead of refusing a new state of a limit, a circuit, a budget or a bulkhead it may
+    drop others of that class, those first that stop mattering soonest. No foreign exception passes.
 
     A command whose reply is lost may be sent again only if its `once` is False.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from moorage.domain.bounded import Bounded
 from moorage.domain.oauth.dpop import nonce_of
 from moorage.domain.urls import origin_of
 
@@ -24,7 +25,7 @@ class Nonces:
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: dict[Origin | None, str] = {}
+        self._known: Bounded[Origin | None, str] = Bounded(_MANY)
 
     def known(self, url: str) -> str | None:
         """What the server behind a URL wants to see."""
@@ -35,8 +36,5 @@ class Nonces:
         told = nonce_of(headers)
         if told is None:
             return False
-        origin = origin_of(url)
-        if len(self._known) >= _MANY and origin not in self._known:
-            self._known.clear()
-        self._known[origin] = told
+        self._known.add(origin_of(url), told)
         return True

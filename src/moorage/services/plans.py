@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from moorage.domain.bounded import Bounded
 from moorage.domain.keys import checked_name
 from moorage.domain.plan import Plan
 from moorage.domain.service import Service, by_name
@@ -50,7 +51,7 @@ class Plans:
             for endpoint in (None, *service.endpoints):
                 # What is wrong with any of them is said now, not at the first call.
                 Plan(service, None, endpoint)
-        self._made: dict[tuple[str, str | None, str | None], Plan] = {}
+        self._made: Bounded[tuple[str, str | None, str | None], Plan] = Bounded(_MOST)
         self.easy: dict[tuple[str, str | None, str | None], Plan] = {}
         self.direct: dict[tuple[str, str | None, str | None], Plan] = {}
         self.fence: Fence | None = None
@@ -76,16 +77,16 @@ class Plans:
             if self.fence is not None and not self.fence.passed:
                 # Whoever only looks at a service needs one, and lets nobody out by it.
                 return plan
-            if len(self._made) >= _MOST:
-                self._made.clear()
-                self.easy.clear()
-                self.direct.clear()
-            self._made[key] = plan
             if plan.easy and self._core.ask is not None and not self._core.observers:
                 self.easy[key] = plan
                 # Which endpoint fits is found anew for each request that does not name it.
                 if plan.plain and (found is not None or not known.endpoints):
                     self.direct[key] = plan
+            # Last, so that a plan that another thread drops from here is in none of the others.
+            dropped = self._made.add(key, plan)
+            if dropped is not None:
+                self.easy.pop(dropped, None)
+                self.direct.pop(dropped, None)
         return plan
 
     @contextmanager

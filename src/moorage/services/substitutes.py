@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.domain.bounded import Bounded
 from moorage.domain.events import StateSubstituted
 from moorage.domain.outage import has_substitute, moved, substitute
 
@@ -33,7 +34,7 @@ class Substitutes:
     def __init__(self, core: Core, name: str) -> None:
         self._core = core
         self._name = name
-        self.until: dict[str, int] = {}
+        self.until: Bounded[str, int] = Bounded(_MOST)
 
     def applied(self, command: Command[Any]) -> Command[Any]:
         """The command, over substitutes for the states that cannot be used."""
@@ -54,9 +55,7 @@ class Substitutes:
         core = self._core
         new = [key for key in keys if key not in self.until]
         for key in keys:
-            self.until[key] = core.nanoseconds() + _AGAIN
-        while len(self.until) > _MOST:
-            self.until.pop(next(iter(self.until)), None)
+            self.until.add(key, core.nanoseconds() + _AGAIN)
         if new and core.observers:
             for key in new:
                 core.tell(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
+from moorage.domain.bounded import Bounded
 from moorage.domain.frames import bare
 from moorage.domain.keys import checked_name
 from moorage.errors import ConfigurationError, ConnectorError
@@ -66,7 +67,7 @@ class TenantDesks:
 
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
-        self._known: dict[str, _Held] = {}
+        self._known: Bounded[str, _Held] = Bounded(_MOST)
 
     async def of(self, base: Desk, tenant: str) -> Desk:
         """The desk of a tenant.
@@ -108,11 +109,10 @@ class TenantDesks:
             if held is None:
                 raise
             return held
-        if len(self._known) >= _MOST:
-            self._known.clear()
         # Until the desk of these is made, whoever looks for an account finds the one before.
         desk = None if held is None else held.desk
-        self._known[tenant] = found = _Held(version, tables, until, desk=desk)
+        found = _Held(version, tables, until, desk=desk)
+        self._known.add(tenant, found)
         return found
 
     def _build(self, held: _Held, base: Desk, tenant: str) -> None:

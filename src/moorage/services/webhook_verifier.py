@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
+from moorage.domain.bounded import Bounded
 from moorage.domain.events import WebhookReceived, WebhookRefused
 from moorage.domain.http import Request, Timeouts
 from moorage.domain.idempotency import Claim, Verdict, complete, release
@@ -43,7 +44,7 @@ Get: TypeAlias = "Callable[[str, str | None, str | None], Flow[Sequence[Secret]]
 
 _TIMEOUTS: Final = Timeouts(connect=5.0, total=10.0)
 _KEPT: Final = 3_600 * 10**9
-_MOST_KEPT: Final = 64
+_MOST_KEPT: Final = 1_000
 _LARGEST: Final = 65_536
 _FINGERPRINT: Final = b"webhook"
 
@@ -83,7 +84,9 @@ class Receiving:
         self._quick: dict[str | None, Quick | None] = {}
         self._utc = core.utc
         self._reader = Reader(endpoint.scheme, endpoint.parameters, endpoint.name)
-        self._keys: dict[tuple[str | None, str | None], tuple[Sequence[Secret], list[Key]]] = {}
+        self._keys: Bounded[tuple[str | None, str | None], tuple[Sequence[Secret], list[Key]]] = (
+            Bounded(_MOST_KEPT)
+        )
         self._certificates: dict[str, tuple[int, Key]] = {}
 
     def quickly(
@@ -192,9 +195,7 @@ class Receiving:
                 remedy="Give the secret that the vendor shows for this endpoint.",
             )
         keys = keys_for(scheme, secrets, key_id)
-        if len(self._keys) >= _MOST_KEPT:
-            self._keys.clear()
-        self._keys[tenant, key_id] = (secrets, keys)
+        self._keys.add((tenant, key_id), (secrets, keys))
         return keys
 
     async def _certified(self, address: str) -> Key:

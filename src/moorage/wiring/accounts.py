@@ -63,7 +63,7 @@ def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
 
 def _set(service: Service, account: Account, name: str) -> Service:
     """A service with the account's settings; whether it moves money is the contract's to say."""
-    known = {field.name for field in attrs.fields(Service)}
+    known = {field.name for field in attrs.fields(Service) if field.init}
     settings = dict(account.settings)
     if moves_money(type(account.vendor)):
         if not settings.setdefault("moves_money", True):

@@ -1,0 +1,43 @@
+"""Caches that drop one entry for each that is added."""
+
+from __future__ import annotations
+
+from moorage.domain.bounded import Bounded
+
+
+def filled(most: int) -> Bounded[int, str]:
+    """A cache with as many entries as it may have."""
+    cache: Bounded[int, str] = Bounded(most)
+    for number in range(most):
+        cache.add(number, "made")
+    return cache
+
+
+def test_a_full_cache_drops_one_entry_for_each_new_one() -> None:
+    """The oldest goes first, then the newest of the others, by turns."""
+    cache = filled(5)
+
+    assert [0, 10, 1, 12] == [cache.add(number, "new") for number in (10, 11, 12, 13)]
+    assert [2, 3, 4, 11, 13] == list(cache)
+
+
+def test_a_replaced_entry_drops_no_other() -> None:
+    """An entry that is there already takes no more room when it is replaced."""
+    cache = filled(5)
+
+    assert cache.add(3, "changed") is None
+    assert (5, "changed") == (len(cache), cache[3])
+
+
+def test_users_in_turn_mostly_stay_just_above_the_bound() -> None:
+    """Ten per cent more users than entries, each in its turn, find most of what was made."""
+    cache = filled(100)
+    hits = 0
+    for number in list(range(110)) * 50:
+        if cache.get(number) is None:
+            cache.add(number, "made")
+        else:
+            hits += 1
+
+    assert hits > 0.7 * 110 * 50
+    assert len(cache) == 100

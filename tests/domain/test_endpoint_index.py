@@ -1,0 +1,47 @@
+"""Endpoints are found as if each of them were looked at in the order given."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.domain.endpoint_index import EndpointIndex
+from moorage.domain.http import HttpMethod
+from moorage.domain.service import Endpoint
+
+PARTS = st.sampled_from(["a", "b", "", "{id}", "{other}", "{}", "{a", "a}"])
+PATHS = st.lists(PARTS, max_size=4).map("/".join)
+METHODS = st.sampled_from([HttpMethod.GET, HttpMethod.POST])
+SETTINGS = st.tuples(st.none() | METHODS, st.none() | PATHS)
+
+
+def fits(endpoint: Endpoint, method: HttpMethod, path: str) -> bool:
+    """Whether a request of this method and path is one of this endpoint's."""
+    if endpoint.path is None or endpoint.method not in (None, method):
+        return False
+    wanted, actual = (text.strip("/").split("/") for text in (endpoint.path, path))
+    return len(wanted) == len(actual) and all(
+        one == other or (one.startswith("{") and one.endswith("}") and other != "")
+        for one, other in zip(wanted, actual, strict=True)
+    )
+
+
+@given(st.lists(SETTINGS, max_size=12), METHODS, PATHS)
+def test_the_first_that_fits_is_found(
+    settings: list[tuple[HttpMethod | None, str | None]], method: HttpMethod, path: str
+) -> None:
+    """The index finds what a search through all endpoints finds first."""
+    endpoints = [
+        Endpoint(f"e{number}", method, path) for number, (method, path) in enumerate(settings)
+    ]
+    expected = next((one for one in endpoints if fits(one, method, path)), None)
+
+    assert expected is EndpointIndex(endpoints).first(method, path)
+
+
+def test_a_path_of_many_parts_needs_no_deep_stack() -> None:
+    """A path of ten thousand parts, some in braces, is found like any other."""
+    path = "/".join(["a", "{x}"] * 5_000)
+    endpoint = Endpoint("deep", path=path)
+
+    assert endpoint is EndpointIndex([endpoint]).first(HttpMethod.GET, path)
