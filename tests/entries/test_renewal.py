@@ -133,7 +133,7 @@ def test_a_living_worker_keeps_its_entry_however_long_it_takes() -> None:
     taken: list[str] = []
 
     def slow(_: Entry) -> None:
-        for _ in range(300):
+        for _beat in range(300):
             one.beat()
             taken.extend(other.work())
 

@@ -206,7 +206,7 @@ def shelf_of(outbox: Outbox, worker: Worker, transaction: Transaction | None) ->
         return await asked("add", lambda: outbox.add(entry, transaction))  # type: ignore[no-any-return]
 
     async def find(query: EntryQuery) -> EntryPage[OutboxEntry]:
-        def found() -> EntryPage[OutboxEntry]:
+        def found() -> EntryPage[Entry]:
             return EntryPage(items=tuple(row for row in outbox.rows.values() if query.matches(row)))
 
         return await asked(f"find {query.id}", found)  # type: ignore[no-any-return]
