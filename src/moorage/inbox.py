@@ -12,14 +12,15 @@ from moorage.contracts.email_outcomes import EmailEvent
 from moorage.contracts.payments.news import PaymentEvent
 from moorage.contracts.shipping.tracking import ShippingEvent
 from moorage.contracts.sms import SmsEvent
-from moorage.domain.durations import seconds
 from moorage.domain.entries import EntryPage, EntryQuery, EntryState
 from moorage.domain.inbox import InboxEntry
+from moorage.domain.renewal import entry_lease
 from moorage.domain.retry import RetryPolicy
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import ConfigurationError
 from moorage.services.entries import Worked
 from moorage.services.inbox import Handled, InboxFlows, Senders
+from moorage.wiring.renewing import renewing_entries
 from moorage.wiring.shelves import shelf_later, shelf_now
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ _KINDS: Final[dict[str, type]] = {
     "webhook": WebhookEvent,
 }
 _RETRY: Final = RetryPolicy(max_attempts=12, base_delay=5.0, max_delay=3_600.0)
-_LEASE: Final = 300.0
 
 
 class _Verifiers:
@@ -114,7 +114,8 @@ class WebhookInbox(_Inbox):
         hub: has the accounts whose vendors send webhooks.
         storage: where they are written down.
         retry: how often and at what pace a webhook is handled before it is given up.
-        lease: seconds that handling may take, after which another worker takes the webhook.
+        lease: seconds for which a worker that died or stands still keeps a webhook from others: by
+            default 1.5. A living worker renews it, however long it takes.
         cipher: seals what is written down; by default as the hub seals answers.
         subject: whose data an event of a contract is about, if that can be told.
     """
@@ -125,16 +126,18 @@ class WebhookInbox(_Inbox):
         storage: InboxStorage,
         *,
         retry: RetryPolicy = _RETRY,
-        lease: float | timedelta = _LEASE,
+        lease: float | timedelta | None = None,
         cipher: Cipher | None = None,
         subject: Callable[[Any], str | None] | None = None,
     ) -> None:
         verifiers = _Verifiers(hub)
+        core, shelf = _core(hub, cipher), shelf_now(storage)
         self._flows = InboxFlows(
-            _core(hub, cipher),
-            shelf_now(storage),
+            core,
+            shelf,
             retry=retry,
-            lease=seconds(lease, "lease"),
+            lease=entry_lease(lease),
+            renewals=renewing_entries(core, storage, shelf, awaited=False),
             senders=Senders(
                 owner=partial(_owner, hub),
                 verify=lift(lambda account, given: verifiers.of(account).verify(**given)),
@@ -163,7 +166,8 @@ class AsyncWebhookInbox(_Inbox):
         hub: has the accounts whose vendors send webhooks.
         storage: where they are written down.
         retry: how often and at what pace a webhook is handled before it is given up.
-        lease: seconds that handling may take, after which another worker takes the webhook.
+        lease: seconds for which a worker that died or stands still keeps a webhook from others: by
+            default 1.5. A living worker renews it, however long it takes.
         cipher: seals what is written down; by default as the hub seals answers.
         subject: whose data an event of a contract is about, if that can be told.
     """
@@ -174,7 +178,7 @@ class AsyncWebhookInbox(_Inbox):
         storage: AsyncInboxStorage,
         *,
         retry: RetryPolicy = _RETRY,
-        lease: float | timedelta = _LEASE,
+        lease: float | timedelta | None = None,
         cipher: Cipher | None = None,
         subject: Callable[[Any], str | None] | None = None,
     ) -> None:
@@ -186,11 +190,13 @@ class AsyncWebhookInbox(_Inbox):
         async def confirm(account: str, event: WebhookEvent) -> bool:
             return await verifiers.of(account).aconfirm(event)
 
+        core, shelf = _core(hub, cipher), shelf_later(storage)
         self._flows = InboxFlows(
-            _core(hub, cipher),
-            shelf_later(storage),
+            core,
+            shelf,
             retry=retry,
-            lease=seconds(lease, "lease"),
+            lease=entry_lease(lease),
+            renewals=renewing_entries(core, storage, shelf, awaited=True),
             senders=Senders(
                 owner=partial(_owner, hub),
                 verify=verify,

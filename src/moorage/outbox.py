@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from moorage._bridge import awaited, blocking, lift, run_now
-from moorage.domain.durations import seconds
 from moorage.domain.entries import EntryPage, EntryQuery, EntryState
 from moorage.domain.frames import bare
 from moorage.domain.outbox import OutboxEntry
+from moorage.domain.renewal import entry_lease
 from moorage.domain.retry import RetryPolicy
 from moorage.errors import ConnectorError, InvalidData
 from moorage.faces.email import Email
@@ -22,6 +22,7 @@ from moorage.services.entries import Worked
 from moorage.services.outbox import REQUEST, Delivered, OutboxFlows
 from moorage.wiring.cores import plain_core
 from moorage.wiring.ports import Ports
+from moorage.wiring.renewing import renewing_entries
 from moorage.wiring.shelves import shelf_later, shelf_now
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ __all__ = [
 ]
 
 _RETRY: Final = RetryPolicy(max_attempts=12, base_delay=5.0, max_delay=3_600.0)
-_LEASE: Final = 300.0
 _KEY: Final = "idempotency_key"
 
 VERBS: Final[Mapping[str, tuple[Any, frozenset[str]]]] = {
@@ -83,7 +83,8 @@ class Outbox(_Outbox):
     Args:
         storage: where calls are written down.
         retry: how often and at what pace a call is tried before it is given up.
-        lease: seconds that a call may take, after which another worker takes it.
+        lease: seconds for which a worker that died or stands still keeps a call from others: by
+            default 1.5. A living worker renews it, however long it takes.
         cipher: seals what is written down.
         clock, ids, randomness: the remaining ports.
     """
@@ -93,17 +94,19 @@ class Outbox(_Outbox):
         storage: OutboxStorage,
         *,
         retry: RetryPolicy = _RETRY,
-        lease: float | timedelta = _LEASE,
+        lease: float | timedelta | None = None,
         cipher: Cipher | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
         randomness: Randomness | None = None,
     ) -> None:
+        core, shelf = _core(cipher, clock, ids, randomness), shelf_now(storage)
         self._flows = OutboxFlows(
-            _core(cipher, clock, ids, randomness),
-            shelf_now(storage),
+            core,
+            shelf,
             retry=retry,
-            lease=seconds(lease, "lease"),
+            lease=entry_lease(lease),
+            renewals=renewing_entries(core, storage, shelf, awaited=False),
             check=_check,
         )
 
@@ -134,7 +137,8 @@ class AsyncOutbox(_Outbox):
     Args:
         storage: where calls are written down.
         retry: how often and at what pace a call is tried before it is given up.
-        lease: seconds that a call may take, after which another worker takes it.
+        lease: seconds for which a worker that died or stands still keeps a call from others: by
+            default 1.5. A living worker renews it, however long it takes.
         cipher: seals what is written down.
         clock, ids, randomness: the remaining ports.
     """
@@ -144,17 +148,19 @@ class AsyncOutbox(_Outbox):
         storage: AsyncOutboxStorage,
         *,
         retry: RetryPolicy = _RETRY,
-        lease: float | timedelta = _LEASE,
+        lease: float | timedelta | None = None,
         cipher: Cipher | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
         randomness: Randomness | None = None,
     ) -> None:
+        core, shelf = _core(cipher, clock, ids, randomness), shelf_later(storage)
         self._flows = OutboxFlows(
-            _core(cipher, clock, ids, randomness),
-            shelf_later(storage),
+            core,
+            shelf,
             retry=retry,
-            lease=seconds(lease, "lease"),
+            lease=entry_lease(lease),
+            renewals=renewing_entries(core, storage, shelf, awaited=True),
             check=_check,
         )
 

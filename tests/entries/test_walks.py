@@ -21,10 +21,12 @@ from moorage.domain.inbox import InboxEntry
 from moorage.domain.outbox import OutboxEntry
 from moorage.domain.retry import Jitter, RetryPolicy
 from moorage.services.entries import Keeping, Shelf
+from moorage.services.renewal import EntryRenewals
 from moorage.testing import VirtualClock
 from moorage.wiring.cores import plain_core
 from moorage.wiring.ports import Ports
 from tests.support.colours import run_plain
+from tests.support.hearts import Heart
 
 LEASE = 30.0
 TRIES = 4
@@ -59,12 +61,14 @@ class Walk:
         self.steps = 0
         core = attrs.evolve(plain_core(Ports(clock=self.clock)).core, utc=self._utc)
         verbs = {name: self._verb(name) for name in _VERBS}
+        shelf = Shelf[Any](**verbs)
         self.keeping = Keeping[Any](
             core,
-            Shelf(**verbs),
+            shelf,
             name="walk",
             retry=RetryPolicy(max_attempts=TRIES, base_delay=5.0, jitter=Jitter.NONE),
             lease=LEASE,
+            renewals=EntryRenewals(shelf, self.clock.nanoseconds, heartbeat=Heart),
             judge=lambda _: Fate.AGAIN,
         )
 

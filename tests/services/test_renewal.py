@@ -25,6 +25,7 @@ from moorage.services.calling import Calling
 from moorage.services.renewal import Renewals, Unrenewed
 from tests.services.one_effect import POST, bank, knowing
 from tests.support.colours import World, in_both_colours, run_plain
+from tests.support.hearts import Heart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,23 +35,6 @@ if TYPE_CHECKING:
 
 TTL = 10**9
 DOWN = StorageUnavailable("it is away.")
-
-
-class Heart:
-    """A heartbeat that beats when a test says so."""
-
-    def __init__(self, work: Callable[[], Any], wanted: Callable[[], bool]) -> None:
-        self.beat = work
-        self.wanted = wanted
-        self.woken = 0
-
-    def able(self) -> bool:
-        """It can be done here."""
-        return True
-
-    def wake(self) -> None:
-        """Count."""
-        self.woken += 1
 
 
 class Shared:

@@ -15,22 +15,26 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.domain.entries import Entry, EntryPage, EntryState, arrive
+from moorage.domain.entries import Entry, EntryPage, EntryQuery, EntryState, arrive
 from moorage.domain.retry import Jitter, RetryPolicy
 from moorage.errors import RateLimitExceeded, StorageUnavailable
 from moorage.services.entries import Shelf
 from moorage.services.outbox import OutboxFlows
 from moorage.services.outbox import _digest as digest
+from moorage.services.renewal import EntryRenewals
 from tests.simulation.scenario import LawBroken
 from tests.simulation.world import Faults, Turn, Worker, World
+from tests.support.hearts import Heart
 
 if TYPE_CHECKING:
     from moorage.domain.outbox import OutboxEntry
     from moorage.services.core import Core
 
 LEASE = 60.0
+BEAT = LEASE / 6
 OWN_PAUSE = 5.0
 TRIES = 40
+MOST_STEPS = 20_000
 LANES = (None, "a", "b")
 SKEWS = (0, 360, -360, 3_600, -3_600)
 WISHES = (None, 2.0, 30.0)
@@ -42,8 +46,10 @@ class Claim:
     """That a worker has an entry."""
 
     entry: Entry
+    who: str
+    """The worker."""
     at: datetime
-    """When the worker had last heard the store's time."""
+    """When the worker, or its heart, had last heard the store's time."""
     after: frozenset[int]
     """The numbers of what had come to its end by then."""
 
@@ -126,13 +132,25 @@ class Outbox:
         """Write over a fence."""
         if self.rows[entry.id].fence != fence:
             return False
-        if entry.state is EntryState.CLAIMED:
+        if entry.state is EntryState.CLAIMED and entry.fence == fence:
+            self._renewed(who, entry)
+        elif entry.state is EntryState.CLAIMED:
             self._claimed(who, entry)
+        elif who != (mine := self.claims[entry.id][-1].who):
+            # Who died of it as often as it may be tried had it last, and somebody gives it up.
+            if entry.attempts < TRIES:
+                self.broken.append(f"{who} writes its result over {mine}'s")
         elif (entry.id, fence) in self.refused:
             # Where this could not be written down, the entry is taken when its lease is over.
             self.asked[entry.id] = self.refused[entry.id, fence]
         self.rows[entry.id] = entry
         return True
+
+    def _renewed(self, who: str, entry: Entry) -> None:
+        claim = self.claims[entry.id][-1]
+        if who != _heart_of(claim.who):
+            self.broken.append(f"{who} renews {entry.id}, which {claim.who} has")
+        claim.at = self.heard[who]
 
     def _claimed(self, who: str, entry: Entry) -> None:
         before = self.rows[entry.id]
@@ -148,7 +166,7 @@ class Outbox:
             self.broken.append(f"{who} takes {entry.id} until {entry.due}, not {over}")
         ended = frozenset(row.number for row in self.rows.values() if not row.holds)
         at = self.heard.get(who, self.now())
-        self.claims.setdefault(entry.id, []).append(Claim(entry, at, ended))
+        self.claims.setdefault(entry.id, []).append(Claim(entry, who, at, ended))
 
     def begin(self, key: str, wait: timedelta) -> None:
         """Note that a host begins to write a call down, and for how long it puts it off."""
@@ -157,6 +175,11 @@ class Outbox:
     def refuse(self, entry: Entry, wish: float) -> None:
         """Note that a vendor says for how long to stay away."""
         self.refused[entry.id, entry.fence] = self.now(), timedelta(seconds=wish)
+
+
+def _heart_of(name: str) -> str:
+    """What renews the entries of a worker is called so."""
+    return f"{name}'s heart"
 
 
 def shelf_of(outbox: Outbox, worker: Worker, transaction: Transaction | None) -> Shelf[OutboxEntry]:
@@ -182,8 +205,11 @@ def shelf_of(outbox: Outbox, worker: Worker, transaction: Transaction | None) ->
             await Turn("waits for its lane", lambda: None)
         return await asked("add", lambda: outbox.add(entry, transaction))  # type: ignore[no-any-return]
 
-    async def find(_: Any) -> EntryPage[OutboxEntry]:
-        raise AssertionError("not part of this world")
+    async def find(query: EntryQuery) -> EntryPage[OutboxEntry]:
+        def found() -> EntryPage[Entry]:
+            return EntryPage(items=tuple(row for row in outbox.rows.values() if query.matches(row)))
+
+        return await asked(f"find {query.id}", found)  # type: ignore[no-any-return]
 
     async def remove(_: Any) -> int:
         raise AssertionError("not part of this world")
@@ -200,10 +226,15 @@ def shelf_of(outbox: Outbox, worker: Worker, transaction: Transaction | None) ->
     )
 
 
-def flows_of(core: Core, shelf: Shelf[OutboxEntry]) -> OutboxFlows:
-    """The flows of one process."""
+def flows_of(
+    core: Core, shelf: Shelf[OutboxEntry], renewals: EntryRenewals | None = None
+) -> OutboxFlows:
+    """The flows of one process, which takes entries if it has renewals."""
     retry = RetryPolicy(max_attempts=TRIES, base_delay=OWN_PAUSE, jitter=Jitter.NONE)
-    return OutboxFlows(core, shelf, retry=retry, lease=LEASE, check=lambda *_: None)
+    renewals = renewals or EntryRenewals(shelf, core.nanoseconds, heartbeat=Heart)
+    return OutboxFlows(
+        core, shelf, retry=retry, lease=LEASE, renewals=renewals, check=lambda *_: None
+    )
 
 
 def play_entries(seed: int) -> Outbox:
@@ -225,12 +256,12 @@ def play_entries(seed: int) -> Outbox:
         _start(world, f"host-{number}", dice.choice(SKEWS), _host(outbox, plans))
     for number in range(dice.randint(2, 3)):
         _start(world, f"worker-{number}", dice.choice(SKEWS), _worker(outbox, dice.randint(4, 9)))
-    world.run()
+    world.run(MOST_STEPS)
     # When all is over, nothing fails any more, and somebody makes what is left.
     world.faults = Faults()
     world.now += 1_000_000_000
     _start(world, "latecomer", 0, _worker(outbox, len(outbox.rows) + 1))
-    world.run()
+    world.run(MOST_STEPS)
     return outbox
 
 
@@ -275,10 +306,23 @@ def _worker(outbox: Outbox, rounds: int) -> Any:
 
     async def run(core: Core, worker: Worker) -> None:
         world = outbox.world
-        flows = flows_of(core, shelf_of(outbox, worker, None))
+        hearts: list[EntryRenewals] = []
+
+        async def beat(core: Core) -> None:
+            shelf = shelf_of(outbox, heart, None)
+            hearts.append(EntryRenewals(shelf, core.nanoseconds, heartbeat=Heart))
+            while not worker.ended:
+                await core.sleep(BEAT)
+                if not worker.ended:
+                    await hearts[0].round()
+
+        heart = world.start(_heart_of(worker.name), beat)
+        while not hearts and not heart.ended:
+            await core.sleep(0.1)
+        flows = flows_of(core, shelf_of(outbox, worker, None), *hearts)
 
         async def call(entry: OutboxEntry, *_: Any) -> None:
-            await core.sleep(world.dice.choice((0.1, 5.0, 40.0)))
+            await core.sleep(world.dice.choice((0.1, 5.0, 40.0, 150.0)))
             wish = world.dice.choice(WISHES)
             if wish is not None and world.faults.kinds():
                 outbox.refuse(entry, wish)

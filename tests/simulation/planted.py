@@ -16,6 +16,7 @@ from moorage.domain.plan import Plan
 from moorage.services import attempts, store_fallback
 from moorage.services import idempotency as flows
 from moorage.services.call import Call
+from moorage.services.entries import Keeping
 from moorage.services.outage_probe import OutageProbe
 from moorage.services.outbox import OutboxFlows
 from tests.simulation.entries import Outbox
@@ -404,3 +405,13 @@ def moments_of_another_clock(put: Any) -> None:
 def transactions_overtake(put: Any) -> None:
     """Nobody waits for a transaction that has added to the same lane."""
     put(Outbox, "holders", lambda *_: [])
+
+
+@entry_bug
+def offers_are_believed(put: Any) -> None:
+    """A worker takes what was offered, although its worker has renewed it since."""
+
+    async def is_held(*_: Any) -> bool:
+        return False
+
+    put(Keeping, "_is_held", is_held)

@@ -75,6 +75,14 @@ class Unfenced(MemoryInbox):
         return there is not None and super().swap(entry, there.fence)
 
 
+class Rising(MemoryInbox):
+    """Writes only what raises the fence."""
+
+    def swap(self, entry: Any, fence: int, /) -> bool:
+        """Write."""
+        return entry.fence > fence and super().swap(entry, fence)
+
+
 class Endless(MemoryInbox):
     """Leads on after the last page."""
 
@@ -118,6 +126,8 @@ class Alone(MemoryOutbox):
         (Disorderly, "a_walk_ends_as_in_memory"),
         (Unfenced, "a_fence_keeps_late_writers_out"),
         (Unfenced, "many_threads_write_over_one"),
+        (Rising, "a_lease_is_renewed_under_its_fence"),
+        (Unfenced, "a_lease_is_renewed_under_its_fence"),
         (Endless, "what_matches_is_found"),
         (Sparing, "what_matches_is_removed"),
     ],

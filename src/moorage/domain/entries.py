@@ -5,7 +5,8 @@ Laws:
 1. What was added is taken until it is done, is given up, or a person settles it. A worker that dies
    is forgotten when its lease ends.
 2. Each change of an entry raises its fence, and is written only over the fence that was read. So a
-   worker that comes late changes nothing, and of several that want an entry one has it.
+   worker that comes late changes nothing, and of several that want an entry one has it. A renewal
+   alone keeps the fence, so that it never stands in the way of its own worker's result.
 3. What is done is not taken again, unless somebody asks for just that.
 4. Of one lane the next is taken only when no earlier one holds it back.
 5. Whoever has an entry dies with it as often as it may be tried: then it is given up.
@@ -13,7 +14,8 @@ Laws:
    clock, so that callers whose clocks differ agree on what is due and on whose lease is over.
 
     waiting   take → claimed
-    claimed   finish → done, postpone → waiting, give up → dead, doubt → unknown; lease over: take
+    claimed   renew → claimed, finish → done, postpone → waiting, give up → dead, doubt → unknown;
+              lease over: take
     any       replay → waiting, drop → dropped; a claimed one only when its lease is over
 """
 
@@ -270,6 +272,11 @@ def take(entry: E, now: datetime, lease: float, most: int) -> E:
         fence=entry.fence + 1,
         attempts=entry.attempts + 1,
     )
+
+
+def renew(entry: E, now: datetime, lease: float) -> E:
+    """An entry that its worker keeps for another lease."""
+    return attrs.evolve(entry, due=now + timedelta(seconds=lease))
 
 
 def finish(entry: E, now: datetime) -> E:

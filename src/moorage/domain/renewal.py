@@ -1,14 +1,19 @@
-"""Claims that one process holds in one store, and which of them to renew next."""
+"""Claims and entries that one process holds in one store, and which of them to renew next."""
 
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from moorage.domain.durations import SECOND, maybe_seconds
 from moorage.domain.idempotency import LEASE, RENEWAL
+from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import timedelta
+
+    from moorage.domain.entries import Entry
 
 LASTS: Final = LEASE * 1000
 """Nanoseconds that a lease lasts from the moment at which it was asked for."""
@@ -16,7 +21,17 @@ LASTS: Final = LEASE * 1000
 TOGETHER: Final = 200
 """How many claims are renewed by one command."""
 
+ENTRY_LEASE: Final = LEASE / SECOND
+"""Seconds that a worker has an entry for without renewing it, and the shortest time that it may."""
+
+UNRENEWED: Final = 300.0
+"""Seconds that a worker has an entry for where nothing can be renewed."""
+
 _SOON: Final = (LEASE - RENEWAL // 2) * 1000
+_SPARE: Final = _SOON / LASTS
+"""The part of an entry's lease that is left when it is due for renewal."""
+
+H = TypeVar("H")
 
 
 class Held:
@@ -40,6 +55,45 @@ class Held:
         self.lost = False
 
 
+class HeldEntry:
+    """An entry that a worker of this process is at work on.
+
+    Attributes:
+        entry: as it was taken.
+        lease: seconds that it lasts without being renewed.
+        until: when its lease may have ended, in nanoseconds of the local clock.
+    """
+
+    __slots__ = ("__weakref__", "entry", "lease", "until")
+
+    def __init__(self, entry: Entry, *, lease: float, until: int) -> None:
+        self.entry = entry
+        self.lease = lease
+        self.until = until
+
+
+def entry_lease(value: float | timedelta | None) -> float | None:
+    """The seconds of a lease that can be renewed in time; None if none is given.
+
+    Raises:
+        ConfigurationError: it is no duration, or too short.
+    """
+    lease = maybe_seconds(value, "lease")
+    if lease is not None and lease < ENTRY_LEASE:
+        raise ConfigurationError(
+            f"a lease of {lease:g} seconds ends before it can be renewed.",
+            path="lease",
+            remedy=f"Give at least {ENTRY_LEASE:g} seconds, or leave it out.",
+        )
+    return lease
+
+
+def entries_due(entries: Iterable[HeldEntry], now: int) -> list[HeldEntry]:
+    """The entries to renew now, those whose lease ends first before the others."""
+    wanted = [held for held in entries if held.until <= now + held.lease * _SPARE * 1e9]
+    return sorted(wanted, key=lambda held: held.until)
+
+
 def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
     """The claims to renew now, in groups of which each goes with one command.
 
@@ -55,7 +109,7 @@ def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
     return [chunk for _, tagged in groupby(wanted, _tag) for chunk in _chunks(list(tagged))]
 
 
-def halves(group: list[Held]) -> list[list[Held]]:
+def halves(group: list[H]) -> list[list[H]]:
     """Two groups in place of one that failed, since one claim may have been to blame."""
     middle = len(group) // 2
     return [group[:middle], group[middle:]] if middle else []

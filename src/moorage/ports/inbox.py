@@ -36,6 +36,11 @@ class InboxStorage(Protocol):
     `id`, if that has still this `fence`, as one step; and says whether it did. If it did not,
     nothing changed: the entry is another's by now, or gone.
 
+    While an entry is worked on, its `due` is put off every half second by a `swap` under the same
+    fence. A thread of moorage's own does that, or a task in an event loop, so neither `now` nor
+    `swap` may join a transaction of another thread. A plain store may have a method
+    `release_thread`: that thread calls it after each round, to close what it alone has open.
+
     `find` gives one page of what matches, those with the highest numbers first; `next` is the last
     number on the page as text, or None if nothing follows (`EntryPage.of` makes that). `remove`
     removes all that match, whatever page they would be on, and says how many those were.

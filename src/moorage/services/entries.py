@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from moorage.domain.retry import RetryPolicy
     from moorage.ports.cipher import Cipher
     from moorage.services.core import Core, Flow
+    from moorage.services.renewal import EntryRenewals
 
 E = TypeVar("E", bound=Entry)
 Work: TypeAlias = "Callable[[E], Awaitable[Any]]"
@@ -137,7 +138,8 @@ class Keeping(Generic[E]):
         shelf: the store.
         name: what the store is for, as the cipher is told.
         retry: how often and at what pace an entry is tried.
-        lease: seconds for which whoever takes an entry has it.
+        lease: seconds for which a worker has an entry without renewing it; None for the shortest.
+        renewals: renews the entries that are being worked on.
         judge: says of an error what is to become of an entry.
     """
 
@@ -148,7 +150,8 @@ class Keeping(Generic[E]):
         *,
         name: str,
         retry: RetryPolicy,
-        lease: float,
+        lease: float | None,
+        renewals: EntryRenewals,
         judge: Callable[[Exception], Fate],
     ) -> None:
         self.core = core
@@ -156,6 +159,7 @@ class Keeping(Generic[E]):
         self._name = name
         self._retry = retry
         self._lease = lease
+        self._renewals = renewals
         self._judge = judge
 
     async def work_off(
@@ -169,22 +173,42 @@ class Keeping(Generic[E]):
             utc: the clock by which errors of the work say when to come back.
         """
         worked: list[Worked[E]] = []
+        lease = self._renewals.lease(self._lease)
         while len(worked) < limit:
             offered = await self.shelf.due(limit - len(worked))
             before = len(worked)
             for entry in offered:
                 now = await self.shelf.now()
-                taken = take(entry, now, self._lease, self._retry.max_attempts)
+                if await self._is_held(entry, now):
+                    continue
+                taken = take(entry, now, lease, self._retry.max_attempts)
                 if await self.shelf.swap(taken, entry.fence):
-                    worked.append(await self._worked(taken, work, utc))
+                    worked.append(await self._renewed(taken, lease, work, utc))
             # What somebody else took is theirs: to go on asking for it would keep nobody busy.
             if len(worked) == before:
                 break
         return worked
 
-    async def _worked(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> Worked[E]:
+    async def _is_held(self, offered: E, now: datetime) -> bool:
+        """Whether the worker of an entry has renewed it since it was offered."""
+        if offered.state is not EntryState.CLAIMED:
+            return False
+        found = await self.shelf.find(EntryQuery(id=offered.id, limit=1))
+        return any(lease_left(entry, now) for entry in found.items)
+
+    async def _renewed(
+        self, taken: E, lease: float, work: Work[E], utc: Callable[[], datetime]
+    ) -> Worked[E]:
+        """Do the work of an entry, and have it renewed until its result is written."""
         if taken.state is EntryState.DEAD:
             return Worked(entry=taken)
+        held = self._renewals.hold(taken, lease)
+        try:
+            return await self._worked(taken, work, utc)
+        finally:
+            self._renewals.let_go(held)
+
+    async def _worked(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> Worked[E]:
         try:
             answer = await work(taken)
         except PartlyDoneError as part:

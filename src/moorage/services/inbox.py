@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.services.core import Core, Flow
     from moorage.services.entries import Shelf
+    from moorage.services.renewal import EntryRenewals
 
 Handler: TypeAlias = "Callable[[Any, InboxEntry], Any]"
 Verify: TypeAlias = "Callable[[str, dict[str, Any]], Flow[tuple[WebhookEvent, ...]]]"
@@ -63,7 +64,8 @@ class InboxFlows(Keeping[InboxEntry]):
         core: the clock and chance, and the cipher that seals contents.
         shelf: the store.
         retry: how often and at what pace a webhook is handled.
-        lease: seconds for which whoever takes a webhook has it.
+        lease: seconds for which a worker has a webhook without renewing it; None for the shortest.
+        renewals: renews the webhooks that are being worked on.
         senders: the accounts.
         subject: whose data an event of a contract is about, if the host can say.
     """
@@ -74,11 +76,20 @@ class InboxFlows(Keeping[InboxEntry]):
         shelf: Shelf[InboxEntry],
         *,
         retry: RetryPolicy,
-        lease: float,
+        lease: float | None,
+        renewals: EntryRenewals,
         senders: Senders,
         subject: Callable[[Any], str | None] | None,
     ) -> None:
-        super().__init__(core, shelf, name="inbox", retry=retry, lease=lease, judge=again)
+        super().__init__(
+            core,
+            shelf,
+            name="inbox",
+            retry=retry,
+            lease=lease,
+            renewals=renewals,
+            judge=again,
+        )
         self._senders = senders
         self._subject = subject or _nobody
         self.handlers: list[tuple[type, Handler]] = []
@@ -151,7 +162,8 @@ class InboxFlows(Keeping[InboxEntry]):
         """Handle up to `limit` webhooks that are due, one after another.
 
         Each is handed to every handler of its kind, and is done when all have returned. If one
-        raises, all are called again later; if the process dies, once the lease is over.
+        raises, all are called again later; if the process dies, once the lease is over. While the
+        handlers run the lease is renewed, so no other worker takes the webhook.
         """
         if not self.handlers:
             raise ConfigurationError(

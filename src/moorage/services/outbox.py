@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from moorage.domain.retry import RetryPolicy
     from moorage.services.core import Core
     from moorage.services.entries import Shelf
+    from moorage.services.renewal import EntryRenewals
 
 _WORST: Final = (Fate.DOUBT, Fate.AGAIN, Fate.NEVER, Fate.SPENT)
 
@@ -48,7 +49,8 @@ class OutboxFlows(Keeping[OutboxEntry]):
         core: the clock and chance, and the cipher that seals contents.
         shelf: the store.
         retry: how often and at what pace a call is tried.
-        lease: seconds for which whoever takes a call has it.
+        lease: seconds for which a worker has a call without renewing it; None for the shortest.
+        renewals: renews the calls that are being worked on.
         check: refuses a call that no vendor could be asked.
     """
 
@@ -58,10 +60,19 @@ class OutboxFlows(Keeping[OutboxEntry]):
         shelf: Shelf[OutboxEntry],
         *,
         retry: RetryPolicy,
-        lease: float,
+        lease: float | None,
+        renewals: EntryRenewals,
         check: Check,
     ) -> None:
-        super().__init__(core, shelf, name="outbox", retry=retry, lease=lease, judge=fate_of)
+        super().__init__(
+            core,
+            shelf,
+            name="outbox",
+            retry=retry,
+            lease=lease,
+            renewals=renewals,
+            judge=fate_of,
+        )
         self._check = check
 
     async def put(

@@ -22,6 +22,7 @@ from moorage.domain.entries import (
     finish,
     give_up,
     postpone,
+    renew,
     replay,
     take,
 )
@@ -180,6 +181,26 @@ class Checks:
         await store.remove(EntryQuery(id=entry.id))
         require(not await store.swap(attrs.evolve(entry, fence=2), 1), "What is gone came back.")
         require(not (await store.find(EntryQuery())).items, "What is gone came back.")
+
+    async def a_lease_is_renewed_under_its_fence(self, factory: Factory) -> None:
+        """Whoever has an entry renews its lease as often as it likes, until its result is there."""
+        store = factory()
+        added = await store.add(self._entry(0))
+        taken = take(added, await store.now() - _DAY, 60.0, 5)
+        require(await store.swap(taken, added.fence), "An entry that nobody has was not taken.")
+        await self._offers(store, [0])
+        renewed = renew(taken, await store.now(), 86_400.0)
+        for _ in range(2):
+            require(
+                await store.swap(renewed, taken.fence),
+                "A lease was not renewed: `swap` must write where the fence stays the same, and"
+                " also what is there already.",
+            )
+        await self._offers(store, [])
+        self._same(await _one(store, added.id), attrs.evolve(renewed, number=added.number), "It is")
+        done = finish(taken, await store.now())
+        require(await store.swap(done, taken.fence), "A renewal kept its own worker's result out.")
+        require(not await store.swap(renewed, taken.fence), "What is done was renewed.")
 
     async def many_tasks_add_one(self, factory: Factory) -> None:
         """Of many who add the same id at once one does, and all get that one."""
@@ -406,6 +427,7 @@ class Checks:
             self.what_is_due_is_offered,
             self.a_lane_goes_in_order,
             self.a_fence_keeps_late_writers_out,
+            self.a_lease_is_renewed_under_its_fence,
             self.what_matches_is_found,
             self.what_matches_is_removed,
             self.a_walk_ends_as_in_memory,

@@ -1,7 +1,8 @@
-"""What renews claims, for each store that other processes share."""
+"""What renews the claims and the entries of this process, for each store."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
@@ -9,12 +10,13 @@ from moorage._bridge import run_now
 from moorage.adapters.forking import in_child
 from moorage.domain.durations import SECOND
 from moorage.domain.idempotency import RENEWAL
-from moorage.services.renewal import Renewals, Unrenewed
+from moorage.services.renewal import EntryRenewals, Renewals, Unrenewed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.services.core import Core
+    from moorage.services.entries import Shelf
     from moorage.services.renewal import Heartbeat
 
 _EVERY: Final = RENEWAL / SECOND
@@ -39,10 +41,47 @@ def renewing(core: Core, store: Any, clock: Any, *, awaited: bool) -> Renewals |
     return found
 
 
-def _now(work: Callable[[], Any], wanted: Callable[[], bool]) -> Heartbeat:
+_known_entries: Final[WeakValueDictionary[int, EntryRenewals]] = WeakValueDictionary()
+"""By store, which lives as long."""
+
+
+def renewing_entries(
+    core: Core, storage: Any, shelf: Shelf[Any], *, awaited: bool
+) -> EntryRenewals:
+    """What renews the entries of a store; `shelf` has its verbs."""
+    found = _known_entries.get(id(storage))
+    if found is None:
+        found = EntryRenewals(
+            shelf,
+            core.nanoseconds,
+            heartbeat=_later if awaited else partial(_now, release=_release_of(storage)),
+        )
+        in_child(found, EntryRenewals.disown)
+        _known_entries[id(storage)] = found
+    return found
+
+
+def _release_of(storage: Any) -> Callable[[], Any]:
+    """What gives back what the calling thread alone has open in a store."""
+    return getattr(storage, "release_thread", _nothing)
+
+
+def _nothing() -> None:
+    """Give nothing back."""
+
+
+def _now(
+    work: Callable[[], Any], wanted: Callable[[], bool], *, release: Callable[[], Any] = _nothing
+) -> Heartbeat:
     from moorage.adapters.heartbeat import Heartbeat
 
-    return Heartbeat(lambda: run_now(work()), wanted, _EVERY)
+    def beat() -> None:
+        try:
+            run_now(work())
+        finally:
+            release()
+
+    return Heartbeat(beat, wanted, _EVERY)
 
 
 def _later(work: Callable[[], Any], wanted: Callable[[], bool]) -> Heartbeat:

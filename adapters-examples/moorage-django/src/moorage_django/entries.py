@@ -97,6 +97,10 @@ class _OrmEntries(Generic[E]):
         """Forget all that match; how many those were."""
         return int(self._matching(query).delete()[0])
 
+    def release_thread(self) -> None:
+        """Close the connection of a thread that no request ends."""
+        connections[self.alias].close()
+
     def _matching(self, query: EntryQuery) -> Any:
         wanted: dict[str, Any] = {name: getattr(query, name) for name in _EXACTLY}
         wanted["added_at__gte"] = query.since

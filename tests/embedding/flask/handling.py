@@ -1,0 +1,58 @@
+"""A worker of an inbox in a process of its own: `python -m … URL SECONDS`.
+
+It tells of each webhook until when it has it, and is at work on it for so long.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import moorage
+from moorage import Hub, WebhookInbox
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage_flask.database import Database
+from moorage_flask.entries import SqlAlchemyInbox
+from moorage_flask.tables import tables
+
+POLL = 0.1
+
+
+def hub_of(vendor: StripeSandbox) -> Hub:
+    """A hub that takes payments by this vendor."""
+    account = {
+        "credentials": vendor.api_key,
+        "webhook_secrets": [vendor.webhook_secret],
+        "volatile_keys": True,
+    }
+    return moorage.open(
+        {"payments": {"vendor": "stripe"}, "vendors": {"stripe": account}},
+        http=SandboxHttpClient(vendor),
+    )
+
+
+def store_of(database: Database) -> SqlAlchemyInbox:
+    """The store of that inbox."""
+    made = tables()
+    return SqlAlchemyInbox(database, made.inbox, made.lanes)
+
+
+def work(url: str, seconds: float) -> None:
+    """Handle what is due until this process is killed."""
+    inbox = WebhookInbox(hub_of(StripeSandbox()), store_of(Database(url)))
+
+    @inbox.on("webhook")
+    def handle(_: Any, entry: Any) -> None:
+        sys.stdout.write(f"{entry.due.isoformat()}\n")
+        sys.stdout.flush()
+        time.sleep(seconds)
+
+    while True:
+        inbox.handle()
+        time.sleep(POLL)
+
+
+if __name__ == "__main__":
+    work(sys.argv[1], float(sys.argv[2]))

@@ -1,0 +1,79 @@
+"""Workers that are killed while they handle a webhook, and those that take it over."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from moorage import WebhookInbox
+from moorage.contracts.payments import Charge, Money
+from moorage.domain.renewal import ENTRY_LEASE
+from moorage.inbox import EntryQuery, EntryState
+from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage_flask.database import Database
+from moorage_flask.tables import tables
+from tests.embedding.flask.handling import hub_of, store_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LEASE = timedelta(seconds=ENTRY_LEASE)
+
+
+@contextmanager
+def worker(url: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """A process that handles each webhook for so long."""
+    command = [sys.executable, "-m", "tests.embedding.flask.handling", url, str(seconds)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def taken_until(process: subprocess.Popen[str]) -> datetime:
+    """Until when a worker has the webhook that it took, once it has taken one."""
+    assert process.stdout is not None
+    return datetime.fromisoformat(process.stdout.readline().strip())
+
+
+def test_a_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
+    """A handler that takes longer than a lease keeps its webhook; once killed, another has it.
+
+    When that may be, and when it was, is judged by the clock of the store.
+    """
+    database, made = Database(database_url), tables()
+    database.create(made.inbox.metadata, (made.inbox, made.lanes))
+    store, vendor = store_of(database), StripeSandbox()
+    hub = hub_of(vendor)
+    hub.payments().charge(
+        Charge(Money("149.90", "EUR"), "tok_visa", reference="INV-1"), idempotency_key="INV-1"
+    )
+    id_ = WebhookInbox(hub, store).receive("stripe", **vendor.sent[-1].given()).id
+
+    with worker(database_url, 3_600.0) as one:
+        first = taken_until(one)
+        with worker(database_url, 0.0) as other:
+            while store.now() < first + 2 * LEASE:
+                time.sleep(0.1)
+            entry = store.find(EntryQuery(id=id_)).items[0]
+            assert (EntryState.CLAIMED, 1) == (entry.state, entry.attempts)
+            one.kill()
+            one.wait()
+            died = store.now()
+            over = store.find(EntryQuery(id=id_)).items[0].due
+            assert over is not None
+            assert first < over <= died + LEASE
+
+            assert over <= taken_until(other) - LEASE
+            while (entry := store.find(EntryQuery(id=id_)).items[0]).state is EntryState.CLAIMED:
+                time.sleep(0.1)
+    assert (EntryState.DONE, 2) == (entry.state, entry.attempts)
+    database.close()

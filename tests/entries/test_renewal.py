@@ -1,0 +1,351 @@
+"""Webhooks and calls that are renewed while their worker lives, and workers that are late."""
+
+from __future__ import annotations
+
+import gc
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConfigurationError, StorageUnavailable
+from moorage.adapters.memory_entries import MemoryOutbox
+from moorage.domain.entries import EntryQuery, EntryState, Fate
+from moorage.domain.outbox import OutboxEntry
+from moorage.domain.renewal import ENTRY_LEASE, UNRENEWED, entry_lease
+from moorage.domain.retry import Jitter, RetryPolicy
+from moorage.services.entries import Keeping, Shelf
+from moorage.services.renewal import EntryRenewals
+from moorage.testing import VirtualClock
+from moorage.wiring.cores import plain_core
+from moorage.wiring.ports import Ports
+from tests.entries.shop import Shop
+from tests.support.colours import run_plain
+from tests.support.hearts import Heart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.entries import Entry
+
+RETRY = RetryPolicy(max_attempts=3, base_delay=10.0, jitter=Jitter.NONE)
+BEAT = ENTRY_LEASE / 3
+VERBS = ("now", "add", "due", "swap", "find", "remove")
+
+
+class Shared:
+    """A store that several processes share, each with a heartbeat of its own."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.store = MemoryOutbox(self.clock)
+        self.away = False
+        self.swaps = 0
+        self.meanwhile: Callable[[], None] = _nothing
+
+    def shelf(self) -> Shelf[Any]:
+        """The verbs of the store, which may be away."""
+
+        def verb(name: str) -> Any:
+            async def asked(*given: Any) -> Any:
+                if self.away:
+                    raise StorageUnavailable("it is away.")
+                answer = getattr(self.store, name)(*given)
+                self.swaps += name == "swap"
+                if name == "due":
+                    self.meanwhile()
+                return answer
+
+            return asked
+
+        return Shelf(
+            **{name: verb(name) for name in ("now", "add", "due", "swap", "find", "remove")}
+        )
+
+    def process(self, lease: float | None = None) -> Process:
+        """One process."""
+        return Process(self, lease)
+
+    def add(self, *names: str) -> None:
+        """Write entries down."""
+        for name in names:
+            entry = OutboxEntry(id=name, target="x", operation="y", added_at=self.clock.utc())
+            self.store.add(entry)
+
+    def entry(self, name: str = "a") -> Entry:
+        """An entry as it is stored."""
+        return self.store.find(EntryQuery(id=name)).items[0]
+
+    def pause(self, seconds: float = ENTRY_LEASE) -> None:
+        """Let so much time pass in which nobody renews anything."""
+        self.clock.advance(seconds)
+
+
+class Process:
+    """A worker of one process, and what renews its entries."""
+
+    def __init__(self, shared: Shared, lease: float | None) -> None:
+        self.shared = shared
+        self.heart: Any = None
+
+        def beating(work: Any, wanted: Any) -> Heart:
+            self.heart = Heart(work, wanted)
+            return self.heart  # type: ignore[no-any-return]
+
+        shelf, core = shared.shelf(), plain_core(Ports(clock=shared.clock)).core
+        self.renewals = EntryRenewals(shelf, core.nanoseconds, heartbeat=beating)
+        self.keeping = Keeping[Any](
+            core,
+            shelf,
+            name="test",
+            retry=RETRY,
+            lease=lease,
+            renewals=self.renewals,
+            judge=lambda _: Fate.AGAIN,
+        )
+
+    def work(self, handler: Callable[[Entry], None] | None = None) -> list[str]:
+        """Work on what is due; the ids of what this worker took."""
+
+        async def handled(entry: Entry) -> None:
+            if handler is not None:
+                handler(entry)
+
+        utc = self.shared.clock.utc
+        return [one.entry.id for one in run_plain(self.keeping.work_off(handled, 10, utc))]
+
+    def beat(self, times: int = 1) -> None:
+        """Let time pass in which this process renews what it has."""
+        for _ in range(times):
+            self.shared.pause(BEAT)
+            run_plain(self.heart.beat())
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def test_a_living_worker_keeps_its_entry_however_long_it_takes() -> None:
+    """While its handler runs for a hundred leases, another worker finds nothing to do."""
+    shared = Shared()
+    one, other = shared.process(), shared.process()
+    shared.add("a")
+    taken: list[str] = []
+
+    def slow(_: Entry) -> None:
+        for _beat in range(300):
+            one.beat()
+            taken.extend(other.work())
+
+    assert ["a"] == one.work(slow)
+    assert ([], EntryState.DONE, 1) == (taken, shared.entry().state, shared.entry().attempts)
+
+
+def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
+    """Its last renewal counts for one lease by the store's clock, and no longer."""
+    shared = Shared()
+    one, other = shared.process(), shared.process()
+    shared.add("a")
+    taken: list[str] = []
+
+    def killed(_: Entry) -> None:
+        one.beat(10)
+        shared.pause(ENTRY_LEASE - 1e-6)
+        taken.extend(other.work())
+        shared.pause(2e-6)
+        assert [] == taken
+        taken.extend(other.work())
+        # The rest never happens: this one is dead.
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        one.work(killed)
+    assert (["a"], EntryState.DONE) == (taken, shared.entry().state)
+
+
+def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
+    """Another takes its entry when the lease is over, although the process goes on."""
+    shared = Shared()
+    one, other = shared.process(), shared.process()
+    shared.add("a")
+
+    def interrupted(_: Entry) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        one.work(interrupted)
+    assert not one.heart.wanted()
+    one.beat(3)
+    assert ["a"] == other.work()
+
+
+def test_a_late_worker_writes_nothing_over_another() -> None:
+    """One that stood still is refused when it renews, and when it writes its result."""
+    shared = Shared()
+    one, other = shared.process(), shared.process()
+    shared.add("a")
+
+    def late(_: Entry) -> None:
+        shared.pause()
+
+        def theirs(_: Entry) -> None:
+            run_plain(one.heart.beat())
+            assert not one.heart.wanted()
+
+        other.work(theirs)
+
+    def failing(entry: Entry) -> None:
+        late(entry)
+        raise RuntimeError
+
+    one.work(failing)
+    assert (EntryState.DONE, 2, "") == (
+        shared.entry().state,
+        shared.entry().attempts,
+        shared.entry().error,
+    )
+
+
+def test_a_late_worker_keeps_what_nobody_has_taken() -> None:
+    """Its late renewal counts, also where another was offered the entry before."""
+    shared = Shared()
+    one, other = shared.process(), shared.process()
+    shared.add("a")
+    taken: list[str] = []
+
+    def late(_: Entry) -> None:
+        shared.pause(10 * ENTRY_LEASE)
+        shared.meanwhile = lambda: run_plain(one.heart.beat())
+        taken.extend(other.work())
+
+    one.work(late)
+    assert ([], EntryState.DONE, 1) == (taken, shared.entry().state, shared.entry().attempts)
+
+
+def test_while_the_store_is_away_nothing_is_lost() -> None:
+    """What could not be renewed is renewed at the next beat, and its result is written."""
+    shared = Shared()
+    one = shared.process()
+    shared.add("a")
+
+    def outage(_: Entry) -> None:
+        shared.away = True
+        one.beat(9)
+        shared.away = False
+        one.beat()
+        assert shared.entry().due == shared.store.now() + _span(ENTRY_LEASE)
+
+    assert ["a"] == one.work(outage)
+    assert EntryState.DONE is shared.entry().state
+
+
+def test_a_short_handler_makes_no_renewal() -> None:
+    """It takes its entry and writes its result, and nothing more."""
+    shared = Shared()
+    one = shared.process()
+    shared.add("a")
+    one.work(lambda _: run_plain(one.heart.beat()))
+    assert (2, 1, False) == (shared.swaps, one.heart.woken, one.heart.wanted())
+
+
+def test_a_longer_lease_is_renewed_less_often() -> None:
+    """It is renewed when a sixth of it is over."""
+    shared = Shared()
+    one = shared.process(lease=60.0)
+    shared.add("a")
+    swaps: list[int] = []
+
+    def slow(_: Entry) -> None:
+        one.beat(18)
+        swaps.append(shared.swaps)
+        one.beat(2)
+        swaps.append(shared.swaps)
+
+    one.work(slow)
+    assert [1, 2] == swaps
+
+
+def test_what_ends_first_is_renewed_first() -> None:
+    """Of many entries in hand none waits for those that have more time."""
+    shared = Shared()
+    one = shared.process()
+    shared.add("a", "b")
+    order: list[str] = []
+    swap = shared.store.swap
+
+    def noting(entry: Any, fence: int) -> bool:
+        order.append(entry.id)
+        return swap(entry, fence)
+
+    held = []
+    for entry in reversed(shared.store.due(2)):
+        held.append(one.renewals.hold(entry, ENTRY_LEASE))
+        shared.pause(0.1)
+    shared.store.swap = noting  # type: ignore[method-assign]
+    one.beat()
+    assert (["b", "a"], 2) == (order, len(held))
+
+
+def test_a_child_of_a_fork_renews_none_of_its_parents_entries() -> None:
+    """The parent does that."""
+    shared = Shared()
+    one = shared.process()
+    shared.add("a")
+    held = one.renewals.hold(shared.entry(), ENTRY_LEASE)
+    assert one.heart.wanted()
+    one.renewals.disown()
+    assert not one.heart.wanted()
+    assert "a" == held.entry.id
+
+
+def test_an_entry_that_nobody_has_any_more_is_renewed_no_longer() -> None:
+    """Whoever had it is gone without a word."""
+    shared = Shared()
+    one = shared.process()
+    shared.add("a")
+    held = one.renewals.hold(shared.entry(), ENTRY_LEASE)
+    del held
+    gc.collect()
+    assert not one.heart.wanted()
+
+
+def test_where_nothing_can_be_renewed_a_lease_is_long() -> None:
+    """In a loop that has no timers of asyncio's a worker has an entry for five minutes."""
+
+    class Unable(Heart):
+        def able(self) -> bool:
+            return False
+
+    shared = Shared()
+    able = shared.process().renewals
+    unable = EntryRenewals(shared.shelf(), shared.clock.nanoseconds, heartbeat=Unable)
+    assert [ENTRY_LEASE, 60.0] == [able.lease(None), able.lease(60.0)]
+    assert [UNRENEWED, 60.0] == [unable.lease(None), unable.lease(60.0)]
+
+
+def test_a_lease_that_cannot_be_renewed_in_time_is_refused() -> None:
+    """The shortest is that of three beats."""
+    assert [None, 1.5] == [entry_lease(None), entry_lease(1.5)]
+    with pytest.raises(ConfigurationError, match="ends before it can be renewed") as caught:
+        entry_lease(1.0)
+    assert "lease" == caught.value.path
+
+
+def test_inbox_and_outbox_have_short_leases() -> None:
+    """By default a webhook and a call are taken for as long as a claim of a key."""
+    shop = Shop()
+    shop.inbox = shop.inbox_over(shop.received, lease=None)
+    shop.outbox = shop.outbox_over(shop.sent, lease=None)
+    left: list[Any] = []
+
+    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
+    def handle(_: Any, entry: Any) -> None:
+        left.append(entry.due - shop.clock.utc())
+
+    shop.inbox.receive("stripe", **shop.paid().given())
+    shop.inbox.handle()
+    assert [_span(ENTRY_LEASE)] == left
+
+
+def _span(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)

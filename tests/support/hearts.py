@@ -1,0 +1,30 @@
+"""Heartbeats that beat when a test says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Heart:
+    """A heartbeat that beats when a test says so.
+
+    Args:
+        work: what to do at each beat.
+        wanted: whether there is anything to do.
+    """
+
+    def __init__(self, work: Callable[[], Any], wanted: Callable[[], bool]) -> None:
+        self.beat = work
+        self.wanted = wanted
+        self.woken = 0
+
+    def able(self) -> bool:
+        """It can be done here."""
+        return True
+
+    def wake(self) -> None:
+        """Count."""
+        self.woken += 1
