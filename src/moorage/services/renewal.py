@@ -15,6 +15,7 @@ Laws:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -56,7 +57,7 @@ class Heartbeat(Protocol):
         ...
 
 
-class _Rounds(Generic[H]):
+class _Rounds(ABC, Generic[H]):
     """What this process holds in one store, and the rounds that renew it.
 
     Args:
@@ -102,12 +103,13 @@ class _Rounds(Generic[H]):
         # Not `values`, which must not be changed by another thread meanwhile.
         return [held for found in self._held.valuerefs() if (held := found()) is not None]
 
+    @abstractmethod
     def _groups(self, now: int) -> list[list[H]]:
         """What to renew now, in groups; the last group is renewed first."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _renew(self, group: Iterable[H], timeout: float | None) -> None:
-        raise NotImplementedError
+        """Renew a group, and let go of what belongs to somebody else by now."""
 
 
 class Renewals(_Rounds[Held]):
