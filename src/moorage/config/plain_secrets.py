@@ -68,4 +68,4 @@ def _inner(shape: Shape | None, name: str) -> Shape | None:
     if not isinstance(shape, Named):
         return None
     # A header is a secret if its name says so.
-    return SecretText() if isinstance(shape.of, Text) and is_sensitive(name) else shape.of
+    return SecretText() if isinstance(shape.of, Text) and is_sensitive(str(name)) else shape.of
