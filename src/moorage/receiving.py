@@ -8,7 +8,7 @@ that something has parsed before is not taken for an empty one.
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 from urllib.parse import quote
 
 from moorage.domain.webhooks.rejection import WebhookReason, rejected
@@ -168,7 +168,8 @@ def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
         ConfigurationError: something read the body as a stream or a form before.
     """
     size = _size(request.headers.get("Content-Length"), limit)
-    untouched = vars(request).keys().isdisjoint({"stream", "form", "files"})
+    held = cast("dict[str, object]", request.__dict__)
+    untouched = held.keys().isdisjoint({"stream", "form", "files"})
     if size is None:
         _taken(lambda: _buffer(request, limit))
     body = _bounded(_taken(lambda: request.get_data(cache=True, parse_form_data=False)), limit)

@@ -755,9 +755,8 @@ def test_headers_of_http_are_written_as_they_are(recorder: Recorder) -> None:
 def test_a_tape_that_shows_a_value_of_a_query_is_replayed(recorder: Recorder) -> None:
     """Recordings from before such values were masked are found all the same."""
     recorder.path.parent.mkdir()
-    tape = {"version": 1, "exchanges": [{"request": {}, "answer": {"status": 200}}]}
     request = {"method": "GET", "url": f"{HOST}/a?customer=cus_9s6XKzkNRiz8i3", "body": {}}
-    tape["exchanges"] = [{"request": request, "answer": {"status": 200}}]
+    tape = {"version": 1, "exchanges": [{"request": request, "answer": {"status": 200}}]}
     recorder.path.write_text(json.dumps(tape))
 
     assert [200] == [

@@ -157,7 +157,7 @@ def _hidden(
                 yield text
             yield from _PASSWORD.findall(text)
         elif depth < _DEEP and isinstance(value, Mapping):
-            items: Mapping[Any, Any] = value
+            items = cast("Mapping[object, Any]", value)
             left += [(False, name, depth + 1) for name in items]
             left += [
                 (sensitive or is_sensitive(str(name)), item, depth + 1)

@@ -275,7 +275,7 @@ def credential_values(
         if credentials.signing is not None:
             held.append(credentials.signing)
     for holder in held:
-        kind: Any = type(holder)
+        kind = cast("type[attrs.AttrsInstance]", type(holder))
         for field in attrs.fields(kind):
             value = getattr(holder, field.name)
             if isinstance(value, Secret):

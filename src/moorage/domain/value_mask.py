@@ -121,18 +121,21 @@ def is_telling(value: str) -> bool:
     )
 
 
+_SEQUENCES: Final[frozenset[Callable[..., Any]]] = frozenset({list, tuple, set, frozenset})
+
+
 def masked_value(value: Any, mask: Masker, other: Callable[[Any], Any] = _itself) -> Any:
     """A value whose texts are masked, in containers too; `other` is asked about what has none."""
     if isinstance(value, str):
         return masked_text(value, mask)
     if isinstance(value, bytes):
         return mask(value)
-    kind: Callable[..., Any] = type(value)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        fields: tuple[Any, ...] = value
-        return kind(*(masked_value(item, mask, other) for item in fields))
-    if kind in {list, tuple, set, frozenset}:
-        return kind(masked_value(item, mask, other) for item in cast("Iterable[Any]", value))
+    kind = cast("Callable[..., Any]", type(value))
+    if hasattr(kind, "_fields") and isinstance(value, tuple):
+        fields = cast("tuple[object, ...]", value)
+        return kind(*[masked_value(item, mask, other) for item in fields])
+    if kind in _SEQUENCES:
+        return kind(masked_value(item, mask, other) for item in cast("Iterable[object]", value))
     if kind is dict:
         return {
             masked_value(key, mask, other): masked_value(item, mask, other)

@@ -147,9 +147,10 @@ class VendorWire:
 
     def masked(self, outcome: R) -> R:
         """An error, or a list of results, without what was sent as a credential."""
-        errors: list[Any] = [outcome]
-        if isinstance(outcome, list):
-            errors = [getattr(item, "error", None) for item in cast("list[Any]", outcome)]
+        told: object = outcome
+        errors: list[Any] = [told]
+        if isinstance(told, list):
+            errors = [getattr(item, "error", None) for item in cast("list[object]", told)]
         for error in errors:
             if isinstance(error, ConnectorError):
                 for sent in self._sent:

@@ -19,13 +19,13 @@ from moorage_flask.tables import tables
 from tests.embedding.flask.handling import hub_of, store_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 LEASE = timedelta(seconds=ENTRY_LEASE)
 
 
 @contextmanager
-def worker(url: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
+def worker(url: str, seconds: float) -> Generator[subprocess.Popen[str]]:
     """A process that handles each webhook for so long."""
     command = [sys.executable, "-m", "tests.embedding.flask.handling", url, str(seconds)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
