@@ -53,6 +53,10 @@ def inflate(coding: str, *pieces: bytes) -> bytes:
         ("gzip", lambda data: gzip.compress(data) + bytes(9)),
         ("gzip", lambda data: gzip.compress(data) + bytes(9) + gzip.compress(b"")),
         ("deflate", lambda data: zlib.compress(data) + bytes(9)),
+        ("gzip, gzip", lambda data: gzip.compress(gzip.compress(data))),
+        ("deflate, identity, gzip", lambda data: gzip.compress(zlib.compress(data))),
+        ("gzip, deflate", lambda data: bare(gzip.compress(data))),
+        ("gzip, gzip, gzip", lambda data: gzip.compress(gzip.compress(gzip.compress(data)))),
     ],
 )
 def test_compression_is_undone(
@@ -63,6 +67,16 @@ def test_compression_is_undone(
 
     assert content == inflate(coding, packed)
     assert content == inflate(coding, *(bytes([byte]) for byte in packed))
+
+
+def test_codings_of_two_fields_are_undone_in_turn() -> None:
+    """Codings that are listed in two fields count as one list."""
+    twice = Headers([("Content-Encoding", "gzip"), ("Content-Encoding", "gzip")])
+    inflater = inflater_for(twice)
+    assert inflater is not None
+    inflater.feed(gzip.compress(gzip.compress(b"content")))
+
+    assert b"content" == inflater.take()
 
 
 def test_nothing_compressed_is_nothing() -> None:
@@ -97,6 +111,8 @@ def test_no_content_depends_on_how_it_is_cut(
     "coding, packed, words",
     [
         ("gzip", b"plain text", "malformed"),
+        ("gzip, gzip", gzip.compress(b"plain text"), "malformed"),
+        ("gzip, gzip", gzip.compress(gzip.compress(LARGE)[:-9]), "cut off"),
         ("deflate", b"plain text", "malformed"),
         ("gzip", zlib.compress(b"x"), "malformed"),
         ("gzip", gzip.compress(LARGE)[:-9], "cut off"),
@@ -121,8 +137,10 @@ def test_what_is_not_compressed_well_is_refused(coding: str, packed: bytes, word
         [],
         [("Content-Encoding", "identity")],
         [("Content-Encoding", "br")],
-        [("Content-Encoding", "gzip, gzip")],
-        [("Content-Encoding", "gzip"), ("Content-Encoding", "gzip")],
+        [("Content-Encoding", "br, gzip")],
+        [("Content-Encoding", "gzip"), ("Content-Encoding", "br")],
+        [("Content-Encoding", "gzip, gzip, gzip, gzip")],
+        [("Content-Encoding", ", ")],
     ],
 )
 def test_what_nobody_asked_for_is_left_as_it_is(fields: list[tuple[str, str]]) -> None:

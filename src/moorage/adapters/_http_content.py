@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from moorage.adapters._http1 import NotHttp
 
@@ -14,6 +14,7 @@ _PIECE: Final = 65_536
 _ZLIB: Final = 15
 _RAW: Final = -15
 _GZIP: Final = 31
+_MOST_CODINGS: Final = 3
 _WINDOWS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
@@ -24,17 +25,64 @@ def takes_as_it_is(request: Headers) -> bool:
 
 
 def inflater_for(headers: Headers) -> Inflater | None:
-    """Return what undoes the coding of this body, or None if that is none or not known to us.
+    """Return what undoes the codings of this body, or None if there are none or one is not known.
 
     A coding that is not known is handed over as it is: the headers tell of it.
     """
-    window = _WINDOWS.get(headers.get("content-encoding", "").lower())
-    if window is None or len(headers.get_all("content-encoding")) > 1:
+    listed = ",".join(headers.get_all("content-encoding")).lower().split(",")
+    codings = [coding.strip() for coding in listed if coding.strip() not in {"", "identity"}]
+    windows = [_WINDOWS[coding] for coding in codings if coding in _WINDOWS]
+    if not windows or len(windows) < len(codings) or len(codings) > _MOST_CODINGS:
         return None
-    return Inflater(window)
+    inflater: Inflater = SingleInflater(windows[0])
+    for window in windows[1:]:
+        inflater = ChainedInflater(SingleInflater(window), inflater)
+    return inflater
 
 
-class Inflater:
+class Inflater(Protocol):
+    """Undoes the codings of a body."""
+
+    def feed(self, data: bytes) -> None:
+        """Take compressed bytes; `take` until nothing comes before the next."""
+
+    def take(self) -> bytes:
+        """Return some more of the content, or nothing if that needs more bytes."""
+        ...
+
+    def end(self) -> None:
+        """Take notice that nothing more will come."""
+
+
+class ChainedInflater:
+    """Undoes one coding after another: the `last` that was applied, then what was `before` it."""
+
+    __slots__ = ("_before", "_last")
+
+    def __init__(self, last: Inflater, before: Inflater) -> None:
+        self._last = last
+        self._before = before
+
+    def feed(self, data: bytes) -> None:
+        """Take compressed bytes; `take` until nothing comes before the next."""
+        self._last.feed(data)
+
+    def take(self) -> bytes:
+        """Return some more of the content, or nothing if that needs more bytes."""
+        while not (piece := self._before.take()):
+            data = self._last.take()
+            if not data:
+                return b""
+            self._before.feed(data)
+        return piece
+
+    def end(self) -> None:
+        """Take notice that nothing more will come."""
+        self._last.end()
+        self._before.end()
+
+
+class SingleInflater:
     """Undoes gzip, of several members too, and deflate, with its wrapper or without."""
 
     __slots__ = ("_begun", "_inflate", "_more", "_pending", "_window")
