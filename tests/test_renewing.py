@@ -141,7 +141,7 @@ def test_a_child_of_a_fork_renews_nothing_of_its_parents(tmp_path: Path) -> None
 
     def act() -> tuple[int, int]:
         def ask() -> tuple[int, int]:
-            return len(renewals(manager)._claims()), threading.active_count()  # noqa: SLF001 - a look inside
+            return len(renewals(manager)._held), threading.active_count()  # noqa: SLF001 - a look inside
 
         found: tuple[int, int] = in_a_child(ask)
         return found

@@ -59,17 +59,20 @@ class Heartbeat:
             if self._thread is None:
                 thread = Thread(target=self._beat, name="moorage-renewal", daemon=True)
                 _at_exit()
-                # Where no thread can be started any more, the interpreter is about to end.
-                with suppress(RuntimeError):
+                _beating.add(self)
+                # Before it starts, for it may have ended by itself before the next line.
+                self._thread = thread
+                try:
                     thread.start()
-                    self._thread = thread
-                    _beating.add(self)
+                except RuntimeError:
+                    # No thread can be started any more: the interpreter is about to end.
+                    self._thread = None
 
     def stop(self) -> None:
         """End the thread, once the work that is under way is done."""
         self._stop.set()
         thread = self._thread
-        if thread is not None:
+        if thread is not None and thread.is_alive():
             thread.join(_PATIENCE)
 
     def _beat(self) -> None:

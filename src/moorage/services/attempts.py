@@ -127,7 +127,11 @@ def _asked_for(core: Core, call: Call, error: Exception) -> float | None:
     """Seconds that the vendor, or whatever else refused, asked to stay away."""
     if call.pause is not None:
         return call.pause
-    return capped(retry.wait_of(error, core.utc()), call.plan.service.max_pause)
+    wait = retry.wait_of(error, core.utc())
+    kept = capped(wait, call.plan.service.max_pause)
+    if kept != wait and isinstance(error, ConnectorError):
+        error.vendor_retry_after = wait
+    return kept
 
 
 async def _rest(
