@@ -41,9 +41,9 @@ class Calling:
         service = SimpleNamespace(credentials=self.own)
         return SimpleNamespace(services={"main": service, "main.pen": service})
 
-    async def call(self, *given: Any, **named: Any) -> str:
+    async def send(self, *given: Any, **named: Any) -> str:
         """A call."""
-        self.told.append(("call", *given, named))
+        self.told.append(("send", *given, named))
         return "answer"
 
     async def stream(self, *given: Any, **named: Any) -> str:
@@ -86,7 +86,7 @@ class Calling:
         """The wire of one operation."""
         account: Any = SimpleNamespace(name="main", vendor=SimpleNamespace(name="pigeon"))
         calling: Any = self
-        step: Any = lambda verb: ("step", verb())  # noqa: E731 - a step of this test's own
+        step: Any = lambda verb, _: ("step", verb())  # noqa: E731 - a step of this test's own
         return VendorWire(
             calling,
             account,
@@ -115,7 +115,7 @@ def test_a_request_is_passed_on() -> None:
     common: dict[str, Any] = {"tenant": "acme", "endpoint": "e", "timeout": 4.0, "subject": "ada"}
     common["witness"] = witness()
     assert [
-        ("call", "main.pen", GET, {**common, "idempotency_key": "k", "parse": UPPER}),
+        ("send", "main.pen", GET, {**common, "idempotency_key": "k", "parse": UPPER}),
         ("stream", "main.pen", GET, common),
     ] == calling.told
 
@@ -141,7 +141,7 @@ def test_what_is_not_said_is_not_passed_on() -> None:
     common: dict[str, Any] = {"tenant": "acme", "endpoint": None, "timeout": None, "subject": None}
     common["witness"] = witness()
     assert [
-        ("call", "main", GET, {**common, "idempotency_key": None, "parse": None}),
+        ("send", "main", GET, {**common, "idempotency_key": None, "parse": None}),
         ("stream", "main", GET, common),
     ] == calling.told
 
