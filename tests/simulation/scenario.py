@@ -174,12 +174,15 @@ class Witness:
             self.left_in_pause.append(f"{who} at {now}")
 
     def _check_given_back(self, now: int, command: GiveBack) -> None:
-        """Whoever asks next may have the place of whoever gave up."""
+        """Whoever asks next may have the place of whoever gave up, if it is still ahead.
+
+        Who was late for a grant when a pause began has no place behind it.
+        """
         for rule, key, ticket in zip(
             command.gates.limits, command.gates.limit_keys, command.tickets, strict=True
         ):
             present = rule.present(self.world.store.states[key], now)
-            due = max(ticket[1] + present[6] - ticket[3], present[5])
+            due = self._due(key, ticket)
             if due >= present[0] and rule.earliest(present, ticket[2], now) > due:
                 self.kept_from.append(f"{key}: {present} after {ticket}")
 

@@ -63,9 +63,9 @@ class EndpointIndex:
                 node = node.literals.setdefault(part, _Node(position))
         node.ends.setdefault(method, position)
 
-    def named(self, name: str) -> Endpoint | None:
+    def named(self, name: object) -> Endpoint | None:
         """The endpoint of that name, if there is one."""
-        return self._by_name.get(name)
+        return self._by_name.get(name) if isinstance(name, str) else None
 
     def first(self, method: HttpMethod, path: str) -> Endpoint | None:
         """The first endpoint, in the order given, that a request of this method and path fits.
