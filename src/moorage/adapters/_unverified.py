@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 def unverified_by(tls: Tls | None) -> DangerouslyUnverified | None:
     """Return what leaves out the checks, with a warning, or None if nothing does.
 
-    It is called by the client's constructor, so that the warning names whoever calls that.
+    It is called by the client's constructor, which is guarded, so that the warning names whoever calls
+    that.
     """
     unverified = None if tls is None else tls.unverified
     if unverified is not None:
         warnings.warn(
             f"TLS is not verified ({unverified.because}): whoever answers is sent every secret.",
-            stacklevel=3,
+            stacklevel=4,
         )
     return unverified
