@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def unverified_by(tls: Tls | None) -> DangerouslyUnverified | None:
     """Return what leaves out the checks, with a warning, or None if nothing does.
 
-    It is called by the client's constructor, which is guarded, so that the warning names whoever calls
-    that.
+    It is called by the client's constructor, which is guarded, so that the warning names whoever
+    calls that.
     """
     unverified = None if tls is None else tls.unverified
     if unverified is not None:

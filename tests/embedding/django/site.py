@@ -16,7 +16,7 @@ from django.http import HttpResponse
 from django.urls import include, path
 
 import moorage_django
-from moorage import LogQuery, Money
+from moorage import LogQuery, Money, Secret
 from moorage.contracts.payments import Charge
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ settings.configure(
                 "stripe": {
                     "base_url": os.environ["SITE_VENDOR"],
                     "credentials": "secret://env/SITE_KEY",
-                    "webhook_secrets": ["of no use"],
+                    "webhook_secrets": [Secret("of no use")],
                 }
             }
         }
