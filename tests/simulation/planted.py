@@ -11,7 +11,7 @@ from moorage.domain import idempotency, region, retry
 from moorage.domain.admission import Admission, Answer, Confirm, GiveBack, Pause, Report
 from moorage.domain.bucket import TokenBucket
 from moorage.domain.circuit import CircuitRule, Outcome
-from moorage.domain.idempotency import Claim, Claimed, Settle, Settled, Verdict
+from moorage.domain.idempotency import Claim, Claimed, Settle, Verdict
 from moorage.domain.plan import Plan
 from moorage.services import attempts, store_fallback
 from moorage.services import idempotency as flows
@@ -334,19 +334,6 @@ def claims_go_on_without_their_store(put: Any) -> None:
 def slow_is_away(put: Any) -> None:
     """A store that is not in time once is taken to be away, though it has just answered."""
     put(OutageProbe, "is_slow", lambda *_: False)
-
-
-@bug
-def claim_is_kept_on_cancel(put: Any) -> None:
-    """A cancelled caller leaves its claim to its lease."""
-    right = Settle.apply
-
-    def apply(self: Settle, states: Any, now: int) -> Any:
-        if self.stage == idempotency.DONE:
-            return right(self, states, now)
-        return states, Settled(held=True)
-
-    put(Settle, "apply", apply)
 
 
 def _by_the_callers_clock(put: Any, *verbs: str) -> None:

@@ -11,6 +11,7 @@ from moorage.domain.admission import Admission, Answer, Confirm, GiveBack, Pause
 from moorage.domain.budget import RetryBudget
 from moorage.domain.circuit import CircuitBreakerConfig, Outcome
 from moorage.domain.http import Request
+from moorage.domain.idempotency import CLAIMED, SENT
 from moorage.domain.rate_limit import RateLimitConfig
 from moorage.domain.region import Region
 from moorage.domain.retry import RetryPolicy
@@ -527,7 +528,7 @@ def nothing_leaked(schedule: Schedule) -> str | None:
     for key, state in schedule.world.store.states.items():
         if ":circuit:" in key and any(end > now for _, end, _ in state[7].leases):
             return f"lease {state[7].leases}"
-        if ":key:" in key and state[2] in (0, 1) and state[6] > now:
+        if ":key:" in key and (state[2] == CLAIMED or (state[2] == SENT and state[6] > now)):
             return f"claim {state}"
     return None
 
