@@ -117,6 +117,9 @@ ROUTED: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("storage", "list", (), {}),
 ]
 
+CRASHES = {"volatile_keys": True}
+"""A vendor of payments may keep its keys in memory here."""
+
 
 class Reached(ConnectorError):
     """The second vendor was asked."""
@@ -136,8 +139,8 @@ async def test_every_contract_goes_on_to_the_next(
     contract, verb, arguments, named = use
     told = RecordingObserver()
     accounts = [
-        Account("one", Refusing(error=error)),
-        Account("two", Refusing(error=Reached("Here."))),
+        Account("one", Refusing(error=error), settings=CRASHES),
+        Account("two", Refusing(error=Reached("Here.")), settings=CRASHES),
     ]
     hub = hub_class(accounts, [Route(contract, ["one", "two"])], observers=[told])
 
@@ -164,7 +167,7 @@ async def test_what_is_no_refusal_of_a_value_stays(
     """After something was sent, or for a mistake of the caller's, nobody else is asked."""
     lofts = Lofts()
     lofts.one.letters["1"] = {"id": "1"}
-    accounts = [Account("one", refusing), lofts.accounts[1]]
+    accounts = [Account("one", refusing, settings=CRASHES), lofts.accounts[1]]
     hub = lofts.hub(hub_class, accounts=accounts)
 
     with pytest.raises(raised) as caught:
@@ -175,7 +178,10 @@ async def test_what_is_no_refusal_of_a_value_stays(
 @COLOURS
 async def test_the_last_refusal_speaks_for_all(hub_class: type[Any]) -> None:
     """Where nobody takes a value, the last one's error says so."""
-    accounts = [Account(name, Refusing(error=InvalidData(name))) for name in ("one", "two")]
+    accounts = [
+        Account(name, Refusing(error=InvalidData(name)), settings=CRASHES)
+        for name in ("one", "two")
+    ]
     hub = hub_class(accounts, [Route("sms", ["one", "two"])])
 
     with pytest.raises(InvalidData, match="two"):
@@ -188,7 +194,7 @@ async def test_who_was_away_speaks_for_who_refuses(hub_class: type[Any], key: st
     """Where the last refuses and an earlier one was away, it can be done later, by the earlier."""
     lofts = Lofts()
     lofts.one.fail(DOWN)
-    accounts = [lofts.accounts[0], Account("two", Refusing())]
+    accounts = [lofts.accounts[0], Account("two", Refusing(), settings=CRASHES)]
     hub = lofts.hub(hub_class, accounts=accounts)
 
     with pytest.raises(ConnectionFailed) as caught:
@@ -212,7 +218,10 @@ async def test_mail_goes_to_the_vendor_that_takes_it(
         else Resend(credentials=resend.api_key)
     )
     hub = hub_class(
-        [Account("one", first), Account("two", SendGrid(credentials=sendgrid.api_key))],
+        [
+            Account("one", first, settings=CRASHES),
+            Account("two", SendGrid(credentials=sendgrid.api_key)),
+        ],
         [Route("email", ["one", "two"])],
         http=client(postmark, resend, sendgrid),
     )

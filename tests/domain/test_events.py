@@ -69,6 +69,7 @@ def test_there_are_events_for_everything() -> None:
         "CallFinished",
         "AttemptFinished",
         "RetryScheduled",
+        "PauseEnded",
         "RateLimitWaited",
         "CallRefused",
         "VendorPaused",
