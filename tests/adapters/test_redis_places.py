@@ -293,10 +293,13 @@ class OneHome:
         if isinstance(store, AsyncRedisStorage):
             self.execute = self._later
         else:
-            self.execute = lambda command: store.execute(AtHome(command))
+            self.execute = self._now
 
-    async def _later(self, command: Any) -> Any:
-        return await self._store.execute(AtHome(command))
+    def _now(self, command: Any, timeout: float | None = None) -> Any:
+        return self._store.execute(AtHome(command), timeout)
+
+    async def _later(self, command: Any, timeout: float | None = None) -> Any:
+        return await self._store.execute(AtHome(command), timeout)
 
 
 class AtHome:

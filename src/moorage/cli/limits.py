@@ -10,7 +10,7 @@ from moorage.cli.places import opened_hub
 def reset(
     service: str, /, *, tenant: str | None = None, endpoint: str | None = None, desk: Desk
 ) -> Answer:
-    """End the pause of a service's limits.
+    """End the pause of a service's limits that a vendor asked for.
 
     Args:
         service: whose limits.
