@@ -169,7 +169,7 @@ def test_a_transport_is_that_of_its_account() -> None:
     """A verb is made a step as the face makes them, of the account's own transport."""
     office = Office("one")
     transport = SimpleNamespace(shout=lambda: "shouted")
-    step: Any = lambda verb: ("step", verb())  # noqa: E731 - a step of this test's own
+    step: Any = lambda verb, _: ("step", verb())  # noqa: E731 - a step of this test's own
     desk = attrs.evolve(office.desk, transports={"one": transport}, step=step)
 
     async def shout(_: Any, wire: Any) -> Any:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from contextlib import suppress
 from heapq import nsmallest
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -228,13 +229,14 @@ class MemoryStorage:
         held = self._counts[name] + more
         if held * 5 >= most * 4 and name not in self._warned:
             self._warned.add(name)
-            warnings.warn(
-                f"The store in memory holds {held} of at most {most} states of the class {name!r}."
-                " Use a store with no such bound, such as SqliteStorage; or raise max_entries of"
-                " MemoryStorage.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            with suppress(RuntimeWarning):  # where warnings are errors: no call breaks for it
+                warnings.warn(
+                    f"The store in memory holds {held} of at most {most} states of the class"
+                    f" {name!r}. Use a store with no such bound, such as SqliteStorage; or raise"
+                    " max_entries of MemoryStorage.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
         if held > most and name in GUARDS:
             self._drop_soonest(name, max(more, most // _AT_ONCE), keys)
 
