@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
@@ -88,7 +89,8 @@ class Refusing(Everything):
         async def refuse(wire: Any, *_: Any, **__: Any) -> Any:
             if self.first:
                 await wire.send(Request.get("/letters/1"))
-            raise self.error
+            # Each call has an error of its own, which is signed with its account.
+            raise copy(self.error)
 
         return refuse
 
