@@ -186,10 +186,13 @@ async def test_it_is_asked_until_it_is_known(awaited: bool) -> None:
 
     silent.away = False
 
-    # After a look in vain nobody looks again for some time.
-    with pytest.raises(CopiedStore):
+    async def until_known() -> None:
+        # After a look in vain nobody looks again for some time.
         while len(town.sent) < 100_000:
             await given(manager.call("vat", GET))
+
+    with pytest.raises(CopiedStore):
+        await until_known()
     before = len(town.sent)
     with pytest.raises(CopiedStore):
         await given(manager.call("vat", GET))
