@@ -229,7 +229,7 @@ def test_a_cancellation_from_outside_is_no_timeout() -> None:
 
 
 def test_what_ignores_its_end_still_gives_its_value() -> None:
-    """A function that goes on after it was cut off is waited for, and no cancellation is left."""
+    """A function that ignores its cancellation is awaited, and its task is not left cancelled."""
 
     async def stubborn() -> str:
         try:

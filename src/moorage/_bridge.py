@@ -301,9 +301,9 @@ def allowance() -> float | None:
 @functools.cache
 def _timers() -> tuple[Callable[[float], Bound | None], type[BaseException]]:
     """What bounds a task, and what cancels it; the synchronous face never needs asyncio."""
-    from asyncio import CancelledError  # noqa: PLC0415
+    from asyncio import CancelledError  # noqa: PLC0415 - costs milliseconds to load
 
-    from moorage.adapters._timers import bound_here  # noqa: PLC0415
+    from moorage.adapters._timers import bound_here  # noqa: PLC0415 - needs asyncio
 
     return bound_here, CancelledError
 

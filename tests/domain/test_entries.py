@@ -232,7 +232,7 @@ def test_a_wish_is_kept_to(wish: float | None, expected: float) -> None:
     ],
 )
 def test_what_an_error_may_ask_for(error: Exception, most: float, expected: float) -> None:
-    """What others ask for is bounded by an hour or by the policy, and our own quotas by a month."""
+    """A vendor's pause is capped at an hour or the policy's, our own quota's at a month."""
     assert expected == longest_pause(RetryPolicy(max_retry_after=most), error)
 
 

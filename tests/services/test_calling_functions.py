@@ -214,7 +214,7 @@ async def test_many_tenants_do_not_pile_up(world: World) -> None:
 
 @in_both_colours
 async def test_one_tenant_too_many_costs_one_plan(world: World) -> None:
-    """A tenant beyond the bound takes the place of one other, and of no more."""
+    """When the cache is full, each new tenant evicts exactly one entry."""
     manager = world.manager(vat())
     plans = manager.manager._flows.plans
     before = [plans.find("vat", f"t{number}", None) for number in range(10_000)]

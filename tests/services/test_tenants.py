@@ -28,7 +28,7 @@ class Counted:
 
 
 def test_one_tenant_too_many_is_one_tenant_looked_up_again() -> None:
-    """A tenant beyond the bound takes the place of one other, and of no more."""
+    """When the cache is full, each new tenant evicts exactly one entry."""
     counted = Counted()
     base: Any = object()
     desks = TenantDesks(

@@ -190,7 +190,7 @@ class Engine:
                 link.abandon()
 
     async def execute(self, command: Command[Answer], timeout: float | None = None) -> Answer:
-        """Run one command, within `timeout` seconds if that is less than the store's own bound."""
+        """Run one command within `timeout` seconds, or the store's own bound if none is given."""
         keys = command.keys
         asked = asked_of(keys) if len(keys) < _MANY else asked_of.__wrapped__(keys)
         until = monotonic() + bounded(2 * self._timeout, timeout)

@@ -77,7 +77,7 @@ class TokenBucket:
         return f"{self.n}-{self.price}-{self.burst}"
 
     def part(self, share: Fraction, least: int) -> TokenBucket:
-        """A share of this limit: of its rate, and of its burst, which is `least` at the least."""
+        """A limit with this share of the rate and of the burst; the burst is at least `least`."""
         pace = Fraction(self.n, self.price) * share
         return TokenBucket(pace.numerator, pace.denominator, max(least, int(self.burst * share)))
 
