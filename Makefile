@@ -12,8 +12,13 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 
+# Python keeps what it compiled, even where the environment says otherwise: each of the hundreds of
+# processes that the tests start would compile everything anew, and so would each worker.
+export PYTHONDONTWRITEBYTECODE :=
+
 VENV ?= .venv
 VENV_OLDEST := .venv-oldest
+VENV_HOSTS := .venv-older-hosts
 VENV_BENCH := .venv-bench
 
 # Which dependency group of pyproject.toml goes into $(VENV).
@@ -32,6 +37,9 @@ AZURITE := 3.35.0
 
 # For instance: make mutants MUTANTS_ARGS="--minutes 5 'moorage.domain.bucket.*'"
 MUTANTS_ARGS ?=
+
+# For instance: make bench BENCH_ARGS="--rounds 200 full_stack 'http_clients*'"
+BENCH_ARGS ?=
 
 .PHONY: help
 help:  ## Print this list
@@ -63,6 +71,7 @@ SCRIPTS = $(wildcard tools)
 lint: $(VENV)/.stamp
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/python -m tools.words
 
 .PHONY: types
 types: $(VENV)/.stamp
@@ -93,13 +102,17 @@ format: $(VENV)/.stamp  ## Format the code and apply the safe fixes
 test-oldest: $(VENV_OLDEST)/.stamp  ## Run the tests with the oldest core dependencies we promise
 	@$(VENV_OLDEST)/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
+.PHONY: test-older-hosts
+test-older-hosts: $(VENV_HOSTS)/.stamp  ## Run the Flask extension with what older hosts have pinned
+	@$(VENV_HOSTS)/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS) tests/embedding/flask
+
 .PHONY: mutants
 mutants: $(VENV)/.stamp  ## Break domain and services on purpose; every survivor needs an explanation
 	@HYPOTHESIS_PROFILE=mutants $(VENV)/bin/python -m tools.mutants $(MUTANTS_ARGS)
 
 .PHONY: bench
 bench: $(VENV_BENCH)/.stamp  ## Measure moorage beside its peers, in an environment of its own
-	@$(VENV_BENCH)/bin/python benchmarks/run.py
+	@$(VENV_BENCH)/bin/python benchmarks/run.py $(BENCH_ARGS)
 
 SCHEDULES ?= 10000
 
@@ -162,6 +175,15 @@ $(VENV_OLDEST)/.stamp: pyproject.toml constraints.txt constraints-oldest.txt
 	@cut -d= -f1 constraints-oldest.txt | grep -v '^#' | sed 's/.*/^&==/' \
 		| grep -v -f - constraints.txt | cat - constraints-oldest.txt > build/oldest.txt
 	$(call environment,$(VENV_OLDEST),build/oldest.txt,--group test)
+
+# The test tools of today around the frameworks that older hosts have pinned.
+$(VENV_HOSTS)/.stamp: pyproject.toml constraints.txt constraints-older-hosts.txt \
+		adapters-examples/moorage-flask/pyproject.toml
+	@mkdir -p build
+	@cut -d= -f1 constraints-older-hosts.txt | grep -v '^#' | sed 's/.*/^&==/' \
+		| grep -v -f - constraints.txt | cat - constraints-older-hosts.txt > build/older-hosts.txt
+	$(call environment,$(VENV_HOSTS),build/older-hosts.txt,--group older-hosts \
+		-e adapters-examples/moorage-flask)
 
 $(VENV_BENCH)/.stamp: pyproject.toml constraints.txt benchmarks/requirements.txt
 	$(call environment,$(VENV_BENCH),constraints.txt,-r benchmarks/requirements.txt)

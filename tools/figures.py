@@ -1,13 +1,17 @@
-"""Write the page of figures from what `make bench` has measured.
+"""Write the page of figures from the measurements of `make bench`.
 
-`python -m tools.figures` writes `docs/explanation/speed.md` from `build/benchmarks.json`: what one
-run measured on one machine. The text around the figures is here.
+`python -m tools.figures` writes `docs/explanation/speed.md` from `build/benchmarks.json`, or from
+the reports named; of a table that several reports have, the last one counts. A table whose control
+is outside 0.95-1.05 is named on the page, and none of its figures is printed.
 """
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from benchmarks.measure import is_steady
 
 PAGE: Final = Path("docs/explanation/speed.md")
 MEASURED: Final = Path("build/benchmarks.json")
@@ -15,86 +19,119 @@ MEASURED: Final = Path("build/benchmarks.json")
 OPENING: Final = """\
 # What it costs
 
-`make bench` measures moorage beside its peers, in one run and in an environment of its own,
-and prints these tables. In every round each contender runs one block of calls, in an order
-that is drawn anew, so that the machine's moods fall on all alike. What is given is the median
-over the rounds, and in brackets the interval that 95 of 100 resamplings of the rounds fall in.
-A ratio is taken round by round. The first row stands in each table twice: how far the second,
-the control, is from the first is what differences mean nothing below.
+`make bench` measures moorage beside its peers and prints these tables. Measure one of them, or
+those whose names match a pattern, with `make bench BENCH_ARGS="full_stack 'http_clients*'"`.
 
-Read the ratios. The microseconds are those of this machine:
-{machine}. Peers: {peers}.
+- Every round runs one block of calls of each row, in a new random order. A busy machine slows all
+  rows alike.
+- A figure is the median over the rounds. In brackets is the interval that 95 of 100 resamplings of
+  the rounds fall in. A ratio is taken round by round.
+- The first row of a table is its reference, and is measured twice. The second time is the control.
+  A table gets up to three times the rounds until the whole interval of its control is between 0.95
+  and 1.05 ×, and is not printed if it never is.
+- Calls that do no input or output are measured in processor time of the process. Exchanges over a
+  network are measured twice: in elapsed time, and in processor time of the calling process alone.
+
+Read the ratios. The microseconds are those of this machine, while other programs were running:
+{machine}. Measured on {date}. Peers: {peers}.
 """
 
 MEMORY: Final = """\
-## Memory and start
+## Memory
 
 Bytes for an idle key, the key itself included:
 
 | | bytes |
 |---|---|
 {sizes}
-
-`import moorage` takes {imported:.0f} ms more than starting the interpreter, and with every
-export {everything:.0f} ms.
 """
 
-SQLITE: Final = """\
-## A SQLite file, call by call
+LEFT_OUT: Final = """\
+## Tables without figures
 
-The full stack around nothing (limit, circuit, retries, budget), in processes that share one
-file, and a key's claim and settlement; microseconds.
+These tables were not steady when this page was written, or were not measured. Measure them on a
+quiet machine with the command beside them.
 
-| | p50 | p99 | p99.9 | calls per second |
-|---|---|---|---|---|
+| table | control | command |
+|---|---|---|
 {rows}
 """
 
 
-def page(report: dict[str, Any]) -> str:
-    """The page, from the report of a run."""
-    machine = report["machine"]
-    parts = [OPENING.format(machine=machine["summary"], peers=machine["peers"])]
-    parts += [_table(comparison) for comparison in report["comparisons"]]
-    if "sqlite" in report:
-        rows = "\n".join(
-            f"| {name} | " + " | ".join(f"{figure:,.0f}" for figure in told.values()) + " |"
-            for name, told in report["sqlite"].items()
-        )
-        parts.append(SQLITE.format(rows=rows))
-    if "bytes_per_idle_key" in report:
-        sizes = "\n".join(
-            f"| {name} | {size:.0f} |" for name, size in report["bytes_per_idle_key"].items()
-        )
-        imported = report["import_ms"]
-        parts.append(
-            MEMORY.format(
-                sizes=sizes, imported=imported["moorage"], everything=imported["everything"]
-            )
-        )
+def page(reports: Sequence[dict[str, Any]]) -> str:
+    """The page for the reports of one or more runs."""
+    comparisons = {
+        name: comparison for report in reports for name, comparison in report["comparisons"].items()
+    }
+    names = list(dict.fromkeys(name for report in reports for name in report["tables"]))
+    latest = reports[-1]
+    machine = latest["machine"]
+    parts = [
+        OPENING.format(machine=machine["summary"], date=latest["date"], peers=machine["peers"])
+    ]
+    left_out = []
+    for name in names:
+        comparison = comparisons.get(name)
+        if comparison is not None and _is_steady(comparison):
+            parts.append(_table(name, comparison))
+        else:
+            left_out.append(_left_out(name, comparison))
+    sizes = next((item for item in map(_sizes, reversed(reports)) if item), None)
+    if sizes:
+        rows = "\n".join(f"| {name} | {size:.0f} |" for name, size in sizes.items())
+        parts.append(MEMORY.format(sizes=rows))
+    if left_out:
+        parts.append(LEFT_OUT.format(rows="\n".join(left_out)))
     return "\n".join(parts)
 
 
-def _table(comparison: dict[str, Any]) -> str:
-    title, target = comparison["title"], comparison["target"]
-    more = target["more"]
-    form = "+{:g} µs" if more else "{:g} ×"
-    lines = [
-        f"## {title[0].upper()}{title[1:]}",
-        "",
-        f"To be at most {form.format(target['must'])}; the aim is {form.format(target['aim'])}.",
+def _sizes(report: dict[str, Any]) -> dict[str, float]:
+    sizes: dict[str, float] = report.get("bytes_per_idle_key", {})
+    return sizes
+
+
+def _control(comparison: dict[str, Any]) -> dict[str, float]:
+    ratio: dict[str, float] = comparison["table"]["rows"][-1]["ratio"]
+    return ratio
+
+
+def _is_steady(comparison: dict[str, Any]) -> bool:
+    control = _control(comparison)
+    return is_steady(control["low"], control["high"])
+
+
+def _left_out(name: str, comparison: dict[str, Any] | None) -> str:
+    control = "not measured"
+    if comparison is not None:
+        control = _figure(_control(comparison), 1, "{:.2f}", " ×")
+    return f"| `{name}` | {control} | `make bench BENCH_ARGS={name}` |"
+
+
+def _table(name: str, comparison: dict[str, Any]) -> str:
+    title, target, more = comparison["title"], comparison["target"], comparison["more"]
+    measured = comparison["table"]
+    lines = [f"## {title[0].upper()}{title[1:]} ({measured['clock']})", ""]
+    if target:
+        form = "+{:g} µs" if target["more"] else "{:g} ×"
+        bound, aim = form.format(target["must"]), form.format(target["aim"])
+        lines += [f"The bound is {bound}; the aim is {aim}."]
+    lines += [
+        f"{measured['rounds']} rounds; `make bench BENCH_ARGS={name}`.",
         "",
         f"| | µs | {'more than the first' if more else 'beside the first'} |",
         "|---|---|---|",
     ]
-    for row in comparison["rows"]:
+    for row in measured["rows"]:
         beside = (
             _figure(row["more"], 1e6, "{:+.1f}", " µs")
             if more
             else _figure(row["ratio"], 1, "{:.2f}", " ×")
         )
-        name = f"**{row['name']}**" if "moorage" in row["name"] else row["name"]
-        lines.append(f"| {name} | {_figure(row['cost'], 1e6, '{:.2f}', '')} | {beside} |")
+        label = f"**{row['name']}**" if "moorage" in row["name"] else row["name"]
+        lines.append(f"| {label} | {_figure(row['cost'], 1e6, '{:.2f}', '')} | {beside} |")
+    if more:
+        control = _figure(_control(comparison), 1, "{:.2f}", " ×")
+        lines += ["", f"The control took {control} of the reference."]
     return "\n".join([*lines, ""])
 
 
@@ -105,8 +142,8 @@ def _figure(figure: dict[str, float], unit: float, form: str, sign: str) -> str:
 
 def main() -> int:
     """Write the page."""
-    measured = Path(sys.argv[1]) if len(sys.argv) > 1 else MEASURED
-    PAGE.write_text(page(json.loads(measured.read_text("utf-8"))), "utf-8")
+    paths = [Path(name) for name in sys.argv[1:]] or [MEASURED]
+    PAGE.write_text(page([json.loads(path.read_text("utf-8")) for path in paths]), "utf-8")
     print(PAGE)
     return 0
 

@@ -71,6 +71,10 @@ def _described(name: str, value: Any, home: str) -> Iterator[str]:
         if shown and name not in _HELD:
             yield f"```text\n{shown}\n```"
         yield _prose(value)
+        made: Any = value.__init__  # type: ignore[misc]  # its docstring is all that is read
+        ours = getattr(made, "__module__", "").startswith("moorage")
+        if ours and made.__doc__ and not attrs.has(value):
+            yield _prose(made)
     for member, thing, kind in _members(value):
         about = _prose(thing)
         if not about and _is_protocol(value):

@@ -1,0 +1,57 @@
+"""Each example in a docstring is complete: it runs as it is printed, and prints what it says."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.pages import Block, blocks
+
+SOURCE = Path(__file__).parent.parent / "src" / "moorage"
+_PRINTS = re.compile(r"# → (.*)$", re.MULTILINE)
+_HOMES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _examples() -> list[Any]:
+    found = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        text = path.read_text("utf-8")
+        if "```" not in text:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            about = ast.get_docstring(node) if isinstance(node, _HOMES) else None
+            found += [
+                pytest.param(block, id=f"{path.relative_to(SOURCE)}:{block.line}")
+                for block in blocks(f"{about}\n")
+            ]
+    return found
+
+
+@pytest.mark.parametrize("block", _examples())
+def test_example_is_complete(
+    block: Block,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+) -> None:
+    """An example needs no name from elsewhere; of a kit it runs the first check."""
+    monkeypatch.chdir(tmp_path)
+    if block.language == "toml":
+        assert tomllib.loads(block.text)
+        return
+    names: dict[str, Any] = {"__name__": "docstring"}
+    exec(compile(block.text, "docstring", "exec"), names)  # noqa: S102 - it is our own
+    assert _PRINTS.findall(block.text) == capsys.readouterr().out.splitlines()
+    for name, test in names.items():
+        if not name.startswith("test_"):
+            continue
+        marks = getattr(test, "pytestmark", None)
+        wanted = () if marks else test.__code__.co_varnames[: test.__code__.co_argcount]
+        given = [marks[0].args[1][0]] if marks else map(request.getfixturevalue, wanted)
+        test(*given)

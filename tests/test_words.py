@@ -1,0 +1,99 @@
+"""The checker of wording reports what it should, with the line, and leaves the rest alone."""
+
+from pathlib import Path
+
+import pytest
+
+from tools import words
+
+FILE = Path("some_file.py")
+
+
+def _advice(text: str) -> list[str]:
+    return [finding.advice for finding in words.check(text, FILE)]
+
+
+@pytest.mark.parametrize(
+    "text, advice",
+    [
+        ('"""What is current."""', "docstring begins with 'What'"),
+        ('class A:\n    """Those that differ."""', "docstring begins with 'Those'"),
+        ('def f():\n    """One that is late."""', "'One that' in a docstring"),
+        ('async def f():\n    """Let a field be."""', "docstring begins with 'Let'"),
+        ('"""Tests, in both colours."""', "'colours' in a docstring"),
+        ('"""A client, plain and awaited."""', "'plain and awaited' in a docstring"),
+        ('x = "Give a int."', "'a int': write 'an int'"),
+        ('x = "This is an list."', "'an list': write 'a list'"),
+        ('x = "Give a `OrderedDict`."', "'a OrderedDict': write 'an OrderedDict'"),
+        ('x = f"This is a {type(v).__name__}."', "article before a class's name"),
+        ('raise InvalidData("some text is wrong.")', "message begins in lower case"),
+        ('raise InvalidData(f"some {x} is wrong.")', "message begins in lower case"),
+        ('raise errors.InvalidData("Some text is wrong")', "message has no full stop"),
+        ('raise InvalidData(f"The field {x} is wrong")', "message has no full stop"),
+        ("def f(asked): ...", "value named 'asked'"),
+        ("def f():\n    found = 1", "value named 'found'"),
+        ("def f():\n    return [1 for kept in ()]", "value named 'kept'"),
+        ("def f():\n    if (own := 1): ...", "value named 'own'"),
+        ("class CalmPath: ...", "'calm' in the name 'CalmPath'"),
+        ("def lent_client(): ...", "'lent' in the name 'lent_client'"),
+        ("pantry = 1", "'pantry' in the name 'pantry'"),
+    ],
+)
+def test_wording_is_reported(text: str, advice: str) -> None:
+    """Each rule has an example that breaks it, and is reported once."""
+    (reported,) = _advice(text)
+    assert reported.startswith(advice)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"""Return whether the vendor answered; what it said is in the log."""',
+        '"""One attempt."""',
+        '"""The state has a `fence` and a `calm` function."""',
+        '"""An offer, a user, a URL, a UUID, an hour, an HTTP status, a one-slot queue."""',
+        '"""A unit, a European tax id, an unknown key, an S3 bucket, an x-ray, a helper."""',
+        'raise InvalidData("The text is wrong.")',
+        'raise InvalidData(f"{x!r} is wrong.")',
+        'raise InvalidData("moorage cannot read `moorage.toml`.")',
+        'raise InvalidData("base_url has no host.")',
+        'def f(services):\n    raise InvalidData("services must be a list.")',
+        'class A:\n    path: str\n    def f(self):\n        raise InvalidData("path is empty.")',
+        'raise ValueError("of another library")',
+        "raise InvalidData(message)",
+        "raise",
+        "class A:\n    found: str",
+        "x = kept(1)",
+        "def told(): ...",
+        "def calmly(): ...",
+    ],
+)
+def test_good_wording_is_left_alone(text: str) -> None:
+    """A sentence or name that breaks no rule is not reported."""
+    assert _advice(text) == []
+
+
+def test_line_with_reason_keeps_its_word() -> None:
+    """A word that has to stay is followed by the reason."""
+    assert _advice("news = 1  # words: the field of an answer of the vendor") == []
+
+
+def test_line_is_the_one_of_the_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reader finds the sentence at the line that is printed, and the command fails."""
+    file = tmp_path / "thing.py"
+    file.write_text('"""A thing.\n\nIt is a item.\n"""\n\n\ndef f(told):\n    """Do."""\n')
+
+    assert words.main([str(tmp_path)]) == 1
+
+    assert capsys.readouterr().out.splitlines() == [
+        f"{file}:3: 'a item': write 'an item'",
+        f"{file}:7: value named 'told': name the thing",
+    ]
+
+
+def test_finished_folders_keep_their_wording() -> None:
+    """Every folder of the list exists and passes, so that `make lint` may ask for it."""
+    assert all(Path(folder).exists() for folder in words.FOLDERS)
+    assert words.main([]) == 0

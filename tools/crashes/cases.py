@@ -1,0 +1,238 @@
+"""The calls of the matrix: what is asked of a vendor, and how its effects are counted there."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+import moorage
+from moorage.contracts.email import EmailMessage
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.payments import Charge, Customer, Money
+from moorage.contracts.sms import SmsMessage
+from moorage.testing.sandbox.base import SandboxHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage import Hub
+    from moorage.testing.trades import Trade
+
+ALL_OF_IT = Money("30.00", "EUR")
+PART = Money("10.00", "EUR")
+PEOPLE = ("ada@example.com", "grace@example.com", "mary@example.com")
+NUMBERS = ("+4915112345678", "+4915112345679", "+4915112345680")
+
+Put = tuple[str, str, tuple[Any, ...], dict[str, Any]]
+
+
+@attrs.frozen
+class Case:
+    """A call of the matrix.
+
+    Attributes:
+        contract: the contract, such as "payments".
+        verb: its verb, such as "charge".
+        vendor: the vendor.
+        values: the values of the call, of what was prepared.
+        effects: the effects that a sandbox has had, one string each.
+        expected: the effects that there must be.
+        prepared: makes what the call is about, with a hub, and returns it.
+        tells: whether the vendor can tell what became of a call: it takes idempotency keys, can be
+            asked, or does the same if it is asked twice.
+        looks: how many requests come before the one that has the effect.
+        forgets: whether the vendor is said to forget keys at once, so that a payment whose outcome
+            is unknown has to be looked up.
+    """
+
+    contract: str
+    verb: str
+    vendor: str
+    values: Callable[..., tuple[Any, ...]]
+    effects: Callable[[Any], list[str]]
+    expected: tuple[str, ...]
+    prepared: Callable[[Hub, Trade], tuple[Any, ...]] | None = None
+    tells: bool = True
+    looks: int = 0
+    forgets: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the case in the table and on the command line."""
+        suffix = "-look-up" if self.forgets else ""
+        return f"{self.contract}.{self.verb}@{self.vendor}{suffix}"
+
+    def trade(self) -> Trade:
+        """An account at a new sandbox of the vendor."""
+        module = import_module(f"moorage.testing.trades.{self.vendor}")
+        made: Trade = module.trade(Path())
+        return made
+
+    def configuration(self, trade: Trade, url: str | None, state: str | None) -> dict[str, Any]:
+        """A hub's configuration."""
+        account = dict(trade.options) | {"retry": {"max_attempts": 1}}
+        tree: dict[str, Any] = {
+            self.contract: {"vendor": self.vendor},
+            "vendors": {self.vendor: account},
+        }
+        if url is not None:
+            account["base_url"] = url
+        if self.forgets:
+            account |= {"idempotency_memory": 1, "timeout": 4}
+        if state is not None:
+            account.pop("volatile_keys", None)
+            tree["state"] = {"url": state}
+        return tree
+
+    def prepare(self, trade: Trade) -> tuple[Any, ...]:
+        """What the call is about, such as the reference of a payment; empty if it needs none."""
+        if self.prepared is None:
+            return ()
+        assert trade.sandbox is not None
+        tree = self.configuration(trade, None, None)
+        return self.prepared(moorage.open(tree, http=SandboxHttpClient(trade.sandbox)), trade)
+
+
+def _order(source: str = "pm_card_visa") -> Callable[[], tuple[Any, ...]]:
+    buyer = Customer(id="buyer-1") if source == "APPROVED" else None
+    return lambda: (Charge(ALL_OF_IT, source, reference="ORDER-2", customer=buyer),)
+
+
+def _paid(verb: str) -> Callable[[Hub, Trade], tuple[Any, ...]]:
+    """Make a payment with a verb; its reference is what a call is about."""
+
+    def pay(hub: Hub, trade: Trade) -> tuple[Any, ...]:
+        order = Charge(ALL_OF_IT, trade.token, reference="ORDER-1")
+        payment = getattr(hub.payments(), verb)(order, idempotency_key="prepared")
+        return (str(payment.ref),)
+
+    return pay
+
+
+def _approved(hub: Hub, trade: Trade) -> tuple[Any, ...]:
+    """A payment that waits to be completed, and what its buyer came back with."""
+    order = Charge(ALL_OF_IT, trade.words["asks"], reference="ORDER-1")
+    payment = hub.payments().charge(order, idempotency_key="prepared")
+    return str(payment.ref), dict(trade.buyer(payment))
+
+
+def _scheduled(hub: Hub, trade: Trade) -> tuple[Any, ...]:
+    """The reference of a text message that is to be sent tomorrow."""
+    text = SmsMessage(
+        to=NUMBERS[0],
+        text="Thank you.",
+        sender_pool=trade.words["sender_pool"],
+        send_at=datetime.now(UTC) + timedelta(days=1),
+    )
+    return (str(hub.sms().send(text).ref),)
+
+
+def _mail() -> tuple[Any, ...]:
+    return (EmailMessage(to=PEOPLE[0], subject="Order", text="Thank you."),)
+
+
+def _bulk_mail() -> tuple[Any, ...]:
+    base = EmailMessage(subject="Order", text="Thank you.")
+    return (BulkMessage(base=base, recipients=[BulkRecipient(to=one) for one in PEOPLE]),)
+
+
+def _text() -> tuple[Any, ...]:
+    return (SmsMessage(to=NUMBERS[0], text="Thank you."),)
+
+
+def _texts() -> tuple[Any, ...]:
+    return ([SmsMessage(to=number, text="Thank you.") for number in NUMBERS],)
+
+
+def _charged(stripe: Any) -> list[str]:
+    return ["charge" for _ in stripe.charges]
+
+
+def _intents(stripe: Any) -> list[str]:
+    return ["intent" for _ in stripe.intents]
+
+
+def _captured(stripe: Any) -> list[str]:
+    return ["capture" for one in stripe.sent if b'"payment_intent.succeeded"' in one.body]
+
+
+def _voided(stripe: Any) -> list[str]:
+    return ["void" for one in stripe.sent if b'"payment_intent.canceled"' in one.body]
+
+
+def _asked_for(sandbox: Any) -> list[str]:
+    return ["charge" for _ in sandbox.payments]
+
+
+def _taken(paypal: Any) -> list[str]:
+    return ["charge" for _ in paypal.captures]
+
+
+def _canceled(sandbox: Any) -> list[str]:
+    return ["cancel" for one in sandbox.messages.values() if one["status"] == "canceled"]
+
+
+def _refunded(sandbox: Any) -> list[str]:
+    return ["refund" for _ in sandbox.refunds]
+
+
+def _mailed(sandbox: Any) -> list[str]:
+    return [person for message in sandbox.delivered for person in message.to]
+
+
+def _texted(sandbox: Any) -> list[str]:
+    written = [re.sub(r"%2B", "+", str(message)) for message in sandbox.messages.values()]
+    return [number for text in written for number in NUMBERS if number[1:] in text]
+
+
+def _payments(
+    verb: str,
+    values: Callable[..., tuple[Any, ...]],
+    effects: Callable[[Any], list[str]],
+    effect: str,
+    prepared: Callable[[Hub, Trade], tuple[Any, ...]] | None = None,
+) -> Case:
+    return _at(verb, "stripe", values, effects, effect, prepared)
+
+
+def _at(  # noqa: PLR0917 - the columns of a table
+    verb: str,
+    vendor: str,
+    values: Callable[..., tuple[Any, ...]],
+    effects: Callable[[Any], list[str]],
+    effect: str,
+    prepared: Callable[[Hub, Trade], tuple[Any, ...]] | None = None,
+) -> Case:
+    return Case("payments", verb, vendor, values, effects, (effect,), prepared)
+
+
+CASES = (
+    _payments("charge", _order(), _charged, "charge"),
+    attrs.evolve(_payments("charge", _order(), _charged, "charge"), forgets=True),
+    _payments("authorize", _order(), _charged, "charge"),
+    _payments("create_intent", _order(), _intents, "intent"),
+    _payments("capture", lambda ref: (ref, PART), _captured, "capture", _paid("authorize")),
+    _payments("void", lambda ref: (ref,), _voided, "void", _paid("authorize")),
+    _payments("refund", lambda ref: (ref, PART), _refunded, "refund", _paid("charge")),
+    _at("refund", "square", lambda ref: (ref, PART), _refunded, "refund", _paid("charge")),
+    _at("charge", "paypal", _order("card:visa-1"), _taken, "charge"),
+    attrs.evolve(
+        _at("complete", "paypal", lambda *values: values, _taken, "charge", _approved), looks=1
+    ),
+    _at("charge", "adyen", _order("APPROVED"), _asked_for, "charge"),
+    attrs.evolve(_at("charge", "mollie", _order("creditcard"), _asked_for, "charge"), forgets=True),
+    Case("email", "send_transactional", "resend", _mail, _mailed, PEOPLE[:1]),
+    Case("email", "send_transactional", "sendgrid", _mail, _mailed, PEOPLE[:1], tells=False),
+    Case("email", "send_bulk", "resend", _bulk_mail, _mailed, PEOPLE),
+    Case("email", "send_bulk", "sendgrid", _bulk_mail, _mailed, PEOPLE, tells=False),
+    Case("sms", "send", "bird", _text, _texted, NUMBERS[:1]),
+    Case("sms", "send", "twilio", _text, _texted, NUMBERS[:1], tells=False),
+    Case("sms", "cancel", "twilio", lambda ref: (ref,), _canceled, ("cancel",), _scheduled),
+    Case("sms", "send_bulk", "bird", _texts, _texted, NUMBERS),
+    Case("sms", "send_bulk", "twilio", _texts, _texted, NUMBERS, tells=False),
+)

@@ -1,0 +1,240 @@
+"""One cell of the matrix: a call, a crash point and a fault, and what came of it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+from collections import Counter
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import psycopg
+
+from tools.crashes import programs
+from tools.crashes.cluster import TEMPLATE
+from tools.crashes.programs import Gate, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+    from tools.crashes.cases import Case
+    from tools.crashes.cluster import Cluster
+
+POINTS = (
+    "before commit",
+    "committed",
+    "claimed",
+    "sent",
+    "answered",
+    "settled",
+    "renewed",
+)
+"""The crash points: before and after the host's commit, and those of the worker."""
+
+FAULTS = ("killed", "stopped", "database", "clock +1 h", "clock -1 h")
+"""SIGKILL; SIGSTOP beyond the lease; PostgreSQL stopped at once; SIGKILL, and whoever comes after
+has a clock that is an hour wrong."""
+
+_HOURS = {"clock +1 h": 1, "clock -1 h": -1}
+IN_HOST = POINTS[:2]
+BEYOND_LEASE = 1.8
+AWAY = 0.5
+PATIENCE = 60.0
+_fork = get_context("fork")
+_numbers = itertools.count()
+
+
+class CellError(Exception):
+    """A cell could not be run as it was meant, so that it says nothing."""
+
+
+@attrs.frozen
+class Outcome:
+    """What came of a cell.
+
+    Attributes:
+        effects: how often the vendor had each effect.
+        states: the states of the entries of the outbox.
+        unsettled: what would settle each payment that is on the list of unknown ones.
+        words: the last errors of the entries.
+    """
+
+    effects: Counter[str]
+    states: list[str]
+    unsettled: list[str]
+    words: str
+
+    def verdict(self, case: Case) -> str:
+        """`once`, `person`, `double`, `lost` or `stuck`."""
+        asked = any(state in {"unknown", "dead"} for state in self.states)
+        asked = asked or "person" in self.unsettled
+        if any(count > 1 for count in self.effects.values()):
+            return "double"
+        if any(state in {"waiting", "claimed"} for state in self.states) or not self.states:
+            return "stuck"
+        if asked:
+            return "person"
+        if self.unsettled:
+            return "stuck"
+        return "once" if self.effects == Counter(case.expected) else "lost"
+
+    def is_right(self, case: Case) -> bool:
+        """Whether all happened once, or a person is asked where nobody else can tell."""
+        allowed = {"once"} if case.tells else {"once", "person"}
+        return self.verdict(case) in allowed
+
+
+class Process:
+    """A process of a cell, and the connection to it."""
+
+    def __init__(self, program: Callable[..., None], *values: Any) -> None:
+        self.connection, other = _fork.Pipe()
+        self.process = _fork.Process(target=_begin, args=(program, other, values), daemon=True)
+        self.process.start()
+        other.close()
+
+    def hear(self) -> Any:
+        """The next message of the process."""
+        if not self.connection.poll(PATIENCE):
+            raise CellError("a process said nothing")
+        try:
+            return self.connection.recv()
+        except EOFError:
+            raise CellError("a process ended early") from None
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    def go(self) -> None:
+        """Let the process go on from its crash point."""
+        self.connection.send(True)
+
+    def ended(self) -> None:
+        """Wait until the process has ended."""
+        self.process.join(PATIENCE)
+        if self.process.is_alive():
+            raise CellError("a process did not end")
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+def _begin(program: Callable[..., None], connection: Connection, values: tuple[Any, ...]) -> None:
+    program(*values, connection)
+
+
+def _host(site: Site, point: str | None, hours: int, pipe: Connection) -> None:
+    programs.host(site, Gate(point, pipe), hours)
+
+
+def _worker(site: Site, point: str, pipe: Connection) -> None:
+    programs.worker(site, Gate(point, pipe))
+
+
+def _migrate(url: str, _: Connection) -> None:
+    programs.migrate(url)
+
+
+def prepare(cluster: Cluster) -> None:
+    """Make the database that each cell gets a copy of."""
+    process = Process(_migrate, cluster.database(TEMPLATE))
+    process.ended()
+    process.kill()
+
+
+class _Cell:
+    """The processes of a cell, in their order."""
+
+    def __init__(self, cluster: Cluster, case: Case, point: str, fault: str) -> None:
+        self._cluster = cluster
+        self._case = case
+        self._point = point
+        self._fault = fault
+        self._started: list[Process] = []
+        self._name = f"cell_{next(_numbers)}"
+
+    def run(self) -> Outcome:
+        """Run the cell."""
+        self._url = self._cluster.database(self._name, TEMPLATE)
+        try:
+            return self._steps()
+        finally:
+            for process in reversed(self._started):
+                process.kill()
+            self._cluster.drop(self._name)
+
+    def _start(self, program: Callable[..., None], *values: Any) -> Process:
+        process = Process(program, *values)
+        self._started.append(process)
+        return process
+
+    def _steps(self) -> Outcome:
+        point = self._point
+        vendor = self._start(programs.vendor, self._case, point)
+        self._site = site = Site(self._case, self._url, *vendor.hear())
+        host = self._start(_host, site, point if point in IN_HOST else None, 0)
+        if point in IN_HOST:
+            self._inject(host, host)
+        host.ended()
+        if not self._has_order():  # whoever ordered tries again
+            self._start(_host, site, None, self._hours).ended()
+        if point not in IN_HOST:
+            worker = self._start(_worker, site, point)
+            self._inject(worker, vendor if point == "sent" else worker)
+            worker.ended()
+        states, unsettled, words = self._succeed()
+        vendor.go()
+        return Outcome(vendor.hear(), states, unsettled, words)
+
+    @property
+    def _hours(self) -> int:
+        return _HOURS.get(self._fault, 0)
+
+    def _inject(self, process: Process, teller: Process) -> None:
+        """Wait for the crash point, and do to the process what the fault is."""
+        if teller.hear() != self._point:
+            raise CellError("the crash point was not reached")
+        waits = teller is process
+        if self._fault == "stopped":
+            process.signal(signal.SIGSTOP)
+            time.sleep(BEYOND_LEASE)
+            if self._point not in IN_HOST:
+                self._succeed()
+            process.signal(signal.SIGCONT)
+        elif self._fault == "database":
+            self._cluster.stop()
+        else:
+            process.signal(signal.SIGKILL)
+            return
+        if waits:
+            process.go()
+        if self._fault == "database":
+            time.sleep(AWAY if waits and self._point != "renewed" else programs.SLOW)
+            self._cluster.start()
+
+    def _succeed(self) -> Any:
+        """Let another worker work until nothing moves."""
+        return self._start(programs.successor, self._site, self._hours).hear()
+
+    def _has_order(self) -> bool:
+        with psycopg.connect(self._url) as connection:
+            return connection.execute("SELECT 1 FROM orders").fetchone() is not None
+
+
+def run(cluster: Cluster, case: Case, point: str, fault: str) -> Outcome:
+    """Run one cell.
+
+    Raises:
+        CellError: the crash point was not reached, or a process did not go on.
+    """
+    return _Cell(cluster, case, point, fault).run()

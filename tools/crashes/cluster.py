@@ -1,0 +1,99 @@
+"""A PostgreSQL server of one's own, which may be stopped at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+
+if TYPE_CHECKING:
+    from typing import Self
+
+TEMPLATE = "prepared"
+_USER = "postgres"
+_DEBIAN = "/usr/lib/postgresql"
+
+
+def programs() -> Path | None:
+    """The folder of PostgreSQL's server programs; None if they are not installed."""
+    found = shutil.which("initdb")
+    if found is not None:
+        return Path(found).parent
+    folders = Path(_DEBIAN).glob("*/bin/initdb")
+    return next((folder.parent for folder in sorted(folders, reverse=True)), None)
+
+
+class Cluster:
+    """A PostgreSQL server on a free port, whose files are removed at the end.
+
+    Root may not run a server, so root runs it as the user `postgres`.
+    """
+
+    def __init__(self) -> None:
+        found = programs()
+        if found is None:
+            raise RuntimeError("PostgreSQL's initdb was not found. Install its server.")
+        self._programs = found
+        self._user = _USER if os.geteuid() == 0 else None
+        self._folder = Path(tempfile.mkdtemp(prefix="moorage-crashes-"))
+        if self._user is not None:
+            shutil.chown(self._folder, self._user)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        data = str(self._folder / "data")
+        self._run("initdb", "-D", data, "-U", _USER, "-A", "trust", "--no-sync")
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def url(self, database: str) -> str:
+        """The address of a database."""
+        return f"postgresql://{_USER}@127.0.0.1:{self._port}/{database}"
+
+    def start(self) -> None:
+        """Start the server, and wait until it takes connections."""
+        # A process that is killed loses nothing without fsync: only a dead machine would.
+        options = f"-p {self._port} -c fsync=off -c listen_addresses=127.0.0.1"
+        options += f" -c unix_socket_directories={self._folder} -c max_connections=40"
+        self._control("start", "-l", str(self._folder / "log"), "-o", options)
+
+    def stop(self) -> None:
+        """Stop the server at once, without a word to its clients."""
+        self._control("stop", "-m", "immediate")
+
+    def database(self, name: str, template: str = "template1") -> str:
+        """Make a database as a copy of another, and give its address."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.url(name)
+
+    def drop(self, name: str) -> None:
+        """Drop a database, whoever is connected to it."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def _control(self, verb: str, *options: str) -> None:
+        self._run("pg_ctl", verb, "-w", "-D", str(self._folder / "data"), *options)
+
+    def _run(self, program: str, *options: str) -> None:
+        subprocess.run(
+            [str(self._programs / program), *options],
+            user=self._user,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )

@@ -1,0 +1,232 @@
+"""The processes of a cell: the host, the worker, the vendor, and the workers that come after."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import suppress
+from datetime import timedelta
+from itertools import count
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import psycopg
+
+import moorage
+from moorage import Outbox, RetryPolicy
+from moorage.adapters.clock import SystemClock
+from moorage.adapters.sql import SqlStorage
+from moorage.adapters.sql_entries import SqlOutbox
+from moorage.domain.entries import EntryState
+from moorage.domain.events import AttemptFinished
+from moorage.errors import StorageUnavailable
+from moorage.outbox import EntryQuery
+from moorage.testing import Behaviour, VendorServer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from multiprocessing.connection import Connection
+
+    from moorage.domain.events import Event
+    from moorage.domain.outbox import OutboxEntry
+    from moorage.testing.http_script import Received
+    from tools.crashes.cases import Case
+
+SLOW = 2.0
+"""Seconds that a vendor takes for an answer that is to be waited for: longer than a lease."""
+
+_RETRY = RetryPolicy(max_attempts=12, base_delay=0.2, max_delay=1.0)
+_POLL = 0.1
+_POLLS = 200
+_OPEN = EntryQuery(states=(EntryState.WAITING, EntryState.CLAIMED), limit=10)
+
+
+class Gate:
+    """Tells the harness that a process has reached its crash point, and stands still there.
+
+    Args:
+        point: the crash point; None if the process has none.
+        harness: the connection to the harness.
+    """
+
+    def __init__(self, point: str | None, harness: Connection) -> None:
+        self.point = point
+        self._harness = harness
+        self._lock = Lock()
+
+    def at(self, point: str) -> None:
+        """Stand still the first time that this is the crash point."""
+        with self._lock:
+            if point != self.point:
+                return
+            self.point = None
+            self._harness.send(point)
+            self._harness.recv()
+
+
+class ShiftedClock:
+    """The system's clock, of which UTC is shifted by some hours."""
+
+    def __init__(self, hours: int) -> None:
+        self._system = SystemClock()
+        self._shift = timedelta(hours=hours)
+
+    def nanoseconds(self) -> int:
+        """Nanoseconds, for spans."""
+        return self._system.nanoseconds()
+
+    def utc(self) -> datetime:
+        """The shifted time."""
+        return self._system.utc() + self._shift
+
+
+class GatedOutbox(SqlOutbox):
+    """An outbox in PostgreSQL with crash points around what its worker writes.
+
+    Args:
+        url: the address of the database.
+        gate: stands still at the points.
+    """
+
+    def __init__(self, url: str, gate: Gate) -> None:
+        super().__init__(url)
+        self._gate = gate
+
+    def claim(
+        self, limit: int, lease: float, most: int, /, timeout: float | None = None
+    ) -> Sequence[OutboxEntry]:
+        """Take entries."""
+        entries = super().claim(limit, lease, most, timeout)
+        if entries:
+            self._gate.at("claimed")
+        return entries
+
+    def settle(
+        self,
+        entries: Sequence[OutboxEntry],
+        fences: Sequence[int],
+        /,
+        timeout: float | None = None,
+    ) -> Sequence[bool]:
+        """Write what became of entries."""
+        wrote = super().settle(entries, fences, timeout)
+        self._wrote(entries)
+        return wrote
+
+    def swap(self, entry: OutboxEntry, fence: int, /, timeout: float | None = None) -> bool:
+        """Write what became of an entry."""
+        wrote = super().swap(entry, fence, timeout)
+        self._wrote([entry])
+        return wrote
+
+    def _wrote(self, entries: Sequence[OutboxEntry]) -> None:
+        renewed = any(entry.state is EntryState.CLAIMED for entry in entries)
+        self._gate.at("renewed" if renewed else "settled")
+
+
+def migrate(url: str) -> None:
+    """Make the tables of a database."""
+    with SqlOutbox(url, create=True) as outbox, SqlStorage(url, create=True) as state:
+        outbox.migrate()
+        state.migrate()
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE orders (id text PRIMARY KEY)")
+
+
+@attrs.frozen
+class Site:
+    """The case of a cell, and the addresses that its programs work with.
+
+    Attributes:
+        case: the call.
+        database: the address of the database.
+        vendor: the address of the vendor.
+        about: what was prepared for the call.
+    """
+
+    case: Case
+    database: str
+    vendor: str
+    about: tuple[Any, ...]
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The configuration of a worker's hub."""
+        return self.case.configuration(self.case.trade(), self.vendor, self.database)
+
+
+def host(site: Site, gate: Gate, hours: int) -> None:
+    """Write an order and its call in one transaction."""
+    case = site.case
+    outbox = Outbox(SqlOutbox(site.database), clock=ShiftedClock(hours))
+    # A host that loses its database tells its user, who tries again.
+    with suppress(psycopg.OperationalError), psycopg.connect(site.database) as connection:
+        connection.execute("INSERT INTO orders VALUES ('ORDER-2')")
+        within = outbox.within(connection)
+        within.put(case.contract, case.verb, *case.values(*site.about), key=f"ORDER-2/{case.verb}")
+        gate.at("before commit")
+        connection.commit()
+        gate.at("committed")
+
+
+def vendor(case: Case, point: str | None, harness: Connection) -> None:
+    """Be the vendor, and tell the harness what there is when it asks."""
+    trade = case.trade()
+    sandbox = trade.sandbox
+    assert sandbox is not None
+    about = case.prepare(trade)
+    before = Counter(case.effects(sandbox))
+    slow = [point] if point in {"sent", "renewed"} else []
+
+    def behave(received: Received) -> Behaviour:
+        behaviour = sandbox.behave(received)
+        if not slow or Counter(case.effects(sandbox)) == before:
+            return behaviour
+        if slow.pop() == "sent":
+            harness.send("sent")
+        return attrs.evolve(behaviour, delay=SLOW)
+
+    with VendorServer() as server:
+        server.always(behave)
+        harness.send((server.url, about))
+        while harness.recv():
+            harness.send(Counter(case.effects(sandbox)) - before)
+
+
+def worker(site: Site, gate: Gate) -> None:
+    """Make one call, or find that others have made it."""
+    answers = count()
+
+    def observe(event: Event) -> None:
+        if isinstance(event, AttemptFinished) and next(answers) >= site.case.looks:
+            gate.at("answered")
+
+    hub = moorage.open(site.configuration, observers=[observe])
+    outbox = Outbox(GatedOutbox(site.database, gate), retry=_RETRY)
+    for _ in range(_POLLS):
+        with suppress(StorageUnavailable):
+            if outbox.deliver(hub):
+                return
+        if gate.point is None:
+            return
+        time.sleep(_POLL)
+
+
+def successor(site: Site, hours: int, harness: Connection) -> None:
+    """Work until nothing moves any more, and tell what there is."""
+    clock = ShiftedClock(hours)
+    hub = moorage.open(site.configuration, clock=clock)
+    outbox = Outbox(SqlOutbox(site.database), retry=_RETRY, clock=clock)
+    for _ in range(_POLLS):
+        with suppress(StorageUnavailable):
+            hub.settle_payments()
+            outbox.deliver(hub)
+            if not outbox.find(_OPEN).items and not hub.unsettled_payments():
+                break
+        time.sleep(_POLL)
+    entries: list[Any] = list(outbox.find(EntryQuery(limit=10)).items)
+    states = [entry.state.value for entry in entries]
+    words = "; ".join(str(entry.error) for entry in entries if entry.error)
+    harness.send((states, [one.next.value for one in hub.unsettled_payments()], words))

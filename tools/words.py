@@ -1,0 +1,277 @@
+"""Check the wording of docstrings, error messages and names.
+
+`python -m tools.words` checks the folders in `FOLDERS`; `python -m tools.words PATH ...` checks
+the given files or folders. It prints `file:line` and the wording to use instead, and exits with
+status 1 if it finds anything. A line that must keep a word ends in `# words: ` and the reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from moorage import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+# Add a folder or file when its wording is done; from then on `make lint` keeps it that way.
+FOLDERS: Final = ("tools/words.py",)
+
+# The first words of a docstring that describe nothing, with the phrase to begin with.
+OPENINGS: Final = {
+    "what": "the noun, such as 'The current credentials'",
+    "who": "the noun, such as 'The process that holds the lease'",
+    "whose": "the noun, such as 'The owner of the key'",
+    "whether": "'Return whether ...', 'True if ...' or the noun",
+    "let": "the verb for what happens, such as 'Skips the check if ...'",
+    "how": "the noun, such as 'The number of attempts' or 'The way that ...'",
+    "those": "the noun, such as 'The vendors that ...'",
+}
+
+# Names of values that say which verb made them, not which thing they are.
+VERBS: Final = frozenset(
+    {"asked", "told", "given", "known", "found", "said", "kept", "own", "wanted", "meant"}
+)
+
+# Private metaphors, as whole words or parts of a name, with the word that the field uses.
+METAPHORS: Final = {
+    "colour": "synchronous or asynchronous",
+    "colours": "synchronous and asynchronous",
+    "calm": "fast path",
+    "desk": "dispatcher, or CLI context",
+    "errand": "outgoing request",
+    "faces": "synchronous and asynchronous API",
+    "lender": "connection pool",
+    "lent": "borrowed client",
+    "news": "events",
+    "pantry": "guarded cache",
+    "shelter": "store fallback",
+    "shelves": "entry stores",
+}
+
+# The same, where a docstring needs more than one word to be sure.
+PHRASES: Final = {
+    r"\Aone (?:that|of|or|which|who|whose)": "the noun with its article",
+    r"\bplain (?:and|or) awaited|\bawaited (?:and|or) plain": "synchronous and asynchronous",
+    r"\b(?:hub|manager|client|call|twin)s? that (?:is|are) awaited": "asynchronous",
+    r"\bawaited (?:hub|manager|client|call|twin|one)s?": "asynchronous",
+    r"\bfences?(?!:)": "environment guard, or fencing token",
+    r"\bwhat is no": "a positive sentence with a noun",
+}
+
+ERRORS: Final = frozenset(
+    name
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.ConnectorError)
+)
+
+_CONSONANT_SOUND: Final = re.compile(r"(?i)^(?:us[aeu]|uni[^nm]|util|eu|ewe|on(?:e|ce)\b)")
+_ARTICLE: Final = re.compile(r"(?<![\w`'\"./{<-])([Aa]n?) (`{0,2})([A-Za-z][\w-]*)")
+_SILENT_H: Final = re.compile(r"(?i)^(?:hour|honest|honou?r|heir)")
+_EXCEPTION: Final = "# words: "
+
+
+class Finding(NamedTuple):
+    """A wording to change.
+
+    Attributes:
+        path: the file.
+        line: the line of the file, from 1.
+        advice: the wording found, and the one to use instead.
+    """
+
+    path: Path
+    line: int
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.advice}"
+
+
+def check(text: str, path: Path) -> list[Finding]:
+    """Return the wordings to change in a Python file, by line."""
+    tree = ast.parse(text)
+    lines = text.splitlines()
+    findings = [
+        Finding(path, line, advice)
+        for line, advice in sorted(
+            {*_docstrings(tree), *_articles(tree), *_messages(tree, []), *_names(tree)}
+        )
+        if _EXCEPTION not in lines[line - 1]
+    ]
+    findings += [Finding(path, 1, advice) for advice in _metaphors_in_name(path.stem)]
+    return findings
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the wordings to change in the given files and folders; return the exit status."""
+    findings = [
+        finding
+        for path in map(Path, arguments or FOLDERS)
+        for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])
+        for finding in check(file.read_text("utf-8"), file)
+    ]
+    for finding in findings:
+        print(finding)
+    return 1 if findings else 0
+
+
+_Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_Finding = tuple[int, str]
+
+
+def _docstrings(tree: ast.Module) -> Iterator[_Finding]:
+    for node in ast.walk(tree):
+        if not isinstance(node, _Documented) or not ast.get_docstring(node, clean=False):
+            continue
+        statement = node.body[0]
+        text = re.sub(r"`+[^`]*`+", "``", ast.get_docstring(node) or "")
+        first = re.match(r"\W*(\w+)", text)
+        if first and (noun := OPENINGS.get(first[1].lower())):
+            yield statement.lineno, f"docstring begins with {first[1]!r}: begin with {noun}"
+        for word, better in METAPHORS.items():
+            if re.search(rf"(?i)\b{word}\b", text):
+                yield statement.lineno, f"{word!r} in a docstring: say {better}"
+        for phrase, better in PHRASES.items():
+            if match := re.search(rf"(?i)(?:{phrase})\b", text):
+                yield statement.lineno, f"{match[0]!r} in a docstring: say {better}"
+
+
+def _articles(tree: ast.Module) -> Iterator[_Finding]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for match in _ARTICLE.finditer(node.value):
+                article, word = match[1], match[3]
+                if (right := _article(word)) and article.lower() != right:
+                    line = node.lineno + node.value[: match.start()].count("\n")
+                    yield line, f"'{article} {word}': write '{right} {word}'"
+        elif isinstance(node, ast.JoinedStr):
+            for literal, value in zip(node.values, node.values[1:], strict=False):
+                ends = re.search(r"\b[Aa]n? `?$", _literal(literal) or "")
+                if ends and isinstance(value, ast.FormattedValue) and _is_class_name(value):
+                    yield value.lineno, "article before a class's name: use with_article()"
+
+
+def _article(word: str) -> str | None:
+    """Return the article that a word takes, or None where it depends on who reads it aloud."""
+    if re.match(r"\w\b|[A-Z]{2}|\w*\d|http", word):
+        return None
+    if word[0] in "hH":
+        return "an" if _SILENT_H.match(word) else "a"
+    return "an" if word[0] in "aeiouAEIOU" and not _CONSONANT_SOUND.match(word) else "a"
+
+
+def _is_class_name(value: ast.FormattedValue) -> bool:
+    return isinstance(value.value, ast.Attribute) and value.value.attr in {
+        "__name__",
+        "__qualname__",
+    }
+
+
+def _messages(node: ast.AST, outer: list[ast.AST]) -> Iterator[_Finding]:
+    """Yield the messages of raised errors that are no sentence.
+
+    Args:
+        node: the tree to look through.
+        outer: the classes and functions around it, whose fields and parameters a message may
+            begin with.
+    """
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        called = node.exc.func
+        name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+        if name in ERRORS and node.exc.args:
+            message = node.exc.args[0]
+            start, end = _ends(message)
+            if start and start[0].islower() and not _begins_with_name(start, outer):
+                yield message.lineno, f"message begins in lower case: {start[:40]!r}"
+            if end and not end.rstrip("'\"`)").endswith((".", "?", "!")):
+                yield message.end_lineno or 0, f"message has no full stop: {end[-40:]!r}"
+    inner = [*outer, node] if isinstance(node, ast.ClassDef | _Function) else outer
+    for child in ast.iter_child_nodes(node):
+        yield from _messages(child, inner)
+
+
+def _ends(message: ast.expr) -> tuple[str | None, str | None]:
+    """Return the literal text that a message begins and ends with; None for what is computed."""
+    if isinstance(message, ast.JoinedStr):
+        return _literal(message.values[0]), _literal(message.values[-1])
+    return _literal(message), _literal(message)
+
+
+def _literal(node: ast.AST) -> str | None:
+    literal = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return node.value if literal else None  # type: ignore[attr-defined]
+
+
+def _begins_with_name(text: str, outer: list[ast.AST]) -> bool:
+    """Return whether a message begins with a name that its reader knows: a field, a command."""
+    word = text.split(maxsplit=1)[0].rstrip(":,")
+    if word == "moorage" or re.search(r"[\W_]", word):
+        return True
+    names: set[str] = set()
+    for node in outer:
+        if isinstance(node, _Function):
+            names |= {name for _, name in _parameters(node)}
+        elif isinstance(node, ast.ClassDef):
+            names |= {
+                field.target.id
+                for field in node.body
+                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+            }
+    return word in names
+
+
+def _names(tree: ast.Module) -> Iterator[_Finding]:
+    """Yield verbs used as names of values, and metaphors in names of any kind."""
+    for node in ast.walk(tree):
+        if isinstance(node, _Function):
+            for line, name in (*_parameters(node), *_locals(node)):
+                if name in VERBS:
+                    yield line, f"value named {name!r}: name the thing"
+        for advice in _metaphors_in_name(_defined_name(node) or ""):
+            yield node.lineno, advice  # type: ignore[attr-defined]
+
+
+def _defined_name(node: ast.AST) -> str | None:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return node.name
+    if isinstance(node, ast.arg):
+        return node.arg
+    return node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else None
+
+
+def _parameters(node: _Function) -> Iterator[_Finding]:
+    arguments = node.args
+    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        yield argument.lineno, argument.arg
+    for packed in (arguments.vararg, arguments.kwarg):
+        if packed is not None:
+            yield packed.lineno, packed.arg
+
+
+def _locals(node: _Function) -> Iterator[_Finding]:
+    """Yield the names that a function assigns; fields of a class inside it are left out."""
+    pending: list[ast.AST] = list(ast.iter_child_nodes(node))
+    while pending:
+        child = pending.pop()
+        if isinstance(child, ast.ClassDef):
+            continue
+        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+            yield child.lineno, child.id
+        pending += ast.iter_child_nodes(child)
+
+
+def _metaphors_in_name(name: str) -> Iterator[str]:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().split("_")
+    for word in words:
+        if better := METAPHORS.get(word):
+            yield f"{word!r} in the name {name!r}: use {better}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
