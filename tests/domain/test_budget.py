@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moorage.domain.admission import Uncount
 from moorage.domain.budget import Budget, BudgetRule, RetryBudget
 from moorage.domain.durations import DAY, SECOND
 from moorage.domain.state import SMALL_STEP
@@ -177,3 +178,9 @@ def test_a_ratio_is_what_was_written() -> None:
     """A ratio of 0.29 allows 29 retries for 100 calls, not 28."""
     rule = BudgetRule(RetryBudget(ratio=0.29, floor=0))
     assert (29, 100) == (rule.parts, rule.whole)
+
+
+def test_attempt_of_a_forgotten_budget_is_not_taken_back() -> None:
+    """A budget that the store has forgotten counts no attempt, so nothing is written."""
+    command = Uncount(BudgetRule(RetryBudget()), "budget:shop")
+    assert ((None,), None) == command.apply((None,), NOON)

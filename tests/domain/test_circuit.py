@@ -154,17 +154,17 @@ def test_the_calm_case_is_short() -> None:
     state = rule.admit(rule.present(None, now), 0, LEASE)[0]
     ends = NOON + 6 * SECOND
     assert [True, True, False, False] == [
-        rule.calm(state, at) is not None for at in (now, ends - 1, ends, now - 1)
+        rule.fast_admit(state, at) is not None for at in (now, ends - 1, ends, now - 1)
     ]
     rule = CircuitRule(CircuitBreakerConfig(window_calls=20))
     state = rule.admit(rule.present(None, now), 0, LEASE)[0]
     ends = now + rule.quiet
     assert [True, True, False, False] == [
-        rule.calm(state, at) is not None for at in (now, ends - 1, ends, now - 1)
+        rule.fast_admit(state, at) is not None for at in (now, ends - 1, ends, now - 1)
     ]
-    second = rule.calm(state, now)
+    second = rule.fast_admit(state, now)
     assert second is not None
-    assert rule.calm(second, now) is None
+    assert rule.fast_admit(second, now) is None
 
 
 def test_an_open_circuit_refuses_at_once() -> None:

@@ -79,7 +79,7 @@ def test_what_stays_is_not_made_anew() -> None:
     first, _ = rule.record(rule.present(None, T0), (T0, 1, 0), Outcome.FAILED, "one")
     stored = pack(first)
     before = unpack(stored)
-    calm = rule.calm(before, T0 + 1)
+    calm = rule.fast_admit(before, T0 + 1)
     full, *_ = rule.admit(rule.present(before, T0 + 1), 0, 0)  # in a record made anew
     assert calm is not None
     assert calm == full
@@ -115,7 +115,7 @@ def test_an_answer_that_can_be_changed_is_never_shared() -> None:
 
 def test_a_number_beyond_64_bits_is_refused() -> None:
     """No number is cut to fit."""
-    with pytest.raises(InvalidData, match="beyond 64 bits"):
+    with pytest.raises(InvalidData, match="exceeds 64 bits"):
         pack((2**63,))
 
 
@@ -133,7 +133,7 @@ def test_any_bytes_are_a_state_or_storage_unavailable(stored: bytes) -> None:
 )
 def test_what_is_no_state_is_named(stored: bytes) -> None:
     """What something else has written is not taken for a state."""
-    with pytest.raises(StorageUnavailable, match=r"is no state .* nothing else writes to"):
+    with pytest.raises(StorageUnavailable, match=r"cannot be read.* nothing else writes to"):
         unpack(stored)
 
 

@@ -147,7 +147,7 @@ def test_what_people_write(written: object, expected: object) -> None:
         ),
         (
             {"method": "hmac", "secret": "sk_live", "signing": {"signs": "{sk!r}"}},
-            "nothing that can be filled in here",
+            "not a known place in a template",
         ),
         (
             {
@@ -159,10 +159,10 @@ def test_what_people_write(written: object, expected: object) -> None:
         ),
         ({"method": "hmac", "secret": "sk_live"}, "needs its own signing"),
         ({"secret": "sk_live", "secret_base64": "c2s="}, "both a secret and a secret_base64"),
-        ({"secret_base64": "sk_live"}, "secret_base64 is not written in base64"),
-        ({"secret_base64": "sk_live=="}, "secret_base64 is not written in base64"),
-        ({"secret_base64": "c2s=\nc2s="}, "secret_base64 is not written in base64"),
-        ({"secret_base64": 5, "username": "sk_live"}, "secret_base64 is not written in base64"),
+        ({"secret_base64": "sk_live"}, "secret_base64 is not valid base64"),
+        ({"secret_base64": "sk_live=="}, "secret_base64 is not valid base64"),
+        ({"secret_base64": "c2s=\nc2s="}, "secret_base64 is not valid base64"),
+        ({"secret_base64": 5, "username": "sk_live"}, "secret_base64 is not valid base64"),
         ({"access_token": "sk_live", "secret_base64": "c2s="}, "a field that is none of access"),
         ({"secret": "sk_live", "expires_at": 5}, "a value that it cannot have"),
         ({"secret": "sk_live", "expires_at": "soon"}, "a value that it cannot have"),

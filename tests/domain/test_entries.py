@@ -119,7 +119,7 @@ def test_a_lane_has_a_number() -> None:
 @pytest.mark.parametrize("after", ["", "x", "-1", "٣", "9" * 19, "9" * 5000])
 def test_a_page_is_one_of_ours(after: str) -> None:
     """A cursor that no page gave is refused."""
-    with pytest.raises(InvalidData, match="leads to no page"):
+    with pytest.raises(InvalidData, match="is not the `next` of a page"):
         _ = EntryQuery(after=after).before
     assert 7 == EntryQuery(after="7").before
     assert 10**18 - 1 == EntryQuery(after="9" * 18).before
@@ -127,7 +127,7 @@ def test_a_page_is_one_of_ours(after: str) -> None:
 
 def test_a_page_has_an_entry() -> None:
     """A page without room is refused."""
-    with pytest.raises(ConfigurationError, match="count"):
+    with pytest.raises(ConfigurationError, match="not an integer"):
         EntryQuery(limit=0)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.domain.functions import check_callable, check_plain, not_callable
+from moorage.domain.functions import check_callable, check_plain, not_callable, timed
+from moorage.domain.text import with_article
 from moorage.errors import ConfigurationError
 
 
@@ -30,7 +31,10 @@ def test_what_cannot_be_called_is_refused(value: object) -> None:
         check_plain(value, "encode")
 
     assert "encode" == caught.value.path
-    assert f"a {type(value).__name__} cannot be called." == caught.value.message
+    assert (
+        f"The value is {with_article(type(value).__name__)}, which cannot be called."
+        == caught.value.message
+    )
     assert str(not_callable(value, "encode")) == str(caught.value)
 
 
@@ -40,3 +44,21 @@ def test_an_asynchronous_function_is_no_plain_one() -> None:
         check_plain(later, "encode")
 
     assert "encode" == caught.value.path
+
+
+def test_verb_with_a_time_limit_is_told_it() -> None:
+    """A verb of a port that takes a time limit is used as it is."""
+
+    def execute(command: str, timeout: float) -> tuple[str, float]:
+        return command, timeout
+
+    assert execute is timed(execute, 1)
+
+
+def test_verb_without_a_time_limit_is_called_without_it() -> None:
+    """A verb of an older implementation of a port, which takes no time limit, is not given one."""
+
+    def execute(command: str) -> str:
+        return command
+
+    assert "look" == timed(execute, 1)("look", 0.5)

@@ -160,4 +160,4 @@ def test_idempotent_is_yes_or_no(wrong: Any) -> None:
         Request("POST", "/", idempotent=wrong)
 
     assert "idempotent" == caught.value.field
-    assert f"a {type(wrong).__name__} does not say" in caught.value.message
+    assert f"{type(wrong).__name__}, not a boolean." in caught.value.message

@@ -129,7 +129,7 @@ def test_a_named_tuple_is_a_tuple() -> None:
 @pytest.mark.parametrize("value", [object(), {1, 2}, 1j, [object()], {"a": object()}])
 def test_what_is_no_plain_value_is_refused_by_name(value: object) -> None:
     """The type is named, at whatever depth."""
-    with pytest.raises(InvalidData, match=r"A (object|set|complex) cannot be stored"):
+    with pytest.raises(InvalidData, match=r"A value of type (object|set|complex) cannot be stored"):
         pack_values((value,))
 
 
@@ -138,7 +138,7 @@ def test_what_is_longer_than_any_header_says_is_refused() -> None:
     with pytest.raises(InvalidData, match="A value is too long to be stored") as caught:
         _sized(_BINARY, 1 << 32)
     assert "value" == caught.value.field
-    assert "Store a shorter one." == caught.value.remedy
+    assert "Store a shorter value." == caught.value.remedy
     assert "c6ffffffff" == _sized(_BINARY, (1 << 32) - 1).hex()
 
 

@@ -223,7 +223,7 @@ def test_after_a_step_back_over_midnight_the_new_day_is_whole() -> None:
 def test_pause_that_is_ended_by_hand_gives_nothing_back() -> None:
     """After a pause the quota goes on with what was used before it."""
     rule = CalendarQuota(3, monthly=False)
-    state, _ = rule.grant(rule.present(None, NOON), 2, NOON, kept=True)
+    state, _ = rule.grant(rule.present(None, NOON), 2, NOON, refundable=True)
     paused = rule.drain(rule.present(state, NOON), 5 * HOUR)
     ended = rule.resume(paused)
 
@@ -251,23 +251,25 @@ def test_a_pause_over_the_end_of_a_period_lets_its_queue_go_first() -> None:
 def test_the_calm_case_is_short() -> None:
     """The short path serves every call of the period of the last, and no other."""
     rule = CalendarQuota(3, monthly=False)
-    state, _ = rule.grant(rule.present(None, NOON), 1, NOON, kept=False)
-    assert rule.calm(None, NOON, 1) is None
+    state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
+    assert rule.fast_grant(None, NOON, 1) is None
     calm = [NOON - 1, NOON, NOON + DAY // 2 - 1, NOON + DAY // 2]
-    assert [False, True, True, False] == [rule.calm(state, at, 2) is not None for at in calm]
-    assert rule.calm(state, NOON, 3) is None
+    assert [False, True, True, False] == [rule.fast_grant(state, at, 2) is not None for at in calm]
+    assert rule.fast_grant(state, NOON, 3) is None
     paused = rule.drain(state, SECOND)
     calm = [NOON, NOON + SECOND - 1, NOON + SECOND, NOON + DAY // 2]
-    assert [False, False, True, False] == [rule.calm(paused, at, 2) is not None for at in calm]
-    queued, _ = rule.grant(rule.present(state, NOON), 3, NOON + DAY // 2, kept=True)
+    assert [False, False, True, False] == [
+        rule.fast_grant(paused, at, 2) is not None for at in calm
+    ]
+    queued, _ = rule.grant(rule.present(state, NOON), 3, NOON + DAY // 2, refundable=True)
     calm = [NOON + DAY // 2 - 1, NOON + 3 * DAY // 2 - 1, NOON + 3 * DAY // 2]
-    assert [None, None, None] == [rule.calm(queued, at, 1) for at in calm]
+    assert [None, None, None] == [rule.fast_grant(queued, at, 1) for at in calm]
     alone = rule.refund(queued, (0, NOON + DAY // 2, 3, 0))
-    assert [True, False, False] == [rule.calm(alone, at, 1) is not None for at in calm]
+    assert [True, False, False] == [rule.fast_grant(alone, at, 1) is not None for at in calm]
     queued = rule.present(queued, NOON + DAY // 2)
-    assert [None, None, None] == [rule.calm(queued, at, 1) for at in calm]
+    assert [None, None, None] == [rule.fast_grant(queued, at, 1) for at in calm]
     queued = rule.refund(queued, (0, NOON + DAY // 2, 1, 0))
-    assert [False, True, False] == [rule.calm(queued, at, 1) is not None for at in calm]
+    assert [False, True, False] == [rule.fast_grant(queued, at, 1) is not None for at in calm]
 
 
 def test_months_differ() -> None:
@@ -285,11 +287,11 @@ def test_months_differ() -> None:
 def test_a_ticket_from_after_a_step_back_waits_its_own_time() -> None:
     """Who queues after the clock stepped waits for the next day by the clock as it is now."""
     rule = CalendarQuota(1, monthly=False)
-    used, _ = rule.grant(rule.present(None, NOON), 1, NOON, kept=False)
+    used, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
     now = NOON - 3 * DAY
     stepped = rule.present(used, now)
     at = rule.earliest(stepped, 1, now)
-    queued, ticket = rule.grant(stepped, 1, at, kept=True)
+    queued, ticket = rule.grant(stepped, 1, at, refundable=True)
 
     assert DAY // 2 == at - now == rule.confirm(queued, ticket)
     assert 0 == rule.confirm(rule.present(queued, at + HOUR), ticket)
@@ -300,7 +302,7 @@ def test_a_state_from_grant_to_grant() -> None:
     rule, midnight = CalendarQuota(3, monthly=False), NOON + 12 * HOUR
     fresh = rule.present(None, NOON)
     assert (NOON, 0, NOON, 0, 0, 0, ()) == fresh
-    used, _ = rule.grant(fresh, 1, NOON, kept=False)
+    used, _ = rule.grant(fresh, 1, NOON, refundable=False)
     assert (NOON, 12 * HOUR, NOON, 1, 0, 0, ()) == used
     assert (NOON + HOUR, 11 * HOUR, NOON, 1, 0, 0, ()) == rule.present(used, NOON + HOUR)
     assert (NOON + DAY, 0, NOON + DAY, 0, 0, 0, ()) == rule.present(used, NOON + DAY)
@@ -312,7 +314,7 @@ def test_a_state_from_grant_to_grant() -> None:
     assert (NOON, midnight) == (rule.earliest(used, 2, NOON), rule.earliest(used, 3, NOON))
     assert NOON + HOUR == rule.earliest(paused, 2, NOON)
     assert NOON + 5 == rule.earliest(used, 2, NOON + 5)
-    queued, _ = rule.grant(used, 3, midnight, kept=True)
+    queued, _ = rule.grant(used, 3, midnight, refundable=True)
     assert (NOON, 36 * HOUR, NOON, 1, 0, 0, ((midnight, 3),)) == queued
     assert (midnight, 24 * HOUR, midnight, 3, 0, 0, ()) == rule.present(queued, midnight)
     assert (NOON, midnight + DAY) == (
@@ -346,15 +348,15 @@ def test_a_queue_of_months_keeps_a_hundred_days() -> None:
     """Of a queue for more than a hundred days, the days before the last count as full."""
     rule = CalendarQuota(1, monthly=False)
     midnight = NOON + 12 * HOUR
-    state, _ = rule.grant(rule.present(None, NOON), 1, NOON, kept=False)
+    state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
     far = midnight + 200 * DAY
-    state, _ = rule.grant(state, 1, far, kept=True)
+    state, _ = rule.grant(state, 1, far, refundable=True)
     assert LATER == len(state[6])
     assert midnight == rule.earliest(state, 1, NOON)
     for _ in range(LATER - 1):
-        state, _ = rule.grant(state, 1, rule.earliest(state, 1, NOON), kept=True)
+        state, _ = rule.grant(state, 1, rule.earliest(state, 1, NOON), refundable=True)
     assert far + DAY == rule.earliest(state, 1, NOON)
-    state, ticket = rule.grant(state, 1, far + DAY, kept=True)
+    state, ticket = rule.grant(state, 1, far + DAY, refundable=True)
     assert (LATER, far + 2 * DAY) == (len(state[6]), rule.earliest(state, 1, NOON))
     between = rule.present(state, midnight + 150 * DAY)
     assert (1, far + 2 * DAY) == (between[3], rule.earliest(between, 1, between[0]))

@@ -262,7 +262,7 @@ def test_several_limits_wait_for_the_last_of_them(
             now += span
             present = rule.present(state, now)
             at = rule.earliest(present, tokens, present[0])
-            state, _ = rule.grant(present, tokens, at, kept=at > present[0])
+            state, _ = rule.grant(present, tokens, at, refundable=at > present[0])
         rules.append(rule)
         presents.append(rule.present(state, now))
     costs = [cost] * len(rules)
@@ -282,5 +282,5 @@ def test_several_limits_wait_for_the_last_of_them(
 def test_nobody_waits_for_what_is_there() -> None:
     """A limit that has had time to refill makes nobody wait, and no wait is less than none."""
     for config in (RateLimitConfig.per_minute(7), RateLimitConfig.per_calendar_day(4)):
-        state, _ = config.rule.grant(config.rule.present(None, NOON), 2, NOON, kept=False)
+        state, _ = config.rule.grant(config.rule.present(None, NOON), 2, NOON, refundable=False)
         assert 0 == joint_wait([config.rule], [config.rule.present(state, NOON + 90 * SECOND)], [1])

@@ -202,4 +202,4 @@ def test_a_missing_key_is_told_from_a_wrong_one() -> None:
     assert isinstance(missing, ConfigurationError)
     assert "version 7, which is not in the ring (9, 8)" in str(missing)
     assert isinstance(wrong, ConfigurationError)
-    assert "not with the one that is here" in str(wrong)
+    assert "than the one in the ring" in str(wrong)

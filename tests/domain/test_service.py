@@ -222,9 +222,9 @@ def test_refuses_nonsense(kind: Any, field: str, value: Any) -> None:
 @pytest.mark.parametrize(
     "field, value, problem",
     [
-        ("limits", [RateLimitConfig(1), 10], "a int is not a RateLimitConfig."),
-        ("endpoints", [None], "a NoneType is not a Endpoint."),
-        ("regions", ["https://eu.example"], "a str is not a Region."),
+        ("limits", [RateLimitConfig(1), 10], "The value is an int, not a RateLimitConfig."),
+        ("endpoints", [None], "The value is a NoneType, not an Endpoint."),
+        ("regions", ["https://eu.example"], "The value is a str, not a Region."),
         ("regions", [EU, attrs.evolve(EU, weight=2)], "Two regions are named 'eu'."),
         ("regions", [EU, attrs.evolve(EU, name="us")], None),
     ],
@@ -255,9 +255,9 @@ def test_endpoints_are_named_apart() -> None:
 
 def test_names_the_type_that_is_not_the_one() -> None:
     """What stands in the wrong place is told by its type, beside the one that belongs there."""
-    with pytest.raises(ConfigurationError, match="a int is not a Endpoint") as caught:
+    with pytest.raises(ConfigurationError, match="The value is an int, not an Endpoint") as caught:
         Service("vat", endpoints=[7])
-    assert "Give a Endpoint." == caught.value.remedy
+    assert "Give an Endpoint." == caught.value.remedy
 
 
 @pytest.mark.parametrize("kind, field", [(Service, "service"), (Endpoint, "endpoint")])
@@ -344,8 +344,6 @@ def test_everything_may_be_switched_off() -> None:
         ("/x/{a}/y", "/x//y", False),
         ("/Xmas", "/mas", False),
         ("/mas", "/Xmas", False),
-        ("/{a", "/1", False),
-        ("/a}", "/1", False),
         ("/rates", "https://vat.example/v1/rates?x=1", True),
         ("/rates", "https://vat.example/rates", True),
         ("/rates", "https://vat.example/v2/rates", False),

@@ -1,11 +1,12 @@
-"""Text that can and cannot be written."""
+"""Text that databases can store, and articles of class names."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.text import is_encodable, storable
+from moorage.domain.text import is_encodable, storable, with_article
 
 
 @given(st.text(st.characters(codec="utf-8")), st.characters(categories=["Cs"]))
@@ -16,11 +17,20 @@ def test_only_surrogates_have_no_utf8_form(text: str, surrogate: str) -> None:
 
 
 @given(st.text(st.characters()))
-def test_what_is_storable_is_as_long_and_has_no_surrogate_and_no_nul(text: str) -> None:
-    """What every database takes stays as it is."""
-    kept = storable(text)
-    assert len(text) == len(kept)
-    assert is_encodable(kept)
-    assert "\0" not in kept
-    assert all(one in {other, "?"} for one, other in zip(kept, text, strict=True))
-    assert kept == storable(kept)
+def test_storable_text_has_no_surrogate_and_no_nul(text: str) -> None:
+    """Only lone surrogates and NUL characters are replaced, each by one question mark."""
+    stored = storable(text)
+    assert len(text) == len(stored)
+    assert is_encodable(stored)
+    assert "\0" not in stored
+    assert all(new in {old, "?"} for new, old in zip(stored, text, strict=True))
+    assert stored == storable(stored)
+
+
+@pytest.mark.parametrize(
+    "expected",
+    ["an int", "an OSError", "an UnboundLocalError", "an HTTPError", "an SSLContext", "a str"],
+)
+def test_class_name_takes_the_article_of_its_sound(expected: str) -> None:
+    """A message about a wrong type reads as English."""
+    assert expected == with_article(expected.split()[1])

@@ -82,12 +82,15 @@ def test_a_certificate_that_holds_its_key_is_not_shown() -> None:
     "fields, problem",
     [
         ({"authorities": b"\x30\x82"}, "These bytes are no PEM text."),
-        ({"authorities": 7}, "A int is neither a path nor PEM text."),
-        ({"authorities": ""}, "A str is neither a path nor PEM text."),
+        ({"authorities": 7}, "A value of type int is neither a path nor PEM text."),
+        ({"authorities": ""}, "A value of type str is neither a path nor PEM text."),
         ({"certificate": b"no"}, "These bytes are no PEM text."),
         ({"certificate": "own.pem", "key": Secret(HIDDEN)}, "The private key is no PEM text."),
         ({"certificate": "own.pem", "key": HIDDEN.encode()}, "The private key is no PEM text."),
-        ({"certificate": "own.pem", "key": ["key.pem"]}, "A list is neither a path nor PEM text."),
+        (
+            {"certificate": "own.pem", "key": ["key.pem"]},
+            "A value of type list is neither a path nor PEM text.",
+        ),
     ],
 )
 def test_what_is_no_pem_text_is_refused(fields: dict[str, Any], problem: str) -> None:
@@ -207,9 +210,9 @@ def test_whose_proxy_it_is_does_not_show() -> None:
 def test_what_is_no_proxy_is_refused(url: str) -> None:
     """What cannot be a proxy's URL is refused, and nobody is shown what it was."""
     secret = Secret(url.replace("//", f"//somebody:{HIDDEN}@", 1))
-    with pytest.raises(ConfigurationError, match="no URL of a proxy") as caught:
+    with pytest.raises(ConfigurationError, match="not the URL of a proxy") as caught:
         Proxy.at(secret)
-    with pytest.raises(ConfigurationError, match="no URL of a proxy"):
+    with pytest.raises(ConfigurationError, match="not the URL of a proxy"):
         as_proxy(url)
 
     assert "proxy" == caught.value.path
@@ -266,7 +269,7 @@ def test_some_hosts_are_reached_directly(bypass: Any, host: str, *, served: bool
 @pytest.mark.parametrize("bypass", ["http://vat.example", "vat.example:8080", "10.0.0.0/33", "a b"])
 def test_what_is_no_host_cannot_be_bypassed(bypass: str) -> None:
     """What would never match is refused rather than ignored."""
-    with pytest.raises(ConfigurationError, match="no host") as caught:
+    with pytest.raises(ConfigurationError, match="not a host") as caught:
         Proxy(url="http://proxy.example", bypass=bypass)
 
     assert "bypass" == caught.value.path

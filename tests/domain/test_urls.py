@@ -186,7 +186,7 @@ def test_says_what_is_wrong_with_a_path(path: str, why: str) -> None:
     with pytest.raises(InvalidData) as caught:
         Request.get(path)
     assert (f"The path {why}.", "path") == (caught.value.message, caught.value.field)
-    assert caught.value.remedy.startswith("Percent-encode what goes into the path")
+    assert caught.value.remedy.startswith("Percent-encode the parts of the path")
 
 
 def test_what_has_no_origin() -> None:

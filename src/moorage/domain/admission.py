@@ -1,12 +1,10 @@
-"""May this attempt go? One decision over everything that could hold it back.
+"""The admission of one attempt: a single decision by circuit, limits, retry budget and claim.
 
-A circuit, any number of limits, the retry budget and the `sent` mark of an idempotency claim are
-asked together, all or nothing: what a limit refuses takes no probe lease, what a circuit refuses
-takes no token. An admission command is made once per plan and used for every call; only a retry,
-a probe and a call with a claim make one of their own.
+They decide together, all or nothing: an attempt that a limit refuses takes no probe lease, and an
+attempt that the circuit refuses takes no token. An admission command is made once per plan and used
+for every call; only a retry, a probe and a call with an idempotency claim make their own.
 
-The calm case (circuit closed, nobody queues, tokens there) is decided by a short path that must
-answer exactly as the full one does.
+The fast path (circuit closed, empty queue, tokens available) must answer exactly as the full rule.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain import idempotency
-from moorage.domain.circuit import mode_to_force
+from moorage.domain.circuit import Outcome, mode_to_force
 from moorage.domain.durations import FOREVER
 from moorage.domain.rate_limit import checked_cost, joint_wait
 from moorage.domain.state import unchanged
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
         CircuitBreakerState,
         CircuitRule,
         CircuitState,
-        Outcome,
         Permit,
     )
     from moorage.domain.rate_limit import Rule
@@ -37,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Answer(IntEnum):
-    """What came of asking."""
+    """The result of a request for admission."""
 
     GO = 0
     NEEDS_TOKEN = 1
@@ -59,11 +56,11 @@ AT_ONCE: Final[Admitted] = (GO, 0, None, ())
 
 
 class Gates:
-    """What guards a call, compiled once: the rules, and the keys their states live under.
+    """The rules that guard a call, compiled once, and the keys of their states.
 
-    The order of keys is: circuit, limits, budget. `shares` says for each limit which part of it a
-    process may grant by itself while the shared store is away; None is nothing. Left out, it is all
-    of every limit.
+    The order of keys is: circuit, limits, budget. `shares` has, for each limit, the part of it that
+    a process may grant by itself while the shared store is away; None means nothing. Without
+    `shares`, a process may grant the whole of every limit.
     """
 
     __slots__ = (
@@ -104,9 +101,9 @@ class Gates:
         )
 
     def alone(self, costs: tuple[int, ...] | None = None) -> Gates:
-        """What guards a call while the shared store is away, in the memory of one process.
+        """The rules for one process's own memory, while the shared store is away.
 
-        A call that costs more than the burst of a share is granted all the same, at its cost.
+        A call that costs more than the burst of a share is still granted, at its full cost.
         """
         if all(share == 1 for share in self.shares):
             return self
@@ -129,12 +126,13 @@ class Gates:
 
 
 class Admission:
-    """Ask for one attempt.
+    """The request for one attempt.
 
-    `within` is how long this caller can wait for a grant, `lease` how long the attempt may take,
-    both in microseconds. `token` is this caller's own number, needed for a probe only. `claim` is
-    the key and fence of an idempotency claim that is about to be sent, and to whom. A grant that
-    waits can be given back, and with `ticketed` one that need not wait, too.
+    `within` is the longest time that this caller can wait for a grant, and `lease` the longest time
+    that the attempt may take, both in microseconds. `token` is this caller's own number, needed
+    only for a probe. `claim` has the key and the fencing number of the idempotency claim that is
+    about to be sent, and its target. A grant that waits can always be given back; with `ticketed`,
+    an immediate grant can be given back too.
     """
 
     __slots__ = (
@@ -184,7 +182,7 @@ class Admission:
             self.__class__ = _SHORT_CUTS[gates.circuit is not None, bool(gates.limits)]  # pyright: ignore[reportAttributeAccessIssue]
 
     def evolve(self, **changes: Any) -> Admission:
-        """The same question with other details."""
+        """The same admission with some attributes replaced."""
         details: dict[str, Any] = {
             name: getattr(self, name)
             for name in ("within", "lease", "costs", "retry", "token", "claim", "ticketed")
@@ -192,11 +190,11 @@ class Admission:
         return Admission(changes.pop("gates", self.gates), **(details | changes))
 
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
-        """Admit, or say why not and for how long."""
+        """Admit, or refuse with the reason and the time to wait."""
         return self.decide(states, now)
 
     def decide(self, states: States, now: int) -> tuple[States, Admitted]:
-        """The whole rule; where `apply` is a short cut, it is one to the same answers."""
+        """The full rule; the fast path in `apply` gives the same answers."""
         gates = self.gates
         first = 1 if gates.circuit else 0
         rest = first + len(gates.limits)
@@ -224,16 +222,16 @@ class Admission:
         if wait > self.within:
             return self._refuse(states, now, Answer.LIMITED, wait)
 
-        kept = self.ticketed or wait > 0
+        refundable = self.ticketed or wait > 0
         grants = [
-            rule.grant(present, cost, present[0] + turn, kept=kept)
+            rule.grant(present, cost, present[0] + turn, refundable=refundable)
             for rule, present, cost in zip(gates.limits, presents, self.costs, strict=True)
         ]
         new.extend(state for state, _ in grants)
         answer, away = self._spend(states[rest:], now, new)
         if answer is not GO:
             return self._refuse(states, now, answer, away)
-        tickets = tuple(ticket for _, ticket in grants) if kept else ()
+        tickets = tuple(ticket for _, ticket in grants) if refundable else ()
         return tuple(new), (Answer.GO, wait, permit, tickets)
 
     def _spend(self, states: States, now: int, new: list[State]) -> tuple[Answer, int]:
@@ -269,7 +267,7 @@ class _CircuitAdmission(Admission):
         if state is None:
             return self.decide(states, now)
         if not state[2]:
-            counted = circuit.calm(state, now)
+            counted = circuit.fast_admit(state, now)
             if counted is not None:
                 return (counted,), (GO, 0, (counted[3], counted[5], 0), ())
         elif away := circuit.refuses(state, now):
@@ -281,7 +279,7 @@ class _LimitAdmission(Admission):
     __slots__ = ()
 
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
-        taken = self.gates.limits[0].calm(states[0], now, self.costs[0])
+        taken = self.gates.limits[0].fast_grant(states[0], now, self.costs[0])
         return self.decide(states, now) if taken is None else ((taken,), AT_ONCE)
 
 
@@ -291,9 +289,9 @@ class _UsualAdmission(Admission):
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
         gates = self.gates
         circuit: CircuitRule = gates.circuit  # type: ignore[assignment]  # there is one
-        counted = circuit.calm(states[0], now)
+        counted = circuit.fast_admit(states[0], now)
         if counted is not None:
-            taken = gates.limits[0].calm(states[1], now, self.costs[0])
+            taken = gates.limits[0].fast_grant(states[1], now, self.costs[0])
             if taken is not None:
                 return (counted, taken), (GO, 0, (counted[3], counted[5], 0), ())
         elif away := circuit.refuses(states[0], now):
@@ -311,7 +309,7 @@ _SHORT_CUTS: Final = {
 
 
 class Confirm:
-    """A caller that waited asks again before it goes: a pause or an opening may have come since."""
+    """The second question of a caller that waited, since a pause may have begun meanwhile."""
 
     __slots__ = ("_rules", "gates", "keys", "permit", "tickets")
     once = False
@@ -321,12 +319,12 @@ class Confirm:
         self.gates = gates
         self.tickets = tickets
         self.permit = permit
-        asked = (gates.circuit,) if gates.circuit and permit else ()
-        self._rules = (*gates.limits, *asked)
-        self.keys = (*gates.limit_keys, *((gates.circuit_key,) if asked else ()))
+        keys_of_circuit = (gates.circuit,) if gates.circuit and permit else ()
+        self._rules = (*gates.limits, *keys_of_circuit)
+        self.keys = (*gates.limit_keys, *((gates.circuit_key,) if keys_of_circuit else ()))
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
-        """GO with the rest of the wait (0 is now), or CIRCUIT_OPEN and for how long."""
+        """GO with the rest of the wait (0 for now), or CIRCUIT_OPEN with the time to wait."""
         gates = self.gates
         same = unchanged(self._rules, states, now)
         wait = 0
@@ -346,7 +344,7 @@ class Confirm:
 
 
 class GiveBack:
-    """A caller gives up: its grants return, with their places in the queue."""
+    """The command of a caller that gives up: its tokens and places in the queue return."""
 
     __slots__ = ("gates", "keys", "tickets")
     once = True
@@ -364,6 +362,15 @@ class GiveBack:
             state if state is None else rule.refund(rule.present(state, now), ticket)
             for rule, state, ticket in rules
         ), None
+
+
+def unused(gates: Gates, admitted: Admitted, reporter: str = "") -> tuple[Report | GiveBack, ...]:
+    """The commands that return what an admission took and its caller does not use."""
+    _, _, permit, tickets = admitted
+    return (
+        *((Report(gates, permit, Outcome.NEUTRAL, reporter),) if permit is not None else ()),
+        *((GiveBack(gates, tickets),) if tickets else ()),
+    )
 
 
 class Pause:
@@ -387,7 +394,7 @@ class Pause:
 
 
 class Resume:
-    """Somebody ends by hand the pause that a vendor asked for."""
+    """The command of a person who ends a pause that a vendor asked for."""
 
     __slots__ = ("gates", "keys")
     once = False
@@ -398,7 +405,7 @@ class Resume:
         self.keys = gates.limit_keys
 
     def apply(self, states: States, now: int) -> tuple[States, int]:
-        """How many microseconds the longest pause would have gone on; 0 if there was none."""
+        """Microseconds that were left of the longest pause; 0 if there was no pause."""
         limits = self.gates.limits
         presents = [rule.present(state, now) for rule, state in zip(limits, states, strict=True)]
         rest = max(rule.paused(present) for rule, present in zip(limits, presents, strict=True))
@@ -409,9 +416,9 @@ class Resume:
 
 
 class Report:
-    """How an admitted call ended: failures, slow answers, probes and cancellations only.
+    """The command that counts how a call ended: failures, slow answers, probes, cancellations.
 
-    That of a probe counts once however often it is told; any other counts each time.
+    The outcome of a probe counts once, however often it is reported; any other counts each time.
     """
 
     __slots__ = ("keys", "once", "outcome", "permit", "reporter", "rule")
@@ -428,15 +435,34 @@ class Report:
         self.reporter = reporter
 
     def apply(self, states: States, now: int) -> tuple[States, CircuitState | None]:
-        """The mode the circuit changed to, if it changed."""
+        """The circuit's new mode if it changed, else None."""
         circuit, changed = self.rule.record(
             self.rule.present(states[0], now), self.permit, self.outcome, self.reporter
         )
         return (circuit,), changed
 
 
+class Uncount:
+    """The command that takes a first attempt off the count, so it earns no retries."""
+
+    __slots__ = ("_rule", "keys")
+    once = True
+    durable = False
+
+    def __init__(self, rule: BudgetRule, key: str) -> None:
+        self._rule = rule
+        self.keys = (key,)
+
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Take the attempt off the budget's count, unless that state has been forgotten."""
+        (state,) = states
+        if state is None:
+            return states, None
+        return (self._rule.uncall(self._rule.present(state, now)),), None
+
+
 class SetCircuit:
-    """Force a circuit open, disable it, or reset it, by hand."""
+    """A person's command to force a circuit open, disable it, or reset it."""
 
     __slots__ = ("_rule", "keys", "mode")
     once = False
@@ -453,7 +479,7 @@ class SetCircuit:
 
 
 class ReadCircuit:
-    """What a circuit knows now."""
+    """The command that reads the current state of a circuit."""
 
     __slots__ = ("_rule", "keys")
     once = False
@@ -464,6 +490,6 @@ class ReadCircuit:
         self.keys = (key,)
 
     def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
-        """The state in words."""
+        """The state, with names and seconds for people."""
         same = unchanged((self._rule,), states, now)
         return same, self._rule.read(self._rule.present(states[0], now))

@@ -1,4 +1,4 @@
-"""Who we say we are to a service, and how a request says so."""
+"""Credentials of a service, and the ways in which a request carries them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class AuthMethod(StrEnum):
-    """How a request proves who sends it."""
+    """The way in which a request proves who sends it."""
 
     NONE = "none"
     BASIC = "basic"
@@ -71,7 +71,7 @@ def _method(value: AuthMethod | str) -> AuthMethod:
         return AuthMethod(value)
     except ValueError:
         raise InvalidData(
-            f"{value!r} is not a way to authenticate.",
+            f"{value!r} is not an authentication method.",
             field="method",
             remedy=f"Use one of {', '.join(AuthMethod)}.",
         ) from None
@@ -86,7 +86,7 @@ def _in_utc(value: datetime | None) -> datetime | None:
         return None
     if value.tzinfo is None:
         raise InvalidData(
-            "The time of expiry has no time zone.",
+            "expires_at has no time zone.",
             field="expires_at",
             remedy="Give an aware datetime, such as datetime.now(UTC) + timedelta(hours=1).",
         )
@@ -100,17 +100,17 @@ def _scope(value: str | Iterable[str]) -> tuple[str, ...]:
 @careful
 @attrs.frozen(kw_only=True)
 class Credentials:
-    """What a service knows us by. Its `repr` shows neither secret nor user name.
+    """The credentials for a service. The `repr` shows neither secret nor user name.
 
     User names stay out because some vendors take an API key for one.
 
     Attributes:
-        method: how it is sent.
-        username: for Basic.
+        method: the way in which requests carry the credentials.
+        username: the user name, for Basic only.
         secret: the password, token or key; plain text given here becomes a `Secret`.
         name: the header or query parameter that carries an API key.
-        signing: how requests are signed, where the secret is a key that is not sent.
-        expires_at: when it stops working, in UTC, if that is known.
+        signing: the way to sign requests, where the secret is a key that is not sent.
+        expires_at: the time at which the credentials expire, in UTC, if known.
     """
 
     method: AuthMethod = attrs.field(default=AuthMethod.NONE, converter=_method)
@@ -121,12 +121,12 @@ class Credentials:
     expires_at: datetime | None = attrs.field(default=None, converter=_in_utc)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what could not be sent, while there is someone to tell."""
+        """Refuse credentials that cannot be sent, while the caller is there to read the error."""
         _check(self)
 
     @classmethod
     def none(cls) -> Credentials:
-        """Say nothing about who we are."""
+        """Send no credentials."""
         return cls()
 
     @classmethod
@@ -183,24 +183,24 @@ class Credentials:
 
     @classmethod
     def mtls(cls) -> Credentials:
-        """Say who we are by the certificate of the connection, which the HTTP client holds."""
+        """Authenticate by the TLS client certificate, which the HTTP client holds."""
         return cls(method=AuthMethod.MTLS)
 
 
 @careful
 @attrs.frozen(kw_only=True)
 class OAuthCredentials:
-    """What an authorisation server granted.
+    """The tokens that an authorisation server granted.
 
     Attributes:
-        access_token: what requests carry; plain text given here becomes a `Secret`.
-        refresh_token: what a new access token is asked for with, if there is one.
-        token_type: the scheme that the access token is sent under.
-        expires_at: when the access token stops working, in UTC, if that is known.
-        issued_at: when it was asked for, in UTC, if that is known.
-        scope: what was granted, sorted; also read from OAuth's own notation.
-        dpop_key: the private key (P-256, in PEM) that the token is bound to, if it is bound to
-            one. Requests then carry a proof that we have it (RFC 9449).
+        access_token: the token that requests carry; plain text given here becomes a `Secret`.
+        refresh_token: the token that a new access token is requested with, if there is one.
+        token_type: the scheme under which the access token is sent.
+        expires_at: the time at which the access token expires, in UTC, if known.
+        issued_at: the time at which the access token was requested, in UTC, if known.
+        scope: the granted scopes, sorted; a space-separated text is accepted too.
+        dpop_key: the private key (P-256, in PEM) that the token is bound to, if it is bound to one.
+            Requests then carry a proof of possession of this key (RFC 9449).
     """
 
     access_token: Secret = attrs.field(converter=as_secret, hash=False)
@@ -212,7 +212,7 @@ class OAuthCredentials:
     dpop_key: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what could not be sent, while there is someone to tell."""
+        """Refuse tokens that cannot be sent, while the caller is there to read the error."""
         check_sendable(self.access_token, "access_token")
         if self.dpop_key is not None:
             check_proof_key(self.dpop_key)
@@ -225,7 +225,7 @@ class OAuthCredentials:
 
 
 def authorise(request: Request, credentials: Credentials | OAuthCredentials) -> Request:
-    """Return the request with the credentials in their place, instead of any it had there."""
+    """Return the request with the credentials added, instead of any credentials that it had."""
     if isinstance(credentials, OAuthCredentials):
         kind = "DPoP" if credentials.dpop_key is not None else credentials.token_type
         scheme = "Bearer" if kind.lower() == "bearer" else kind
@@ -245,19 +245,19 @@ def authorise(request: Request, credentials: Credentials | OAuthCredentials) -> 
 
 
 def signs(credentials: Credentials | OAuthCredentials) -> bool:
-    """Tell whether requests are signed with these, or carry a proof made with them."""
+    """Return whether requests with these credentials are signed, or carry a proof of possession."""
     if isinstance(credentials, OAuthCredentials):
         return credentials.dpop_key is not None
     return credentials.signing is not None
 
 
 def proves(credentials: Credentials | OAuthCredentials | None) -> bool:
-    """Tell whether requests carry a proof that we have the key of the token."""
+    """Return whether requests carry a proof that the client has the key its token is bound to."""
     return isinstance(credentials, OAuthCredentials) and credentials.dpop_key is not None
 
 
 def tells_in_query(credentials: Credentials | OAuthCredentials) -> bool:
-    """Tell whether the URL that is sent may tell who we are; that of an answer must not."""
+    """Return whether the URL of a request has the credentials in its query."""
     return signs(credentials) or (
         isinstance(credentials, Credentials) and credentials.method is AuthMethod.API_KEY_QUERY
     )
@@ -273,15 +273,14 @@ def sign(
 ) -> Request:
     """Return the request with its signature or proof, if these credentials make one.
 
-    It is the last that is done to a request, and done for every attempt: what is signed is what is
-    sent, and signatures grow old. It may add to the query. `nonce` is what the server wants to see
-    in a proof.
+    This is the last step before a request is sent, repeated for every attempt, because signatures
+    expire. It may add to the query. `nonce` is the value that the server wants to see in a proof.
     """
     if isinstance(credentials, OAuthCredentials):
-        own, token = credentials.dpop_key, credentials.access_token
-        if own is None:
+        proof_key, token = credentials.dpop_key, credentials.access_token
+        if proof_key is None:
             return request
-        shown = proof(own, request.method, url, occasion, token=token, nonce=nonce)
+        shown = proof(proof_key, request.method, url, occasion, token=token, nonce=nonce)
         return request.with_header("DPoP", shown.reveal())
     signing, key = credentials.signing, credentials.secret
     if signing is None or key is None:

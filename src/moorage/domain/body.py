@@ -12,10 +12,10 @@ from moorage.errors import InvalidData
 
 @runtime_checkable
 class Readable(Protocol):
-    """A binary file, or what reads like one."""
+    """A binary file, or any object with its `read` method."""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes, none at the end."""
+        """Return up to `size` bytes; no bytes at the end of the file."""
         ...
 
 
@@ -48,12 +48,12 @@ def _is_count(_: BodyStream, __: object, value: Any) -> None:
 
 @attrs.frozen
 class BodyStream:
-    """A body that is read as it is sent.
+    """A body that is read while it is sent.
 
     Attributes:
-        open: gives the chunks from the first byte. Of a body that is not replayable it gives them
-            once, and raises `InvalidData` after.
-        length: the number of bytes, if it is known beforehand.
+        open: a function that gives the chunks from the first byte. If the body is not replayable, a
+            second call raises `InvalidData`.
+        length: the number of bytes, if known beforehand.
         replayable: whether `open` may be called again, so that an attempt may be repeated.
     """
 
@@ -63,10 +63,10 @@ class BodyStream:
 
     @classmethod
     def of(cls, source: Source | Opener, *, length: int | None = None) -> BodyStream:
-        """Stream from a function that opens, which is replayable, or from something open.
+        """Stream from a function that opens the body (replayable), or from an open source (not).
 
-        Anything already open (an iterator, a generator, a binary file, an async one of these) can
-        be read once only.
+        An open source is an iterator, a generator or a binary file, synchronous or asynchronous. It
+        can be read only once.
         """
         if _is_open(source):
             return cls(_once(source), length)
@@ -76,7 +76,7 @@ class BodyStream:
 
 
 def as_body(source: BodyInput) -> Body:
-    """Return what a user gave as a body, in a form that can be sent."""
+    """Return the body that a user gave, in a form that can be sent."""
     if isinstance(source, (bytes, BodyStream)):
         return source
     if source is None:

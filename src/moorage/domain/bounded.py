@@ -1,4 +1,4 @@
-"""A cache of a bounded number of entries that drops one of them for each that is added."""
+"""A cache of bounded size, which drops an entry for each new one once it is full."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ V = TypeVar("V")
 
 
 class Bounded(OrderedDict[K, V]):
-    """A dictionary for values that can be made again, of at most `most` entries.
+    """A dictionary of at most `most` entries, for values that can be computed again.
 
-    Look entries up as in any dictionary, which notes nothing down, and add them with `add`. When
-    it is full, a new entry takes the place of the one that was added first and, every other time,
-    of the one that was added last. So users who come and go push each other out, while users who
-    come round after round, only a few more of them than there is room for, mostly stay: where the
-    oldest always went, each of them would be dropped just before it comes back.
+    Look entries up as in any dictionary, and add them with `add`. When the dictionary is full, a
+    new entry replaces alternately the oldest entry and the newest entry. Replacing only the oldest
+    would drop every entry just before its next use, where slightly more keys than fit are used in
+    turn.
     """
 
     def __init__(self, most: int) -> None:

@@ -3,10 +3,10 @@
 Laws:
 
 1. Over every window of grant times, granted ≤ burst + rate · t, to the last token.
-2. Nobody is granted later than was promised on arrival, nobody inside a pause, and everybody in
-   the end. Those who wait keep their order.
-3. A grant that is given up gives back its tokens and its time: whoever comes next may have both,
-   as far as that delays nobody who waits.
+2. Nobody is granted later than was promised on arrival, nobody inside a pause, and everybody in the
+   end. Those who wait keep their order.
+3. A grant that is given up gives back its tokens and its time: whoever comes next may have both, as
+   far as that delays nobody who waits.
 
 `n` units refill per microsecond and a token costs `price` units, so that every rate is a ratio of
 integers. A state is `(seen, quiet, at, level, life, frozen, shift, runs)`: `level` is what was left
@@ -14,24 +14,25 @@ at the time `at`, before all that is queued. `life` is the store's time at which
 ticket of another life gives nothing back. `frozen` is the end of a pause, `shift` the sum of all
 pauses that queued grants have moved by.
 
-A run is a series of queued grants between which nobody else is placed. It is
-`(begin, before, end, after, highest, lowest, spent, live, idle)`: the level is `before` at the time
-`begin`, just before its first grant, and `after` at the time `end`, just after its last; `highest`
-is the highest level before any but its first grant, `lowest` the lowest after any; the others are
-explained below. Times in runs are less `shift`, so that a pause moves them all. Where nobody gave
-up, the whole queue is one run; whoever leaves from its middle cuts it in two, with a gap between. A
-newcomer takes the first gap that has what it costs and from which every later run still gets what
-it needs; behind the last run is a gap without end. A gap whose time passes unused leaves its tokens
-to the runs behind it: a run that begins with more than `before` has so much to spare throughout, as
-far as it never overflows (`highest`). What a newcomer takes of that at once counts as taken at
-`begin`, though it took up room until now: that is `spent`. The levels of a run stay as they were
-when its grants were made, so a ticket can be found by them.
+A run is a series of queued grants between which nobody else is placed. It is `(begin, before, end,
+after, highest, lowest, spent, live, idle)`: the level is `before` at the time `begin`, just before
+its first grant, and `after` at the time `end`, just after its last; `highest` is the highest level
+before any but its first grant, `lowest` the lowest after any; the others are explained below. Times
+in runs are less `shift`, so that a pause moves them all. Where nobody gave up, the whole queue is
+one run; whoever leaves from its middle cuts it in two, with a gap between. A newcomer takes the
+first gap that has what it costs and from which every later run still gets what it needs; behind the
+last run is a gap without end. A gap whose time passes unused leaves its tokens to the runs behind
+it: a run that begins with more than `before` has so much to spare throughout, as far as it never
+overflows (`highest`). What a newcomer takes of that at once counts as taken at `begin`, though it
+took up room until now: that is `spent`. The levels of a run stay as they were when its grants were
+made, so a ticket can be found by them.
 
 A run continues the one before it if both are levels of one line; then `after` of the one, refilled,
 is never below `before` of the other. Where it is equal there is no gap, and the two become one.
 There are at most 100 runs. If there would be more, two become one that is not cut any more: it
 counts the tokens that its grants are still `live` with, to vanish with the last of them, and those
-that lie `idle` in it, which are there for others at its end.
+that lie `idle` in it, which are there for others at its end. It is the two of the later half that
+hide the fewest tokens so: one run with many would hold up whoever comes until it ends.
 
 A caller that is late for its own grant when a pause begins goes at the end of the pause: by its
 grant time it could have gone long before, so the vendor sees no more than law 1 allows over t and
@@ -73,7 +74,7 @@ class TokenBucket:
 
     @property
     def shape(self) -> str:
-        """What makes two buckets' states comparable."""
+        """A text that is equal for two buckets if they can read each other's states."""
         return f"{self.n}-{self.price}-{self.burst}"
 
     def part(self, share: Fraction, least: int) -> TokenBucket:
@@ -81,8 +82,8 @@ class TokenBucket:
         pace = Fraction(self.n, self.price) * share
         return TokenBucket(pace.numerator, pace.denominator, max(least, int(self.burst * share)))
 
-    def calm(self, state: State | None, now: int, cost: int) -> Bucket | None:
-        """Grant at once if nobody queues and the tokens are there; None in every other case."""
+    def fast_grant(self, state: State | None, now: int, cost: int) -> Bucket | None:
+        """The fast path: the state after an immediate grant, or None for the full rule."""
         if state is None:
             return (now, self.refill, now, self.room - cost * self.price, now, 0, 0, ())
         seen, _, at, level, life, frozen, shift, runs = state
@@ -97,7 +98,7 @@ class TokenBucket:
         return (now, self.refill, now, level, life, frozen, shift, ())
 
     def present(self, state: State | None, now: int) -> Bucket:
-        """The state with `seen` at the time to go by, moved back with a clock that stepped."""
+        """The state as of now; if the clock stepped back, all times in it are moved back too."""
         if state is None:
             return (now, 0, now, self.room, now, 0, 0, ())
         seen, quiet, at, level, life, frozen, shift, runs = state
@@ -106,18 +107,20 @@ class TokenBucket:
         return (time, quiet, at - back, level, life, frozen - back, shift - back, runs)
 
     def earliest(self, bucket: Bucket, cost: int, at: int) -> int:
-        """The first time from `at` on at which `cost` tokens can be granted.
+        """The earliest time, not before `at`, at which `cost` tokens can be granted.
 
-        It may be no longer possible at a later time: a gap in the queue ends.
+        A later time may be impossible again, because a gap in the queue ends.
         """
         return self._place(bucket, cost, at)[0]
 
-    def grant(self, bucket: Bucket, cost: int, at: int, *, kept: bool) -> tuple[Bucket, Ticket]:
-        """Take `cost` tokens at `at`, which `earliest` has allowed; a ticket is `kept` or not."""
+    def grant(
+        self, bucket: Bucket, cost: int, at: int, *, refundable: bool
+    ) -> tuple[Bucket, Ticket]:
+        """Take `cost` tokens at `at`, as `earliest` returned it; which may be `refundable`."""
         seen, _, first, level, life, frozen, shift, runs = bucket
         _, place, since, had, spare, full, at_once = self._place(bucket, cost, at)
         tokens = cost * self.price
-        if at_once or not kept:
+        if at_once or not refundable:
             runs, first, level = runs[place:], since, had - tokens
             if since < at:
                 runs = (_taken_from(runs[0], tokens), *runs[1:])
@@ -145,7 +148,7 @@ class TokenBucket:
         return (seen, quiet, first, level, life, frozen, shift, runs), ticket
 
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
-        """Give a grant back: its tokens, and its place in the queue."""
+        """Return a grant's tokens and its place in the queue."""
         seen, quiet, at, level, life, frozen, shift, runs = bucket
         number, time, cost, shifted, *where = ticket
         tokens = cost * self.price
@@ -171,7 +174,7 @@ class TokenBucket:
         return (seen, quiet, at, level, life, frozen, shift, runs)
 
     def drain(self, bucket: Bucket, pause: int) -> Bucket:
-        """Grant nothing for `pause` microseconds: queued grants move, spare tokens are gone."""
+        """Grant nothing for `pause` microseconds: queued grants are delayed, spare tokens lost."""
         seen, _, at, level, life, frozen, shift, runs = bucket
         until = seen + pause
         since = max(seen, frozen)
@@ -191,11 +194,11 @@ class TokenBucket:
         return (seen, quiet, at, level, life, until, shift, runs)
 
     def paused(self, bucket: Bucket) -> int:
-        """For how many microseconds nothing is granted yet, by a pause."""
+        """Microseconds until the current pause ends; 0 without a pause."""
         return max(0, bucket[5] - bucket[0])
 
     def resume(self, bucket: Bucket) -> Bucket:
-        """End a pause now: queued grants move up, and no tokens come back."""
+        """End a pause now: queued grants move forward, and no tokens are added."""
         seen, _, at, level, life, _, shift, runs = bucket
         rest = self.paused(bucket)
         if not rest:
@@ -205,18 +208,19 @@ class TokenBucket:
         return (seen, quiet, at, level, life, seen, shift, runs)
 
     def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
-        """How long the holder of a ticket must still wait; 0 is go."""
+        """Microseconds that the holder of a ticket must still wait; 0 if it may go."""
         seen, _, _, _, life, frozen, shift, _ = bucket
         due = ticket[1] + shift - ticket[3] if ticket[0] == life else seen
         return max(0, due - seen, frozen - seen)
 
     def _place(self, bucket: Bucket, cost: int, at: int) -> Place:
-        """Where `cost` tokens can be granted first, from `at` on.
+        """The first place in the queue at which `cost` tokens can be granted, not before `at`.
 
-        It is `(time, place, since, had, spare, full, at_once)`: before the run at `place`, where
-        the level is `had` at the time `since`, `spare` of it beyond the levels of the run before;
-        the bucket may have been `full` since then. What is granted at once may be `spent` there:
-        it cuts into what later runs have to spare.
+        It is `(time, place, since, had, spare, full, at_once)`: the place is before the run at
+        index `place`; the level is `had` at the time `since`, and exceeds the levels of the run
+        before it by `spare`. The bucket may have been `full` since then. An immediate grant
+        (`at_once`) may count as `spent` in the first run: it reduces the tokens that later runs
+        have to spare.
         """
         seen, _, since, level, _, frozen, shift, runs = bucket
         n, tokens, at, spare = self.n, cost * self.price, max(at, frozen), 0
@@ -241,7 +245,7 @@ class TokenBucket:
         return time, len(runs), time, had, spare, full, False
 
     def _enough(self, since: int, level: int, tokens: int, at: int) -> tuple[int, int, bool]:
-        """When there are so many tokens from `at` on, how many then, and whether some were lost."""
+        """The time from which `tokens` are available, the level then, and if any overflowed."""
         at = max(at, since)
         had = level + (at - since) * self.n
         if had < tokens:
@@ -250,7 +254,7 @@ class TokenBucket:
         return at, min(self.room, had), had > self.room
 
     def _needs(self, runs: Runs) -> list[int]:
-        """The least level for each run to begin with, so that all grants from there on are made."""
+        """For each run, the lowest level at its beginning that its and later grants need."""
         needs: list[int] = []
         need = later = 0
         for begin, before, end, after, _, lowest, _, _, idle in reversed(runs):
@@ -264,7 +268,7 @@ class TokenBucket:
     def _without_past(
         self, since: int, level: int, runs: Runs, shift: int, seen: int
     ) -> tuple[int, int, Runs]:
-        """The level at the end of the runs that are over, since when, and the other runs."""
+        """The level after the runs that are over, its time, and the remaining runs."""
         past = self._past(runs, seen - shift)
         for begin, before, end, after, highest, _, spent, _, idle in runs[:past]:
             spare = min(self.room, level + (begin + shift - since) * self.n) - before
@@ -272,7 +276,7 @@ class TokenBucket:
         return since, level, self._bounded(runs[past:])
 
     def _past(self, runs: Runs, now: int) -> int:
-        """How many of the first runs have ended before `now`, which is less the shift."""
+        """The number of runs that ended before `now`, a time less the shift."""
         # Not a generator: an interruption that falls where one is closed would be swallowed.
         for count, run in enumerate(runs):
             if run[2] >= now:
@@ -280,11 +284,11 @@ class TokenBucket:
         return len(runs)
 
     def _quiet(self, seen: int, last: int, frozen: int) -> int:
-        """How long a state matters whose last grant is then."""
+        """Microseconds for which a state must be stored, after its last grant at `last`."""
         return max(last, frozen) - seen + self.refill
 
     def _without(self, run: Run, point: _Point, previous: _Point, cost: int, *, due: bool) -> Runs:
-        """What is left of a run without the grant after which it was at `point`."""
+        """The runs left of a run, without the grant after which its level was at `point`."""
         begin, start, end, final, highest, lowest, spent, live, idle = run
         first = not _is_before((begin, start), previous)
         last = (end, final) == point
@@ -301,7 +305,7 @@ class TokenBucket:
         return (behind,) if first else (ahead,) if last else (ahead, behind)
 
     def _joined(self, one: Run, other: Run) -> Run:
-        """One run of two, with what lies between them."""
+        """Two runs and the gap between them as one run."""
         begin, before, end, after, highest, lowest, spent, live, idle = one
         start, level, last, left, peak, valley, more, alive, unused = other
         gap = after + (start - end) * self.n - level
@@ -312,20 +316,19 @@ class TokenBucket:
         return (begin, before, last, left, highest, lowest, spent + more, live, idle)
 
     def _live(self, run: Run) -> int:
-        """The tokens that the grants of a run hold."""
+        """The number of tokens that the grants of a run hold."""
         begin, before, end, after, _, _, _, live, _ = run
         return live or (before - after + (end - begin) * self.n) // self.price
 
     def _bounded(self, runs: Runs) -> Runs:
-        """As many runs as are kept: the last two that lose nothing become one, or just the last."""
+        """At most 100 runs: above that, the two that hide the fewest tokens are merged."""
         if len(runs) <= RUNS:
             return runs
-        place = len(runs) - 2
-        for index in range(place, -1, -1):
+        place, fewest = len(runs) - 2, self.room + 1
+        for index in range(place, RUNS // 2, -1):
             joined = self._joined(runs[index], runs[index + 1])
-            if joined[8] <= self.room - joined[4]:
-                place = index
-                break
+            if joined[8] < fewest and joined[8] <= self.room - joined[4]:
+                place, fewest = index, joined[8]
         joined = self._joined(runs[place], runs[place + 1])
         return (*runs[:place], joined, *runs[place + 2 :])
 
@@ -335,9 +338,9 @@ def _is_before(one: _Point, other: _Point) -> bool:
 
 
 def _taken_from(run: Run, tokens: int) -> Run:
-    """A run from whose spare tokens some were taken.
+    """The run with `tokens` of its spare tokens spent.
 
-    They are gone from its begin on, and were there until now: so they still took up room.
+    They are gone from its beginning on. They were in the bucket until now, so they took up room.
     """
     begin, before, end, after, highest, lowest, spent, live, idle = run
     return (begin, before, end, after, max(before, highest), lowest, spent + tokens, live, idle)

@@ -1,8 +1,8 @@
-"""The retry budget: retries stay a share of the calls, over all who share it.
+"""The retry budget: retries stay below a share of the calls, counted over all processes.
 
 Law: over any run of periods, retries ≤ ratio · calls + floor · periods, where the calls of the
-period before the run count too: what calls earned and did not use in one period may still be used
-in the next. So an outage of a vendor adds at most that much to the traffic it sees.
+period before the run count too: an unused allowance of one period may still be used in the next. So
+retries add at most that much traffic during an outage of a vendor.
 
 A state is `(seen, quiet, period, calls, retries, carry)`.
 """
@@ -31,13 +31,13 @@ def _is_floor(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
 
 @attrs.frozen(kw_only=True)
 class RetryBudget:
-    """How many retries all callers of a service together may make.
+    """The number of retries that all callers of a service together may make.
 
     Attributes:
         ratio: retries per call, to six digits.
-        floor: retries allowed in each period whatever the traffic, so that a quiet service may
-            still retry.
-        period: seconds.
+        floor: retries allowed in each period whatever the traffic, so that a rarely called service
+            may still retry.
+        period: the length of a period in seconds.
     """
 
     ratio: float = attrs.field(default=0.2, validator=is_share)
@@ -73,6 +73,11 @@ class BudgetRule:
         """Count a first attempt."""
         seen, quiet, period, calls, retries, carry = budget
         return (seen, quiet, period, calls + 1, retries, carry)
+
+    def uncall(self, budget: Budget) -> Budget:
+        """Take a first attempt of this period off the count, because it proved nothing."""
+        seen, quiet, period, calls, retries, carry = budget
+        return (seen, quiet, period, max(0, calls - 1), retries, carry)
 
     def retry(self, budget: Budget) -> Budget | None:
         """Count a retry, or None if the budget has none left."""

@@ -1,4 +1,4 @@
-"""Whether answers of a service are used again, and how far beyond what it says itself."""
+"""The policy for reusing the answers of a service, where the answers themselves leave it open."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def _up_to(most: int) -> Validator:
 def _is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ConfigurationError(
-            f"{value!r} is not a share.", path=attribute.name, remedy="Give a number from 0 to 1."
+            f"{value!r} is not a share.",
+            path=attribute.name,
+            remedy="Give a number from 0 to 1.",
         )
 
 
@@ -40,23 +42,22 @@ def _names(value: Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class CachePolicy:
-    """Use answers again, as far as HTTP allows.
+    """Reuse answers as far as HTTP allows.
 
-    What the service says of its answers is obeyed; these are what it leaves open.
+    The service's own cache headers are obeyed; these settings decide the rest.
 
     Attributes:
-        heuristic: an answer that names no lifetime is taken to be good for this share of the time
-            for which it had not changed (`Last-Modified`) when it was given; by default for none.
-        heuristic_limit: for at most so many seconds.
+        heuristic: the lifetime of an answer that names none, as a share of the time since its
+            `Last-Modified` when it was received; 0 by default, which keeps no such answer fresh.
+        heuristic_limit: the longest such lifetime in seconds.
         stale_if_error: seconds past its lifetime for which an answer may be used when the service
-            cannot be reached or breaks, if neither it nor the request says something of that.
-        keep_stale: seconds past its lifetime for which an answer that can be revalidated is kept.
-        max_bytes: what all that is kept of one URL may take; an answer that is larger is not kept.
-        max_variants: how many answers are kept of one URL that answers according to headers or
-            credentials.
-        varies_by: request headers that answers depend on, though the service may not say so.
-        max_wait: seconds to wait for the cache itself. What comes later is done without it; the
-            plain face waits as long as the cache's own timeout, but not again for a while.
+            cannot be reached or fails, if neither the answer nor the request says otherwise.
+        keep_stale: seconds past its lifetime for which an answer is kept that can be revalidated.
+        max_bytes: the size of all answers kept for one URL; a larger answer is not kept.
+        max_variants: the number of answers kept for one URL that answers by headers or credentials.
+        varies_by: request headers that answers depend on, even if the service does not say so.
+        max_wait: seconds to wait for the cache. After that a call goes on without it. A synchronous
+            manager waits as long as the cache's own timeout, then skips the cache for a while.
     """
 
     heuristic: float = attrs.field(default=0.0, validator=_is_share)

@@ -1,14 +1,13 @@
-"""Kept answers in a store of shared state: what lies there, and the commands that change it.
+"""Cached answers in a store of shared state: the form of a state, and the commands that change it.
 
 Laws:
 
-1. What was looked up before something changed is not kept after it: neither an answer that was
-   under way while a write went through, nor an older one that arrives late.
-2. What was forgotten leaves a trace, for longer than an answer may be under way and still be kept.
-3. How long something has rested is measured by the store's clock, from its last write.
+1. An answer that was looked up before a change is not stored after it: neither an answer that was
+   on its way while a write happened, nor an older answer that arrives late.
+2. A deleted entry leaves a tombstone, for longer than an answer can be on its way.
+3. The age of an entry is measured by the store's clock, from its last write.
 
-A state is `(seen, quiet, mark, content)`. No two marks of a state are the same; no content is the
-trace of what was forgotten.
+A state is `(seen, quiet, mark, content)`. Each write has a new mark; empty content is a tombstone.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _FORMAT: Final = 1
 
 
 class Looked(NamedTuple):
-    """What lies under a key; `rested` is since when, in microseconds."""
+    """The entry under a key; `rested` is the time since it was written, in microseconds."""
 
     mark: int
     rested: int = 0
@@ -44,7 +43,7 @@ class Looked(NamedTuple):
 
 
 class Look:
-    """Ask what lies under a key."""
+    """The question for the entry under a key."""
 
     __slots__ = ("keys",)
     once = False
@@ -54,16 +53,16 @@ class Look:
         self.keys = (key,)
 
     def apply(self, states: States, now: int) -> tuple[States, Looked]:
-        """Tell, and change nothing."""
-        found = _present(states[0], now)
-        if found is None:
+        """The entry; nothing is changed."""
+        entry = _present(states[0], now)
+        if entry is None:
             return states, Looked(0)
-        rested, _, mark, content = found
+        rested, _, mark, content = entry
         return states, Looked(mark, rested, content)
 
 
 class Keep:
-    """Put something under a key for `quiet` microseconds, if what is there has this mark."""
+    """The command to store content for `quiet` microseconds, if the present entry has this mark."""
 
     __slots__ = ("content", "keys", "mark", "quiet")
     once = False
@@ -76,16 +75,16 @@ class Keep:
         self.quiet = quiet
 
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Whether it is there now."""
-        found = _present(states[0], now)
-        if self.mark != (0 if found is None else found[2]):
+        """True if the content was stored."""
+        entry = _present(states[0], now)
+        if self.mark != (0 if entry is None else entry[2]):
             # Sent twice because its reply was lost, it has done this itself.
-            return states, found is not None and found[3] == self.content
+            return states, entry is not None and entry[3] == self.content
         return ((now, self.quiet, _next_mark(states[0], now), self.content),), True
 
 
 class Forget:
-    """Leave no more than a trace of what lies under a key."""
+    """The command to replace the entry under a key by a tombstone."""
 
     __slots__ = ("keys",)
     once = False
@@ -95,12 +94,12 @@ class Forget:
         self.keys = (key,)
 
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Forget, whatever is there."""
+        """Delete the entry, whatever it is."""
         return ((now, _TRACE, _next_mark(states[0], now), None),), None
 
 
 def _present(state: State | None, now: int) -> tuple[int, int, int, bytes | None] | None:
-    """For how long a state has rested, and the rest of it; None once it is past its time."""
+    """The age of a state in microseconds, then its fields; None if it has expired."""
     if state is None:
         return None
     seen, quiet, mark, content = state
@@ -114,15 +113,15 @@ def _next_mark(state: State | None, now: int) -> int:
 
 
 def pack_entries(entries: Entries) -> bytes:
-    """Answers as bytes that show them. Seal these at once."""
+    """The answers as bytes, which are not encrypted yet: seal them at once."""
     return pack_values((_FORMAT, *(attrs.astuple(entry, recurse=False) for entry in entries)))
 
 
 def unpack_entries(packed: bytes) -> Entries:
-    """The answers that `pack_entries` made bytes of.
+    """The answers that `pack_entries` packed.
 
     Raises:
-        InvalidData: they are none.
+        InvalidData: the bytes are not packed answers.
     """
     try:
         kind, *entries = unpack_values(packed)
@@ -131,9 +130,9 @@ def unpack_entries(packed: bytes) -> Entries:
     except (TypeError, ValueError):
         pass
     raise InvalidData(
-        "What is kept here is no answer, or one of another release.",
+        "The cached answer cannot be read; another release may have written it.",
         field="cache",
-        remedy="Do nothing: it will be asked for again.",
+        remedy="Do nothing: the service will be called again.",
     )
 
 

@@ -1,13 +1,13 @@
-"""When an answer may be used again: the rules of RFC 9111 and RFC 5861 for a client's own cache.
+"""The rules of RFC 9111 and RFC 5861 for reusing an answer in a client's own cache.
 
-A cache keeps several answers under the name of one URL, of a service and a tenant. What tells them
-apart is `selected_by`: a digest of who asked (the credential, and every header that may hold one)
-and of the request headers that the answer varies by. So nothing is ever given to whom it was not
-given, and the rules are those of a cache that belongs to one user: `private` answers are kept, and
-`s-maxage` and `proxy-revalidate` are for others.
+A cache keeps several answers for one URL of a service and a tenant. They differ in `selected_by`: a
+digest of the caller (the credential, and every header that may carry one) and of the request
+headers that the answer varies by. So no answer is ever given to another caller, and the rules are
+those of a private cache: `private` answers are kept, and `s-maxage` and `proxy-revalidate` are
+ignored.
 
-Ages are durations. What was received is as old as its headers say, and grows older by the time for
-which it has rested, by the clock of whatever keeps it.
+Ages are durations. An answer is as old as its headers say when it is received, and ages by the
+clock of the cache that stores it.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ _FIELD: Final = 64
 
 @attrs.frozen
 class CacheEntry:
-    """An answer that is kept.
+    """A cached answer.
 
     Attributes:
-        response: as it was received, less what must not be used again.
-        lifetime: for how many seconds it is fresh.
-        age: how old it is, in seconds.
+        response: the answer, without the fields that must not be reused.
+        lifetime: the seconds for which it is fresh.
+        age: its age in seconds.
         varies_by: the names of the request headers that it depends on.
-        selected_by: a digest of who asked for it, and with which values of these headers.
+        selected_by: a digest of the caller and of the caller's values of these headers.
     """
 
     response: Response
@@ -84,12 +84,12 @@ class CacheEntry:
     selected_by: bytes
 
     def later(self, seconds: float) -> CacheEntry:
-        """Return it as old as it is after so many seconds more."""
+        """Return the entry with its age increased by `seconds`."""
         return attrs.evolve(self, age=self.age + max(0.0, seconds))
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes."""
+        """The approximate size in bytes."""
         headers = self.response.headers.pairs
         return (
             len(self.response.body)
@@ -103,13 +103,13 @@ Entries: TypeAlias = "tuple[CacheEntry, ...]"
 
 
 class Found(NamedTuple):
-    """What a cache has under a key.
+    """The content of a cache under a key.
 
     Attributes:
-        mark: tells what was there when it was looked at, so that what comes of it is kept only if
-            nothing has changed since.
-        entries: the answers, as old as they are now.
-        unreadable: the name of the error with which what is there could not be read, if so.
+        mark: identifies the content that was read, so that an answer is stored only if nothing has
+            changed since.
+        entries: the answers, with their present ages.
+        unreadable: the name of the error that reading the content raised, if it did.
     """
 
     mark: int
@@ -119,17 +119,17 @@ class Found(NamedTuple):
 
 @attrs.frozen
 class Fresh:
-    """The answer kept may be used."""
+    """The decision to use the cached answer."""
 
 
 @attrs.frozen
 class Stale:
-    """The service is to be asked, with these headers added, whether the answer kept still holds.
+    """The decision to ask the service, with conditional headers, if the cached answer still holds.
 
     Attributes:
-        validators: conditions for the request; without any it is sent as it is.
-        while_revalidating: whether the answer kept may be used while somebody asks.
-        if_error: whether it may be used if the service cannot be reached or breaks.
+        validators: conditional headers for the request; without any the request is sent unchanged.
+        while_revalidating: whether the cached answer may be used while another call revalidates it.
+        if_error: whether the cached answer may be used if the service cannot be reached or fails.
     """
 
     validators: Headers
@@ -139,7 +139,7 @@ class Stale:
 
 @attrs.frozen
 class Miss:
-    """There is nothing that could be used."""
+    """The decision to ask the service, because no cached answer can be used."""
 
 
 Decision: TypeAlias = Fresh | Stale | Miss
@@ -149,26 +149,26 @@ Decision: TypeAlias = Fresh | Stale | Miss
 
 
 def cache_control(headers: Headers) -> dict[str, str]:
-    """Read `Cache-Control`; of a repeated directive the first counts."""
+    """Read `Cache-Control`; the first of repeated directives counts."""
     directives: dict[str, str] = {}
     if "cache-control" not in headers:
         return directives
-    for found in _DIRECTIVE.finditer(",".join(headers.get_all("cache-control"))):
-        directives.setdefault(found[1].lower(), found[2] or found[3] or "")
+    for match in _DIRECTIVE.finditer(",".join(headers.get_all("cache-control"))):
+        directives.setdefault(match[1].lower(), match[2] or match[3] or "")
     return directives
 
 
 def varies_by(response: Response) -> tuple[str, ...] | None:
-    """Name the request headers that an answer depends on; None if on more than headers."""
+    """Return the request headers that an answer depends on; None for `Vary: *`."""
     names = _listed(response.headers, "vary")
     return None if "*" in names else tuple(sorted(names))
 
 
 def named_url(service: Service, request: Request) -> str:
-    """Return the URL that names what a request is for: the same in every region of a service.
+    """Return the URL that names the resource: the same in every region of a service.
 
     Raises:
-        InvalidData: it is a URL of another service.
+        InvalidData: the request is for a URL of another service.
     """
     home, *others = [one.base_url for one in service.regions] or [service.base_url or ""]
     try:
@@ -182,18 +182,18 @@ def named_url(service: Service, request: Request) -> str:
 
 
 def cache_key(service: str, tenant: str | None, url: str) -> str:
-    """Name where the answers of a URL are kept. The key tells nothing of the URL."""
+    """Return the key of the answers for a URL. The key does not reveal the URL."""
     return state_key("cache", service, tenant, digest([url.encode()]).hex())
 
 
 def asker(request: Request, known_by: bytes, policy: CachePolicy) -> bytes:
-    """Digest who asks: by credential, by every header that may hold another, and by the policy."""
-    own = {name.lower() for name in request.headers if is_sensitive(name)}
-    return selector(request, known_by, sorted({*own, *policy.varies_by}))
+    """Return a digest of the caller: its credential, its headers that may be one, the policy."""
+    secret_names = {name.lower() for name in request.headers if is_sensitive(name)}
+    return selector(request, known_by, sorted({*secret_names, *policy.varies_by}))
 
 
 def selector(request: Request, who: bytes, names: Iterable[str]) -> bytes:
-    """Digest what an answer that varies by these headers was selected by."""
+    """Return a digest of the caller and of the request's values of these headers."""
     parts = [who]
     for name in names:
         values = request.headers.get_all(name)
@@ -202,7 +202,7 @@ def selector(request: Request, who: bytes, names: Iterable[str]) -> bytes:
 
 
 def matching(entries: Entries, request: Request, who: bytes) -> CacheEntry | None:
-    """Return the newest answer that was given to the same asker for a request like this one."""
+    """Return the newest answer that the same caller got for a request like this one."""
     for entry in entries:
         if entry.selected_by == selector(request, who, entry.varies_by):
             return entry
@@ -210,9 +210,9 @@ def matching(entries: Entries, request: Request, who: bytes) -> CacheEntry | Non
 
 
 def may_be_kept(request: Request) -> bool:
-    """Tell whether the cache has a part in a request.
+    """Return whether the cache takes part in a request.
 
-    That is, it asks for a whole resource that its URL and headers name, and allows for it.
+    It does for a request for a whole resource that its URL and headers name, unless they forbid it.
     """
     whole = request.method in (HttpMethod.GET, HttpMethod.HEAD) and request.body == b""
     plain = _CONDITIONS.isdisjoint(map(str.lower, request.headers))
@@ -225,7 +225,7 @@ def may_be_kept(request: Request) -> bool:
 def kept(
     request: Request, response: Response, who: bytes, received_at: datetime, policy: CachePolicy
 ) -> CacheEntry | None:
-    """Return the answer to a GET as it is to be kept, or None if it must not or need not be."""
+    """Return the answer to a GET in the form to store, or None if it is not to be stored."""
     names = varies_by(response)
     if names is None or not _storable(response, policy):
         return None
@@ -247,9 +247,9 @@ def kept(
 
 
 def together(new: CacheEntry | None, others: Sequence[CacheEntry], policy: CachePolicy) -> Entries:
-    """Return what is to be kept of a URL: the new answer, and as many others as there is room for.
+    """Return the entries to store for a URL: the new answer, and as many others as fit.
 
-    Of a stale answer there is no more use once it can neither be revalidated nor stand in.
+    A stale answer is dropped once it can neither be revalidated nor be used in case of an error.
     """
     chosen: list[CacheEntry] = []
     room = policy.max_bytes
@@ -261,10 +261,10 @@ def together(new: CacheEntry | None, others: Sequence[CacheEntry], policy: Cache
 
 
 def useful_for(entry: CacheEntry, policy: CachePolicy) -> float:
-    """Return for how many more seconds there may be a use for an answer."""
-    said = cache_control(entry.response.headers)
-    graces = [_delta(said.get(grace, "")) for grace in _LIFETIMES[1:]]
-    if "stale-if-error" not in said:
+    """Return the number of seconds for which an answer may still be used in some way."""
+    directives = cache_control(entry.response.headers)
+    graces = [_delta(directives.get(grace, "")) for grace in _LIFETIMES[1:]]
+    if "stale-if-error" not in directives:
         graces.append(policy.stale_if_error)
     if _validators(entry.response):
         graces.append(policy.keep_stale)
@@ -272,7 +272,7 @@ def useful_for(entry: CacheEntry, policy: CachePolicy) -> float:
 
 
 def refreshed(entry: CacheEntry, not_modified: Response) -> Response:
-    """Return the answer kept as a 304 confirms it: its own body, and the fields sent anew."""
+    """Return the cached answer updated by a 304: its body with the new header fields."""
     dropped = _HOP_BY_HOP | _OF_THE_BODY | _listed(not_modified.headers, "connection")
     sent = Headers([pair for pair in not_modified.headers.pairs if pair[0].lower() not in dropped])
     pairs = [
@@ -286,16 +286,16 @@ def refreshed(entry: CacheEntry, not_modified: Response) -> Response:
 
 
 def confirms(entry: CacheEntry, not_modified: Response) -> bool:
-    """Tell whether a 304 is about the answer kept: it names no other version than that."""
-    known, named = (
+    """Return whether a 304 is about the cached answer: it names no other version."""
+    validators, named = (
         response.headers.get("etag", "").removeprefix("W/")
         for response in (entry.response, not_modified)
     )
-    return not named or named == known
+    return not named or named == validators
 
 
 def given(entry: CacheEntry, request: Request) -> Response:
-    """Return the answer kept as it is given again, which says how old it is."""
+    """Return the cached answer for a caller, with its `Age`."""
     headers = entry.response.headers.with_header("Age", f"{int(entry.age)}")
     body = b"" if request.method is HttpMethod.HEAD else entry.response.body
     return entry.response.evolve(headers=headers, body=body, cached=True)
@@ -305,27 +305,36 @@ def given(entry: CacheEntry, request: Request) -> Response:
 
 
 def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> Decision:
-    """Say what to do with the answer kept for a request, which the request may restrict further."""
+    """Return what to do with the cached answer, within the limits that the request sets."""
     if entry is None:
         return Miss()
-    asked = cache_control(request.headers)
-    said = cache_control(entry.response.headers)
-    checked = "no-cache" in asked or said.get("no-cache") == ""
-    strict = checked or "must-revalidate" in said
+    request_directives = cache_control(request.headers)
+    directives = cache_control(entry.response.headers)
+    checked = "no-cache" in request_directives or directives.get("no-cache") == ""
+    strict = checked or "must-revalidate" in directives
     left = entry.lifetime - entry.age
-    young = "max-age" not in asked or entry.age <= _delta(asked["max-age"])
-    spare = left - (_delta(asked["min-fresh"]) if "min-fresh" in asked else 0.0)
-    bearable = 0.0 if strict or "max-stale" not in asked else _delta(asked["max-stale"] or "9" * 10)
+    young = "max-age" not in request_directives or entry.age <= _delta(
+        request_directives["max-age"]
+    )
+    spare = left - (
+        _delta(request_directives["min-fresh"]) if "min-fresh" in request_directives else 0.0
+    )
+    bearable = (
+        0.0
+        if strict or "max-stale" not in request_directives
+        else _delta(request_directives["max-stale"] or "9" * 10)
+    )
     if young and not checked and spare + bearable > 0:
         return Fresh()
     if request.method is HttpMethod.HEAD:
         return Miss()
-    patient = young and not strict and "min-fresh" not in asked
-    usual = 0.0 if "stale-if-error" in {*asked, *said} else policy.stale_if_error
+    patient = young and not strict and "min-fresh" not in request_directives
+    usual = 0.0 if "stale-if-error" in {*request_directives, *directives} else policy.stale_if_error
     return Stale(
         _validators(entry.response),
-        while_revalidating=patient and _bears(left, 0.0, "stale-while-revalidate", said),
-        if_error=not strict and _bears(left, usual, "stale-if-error", asked, said),
+        while_revalidating=patient and _bears(left, 0.0, "stale-while-revalidate", directives),
+        if_error=not strict
+        and _bears(left, usual, "stale-if-error", request_directives, directives),
     )
 
 
@@ -333,27 +342,27 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
 
 
 def _storable(response: Response, policy: CachePolicy) -> bool:
-    status, said = response.status, cache_control(response.headers)
+    status, directives = response.status, cache_control(response.headers)
     if status in _NEVER or status >= _BROKEN:
         return False
     checkable = bool(_validators(response))
-    if "no-store" in said or (said.get("no-cache") == "" and not checkable):
+    if "no-store" in directives or (directives.get("no-cache") == "" and not checkable):
         return False
-    if "expires" in response.headers or any(name in said for name in _LIFETIMES):
+    if "expires" in response.headers or any(name in directives for name in _LIFETIMES):
         return True
-    known = status in _CACHEABLE or "public" in said or "private" in said
-    return known and (policy.stale_if_error > 0 or checkable)
+    cacheable = status in _CACHEABLE or "public" in directives or "private" in directives
+    return cacheable and (policy.stale_if_error > 0 or checkable)
 
 
 def _lasting(headers: Headers) -> Headers:
-    """The fields that may be used again: neither the connection's nor what `no-cache` names."""
+    """The fields that may be reused: not the connection's own, not those `no-cache` names."""
     unchecked = cache_control(headers).get("no-cache", "")
     dropped = _HOP_BY_HOP | _listed(headers, "connection") | _names(unchecked)
     return Headers([pair for pair in headers.pairs if pair[0].lower() not in dropped])
 
 
 def _listed(headers: Headers, name: str) -> set[str]:
-    """The names of other headers that a header lists, in lower case."""
+    """The header names that a header lists, in lower case."""
     return _names(",".join(headers.get_all(name)))
 
 
@@ -362,14 +371,14 @@ def _names(text: str) -> set[str]:
 
 
 def _lifetime(response: Response, made_at: datetime, policy: CachePolicy) -> float:
-    headers, said = response.headers, cache_control(response.headers)
-    if "max-age" in said:
-        return _delta(said["max-age"])
+    headers, directives = response.headers, cache_control(response.headers)
+    if "max-age" in directives:
+        return _delta(directives["max-age"])
     if "expires" in headers:
         # What is no date, such as 0, is in the past.
         expires = parse_http_date(headers["expires"], made_at) or made_at
         return min(_LONGEST, max(0.0, (expires - made_at).total_seconds()))
-    if response.status not in _CACHEABLE and "public" not in said:
+    if response.status not in _CACHEABLE and "public" not in directives:
         return 0.0
     changed_at = parse_http_date(headers.get("last-modified", ""), made_at) or made_at
     unchanged = max(0.0, (made_at - changed_at).total_seconds())
@@ -378,16 +387,16 @@ def _lifetime(response: Response, made_at: datetime, policy: CachePolicy) -> flo
 
 def _validators(response: Response) -> Headers:
     conditions = {"If-None-Match": "etag", "If-Modified-Since": "last-modified"}
-    known = [(name, response.headers.get(field)) for name, field in conditions.items()]
-    return Headers([(name, value) for name, value in known if value is not None])
+    validators = [(name, response.headers.get(field)) for name, field in conditions.items()]
+    return Headers([(name, value) for name, value in validators if value is not None])
 
 
 def _bears(left: float, usual: float, directive: str, *control: dict[str, str]) -> bool:
-    """Tell whether an answer with so much freshness left is within the grace that was given."""
+    """Return whether an answer with `left` seconds of freshness is within the allowance."""
     grace = max(usual, *(_delta(directives.get(directive, "")) for directives in control))
     return grace > 0 and left + grace > 0
 
 
 def _delta(text: str) -> float:
-    """Read a number of seconds; what is none is 0, so that it makes an answer stale."""
+    """Read a number of seconds; anything else is 0, which makes an answer stale."""
     return min(float(text), _LONGEST) if _DELTA.fullmatch(text) else 0.0

@@ -9,8 +9,8 @@ Laws:
 4. A cancelled call is neutral: its count is taken back, its lease ends, nothing is judged.
 
 A state is `(seen, quiet, mode, gen, slot, total, base, record)`. Calls are numbered by `total` in
-order of admission. The window is made of slots: `slot` is where the current one ends, in time or
-in calls, and the calls after number `base` are in it. `gen` starts at the store's time, so that a
+order of admission. The window is made of slots: `slot` is where the current one ends, in time or in
+calls, and the calls after number `base` are in it. `gen` starts at the store's time, so that a
 state which was forgotten and made anew is never taken for the old. All that changes only when
 something goes wrong is in `record`.
 
@@ -69,7 +69,7 @@ MOST_STEPS: Final = 150
 
 
 class CircuitState(Enum):
-    """What a circuit does with calls."""
+    """The mode of a circuit."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -92,7 +92,7 @@ TRANSITIONS: Final = (
 
 
 class Outcome(Enum):
-    """How an admitted call ended, as far as a circuit is concerned."""
+    """The end of an admitted call, as a circuit counts it."""
 
     GOOD = "good"
     FAILED = "failed"
@@ -101,20 +101,20 @@ class Outcome(Enum):
 
 
 class Record(NamedTuple):
-    """What changes only when something goes wrong, or while a circuit is not closed.
+    """The part of a state that changes only after a failure, or while a circuit is not closed.
 
     Attributes:
         fails, slow, cancelled: failures, slow answers and cancelled calls in the current slot.
-        times: when the last failures in the window happened, at most `failures` of them.
-        rows: failures in a row: first number, last number, how many failed (the others were
+        times: the times of the last failures in the window, at most `failures` of them.
+        rows: failures in a row: first number, last number, number of failures (the other calls were
             cancelled).
         past: earlier slots of the window, packed: end, base, calls, failures, slow answers.
-        who: the reporters of the last failures, with the time of each one's last.
-        streak: how many times the circuit opened without a calm time between.
-        since: when it last closed after an opening.
-        until: when an open time ends.
+        who: the reporters of the last failures, with the time of each reporter's last failure.
+        streak: the number of openings so far, counted from 0 once it stays closed for a window.
+        since: the time at which it last closed after an opening.
+        until: the time at which it half-opens.
         leases: the probes under way.
-        good: probes that succeeded in this half-open time.
+        good: the number of probes that have succeeded since it half-opened.
     """
 
     fails: int = 0
@@ -135,8 +135,8 @@ QUIET_RECORD: Final = Record()
 _UNTIL: Final = Record._fields.index("until")
 
 
-def _recorded(kept: Any) -> Record:
-    return kept if type(kept) is Record else Record._make(kept)
+def _recorded(fields: Any) -> Record:
+    return fields if type(fields) is Record else Record._make(fields)
 
 
 def _is_kept(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
@@ -148,7 +148,7 @@ def _is_growth(_: object, attribute: attrs.Attribute[Any], value: float) -> None
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not 1 <= value <= _MOST_GROWTH:
         raise ConfigurationError(
-            f"{value!r} is not a growth.",
+            f"{value!r} is not a growth factor.",
             path=attribute.name,
             remedy=f"Give a factor from 1 to {_MOST_GROWTH}.",
         )
@@ -156,27 +156,29 @@ def _is_growth(_: object, attribute: attrs.Attribute[Any], value: float) -> None
 
 @attrs.frozen(kw_only=True)
 class CircuitBreakerConfig:
-    """When a circuit opens, and how it recovers. Any one rule opens it; None turns a rule off.
+    """The rules by which a circuit opens and closes. Any one rule opens it; None disables a rule.
 
     Attributes:
-        failures: this many failures within `window` open it.
-        failure_rate: this share of the calls in the window failing opens it.
-        minimum_calls: a rate is judged only from this many calls on.
-        window: seconds that count; rates count in slots of a tenth, so up to a tenth longer.
-        window_calls: if given, the rates are taken over the last so many calls instead (to a
-            tenth more), and begin anew after a day without any.
-        consecutive_failures: this many failures in a row open it, however far apart (up to a day
-            between two): the rule for services that are called a few times an hour.
-        slow_call: an answer that takes longer than these seconds is slow.
-        slow_call_rate: this share of slow calls opens it.
-        open_for: seconds to stay open, the first time.
-        open_growth: each opening without a calm time between lasts this much longer,
-        open_at_most: up to these seconds.
-        probes: how many probes may be under way at once when half open.
-        successes: how many probes must succeed before it closes.
-        quorum: how many distinct reporters (processes) must have seen failures, in the window for
-            a rule of the window, within a day for the others.
-        shadow: count and report, but never hold a call back.
+        failures: the number of failures within `window` that opens it.
+        failure_rate: the share of failed calls in the window that opens it.
+        minimum_calls: the number of calls from which a rate counts.
+        window: the length of the window in seconds; rates count in slots of a tenth, so up to a
+            tenth longer.
+        window_calls: if given, rates are taken over this many last calls instead (up to a tenth
+            more), and start anew after a day without calls.
+        consecutive_failures: the number of failures in a row that opens it, with up to a day
+            between two failures: the rule for services that are called a few times an hour.
+        slow_call: the seconds from which on an answer is slow.
+        slow_call_rate: the share of slow calls that opens it.
+        open_for: the seconds for which it stays open the first time.
+        open_growth: the factor by which each opening lasts longer than the one before, until the
+            circuit has stayed closed for a window.
+        open_at_most: the longest time in seconds for which it stays open.
+        probes: the number of probes that may be under way at once while it is half open.
+        successes: the number of probes that must succeed before it closes.
+        quorum: the number of processes that must have seen failures before it opens: in the window
+            for rules over the window, within a day for the others.
+        shadow: whether to count and report without ever refusing a call.
     """
 
     failures: int | None = attrs.field(default=5, validator=if_given(_is_kept))
@@ -212,10 +214,10 @@ class CircuitBreakerConfig:
 
 @attrs.frozen(kw_only=True)
 class CircuitBreakerState:
-    """What a circuit knows at one moment, for people and for metrics.
+    """The state of a circuit at one moment, for people and for metrics.
 
-    `calls`, `failures` and `slow_calls` are those in the window; `retry_after` is how many seconds
-    until the circuit lets a probe through, if it is open.
+    `calls`, `failures` and `slow_calls` are counts in the window; `retry_after` is the number of
+    seconds until an open circuit lets a probe through.
     """
 
     state: CircuitState
@@ -273,11 +275,11 @@ class CircuitRule:
 
     @property
     def shape(self) -> str:
-        """What makes two circuits' states comparable."""
+        """A text that is equal for two circuits if they can read each other's states."""
         return f"{self.width}{'us' if self.timed else 'calls'}"
 
-    def calm(self, state: State | None, now: int) -> Circuit | None:
-        """Count a call through a closed circuit; None in every case that needs thought."""
+    def fast_admit(self, state: State | None, now: int) -> Circuit | None:
+        """The fast path: the state after a call through a closed circuit, or None for `admit`."""
         if state is None:
             return None
         seen, quiet, mode, gen, slot, total, base, record = state
@@ -289,7 +291,7 @@ class CircuitRule:
         return (now, quiet, 0, gen, slot, total + 1, base, record)
 
     def refuses(self, state: State | None, now: int) -> int:
-        """For how long an open circuit refuses a call; 0 in every case that needs thought."""
+        """The fast path of a refusal: microseconds to stay away, or 0 if `admit` must decide."""
         if state is None or self.config.shadow or not 0 <= now - state[0] <= SMALL_STEP:
             return 0
         if state[2] == OPEN:
@@ -298,12 +300,12 @@ class CircuitRule:
         return FOREVER if state[2] == FORCED_OPEN else 0
 
     def present(self, state: State | None, now: int) -> Circuit:
-        """The state as of now: moved back with a clock that stepped, its window rolled on."""
+        """The state as of now, its window advanced; if the clock stepped back, so do its times."""
         if state is None or now - state[0] >= state[1]:
             slot = self._end(now if self.timed else 0)
             return (now, self.quiet, CLOSED, now, slot, 0, 0, QUIET_RECORD)
-        seen, quiet, mode, gen, slot, total, base, kept = state
-        record = _recorded(kept)
+        seen, quiet, mode, gen, slot, total, base, fields = state
+        record = _recorded(fields)
         time, back = steady(seen, now)
         if back:
             slot, record = self._moved(slot, record, back)
@@ -316,9 +318,9 @@ class CircuitRule:
     def admit(
         self, circuit: Circuit, token: int, lease: int
     ) -> tuple[Circuit, Permit | None, int, bool]:
-        """Decide about one call: the state, its permit, how long to wait without one, a need.
+        """Decide about one call: the state, its permit, the wait if it has none, and `needs_token`.
 
-        The need is for a token: a call that may become a probe is asked to come again with one.
+        A call that may become a probe must ask again with a token of its own.
         """
         seen, quiet, mode, gen, slot, total, base, record = circuit
         if mode == CLOSED:
@@ -344,9 +346,9 @@ class CircuitRule:
         return circuit, (gen, 0, token), 0, False
 
     def confirm(self, circuit: Circuit, permit: Permit, wait: int) -> tuple[Circuit, int]:
-        """After a wait, before another of `wait`: the state, and how long to stay away; 0 is go.
+        """Decide again after a wait, before another of `wait`: the state, and how long to wait.
 
-        The lease of a probe that must wait longer than it knew lasts longer by as much.
+        0 is to go. The lease of a probe that must wait again is extended by that wait.
         """
         seen, quiet, mode, gen, slot, total, base, record = circuit
         if permit[0] != gen:
@@ -366,7 +368,7 @@ class CircuitRule:
     def record(
         self, circuit: Circuit, permit: Permit, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
-        """How a call ended: the state, and the mode it changed to, if it changed."""
+        """Count the end of a call: the state, and the new mode if it changed."""
         seen, quiet, mode, gen, slot, total, base, record = circuit
         token = permit[2]
         held = False
@@ -387,19 +389,19 @@ class CircuitRule:
         return circuit, None
 
     def force(self, circuit: Circuit, mode: int) -> Circuit:
-        """Open, disable or reset by hand; a new generation begins."""
+        """Open, disable or reset the circuit by hand; a new generation begins."""
         seen, _, _, gen, slot, total, _, record = circuit
         record = QUIET_RECORD._replace(leases=record.leases)
         quiet = _outlasting(self.quiet if mode == CLOSED else FOREVER, seen, record)
         return (seen, quiet, mode, gen + 1, slot, total, total, record)
 
     def lasting(self, streak: int) -> int:
-        """How long it stays open after `streak` openings with no calm time between."""
+        """Microseconds for which it stays open after `streak` earlier openings."""
         growth = self.config.open_growth ** min(streak, MOST_STEPS)
         return int(min(self.longest, self.open_for * growth))
 
     def away(self, circuit: Circuit) -> int:
-        """How long a caller without a permit of this generation must stay away; 0 is not at all."""
+        """Microseconds to wait for a caller without a permit of this generation; 0 is to go."""
         seen, _, mode, _, _, _, _, record = circuit
         if mode == OPEN:
             return max(1, record.until - seen)
@@ -409,7 +411,7 @@ class CircuitRule:
         return FOREVER if mode == FORCED_OPEN else 0
 
     def read(self, circuit: Circuit) -> CircuitBreakerState:
-        """The state in words."""
+        """The state, with names and seconds for people."""
         seen, _, mode, _, _, total, _, record = circuit
         calls, fails, slow = self._window(circuit)
         rows = _lately(record, seen)
@@ -427,7 +429,7 @@ class CircuitRule:
     def _counted(
         self, circuit: Circuit, number: int, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
-        """A failure or a slow answer of a closed circuit, and whether it opens."""
+        """The state after a failure or slow answer of a closed circuit, and any new mode."""
         seen, quiet, _, gen, slot, total, base, record = circuit
         config = self.config
         if seen - record.since >= self.within:
@@ -456,7 +458,7 @@ class CircuitRule:
         return circuit, None
 
     def _tripped(self, circuit: Circuit) -> bool:
-        """Whether a failure opens the circuit."""
+        """Return whether a failure opens the circuit."""
         seen, _, _, _, _, _, _, record = circuit
         config = self.config
         lately = len(record.who) >= config.quorum
@@ -474,13 +476,13 @@ class CircuitRule:
         return calls >= config.minimum_calls and fails * _MILLION >= self.failure_share * calls
 
     def _dragged(self, circuit: Circuit) -> bool:
-        """Whether a slow answer opens the circuit."""
+        """Return whether a slow answer opens the circuit."""
         calls, fails, slow = self._window(circuit)
         calls = max(calls, fails, slow)
         return calls >= self.config.minimum_calls and slow * _MILLION >= self.slow_share * calls
 
     def _probed(self, circuit: Circuit, outcome: Outcome) -> tuple[Circuit, CircuitState | None]:
-        """How a probe ended."""
+        """The state after a probe ended, and the new mode if it changed."""
         seen, quiet, mode, gen, slot, total, base, record = circuit
         if outcome is Outcome.NEUTRAL:
             return circuit, None
@@ -505,7 +507,7 @@ class CircuitRule:
         return (seen, quiet, OPEN, gen + 1, slot, total, total, record)
 
     def _uncounted(self, circuit: Circuit, number: int) -> Circuit:
-        """Take a cancelled call's count back, in the slot that it was counted in."""
+        """Take a cancelled call off the count of the slot that it was counted in."""
         seen, quiet, mode, gen, slot, total, base, record = circuit
         if number > base:
             record = record._replace(cancelled=min(record.cancelled + 1, total - base))
@@ -522,23 +524,23 @@ class CircuitRule:
         return (seen, quiet, mode, gen, slot, total, base, record)
 
     def _end(self, at: int) -> int:
-        """Where the slot that `at` lies in ends."""
+        """The end of the slot that `at` lies in."""
         return at - at % self.width + self.width
 
     def _rolled(self, slot: tuple[int, int, int], record: Record, at: int) -> Record:
-        """Move the counts of a slot that is over into the past, and forget what is too old."""
+        """Move the counts of a finished slot into the past, and drop slots that are too old."""
         end, base, calls = slot
         calls = min(calls - record.cancelled, _FULL)
-        kept = [entry for entry in _slots(record.past) if entry[0] > at - self.span]
+        slots = [entry for entry in _slots(record.past) if entry[0] > at - self.span]
         if end > at - self.span and (calls or record.fails or record.slow):
-            kept.append((end, base, calls, record.fails, record.slow))
-        past = _packed(kept)
+            slots.append((end, base, calls, record.fails, record.slow))
+        past = _packed(slots)
         if past == record.past and not (record.fails or record.slow or record.cancelled):
             return record
         return record._replace(fails=0, slow=0, cancelled=0, past=past)
 
     def _moved(self, slot: int, record: Record, back: int) -> tuple[int, Record]:
-        """All times moved back by `back`, so that what remained of each stays."""
+        """The slot and the record with all times moved back by `back`."""
         in_slots = back if self.timed else 0
         return slot - in_slots, record._replace(
             times=tuple(time - back for time in record.times),
@@ -569,19 +571,19 @@ def _packed(slots: Iterable[tuple[Any, ...]]) -> bytes:
 
 
 def _outlasting(quiet: int, seen: int, record: Record) -> int:
-    """How long a state matters that matters for `quiet`, and while anybody holds a lease."""
+    """Microseconds for which a state must be stored: `quiet`, or longer while a lease lasts."""
     return max((quiet, *(end - seen for _, end, _ in record.leases)))
 
 
 def _lately(record: Record, seen: int) -> tuple[tuple[int, int, int], ...]:
-    """The failures in a row, if the last was within a day."""
+    """The failures in a row, if the last one was within a day."""
     return record.rows if record.times and seen - record.times[-1] < DAY else ()
 
 
 def _in_a_row(
     rows: tuple[tuple[int, int, int], ...], number: int, *, failed: int
 ) -> tuple[tuple[int, int, int], ...]:
-    """The rows with one more number, which may close the gap between two of them."""
+    """The rows with one more number, which may join two of them."""
     first = last = number
     others: list[tuple[int, int, int]] = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""What an answer means: success, or which error."""
+"""The classification of an answer: a success, or the error that it stands for."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _NOT_HERE: Final = frozenset({301, 307, 308})
 
 
 def is_success(status: int) -> bool:
-    """Whether an answer of this status is what was asked for."""
+    """Return whether the status is one of success."""
     return 200 <= status < 300 or status == _NOT_MODIFIED
 
 
@@ -59,8 +59,8 @@ def classify(
     Args:
         response: the answer.
         redaction: masks what the error quotes.
-        safe: whether the request's method changes nothing. After another method some answers
-            prove neither success nor refusal.
+        safe: whether the request's method changes nothing. After another method some answers prove
+            neither success nor refusal.
     """
     status = response.status
     if is_success(status) and (safe or status != _NOT_MODIFIED):
@@ -72,28 +72,28 @@ def classify(
         return VendorFailed(f"the vendor failed (HTTP {status}).", **details)
     if status < 200 or (status < 400 and not safe and status not in _NOT_HERE):
         return VendorFailed(
-            f"the answer (HTTP {status}) does not say whether the request was carried out.",
+            f"The answer (HTTP {status}) does not say whether the request was carried out.",
             retryable=False,
             remedy="Look the operation up at the vendor, and correct the base_url or the path.",
             **details,
         )
     if status < 400:
         return VendorRejected(
-            f"the vendor redirects (HTTP {status}), and redirects are not followed.",
-            remedy="Correct the base_url or the path to where the vendor wants the request.",
+            f"The vendor redirects (HTTP {status}), and redirects are not followed.",
+            remedy="Set the base_url or the path to the address that the vendor redirects to.",
             **details,
         )
     kind, what = _KINDS.get(status, (VendorRejected, "the vendor refused the request"))
     if kind is RateLimitExceeded:
         details["by_vendor"] = True
-    said = f": {message}" if message else "."
-    return kind(f"{what} (HTTP {status}){said}", **details)
+    ending = f": {message}" if message else "."
+    return kind(f"{what} (HTTP {status}){ending}", **details)
 
 
 def keeps_promise(request: Request, response: Response) -> bool:
-    """Whether the body is JSON if the answer says so, or if the request accepts nothing else.
+    """Return whether the body is JSON, if the answer says so or the request accepts nothing else.
 
-    An empty body promises nothing. Of a body of more than 64 KiB only the two ends are looked at.
+    An empty body passes. In a body of more than 64 KiB only the two ends are checked.
     """
     promised = is_json(response.headers.get("content-type"))
     accepted = request.headers.get("accept", "").split(",")
@@ -109,7 +109,7 @@ def keeps_promise(request: Request, response: Response) -> bool:
 
 
 def _ends_as_json(body: bytes) -> bool:
-    """Whether a long body begins as an object, a list or a text does, and ends likewise."""
+    """Return whether a long body begins as a JSON object, list or text, and ends likewise."""
     first = body[:_END].lstrip(_BLANK)[:1]
     last = body[-_END:].rstrip(_BLANK)[-1:]
     return first + last in _ENDS
@@ -119,30 +119,30 @@ def unreadable(
     response: Response,
     missing: str | None = None,
     *,
-    said: str = "is not what the vendor's own description says",
+    problem: str = "is not what the vendor's own description says",
 ) -> VendorFailed:
-    """The error of a successful answer that cannot be read, or lacks what every success has."""
-    what = said if missing is None else f"has no {missing}"
+    """The error for a successful answer that cannot be read, or lacks a required field."""
+    what = problem if missing is None else f"has no {missing}"
     return VendorFailed(
-        f"the answer (HTTP {response.status}) {what}.",
+        f"The answer (HTTP {response.status}) {what}.",
         status=response.status,
         response=response,
         retryable=False,
-        remedy="Look the operation up at the vendor before doing it again, and tell the vendor.",
+        remedy="Look the operation up at the vendor before you repeat it, and tell the vendor.",
     )
 
 
 def as_unreadable(raised: Exception, response: Response) -> ConnectorError:
-    """What a vendor's parser raised for a successful answer, as an error of a call.
+    """The error for an exception that a vendor's parser raised for a successful answer.
 
-    What refuses or fails by itself stays as it is; anything else says that the answer could not be
+    An error of this package stays as it is; any other exception means that the answer could not be
     read.
     """
     if isinstance(raised, InvalidData):
         return unreadable(response)
     if isinstance(raised, ConnectorError):
         return raised
-    return unreadable(response, said=f"made its parser raise {named(raised)}")
+    return unreadable(response, problem=f"made its parser raise {named(raised)}")
 
 
 def vendor_words(
@@ -165,18 +165,18 @@ def vendor_words(
     if isinstance(inner, str):
         # OAuth's form: {"error": code, "error_description": message}
         return _told([inner], outer, ("error_description", "message"), redaction)
-    said = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
-    return _told([said.get(name) for name in _CODES], said, _WORDS, redaction)
+    fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
+    return _told([fields.get(name) for name in _CODES], fields, _WORDS, redaction)
 
 
 def _told(
     codes: list[Any], body: dict[str, Any], words: tuple[str, ...], redaction: Redaction
 ) -> tuple[str | None, str | None]:
-    """The first code that looks like one, and the message; else what was no code is the message."""
-    said = [text for code in codes if (text := _shown(code, redaction))]
+    """The first value that looks like an error code, and the message or other text."""
+    texts = [text for code in codes if (text := _shown(code, redaction))]
     message = next((text for name in words if (text := _shown(body.get(name), redaction))), None)
-    code = next((text for text in said if _CODE.fullmatch(text)), None)
-    return code, message or next((text for text in said if not _CODE.fullmatch(text)), None)
+    code = next((text for text in texts if _CODE.fullmatch(text)), None)
+    return code, message or next((text for text in texts if not _CODE.fullmatch(text)), None)
 
 
 def _shown(value: object, redaction: Redaction) -> str | None:

@@ -1,13 +1,13 @@
-"""How a state lies in a store: one layout for all states, versioned, exact to the type.
+"""The binary form of a state in a store: one versioned layout for all states, exact to the type.
 
     version    1 byte
     count      1 byte: how many integers the state begins with, at most 16
     numbers    8 bytes each, little endian
     rest       the other items, packed one after another
 
-The numbers come first and in fixed places, because they are all that changes while a service is
-calm. Each state has one encoding only, so two are equal if their bytes are. Reading is total: bytes
-that are not a state raise `StateUnavailable`, whatever they are.
+The numbers come first and in fixed places, because nothing else changes while a service is healthy.
+Each state has one encoding only, so two states are equal if their bytes are. Reading is total:
+bytes that are not a state always raise `StateUnavailable`.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _RULED: Final = 6
 
 
 def pack(state: State, before: State | None = None, stored: bytes = b"") -> bytes:
-    """The bytes of a state; what it has in common with `before`, stored as such, is not made anew.
+    """The bytes of a state; parts that equal those of `before`, stored as `stored`, are reused.
 
     Raises:
-        InvalidData: it holds a value that stores do not keep.
+        InvalidData: the state holds a value that stores do not keep.
     """
     count = 0
     for item in state:
@@ -51,7 +51,7 @@ def pack(state: State, before: State | None = None, stored: bytes = b"") -> byte
         packed = head.pack(VERSION, count, *state[:count])
     except struct.error:
         raise InvalidData(
-            "A number of a state is beyond 64 bits.",
+            "A number in a state exceeds 64 bits.",
             field="state",
             remedy="Use smaller durations and costs.",
         ) from None
@@ -69,7 +69,7 @@ def pack(state: State, before: State | None = None, stored: bytes = b"") -> byte
 
 
 def _same(new: object, old: object) -> bool:
-    """Whether these are one object, or tuples of the same: a record is often made anew."""
+    """Return whether these are one object, or tuples of the same objects."""
     return new is old or (
         isinstance(new, tuple)
         and isinstance(old, tuple)
@@ -79,10 +79,10 @@ def _same(new: object, old: object) -> bool:
 
 
 def unpack(stored: bytes, key: str | None = None) -> State:
-    """The state that `pack` made bytes of; `key` is what it is stored under.
+    """The state that `pack` made these bytes of; `key` is the key that it is stored under.
 
     Raises:
-        StateUnavailable: they are no state, or one of a version that this release does not read.
+        StateUnavailable: the bytes are not a state, or its version is unknown to this release.
     """
     try:
         count = stored[1]
@@ -109,15 +109,16 @@ READERS: Final[dict[int, Callable[[bytes, int], tuple[Any, ...]]]] = {VERSION: _
 
 
 def _unreadable(stored: bytes, key: str | None) -> StateUnavailable:
-    """Says what the bytes look like, and never what they hold."""
+    """The error for bytes that are not a state; it describes them without showing their content."""
     if stored and VERSION < stored[0] <= _MOST:
         return StateUnavailable(
-            f"a stored state is of version {stored[0]}, and this release reads up to {VERSION}.",
+            f"A stored state has version {stored[0]}, and this release reads up to version"
+            f" {VERSION}.",
             key=key,
             remedy="Upgrade every process that shares the store.",
         )
     return StateUnavailable(
-        f"what is stored under a key of moorage's is no state ({len(stored)} bytes).",
+        f"The state under a key of moorage cannot be read ({len(stored)} bytes).",
         key=key,
         remedy="Give moorage a table, prefix or database that nothing else writes to.",
     )

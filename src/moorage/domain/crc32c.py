@@ -1,12 +1,12 @@
-"""CRC-32C (Castagnoli, reflected), at the speed of whole numbers.
+"""CRC-32C (Castagnoli, reflected) in pure Python, fast by arithmetic on large integers.
 
 Bits are polynomials over two elements, and the checksum is a remainder of theirs. Since
 
     x^6777 = x^484 + x^100 + 1    (modulo the polynomial of CRC-32C)
 
-and squaring keeps that true, what stands 6777 · 2^k places before the end can be added to three
-places behind it without changing the remainder: a few shifts of numbers as long as the data. What
-is left is short enough for a table.
+and squaring keeps that true, bits that are 6777 · 2^k places before the end can be added at three
+places behind them without changing the remainder: a few shifts of integers as long as the data. The
+rest is short enough for a table.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TABLE: Final = tuple(map(_of_byte, range(256)))
 
 
 def crc32c(data: bytes, value: int = 0) -> int:
-    """The checksum of bytes, after those that `value` is the checksum of."""
+    """The checksum of bytes that follow those whose checksum is `value`."""
     state = value ^ _ONES
     if len(data) > _SHORT:
         data, state = _folded(data, state), 0

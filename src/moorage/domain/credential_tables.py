@@ -1,12 +1,13 @@
-"""Credentials as people write them into files, variables and secret managers.
+"""Credentials in the form in which people write them into files, variables and secret managers.
 
-A credential is a table with the fields of `Credentials`, or those of `OAuthCredentials` where it
-has an `access_token`; or it is a text, which is a bearer token. Without a `method` it is one too.
+A credential is a table with the fields of `Credentials`, or with those of `OAuthCredentials` if it
+has an `access_token`; or it is a text, which is a bearer token. A table without a `method` is a
+bearer token too.
 
-1. A binary secret is written as `secret_base64`. How requests are signed is a table `signing`, with
-   the fields of the way of signing that the `method` names; its `lifetime` is in seconds.
-2. What is written here is read here as what it was.
-3. No refusal shows what was read, and no frame of ours that raises holds it.
+1. A binary secret is written as `secret_base64`. The way to sign requests is a table `signing` with
+   the fields that belong to the `method`; its `lifetime` is in seconds.
+2. Reading a written credential gives an equal one.
+3. No error shows the text that was read, and no frame of this package that raises holds it.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ def read_credentials(written: object, place: str) -> Kept:
     """The credentials that a person wrote at this place.
 
     Raises:
-        InvalidData: they are none.
+        InvalidData: the value is not a credential.
     """
-    kept, problem = _read(written)
-    if kept is not None:
-        return kept
+    credentials, problem = _read(written)
+    if credentials is not None:
+        return credentials
     del written
     raise InvalidData(
         f"{place}: {problem}",
@@ -53,21 +54,26 @@ def read_credentials(written: object, place: str) -> Kept:
 
 
 def read_credentials_text(text: Secret, place: str) -> Kept:
-    """The credentials that a text at this place is: a table in JSON, or else a bearer token.
+    """The credentials in a text at this place: a table in JSON, or else a bearer token.
 
     Raises:
-        InvalidData: they are none.
+        InvalidData: the text is not a credential.
     """
     return read_credentials(_parsed(text), place)
 
 
-def write_credentials(kept: Kept) -> Secret:
+def is_credential(table: Mapping[str, Any]) -> bool:
+    """Return whether a table names a method, and so is a credential rather than a set of values."""
+    return "method" in table or _OAUTH in table
+
+
+def write_credentials(credentials: Kept) -> Secret:
     """Credentials as a table in JSON, which `read_credentials_text` reads."""
-    return Secret(encode_json(_table(kept)).decode())
+    return Secret(encode_json(_table(credentials)).decode())
 
 
 def _parsed(text: Secret) -> object:
-    """A table, or the text itself; what only looks like a table is none. It raises nothing."""
+    """A table if the text is a JSON object, else the text itself; it never raises."""
     try:
         if not text.reveal().lstrip().startswith("{"):
             return text.reveal()
@@ -91,11 +97,11 @@ def _read(written: object) -> tuple[Kept | None, str]:
 
 def _of(table: Mapping[Any, Any]) -> tuple[Kept | None, str]:
     kind = OAuthCredentials if _OAUTH in table else Credentials
-    known = {field.name for field in attrs.fields(kind)}
+    names = {field.name for field in attrs.fields(kind)}
     if kind is Credentials:
-        known.add(_BINARY)
-    if not table.keys() <= known:
-        return None, f"It has a field that is none of {', '.join(sorted(known))}."
+        names.add(_BINARY)
+    if not table.keys() <= names:
+        return None, f"It has a field that is none of {', '.join(sorted(names))}."
     fields = dict(table)
     if _BINARY in fields:
         if "secret" in fields:
@@ -114,15 +120,15 @@ def _of(table: Mapping[Any, Any]) -> tuple[Kept | None, str]:
 
 
 def _sign(fields: dict[str, Any]) -> str:
-    """Put the way of signing where its table was, or tell what is wrong with the table."""
+    """Replace the table `signing` by its value; return the problem of that table, if any."""
     kind, table = SIGNINGS.get(fields["method"]), dict(fields["signing"])
     if kind is None:
         return f"It has a table signing, and its method is none of {', '.join(SIGNINGS)}."
-    known = attrs.fields(kind)
-    if not table.keys() <= {field.name for field in known}:
-        names = ", ".join(sorted(field.name for field in known))
+    defaults = attrs.fields(kind)
+    if not table.keys() <= {field.name for field in defaults}:
+        names = ", ".join(sorted(field.name for field in defaults))
         return f"Its signing has a field that is none of {names}."
-    missing = {field.name for field in known if field.default is attrs.NOTHING} - table.keys()
+    missing = {field.name for field in defaults if field.default is attrs.NOTHING} - table.keys()
     if missing:
         return f"Its signing lacks {', '.join(sorted(missing))}."
     if "lifetime" in table:
@@ -131,30 +137,32 @@ def _sign(fields: dict[str, Any]) -> str:
     return ""
 
 
-def _decoded(text: str) -> bytes:
+def _decoded(text: str | Secret) -> bytes:
     try:
-        return a2b_base64(text, strict_mode=True)
+        written = text.reveal() if isinstance(text, Secret) else text
+        return a2b_base64(written, strict_mode=True)
     except (TypeError, ValueError):
         pass
     del text
+    written = ""
     raise InvalidData(
-        f"The {_BINARY} is not written in base64.",
+        f"{_BINARY} is not valid base64.",
         field="secret",
-        remedy="Give the secret in base64, or as it is under the name secret.",
+        remedy="Give the secret in base64, or unencoded under the name secret.",
     )
 
 
 def _table(value: Kept | attrs.AttrsInstance) -> dict[str, Any]:
-    """The fields that are not what they would be if nobody gave them; and the method, always."""
+    """The fields that differ from their defaults, and always the method."""
     table: dict[str, Any] = {}
     for field in attrs.fields(type(value)):
-        found = getattr(value, field.name)
-        if found is None or (found == field.default and field.name != "method"):
+        setting = getattr(value, field.name)
+        if setting is None or (setting == field.default and field.name != "method"):
             continue
-        if field.name == "secret" and not _is_text(found):
-            table[_BINARY] = b2a_base64(found.reveal_bytes(), newline=False).decode()
+        if field.name == "secret" and not _is_text(setting):
+            table[_BINARY] = b2a_base64(setting.reveal_bytes(), newline=False).decode()
         else:
-            table[field.name] = _written(found)
+            table[field.name] = _written(setting)
     return table
 
 

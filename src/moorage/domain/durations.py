@@ -1,4 +1,4 @@
-"""Durations and counts as people give them, checked and made plain.
+"""Durations and counts in the forms that people give, checked and converted to numbers.
 
 Outside they are float seconds or a `timedelta`; stored state counts integer microseconds. No
 duration is longer than a hundred years, so that every time of a state stays an exact number.
@@ -35,7 +35,7 @@ def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> floa
     if not 0 <= value <= FOREVER // SECOND or (value == 0 and not zero):
         least = "zero or more" if zero else "more than zero"
         raise ConfigurationError(
-            f"{value!r} is not a usable duration.",
+            f"{value!r} is out of range for a duration.",
             path=field,
             remedy=f"Give {least} seconds, and at most a hundred years.",
         )
@@ -48,9 +48,9 @@ def maybe_seconds(value: float | timedelta | None, field: str) -> float | None:
 
 
 def bounded(patience: float, timeout: float | None) -> float:
-    """Seconds to wait: what is left of the caller's time, or one's own patience if none was told.
+    """Seconds to wait: the time that the caller has left, or `patience` if it has no deadline.
 
-    Who is merely slow is waited for as long as the caller can.
+    A slow store is waited for as long as the caller can wait.
     """
     return patience if timeout is None else max(0.0, timeout)
 
@@ -65,7 +65,7 @@ def count(value: int, field: str, *, least: int = 1, most: int = 10**9) -> int:
     """`value` as an integer from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ConfigurationError(
-            f"{value!r} is not a usable count.",
+            f"{value!r} is not an integer in the allowed range.",
             path=field,
             remedy=f"Give an integer from {least} to {most}.",
         )
@@ -76,13 +76,15 @@ def share(value: float, field: str) -> float:
     """`value` as a share above zero and up to one."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
         raise ConfigurationError(
-            f"{value!r} is not a share.", path=field, remedy="Give a number above 0 and up to 1."
+            f"{value!r} is not a share.",
+            path=field,
+            remedy="Give a number above 0 and up to 1.",
         )
     return float(value)
 
 
 def plain(value: float | timedelta) -> float:
-    """A `timedelta` in seconds, and anything else as it is: the converter of a field."""
+    """Convert a `timedelta` to seconds and leave anything else alone: the converter of a field."""
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
@@ -107,7 +109,7 @@ def is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
 
 
 def if_given(check: Validator) -> Validator:
-    """Let a field be None, and check it otherwise."""
+    """Return a validator that accepts None, and otherwise checks with the given one."""
 
     def validator(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is not None:

@@ -1,4 +1,4 @@
-"""The endpoints of a service, found without looking at each of them."""
+"""An index of a service's endpoints, so that a lookup does not compare each of them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class _Node:
     """The endpoints whose paths begin alike.
 
     Attributes:
-        first: the position of the first of them in the order given.
-        literals: the nodes one part further, by that part.
-        template: the node one part further whose part is in braces.
+        first: the position of the first of them in the service's list.
+        literals: the nodes one segment further, by that segment.
+        template: the node one segment further whose segment is in braces.
         ends: positions of endpoints whose path ends here, by method; None stands for any method.
     """
 
@@ -35,7 +35,7 @@ class _Node:
 class EndpointIndex:
     """The endpoints of one service, by name and by path.
 
-    The time of a search grows with the parts of a path, and hardly with the number of endpoints.
+    The time of a lookup grows with the segments of a path, and hardly with the number of endpoints.
 
     Attributes:
         cache: the cache policy of the first endpoint that has one.
@@ -68,10 +68,10 @@ class EndpointIndex:
         return self._by_name.get(name) if isinstance(name, str) else None
 
     def first(self, method: HttpMethod, path: str) -> Endpoint | None:
-        """The first endpoint, in the order given, that a request of this method and path fits.
+        """The first endpoint, in the service's order, that matches this method and path.
 
-        Its method is the request's or any. Its path has as many parts as the request's, each of
-        them the same text or, in the endpoint's path, in braces where the request's is not empty.
+        An endpoint matches if it has the request's method or none, and a path of as many segments,
+        each either equal to the request's or, in braces, matching any segment that is not empty.
         """
         parts = _parts(path)
         best = nothing = len(self._endpoints)

@@ -1,7 +1,6 @@
-"""Everything that happens, as frozen values.
+"""Events: frozen values for everything that happens to calls, which observers receive.
 
-Observers are handed these. None holds a secret, a body or a header's value: what may be shown of
-a request is its method and path.
+No event holds a secret, a body or a header's value: of a request they show method and path.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Event:
-    """Something that happened to a call.
+    """An event in the life of a call.
 
     Attributes:
-        at: when, by the local clock (aware, UTC).
-        service, operation, tenant: whose call it was.
+        at: the time by the local clock (aware, UTC).
+        service, operation, tenant: the call's service, operation and tenant.
         request_id: the call's correlation id.
-        region: where it was, once that is decided, if the service is in several.
+        region: the region of the service that was called, once it is chosen.
     """
 
     at: datetime
@@ -45,10 +44,9 @@ class CallFinished(Event):
     """A call left the pipeline.
 
     `error` is the name of the error's class, None after a success; `status` the last HTTP status.
-    `replayed` tells that a repeated key got what is stored, and `cached` that the answer was kept
-    from an earlier call, as `Response` says it. `internal` tells that the error is this program's
-    own or its machine's, and says nothing of the service. `subject` says whose data the call was
-    about.
+    `replayed` means that a repeated key got the stored answer, and `cached` that the answer came
+    from the cache. `internal` means that the error is this program's own or its machine's, and says
+    nothing about the service. `subject` is the person whose data the call was about.
     """
 
     started_at: datetime
@@ -68,7 +66,7 @@ class CallFinished(Event):
 
 @attrs.frozen(kw_only=True)
 class AttemptFinished(Event):
-    """One attempt ended; `slow` if it took longer than the circuit calls slow."""
+    """One attempt ended; `slow` if it took longer than the circuit's `slow_call`."""
 
     attempt: int
     duration: float
@@ -88,7 +86,7 @@ class RetryScheduled(Event):
 
 @attrs.frozen(kw_only=True)
 class PauseEnded(Event):
-    """Somebody ended by hand a pause of a service's limits, `remaining` seconds early."""
+    """A person ended a pause of a service's limits, `remaining` seconds early."""
 
     remaining: float
 
@@ -102,7 +100,7 @@ class RateLimitWaited(Event):
 
 @attrs.frozen(kw_only=True)
 class CallRefused(Event):
-    """A call was held back without reaching for the vendor; `error` says by what."""
+    """A call was refused before it reached the vendor; `error` is the class of the refusal."""
 
     error: str
     retry_after: float
@@ -145,7 +143,7 @@ class TokenNotRenewed(Event):
 
 @attrs.frozen(kw_only=True)
 class ConsentNeeded(Event):
-    """A grant is over: a person must authorise the application again."""
+    """An OAuth grant has ended: a person must authorise the application again."""
 
     reason: str
 
@@ -159,7 +157,7 @@ class IdempotencyReplayed(Event):
 
 @attrs.frozen(kw_only=True)
 class AnswerNotStored(Event):
-    """An effect happened, but its answer could not be stored for a repeat of the key."""
+    """A call had its effect, but its answer could not be stored for a repeat of the key."""
 
     idempotency_key: str
     error: str
@@ -167,10 +165,10 @@ class AnswerNotStored(Event):
 
 @attrs.frozen(kw_only=True)
 class CacheHit(Event):
-    """A call was answered with what was kept, `age` seconds old; the service was not asked.
+    """A call was answered from the cache, `age` seconds after the service gave the answer.
 
-    With `stale` it is past its lifetime: because the service cannot be asked or broke, because
-    somebody is asking just now, or because the request allows it.
+    With `stale` the answer has expired, and was used because the service cannot be reached or
+    failed, because another call is revalidating it, or because the request allows it.
     """
 
     age: float
@@ -179,9 +177,9 @@ class CacheHit(Event):
 
 @attrs.frozen(kw_only=True)
 class CacheMissed(Event):
-    """Nothing that was kept answers a call, so the service is asked.
+    """No cached answer could be used, so the service is called.
 
-    With `stale` there is something, and the service may only have to confirm it.
+    With `stale` there is an expired answer, which the service may confirm.
     """
 
     stale: bool
@@ -189,26 +187,26 @@ class CacheMissed(Event):
 
 @attrs.frozen(kw_only=True)
 class CacheRevalidated(Event):
-    """The service confirmed that an answer kept, `age` seconds old, still holds."""
+    """The service confirmed that a cached answer, `age` seconds old, still holds."""
 
     age: float
 
 
 @attrs.frozen(kw_only=True)
 class CacheSkipped(Event):
-    """A call went on without the cache, for the `error` that is named."""
+    """A call went on without the cache, because of the named `error`."""
 
     error: str
 
 
 @attrs.frozen(kw_only=True)
 class StorageLost(Event):
-    """A shared store does not answer; it is looked for again in `retry_after` seconds.
+    """A shared store does not answer; the next probe follows in `retry_after` seconds.
 
-    `service` is the name of the port: "state", or "claims" where keys live in a store of their own,
-    or "cache". `node` is the node of the store that is away, where the others may still be there.
-    Until it is found, each process goes on with limits and circuits of its own; calls with an
-    idempotency key are refused; and all calls are made as if nothing was kept.
+    `service` is the name of the port: "state", or "claims" where idempotency keys have a store of
+    their own, or "cache". `node` is the node that does not answer, if others may still. During the
+    outage each process has limits and circuits of its own, calls with an idempotency key are
+    refused, and calls skip the cache.
     """
 
     node: str = ""
@@ -226,11 +224,11 @@ class StorageRecovered(Event):
 
 @attrs.frozen(kw_only=True)
 class StateSubstituted(Event):
-    """One stored state cannot be used, such as one that a newer release wrote; the others can.
+    """One stored state cannot be read, such as one that a newer release wrote; others can.
 
-    Limits and circuits go on with another state in its place, in the same store; a call whose
-    idempotency key it is about is refused. It is told once for each `key`; `service` is the name of
-    the port, as above.
+    Limits and circuits go on with a substitute state in the same store; a call with an idempotency
+    key is refused if the state is the one of its key. The event is emitted once for each `key`;
+    `service` is the name of the port, as in `StorageLost`.
     """
 
     key: str
@@ -239,7 +237,7 @@ class StateSubstituted(Event):
 
 @attrs.frozen(kw_only=True)
 class FailedOver(Event):
-    """An operation of a contract goes `to` another account, as `service` certainly did nothing."""
+    """An operation goes on at another account, `to`, as `service` certainly did nothing."""
 
     to: str
     error: str
@@ -247,16 +245,16 @@ class FailedOver(Event):
 
 @attrs.frozen(kw_only=True)
 class Rehearsed(Event):
-    """Something would have been sent, were this no rehearsal: `request` says what."""
+    """A dry run held back a request: `request` describes it."""
 
     request: str
 
 
 @attrs.frozen(kw_only=True)
 class Reloaded(Event):
-    """Calls that begin from now on go by another configuration; `service` is "configuration".
+    """A new configuration applies to calls that begin from now on; `service` is "configuration".
 
-    What is another in it is told by its path, such as "vendors.stripe", and never by what it says.
+    The attributes have the paths that differ, such as "vendors.stripe", without their values.
     """
 
     added: tuple[str, ...] = ()
@@ -266,9 +264,10 @@ class Reloaded(Event):
 
 @attrs.frozen(kw_only=True)
 class ReloadFailed(Event):
-    """A configuration that has changed is wrong, so that everything stays as it was.
+    """A changed configuration is invalid, so the old one stays in use.
 
-    `service` is "configuration", `path` leads to what is wrong, and `problem` tells it.
+    `service` is "configuration", `path` is the path of the invalid value, and `problem` describes
+    it.
     """
 
     error: str
@@ -278,7 +277,7 @@ class ReloadFailed(Event):
 
 @attrs.frozen(kw_only=True)
 class TlsUnverified(Event):
-    """A client was given leave to talk to whoever answers; told whenever a manager starts.
+    """A client is configured not to verify TLS certificates; emitted whenever a manager starts.
 
     `service` is the name of the port: "http".
     """
@@ -288,21 +287,21 @@ class TlsUnverified(Event):
 
 @attrs.frozen(kw_only=True)
 class WebhookReceived(Event):
-    """A webhook was verified; `operation` is its scheme, `events` how many it brought."""
+    """A webhook was verified; `operation` is its scheme, `events` the number of its events."""
 
     events: int
 
 
 @attrs.frozen(kw_only=True)
 class WebhookRefused(Event):
-    """A webhook was not believed; `operation` is its scheme, `reason` says why."""
+    """A webhook was rejected; `operation` is its scheme, `reason` the cause."""
 
     reason: str
 
 
 @attrs.frozen(kw_only=True)
 class ObserverFailed(Event):
-    """An observer raised `error`; the call it was told about went on."""
+    """An observer raised `error`; the call that it observed went on."""
 
     observer: str
     error: str

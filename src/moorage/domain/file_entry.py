@@ -1,4 +1,4 @@
-"""What is known of a file in a folder of files."""
+"""The metadata of a file in a folder that serves as file storage."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _LONGEST_NAME: Final = 255
 
 @attrs.frozen(kw_only=True)
 class FileEntry:
-    """A file.
+    """The metadata of a file.
 
     Attributes:
         key: its path below the folder.
-        size: how many bytes it has.
-        etag: changes whenever the file does.
-        modified: when it was put.
-        kept: what was said of it when it was put; nothing if something else has put it.
+        size: its size in bytes.
+        etag: a text that changes whenever the file does.
+        modified: the time at which it was written.
+        kept: the metadata that its writer gave; empty if another program wrote the file.
     """
 
     key: str
@@ -38,10 +38,10 @@ class FileEntry:
 
 
 def names_of(key: str) -> list[str]:
-    """The folders and the name that a key leads to, all of them harmless.
+    """The folder names and the file name in a key, all of them safe to use.
 
     Raises:
-        InvalidData: no file can be called so, or it would be another's.
+        InvalidData: the key is not a valid file name, or is reserved.
     """
     names = key.split("/")
     for name in names:

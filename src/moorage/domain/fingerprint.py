@@ -1,4 +1,4 @@
-"""What makes two requests the same request."""
+"""A digest of a request, by which a repeat is recognised."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 def fingerprint(request: Request) -> bytes:
     """Digest method, path, query, `Content-Type` and body with SHA-256.
 
-    The order of keys and the white space of a JSON body do not matter; everything that a vendor
-    could tell apart does: 1, 1.0, "1" and true, the digits of a number, the order of a list and of
-    the query. A body that only claims to be JSON, repeats a key or has more than 64 KiB counts byte
-    for byte. Of a replayable stream only the length counts, since reading it is not for a pure
-    function.
+    The order of keys and the white space of a JSON body do not matter. Everything that a vendor
+    could distinguish does: 1, 1.0, "1" and true, the digits of a number, the order of a list and of
+    the query. A body is compared byte for byte if it only claims to be JSON, repeats a key or has
+    more than 64 KiB. Of a replayable stream only the length counts, since a pure function cannot
+    read it.
 
     Raises:
-        InvalidData: the body can be read once only, so it cannot be compared with another.
+        InvalidData: the body can be read only once, so it cannot be compared with another.
     """
     return digest(_parts(request))
 
 
 def digest(parts: Iterable[bytes]) -> bytes:
-    """Digest parts with SHA-256, each with its length, so that no two lists look alike."""
+    """Digest parts with SHA-256, each with its length, so that no two lists give the same input."""
     from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL, which importing moorage must not
 
     whole = sha256()
@@ -68,7 +68,7 @@ def _content(body: bytes | BodyStream, content_type: str | None) -> tuple[bytes,
 
 
 def _canonical(body: bytes) -> bytes:
-    """Return JSON with its keys sorted, wrapping objects and numbers so that none look alike."""
+    """Return JSON with sorted keys, wrapped so that an object and a number never look alike."""
     parsed = json.loads(
         body,
         object_pairs_hook=_object,

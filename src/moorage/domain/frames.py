@@ -1,8 +1,8 @@
-"""What an error must not carry along: the frames that it was raised in, and all that stood there.
+"""Traceback scrubbing: errors without the stack frames that they were raised in.
 
-Error trackers and debug pages show the locals of every frame of a traceback, and those of whatever
-an error came from. Below a port these are headers, URLs with their queries, bodies, connection
-strings. None of it helps who called, so an error leaves a port without it.
+Error trackers and debug pages show the locals of every frame of a traceback, and of every error in
+its chain. Below a port these locals are headers, URLs with their queries, bodies and connection
+strings. They do not help the caller, so an error leaves a port without its frames.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _PASSWORD: Final = re.compile(r"(?<=://)[^/?#]*(?=@)")
 
 
 def bare(error: E) -> E:
-    """Take the frames off an error, and off everything that it came from.
+    """Remove the frames from an error and from every error in its chain.
 
-    Call it outside of the `except` that caught the error: what the host was handling before stays
-    as it is, and so does what that came from.
+    Call it outside of the `except` block that caught the error: then an error that the host was
+    already handling keeps its frames.
     """
     host = sys.exception()
     bared: set[int] = set()
@@ -58,11 +58,11 @@ def bare(error: E) -> E:
 
 
 def refusing(build: Callable[P, R]) -> Callable[P, R]:
-    """A function whose refusals hold nothing of what it was given.
+    """A function whose errors reveal nothing of its arguments.
 
-    Neither the frames of the error nor what it came from hold it. What looks like a secret, or was
-    given under a name that promises one, is masked in what the error says, as arguments may have
-    been swapped. Errors of Python that keep the value they are about become `InvalidData`.
+    Neither the frames of an error nor its causes hold an argument. Text in its message is masked if
+    it looks like a secret or was passed under a name that promises one, since arguments may be
+    swapped. Python errors that keep the offending value become `InvalidData`.
     """
     if iscoroutinefunction(build):
 
@@ -100,7 +100,7 @@ def refusing(build: Callable[P, R]) -> Callable[P, R]:
 
 
 def careful(kind: type[K]) -> type[K]:
-    """A class that is made so."""
+    """A class whose constructor is wrapped by `refusing`."""
     kind.__init__ = refusing(kind.__init__)  # type: ignore[method-assign]  # of the same form
     return kind
 
@@ -108,13 +108,13 @@ def careful(kind: type[K]) -> type[K]:
 def _silent(
     error: Exception, build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Exception:
-    """An error that tells nothing secret of the arguments, and has no frames."""
+    """An error that reveals no secret of the arguments, without frames."""
     if isinstance(error, (AttributeError, LookupError, ValueError)):
         error = InvalidData(
             f"{build.__qualname__.removesuffix('.__init__')} was given a value that it cannot have"
             f" ({named(error)}).",
             field="arguments",
-            remedy="Check the types of the arguments, and that no two of them were swapped.",
+            remedy="Check the types of the arguments, and that no two of them are swapped.",
         )
     elif not isinstance(error, ConnectorError):
         error.add_note(f"moorage: {named(error)}.")
@@ -140,11 +140,11 @@ def _silent(
 def _hidden(
     build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Iterator[str]:
-    """The texts among the arguments that are secret, or look like it."""
+    """The texts among the arguments that are secret, or look secret."""
     names = [*signature(build).parameters]
-    given = [*zip_longest(names[: len(args)], args, fillvalue=""), *kwargs.items()]
+    arguments = [*zip_longest(names[: len(args)], args, fillvalue=""), *kwargs.items()]
     left: list[tuple[bool, object, int]] = [
-        (is_sensitive(name) or name not in names, value, 0) for name, value in given
+        (is_sensitive(name) or name not in names, value, 0) for name, value in arguments
     ]
     while left:
         sensitive, value, depth = left.pop()
@@ -168,7 +168,7 @@ def _hidden(
 
 
 def named(error: BaseException) -> str:
-    """The class of an error and where it was raised, and nothing that it says."""
+    """The class of an error and the place where it was raised, without its message."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

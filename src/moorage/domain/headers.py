@@ -22,7 +22,7 @@ _UNSENDABLE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 @lru_cache(maxsize=1024)
 def _folded(name: str) -> str:
-    """Return the name in lower case, once it is known to be a token."""
+    """Return the name in lower case after checking that it is a token."""
     if _TOKEN.fullmatch(name) is None:
         raise InvalidData(
             f"{name[:80]!r} is not a header name.",
@@ -52,11 +52,11 @@ def _value(name: str, value: object) -> str:
 
 @attrs.frozen(init=False, repr=False, eq=False)
 class Headers(Mapping[str, str]):
-    """Names map to their first value; `get_all` and `pairs` tell of repeated ones too.
+    """Names map to their first value; `get_all` and `pairs` also give repeated values.
 
-    Names are looked up in any case, and kept in order and in the case they came in. Two are equal
-    when each name has the same values in the same order; the order between names is not compared.
-    White space around a value is not part of it and is dropped. The `repr` masks credentials.
+    Lookups ignore case; order and case of the names are preserved. Two are equal when each name has
+    the same values in the same order; the order between names is not compared. White space around a
+    value is dropped. The `repr` masks credentials.
     """
 
     # Pretty printers go by the fields, whatever `__repr__` says.
@@ -103,18 +103,18 @@ class Headers(Mapping[str, str]):
 
     def get_all(self, name: str) -> tuple[str, ...]:
         """Return every value of this name, in order."""
-        wanted = name.lower()
-        return tuple(value for known, value in self.pairs if known.lower() == wanted)
+        folded = name.lower()
+        return tuple(value for field, value in self.pairs if field.lower() == folded)
 
     def mention(self, text: str) -> bool:
-        """Whether any name has this text, in small letters, in it."""
+        """Return whether any name contains this text, in lower case."""
         return text in "\n".join(self._first)
 
     def with_header(self, name: str, value: str) -> Headers:
         """Return headers in which this name has this value only."""
-        folded, kept = _folded(name), _value(name, value)
+        folded, stripped = _folded(name), _value(name, value)
         rest = self.without(name)
-        return _trusted((*rest.pairs, (name, kept)), {**rest._first, folded: kept})  # noqa: SLF001 - one of us
+        return _trusted((*rest.pairs, (name, stripped)), {**rest._first, folded: stripped})  # noqa: SLF001 - one of us
 
     def with_default(self, name: str, value: str) -> Headers:
         """Return headers in which this name has this value, unless it had one."""
@@ -148,7 +148,7 @@ class Headers(Mapping[str, str]):
 
 
 def _trusted(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) -> Headers:
-    """Headers of fields that have been checked."""
+    """Headers from fields that have been checked."""
     headers = object.__new__(Headers)
     object.__setattr__(headers, "pairs", pairs)
     object.__setattr__(headers, "_first", first)
@@ -156,40 +156,40 @@ def _trusted(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) -> Heade
 
 
 def sound(fields: Iterable[tuple[str, str]]) -> Headers:
-    """Headers of fields in small letters that a parser of HTTP has found to be names and values."""
+    """Headers from fields in lower case that an HTTP parser has already validated."""
     pairs = tuple([(name, value.strip(" \t")) for name, value in fields])
     return _trusted(pairs, dict(reversed(pairs)))
 
 
 def as_headers(fields: HeadersInput | None) -> Headers:
-    """Return the fields as headers: themselves if they are, none for None."""
+    """Return the fields as `Headers`; no fields for None."""
     if isinstance(fields, Headers):
         return fields
     return Headers(fields) if fields else _NONE
 
 
 def _read(fields: HeadersInput) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]:
-    """The pairs, and the first value of each name in small letters."""
-    given: Iterable[tuple[str, str]]
+    """The pairs, and the first value of each name in lower case."""
+    unchecked: Iterable[tuple[str, str]]
     if isinstance(fields, Headers):
-        given = fields.pairs
+        unchecked = fields.pairs
     elif isinstance(fields, Mapping):
-        given = cast("Mapping[str, str]", fields).items()
+        unchecked = cast("Mapping[str, str]", fields).items()
     else:
-        given = fields
+        unchecked = fields
     pairs: list[tuple[str, str]] = []
     first: dict[str, str] = {}
-    for name, value in given:
+    for name, value in unchecked:
         folded = _folded(name)
-        kept = _value(name, value)
-        pairs.append((name, kept))
-        first.setdefault(folded, kept)
+        stripped = _value(name, value)
+        pairs.append((name, stripped))
+        first.setdefault(folded, stripped)
     return tuple(pairs), first
 
 
 def _not_fields(fields: object) -> InvalidData:
     return InvalidData(
-        f"Headers cannot be made of this {type(fields).__name__}.",
+        f"A value of type {type(fields).__name__} cannot be converted to headers.",
         field="headers",
         remedy="Give a mapping of str to str, or pairs of str.",
     )

@@ -1,4 +1,4 @@
-"""What an error says about the health of the service that was called."""
+"""The meaning of an error for the health of the service that was called."""
 
 from __future__ import annotations
 
@@ -73,21 +73,20 @@ _EXHAUSTED: Final = frozenset(
 
 
 def is_exhaustion(error: BaseException) -> bool:
-    """Whether this machine has no memory, files, sockets or ports left."""
+    """Return whether this machine has no memory, files, sockets or ports left."""
     return isinstance(error, OSError) and error.errno in _EXHAUSTED
 
 
 def is_internal(error: Exception) -> bool:
-    """Whether an error is this program's own, or its machine's: it tells nothing of a service."""
+    """Return whether an error is this program's or machine's own, so no sign of a service."""
     return isinstance(error, _INTERNAL) or is_exhaustion(error)
 
 
 def health(error: Exception) -> Outcome:
-    """How a circuit counts a call that ended with `error`.
+    """The outcome that a circuit counts for a call that ended with `error`.
 
-    A service that refuses a request (4xx, or a limit of its own) is alive and well. Mistakes of
-    this program and its machine tell nothing of the service; any other error that is not one of
-    this package's counts as a failure.
+    A service that refuses a request (4xx, or a limit of its own) is healthy. Errors of this program
+    and its machine say nothing about the service; any other foreign exception counts as a failure.
     """
     if isinstance(error, UNASKED) or is_internal(error):
         return Outcome.NEUTRAL
@@ -98,9 +97,9 @@ def health(error: Exception) -> Outcome:
 
 
 def may_have_acted(error: Exception) -> bool:
-    """Whether the service may have done what it was asked although the call ended in `error`.
+    """Return whether the service may have done its work although the call ended in `error`.
 
-    A refusal is an answer: nothing was done. What is not known to prove that proves nothing.
+    A refusal proves that nothing was done. An error that is not known to prove that proves nothing.
     """
     if isinstance(error, (ConnectionFailed, DeadlineExceeded)):
         return error.may_have_been_processed

@@ -1,4 +1,4 @@
-"""A request, its answer, and what they are made of."""
+"""Requests and HTTP methods."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from moorage.domain.json_text import encode_json
 from moorage.domain.query import Pairs, PairsInput, as_pairs
 from moorage.domain.response import Response
 from moorage.domain.sensitive import MASK, is_sensitive
+from moorage.domain.text import with_article
 from moorage.domain.timeouts import Timeouts
 from moorage.domain.urls import join_url, validate_base_url, validate_path
 from moorage.errors import InvalidData
@@ -38,7 +39,7 @@ __all__ = [
 
 
 class HttpMethod(StrEnum):
-    """What a request does, as RFC 9110 tells methods apart."""
+    """The HTTP methods of RFC 9110."""
 
     GET = "GET"
     HEAD = "HEAD"
@@ -50,12 +51,12 @@ class HttpMethod(StrEnum):
 
     @property
     def safe(self) -> bool:
-        """Whether it asks for no change."""
+        """True if the method asks for no change."""
         return self in _SAFE
 
     @property
     def idempotent(self) -> bool:
-        """Whether sending it twice does what sending it once does."""
+        """True if sending it twice has the same effect as sending it once."""
         return self in _IDEMPOTENT
 
 
@@ -69,7 +70,7 @@ def as_method(value: HttpMethod | str) -> HttpMethod:
         return value if isinstance(value, HttpMethod) else HttpMethod(value)
     except ValueError:
         raise InvalidData(
-            f"{value!r} is not a method that can be sent.",
+            f"{value!r} is not a supported HTTP method.",
             field="method",
             remedy=f"Use one of {', '.join(HttpMethod)}.",
         ) from None
@@ -78,27 +79,28 @@ def as_method(value: HttpMethod | str) -> HttpMethod:
 def _is_bool(_: object, __: object, value: Any) -> None:
     if value is not None and not isinstance(value, bool):
         raise InvalidData(
-            f"a {type(value).__name__} does not say whether a request may be repeated.",
+            f"The value is {with_article(type(value).__name__)}, not a boolean.",
             field="idempotent",
-            remedy="Give True or False, or None for what the method says.",
+            remedy="Give True if the request may be repeated, False if not, or None to go"
+            " by its method.",
         )
 
 
-def _query(given: PairsInput | None) -> Pairs:
-    return as_pairs(given, "query")
+def _query(parameters: PairsInput | None) -> Pairs:
+    return as_pairs(parameters, "query")
 
 
 @attrs.frozen(repr=False)
 class Request:
-    """What to send to a service, without saying where that is.
+    """A request to a service, without the service's address.
 
     Attributes:
-        method: what it does.
-        path: below the service's base URL; or an absolute URL of the same origin.
+        method: the HTTP method.
+        path: the path below the service's base URL; or an absolute URL of the same origin.
         query: parameters in order; None is dropped and a list repeats its name.
-        headers: the fields to send.
+        headers: the header fields to send.
         body: bytes, or a stream.
-        idempotent: overrides what the method says about sending it twice.
+        idempotent: whether sending it twice is harmless; by default the method decides.
     """
 
     method: HttpMethod = attrs.field(converter=as_method)
@@ -244,8 +246,8 @@ class Request:
     def with_headers(self, fields: HeadersInput) -> Request:
         """Return this request with each of these headers set; other headers stay."""
         added = as_headers(fields)
-        kept = [pair for pair in self.headers.pairs if pair[0] not in added]
-        return self.carrying(Headers([*kept, *added.pairs]))
+        pairs = [pair for pair in self.headers.pairs if pair[0] not in added]
+        return self.carrying(Headers([*pairs, *added.pairs]))
 
     def carrying(self, headers: Headers) -> Request:
         """Return this request with these headers instead of its own."""
@@ -263,22 +265,22 @@ class Request:
 
     @refusing
     def evolve(self, **changes: Any) -> Request:
-        """Return this request with other values for the attributes named."""
+        """Return this request with the given attributes replaced."""
         return attrs.evolve(self, **changes)
 
     @property
     def replayable(self) -> bool:
-        """Whether the body can be sent again."""
+        """True if the body can be sent again."""
         return not isinstance(self.body, BodyStream) or self.body.replayable
 
     @property
     def repeatable(self) -> bool:
-        """Whether doing it twice has the effect of doing it once."""
+        """True if sending it twice has the effect of sending it once."""
         return self.method.idempotent if self.idempotent is None else self.idempotent
 
     def __repr__(self) -> str:
-        path, _, own = self.path.partition("?")
-        shown = [pair.split("=", 1) for pair in own.split("&") if pair]
+        path, _, query_text = self.path.partition("?")
+        shown = [pair.split("=", 1) for pair in query_text.split("&") if pair]
         shown += [list(pair) for pair in self.query]
         query = "&".join(
             "=".join([name, *(MASK if is_sensitive(name) else value for value in values)])
@@ -308,7 +310,7 @@ def _with_content(
     together = form if files is None else files
     if sum(content is not None for content in (body, json, together)) > 1:
         raise InvalidData(
-            "A request has one body, and several were given.",
+            "More than one of body, json and form was given.",
             field="body",
             remedy="Give one of body, json and form; files go along with a form.",
         )
@@ -321,9 +323,9 @@ def _with_content(
         content_type, body = multipart(as_pairs(form, "form"), files)
         if "content-type" in fields:
             raise InvalidData(
-                "The Content-Type of a form with files is made along with it.",
+                "The request has files and a Content-Type, which would lack their boundary.",
                 field="headers.Content-Type",
-                remedy="Leave that header out.",
+                remedy="Leave the Content-Type out; it is generated.",
             )
         fields = fields.with_header("Content-Type", content_type)
     elif form is not None:

@@ -1,4 +1,4 @@
-"""Dates as HTTP writes them."""
+"""Dates in the formats of HTTP."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _LEAP_SECOND = 60
 
 
 def parse_http_date(text: str, now: datetime) -> datetime | None:
-    """Return the moment that one of RFC 9110's three forms names, or None for anything else.
+    """Return the time in one of RFC 9110's three forms, or None for anything else.
 
-    The day of the week is not compared with the date. A year of two digits that seems to lie more
-    than 50 years ahead of `now` is taken for the past one with the same digits.
+    The day of the week is not checked. A two-digit year that seems to lie more than 50 years ahead
+    of `now` is taken for the past year with the same digits.
     """
     for form in _FORMS:
         if match := form.fullmatch(text.strip()):
@@ -34,7 +34,7 @@ def parse_http_date(text: str, now: datetime) -> datetime | None:
 
 
 def write_http_date(moment: datetime) -> str:
-    """Return a moment in the form that RFC 9110 prefers, in any locale."""
+    """Return a time in the form that RFC 9110 prefers, in any locale."""
     moment = moment.astimezone(UTC)
     day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1].title()
     return f"{day}, {moment:%d} {month} {moment.year:04} {moment:%H:%M:%S} GMT"

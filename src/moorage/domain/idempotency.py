@@ -1,23 +1,23 @@
-"""One effect per key: who may act, who must wait, who gets the stored answer.
+"""The rules for idempotency keys: claims, leases and stored answers, for one effect per key.
 
 Laws:
 
 1. Another payload under the same key is a conflict, in every state.
-2. A holder acts under a fence, and a later claim raises it. An older fence sends nothing more and
-   frees nothing; only an answer that it brings still settles the key, if no other has.
-3. A lease is short, and renewed while its holder lives. A holder whose renewal is late may renew
-   it still, as long as nobody else has taken the key.
-4. `sent` is written before the first byte leaves. A claim that lapses before it may be taken
-   again; one that lapses after it is *unknown*, which is derived and never written.
-5. An unknown key is asked again only of the same vendor and account, with the same vendor key,
-   by a holder that the vendor remembers it for as long as that one may send; in every other case it
-   is a person's to resolve. As never done it can be resolved only when nothing that was sent can
-   be under way any more.
+2. A holder acts under a fencing number, which each later claim raises. A holder with an older
+   number can neither send nor release; only its answer still settles the key, if no other has.
+3. A lease is short, and renewed while its holder lives. A late renewal still succeeds, as long as
+   nobody else has taken the key.
+4. `sent` is written before the first byte leaves. A claim that expires before it may be taken
+   again; a claim that expires after it is *unknown*, a stage that is derived and never written.
+5. An unknown key is sent again only to the same vendor and account, with the same vendor key, and
+   only if the vendor remembers the key for as long as the new holder may send. In every other case
+   a person must resolve it. It can be resolved as never done only when nothing that was sent can
+   still be under way.
 6. A stored answer never changes.
 
 A state is `(seen, quiet, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer)`:
-the lease lasts until `until`; what its holder may have sent has ended by `ends`; an owner of 0 has
-given the claim up.
+the lease lasts until `until`; any request of its holder has ended by `ends`; an owner of 0 has
+given up the claim.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from __future__ import annotations
 import re
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+import attrs
 
 from moorage.domain.state import steady, unchanged
 from moorage.errors import InvalidData
@@ -54,7 +56,7 @@ Entry: TypeAlias = "tuple[int, int, int, bytes, int, int, int, int, int, str, An
 
 
 class Verdict(Enum):
-    """What a claim may do."""
+    """The decision about a claim."""
 
     RUN = "run"
     ASK_AGAIN = "ask_again"
@@ -62,6 +64,37 @@ class Verdict(Enum):
     CONFLICT = "conflict"
     BUSY = "busy"
     UNKNOWN = "unknown"
+
+
+class Reach(Enum):
+    """The actions allowed to a caller: a look-up after a lost answer begins nothing new."""
+
+    FRESH = "fresh"
+    """It sends the request, whether or not it was sent before."""
+    AGAIN = "again"
+    """It sends again what was sent before, and nothing else."""
+    STORED = "stored"
+    """It sends nothing, and only gets the stored answer."""
+
+
+@attrs.frozen(kw_only=True)
+class KeyUse:
+    """The way in which one call uses its key.
+
+    Attributes:
+        round: the number of times that the effect of the key was settled as never done; each round
+            has a claim of its own.
+        reach: the actions that the caller may take.
+        repeats: whether a request whose answer was lost may be sent again: always (True), never
+            (False), or as the service's idempotency settings say (None).
+    """
+
+    round: int = 0
+    reach: Reach = Reach.FRESH
+    repeats: bool | None = None
+
+
+AS_USUAL: Final = KeyUse()
 
 
 TABLE: Final = (
@@ -83,11 +116,11 @@ class Claimed(NamedTuple):
     """The answer to a claim.
 
     Attributes:
-        verdict: what the caller may do.
-        fence: the number of its claim, if it has one now.
-        wait: microseconds: of BUSY the rest of the other holder's lease; of UNKNOWN how long the
-            lost request may still be under way; of RUN how long a holder before this one, whose
-            lease is over, may still be at work.
+        verdict: the decision.
+        fence: the fencing number of the claim, if the caller has one now.
+        wait: microseconds. For BUSY, the rest of the other holder's lease; for UNKNOWN, the time
+            for which the lost request may still be under way; for RUN, the time for which a
+            previous holder, whose lease is over, may still be at work.
         answer: the stored answer.
     """
 
@@ -98,7 +131,7 @@ class Claimed(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """Whether the claim was still the caller's; if not, whether another finished, and how."""
+    """The answer to a settlement: whether the claim was still held, or how it was finished."""
 
     held: bool
     done: bool = False
@@ -106,11 +139,11 @@ class Settled(NamedTuple):
 
 
 class Claim:
-    """Claim a key for `owner`, a number that this caller made for this claim alone.
+    """The claim of a key for `owner`, a random number that the caller draws for this claim alone.
 
-    `lease` is how long the claim lasts without a renewal, and `term` how long its holder may be at
-    work, as long as the lease by default. `remembered` is how long the target honours a key that it
-    was sent; 0 if it knows none.
+    `lease` is the time that the claim lasts without a renewal, and `term` the longest time that its
+    holder may be at work, by default the lease. `remembered` is the time for which the target
+    honours a key that it has received; 0 if it does not accept keys.
     """
 
     __slots__ = ("fingerprint", "keys", "lease", "owner", "remembered", "target", "term", "ttl")
@@ -139,7 +172,7 @@ class Claim:
         self.remembered = remembered
 
     def apply(self, states: States, now: int) -> tuple[States, Claimed]:
-        """Decide as `TABLE` says."""
+        """Decide by `TABLE`."""
         entry = present(states[0], now)
         if entry is None:
             return self._taken(now, now), Claimed(Verdict.RUN, now)
@@ -176,9 +209,9 @@ class Claim:
 
 
 class Renew:
-    """Renew the leases of claims that one process holds.
+    """The command that renews the leases of claims of one process.
 
-    `held` has for each the key, the fence, and for how long its answer is to be kept.
+    `held` has, for each claim, the key, the fencing number, and the lifetime of its answer.
     """
 
     __slots__ = ("held", "keys", "lease")
@@ -191,7 +224,7 @@ class Renew:
         self.lease = lease
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[bool, ...]]:
-        """Whether each claim is still its holder's; one that has lapsed and was not taken is."""
+        """For each claim, whether its holder still has it, possibly after the lease expired."""
         after: list[State | None] = []
         mine: list[bool] = []
         for state, (_, fence, ttl) in zip(states, self.held, strict=True):
@@ -214,9 +247,9 @@ def _renewed(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | None:
 
 
 class Settle:
-    """End a claim, or what became of it, if `fence` is still the claim's.
+    """The end of a claim, if `fence` is still the claim's fencing number.
 
-    An answer settles the key under an older fence too, since the effect did happen.
+    An answer also settles the key under an older number, since the effect did happen.
     """
 
     __slots__ = ("answer", "fence", "keys", "stage", "ttl")
@@ -233,7 +266,7 @@ class Settle:
         self.answer = answer
 
     def apply(self, states: States, now: int) -> tuple[States, Settled]:
-        """Settle a claim that is still this caller's; an older fence changes nothing."""
+        """Settle the claim if it is this caller's; an older fencing number changes nothing."""
         entry = present(states[0], now)
         if entry is None:
             return states, Settled(held=False)
@@ -248,27 +281,27 @@ class Settle:
 
 
 def complete(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
-    """The effect happened, and this is its answer."""
+    """Settle a claim whose effect happened, with its answer."""
     return Settle(key, fence, DONE, ttl=ttl, answer=answer)
 
 
 def release(key: str, fence: int, *, ttl: int) -> Settle:
-    """Certainly nothing happened: the key may be taken again.
+    """Free a key whose claim certainly had no effect.
 
-    Not for a holder that was told to ask again: the one before it may have acted.
+    A holder that was told to ask again must not use it: the holder before it may have acted.
     """
     return Settle(key, fence, FREE, ttl=ttl)
 
 
 def abandon(key: str, fence: int, *, ttl: int) -> Settle:
-    """The holder goes without knowing: a key that was sent is unknown, else it is free."""
+    """Give up a claim with an unknown outcome: the key is unknown if it was sent, else free."""
     return Settle(key, fence, SENT, ttl=ttl)
 
 
 class Record:
-    """Write something down for ever, if a claim is still this caller's: all at once.
+    """The command to write a permanent record if a claim is still this caller's, in one step.
 
-    What was written under the key before stays.
+    An existing record under the key stays.
     """
 
     __slots__ = ("answer", "fence", "fingerprint", "keys", "ttl")
@@ -285,7 +318,7 @@ class Record:
         self.ttl = ttl
 
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Whether the claim was the caller's, and this is written there."""
+        """True if the claim was the caller's, and this is the record."""
         claim, entry = (present(state, now) for state in states)
         if claim is None or claim[4] != self.fence or claim[2] not in (CLAIMED, SENT):
             return unchanged(CLAIMS * 2, states, now), False
@@ -296,7 +329,7 @@ class Record:
 
 
 class Withdraw:
-    """Give up a claim whose answer never arrived, if it was made at all."""
+    """The command that gives up a claim whose own answer was lost, if the claim was made at all."""
 
     __slots__ = ("keys", "owner", "ttl")
     once = False
@@ -308,7 +341,7 @@ class Withdraw:
         self.ttl = ttl
 
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Abandon what `owner` holds; what anybody else holds stays as it is."""
+        """Abandon the claim of `owner`; another owner's claim stays."""
         entry = present(states[0], now)
         if entry is None:
             return states, None
@@ -318,7 +351,7 @@ class Withdraw:
 
 
 class MarkSent:
-    """Mark a claim as sent, where it lives in another store than what guards the attempt."""
+    """The command that marks a claim as sent, if claims have a store of their own."""
 
     __slots__ = ("fence", "keys", "target")
     once = False
@@ -330,15 +363,15 @@ class MarkSent:
         self.target = target
 
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Whether the claim is still its holder's, and so may be sent."""
+        """True if the claim is still its holder's, so that the request may be sent."""
         sent = mark_sent(present(states[0], now), self.fence, self.target)
         return (unchanged(CLAIMS, states, now), False) if sent is None else ((sent,), True)
 
 
 class Resolve:
-    """A person or a look-up settles an unknown key: with an answer, or as never done.
+    """The settlement of an unknown key after a look-up: with an answer, or as never done.
 
-    As never done only when nothing that was sent under the key can be under way any more.
+    As never done only when nothing that was sent under the key can still be under way.
     """
 
     __slots__ = ("answer", "done", "keys", "ttl")
@@ -352,7 +385,7 @@ class Resolve:
         self.answer = answer if done else None
 
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Whether there was an unknown key to settle."""
+        """True if there was an unknown key to settle."""
         entry = present(states[0], now)
         if entry is None:
             return states, False
@@ -364,7 +397,7 @@ class Resolve:
 
 
 class Written:
-    """Read what is written down under a key for ever; nothing is claimed, and nobody waits."""
+    """The question for the permanent record under a key; nothing is claimed and nobody waits."""
 
     __slots__ = ("keys",)
     once = False
@@ -374,15 +407,15 @@ class Written:
         self.keys = (key,)
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Return it, or None if there is nothing."""
+        """The record, or None."""
         entry = present(states[0], now)
         return states, None if entry is None or entry[2] != DONE else entry[10]
 
 
 class WriteOnce:
-    """Write a value down under a key, unless one is there: the first writer's stays.
+    """The command to write a permanent record, unless there is one: the first writer's stays.
 
-    It is one step, so nobody holds the key in between, and whoever is killed keeps nobody waiting.
+    It is one step. No writer holds the key in between, so a writer that is killed blocks nobody.
     """
 
     __slots__ = ("fingerprint", "keys", "ttl", "value")
@@ -396,7 +429,7 @@ class WriteOnce:
         self.ttl = ttl
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Return what is written there now."""
+        """The record that is there now."""
         entry = present(states[0], now)
         if entry is not None and entry[2] == DONE:
             return states, entry[10]
@@ -406,16 +439,16 @@ class WriteOnce:
 
 
 def _ended(entry: Entry, fence: int, stage: int, ttl: int, answer: object) -> Entry:
-    """A claim at its end; SENT is asked for by who abandons it, and what was never sent is free."""
+    """The state after the end of a claim: a stage of SENT becomes FREE if nothing was sent."""
     seen, _, before, fingerprint, _, _, _, _, sent_at, target, _ = entry
     stage = FREE if stage == SENT != before else stage
     return (seen, ttl, stage, fingerprint, fence, 0, seen, seen, sent_at, target, answer)
 
 
 def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
-    """The claim with the mark that it is sent to `target`, or None if it is no longer held.
+    """The claim marked as sent to `target`, or None if it is no longer held.
 
-    A holder that sends it to another target than before knows that nothing was done there.
+    A holder may send it to another target than before only if nothing was done at the first.
     """
     if entry is None or entry[4] != fence or entry[2] not in (CLAIMED, SENT):
         return None
@@ -427,7 +460,7 @@ def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
 
 
 def present(state: State | None, now: int) -> Entry | None:
-    """The state as of now, moved back with a clock that stepped; None once it is forgotten."""
+    """The state as of now, with its times moved back if the clock was; None once it expired."""
     if state is None:
         return None
     seen, quiet, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer = state
@@ -440,7 +473,7 @@ def present(state: State | None, now: int) -> Entry | None:
 
 
 class Claims:
-    """Claims move with a clock as limits and circuits do."""
+    """The rule that moves the times of a claim, as limits and circuits have one."""
 
     present = staticmethod(present)
 
@@ -449,7 +482,7 @@ CLAIMS: Final[tuple[Claims, ...]] = (Claims(),)
 
 
 def checked_key(value: object) -> str:
-    """`value` as an idempotency key; no key at all is never taken for no protection."""
+    """`value` as an idempotency key. None is refused, since a call without a key is unprotected."""
     if isinstance(value, str) and _KEY.fullmatch(value):
         return value
     raise InvalidData(

@@ -1,4 +1,4 @@
-"""A webhook as it is kept: what it said, so that it can be handled at any time."""
+"""The stored form of a webhook, from which it can be handled at any time."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _OPERATION: Final = 100
 
 @attrs.frozen(kw_only=True)
 class InboxEntry(Entry):
-    """A webhook that was verified and written down.
+    """A verified webhook in the inbox.
 
     Attributes:
-        reply: what to answer a handshake, which is not written down; a store does not keep it.
+        reply: the answer to a handshake, which is not stored.
     """
 
     reply: WebhookReply | None = attrs.field(default=None, repr=False, eq=False)
 
     @property
     def account(self) -> str:
-        """The account whose vendor sent it."""
+        """The account whose vendor sent the webhook."""
         return self.target
 
 
@@ -48,10 +48,10 @@ def entry_of(
     lane: str | None,
     now: datetime,
 ) -> InboxEntry:
-    """A delivery that is to be written down, without its content.
+    """The entry for a delivery, still without its content.
 
-    Its id is made of the account, the tenant and what tells the delivery from any other, so that a
-    repeat has the same.
+    Its id is made of the account, the tenant and the delivery's own id, so that a repeat has the
+    same id.
     """
     return InboxEntry(
         id=_named(account, tenant, events),
@@ -73,8 +73,8 @@ def _named(account: str, tenant: str | None, events: Sequence[WebhookEvent]) -> 
 
 
 def pack_events(events: Sequence[WebhookEvent]) -> bytes:
-    """What a delivery said, as bytes."""
-    said = tuple(
+    """The events of a delivery as bytes."""
+    packed = tuple(
         (
             event.vendor,
             event.id,
@@ -90,29 +90,29 @@ def pack_events(events: Sequence[WebhookEvent]) -> bytes:
         )
         for event in events
     )
-    return pack_values((_VERSION, events[0].body, said))
+    return pack_values((_VERSION, events[0].body, packed))
 
 
 def unpack_events(content: bytes, tenant: str | None) -> tuple[WebhookEvent, ...]:
-    """The events that `pack_events` made bytes of.
+    """The events that `pack_events` packed.
 
     Raises:
-        InvalidData: they are none.
+        InvalidData: the bytes are not packed events.
     """
     try:
-        version, body, said = unpack_values(content)
+        version, body, packed = unpack_values(content)
         if version != _VERSION:
             raise ValueError(version)  # noqa: TRY301 - told below
-        return tuple(_event(one, body, tenant) for one in said)
+        return tuple(_event(one, body, tenant) for one in packed)
     except (TypeError, ValueError):
         raise InvalidData(
-            "What is stored of a webhook cannot be read.",
+            "A stored webhook cannot be read.",
             field="content",
             remedy="Upgrade every process that shares the store; give each the same cipher.",
         ) from None
 
 
-def _event(said: tuple[object, ...], body: bytes, tenant: str | None) -> WebhookEvent:
+def _event(values: tuple[object, ...], body: bytes, tenant: str | None) -> WebhookEvent:
     names = (
         "vendor",
         "id",
@@ -126,6 +126,6 @@ def _event(said: tuple[object, ...], body: bytes, tenant: str | None) -> Webhook
         "fetch",
         "confirm",
     )
-    fields: dict[str, object] = dict(zip(names, said, strict=True))
+    fields: dict[str, object] = dict(zip(names, values, strict=True))
     fields["covers"] = frozenset(fields["covers"])  # type: ignore[call-overload]
     return WebhookEvent(**fields, body=body, tenant=tenant)  # type: ignore[arg-type]

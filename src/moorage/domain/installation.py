@@ -1,4 +1,4 @@
-"""How a reader is told to install an optional part of this package."""
+"""The command with which a user installs an optional part of this package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ("install",)
 
 
 def install(*extras: str) -> str:
-    """The sentence of a message that tells how to install any one of these extras.
+    """The sentence of a message that tells the user to install any one of these extras.
 
     The package is on no package index yet, so the command is one for a checkout.
 

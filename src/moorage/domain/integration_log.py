@@ -1,4 +1,4 @@
-"""The record of one call, and what may be asked of many."""
+"""The integration log: one entry per call, and the filters and statistics over many."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class IntegrationStatus(Enum):
-    """How a call ended, as far as who reads a log cares.
+    """The outcome of a call, as readers of the log need it.
 
-    `INTERNAL` is an error of this program or its machine; it tells nothing of the service.
+    `INTERNAL` is an error of this program or its machine; it says nothing about the service.
     """
 
     SUCCESS = "success"
@@ -76,19 +76,19 @@ def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -
 
 @attrs.frozen(kw_only=True)
 class IntegrationLog:
-    """One call, as it is kept.
+    """The log entry of one call.
 
     Attributes:
         id: the correlation id of the call.
-        service, operation, tenant: what was called, for whom.
-        status: how it ended.
-        started_at, duration: when it began, and how many seconds it took.
-        attempts: how many reached for the vendor.
-        error: the class of the error it ended with.
-        http_status, vendor_code: the vendor's last words.
-        idempotency_key: the key it was made under.
-        region: where it ended, if its service is in several.
-        subject: whose data it was about, if the caller said so.
+        service, operation, tenant: the service and operation that were called, and the tenant.
+        status: the outcome.
+        started_at, duration: the time at which it began, and its duration in seconds.
+        attempts: the number of attempts that reached for the vendor.
+        error: the class of the error that it ended with.
+        http_status, vendor_code: the status and error code of the vendor's last answer.
+        idempotency_key: the idempotency key of the call.
+        region: the region in which it ended, if its service is in several.
+        subject: the person whose data it was about, if the caller named one.
     """
 
     id: str
@@ -109,7 +109,7 @@ class IntegrationLog:
 
 @attrs.frozen(kw_only=True)
 class LogQuery:
-    """Which entries: all that match everything given. `after` is a page's `next`."""
+    """A filter for log entries: every condition given must match. `after` is a page's `next`."""
 
     service: str | None = None
     operation: str | None = None
@@ -124,11 +124,11 @@ class LogQuery:
     after: str | None = None
 
     def matches(self, entry: IntegrationLog) -> bool:
-        """Whether an entry is one of those asked for; `until` itself is not."""
+        """Return whether an entry matches; `until` is excluded."""
         return (
             all(
-                wanted is None or wanted == getattr(entry, name)
-                for name, wanted in (
+                value is None or value == getattr(entry, name)
+                for name, value in (
                     ("service", self.service),
                     ("operation", self.operation),
                     ("tenant", self.tenant),
@@ -145,7 +145,7 @@ class LogQuery:
 
 @attrs.frozen(kw_only=True)
 class LogPage:
-    """Entries, newest first; `next` leads to the following page, and is None on the last."""
+    """A page of log entries, newest first; `next` leads to the next page, None on the last."""
 
     items: tuple[IntegrationLog, ...]
     next: str | None = None
@@ -153,7 +153,7 @@ class LogPage:
 
 @attrs.frozen(kw_only=True)
 class LogSummary:
-    """What many entries come to; the durations are percentiles in seconds."""
+    """Counts and durations of many entries; the durations are percentiles in seconds."""
 
     count: int
     by_status: Mapping[IntegrationStatus, int]
@@ -163,7 +163,7 @@ class LogSummary:
 
     @property
     def success_rate(self) -> float | None:
-        """The share of successes among the calls that tell something of their service.
+        """The share of successes among the calls that say something about their service.
 
         Cancelled calls and errors of this program do not count; None if no other call is left.
         """
@@ -191,7 +191,7 @@ def summarise(entries: Iterable[IntegrationLog]) -> LogSummary:
 
 
 def entry_of(event: Event) -> IntegrationLog | None:
-    """The entry that an event stands for, if it ends a call."""
+    """The log entry for an event that ends a call; None for any other event."""
     if not isinstance(event, CallFinished):
         return None
     return IntegrationLog(

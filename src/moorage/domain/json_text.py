@@ -1,4 +1,4 @@
-"""JSON as this package writes and reads it: compact, in UTF-8, without NaN."""
+"""The dialect of JSON that this package writes and reads: compact, UTF-8, without NaN."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def encode_json(value: object) -> bytes:
 
 
 def is_list(value: object) -> TypeGuard[list[Any]]:
-    """Whether a value of JSON is a list."""
+    """Return whether a JSON value is a list."""
     return isinstance(value, list)
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Whether a value of JSON is an object."""
+    """Return whether a JSON value is an object."""
     return isinstance(value, dict)
 
 

@@ -1,7 +1,7 @@
-"""Credentials as bytes, to be sealed before they are stored.
+"""The credential codec: credentials as bytes, which are sealed before they are stored.
 
-They come back as they were, in either kind. Reading is total, and no frame of ours that raises
-holds a secret or bytes that have one in them.
+Reading gives back equal credentials of the same class. Reading is total, and no frame of this
+package that raises holds a secret or bytes with a secret in them.
 """
 
 from __future__ import annotations
@@ -33,53 +33,62 @@ _GRANTED: Final = 3
 """OAuth's too, with what earlier releases did not keep, and cannot read."""
 
 
-def pack_credentials(kept: Kept) -> bytes:
-    """Credentials as bytes that show them. Seal these at once."""
-    if isinstance(kept, OAuthCredentials):
-        late = (_time(kept.issued_at), _bytes(kept.dpop_key))
+def pack_credentials(credentials: Kept) -> bytes:
+    """The credentials as bytes, which are not encrypted yet: seal them at once."""
+    if isinstance(credentials, OAuthCredentials):
+        late = (_time(credentials.issued_at), _bytes(credentials.dpop_key))
         return pack_values(
             (
                 _OAUTH if late == (None, None) else _GRANTED,
-                kept.access_token.reveal_bytes(),
-                _bytes(kept.refresh_token),
-                kept.token_type,
-                _time(kept.expires_at),
-                kept.scope,
+                credentials.access_token.reveal_bytes(),
+                _bytes(credentials.refresh_token),
+                credentials.token_type,
+                _time(credentials.expires_at),
+                credentials.scope,
                 *(() if late == (None, None) else late),
             )
         )
     return pack_values(
         (
             _PLAIN,
-            kept.method.value,
-            kept.username,
-            _bytes(kept.secret),
-            kept.name,
-            _time(kept.expires_at),
-            None if kept.signing is None else _signing(kept.signing),
+            credentials.method.value,
+            credentials.username,
+            _bytes(credentials.secret),
+            credentials.name,
+            _time(credentials.expires_at),
+            None if credentials.signing is None else _signing(credentials.signing),
         )
     )
 
 
-def fingerprint_of(known: Iterable[Kept | None]) -> bytes:
-    """A digest of credentials, which no others have; those that were renewed have another."""
-    return digest(b"" if one is None else pack_credentials(one) for one in known)
+def secret_of(credentials: Kept) -> Secret | None:
+    """The secret that is sent or signs: the password, key or access token."""
+    return (
+        credentials.access_token
+        if isinstance(credentials, OAuthCredentials)
+        else credentials.secret
+    )
+
+
+def fingerprint_of(credentials: Iterable[Kept | None]) -> bytes:
+    """A digest that identifies credentials; renewed credentials have another."""
+    return digest(b"" if one is None else pack_credentials(one) for one in credentials)
 
 
 def unpack_credentials(packed: bytes) -> Kept:
-    """The credentials that `pack_credentials` made bytes of.
+    """The credentials that `pack_credentials` packed.
 
     Raises:
-        InvalidData: they are none.
+        InvalidData: the bytes are not packed credentials.
     """
-    kept = _unpacked(packed)
-    if kept is not None:
-        return kept
+    credentials = _unpacked(packed)
+    if credentials is not None:
+        return credentials
     del packed
     raise InvalidData(
-        "What is stored here is no credential, or one of a newer release.",
+        "The stored credential cannot be read; a newer release may have written it.",
         field="credentials",
-        remedy="Upgrade moorage here too, or store the credential anew.",
+        remedy="Upgrade moorage here too, or store the credential again.",
     )
 
 

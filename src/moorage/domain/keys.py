@@ -1,4 +1,4 @@
-"""Names of shared state: no two tenants, services or parts ever share one."""
+"""Keys of shared state: no two tenants, services or parts ever share a key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ LONGEST: Final = 512
 GUARDS: Final = frozenset({"limit", "circuit", "budget", "bulkhead"})
 """Kinds of states that hold calls back. Without one a call is made as if it were the first."""
 
-_CLAIMS: Final = frozenset({"fence", "key", "oauth", "place", "refresh", "turn", "webhook"})
+_CLAIMS: Final = frozenset(
+    {"fence", "key", "oauth", "place", "refresh", "turn", "unsettled", "webhook"}
+)
 
 CLASSES: Final = (*sorted(GUARDS), *sorted(_CLAIMS), "other")
 """Classes of states, for whoever bounds each of them apart."""
@@ -39,13 +41,13 @@ def state_key(kind: str, service: str, tenant: str | None, *more: str) -> str:
 
 
 def class_of(key: str) -> str:
-    """The class of the state that lives under a key: one of `CLASSES`."""
+    """The class of the state under a key: one of `CLASSES`."""
     kind = key.partition("}:")[2].partition(":")[0]
     return kind if kind in GUARDS or kind in _CLAIMS else "other"
 
 
 def checked_name(value: object, field: str) -> str:
-    """`value` as a name a person gave to a service, tenant or part."""
+    """`value` as the name of a service, tenant or part."""
     if not isinstance(value, str) or not value or not value.isprintable() or len(value) > LONGEST:
         raise InvalidData(
             f"{field} must be a printable text of 1 to {LONGEST} characters.",

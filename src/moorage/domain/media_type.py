@@ -1,4 +1,4 @@
-"""What a `Content-Type` says about the bytes below it."""
+"""The meaning of a `Content-Type` for the bytes of a body."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def essence(content_type: str | None) -> str:
 
 
 def is_json(content_type: str | None) -> bool:
-    """Tell whether this is JSON, by its own name or by the `+json` suffix."""
+    """Return whether this is JSON, by its own name or by the `+json` suffix."""
     kind = essence(content_type)
     return kind in {"application/json", "text/json"} or kind.endswith("+json")
 
 
 def decoded(body: bytes, content_type: str | None) -> str:
     """Return the text in its declared charset, else UTF-8; undecodable bytes become U+FFFD."""
-    found = _CHARSET.search(content_type) if content_type else None
-    if found:
+    match = _CHARSET.search(content_type) if content_type else None
+    if match:
         try:
-            if codecs.lookup(found[1]).name not in _NOT_CHARSETS:
-                return body.decode(found[1], "replace")
+            if codecs.lookup(match[1]).name not in _NOT_CHARSETS:
+                return body.decode(match[1], "replace")
         except (LookupError, ValueError):
             pass
     return body.decode("utf-8", "replace")

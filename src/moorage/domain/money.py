@@ -77,24 +77,24 @@ class Money:
     currency: str
 
     def __init__(self, amount: Decimal | str | int, currency: str) -> None:
-        """Take an exact amount, with no more decimals than the currency has."""
+        """Create an exact amount, with no more decimals than the currency has."""
         value = _exact(amount)
         scaled = Fraction(value) * 10 ** _exponent(currency)
         if scaled.denominator != 1:
             raise InvalidData(
                 f"{value} has more decimals than {currency} has.",
                 field="amount",
-                remedy="Round it first, in the way your books do.",
+                remedy="Round the amount first, as your books do.",
             )
         self._set(scaled.numerator, currency)
 
     @classmethod
     def from_minor(cls, minor: int, currency: str) -> Money:
-        """Take an amount in minor units, as most vendors write it."""
+        """Create an amount from minor units, the form that most vendors use."""
         _exponent(currency)
         if type(minor) is not int:
             raise InvalidData(
-                f"Minor units of type {type(minor).__name__} are not a whole number.",
+                f"Minor units must be an int, not {type(minor).__name__}.",
                 field="minor",
                 remedy="Give an int.",
             )
@@ -105,9 +105,10 @@ class Money:
     def _set(self, minor: int, currency: str) -> None:
         if abs(minor) >= _LARGEST:
             raise InvalidData(
-                "The amount is larger than any amount of money.",
+                "The amount is too large to be an amount of money.",
                 field="amount",
-                remedy="Check that it was not given in a smaller unit than it is in.",
+                remedy="Check that it is not given in a smaller unit, such as cents in"
+                " place of euros.",
             )
         object.__setattr__(self, "minor", minor)
         object.__setattr__(self, "currency", currency)
@@ -121,9 +122,9 @@ class Money:
         """Multiply, and round to minor units in one of the `decimal` module's ways."""
         if rounding not in _ROUNDINGS:
             raise InvalidData(
-                f"{rounding!r} is not a way of rounding.",
+                f"{rounding!r} is not a rounding mode.",
                 field="rounding",
-                remedy="Give one of the decimal module's, such as decimal.ROUND_HALF_EVEN.",
+                remedy="Give a mode of the decimal module, such as decimal.ROUND_HALF_EVEN.",
             )
         with decimal.localcontext(_EXACT):
             product = (self.minor * _exact(factor, "factor")).to_integral_value(rounding)
@@ -132,14 +133,14 @@ class Money:
     def allocate(self, ratios: Iterable[Decimal | int]) -> tuple[Money, ...]:
         """Split in proportion to the ratios, losing nothing.
 
-        What cannot be split goes, one minor unit each, to the parts that rounding would cut most,
-        and among equals to the first.
+        The units that remain after rounding down go, one each, to the parts with the largest
+        remainders, and among equal remainders to the first parts.
         """
         weights = [Fraction(_exact(ratio, "ratios")) for ratio in ratios]
         total = sum(weights)
         if total <= 0 or min(weights) < 0:
             raise InvalidData(
-                "Ratios are positive or zero, and not all zero.",
+                "Ratios must be zero or more, and not all zero.",
                 field="ratios",
                 remedy="Give one number for each part.",
             )
@@ -195,9 +196,9 @@ class Money:
     def _comparable(self, other: object) -> int:
         if isinstance(other, Money) and other.currency == self.currency:
             return other.minor
-        given = other.currency if isinstance(other, Money) else type(other).__name__
+        currency = other.currency if isinstance(other, Money) else type(other).__name__
         raise InvalidData(
-            f"{self.currency} and {given} cannot be combined or compared.",
+            f"{self.currency} and {currency} cannot be combined or compared.",
             field="currency",
             remedy="Convert one of them first.",
         )
@@ -207,7 +208,7 @@ _EXACT = decimal.Context(prec=4 * _WIDEST, traps=[decimal.Inexact, decimal.Inval
 
 
 def _exact(value: object, field: str = "amount") -> Decimal:
-    """Return a finite number of bearable length, which no float is asked to be."""
+    """Return a finite number with a limited number of digits; floats are refused."""
     number: Decimal | None = None
     if isinstance(value, Decimal):
         number = value
@@ -222,7 +223,7 @@ def _exact(value: object, field: str = "amount") -> Decimal:
     _, digits, exponent = number.as_tuple()
     if len(digits) > _WIDEST or abs(int(exponent)) > _WIDEST:
         raise InvalidData(
-            "The number has too many digits.",
+            "The amount has too many digits.",
             field=field,
             remedy=f"Give a number of at most {_WIDEST} digits.",
         )
@@ -233,7 +234,7 @@ def _exponent(currency: object) -> int:
     exponent = EXPONENTS.get(currency) if isinstance(currency, str) else None
     if exponent is None:
         raise InvalidData(
-            f"{currency!r} is not a currency.",
+            f"{currency!r} is not a currency code.",
             field="currency",
             remedy="Give a code of ISO 4217 in capitals, such as 'EUR'.",
         )

@@ -1,9 +1,9 @@
-"""Forms with files in them (RFC 7578), as bytes where that is possible and else as a stream.
+"""Forms with files (RFC 7578), as bytes if every file is in memory, and else as a stream.
 
-The boundary is made of the form itself: so a repeat is the same request, its length is known
-beforehand, and nothing here needs luck. Bytes that had it in them would have to contain their own
-digest. A stream, which is not read to make it, could have been written by somebody who worked it
-out; so a stream is looked through as it goes out, and is cut off where the boundary comes up.
+The boundary is a digest of the form itself. So a repeat is the same request, its length is known
+beforehand, and no randomness is needed. Bytes that contain the boundary would have to contain their
+own digest. A stream is not read to make the digest, so an attacker could have written the boundary
+into it; a stream is therefore searched while it is sent, and stopped if the boundary comes up.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class FormFile:
     """A file to send as a part of a form.
 
     Attributes:
-        filename: what it is called there.
+        filename: the file's name in the form.
         content: bytes, an open binary file, or a function that opens one, which may be read again.
-        content_type: what it is.
+        content_type: the media type of the content.
     """
 
     filename: str = attrs.field(validator=_named)
@@ -56,7 +56,7 @@ def multipart(form: Pairs, files: FilesInput) -> tuple[str, Body]:
     """Return the `Content-Type` and the body of a form with these fields, then these files.
 
     Raises:
-        InvalidData: something is no name or no file.
+        InvalidData: a field or file has an invalid name or content.
     """
     parts: list[tuple[bytes, Body]]
     parts = [(_field_head(name), value.encode()) for name, value in form]
@@ -70,23 +70,23 @@ def multipart(form: Pairs, files: FilesInput) -> tuple[str, Body]:
 
 
 def _as_files(files: FilesInput) -> Iterator[tuple[str, FormFile]]:
-    given = cast("Any", files)  # whatever its type says, it is what a user gave
+    untyped = cast("Any", files)  # whatever its type says, it is what a user gave
     try:
-        pairs = [(name, file) for name, file in (given.items() if _maps(given) else given)]
+        pairs = [(name, file) for name, file in (untyped.items() if _maps(untyped) else untyped)]
     except (TypeError, ValueError):
         pairs = [("", None)]
     for name, file in pairs:
         if not isinstance(file, FormFile):
             raise InvalidData(
-                "Files cannot be made of what was given.",
+                "The value of files cannot be converted to form files.",
                 field="files",
                 remedy="Give a mapping of names to FormFile('invoice.pdf', content), or pairs.",
             )
         yield name, file
 
 
-def _maps(given: object) -> bool:
-    return isinstance(given, Mapping)
+def _maps(value: object) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _field_head(name: str) -> bytes:
@@ -100,7 +100,7 @@ def _file_head(name: str, file: FormFile) -> bytes:
 
 
 def _escaped(text: str, field: str) -> str:
-    """The text between quotes, as browsers write it; no reader finds an end in it."""
+    """The text escaped for use between quotes, as browsers do it."""
     _check_text(text, field)
     return text.translate(_ESCAPES)
 
@@ -108,31 +108,31 @@ def _escaped(text: str, field: str) -> str:
 def _check_text(text: object, field: str) -> None:
     if not isinstance(text, str) or _CONTROL.search(text) or not is_encodable(text):
         raise InvalidData(
-            "A name in the form is no text, or has a control character in it.",
+            "A name in the form is not a text, or has a control character in it.",
             field=field,
             remedy="Give a name of letters, digits and punctuation.",
         )
 
 
 def _boundary(parts: Iterable[tuple[bytes, Body]]) -> str:
-    told: list[bytes] = []
+    digested: list[bytes] = []
     for head, content in parts:
-        known = content if isinstance(content, bytes) else b"%d" % (content.length or 0)
-        told += [head, known]
-    return f"moorage-{digest(told).hex()[:40]}"
+        summary = content if isinstance(content, bytes) else b"%d" % (content.length or 0)
+        digested += [head, summary]
+    return f"moorage-{digest(digested).hex()[:40]}"
 
 
 def _joined(segments: list[Body]) -> Body:
-    """All of it as bytes, if it is, or else as one stream."""
+    """The segments as bytes if all are bytes, or else as one stream."""
     if not any(isinstance(segment, BodyStream) for segment in segments):
         return b"".join(cast("list[bytes]", segments))
     lengths = [
         segment.length if isinstance(segment, BodyStream) else len(segment) for segment in segments
     ]
-    known = [length for length in lengths if length is not None]
+    sizes = [length for length in lengths if length is not None]
     return BodyStream(
         lambda: _opened(segments),
-        sum(known) if len(known) == len(lengths) else None,
+        sum(sizes) if len(sizes) == len(lengths) else None,
         replayable=all(
             segment.replayable for segment in segments if isinstance(segment, BodyStream)
         ),
@@ -175,7 +175,7 @@ async def _awaited(opened: list[bytes | tuple[Chunks, _Watch]]) -> AsyncIterator
 
 
 class _Watch:
-    """Lets a stream's chunks through until the boundary comes up in them."""
+    """A filter that passes a stream's chunks until the boundary appears in them."""
 
     __slots__ = ("_delimiter", "_tail")
 
@@ -187,14 +187,16 @@ class _Watch:
         """Return the chunk.
 
         Raises:
-            InvalidData: together with what came before, it has the boundary in it.
+            InvalidData: the chunk, after those before it, contains the boundary.
         """
         size = len(self._delimiter)
         if self._delimiter in chunk or self._delimiter in self._tail + chunk[:size]:
             raise InvalidData(
-                "A file has the form's boundary in it, and could pass for other parts of the form.",
+                "A file contains the form's boundary, so it could pass for other parts of the"
+                " form.",
                 field="files",
-                remedy="Send the file as bytes; and ask who wrote it, because this is no accident.",
+                remedy="Send the file as bytes; and find out who wrote it, because this is"
+                " no accident.",
             )
         self._tail = chunk[-size:] if len(chunk) >= size else (self._tail + chunk)[-size:]
         return chunk

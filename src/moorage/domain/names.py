@@ -1,4 +1,4 @@
-"""What a function is called in a message: never its `repr`, which shows what it holds."""
+"""Names of functions for messages: never a `repr`, which may show a secret inside."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 
 
 def name_of(function: object) -> str:
-    """The name of a function, or of the class of whatever else can be called."""
+    """The name of a function, or of the class of any other callable."""
     if isinstance(function, partial):
         return name_of(function.func)
     name = getattr(function, "__qualname__", None)
@@ -14,5 +14,5 @@ def name_of(function: object) -> str:
 
 
 def service_name(account: str, to: str) -> str:
-    """What the service `to` of an account is called among all services."""
+    """The name of an account's service `to` among all services."""
     return f"{account}.{to}" if to else account

@@ -1,17 +1,17 @@
-"""What goes on while a shared store, a node of it or one stored state is away.
+"""The fallback while a shared store, a node of it or one stored state is unavailable.
 
-Limits and circuits go on in the memory of each process, because refusing every call would make an
-outage of our own store one of every vendor. A limit may say otherwise: that its calls are refused,
-or that each process goes on with a share of it. What must outlive a crash does not go on: a key
-that is claimed in one process's memory protects nobody.
+Limits and circuits continue in the memory of each process, because refusing every call would turn
+an outage of our own store into an outage of every vendor. A limit may be configured otherwise: its
+calls are refused, or each process continues with a share of it. State that must survive a crash
+does not continue: a key that is claimed in one process's memory protects nobody.
 
 Laws:
 
-1. What was granted in memory is marked, and what becomes of it never reaches the store.
-2. While the store is away, one caller at a time looks for it, at growing intervals; the others do
-   not wait. Looking takes no more than half of the time.
-3. A node that is away is away for its own keys, and a state that cannot be used for its own key.
-   Such a state has a substitute in the same store, which all processes share that cannot use it.
+1. Permits granted in memory are marked, and their outcomes never reach the store.
+2. While the store is away, one caller at a time probes it, at growing intervals; the others do not
+   wait. Probing takes no more than half of the time.
+3. An outage of a node concerns only its own keys, and a state that cannot be read only its own key.
+   Such a state has a substitute in the same store, shared by all processes that cannot read it.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ _NEARLY: Final = 0.9
 
 @attrs.define(eq=False)
 class Outage:
-    """A store, or a node of it, that is away.
+    """An outage of a store, or of a node of it.
 
     Attributes:
-        error: how that was noticed last.
-        since: when it was first, in nanoseconds of the local clock.
-        until: when to look for it again.
-        probes: how often somebody has looked for it.
-        turn: a queue of one item; whoever pops it may look for the store.
+        error: the last error of the store.
+        since: the time of the first error, in nanoseconds of the local clock.
+        until: the time of the next probe.
+        probes: the number of probes so far.
+        turn: a one-slot queue; the caller that pops its item may probe the store.
     """
 
     error: StorageUnavailable
@@ -72,8 +72,8 @@ def noticed(
 ) -> Outage:
     """The outage after the store has not answered, for the first time or again.
 
-    `took` is how long the caller waited for that, in nanoseconds: the next one begins to look no
-    sooner than after as long again.
+    `took` is how long the caller waited for the store, in nanoseconds; the next probe begins no
+    sooner than after that time again.
     """
     probes = 0 if before is None else before.probes + 1
     pause = min(_LONGEST, _FIRST << min(probes, _MOST_STEPS))
@@ -83,9 +83,9 @@ def noticed(
 
 
 def patience(command: Command[Any], timeout: float | None) -> float | None:
-    """Seconds to wait for the store, of those that the caller has left; None if it has no deadline.
+    """Seconds to wait for the store, out of the caller's remaining time; None without a deadline.
 
-    Who can go on without the store keeps a quarter of its time for the call itself.
+    A command that can continue without the store leaves a quarter of the time for the call itself.
     """
     if timeout is None:
         return None
@@ -93,11 +93,12 @@ def patience(command: Command[Any], timeout: float | None) -> float | None:
 
 
 def is_slow(waited: int, bound: float | None, silent: int | None) -> bool:
-    """Whether a store that did not answer in time is slow rather than away.
+    """Return whether a store that did not answer in time is slow rather than away.
 
-    It has answered others not long ago. `waited` and `silent` are how long this caller waited, and
-    how long ago the last answer came, in nanoseconds; None if none ever did. `bound` is how many
-    seconds the caller could wait: who was told sooner that the store is away believes it.
+    A slow store has answered another caller recently. `waited` is how long this caller waited and
+    `silent` how long ago the last answer came, in nanoseconds; None if none ever did. `bound` is
+    the time in seconds that the caller could wait: an earlier error than that means that the store
+    is away.
     """
     if bound is None or silent is None or waited < bound * 1e9 * _NEARLY:
         return False
@@ -105,19 +106,19 @@ def is_slow(waited: int, bound: float | None, silent: int | None) -> bool:
 
 
 class Local(tuple[Any, ...]):
-    """A permit or a ticket of the memory of this process."""
+    """A permit or ticket that was granted in the memory of this process."""
 
     __slots__ = ()
 
 
 def marked(admitted: Admitted) -> Admitted:
-    """What was granted in memory, so that it is known again."""
+    """The grant with its permits and tickets marked as local."""
     answer, wait, permit, tickets = admitted
     return answer, wait, None if permit is None else Local(permit), tuple(map(Local, tickets))
 
 
 def is_local(command: Command[Any]) -> bool:
-    """Whether a command is about what was granted in memory."""
+    """Return whether a command is about a permit or ticket granted in memory."""
     match command:
         case Report():
             return type(command.permit) is Local
@@ -133,37 +134,37 @@ _GOING_ON: Final = (Admission, Confirm, GiveBack, Pause, ReadCircuit, Report)
 
 
 def goes_on(command: Command[Any]) -> bool:
-    """Whether what a command asks for can be had without the store."""
+    """Return whether a command can be answered without the store."""
     if not isinstance(command, _GOING_ON) or command.durable:
         return False
     return not isinstance(command, Admission) or None not in command.gates.shares
 
 
 def alone(command: Command[Any]) -> Command[Any]:
-    """A command as this process's memory decides it: over its share of every limit."""
+    """The command for this process's memory: over its share of every limit."""
     match command:
         case Admission():
             gates = command.gates.alone(command.costs)
             return command if gates is command.gates else command.evolve(gates=gates)
-        case Confirm(gates=gates) if (own := gates.alone()) is not gates:
-            return Confirm(own, command.tickets, command.permit)
-        case GiveBack(gates=gates) if (own := gates.alone()) is not gates:
-            return GiveBack(own, command.tickets)
-        case Pause(gates=gates) if (own := gates.alone()) is not gates:
-            return Pause(own, command.pause)
+        case Confirm(gates=gates) if (local_gates := gates.alone()) is not gates:
+            return Confirm(local_gates, command.tickets, command.permit)
+        case GiveBack(gates=gates) if (local_gates := gates.alone()) is not gates:
+            return GiveBack(local_gates, command.tickets)
+        case Pause(gates=gates) if (local_gates := gates.alone()) is not gates:
+            return Pause(local_gates, command.pause)
         case _:
             return command
 
 
 def substitute(key: str) -> str:
-    """The key of the state that stands in for one that this release cannot use."""
+    """The key of the substitute for a state that this release cannot read."""
     return f"{key}:instead-{VERSION}"
 
 
 def has_substitute(command: Command[Any], key: str) -> bool:
-    """Whether a command may use another state in place of the one under `key`.
+    """Return whether a command may use another state in place of the one under `key`.
 
-    Not of a claim: an effect that is done under one key would be done again under the other.
+    A claim may not: an effect that was done under one key would be done again under the other.
     """
     if not isinstance(command, _GOING_ON) or key not in command.keys:
         return False
@@ -171,7 +172,7 @@ def has_substitute(command: Command[Any], key: str) -> bool:
 
 
 def moved(command: Command[Any], substitutes: Mapping[str, str]) -> Command[Any]:
-    """The same command over other keys."""
+    """The same command with other keys."""
     other: Any = copy(command)
     other.keys = tuple(substitutes.get(key, key) for key in command.keys)
     return other  # type: ignore[no-any-return]  # a copy of it

@@ -1,4 +1,4 @@
-"""A call as it is written down until it is made."""
+"""The stored form of a call that is to be made later."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ _FINAL: Final = (IdempotencyConflict, InvalidData, UnsupportedByVendor)
 
 @attrs.frozen(kw_only=True)
 class OutboxEntry(Entry):
-    """A call that is to be made: `target` is a contract or a service, `operation` the verb."""
+    """A call to make: `target` is a contract or a service, `operation` the operation to call."""
 
     dead_holds: ClassVar[bool] = True
 
     @property
     def contract(self) -> str:
-        """The contract, or the service, that is called."""
+        """The contract, or the service, to call."""
         return self.target
 
     @property
     def verb(self) -> str:
-        """What is asked of it."""
+        """The operation to call."""
         return self.operation
 
     @property
     def key(self) -> str:
-        """The idempotency key it is made under: another only after a refusal that was final."""
+        """The idempotency key of the call; it changes only after a final refusal."""
         return f"{self.id}/{self.turn}" if self.turn else self.id
 
 
 def fate_of(error: Exception) -> Fate:
-    """What is to become of a call that ended so.
+    """The next state of an entry whose call ended with this error.
 
-    What may have been done is not repeated, and what was refused for good is given up at once. All
-    else is tried again, a missing credential and a broken configuration too: a person repairs these
-    while calls wait.
+    A call that may have been done is not repeated, and a final refusal is given up at once.
+    Everything else is tried again, a missing credential and a broken configuration too: a person
+    repairs these while calls wait.
     """
     if isinstance(error, OutcomeUnknown):
         return Fate.DOUBT

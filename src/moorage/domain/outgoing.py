@@ -1,12 +1,12 @@
-"""Where requests may go whose URL somebody else has chosen, such as the address for a webhook.
+"""The guard for requests to URLs that somebody else has chosen, such as webhook addresses.
 
-Such a URL can be made to lead back inside: to this machine, to its neighbours, or to where a cloud
-gives out credentials. What counts is the address that is connected to, however it was written and
-whatever a name stood for a moment ago; so a name is looked up once, every address that it stands
-for is asked about here, and the connection goes to one of those.
+Such a URL can be made to lead to this machine, to its network, or to the credentials service of a
+cloud. The address that is connected to decides, in whatever notation it was written, and whatever
+address a host name had a moment ago. So a name is resolved once, each of its addresses is checked
+here, and the connection goes to one of those.
 
-Only addresses that anybody can reach are allowed, less those that stand for one of version 4 in
-another notation, unless that is allowed itself.
+Only public addresses are allowed, and none that embeds a version 4 address in another notation,
+unless that address is allowed itself.
 """
 
 from __future__ import annotations
@@ -76,42 +76,44 @@ _NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 _LAST_PORT: Final = 65_535
 
 
-def _networks(given: str | Iterable[str]) -> tuple[Network, ...]:
+def _networks(networks: str | Iterable[str]) -> tuple[Network, ...]:
     try:
-        return tuple(map(ip_network, [given] if isinstance(given, str) else given))
+        return tuple(map(ip_network, [networks] if isinstance(networks, str) else networks))
     except ValueError:
         raise ConfigurationError(
-            "These are no networks.",
+            "The value is not a list of networks.",
             path="networks",
             remedy="Give networks such as '10.1.0.0/16', with no bit below the mask, or addresses.",
         ) from None
 
 
-def _hosts(given: str | Iterable[str]) -> tuple[str, ...]:
-    names = [given] if isinstance(given, str) else given
+def _hosts(hosts: str | Iterable[str]) -> tuple[str, ...]:
+    names = [hosts] if isinstance(hosts, str) else hosts
     return tuple(name.lower().rstrip(".") for name in names)
 
 
-def _ports(given: int | Iterable[int]) -> tuple[int, ...]:
-    return (given,) if isinstance(given, int) else tuple(given)
+def _ports(ports: int | Iterable[int]) -> tuple[int, ...]:
+    return (ports,) if isinstance(ports, int) else tuple(ports)
 
 
 def _are_ports(_: object, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
     if not value or any(type(port) is not int or not 0 < port <= _LAST_PORT for port in value):
         raise ConfigurationError(
-            f"{value!r} are no ports.", path=attribute.name, remedy="Give ports such as 443."
+            f"{value!r} is not a list of ports.",
+            path=attribute.name,
+            remedy="Give ports such as 443.",
         )
 
 
 @attrs.frozen(kw_only=True)
 class OutgoingGuard:
-    """Which destinations are allowed.
+    """The allowed destinations.
 
     Attributes:
-        hosts: the only ones that may be asked, a name with a dot in front being all names below it;
-            none stands for any.
-        networks: what may be reached besides the addresses that anybody can reach.
-        ports: to connect to.
+        hosts: the only hosts allowed; a name with a leading dot stands for all names below it.
+            Empty allows any host.
+        networks: networks that are allowed besides public addresses.
+        ports: the allowed ports.
         plain_http: whether `http` is allowed besides `https`.
     """
 
@@ -121,7 +123,7 @@ class OutgoingGuard:
     plain_http: bool = True
 
     def objection(self, host: str, port: int, *, secure: bool) -> str | None:
-        """What speaks against looking a host up to ask it, as the end of a sentence."""
+        """The reason this host must not be contacted, as the end of a sentence, or None."""
         if not secure and not self.plain_http:
             return "would be asked without TLS"
         if port not in self.ports:
@@ -137,17 +139,17 @@ class OutgoingGuard:
         return None
 
     def objection_to(self, address: str) -> str | None:
-        """What speaks against connecting to an address, as the end of a sentence."""
+        """The reason this address must not be contacted, as the end of a sentence, or None."""
         try:
-            found = ip_address(address)
+            parsed = ip_address(address)
         except ValueError:
             return "has an address of an unknown kind"
-        if getattr(found, "scope_id", None) is not None:
+        if getattr(parsed, "scope_id", None) is not None:
             return "has an address on one of this machine's links"
-        meant = _meant(found)
-        if any(one in network for network in self.networks for one in (found, meant)):
+        embedded = _meant(parsed)
+        if any(one in network for network in self.networks for one in (parsed, embedded)):
             return None
-        what = _kind(meant)
+        what = _kind(embedded)
         return None if what is None else f"has an address that is {what}"
 
 
@@ -156,14 +158,14 @@ def _is_named(host: str, name: str) -> bool:
 
 
 def _meant(address: Address) -> Address:
-    """The address of version 4 that one of version 6 stands for, or the address itself."""
+    """The version 4 address embedded in one of version 6, or the address itself."""
     if isinstance(address, IPv6Address) and any(address in network for network in _MAPPED):
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address
 
 
 def _kind(address: Address) -> str | None:
-    """Of which special kind an address is, if of any."""
+    """The special kind of an address, such as loopback; None for a public address."""
     if isinstance(address, IPv4Address):
         return next((what for network, what in _INSIDE if address in network), None)
     if address.is_loopback:

@@ -1,8 +1,8 @@
 """Plain values as bytes: MessagePack, with extensions for the types it does not have.
 
-An array is a tuple, a string a `str` and binary a `bytes`. Values come back as they were, to the
-type, and each has one encoding only, the shortest. Reading is total: bytes that are no values raise
-`ValueError`, whatever they are.
+An array is a tuple, a string a `str` and binary a `bytes`. Reading gives back equal values of the
+same types, and each value has one encoding only, the shortest. Reading is total: bytes that are not
+packed values always raise `ValueError`.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ _BROKEN: Final = (
 
 
 def pack_values(values: tuple[Any, ...]) -> bytes:
-    """Values, one after another.
+    """Values as bytes, one after another.
 
     Raises:
-        InvalidData: one of them is of a type that is not kept.
+        InvalidData: a value has a type that cannot be packed.
     """
     try:
         return b"".join(map(_packed, values))
@@ -64,15 +64,15 @@ def pack_values(values: tuple[Any, ...]) -> bytes:
         raise InvalidData(
             "A value is nested too deeply to be stored.",
             field="value",
-            remedy="Store a flatter one.",
+            remedy="Store a less deeply nested value.",
         ) from None
 
 
 def unpack_values(packed: bytes) -> tuple[Any, ...]:
-    """The values that `pack_values` made bytes of.
+    """The values that `pack_values` packed.
 
     Raises:
-        ValueError: they are none.
+        ValueError: the bytes are not packed values.
     """
     try:
         return tuple(_all(packed))
@@ -90,20 +90,20 @@ def _packed(value: object) -> bytes:
     if isinstance(value, tuple):
         return _tuple(value)  # pyright: ignore[reportUnknownArgumentType]
     raise InvalidData(
-        f"A {type(value).__name__} cannot be stored.",
+        f"A value of type {type(value).__name__} cannot be stored.",
         field="value",
-        remedy="Store None, numbers, text, bytes, dates, or lists, tuples and dicts of them; or"
-        " give functions that encode and decode it.",
+        remedy="Store None, numbers, text, bytes, dates, or lists, tuples and dicts of"
+        " them; or give functions that encode and decode the value.",
     )
 
 
 def _sized(codes: tuple[tuple[int, int], ...], number: int) -> bytes:
-    """The shortest header that can say this size."""
+    """The shortest header for a value of this size."""
     for code, width in codes:
         if number < 1 << 8 * width:
             return bytes((code,)) + number.to_bytes(width, "big")
     raise InvalidData(
-        "A value is too long to be stored.", field="value", remedy="Store a shorter one."
+        "A value is too long to be stored.", field="value", remedy="Store a shorter value."
     )
 
 

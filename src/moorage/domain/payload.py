@@ -1,4 +1,4 @@
-"""The fingerprint of what an idempotent function is given."""
+"""The fingerprint of the arguments of an idempotent function."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from moorage.errors import InvalidData
 
 
 class _UnknownError(TypeError):
-    """A value that cannot be compared, by its type's name."""
+    """The payload has a value that cannot be compared, named by its type."""
 
 
 def payload_fingerprint(payload: object) -> bytes:
-    """A code that is the same for the same payload only: 1, 1.0, "1" and True all differ.
+    """A digest that is equal only for equal payloads: 1, 1.0, "1" and True all differ.
 
     Mappings are compared without regard to the order of their keys.
     """
@@ -27,13 +27,13 @@ def payload_fingerprint(payload: object) -> bytes:
         raise InvalidData(
             f"A payload of type {type(payload).__name__} cannot be compared with a later one{it}.",
             field="payload",
-            remedy="Give `payload=` as bytes, or as what JSON can hold.",
+            remedy="Give `payload=` as bytes, or as a value that JSON can represent.",
         ) from None
     return hashlib.sha256(text.encode()).digest()
 
 
 def _plain(value: object) -> object:
-    """`value` with its types told apart, in what JSON can hold."""
+    """`value` in a form that JSON can hold, with its types kept apart."""
     if isinstance(value, bytes):
         return ["bytes", value.hex()]
     if isinstance(value, dict):
@@ -60,7 +60,7 @@ def _first(pair: list[object]) -> str:
 
 
 def _told(value: object) -> object:
-    """Other values by their own canonical text: decimals, dates, enumerations, attrs values."""
+    """Values of other types as canonical text: decimals, dates, enumerations, attrs values."""
     from datetime import date, time  # noqa: PLC0415 - with decimals and enums, only where met
     from decimal import Decimal  # noqa: PLC0415 - see above
     from enum import Enum  # noqa: PLC0415 - see above

@@ -1,7 +1,7 @@
-"""Card numbers, accounts, addresses and tokens: how to find them in text.
+"""Detection of card numbers, accounts, addresses and tokens in text.
 
-Every pattern takes time linear in the text, however hostile: what repeats is bounded, or starts
-only where nothing of its own kind precedes it.
+Every pattern takes time linear in the text, even in hostile text: a repetition is bounded, or
+starts only where no character of its own kind precedes it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DOUBLED = str.maketrans("0123456789", "0246813579")
 
 
 class Personal(StrEnum):
-    """What can be recognised wherever it stands."""
+    """The kinds of personal data that can be recognised anywhere in text."""
 
     CARD = "card"
     IBAN = "iban"
@@ -35,12 +35,12 @@ class Personal(StrEnum):
 
 
 def mask(text: str) -> str:
-    """Show the first and the last four characters if that is at most half of it, else none."""
+    """Mask a text except its first and last four characters, or all of it if it is short."""
     return f"{text[:_EDGE]}{MASK}{text[-_EDGE:]}" if len(text) >= _LONG_ENOUGH else MASK
 
 
 def mask_personal(text: str, kinds: Iterable[Personal]) -> str:
-    """Mask everything of these kinds; of long card and account numbers the ends stay visible."""
+    """Mask everything of these kinds; long card and account numbers keep their ends."""
     for kind in kinds:
         pattern, replace = _RULES[kind]
         text = pattern.sub(replace, text)
@@ -48,7 +48,7 @@ def mask_personal(text: str, kinds: Iterable[Personal]) -> str:
 
 
 def _is_card(number: str) -> bool:
-    """Tell whether a number has the length and check digit of a payment card's."""
+    """Return whether a number has the length and check digit of a payment card number."""
     if not 13 <= len(number) <= 19:
         return False
     digits = number[-1::-2] + number[-2::-2].translate(_DOUBLED)
@@ -56,7 +56,7 @@ def _is_card(number: str) -> bool:
 
 
 def _is_iban(account: str) -> bool:
-    """Tell whether an account number has the length and check digits of an IBAN."""
+    """Return whether an account number has the length and check digits of an IBAN."""
     if not 15 <= len(account) <= 34:
         return False
     digits = "".join(str(int(letter, 36)) for letter in account[4:] + account[:4])
@@ -85,11 +85,11 @@ def _mask_numbers(groups: str, begins: re.Pattern[str], is_valid: Callable[[str]
 _RULES: Final[dict[Personal, tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]]] = {
     Personal.CARD: (
         re.compile(r"(?<![0-9])[0-9]{3,}(?:[ -][0-9]{3,})*"),
-        lambda found: _mask_numbers(found[0], _CARD_BEGINS, _is_card),
+        lambda match: _mask_numbers(match[0], _CARD_BEGINS, _is_card),
     ),
     Personal.IBAN: (
         re.compile(r"(?<![A-Z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,}", re.ASCII | re.IGNORECASE),
-        lambda found: _mask_numbers(found[0], _IBAN_BEGINS, _is_iban),
+        lambda match: _mask_numbers(match[0], _IBAN_BEGINS, _is_iban),
     ),
     Personal.EMAIL: (
         re.compile(r"(?<![\w.%+\-])[\w.%+\-]{1,64}@[\w\-]{1,63}(?:\.[\w\-]{1,63})+"),

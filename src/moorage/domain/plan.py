@@ -1,7 +1,7 @@
-"""A service's configuration compiled for one tenant and endpoint: everything a call looks up.
+"""A plan: a service's configuration compiled for one tenant and endpoint, as calls need it.
 
-What is not configured leaves no step behind: a plan without limits, circuit and budget has no
-admission at all.
+A protection that is not configured leaves no step behind: a plan without limits, circuit and budget
+has no admission at all.
 """
 
 from __future__ import annotations
@@ -37,34 +37,35 @@ ONCE: Final = RetryPolicy.none()
 
 
 def _setting(service: Service, endpoint: Endpoint | None, name: str) -> Any:
-    own = INHERIT if endpoint is None else getattr(endpoint, name)
-    return getattr(service, name) if own is INHERIT else own
+    setting = INHERIT if endpoint is None else getattr(endpoint, name)
+    return getattr(service, name) if setting is INHERIT else setting
 
 
 class Plan:
-    """How calls to one operation of one tenant are made. Immutable once built.
+    """The compiled settings for calls to one operation of one tenant. Immutable once built.
 
     Attributes:
-        span, seconds: nanoseconds for a whole call, and the same in seconds.
-        timeouts: what one attempt may take.
-        patience, limit_wait: microseconds to wait for a limit at most; the latter within `span`.
-        question: what an attempt asks before it leaves.
-        attempt_timeout: seconds for one attempt, where it has a bound of its own.
-        admission: the same, or None if nothing could answer no.
-        slow: nanoseconds from which on an answer counts as slow.
-        easy: whether a face may make an attempt itself while all is calm.
-        plain: whether nothing happens to a request but what needs no port, and its answer is
-            judged by its status alone.
-        dresses: whether a request is given headers, or says who we are.
-        timeouts_at_first: what the attempt may take that begins with its call.
-        repeatable: whether repeating is harmless, where the endpoint says so.
-        region: the name of the region that it is for, if it is for one.
-        regions: for a service in several places, the plan of each, by name; this one is then for
+        span, seconds: the time for a whole call, in nanoseconds and in seconds.
+        timeouts: the time limits of one attempt.
+        patience, limit_wait: the longest wait for a limit in microseconds; the latter within
+        `span`.
+        question: the admission command that an attempt sends first.
+        attempt_timeout: the seconds for one attempt, if it has a limit of its own.
+        admission: the same as `question`, or None if nothing could refuse.
+        slow: the nanoseconds from which on an answer counts as slow.
+        easy: whether the fast path may make an attempt itself.
+        plain: whether a request needs no port before it is sent, and its answer is judged by its
+            status alone.
+        dresses: whether headers or credentials are added to a request.
+        timeouts_at_first: the time limits of the attempt that begins with its call.
+        repeatable: whether repeating is harmless, if the endpoint says so.
+        region: the name of the region that the plan is for, if any.
+        regions: for a service in several regions, the plan of each, by name; this plan is then for
             none of them.
-        target: what a claim calls whoever it is sent to.
-        cache: how answers are kept, if they are.
-        cache_wait: seconds to wait for the cache; 0 if no answers of the service are kept, so that
-            not even a write has to do with it.
+        target: the name of the vendor and account in idempotency claims.
+        cache: the cache policy, if answers are cached.
+        cache_wait: the seconds to wait for the cache; 0 if no endpoint of the service has a cache,
+            so that not even a write needs to invalidate it.
     """
 
     __slots__ = (
@@ -183,13 +184,14 @@ class Plan:
             )
         )
 
-    def claim_key(self, key: str) -> str:
-        """Where the claim of an idempotency key lives."""
-        return state_key("key", self.service.name, self.tenant, key)
+    def claim_key(self, key: str, turn: int = 0) -> str:
+        """The key of the state of an idempotency claim; each round of its effect has its own."""
+        again = (str(turn),) if turn else ()
+        return state_key("key", self.service.name, self.tenant, key, *again)
 
 
-def _cache_wait(service: Service, own: CachePolicy | None) -> float:
-    policy = own or service.cache or service.endpoint_cache
+def _cache_wait(service: Service, endpoint_policy: CachePolicy | None) -> float:
+    policy = endpoint_policy or service.cache or service.endpoint_cache
     return 0.0 if policy is None else policy.max_wait
 
 
@@ -224,12 +226,12 @@ def _gates(
 
 
 def is_repeatable(plan: Plan, request: Request) -> bool:
-    """Whether doing what a request asks for twice does what doing it once does."""
+    """Return whether sending a request twice has the effect of sending it once."""
     return request.repeatable if plan.repeatable is None else plan.repeatable
 
 
 def with_defaults(request: Request, plan: Plan) -> Request:
-    """The request with the service's headers where it has none of its own."""
+    """The request with the service's headers added where it has none of its own."""
     headers = request.headers
     for name, value in plan.headers.pairs:
         headers = headers.with_default(name, value)
@@ -237,6 +239,6 @@ def with_defaults(request: Request, plan: Plan) -> Request:
 
 
 def with_idempotency_key(request: Request, plan: Plan, key: str | None) -> Request:
-    """The request with the key where the vendor takes it."""
+    """The request with the idempotency key in the vendor's header."""
     name = plan.service.idempotency_header
     return request if key is None or name is None else request.with_header(name, key)

@@ -15,28 +15,26 @@ PairsInput: TypeAlias = Mapping[str, Value] | Iterable[tuple[str, Value]]
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 
-def as_pairs(given: PairsInput | None, field: str) -> Pairs:
+def as_pairs(written: PairsInput | None, field: str) -> Pairs:
     """Return parameters as pairs of text.
 
-    None is dropped, a list repeats its name, and booleans are `true` and `false`.
+    None is dropped, a list repeats its name, and booleans become `true` and `false`.
     """
-    if not given:
+    if not written:
         return ()
     # Whatever their type says, parameters are what a user gave.
-    parameters = cast("Any", given)
-    if isinstance(given, Mapping):
+    parameters = cast("Any", written)
+    if isinstance(written, Mapping):
         parameters = parameters.items()
     pairs: list[tuple[str, str]] = []
     try:
         for name, value in parameters:
-            known = _text(name, field)
+            key = _text(name, field)
             values = value if _is_list(value) else (value,)
-            pairs.extend(
-                (known, _text(one, f"{field}.{known}")) for one in values if one is not None
-            )
+            pairs.extend((key, _text(one, f"{field}.{key}")) for one in values if one is not None)
     except (TypeError, ValueError):
         raise InvalidData(
-            f"{field} cannot be made of what was given.",
+            f"{field} cannot be converted to pairs of name and value.",
             field=field,
             remedy="Give a mapping, or pairs of name and value.",
         ) from None

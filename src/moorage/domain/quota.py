@@ -1,15 +1,15 @@
-"""A quota that starts afresh with each calendar day or month, UTC.
+"""A quota that starts anew with each calendar day or month, UTC.
 
 Law: in every period at most `burst` is granted, each grant counted in the period of its time.
-(Callers that queue for a later period when a vendor's pause passes its end keep their grants: they
-go when the pause ends.) A newcomer is granted in the first period that has room, so whoever gives
-up makes room in the period it waited for.
+(Callers that queue for a later period keep their grants if a vendor's pause passes its end: they go
+when the pause ends.) A newcomer is granted in the first period that has room, so a caller that
+gives up makes room in the period that it waited for.
 
 A state is `(seen, quiet, at, used, frozen, shift, later)`: `used` calls were granted in the period
-of `at`. `frozen` is the end of a pause, `shift` how far a clock that stepped has moved the times.
-`later` has `(begin, used)` for each period that somebody queues for, and for those before it. It
-has at most 100; a period that is missing before the last of them counts as full.
-Store times count from the Unix epoch, which is what gives them a calendar.
+of `at`. `frozen` is the end of a pause, `shift` the time by which a clock that stepped has moved
+the others. `later` has `(begin, used)` for each period that has queued calls, and for those before
+it. It has at most 100; a period that is missing before the last of them counts as full. Store times
+count from the Unix epoch, so they have a calendar.
 """
 
 from __future__ import annotations
@@ -66,15 +66,15 @@ class CalendarQuota:
 
     @property
     def shape(self) -> str:
-        """What makes two quotas' states comparable."""
+        """A text that is equal for two quotas if they can read each other's states."""
         return f"{'month' if self.monthly else 'day'}-{self.burst}"
 
     def part(self, share: Fraction, least: int) -> CalendarQuota:
-        """A share of this quota, which is `least` at the least."""
+        """A share of this quota, of at least `least` calls."""
         return CalendarQuota(max(least, int(self.burst * share)), monthly=self.monthly)
 
     def period(self, at: int) -> tuple[int, int]:
-        """Begin and end of the period that `at` lies in."""
+        """The beginning and end of the period that contains `at`."""
         day = at // DAY
         if not self.monthly:
             return day * DAY, (day + 1) * DAY
@@ -82,8 +82,8 @@ class CalendarQuota:
         after = (year, month + 1) if month < _DECEMBER else (year + 1, 1)
         return first_day(year, month) * DAY, first_day(*after) * DAY
 
-    def calm(self, state: State | None, now: int, cost: int) -> Quota | None:
-        """Grant at once within the period of the last grant; None in every other case."""
+    def fast_grant(self, state: State | None, now: int, cost: int) -> Quota | None:
+        """The fast path: the state after a grant in the current period, or None otherwise."""
         if state is None:
             return None
         seen, quiet, at, used, frozen, shift, later = state
@@ -95,7 +95,7 @@ class CalendarQuota:
         return (now, ends - now, now, used, frozen, shift, ())
 
     def present(self, state: State | None, now: int) -> Quota:
-        """The state with `seen` at the time to go by, moved back with a clock that stepped."""
+        """The state as of now; if the clock stepped back, all times in it are moved back too."""
         if state is None:
             return (now, 0, now, 0, 0, 0, ())
         seen, quiet, at, used, frozen, shift, later = state
@@ -113,7 +113,7 @@ class CalendarQuota:
         return (time, max(0, quiet), at, used, frozen, shift, later)
 
     def earliest(self, quota: Quota, cost: int, at: int) -> int:
-        """The first time from `at` on at which `cost` fits a period."""
+        """The earliest time, not before `at`, in a period that has room for `cost`."""
         at = max(at, quota[4])
         later = quota[6]
         while self._used(quota, at) + cost > self.burst:
@@ -128,9 +128,9 @@ class CalendarQuota:
         cost: int,
         at: int,
         *,
-        kept: bool,  # noqa: ARG002 - a count needs no memory of its grants to take one back
+        refundable: bool,  # noqa: ARG002 - a count needs no memory of its grants to take one back
     ) -> tuple[Quota, Ticket]:
-        """Count `cost` in the period of `at`, which `earliest` has allowed."""
+        """Count `cost` in the period of `at`, a time that `earliest` returned."""
         seen, _, since, used, frozen, shift, later = quota
         begin = self.period(at)[0]
         if begin <= since:
@@ -141,7 +141,7 @@ class CalendarQuota:
         return (seen, quiet, since, used, frozen, shift, later), (0, at, cost, shift)
 
     def refund(self, quota: Quota, ticket: Ticket) -> Quota:
-        """Give back a grant of the period that it was counted in."""
+        """Take a grant off the count of its period."""
         seen, _, at, used, frozen, shift, later = quota
         due = ticket[1] + shift - ticket[3]
         begin = self.period(due)[0]
@@ -160,7 +160,7 @@ class CalendarQuota:
         return (seen, quiet, at, used, frozen, shift, later)
 
     def drain(self, quota: Quota, pause: int) -> Quota:
-        """Grant nothing for `pause` microseconds; those who queue go on counting after it."""
+        """Grant nothing for `pause` microseconds; queued calls keep their grants."""
         seen, _, at, used, frozen, shift, later = quota
         frozen = max(frozen, seen + pause)
         later = self._from(later, frozen)
@@ -168,23 +168,23 @@ class CalendarQuota:
         return (seen, quiet, at, used, frozen, shift, later)
 
     def paused(self, quota: Quota) -> int:
-        """For how many microseconds nothing is granted yet, by a pause."""
+        """Microseconds until the current pause ends; 0 without a pause."""
         return max(0, quota[4] - quota[0])
 
     def resume(self, quota: Quota) -> Quota:
-        """End a pause now; what was counted stays counted."""
+        """End a pause now; calls that were counted stay counted."""
         seen, _, at, used, _, shift, later = quota
         if not self.paused(quota):
             return quota
         return (seen, self._quiet(seen, at, seen, later), at, used, seen, shift, later)
 
     def confirm(self, quota: Quota, ticket: Ticket) -> int:
-        """How long the holder of a ticket must still wait; 0 is go."""
+        """Microseconds that the holder of a ticket must still wait; 0 if it may go."""
         moved = quota[5] - ticket[3]
         return max(0, ticket[1] + moved - quota[0], quota[4] - quota[0])
 
     def _quiet(self, seen: int, at: int, frozen: int, later: Later) -> int:
-        """How long a state matters: until its last period, or a pause, is over."""
+        """Microseconds for which to store a state: until its last period, or a pause, ends."""
         return max(self.period(later[-1][0] if later else at)[1], frozen) - seen
 
     def _used(self, quota: Quota, at: int) -> int:
@@ -192,14 +192,14 @@ class CalendarQuota:
         return quota[3] if begin <= quota[2] else self._later(quota[6], begin)
 
     def _later(self, later: Later, begin: int) -> int:
-        """What is used of the period that begins then."""
+        """The calls counted in the later period that begins at `begin`."""
         for each, used in later:
             if each == begin:
                 return used
         return self.burst if later and begin < later[-1][0] else 0
 
     def _from(self, later: Iterable[tuple[int, int]], earliest: int) -> Later:
-        """Counts of grants that are made no earlier than a time, by the periods of their times."""
+        """The counts of grants from `earliest` on, by period."""
         counts: dict[int, int] = {}
         for begin, used in later:
             begin = self.period(max(begin, earliest))[0]  # noqa: PLW2901 - moved
@@ -207,7 +207,7 @@ class CalendarQuota:
         return tuple(counts.items())
 
     def _counted(self, since: int, later: Later, begin: int, cost: int) -> Later:
-        """`later` with a grant in the period that begins then."""
+        """`later` with one more grant in the period that begins at `begin`."""
         if later and begin <= later[-1][0]:
             return tuple((each, used + cost * (each == begin)) for each, used in later)
         between = self.period(later[-1][0] if later else since)[1]

@@ -1,18 +1,19 @@
-"""What a rate limit is to the person who configures it, and the one rule for several at once.
+"""The configuration of rate limits, and the joint decision of several.
 
 A limit is a rule over one state, and every rule has the same functions:
 
-- `calm(state, now, cost)`: the state after an immediate grant, or None where that needs thought;
-- `present(state, now)`: the state as of now, which is what the others take;
-- `earliest(present, cost, at)`: the first time from `at` on, which is no earlier than the time to
-  go by, at which `cost` can be granted; it may be no longer possible at a later time;
-- `grant(present, cost, at, kept=)`: the state after a grant at that time, and the ticket for it,
-  which is `kept` if the grant may have to be given back;
-- `refund(present, ticket)`: the state after a grant was given up;
+- `fast_grant(state, now, cost)`: the fast path: the state after an immediate grant, or None if the
+  full rule must decide;
+- `present(state, now)`: the state as of now, which the other functions take;
+- `earliest(present, cost, at)`: the earliest time from `at` on (not before the state's own time) at
+  which `cost` can be granted; a later time may be impossible again;
+- `grant(present, cost, at, refundable=)`: the state after a grant at that time, and its ticket;
+  `refundable` means that the grant may have to be given back;
+- `refund(present, ticket)`: the state after a grant was given back;
 - `drain(present, pause)`: the state after the vendor asked for a pause;
-- `paused(present)`: how long a pause goes on;
-- `resume(present)`: the state after a pause was ended by hand;
-- `confirm(present, ticket)`: how long the holder of a queued grant must still wait;
+- `paused(present)`: the time until a pause ends;
+- `resume(present)`: the state after a person ended a pause;
+- `confirm(present, ticket)`: the time that the holder of a queued grant must still wait;
 - `part(share, least)`: the rule for a share of the limit, with a burst of `least` or more.
 
 Several limits grant jointly: after one wait that suits them all, or nothing from any of them.
@@ -46,7 +47,7 @@ REFUSE: Final = "refuse"
 
 
 class Rule(Protocol):
-    """One limit, compiled; what each function does is said at the top of this file."""
+    """A compiled limit; the docstring of the module describes its functions."""
 
     # ruff: noqa: D102 - said at the top of this file; a present is the rule's own
 
@@ -54,10 +55,12 @@ class Rule(Protocol):
     def burst(self) -> int: ...
     @property
     def shape(self) -> str: ...
-    def calm(self, state: State | None, now: int, cost: int, /) -> State | None: ...
+    def fast_grant(self, state: State | None, now: int, cost: int, /) -> State | None: ...
     def present(self, state: State | None, now: int, /) -> Any: ...
     def earliest(self, present: Any, cost: int, at: int, /) -> int: ...
-    def grant(self, present: Any, cost: int, at: int, /, *, kept: bool) -> tuple[State, Ticket]: ...
+    def grant(
+        self, present: Any, cost: int, at: int, /, *, refundable: bool
+    ) -> tuple[State, Ticket]: ...
     def refund(self, present: Any, ticket: Ticket, /) -> State: ...
     def drain(self, present: Any, pause: int, /) -> State: ...
     def paused(self, present: Any, /) -> int: ...
@@ -67,7 +70,7 @@ class Rule(Protocol):
 
 
 class Calendar(Enum):
-    """Periods that begin when the calendar (UTC) says so."""
+    """The calendar periods of a quota (UTC)."""
 
     DAY = "day"
     MONTH = "month"
@@ -80,7 +83,7 @@ def _calendar(value: object) -> Calendar | None:
         raise ConfigurationError(
             f"{value!r} is not a calendar period.",
             path="calendar",
-            remedy='Give "day" or "month", or none.',
+            remedy='Give "day", "month" or None.',
         ) from None
 
 
@@ -106,10 +109,10 @@ def _is_share_or_refuse(_: object, attribute: attrs.Attribute[Any], value: objec
     number = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
     if value != REFUSE and not (number and 0 < value <= 1):  # type: ignore[operator]  # a number
         raise ConfigurationError(
-            f"{value!r} is no way to go on without the shared store.",
+            f"{value!r} is not a valid without_store.",
             path=attribute.name,
-            remedy='Give "refuse", or the share of the limit that each process may use alone:'
-            " a number above 0, and 1 at most.",
+            remedy='Give "refuse", or the share of the limit that each process may use'
+            " alone: a number above 0, and 1 at most.",
         )
 
 
@@ -117,17 +120,17 @@ def _is_share_or_refuse(_: object, attribute: attrs.Attribute[Any], value: objec
 class RateLimitConfig:
     """At most `burst` calls at once, and `rate` per `per` seconds over time.
 
-    It is exact: over every span of t seconds, granted ≤ burst + rate · t / per. With `calendar`,
-    at most `rate` calls per calendar day or month instead, all of which may be used at once.
+    It is exact: over every span of t seconds, granted ≤ burst + rate · t / per. With `calendar`, at
+    most `rate` calls per calendar day or month instead, all of which may be used at once.
 
     Attributes:
         rate: tokens per period; a fraction such as 0.5 is fine.
-        per: the period, in seconds.
-        burst: how many tokens may be taken at once; by default as many as one period gives.
+        per: the length of the period in seconds.
+        burst: the number of tokens that may be taken at once; by default the tokens of one period.
         calendar: a calendar period instead of `per` and `burst`.
-        without_store: what happens while the shared store is away. "refuse": calls are refused. A
-            share from 0 (excluded) to 1: each process goes on alone with that part of the limit,
-            such as 0.125 where eight processes share it.
+        without_store: the behaviour while the shared store is away. "refuse": calls are refused. A
+            share above 0 and up to 1: each process continues alone with that part of the limit,
+            such as 0.125 if eight processes share it.
     """
 
     rate: float | Fraction = attrs.field(validator=_is_rate)
@@ -195,16 +198,16 @@ class RateLimitConfig:
 
     @property
     def share(self) -> Fraction | None:
-        """The part of the limit that a process may use alone; None is nothing."""
+        """The part of the limit that a process may use alone; None for nothing."""
         return None if isinstance(self.without_store, str) else _meant(self.without_store)
 
     def check_cost(self, cost: int) -> int:
-        """`cost`, if it can ever be granted."""
+        """Return `cost`, if it can ever be granted."""
         return checked_cost(self.rule, cost)
 
 
 def checked_cost(rule: Rule, cost: int) -> int:
-    """`cost`, if `rule` can ever grant it."""
+    """Return `cost`, if `rule` can ever grant it."""
     if isinstance(cost, bool) or not isinstance(cost, int) or cost < 1:
         raise InvalidData(
             f"{cost!r} is not a cost.", field="cost", remedy="Give an integer of 1 or more."
@@ -219,18 +222,18 @@ def checked_cost(rule: Rule, cost: int) -> int:
 
 
 def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence[int]) -> int:
-    """How long until every limit can grant, each by its own time to go by; 0 is at once.
+    """Microseconds until every limit can grant, each by its own clock; 0 for at once.
 
-    A limit that can grant at one time may be unable to at a later one, where a gap in its queue
-    has ended. So they are asked in turn until one time suits them all.
+    A limit that can grant at one time may be unable to at a later time, if a gap in its queue has
+    ended. So the limits are asked in turn until one time suits them all.
     """
-    asked = tuple(zip(rules, presents, costs, strict=True))
+    limits = tuple(zip(rules, presents, costs, strict=True))
     wait, suits, number = 0, 0, 0
-    while suits < len(asked):
-        rule, present, cost = asked[number]
+    while suits < len(limits):
+        rule, present, cost = limits[number]
         longer = rule.earliest(present, cost, present[0] + wait) - present[0]
         suits = 1 if longer > wait else suits + 1
-        wait, number = longer, (number + 1) % len(asked)
+        wait, number = longer, (number + 1) % len(limits)
     return wait
 
 
@@ -243,8 +246,8 @@ def _bucket(config: RateLimitConfig) -> TokenBucket:
     ):
         if not fits:
             raise ConfigurationError(
-                f"{config.rate} per {config.per} s with a burst of {config.burst} is beyond what "
-                "can be counted exactly.",
+                f"{config.rate} per {config.per} s with a burst of {config.burst}"
+                " cannot be counted exactly.",
                 path=path,
                 remedy="Use a smaller burst, or a rate and a period with fewer digits.",
             )
@@ -268,7 +271,7 @@ def _quota(config: RateLimitConfig, calendar: Calendar) -> CalendarQuota:
 
 
 def _meant(value: float | Fraction) -> Fraction:
-    """The simplest fraction that `value` may have been meant to be: 0.1 is a tenth."""
+    """The simplest fraction close to `value`: 0.1 is a tenth."""
     exact = Fraction(value)
     for digits in (3, 6, 9, 12):
         simple = exact.limit_denominator(10**digits)

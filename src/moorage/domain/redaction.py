@@ -1,9 +1,9 @@
-"""What may be kept of a request or an answer in logs, events and recordings.
+"""Redaction of requests and answers before they are logged, recorded or put into events.
 
 A value is masked for its name, such as `client_secret`, wherever names occur: in headers, queries,
-forms, JSON, XML and plain text; and for what it is, such as a card number. Nothing here raises or
-takes more than linear time: JSON is read piece by piece, so it may be cut, nested without end, or
-no JSON at all; and what is no text is not shown.
+forms, JSON, XML and plain text; and for its content, such as a card number. No function here raises
+or takes more than linear time. JSON is read token by token, so it may be truncated, deeply nested
+or invalid. Content that is not text is not shown.
 """
 
 from __future__ import annotations
@@ -69,41 +69,42 @@ def _folded(names: Iterable[str]) -> frozenset[str]:
 
 
 def _paths(paths: str | Iterable[str]) -> frozenset[tuple[str, ...]]:
-    given = [paths] if isinstance(paths, str) else paths
-    return frozenset(tuple(path.lower().split(".")) for path in given)
+    several = [paths] if isinstance(paths, str) else paths
+    return frozenset(tuple(path.lower().split(".")) for path in several)
 
 
 def _patterns(
     patterns: str | re.Pattern[str] | Iterable[str | re.Pattern[str]],
 ) -> tuple[re.Pattern[str], ...]:
-    given = [patterns] if isinstance(patterns, (str, re.Pattern)) else patterns
+    several = [patterns] if isinstance(patterns, (str, re.Pattern)) else patterns
     try:
-        return tuple([re.compile(pattern) for pattern in given])
+        return tuple([re.compile(pattern) for pattern in several])
     except re.error:
         raise ConfigurationError(
-            "A pattern of what to mask is no regular expression.",
+            "A pattern is not a valid regular expression.",
             path="patterns",
-            remedy="Correct it; to mask what stands under a name, give the name.",
+            remedy="Correct the pattern; to mask values by name, use header_names,"
+            " query_names or body_keys.",
         ) from None
 
 
-def _kinds(personal: Iterable[Personal]) -> tuple[Personal, ...]:
-    return tuple(personal)
+def _kinds(personal: Iterable[Personal | str]) -> tuple[Personal, ...]:
+    return tuple(map(Personal, personal))
 
 
 @attrs.frozen(kw_only=True)
 class Redaction:
-    """What a service wants masked besides names that promise a credential.
+    """The values to mask for a service, besides those whose names promise a credential.
 
     Attributes:
         header_names: headers.
         query_names: parameters of queries and forms.
         body_keys: keys of JSON, elements of XML, and names in text.
-        body_paths: where in JSON, as keys with dots between them: `customer.name` is masked, and
-            `product.name` is not. A list on the way counts for nothing.
-        patterns: regular expressions; what they match is masked wherever it stands. How long they
-            take on hostile text is up to them.
-        personal: what to mask wherever it stands; everything known by default.
+        body_paths: paths in JSON, as keys with dots between them: `customer.name` is masked, and
+            `product.name` is not. Lists on the way are skipped.
+        patterns: regular expressions whose matches are masked anywhere. They must be fast on
+            hostile text.
+        personal: kinds of personal data to mask anywhere; all kinds by default.
     """
 
     header_names: frozenset[str] = attrs.field(default=frozenset(), converter=_folded)
@@ -114,7 +115,7 @@ class Redaction:
     personal: tuple[Personal, ...] = attrs.field(default=tuple(Personal), converter=_kinds)
 
     def headers(self, headers: Headers) -> Headers:
-        """Mask what headers hold."""
+        """Return headers with their secrets masked."""
         return Headers(
             [
                 (name, MASK if _is_hidden(name, self.header_names) else self._prose(value))
@@ -123,16 +124,16 @@ class Redaction:
         )
 
     def query(self, url: str) -> str:
-        """Mask what a URL holds: before its host, in its path, query and fragment."""
+        """Return a URL with its secrets masked: user and password, path, query and fragment."""
         address, *parts = re.split(r"([?#])", url)
         shown = [self._prose(_USER_INFO.sub(f"{MASK}@", address))]
         shown += [self._form(part) for part in parts]
         return "".join(shown)
 
     def body(self, body: bytes, content_type: str | None, limit: int) -> str:
-        """Show the first `limit` characters of a body, without what must not be shown.
+        """Return the first `limit` characters of a body, with its secrets masked.
 
-        An ellipsis stands for the rest. Of what is no text, only size and type are told.
+        An ellipsis stands for the rest. A body that is not text is described by its size and type.
         """
         kind = essence(content_type)
         if kind == "application/x-www-form-urlencoded":
@@ -148,14 +149,14 @@ class Redaction:
         return _cut(decoded(read, content_type).replace("\0", ""), limit, redact)
 
     def text(self, text: str) -> str:
-        """Mask what plain text holds, and JSON inside it."""
+        """Return plain text with its secrets masked, also inside JSON."""
         begins = _JSON_BEGINS.search(text)
         if begins is None:
             return self._prose(text)
         return self._prose(text[: begins.start()]) + self._json(text[begins.start() :])
 
     def words(self, text: str, limit: int) -> str:
-        """Mask what somebody's own words hold: as `text`, and keys of vendors and long tokens."""
+        """Return a vendor's message with its secrets masked, also keys and long tokens."""
         return _cut(text.replace("\0", ""), limit, lambda part: self.text(_without_keys(part)))
 
     def _prose(self, text: str) -> str:
@@ -164,12 +165,12 @@ class Redaction:
         for name, value in _NAMED:
             shown: list[str] = []
             done = 0
-            for found in name.finditer(text):
-                if found.start() >= done and _is_hidden(found[1], self.body_keys):
-                    end = found.end()
-                    if said := value.match(text, end):
+            for match in name.finditer(text):
+                if match.start() >= done and _is_hidden(match[1], self.body_keys):
+                    end = match.end()
+                    if text_value := value.match(text, end):
                         shown += [text[done:end], MASK]
-                        done = said.end()
+                        done = text_value.end()
             text = "".join([*shown, text[done:]])
         for pattern in self.patterns:
             text = pattern.sub(MASK, text)
@@ -216,10 +217,10 @@ class Redaction:
 
 
 class _Way:
-    """The keys on the way to where JSON is being read, as far as a path may lead.
+    """The keys that lead to the current place in a JSON text, as far as a path can match.
 
     Attributes:
-        leads_there: whether what follows is at the end of a path.
+        leads_there: whether the next value is at the end of a path.
     """
 
     def __init__(self, paths: frozenset[tuple[str, ...]]) -> None:
@@ -231,7 +232,7 @@ class _Way:
         self.leads_there = False
 
     def go(self, piece: str, name: str) -> None:
-        """Go on by one piece; `name` is what stood before it."""
+        """Advance by one token; `name` is the key before it."""
         if not self._paths:
             return
         self.leads_there = False
@@ -256,11 +257,11 @@ def _without_keys(text: str) -> str:
     return _OPAQUE.sub(_opaque, _KEY.sub(MASK, text))
 
 
-def _opaque(found: re.Match[str]) -> str:
+def _opaque(match: re.Match[str]) -> str:
     # The parts of a path are shorter, and those of a name have no digits among their letters.
-    pieces = _PIECES.findall(found[0])
+    pieces = _PIECES.findall(match[0])
     hidden = any(not piece.isalpha() and not piece.isdigit() for piece in pieces)
-    return MASK if hidden else found[0]
+    return MASK if hidden else match[0]
 
 
 def _is_hidden(name: str, names: frozenset[str]) -> bool:
@@ -268,7 +269,7 @@ def _is_hidden(name: str, names: frozenset[str]) -> bool:
 
 
 def _plain(piece: str) -> str:
-    """Return what a JSON string says, or any other piece as it is."""
+    """Return the decoded text of a JSON string, or any other token as it is."""
     if piece[0] != '"':
         return piece
     try:

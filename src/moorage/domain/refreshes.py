@@ -1,4 +1,4 @@
-"""How long a credential is not renewed again after a renewal that was of no use."""
+"""The delay between renewals of a credential that did not help."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Refreshes(NamedTuple):
     """Renewals of one credential since it was last accepted.
 
     Attributes:
-        number: of renewals.
-        due: when the next may be, in nanoseconds of the local clock.
+        number: the number of renewals.
+        due: the time from which the next is allowed, in nanoseconds of the local clock.
     """
 
     number: int = 0
     due: int = 0
 
     def again(self, now: int) -> Refreshes:
-        """One renewal more: the next may be 5 seconds later, then 10, up to 5 minutes."""
+        """The state after a renewal: the next is allowed in 5 seconds, then 10, up to 5 minutes."""
         pause = min(_FIRST << min(self.number, _MOST_DOUBLINGS), _LONGEST)
         return Refreshes(self.number + 1, now + pause)

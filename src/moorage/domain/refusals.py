@@ -1,4 +1,4 @@
-"""A final refusal as bytes, so that whoever repeats its key gets it again."""
+"""The stored form of a final refusal, so that a repeat of its key gets the same error."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from moorage.errors import ConnectorError, InvalidData
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LEFT_OUT = ("_acted", "_signature", "response")
+_LEFT_OUT = ("_acted", "_final", "_signature", "response")
 
 
 def pack_refusal(error: ConnectorError) -> bytes:
-    """What is kept of an error: the names of its classes, its arguments and its fields.
+    """The parts of an error to store: the names of its classes, its arguments and its fields.
 
-    The vendor's whole answer is not kept, nor are fields of a host's own classes that hold no plain
-    values.
+    The vendor's whole answer is not stored, nor are fields of a host's own classes that hold other
+    than plain values.
     """
     names = tuple(_name(kind) for kind in type(error).__mro__ if issubclass(kind, ConnectorError))
     args = error.args if _is_plain(error.args) else (error.message,)
     fields = vars(error).items()
-    kept = {name: value for name, value in fields if name not in _LEFT_OUT and _is_plain(value)}
-    return pack_values((names, args, kept))
+    stored = {name: value for name, value in fields if name not in _LEFT_OUT and _is_plain(value)}
+    return pack_values((names, args, stored))
 
 
 def unpack_refusal(packed: bytes) -> ConnectorError:
-    """The error again, of the nearest of its classes that this process knows."""
+    """The stored error, as the nearest of its classes that this process knows."""
     names, args, fields = unpack_values(packed)
-    known = {_name(kind): kind for kind in _tree(ConnectorError)}
-    kind = next(known[name] for name in names if name in known)
+    classes = {_name(kind): kind for kind in _tree(ConnectorError)}
+    kind = next(classes[name] for name in names if name in classes)
     error = kind.__new__(kind, *args)
     error.__dict__.update(fields)
     return error

@@ -1,15 +1,16 @@
-"""Where a service is that is in several places, and which of them an attempt asks.
+"""The regions of a service, and the order in which an attempt tries them.
 
 Laws:
 
-1. What may have been processed in one region is sent to no other, unless doing it there as well
+1. A call that may have been processed in one region is sent to no other, unless doing it there too
    is known to be harmless.
-2. Earlier tiers come first. Within a tier, the chance of a region to come before another is its
-   share of both weights.
+2. Lower tiers come first. Within a tier, the chance of a region to come before another is its share
+   of both weights.
 3. A region that a call has tried comes after those that it has not.
 
-How well a region is, is not known here: its circuit knows, in the state that all processes share.
-An attempt asks the circuits in the order that is decided here, and goes where it is let in first.
+The health of a region is not known here: its circuit knows it, in the state that all processes
+share. An attempt asks the circuits in the order that is decided here, and goes to the first region
+that admits it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from moorage.domain.auth import Credentials, OAuthCredentials
 from moorage.domain.durations import is_count
 from moorage.domain.frames import careful
 from moorage.domain.keys import checked_name
+from moorage.domain.text import with_article
 from moorage.domain.urls import is_absolute, same_origin, validate_base_url
 from moorage.errors import ConfigurationError, InvalidData
 
@@ -38,24 +40,24 @@ def _is_credentials(_: object, attribute: attrs.Attribute[Any], value: object) -
     if value is not None and not isinstance(value, (Credentials, OAuthCredentials)):
         # The value itself is not shown: it may be a secret.
         raise ConfigurationError(
-            f"a {type(value).__name__} is not a Credentials.",
+            f"The value is {with_article(type(value).__name__)}, not Credentials.",
             path=attribute.name,
-            remedy="Give a Credentials.",
+            remedy="Give Credentials, for instance Credentials.bearer(token).",
         )
 
 
 @careful
 @attrs.frozen
 class Region:
-    """One of several places where a service is.
+    """A region of a service: one of several places with the same API.
 
     Attributes:
-        name: what errors, events and `circuit_state` call it.
-        base_url: where its requests go.
+        name: the name of the region in errors, events and `circuit_state`.
+        base_url: the base URL of its requests.
         weight: its share of the calls, among the regions of its tier.
-        tier: a region is asked when none of a lower tier lets a call in.
-        credentials: who we say we are there, if that is not what we say everywhere: a signature
-            may name the region that it is for.
+        tier: a region is tried only when none of a lower tier admits a call.
+        credentials: the credentials for this region, if they differ from the service's: a signature
+            may include the name of the region.
     """
 
     name: str = attrs.field(converter=_name_of_region)
@@ -76,10 +78,10 @@ def elsewhere(
     movable: bool = True,
     draw: float,
 ) -> tuple[Region, ...]:
-    """The regions to ask other than `here`, best first; all of them before a first attempt.
+    """The regions to try other than `here`, best first; all of them before a first attempt.
 
-    `acted` says that an attempt may have been processed `here`; `movable`, that doing it in another
-    region as well is harmless; `draw` is a number from [0, 1).
+    `acted` means that an attempt may have been processed `here`; `movable`, that repeating it in
+    another region is harmless; `draw` is a random number in [0, 1).
     """
     if acted and not movable:
         return ()
@@ -89,7 +91,7 @@ def elsewhere(
 
 
 def in_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
-    """All of these, by tier, and within a tier as one draw and their weights have it."""
+    """The regions by tier, and within a tier in a random order by weight."""
     left = sorted(regions, key=lambda region: region.tier)
     order: list[Region] = []
     while left:
@@ -101,7 +103,7 @@ def in_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
 
 
 def _drawn(regions: Sequence[Region], draw: float) -> tuple[Region, float]:
-    """One of these by weight, and what is left of the draw: as even as it was."""
+    """A region drawn by weight, and the rest of the draw, still uniform."""
     at = draw * sum(region.weight for region in regions)
     for region in regions[:-1]:
         if at < region.weight:
@@ -111,17 +113,17 @@ def _drawn(regions: Sequence[Region], draw: float) -> tuple[Region, float]:
 
 
 def belonging(regions: Sequence[Region], path: str) -> Sequence[Region]:
-    """Those that a request to this path may go to: all, unless it is a URL with a host in it.
+    """The regions that a request to this path may go to: all, unless it is an absolute URL.
 
     Raises:
-        InvalidData: it is a URL of none of them.
+        InvalidData: the URL belongs to none of them.
     """
     if not is_absolute(path):
         return regions
     there = [region for region in regions if same_origin(region.base_url, path)]
     if not there:
         raise InvalidData(
-            "The request's URL has another origin than every region of the service.",
+            "The request's URL belongs to none of the service's regions.",
             field="path",
             remedy="Give a path, or declare the other host as a service of its own.",
         )

@@ -1,4 +1,4 @@
-"""Claims and entries that one process holds in one store, and which of them to renew next."""
+"""The renewal of leases: claims and entries of one process in one store, and which are due."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ TOGETHER: Final = 200
 ENTRY_LEASE: Final = LEASE / SECOND
 """Seconds that a worker has an entry for without renewing it, and the shortest time that it may."""
 
+FILE_LEASE: Final = 10.0
+"""Seconds that a worker has an entry for in a file that one transaction at a time can write.
+
+While a handler of the host holds the file's lock, nothing can be renewed. It is renewed from the
+moment on when a sixth of it is over, so a transaction of seven seconds ends before the lease does.
+"""
+
 UNRENEWED: Final = 300.0
 """Seconds that a worker has an entry for where nothing can be renewed."""
 
@@ -38,10 +45,10 @@ class Held:
     """A claim that this process holds.
 
     Attributes:
-        key, fence: the claim's.
-        ttl: for how long its answer is to be kept, in microseconds.
-        until: when its lease may have ended, in nanoseconds of the local clock.
-        lost: whether it was renewed in vain, or belongs to the process that this one was forked
+        key, fence: the key and fencing number of the claim.
+        ttl: the lifetime of its answer in microseconds.
+        until: the time at which its lease may have ended, in nanoseconds of the local clock.
+        lost: whether its renewal failed, or it belongs to the process that this one was forked
             from.
     """
 
@@ -56,12 +63,12 @@ class Held:
 
 
 class HeldEntry:
-    """An entry that a worker of this process is at work on.
+    """An entry that a worker of this process works on.
 
     Attributes:
-        entry: as it was taken.
-        lease: seconds that it lasts without being renewed.
-        until: when its lease may have ended, in nanoseconds of the local clock.
+        entry: the entry as it was taken.
+        lease: the seconds for which it is leased without a renewal.
+        until: the time at which its lease may have ended, in nanoseconds of the local clock.
     """
 
     __slots__ = ("__weakref__", "entry", "lease", "until")
@@ -76,12 +83,12 @@ def entry_lease(value: float | timedelta | None) -> float | None:
     """The seconds of a lease that can be renewed in time; None if none is given.
 
     Raises:
-        ConfigurationError: it is no duration, or too short.
+        ConfigurationError: the value is no duration, or too short.
     """
     lease = maybe_seconds(value, "lease")
     if lease is not None and lease < ENTRY_LEASE:
         raise ConfigurationError(
-            f"a lease of {lease:g} seconds ends before it can be renewed.",
+            f"A lease of {lease:g} seconds is too short to be renewed in time.",
             path="lease",
             remedy=f"Give at least {ENTRY_LEASE:g} seconds, or leave it out.",
         )
@@ -89,28 +96,28 @@ def entry_lease(value: float | timedelta | None) -> float | None:
 
 
 def entries_due(entries: Iterable[HeldEntry], now: int) -> list[HeldEntry]:
-    """The entries to renew now, those whose lease ends first before the others."""
-    wanted = [held for held in entries if held.until <= now + held.lease * _SPARE * 1e9]
-    return sorted(wanted, key=lambda held: held.until)
+    """The entries to renew now, in the order in which their leases end."""
+    selected = [held for held in entries if held.until <= now + held.lease * _SPARE * 1e9]
+    return sorted(selected, key=lambda held: held.until)
 
 
 def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
-    """The claims to renew now, in groups of which each goes with one command.
+    """The claims to renew now, in groups that one command can renew.
 
     With `by_tag` all keys of a group have the same tag: the part of a key in braces, by which some
-    stores place it.
+    stores choose a node.
     """
     # Of two holders of one key only the later can have it still.
     latest = {held.key: held for held in claims}
-    wanted = [held for held in latest.values() if held.until <= now + _SOON]
+    selected = [held for held in latest.values() if held.until <= now + _SOON]
     if not by_tag:
-        return _chunks(wanted)
-    wanted.sort(key=_tag)
-    return [chunk for _, tagged in groupby(wanted, _tag) for chunk in _chunks(list(tagged))]
+        return _chunks(selected)
+    selected.sort(key=_tag)
+    return [chunk for _, tagged in groupby(selected, _tag) for chunk in _chunks(list(tagged))]
 
 
 def halves(group: list[H]) -> list[list[H]]:
-    """Two groups in place of one that failed, since one claim may have been to blame."""
+    """Two groups in place of one whose renewal failed, since one claim may have caused that."""
     middle = len(group) // 2
     return [group[:middle], group[middle:]] if middle else []
 

@@ -1,4 +1,4 @@
-"""What a service answered."""
+"""The response of a service."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _is_bytes(_: Response, __: object, value: Any) -> None:
 
 @attrs.frozen(repr=False)
 class Response:
-    """What a service answered, read to its end.
+    """The response of a service, read to its end.
 
     Attributes:
         status: the status code.
@@ -44,8 +44,8 @@ class Response:
         url: the URL that answered.
         elapsed: seconds from sending to the last byte.
         replayed: whether this is the stored answer of an earlier call with the same key.
-        cached: whether it was kept from an earlier call, and the service was not asked for it
-            again, or confirmed it, or could not be asked.
+        cached: whether it comes from the cache, because it is fresh, or the service confirmed it or
+            could not be reached.
     """
 
     status: int = attrs.field(validator=_is_status)
@@ -60,7 +60,7 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """Whether the status is one of success."""
+        """True if the status is one of success."""
         return 200 <= self.status < 300
 
     def header(self, name: str) -> str | None:
@@ -84,11 +84,11 @@ class Response:
         raise InvalidData(
             f"The answer (status {self.status}, {len(self.body)} bytes) is not JSON.",
             field="body",
-            remedy="Look at the answer's status and Content-Type before reading it as JSON.",
+            remedy="Check the answer's status and Content-Type before you read it as JSON.",
         )
 
     def evolve(self, **changes: Any) -> Response:
-        """Return this response with other values for the attributes named."""
+        """Return this response with the given attributes replaced."""
         return attrs.evolve(self, **changes)
 
     def __repr__(self) -> str:

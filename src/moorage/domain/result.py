@@ -1,4 +1,4 @@
-"""How one item of a batch ended, as a value."""
+"""The result of one item of a batch: a value or an error."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Result(Generic[T]):
-    """Either a value or the error that stood in its way; one per item, in the order of the items.
+    """A value, or the error of a failed item; one result per item, in the order of the items.
 
     Attributes:
-        value: what the item gave; None if it failed.
-        error: why it failed; None if it did not.
+        value: the value; None if the item failed.
+        error: the error; None if the item succeeded.
     """
 
     value: T | None = None
@@ -23,11 +23,11 @@ class Result(Generic[T]):
 
     @property
     def ok(self) -> bool:
-        """Whether there is a value."""
+        """True if the item succeeded."""
         return self.error is None
 
     def unwrap(self) -> T:
-        """The value, or the error raised."""
+        """Return the value, or raise the error."""
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]  # None only if T allows it

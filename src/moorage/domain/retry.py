@@ -1,11 +1,11 @@
-"""Whether to try again, and when.
+"""The decision to retry, and the delay before it.
 
 Laws:
 
-1. `max_attempts` is how many attempts there are in all, and every caller counts its own.
-2. A vendor's Retry-After is never undercut; where it is longer than the policy accepts there is
-   no further attempt, and the error carries the whole delay.
-3. What may have been processed is repeated only if repeating is harmless.
+1. `max_attempts` is the total number of attempts, counted by each caller alone.
+2. A retry never comes before a vendor's Retry-After. If that is longer than the policy accepts,
+   there is no retry, and the error carries the whole delay.
+3. A request that may have been processed is repeated only if repeating is harmless.
 4. At its cap a delay with jitter still spreads.
 """
 
@@ -19,6 +19,7 @@ import attrs
 
 from moorage.domain.durations import FOREVER, SECOND, is_count, is_wait, plain
 from moorage.domain.health import BUGS
+from moorage.domain.text import with_article
 from moorage.errors import ConfigurationError, ConnectionFailed, ConnectorError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ E = TypeVar("E", bound=Enum)
 
 
 class Backoff(Enum):
-    """How delays grow from one attempt to the next."""
+    """The growth of delays from one attempt to the next."""
 
     FIXED = "fixed"
     LINEAR = "linear"
@@ -40,7 +41,7 @@ class Backoff(Enum):
 
 
 class Jitter(Enum):
-    """How a delay d is spread: not; over [0, d]; over [d/2, d]; or by a quarter either way.
+    """The spread of a delay d: none; over [0, d]; over [d/2, d]; or by a quarter either way.
 
     Decorrelated backoff is a spread of its own and takes no other.
     """
@@ -56,7 +57,7 @@ def _one_of(kind: type[E], value: object) -> E:
         return kind(value)
     except ValueError:
         raise ConfigurationError(
-            f"{value!r} is not a {kind.__name__}.",
+            f"{value!r} is not {with_article(kind.__name__)}.",
             path=kind.__name__.lower(),
             remedy=f"Give one of {', '.join(str(one.value) for one in kind)}.",
         ) from None
@@ -73,7 +74,9 @@ def _jitter(value: Jitter | str) -> Jitter:
 def _is_growth(_: object, __: object, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= 1e6:
         raise ConfigurationError(
-            f"{value!r} is not a growth.", path="multiplier", remedy="Give 1 or more."
+            f"{value!r} is not a growth factor.",
+            path="multiplier",
+            remedy="Give a number of 1 or more.",
         )
 
 
@@ -86,9 +89,9 @@ def _tells_errors_apart(_: object, __: object, value: Any) -> None:
         usable = value is None or (callable(value) and not iscoroutinefunction(value))
     if not usable:
         raise ConfigurationError(
-            "this does not say which errors to try again.",
+            "The value is neither exception types nor a predicate.",
             path="retry_on",
-            remedy="Give exception types, or a plain function of the exception.",
+            remedy="Give exception types, or a synchronous function of the exception.",
         )
 
 
@@ -104,7 +107,7 @@ def error_types(value: Any, field: str) -> tuple[type[Exception], ...]:
         kinds = (value,)
     if not all(map(_is_error, kinds)):
         raise ConfigurationError(
-            "this does not say which exceptions are meant.",
+            "The value is not a type of exception, or several.",
             path=field,
             remedy="Give an exception type, or several.",
         )
@@ -113,19 +116,19 @@ def error_types(value: Any, field: str) -> tuple[type[Exception], ...]:
 
 @attrs.frozen
 class RetryPolicy:
-    """How often and at what pace to try.
+    """The number of attempts and the delays between them.
 
     Attributes:
-        max_attempts: attempts in all, the first included.
+        max_attempts: the total number of attempts, the first included.
         base_delay: seconds before the second attempt, before jitter.
         multiplier: the factor of exponential backoff.
-        max_delay: no computed delay is longer.
-        backoff: how delays grow.
-        jitter: how each is spread.
-        max_retry_after: a vendor that asks for a longer pause than this is not waited for.
-        retry_on: exception types, or a predicate, that say which errors are tried again; by
-            default those that say so of themselves, and of foreign errors all but the program's
-            own mistakes.
+        max_delay: the longest computed delay in seconds.
+        backoff: the growth of the delays.
+        jitter: the random spread of each delay.
+        max_retry_after: the longest pause in seconds that a vendor may ask for; a call that would
+            have to wait longer fails.
+        retry_on: exception types, or a predicate, for the errors to retry; by default errors of
+            this package that are `retryable`, and foreign errors except programming mistakes.
     """
 
     max_attempts: int = attrs.field(default=3, validator=is_count)
@@ -148,12 +151,12 @@ class RetryPolicy:
 
     @classmethod
     def aggressive(cls) -> RetryPolicy:
-        """Five attempts, soon: for reads that somebody waits for."""
+        """Five attempts with short delays: for reads that a user waits for."""
         return cls(max_attempts=5, base_delay=0.5, max_delay=60.0)
 
     @classmethod
     def conservative(cls) -> RetryPolicy:
-        """Two attempts, two seconds apart: for vendors that are easily upset."""
+        """Two attempts, two seconds apart: for vendors that throttle early."""
         return cls(max_attempts=2, base_delay=2.0)
 
     @classmethod
@@ -162,7 +165,7 @@ class RetryPolicy:
         return cls(max_attempts=1)
 
     def retries(self, error: Exception) -> bool:
-        """Whether this error is worth another attempt at all."""
+        """Return whether the policy retries this error at all."""
         rule = self.retry_on
         if rule is None:
             if isinstance(error, ConnectorError):
@@ -175,14 +178,14 @@ class RetryPolicy:
 
 @attrs.frozen
 class Again:
-    """Try once more after `delay` seconds."""
+    """The decision to try once more after `delay` seconds."""
 
     delay: float
 
 
 @attrs.frozen
 class Stop:
-    """Do not try again; `retry_after` is when somebody else may, if that is known."""
+    """The decision not to retry; `retry_after` is when another call may succeed, if known."""
 
     reason: Literal["final", "attempts", "unsafe", "too_long", "deadline"]
     retry_after: float | None = None
@@ -200,11 +203,11 @@ def decide(
     draw: float,
     at_once: bool = False,
 ) -> Again | Stop:
-    """Whether to try again after attempt number `attempt` ended with `error`.
+    """Decide whether to retry after attempt number `attempt` ended with `error`.
 
-    `repeatable` says that doing it twice does what doing it once does; `retry_after` is what the
-    vendor asked for; `remaining` is what is left of the deadline; `previous` is the last delay and
-    `draw` a number from [0, 1). `at_once` says that the policy's own delay is not needed.
+    `repeatable` means that sending twice has the effect of sending once; `retry_after` is the wait
+    that the vendor asked for; `remaining` is the rest of the deadline; `previous` is the last delay
+    and `draw` a random number in [0, 1). `at_once` means that the policy's own delay is not needed.
     """
     if not policy.retries(error):
         return Stop("final", retry_after)
@@ -234,14 +237,14 @@ def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) ->
 
 
 def wait_of(error: Exception, now: datetime) -> float | None:
-    """Seconds that an error says to stay away, if it does: no more than a hundred years."""
+    """The seconds to wait that an error names, if any: at most a hundred years."""
     if not isinstance(error, ConnectorError) or error.retry_at is None:
         return None
     return min(max(0.0, (error.retry_at - now).total_seconds()), FOREVER / SECOND)
 
 
 def is_unsent(error: Exception) -> bool:
-    """Whether it is certain that no byte of the request reached the vendor."""
+    """Return whether it is certain that no byte of the request reached the vendor."""
     return isinstance(error, ConnectionFailed) and not error.may_have_been_processed
 
 

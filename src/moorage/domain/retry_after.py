@@ -1,11 +1,11 @@
-"""What a vendor says about when to come back, and about how much it still allows.
+"""Parsers for a vendor's hints on when to come back, and on the calls that are left.
 
-Everything here is advice written by someone else: what cannot be understood is None, never an
-error, and nothing is longer than a hundred years. Moments are measured against the vendor's own
-`Date` where it sends one, so that our clock does not matter. A number of 10^8 or more, which as a
-span would be three years, is a moment since 1970.
+All of these are a stranger's text: a hint that cannot be parsed is None, never an error, and no
+wait is longer than a hundred years. Times are compared with the vendor's own `Date` if it sends
+one, so that our clock does not matter. A number of 10^8 or more, which as a duration would be three
+years, is a Unix timestamp.
 
-What everybody has to keep is bounded besides: `capped` says how long a pause may be.
+`capped` limits the pause that a hint can impose on all callers.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _MILLISECONDS_FIELDS = ("retry-after-ms", "x-ms-retry-after-ms")
 
 @attrs.frozen
 class RateHint:
-    """How much a vendor still allows.
+    """The rest of a vendor's rate limit.
 
     Attributes:
         limit: calls per window.
@@ -61,7 +61,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Return the seconds that a `Retry-After` asks to wait: 0.0 if its time has passed.
 
     Besides whole seconds and the three forms of an HTTP date it may be a decimal fraction, which
-    RFC 9110 does not foresee and Shopify sends, or a moment since 1970.
+    Shopify sends though RFC 9110 does not allow it, or a Unix timestamp.
     """
     if value is None:
         return None
@@ -74,7 +74,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def retry_after(headers: Headers, now: datetime) -> float | None:
-    """Return the longest wait that any field of an answer asks for."""
+    """Return the longest wait that any header of an answer asks for."""
     now = _vendors_now(headers, now)
     waits = [parse_retry_after(headers.get(name), now) for name in _SECONDS_FIELDS]
     for name in _MILLISECONDS_FIELDS:
@@ -88,21 +88,21 @@ def capped(wait: float, longest: float = ...) -> float: ...
 @overload
 def capped(wait: float | None, longest: float = ...) -> float | None: ...
 def capped(wait: float | None, longest: float = LONGEST_PAUSE) -> float | None:
-    """The pause to keep where a vendor asked for `wait` seconds."""
+    """The pause to keep after a vendor asked for `wait` seconds."""
     return None if wait is None else min(wait, longest)
 
 
 def rate_hint(headers: Headers, now: datetime) -> RateHint | None:
-    """Return what an answer says about the limit that is closest to being reached.
+    """Return the hint of an answer for the limit that is closest to being reached.
 
-    Understood are the IETF's `RateLimit` and `RateLimit-Policy` in both notations of its drafts,
-    and every family of fields called `…RateLimit-…` with a `Limit`, `Remaining` and `Reset`, with
-    or without `X-`, a vendor's prefix, or what is counted (`x-ratelimit-remaining-requests`,
+    Supported are the IETF's `RateLimit` and `RateLimit-Policy` in both notations of its drafts, and
+    every family of headers named `…RateLimit-…` with a `Limit`, `Remaining` and `Reset`, with or
+    without `X-`, a vendor's prefix, or a unit (`x-ratelimit-remaining-requests`,
     `anthropic-ratelimit-tokens-reset`).
 
     A `Reset` is a duration such as `6m0s`, an ISO or HTTP date, or a number. A number below 10^8
-    counts seconds from now; above, it is a moment since 1970, in seconds below 10^11, then in
-    milli-, micro- and nanoseconds for each three digits more. `Reset-After` counts from now.
+    counts seconds from now; above, it is a Unix timestamp, in seconds below 10^11, then in milli-,
+    micro- and nanoseconds for each three digits more. `Reset-After` counts from now.
     """
     if not headers.mention("limit"):
         return None
@@ -141,12 +141,12 @@ def _items(headers: Headers, name: str) -> Iterator[tuple[str, dict[str, str]]]:
 def _families(headers: Headers, now: datetime) -> Iterator[RateHint]:
     families: dict[tuple[str, ...], dict[str, str]] = {}
     for name, value in headers.pairs:
-        prefix, found, rest = (
+        prefix, separator, rest = (
             name.lower().replace("rate-limit", "ratelimit").partition("ratelimit-")
         )
         words = rest.split("-")
         kind = next((word for word in words if word in {"limit", "remaining", "reset"}), None)
-        if found and kind:
+        if separator and kind:
             words.remove(kind)
             if kind == "reset" and "after" in words:
                 words.remove("after")
@@ -185,7 +185,7 @@ def _reset(value: str | None, now: datetime) -> float | None:
 
 
 def _seconds(number: float, now: datetime) -> float | None:
-    """A span in seconds or, where that would be three years, a moment since 1970; else None."""
+    """A duration in seconds or, if that would be three years, a Unix timestamp; else None."""
     if number < _FIRST_EPOCH:
         return _bounded(number)
     unit = next((unit for bound, unit in _EPOCH_UNITS if number < bound), None)
@@ -193,7 +193,7 @@ def _seconds(number: float, now: datetime) -> float | None:
 
 
 def _milliseconds(number: float, now: datetime) -> float | None:
-    """A span in milliseconds or, where that would be three years, a moment since 1970."""
+    """A duration in milliseconds or, if that would be three years, a Unix timestamp."""
     return _bounded(number / 1e3) if number < _FIRST_EPOCH * 1e3 else _seconds(number, now)
 
 

@@ -1,8 +1,8 @@
-"""What keeps tests away from the world.
+"""Safety settings that keep tests from reaching the real world.
 
-A *rehearsal* sends nothing that brings anything about. Recipients may be named, so that nobody else
-is written to. And credentials are told apart: those of a vendor's real system have no business in a
-test, nor those of its test system in production.
+A *dry run* sends no request that changes anything. A list of recipients limits who can be written
+to. And credentials have a mode: credentials of a vendor's live system do not belong into a test,
+nor test credentials into production.
 """
 
 from __future__ import annotations
@@ -26,41 +26,40 @@ _PERSON: Final = re.compile(r"(?:\*|[^\s@*]+)@[^\s@*]+")
 
 
 class Mode(StrEnum):
-    """Which of a vendor's systems credentials are for."""
+    """The vendor's system, live or test, that credentials are for."""
 
     LIVE = "live"
     TEST = "test"
 
 
 def _patterns(value: str | Iterable[str]) -> tuple[str, ...]:
-    given = (value,) if isinstance(value, str) else tuple(value)
-    for number, pattern in enumerate(given):
+    patterns = (value,) if isinstance(value, str) else tuple(value)
+    for number, pattern in enumerate(patterns):
         if not _is_pattern(pattern):
             raise ConfigurationError(
-                "this names no recipient.",
+                "The text is not an address, a domain or a phone number.",
                 path=f"recipients.{number}",
                 remedy="Give an address, a domain (also as '*.example.com', for those below it),"
                 " a number such as '+4915112345678', or the beginning of numbers: '+4930*'.",
             )
-    return tuple(map(_folded, given))
+    return tuple(map(_folded, patterns))
 
 
 def _is_pattern(pattern: object) -> bool:
     if not isinstance(pattern, str):
         return False
-    known = any(form.fullmatch(pattern) for form in (_NUMBER, _PLACE, _PERSON))
-    return known and _is_foldable(pattern)
+    recognised = any(form.fullmatch(pattern) for form in (_NUMBER, _PLACE, _PERSON))
+    return recognised and _is_foldable(pattern)
 
 
 @attrs.frozen(kw_only=True)
 class Safety:
-    """How far what is done here reaches into the world.
+    """The limits on what this process may do at vendors.
 
     Attributes:
-        dry_run: whether nothing that changes anything is sent.
-        recipients: addresses, numbers and domains that may be written to; none named is everybody.
-        live: whether the credentials are those of the vendors' real systems; None if that is not
-            said.
+        dry_run: whether no request that changes anything is sent.
+        recipients: addresses, numbers and domains that may be written to; empty allows everybody.
+        live: whether the credentials must be those of the vendors' live systems; None allows both.
     """
 
     dry_run: bool = False
@@ -68,7 +67,7 @@ class Safety:
     live: bool | None = None
 
     def allows(self, recipient: str) -> bool:
-        """Whether somebody with this address or number may be written to."""
+        """Return whether messages may be sent to this address or number."""
         if not self.recipients:
             return True
         if not _is_foldable(recipient):
@@ -77,9 +76,9 @@ class Safety:
         return any(_fits(folded, pattern) for pattern in self.recipients)
 
     def refusal(self, recipients: Iterable[str]) -> RecipientRefused | None:
-        """Why something must not be sent to these, if one of them must not be written to.
+        """The error for a message to these recipients, if one of them is not allowed.
 
-        It does not say whom it was to.
+        It does not name the recipient.
         """
         refused = [number for number, one in enumerate(recipients) if not self.allows(one)]
         if not refused:
@@ -90,12 +89,12 @@ class Safety:
         )
 
     def suits(self, mode: Mode | None) -> bool:
-        """Whether credentials may be used here; what does not say which they are may."""
+        """Return whether credentials of this mode may be used; credentials of unknown mode may."""
         return self.live is None or mode is None or self.live is (mode is Mode.LIVE)
 
 
 def _folded(text: str) -> str:
-    """An address with its domain as the DNS knows it, as a number is written, in small letters."""
+    """An address in lower case with its domain in ASCII, or a phone number without separators."""
     person, at, place = text.strip().lower().rpartition("@")
     if not place.isascii() and _DEVIANT.isdisjoint(place):
         place = place.encode("idna").decode()
@@ -103,7 +102,7 @@ def _folded(text: str) -> str:
 
 
 def _is_foldable(text: str) -> bool:
-    """Whether the DNS could know the domain of an address."""
+    """Return whether the domain of an address can be converted to ASCII."""
     try:
         _folded(text)
     except UnicodeError:

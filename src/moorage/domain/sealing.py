@@ -1,13 +1,13 @@
-"""What is sealed: under which key, for whom, and how that is written before the content.
+"""The format of sealed texts: the header with the key's version, and the ring of keys.
 
-1. A sealed text begins with a header: who wrote it, in which format, the version of the key, and a
-   mark of the key itself. So what cannot be opened says why: another program's bytes, a newer
-   release's, a key that is missing, or another key of the same version.
-2. The header and what the text is about are authenticated, not hidden. A text that is moved to
+1. A sealed text begins with a header: a marker of this package, the format, the version of the key,
+   and a check value of the key. So an error can say why a text cannot be opened: it is another
+   program's, a newer release's, or its key is missing or differs under the same version.
+2. The header and the context of the text are authenticated, not hidden. A text that is moved to
    another tenant, service or name does not open there.
 3. Keys have versions. The first key of a ring seals, and all of them open; so a key is replaced
-   while texts under the old one are still read.
-4. No error shows a key, and no frame of ours that raises holds one.
+   while texts under the old key can still be read.
+4. No error shows a key, and no frame of this package that raises holds one.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class KeyRing:
     keys: tuple[tuple[int, Secret], ...] = attrs.field(converter=_pairs, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what could not seal."""
+        """Refuse keys that cannot seal."""
         if not self.keys:
             raise _unusable("There is no key in the ring.", _MAKE)
         versions = [version for version, _ in self.keys]
@@ -78,7 +78,7 @@ class KeyRing:
     @classmethod
     @refusing
     def parse(cls, text: Secret | str) -> KeyRing:
-        """Read a ring as `text` writes it; space around keys and versions does not count."""
+        """Read a ring in the format of `text`; space around keys and versions is ignored."""
         if isinstance(text, str) and not is_encodable(text):
             del text
             raise _unusable("The ring is not valid Unicode.", _SHAPE)
@@ -93,7 +93,7 @@ class KeyRing:
     def from_environment(
         cls, environment: Mapping[str, str], variable: str = "MOORAGE_KEYS"
     ) -> KeyRing:
-        """Read the ring that a variable of `os.environ` holds; a refusal names the variable."""
+        """Read the ring from a variable of `os.environ`; an error names the variable."""
         text, problem = _variable(environment, variable)
         # It holds all the other secrets, too.
         del environment
@@ -111,7 +111,7 @@ class KeyRing:
         return self.keys[0][0]
 
     def text(self) -> Secret:
-        """The ring as one line, to be kept where secrets are kept."""
+        """The ring as one line, to be stored as a secret."""
         return Secret(",".join(f"{version}:{_base64(key)}" for version, key in self.keys))
 
     def with_new(self, key: Secret) -> KeyRing:
@@ -120,17 +120,17 @@ class KeyRing:
         return KeyRing(((highest + 1, key), *self.keys))
 
     def without(self, version: int) -> KeyRing:
-        """A ring that has forgotten one key: what was sealed with it is lost."""
+        """A ring without one key; texts that were sealed with it are lost."""
         return KeyRing(pair for pair in self.keys if pair[0] != version)
 
 
 def about(tenant: str | None, service: str, name: str) -> bytes:
-    """What a sealed text belongs to: no two of them are written alike."""
+    """The context of a sealed text; no two contexts have the same bytes."""
     return pack_values((tenant, service, name))
 
 
 def header(version: int, key: Secret) -> bytes:
-    """What stands before everything that is sealed with this key."""
+    """The bytes before every text that is sealed with this key."""
     from hmac import digest  # noqa: PLC0415 - loads OpenSSL, which importing moorage must not
 
     mark = digest(key.reveal_bytes(), b"moorage: which key this is", "sha256")[:_MARK_BYTES]
@@ -138,10 +138,10 @@ def header(version: int, key: Secret) -> bytes:
 
 
 def sealed_with(sealed: bytes) -> int:
-    """The version of the key that this was sealed with. It tells of the header, proving nothing.
+    """The version of the key in a text's header. The header is not verified.
 
     Raises:
-        InvalidData: it was not sealed by moorage, or was cut off.
+        InvalidData: the text was not sealed by moorage, or was cut off.
     """
     if sealed[: len(_WRITER)] != _WRITER:
         raise unsealed("This was not sealed by moorage.", "Give what a moorage cipher has sealed.")
@@ -160,29 +160,30 @@ def sealed_with(sealed: bytes) -> int:
 
 
 def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
-    """Why none of the keys with these versions has the header of this."""
+    """The error for a text whose header fits none of the keys with these versions."""
     try:
         version = sealed_with(sealed)
     except InvalidData as refusal:
         return refusal
-    known = ", ".join(map(str, versions))
+    listed = ", ".join(map(str, versions))
     if version in versions:
         return ConfigurationError(
-            f"This was sealed with a key of version {version}, but not with the one that is here.",
+            f"The text was sealed with another key of version {version} than the one in the ring.",
             path="keys",
-            remedy=f"Give the key of version {version} that the sealing process has, and every"
-            " new key a new version.",
+            remedy=f"Give the key of version {version} that the sealing process has, and"
+            " give every new key a new version.",
         )
     return ConfigurationError(
-        f"This was sealed with the key of version {version}, which is not in the ring ({known}).",
+        f"The text was sealed with the key of version {version}, which is not in the ring"
+        f" ({listed}).",
         path="keys",
-        remedy=f"Put the key of version {version} back, after the one that seals, until all is"
-        " sealed anew.",
+        remedy=f"Put the key of version {version} back, after the first key, until"
+        " every text is sealed anew.",
     )
 
 
 def unsealed(what: str, remedy: str) -> InvalidData:
-    """The refusal of something that is not sealed as it should be."""
+    """The error for a text that is not sealed correctly."""
     return InvalidData(what, field="sealed", remedy=remedy)
 
 
@@ -204,7 +205,7 @@ def _problem(version: object, key: object) -> str | None:
 
 
 def _variable(environment: Mapping[str, str], name: str) -> tuple[Secret, str | None]:
-    """What a variable holds, or what is wrong with it; it raises nothing either."""
+    """The value of a variable, or the problem with it; it raises nothing."""
     text = environment.get(name, "")
     if not is_encodable(text):
         return Secret(""), "is not valid Unicode"
@@ -214,7 +215,7 @@ def _variable(environment: Mapping[str, str], name: str) -> tuple[Secret, str | 
 
 
 def _parsed(text: Secret) -> tuple[tuple[tuple[int, Secret], ...], str | None]:
-    """The keys, or what is wrong. It raises nothing, so that no traceback leads here."""
+    """The keys, or the problem. It raises nothing, so that no traceback shows a key."""
     keys: list[tuple[int, Secret]] = []
     if not text.reveal().strip():
         return (), "The ring is empty."

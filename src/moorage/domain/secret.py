@@ -1,8 +1,8 @@
-"""A secret is a type, so that it can be told from what may be shown.
+"""`Secret`, a type for values that must not be shown.
 
-Whatever prints values (logs, tracebacks with frame locals, debuggers, crash reporters, templates,
-`vars`, `attrs.asdict`) shows a mask. The value itself lies in a closure, which none of them opens;
-it comes out in one named place. Someone with a debugger and intent can still get at it.
+Everything that prints values (logs, tracebacks with frame locals, debuggers, crash reporters,
+templates, `vars`, `attrs.asdict`) shows a mask. The value itself lies in a closure, which none of
+them opens; only `reveal` returns it. A person with a debugger and intent can still get at it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Secret:
         )
 
     def reveal(self) -> str:
-        """Return the secret as text. Do this at the edge only, and keep it in no variable."""
+        """Return the secret as text. Call this only where it is sent; store it in no variable."""
         value = self._value()
         if isinstance(value, str):
             return value
@@ -56,32 +56,32 @@ class Secret:
             return text
         del text
         raise InvalidData(
-            "A binary secret has no text.",
+            "The secret is binary, so it has no text.",
             field="secret",
-            remedy="Use it where bytes are wanted, or store its text form.",
+            remedy="Use `reveal_bytes`, or store the secret as text.",
         )
 
     def reveal_bytes(self) -> bytes:
-        """Return the secret as bytes, text in UTF-8. Do this at the edge only."""
+        """Return the secret as bytes, text in UTF-8. Call this only where the secret is used."""
         value = self._value()
         return value.encode() if isinstance(value, str) else value
 
     def begins_with(self, *beginnings: str) -> bool:
-        """Whether it begins with one of these, which tell nothing of the rest."""
+        """Return whether it begins with one of these prefixes, which reveal nothing else."""
         return self.reveal_bytes().startswith(tuple(one.encode() for one in beginnings))
 
     def derive(self, label: str, make: Callable[[bytes], bytes]) -> Secret:
-        """Return what `make` makes of this secret's bytes, and keep it here under the label.
+        """Return a key that `make` derives from this secret's bytes, cached under the label.
 
-        So a key that holds for a day is made once a day. The last few are kept.
+        So a key that is valid for a day is derived once a day. The last few are cached.
         """
-        kept: dict[str, Secret] = object.__getattribute__(self, "_derived")
-        derived = kept.get(label)
+        cache: dict[str, Secret] = object.__getattribute__(self, "_derived")
+        derived = cache.get(label)
         if derived is None:
             derived = Secret(make(self.reveal_bytes()))
-            if len(kept) >= _FEW:
-                kept.clear()
-            kept[label] = derived
+            if len(cache) >= _FEW:
+                cache.clear()
+            cache[label] = derived
         return derived
 
     def _value(self) -> str | bytes:
@@ -140,13 +140,13 @@ def _problem(value: object) -> str | None:
 
 
 def as_secret(value: Secret | str | bytes) -> Secret:
-    """Return what a user gave as a secret."""
+    """Return a value from a user as a secret."""
     return value if isinstance(value, Secret) else Secret(value)
 
 
-def as_secrets(given: Secret | str | Iterable[Secret | str]) -> tuple[Secret, ...]:
+def as_secrets(values: Secret | str | Iterable[Secret | str]) -> tuple[Secret, ...]:
     """One secret or several, each as a `Secret`."""
-    several = (given,) if isinstance(given, (str, Secret)) else given
+    several = (values,) if isinstance(values, (str, Secret)) else values
     return tuple(as_secret(one) for one in several)
 
 

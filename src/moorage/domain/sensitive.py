@@ -1,4 +1,4 @@
-"""Which names promise that their value is a credential."""
+"""Detection of names that promise a credential as their value."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _SEGMENT: Final = re.compile(
 
 
 def is_sensitive(name: str) -> bool:
-    """Tell whether a header, parameter or JSON key of this name is likely to hold a credential.
+    """Return whether a header, parameter or JSON key of this name is likely to hold a credential.
 
-    It errs on the side of yes. An idempotency key is none: people look for it in logs.
+    In doubt it is. An idempotency key is not a credential: people look for it in logs.
     """
     lowered = name.lower()
     return _SENSITIVE.search(lowered) is not None and _IDEMPOTENCY.search(lowered) is None
 
 
 def is_secret_segment(segment: str, before: str = "") -> bool:
-    """Tell whether a segment of the path of a service is likely to be a credential.
+    """Return whether a segment of the path of a service is likely to be a credential.
 
     Args:
-        segment: the segment, as it stands in the URL.
-        before: the segment before it, which may promise one, as in `/token/<value>`.
+        segment: the segment as it appears in the URL.
+        before: the segment before it, which may promise a credential, as in `/token/<value>`.
     """
     plain = unquote(segment)
     if is_sensitive(before) and len(plain) >= _SHORTEST_KEY and any(map(str.isdigit, plain)):
@@ -63,7 +63,7 @@ def secret_segments(base_url: str) -> Iterator[str]:
 
 
 def bot_tokens(path: str) -> Iterator[str]:
-    """The tokens of bots in a path, and the secret parts of them."""
+    """The bot tokens in a path, and the secret parts of them."""
     for segment in unquote(path).split("/"):
-        if found := _BOT.fullmatch(segment):
-            yield from (found[0], found[1], found[2])
+        if match := _BOT.fullmatch(segment):
+            yield from (match[0], match[1], match[2])

@@ -1,7 +1,8 @@
-"""What was sent as a credential, so that it can be masked in what comes back.
+"""The credentials that an attempt sent, so that they can be masked in the vendor's answer.
 
-These are the credential itself, whatever stood in the request under a name that promises one, and
-whatever the service's `Redaction` names. They are gathered only when a vendor's words are kept.
+These are the credential itself, every value of the request under a name that promises a credential,
+and the values that the service's `Redaction` names. They are collected only when a vendor's words
+are stored.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ Learner: TypeAlias = "Callable[[Sequence[bytes], Sequence[bytes]], None]"
 
 
 class SensitiveNames:
-    """Tells whether a name promises a credential, by the usual rules and a service's own."""
+    """Decides whether a name promises a credential, by the usual rules and a service's own."""
 
     __slots__ = ("_names", "_paths")
 
@@ -68,11 +69,11 @@ class SensitiveNames:
         self._paths = rules.body_paths
 
     def hide(self, name: str) -> bool:
-        """Whether what stands under this name must not be shown."""
+        """Return whether the value under this name must not be shown."""
         return is_sensitive(name) or name.lower() in self._names
 
     def hide_at(self, path: tuple[str, ...]) -> bool:
-        """Whether what stands at this place in JSON must not be shown."""
+        """Return whether the value at this path in JSON must not be shown."""
         return path in self._paths
 
     def in_head(self, url: str, headers: Headers) -> Iterator[str]:
@@ -87,7 +88,7 @@ class SensitiveNames:
                 yield from _in_field(value)
 
     def in_body(self, body: bytes, content_type: str) -> Iterator[str]:
-        """The credentials in a form, in JSON, in XML, and in each part of a body of several."""
+        """The credentials in a form, in JSON, in XML, and in each part of a multipart body."""
         text = body.decode("utf-8", "replace")
         if essence(content_type) == _FORM:
             yield from self._in_pairs(text)
@@ -132,19 +133,19 @@ class SensitiveNames:
 
 
 def edge_of(content_type: str) -> bytes:
-    """What stands between the parts of a body."""
-    found = _BOUNDARY.search(content_type)
-    return b"--" + (found[1].strip().encode() if found else b"")
+    """The delimiter between the parts of a multipart body."""
+    match = _BOUNDARY.search(content_type)
+    return b"--" + (match[1].strip().encode() if match else b"")
 
 
 def part_name(head: bytes) -> str:
-    """The name of a part of a form."""
-    found = _PART_NAME.search(head)
-    return found[1].decode("utf-8", "replace") if found else ""
+    """The field name of a part of a multipart form."""
+    match = _PART_NAME.search(head)
+    return match[1].decode("utf-8", "replace") if match else ""
 
 
 class Sent:
-    """What one attempt sent as a credential. Its `repr` shows nothing, and it cannot be pickled."""
+    """The credentials that one attempt sent. Its `repr` shows nothing, and it cannot be pickled."""
 
     __slots__ = ("_mask", "_values")
 
@@ -171,11 +172,11 @@ class Sent:
         self._mask = _once(lambda: value_mask(*values()))
 
     def teach(self, learn: Learner) -> None:
-        """Tell a recorder what was sent as a credential, so that it does not write it down."""
+        """Pass the credentials to a recorder, so that it does not write them down."""
         learn(*self._values())
 
     def response(self, response: Response) -> Response:
-        """The answer without what was sent, and with the beginning of a body that is very long."""
+        """The response with the credentials masked, and a very long body cut off."""
         mask = self._mask()
         body = response.body[: LARGEST_BODY + _MARGIN]
         masked = mask(body)
@@ -190,11 +191,11 @@ class Sent:
         )
 
     def text(self, text: str) -> str:
-        """The text without what was sent."""
+        """The text with the credentials masked."""
         return masked_text(text, self._mask())
 
     def error(self, error: E) -> E:
-        """Mask what was sent in an error, and in those that it came from.
+        """Mask the credentials in an error and in its causes.
 
         Errors of configuration are left as they are: they quote no vendor.
         """
@@ -218,12 +219,12 @@ Witness: TypeAlias = deque[Sent]
 
 
 def witness() -> Witness:
-    """Room for what the last attempts send."""
+    """A holder for the credentials that the last attempts sent."""
     return deque(maxlen=_MANY)
 
 
 def _once(make: Callable[[], Masker]) -> Callable[[], Masker]:
-    """A function that makes a mask when it is first needed, and keeps it in a closure."""
+    """A function that builds a mask at its first use, and caches it in a closure."""
     made: list[Masker] = []
 
     def mask() -> Masker:
@@ -245,15 +246,15 @@ def _values_of(
 ) -> Values:
     names = SensitiveNames(redaction)
     kind = headers.get("content-type", "")
-    found = {*telling(names.in_head(url, headers)), *telling(secret_segments(base_url))}
+    values = {*telling(names.in_head(url, headers)), *telling(secret_segments(base_url))}
     # A part of what has parts of its own, such as a scheme, tells nothing.
-    single = {value for value in found if _SINGLE.fullmatch(value)}
-    words = [*(found - single), *telling(names.in_body(body, kind))]
+    single = {value for value in values if _SINGLE.fullmatch(value)}
+    words = [*(values - single), *telling(names.in_body(body, kind))]
     return [*credential_values(credentials), *single], words
 
 
 def telling(values: Iterable[str]) -> Iterator[bytes]:
-    """Those of these values that are the same thing wherever they turn up."""
+    """The values that are distinctive enough to be masked anywhere."""
     for value in map(str.strip, values):
         if is_telling(value):
             yield value.encode("utf-8", "replace")
@@ -262,7 +263,7 @@ def telling(values: Iterable[str]) -> Iterator[bytes]:
 def credential_values(
     credentials: Credentials | OAuthCredentials | None,
 ) -> Iterable[bytes]:
-    """All that is secret in a credential, and a user name that may be a key."""
+    """The secret values of a credential, and a user name that may be a key."""
     if credentials is None:
         return
     held: list[Any] = [credentials]
@@ -285,7 +286,7 @@ def credential_values(
 
 
 def _in_field(value: str) -> Iterator[str]:
-    """A header's value, and what it is made of."""
+    """A header's value, and the parts of it."""
     yield value
     for pair in value.split(";"):
         yield pair.partition("=")[2]
@@ -305,8 +306,8 @@ def _user_and_password(encoded: str) -> Iterator[str]:
 
 
 def json_again(masked: bytes) -> bytes:
-    """JSON whose masked values are strings: a number that was masked is none any more."""
-    return _JSON_TOKEN.sub(lambda found: _quoted(found[0]), masked)
+    """JSON in which a masked value is a string, also if the value was a number."""
+    return _JSON_TOKEN.sub(lambda match: _quoted(match[0]), masked)
 
 
 def _quoted(token: bytes) -> bytes:

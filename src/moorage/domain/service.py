@@ -1,7 +1,8 @@
-"""A service as it is configured: where it is, and how calls to it are protected."""
+"""The configuration of a service: its address, and the protections of calls to it."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from moorage.domain.redaction import Redaction
 from moorage.domain.region import Region, belonging
 from moorage.domain.retry import RetryPolicy
 from moorage.domain.retry_after import LONGEST_PAUSE
+from moorage.domain.text import with_article
 from moorage.domain.urls import is_absolute
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 
@@ -39,10 +41,11 @@ Fallback: TypeAlias = "Callable[[ConnectorError], Any]"
 
 
 _USUALLY_MASKED: Final = Redaction()
+_PLACEHOLDER: Final = re.compile(r"\{[^{}]+\}")
 
 
 class _Inherit:
-    """An endpoint's setting that is its service's."""
+    """The value of an endpoint's setting that is inherited from its service."""
 
     def __repr__(self) -> str:
         return "INHERIT"
@@ -56,7 +59,7 @@ INHERIT: Final[Any] = _Inherit()
 
 
 def unless_inherited(check: Validator) -> Validator:
-    """Let a field be the service's, and check it otherwise."""
+    """Return a validator that accepts INHERIT, and otherwise checks with the given one."""
 
     def validator(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is not INHERIT:
@@ -74,9 +77,10 @@ def _is_one_of(*kinds: type) -> Validator:
         if not isinstance(value, kinds):
             # The value itself is not shown: it may be a credential in the wrong place.
             raise ConfigurationError(
-                f"a {type(value).__name__} is not a {kinds[0].__name__}.",
+                f"The value is {with_article(type(value).__name__)}, not"
+                f" {with_article(kinds[0].__name__)}.",
                 path=attribute.name,
-                remedy=f"Give a {kinds[0].__name__}.",
+                remedy=f"Give {with_article(kinds[0].__name__)}.",
             )
 
     return check
@@ -110,12 +114,13 @@ def _each(check: Validator) -> Validator:
 
 @attrs.frozen
 class BulkheadConfig:
-    """At most so many calls at once, and so many more that wait for a place.
+    """A limit on the calls under way at once, and on the callers that wait for one of these places.
 
     Attributes:
-        max_concurrent: how many calls may be under way at once.
-        max_waiting: how many more may wait for a place.
-        max_wait: seconds that a caller waits at most; by default as long as its deadline allows.
+        max_concurrent: the number of calls that may be under way at once.
+        max_waiting: the number of callers that may wait for a place.
+        max_wait: the seconds that a caller waits at most; by default as long as its deadline
+            allows.
     """
 
     max_concurrent: int = attrs.field(validator=is_count)
@@ -127,11 +132,11 @@ class BulkheadConfig:
 
 @attrs.frozen
 class HedgeConfig:
-    """Send a read again, each time it stays unanswered for a while.
+    """Hedging: an unanswered read is sent again after a while.
 
     Attributes:
-        delay: seconds without an answer before it is sent again.
-        max_extra: how often it is sent again at most.
+        delay: the seconds without an answer before it is sent again.
+        max_extra: the number of times that it is sent again at most.
     """
 
     delay: float = attrs.field(converter=plain, validator=is_seconds)
@@ -142,10 +147,34 @@ def _are_steps(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     _is_one_of(Timeouts)(_, attribute, value)
     if value.total is not None:
         raise ConfigurationError(
-            "The bound of a whole attempt stands among those of its steps.",
+            "timeouts.total limits a whole attempt, and the other timeouts limit steps of it.",
             path=f"{attribute.name}.total",
             remedy="Give it as attempt_timeout.",
         )
+
+
+def _is_template(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    _is_one_of(str)(_, attribute, value)
+    wrong = (
+        "has a query or a fragment, and no request's path has"
+        if "?" in value or "#" in value
+        else "is no path below the base URL"
+        if "://" in value or not value.isprintable() or " " in value
+        else "has a part in braces that is not closed, is empty, or is only half of a part"
+        if any(_is_half(part) for part in value.split("/"))
+        else None
+    )
+    if wrong is not None:
+        raise ConfigurationError(
+            f"The path of an endpoint {wrong}.",
+            path=attribute.name,
+            remedy="Give a path such as /orders/{id}; braces stand around a whole part.",
+        )
+
+
+def _is_half(part: str) -> bool:
+    """Return whether a segment of a path has braces other than one pair around a name."""
+    return ("{" in part or "}" in part) and _PLACEHOLDER.fullmatch(part) is None
 
 
 def _name_of_endpoint(value: object) -> str:
@@ -158,25 +187,25 @@ def _name_of_service(value: object) -> str:
 
 @attrs.frozen
 class Endpoint:
-    """One operation of a service, where it needs settings of its own.
+    """An operation of a service that needs settings of its own.
 
     A request belongs to the endpoint that the call names, or else to the first whose `method` and
-    `path` fit; a part of the path in braces fits any one part. A setting that is not given is the
-    service's; limits are asked besides the service's.
+    `path` match; a segment in braces matches any one segment. A setting that is not given is
+    inherited from the service; limits apply in addition to the service's.
 
     Attributes:
-        name: what calls name it by.
-        method: the method of its requests; any unless given.
+        name: the name by which calls choose it.
+        method: the method of its requests; by default any.
         path: the path of its requests, below the base URL.
-        cost: how many tokens of each limit one call takes.
-        idempotent: whether repeating is harmless; by default the method says.
+        cost: the number of tokens of each limit that one call takes.
+        idempotent: whether repeating is harmless; by default the method decides.
     """
 
     name: str = attrs.field(converter=_name_of_endpoint)
     method: HttpMethod | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_method)
     )
-    path: str | None = attrs.field(default=None, validator=if_given(_is_one_of(str)))
+    path: str | None = attrs.field(default=None, validator=if_given(_is_template))
     timeout: float = attrs.field(
         default=INHERIT, converter=plain, validator=unless_inherited(is_seconds), kw_only=True
     )
@@ -252,47 +281,48 @@ def _are_named_apart(kind: type[Endpoint | Region], called: str) -> Validator:
 @careful
 @attrs.frozen
 class Service:
-    """Anything that is called: where it is, and what protects calls to it.
+    """A service that is called: its address, and the protections of calls to it.
 
     Attributes:
-        name: what calls name it by.
-        base_url: where its requests go; a service that only protects functions has none.
-        regions: instead of `base_url`, the places it is in. Each has a circuit of its own; limits,
-            the retry budget and the bulkhead are for all of them together.
+        name: the name by which calls choose it.
+        base_url: the base URL of its requests; a service that only protects functions has none.
+        regions: instead of `base_url`, the regions of the service. Each has a circuit of its own;
+            limits, the retry budget and the bulkhead are shared by all of them.
         timeout: seconds for a whole call: waiting, refreshing, every attempt and pause.
-        attempt_timeout: seconds for one attempt; by default what is left of `timeout`.
-        timeouts: bounds for single steps of an attempt, such as `Timeouts(connect=3)`.
-        retry: how often and at what pace to try; None for one attempt.
-        limits: asked together before every attempt.
-        circuit: when to hold calls back; None for never.
-        retry_budget: a share of all calls that retries may be; None for no bound.
-        bulkhead: how many calls may be under way at once; None for any number.
-        hedge: send slow reads twice; None for never.
-        cache: use answers again as far as HTTP allows; None for never.
-        fallback: what answers when a call has failed for good: a function of the error.
-        credentials: who we say we are.
-        needs_credentials: whether the credential provider is asked who we are instead.
-        headers: sent with every request that does not set them itself.
-        request_transforms, response_transforms: applied in order to each request and answer.
-        classify: says which answers are failures, before the status is looked at.
-        idempotency_header: where the vendor takes an idempotency key. A service with none is
-            taken not to honour keys: what may have been processed is not sent again.
-        idempotency_memory: seconds for which the vendor surely remembers a key; a service with an
-            `idempotency_header` must state them. Without a header they are for keys that stand
-            elsewhere in a request.
-        idempotency_replays: whether a key that the vendor remembers gets the first answer again.
-            If not, a refusal of a repeat says nothing of the first request.
-        idempotency_across_regions: whether a key that one region was sent is honoured in the
-            others. If not, what may have been processed is repeated in that region only.
+        attempt_timeout: seconds for one attempt; by default the rest of `timeout`.
+        timeouts: limits for single steps of an attempt, such as `Timeouts(connect=3)`.
+        retry: the number of attempts and the delays between them; None for one attempt.
+        limits: rate limits, all of which must admit every attempt.
+        circuit: the rules of the circuit breaker; None for no circuit breaker.
+        retry_budget: the share of calls that may be retries; None for no limit.
+        bulkhead: the number of calls that may be under way at once; None for no limit.
+        hedge: when to send a slow read again; None for never.
+        cache: the rules for reusing answers, within those of HTTP; None for no cache.
+        fallback: a function of the error, whose result is returned when a call has finally failed.
+        credentials: the credentials of the service.
+        needs_credentials: whether the credential provider supplies the credentials instead.
+        headers: headers for every request that does not set them itself.
+        request_transforms, response_transforms: functions applied in order to each request and each
+            response.
+        classify: a function that decides which answers are failures, before the status is checked.
+        idempotency_header: the header in which the vendor takes an idempotency key. A service
+            without one is taken not to honour keys: a request that may have been processed is not
+            sent again.
+        idempotency_memory: seconds for which the vendor certainly remembers a key; required with an
+            `idempotency_header`. Without the header it applies to keys elsewhere in a request.
+        idempotency_replays: whether the vendor answers a repeated key with the first answer. If
+            not, a refusal of a repeat says nothing about the first request.
+        idempotency_across_regions: whether all regions share the keys that the vendor remembers. If
+            not, a request that may have been processed is repeated in the same region only.
         idempotency_ttl: seconds for which a stored answer is replayed.
-        moves_money: its idempotency keys must outlive a crash: a store that may lose them is
-            refused, unless `volatile_keys` says that this is understood.
-        volatile_keys: whether it is understood that a crash may lose keys, and money move twice.
-        max_limit_wait: a call that would wait longer than these seconds for its turn is refused;
-            by default it waits as long as its deadline allows.
-        max_pause: seconds of the longest pause that an answer of the vendor can impose on all
-            callers, however long a `Retry-After` or a rate limit's reset asks for.
-        redaction: what to mask in the vendor's words, besides what is always masked.
+        moves_money: whether its idempotency keys must survive a crash. Then a store that may lose
+            them is refused, unless `volatile_keys` accepts that.
+        volatile_keys: accepts that a crash may lose keys, so that money may move twice.
+        max_limit_wait: the longest wait in seconds for a rate limit; a call that would wait longer
+            is refused. By default a call waits as long as its deadline allows.
+        max_pause: the longest pause in seconds that an answer of the vendor can impose on all
+            callers, whatever its `Retry-After` or its rate limit's reset says.
+        redaction: values to mask in the vendor's words, besides those that are always masked.
         endpoints: operations with settings of their own.
     """
 
@@ -394,25 +424,24 @@ class Service:
     _index: EndpointIndex = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse two answers to where it is, and a memory of keys that nobody has stated."""
+        """Refuse a service with both a base_url and regions, or without an idempotency_memory."""
         if self.idempotency_header is not None and self.idempotency_memory is None:
             raise ConfigurationError(
-                f"Service {self.name!r} takes idempotency keys, and does not state for how long"
-                " the vendor remembers them.",
+                f"Service {self.name!r} has an idempotency_header, but no idempotency_memory.",
                 path="idempotency_memory",
-                remedy="Give the seconds that the vendor's documentation states; where its pages"
-                " differ, the smaller number.",
+                remedy="Give the seconds for which the vendor remembers keys, from its"
+                " documentation; if its pages differ, the smaller number.",
             )
         if self.regions and self.base_url is not None:
             raise ConfigurationError(
                 f"Service {self.name!r} has both a base_url and regions.",
                 path="regions",
-                remedy="Make the base_url that of a Region, or leave the regions out.",
+                remedy="Give the base_url to a Region, or leave the regions out.",
             )
         object.__setattr__(self, "_index", EndpointIndex(self.endpoints))
 
     def endpoint(self, name: str | None, request: Request | None) -> Endpoint | None:
-        """The endpoint a call belongs to, if any."""
+        """The endpoint that a call belongs to, if any."""
         if name is not None:
             endpoint = self._index.named(name)
             if endpoint is not None:
@@ -444,9 +473,9 @@ def by_name(services: Mapping[str, Service], name: object) -> Service:
     try:
         return services[name]  # type: ignore[index]  # anything else is not found
     except (KeyError, TypeError):
-        known = ", ".join(sorted(services)) or "none"
+        names = ", ".join(sorted(services)) or "none"
         raise ConfigurationError(
             f"No service is named {name!r}.",
             path="service",
-            remedy=f"Configure it, or call one of: {known}.",
+            remedy=f"Configure it, or call one of: {names}.",
         ) from None

@@ -1,12 +1,12 @@
-"""The one form of shared state, and the one form of asking for a change of it.
+"""The form of all shared state, and the commands that read and change it.
 
 A state is a plain tuple of plain values. Its first item, `seen`, is the store's time of the last
-write; its second, `quiet`, says for how many microseconds after `seen` the state still matters:
-past that a store may forget it, because a fresh state decides alike. A missing state is None.
+write. Its second, `quiet`, is its time to live: after so many microseconds since `seen` a store may
+delete it, because a fresh state gives the same decisions. A missing state is None.
 
-A command names its keys and decides, purely, over all of them at once. It answers in durations:
-no time of the store's clock leaves the store, except inside permits and tickets that callers
-carry back unread.
+A command names its keys and decides, as a pure function, over all of them at once. Its answer has
+durations only: no time of the store's clock leaves the store, except inside permits and tickets,
+which callers carry back unread.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EXACT: Final = 2**53
 
 
 class Command(Protocol[Answer_co]):
-    """A question to shared state: frozen, cheap to repeat, the same everywhere."""
+    """A request to shared state: frozen, cheap to repeat, the same for every store."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -43,19 +43,19 @@ class Command(Protocol[Answer_co]):
 
     @property
     def once(self) -> bool:
-        """Whether it must not be sent again when its reply was lost.
+        """True if the command must not be sent again when its reply was lost.
 
-        A command without `once` answers alike when repeated: it carries a token that its caller
-        made, or names what it is about.
+        Any other command gives the same answer when repeated: it carries a token that its caller
+        drew, or names the effect that it is about.
         """
         ...
 
     @property
     def durable(self) -> bool:
-        """Whether what it wrote must outlive a crash of the machine once it is answered.
+        """True if its writes must survive a crash of the machine once it is answered.
 
-        True of what an effect hangs on: a claim that is forgotten lets somebody act twice. What a
-        limit or a circuit counted in the last moment may be lost with the moment.
+        True of a command that guards an effect: a claim that is lost lets another caller act a
+        second time. Recent counts of a limit or a circuit may be lost.
         """
         ...
 
@@ -68,31 +68,31 @@ class Command(Protocol[Answer_co]):
 
 
 class Moves(Protocol):
-    """Whatever knows how the times in a state move."""
+    """A rule that can move the times in a state."""
 
     def present(self, state: State | None, now: int, /) -> State | None:
-        """The state as of now, moved back with a clock that stepped."""
+        """The state as of now, with its times moved back if the clock was."""
         ...
 
 
 def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
-    """What a command stores that changes nothing: the same states, and now and then the time.
+    """The states to store for a command that changes nothing: `seen` is updated at times.
 
-    A state that never heard of the time which passes while calls are refused, or of a clock that
-    stepped back meanwhile, would count what remains of every wait from its last change on. What
-    is past its time stays as it is: commands do not delete.
+    Without an update, a state that is only read while calls are refused would not notice that the
+    clock stepped back, and would count every wait from its last change. A state that has expired
+    stays as it is: commands do not delete.
     """
     as_is = [state is None or -SMALL_STEP <= state[0] - now <= SMALL_STEP for state in states]
     if all(as_is):
         return states
     return tuple(
-        state if kept else rule.present(state, now) or state
-        for rule, state, kept in zip(rules, states, as_is, strict=True)
+        state if unread else rule.present(state, now) or state
+        for rule, state, unread in zip(rules, states, as_is, strict=True)
     )
 
 
 def steady(seen: int, now: int) -> tuple[int, int]:
-    """The time to go by, and how far the state's own times must move back first."""
+    """The time that a state goes by, and the time by which its other times must move back first."""
     if now >= seen:
         return now, 0
     if seen - now <= SMALL_STEP:

@@ -1,12 +1,17 @@
-"""What text can be written as bytes, and kept by any database."""
+"""Text that any database can store, and the article that a word takes in a message."""
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+_VOWEL_SOUND: Final = re.compile(r"[aeioAEIO]|[Uu][np](?!i)|[FHLRSX][A-Z]{2}")
+
 
 def is_encodable(text: str) -> bool:
-    """Tell whether the text has a UTF-8 form, which lone surrogates have not.
+    """Return whether the text can be encoded as UTF-8; lone surrogates cannot.
 
-    It answers rather than raises: Python's own error carries the whole text.
+    A boolean, because Python's UnicodeEncodeError would carry the whole text.
     """
     try:
         text.encode()
@@ -16,5 +21,10 @@ def is_encodable(text: str) -> bool:
 
 
 def storable(text: str) -> str:
-    """The text with question marks for what no database need take: half characters, and NUL."""
+    """Return the text with question marks in place of lone surrogates and NUL characters."""
     return text.encode(errors="replace").decode().replace("\0", "?")
+
+
+def with_article(name: str) -> str:
+    """Return the name of a class after its article: 'an int', 'a str', 'an HTTPError'."""
+    return f"{'an' if _VOWEL_SOUND.match(name) else 'a'} {name}"

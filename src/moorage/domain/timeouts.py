@@ -1,4 +1,4 @@
-"""How long each step of one attempt may take."""
+"""Time limits for the steps of one attempt."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LONG: Final = 86_400.0
 
 @attrs.frozen(kw_only=True)
 class Timeouts:
-    """Seconds for each step of one attempt; None sets no bound of its own.
+    """Seconds for each step of one attempt; None for no limit of its own.
 
     Attributes:
         connect: to reach the host, TLS included.
         read: between two pieces of the answer.
         write: between two pieces of the body.
-        pool: to be given a connection.
+        pool: to get a connection from the pool.
         total: for the whole attempt.
     """
 
@@ -41,7 +41,7 @@ class Timeouts:
     total: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
 
     def within(self, remaining: float) -> Timeouts:
-        """Cap every step by the time that remains, which must be positive."""
+        """Cap every step by the remaining time, which must be positive."""
         if not 0 < remaining < _LONG:
             seconds(remaining, "remaining")
         capped = object.__new__(Timeouts)

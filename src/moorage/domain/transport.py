@@ -1,4 +1,4 @@
-"""How a connection is made and kept, in words that every HTTP adapter understands."""
+"""Settings of connections (TLS, proxy, pool) that every HTTP adapter understands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-_PEM: Final = "-----BEGIN "
+PEM: Final = "-----BEGIN "
+"""The beginning of keys and certificates that are written as text."""
+
 _PROXY: Final = re.compile(
     r"(?P<scheme>https?)://(?:(?P<user>[^\s:@/]*)(?::(?P<word>[^\s@/]*))?@)?"
     r"(?P<where>(?:[a-z0-9._\-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?)/?",
@@ -32,7 +34,7 @@ _LAST_PORT: Final = 65_535
 
 
 class TlsVersion(StrEnum):
-    """The lowest version of TLS that is spoken; there is none below 1.2."""
+    """The lowest TLS version that is accepted; 1.2 at least."""
 
     V1_2 = "1.2"
     V1_3 = "1.3"
@@ -43,25 +45,25 @@ def _version(value: TlsVersion | str) -> TlsVersion:
         return TlsVersion(value)
     except ValueError:
         raise ConfigurationError(
-            f"{value!r} is no version of TLS that is safe to speak.",
+            f"{value!r} is not a supported TLS version.",
             path="minimum",
             remedy="Give '1.2' or '1.3'.",
         ) from None
 
 
 def _pem(value: str | bytes | Path | None) -> str | bytes | None:
-    if isinstance(value, str) and _PEM in value:
+    if isinstance(value, str) and PEM in value:
         return value.encode()
-    if isinstance(value, bytes) and _PEM.encode() not in value:
+    if isinstance(value, bytes) and PEM.encode() not in value:
         raise _no_pem("These bytes are no PEM text")
     return value if value is None or isinstance(value, bytes) else _path(value)
 
 
 def _key(value: Secret | bytes | str | Path | None) -> Secret | str | None:
-    if isinstance(value, bytes) or (isinstance(value, str) and _PEM in value):
+    if isinstance(value, bytes) or (isinstance(value, str) and PEM in value):
         value = Secret(value)
     if isinstance(value, Secret):
-        if _PEM.encode() in value.reveal_bytes():
+        if PEM.encode() in value.reveal_bytes():
             return value
         raise _no_pem("The private key is no PEM text")
     return value if value is None else _path(value)
@@ -72,7 +74,7 @@ def _path(value: object) -> str:
     path: object = as_path() if as_path else value
     if isinstance(path, str) and path:
         return path
-    raise _no_pem(f"A {type(value).__name__} is neither a path nor PEM text")
+    raise _no_pem(f"A value of type {type(value).__name__} is neither a path nor PEM text")
 
 
 def _no_pem(why: str) -> ConfigurationError:
@@ -88,16 +90,16 @@ def _password(value: Secret | str | None) -> Secret | None:
 def _reason(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value.strip():
         raise ConfigurationError(
-            "TLS is not left unverified without a reason.",
+            "TLS verification cannot be turned off without a reason.",
             path=attribute.name,
-            remedy="Say why nobody can listen or answer in the vendor's place.",
+            remedy="Say in `because` why nobody can intercept the connection.",
         )
 
 
 def _unverified(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, DangerouslyUnverified):
         raise ConfigurationError(
-            "TLS is not left unverified by the way.",
+            "TLS verification can only be turned off by DangerouslyUnverified.",
             path=attribute.name,
             remedy="Leave it out; or give DangerouslyUnverified, with a reason.",
         )
@@ -105,10 +107,12 @@ def _unverified(_: object, attribute: attrs.Attribute[Any], value: object) -> No
 
 @attrs.frozen
 class DangerouslyUnverified:
-    """Talks to whoever answers, and hands them every secret. For a test bench, never for money.
+    """Turns off the verification of TLS certificates, so that anybody can read every secret.
+
+    For a test bench, never for money.
 
     Attributes:
-        because: why that is safe here; it is told with an event whenever a client starts.
+        because: the reason why that is safe here; an event tells it whenever a client starts.
     """
 
     because: str = attrs.field(validator=_reason)
@@ -117,18 +121,18 @@ class DangerouslyUnverified:
 @careful
 @attrs.frozen(kw_only=True)
 class Tls:
-    """Whom to trust, and who to say we are. Its `repr` shows no key.
+    """The trusted authorities and the client certificate. Its `repr` shows no key.
 
     Attributes:
-        authorities: a PEM file, or its content, of the certificates that are trusted instead of
-            the system's.
-        certificate: a PEM file, or its content, with our own certificate and what leads from it
-            to an authority.
-        key: the PEM file of its private key, or a `Secret` with its content; None if it stands in
-            the certificate's file.
-        password: what the key is encrypted with.
-        minimum: the lowest version of TLS that is spoken.
-        unverified: leaves out every check, and says why.
+        authorities: a PEM file, or its content, with the certificates to trust instead of the
+            system's.
+        certificate: a PEM file, or its content, with the client certificate and the chain to its
+            authority.
+        key: the PEM file of the certificate's private key, or a `Secret` with its content; None if
+            the certificate's file contains it.
+        password: the password that the key is encrypted with.
+        minimum: the lowest TLS version that is accepted.
+        unverified: turns off every check, and says why.
     """
 
     authorities: str | bytes | None = attrs.field(default=None, converter=_pem)
@@ -139,31 +143,31 @@ class Tls:
     unverified: DangerouslyUnverified | None = attrs.field(default=None, validator=_unverified)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what contradicts itself."""
+        """Refuse settings that contradict each other."""
         if self.certificate is None and (self.key is not None or self.password is not None):
             raise ConfigurationError(
-                "A private key without its certificate says nothing.",
+                "There is a private key without its certificate.",
                 path="certificate",
                 remedy="Give the certificate that belongs to the key.",
             )
         if self.unverified is not None and self.authorities is not None:
             raise ConfigurationError(
-                "Authorities are given, and nobody is to be verified by them.",
+                "There are authorities, but verification is turned off.",
                 path="unverified",
-                remedy="Leave `unverified` out: whoever the authorities vouch for is trusted.",
+                remedy="Leave `unverified` out: servers are then verified by the authorities.",
             )
 
 
 def _names(value: str | Iterable[str]) -> tuple[str, ...]:
-    given = value.split(",") if isinstance(value, str) else value
-    names = (name.strip().lower() for name in given)
+    hosts = value.split(",") if isinstance(value, str) else value
+    names = (name.strip().lower() for name in hosts)
     return tuple(_bypassed(name.removeprefix("*") or name) for name in names if name)
 
 
 def _bypassed(name: str) -> str:
     if _NAME.fullmatch(name) is None and _network(name) is None:
         raise ConfigurationError(
-            f"{name!r} is no host that a proxy could be bypassed for.",
+            f"{name!r} is not a host to reach without the proxy.",
             path="bypass",
             remedy="Give names such as vendor.example, addresses, or networks such as 10.0.0.0/8:"
             " without a scheme, a port or a path.",
@@ -187,15 +191,15 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _apart(url: Secret) -> tuple[str, str | None, Secret | None]:
-    """Split a URL into where it leads, the user and the password; no local holds the text."""
+    """Split a URL into its address, the user and the password; no local holds the text."""
     match = _PROXY.fullmatch(url.reveal())
     if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
         del match
         raise ConfigurationError(
-            "This is no URL of a proxy.",
+            "The text is not the URL of a proxy.",
             path="proxy",
-            remedy="Give http://host:port or https://host:port; a user name and password in it are"
-            " percent-encoded.",
+            remedy="Give http://host:port or https://host:port; percent-encode the user"
+            " name and password in it.",
         )
     user, word = match["user"], match["word"]
     password = None if word is None else Secret(unquote(word))
@@ -208,30 +212,30 @@ def _bare(_: object, __: object, value: str) -> None:
     del value
     if _apart(url)[1:] != (None, None):
         raise ConfigurationError(
-            "The URL of the proxy has a user name in it, which would be shown.",
+            "The URL of the proxy has a user name in it, which logs would show.",
             path="proxy",
-            remedy="Use Proxy.at, which takes it out.",
+            remedy="Use Proxy.at, which separates them.",
         )
 
 
 def _user(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
     if value is not None and ":" in value:
         raise ConfigurationError(
-            "The proxy's user name has a colon in it, which no proxy can tell from the password.",
+            "The proxy's user name has a colon in it, which separates it from the password.",
             path=attribute.name,
-            remedy="Use a user name without one.",
+            remedy="Use a user name without a colon.",
         )
 
 
 @careful
 @attrs.frozen(kw_only=True)
 class Proxy:
-    """Through whom a client reaches the world. Its `repr` shows neither user name nor password.
+    """The proxy that a client connects through. Its `repr` shows neither user name nor password.
 
     Attributes:
-        url: where it is, such as http://proxy.example:3128, without user name and password.
-        username: whom it knows us as.
-        password: how it knows that.
+        url: its URL, such as http://proxy.example:3128, without user name and password.
+        username: the user name at the proxy.
+        password: the password at the proxy.
         bypass: hosts that are reached directly: a name with all below it, an address, or a network
             such as 10.0.0.0/8; `*` is every host.
     """
@@ -244,17 +248,17 @@ class Proxy:
     @classmethod
     @refusing
     def at(cls, url: Secret | str, *, bypass: str | Iterable[str] = ()) -> Self:
-        """Take a URL apart that may have a user name and a password in it.
+        """Return the proxy of a URL, which may contain a user name and a password.
 
         Raises:
-            ConfigurationError: it is no URL of a proxy. The message does not repeat it.
+            ConfigurationError: the text is not the URL of a proxy. The message does not repeat it.
         """
         url = as_secret(url)
         where, username, password = _apart(url)
         return cls(url=where, username=username, password=password, bypass=bypass)
 
     def serves(self, host: str) -> bool:
-        """Tell whether this host is reached through the proxy."""
+        """Return whether this host is reached through the proxy."""
         host = host.lower().strip("[]").removesuffix(".")
         address = _address(host)
         for name in self.bypass:
@@ -274,13 +278,13 @@ def as_proxy(value: Proxy | Secret | str | None) -> Proxy | None:
 
 @attrs.frozen(kw_only=True)
 class PoolStatistics:
-    """What a client's connections are doing, for a gauge.
+    """The state of a client's connection pool, for a gauge.
 
     Attributes:
-        active: exchanges under way.
-        idle: connections kept for the next, or None where the client does not tell.
-        waiting: callers who wait for a place.
-        limit: how many exchanges with one origin there may be at once.
+        active: the number of exchanges under way.
+        idle: the number of idle connections, or None if the client does not tell.
+        waiting: the number of callers that wait for a connection.
+        limit: the number of exchanges with one origin that may be under way at once.
     """
 
     active: int

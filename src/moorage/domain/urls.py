@@ -1,14 +1,15 @@
-"""From a service's base URL and a request's path to the URL that is sent.
+"""URLs: joining a service's base URL and a request's path.
 
-The path is appended to the base's own path as text: `..` and doubled slashes are kept as they
-are, because some vendors give them a meaning, so a path built from foreign input should have its
-segments percent-encoded first. What is not allowed in a URL is percent-encoded; escapes that are
-there already stay.
+The path is appended to the base's own path as text: `..` and doubled slashes are kept as they are,
+because some vendors give them a meaning, so a path built from foreign input should have its
+segments percent-encoded first. Characters that are not allowed in a URL are percent-encoded;
+existing escapes stay.
 """
 
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, urlsplit
 
@@ -40,7 +41,7 @@ _LAST_PORT = 65_535
 
 
 def validate_base_url(url: str) -> str:
-    """Return the URL if every request of a service can start with it."""
+    """Return the URL if it can be the base URL of a service."""
     if not _is_sendable(url):
         raise _bad_base("is not a str, or has white space or a control character in it")
     if "@" in url.partition("://")[2].partition("/")[0]:
@@ -67,7 +68,7 @@ def validate_path(path: str) -> str:
 
 
 def is_absolute(path: str) -> bool:
-    """Tell whether this is a URL rather than a path."""
+    """Return whether this is a URL rather than a path."""
     return "://" in path and _ABSOLUTE.match(path) is not None
 
 
@@ -78,9 +79,23 @@ def origin_of(url: str) -> Origin | None:
 
 
 def same_origin(url: str, other: str) -> bool:
-    """Tell whether two URLs have scheme, host and port in common."""
+    """Return whether two URLs have the same scheme, host and port."""
     ours = origin_of(url)
     return ours is not None and ours == origin_of(other)
+
+
+def leaves_in_clear(url: str) -> bool:
+    """Return whether requests to this URL leave the machine without TLS."""
+    origin = origin_of(url)
+    if origin is None or origin[0] == "https":
+        return False
+    host = origin[1].strip("[]").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 def join_url(base_url: str, request: Request) -> str:
@@ -121,7 +136,7 @@ def join_url(base_url: str, request: Request) -> str:
 
 
 def _same_origin(base_url: str, url: str) -> tuple[str, str] | None:
-    """The base's origin as it was written, and what follows it in the URL, if that has it too."""
+    """The base's origin as it was written and the rest of the URL, if the origins are equal."""
     ours, theirs = _split_origin(base_url), _split_origin(url)
     if ours is None or theirs is None or ours[0] != theirs[0]:
         return None
@@ -129,7 +144,7 @@ def _same_origin(base_url: str, url: str) -> tuple[str, str] | None:
 
 
 def _split_origin(url: str) -> tuple[Origin, str] | None:
-    """Return (scheme, host, port) and all that follows them, as it was written."""
+    """Return (scheme, host, port) and the rest of the URL as it was written."""
     match = _ORIGIN.fullmatch(url)
     if match is None:
         return None
@@ -167,5 +182,5 @@ def _bad_path(why: str) -> InvalidData:
     return InvalidData(
         f"The path {why}.",
         field="path",
-        remedy="Percent-encode what goes into the path, and pass parameters as query=....",
+        remedy="Percent-encode the parts of the path, and pass parameters as query=....",
     )

@@ -1,17 +1,16 @@
-"""Masking by value: finding a known secret in somebody else's words, however it is spelt there.
+"""Masking by value: finding a known secret in a foreign text, in any encoding.
 
-A vendor may echo what it was sent as it is, percent-encoded (also twice), with JSON's, XML's or
-HTML's escapes, in Base64 at any place of a longer text, in hexadecimal digits, in other capitals,
-broken over lines, or cut short. So the text is decoded step by step, as often as it changes, and
-the secret is looked for at each step, together with its Base64 and hexadecimal forms.
+A vendor may echo a secret unchanged, percent-encoded (also twice), with JSON's, XML's or HTML's
+escapes, in Base64 at any offset of a longer text, in hexadecimal digits, in other capitals, broken
+over lines, or truncated. So the text is decoded step by step, as often as it changes, and the
+secret is searched at each step, together with its Base64 and hexadecimal forms.
 
-How much of a secret has to be there depends on its length. Fewer than four characters are not
-looked for: masking them would destroy the text and protect nothing. A secret of four to seven
-characters is masked where it stands as a word of its own. Of a longer one the first or the last
-eight characters are enough, unless they are letters only, as a word is; and twelve or more from
-its middle.
+The part of a secret that is masked depends on its length. Secrets of fewer than four characters are
+not searched: masking them would destroy the text and protect nothing. A secret of four to seven
+characters is masked as a separate word. Of a longer one the first or the last eight characters are
+enough, unless they are letters only, as a word is; and twelve or more from its middle.
 
-Nothing here raises, and the time is linear in the text.
+No function here raises, and the time is linear in the text.
 """
 
 from __future__ import annotations
@@ -58,10 +57,10 @@ def _itself(value: Any) -> Any:
 
 
 class _Needle(NamedTuple):
-    """One spelling of a secret, in small letters.
+    """An encoding of a secret, in lower case.
 
-    `partly`: a long part of it is enough. `encoded`: it is Base64 or hexadecimal, so what
-    surrounds it belongs to it.
+    `partly`: a long part of it is enough. `encoded`: it is Base64 or hexadecimal, so adjoining
+    characters belong to it.
     """
 
     text: bytes
@@ -70,10 +69,10 @@ class _Needle(NamedTuple):
 
 
 class _View(NamedTuple):
-    """A text in small letters as it reads after some decoding.
+    """A text in lower case after some decoding.
 
-    `starts[n]` and `ends[n]` are where its n-th byte begins and ends in the original.
-    `joined`: white space was left out, so that neighbours need not belong together.
+    `starts[n]` and `ends[n]` are the positions of its n-th byte in the original. `joined`: white
+    space was removed, so that neighbours need not belong together.
     """
 
     text: bytes
@@ -86,8 +85,8 @@ def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
     """A function that masks secrets in a text.
 
     Args:
-        secrets: masked in every spelling, and also where only a long part of one is there.
-        words: masked where they stand as words of their own, in every escaping.
+        secrets: masked in every encoding, and also if only a long part of a secret appears.
+        words: masked where they appear as separate words, with every escaping.
     """
     certain = {part for secret in secrets for part in _parts(secret)}
     needles = [needle for secret in certain for needle in _needles(secret)]
@@ -96,23 +95,23 @@ def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
         for word in {*words} - certain
         if len(word) >= SHORTEST
     ]
-    known = tuple(dict.fromkeys(needles))
+    distinct = tuple(dict.fromkeys(needles))
 
     def mask(text: bytes) -> bytes:
-        return _masked(text, known) if known else text
+        return _masked(text, distinct) if distinct else text
 
     return mask
 
 
 def masked_text(text: str, mask: Masker) -> str:
-    """A text without the secrets that a mask knows."""
+    """A text with the secrets of a mask removed."""
     encoded = text.encode("utf-8", "surrogatepass")
     masked = mask(encoded)
     return text if masked == encoded else masked.decode("utf-8", "ignore")
 
 
 def is_telling(value: str) -> bool:
-    """Whether a value is so much itself that it is the same thing wherever it turns up."""
+    """Return whether a value is so distinctive that every occurrence of it is that value."""
     return (
         len(value) >= _SHORTEST_WORD
         and "://" not in value
@@ -125,7 +124,7 @@ _SEQUENCES: Final[frozenset[Callable[..., Any]]] = frozenset({list, tuple, set, 
 
 
 def masked_value(value: Any, mask: Masker, other: Callable[[Any], Any] = _itself) -> Any:
-    """A value whose texts are masked, in containers too; `other` is asked about what has none."""
+    """A value with its texts masked, in containers too; `other` converts other types."""
     if isinstance(value, str):
         return masked_text(value, mask)
     if isinstance(value, bytes):
@@ -151,14 +150,14 @@ def mask_error(
     *,
     except_for: Container[str] = (),
 ) -> None:
-    """Mask what an error says, in all its fields except for these."""
+    """Mask an error's message and all its fields except for these."""
     error.args = masked_value(error.args, mask, other)
-    own = vars(error)
-    own.update({n: masked_value(own[n], mask, other) for n in own if n not in except_for})
+    fields = vars(error)
+    fields.update({n: masked_value(fields[n], mask, other) for n in fields if n not in except_for})
 
 
 def _parts(secret: bytes) -> Iterator[bytes]:
-    """What is secret in a secret: a key file's armour and the names in a JSON document are not."""
+    """The secret parts of a text: not a key file's armour, not the names in a JSON document."""
     if secret.lstrip().startswith(b"{"):
         yield from _values(secret)
     elif _ARMOUR.search(secret):
@@ -169,11 +168,11 @@ def _parts(secret: bytes) -> Iterator[bytes]:
 
 def _values(document: bytes) -> Iterator[bytes]:
     try:
-        found: object = json.loads(document)
+        parsed: object = json.loads(document)
     except (ValueError, RecursionError):
         yield document
         return
-    left = [found]
+    left = [parsed]
     while left:
         item = left.pop()
         if isinstance(item, dict):
@@ -187,7 +186,7 @@ def _values(document: bytes) -> Iterator[bytes]:
 
 
 def _needles(secret: bytes) -> Iterator[_Needle]:
-    """Every spelling of a secret that decoding a text's escapes does not lead to."""
+    """Every encoding of a secret that decoding a text's escapes does not reveal."""
     size = len(secret)
     if size < SHORTEST:
         return
@@ -204,7 +203,7 @@ def _needles(secret: bytes) -> Iterator[_Needle]:
 
 
 def _masked(text: bytes, needles: Iterable[_Needle]) -> bytes:
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     for view in _views(text):
         base64 = view.text.translate(_URL_SAFE)
         for needle in needles:
@@ -212,12 +211,12 @@ def _masked(text: bytes, needles: Iterable[_Needle]) -> bytes:
             for start, end in _hits(read, needle):
                 widens = needle.encoded and not view.joined
                 first, last = _widened(read, start, end) if widens else (start, end)
-                found.append((view.starts[first], view.ends[last - 1]))
-    if not found:
+                spans.append((view.starts[first], view.ends[last - 1]))
+    if not spans:
         return text
     shown: list[bytes] = []
     done = 0
-    for start, end in sorted(found):
+    for start, end in sorted(spans):
         if start >= done:
             shown += [text[done:start], _MASK]
         done = max(done, end)
@@ -225,7 +224,7 @@ def _masked(text: bytes, needles: Iterable[_Needle]) -> bytes:
 
 
 def _views(text: bytes) -> Iterator[_View]:
-    """The text as it is, after each step of decoding, and at last without white space."""
+    """The text itself, after each step of decoding, and at last without white space."""
     view = _View(text.lower(), range(len(text)), range(1, len(text) + 1))
     yield view
     for _ in range(_STEPS):
@@ -265,7 +264,7 @@ def _rewritten(
 
 
 def _character(escape: bytes) -> bytes:
-    """What an escape stands for."""
+    """The character that an escape stands for."""
     match escape[:2]:
         case b"\\u":
             units = bytes.fromhex(escape.decode().replace("\\u", ""))
@@ -287,31 +286,31 @@ def _character(escape: bytes) -> bytes:
 
 
 def _hits(text: bytes, needle: _Needle) -> Iterator[tuple[int, int]]:
-    """Where a secret stands, or enough of it."""
-    wanted = needle.text
+    """The positions of a secret, or of enough of it, in a text."""
+    spelling = needle.text
     if not needle.partly:
-        start = text.find(wanted)
+        start = text.find(spelling)
         while start >= 0:
-            end = start + len(wanted)
-            if (needle.encoded and len(wanted) >= _EDGE) or _is_word(text, start, end):
+            end = start + len(spelling)
+            if (needle.encoded and len(spelling) >= _EDGE) or _is_word(text, start, end):
                 yield start, end
-            start = text.find(wanted, end)
+            start = text.find(spelling, end)
         return
-    size = len(wanted)
+    size = len(spelling)
     step = max(_EDGE, size // _BLOCKS)
     for offset in {*range(0, size - _EDGE + 1, step), size - _EDGE}:
-        block = wanted[offset : offset + _EDGE]
+        block = spelling[offset : offset + _EDGE]
         at = text.find(block)
         while at >= 0:
             first, last = offset, offset + _EDGE
-            while first and at and text[at - 1] == wanted[first - 1]:
+            while first and at and text[at - 1] == spelling[first - 1]:
                 first, at = first - 1, at - 1
             end = at + last - first
-            while last < size and end < len(text) and text[end] == wanted[last]:
+            while last < size and end < len(text) and text[end] == spelling[last]:
                 last, end = last + 1, end + 1
             edge = not first or last == size
             whole_or_long = last - first >= min(_MIDDLE, size)
-            if whole_or_long or (edge and not wanted[first:last].isalpha()):
+            if whole_or_long or (edge and not spelling[first:last].isalpha()):
                 yield at, end
             at = text.find(block, end)
 
@@ -322,7 +321,7 @@ def _is_word(text: bytes, start: int, end: int) -> bool:
 
 
 def _widened(text: bytes, start: int, end: int) -> tuple[int, int]:
-    """The whole of an encoded text, of which a secret is a part."""
+    """The positions of the whole encoded text that contains a secret."""
     first, last = max(0, start - _AROUND), min(len(text), end + _AROUND)
     while start > first and text[start - 1] in _BASE64:
         start -= 1

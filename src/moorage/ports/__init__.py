@@ -1,7 +1,7 @@
-"""What the core asks of its host.
+"""Ports: the interfaces through which the core uses its host.
 
-Each file holds one port in both colours: the plain protocol is what a synchronous host supplies,
-the one prefixed `Async` what an asynchronous host does. Their docstrings carry what an
-implementer must keep. Clock, ids and randomness are plain calls in both. Ports know the domain's
-values and the errors, and nothing of flows or adapters.
+Each file holds one port, synchronous and asynchronous: a synchronous host implements the plain
+protocol, an asynchronous host the one prefixed `Async`. Their docstrings state the contract of an
+implementation. Clock, ids and randomness are synchronous in both. Ports know the domain's values
+and the errors, and nothing of flows or adapters.
 """

@@ -1,4 +1,4 @@
-"""Where answers are kept that may be used again."""
+"""The store of cached answers."""
 
 from __future__ import annotations
 
@@ -9,31 +9,51 @@ if TYPE_CHECKING:
 
 
 class ResponseCache(Protocol):
-    """Keeps answers under keys, apart for each key, and may forget any of them at any time.
+    """Stores answers under keys. It may drop the answers of any key at any time.
 
-    `look` gives what is kept under a key, each answer older by the time that it has rested here,
-    however wall clocks step; and a mark. `keep` puts answers in place of what was there, for so
-    many seconds at most, unless something was kept or forgotten under this key since the look that
-    gave the mark; it tells whether they are there now. `forget` leaves nothing under a key. What
-    is written to where others can read is sealed; what cannot be opened, or was changed or moved
-    to another key, is not there, and its `unreadable` says why.
+    `look` returns the answers under a key, each aged by the time since it was stored, measured by a
+    clock that never steps; and a mark. `keep` replaces the answers for at most the given seconds,
+    unless something was stored or deleted under this key since the look that returned the mark; it
+    returns whether they are stored now. `forget` deletes everything under a key. Data written to a
+    shared place is sealed; if it cannot be opened, or was changed or moved to another key, it is
+    treated as missing, and `unreadable` has the reason.
 
-    A cache that cannot be reached raises StorageUnavailable; no foreign exception passes. All are
-    safe from several threads and after a fork.
+    `timeout` is the number of seconds that the caller can wait, None without a limit. A method that
+    takes longer raises StorageUnavailable, or may be cancelled. A cache whose methods have no such
+    parameter is accepted; a synchronous one may then delay its callers.
+
+    A cache that cannot be reached raises StorageUnavailable; no foreign exception passes. All
+    methods are safe from several threads and after a fork.
     """
 
-    def look(self, key: str, /) -> Found: ...
+    def look(self, key: str, /, timeout: float | None = None) -> Found: ...
 
-    def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool: ...
+    def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool: ...
 
-    def forget(self, key: str, /) -> None: ...
+    def forget(self, key: str, /, timeout: float | None = None) -> None: ...
 
 
 class AsyncResponseCache(Protocol):
-    """As `ResponseCache`, awaited; a cancelled verb was done or was not."""
+    """The asynchronous `ResponseCache`; a cancelled method has either completed or done nothing."""
 
-    async def look(self, key: str, /) -> Found: ...
+    async def look(self, key: str, /, timeout: float | None = None) -> Found: ...
 
-    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool: ...
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool: ...
 
-    async def forget(self, key: str, /) -> None: ...
+    async def forget(self, key: str, /, timeout: float | None = None) -> None: ...

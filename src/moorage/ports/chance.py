@@ -1,4 +1,4 @@
-"""Ids and randomness: plain calls, safe from any thread, and after a fork never the same twice."""
+"""Ids and randomness: synchronous, safe from any thread, and never repeated after a fork."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Protocol
 
 
 class Ids(Protocol):
-    """Makes identifiers that sort by time and that nobody else makes (ULIDs by default)."""
+    """Makes unique identifiers that sort by time (ULIDs by default)."""
 
     def new(self) -> str: ...
 
 
 class Randomness(Protocol):
-    """Chance.
+    """Random numbers.
 
     `fraction` is uniform in [0, 1). `token` is a number from 1 to 2^52 that no other caller draws
-    within a lifetime that matters: owners of leases and claims are told apart by it.
+    within any relevant time: it identifies the owner of a lease or claim.
     """
 
     def fraction(self) -> float: ...

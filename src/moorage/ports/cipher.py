@@ -1,4 +1,4 @@
-"""How what is stored is kept from those who can read the store."""
+"""Encryption of stored data against those who can read the store."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import Protocol
 
 
 class Cipher(Protocol):
-    """Seals bytes, and opens what it sealed. It is plain in both colours, for it never waits.
+    """Seals bytes, and opens sealed bytes. It is synchronous in every host, since it never waits.
 
-    `seal` hides `plain` and binds it to `about`, which is not hidden; the same bytes sealed twice
-    look different. `open` gives back exactly what was sealed about the same, or raises: InvalidData
-    if it was changed, cut off, moved to something else or never sealed, and ConfigurationError if
-    its key is not here. No error shows what was sealed. `needs_rotation` tells whether something
-    would be sealed with another key today. All are safe from several threads and after a fork.
+    `seal` encrypts `plain` and binds it to the context `about`, which is not hidden; sealing the
+    same bytes twice gives different results. `open` returns the bytes that were sealed for the same
+    context, or raises: InvalidData if they were changed, cut off, moved to another context or never
+    sealed, and ConfigurationError if the key is missing. No error shows sealed content.
+    `needs_rotation` returns whether sealing today would use another key. All methods are safe from
+    several threads and after a fork.
     """
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes: ...

@@ -1,4 +1,4 @@
-"""Time, as one process sees it."""
+"""Clocks and sleeping."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ if TYPE_CHECKING:
 class Clock(Protocol):
     """Two readings of time, neither of which blocks.
 
-    `nanoseconds` measures spans: it never goes back, goes on while the machine sleeps where the
-    system can tell, and means nothing outside this process. `utc` is what a person's watch says
-    (aware, UTC); it may step at any moment, so it is shown and logged, and nothing is decided by
-    it.
+    `nanoseconds` measures durations: it never goes back, continues while the machine sleeps if the
+    system supports that, and means nothing outside this process. `utc` is the wall clock (aware,
+    UTC); it may step at any moment, so it is shown and logged, and no decision uses it.
     """
 
     def nanoseconds(self) -> int: ...
@@ -23,12 +22,12 @@ class Clock(Protocol):
 
 
 class Sleeper(Protocol):
-    """Waits. It returns no earlier than asked, and an interruption goes through it."""
+    """Waits at least as long as requested; an interruption passes through it."""
 
     def sleep(self, seconds: float, /) -> None: ...
 
 
 class AsyncSleeper(Protocol):
-    """Waits, letting other tasks run; a cancellation goes through it."""
+    """Waits while other tasks run; a cancellation passes through it."""
 
     async def sleep(self, seconds: float, /) -> None: ...

@@ -1,4 +1,4 @@
-"""Where credentials come from."""
+"""The source of credentials."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ if TYPE_CHECKING:
 
 
 class CredentialProvider(Protocol):
-    """Keeps the credentials of services, apart for each tenant.
+    """Stores the credentials of services, separately for each tenant.
 
-    `get` returns what is current and raises `CredentialNotFound` if there is nothing; it never
-    falls back to another tenant's. `has` only tells. `refresh` is called after the vendor refused
-    `stale`: it renews and returns what is current, or returns the newer one at once if somebody
-    else has renewed it since; it raises `CredentialRefreshFailed` and keeps what it has if that
-    fails. `rotate` puts a new one in place of the old. All are safe from several threads.
+    `get` returns the current credentials, or raises `CredentialNotFound`; it never falls back to
+    another tenant's. `has` returns whether there are any. `refresh` is called after the vendor
+    refused `stale`: it renews and returns the current credentials, or returns newer ones at once if
+    another caller has renewed them since; if renewal fails it raises `CredentialRefreshFailed` and
+    keeps the old ones. `rotate` replaces the credentials. All methods are safe from several
+    threads.
     """
 
     def get(self, service: str, tenant: str | None, /) -> Credentials: ...
@@ -28,7 +29,7 @@ class CredentialProvider(Protocol):
 
 
 class AsyncCredentialProvider(Protocol):
-    """As `CredentialProvider`, awaited."""
+    """The asynchronous `CredentialProvider`."""
 
     async def get(self, service: str, tenant: str | None, /) -> Credentials: ...
 

@@ -1,4 +1,4 @@
-"""Doing several things at once."""
+"""Concurrent execution of several steps."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Item = TypeVar("Item")
 
 
 class Gather(Protocol):
-    """Runs several steps at once, and outlives none of them longer than it must.
+    """Runs several steps at once, and ends soon after the last result that it needs.
 
     `every` runs all steps, at most `at_once` at a time, and returns their results in order; a step
-    does not raise. `first` starts the first step and, each time `stagger` seconds pass or all that
-    were started have answered without being `good`, the next; it returns the first good result, or
-    the last one if none is good. Steps that lost are cancelled where that is possible, and
-    otherwise left to end by themselves.
+    does not raise. `first` starts the first step, and the next one whenever `stagger` seconds pass
+    or no started step is still running; it returns the first result that is `good`, or the last
+    result if none is. Other steps are cancelled if possible, and otherwise left to end by
+    themselves.
     """
 
     def every(self, steps: Sequence[Callable[[], Item]], /, *, at_once: int) -> list[Item]: ...
@@ -33,7 +33,7 @@ class Gather(Protocol):
 
 
 class AsyncGather(Protocol):
-    """As `Gather`, with steps that are awaited; being cancelled cancels every step."""
+    """The asynchronous `Gather`; being cancelled cancels every step."""
 
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int

@@ -1,4 +1,4 @@
-"""How a request leaves and its answer comes back."""
+"""HTTP clients: sending a request and receiving its answer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
 
 class Incoming(Protocol):
-    """An answer whose body is still coming.
+    """An answer whose body is still arriving.
 
-    `read` returns the next piece of the body, and b"" at its end, then and ever after; it raises as
-    `HttpClient.send` does. The body is decoded as its Content-Encoding says, unless the request's
-    Accept-Encoding names `identity`: then it comes as it is. `close` is plain, does not wait, and
-    may be called at any time and again; a body that was not read to its end costs the connection.
+    `read` returns the next piece of the body, and b"" at its end and ever after; it raises like
+    `HttpClient.send`. The body is decoded according to its Content-Encoding, unless the request's
+    Accept-Encoding names `identity`. `close` is synchronous, does not wait, and may be called at
+    any time and repeatedly; closing before the end of the body closes the connection.
     """
 
     @property
@@ -31,20 +31,20 @@ class Incoming(Protocol):
 class HttpClient(Protocol):
     """Sends one request, once.
 
-    `url` is absolute; method, headers and body are the request's. No redirect is followed, no
-    cookie kept, nothing retried. TLS is verified. Every failure is one of three:
-    `ConnectionFailed`, with `may_have_been_processed` False only where it is certain that no byte
-    of the request reached the vendor; its kind `AttemptTimeout`; and `VendorFailed` for an answer
+    `url` is absolute; method, headers and body are the request's. The client follows no redirect,
+    keeps no cookie and never retries. It verifies TLS. Every failure is one of three:
+    `ConnectionFailed`, with `may_have_been_processed` False only if it is certain that no byte of
+    the request reached the vendor; its subclass `AttemptTimeout`; and `VendorFailed` for an answer
     that is not HTTP, or is larger than the client accepts. No foreign exception passes.
 
-    `timeouts.total` bounds the whole exchange, body included, also against a vendor that drips.
-    A client that cannot bound one of the other steps by itself has an attribute `lacks`, a
-    frozenset of their names: a manager then refuses a service that sets one, and the client
-    refuses with `ConfigurationError`, before anything is sent, a bound that is less than `total`.
+    `timeouts.total` limits the whole exchange, body included, also for a vendor that sends slowly.
+    A client that cannot limit one of the other steps has an attribute `lacks`, a frozenset of their
+    names: a manager then refuses a service that sets one, and the client refuses with
+    `ConfigurationError`, before anything is sent, a limit that is less than `total`.
 
-    A client that writes down what it sends has a method `learn_secrets`. A manager calls it before
-    each attempt, with two sequences of bytes: what that sends as a credential, and other words of
-    the request that are as secret. Neither may be written down. It must not raise.
+    A client that records its requests has a method `learn_secrets`. A manager calls it before each
+    attempt, with two sequences of bytes: the credentials of the request, and other secret words in
+    it. Neither may be recorded. It must not raise.
 
     A client may be used from several threads at once.
     """
@@ -57,7 +57,7 @@ class HttpClient(Protocol):
 
 
 class AsyncIncoming(Protocol):
-    """As `Incoming`; `read` is awaited, `close` is plain all the same."""
+    """The asynchronous `Incoming`: `read` is awaited, `close` is synchronous."""
 
     @property
     def status(self) -> int: ...
@@ -71,7 +71,7 @@ class AsyncIncoming(Protocol):
 
 
 class AsyncHttpClient(Protocol):
-    """As `HttpClient`, awaited; a cancelled exchange closes its connection."""
+    """The asynchronous `HttpClient`; a cancelled exchange closes its connection."""
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response: ...
 

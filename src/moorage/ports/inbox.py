@@ -1,4 +1,4 @@
-"""Where webhooks are written down before they are handled."""
+"""The store of webhooks that wait to be handled."""
 
 from __future__ import annotations
 
@@ -13,43 +13,57 @@ if TYPE_CHECKING:
 
 
 class InboxStorage(Protocol):
-    """Keeps entries, and decides nothing. All that it raises is `StorageUnavailable`.
+    """Stores entries, and decides nothing. It raises no error but `StorageUnavailable`.
 
-    `now` is the store's time: aware, in UTC, and the same for everybody who shares the store. A
-    server says it, as the time of the statement and not of the transaction's start; what only one
-    machine reaches goes by that machine's clock. No other time is ever asked.
+    `now` is the store's time: aware, in UTC, and the same for all its users. A server returns its
+    own time, at the statement and not at the transaction's start; a store on one machine uses that
+    machine's clock. No other clock is ever used.
 
-    `add` writes an entry down as `arrive(entry, now)` has it, and gives it back with its `number`:
-    higher than that of every entry that was there. If one of this `id` is there already, nothing
-    changes, and that one is given back, whoever added it and at the same moment; so `id` is unique
-    in the store. It is written when `add` returns, or with the transaction that the host has open.
+    `add` stores an entry as returned by `arrive(entry, now)`, and returns it with its `number`:
+    higher than that of every entry so far. If an entry with this `id` exists, nothing changes and
+    that entry is returned, even if it was added at the same moment; so `id` is unique in the store.
+    The entry is written when `add` returns, or with the host's open transaction.
 
-    Of one `lane` numbers are given in the order in which transactions are committed: a second one
-    that adds to the lane waits in `add` until the first has ended. Otherwise the higher number
-    could be committed, seen and taken while the lower one is still open.
+    Within a `lane`, numbers are assigned in the order in which transactions are committed: a second
+    transaction that adds to the lane waits in `add` until the first has ended. Otherwise the higher
+    number could be committed, seen and taken while the lower one is still open.
 
-    `due` gives up to `limit` entries, those with the lowest numbers first, whose `due` is not None
-    and not after the store's time, and before which no other entry of the same `lane` (with a lower
-    `number`) has `holds`. Where `lane` is None nothing holds back.
+    `due` returns up to `limit` entries, highest `priority` first and then lowest number, whose
+    `due` is not None and not after the store's time, and which no earlier entry of the same `lane`
+    (with a lower `number`) blocks by `holds`. Entries whose `lane` is None are never blocked.
 
-    `swap` writes all of an entry but its `id` and `number` over the one that is stored under its
-    `id`, if that has still this `fence`, as one step; and says whether it did. If it did not,
-    nothing changed: the entry is another's by now, or gone.
+    `swap` overwrites an entry, except its `id` and `number`, if the stored entry with its `id`
+    still has this `fence`, in one step; it returns whether it did. If not, nothing has changed:
+    another worker has the entry by now, or it is gone.
 
-    While an entry is worked on, its `due` is put off every half second by a `swap` under the same
-    fence. A thread of moorage's own does that, or a task in an event loop, so neither `now` nor
-    `swap` may join a transaction of another thread. A plain store may have a method
-    `release_thread`: that thread calls it after each round, to close what it alone has open.
+    While a worker handles an entry, its `due` is moved forward every half second by a `swap` under
+    the same `fence`. A thread of moorage does that, or a task in an event loop, so neither `now`
+    nor `swap` may join a transaction of another thread. A synchronous store may have a method
+    `release_thread`: that thread calls it after each round, to close its own connections.
 
-    `find` gives one page of what matches, those with the highest numbers first; `next` is the last
-    number on the page as text, or None if nothing follows (`EntryPage.of` makes that). `remove`
-    removes all that match, whatever page they would be on, and says how many those were.
+    A store may have two more methods, both or neither. `claim(limit, lease, most)` takes entries
+    that are due and that nobody else has locked, in one step: those that `together` picks, changed
+    by `take`. `settle(entries, fences)` writes the results of several entries (`state`, `due`,
+    `holds`, `fence`, `attempts`, `turn`, `error` and `settled_at`), each like `swap` with the
+    `fence` at the same position, and returns for each whether it did.
+
+    Each method may have a parameter `timeout` in seconds. It is given if the caller has a deadline,
+    or if a late answer is useless, as for a renewal; without it the store's own limit applies.
+    After that time the method raises `StorageUnavailable`.
+
+    `find` returns one page of the matching entries, highest numbers first; `next` is the last
+    number on the page as text, or None on the last page (`EntryPage.of` makes that). `remove`
+    deletes all matching entries, regardless of pages, and returns their number.
+
+    A store whose file allows only one writing transaction at a time has a `shortest_lease`: the
+    default lease of an entry in seconds. Nothing is renewed while a transaction of the host locks
+    the file, so the lease must outlast the longest of these.
 
     Each attribute of an entry is a column, except `reply`: `id`, `target`, `operation`, `tenant`,
     `subject` and `lane` are texts of at most 255 characters, `error` one of 500, `content` bytes of
     any length; times are aware, in UTC, and exact to the microsecond. Texts are compared exactly:
-    two that differ in case are two. Indexes on `due`, and on `lane` with `number`, keep `due`
-    quick.
+    texts that differ in case are different. Indexes on `due`, and on `lane` with `number`, make
+    `due` fast.
     """
 
     def now(self, /) -> datetime: ...
@@ -66,7 +80,7 @@ class InboxStorage(Protocol):
 
 
 class AsyncInboxStorage(Protocol):
-    """As `InboxStorage`, awaited."""
+    """The asynchronous `InboxStorage`."""
 
     async def now(self, /) -> datetime: ...
 

@@ -1,4 +1,4 @@
-"""The record of every call."""
+"""The log with one entry per call."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 class IntegrationLogger(Protocol):
-    """Keeps one entry for each call, and answers questions about them.
+    """Stores one entry for each call, and answers queries about them.
 
-    `write` is plain in both colours: it never blocks, waits or raises; a logger that must do input
-    or output queues the entry, within a bound that it states. `find` returns one page, newest
-    first, and `next` of the page leads to the following one even while entries are written.
-    `summarise` aggregates all that match. `remove` removes all that match, whatever page they would
-    be on, and says how many those were; what is still queued is written first.
+    `write` is synchronous in every host: it never blocks, waits or raises; a logger that needs
+    input or output queues the entry, up to a documented limit. `find` returns one page, newest
+    first, and the page's `next` leads to the following one even while entries are written.
+    `summarise` aggregates all matching entries. `remove` deletes all matching entries, regardless
+    of pages, and returns their number; queued entries are written first.
     """
 
     def write(self, entry: IntegrationLog, /) -> None: ...
@@ -28,7 +28,7 @@ class IntegrationLogger(Protocol):
 
 
 class AsyncIntegrationLogger(Protocol):
-    """As `IntegrationLogger`; the questions are awaited."""
+    """The asynchronous `IntegrationLogger`: queries are awaited, `write` is synchronous."""
 
     def write(self, entry: IntegrationLog, /) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Places: how many callers of this process may be somewhere at once."""
+"""Semaphores within one process, which bulkheads use."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from typing import Protocol
 
 
 class Locks(Protocol):
-    """Named places, given in order of arrival.
+    """Named semaphores that serve their callers in order of arrival.
 
     `acquire` takes one of the `places` of `name` for `holder`, an object that the caller made for
     this one use, and returns True; or False if all are taken and `queue` callers already wait, or
-    if none is free within `timeout` seconds. A place that is freed goes to the caller that waits
-    longest. `release` gives back the place that `holder` has; where it has none it does nothing,
-    so that a caller who was interrupted may call it without knowing. It is a plain function in
-    both colours and never waits. A caller that is interrupted or cancelled while it waits holds
-    no place afterwards.
+    if none is free within `timeout` seconds. A place that becomes free goes to the caller that has
+    waited longest. `release` returns the place of `holder`; if it has none, nothing happens, so
+    that an interrupted caller may always call it. It is synchronous in every host and never waits.
+    A caller that is interrupted or cancelled while it waits holds no place afterwards.
     """
 
     def acquire(
@@ -25,7 +24,7 @@ class Locks(Protocol):
 
 
 class AsyncLocks(Protocol):
-    """As `Locks`, awaited."""
+    """The asynchronous `Locks`."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float

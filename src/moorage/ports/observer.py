@@ -1,4 +1,4 @@
-"""Who is told what happens."""
+"""Observers of events."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """Is handed every event, in the thread or task in which it happens.
+    """Receives every event, in the thread or task in which it happens.
 
-    It returns quickly and does not block: what takes time it hands on. An observer that raises
-    breaks no call; the others are told with an `ObserverFailed` event.
+    It must return quickly and not block: slow work belongs elsewhere. An observer that raises
+    breaks no call; the other observers receive an `ObserverFailed` event.
     """
 
     def __call__(self, event: Event, /) -> None: ...

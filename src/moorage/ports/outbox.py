@@ -1,4 +1,4 @@
-"""Where calls are written down before they are made."""
+"""The store of calls that wait to be made."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class OutboxStorage(Protocol):
-    """As `InboxStorage`, for calls: the same verbs owe the same.
+    """The contract of `InboxStorage`, for calls.
 
-    `add` writes in the transaction that the host has open, so that a call is made if that is
-    committed, and not if it is rolled back. The other verbs are used outside of one.
+    `add` writes in the host's open transaction, so that a call is made if that is committed, and
+    not if it is rolled back. The other methods are used outside of a transaction.
     """
 
     def now(self, /) -> datetime: ...
@@ -33,7 +33,7 @@ class OutboxStorage(Protocol):
 
 
 class AsyncOutboxStorage(Protocol):
-    """As `OutboxStorage`, awaited."""
+    """The asynchronous `OutboxStorage`."""
 
     async def now(self, /) -> datetime: ...
 

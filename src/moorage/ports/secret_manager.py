@@ -1,4 +1,4 @@
-"""How somebody's secret manager is asked: written once, for both colours."""
+"""Clients of secret managers, written once for synchronous and asynchronous use."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Line(Protocol):
-    """What a manager reaches the world through. Time and files are the caller's, too.
+    """The access of a secret manager's client to network and files, which the caller provides.
 
-    `send` sends a request to a base URL with these credentials, and returns whatever is answered;
-    where nothing is, it raises StorageUnavailable. `read` returns a small file of secrets without
-    the white space around it, and raises ConfigurationError if it cannot.
+    `send` sends a request to a base URL with these credentials, and returns any answer; without an
+    answer it raises StorageUnavailable. `read` returns the content of a small file of secrets
+    without white space around it, and raises ConfigurationError if it cannot.
     """
 
     async def send(
@@ -32,17 +32,17 @@ class Line(Protocol):
 
 
 class SecretManager(Protocol):
-    """How a secret manager is asked.
+    """A client of one secret manager.
 
-    `where` names it in messages. `name` says what the secret of an owner is called, or None if
-    another owner's could be called so. `log_in` returns what requests are to carry, and until when
-    it holds, if that is known; it is given what was held before, to renew that if it can. `read`
-    returns what a secret holds now, or None if there is no such secret; `write` replaces that, or
-    makes the secret.
+    `where` names the manager in messages. `name` returns the name of an owner's secret, or None if
+    another owner's secret could have that name. `log_in` returns the credentials for requests, and
+    the time until which they are valid, if known; it receives the previous credentials, to renew
+    them if possible. `read` returns the current content of a secret, or None if there is no such
+    secret; `write` replaces the content, or creates the secret.
 
-    What is refused raises AuthenticationFailed, which is tried once more with a new login; who
-    cannot be reached or does not work, StorageUnavailable; what will never work,
-    ConfigurationError. No error shows a secret.
+    A refusal raises AuthenticationFailed, after which the caller logs in anew and tries once more.
+    A manager that cannot be reached or does not work raises StorageUnavailable; a permanent problem
+    raises ConfigurationError. No error shows a secret.
     """
 
     @property

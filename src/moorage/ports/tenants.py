@@ -1,4 +1,4 @@
-"""Where the tenants of a host have their accounts, so that one can change without a restart."""
+"""The source of tenants' own accounts, which can change without a restart."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ if TYPE_CHECKING:
 
 
 class Tenants(Protocol):
-    """What each tenant has of its own.
+    """The configuration of each tenant.
 
-    `version` is another number or text after every change of a tenant's tables, and the same as
-    long as they stay; None is a tenant that is not known. It is asked every few seconds for each
-    tenant that calls, so it should be cheap.
+    `version` is a number or text that changes with every change of a tenant's tables; None means
+    that the tenant is unknown. It is called every few seconds for each tenant with calls, so it
+    should be cheap.
 
-    `tables` are what stands below `[tenants.NAME]` in a configuration: `vendors`, and the routes of
-    each contract. They are asked for after `version`, and may be newer than it was. What they say
-    is checked by whoever asks. Of a tenant that is not known there are none.
+    `tables` returns the content of `[tenants.NAME]` in a configuration: `vendors`, and the routes
+    of each contract. It is called after `version`, and its result may be newer. The caller
+    validates it. For an unknown tenant it is empty.
 
-    Both raise `StorageUnavailable` if it cannot be told just now, and are safe from several
+    Both raise `StorageUnavailable` if the source cannot be reached, and are safe from several
     threads and after a fork.
     """
 
@@ -29,7 +29,7 @@ class Tenants(Protocol):
 
 
 class AsyncTenants(Protocol):
-    """As `Tenants`, awaited."""
+    """The asynchronous `Tenants`."""
 
     async def version(self, tenant: str, /) -> str | int | None: ...
 

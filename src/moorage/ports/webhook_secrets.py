@@ -1,4 +1,4 @@
-"""Where the secrets come from that webhooks are verified with."""
+"""The source of the secrets with which webhooks are verified."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
 
 class WebhookSecrets(Protocol):
-    """Keeps the secrets of endpoints, apart for each tenant.
+    """Stores the secrets of endpoints, separately for each tenant.
 
-    `get` returns every secret that is good now, the newest first: several while one is replaced.
-    `name` is the verifier's. `key_id` is what the webhook calls its key, if its scheme names keys;
-    nobody has vouched for it yet. A key of that name that does not exist is no error: return
-    nothing, and the webhook is refused. It never falls back to another tenant's secrets, and raises
-    `CredentialNotFound` for a tenant that has none. Returning the same objects while nothing
-    changed saves work. It is safe from several threads.
+    `get` returns every secret that is valid now, the newest first: several while one is replaced.
+    `name` is the verifier's. `key_id` is the key's name in the webhook, if its scheme names keys;
+    it is not verified yet. If there is no key of that name, return nothing, and the webhook is
+    rejected. It never falls back to another tenant's secrets, and raises `CredentialNotFound` for a
+    tenant that has none. Returning the same objects while nothing changed saves work. It is safe
+    from several threads.
     """
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]: ...
 
 
 class AsyncWebhookSecrets(Protocol):
-    """As `WebhookSecrets`, awaited."""
+    """The asynchronous `WebhookSecrets`."""
 
     async def get(
         self, name: str, tenant: str | None, key_id: str | None, /

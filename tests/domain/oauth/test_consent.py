@@ -183,9 +183,9 @@ def test_where_they_may_not(uri: Any) -> None:
 
 def test_a_server_without_s256_is_refused() -> None:
     """A server that says it takes no S256 is not asked."""
-    with pytest.raises(UnsupportedByVendor, match="does not take a code challenge") as refused:
+    with pytest.raises(UnsupportedByVendor, match="does not support PKCE") as refused:
         begun(client_of(code_challenge_methods_supported=["plain"]))
-    assert "a server that knows PKCE" in refused.value.remedy
+    assert "a server that supports PKCE" in refused.value.remedy
     said, _ = begun(client_of(code_challenge_methods_supported=["plain", "S256"]))
     assert "S256" == said["code_challenge_method"]
 
@@ -322,7 +322,7 @@ def test_who_comes_too_late_begins_again() -> None:
     assert Secret("c0de") == read_callback(back(pending), pending, client_of(), early)
     refused = read_callback(back(pending), pending, client_of(), late)
     assert isinstance(refused, AuthorizationRequired)
-    assert "The person was away for too long." == refused.message
+    assert "The person returned after the consent had expired." == refused.message
     assert "Have the person begin again." == refused.remedy
 
 

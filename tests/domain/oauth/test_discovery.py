@@ -37,7 +37,7 @@ def test_what_is_no_description(response: Response) -> None:
 
 def test_another_server_is_refused() -> None:
     """Who describes somebody else is not believed."""
-    with pytest.raises(VendorFailed, match="not of the issuer"):
+    with pytest.raises(VendorFailed, match="name another issuer"):
         read_metadata("https://other.example", Response(200, body=BODY))
 
 
@@ -50,9 +50,8 @@ def test_nothing_found_says_where(statuses: list[int], *, later: bool) -> None:
     error = undescribed(["https://one.example", "https://two.example"], statuses)
 
     assert (
-        "The authorisation server does not describe itself: "
-        f"https://one.example answers {statuses[0]}, https://two.example answers {statuses[1]}, "
-        "and that is no description."
+        "None of these places has metadata of the authorisation server: "
+        f"https://one.example answers {statuses[0]}, https://two.example answers {statuses[1]}."
     ) == error.message
     assert (statuses[1], later) == (error.status, error.retryable)
     assert "or name its endpoints" in error.remedy

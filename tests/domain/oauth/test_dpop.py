@@ -137,11 +137,11 @@ def test_the_url_is_the_one_that_is_sent(path: str, value: str) -> None:
 def test_a_very_long_url_is_shown_whole() -> None:
     """A proof for a long URL takes no longer than its length deserves."""
     url = f"https://api.example/{'a/' * 500_000}"
-    began = time.perf_counter()
+    began = time.process_time()
 
     assert url == htu(f"{url}?{'q' * 1_000_000}")
 
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("offset", [-12, 0, 9.5])
@@ -199,7 +199,7 @@ def test_only_p256_makes_proofs(wrong: str) -> None:
 
     assert ["dpop_key", "dpop_key"] == [caught[n].field for n in ("check", "credentials")]  # type: ignore[attr-defined]  # InvalidData
     assert "P-256" in caught["credentials"].remedy
-    assert "no key for ecdsa-p256-sha256" in caught["proof"].message
+    assert "not a key for ecdsa-p256-sha256" in caught["proof"].message
     assert [] == [heard for name, error in caught.items() for heard in canaries.search(name, error)]
 
 

@@ -119,7 +119,7 @@ def test_a_refusal_becomes_an_error(why: Refusal, retryable: bool, remedy: str) 
     """The error quotes the server, and says whether it may be over later."""
     error, wait = failure("crm", Refused(why=why, code="c", said="d", wait=4.0))
 
-    assert "The authorisation server gives no token (c: d)." == error.message
+    assert "The authorisation server refused a token (c: d)." == error.message
     assert ("crm", retryable, remedy, 4.0) == (error.service, error.retryable, error.remedy, wait)
 
 
@@ -127,7 +127,7 @@ def test_a_server_that_cannot_be_reached_becomes_an_error() -> None:
     """So does a server that was never asked."""
     error, wait = failure("crm", ConnectionFailed("It is away."))
 
-    assert "The authorisation server cannot be asked: It is away." == error.message
+    assert "The authorisation server cannot be reached: It is away." == error.message
     assert ("crm", True, None) == (error.service, error.retryable, wait)
     assert "Check its URL and the network; then try again." == error.remedy
 

@@ -162,7 +162,7 @@ def test_signed_anew() -> None:
 def test_keys(key: str | bytes) -> None:
     """A key is written in base64; what is not one is refused, and not shown."""
     assert "azure_shared_key" == Credentials.signed(SIGNING, KEY).method
-    with pytest.raises(InvalidData, match="no key of a storage account") as caught:
+    with pytest.raises(InvalidData, match="not a key of a storage account") as caught:
         Credentials.signed(SIGNING, key)
     assert "base64!" not in "".join(traceback.format_exception(caught.value))
 
@@ -170,5 +170,5 @@ def test_keys(key: str | bytes) -> None:
 @pytest.mark.parametrize("account", ["", "ab", "Acme", "a/b", "a b", "https://acme"])
 def test_accounts(account: str) -> None:
     """An account is named, not addressed."""
-    with pytest.raises(InvalidData, match="not the name of a storage account"):
+    with pytest.raises(InvalidData, match="not a valid name of a storage account"):
         AzureSharedKey(account=account)

@@ -235,7 +235,7 @@ def test_what_is_refused_is_shown_in_part(signs: str, shown: str) -> None:
     """A refusal shows the place, up to eighty letters of it, and how a header is written."""
     with pytest.raises(InvalidData) as caught:
         HmacSigning(signs=signs, headers={"S": "{signature}"})
-    assert caught.value.message.startswith(f"{shown} is nothing that can be filled in here")
+    assert caught.value.message.startswith(f"{shown} is not a known place in a template")
     assert str(caught.value.remedy).endswith(" {header:name}.")
 
 

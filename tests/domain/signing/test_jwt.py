@@ -196,7 +196,7 @@ def test_refuses_a_key_of_another_kind(algorithm: str, key: Secret, needed: str)
     with pytest.raises(InvalidData) as caught:
         signing.check_key(key)
     assert "secret" == caught.value.field
-    assert f"The secret is no key for {needed}." == caught.value.message
+    assert f"The secret is not a key for {needed}." == caught.value.message
     assert "h1dden" not in str(caught.value)
     assert caught.value.__context__ is None
     if key:
@@ -256,7 +256,7 @@ def test_refuses_what_no_token_can_say(given: dict[str, Any], field: str) -> Non
 @pytest.mark.parametrize("name", ["iss", "sub", "aud", "iat", "exp", "jti"])
 def test_no_claim_is_given_twice(name: str) -> None:
     """What has a setting of its own, or comes by itself, is no further claim."""
-    with pytest.raises(InvalidData, match=f"The claims {name} are set by settings"):
+    with pytest.raises(InvalidData, match=f"The claims {name} have settings of their own"):
         JwtSigning(algorithm="HS256", claims={name: "x"})
 
 

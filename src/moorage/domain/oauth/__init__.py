@@ -1,6 +1,6 @@
-"""OAuth 2 as values and decisions: who we are, what we ask for, and what the answer means.
+"""OAuth 2 as values and decisions: clients, requests for tokens, and the parsing of answers.
 
-Nothing here sends anything or waits. `server` and `client` describe, `grants` say how a first token
-is obtained, `token_request` and `token_answer` are the two halves of asking for one, `freshness`
-decides when to ask again.
+Nothing here sends or waits. `server` and `client` describe the two sides, `grants` the ways to get
+a first token, `token_request` and `token_answer` are the two halves of an exchange, and `freshness`
+decides when to renew.
 """

@@ -1,4 +1,4 @@
-"""Who we are to an authorisation server, and what we want of it."""
+"""The registration of an OAuth client, and the token that it requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PRINTABLE: Final = 255
 
 
 class ClientAuthentication(StrEnum):
-    """How a client says who it is, by the names of OAuth's registry."""
+    """The ways in which a client authenticates, by the names of OAuth's registry."""
 
     BASIC = "client_secret_basic"
     POST = "client_secret_post"
@@ -87,7 +87,7 @@ def _scope(value: str | Iterable[str]) -> tuple[str, ...]:
 def _is_id(_: object, __: object, value: str) -> None:
     if not isinstance(value, str) or not 0 < len(value) <= _PRINTABLE or not value.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(
-            "That is no client id.",
+            "The client_id is empty or has characters that are not allowed.",
             path="client_id",
             remedy="Give the id under which the application is registered.",
         )
@@ -101,30 +101,30 @@ def _are_parameters(_: object, __: object, value: Mapping[str, str]) -> None:
     for name in value:
         if name in _OURS:
             raise ConfigurationError(
-                f"The parameter {name} comes by itself.",
+                f"The parameter {name} is set automatically.",
                 path=f"parameters.{name}",
-                remedy="Give what is meant by it in the field of its own, or leave it out.",
+                remedy="Use the field of the same purpose, or leave the parameter out.",
             )
 
 
 @careful
 @attrs.frozen(kw_only=True)
 class OAuthClient:
-    """A client that is registered at an authorisation server, and how it gets tokens.
+    """A client registered at an authorisation server, and the way in which it gets tokens.
 
     Attributes:
         server: the authorisation server, or only its token endpoint.
-        client_id: what the client is called there.
-        secret: its password, or the key that its assertions are signed with: the shared secret, or
-            a private key in PEM.
-        authentication: how it says who it is: HTTP Basic where there is a secret, else by its name
-            alone.
-        algorithm: how assertions are signed: HS256 or RS256 unless it is given.
-        key_id: names the key of assertions, in their header.
-        grant: how a first token is obtained, and every later one that no refresh token brings.
-        scope: what is asked for, as a list or in OAuth's own notation.
-        parameters: what else every request says, such as `audience` or `resource`.
-        dpop_key: the private key in PEM (P-256) that tokens are bound to, where that is wanted.
+        client_id: the client's id at the server.
+        secret: the client's password, or the key that its assertions are signed with: the shared
+            secret, or a private key in PEM.
+        authentication: the way in which the client authenticates; by default HTTP Basic if there is
+            a secret, else by its id alone.
+        algorithm: the algorithm of assertions; by default HS256 or RS256.
+        key_id: the key's id in the header of assertions.
+        grant: the way to get a first token, and every later one that no refresh token brings.
+        scope: the scopes to request, as a list or a space-separated text.
+        parameters: additional parameters of every request, such as `audience` or `resource`.
+        dpop_key: the private key in PEM (P-256) that tokens are bound to, if DPoP is wanted.
     """
 
     server: AuthorizationServer = attrs.field(converter=_server)
@@ -152,13 +152,14 @@ class OAuthClient:
     dpop_key: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what could not work, while there is someone to tell."""
+        """Refuse settings that cannot work, while the caller is there to read the error."""
         if (self.secret is None) != (self.authentication in _WITHOUT_SECRET):
             raise ConfigurationError(
                 f"The authentication {self.authentication} "
                 f"{'needs a' if self.secret is None else 'takes no'} secret.",
                 path="secret",
-                remedy="Name the way that the client is registered with, and give what it needs.",
+                remedy="Name the authentication method that the client is registered with,"
+                " and give its secret if it has one.",
             )
         self._check_keys()
 
@@ -181,7 +182,7 @@ class OAuthClient:
 
     @property
     def signs(self) -> bool:
-        """Whether it says who it is by an assertion."""
+        """True if the client authenticates by a signed assertion."""
         return self.authentication in {
             ClientAuthentication.SECRET_JWT,
             ClientAuthentication.PRIVATE_KEY_JWT,
@@ -189,12 +190,12 @@ class OAuthClient:
 
     @property
     def signed_by(self) -> JwtAlgorithm:
-        """How its assertions are signed."""
+        """The algorithm of its assertions."""
         if self.algorithm is not None:
             return self.algorithm
         shared = self.authentication is ClientAuthentication.SECRET_JWT
         return JwtAlgorithm.HS256 if shared else JwtAlgorithm.RS256
 
     def at(self, endpoint: str) -> str:
-        """The URL of an endpoint, as this client is to use it."""
+        """The URL of an endpoint for this client."""
         return self.server.at(endpoint, with_certificate=self.authentication in _TLS)

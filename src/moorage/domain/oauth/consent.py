@@ -1,13 +1,13 @@
-"""Consent in a browser: where a person is sent, and what they bring back.
+"""Consent in a browser: the URL for the person, and the validation of their return.
 
 Laws:
 
-1. Nothing that a person brings back is looked at before its `state` is ours. It was drawn for this
-   one consent, and so were the nonce and the verifier.
-2. The code is bound to the verifier by S256, always (RFC 7636), and to the key of proofs, if there
-   is one (RFC 9449, section 10).
-3. Who answers is who was asked (RFC 9207).
-4. What is brought back is shown by no error, and refused as a value, so that no frame holds it.
+1. No other parameter of the callback is read before its `state` has matched. The state was drawn
+   for this one consent, and so were the nonce and the verifier.
+2. The code is bound to the verifier by S256, always (RFC 7636), and to the DPoP key, if there is
+   one (RFC 9449, section 10).
+3. The callback must name the issuer that the person was sent to (RFC 9207).
+4. No error shows a value of the callback; refusals are returned, so that no frame holds one.
 """
 
 from __future__ import annotations
@@ -74,31 +74,31 @@ def begin(
     scope: Iterable[str] | str | None = None,
     parameters: Mapping[str, str] | None = None,
 ) -> tuple[str, PendingConsent]:
-    """The URL to send a person to, and what to remember until they come back.
+    """The URL to send a person to, and the state to store until they return.
 
     Args:
-        client: who asks.
-        redirect_uri: where the person is to come back to.
+        client: the client that asks for consent.
+        redirect_uri: the URL to which the person is to return.
         now: the time.
-        lifetime: for how long the person may stay away.
-        draw: gives a number of 52 bits that nobody can guess, each time another.
-        scope: what is asked for, if not what the client asks for usually.
-        parameters: what else the URL says, such as `prompt` or `login_hint`.
+        lifetime: the time for which the person may stay away.
+        draw: returns a random number of 52 bits that nobody can guess, each time another.
+        scope: the scopes to request, if not the client's.
+        parameters: additional parameters of the URL, such as `prompt` or `login_hint`.
     """
     endpoint = client.at("authorization_endpoint")
     _check(client, redirect_uri, parameters or {})
-    wanted = client.scope if scope is None else _listed(scope)
+    scopes = client.scope if scope is None else _listed(scope)
     pending = PendingConsent(
         state=_unguessable(draw),
         code_verifier=_unguessable(draw),
         redirect_uri=redirect_uri,
         client_id=client.client_id,
         issuer=client.server.issuer,
-        scope=wanted,
-        nonce=_unguessable(draw) if _OPENID in wanted else None,
+        scope=scopes,
+        nonce=_unguessable(draw) if _OPENID in scopes else None,
         expires_at=now + lifetime,
     )
-    said: dict[str, str] = {
+    query: dict[str, str] = {
         "response_type": "code",
         "client_id": client.client_id,
         "redirect_uri": redirect_uri,
@@ -106,62 +106,64 @@ def begin(
         "code_challenge": _digest(pending.code_verifier.reveal_bytes()),
         "code_challenge_method": _S256,
     }
-    if wanted:
-        said["scope"] = " ".join(wanted)
+    if scopes:
+        query["scope"] = " ".join(scopes)
     if pending.nonce is not None:
-        said["nonce"] = pending.nonce.reveal()
+        query["nonce"] = pending.nonce.reveal()
     if client.dpop_key is not None:
-        said["dpop_jkt"] = thumbprint(client.dpop_key)
-    said = {**client.parameters, **(parameters or {}), **said}
+        query["dpop_jkt"] = thumbprint(client.dpop_key)
+    query = {**client.parameters, **(parameters or {}), **query}
     joint = "&" if "?" in endpoint else "?"
-    return f"{endpoint}{joint}{urlencode(said, quote_via=quote)}", pending
+    return f"{endpoint}{joint}{urlencode(query, quote_via=quote)}", pending
 
 
 def read_callback(
     callback: str, pending: PendingConsent, client: OAuthClient, now: datetime
 ) -> Secret | ConnectorError:
-    """The code that a person has brought back, or why there is none.
+    """The code in the callback, or the error that the callback stands for.
 
     Args:
-        callback: the URL that the person came back to, or its query, or a form that was posted.
-        pending: what was remembered of this person.
-        client: who asked.
+        callback: the URL to which the person returned, or its query, or a posted form.
+        pending: the stored state of this person's consent.
+        client: the client that asked for consent.
         now: the time.
     """
-    told = _told(callback)
-    if isinstance(told, ConnectorError):
-        return told
-    if Secret(told.get("state", "")) != pending.state:
+    values = _told(callback)
+    if isinstance(values, ConnectorError):
+        return values
+    if Secret(values.get("state", "")) != pending.state:
         return _foreign("state", "The state is not that of this person's consent.")
     if (pending.client_id, pending.issuer) != (client.client_id, client.server.issuer):
         return _foreign("pending", "Another client asked for this consent, or of another server.")
-    issuer = told.get("iss")
+    issuer = values.get("iss")
     promised = client.server.authorization_response_iss_parameter_supported
     if (issuer is None and promised) or (
         issuer is not None and pending.issuer not in {issuer, None}
     ):
         return _foreign("iss", "Another authorisation server answers than was asked.")
     if now >= pending.expires_at:
-        return AuthorizationRequired("The person was away for too long.", remedy=_AGAIN)
-    if "error" in told:
-        answer = refused(Response(400), told, now, (pending.state, pending.code_verifier))
+        return AuthorizationRequired(
+            "The person returned after the consent had expired.", remedy=_AGAIN
+        )
+    if "error" in values:
+        answer = refused(Response(400), values, now, (pending.state, pending.code_verifier))
         return no_token(answer)[0]
-    if not told.get("code"):
+    if not values.get("code"):
         return _foreign("code", "There is no code.")
-    return Secret(told["code"])
+    return Secret(values["code"])
 
 
 def no_token(answer: Refused | ConnectorError) -> tuple[ConnectorError, float | None]:
-    """What to raise for an answer that is no token, and when to come back."""
+    """The error for an answer without a token, and the time at which to try again."""
     if isinstance(answer, Refused) and answer.why is Refusal.GONE:
         return AuthorizationRequired(
-            f"There is no consent ({answer.words}).", remedy=_AGAIN
+            f"The person gave no consent ({answer.words}).", remedy=_AGAIN
         ), answer.wait
     return failure(None, answer)
 
 
 def exchanging(code: Secret, pending: PendingConsent) -> Parameters:
-    """What a request says that shows a code."""
+    """The parameters of the request that exchanges a code for a token."""
     return (
         ("grant_type", "authorization_code"),
         ("code", code.reveal()),
@@ -177,9 +179,9 @@ def _check(client: OAuthClient, redirect_uri: str, parameters: Mapping[str, str]
     ways = client.server.code_challenge_methods_supported
     if ways is not None and _S256 not in ways:
         raise UnsupportedByVendor(
-            "The authorisation server does not take a code challenge by S256.",
-            remedy="Ask for consent at a server that knows PKCE with S256; without it a code that"
-            " is caught can be used.",
+            "The authorisation server does not support PKCE with S256.",
+            remedy="Use a server that supports PKCE with S256; without it an intercepted"
+            " code can be used.",
         )
     if not (isinstance(redirect_uri, str) and _OF_AN_APP.fullmatch(redirect_uri)):
         checked_url(redirect_uri, "redirect_uri")
@@ -192,14 +194,14 @@ def _check(client: OAuthClient, redirect_uri: str, parameters: Mapping[str, str]
     for name in parameters:
         if name in _OURS:
             raise ConfigurationError(
-                f"The parameter {name} comes by itself.",
+                f"The parameter {name} is set automatically.",
                 path=f"parameters.{name}",
-                remedy="Give what is meant by it by the argument of its own, or leave it out.",
+                remedy="Use the argument of the same purpose, or leave the parameter out.",
             )
 
 
 def _told(callback: object) -> dict[str, str] | InvalidData:
-    """What came back, each by its name; or why that is nothing. It raises nothing."""
+    """The parameters of the callback by name, or the error for an invalid callback."""
     if not isinstance(callback, str) or len(callback) > _LONGEST:
         return _foreign("callback", "What came back is no text, or too long.")
     query = callback.removeprefix("?")
@@ -209,10 +211,10 @@ def _told(callback: object) -> dict[str, str] | InvalidData:
         pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MANY)
     except ValueError:
         return _foreign("callback", "What came back is no query.")
-    told = dict(pairs)
-    if len(told) < len(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
         return _foreign("callback", "A parameter came back twice.")
-    return told
+    return values
 
 
 def _foreign(field: str, why: str) -> InvalidData:

@@ -1,10 +1,10 @@
-"""Consent with another device (RFC 8628): a code that a person types in, and when to ask for news.
+"""Consent with another device (RFC 8628): a code that a person types in, and the polling for it.
 
 Laws:
 
-1. Nobody asks sooner than the server said, and after `slow_down` five seconds later than before.
+1. No poll comes sooner than the server said, and after `slow_down` each comes five seconds later.
 2. While the server does not work, or cannot be reached, the pause doubles each time.
-3. Asking ends with the code's life, whatever the server says or does not say.
+3. Polling ends with the code's life, whatever the server says or does not say.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ def _in_utc(value: datetime) -> datetime:
 @careful
 @attrs.frozen(kw_only=True)
 class DeviceConsent:
-    """What a person is shown so that they give consent with another device.
+    """The code and the URL to show to a person, who gives consent with another device.
 
     Attributes:
-        user_code: what the person types in.
-        verification_uri: where.
+        user_code: the code for the person to type in.
+        verification_uri: the URL of the page for the code.
         verification_uri_complete: the same with the code in it, for a QR code, if the server has
             one.
-        device_code: what tokens are asked for with.
-        expires_at: until when, in UTC.
-        interval: seconds between two questions.
+        device_code: the secret code with which tokens are requested.
+        expires_at: the time until which the codes are valid, in UTC.
+        interval: the seconds between two polls.
     """
 
     user_code: str
@@ -66,7 +66,7 @@ class DeviceConsent:
 def read_device(
     response: Response, asked_at: datetime, hidden: Iterable[Secret] = ()
 ) -> DeviceConsent | Refused:
-    """What an answer of the endpoint where devices begin means."""
+    """The consent in an answer of the device authorisation endpoint, or its refusal."""
     refusal = read_refusal(response, asked_at, hidden)
     if refusal is not None:
         return refusal
@@ -76,22 +76,22 @@ def read_device(
 
 def _consent(response: Response, asked_at: datetime) -> DeviceConsent | None:
     try:
-        told: dict[str, Any] = response.json()
-        code, complete = told["user_code"], told.get("verification_uri_complete")
+        members: dict[str, Any] = response.json()
+        code, complete = members["user_code"], members.get("verification_uri_complete")
         # Some have the name of a draft.
-        uri = checked_url(told.get("verification_uri") or told.get("verification_url"), "uri")
+        uri = checked_url(members.get("verification_uri") or members.get("verification_url"), "uri")
         if complete is not None:
             checked_url(complete, "uri")
         if not (code.isprintable() and 0 < len(code) <= _LONGEST_CODE):
             return None
-        life = _number(told.get("expires_in"), _USUAL_LIFE)
+        life = _number(members.get("expires_in"), _USUAL_LIFE)
         return DeviceConsent(
             user_code=code,
             verification_uri=uri,
             verification_uri_complete=complete,
-            device_code=told["device_code"],
+            device_code=members["device_code"],
             expires_at=asked_at + timedelta(seconds=life),
-            interval=max(_LEAST, _number(told.get("interval"), _USUAL_INTERVAL)),
+            interval=max(_LEAST, _number(members.get("interval"), _USUAL_INTERVAL)),
         )
     except (InvalidData, ConfigurationError, LookupError, TypeError, AttributeError):
         return None
@@ -105,17 +105,17 @@ def _number(value: object, otherwise: float) -> float:
 
 
 def polling(code: Secret) -> Parameters:
-    """What a request says that asks for news."""
+    """The parameters of a poll."""
     return (("grant_type", _GRANT), ("device_code", code.reveal()))
 
 
 @attrs.frozen
 class Pace:
-    """How long to wait before the next question.
+    """The pauses between polls.
 
     Attributes:
-        interval: seconds that the server wants between two questions.
-        pause: seconds until the next one.
+        interval: the seconds that the server wants between two polls.
+        pause: the seconds until the next poll.
     """
 
     interval: float
@@ -123,11 +123,11 @@ class Pace:
 
     @classmethod
     def at_first(cls, interval: float) -> Pace:
-        """A person needs a while in any case."""
+        """The first pause, since a person needs a while in any case."""
         return cls(interval, interval)
 
     def after(self, answer: Refused | ConnectorError) -> Pace | None:
-        """The pace after an answer that brought no token; None if another will bring none."""
+        """The pace after an answer without a token; None if no further poll can bring a token."""
         if isinstance(answer, ConnectorError):
             doubled = min(2 * self.pause, _LATEST)
             return Pace(self.interval, doubled) if answer.retryable else None

@@ -1,4 +1,4 @@
-"""How a server's description of itself is asked for, and whether an answer is one."""
+"""Discovery of an authorisation server: the request for its metadata, and the answer."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _BUSY: Final = frozenset({408, 425, 429})
 
 
 def metadata_request() -> Request:
-    """What is asked at each place where a description may lie."""
+    """The request to send to each place where the metadata may be."""
     return Request.get("/", headers={"Accept": "application/json"})
 
 
 def read_metadata(issuer: str, response: Response) -> AuthorizationServer | None:
-    """The server that an answer describes; None where there is no description.
+    """The server that an answer describes; None if the answer is not metadata.
 
-    A redirect is none, and neither is the page that many a site shows for whatever it is asked.
+    A redirect is not metadata, and neither is a web page that a site shows for every URL.
 
     Raises:
         VendorFailed: it describes another server, or one that cannot be used.
@@ -35,19 +35,19 @@ def read_metadata(issuer: str, response: Response) -> AuthorizationServer | None
     if response.status != 200:
         return None
     try:
-        told = response.json()
+        metadata = response.json()
     except InvalidData:
         return None
-    return AuthorizationServer.from_metadata(issuer, told)
+    return AuthorizationServer.from_metadata(issuer, metadata)
 
 
 def undescribed(places: Sequence[str], statuses: Sequence[int]) -> VendorFailed:
-    """Nothing at any of these places is a description."""
-    found = ", ".join(
+    """The error if none of these places has metadata."""
+    statuses_by_place = ", ".join(
         f"{place} answers {status}" for place, status in zip(places, statuses, strict=True)
     )
     return VendorFailed(
-        f"The authorisation server does not describe itself: {found}, and that is no description.",
+        f"None of these places has metadata of the authorisation server: {statuses_by_place}.",
         status=statuses[-1],
         retryable=any(status >= 500 or status in _BUSY for status in statuses),
         remedy="Give the issuer exactly as the authorisation server writes it, or name its"

@@ -1,4 +1,4 @@
-"""Proof of possession: a token that only who holds a key can use (RFC 9449)."""
+"""Proof of possession (DPoP): a token that only the holder of a key can use (RFC 9449)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CHALLENGE: Final = re.compile(
 
 
 class ProofRefusal(Enum):
-    """Why a proof is refused, which says nothing of the token that it was for."""
+    """The reason that a server refused a proof, which says nothing about its token."""
 
     NONCE = "use_dpop_nonce"
     INVALID = "invalid_dpop_proof"
@@ -45,15 +45,15 @@ def proof(
     token: Secret | None = None,
     nonce: str | None = None,
 ) -> Secret:
-    """A proof for one request: that its sender holds this key, for this token, at this time.
+    """A proof that the sender of one request holds this key, for this token, at this time.
 
     Args:
         key: the private key, P-256 in PEM.
-        method: of the request.
-        url: that it is sent to.
-        occasion: when, and what tells this proof from all others.
-        token: the access token that goes along, if one does.
-        nonce: what the server wants to see, if it said so.
+        method: the method of the request.
+        url: the URL of the request.
+        occasion: the time, and the id that makes this proof unique.
+        token: the access token of the request, if it has one.
+        nonce: the nonce that the server asked for, if it did.
     """
     target = Target.of(url)
     claims: dict[str, Any] = {
@@ -71,7 +71,7 @@ def proof(
 
 
 def check_proof_key(key: Secret) -> None:
-    """Refuse a key that no proof can be made with."""
+    """Refuse a key that cannot make proofs."""
     try:
         _header(key)
     except InvalidData:
@@ -79,40 +79,40 @@ def check_proof_key(key: Secret) -> None:
     else:
         return
     raise InvalidData(
-        "The key of a proof is not of the curve P-256.",
+        "The dpop_key is not a private key on the curve P-256.",
         field="dpop_key",
-        remedy="Give a private key of P-256 in PEM, with no password.",
+        remedy="Give a P-256 private key in PEM, without a password.",
     )
 
 
 def thumbprint(key: Secret) -> str:
-    """What names the public half of this key (RFC 7638)."""
+    """The thumbprint of the key's public half (RFC 7638)."""
     jwk = json.loads(_header(key).reveal_bytes())["jwk"]
     return _encoded(sha256(encode_json(dict(sorted(jwk.items())))).digest())
 
 
 def nonce_of(headers: Headers) -> str | None:
-    """What the server wants to see in the next proof, if an answer says so in a usable way."""
-    told = headers.get("dpop-nonce")
-    return told if told is not None and _NONCE.fullmatch(told) else None
+    """The nonce that an answer asks for in the next proof, if it does in a valid way."""
+    nonce = headers.get("dpop-nonce")
+    return nonce if nonce is not None and _NONCE.fullmatch(nonce) else None
 
 
 def refusal_of(headers: Headers) -> ProofRefusal | None:
-    """Why the proof was refused, if that is what an answer says."""
-    for told in headers.get_all("www-authenticate"):
-        found = _CHALLENGE.search(told)
-        if found is not None:
-            return ProofRefusal(found[1].lower())
+    """The reason that an answer refuses the proof, if it does."""
+    for value in headers.get_all("www-authenticate"):
+        match = _CHALLENGE.search(value)
+        if match is not None:
+            return ProofRefusal(match[1].lower())
     return None
 
 
 def challenge(refusal: ProofRefusal) -> tuple[str, str]:
-    """The header in which an answer says so."""
+    """The header that tells a client of this refusal."""
     return "WWW-Authenticate", f'DPoP error="{refusal.value}"'
 
 
 def _header(key: Secret) -> Secret:
-    """The header of every proof with this key, which shows its public half."""
+    """The header of every proof with this key, which contains its public half."""
     return key.derive("dpop header", lambda _: _written(*map(_encoded, public_point(key))))
 
 

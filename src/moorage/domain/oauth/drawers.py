@@ -1,7 +1,7 @@
-"""Where the tokens of a client are kept that somebody else may take the place of.
+"""Storage names for tokens of OAuth clients that may be replaced by a new configuration.
 
-They stand where those of tenants do, so that another client under the same name, such as a
-configuration that was read anew has, never uses the tokens of the one before.
+The name takes the place of a tenant, so that another client under the same service name, for
+instance after the configuration was reloaded, never uses the tokens of the earlier client.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _DRAWER: Final = "client "
 
 
 def drawer_of(client: OAuthClient) -> str | None:
-    """What stands in the place of a tenant for the tokens of this client.
+    """The name, in place of a tenant, under which the tokens of this client are stored.
 
-    None where a person has consented, or another token is exchanged: that is found by the name of
-    the service alone.
+    None if a person has given consent or another token is exchanged: such tokens are stored under
+    the name of the service alone.
     """
     if not isinstance(client.grant, (ClientCredentials, JwtBearer)):
         return None
     who = (client.server, client.client_id, client.grant, client.scope)
-    told = repr((*who, sorted(client.parameters.items())))
-    return f"{_DRAWER}{sha256(told.encode()).hexdigest()[:16]}"
+    identity = repr((*who, sorted(client.parameters.items())))
+    return f"{_DRAWER}{sha256(identity.encode()).hexdigest()[:16]}"
 
 
 def tenant_of(drawer: str | None) -> str | None:
-    """The tenant whose tokens are kept there, if it is one's."""
+    """The tenant whose tokens are stored under this name, if it is a tenant's."""
     return None if drawer is not None and drawer.startswith(_DRAWER) else drawer

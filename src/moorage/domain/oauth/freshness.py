@@ -1,4 +1,4 @@
-"""When a token is renewed: early, not everybody at once, and never at every call."""
+"""The time to renew a token: early, spread over processes, and not at every call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SPREAD: Final = 0.5
 
 
 class Freshness(Enum):
-    """What a token is good for: FRESH as it is, DUE to be renewed though it works, or PAST."""
+    """The age class of a token: FRESH, DUE for renewal though it still works, or PAST its end."""
 
     FRESH = "fresh"
     DUE = "due"
@@ -28,13 +28,13 @@ class Freshness(Enum):
 
 
 class Span(NamedTuple):
-    """For how many seconds from now on a token is fresh, and for how many it works."""
+    """The seconds from now for which a token is fresh, and for which it works."""
 
     fresh: float
     works: float
 
     def after(self, elapsed: float) -> Freshness:
-        """What the token is good for so many seconds later."""
+        """The age class of the token after this many seconds."""
         if elapsed < self.fresh:
             return Freshness.FRESH
         return Freshness.DUE if elapsed < self.works else Freshness.PAST
@@ -46,20 +46,20 @@ def _usable(_: object, attribute: attrs.Attribute[float], value: float) -> None:
 
 @attrs.frozen(kw_only=True)
 class Ahead:
-    """How long ahead a token is renewed.
+    """The settings for renewing a token ahead of its end.
 
     Attributes:
-        early: seconds before its end from which on it is renewed, but a quarter of its life at
+        early: the seconds before its end from which on it is renewed, but a quarter of its life at
             most.
-        leeway: seconds before its end in which nobody trusts it any more, because clocks differ;
-            a tenth of its life at most.
+        leeway: the seconds before its end in which it is no longer used, because clocks differ; a
+            tenth of its life at most.
     """
 
     early: float = attrs.field(default=60.0, converter=plain, validator=_usable)
     leeway: float = attrs.field(default=10.0, converter=plain, validator=_usable)
 
     def span(self, credentials: OAuthCredentials, now: datetime, draw: float) -> Span:
-        """For how long these are fresh and work; `draw` from [0, 1) sets processes apart."""
+        """The span of these credentials; `draw` in [0, 1) spreads the renewals of processes."""
         ends, issued = credentials.expires_at, credentials.issued_at
         if ends is None:
             return Span(float("inf"), float("inf"))

@@ -1,7 +1,7 @@
-"""How a first token is obtained, and what a request for one says of it.
+"""The ways to get a first token, and the parameters of such a request.
 
-A grant that needs nobody can be repeated at any time. Consent is given by a person: what follows
-from it is a refresh token, and when that is gone the person must be asked again.
+A grant that needs no person can be repeated at any time. Consent is given by a person: it leads to
+a refresh token, and when that is gone the person must be asked again.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ _JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 @attrs.frozen
 class Consent:
-    """A person gave consent once; from then on refresh tokens follow each other."""
+    """A person has given consent once; from then on each refresh token leads to the next."""
 
     alone: ClassVar = False
 
 
 @attrs.frozen
 class ClientCredentials:
-    """The client asks in its own name."""
+    """The client gets a token in its own name."""
 
     alone: ClassVar = True
 
     def parameters(self, _: Occasion, __: Secret | None) -> Parameters:
-        """What a request says."""
+        """The parameters of the request."""
         return (("grant_type", "client_credentials"),)
 
 
 @careful
 @attrs.frozen
 class JwtBearer:
-    """The client shows a token of its own making that vouches for somebody (RFC 7523).
+    """The client sends a token that it has signed itself, which vouches for somebody (RFC 7523).
 
     Attributes:
-        signing: who vouches for whom, before whom, and for how long.
-        key: what the token is signed with.
+        signing: the issuer, subject, audience and lifetime of the token.
+        key: the key that the token is signed with.
     """
 
     alone: ClassVar = True
@@ -61,11 +61,11 @@ class JwtBearer:
     key: Secret = attrs.field(converter=as_secret, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a key that cannot sign so, while there is someone to tell."""
+        """Refuse a key that does not fit the algorithm."""
         self.signing.check_key(self.key)
 
     def parameters(self, occasion: Occasion, _: Secret | None) -> Parameters:
-        """What a request says, with a new token each time."""
+        """The parameters of the request, with a new token each time."""
         # Who asks may sign as the same issuer, in the same request, and no number comes twice.
         occasion = occasion._replace(nonce=f"{occasion.nonce}-grant")
         assertion = self.signing.token(self.key, occasion)
@@ -78,12 +78,12 @@ class TokenExchange:
     """The client exchanges a token that it has for another (RFC 8693).
 
     Attributes:
-        subject: whose token is exchanged: the name of another service, whose current access token
-            is taken each time; or the token itself, as a Secret.
-        subject_token_type: what kind of token that is.
-        actor: in whose name the client acts, as a token, if in another's.
-        actor_token_type: what kind of token that is.
-        requested_token_type: what kind is wanted, if not an access token.
+        subject: the token to exchange: the name of another service, whose current access token is
+            taken each time; or the token itself, as a Secret.
+        subject_token_type: the type of that token.
+        actor: the token of the party that the client acts for, if any.
+        actor_token_type: the type of that token.
+        requested_token_type: the type of token to get, if not an access token.
     """
 
     alone: ClassVar = True
@@ -97,38 +97,38 @@ class TokenExchange:
     requested_token_type: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what names nobody."""
+        """Refuse an exchange without a subject."""
         if not isinstance(self.subject, (Secret, str)) or not self.subject:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidData(
-                "A token exchange needs to know whose token is exchanged.",
+                "The token exchange has no subject token.",
                 field="subject",
                 remedy="Give the name of the service that the token is for, or the token as a"
                 " Secret.",
             )
 
     def parameters(self, _: Occasion, subject: Secret | None) -> Parameters:
-        """What a request says; `subject` is the other service's token, where one is named."""
+        """The parameters of the request; `subject` is the token of the service named as subject."""
         token = subject if isinstance(self.subject, str) else self.subject
-        told = [("grant_type", _EXCHANGE)]
+        parameters = [("grant_type", _EXCHANGE)]
         if token is not None:
-            told.append(("subject_token", token.reveal()))
-        told.append(("subject_token_type", self.subject_token_type))
+            parameters.append(("subject_token", token.reveal()))
+        parameters.append(("subject_token_type", self.subject_token_type))
         if self.actor is not None:
-            told.append(("actor_token", self.actor.reveal()))
-            told.append(("actor_token_type", self.actor_token_type))
+            parameters.append(("actor_token", self.actor.reveal()))
+            parameters.append(("actor_token_type", self.actor_token_type))
         if self.requested_token_type is not None:
-            told.append(("requested_token_type", self.requested_token_type))
-        return tuple(told)
+            parameters.append(("requested_token_type", self.requested_token_type))
+        return tuple(parameters)
 
 
 Grant: TypeAlias = Consent | ClientCredentials | JwtBearer | TokenExchange
 
 
 def refreshing(token: Secret) -> Parameters:
-    """What a request says that shows a refresh token."""
+    """The parameters of a request with a refresh token."""
     return (("grant_type", "refresh_token"), ("refresh_token", token.reveal()))
 
 
-def extra_parameters(given: Mapping[str, str]) -> Parameters:
-    """What else every request says, such as an audience."""
-    return tuple((str(name), str(value)) for name, value in given.items())
+def extra_parameters(parameters: Mapping[str, str]) -> Parameters:
+    """The additional parameters of every request, such as an audience."""
+    return tuple((str(name), str(value)) for name, value in parameters.items())

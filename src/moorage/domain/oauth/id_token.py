@@ -1,7 +1,7 @@
-"""Whether an id_token is for us, and of this consent (OpenID Connect Core, section 3.1.3.7).
+"""Validation of an ID token (OpenID Connect Core, section 3.1.3.7).
 
-It came from the token endpoint itself, over TLS, so who issued it is known and its signature is not
-looked at (the same section, number 6). An id_token that came any other way must not be read here.
+The token came from the token endpoint itself, over TLS, so its issuer is known and its signature is
+not checked (the same section, number 6). Never validate an ID token from elsewhere with this.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def id_token_problem(
     nonce: Secret | None,
     now: datetime,
 ) -> str | None:
-    """What is wrong with an id_token, as the end of a sentence, if anything is.
+    """The problem with an ID token, as the end of a sentence; None if it is valid.
 
     Args:
-        token: what came; nothing is wrong with none, unless one was asked for by its nonce.
-        issuer: who was asked, if it has that name.
-        client_id: who asked.
-        nonce: what it must name.
+        token: the ID token; a missing one is a problem only if a nonce was sent.
+        issuer: the issuer name of the server, if it has one.
+        client_id: the id of the client.
+        nonce: the nonce that the token must contain.
         now: the time.
     """
     if token is None:
@@ -59,8 +59,8 @@ def id_token_problem(
     return None
 
 
-def _is(nonce: Secret, said: object) -> bool:
-    return isinstance(said, str) and Secret(said) == nonce
+def _is(nonce: Secret, claim: object) -> bool:
+    return isinstance(claim, str) and Secret(claim) == nonce
 
 
 def _claims(token: Secret) -> Mapping[str, Any] | None:

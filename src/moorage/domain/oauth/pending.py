@@ -1,4 +1,4 @@
-"""What is remembered of a person who was sent to give consent, until they come back."""
+"""The state of a person's consent between being sent to the authorisation server and returning."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _ABOUT: Final = about(None, "oauth", "pending consent")
 
 
 class _Cipher(Protocol):
-    """As the port of that name."""
+    """The port `Cipher`."""
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes:
-        """Hide bytes."""
+        """Encrypt bytes."""
         ...
 
     def open(self, sealed: bytes, about: bytes, /) -> bytes:
-        """Show them again."""
+        """Decrypt bytes."""
         ...
 
 
@@ -58,20 +58,20 @@ def _moment(value: datetime | str) -> datetime:
 @careful
 @attrs.frozen(kw_only=True)
 class PendingConsent:
-    """A person was sent to an authorisation server, and has not come back yet.
+    """The consent of a person who was sent to an authorisation server and has not returned yet.
 
-    Keep it where only that person's session finds it again: as `sealed` gives it, for instance in a
-    cookie, or as `table` gives it, in a session that the server keeps.
+    Store it where only that person's session finds it: the text of `sealed`, for instance in a
+    cookie, or the values of `table` in a session on the server.
 
     Attributes:
-        state: what the person must bring back.
-        code_verifier: what proves that it was us who asked (PKCE).
-        redirect_uri: where the person comes back to.
-        client_id: who asked.
-        issuer: whom the person was sent to, if it has that name.
-        scope: what was asked for.
-        nonce: what the id_token must name, where OpenID Connect was asked for one.
-        expires_at: until when the person may come back, in UTC.
+        state: the value that the person must bring back.
+        code_verifier: the secret that proves that this program began the consent (PKCE).
+        redirect_uri: the URL to which the person returns.
+        client_id: the id of the client.
+        issuer: the issuer name of the authorisation server, if it has one.
+        scope: the requested scopes.
+        nonce: the value that the ID token must contain, if OpenID Connect is used.
+        expires_at: the time until which the person may return, in UTC.
     """
 
     state: Secret = attrs.field(converter=as_secret, hash=False)
@@ -86,7 +86,7 @@ class PendingConsent:
     expires_at: datetime = attrs.field(converter=_moment)
 
     def table(self) -> dict[str, Any]:
-        """Everything as plain text, for JSON: the secrets are in it."""
+        """Everything as plain text, for JSON; this includes the secrets."""
         return {
             field.name: _written(value)
             for field in attrs.fields(type(self))
@@ -96,10 +96,10 @@ class PendingConsent:
     @classmethod
     @refusing
     def from_table(cls, table: Mapping[str, Any]) -> PendingConsent:
-        """What `table` has written.
+        """Return the consent from the values of `table`.
 
         Raises:
-            InvalidData: it has not.
+            InvalidData: the values are not from `table`.
         """
         try:
             return cls(**table)
@@ -109,15 +109,15 @@ class PendingConsent:
         raise _unusable("table")
 
     def sealed(self, cipher: _Cipher) -> str:
-        """The same as a text that says nothing to anybody else, fit for a cookie."""
+        """Return the consent as encrypted text, fit for a cookie."""
         return urlsafe_b64encode(cipher.seal(encode_json(self.table()), _ABOUT)).decode()
 
     @classmethod
     def unsealed(cls, text: str, cipher: _Cipher) -> PendingConsent:
-        """What `sealed` has sealed.
+        """Return the consent from the text of `sealed`.
 
         Raises:
-            InvalidData: it has not, or the text was changed.
+            InvalidData: the text is not from `sealed`, or was changed.
         """
         try:
             sealed = urlsafe_b64decode(text)
@@ -138,7 +138,7 @@ def _written(value: Any) -> Any:
 
 def _unusable(field: str) -> InvalidData:
     return InvalidData(
-        "This is no pending consent.",
+        "The value is not a pending consent.",
         field=field,
-        remedy="Give what `begin` returned; or have the person begin again.",
+        remedy="Give the second result of `begin`, or have the person begin again.",
     )

@@ -1,4 +1,4 @@
-"""What one renewal asks for, what may have become of it, and what its failure means."""
+"""The renewal of a token: its request, its possible outcomes, and the error if it fails."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ REMEMBERED: Final = 30 * 86_400 * 10**6
 
 @attrs.frozen
 class Question:
-    """What is asked: by which client, with what it holds, or with whose token.
+    """The request for a token: the client, its present credentials, and any token to exchange.
 
     Attributes:
-        client: who asks.
-        held: what is to be renewed.
-        subject: the token that is exchanged, where it is another service's.
+        client: the client that requests the token.
+        held: the credentials to renew.
+        subject: the token to exchange, if it is another service's.
     """
 
     client: OAuthClient
@@ -42,15 +42,15 @@ class Question:
     subject: Secret | None = None
 
     def parameters(self, occasion: Occasion) -> Parameters:
-        """What one request says; no two say the same."""
+        """The parameters of one request; no two requests have the same."""
         grant, held = self.client.grant, self.held
         if not isinstance(grant, Consent):
-            told = grant.parameters(occasion, self.subject)
-            return (*told, *wanted_scope(self.client))
+            parameters = grant.parameters(occasion, self.subject)
+            return (*parameters, *wanted_scope(self.client))
         return () if held is None or held.refresh_token is None else refreshing(held.refresh_token)
 
     def hidden(self) -> list[Secret]:
-        """What of it must not be shown, should the server repeat it."""
+        """The secrets of the request that must not be shown, even if the server repeats them."""
         refresh = None if self.held is None else self.held.refresh_token
         return [one for one in (self.client.secret, refresh, self.subject) if one is not None]
 
@@ -62,9 +62,9 @@ def claim_key(
     *,
     again: bool,
 ) -> str:
-    """The name of a claim: of one refresh token, or of a grant that can be repeated.
+    """The idempotency key of a claim: for one refresh token, or for a grant that can be repeated.
 
-    What is shown for the first time has another than what is shown once more.
+    The first use of a refresh token and a later repetition have different keys.
     """
     shown = None if client.grant.alone or held is None else held.refresh_token
     content = client.client_id.encode() if shown is None else shown.reveal_bytes()
@@ -73,7 +73,7 @@ def claim_key(
 
 
 def is_lost(answer: Refused | ConnectorError) -> bool:
-    """Whether a token may have been granted that we do not know."""
+    """Return whether a token may have been granted without our knowledge."""
     if isinstance(answer, Refused):
         return answer.why is Refusal.LOST
     return isinstance(answer, VendorFailed) or getattr(answer, "may_have_been_processed", False)
@@ -82,10 +82,10 @@ def is_lost(answer: Refused | ConnectorError) -> bool:
 def failure(
     service: str | None, answer: Refused | ConnectorError
 ) -> tuple[CredentialRefreshFailed, float | None]:
-    """What to raise for an answer that is no token, and when to come back."""
+    """The error for an answer without a token, and the time at which to try again."""
     if isinstance(answer, ConnectorError):
         failed = CredentialRefreshFailed(
-            f"The authorisation server cannot be asked: {answer.message}",
+            f"The authorisation server cannot be reached: {answer.message}",
             service=service,
             retryable=True,
             remedy="Check its URL and the network; then try again.",
@@ -93,7 +93,7 @@ def failure(
         return failed, None
     later = answer.why in {Refusal.LATER, Refusal.LOST}
     failed = CredentialRefreshFailed(
-        f"The authorisation server gives no token ({answer.words}).",
+        f"The authorisation server refused a token ({answer.words}).",
         service=service,
         retryable=later,
         remedy="Try again later."
@@ -105,9 +105,9 @@ def failure(
 
 
 def too_slow(service: str | None) -> CredentialRefreshFailed:
-    """Whoever renews takes longer than we can wait."""
+    """The error if another process's renewal takes longer than the caller can wait."""
     return CredentialRefreshFailed(
-        "Renewing the token takes longer than we can wait.",
+        "Another process's renewal of the token takes longer than this call can wait.",
         service=service,
         retryable=True,
         remedy="Try again; or give a longer timeout.",

@@ -1,4 +1,4 @@
-"""Giving a token back (RFC 7009): what is said, and what it means that it is not taken."""
+"""Revocation of a token (RFC 7009): the request, and the meaning of a refusal."""
 
 from __future__ import annotations
 
@@ -30,53 +30,54 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def ended(credentials: OAuthCredentials) -> OAuthCredentials:
-    """The same, so that nobody takes it for current, whatever their clock says."""
+    """The same credentials, marked as expired, so that nobody uses them."""
     return attrs.evolve(credentials, expires_at=_LONG_AGO)
 
 
 def no_client(service: str) -> ConfigurationError:
-    """What is kept for this service is no token that could be given back."""
+    """The error for credentials of a service that are not a revocable token."""
     return ConfigurationError(
-        f"Nothing is known of an authorisation server for {service!r}.",
+        f"No OAuth client is configured for {service!r}.",
         path="clients",
-        remedy="Name a service of the refresher's clients, whose token was granted by OAuth.",
+        remedy="Give the name of a service of the refresher's clients whose token was"
+        " granted by OAuth.",
     )
 
 
 def given_back(credentials: OAuthCredentials) -> tuple[Secret, str]:
-    """The token with which all that belongs to it ends, and what kind of token it is."""
+    """The token to revoke so that the whole grant ends, and its type."""
     if credentials.refresh_token is not None:
         return credentials.refresh_token, "refresh_token"
     return credentials.access_token, "access_token"
 
 
 def revoking(token: Secret, kind: str) -> Parameters:
-    """What a request says that gives a token back."""
+    """The parameters of a request to revoke a token."""
     return (("token", token.reveal()), ("token_type_hint", kind))
 
 
 def read_revocation(
     response: Response, asked_at: datetime, hidden: Iterable[Secret]
 ) -> Refused | bool:
-    """True, or why the token is still good; one that the server does not know is good no more."""
+    """True if the token is revoked or unknown; else the reason that it is still valid."""
     return read_refusal(response, asked_at, hidden) or True
 
 
 def not_revoked(answer: Refused | ConnectorError) -> tuple[ConnectorError, float | None]:
-    """What to raise for a token that was not taken back, and when to come back."""
+    """The error for a token that was not revoked, and the time at which to try again."""
     if isinstance(answer, ConnectorError):
         return answer, None
     message = f"The authorisation server does not revoke the token ({answer.words})."
-    told: dict[str, Any] = {"vendor_code": answer.code, "vendor_message": answer.said}
+    details: dict[str, Any] = {"vendor_code": answer.code, "vendor_message": answer.said}
     if answer.why is Refusal.LATER:
-        return VendorFailed(message, remedy="Try again later.", **told), answer.wait
+        return VendorFailed(message, remedy="Try again later.", **details), answer.wait
     if answer.code == "unsupported_token_type":
         return UnsupportedByVendor(
             message,
-            remedy="Let the token expire, or have the person end the consent at the server.",
+            remedy="Let the token expire, or have the person withdraw the consent at the server.",
         ), None
     if answer.code in {"invalid_client", "HTTP 401"}:
         return AuthenticationFailed(
-            message, remedy="Correct the client's id, secret or authentication.", **told
+            message, remedy="Correct the client's id, secret or authentication.", **details
         ), None
-    return VendorRejected(message, remedy="Correct the client or its endpoint.", **told), None
+    return VendorRejected(message, remedy="Correct the client or its endpoint.", **details), None

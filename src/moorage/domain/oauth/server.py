@@ -1,4 +1,4 @@
-"""Where an authorisation server is asked, and how it says so itself (RFC 8414)."""
+"""The endpoints of an authorisation server, and its metadata (RFC 8414)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _OPENID: Final = "/.well-known/openid-configuration"
 
 
 def checked_url(url: object, path: str) -> str:
-    """`url` as one that tokens may be sent to: HTTPS, or this machine itself.
+    """`url`, if tokens may be sent to it: HTTPS, or this machine itself.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: tokens may not be sent to it.
     """
     try:
         validate_base_url(url.partition("?")[0] if isinstance(url, str) else "")
@@ -63,17 +63,17 @@ def _names(value: Iterable[str] | None) -> tuple[str, ...] | None:
 @careful
 @attrs.frozen(kw_only=True)
 class AuthorizationServer:
-    """An authorisation server, by the names of RFC 8414.
+    """An authorisation server, with the attribute names of RFC 8414.
 
     Attributes:
-        token_endpoint: where tokens are asked for.
-        issuer: what it calls itself; who answers for another is refused.
-        authorization_endpoint: where a person is sent to give consent.
-        device_authorization_endpoint: where a device asks for a code that a person types in.
-        revocation_endpoint: where tokens are given back.
-        mtls_endpoint_aliases: the endpoints for those who show a certificate (RFC 8705).
-        token_endpoint_auth_methods_supported: how clients may say who they are, if it tells.
-        code_challenge_methods_supported: the ways of PKCE, if it tells.
+        token_endpoint: the URL from which tokens are requested.
+        issuer: the server's name for itself; an answer in the name of another issuer is refused.
+        authorization_endpoint: the URL to which a person is sent to give consent.
+        device_authorization_endpoint: the URL from which a device requests a code for a person.
+        revocation_endpoint: the URL at which tokens are revoked.
+        mtls_endpoint_aliases: the endpoints for clients with a TLS certificate (RFC 8705).
+        token_endpoint_auth_methods_supported: the supported ways to authenticate, if known.
+        code_challenge_methods_supported: the supported methods of PKCE, if known.
         authorization_response_iss_parameter_supported: whether it names itself when it sends a
             person back (RFC 9207).
     """
@@ -96,30 +96,32 @@ class AuthorizationServer:
 
     @classmethod
     def from_metadata(cls, issuer: str, metadata: object) -> Self:
-        """Read the document in which an authorisation server describes itself.
+        """Read the metadata document of an authorisation server.
 
         Raises:
-            VendorFailed: it describes another one, or nothing that could be used.
+            VendorFailed: the document describes another server, or lacks a usable endpoint.
         """
         if not isinstance(metadata, Mapping) or metadata.get("issuer") != issuer:  # pyright: ignore[reportUnknownMemberType]
             raise VendorFailed(
-                "The authorisation server's metadata are not of the issuer that was asked.",
+                "The authorisation server's metadata name another issuer.",
                 remedy="Give the issuer exactly as the authorisation server writes it.",
             )
-        told: Mapping[str, Any] = metadata  # pyright: ignore[reportUnknownVariableType]
-        fields = {field.name: told[field.name] for field in attrs.fields(cls) if field.name in told}
+        members: Mapping[str, Any] = metadata  # pyright: ignore[reportUnknownVariableType]
+        fields = {
+            field.name: members[field.name] for field in attrs.fields(cls) if field.name in members
+        }
         try:
             return cls(**fields)
         except (ConfigurationError, TypeError, ValueError, AttributeError):
             pass
         raise VendorFailed(
-            "The authorisation server's metadata have no usable token_endpoint, or another"
-            " endpoint that is not HTTPS.",
-            remedy="Describe the server by hand with AuthorizationServer, and tell who runs it.",
+            "The authorisation server's metadata lack a token_endpoint, or have an endpoint"
+            " without HTTPS.",
+            remedy="Describe the server with AuthorizationServer, and tell its operator.",
         )
 
     def at(self, endpoint: str, *, with_certificate: bool = False) -> str:
-        """The URL of an endpoint; that for certificates, if there is one and we show one."""
+        """The URL of an endpoint; with a certificate, the URL for certificates if there is one."""
         url: str | None = getattr(self, endpoint)
         if with_certificate:
             url = self.mtls_endpoint_aliases.get(endpoint, url)
@@ -127,13 +129,13 @@ class AuthorizationServer:
             raise ConfigurationError(
                 f"The authorisation server has no {endpoint}.",
                 path=endpoint,
-                remedy="Give it, or discover the server by its issuer.",
+                remedy="Set it on the AuthorizationServer, or discover the server by its issuer.",
             )
         return url
 
 
 def well_known(issuer: str) -> tuple[str, ...]:
-    """Where the metadata of an issuer may lie, most likely first: OAuth's way, then OpenID's."""
+    """The URLs at which an issuer's metadata may be, most likely first: OAuth's, then OpenID's."""
     checked_url(issuer, "issuer")
     parts = urlsplit(issuer)
     origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")

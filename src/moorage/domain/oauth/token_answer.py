@@ -1,8 +1,7 @@
-"""What an authorisation server's answer means: a token, or why there is none.
+"""The parser of an authorisation server's answer: a token, or the reason that there is none.
 
-Servers are careless here: `expires_in` comes as a text or not at all, `token_type` in any case, an
-error with status 200, a refresh token that is empty. What is missing is unknown, never "at once"
-and never "for ever".
+Servers vary: `expires_in` is a text or missing, `token_type` has any case, an error has status 200,
+a refresh token is empty. A missing value is unknown, never "at once" and never "for ever".
 """
 
 from __future__ import annotations
@@ -56,12 +55,12 @@ _BUSY: Final = frozenset({408, 425, 429})
 
 
 class Refusal(Enum):
-    """Why there is no token.
+    """The kinds of reasons that there is no token.
 
-    GONE: the grant is over, and a person must be asked again. LATER: the server does not work just
-    now. NONCE: a proof must show the nonce that came along. PENDING: the person has not decided
-    yet. LOST: there was an answer, and what it granted cannot be read. WRONG: it will not work
-    before somebody corrects something.
+    GONE: the grant has ended, and a person must give consent again. LATER: the server does not work
+    just now. NONCE: the DPoP proof must contain the nonce that the server sent. PENDING: the person
+    has not decided yet. LOST: there was an answer, but the token in it cannot be read. WRONG: it
+    will not work before somebody corrects the configuration.
     """
 
     GONE = "gone"
@@ -74,16 +73,17 @@ class Refusal(Enum):
 
 @attrs.frozen(kw_only=True)
 class Refused:
-    """Why there is no token, in the server's own words as far as they may be shown.
+    """The reason that there is no token, in the server's own words as far as they may be shown.
 
     Attributes:
-        why: what it means.
+        why: the kind of reason.
         code: OAuth's name of the error, or the HTTP status.
-        said: what the server said besides.
-        wait: seconds to stay away.
-        vendor_wait: seconds that it asked to stay away, which may be absurd.
-        nonce: what it wants to see in a proof.
-        refresh_token: of an answer without an access token, which may replace the one shown.
+        said: the server's description of the error.
+        wait: the seconds to wait before another request.
+        vendor_wait: the seconds that the server asked to wait, which may be absurd.
+        nonce: the nonce that the next DPoP proof must contain.
+        refresh_token: the refresh token of an answer without an access token; it may replace the
+            one that was sent.
     """
 
     why: Refusal
@@ -96,18 +96,18 @@ class Refused:
 
     @property
     def words(self) -> str:
-        """The code and what was said, for a message."""
+        """The code and the description, for a message."""
         return f"{self.code}: {self.said}" if self.said else self.code
 
 
 @careful
 @attrs.frozen(kw_only=True)
 class Granted:
-    """A token, and what else came along.
+    """A token and its companions in the answer.
 
     Attributes:
-        credentials: the access token and all that belongs to it.
-        id_token: who gave consent, as OpenID Connect tells it.
+        credentials: the access token, the refresh token and their expiry.
+        id_token: the ID token of OpenID Connect, which names the person who gave consent.
     """
 
     credentials: OAuthCredentials
@@ -122,34 +122,36 @@ def read_token(
     held: OAuthCredentials | None = None,
     hidden: Iterable[Secret] = (),
 ) -> Granted | Refused:
-    """What an answer of the token endpoint means.
+    """The token in an answer of the token endpoint, or the reason that there is none.
 
     Args:
         response: the answer.
-        client: who asked.
-        asked_at: when the request was sent, by our clock: so a token expires early rather than
-            late, whatever the server's clock says.
-        held: what was held before; its refresh token stays unless another came.
-        hidden: what was sent and must not be shown, should the server repeat it.
+        client: the client that sent the request.
+        asked_at: the time at which the request was sent, by our clock: so a token expires early
+            rather than late, whatever the server's clock says.
+        held: the credentials so far; their refresh token stays unless the answer has another.
+        hidden: secrets of the request that must not be shown, even if the server repeats them.
     """
-    told = _members(response)
-    if told is None or "error" in told or not is_success(response.status):
-        return refused(response, told or {}, asked_at, hidden)
-    access = told.get("access_token")
+    members = _members(response)
+    if members is None or "error" in members or not is_success(response.status):
+        return refused(response, members or {}, asked_at, hidden)
+    access = members.get("access_token")
     if isinstance(access, str):
         with suppress(InvalidData):
-            return _granted(Secret(access), told, client, asked_at, held)
-    return Refused(why=Refusal.LOST, code="unreadable answer", refresh_token=_refresh_token(told))
+            return _granted(Secret(access), members, client, asked_at, held)
+    return Refused(
+        why=Refusal.LOST, code="unreadable answer", refresh_token=_refresh_token(members)
+    )
 
 
 def read_refusal(
     response: Response, asked_at: datetime, hidden: Iterable[Secret] = ()
 ) -> Refused | None:
-    """Why another endpoint than that of tokens refuses, if it does."""
-    told = _members(response) or {}
-    if is_success(response.status) and "error" not in told:
+    """The refusal in an answer of any endpoint but the token endpoint, if it is one."""
+    members = _members(response) or {}
+    if is_success(response.status) and "error" not in members:
         return None
-    return refused(response, told, asked_at, hidden)
+    return refused(response, members, asked_at, hidden)
 
 
 def _members(response: Response) -> Mapping[str, Any] | None:
@@ -159,18 +161,21 @@ def _members(response: Response) -> Mapping[str, Any] | None:
     if kind == "application/x-www-form-urlencoded":
         return dict(parse_qsl(response.text))
     try:
-        told = response.json()
+        document = response.json()
     except InvalidData:
         return None
-    return told if isinstance(told, dict) else None  # pyright: ignore[reportUnknownVariableType]
+    return document if isinstance(document, dict) else None  # pyright: ignore[reportUnknownVariableType]
 
 
 def refused(
-    response: Response, told: Mapping[str, Any], asked_at: datetime, hidden: Iterable[Secret]
+    response: Response, members: Mapping[str, Any], asked_at: datetime, hidden: Iterable[Secret]
 ) -> Refused:
-    """What it means that an answer, with these members, is no token."""
+    """The refusal in an answer with these members, which has no token."""
     status = response.status
-    code, said = _shown(told.get("error"), hidden), _shown(told.get("error_description"), hidden)
+    code, description = (
+        _shown(members.get("error"), hidden),
+        _shown(members.get("error_description"), hidden),
+    )
     if code is None or _CODE.fullmatch(code) is None:
         code = f"HTTP {status}"
     nonce = nonce_of(response.headers)
@@ -183,10 +188,12 @@ def refused(
         why = Refusal.PENDING
     elif status >= 500 or status in _BUSY or code in _LATER:
         why = Refusal.LATER
-    elif is_success(status) and "error" not in told:
+    elif is_success(status) and "error" not in members:
         why = Refusal.LOST
     wait = retry_after(response.headers, asked_at)
-    return Refused(why=why, code=code, said=said, wait=capped(wait), vendor_wait=wait, nonce=nonce)
+    return Refused(
+        why=why, code=code, said=description, wait=capped(wait), vendor_wait=wait, nonce=nonce
+    )
 
 
 def _shown(value: object, hidden: Iterable[Secret]) -> str | None:
@@ -199,20 +206,20 @@ def _shown(value: object, hidden: Iterable[Secret]) -> str | None:
 
 def _granted(
     access: Secret,
-    told: Mapping[str, Any],
+    members: Mapping[str, Any],
     client: OAuthClient,
     asked_at: datetime,
     held: OAuthCredentials | None,
 ) -> Granted:
-    kind, id_token = told.get("token_type"), told.get("id_token")
-    life = _lifetime(told.get("expires_in"))
-    scope = told.get("scope")
-    kept = _refresh_token(told)
-    if kept is None and held is not None:
-        kept = held.refresh_token
+    kind, id_token = members.get("token_type"), members.get("id_token")
+    life = _lifetime(members.get("expires_in"))
+    scope = members.get("scope")
+    refresh_token = _refresh_token(members)
+    if refresh_token is None and held is not None:
+        refresh_token = held.refresh_token
     credentials = OAuthCredentials(
         access_token=access,
-        refresh_token=kept,
+        refresh_token=refresh_token,
         token_type=kind if isinstance(kind, str) and kind else "Bearer",
         expires_at=None if life is None else asked_at + timedelta(seconds=life),
         issued_at=asked_at,
@@ -224,8 +231,8 @@ def _granted(
     )
 
 
-def _refresh_token(told: Mapping[str, Any]) -> Secret | None:
-    text = told.get("refresh_token")
+def _refresh_token(members: Mapping[str, Any]) -> Secret | None:
+    text = members.get("refresh_token")
     return Secret(text) if isinstance(text, str) and text.strip() else None
 
 
@@ -234,12 +241,12 @@ def _is_bound(kind: object) -> bool:
 
 
 def _before(client: OAuthClient, held: OAuthCredentials | None) -> tuple[str, ...]:
-    """The scope, where the server does not repeat what was granted."""
+    """The scope of the request, for a server that does not repeat what it granted."""
     return held.scope if held is not None and held.scope else client.scope
 
 
 def _lifetime(value: object) -> float | None:
-    """Seconds that a token lives, if the answer tells; zero and less tell nothing."""
+    """The seconds that a token lives, if the answer tells; None for zero and less."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:

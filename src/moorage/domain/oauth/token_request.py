@@ -1,4 +1,4 @@
-"""What is sent to an authorisation server by a client that says who it is."""
+"""Requests of an authenticated client to an authorisation server."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def token_request(
     endpoint: str = "token_endpoint",
     nonce: str | None = None,
 ) -> tuple[Request, str]:
-    """The request that says this as this client, and the URL that it goes to.
+    """The request with these parameters from this client, and its URL.
 
-    `occasion` is of this one request: an assertion and a proof are never shown twice. `nonce` is
-    what the server wants to see in a proof.
+    `occasion` belongs to this one request: an assertion or a proof is never sent twice. `nonce` is
+    the value that the server wants to see in a proof.
     """
     url = client.at(endpoint)
     form = [*parameters, *extra_parameters(client.parameters)]
@@ -65,12 +65,12 @@ def token_request(
 
 
 def _vouched_for(client: OAuthClient) -> bool:
-    """Whether the grant's assertion says all there is to say of the client (RFC 7521, 4.1)."""
+    """Return whether the grant's assertion authenticates the client too (RFC 7521, 4.1)."""
     return client.authentication is ClientAuthentication.NONE and isinstance(
         client.grant, JwtBearer
     )
 
 
 def wanted_scope(client: OAuthClient) -> Parameters:
-    """What a request says of the scope, if anything."""
+    """The scope parameter of a request, if any scope is configured."""
     return (("scope", " ".join(client.scope)),) if client.scope else ()

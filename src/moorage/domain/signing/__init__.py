@@ -1,5 +1,5 @@
-"""How a request proves that its sender holds a key, without sending the key.
+"""Request signing: proof that the sender holds a key, without sending the key.
 
-Each way is a value that says what is signed and where the signature goes. It holds no clock and
-draws nothing: when, and under which nonce, comes with the `Occasion`.
+Each scheme is a value that says what is signed and where the signature goes. It reads no clock and
+draws no random number: time and nonce come with the `Occasion`.
 """

@@ -1,4 +1,4 @@
-"""Shared Key of Azure Storage, as its services for blobs, queues and files have it."""
+"""The Shared Key scheme of Azure Storage, for its blob, queue and file services."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _ORDER = str.maketrans({"_": "!", "-": None})
 def _is_account(_: object, __: object, value: str) -> None:
     if _ACCOUNT.fullmatch(value) is None:
         raise InvalidData(
-            "This is not the name of a storage account.",
+            "The account is not a valid name of a storage account.",
             field="account",
             remedy="Give its name alone, such as 'acmefiles'.",
         )
@@ -52,10 +52,10 @@ def _is_account(_: object, __: object, value: str) -> None:
 @careful
 @attrs.frozen(kw_only=True)
 class AzureSharedKey:
-    """Sign as Azure Storage asks for. One of the account's two keys is the key, in base64.
+    """Sign requests to Azure Storage with one of the account's two keys, in base64.
 
     Attributes:
-        account: the storage account that the key is of.
+        account: the name of the storage account.
     """
 
     method: ClassVar = "azure_shared_key"
@@ -63,11 +63,11 @@ class AzureSharedKey:
     account: str = attrs.field(validator=_is_account)
 
     def check_key(self, key: Secret) -> None:
-        """Refuse what is no key of an account."""
+        """Refuse a secret that is not a storage account's key."""
         _opened(key)
 
     def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
-        """Return the request with the signature in its headers, instead of any it had there."""
+        """Return the request with the signature in its headers, instead of any that it had."""
         headers = request.headers.without("date").with_header(
             "x-ms-date", write_http_date(occasion.now)
         )
@@ -87,16 +87,16 @@ class AzureSharedKey:
         )
 
     def signature(self, key: Secret, text: str) -> str:
-        """The signature of a text, as URLs and headers carry it."""
+        """The signature of a text, in the form for URLs and headers."""
         import hmac  # noqa: PLC0415 - loads OpenSSL
 
-        own = key.derive("azure", lambda _: _opened(key))
-        made = hmac.digest(own.reveal_bytes(), text.encode(), "sha256")
+        decoded = key.derive("azure", lambda _: _opened(key))
+        made = hmac.digest(decoded.reveal_bytes(), text.encode(), "sha256")
         return b2a_base64(made, newline=False).decode()
 
 
 def _opened(key: Secret) -> bytes:
-    """The key that is written in base64."""
+    """The key decoded from base64."""
     try:
         opened = a2b_base64(key.reveal_bytes(), strict_mode=True)
     except ValueError:
@@ -104,27 +104,27 @@ def _opened(key: Secret) -> bytes:
     if opened:
         return opened
     raise InvalidData(
-        "The secret is no key of a storage account.",
+        "The secret is not a key of a storage account.",
         field="secret",
         remedy="Give one of the account's keys, in base64, as the portal shows it.",
     )
 
 
 def _fields(request: Request, headers: Headers) -> list[str]:
-    """What has a line of its own, in Azure's order; an empty body has no length there."""
-    known = {name: headers.get(name, "") for name in _SIGNED}
+    """The headers with a line of their own, in Azure's order; an empty body has no length there."""
+    values = {name: headers.get(name, "") for name in _SIGNED}
     body = request.body
     length = body.length if isinstance(body, BodyStream) else len(body)
-    known["content-length"] = str(length or "")
-    return list(known.values())
+    values["content-length"] = str(length or "")
+    return list(values.values())
 
 
 def _own_fields(headers: Headers) -> list[str]:
-    known: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for name, value in headers.pairs:
         if name.lower().startswith(_OWN):
-            known.setdefault(name.lower(), []).append(value.strip())
-    return [f"{name}:{','.join(known[name])}" for name in sorted(known, key=_sorted_as)]
+            values.setdefault(name.lower(), []).append(value.strip())
+    return [f"{name}:{','.join(values[name])}" for name in sorted(values, key=_sorted_as)]
 
 
 def _sorted_as(name: str) -> tuple[str, str]:
@@ -132,8 +132,8 @@ def _sorted_as(name: str) -> tuple[str, str]:
 
 
 def _parameters(query: str) -> list[str]:
-    """Parameters as they are meant, not as they are encoded."""
-    known: dict[str, list[str]] = {}
+    """Query parameters decoded, not percent-encoded."""
+    values: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
-        known.setdefault(name.lower(), []).append(value)
-    return [f"{name}:{','.join(sorted(known[name]))}" for name in sorted(known)]
+        values.setdefault(name.lower(), []).append(value)
+    return [f"{name}:{','.join(sorted(values[name]))}" for name in sorted(values)]

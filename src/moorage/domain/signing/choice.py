@@ -1,4 +1,4 @@
-"""One of several, by its name."""
+"""Members of an enumeration, chosen by name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def choose(kind: type[Choice], value: str, field: str) -> Choice:
-    """Return the one of that name."""
+    """Return the member of that name."""
     try:
         return kind(value)
     except ValueError:
         raise InvalidData(
-            f"{value!r} is no {field}.", field=field, remedy=f"Use one of {', '.join(kind)}."
+            f"{value!r} is not a valid {field}.",
+            field=field,
+            remedy=f"Use one of {', '.join(kind)}.",
         ) from None

@@ -1,4 +1,4 @@
-"""Signatures by HMAC, in the form that a vendor made up, described as data."""
+"""HMAC signatures in vendors' own formats, described as data."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class HmacAlgorithm(StrEnum):
 
 
 class HmacEncoding(StrEnum):
-    """How the signature and the body's hash are written."""
+    """The encoding of the signature and of the body's hash."""
 
     HEX = "hex"
     BASE64 = "base64"
 
 
 class TimestampForm(StrEnum):
-    """How the time is written."""
+    """The format of the timestamp."""
 
     SECONDS = "seconds"
     MILLISECONDS = "milliseconds"
@@ -64,12 +64,12 @@ _SENT = frozenset({"key_id", "timestamp", "nonce", "body_hash"})
 _SIGNATURE = "signature"
 
 
-def _fields(given: PairsInput) -> Pairs:
-    return as_pairs(given, "headers")
+def _fields(fields: PairsInput) -> Pairs:
+    return as_pairs(fields, "headers")
 
 
-def _query(given: PairsInput) -> Pairs:
-    return as_pairs(given, "query")
+def _query(parameters: PairsInput) -> Pairs:
+    return as_pairs(parameters, "query")
 
 
 def _algorithm(value: HmacAlgorithm | str) -> HmacAlgorithm:
@@ -87,21 +87,21 @@ def _timestamp(value: TimestampForm | str) -> TimestampForm:
 @careful
 @attrs.frozen(kw_only=True)
 class HmacSigning:
-    r"""What is signed, and where the signature goes, as text with places to fill in.
+    r"""The signed text and the place of the signature, as templates.
 
-    Everywhere there may be `{key_id}`, `{timestamp}`, `{nonce}` and `{body_hash}`; in what is
-    signed also `{method}`, `{host}`, `{path}`, `{query}` (as it is sent), `{url}`, `{body}` and
-    `{header:name}`; in what is sent also `{signature}`. What is sent without the signature is there
-    when the signature is made, so that it can be signed.
+    Every template may contain `{key_id}`, `{timestamp}`, `{nonce}` and `{body_hash}`. The signed
+    text may also contain `{method}`, `{host}`, `{path}`, `{query}` (as it is sent), `{url}`,
+    `{body}` and `{header:name}`; headers and query may contain `{signature}`. Headers and
+    parameters without the signature are added before signing, so that they can be signed.
 
     Attributes:
-        signs: what is signed, such as `"{method}\n{path}\n{timestamp}\n{body_hash}"`.
-        headers: what is sent in headers, by name.
-        query: what is added to the query, by name.
-        key_id: names the key to the vendor. It is not shown.
+        signs: the text to sign, such as `"{method}\n{path}\n{timestamp}\n{body_hash}"`.
+        headers: the headers to add, by name.
+        query: the parameters to add to the query, by name.
+        key_id: the id of the key at the vendor. The `repr` does not show it.
         algorithm: the hash.
-        encoding: how the signature and the body's hash are written.
-        timestamp: how the time is written.
+        encoding: the encoding of the signature and of the body's hash.
+        timestamp: the format of the timestamp.
     """
 
     method: ClassVar = "hmac"
@@ -115,7 +115,7 @@ class HmacSigning:
     timestamp: TimestampForm = attrs.field(default=TimestampForm.SECONDS, converter=_timestamp)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what cannot be filled in."""
+        """Refuse templates with unknown places."""
         _check(self.signs, _PLACES | _SENT, "signs")
         for field in ("headers", "query"):
             for _, text in getattr(self, field):
@@ -124,38 +124,38 @@ class HmacSigning:
         Headers([("key-id", self.key_id)])
         if not any(_is_late(text) for _, text in (*self.headers, *self.query)):
             raise InvalidData(
-                "The signature is sent nowhere.",
+                "The signature is in none of the headers and parameters.",
                 field="headers",
                 remedy='Put "{signature}" into one of headers or query.',
             )
 
     def check_key(self, key: Secret) -> None:
-        """Refuse an empty key. Anything else may be one."""
+        """Refuse an empty key. Any other may be valid."""
         if not key:
             raise InvalidData(
-                "The key is empty.", field="secret", remedy="Give the key that the vendor gave you."
+                "The key is empty.", field="secret", remedy="Give the key that the vendor issued."
             )
 
     def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
-        """Return the request with the signature where it belongs."""
+        """Return the request with the signature added."""
         now = occasion.now.astimezone(UTC)
-        known = {
+        values = {
             "key_id": self.key_id,
             "timestamp": _TIMESTAMPS[self.timestamp](now),
             "nonce": occasion.nonce,
         }
         _refuse_doubles(Target.of(url).query, self.query)
-        filler = _Filler(self, request, url, known)
+        filler = _Filler(self, request, url, values)
         for late in (False, True):
             if late:
-                known[_SIGNATURE] = self._signature(key, filler.fill(self.signs))
+                values[_SIGNATURE] = self._signature(key, filler.fill(self.signs))
             headers, query = self._filled(filler, late=late)
             filler.request = filler.request.with_headers(headers)
             filler.add(query)
         return filler.request
 
     def digest(self, content: bytes) -> str:
-        """Return the hash of a body, as it is written."""
+        """Return the encoded hash of a body."""
         from hashlib import new  # noqa: PLC0415 - loads OpenSSL
 
         return self._written(new(self.algorithm, content).digest())
@@ -181,24 +181,24 @@ class HmacSigning:
 
 
 class _Filler:
-    """Fills in what one request and its URL have to give."""
+    """Fills templates with the values of one request and its URL."""
 
     def __init__(
-        self, signing: HmacSigning, request: Request, url: str, known: dict[str, str]
+        self, signing: HmacSigning, request: Request, url: str, values: dict[str, str]
     ) -> None:
         self.request = request
         self._signing = signing
         self._url = url
-        self._known = known
+        self._known = values
 
     def add(self, query: Pairs) -> None:
-        """Add to the query, behind what is there."""
+        """Append to the query."""
         if query:
             self.request = self.request.evolve(query=(*self.request.query, *query))
             self._url += ("&" if "?" in self._url else "?") + encode_pairs(query)
 
     def fill(self, template: str) -> bytes:
-        """Put in what the places stand for."""
+        """Replace the places of a template by their values."""
         whole = b""
         for literal, name, spec in _places(template):
             whole += literal.encode() + (b"" if name is None else self._value(name, spec))
@@ -226,7 +226,7 @@ class _Filler:
         if not isinstance(self.request.body, BodyStream):
             return self.request.body
         raise InvalidData(
-            "The body is a stream, and this signature wants it before it is sent.",
+            "The body is a stream, but this signature needs the whole body before it is sent.",
             field="body",
             remedy="Give the body as bytes.",
         )
@@ -259,7 +259,7 @@ def _check(template: str, allowed: frozenset[str], field: str) -> None:
     for name, spec in places:
         if name not in allowed or bool(spec) != (name == "header"):
             raise InvalidData(
-                f"{name[:80]!r} is nothing that can be filled in here.",
+                f"{name[:80]!r} is not a known place in a template.",
                 field=field,
                 remedy=f"Use {', '.join(sorted(allowed))}; write a brace as two, and a header as"
                 " {header:name}.",
@@ -273,5 +273,5 @@ def _refuse_doubles(query: str, added: Pairs) -> None:
             raise InvalidData(
                 f"The request has a parameter {name!r}, which the signature sets.",
                 field="query",
-                remedy="Leave the parameter out; signing adds it.",
+                remedy="Leave the parameter out; the signature adds it.",
             )

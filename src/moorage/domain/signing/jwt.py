@@ -1,4 +1,4 @@
-"""JSON Web Tokens that we sign ourselves (RFC 7515, 7519), as a bearer or as an assertion."""
+"""JSON Web Tokens that this package signs (RFC 7515, 7519), for bearer tokens and assertions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class JwtAlgorithm(StrEnum):
-    """How a token is signed."""
+    """The algorithms that sign tokens."""
 
     HS256 = "HS256"
     RS256 = "RS256"
@@ -43,36 +43,36 @@ _OURS = frozenset({"iss", "sub", "aud", "iat", "exp", "jti"})
 
 
 def compact(algorithm: JwtAlgorithm, key: Secret, header: bytes, payload: bytes) -> Secret:
-    """Return a payload signed in RFC 7515's compact form, under a header as it was written."""
+    """Return a payload signed in RFC 7515's compact form, with the given header."""
     text = f"{_encoded(header)}.{_encoded(payload)}"
     signature = sign_bytes(_ALGORITHMS[algorithm], key, text.encode())
     return Secret(f"{text}.{_encoded(signature)}")
 
 
 def check_jwt_key(algorithm: JwtAlgorithm, key: Secret) -> None:
-    """Refuse a key that cannot sign tokens this way."""
+    """Refuse a key that does not fit the algorithm."""
     check_key(_ALGORITHMS[algorithm], key)
 
 
 def _is_lifetime(_: object, __: object, value: timedelta) -> None:
     if value < timedelta(seconds=1):
         raise InvalidData(
-            "A token must live for a second at least.",
+            "The lifetime of a token must be one second or more.",
             field="lifetime",
             remedy="Give a timedelta, such as timedelta(minutes=5).",
         )
 
 
-def _claims(given: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(given)
+def _claims(claims: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(claims)
 
 
 def _are_claims(_: object, __: object, value: Mapping[str, Any]) -> None:
     if doubled := sorted(_OURS & value.keys()):
         raise InvalidData(
-            f"The claims {', '.join(doubled)} are set by settings of their own.",
+            f"The claims {', '.join(doubled)} have settings of their own.",
             field="claims",
-            remedy="Use issuer, subject, audience and lifetime; jti and iat come by themselves.",
+            remedy="Use issuer, subject, audience and lifetime; jti and iat are set automatically.",
         )
     encode_json(value)
 
@@ -84,16 +84,16 @@ def _algorithm(value: JwtAlgorithm | str) -> JwtAlgorithm:
 @careful
 @attrs.frozen(kw_only=True)
 class JwtSigning:
-    """Send a token of our own making as the bearer, made anew for every attempt.
+    """Send a self-signed token as the bearer token, made anew for every attempt.
 
     Attributes:
-        algorithm: how it is signed. HS256 wants a shared secret, the others a private key in PEM.
-        issuer: who made it.
-        subject: whom it is about.
-        audience: whom it is for.
-        lifetime: how long it holds.
-        key_id: names the key, in the header.
-        claims: what else it says. They are not shown.
+        algorithm: the algorithm. HS256 needs a shared secret, the others a private key in PEM.
+        issuer: the claim `iss`: who made the token.
+        subject: the claim `sub`: whom it is about.
+        audience: the claim `aud`: whom it is for.
+        lifetime: the time for which it is valid.
+        key_id: the key's id in the header.
+        claims: further claims. The `repr` does not show them.
     """
 
     method: ClassVar = "jwt"
@@ -113,7 +113,7 @@ class JwtSigning:
     )
 
     def check_key(self, key: Secret) -> None:
-        """Refuse a key that cannot sign this way."""
+        """Refuse a key that does not fit the algorithm."""
         check_jwt_key(self.algorithm, key)
 
     def sign(self, request: Request, _: str, key: Secret, occasion: Occasion) -> Request:
@@ -121,7 +121,7 @@ class JwtSigning:
         return request.with_header("Authorization", f"Bearer {self.token(key, occasion).reveal()}")
 
     def token(self, key: Secret, occasion: Occasion) -> Secret:
-        """Return a token, which is also what a JWT-bearer grant takes for its assertion."""
+        """Return a token, which is also the assertion of a JWT-bearer grant."""
         header = {"alg": self.algorithm, "typ": "JWT", "kid": self.key_id}
         claims = {
             "iss": self.issuer,

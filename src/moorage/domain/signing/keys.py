@@ -1,4 +1,4 @@
-"""Signing bytes with a key, in the ways that standards name."""
+"""Signing bytes with a key, by standard algorithms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SignatureAlgorithm(StrEnum):
-    """How bytes are signed, by the names of RFC 9421. All but HMAC want a private key in PEM."""
+    """The algorithms, by the names of RFC 9421. All but HMAC need a private key in PEM."""
 
     HMAC_SHA256 = "hmac-sha256"
     RSA_V1_5_SHA256 = "rsa-v1_5-sha256"
@@ -36,7 +36,7 @@ def check_key(algorithm: SignatureAlgorithm, key: Secret) -> None:
 
 
 def sign_bytes(algorithm: SignatureAlgorithm, key: Secret, content: bytes) -> bytes:
-    """Return the signature; ECDSA's is both numbers, 32 bytes each."""
+    """Return the signature; an ECDSA signature is two numbers of 32 bytes each."""
     if algorithm is SignatureAlgorithm.HMAC_SHA256:
         from hmac import digest  # noqa: PLC0415 - loads OpenSSL
 
@@ -49,7 +49,7 @@ def sign_bytes(algorithm: SignatureAlgorithm, key: Secret, content: bytes) -> by
 
 
 def public_point(key: Secret) -> tuple[bytes, bytes]:
-    """Return the public half of a private key of P-256: both coordinates, 32 bytes each."""
+    """Return the public half of a private P-256 key: both coordinates, 32 bytes each."""
     from cryptography.hazmat.primitives.asymmetric.ec import (  # noqa: PLC0415 - loads OpenSSL
         EllipticCurvePrivateKey,
     )
@@ -62,7 +62,7 @@ def public_point(key: Secret) -> tuple[bytes, bytes]:
 
 
 def _private_key(key: Secret, *, checked: bool) -> PrivateKeyTypes | None:
-    """The key, if it is one; to find an RSA key sound takes a hundred times as long as to sign."""
+    """The key, if it is valid; checking an RSA key takes a hundred times as long as signing."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - loads OpenSSL
     from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - the same
         load_pem_private_key,
@@ -103,8 +103,8 @@ def _signature(algorithm: SignatureAlgorithm, key: PrivateKeyTypes, content: byt
 
 def _no_key(algorithm: SignatureAlgorithm) -> InvalidData:
     return InvalidData(
-        f"The secret is no key for {algorithm}.",
+        f"The secret is not a key for {algorithm}.",
         field="secret",
-        remedy="Give the shared secret for HMAC, and else a private key of the right kind in PEM,"
-        " with no password.",
+        remedy="Give the shared secret for HMAC, otherwise a private key of the right type"
+        " in PEM, without a password.",
     )

@@ -1,4 +1,4 @@
-"""HTTP Message Signatures (RFC 9421), of requests."""
+"""HTTP Message Signatures of requests (RFC 9421)."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _DIGEST = "content-digest"
 
 def _are_components(_: object, __: object, value: tuple[str, ...]) -> None:
     for name in value:
-        known = name in _DERIVED or _PARAMETER.fullmatch(name) or _FIELD.fullmatch(name)
-        if not known or value.count(name) > 1:
+        is_known = name in _DERIVED or _PARAMETER.fullmatch(name) or _FIELD.fullmatch(name)
+        if not is_known or value.count(name) > 1:
             raise InvalidData(
-                f"{name[:80]!r} cannot be signed, or is named twice.",
+                f"{name[:80]!r} cannot be signed, or is listed twice.",
                 field="components",
                 remedy="Name header fields in lower case, '@query-param;name=\"…\"', or"
                 f" {', '.join(sorted(_DERIVED))}.",
@@ -57,9 +57,9 @@ def _is_label(_: object, __: object, value: str) -> None:
 def _is_quotable(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     if _QUOTABLE.fullmatch(value) is None:
         raise InvalidData(
-            f"The {attribute.name} has a quote, a backslash, or something other than ASCII in it.",
+            f"The {attribute.name} has a quote, a backslash, or a character outside ASCII in it.",
             field=attribute.name,
-            remedy="Use plain ASCII letters and signs.",
+            remedy="Use printable ASCII without quotes and backslashes.",
         )
 
 
@@ -70,18 +70,19 @@ def _algorithm(value: SignatureAlgorithm | str) -> SignatureAlgorithm:
 @careful
 @attrs.frozen(kw_only=True)
 class MessageSignature:
-    """Sign parts of a request as RFC 9421 says.
+    """Sign components of a request as defined by RFC 9421.
 
-    Where `content-digest` is signed and the request has none, it is made of the body.
+    If `content-digest` is signed and the request has none, it is computed from the body.
 
     Attributes:
-        components: what is signed, in order: fields by name, and derived parts such as `@method`.
-        key_id: names the key. It is not shown.
-        algorithm: how it is signed. HMAC wants a shared secret, the others a private key in PEM.
-        label: tells this signature from others on the same request.
-        tag: names the application that the signature is for.
-        lifetime: how long it holds, if it says so.
-        with_nonce: whether it carries a nonce.
+        components: the signed components, in order: header names, and derived components such as
+            `@method`.
+        key_id: the id of the key. The `repr` does not show it.
+        algorithm: the algorithm. HMAC needs a shared secret, the others a private key in PEM.
+        label: the label of this signature among others on the same request.
+        tag: the name of the application that the signature is for.
+        lifetime: the time for which it is valid, if it has an end.
+        with_nonce: whether it has a nonce.
         with_algorithm: whether it names the algorithm.
     """
 
@@ -97,7 +98,7 @@ class MessageSignature:
     with_algorithm: bool = True
 
     def check_key(self, key: Secret) -> None:
-        """Refuse a key that cannot sign this way."""
+        """Refuse a key that does not fit the algorithm."""
         check_key(self.algorithm, key)
 
     def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
@@ -115,7 +116,7 @@ class MessageSignature:
         )
 
     def base(self, request: Request, url: str, occasion: Occasion) -> bytes:
-        """Return what is signed, the RFC's signature base, to compare with a vendor's."""
+        """Return the RFC's signature base, for a comparison with a vendor's."""
         return self._base(request, Target.of(url), url, self._parameters(occasion))
 
     def _base(self, request: Request, target: Target, url: str, parameters: str) -> bytes:
@@ -171,23 +172,23 @@ def _field(name: str, request: Request) -> str:
     )
 
 
-def _parameter(wanted: str, query: str) -> str:
-    found = [
+def _parameter(parameter: str, query: str) -> str:
+    values = [
         value
         for name, value in parse_qsl(query, keep_blank_values=True)
-        if _encoded(name) == wanted
+        if _encoded(name) == parameter
     ]
-    if len(found) == 1:
-        return _encoded(found[0])
+    if len(values) == 1:
+        return _encoded(values[0])
     raise InvalidData(
-        f"The parameter {wanted!r} is signed, but this request has it {len(found)} times.",
+        f"The parameter {parameter!r} is signed, but this request has it {len(values)} times.",
         field="query",
-        remedy="Give the parameter once; of repeated ones, sign the whole '@query'.",
+        remedy="Give the parameter once; to sign a repeated parameter, sign the whole '@query'.",
     )
 
 
 def _encoded(text: str) -> str:
-    """As the RFC wants it: what forms escape, but with %20 for a space."""
+    """The text percent-encoded as the RFC requires: like a form, but with %20 for a space."""
     return quote_plus(text, safe="*").replace("+", "%20").replace("~", "%7E")
 
 
@@ -196,7 +197,7 @@ def _digest(request: Request) -> str:
 
     if isinstance(request.body, BodyStream):
         raise InvalidData(
-            "The body is a stream, and this signature wants its digest before it is sent.",
+            "The body is a stream, but this signature needs its digest before it is sent.",
             field="body",
             remedy="Give bytes, or the header Content-Digest.",
         )

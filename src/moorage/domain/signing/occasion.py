@@ -1,4 +1,4 @@
-"""What one signature is made of besides the request: when, where to, and under which nonce."""
+"""The inputs of a signature besides the request: time, nonce and target."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Occasion(NamedTuple):
-    """When a request is signed, and what tells this signature from all others."""
+    """The time of a signature, and the nonce that makes it unique."""
 
     now: datetime
     nonce: str
 
 
 class Target(NamedTuple):
-    """A URL in the parts that are signed: the `Host` that is sent, the path and the query."""
+    """The parts of a URL that are signed: the `Host` header, the path and the query."""
 
     scheme: str
     host: str
@@ -29,7 +29,7 @@ class Target(NamedTuple):
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """Take apart a URL that `join_url` made."""
+        """Split a URL made by `join_url`."""
         parts = urlsplit(url)
         host = parts.netloc.lower()
         name, _, port = host.rpartition(":")

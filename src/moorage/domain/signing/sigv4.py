@@ -1,8 +1,8 @@
 """AWS Signature Version 4, in a header or in the query.
 
-S3 and what speaks like it take the path as it is and want the body's hash in a header; every other
-service normalises the path and encodes it twice. A header given as `x-amz-content-sha256` is taken
-for the body's hash.
+S3 and compatible services sign the path as it is and need the body's hash in a header; every other
+service normalises the path and encodes it twice. A header `x-amz-content-sha256` of the request is
+used as the body's hash.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _WEEK = 604_800
 def _is_word(_: object, attribute: attrs.Attribute[str], value: str) -> None:
     if _WORD.fullmatch(value) is None:
         raise InvalidData(
-            f"The {attribute.name} is empty, or has other characters than a name of AWS has.",
+            f"The {attribute.name} is empty, or has characters that AWS does not allow in it.",
             field=attribute.name,
             remedy="Give it as AWS writes it, such as 'eu-central-1' or 's3'.",
         )
@@ -76,14 +76,14 @@ def _not_s3(signing: AwsSigV4) -> bool:
 @careful
 @attrs.frozen(kw_only=True)
 class AwsSigV4:
-    """Sign as AWS asks for. The secret access key is the key.
+    """Sign requests for AWS. The secret access key is the key.
 
     Attributes:
-        access_key_id: names the key. It is not shown.
-        region: where the service is asked, such as `eu-central-1`.
+        access_key_id: the id of the key. The `repr` does not show it.
+        region: the region of the service, such as `eu-central-1`.
         service: its name in signatures, such as `s3` or `execute-api`.
-        session_token: what comes with temporary credentials.
-        sign_session_token: whether the token is signed as well; a few services want it added after.
+        session_token: the token of temporary credentials.
+        sign_session_token: whether the token is signed too; a few services require it unsigned.
         normalise_path: whether dots and doubled slashes are resolved first; not for S3.
         encode_path_twice: whether the path, encoded as it is sent, is encoded again; not for S3.
     """
@@ -106,11 +106,11 @@ class AwsSigV4:
             check_sendable(self.session_token, "session_token")
 
     def check_key(self, key: Secret) -> None:
-        """Refuse what is no secret access key."""
+        """Refuse a secret that is not a secret access key."""
         check_sendable(key, "secret")
 
     def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
-        """Return the request with the signature in its headers, instead of any it had there."""
+        """Return the request with the signature in its headers, instead of any that it had."""
         stamp = _stamp(occasion.now)
         scope = self._scope(stamp)
         headers = request.headers.without(*_OWN)
@@ -138,13 +138,13 @@ class AwsSigV4:
     def presign(
         self, request: Request, url: str, key: Secret, now: datetime, *, expires: int
     ) -> str:
-        """Return the URL with the signature in its query, good for so many seconds.
+        """Return the URL with the signature in its query, valid for `expires` seconds.
 
-        Who uses it must send the request's method and headers. For S3 any body will do.
+        Its user must send the request's method and headers. For S3 the body may be anything.
         """
         if not 0 < expires <= _WEEK:
             raise InvalidData(
-                f"A signed URL cannot be good for {expires} seconds.",
+                f"A signed URL cannot be valid for {expires} seconds.",
                 field="expires",
                 remedy="Give a number of seconds from 1 to 604800, which is a week.",
             )
@@ -173,26 +173,26 @@ class AwsSigV4:
     def sign_form(
         self, conditions: Iterable[object], key: Secret, now: datetime, *, expires: int
     ) -> tuple[tuple[str, str], ...]:
-        """Return the fields of a form that lets a browser put an object, on these conditions.
+        """Return the fields of a form with which a browser may upload an object.
 
-        A condition is a pair as a dict, or a list of an operator and its operands, as S3 writes
-        them. What says who signed is added to the conditions and to the fields.
+        A condition is a pair as a dict, or a list of an operator and its operands, in S3's own
+        format. Conditions and fields that name the signer are added.
         """
         stamp = _stamp(now)
         scope = self._scope(stamp)
-        own = {
+        signer = {
             "x-amz-algorithm": _ALGORITHM,
             "x-amz-credential": f"{self.access_key_id}/{scope}",
             "x-amz-date": stamp,
         }
         if self.session_token is not None:
-            own[_TOKEN.lower()] = self.session_token.reveal()
+            signer[_TOKEN.lower()] = self.session_token.reveal()
         until = (now.astimezone(UTC) + timedelta(seconds=expires)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        added = [{name: value} for name, value in own.items()]
+        added = [{name: value} for name, value in signer.items()]
         policy = {"expiration": until, "conditions": [*conditions, *added]}
         text = b2a_base64(encode_json(policy), newline=False)
         signature = self._signature(key, scope, text)
-        return (*own.items(), ("policy", text.decode()), ("x-amz-signature", signature))
+        return (*signer.items(), ("policy", text.decode()), ("x-amz-signature", signature))
 
     def _payload(self, request: Request) -> str:
         import hashlib  # noqa: PLC0415 - loads OpenSSL
@@ -202,7 +202,7 @@ class AwsSigV4:
         if self.service in _S3:
             return _UNSIGNED
         raise InvalidData(
-            "The body is a stream, and this service wants it hashed before it is sent.",
+            "The body is a stream, but this service needs its hash before it is sent.",
             field="body",
             remedy=f"Give bytes, or the body's SHA-256 in hex as the header {_HASH}.",
         )
@@ -213,7 +213,7 @@ class AwsSigV4:
         return f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload}"
 
     def canonical_path(self, path: str) -> str:
-        """Return the path as it is signed, of the path as it is sent."""
+        """Return the path to sign for a path that is sent."""
         if self.normalise_path:
             path = _normalised(path)
         return quote(path if self.encode_path_twice else unquote_to_bytes(path), safe="/~")
@@ -224,11 +224,11 @@ class AwsSigV4:
     def _signature(self, key: Secret, scope: str, text: bytes) -> str:
         import hmac  # noqa: PLC0415 - loads OpenSSL
 
-        own = key.derive(scope, partial(self._own_key, scope[:8]))
-        return hmac.digest(own.reveal_bytes(), text, "sha256").hex()
+        signing_key = key.derive(scope, partial(self._own_key, scope[:8]))
+        return hmac.digest(signing_key.reveal_bytes(), text, "sha256").hex()
 
     def _own_key(self, day: str, secret: bytes) -> bytes:
-        """The key of one day, region and service."""
+        """The signing key of one day, region and service."""
         from hmac import digest  # noqa: PLC0415 - loads OpenSSL
 
         key = b"AWS4" + secret
@@ -238,7 +238,7 @@ class AwsSigV4:
 
 
 def _text(stamp: str, scope: str, canonical: str) -> bytes:
-    """What is signed, of a request in its canonical form."""
+    """The text to sign, from a request in its canonical form."""
     import hashlib  # noqa: PLC0415 - loads OpenSSL
 
     # The bytes that are sent: field values are Latin-1, and all else is ASCII.
@@ -255,15 +255,15 @@ def _stamp(now: datetime) -> str:
 
 
 def _fields(headers: Headers, target: Target) -> tuple[str, str]:
-    """The names that are signed, and their lines, the host's among them."""
-    known: dict[str, list[str]] = {}
+    """The names of the signed headers, and their lines, the host's included."""
+    values: dict[str, list[str]] = {}
     for name, value in headers.pairs:
         folded = name.lower()
         if folded not in _NEVER_SIGNED:
-            known.setdefault(folded, []).append(value)
-    known.setdefault("host", [target.host])
-    names = sorted(known)
-    lines = "".join(f"{name}:{','.join(known[name])}\n" for name in names)
+            values.setdefault(folded, []).append(value)
+    values.setdefault("host", [target.host])
+    names = sorted(values)
+    lines = "".join(f"{name}:{','.join(values[name])}\n" for name in names)
     return ";".join(names), _SPACES.sub(" ", lines) if "  " in lines else lines
 
 
@@ -279,11 +279,11 @@ def _again(text: str) -> str:
 
 
 def _normalised(path: str) -> str:
-    kept: list[str] = []
+    segments: list[str] = []
     for segment in path.split("/"):
         if segment == "..":
-            del kept[-1:]
+            del segments[-1:]
         elif segment not in {"", "."}:
-            kept.append(segment)
-    ending = "/" if kept and path.endswith("/") else ""
-    return f"/{'/'.join(kept)}{ending}"
+            segments.append(segment)
+    ending = "/" if segments and path.endswith("/") else ""
+    return f"/{'/'.join(segments)}{ending}"

@@ -1,9 +1,9 @@
-"""How a signature is made, and what a secret is to each way.
+"""The algorithms of webhook signatures, and the keys that secrets stand for.
 
-`checker` turns a secret into a function of what was signed and of the signatures that came; it is
-made once and used for every delivery. Text is compared with text and nothing is decoded that has
-two forms, so that another way of writing a signature is another signature. Comparisons take the
-same time wherever the difference is.
+`checker` turns a secret into a function that compares the signed text with the received signatures;
+it is made once and used for every delivery. Text is compared with text, and an encoding with two
+forms is never decoded, so that a signature written differently is a different signature.
+Comparisons take constant time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Check: TypeAlias = Callable[[bytes, Sequence[str]], bool]
 
 
 class WebhookAlgorithm(StrEnum):
-    """How webhooks are signed. What is called legacy is for vendors that offer nothing better."""
+    """The algorithms of webhook signatures; legacy ones for vendors that offer nothing better."""
 
     HMAC_SHA1_LEGACY = "hmac-sha1"
     HMAC_SHA256 = "hmac-sha256"
@@ -48,7 +48,7 @@ class WebhookAlgorithm(StrEnum):
 
 
 class WebhookEncoding(StrEnum):
-    """How signatures are written."""
+    """The encodings of signatures."""
 
     HEX = "hex"
     HEX_ANY_CASE = "hex-any-case"
@@ -57,7 +57,7 @@ class WebhookEncoding(StrEnum):
 
 
 class SecretForm(StrEnum):
-    """How the vendor's secret becomes the key of an HMAC."""
+    """The ways in which a vendor's secret becomes the key of an HMAC."""
 
     TEXT = "text"
     BASE64 = "base64"
@@ -95,19 +95,19 @@ def checker(
     form: SecretForm = SecretForm.TEXT,
     prefix: str = "",
 ) -> Check:
-    """What checks signatures made with this secret.
+    """A function that checks signatures made with this secret.
 
     Raises:
-        ConfigurationError: the secret is none: empty, white space, or no key for this algorithm.
+        ConfigurationError: the secret is empty, white space, or no key for this algorithm.
     """
     made = _made(algorithm, secret, encoding, form, prefix)
     if made is not None:
         return made
     raise ConfigurationError(
-        f"A secret is empty, has white space around it, or is no key for {algorithm}.",
+        f"The secret is empty, has white space around it, or is not a key for {algorithm}.",
         path="webhook_secrets",
-        remedy="Give the secret as the vendor shows it; strip stray newlines. An empty one would"
-        " let anybody in.",
+        remedy="Give the secret as the vendor shows it, without line breaks. An empty"
+        " secret would accept any webhook.",
     )
 
 
@@ -132,7 +132,7 @@ def _made(
 
 
 def hmac_key(secret: Secret, form: SecretForm, prefix: str = "") -> bytes | None:
-    """The key that a secret stands for; None if it stands for none."""
+    """The key that a secret stands for; None if it is not a valid secret."""
     key = _hmac_key(secret, form, prefix)
     # An HMAC fills its key up with zeros, so that zeros are the same key as none.
     return key if key and key.strip(b"\0") else None
@@ -158,7 +158,7 @@ def _hmac_key(secret: Secret, form: SecretForm, prefix: str) -> bytes | None:
 
 
 def _is_stray(value: bytes) -> bool:
-    """Whether white space came along with a text; a binary key may begin with any byte."""
+    """Return whether a text has white space around it; a binary key may begin with any byte."""
     try:
         return _STRAY.fullmatch(value.decode()) is not None
     except UnicodeDecodeError:
@@ -166,7 +166,7 @@ def _is_stray(value: bytes) -> bool:
 
 
 def _padded(text: str) -> bytes:
-    """Base64 whose padding may have been left off."""
+    """Base64 whose padding may be missing, as bytes."""
     return a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
 
 
@@ -179,15 +179,15 @@ def _hmac_check(key: bytes, name: str, encoding: WebhookEncoding) -> Check:
         expected = write(digest(key, content, name))
         same = False
         for signature in signatures:
-            given = _in_one_case(encoding, signature)
-            same |= compare_digest(expected, given.encode("utf-8", "surrogatepass"))
+            received = _in_one_case(encoding, signature)
+            same |= compare_digest(expected, received.encode("utf-8", "surrogatepass"))
         return same
 
     return check
 
 
 def _in_one_case(encoding: WebhookEncoding, signature: str) -> str:
-    """A signature in small letters, if it may be all in capitals; no mixture is put right."""
+    """A hexadecimal signature in lower case if it is all in capitals; mixed case stays."""
     capital = encoding is WebhookEncoding.HEX_ANY_CASE and signature.isupper()
     return signature.lower() if capital else signature
 
@@ -227,8 +227,8 @@ def _plain_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
     def check(_: bytes, signatures: Sequence[str]) -> bool:
         same = False
         for signature in signatures:
-            given = sha256(signature.encode("utf-8", "surrogatepass")).digest()
-            same |= compare_digest(expected, given)
+            received = sha256(signature.encode("utf-8", "surrogatepass")).digest()
+            same |= compare_digest(expected, received)
         return same
 
     return check
@@ -249,7 +249,7 @@ def _public_check(
 def key_check(
     algorithm: WebhookAlgorithm, key: PublicKey, encoding: WebhookEncoding
 ) -> Check | None:
-    """What checks signatures with a public key; None if the key is of another kind."""
+    """A function that checks signatures with a public key; None if the key is of another type."""
     from moorage.domain.webhooks.public_keys import verifier  # noqa: PLC0415 - loads OpenSSL
 
     verify = verifier(algorithm, key)
@@ -266,26 +266,26 @@ def key_check(
 
 
 def decoded_as(encoding: WebhookEncoding, text: str) -> bytes | None:
-    """The bytes of a signature that is written in the one form it has; else None."""
+    """The bytes of a signature in its one canonical encoding; else None."""
     try:
-        given = _in_one_case(encoding, text).encode("ascii")
+        encoded = _in_one_case(encoding, text).encode("ascii")
         if encoding in {WebhookEncoding.HEX, WebhookEncoding.HEX_ANY_CASE}:
-            value = a2b_hex(given)
+            value = a2b_hex(encoded)
         else:
             padded = (
-                given.translate(_URL_UNSAFE) if encoding is WebhookEncoding.BASE64URL else given
+                encoded.translate(_URL_UNSAFE) if encoding is WebhookEncoding.BASE64URL else encoded
             )
             value = a2b_base64(padded + b"=" * (-len(padded) % 4), strict_mode=True)
     except (BinasciiError, ValueError):
         return None
-    return value if value and _WRITERS[encoding](value) == given else None
+    return value if value and _WRITERS[encoding](value) == encoded else None
 
 
 _URL_UNSAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def _jwt_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
-    """As `checker`, of the signature of a token: ECDSA's is both numbers there."""
+    """Like `checker`, for the signature of a token, where ECDSA's is two numbers."""
     if algorithm is _A.HMAC_SHA256:
         key = hmac_key(secret, SecretForm.TEXT)
         if key is None or key.lstrip()[:1] in (b"{", b"-"):

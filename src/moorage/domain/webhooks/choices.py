@@ -1,4 +1,4 @@
-"""The words a scheme is written in, and how they are read."""
+"""The values that a webhook scheme's settings may have, and converters for them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from moorage.domain.durations import seconds
+from moorage.domain.text import with_article
 from moorage.domain.webhooks.algorithms import SecretForm, WebhookAlgorithm, WebhookEncoding
 from moorage.domain.webhooks.template import Template, nearest
 from moorage.errors import ConfigurationError
@@ -21,7 +22,7 @@ PairsGiven: TypeAlias = "Mapping[str, str] | Iterable[tuple[str, str]]"
 
 
 class TimeForm(StrEnum):
-    """How a sender writes the time."""
+    """The format of a time."""
 
     SECONDS = "seconds"
     MILLISECONDS = "milliseconds"
@@ -29,7 +30,7 @@ class TimeForm(StrEnum):
 
 
 class BodyForm(StrEnum):
-    """What a body is."""
+    """The format of a body."""
 
     JSON = "json"
     FORM = "form"
@@ -43,7 +44,7 @@ class BodyForm(StrEnum):
 
 
 class Handshake(StrEnum):
-    """What a vendor asks before it sends events."""
+    """The kind of question that a vendor asks an endpoint before it sends events."""
 
     SLACK = "slack"
     ZOOM = "zoom"
@@ -58,7 +59,7 @@ def _chosen(kind: type[Choice], value: str, field: str) -> Choice:
         return kind(value)
     except ValueError:
         raise ConfigurationError(
-            f"{value!r} is no {field}.",
+            f"{value!r} is not a valid {field}.",
             path=field,
             remedy=f"{nearest(value, kind)}Use one of {', '.join(kind)}.",
         ) from None
@@ -75,17 +76,17 @@ def as_encoding(value: WebhookEncoding | str) -> WebhookEncoding:
 
 
 def as_secret_form(value: SecretForm | str) -> SecretForm:
-    """The form of secrets of this name."""
+    """The form of a secret with this name."""
     return _chosen(SecretForm, value, "secret_form")
 
 
 def as_time_form(value: TimeForm | str) -> TimeForm:
-    """The form of times of this name."""
+    """The time format of this name."""
     return _chosen(TimeForm, value, "time_form")
 
 
 def as_body_form(value: BodyForm | str) -> BodyForm:
-    """The form of bodies of this name."""
+    """The body format of this name."""
     return _chosen(BodyForm, value, "body")
 
 
@@ -95,23 +96,25 @@ def as_handshake(value: Handshake | str | None) -> Handshake | None:
 
 
 def as_template(value: Place) -> Template:
-    """A text with places, compiled."""
+    """A template, compiled."""
     if isinstance(value, Template):
         return value
     if isinstance(value, str):
         return Template(value)
     raise ConfigurationError(
-        f"A {type(value).__name__} is no text with places.", path="scheme", remedy="Give a str."
+        f"The value is {with_article(type(value).__name__)}, not a template.",
+        path="scheme",
+        remedy="Give a str.",
     )
 
 
 def as_place(value: Place | None) -> Template | None:
-    """The same, or none."""
+    """A template, compiled; None for None."""
     return None if value is None else as_template(value)
 
 
 def as_templates(value: Place | Iterable[Place]) -> tuple[Template, ...]:
-    """One such text, or several."""
+    """A template or several, compiled."""
     if isinstance(value, Iterable) and not isinstance(value, str):
         return tuple(as_template(one) for one in value)
     return (as_template(value),)
@@ -130,9 +133,9 @@ def as_types(value: PairsGiven) -> tuple[tuple[str, str], ...]:
 def as_requires(
     value: Mapping[str, str] | Iterable[tuple[Place, str]],
 ) -> tuple[tuple[Template, str], ...]:
-    """Pairs of a place and a text."""
+    """Pairs of a template and a text."""
     pairs = cast("Iterable[tuple[Place, str]]", _items(value))
-    return tuple((as_template(place), wanted) for place, wanted in pairs)
+    return tuple((as_template(place), text) for place, text in pairs)
 
 
 def _items(value: object) -> object:
@@ -140,12 +143,12 @@ def _items(value: object) -> object:
 
 
 def as_tolerance(value: float | timedelta | None) -> float | None:
-    """Seconds, or none."""
+    """Seconds, or None."""
     return None if value is None else seconds(value, "tolerance")
 
 
 def as_address(value: str | None) -> str | None:
-    """A pattern for a URL, which pins at least that it is https."""
+    """A pattern for a URL, which must require https."""
     if value is None:
         return None
     try:
@@ -156,8 +159,8 @@ def as_address(value: str | None) -> str | None:
     if pinned:
         return value
     raise ConfigurationError(
-        "certificate_url is no pattern that begins with https://.",
+        "certificate_url is not a pattern that begins with https://.",
         path="certificate_url",
-        remedy="Give a regular expression that pins scheme, host and path of where the vendor"
-        " keeps its certificates; the whole URL must match.",
+        remedy="Give a regular expression for the whole URL, which fixes scheme, host and"
+        " path of the vendor's certificates.",
     )

@@ -1,11 +1,11 @@
-"""A webhook as it arrived: read no further than somebody asks, and exactly once.
+"""A webhook request as it arrived, parsed only as far as needed, and only once.
 
 Laws:
 
-1. The body is bytes, as they came. What is parsed of them is only looked at.
-2. Of headers, only those are looked at that the scheme names, in whatever form they are given.
-3. No header decides how the body is read, for few signatures cover one.
-4. A value that stands there twice, and differently, is refused, whichever comes first.
+1. The body is bytes, as they came. Parsed values are only read.
+2. Only the headers that the scheme names are read, in whatever form they are given.
+3. No header decides how the body is parsed, since few signatures cover headers.
+4. A value that occurs twice, with different contents, is refused, whichever comes first.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl
 
 from moorage.domain.json_text import refuse_constant
+from moorage.domain.text import with_article
 from moorage.domain.webhooks.rejection import WebhookReason, rejected
 from moorage.errors import InvalidData
 
@@ -29,7 +30,7 @@ _READ: Final = json.JSONDecoder(parse_constant=refuse_constant).decode
 
 
 class Delivery:
-    """One request: its body, the headers a scheme asks for, and where it was sent."""
+    """One request: its body, the headers that a scheme needs, and its URL."""
 
     __slots__ = ("_form", "_headers", "_json", "_query", "body", "claims", "method", "url")
 
@@ -38,7 +39,7 @@ class Delivery:
         headers: HeaderFields,
         body: bytes,
         *,
-        wanted: frozenset[str | bytes],
+        names: frozenset[str | bytes],
         url: str | None = None,
         method: str = "POST",
     ) -> None:
@@ -46,17 +47,17 @@ class Delivery:
         self.url = url
         self.method = method.upper()
         self.claims: dict[str, Any] = {}
-        self._headers = _found(headers, wanted)
+        self._headers = _found(headers, names)
         self._json: Any = _UNREAD
         self._form: dict[str, list[str]] | None = None
         self._query: dict[str, list[str]] | None = None
 
     def lines(self, name: str) -> list[str]:
-        """Every value of a header, each once."""
+        """Every value of a header, without repetitions."""
         return self._headers.get(name, [])
 
     def header(self, name: str) -> str | None:
-        """The one value of a header; None if it is not there."""
+        """The one value of a header; None if it is missing."""
         return _only(self._headers.get(name), name)
 
     def json(self) -> Any:
@@ -84,26 +85,27 @@ class Delivery:
         return self._query
 
     def field(self, name: str) -> str | None:
-        """The one value of a field of the form; None if it is not there."""
+        """The one value of a form field; None if it is missing."""
         return _only(self.form().get(name), name)
 
     def parameter(self, name: str) -> str | None:
-        """The one value of a parameter of the URL; None if it is not there."""
+        """The one value of a URL parameter; None if it is missing."""
         return _only(self.query().get(name), name)
 
     def is_form(self) -> bool:
-        """Whether the body is a form rather than JSON, by its own first letter.
+        """True if the body is a form rather than JSON, judged by its first character.
 
-        What a header says of it is not signed: whoever sends it again could have it read otherwise.
+        The Content-Type is not signed: an attacker who sends the body again could have it parsed
+        otherwise.
         """
         return bool(self.body) and self.body[:64].lstrip()[:1] not in (b"{", b"[")
 
     def address(self) -> str:
-        """The URL it was sent to."""
+        """The URL that the webhook was sent to."""
         if isinstance(self.url, str):
             return self.url
         raise InvalidData(
-            "This scheme signs the URL, and none was given.",
+            "This scheme signs the URL, and no URL was given.",
             field="url",
             remedy="Give url=, as the vendor was told it: with scheme, host, path and query.",
         )
@@ -113,10 +115,10 @@ _UNREAD: Final = object()
 
 
 def json_of(body: bytes) -> Any:
-    """These bytes as JSON.
+    """The value of these bytes as JSON.
 
     Raises:
-        WebhookRejected: they are none.
+        WebhookRejected: they are not JSON.
     """
     # The reader's own error carries the whole document, so it must not be the context.
     with suppress(ValueError, RecursionError):
@@ -134,29 +136,29 @@ def _bytes(body: object) -> bytes:
     )
 
 
-def _found(headers: HeaderFields, wanted: frozenset[str | bytes]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _found(headers: HeaderFields, names: frozenset[str | bytes]) -> dict[str, list[str]]:
+    lines: dict[str, list[str]] = {}
     # Whatever its type says, this is what a framework gave.
-    given = cast("Any", headers)
-    pairs = given.items() if hasattr(given, "items") else given
+    untyped = cast("Any", headers)
+    pairs = untyped.items() if hasattr(untyped, "items") else untyped
     try:
         for name, value in pairs:
             # In small letters, of which there are texts and bytes among the wanted.
             folded = name.lower()
-            if folded in wanted:
-                known = folded if isinstance(folded, str) else folded.decode()
-                kept = found.setdefault(known, [])
+            if folded in names:
+                folded_name = folded if isinstance(folded, str) else folded.decode()
+                values = lines.setdefault(folded_name, [])
                 for one in _several(value):
                     text = (one if isinstance(one, str) else str(one, "latin-1")).strip(" \t")
-                    if text not in kept:
-                        kept.append(text)
+                    if text not in values:
+                        values.append(text)
     except (AttributeError, TypeError, ValueError):
         raise InvalidData(
-            f"Headers cannot be read from this {type(headers).__name__}.",
+            f"Headers cannot be read from {with_article(type(headers).__name__)}.",
             field="headers",
             remedy="Give a mapping of names to values, or pairs of them.",
         ) from None
-    return found
+    return lines
 
 
 def _several(value: Any) -> list[Any]:
@@ -168,7 +170,9 @@ def _only(values: list[str] | None, name: str) -> str | None:
         return None
     first = values[0]
     if len(values) > 1 and any(value != first for value in values):
-        raise rejected(WebhookReason.DUPLICATED, f"{name} is there more than once, and differs.")
+        raise rejected(
+            WebhookReason.DUPLICATED, f"{name} occurs more than once, with different values."
+        )
     return first
 
 

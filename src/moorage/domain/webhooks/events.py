@@ -1,4 +1,4 @@
-"""What a webhook said, once it is believed."""
+"""The events of a verified webhook."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST: Final = 40
 
 
 class _ReadLater:
-    """A value whose fields are read when they are asked for."""
+    """A value whose fields are parsed at their first use."""
 
     __slots__ = ("_later",)
 
@@ -28,12 +28,12 @@ class _ReadLater:
             # Only what was never set comes here; of a value that was read at once, nothing.
             if name not in _SETTERS:
                 raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-            reader, found, body, tenant = self._later
+            reader, values, body, tenant = self._later
             if name == "payload":
-                payload = reader.payload(found, body)
+                payload = reader.payload(values, body)
                 _SETTERS[name](self, payload)
                 return payload
-            event = reader.event(found, body, tenant)
+            event = reader.event(values, body, tenant)
             for field, put in _SETTERS.items():
                 put(self, getattr(event, field))
             return getattr(event, name)
@@ -41,27 +41,28 @@ class _ReadLater:
 
 @attrs.frozen(kw_only=True)
 class WebhookEvent(_ReadLater):
-    """One thing that a vendor says happened. Its data is not shown: it may be personal.
+    """An event that a vendor reports. Its `repr` does not show its data, which may be personal.
 
-    Without a guard against replays, what the scheme need not know is read when it is asked for. A
-    body that cannot be read is refused then, with `WebhookRejected`.
+    Without a replay guard, fields that verification did not need are parsed at their first use. A
+    body that cannot be parsed then raises `WebhookRejected`.
 
     Attributes:
-        vendor: the name of the scheme that it came by.
-        id: the vendor's name for this event; a digest of the webhook where it gives none.
-        type: what happened, by our name for it where there is one, else by the vendor's.
-        vendor_type: what happened, as the vendor calls it.
-        time: when, as the vendor says; None if it does not.
-        data: the thing it is about.
-        payload: all that was said of this event.
-        covers: what the signature vouches for.
-        weak: whether somebody who saw a genuine webhook could have made up what this one says.
-        fetch: where the truth can be read, for a weak one; None if nowhere, or not needed.
-        tenant: whose it is.
-        confirm: the link that a subscription is confirmed with, for `confirm` to follow.
-        reply: what to answer at once, without handling it; None unless it is a handshake.
-        body: the bytes that it came in.
-        claim: what the guard against replays knows it by; None if it was not asked.
+        vendor: the name of the webhook's scheme.
+        id: the vendor's id of this event; a digest of the webhook if the vendor gives none.
+        type: the type of event, by our name for it if there is one, else by the vendor's.
+        vendor_type: the vendor's name of the type.
+        time: the time that the vendor gives; None if it gives none.
+        data: the object that the event is about.
+        payload: the whole payload of this event.
+        covers: the parts of the request that the signature covers.
+        weak: whether somebody who saw a genuine webhook could have forged this event.
+        fetch: the URL that returns the object of a weak event; None if there is none or no need.
+        tenant: the tenant of the endpoint.
+        confirm: the link that confirms a subscription, which `confirm` follows.
+        reply: the answer to send at once, without handling the event; None unless it is a
+            handshake.
+        body: the bytes of the request.
+        claim: the event's identity for the replay guard; None if there is no guard.
     """
 
     vendor: str
@@ -82,7 +83,7 @@ class WebhookEvent(_ReadLater):
 
     @property
     def is_handshake(self) -> bool:
-        """Whether it is a question about the endpoint rather than an event."""
+        """True if it is a question about the endpoint rather than an event."""
         return self.reply is not None or self.confirm is not None
 
 
@@ -95,33 +96,33 @@ _set_later: Final = vars(_ReadLater)["_later"].__set__
 
 
 class Reader(Protocol):
-    """Reads an event, or only what was said, of headers that were looked at and a body."""
+    """Reads an event, or its payload, from headers that were verified and a body."""
 
-    def payload(self, found: dict[str, str], body: bytes) -> Any:
-        """What was said."""
+    def payload(self, values: dict[str, str], body: bytes) -> Any:
+        """The payload."""
         ...
 
-    def event(self, found: dict[str, str], body: bytes, tenant: str | None) -> WebhookEvent:
-        """All of it."""
+    def event(self, values: dict[str, str], body: bytes, tenant: str | None) -> WebhookEvent:
+        """The whole event."""
         ...
 
 
 def event_later(
-    reader: Reader, found: dict[str, str], body: bytes, tenant: str | None
+    reader: Reader, values: dict[str, str], body: bytes, tenant: str | None
 ) -> WebhookEvent:
-    """The event that is read once somebody looks at it, and raises there if it cannot be."""
+    """An event that is parsed at its first use, and raises there if it cannot be."""
     event = _new(WebhookEvent)
-    _set_later(event, (reader, found, body, tenant))
+    _set_later(event, (reader, values, body, tenant))
     return event
 
 
 def claim_event(event: WebhookEvent, claim: tuple[str, int]) -> None:
-    """Note what an event is claimed by, before anybody has it."""
+    """Store the replay guard's identity of an event, before any caller has the event."""
     _SETTERS["claim"](event, claim)
 
 
 def read_time(text: str | None, form: TimeForm) -> datetime | None:
-    """The moment that a sender wrote; None if it is none."""
+    """The time in a sender's format; None if the text is not a time."""
     if text is None or len(text) > _LONGEST:
         return None
     try:
@@ -137,7 +138,7 @@ def read_time(text: str | None, form: TimeForm) -> datetime | None:
 
 
 def read_stamp(text: str, form: TimeForm) -> datetime | None:
-    """As `read_time`, of what a signature covers: whole numbers only, in one form."""
+    """Like `read_time`, for a signed time: whole numbers only, in one format."""
     if form is not TimeForm.ISO and not (text.isascii() and text.isdigit()):
         return None
     return read_time(text, form)

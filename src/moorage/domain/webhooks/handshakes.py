@@ -1,7 +1,7 @@
-"""What vendors ask an endpoint before they send events, and what to answer.
+"""Handshakes: the questions of vendors to an endpoint before they send events, and the answers.
 
-A challenge is echoed only if it is a plain word: what we sign or repeat for somebody must not be
-a webhook, a page or a header.
+A challenge is echoed only if it is a plain word, so that nobody can make us sign or repeat a
+webhook, a page or a header.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def asked_unsigned(
     """The answer to a GET, which carries no signature."""
     if handshake is Handshake.BRAINTREE:
         return _braintree(delivery, parameters["public_key"], secrets)
-    given = delivery.parameter("hub.verify_token")
-    if delivery.parameter("hub.mode") == "subscribe" and _is_token(given, verify_token):
+    token = delivery.parameter("hub.verify_token")
+    if delivery.parameter("hub.mode") == "subscribe" and _is_token(token, verify_token):
         return WebhookReply.text(_word(delivery.parameter("hub.challenge"), _WORD))
-    raise rejected(WebhookReason.SIGNATURE, "The handshake has another verify token.")
+    raise rejected(WebhookReason.SIGNATURE, "The handshake has a wrong verify token.")
 
 
 def asked(
@@ -50,30 +50,30 @@ def asked(
     payload: object,
     secrets: Sequence[Secret],
 ) -> WebhookReply | None:
-    """The answer to a signed question; None if it is an event."""
+    """The answer to a signed question; None if the payload is an event."""
     if handshake is None or not isinstance(payload, dict):
         return None
-    said = cast("dict[str, Any]", payload)
-    if handshake is Handshake.SLACK and said.get("type") == "url_verification":
-        return WebhookReply.text(_word(said.get("challenge"), _WORD))
-    if handshake is Handshake.DISCORD and said.get("type") == 1:
+    members = cast("dict[str, Any]", payload)
+    if handshake is Handshake.SLACK and members.get("type") == "url_verification":
+        return WebhookReply.text(_word(members.get("challenge"), _WORD))
+    if handshake is Handshake.DISCORD and members.get("type") == 1:
         return WebhookReply.json({"type": 1})
-    if handshake is Handshake.ZOOM and said.get("event") == "endpoint.url_validation":
-        return _zoom(said.get("payload"), secrets)
+    if handshake is Handshake.ZOOM and members.get("event") == "endpoint.url_validation":
+        return _zoom(members.get("payload"), secrets)
     return None
 
 
 def confirmation(handshake: Handshake | None, payload: object) -> str | None:
-    """The link that confirms a subscription; None if this asks for no such thing."""
+    """The link that confirms a subscription; None if the payload asks for no confirmation."""
     if handshake is not Handshake.SNS or not isinstance(payload, dict):
         return None
-    said = cast("dict[str, Any]", payload)
-    if said.get("Type") != "SubscriptionConfirmation":
+    members = cast("dict[str, Any]", payload)
+    if members.get("Type") != "SubscriptionConfirmation":
         return None
-    link = said.get("SubscribeURL")
+    link = members.get("SubscribeURL")
     if isinstance(link, str) and _SNS_LINK.fullmatch(link):
         return link
-    raise rejected(WebhookReason.MALFORMED, "The subscription's link leads elsewhere.")
+    raise rejected(WebhookReason.MALFORMED, "The subscription's link does not lead to the vendor.")
 
 
 def _zoom(payload: Any, secrets: Sequence[Secret]) -> WebhookReply:
@@ -87,11 +87,11 @@ def _zoom(payload: Any, secrets: Sequence[Secret]) -> WebhookReply:
     return WebhookReply.json({"plainToken": token, "encryptedToken": signed})
 
 
-def _is_token(given: str | None, expected: Secret | None) -> bool:
+def _is_token(received: str | None, expected: Secret | None) -> bool:
     return (
-        given is not None
+        received is not None
         and expected is not None
-        and expected == Secret(given.encode("utf-8", "surrogatepass"))
+        and expected == Secret(received.encode("utf-8", "surrogatepass"))
     )
 
 

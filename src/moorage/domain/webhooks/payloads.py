@@ -1,4 +1,4 @@
-"""What a verified body says, as plain values: one payload, or one for each item of a batch."""
+"""The content of a verified body as plain values: one payload, or one for each item of a batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SAID: Final = {
 
 
 def payload_of(scheme: WebhookScheme, delivery: Delivery) -> Any:
-    """The body, read as the scheme says."""
+    """The body, parsed in the scheme's format."""
     if scheme.body is BodyForm.RAW:
         return None
     if scheme.body is BodyForm.ENCLOSED_XML:
@@ -59,11 +59,11 @@ def _enclosed(text: str) -> dict[str, Any]:
     # What a challenge makes us sign is no document, and must not become one.
     if not document.lstrip(" \t\r\n").startswith("<"):
         raise rejected(WebhookReason.MALFORMED, "The enclosed document cannot be read.")
-    said: dict[str, Any] = {"document": document}
+    fields: dict[str, Any] = {"document": document}
     for name, pattern in _SAID.items():
-        if (found := pattern.search(document)) is not None:
-            said[name] = found[1]
-    return said
+        if (match := pattern.search(document)) is not None:
+            fields[name] = match[1]
+    return fields
 
 
 def items_of(payload: Any, path: str | None) -> list[Any]:

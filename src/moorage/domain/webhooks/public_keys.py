@@ -1,7 +1,7 @@
-"""Public keys and certificates, in every form that vendors give them.
+"""Public keys and certificates, in every format that vendors use.
 
 PEM, a bare base64 of the same DER, the 32 bytes of Ed25519 in hex or after `whpk_`, and JWK. Only
-public keys are read: a private one, or a text that is none, is no key.
+public keys are read: a private key, or any other text, gives no key.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _NO_KEY: Final = (
 
 
 def read_key(value: bytes) -> PublicKey | None:
-    """The public key that this text is; None if it is none."""
+    """The public key in this text; None if there is none."""
     try:
         key = _read(value.strip())
     except _NO_KEY:
@@ -92,7 +92,7 @@ def _from_jwk(jwk: dict[str, Any]) -> PublicKey:
 
 
 def key_id_of(value: bytes) -> str | None:
-    """The name that a JWK gives itself; None if it is no JWK or has none."""
+    """The id that a JWK gives itself; None if it is no JWK or has none."""
     try:
         named = json.loads(value)["kid"]
     except (KeyError, RecursionError, TypeError, ValueError):
@@ -101,7 +101,7 @@ def key_id_of(value: bytes) -> str | None:
 
 
 def verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | None:
-    """What verifies with this key; None if the key is of another kind."""
+    """A function that verifies with this key; None if the key is of another type."""
     if isinstance(key, ed25519.Ed25519PublicKey):
         return _guarded(key.verify) if algorithm is WebhookAlgorithm.ED25519 else None
     if isinstance(key, ec.EllipticCurvePublicKey):
@@ -109,10 +109,10 @@ def verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | None:
             return None
         way = ec.ECDSA(hashes.SHA256())
         return _guarded(lambda signature, content: key.verify(signature, content, way))
-    known = _RSA.get(algorithm)
-    if known is None:
+    padding_and_hash = _RSA.get(algorithm)
+    if padding_and_hash is None:
         return None
-    scheme, algorithm_hash = known
+    scheme, algorithm_hash = padding_and_hash
     return _guarded(
         lambda signature, content: key.verify(signature, content, scheme, algorithm_hash)
     )
@@ -129,7 +129,7 @@ _RSA: Final[dict[WebhookAlgorithm, tuple[Any, Any]]] = {
 
 
 def joined_verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | None:
-    """As `verifier`, for signatures as RFC 7518 writes them: ECDSA's is both numbers."""
+    """Like `verifier`, for signatures in the format of RFC 7518, where ECDSA's is two numbers."""
     verify = verifier(algorithm, key)
     if verify is None or algorithm is not WebhookAlgorithm.ECDSA_P256_SHA256:
         return verify
@@ -155,7 +155,7 @@ def _guarded(verify: Callable[[bytes, bytes], None]) -> Verify:
 
 
 def certified_key(value: bytes, now: datetime) -> PublicKey | None:
-    """The key of the first certificate here, if that is valid at this moment."""
+    """The key of the first certificate in a text, if that is valid now."""
     try:
         certificate = x509.load_pem_x509_certificate(value)
         begins, ends = _valid(certificate)
@@ -166,7 +166,7 @@ def certified_key(value: bytes, now: datetime) -> PublicKey | None:
 
 
 def fingerprint(value: str, now: datetime) -> str | None:
-    """The SHA-256 of a client's certificate, if it is valid now: RFC 9440, PEM, or PEM escaped."""
+    """The SHA-256 of a client's certificate, if it is valid now: RFC 9440, PEM, or escaped PEM."""
     from urllib.parse import unquote  # noqa: PLC0415 - rarely needed
 
     text = value.strip()

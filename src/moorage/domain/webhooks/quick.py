@@ -1,12 +1,13 @@
-"""The short way to a yes, for schemes that are an HMAC over the body and a few headers.
+"""The fast path of verification, for schemes that are an HMAC over the body and a few headers.
 
 Laws:
 
-1. It never refuses. What is unusual in any way is left to `examine` and `decide`.
-2. What it accepts, they accept too, and make the same event of it. It makes every check that they
-   make: one value for each header, the time, the prefix, and a comparison in constant time.
-3. What it found it gives as a copy. What is read later is read from that, and not from headers that
-   somebody may have changed by then.
+1. It never refuses. Any unusual delivery is left to the full verifier, `examine` and `decide`.
+2. The full verifier accepts every delivery that it accepts, with the same event. It makes every
+   check of the full verifier: one value for each header, the time, the prefix, and a comparison in
+   constant time.
+3. It returns copies of the values that it read. Later parsing uses these copies, and not headers
+   that may have been changed since.
 4. Keys are hashed once, into the two states that an HMAC begins with, and copied for each webhook.
 """
 
@@ -39,11 +40,11 @@ _OUTER: Final = bytes(number ^ 0x5C for number in range(256))
 
 
 class _UnusualError(ValueError):
-    """Others have to look at this one."""
+    """The fast path cannot decide; the full verifier must."""
 
 
 class _Plan(NamedTuple):
-    """What is looked at, of a scheme that can be verified in this way."""
+    """The values that the fast path reads for a scheme."""
 
     place: str
     mark: str
@@ -58,7 +59,7 @@ def quick(
     parameters: Mapping[str, str],
     tolerance: float | None,
 ) -> Quick | None:
-    """What accepts webhooks of this scheme in the short way; None if it has to be the long one."""
+    """A function that accepts webhooks on the fast path; None if the scheme does not allow it."""
     plan = _planned(scheme)
     prefix = scheme.prefix.format_map(parameters) if parameters else scheme.prefix
     if plan is None or (plan.mark and _overlap(prefix, f"{plan.mark}=")):
@@ -67,17 +68,17 @@ def quick(
     states = [_states(key, HASHES[scheme.algorithm]) for key in keys if key is not None]
     pick = _picker(plan, scheme.separator, prefix)
     prove = _prover(plan, states, _WRITERS[scheme.encoding])
-    wanted, stamp = scheme.headers, plan.stamp
+    names, stamp = scheme.headers, plan.stamp
     bound = (tolerance or 0.0) - _MARGIN
     unit = 1000 if scheme.timestamp_form is TimeForm.MILLISECONDS else 1
 
     def accept(headers: Any, body: Any, now: float) -> dict[str, str] | None:
         try:
-            found = _looked_at(headers, wanted)
-            signatures = pick(found)
-            if stamp and not -bound <= now - _number(found[stamp]) / unit <= bound:
+            values = _looked_at(headers, names)
+            signatures = pick(values)
+            if stamp and not -bound <= now - _number(values[stamp]) / unit <= bound:
                 return None
-            return found if prove(found, body, signatures) else None
+            return values if prove(values, body, signatures) else None
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
 
@@ -102,10 +103,10 @@ def _planned(scheme: WebhookScheme) -> _Plan | None:
         return None
     marks = {name[5:] for name in scheme.signs[0].places if name.startswith("mark:")}
     names = {name for name in scheme.headers if isinstance(name, str)}
-    known = {"", *names, *(f"={mark}" for mark in marks)}
+    usable = {"", *names, *(f"={mark}" for mark in marks)}
     if (
         place not in names
-        or stamp not in known
+        or stamp not in usable
         or len(marks) > 1
         or (marks and not scheme.separator)
         or not all(_NAME.fullmatch(name) for name in (*names, *marks))
@@ -126,7 +127,7 @@ def _is_unusual(scheme: WebhookScheme) -> bool:
 
 
 def _key(template: Template) -> str | None:
-    """What a place is found under; None if it is none, or of another kind."""
+    """The name of a template's header; None if the template is something else."""
     pieces = template.pieces
     if len(pieces) != 1 or isinstance(pieces[0], bytes):
         return None
@@ -135,7 +136,7 @@ def _key(template: Template) -> str | None:
 
 
 def _split(template: Template) -> tuple[str, str] | None:
-    """What is signed before the body and after it, as texts for `%`; None if it is otherwise."""
+    """The signed text before and after the body, as formats for `%`; None for other forms."""
     halves = [""]
     for piece in template.pieces:
         if isinstance(piece, bytes):
@@ -152,21 +153,21 @@ def _split(template: Template) -> tuple[str, str] | None:
 # --- looking at a webhook ---------------------------------------------------------------
 
 
-def _looked_at(headers: Any, wanted: frozenset[str | bytes]) -> dict[str, str]:
-    """The headers of these names, if each is there once and plain."""
+def _looked_at(headers: Any, names: frozenset[str | bytes]) -> dict[str, str]:
+    """The headers of these names, if each occurs once, as a plain text."""
     pairs: Any = headers
     if type(headers) is dict:
         pairs = pairs.items()
     elif type(headers) is not list:
         raise _UnusualError
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, value in pairs:
         folded = name.lower()
-        if folded in wanted:
-            if folded in found or type(folded) is not str or not value.isascii():
+        if folded in names:
+            if folded in values or type(folded) is not str or not value.isascii():
                 raise _UnusualError
-            found[folded] = value.strip(" \t")
-    return found
+            values[folded] = value.strip(" \t")
+    return values
 
 
 def _number(text: str) -> int:
@@ -176,12 +177,12 @@ def _number(text: str) -> int:
 
 
 def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str]], list[str]]:
-    """What gives the signatures of this version, and puts the mark beside the headers."""
+    """A function that returns the signatures of this version, and stores the other marks."""
     place, cut = plan.place, len(prefix)
     if not separator:
 
-        def only(found: dict[str, str]) -> list[str]:
-            text = found[place]
+        def only(values: dict[str, str]) -> list[str]:
+            text = values[place]
             return [text[cut:]] if text.startswith(prefix) else []
 
         return only
@@ -189,9 +190,9 @@ def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str
     start, held = f"{plan.mark}=", f"={plan.mark}"
     begins = len(start) if plan.mark else 0
 
-    def pick(found: dict[str, str]) -> list[str]:
+    def pick(values: dict[str, str]) -> list[str]:
         signatures: list[str] = []
-        several = found[place].split(separator)
+        several = values[place].split(separator)
         if len(several) > MOST_SIGNATURES:
             raise _UnusualError
         for one in several:
@@ -199,9 +200,9 @@ def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str
             if mark.startswith(prefix):
                 signatures.append(mark[cut:])
             elif begins and mark.startswith(start):
-                if held in found:
+                if held in values:
                     raise _UnusualError
-                found[held] = mark[begins:]
+                values[held] = mark[begins:]
         return signatures
 
     return pick
@@ -210,15 +211,15 @@ def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str
 def _prover(
     plan: _Plan, states: list[tuple[Any, Any]], write: Callable[[Any], str]
 ) -> Callable[[dict[str, str], bytes, list[str]], bool]:
-    """What tells whether a key made one of the signatures."""
+    """A function that returns whether a key made one of the signatures."""
     from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
 
     before, after = plan.before, plan.after
 
-    def prove(found: dict[str, str], body: bytes, signatures: list[str]) -> bool:
+    def prove(values: dict[str, str], body: bytes, signatures: list[str]) -> bool:
         if type(body) is not bytes:
             return False
-        head, tail = (before % found).encode(), (after % found).encode()
+        head, tail = (before % values).encode(), (after % values).encode()
         for inner, outer in states:
             hashed, mac = inner.copy(), outer.copy()
             hashed.update(head)

@@ -1,4 +1,4 @@
-"""Why a webhook is not believed."""
+"""The reasons for rejecting a webhook."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from moorage.errors import WebhookRejected
 
 
 class WebhookReason(StrEnum):
-    """Why a webhook is not believed."""
+    """The reason for rejecting a webhook."""
 
     MISSING = "missing"
     """What the scheme needs is not there: a signature, a time, a key's name."""
@@ -37,5 +37,5 @@ class WebhookReason(StrEnum):
 
 
 def rejected(reason: WebhookReason, message: str, *, remedy: str | None = None) -> WebhookRejected:
-    """The refusal, for this reason."""
+    """The error for this reason."""
     return WebhookRejected(message, reason=reason.value, remedy=remedy)

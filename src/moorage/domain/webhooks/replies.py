@@ -1,4 +1,4 @@
-"""What to answer a sender."""
+"""The HTTP answers to senders of webhooks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moorage.errors import ConnectorError, StorageUnavailable, WebhookRejected
 
 @attrs.frozen
 class WebhookReply:
-    """An answer to a webhook: small, and with nothing in it that the sender does not know."""
+    """An answer to a webhook: small, with nothing in it that the sender does not know."""
 
     status: int = 200
     body: bytes = b""
@@ -39,12 +39,12 @@ _STATUSES: Final = {
 
 
 def reply_to(error: ConnectorError) -> WebhookReply:
-    """What to answer when a webhook was not accepted; it does not tell a forger why.
+    """The answer to a webhook that was not accepted; it does not tell a forger the reason.
 
     A forgery is answered 401, as vendors expect when they test an endpoint with a wrong signature.
-    What was handled before is answered 200, so that the vendor stops. What another worker is
-    handling, 409, and what cannot be decided while a store or a certificate is out of reach, 503:
-    the vendor will try again.
+    A webhook that was handled before is answered 200, so that the vendor stops. One that another
+    worker is handling is answered 409, and one that cannot be verified while a store or a
+    certificate is out of reach 503: the vendor will try again.
     """
     if isinstance(error, WebhookRejected):
         if error.retryable:

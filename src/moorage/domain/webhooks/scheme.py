@@ -1,8 +1,7 @@
-"""A way of signing webhooks, as data.
+"""A vendor's way of signing webhooks, as data.
 
-A vendor of its own is a dozen lines: what is signed, where the signature stands, and where an event
-says who it is. What a scheme's signature does not vouch for is derived from what it signs, and told
-with every event.
+A scheme takes a dozen lines: what is signed, where the signature is, and where an event has its id,
+type and time. The scheme derives which parts its signature covers, and each event says so.
 """
 
 from __future__ import annotations
@@ -57,48 +56,48 @@ def _name(value: str) -> str:
 @careful
 @attrs.frozen(kw_only=True)
 class WebhookScheme:
-    """How one vendor signs its webhooks, and where its events say what they are.
+    """A vendor's way of signing webhooks, and the places of an event's id, type and time.
 
-    Most fields are texts with places: `{body}`, `{body_sha256}`, `{body_crc32}`, `{url}`,
-    `{method}`, `{sorted_form}`; with an argument `{header:…}`, `{query:…}`, `{form:…}`, `{json:…}`
-    (a dotted path), `{pairs:…}` for every field but that one, `{claim:…}` of a token, `{mark:…}`
-    for a part `…=` of the signature's own text, and `{parameter:…}` for what the verifier was
-    given. A place that ends in `?` may be missing.
+    Most fields are templates: texts with the places `{body}`, `{body_sha256}`, `{body_crc32}`,
+    `{url}`, `{method}`, `{sorted_form}`; with an argument `{header:…}`, `{query:…}`, `{form:…}`,
+    `{json:…}` (a dotted path), `{pairs:…}` for every field but that one, `{claim:…}` of a token,
+    `{mark:…}` for a part `…=` of the signature header, and `{parameter:…}` for a parameter of the
+    verifier. A place that ends in `?` may be missing.
 
     Attributes:
-        name: of the scheme.
-        signature: where the signature stands; several places if it may stand in each of them.
-        signs: what is signed, from the bytes as they came; several where any of them may be.
-        algorithm: how.
-        encoding: how signatures are written.
-        separator: between several signatures in one text; "" if there is one.
-        prefix: what a signature of this version begins with; others are not looked at.
+        name: the name of the scheme.
+        signature: the place of the signature; several if it may be in each of them.
+        signs: the signed text, from the bytes as they came; several if any of them may be signed.
+        algorithm: the algorithm of the signature.
+        encoding: the encoding of the signature.
+        separator: the text between several signatures in one header; "" if there is only one.
+        prefix: the prefix of a signature of this version; others are ignored.
         repeats: whether the vendor sends the header several times, with different signatures.
-        secret_form: how a secret becomes a key.
-        secret_prefix: what a secret begins with that is not part of it.
-        timestamp: where the time of signing stands; it must be part of what is signed.
-        timestamp_form: how it is written.
-        tolerance: seconds that it may be off, either way; None if there is no such time.
-        digest: where a SHA-256 of the body stands, in hex, that is signed in its place.
-        requires: places with the one value that each must have, else it is a downgrade; with
-            `{name}` for a parameter, else it is meant for somebody else.
-        older: headers with weaker signatures, which are never looked at.
-        certificate: where the URL of the certificate stands, instead of a secret.
-        certificate_url: what that URL must match, whole, before anything is fetched.
-        key_id: where the name of the key stands, if there are several.
-        body: what the body is.
-        items: where the list of a batch stands: a dotted path, `.` for the whole body, with `*`
-            for each of a list on the way; None if there is one event.
+        secret_form: the way in which a secret becomes a key.
+        secret_prefix: a prefix of secrets that is not part of the key.
+        timestamp: the place of the time of signing; it must be part of the signed text.
+        timestamp_form: the format of that time.
+        tolerance: the seconds that it may be off, either way; None without a signed time.
+        digest: the place of a SHA-256 of the body, in hex, that is signed instead of the body.
+        requires: places with the one value that each must have, against downgrades; a value may
+            contain `{name}` for a parameter, against webhooks for another receiver.
+        older: headers with weaker signatures, which are never used.
+        certificate: the place of the URL of the certificate, instead of a secret.
+        certificate_url: a pattern that the whole URL must match before anything is fetched.
+        key_id: the place of the id of the key, if there are several keys.
+        body: the format of the body.
+        items: the place of the list of a batch: a dotted path, `.` for the whole body, with `*` for
+            each item of a list on the way; None if a body has one event.
         each_signed: whether each item has its own signature.
-        hints: whether a webhook says no more than of what there is news, in the same words each
-            time: then none is taken for a replay.
-        id, type, time: where an event says its identity, what happened and when.
-        time_form: how that time is written.
-        data: where the thing itself stands, as a dotted path; by default all of it.
+        hints: whether a webhook only says that something changed, in the same words each time: then
+            none is taken for a replay.
+        id, type, time: the places of an event's id, type and time.
+        time_form: the format of that time.
+        data: the dotted path of the event's object; by default the whole payload.
         types: our names for the vendor's types.
-        handshake: what is asked before events come.
+        handshake: the question that the vendor asks before it sends events.
         accepted: the text to answer with.
-        fetch: where the truth can be read, if the signature does not cover it; with `{id}`.
+        fetch: the URL that returns the object, if the signature does not cover it; with `{id}`.
     """
 
     name: str = attrs.field(converter=_name)
@@ -141,14 +140,14 @@ class WebhookScheme:
     covers: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
     known_types: Mapping[str, str] = attrs.field(init=False, repr=False, eq=False)
     weak: bool = attrs.field(init=False, repr=False, eq=False)
-    """Whether somebody without the secret could have changed the body."""
+    """True if somebody without the secret could have changed the body."""
     vouches_for_id: bool = attrs.field(init=False, repr=False, eq=False)
-    """Whether nobody else can change what an event is known by."""
+    """True if nobody else can change what an event is known by."""
     reads_body: bool = attrs.field(init=False, repr=False, eq=False)
-    """Whether something is read from the body before its signature is known to be good."""
+    """True if something is read from the body before its signature is known to be good."""
 
     def __attrs_post_init__(self) -> None:
-        """Derive what is looked at and what is covered; refuse what cannot protect anybody."""
+        """Derive the headers to read and the parts that are covered; refuse an unsafe scheme."""
         places = self._places()
         names = _arguments(places, "header") | {name.lower() for name in self.older}
         object.__setattr__(self, "headers", names | {name.encode() for name in names})
@@ -162,22 +161,22 @@ class WebhookScheme:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], *, path: str = "scheme") -> Self:
-        """The scheme that a plain table describes, such as TOML or JSON gives.
+        """The scheme that a plain table describes, such as one from TOML or JSON.
 
-        It has the fields above by their names. One text or a list of them stands where several may
-        be, and a table where pairs are: `types` and `requires`.
+        The table has the fields above by their names. A field with several values takes one text or
+        a list, and a field with pairs takes a table: `types` and `requires`.
 
         Args:
             table: the names with their values.
-            path: where the table stands in the configuration, for the errors to name.
+            path: the path of the table in the configuration, for errors.
 
         Raises:
-            ConfigurationError: it describes no scheme; its `path` leads to what is wrong.
+            ConfigurationError: the table is not a scheme; its `path` names the wrong value.
         """
         return made_from(cls, table, path)
 
     def to_table(self) -> dict[str, Any]:
-        """The table that `from_table` reads this scheme from, without what is the default."""
+        """The table that `from_table` reads this scheme from, without default values."""
         return written(self)
 
     def _vouches_for(self, template: Template) -> bool:
@@ -209,7 +208,7 @@ class WebhookScheme:
         return frozenset(names if self.digest is None else names | {"body"})
 
     def _whole(self) -> bool:
-        """Whether every field of the body is part of what is signed."""
+        """True if every field of the body is part of the signed text."""
         return "body" in self.covers or all(
             any(place.startswith("pairs:") for place in template.places) for template in self.signs
         )
@@ -231,7 +230,7 @@ class WebhookScheme:
             *(one for one in single if one is not None),
         ]
         places = tuple(place for template in templates for place in template.places)
-        texts = (self.prefix, *(wanted for _, wanted in self.requires))
+        texts = (self.prefix, *(value for _, value in self.requires))
         places += tuple(f"parameter:{name}" for text in texts for name in _parameters_in(text))
         if self.handshake is Handshake.META:
             places += ("parameter:verify_token",)
@@ -285,12 +284,12 @@ def _parameters_in(text: str) -> list[str]:
         return [name for _, name, *_ in Formatter().parse(text) if name is not None]
     except ValueError:
         raise ConfigurationError(
-            f"{text[:80]!r} has a brace that is not closed.",
+            f"{text[:80]!r} has an unclosed brace.",
             path="scheme",
             remedy="Write a brace as two, and a parameter as {name}.",
         ) from None
 
 
 def _arguments(places: tuple[str, ...], kind: str) -> frozenset[str]:
-    found = (place.partition(":")[2] for place in places if place.startswith(f"{kind}:"))
-    return frozenset(name.lower() if kind == "header" else name for name in found)
+    arguments = (place.partition(":")[2] for place in places if place.startswith(f"{kind}:"))
+    return frozenset(name.lower() if kind == "header" else name for name in arguments)

@@ -1,4 +1,4 @@
-"""Signing the webhooks that we send, as Standard Webhooks says."""
+"""Signing of outgoing webhooks, as defined by Standard Webhooks."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ class WebhookSigner:
     While a secret is replaced, give both: each signs, and the subscriber accepts either.
 
     Attributes:
-        secrets: the subscriber's secret, or several, the newest first: `whsec_…` for one that both
-            know, `whsk_…` for our private key of Ed25519.
+        secrets: the subscriber's secret, or several, the newest first: `whsec_…` for a shared
+            secret, `whsk_…` for a private key of Ed25519.
     """
 
     secrets: tuple[Secret, ...] = attrs.field(converter=as_secrets)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse secrets that would protect nobody."""
+        """Refuse secrets that are too weak or malformed."""
         if not self.secrets or None in [_key(secret) for secret in self.secrets]:
             raise ConfigurationError(
                 "A subscriber's secret is missing, too short, or not in the form of Standard"
                 " Webhooks.",
                 path="secrets",
-                remedy="Make one with `generate_webhook_secret`.",
+                remedy="Create one with `generate_webhook_secret`.",
             )
 
     def sign(self, body: bytes, *, id: str, at: datetime) -> Headers:
         """The headers to send the body with.
 
         Args:
-            body: the bytes that are sent, and no others.
-            id: names the message, and is the same whenever it is sent again.
-            at: when it is sent; anew whenever it is sent again.
+            body: exactly the bytes that are sent.
+            id: the id of the message, the same whenever it is sent again.
+            at: the time of sending, new whenever it is sent again.
         """
         if not _ID.fullmatch(id):
             raise InvalidData(

@@ -1,7 +1,7 @@
-"""Schemes as plain tables, such as TOML and JSON give: read, and written.
+"""Webhook schemes as plain tables, such as those of TOML and JSON: read and written.
 
-A table has the fields of a scheme by their names. Texts stay texts; where several may stand, one or
-a list of them; pairs are a table. What is wrong is refused with the path to it.
+A table has the fields of a scheme by their names. A text stays a text; a field with several values
+takes a text or a list; pairs are a table. An invalid value is refused with the path to it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import attrs
 
+from moorage.domain.text import with_article
 from moorage.domain.webhooks.template import Template, nearest
 from moorage.errors import ConfigurationError, ConnectorError
 
@@ -30,7 +31,7 @@ def made_from(kind: type[Made], table: Any, path: str) -> Made:
     """The scheme that this table describes.
 
     Raises:
-        ConfigurationError: it describes none; `path` leads to what is wrong.
+        ConfigurationError: the table is not a scheme; `path` names the wrong value.
     """
     fields = {field.name: field for field in attrs.fields(cast("Any", kind)) if field.init}
     values: dict[str, Any] = {}
@@ -38,7 +39,7 @@ def made_from(kind: type[Made], table: Any, path: str) -> Made:
         field = fields.get(key)
         if field is None:
             raise ConfigurationError(
-                f"a scheme has no {key!r}.",
+                f"A scheme has no field {key!r}.",
                 path=_at(path, key),
                 remedy=f"{nearest(key, fields)}Use {', '.join(fields)}.",
             )
@@ -47,11 +48,11 @@ def made_from(kind: type[Made], table: Any, path: str) -> Made:
     for field in fields.values():
         if field.default is attrs.NOTHING and field.name not in values:
             raise ConfigurationError(
-                f"the scheme has no {field.name}.",
+                f"The scheme has no {field.name}.",
                 path=_at(path, field.name),
-                remedy="Give every scheme at least a name and where its signature stands.",
+                remedy="Give every scheme at least a name and the place of its signature.",
             )
-    return _converted(lambda given: kind(**given), values, path)
+    return _converted(lambda fields: kind(**fields), values, path)
 
 
 def _items(table: Any, path: str) -> list[tuple[str, Any]]:
@@ -59,7 +60,7 @@ def _items(table: Any, path: str) -> list[tuple[str, Any]]:
         pairs = cast("Mapping[object, Any]", table)
         return [(str(key), value) for key, value in pairs.items()]
     raise ConfigurationError(
-        f"{type(table).__name__} is no table.",
+        f"The value is {with_article(type(table).__name__)}, not a table.",
         path=path,
         remedy="Give names with their values, as a table of TOML or an object of JSON.",
     )
@@ -96,16 +97,16 @@ def _text(value: object, path: str) -> str:
     raise _wrong(value, "a text", path)
 
 
-def _wrong(value: object, wanted: str, path: str) -> ConfigurationError:
+def _wrong(value: object, expected: str, path: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{type(value).__name__} stands where {wanted} belongs.",
+        f"The value is {with_article(type(value).__name__)}, not {expected}.",
         path=path,
-        remedy=f"Write {wanted} there.",
+        remedy=f"Give {expected}.",
     )
 
 
 def _converted(convert: Callable[[Any], Made], value: object, path: str) -> Made:
-    """What is made of it, or the refusal with the path to where it stands."""
+    """The converted value, or an error with the path to it."""
     try:
         return convert(value)
     except ConnectorError as error:
@@ -118,7 +119,7 @@ def _at(path: str, key: str) -> str:
 
 
 def written(scheme: Any) -> dict[str, Any]:
-    """The table of a scheme: what differs from the defaults, in the order of the fields."""
+    """The table of a scheme: the values other than the defaults, in the order of the fields."""
     kind = cast("Any", type(scheme))
     return {
         field.name: _plain(field.name, value)

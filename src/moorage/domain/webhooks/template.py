@@ -1,4 +1,4 @@
-"""Texts with places to fill in from a delivery: what is signed, and where an event says what.
+"""Templates that are filled in from a delivery, for signed texts and the fields of events.
 
 A place is `{name}` or `{name:argument}`; one that ends in `?` may be missing, and is then empty.
 Templates are compiled once, to a list of literals and functions.
@@ -24,7 +24,7 @@ MOST_SIGNATURES: Final = 32
 
 
 class Scene(NamedTuple):
-    """What places are filled in from: the delivery, one item of it, and what is known by now."""
+    """The source of a template's values: the delivery, one item of it, and values known so far."""
 
     delivery: Delivery
     item: Any
@@ -33,7 +33,7 @@ class Scene(NamedTuple):
     """The parts of the signature's text, such as `t=…` and `v1=…`."""
 
     def of(self, item: Any) -> Scene:
-        """The same, for another item."""
+        """The same source for another item."""
         return Scene(self.delivery, item, self.parameters, self.marks)
 
 
@@ -55,15 +55,16 @@ def _claim(scene: Scene, name: str) -> str | None:
 
 def _mark(scene: Scene, name: str) -> str | None:
     start = f"{name}="
-    found: str | None = None
+    value: str | None = None
     for mark in scene.marks:
         if mark.startswith(start):
-            if found is not None and found != mark:
+            if value is not None and value != mark:
                 raise rejected(
-                    WebhookReason.DUPLICATED, f"{start} is there more than once, and differs."
+                    WebhookReason.DUPLICATED,
+                    f"{start} occurs more than once, with different values.",
                 )
-            found = mark
-    return None if found is None else found[len(start) :]
+            value = mark
+    return None if value is None else value[len(start) :]
 
 
 def _digest(scene: Scene, _: str) -> str:
@@ -97,7 +98,7 @@ _JOINTS: Final = {ord("&"): "_", ord("="): "_"}
 
 
 def _pairs(scene: Scene, besides: str) -> str:
-    """`&name=value` of every field but one, sorted, as Vonage signs them."""
+    """`&name=value` of every field but one, sorted, in Vonage's way of signing."""
     if not isinstance(scene.item, dict):
         raise rejected(WebhookReason.MALFORMED, "The webhook has no fields.")
     fields = cast("dict[str, Any]", scene.item)
@@ -106,7 +107,9 @@ def _pairs(scene: Scene, besides: str) -> str:
         value = as_text(fields[name])
         # A name that could be read as more than a name could hide another field.
         if value is None or not name.isascii() or name.translate(_JOINTS) != name:
-            raise rejected(WebhookReason.MALFORMED, "The webhook has a field that is not plain.")
+            raise rejected(
+                WebhookReason.MALFORMED, "The webhook has a field that is not a plain value."
+            )
         if name != besides:
             text += f"&{name}={value.translate(_JOINTS)}"
     return text
@@ -137,7 +140,7 @@ def _bare(address: str) -> str:
 
 
 def _sorted_address(scene: Scene, _: str) -> str:
-    """The URL as Plivo writes it before a form: its parameters decoded and sorted, and a dot."""
+    """The URL in Plivo's form for a signature: its parameters decoded and sorted, and a dot."""
     query = scene.delivery.query()
     pairs = [f"{name}={value}" for name in sorted(query) for value in sorted(query[name])]
     return f"{_bare(scene.delivery.address())}?{'&'.join(pairs)}{'.' if pairs else ''}"
@@ -184,8 +187,20 @@ _COVERS: Final = {
 """What a place covers, if that is neither its own name nor its argument."""
 
 
+_WORDS: Final = {
+    "header": "the header",
+    "query": "the query parameter",
+    "form": "the form field",
+    "json": "the JSON field",
+    "root": "the JSON field",
+    "claim": "the claim",
+    "mark": "the part of the signature",
+}
+"""Kinds of places, in words that the name of the place follows."""
+
+
 class Template:
-    """A text with places, compiled. Two are equal if their texts are."""
+    """A compiled template. Two are equal if their texts are."""
 
     __slots__ = ("_one", "_pieces", "places", "text")
 
@@ -206,11 +221,21 @@ class Template:
 
     @property
     def pieces(self) -> list[bytes | tuple[str, str, bool]]:
-        """Literals, and places as their kind, their argument and whether they may be missing."""
+        """The literals, and the places as kind, argument and whether they may be missing."""
         return [
             piece if isinstance(piece, bytes) else (piece[2].partition(":")[0], piece[1], piece[3])
             for piece in self._pieces
         ]
+
+    @property
+    def words(self) -> str:
+        """The places in a reader's words, such as "the header Stripe-Signature"."""
+        values: list[str] = []
+        for place in self.places:
+            kind, _, argument = place.partition(":")
+            words = _WORDS.get(kind, f"the {kind.replace('_', ' ')}")
+            values.append(f"{words} {argument}".rstrip())
+        return " and ".join(values) or f"the text {self.text}"
 
     def fill(self, scene: Scene) -> bytes:
         """The bytes, with every place filled in."""
@@ -227,14 +252,14 @@ class Template:
             value = self._one[0](scene, self._one[1])
             return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
         texts: list[bytes] = []
-        found = not self.places
+        complete = not self.places
         for piece in self._pieces:
             if isinstance(piece, bytes):
                 texts.append(piece)
             elif value := piece[0](scene, piece[1]):
                 texts.append(_bytes(value))
-                found = True
-        return b"".join(texts).decode("utf-8", "replace").strip(" .:") if found else None
+                complete = True
+        return b"".join(texts).decode("utf-8", "replace").strip(" .:") if complete else None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Template) and self.text == other.text
@@ -263,7 +288,7 @@ def _bytes(value: str | bytes) -> bytes:
         return value.encode()
     except UnicodeEncodeError:
         raise rejected(
-            WebhookReason.MALFORMED, "The webhook has text that is no Unicode."
+            WebhookReason.MALFORMED, "The webhook has text that is not valid Unicode."
         ) from None
 
 
@@ -276,8 +301,8 @@ def _parsed(text: str) -> list[tuple[str, str | None, bool]]:
                 parsed.append((literal, None, False))
                 continue
             whole = f"{name}:{argument}" if argument else name
-            known = _WITH_ARGUMENT if (argument or "").strip("?") else _WITHOUT_ARGUMENT
-            if name.removesuffix("?") not in known or conversion:
+            kinds = _WITH_ARGUMENT if (argument or "").strip("?") else _WITHOUT_ARGUMENT
+            if name.removesuffix("?") not in kinds or conversion:
                 wrong = whole
                 break
             parsed.append((literal, whole.removesuffix("?"), whole.endswith("?")))
@@ -285,7 +310,7 @@ def _parsed(text: str) -> list[tuple[str, str | None, bool]]:
         wrong = text
     if wrong is not None:
         raise ConfigurationError(
-            f"{wrong[:80]!r} is nothing that can be filled in here.",
+            f"{wrong[:80]!r} is not a known place in a template.",
             path="scheme",
             remedy=f"{nearest(_name_in(wrong), _READS)}Use {', '.join(sorted(_READS))}, with an"
             " argument after a colon where one is wanted, such as {header:X-Signature}; write a"
@@ -298,17 +323,17 @@ def _name_in(place: str) -> str:
     return place.partition(":")[0].strip("?{}")
 
 
-def nearest(given: object, known: Iterable[str]) -> str:
-    """A hint at the name that was meant, to go before the list of all; "" if none is near."""
+def nearest(written: object, names: Iterable[str]) -> str:
+    """A hint at the name that was probably meant, for a message; "" if none is near."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
 
-    near = [str(name) for name in known if name != given]
-    close = get_close_matches(str(given)[:80].lower(), near, n=1)
+    near = [str(name) for name in names if name != written]
+    close = get_close_matches(str(written)[:80].lower(), near, n=1)
     return f"Did you mean {close[0]}? " if close else ""
 
 
 def covered(places: tuple[str, ...]) -> set[str]:
-    """What a signature over these places vouches for."""
+    """The parts of a request that a signature over these places covers."""
     names: set[str] = set()
     for place in places:
         kind, _, argument = place.partition(":")
@@ -317,7 +342,7 @@ def covered(places: tuple[str, ...]) -> set[str]:
 
 
 def at_path(item: Any, path: str) -> Any:
-    """What stands at a dotted path in JSON; None if nothing does."""
+    """The value at a dotted path in JSON; None if there is none."""
     for step in path.split("."):
         if not isinstance(item, dict):
             return None

@@ -1,4 +1,4 @@
-"""Webhooks whose signature is a JSON Web Token. Its claims are believed by nobody but `decide`."""
+"""Webhooks whose signature is a JSON Web Token. Only `decide` may trust its claims."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST: Final = 16_384
 
 
 class Token(NamedTuple):
-    """The parts of a token: what is signed, its signature, and what it says."""
+    """The parts of a token: the signed text, the signature, and the claims."""
 
     content: bytes
     signature: str
@@ -21,15 +21,15 @@ class Token(NamedTuple):
 
 
 def read_token(text: str, algorithm: WebhookAlgorithm) -> Token:
-    """Read a token that must be signed in this one way."""
+    """Read a token that must be signed with this one algorithm."""
     parts = text.removeprefix("Bearer ").split(".")
     if len(parts) != 3 or len(text) > _LONGEST or not text.isascii():
-        raise rejected(WebhookReason.MALFORMED, "The token is not of three parts.")
+        raise rejected(WebhookReason.MALFORMED, "The token does not have three parts.")
     header, claims = (_members(part) for part in parts[:2])
     if header.get("alg") != JWTS[algorithm][0]:
-        raise rejected(WebhookReason.DOWNGRADED, "The token is signed in another way.")
+        raise rejected(WebhookReason.DOWNGRADED, "The token is signed with another algorithm.")
     if "crit" in header:
-        raise rejected(WebhookReason.MALFORMED, "The token asks for what is not known here.")
+        raise rejected(WebhookReason.MALFORMED, "The token requires an unknown extension.")
     named = header.get("kid")
     content = f"{parts[0]}.{parts[1]}".encode()
     return Token(content, parts[2], named if isinstance(named, str) else None, claims)
@@ -43,4 +43,4 @@ def _members(part: str) -> dict[str, Any]:
         members = None
     if isinstance(members, dict):
         return cast("dict[str, Any]", members)
-    raise rejected(WebhookReason.MALFORMED, "A part of the token is no JSON object.")
+    raise rejected(WebhookReason.MALFORMED, "A part of the token is not a JSON object.")

@@ -1,12 +1,12 @@
-"""The decision: whether a delivery is to be believed, and the events in it.
+"""The full verifier: whether to accept a delivery, and the events in it.
 
 Laws:
 
-1. `examine` looks only; it says whose key is wanted and believes nothing. `decide` believes what a
-   key of the owner's signed, and only that.
+1. `examine` only reads: it finds out which key is needed, and trusts nothing. `decide` trusts only
+   what the owner's key has signed.
 2. Every item of a batch is verified, or all are refused.
-3. What is weaker than the scheme says is never looked at for a signature.
-4. Replays are known by what is signed, so that nobody can rename one.
+3. A signature weaker than the scheme's is never used.
+4. Replays are recognised by what is signed, so that nobody can rename one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _CLOCKS_DIFFER: Final = 60.0
 
 
 class Examined(NamedTuple):
-    """What a delivery claims, believed by nobody yet."""
+    """The claims of a delivery, which are not trusted yet."""
 
     scene: Scene
     parts: list[tuple[Any, list[str]]]
@@ -52,7 +52,7 @@ class Examined(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A secret or a public key, as `decide` wants it."""
+    """A secret or a public key, as `decide` takes it."""
 
     check: Check
     secret: Secret | None = None
@@ -65,17 +65,17 @@ def examine(
     now: datetime,
     tolerance: float | None,
 ) -> Examined:
-    """Find what the scheme wants, and refuse what no key could make good."""
+    """Read the values that the scheme needs, and refuse a delivery that no key could verify."""
     whole = Scene(delivery, None, parameters, [])
     if scheme.reads_body:
         whole = Scene(delivery, payload_of(scheme, delivery), parameters, whole.marks)
-    for place, wanted in scheme.requires:
-        _require(place, wanted, whole)
+    for place, value in scheme.requires:
+        _require(place, value, whole)
     if scheme.each_signed:
         items = items_of(whole.item, scheme.items)
         parts = [(item, _signatures(scheme, whole.of(item), now)) for item in items]
         if not parts:
-            raise rejected(WebhookReason.MISSING, "The webhook has no item that is signed.")
+            raise rejected(WebhookReason.MISSING, "The webhook has no signed item.")
     else:
         parts = [(whole.item, _signatures(scheme, whole, now))]
     token = None
@@ -95,31 +95,33 @@ def examine(
     return Examined(whole, parts, token, key_id, certificate)
 
 
-def _require(place: Template, wanted: str, scene: Scene) -> None:
-    expected = wanted.format_map(scene.parameters)
+def _require(place: Template, required: str, scene: Scene) -> None:
+    expected = required.format_map(scene.parameters)
     if place.read(scene) == expected:
         return
-    if expected != wanted:
-        raise rejected(WebhookReason.FOREIGN, f"The webhook's {place.text} is not ours.")
-    raise rejected(WebhookReason.DOWNGRADED, f"The webhook's {place.text} is not {wanted}.")
+    if expected != required:
+        raise rejected(
+            WebhookReason.FOREIGN, f"In the webhook, {place.words} names another receiver."
+        )
+    raise rejected(WebhookReason.DOWNGRADED, f"In the webhook, {place.words} is not {required}.")
 
 
 def _signatures(scheme: WebhookScheme, scene: Scene, now: datetime) -> list[str]:
-    found: list[str] = []
+    texts: list[str] = []
     for place in scheme.signature:
-        found += _texts(scheme, place, scene)
-    if not found:
+        texts += _texts(scheme, place, scene)
+    if not texts:
         if any(scene.delivery.lines(name.lower()) for name in scheme.older):
-            raise rejected(WebhookReason.DOWNGRADED, "The webhook has a weaker signature only.")
+            raise rejected(WebhookReason.DOWNGRADED, "The webhook has only a weaker signature.")
         raise rejected(
             WebhookReason.MISSING,
             "The webhook has no signature.",
-            remedy=f"Look for {', '.join(place.text for place in scheme.signature)}: is this the"
-            " vendor's own request, and does a proxy pass the header on?",
+            remedy=f"Look for {' or '.join(place.words for place in scheme.signature[:2])}:"
+            " is this the vendor's own request, and does every proxy forward it?",
         )
-    marks = found
+    marks = texts
     if scheme.separator:
-        marks = [mark.strip() for text in found for mark in text.split(scheme.separator)]
+        marks = [mark.strip() for text in texts for mark in text.split(scheme.separator)]
     if len(marks) > MOST_SIGNATURES:
         raise rejected(WebhookReason.MALFORMED, "The webhook has too many signatures.")
     scene.marks[:] = marks
@@ -150,10 +152,12 @@ def _texts(scheme: WebhookScheme, place: Template, scene: Scene) -> Sequence[str
 def _fingerprints(certificates: Sequence[str], now: datetime) -> list[str]:
     from moorage.domain.webhooks.public_keys import fingerprint  # noqa: PLC0415 - loads OpenSSL
 
-    found = [fingerprint(text, now) for text in certificates]
-    if None in found:
-        raise rejected(WebhookReason.CERTIFICATE, "The client's certificate is none, or expired.")
-    return [text for text in found if text is not None]
+    fingerprints = [fingerprint(text, now) for text in certificates]
+    if None in fingerprints:
+        raise rejected(
+            WebhookReason.CERTIFICATE, "The client's certificate is missing, invalid or expired."
+        )
+    return [text for text in fingerprints if text is not None]
 
 
 def _check_time(
@@ -162,7 +166,7 @@ def _check_time(
     text = place.fill(scene).decode("utf-8", "replace")
     moment = read_stamp(text, scheme.timestamp_form)
     if moment is None:
-        raise rejected(WebhookReason.MALFORMED, "The webhook's timestamp is none.")
+        raise rejected(WebhookReason.MALFORMED, "The webhook's timestamp is not a time.")
     off = timedelta(seconds=tolerance)
     remedy = "Do not act on it; if the sender is genuine, set this machine's clock, or handle"
     if now - moment > off:
@@ -183,7 +187,7 @@ def acceptable_for(tolerance: float | None) -> float:
     """Seconds for which one delivery can be accepted by its signed time; 0.0 if it has none.
 
     A delivery from the future is accepted from `tolerance` seconds before its time on, and until
-    `tolerance` seconds after it. Clocks that differ a little are allowed for.
+    `tolerance` seconds after it. Small differences between clocks are allowed for.
     """
     if tolerance is None:
         return 0.0
@@ -197,10 +201,10 @@ def _check_span(claims: Mapping[str, Any], now: datetime, tolerance: float) -> N
             continue
         moment = read_time(text, TimeForm.SECONDS)
         if moment is None:
-            raise rejected(WebhookReason.MALFORMED, f"The token's {name} is no time.")
+            raise rejected(WebhookReason.MALFORMED, f"The token's {name} is not a time.")
         late = now - moment if name == "exp" else moment - now
         if late > timedelta(seconds=tolerance):
-            raise rejected(reason, f"The token's {name} does not allow it now.")
+            raise rejected(reason, f"The token's {name} does not allow its use now.")
 
 
 # --- deciding -----------------------------------------------------------------------
@@ -212,7 +216,7 @@ def decide(
     """The events, if a key made the signature of every part.
 
     Raises:
-        WebhookRejected: none did, or what they signed cannot be read.
+        WebhookRejected: no key made it, or the signed text cannot be read.
     """
     scene = examined.scene
     contents: list[bytes] = []
@@ -233,14 +237,14 @@ def decide(
 
 
 class _Marks:
-    """What replays of events are known by that have no identity of their own."""
+    """Identities for events without an id, by which replays are recognised."""
 
     def __init__(self, contents: list[bytes]) -> None:
         self._contents = contents
         self._digests: dict[int, str] = {}
 
     def of(self, number: int) -> Callable[[], str]:
-        """The mark of this item, made if somebody asks."""
+        """A function that returns the identity of this item."""
         part = min(number, len(self._contents) - 1)
 
         def mark() -> str:
@@ -260,7 +264,7 @@ def _signed(
     signatures: Sequence[str],
     keys: Sequence[Key],
 ) -> tuple[bytes, Secret | None]:
-    """What was signed, and with which secret."""
+    """The signed text, and the secret that signed it."""
     if token is not None:
         contents = [token.content]
     elif scheme.algorithm in PLAIN:
@@ -289,34 +293,34 @@ def _check_digest(place: Template, scene: Scene) -> None:
     if claimed is None:
         if not delivery.body or ("?" in place.text and delivery.is_form()):
             return
-        raise rejected(WebhookReason.MISSING, f"The webhook has no {place.text}.")
+        raise rejected(WebhookReason.MISSING, f"The webhook lacks {place.words}.")
     digest = sha256(delivery.body).hexdigest()
     if not compare_digest(digest.encode(), claimed.encode("utf-8", "surrogatepass")):
         raise rejected(WebhookReason.SIGNATURE, "The body is not the one that was signed.")
 
 
 class Reader:
-    """Reads what was accepted in the short way, once somebody looks at it."""
+    """Reads a delivery that the fast path accepted, at its first use."""
 
     def __init__(self, scheme: WebhookScheme, parameters: Mapping[str, str], name: str) -> None:
         self._scheme = scheme
         self._parameters = parameters
         self._name = name
 
-    def payload(self, found: dict[str, str], body: bytes) -> Any:
-        """What was said, and no more is read."""
+    def payload(self, values: dict[str, str], body: bytes) -> Any:
+        """The payload; nothing else is read."""
         try:
             if self._scheme.body is BodyForm.JSON:
                 return json_of(body)
-            return payload_of(self._scheme, self._delivery(found, body))
+            return payload_of(self._scheme, self._delivery(values, body))
         except WebhookRejected as error:
             error.service = self._name
             raise
 
-    def event(self, found: dict[str, str], body: bytes, tenant: str | None) -> WebhookEvent:
-        """All of it."""
-        scheme, payload = self._scheme, self.payload(found, body)
-        delivery = self._delivery(found, body)
+    def event(self, values: dict[str, str], body: bytes, tenant: str | None) -> WebhookEvent:
+        """The whole event."""
+        scheme, payload = self._scheme, self.payload(values, body)
+        delivery = self._delivery(values, body)
         text = scheme.signature[0].read(Scene(delivery, None, self._parameters, [])) or ""
         several = text.split(scheme.separator) if scheme.separator else [text]
         marks = [mark.strip() for mark in several]
@@ -331,8 +335,8 @@ class Reader:
             error.service = self._name
             raise
 
-    def _delivery(self, found: dict[str, str], body: bytes) -> Delivery:
-        return Delivery(found, body, wanted=self._scheme.headers)
+    def _delivery(self, values: dict[str, str], body: bytes) -> Delivery:
+        return Delivery(values, body, names=self._scheme.headers)
 
 
 def _event(

@@ -1,4 +1,4 @@
-"""The schemes of vendors, as data: one table a file, and one place that knows them all."""
+"""The webhook schemes of vendors, as data: a table per file, and a registry of all of them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def preset(name: str) -> WebhookScheme:
     """The preset of this name.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is no such preset.
     """
-    known = PRESETS.get(name) if isinstance(name, str) else None
-    if known is not None:
-        return known
+    scheme = PRESETS.get(name) if isinstance(name, str) else None
+    if scheme is not None:
+        return scheme
     raise ConfigurationError(
-        f"{name!r} is no webhook scheme.",
+        f"{name!r} is not a webhook scheme.",
         path="scheme",
         remedy=f"{nearest(name, PRESETS)}Use one of {', '.join(PRESETS)}; or make a"
         " WebhookScheme of your own.",

@@ -1,4 +1,4 @@
-"""Shops, parcels, books and contracts."""
+"""Webhook schemes of vendors for shops, shipping, accounting and contracts."""
 
 from __future__ import annotations
 

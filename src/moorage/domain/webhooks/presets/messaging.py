@@ -1,4 +1,4 @@
-"""Those who carry messages."""
+"""Webhook schemes of vendors for email, text messages and chat."""
 
 from __future__ import annotations
 

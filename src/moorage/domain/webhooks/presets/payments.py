@@ -1,4 +1,4 @@
-"""Those who move money."""
+"""Webhook schemes of payment vendors."""
 
 from __future__ import annotations
 

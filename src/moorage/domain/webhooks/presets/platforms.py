@@ -1,4 +1,4 @@
-"""Where people work, meet and write programs."""
+"""Webhook schemes of platforms for collaboration, meetings and software development."""
 
 from __future__ import annotations
 

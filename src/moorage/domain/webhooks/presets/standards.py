@@ -1,4 +1,4 @@
-"""Schemes that are nobody's own: Standard Webhooks, and what an endpoint can agree on by itself."""
+"""Webhook schemes that belong to no vendor: Standard Webhooks, and simple ones for your own use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from moorage.domain.webhooks.scheme import WebhookScheme
 
 
 def standard(name: str, headers: str = "webhook", **fields: object) -> WebhookScheme:
-    """Standard Webhooks, under headers that begin like this."""
+    """Standard Webhooks, with this prefix of header names."""
     shared: dict[str, object] = {
         "name": name,
         "signature": f"{{header:{headers}-signature}}",

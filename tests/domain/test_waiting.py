@@ -1,0 +1,111 @@
+"""Callers in line: whoever gives up leaves its turn to those behind, and nobody goes late."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moorage.domain.waiting import SHORT, Line
+
+SLOT = 10 * SHORT
+
+acts = st.lists(
+    st.tuples(st.sampled_from(["join", "join", "leave", "pass", "pass"]), st.integers(0, 60)),
+    max_size=80,
+)
+
+
+def turn_of(line: Line, number: int) -> int:
+    """When a caller has its turn."""
+    return line.turns[line.numbers.index(number)][0]
+
+
+def line_of(*dues: int, asleep: bool = True) -> Line:
+    """Callers with the numbers 1, 2 …, who joined in this order, and sleep."""
+    line = Line()
+    for number, due in enumerate(dues, 1):
+        line = line.joined((due, number, ()))
+    for number in range(1, len(dues) + 1) if asleep else ():
+        line, _, _ = line.rested(number, 0)
+    return line
+
+
+@settings(max_examples=300)
+@given(acts)
+def test_nobody_goes_late_and_nobody_shares_a_turn(walk: list[tuple[str, int]]) -> None:
+    """Each caller goes by its promise, awake, with a turn of its own that has just come."""
+    line, now, number = Line(), 0, 0
+    promised: dict[int, int] = {}
+    wakes: dict[int, tuple[int, bool]] = {}
+    free: set[int] = set()
+    gone: list[int] = []
+
+    def wake_all(until: int) -> None:
+        nonlocal line
+        while due := [(at, each) for each, (at, _) in wakes.items() if at <= until]:
+            at, each = min(due)
+            if wakes[each][1]:
+                line, turn = line.taken(each)
+                assert turn[0] == at <= promised[each]
+                gone.append(at)
+                del wakes[each]
+            else:
+                line, nap, last = line.rested(each, at)
+                wakes[each] = at + nap, last
+
+    for act, amount in walk:
+        if act == "join":
+            number += 1
+            due = min(free, default=max([now, *(turn[0] for turn in line.turns)]) + SLOT)
+            free.discard(due)
+            promised[number] = due
+            line, nap, last = line.joined((due, number, ())).rested(number, now)
+            wakes[number] = now + nap, last
+        elif act == "leave" and line.numbers:
+            leaver = line.numbers[amount % len(line.numbers)]
+            before = {each: turn_of(line, each) for each in line.numbers}
+            line, turn = line.left(leaver)
+            del wakes[leaver]
+            free.add(turn[0])
+            assert [each for each in before if each != leaver] == list(line.numbers)
+            assert all(turn_of(line, each) <= before[each] for each in line.numbers)
+        elif act == "pass":
+            wake_all(now + amount * SHORT)
+            now += amount * SHORT
+            free = {due for due in free if due > now}
+    wake_all(now + 100 * SLOT * len(promised))
+
+    assert not line.numbers
+    assert len(set(gone)) == len(gone)
+
+
+def test_everybody_behind_a_leaver_moves_up() -> None:
+    """The turn of who leaves is the next one's, and so on; the last turn is for others."""
+    line, turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, 4 * SLOT).left(2)
+    assert (1, 3, 4) == line.numbers
+    assert [SLOT, 2 * SLOT, 3 * SLOT] == [each[0] for each in line.turns]
+    assert 4 * SLOT == turn[0]
+
+
+def test_turn_that_the_next_would_sleep_past_is_for_others() -> None:
+    """Who sleeps until after the freed turn keeps its own, and so do all behind."""
+    line, turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, asleep=False).left(1)
+    assert (2, 3) == line.numbers
+    assert [2 * SLOT, 3 * SLOT] == [each[0] for each in line.turns]
+    assert SLOT == turn[0]
+
+
+def test_who_is_first_sleeps_until_its_turn() -> None:
+    """The first sleeps once; others look after a sixth of their time, or at the turn before.
+
+    Nobody wakes up for less than a hundredth of a second.
+    """
+    line = line_of(SLOT, 2 * SLOT, 2 * SLOT + SHORT - 1, 13 * SLOT)
+    assert (SLOT, True) == line.rested(1, 0)[1:]
+    assert (2 * SLOT // 6, False) == line.rested(2, 0)[1:]
+    assert (SLOT // 4, False) == line.rested(2, SLOT // 2)[1:]
+    assert (SHORT, False) == line.rested(2, SLOT - SHORT)[1:]
+    assert (SLOT, True) == line.rested(2, SLOT)[1:]
+    assert (0, True) == line.rested(2, 3 * SLOT)[1:]
+    assert (SHORT, True) == line.rested(3, 2 * SLOT - 1)[1:]
+    assert (2 * SLOT + SHORT - 1, False) == line.rested(4, 0)[1:]
