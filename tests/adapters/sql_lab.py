@@ -207,7 +207,8 @@ class Proxy:
 
     `sees(chunk)` is called with whatever a client sends, and answers what to do: None passes it on,
     `"before"` cuts the connection instead, `"after"` passes it on, waits for the server's answer,
-    and cuts the connection in its place; `"never"` passes nothing on any more. One that is narrow
+    and cuts the connection in its place; `"never"` passes nothing on any more; `"trickle"` answers
+    with a message that comes byte by byte and never ends. One that is narrow
     takes so little at a time that nobody can send much at once.
     """
 
@@ -258,6 +259,8 @@ class Proxy:
                 if what == "never":
                     cut.set()
                     continue
+                if what == "trickle":
+                    self._trickle(client)
                 if what == "after":
                     answered.clear()
                     cut.set()
@@ -267,6 +270,14 @@ class Proxy:
                     break
         self._end(client)
         self._end(server)
+
+    def _trickle(self, client: socket.socket) -> None:
+        mysql = self.url.get_backend_name() != "postgresql"
+        client.sendall(b"\xff\xff\x0f\x01" if mysql else b"D\0\x0f\xff\xff")
+        never = threading.Event()
+        while True:
+            client.sendall(b"\0")
+            never.wait(0.02)
 
     def _end(self, end: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -286,7 +297,7 @@ def once(word: bytes, what: str) -> Callable[[bytes], str | None]:
 
 def commits(kind: str) -> bytes:
     """What a client sends when it commits, and not before."""
-    return b"moorage_commit\0" if kind == "postgresql" else b"\x03COMMIT"
+    return b"moorage_commit\0" if kind == "postgresql" else b"; COMMIT"
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from moorage import (
 from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
 from moorage.domain.admission import Admission, Answer, Gates, SetCircuit
 from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule
+from moorage.domain.durations import SECOND
 from moorage.testing._state_commands import new_key, read
 from tests.adapters.redis_faces import COLOURS, Count, Face
 from tests.support.redis_servers import PrivateRedis, Proxy
@@ -211,6 +212,34 @@ def test_a_cancelled_task_leaves_nobody_its_reply(server: PrivateRedis) -> None:
                 assert 2 <= counted <= 3, number
 
     asyncio.run(confused())
+
+
+def test_grant_of_a_task_cancelled_in_flight_is_given_back(server: PrivateRedis) -> None:
+    """Whoever is cancelled while it asks for its turn leaves nothing standing in the queue."""
+    limit = RateLimitConfig.per_second(1)
+
+    async def next_waits() -> list[int]:
+        waits: list[int] = []
+        async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
+            for turns in range(12):
+                gates = Gates(limits=[limit.rule], limit_keys=[new_key()])
+                question = Admission(gates, within=10 * SECOND, lease=1)
+                await store.execute(question)
+                task = asyncio.ensure_future(store.execute(question))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+                # The answer to this comes after that to the one that was cancelled.
+                await store.execute(Count(new_key()))
+                wait = (await store.execute(question))[1]
+                if task.cancelled():
+                    waits.append(wait)
+        return waits
+
+    waits = asyncio.run(next_waits())
+    assert len(waits) > 2
+    assert max(waits) <= SECOND
 
 
 def test_a_loop_that_ends_in_the_middle_leaves_the_store_whole(server: PrivateRedis) -> None:

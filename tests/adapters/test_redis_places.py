@@ -6,6 +6,7 @@ import asyncio
 import gc
 import subprocess
 from contextlib import ExitStack, suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,8 @@ import redis.cluster
 import redis.crc
 
 from moorage import RateLimitConfig, StorageUnavailable
+from moorage.adapters._redis_cluster import ClusterLinks
+from moorage.adapters._redis_place import Place, UnsentError
 from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
 from moorage.domain.admission import Admission, Answer, Gates
 from moorage.domain.idempotency import Claim, Verdict
@@ -256,11 +259,12 @@ def nodes_of(*more: str) -> Iterator[list[PrivateRedis]]:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        wait_until(lambda: all(map(_is_well, nodes)), "agreeing on the cluster")
+        wait_until(lambda: all(map(is_well, nodes)), "agreeing on the cluster")
         yield nodes
 
 
-def _is_well(node: PrivateRedis) -> bool:
+def is_well(node: PrivateRedis) -> bool:
+    """Whether a node finds its cluster complete."""
     client: Any
     with redis.Redis(port=node.port) as client:
         told = client.execute_command("CLUSTER INFO")
@@ -370,6 +374,14 @@ def test_keys_of_several_homes_are_refused(colour: str, cluster: list[PrivateRed
         face.execute(Write({"{a}": 1, "{b}": 2, "{c}": 3}))
 
 
+def test_one_server_names_no_node(colour: str) -> None:
+    """Where one server has all keys, no command is told apart from others by its node."""
+    with PrivateRedis() as server, Face(colour, server.url, timeout=PATIENT) as face:
+        command = Count(new_key())
+        face.execute(command)
+        assert "" == face.node_of(command)
+
+
 def test_a_node_of_a_cluster_alone_is_no_store(colour: str, cluster: list[PrivateRedis]) -> None:
     """Who gives one node's address is told to give the cluster's."""
     commands = [one_token(f"{{{number}}}") for number in range(40)]
@@ -445,6 +457,30 @@ def test_a_cluster_that_is_gone_is_unavailable(colour: str) -> None:
             face.execute(one_token(new_key()))
         with pytest.raises(StorageUnavailable, match="cannot be reached"):
             face.housekeep()
+
+
+def cluster_of_nobody() -> ClusterLinks:
+    """The connections to a cluster at an address where nobody listens."""
+    url = f"redis+cluster://127.0.0.1:{free_port()}"
+    return ClusterLinks(Place(url, awaited=False, timeout=1, ca=None, may_evict=False))
+
+
+def test_who_learns_the_nodes_waits_for_others_until_its_deadline() -> None:
+    """A thread that another one keeps from learning the nodes ends in time, with nothing sent."""
+    links = cluster_of_nobody()
+    busy = links._learning  # noqa: SLF001 - as another thread holds it
+    with busy, pytest.raises(UnsentError) as caught:
+        links._learn(monotonic() + 0.01, lambda: None)  # noqa: SLF001 - as `ask` calls it
+    assert isinstance(caught.value.__cause__, redis.TimeoutError)
+
+
+def test_nodes_that_another_thread_has_learned_are_not_asked_for_again() -> None:
+    """A thread whose node is known once it may learn asks nobody; here nobody would answer."""
+    links = cluster_of_nobody()
+    until = monotonic() + PATIENT
+    with pytest.raises(UnsentError):
+        links._learn(until, lambda: None)  # noqa: SLF001 - as `ask` calls it
+    links._learn(until, lambda: ("127.0.0.1", 1))  # noqa: SLF001 - as `ask` calls it
 
 
 # --- a cluster that loses a node ---------------------------------------------------------

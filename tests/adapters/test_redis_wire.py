@@ -11,7 +11,7 @@ import redis
 
 from moorage import RateLimitConfig, StorageUnavailable
 from moorage.adapters import _redis_wire as wire
-from moorage.adapters._redis_links import Place
+from moorage.adapters._redis_place import Place
 from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
 from moorage.domain.admission import Admission, Answer, Gates, GiveBack, Report
 from moorage.domain.bucket import TokenBucket

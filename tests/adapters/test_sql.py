@@ -13,10 +13,12 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from moorage import ConnectorManager, RateLimitConfig, Service
+from moorage.domain.durations import SECOND
 from moorage.domain.idempotency import Verdict
 from moorage.errors import StorageUnavailable
 from moorage.testing import state_conformance as kit
 from moorage.testing.checks import name_of
+from tests.adapters.in_flight import waits_of_the_next
 from tests.adapters.sql_lab import (
     PATIENCE,
     Append,
@@ -75,6 +77,19 @@ def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
     asyncio.run(checked())
 
 
+def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
+    """Whoever is cancelled while it asks for its turn leaves nothing standing in the queue."""
+
+    async def waits() -> list[int]:
+        async with lab.awaited() as store:
+            return await waits_of_the_next(store, range(0, 300, 5))
+
+    found = asyncio.run(waits())
+    assert found  # some were cancelled in time, however fast this machine is
+    # A server that is slow for a moment may not hear that a place is given back.
+    assert sorted(found)[len(found) // 2] <= SECOND
+
+
 # --- what it costs ---------------------------------------------------------------
 
 
@@ -114,7 +129,7 @@ def test_a_successful_call_is_four_statements_at_most(lab: Lab) -> None:
 
         manager.run(service.name, lambda: None)
 
-        assert {"postgresql": 4, "mariadb": 3}[lab.kind] == recorder.statements(lab.kind)
+        assert {"postgresql": 4, "mariadb": 2}[lab.kind] == recorder.statements(lab.kind)
 
 
 def test_a_new_claim_is_four_statements_and_a_flush_at_most(lab: Lab) -> None:
@@ -127,7 +142,7 @@ def test_a_new_claim_is_four_statements_and_a_flush_at_most(lab: Lab) -> None:
 
         storage.execute(a_claim(a_key()))
 
-        assert {"postgresql": 5, "mariadb": 3}[lab.kind] == recorder.statements(lab.kind)
+        assert {"postgresql": 5, "mariadb": 2}[lab.kind] == recorder.statements(lab.kind)
 
 
 # --- time ------------------------------------------------------------------------

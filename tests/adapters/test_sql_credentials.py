@@ -193,7 +193,7 @@ def test_a_row_that_was_moved_whole_is_not_sealed_anew(face: Base) -> None:
 @pytest.mark.parametrize(
     "cipher, cut, problem, kind",
     [
-        (AesGcmCipher(generate_keys()), 999, "not with the one that is here", ConfigurationError),
+        (AesGcmCipher(generate_keys()), 999, "than the one in the ring", ConfigurationError),
         (
             AesGcmCipher(generate_keys(RING).without(1)),
             999,

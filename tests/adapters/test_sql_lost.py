@@ -143,7 +143,7 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
         "postgresql://me:hunter2@127.0.0.1:1/db?sslpassword=hunter3",
         "mysql://me:hunter2@127.0.0.1:1/db",
     ):
-        store = SqlStorage(url, timeout=0.2)
+        store = SqlStorage(url, timeout=PATIENCE)
         with pytest.raises(StorageUnavailable, match=r"me:\*\*\*@127.0.0.1:1/db") as caught:
             store.execute(Look("a"))
 

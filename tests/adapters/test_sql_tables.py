@@ -176,7 +176,7 @@ def test_a_flush_that_fails_leaves_a_fate_unknown() -> None:
     with labs("postgresql") as lab:
         store, key = lab.plain(), a_key()
         store.execute(Append(1, key))
-        (link,) = store._engine._shelves[None].idle  # noqa: SLF001 - nobody can make it fail from outside
+        (link,) = store._engine._pools[None].idle  # noqa: SLF001 - nobody can make it fail from outside
         link._full = b"nonsense"  # type: ignore[attr-defined]  # noqa: SLF001 - as above
 
         with pytest.raises(StorageUnavailable, match="nobody knows"):
@@ -419,6 +419,30 @@ def test_what_a_server_refuses_is_told_with_its_number(lab: Lab, code: int) -> N
             lab.run(f"DROP FUNCTION {prefix}states_no")
 
 
+@pytest.mark.parametrize(
+    "code, words",
+    [
+        (0, "waited too long for rows that others hold"),
+        (1, "took too long"),
+    ],
+)
+def test_a_limit_of_the_server_means_that_it_is_slow(lab: Lab, code: int, words: str) -> None:
+    """A statement that the server itself ends late raises an error that says `slow`."""
+    number = {"postgresql": ("55P03", "57014"), "mariadb": (1205, 1969)}[lab.kind][code]
+    prefix = f"{lab.prefix}limit{code}_"
+    store = lab.plain(prefix=prefix, create=True)
+    store.execute(Append(1, "a"))
+    _refuse(lab, f"{prefix}states", number)
+    try:
+        with pytest.raises(StorageUnavailable, match=words) as caught:
+            store.execute(Append(2, "a"), PATIENCE)
+        assert caught.value.slow
+    finally:
+        _drop(lab, prefix)
+        if lab.kind == "postgresql":
+            lab.run(f"DROP FUNCTION {prefix}states_no")
+
+
 def _refuse(lab: Lab, table: str, number: object) -> None:
     """Let a table refuse every update."""
     if lab.kind == "postgresql":
@@ -477,7 +501,7 @@ def test_strangers_in_the_table_are_told_from_states(lab: Lab, sql_store: SqlSto
     lab.run(f"UPDATE {lab.table} SET state = {stranger} WHERE name = '{key}'")
 
     for _ in range(2):
-        with pytest.raises(StateUnavailable, match="no state") as caught:
+        with pytest.raises(StateUnavailable, match="cannot be read") as caught:
             sql_store.execute(Append(2, a_key(), key))
         assert key == caught.value.key
 

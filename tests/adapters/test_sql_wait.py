@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from moorage.adapters._plain import run_now
+from moorage.adapters._sql_combiner import Combiner
 from moorage.adapters._sql_engine import Engine
 from moorage.adapters._sql_link import FateUnknown, Misfit, NotDone, Row
-from moorage.adapters._sql_mysql import MysqlLink
+from moorage.adapters._sql_mysql import MysqlLink, _TimedReader
+from moorage.adapters._sql_schema import VERSION
 from moorage.adapters._sql_source import Names
 from moorage.adapters._sql_wait import by_loop, by_poll, by_select
-from moorage.errors import ConfigurationError
+from moorage.errors import ConfigurationError, StorageUnavailable
+from tests.adapters.sql_lab import Look
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     Wait = Callable[..., Coroutine[Any, Any, None]]
 
@@ -67,6 +70,25 @@ class ServerError(Exception):
     """What a driver raises."""
 
 
+class Answers:
+    """Answers statements as it is told to those that begin so, and others with nothing."""
+
+    def __init__(self, answers: dict[str, Any], *, at_once: bool) -> None:
+        self.at_once = at_once
+        self._answers = answers
+        self.said: list[str] = []
+
+    async def __call__(self, statements: Sequence[str], until: float, done: list[Any]) -> None:
+        """Answer until a statement fails."""
+        assert until >= 0
+        for statement in statements:
+            self.said.append(statement)
+            answer = self._answers.get(statement.split(maxsplit=1)[0], ([], 0))
+            if isinstance(answer, Exception):
+                raise answer
+            done.append(answer)
+
+
 class Nothing:
     """A connection that leads nowhere."""
 
@@ -74,16 +96,9 @@ class Nothing:
         """Be closed."""
 
 
-def _link(answers: dict[str, Any]) -> MysqlLink:
+def _link(answers: dict[str, Any], *, at_once: bool = True) -> MysqlLink:
     """A link to a server that answers as it is told to the statements that begin so."""
-
-    async def run(statement: str, _: float) -> Any:
-        answer = answers.get(statement.split(maxsplit=1)[0], ([], 0))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    return MysqlLink(Nothing(), run, "states", "meta")
+    return MysqlLink(Nothing(), Answers(answers, at_once=at_once), "states", "meta")
 
 
 def test_a_server_whose_clock_stands_still_is_refused() -> None:
@@ -109,8 +124,32 @@ def test_a_server_that_is_refused_is_named() -> None:
         run_now(engine.housekeep(1))
 
 
+def test_who_has_no_time_for_a_command_leaves_a_new_connection_to_the_next() -> None:
+    """A transaction that could not end in time is not begun, or its connection would be lost."""
+    link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0)})
+    engine = Engine(
+        cast("Any", OneLink(link)),
+        names=Names("db", "t", ""),
+        timeout=1,
+        connections=1,
+        create=False,
+    )
+
+    with pytest.raises(StorageUnavailable, match="late") as caught:
+        run_now(Combiner(cast("Any", engine), _nobody).execute(Look("a"), 0.0))
+
+    assert caught.value.slow
+    assert [link] == engine._pools[None].idle  # noqa: SLF001 - nobody could tell
+
+
+def _nobody(*_: object) -> None:
+    """Take what nobody waits for."""
+
+
 class OneLink:
     """A colour that has one link."""
+
+    blocks = True
 
     def __init__(self, link: MysqlLink) -> None:
         self._link = link
@@ -122,9 +161,21 @@ class OneLink:
     def leave(self, *_: object) -> None:
         """Let out."""
 
-    async def open(self, _: float) -> MysqlLink:
+    async def connect(self) -> MysqlLink:
         """Give the link."""
         return self._link
+
+    def start(self, opening: Coroutine[Any, Any, None]) -> OneLink:
+        """Open it now."""
+        run_now(opening)
+        return self
+
+    async def wait(self, _: float) -> None:
+        """Wait for nothing."""
+
+    def late(self, *, slow: bool) -> StorageUnavailable:
+        """Tell that it is late."""
+        return StorageUnavailable("late.", slow=slow)
 
     def here(self) -> None:
         """Be in one place."""
@@ -167,9 +218,48 @@ def test_a_commit_that_fails_otherwise_has_an_unknown_fate(error: Exception) -> 
         run_now(link.write([Row(b"", b"", 0)], 0, durable=True))
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_answer_that_is_lost_before_the_commit_was_sent_is_no_question_of_fate(
+    *, at_once: bool
+) -> None:
+    """Sent with its commit an update has an unknown fate; sent before it, it was not executed."""
+    link = _link({"UPDATE": ServerError(2013, "Lost connection")}, at_once=at_once)
+
+    with pytest.raises(FateUnknown if at_once else NotDone):
+        run_now(link.write([Row(b"", b"", 0)], monotonic() + 20, durable=True))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_update_that_is_refused_was_not_executed(*, at_once: bool) -> None:
+    """A server stops at the first statement that it refuses, so nothing was committed."""
+    link = _link({"UPDATE": ServerError(1290, "read-only")}, at_once=at_once)
+
+    with pytest.raises(NotDone, match="lost"):
+        run_now(link.write([Row(b"", b"", 0)], monotonic() + 20, durable=True))
+
+
 def test_rows_that_hold_nothing_yet_may_be_inserted_again() -> None:
     """Whether the commit of a row without a state arrived is no question of fate."""
     link = _link({"COMMIT": ServerError(2013, "Lost connection")})
 
     with pytest.raises(NotDone):
         run_now(link.place([Row(b"", None, 0)], [""], 0))
+
+
+def test_a_reply_is_not_read_after_its_time(ends: tuple[socket.socket, socket.socket]) -> None:
+    """What has come is left unread once the time of its reader is over."""
+    here, there = ends
+    there.send(b"x")
+
+    class Connection:
+        _sock = here
+        _rfile = here.makefile("rb")
+
+    connection = Connection()  # it closes the reader with itself
+    reader = _TimedReader(connection)
+    with pytest.raises(TimeoutError):
+        reader.readinto(bytearray(1))
+    reader.until = monotonic() + 20
+
+    assert 1 == reader.readinto(bytearray(1))
+    reader.close()

@@ -176,12 +176,12 @@ def test_a_state_of_somebody_elses_is_no_state(path: Path, store: SqliteStorage)
     other = Other(path)
     other.connection.execute("UPDATE state SET value = x'ff00'")
 
-    with pytest.raises(StateUnavailable, match="no state") as caught:
+    with pytest.raises(StateUnavailable, match="cannot be read") as caught:
         store.execute(Put(2, "b", "a"))
     assert "a" == caught.value.key
 
     other.connection.execute("UPDATE state SET value = 'text'")
-    with pytest.raises(StorageUnavailable, match="no state"):
+    with pytest.raises(StorageUnavailable, match="cannot be read"):
         store.execute(Put(2, "a"))
     other.connection.close()
 

@@ -15,6 +15,7 @@ from moorage.domain.durations import HOUR, SECOND
 from moorage.errors import InvalidData, StorageUnavailable
 from moorage.testing import VirtualClock
 from tests.adapters.forked import in_a_child
+from tests.adapters.in_flight import waits_of_the_next
 from tests.adapters.sqlite_lab import Last, Other, claim, values
 from tests.adapters.test_memory import Look, Put
 
@@ -318,3 +319,10 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
         )
 
     assert there < 300
+
+
+def test_grant_of_a_cancelled_task_is_given_back(path: Path) -> None:
+    """A task is cancelled before it asks for its turn, or has its answer: no place is left over."""
+    found = run(path, lambda store: waits_of_the_next(store, range(4)))
+    assert [] != found
+    assert max(found) <= SECOND

@@ -117,7 +117,7 @@ def test_another_key_is_told(path: Path) -> None:
     other = SqliteCredentialProvider(path, AesGcmCipher(generate_keys()))
 
     assert other.has(*OWNER)
-    with pytest.raises(ConfigurationError, match="not with the one that is here"):
+    with pytest.raises(ConfigurationError, match="than the one in the ring"):
         other.get(*OWNER)
 
 

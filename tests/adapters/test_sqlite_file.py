@@ -363,7 +363,7 @@ def test_a_disk_that_takes_no_more_bytes_is_told(path: Path) -> None:
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
     )
 
     assert "done\n" == program.stdout

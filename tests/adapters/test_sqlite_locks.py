@@ -160,7 +160,7 @@ def test_signals_may_strike_anywhere(path: Path) -> None:
         capture_output=True,
         check=True,
         text=True,
-        timeout=60,
+        timeout=150,
     )
     struck, torn, locked = map(int, program.stdout.split())
 

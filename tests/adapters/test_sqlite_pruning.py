@@ -61,7 +61,7 @@ def test_housekeeping_forgets_what_cannot_matter(path: Path) -> None:
 
         assert (0, [10, 250, 240], 1) == (early, forgotten, rows(path))
         assert ["kept"] == values(store, "kept")
-        with pytest.raises(ConfigurationError, match="count"):
+        with pytest.raises(ConfigurationError, match="limit"):
             store.housekeep(limit=0)
 
 

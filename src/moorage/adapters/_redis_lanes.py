@@ -5,6 +5,7 @@ Laws:
 1. One batch is under way at a time; whoever comes meanwhile goes with the next.
 2. It is under way in a task of its own, so that a caller who is cancelled takes nobody along.
 3. Whoever waits behind a batch that was not answered in time fails with it.
+4. What is granted to a caller who has left by then is given back.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from redis import exceptions as wrong
 
-from moorage.adapters._redis_links import UnsentError
+from moorage.adapters._redis_place import UnsentError
 from moorage.adapters._redis_wire import Swap, answer_of
+from moorage.domain.admission import Admission, unused
 from moorage.domain.durations import bounded
 from moorage.errors import ConnectorError, StateUnavailable
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterator, Sequence
 
-    from moorage.adapters._redis_links import AsyncClusterLink, AsyncLink
+    from moorage.adapters._redis_async_links import AsyncClusterLink, AsyncLink
     from moorage.adapters._redis_wire import Question, Questions
     from moorage.domain.state import Command
 
@@ -48,7 +51,7 @@ _FIRST_PAUSE: Final = 0.0005
 _LONGEST_PAUSE: Final = 0.02
 
 _Asked: TypeAlias = "tuple[Question, Future[Any] | None, Command[Any] | None, float]"
-"""A question, who waits for it, what was posted, and how many seconds it may take."""
+"""A question, who waits for it, the command that it asks, and how many seconds it may take."""
 _Undecided: TypeAlias = "tuple[Command[Any], Future[Any] | None, float]"
 """A command that is decided here, who waits for it, and how many seconds it may take."""
 
@@ -106,14 +109,25 @@ class Lane:
         """Whether nobody waits here."""
         return self._asking is None and self._deciding is None
 
-    async def ask(self, question: Question, timeout: float | None = None) -> Any:
+    async def ask(
+        self,
+        question: Question,
+        timeout: float | None = None,
+        command: Command[Any] | None = None,
+    ) -> Any:
         """What the script replies, if it does within `timeout` seconds."""
         future: Future[Any] = self.loop.create_future()
         patience = bounded(self._timeout, timeout)
-        self._asked.append((question, future, None, patience))
+        self._asked.append((question, future, command, patience))
         if self._asking is None:
             self._asking = self.loop.create_task(self._ask_all())
-        return await self._in_time(future, timeout)
+        try:
+            return await self._in_time(future, timeout)
+        except asyncio.CancelledError:
+            # Its reply may have come in the same turn of the loop.
+            if not future.cancelled() and future.exception() is None:
+                self._give_back(question, command, future.result())
+            raise
 
     async def decide(self, command: Command[Any], timeout: float | None = None) -> Any:
         """The answer to a command that is decided here, if it comes within `timeout` seconds."""
@@ -186,9 +200,18 @@ class Lane:
             if not isinstance(error, FAILED):
                 raise
         else:
-            for (_, future, *_), reply in zip(batch, replies, strict=True):
+            for (question, future, command, _), reply in zip(batch, replies, strict=True):
                 if future is not None and not future.done():
                     future.set_result(reply)
+                elif future is not None:
+                    self._give_back(question, command, reply)
+
+    def _give_back(self, question: Question, command: Command[Any] | None, reply: Any) -> None:
+        """Give back what was granted to a caller who left while it was asked for."""
+        if isinstance(command, Admission):
+            with suppress(StateUnavailable):
+                for undone in unused(command.gates, answer_of(question, reply)):
+                    self.post(undone, self._questions.of(undone))
 
     async def _request(self, batch: Sequence[Question], patience: float) -> list[Any]:
         sent = False

@@ -2,7 +2,8 @@
 
 A transaction has two trips: one that locks the rows of a command, in the order of their ids, and
 reads the server's clock after the last of them is locked; and one that writes and commits. What
-fails before the second trip was certainly not executed.
+fails before the second trip was certainly not executed. What writes nothing may read in one trip,
+without a lock.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ SLOWEST: Final = 10.0
 
 STALLED: Final = 3.0
 """Seconds that a process may stand still with rows locked, before the server gives them away."""
+
+
+MULTI_STATEMENTS: Final = 1 << 16
+"""The flag of MySQL's protocol for several statements in one query."""
 
 
 class Row(NamedTuple):
@@ -86,12 +91,16 @@ class Link(Protocol):
 
     ready: bool
 
-    async def prepare(self, timeout: float, until: float) -> None:
-        """Set the session up, once."""
+    async def prepare(self, timeout: float, until: float) -> int | None:
+        """Set the session up, and return the version of the tables, as they say."""
         ...
 
     async def lock(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
         """Begin, lock the rows that are there, and return them with the server's time."""
+        ...
+
+    async def read(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
+        """Return the rows that are there, with the server's time, locking none."""
         ...
 
     async def write(self, rows: Sequence[Row], until: float, *, durable: bool) -> None:
@@ -112,10 +121,6 @@ class Link(Protocol):
 
     async def forget(self, most: int, until: float) -> int:
         """Delete rows that have expired and that nobody has locked; return how many."""
-        ...
-
-    async def version(self, until: float) -> int | None:
-        """The version of the tables, as they say."""
         ...
 
     def close(self) -> None:

@@ -46,8 +46,8 @@ Statement: TypeAlias = "tuple[bytes, bytes]"
 Asked: TypeAlias = "tuple[Statement, Sequence[bytes | None]]"
 """A statement with its values."""
 
-_BEGIN: Final = (b"moorage_begin", b"BEGIN")
-_COMMIT: Final = (b"moorage_commit", b"COMMIT")
+BEGIN: Final = (b"moorage_begin", b"BEGIN")
+COMMIT: Final = (b"moorage_commit", b"COMMIT")
 _ROLLBACK: Final = (b"moorage_rollback", b"ROLLBACK")
 _MARK: Final = (
     b"SELECT set_config('synchronous_commit', $1::text, true),"
@@ -92,6 +92,7 @@ class Statements:
 
     def __init__(self, states: str, meta: str) -> None:
         self.lock = cache(self._lock)
+        self.read = cache(self._read)
         self.write = cache(self._write)
         self.place = cache(self._place)
         self.states = states
@@ -115,6 +116,14 @@ class Statements:
             f" WHERE id IN ({ids}) ORDER BY id FOR UPDATE)"
             " SELECT id, state, expires, clock_timestamp()"
             " FROM (SELECT) AS one LEFT JOIN locked ON true".encode(),
+        )
+
+    def _read(self, count: int) -> Statement:
+        ids = ", ".join(f"${number}" for number in range(1, count + 1)) or "NULL"
+        return (
+            f"moorage_read_{count}".encode(),
+            "SELECT id, state, expires, clock_timestamp() FROM (SELECT) AS one"  # noqa: S608 - quoted
+            f" LEFT JOIN {self.states} ON id IN ({ids})".encode(),
         )
 
     def _write(self, count: int) -> Statement:
@@ -159,8 +168,11 @@ class PostgresLink:
         self._process = os.getpid()
         self.ready = False
 
-    async def prepare(self, timeout: float, until: float) -> None:
-        """Set the session up: how long it may wait, and how it plans."""
+    async def prepare(self, timeout: float, until: float) -> int | None:
+        """Set the session up: how long it may wait, and how it plans.
+
+        Returns the version of the tables, which is asked for in the same trip.
+        """
         if pq.version() < _LEAST_LIBPQ:
             raise Misfit(
                 f"is spoken to through libpq {pq.version() // 10_000}, which is too old",
@@ -187,27 +199,27 @@ class PostgresLink:
         chosen = ", ".join(
             f"set_config('{name}', '{value}', false)" for name, value in settings.items()
         )
-        said = (b"", f"SELECT current_setting('synchronous_commit'), {chosen}".encode())
+        usual = b"COALESCE(NULLIF(current_setting('synchronous_commit'), 'off'), 'on')"
+        said = (b"", b"SELECT %b, %b" % (usual, chosen.encode()))
         if pg.transaction_status != _IDLE:
             # Whatever listens for new connections may have begun something and left it open.
-            await self._trip([(_COMMIT, ())], until)
-        (answer,) = await self._trip([(said, ())], until)
-        usual = answer.get_value(0, 0) or b"on"
-        self._full = b"on" if usual == b"off" else usual
+            await self._trip([(COMMIT, ())], until)
+        # The settings stand, whether the tables are there or not.
+        version = [(self._statements.version, ())]
+        answer, found = await self._trip([(said, ())], until, then=version)
+        self._full = answer.get_value(0, 0) or b"on"
+        return _LONG.unpack(found.get_value(0, 0) or b"")[0] if found.ntuples else None
 
     async def lock(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
         """Begin, lock the rows that are there, and return them with the server's time."""
         statement = self._statements.lock(len(ids))
-        _, found = await self._trip([(_BEGIN, ()), (statement, ids)], until, ready=False)
-        value, last = found.get_value, found.ntuples - 1
-        (now,) = _LONG.unpack(value(last, 3) or b"")
-        if value(last, 0) is None:
-            return [], now + _SINCE_1970
-        rows = [
-            Row(value(number, 0) or b"", value(number, 1), _LONG.unpack(value(number, 2) or b"")[0])
-            for number in range(last + 1)
-        ]
-        return rows, now + _SINCE_1970
+        _, found = await self._trip([(BEGIN, ()), (statement, ids)], until, ready=False)
+        return _rows(found)
+
+    async def read(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
+        """Return the rows that are there, with the server's time, locking none."""
+        (found,) = await self._trip([(self._statements.read(len(ids)), ids)], until)
+        return _rows(found)
 
     async def write(self, rows: Sequence[Row], until: float, *, durable: bool) -> None:
         """Write to rows that are locked, and commit."""
@@ -238,11 +250,6 @@ class PostgresLink:
         (gone,) = await self._trip([(self._statements.forget, (_LONG.pack(most),))], until)
         return gone.command_tuples or 0
 
-    async def version(self, until: float) -> int | None:
-        """The version of the tables, as they say."""
-        (found,) = await self._trip([(self._statements.version, ())], until)
-        return _LONG.unpack(found.get_value(0, 0) or b"")[0] if found.ntuples else None
-
     def close(self) -> None:
         """Close it, whatever it is doing."""
         self.ready = False
@@ -262,7 +269,7 @@ class PostgresLink:
     async def _commit(self, asked: Asked, until: float, *, durable: bool) -> PGresult:
         """Send a statement and commit; if it must be durable, wait for the disk afterwards."""
         then = self._flush(durable=durable)
-        done, *_ = await self._trip([asked, (_COMMIT, ())], until, then=then)
+        done, *_ = await self._trip([asked, (COMMIT, ())], until, then=then)
         return done
 
     def _flush(self, *, durable: bool) -> list[Asked]:
@@ -290,7 +297,7 @@ class PostgresLink:
         if not lost and failure is None:
             self.ready = ready
             return reply.results
-        if asked[-1][0] is _COMMIT and reply.may_be_committed(len(asked) - 1, lost=bool(lost)):
+        if asked[-1][0] is COMMIT and reply.may_be_committed(len(asked) - 1, lost=bool(lost)):
             raise FateUnknown
         if lost or failure is None:
             raise NotDone(lost, lost=lost != _LATE)
@@ -309,7 +316,7 @@ class PostgresLink:
                 if not name:
                     pg.send_query_params(text, values, None, formats, _BINARY)
                 else:
-                    if name not in self._known:
+                    if name not in self._known and name not in expected:
                         pg.send_prepare(name, text)
                         expected.append(name)
                     pg.send_query_prepared(name, values, formats, _BINARY)
@@ -373,6 +380,19 @@ class _Reply:
             return True
         # Past it, only the wait for the disk has failed.
         return done > commit or (lost and done == commit)
+
+
+def _rows(found: PGresult) -> tuple[list[Row], int]:
+    """The rows of an answer, and the server's time in the last of them."""
+    value, last = found.get_value, found.ntuples - 1
+    (now,) = _LONG.unpack(value(last, 3) or b"")
+    if value(last, 0) is None:
+        return [], now + _SINCE_1970
+    rows = [
+        Row(value(number, 0) or b"", value(number, 1), _LONG.unpack(value(number, 2) or b"")[0])
+        for number in range(last + 1)
+    ]
+    return rows, now + _SINCE_1970
 
 
 def _refused(failure: PGresult) -> NotDone | NoTable | Denied:

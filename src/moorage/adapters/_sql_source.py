@@ -9,6 +9,7 @@ and takes each connection out of SQLAlchemy's hands as soon as it is there.
 
 from __future__ import annotations
 
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -16,7 +17,7 @@ from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
-from moorage.adapters._sql_link import SLOWEST
+from moorage.adapters._sql_link import MULTI_STATEMENTS, SLOWEST
 from moorage.domain.installation import install
 from moorage.errors import ConfigurationError, StorageUnavailable
 
@@ -80,12 +81,12 @@ class Source:
         where: the database as messages name it, without a password.
         engine: the engine, for what is done rarely and may take long.
         bounded: the engine, for what is done rarely and must not take long.
-        pool: makes a pool of SQLAlchemy's, to connect with; one serves one event loop.
+        opener: makes a function that opens one connection; each event loop has one of its own.
     """
 
     engine: Engine
     bounded: Engine
-    pool: Callable[[], Pool]
+    opener: Callable[[], Callable[[], Any]]
 
     def __init__(
         self,
@@ -102,7 +103,7 @@ class Source:
             named = engine.dialect.name
             self.kind = _kind(named, engine.dialect.driver, drivers, self.where, path)
             self.engine = self.bounded = engine
-            self.pool = engine.pool.recreate
+            self.opener = lambda: partial(_detached, engine.pool.recreate())
             return
         url = _url(given, path, awaited=awaited)
         self.where = _shown(url)
@@ -113,10 +114,10 @@ class Source:
         url = url.set(drivername=f"{name}+{drivers[name]}")
         made = _awaited_engine if awaited else create_engine
         bounds = _bounds(self.kind, url, timeout)
-        self.pool = lambda: made(url, poolclass=NullPool, connect_args=bounds).pool
         try:
             self.engine = made(url, poolclass=NullPool)
             self.bounded = made(url, poolclass=NullPool, connect_args=bounds)
+            self.opener = lambda: partial(_connected, self.bounded, bounds, self.kind)
         except ImportError:
             raise ConfigurationError(
                 f"the driver {drivers[name]!r} is not installed.",
@@ -140,24 +141,40 @@ class Source:
             "`ddl()` prints as a user who may.",
         )
 
-    def unreachable(self, error: BaseException) -> StorageUnavailable:
-        """What an error in connecting means."""
+    def unreachable(self, error: BaseException, *, slow: bool = False) -> StorageUnavailable:
+        """What an error in connecting means; `slow` says that the server is there all the same."""
         said = f"{type(error).__name__} {error}".lower()
         for words, reason, remedy in _REASONS:
             if words in said:
-                return StorageUnavailable(f"{self.where} {reason}.", remedy=remedy)
+                return StorageUnavailable(f"{self.where} {reason}.", remedy=remedy, slow=slow)
         return StorageUnavailable(
             f"{self.where} cannot be connected to ({type(error).__name__}).",
             remedy="Check the URL, and that the database is up.",
         )
 
 
-def connect(pool: Pool) -> Any:
-    """A connection of the driver's that nobody else has."""
+def _detached(pool: Pool) -> Any:
+    """Open a connection as a host's engine does, and take it out of SQLAlchemy's hands."""
     pooled = pool.connect()
     connection = pooled.driver_connection
     pooled.detach()
     return connection
+
+
+def _connected(engine: Engine, bounds: dict[str, Any], kind: str) -> Any:
+    """Open a connection with the driver alone.
+
+    SQLAlchemy asks a new connection half a dozen questions, and over a slow network each takes as
+    long as a command.
+    """
+    dialect = engine.dialect
+    positional, named = dialect.create_connect_args(engine.url)
+    options = {**named, **bounds}
+    if kind == "mysql":
+        # Statements that are sent together, and no question about a setting that follows anyway.
+        flags = options.get("client_flag", 0) | MULTI_STATEMENTS
+        options |= {"client_flag": flags, "autocommit": None}
+    return dialect.get_driver_connection(dialect.connect(*positional, **options))
 
 
 def _awaited_engine(url: URL, **options: Any) -> Engine:

@@ -1,0 +1,41 @@
+"""Tasks that are cancelled while a store decides what they ask."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from moorage import RateLimitConfig
+from moorage.domain.admission import Admission, Gates
+from moorage.domain.durations import SECOND
+from moorage.testing._state_commands import new_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.ports.state import AsyncStateStorage
+
+
+async def waits_of_the_next(store: AsyncStateStorage, turns: Iterable[int]) -> list[int]:
+    """How long the next caller waits for a limit of one call a second, in microseconds.
+
+    One call has gone before it, and one waiting caller was cancelled after so many turns of the
+    loop. Cancellations that came too late are left out.
+    """
+    waits = []
+    for count in turns:
+        limit = RateLimitConfig.per_second(1)
+        gates = Gates(limits=[limit.rule], limit_keys=[new_key()])
+        question = Admission(gates, within=10 * SECOND, lease=1)
+        await store.execute(question)
+        task = asyncio.ensure_future(store.execute(question))
+        for _ in range(count):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
+        wait = (await store.execute(question))[1]
+        if task.cancelled():
+            waits.append(wait)
+    return waits

@@ -1,0 +1,181 @@
+"""Redis that is slow or silent: every step of a command ends by its caller's deadline.
+
+The store's own timeout is longer than any test may take, so that whatever keeps to it hangs.
+"""
+
+from __future__ import annotations
+
+import socket
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+import redis.crc
+
+from moorage import StorageUnavailable
+from moorage.adapters._redis_socket import TimedSocket
+from moorage.testing._state_commands import Write, new_key, read
+from tests.adapters.redis_faces import COLOURS, Count, Face
+from tests.adapters.test_redis_places import homes, is_well, nodes_of, one_token, url_of
+from tests.support.redis_servers import PrivateRedis, Proxy
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HOUR = 3_600.0
+SHORT = 0.3
+LONG = 60.0
+
+
+@pytest.fixture(params=COLOURS)
+def colour(request: pytest.FixtureRequest) -> str:
+    """Both colours, one after the other."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PrivateRedis]:
+    """A server that behaves."""
+    with PrivateRedis() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[list[PrivateRedis]]:
+    """Three nodes that share all slots, and go on without one of them."""
+    yield from nodes_of("--cluster-require-full-coverage", "no", "--cluster-node-timeout", "600000")
+
+
+@pytest.mark.parametrize("connected", [False, True], ids=["new", "connected"])
+def test_a_reply_that_trickles_ends_by_the_deadline(
+    colour: str, server: PrivateRedis, *, connected: bool
+) -> None:
+    """A reply that arrives byte by byte still ends by the deadline of its caller."""
+    with Proxy(server.port) as proxy, Face(colour, proxy.url, timeout=HOUR) as face:
+        if connected:
+            face.execute(one_token(new_key()), LONG)
+        proxy.trickles = True
+        with pytest.raises(StorageUnavailable, match="did not answer in time"):
+            face.execute(one_token(new_key()), SHORT)
+        with pytest.raises(StorageUnavailable, match="did not answer in time"):
+            face.execute(Count(new_key()), SHORT)
+
+
+def test_a_node_that_falls_silent_ends_by_the_deadline(
+    colour: str, cluster: list[PrivateRedis]
+) -> None:
+    """Its own keys are refused in time, again and again; keys of other nodes are served."""
+    home = homes(cluster)
+    silent, *others = cluster
+    with Face(colour, url_of(cluster), timeout=HOUR) as face:
+        for node in cluster:
+            face.execute(Count(f"{home[node.port]}:{colour}"), LONG)
+        silent.suspend()
+        try:
+            for number in range(2, 5):
+                with pytest.raises(StorageUnavailable, match="did not answer in time"):
+                    face.execute(Count(f"{home[silent.port]}:{colour}"), SHORT)
+                for node in others:
+                    assert number == face.execute(Count(f"{home[node.port]}:{colour}"), LONG)
+        finally:
+            silent.resume()
+        assert face.execute(Count(f"{home[silent.port]}:{colour}"), LONG)
+
+
+def test_a_silent_node_leaves_time_to_learn_the_others(cluster: list[PrivateRedis]) -> None:
+    """Each node is asked for its part of the time only, and housekeeping finds one that answers."""
+    home = homes(cluster)
+    silent, other, _ = cluster
+    silent.suspend()
+    try:
+        for _ in range(3):
+            with Face("plain", url_of(cluster), timeout=2.0) as face:
+                assert face.execute(Count(f"{home[other.port]}:learnt"), 8.0)
+                for _ in range(2):
+                    with pytest.raises(StorageUnavailable, match="did not answer in time"):
+                        face.execute(Count(f"{home[silent.port]}:learnt"), SHORT)
+                assert 0 == face.housekeep()
+    finally:
+        silent.resume()
+
+
+def test_a_call_without_time_asks_nobody(server: PrivateRedis) -> None:
+    """A deadline that is over is told as such, on a new connection and on an open one."""
+    with Face("plain", server.url, timeout=LONG) as face:
+        for _ in range(2):
+            with pytest.raises(StorageUnavailable, match="did not answer in time"):
+                face.execute(one_token(new_key()), -1.0)
+            face.execute(one_token(new_key()), LONG)
+
+
+def test_a_socket_that_may_not_wait_does_not() -> None:
+    """Checking a socket for waiting bytes never blocks, even with a distant deadline."""
+    one, other = socket.socketpair()
+    with one, other:
+        timed = TimedSocket(one, inf)
+        timed.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            timed.recv(1)
+        timed.settimeout(1)
+        timed.until = monotonic() - 1
+        with pytest.raises(TimeoutError):
+            timed.recv(1)
+
+
+def test_a_cluster_without_slots_is_down() -> None:
+    """A node that was never made part of a cluster is no store."""
+    with (
+        PrivateRedis("--cluster-enabled", "yes") as node,
+        Face("plain", url_of([node, node]), timeout=LONG) as face,
+    ):
+        with pytest.raises(StorageUnavailable, match="no node for this key"):
+            face.execute(one_token(new_key()))
+        assert 0 == face.housekeep()
+
+
+def test_a_cluster_whose_only_node_is_lost_is_unavailable(colour: str) -> None:
+    """Where no other node can be asked, the lost one is tried again."""
+    with PrivateRedis("--cluster-enabled", "yes") as node:
+        with redis.Redis(port=node.port) as client:
+            made: Any = client
+            made.execute_command("CLUSTER", "ADDSLOTS", *range(16_384))
+        wait_until(lambda: is_well(node), "having all slots")
+        with Face(colour, url_of([node, node]), timeout=LONG) as face:
+            face.execute(one_token(new_key()))
+            node.kill()
+            for _ in range(2):
+                with pytest.raises(StorageUnavailable, match="cannot be reached"):
+                    face.execute(one_token(new_key()))
+
+
+def test_keys_that_are_about_to_move_are_found(cluster: list[PrivateRedis]) -> None:
+    """Keys that have moved are asked for where they are; keys that lie apart are refused."""
+    part = "{about to move}"
+    with Face("plain", url_of(cluster), timeout=LONG) as face:
+        face.execute(read(f"{part}:1"))
+        port = int(face.node_of(read(f"{part}:1")).rpartition(":")[2])
+    source, target, _ = sorted(cluster, key=lambda node: node.port != port)
+    names = [f"moorage:{part}:{number}" for number in (1, 2)]
+    slot = redis.crc.key_slot(names[0].encode())
+    clients: list[Any] = [redis.Redis(port=node.port) for node in (source, target)]
+    ids = [client.execute_command("CLUSTER MYID").decode() for client in clients]
+    with Face("plain", url_of(cluster), timeout=LONG) as face:
+        for number in (1, 2):
+            face.execute(Write({f"{part}:{number}": "here"}))
+        clients[1].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[0])
+        clients[0].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[1])
+        clients[0].migrate("127.0.0.1", target.port, names[0], 0, 5_000)
+
+        _, (found,) = face.execute(read(f"{part}:1"))
+        with pytest.raises(StorageUnavailable):
+            face.execute(read(f"{part}:1", f"{part}:2"), LONG)
+
+        assert found is not None
+        clients[0].migrate("127.0.0.1", target.port, names[1], 0, 5_000)
+        for client in clients:
+            client.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[1])
+            client.close()
+        assert all(face.execute(read(f"{part}:1", f"{part}:2"))[1])

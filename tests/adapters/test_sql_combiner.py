@@ -1,0 +1,416 @@
+"""Callers of one process over the same rows of a database server, who share transactions."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from moorage.adapters._sql_combiner import _TOGETHER, SharedRows
+from moorage.domain.admission import ReadCircuit
+from moorage.errors import InvalidData, StorageUnavailable
+from tests.adapters.sql_lab import PATIENCE, Append, Lab, Look, a_key, commits, holding, values
+from tests.adapters.sql_lab import Proxy as Watching
+from tests.integration.proxy import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    import sqlalchemy
+
+    from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
+    from moorage.domain.state import States
+
+SHORT = 0.3
+
+
+class Refusing(Append):
+    """Cannot be decided."""
+
+    def apply(self, states: States, now: int) -> tuple[States, Any]:
+        """Raise."""
+        raise InvalidData("this command is wrong.", field="x", remedy="Do not send it.")
+
+
+class Interrupted(BaseException):
+    """What a signal handler raises."""
+
+
+class Interrupting(Append):
+    """Is interrupted while it is decided."""
+
+    def apply(self, states: States, now: int) -> tuple[States, Any]:
+        """Raise what is no error."""
+        raise Interrupted
+
+
+class Question(ReadCircuit):
+    """Asks for what is there, and writes where it is told to."""
+
+    def __init__(self, key: str, decide: Callable[[States, int], tuple[States, Any]]) -> None:
+        self.keys = (key,)
+        self._decide = decide
+
+    def apply(self, states: States, now: int) -> tuple[States, Any]:
+        """Decide."""
+        return self._decide(states, now)
+
+
+@pytest.fixture
+def far(lab: Lab) -> Iterator[sqlalchemy.URL]:
+    """The same server, where each answer takes a while."""
+    url = lab.url
+    with Proxy(url.host or "", urlsplit(str(url)).port or 0) as proxy:
+        proxy.slow(0.05)
+        yield url.set(host=proxy.address[0], port=proxy.address[1])
+
+
+class Caller(Thread):
+    """A thread that executes one command."""
+
+    def __init__(self, store: SqlStorage, command: Any, timeout: float = PATIENCE) -> None:
+        super().__init__()
+        self._store = store
+        self._command = command
+        self._timeout = timeout
+        self.answer: Any = None
+        self.error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Execute it."""
+        try:
+            self.answer = self._store.execute(self._command, self._timeout)
+        except BaseException as error:  # noqa: BLE001 - looked at by the test
+            self.error = error
+
+
+def _waiting(store: SqlStorage | AsyncSqlStorage) -> int:
+    """How many commands wait for a trip."""
+    trips: set[Any] = set()
+    for pool in store._engine._pools.values():  # noqa: SLF001 - nobody else could tell
+        for first in pool.trips.values():
+            trip = first
+            while trip is not None:
+                trips.add(trip)
+                trip = trip.following
+    return sum(not ride.left for trip in trips for ride in trip.rides)
+
+
+def _until_waiting(store: SqlStorage, number: int) -> None:
+    end = time.monotonic() + PATIENCE
+    while _waiting(store) < number:
+        assert time.monotonic() < end, "they do not wait"
+        time.sleep(0.005)
+
+
+async def _until_all_wait(store: AsyncSqlStorage, number: int) -> None:
+    end = time.monotonic() + PATIENCE
+    while _waiting(store) < number:
+        assert time.monotonic() < end, "they do not wait"
+        await asyncio.sleep(0.005)
+
+
+def _awaited(lab: Lab, story: Callable[[AsyncSqlStorage], Coroutine[Any, Any, None]]) -> None:
+    async def whole() -> None:
+        store = lab.awaited()
+        try:
+            await story(store)
+        finally:
+            await store.aclose()
+
+    asyncio.run(whole())
+
+
+def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
+    """Whoever comes while a row is waited for is decided with the first, one after another."""
+    store, key = lab.plain(), a_key()
+    store.execute(Append(0, key))
+    with holding(lab, key):
+        callers = [Caller(store, Append(number, key)) for number in (1, 2, 3)]
+        _until_waiting(store, 3)
+        lab.until_somebody_waits()
+    for caller in callers:
+        caller.join()
+
+    assert 1 == len({caller.answer[0] for caller in callers})
+    assert [1, 2, 3] == sorted(len(caller.answer[1][0]) for caller in callers)
+    assert [0, 1, 2, 3] == sorted(values(store, key)[0])
+
+
+def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
+    """A command that cannot be decided changes nothing for those who share its trip."""
+    store, key = lab.plain(), a_key()
+    store.execute(Append(0, key))
+    with holding(lab, key):
+        wrong = Caller(store, Refusing(9, key))
+        _until_waiting(store, 1)
+        right = Caller(store, Append(1, key))
+        _until_waiting(store, 2)
+    wrong.join()
+    right.join()
+
+    assert isinstance(wrong.error, InvalidData)
+    assert ((0,),) == right.answer[1]
+    assert ((0, 1),) == values(store, key)
+
+
+def test_a_caller_who_is_late_is_taken_out(lab: Lab) -> None:
+    """Whose time is over before the rows are there leaves nothing behind; the others stay."""
+    store, key = lab.plain(), a_key()
+    store.execute(Append(0, key))
+    with holding(lab, key):
+        patient = Caller(store, Append(1, key))
+        _until_waiting(store, 1)
+        hasty = Caller(store, Append(2, key), SHORT)
+        hasty.join()
+        assert patient.is_alive()
+    patient.join()
+
+    assert isinstance(hasty.error, StorageUnavailable)
+    assert ((0,),) == patient.answer[1]
+    assert ((0, 1),) == values(store, key)
+
+
+def test_whoever_has_more_time_than_the_trip_goes_with_another(lab: Lab) -> None:
+    """A trip that ends with its first caller's time fails nobody who has more of it."""
+    store, key = lab.plain(), a_key()
+    store.execute(Append(0, key))
+    with holding(lab, key):
+        hasty = Caller(store, Append(2, key), SHORT)
+        _until_waiting(store, 1)
+        patient = Caller(store, Append(1, key))
+        hasty.join()
+    patient.join()
+
+    assert isinstance(hasty.error, StorageUnavailable)
+    assert ((0, 1),) == values(store, key)
+    assert patient.error is None
+
+
+def test_whoever_shares_a_trip_that_is_interrupted_goes_with_another(lab: Lab) -> None:
+    """An interrupted thread takes nobody along."""
+    store, key = lab.plain(), a_key()
+    store.execute(Append(0, key))
+    with holding(lab, key):
+        interrupted = Caller(store, Interrupting(9, key))
+        _until_waiting(store, 1)
+        other = Caller(store, Append(1, key))
+        _until_waiting(store, 2)
+    interrupted.join()
+    other.join()
+
+    assert isinstance(interrupted.error, Interrupted)
+    assert ((0, 1),) == values(store, key)
+
+
+@pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
+def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
+    """A command over another row as well, or about an effect, goes with the next trip."""
+    store, key, other = lab.plain(), a_key(), a_key()
+    store.execute(Append(0, key, other))
+    size = threading.stack_size()
+    try:
+        with holding(lab, key):
+            callers = [Caller(store, Append(1, key))]
+            _until_waiting(store, 1)
+            callers.append(Caller(store, Append(2, key, other)))
+            callers.append(Caller(store, Append(3, key, durable=True)))
+            _until_waiting(store, 3)
+            if not threads:
+                threading.stack_size(1 << 46)  # more than any system gives a thread
+        for caller in callers:
+            caller.join()
+    finally:
+        threading.stack_size(size)
+
+    assert callers[0].answer[0] < callers[1].answer[0] == callers[2].answer[0]
+    assert [0, 1, 2, 3] == sorted(values(store, key)[0])
+    assert ((0, 2),) == values(store, other)
+
+
+def test_a_cancelled_task_is_taken_out(lab: Lab) -> None:
+    """A task that is cancelled before its command is decided leaves nothing behind."""
+    key = a_key()
+
+    async def story(store: AsyncSqlStorage) -> None:
+        await store.execute(Append(0, key))
+        with holding(lab, key):
+            tasks = [asyncio.create_task(store.execute(Append(n, key))) for n in (1, 2)]
+            await _until_all_wait(store, 2)
+            tasks[0].cancel()
+            await asyncio.wait(tasks[:1])
+        await tasks[1]
+        assert ((0, 2),) == (await store.execute(Look(key)))[1]
+
+    _awaited(lab, story)
+
+
+def test_nobody_is_left_when_the_rows_are_there(lab: Lab) -> None:
+    """A trip whose callers have all left writes nothing, nor does one that would follow it."""
+    key, other = a_key(), a_key()
+
+    async def story(store: AsyncSqlStorage) -> None:
+        await store.execute(Append(0, key, other))
+        with holding(lab, key):
+            commands = (Append(1, key), Append(2, key, other))
+            tasks = []
+            for number, command in enumerate(commands, 1):
+                tasks.append(asyncio.create_task(store.execute(command)))
+                await _until_all_wait(store, number)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        assert ((0,), (0,)) == (await store.execute(Look(key, other)))[1]
+
+    _awaited(lab, story)
+
+
+def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
+    """No trip decides without end; those who are too many go with the next, in their order."""
+    key, many = a_key(), 2 * _TOGETHER + 3
+
+    async def story(store: AsyncSqlStorage) -> None:
+        await store.execute(Append(-1, key))
+        with holding(lab, key):
+            tasks = [asyncio.create_task(store.execute(Append(n, key))) for n in range(many)]
+            await _until_all_wait(store, many)
+        times = {now for now, _ in await asyncio.gather(*tasks)}
+        assert 3 == len(times)
+        assert (tuple(range(-1, many)),) == (await store.execute(Look(key)))[1]
+
+    _awaited(lab, story)
+
+
+def test_a_cut_connection_fails_only_what_must_not_be_repeated(lab: Lab) -> None:
+    """Of commands whose commit is not answered, those that may be repeated are."""
+    key = a_key()
+
+    async def story(url: sqlalchemy.URL, word: list[bytes]) -> None:
+        store = lab.awaited(url)
+        await store.execute(Append(0, key))
+        with holding(lab, key):
+            tasks = [
+                asyncio.create_task(store.execute(Append(1, key))),
+                asyncio.create_task(store.execute(Append(2, key, once=False))),
+            ]
+            await _until_all_wait(store, 2)
+            word[0] = commits(lab.kind)
+        with pytest.raises(StorageUnavailable, match="fate"):
+            await tasks[0]
+        assert ((0,),) == (await tasks[1])[1]
+        await store.aclose()
+
+    word = [b"never said"]
+    cut: list[str] = ["before"]
+
+    def sees(chunk: bytes) -> str | None:
+        return cut.pop() if cut and word[0] in chunk else None
+
+    with Watching(lab.url, sees) as proxy:
+        asyncio.run(story(proxy.url, word))
+
+
+def test_a_trip_that_is_interrupted_in_its_commit_is_not_made_again(lab: Lab) -> None:
+    """Nobody knows the fate of a commit that was interrupted, so nothing is decided twice."""
+    key = a_key()
+
+    async def story(url: sqlalchemy.URL, seen: threading.Event) -> None:
+        store = lab.awaited(url)
+        first = asyncio.create_task(store.execute(Append(0, key)))
+        await asyncio.to_thread(seen.wait, PATIENCE)
+        (trip,) = asyncio.all_tasks() - {first, asyncio.current_task()}
+        trip.cancel()
+        with pytest.raises(StorageUnavailable, match="fate"):
+            await first
+        await store.aclose()
+
+    seen = threading.Event()
+
+    def sees(chunk: bytes) -> str | None:
+        if not seen.is_set() and commits(lab.kind) in chunk:
+            seen.set()
+            return "never"
+        return None
+
+    with Watching(lab.url, sees) as proxy:
+        asyncio.run(story(proxy.url, seen))
+
+
+def _shared(lab: Lab, store: SqlStorage, key: str) -> None:
+    """Let two callers meet over a row, so that the store knows that it is a shared one."""
+    with holding(lab, key):
+        callers = [Caller(store, Append(number, key)) for number in (1, 2)]
+        _until_waiting(store, 2)
+    for caller in callers:
+        caller.join()
+
+
+@pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
+def test_a_far_trip_does_not_end_with_its_first_caller(
+    lab: Lab, far: sqlalchemy.URL, *, threads: bool
+) -> None:
+    """On a slow connection a trip over shared rows is made apart, if there are threads for it."""
+    store, key = lab.plain(far), a_key()
+    store.execute(Append(0, key))
+    _shared(lab, store, key)
+    size = threading.stack_size()
+    try:
+        if not threads:
+            threading.stack_size(1 << 46)
+            store.execute(Append(3, key))
+        else:
+            with holding(lab, key):
+                hasty = Caller(store, Append(9, key), SHORT)
+                _until_waiting(store, 1)
+                patient = Caller(store, Append(3, key))
+                hasty.join()
+                assert isinstance(hasty.error, StorageUnavailable)
+            patient.join()
+    finally:
+        threading.stack_size(size)
+
+    assert [0, 1, 2, 3] == sorted(values(store, key)[0])
+
+
+def test_too_many_shared_rows_are_forgotten() -> None:
+    """The rows that several callers wanted are remembered up to a bound."""
+    rows = SharedRows(1)
+    for id_ in (b"a", b"b", b"c"):
+        rows.add(frozenset({id_}))
+
+    assert not rows.has_any([b"a", b"b"])
+    assert rows.has_any([b"b", b"c"])
+
+
+def test_a_question_waits_for_no_lock(lab: Lab) -> None:
+    """What changes nothing is answered while others have locked the row."""
+    store, key = lab.plain(), a_key()
+    store.execute(Append(7, key))
+
+    with holding(lab, key):
+        answer = store.execute(Question(key, lambda states, _: (states, states[0])))
+
+    assert (7,) == answer[2]
+    assert store.execute(Question(a_key(), lambda states, _: (states, states))) == (None,)
+
+
+def test_a_question_that_changes_something_locks(lab: Lab) -> None:
+    """A command that usually changes nothing is decided again under a lock where it does."""
+    store, key = lab.plain(), a_key()
+    store.execute(Append(7, key))
+
+    store.execute(Question(key, Append(8, key).apply))
+
+    assert ((7, 8),) == values(store, key)
+
+
+def test_a_question_that_cannot_be_answered_raises(lab: Lab) -> None:
+    """An error of the rule comes out as it is."""
+    with pytest.raises(InvalidData, match="wrong"):
+        lab.plain().execute(Question(a_key(), Refusing(1, "a").apply))

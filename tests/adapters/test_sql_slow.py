@@ -1,0 +1,280 @@
+"""A database server that is merely slow: what it answers late is waited for and kept."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from moorage.adapters._plain import run_now
+from moorage.adapters._sql_pool import LinkPool, Opening
+from moorage.errors import StorageUnavailable
+from tests.adapters.sql_lab import PATIENCE, Append, Lab, a_key, values
+from tests.adapters.sql_lab import Proxy as Watching
+from tests.integration.proxy import Proxy
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import sqlalchemy
+
+SHORT = 0.3
+"""Seconds of a deadline that is long enough to send a command, but not to get a slow answer."""
+HASTE = 0.02
+"""Seconds that a hasty caller has."""
+
+
+@pytest.fixture
+def stuck(lab: Lab) -> Iterator[Proxy]:
+    """A network on which nothing arrives until it is healed."""
+    place = urlsplit(lab.url.render_as_string(hide_password=False))
+    with Proxy(place.hostname or "", place.port or 0) as proxy:
+        proxy.swallow()
+        yield proxy
+
+
+def _through(lab: Lab, proxy: Proxy) -> sqlalchemy.URL:
+    return lab.url.set(host="127.0.0.1", port=proxy.address[1])
+
+
+def test_a_connection_that_comes_late_is_kept_for_the_next_caller(lab: Lab, stuck: Proxy) -> None:
+    """Callers in a hurry wait for one connection, and who has time uses it."""
+    store, key = lab.plain(_through(lab, stuck)), a_key()
+    for _ in range(3):
+        with pytest.raises(StorageUnavailable, match="in time"):
+            store.execute(Append(0, key), HASTE)
+    stuck.heal()
+
+    store.execute(Append(1, key), PATIENCE)
+
+    assert ((1,),) == values(lab.plain(), key)
+    assert 1 == stuck.met
+
+
+def test_a_connection_that_nobody_waits_for_is_kept(lab: Lab, stuck: Proxy) -> None:
+    """Where no caller comes meanwhile, the next one finds the connection open."""
+    store, key = lab.plain(_through(lab, stuck)), a_key()
+    with pytest.raises(StorageUnavailable, match="in time"):
+        store.execute(Append(0, key), HASTE)
+    stuck.heal()
+    (pool,) = store._engine._pools.values()  # noqa: SLF001 - no caller could tell
+    wait_until(lambda: pool.idle, "the connection")
+
+    store.execute(Append(1, key), PATIENCE)
+
+    assert ((1,),) == values(lab.plain(), key)
+    assert (1, []) == (stuck.met, pool.late)
+
+
+def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck: Proxy) -> None:
+    """What could not be opened, and nobody waited for, is opened anew."""
+    store, key = lab.plain(_through(lab, stuck)), a_key()
+    with pytest.raises(StorageUnavailable, match="in time"):
+        store.execute(Append(0, key), HASTE)
+    (pool,) = store._engine._pools.values()  # noqa: SLF001 - no caller could tell
+    stuck.cut()
+    wait_until(lambda: not pool.late, "the connection's end")
+    stuck.heal()
+
+    store.execute(Append(1, key), PATIENCE)
+
+    assert ((1,),) == values(lab.plain(), key)
+
+
+def test_a_connection_that_comes_late_is_kept_for_the_next_task(lab: Lab, stuck: Proxy) -> None:
+    """The same of the asynchronous store, whose task goes on without the caller."""
+    key = a_key()
+
+    async def story() -> int:
+        async with lab.awaited(_through(lab, stuck)) as store:
+            with pytest.raises(StorageUnavailable, match="in time"):
+                await store.execute(Append(0, key), HASTE)
+            stuck.heal()
+            await store.execute(Append(1, key), PATIENCE)
+            return stuck.met
+
+    assert 1 == asyncio.run(story())
+    assert ((1,),) == values(lab.plain(), key)
+
+
+def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(lab: Lab, stuck: Proxy) -> None:
+    """Whoever gives up while a connection is being opened does not throw it away."""
+    key = a_key()
+
+    async def story() -> int:
+        async with lab.awaited(_through(lab, stuck)) as store:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(store.execute(Append(0, key), PATIENCE), HASTE)
+            stuck.heal()
+            await store.execute(Append(1, key), PATIENCE)
+            return stuck.met
+
+    assert 1 == asyncio.run(story())
+
+
+def test_a_store_that_closes_opens_nothing_any_more(lab: Lab, stuck: Proxy) -> None:
+    """What is being opened when an asynchronous store closes is ended with it."""
+
+    async def story() -> set[asyncio.Task[Any]]:
+        async with lab.awaited(_through(lab, stuck)) as store:
+            with pytest.raises(StorageUnavailable):
+                await store.execute(Append(0, a_key()), HASTE)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            _, left = await asyncio.wait(left, timeout=PATIENCE)
+        return left
+
+    assert set() == asyncio.run(story())
+
+
+def test_a_server_that_has_let_a_connection_in_is_slow_and_not_away(lab: Lab) -> None:
+    """Whose time is over while the session is being set up hears that the server is there."""
+    heard = threading.Event()
+    word = b"current_setting" if lab.kind == "postgresql" else b"TRANSACTION ISOLATION"
+
+    def sees(chunk: bytes) -> str | None:
+        if word in chunk:
+            heard.set()
+        return "never" if heard.is_set() else None
+
+    with Watching(lab.url, sees) as proxy:
+        store = lab.plain(proxy.url)
+        with pytest.raises(StorageUnavailable, match="in time"):
+            store.execute(Append(0, a_key()), HASTE)
+        assert heard.wait(PATIENCE)
+
+        with pytest.raises(StorageUnavailable, match="in time") as caught:
+            store.execute(Append(0, a_key()), HASTE)
+
+    assert caught.value.slow
+
+
+# --- the connections that are being opened ------------------------------------------
+
+
+class Door:
+    """What opens a connection when it is told to."""
+
+    def __init__(self, opening: Opening) -> None:
+        opening.running = self
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for nothing."""
+
+    def cancel(self) -> None:
+        """Be ended."""
+
+
+def _late(pool: LinkPool, kept: list[Any], *, age: float = 0.0) -> Opening:
+    """A connection that is being opened, and that its caller could not wait for."""
+    opening = Opening(lambda _, link: kept.append(link))
+    opening._began -= age  # noqa: SLF001 - no test waits so long
+    Door(opening)
+    assert run_now(opening.within(0, pool.late)) is None
+    return opening
+
+
+def test_what_hangs_is_passed_over_until_there_are_too_many() -> None:
+    """A new connection is opened beside one that hangs; never more than the store may have."""
+    pool, kept = LinkPool(), []  # type: ignore[var-annotated]  # of links
+    hanging = _late(pool, kept, age=60)
+
+    assert pool.begun(2) is None
+    assert hanging is pool.begun(1)
+    assert pool.begun(1) is None
+
+
+def test_what_has_ended_meanwhile_is_not_waited_for() -> None:
+    """A caller who comes when the connection has just been put by opens or takes another."""
+    pool, kept = LinkPool(), []  # type: ignore[var-annotated]  # of links
+    opening = _late(pool, kept)
+
+    async def connected(_: Opening) -> Any:
+        return "link"
+
+    run_now(opening.run(connected))
+
+    assert ["link"] == kept
+    assert pool.begun(5) is None
+
+
+def test_who_is_interrupted_at_the_last_moment_leaves_the_connection() -> None:
+    """A connection that came while its caller was interrupted is kept, and closed by nobody."""
+    kept: list[Any] = []
+    pool = LinkPool()
+    opening = Opening(lambda _, link: kept.append(link))
+
+    class Interrupted(BaseException):
+        """What a signal handler raises."""
+
+    class Interrupting(Door):
+        async def wait(self, seconds: float) -> None:
+            await opening.run(connected)
+            raise Interrupted
+
+    async def connected(_: Opening) -> Any:
+        return "link"
+
+    Interrupting(opening)
+    with pytest.raises(Interrupted):
+        run_now(opening.within(1, pool.late))
+
+    assert (["link"], []) == (kept, pool.late)
+
+
+def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck: Proxy) -> None:
+    """A command that is late on a connection used before hears that the server is there."""
+    stuck.heal()
+    store, key = lab.plain(_through(lab, stuck)), a_key()
+    store.execute(Append(1, key))
+    stuck.swallow()
+
+    with pytest.raises(StorageUnavailable, match="in time") as caught:
+        store.execute(Append(2, key), 1.0)
+
+    assert caught.value.slow
+
+
+@pytest.mark.parametrize("colour", ["plain", "awaited"])
+def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, colour: str) -> None:
+    """A reply that arrives byte by byte still ends by the deadline of its caller."""
+    key, word = a_key(), [b"never sent"]
+
+    def sees(chunk: bytes) -> str | None:
+        return "trickle" if word[0] in chunk else None
+
+    async def story(url: sqlalchemy.URL) -> None:
+        store = lab.awaited(url)
+        await store.execute(Append(0, key), PATIENCE)
+        word[0] = b""
+        with pytest.raises(StorageUnavailable):
+            await store.execute(Append(1, key), SHORT)
+        await store.aclose()
+
+    with Watching(lab.url, sees) as proxy:
+        if colour == "awaited":
+            asyncio.run(story(proxy.url))
+            return
+        store = lab.plain(proxy.url)
+        store.execute(Append(0, key), PATIENCE)
+        word[0] = b""
+        with pytest.raises(StorageUnavailable):
+            store.execute(Append(1, key), SHORT)
+
+
+def test_a_connection_is_opened_where_no_thread_can_be_started(lab: Lab) -> None:
+    """A process that gets no more threads from its system still reaches the database."""
+    store, key = lab.plain(), a_key()
+    size = threading.stack_size(1 << 46)  # more than any system gives a thread
+    try:
+        with pytest.raises(RuntimeError):
+            threading.Thread(target=int).start()
+        store.execute(Append(1, key))
+    finally:
+        threading.stack_size(size)
+
+    assert ((1,),) == values(store, key)
