@@ -35,7 +35,7 @@ def main(home: str, *paths: str) -> None:
     """Ask for all, and wait for all."""
     app = application(Path(home))
     asked = [app.send_task("ask", (path,)) for path in paths]
-    sys.stdout.write(json.dumps([answer.get(timeout=40, interval=0.05) for answer in asked]))
+    sys.stdout.write(json.dumps([answer.get(timeout=120, interval=0.05) for answer in asked]))
 
 
 if __name__ == "__main__":

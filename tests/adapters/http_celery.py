@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 from moorage import ConnectorError, ConnectorManager, Request, Service
+from moorage.testing.checks import Control
 from tests.adapters.celery_queue import application
 from tests.adapters.http_forking import BOUND
 
@@ -24,14 +25,17 @@ def client() -> Any:
 
 
 def call(path: str) -> dict[str, Any]:
-    """What became of one call, and how long it took."""
+    """The outcome of one call, the seconds it took, and those a busy machine withheld from it."""
+    timeout = BOUND if path in {"/silent", "/dripping"} else 120.0
     began = monotonic()
-    timeout = BOUND if path in {"/silent", "/dripping"} else 20.0
-    try:
-        outcome = manager.call("vendor", Request.get(path), timeout=timeout).text
-    except ConnectorError as error:
-        outcome = type(error).__name__
-    return {"path": path, "outcome": outcome, "took": monotonic() - began, "pid": os.getpid()}
+    with Control() as control:
+        try:
+            outcome = manager.call("vendor", Request.get(path), timeout=timeout).text
+        except ConnectorError as error:
+            outcome = type(error).__name__
+        took = monotonic() - began
+    lost = control.lost
+    return {"path": path, "outcome": outcome, "took": took, "lost": lost, "pid": os.getpid()}
 
 
 app = application(Path(os.environ["MOORAGE_TEST_HOME"]))

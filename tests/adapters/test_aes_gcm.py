@@ -151,7 +151,7 @@ def test_another_key_of_the_same_version_is_told() -> None:
     """Two hosts that both made a first key are told so, and not that the store was changed."""
     one, other = AesGcmCipher(generate_keys()), AesGcmCipher(generate_keys())
 
-    with pytest.raises(ConfigurationError, match="not with the one that is here"):
+    with pytest.raises(ConfigurationError, match="than the one in the ring"):
         other.open(one.seal(PLAIN, HERE), HERE)
 
 

@@ -71,7 +71,7 @@ def asked(home: Path, *paths: str) -> list[dict[str, Any]]:
         check=False,
         cwd=ROOT,
         text=True,
-        timeout=60,
+        timeout=150,
     )
     assert not said.returncode, said.stderr
     told: list[dict[str, Any]] = json.loads(said.stdout)
@@ -93,7 +93,7 @@ def test_tasks_of_a_prefork_worker_go_on(client: str, tmp_path: Path) -> None:
     assert paths[4:] == [task["outcome"] for task in history[4:]]
     for task in history[:4]:
         assert task["outcome"] in {"AttemptTimeout", "DeadlineExceeded"}
-        assert BOUND - 0.05 < task["took"] < BOUND + LATE
+        assert BOUND - 0.05 < task["took"] < BOUND + LATE + task["lost"]
     assert "/preloaded" == preloaded.path
     assert preloaded.connection not in {received.connection for received in others}
     assert 2 == len({task["pid"] for task in history})

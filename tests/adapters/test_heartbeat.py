@@ -8,12 +8,13 @@ import sys
 import textwrap
 import threading
 from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from moorage.adapters.forking import start_afresh
-from moorage.adapters.heartbeat import Heartbeat
+from moorage.adapters.heartbeat import Heartbeat, stop_all, threads_may_run
 from moorage.adapters.heartbeat_async import AsyncHeartbeat
 from tests.adapters.forked import in_a_child
 
@@ -117,6 +118,45 @@ def test_a_thread_that_is_stopped_does_no_more() -> None:
     while not work.threads:
         threading.Event().wait(OFTEN)
     heart.stop()
+    assert gone(work.threads)
+
+
+def test_a_caller_who_is_overtaken_starts_no_second_thread() -> None:
+    """Of two callers who find no thread, the one that comes second leaves it to the first."""
+    work = Work(1)
+    heart = Heartbeat(work, work.wanted, OFTEN)
+    own = heart._lock  # noqa: SLF001 - two threads would rarely meet here
+
+    class Overtaken:
+        """A lock before which another caller was let in."""
+
+        def __enter__(self) -> None:
+            heart._lock = own  # noqa: SLF001 - as above
+            heart.wake()
+            own.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            own.release()
+
+    heart._lock = Overtaken()  # type: ignore[assignment]  # noqa: SLF001 - as above
+    heart.wake()
+
+    assert work.done.wait(PATIENCE)
+    assert 1 == len(work.threads)
+    assert gone(work.threads)
+
+
+def test_the_end_of_a_process_stops_every_thread() -> None:
+    """Work that would go on for ever ends with the process."""
+    work = Work(10**9)
+    hearts = [Heartbeat(work, work.wanted, OFTEN) for _ in range(2)]
+    for heart in hearts:
+        heart.wake()
+    while len(work.threads) < len(hearts):
+        threading.Event().wait(OFTEN)
+
+    stop_all()
+
     assert gone(work.threads)
 
 
@@ -235,3 +275,18 @@ def test_outside_an_event_loop_of_asyncio_there_is_no_timer() -> None:
     assert not heart.able()
     heart.wake()
     assert 1 == work.left
+
+
+@pytest.mark.parametrize(
+    "modules, expected",
+    [
+        ({}, True),
+        ({"uwsgi": SimpleNamespace(opt={})}, False),
+        ({"uwsgi": SimpleNamespace(opt={"enable-threads": True})}, True),
+        ({"uwsgi": SimpleNamespace(opt={b"threads": b"2"})}, True),
+        ({"uwsgi": SimpleNamespace()}, False),
+    ],
+)
+def test_where_threads_run(modules: dict[str, Any], expected: bool) -> None:
+    """Threads run everywhere but under a uWSGI that was not told to run them."""
+    assert expected == threads_may_run(modules)

@@ -59,7 +59,7 @@ def test_parent_children_and_pools_go_on(client: str) -> None:
             check=False,
             cwd=ROOT,
             text=True,
-            timeout=60,
+            timeout=150,
         )
     assert not said.returncode, said.stderr
     history = json.loads(said.stdout)
@@ -91,7 +91,7 @@ def gunicorn(client: str, vendor: VendorServer, home: Path) -> Generator[str]:
             yield listening(server)
         finally:
             server.terminate()
-            server.communicate(timeout=20)
+            server.communicate(timeout=150)
 
 
 def listening(server: subprocess.Popen[str]) -> str:

@@ -47,7 +47,7 @@ def test_an_interrupted_caller_holds_nothing() -> None:
         cwd=Path(__file__).parents[2],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=150,
     )
     struck, left = map(int, program.stdout.split())
 

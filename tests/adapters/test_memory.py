@@ -263,6 +263,7 @@ def test_what_is_unchanged_is_not_written(keys: str) -> None:
 # --- interruptions ---------------------------------------------------------------
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("kind", ["signals", "handlers", "finalisers", "threads"])
 def test_an_interruption_leaves_all_of_a_command_or_none(kind: str) -> None:
     """Wherever a command is struck, no other sees half of it, and none waits for it for ever."""
@@ -271,7 +272,7 @@ def test_an_interruption_leaves_all_of_a_command_or_none(kind: str) -> None:
         cwd=Path(__file__).parents[2],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=150,
     )
     struck, torn, miscounted = map(int, program.stdout.split())
 
@@ -532,6 +533,7 @@ def test_a_command_keeps_the_guards_it_has() -> None:
     assert ["new"] * 3 == values(store, *keys)
 
 
+@pytest.mark.untraced
 def test_memory_stays_bounded_under_many_keys_and_tenants() -> None:
     """Of 200,000 keys and as many tenants' limits, each class keeps its bound and no more."""
     store = MemoryStorage(max_entries=1_000)
@@ -626,6 +628,7 @@ def test_a_sweep_takes_nothing_that_was_written_meanwhile(another: str | None) -
 # --- what it weighs --------------------------------------------------------------
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "service, most",
     [

@@ -6,7 +6,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -147,20 +146,17 @@ def test_a_child_does_without(vendor: VendorServer) -> None:
     def ask() -> object:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            began = time.monotonic()
             sent = [client.send(request, vendor.url, LONG).status for request in (GET, STREAMED)]
             incoming = client.open(GET, vendor.url, LONG)
             status, body = incoming.status, incoming.read()
             found = client.statistics()
             client.close()
         messages = [str(warning.message) for warning in told]
-        took = time.monotonic() - began
-        return sent, status, body, found.limit, found.idle is None, messages, took
+        return sent, status, body, found.limit, found.idle is None, messages
 
-    sent, status, body, limit, tells_no_idle, messages, took = in_a_child(ask)
+    sent, status, body, limit, tells_no_idle, messages = in_a_child(ask)
 
     assert ([200, 200], 200, b"x" * 99, 7, False) == (sent, status, body, limit, tells_no_idle)
-    assert took < 5
     (message,) = messages
     assert "PyreqwestHttpClient was forked" in message
     assert 200 == client.send(GET, vendor.url, LONG).status

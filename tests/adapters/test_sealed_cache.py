@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import pytest
 
-from moorage import ConfigurationError, StorageUnavailable
+from moorage import (
+    CachePolicy,
+    ConfigurationError,
+    ConnectorManager,
+    Request,
+    Response,
+    Service,
+    StorageUnavailable,
+)
 from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
@@ -17,10 +25,11 @@ from moorage.adapters.sealed_cache import AsyncSealedCache, SealedCache
 from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
 from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.domain.cache_state import Forget, Keep, Look, Looked
-from moorage.testing import VirtualClock, cache_conformance, name_of
+from moorage.testing import FakeVendor, ScriptedHttpClient, VirtualClock, cache_conformance, name_of
 from moorage.testing.cache_conformance import entry
 from tests.adapters.sql_lab import labs
 from tests.support.servers import redis_url
+from tests.support.timed_store import TimedStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -211,3 +220,33 @@ def test_time_is_the_stores() -> None:
     assert () == cache.look("key").entries
     storage.execute(Forget("key"))
     assert () == cache.look("key").entries
+
+
+def test_store_hears_how_long_a_call_can_wait() -> None:
+    """What is left of a call's time, and no more than the policy says, reaches the store."""
+    clock = VirtualClock()
+    storage = TimedStorage(clock)
+    cached = Service("rates", base_url="https://rates.example", cache=CachePolicy(max_wait=0.5))
+    vendor = FakeVendor()
+    vendor.always(Response(200, {"Cache-Control": "max-age=60"}, b"1"))
+    http = ScriptedHttpClient(vendor)
+    cache = SealedCache(storage, CIPHER)
+    with ConnectorManager([cached], http=http, cache=cache, clock=clock) as manager:
+        manager.call("rates", Request.get("/a"), timeout=0.25)
+    assert [("Look", 0.25), ("Keep", 0.5)] == storage.timeouts
+
+
+def test_store_without_timeouts_is_asked_all_the_same() -> None:
+    """A store whose `execute` takes no timeout keeps answers as well."""
+    memory = MemoryStorage()
+
+    class Untimed:
+        """An older store."""
+
+        def execute(self, command: Command[Any], /) -> Any:
+            """Run one command."""
+            return memory.execute(command)
+
+    cache = SealedCache(cast("Any", Untimed()), CIPHER)
+    assert kept(cache)
+    assert cache.look("key", timeout=1.0).entries

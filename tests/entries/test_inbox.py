@@ -287,7 +287,7 @@ def test_who_dies_leaves_the_webhook_to_others(shop: Shop) -> None:
     with pytest.raises(KeyboardInterrupt):
         shop.do(shop.inbox.handle)
     assert 0 == len(shop.do(shop.inbox.handle))
-    with pytest.raises(IdempotencyInProgress, match="somebody is at work"):
+    with pytest.raises(IdempotencyInProgress, match="A worker is processing"):
         shop.do(shop.inbox.replay, entry.id)
     shop.later(60)
     assert 1 == shop.do(shop.inbox.handle).done
@@ -595,3 +595,29 @@ def test_text_that_a_vendor_wants(shop: Shop) -> None:
     (notice, *_) = adyen.settle()
     reply = shop.do(shop.inbox.answer, "stripe", **notice.given())
     assert (200, b"[accepted]") == (reply.status, reply.body)
+
+
+def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
+    """Whoever waits has its own webhook handled, and those of others wait for a worker."""
+    handling = Handling(shop)
+    _receive(shop, shop.paid())
+    mine = _receive(shop, shop.paid("INV-2"))
+
+    assert 1 == shop.do(shop.inbox.handle, ids=[mine.id]).done
+    assert ["INV-2"] == handling.seen
+    assert 1 == shop.do(shop.inbox.handle).done
+
+
+def test_a_webhook_is_answered_as_its_vendor_wants(shop: Shop) -> None:
+    """Whoever receives a webhook itself learns what to answer."""
+    assert 200 == shop.inbox.reply(_receive(shop, shop.paid())).status
+
+
+def test_no_webhook_is_begun_after_the_time_of_who_handles_them(shop: Shop) -> None:
+    """The one that was begun is done, and the others wait for the next worker."""
+    shop.inbox.on("webhook")(lambda *_: shop.clock.advance(2.0))
+    for number in range(3):
+        _receive(shop, shop.paid(f"INV-{number}"))
+
+    assert 1 == len(shop.do(shop.inbox.handle, timeout=1.0))
+    assert 2 == len(shop.do(shop.inbox.handle, timeout=60.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -32,7 +33,7 @@ from moorage.contracts.sms import SmsMessage
 from moorage.domain.outbox import fate_of
 from moorage.domain.retry import Backoff, Jitter, RetryPolicy
 from moorage.domain.sealing import about
-from moorage.outbox import VERBS, EntryQuery, EntryState
+from moorage.outbox import VERBS, EntryQuery, EntryState, _refusal
 from moorage.testing import ScriptedRandomness
 from moorage.testing.sandbox.base import Lost, SandboxHttpClient, reply
 from moorage.testing.trades import trade_of
@@ -102,10 +103,10 @@ def test_a_key_is_the_same_in_every_release(shop: Shop) -> None:
         (("payments", "close"), "cannot be put off"),
         (("payments", "charge"), "takes other values"),
         (("payments", "charge", CHARGE, 5), "takes other values"),
-        (("payments", "charge", 5), "a int is not a Charge"),
+        (("payments", "charge", 5), "must be a Charge, not an int"),
         (("payments", "refund", "nonsense"), "not a reference"),
-        (("email", "send_transactional", CHARGE), "is not a EmailMessage"),
-        (("sms", "send_bulk", 5), "a int is not a list"),
+        (("email", "send_transactional", CHARGE), "must be an EmailMessage"),
+        (("sms", "send_bulk", 5), "must be a list, not an int"),
     ],
 )
 def test_what_no_vendor_could_do_is_refused_at_once(
@@ -428,7 +429,7 @@ def test_a_batch_is_as_good_as_its_worst(shop: Shop) -> None:
             return answer
 
         flows = shop.outbox._flows  # noqa: SLF001 - what it does with an answer
-        shop.do(flows.deliver, call, limit=1, utc=shop.clock.utc)
+        shop.do(flows.deliver, call, shop.hub.unsettled, limit=1, utc=shop.clock.utc)
         stored = _stored(shop, entry.id)
         assert (state, turn) == (stored.state.value, stored.turn)
         shop.do(shop.outbox.remove, EntryQuery())
@@ -513,3 +514,66 @@ def test_a_request_is_put_as_any_call(shop: Shop) -> None:
     entry = shop.do(shop.outbox.put_request, "vat", request, **options)
     assert ("acme", when) == (entry.tenant, entry.due)
     assert entry == shop.do(shop.outbox.put_request, "vat", Request.get("/other"), **options)
+
+
+def test_only_the_calls_of_some_ids_are_made(shop: Shop) -> None:
+    """Whoever waits has its own calls made, and those of others wait for a worker."""
+    others, mine = _put(shop), _put(shop)
+    done = _deliver(shop, ids=[mine.id, "nobody"])
+
+    assert [mine.id] == [one.entry.id for one in done.worked]
+    assert [others.id] == [one.entry.id for one in _deliver(shop).worked]
+    assert 0 == len(_deliver(shop, ids=[mine.id]))
+    more = [_put(shop).id for _ in range(3)]
+    assert 2 == len(_deliver(shop, ids=more, limit=2))
+
+
+def test_a_call_of_an_id_waits_for_its_order(shop: Shop) -> None:
+    """A call by its id is not made before the one that it is to follow, nor before its time."""
+    first, second = _put(shop, order="customer-1"), _put(shop, order="customer-1")
+    later = _put(shop, not_before=timedelta(seconds=60))
+    asked = [second.id, later.id]
+
+    assert 0 == len(_deliver(shop, ids=asked))
+    assert 1 == _deliver(shop, ids=[first.id]).done
+    assert 1 == _deliver(shop, ids=asked).done
+
+
+def test_a_call_that_was_given_up_keeps_its_order(shop: Shop) -> None:
+    """A call by its id is not made after one of its order that needs a person."""
+    first = _put(shop, DECLINED, order="customer-1")
+    second = _put(shop, order="customer-1")
+    assert 1 == _deliver(shop, ids=[first.id]).dead
+
+    assert 0 == len(_deliver(shop, ids=[second.id]))
+    shop.do(shop.outbox.drop, first.id)
+    assert 1 == _deliver(shop, ids=[second.id]).done
+
+
+class _Listless:
+    """A value of nobody's contract."""
+
+
+@pytest.mark.parametrize(
+    "error, values, ours",
+    [
+        (AttributeError("no such thing", obj=None), (CHARGE,), True),
+        (AttributeError("no such thing", obj=CHARGE), (CHARGE,), False),
+        (AttributeError("no such thing", obj=CHARGE), ([CHARGE],), False),
+        (TypeError("no such thing"), (CHARGE,), True),
+        (TypeError("no such thing"), (_Listless(),), False),
+    ],
+)
+def test_a_mistake_of_our_own_is_not_told_as_the_callers(
+    error: Exception, values: tuple[Any, ...], ours: bool
+) -> None:
+    """An error that is about no value given is raised as it is, and not as wrong values."""
+
+    def verb(*_: Any) -> None:
+        raise error
+
+    if ours:
+        with pytest.raises(type(error), match="no such thing"):
+            _refusal(verb, values, {})
+    else:
+        assert isinstance(_refusal(verb, values, {}), InvalidData)

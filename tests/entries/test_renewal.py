@@ -6,6 +6,7 @@ import gc
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from moorage import ConfigurationError, StorageUnavailable
@@ -326,7 +327,7 @@ def test_where_nothing_can_be_renewed_a_lease_is_long() -> None:
 def test_a_lease_that_cannot_be_renewed_in_time_is_refused() -> None:
     """The shortest is that of three beats."""
     assert [None, 1.5] == [entry_lease(None), entry_lease(1.5)]
-    with pytest.raises(ConfigurationError, match="ends before it can be renewed") as caught:
+    with pytest.raises(ConfigurationError, match="too short to be renewed") as caught:
         entry_lease(1.0)
     assert "lease" == caught.value.path
 
@@ -349,3 +350,36 @@ def test_inbox_and_outbox_have_short_leases() -> None:
 
 def _span(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
+
+
+def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
+    """A store that is slow has until the lease may end; a silent one holds no round longer."""
+    shared = Shared()
+    shared.add("a")
+    told: list[float] = []
+    plain = shared.shelf()
+
+    def bounded(left: Callable[[], float]) -> Shelf[Any]:
+        async def now() -> Any:
+            told.append(left())
+            shared.pause(0.5)
+            return await plain.now()
+
+        async def swap(entry: Entry, fence: int) -> bool:
+            told.append(left())
+            return await plain.swap(entry, fence)
+
+        return attrs.evolve(plain, now=now, swap=swap)
+
+    shelf = attrs.evolve(plain, bounded=bounded)
+    renewals = EntryRenewals(shelf, shared.clock.nanoseconds, heartbeat=Heart)
+    held = renewals.hold(shared.entry(), ENTRY_LEASE)
+    shared.pause(BEAT)
+    run_plain(renewals.round())
+    assert [pytest.approx(1.0), pytest.approx(0.5)] == told
+
+    shared.pause(ENTRY_LEASE)
+    told.clear()
+    run_plain(renewals.round())
+    assert [pytest.approx(0.5), pytest.approx(0.0)] == told
+    assert run_plain(renewals.holds(held))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.errors import ConfigurationError, StorageUnavailable
-from moorage.worker import stopping, work
+from moorage.worker import at_times, stopping, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +49,13 @@ def test_it_goes_on_while_there_is_anything() -> None:
 
     assert ["a", "c", "b"] == told
     assert [2.0, 2.0] == stop.waits
+
+
+def test_step_is_taken_at_times() -> None:
+    """It is taken at once and whenever its pause is over, and finds nothing in between."""
+    times = iter([5.0, 5.0, 64.0, 65.0, 66.0])
+    step = at_times(emptying("a", "b", "c"), timedelta(minutes=1), clock=lambda: next(times))
+    assert ["a", (), "b", ()] == [step() for _ in range(4)]
 
 
 def test_it_begins_nothing_more() -> None:
@@ -168,3 +175,18 @@ def test_signals_at_any_time() -> None:
         "        stop.clear()\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_a_store_may_wait_in_place_of_the_pause() -> None:
+    """What waits for something to do is given the pause, and may find its store away."""
+    stop, waits = Waits(), list[float]()
+
+    def idle(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            stop.set()
+            raise StorageUnavailable("the store is away.")
+
+    work(emptying("a"), stop=stop, pause=3.0, idle=idle)
+    assert waits == [3.0, 3.0]
+    assert stop.waits == []

@@ -7,10 +7,13 @@ first bucket that anybody is in. So a call may be cut off up to a tick late, and
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import current_task, get_running_loop
 from heapq import heappop, heappush
 from threading import local
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import asyncio
 
 _A_SECOND: Final = 256
 """How many ticks are in one."""
@@ -19,13 +22,12 @@ _A_SECOND: Final = 256
 class Bound:
     """One task's bound: the task is cancelled when its time is over, unless it ends before."""
 
-    __slots__ = ("_bucket", "_cancelling", "_ours", "expired", "task")
+    expired = False
+    _ours = False
 
     def __init__(self, task: asyncio.Task[object], bucket: set[Bound]) -> None:
         self.task = task
-        self.expired = False
         self._cancelling = task.cancelling()
-        self._ours = False
         self._bucket: set[Bound] | None = bucket
         bucket.add(self)
 
@@ -87,12 +89,12 @@ _here: Final = _Here()
 def bound_here(seconds: float) -> Bound | None:
     """Bound the running task from now on; None where there is no task of asyncio's to bound."""
     try:
-        task = asyncio.current_task()
+        loop = get_running_loop()
     except RuntimeError:
         return None
+    task = current_task(loop)
     if task is None:
         return None
-    loop = task.get_loop()
     wheel = _here.wheel
     if wheel is None or wheel.loop is not loop:
         wheel = _here.wheel = _Wheel(loop)

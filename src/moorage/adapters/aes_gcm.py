@@ -24,6 +24,12 @@ from moorage.errors import InvalidData
 LONGEST: Final = 64 << 20
 """So many bytes are sealed in one piece at most."""
 
+KEYS_COMMAND: Final = (
+    "python -c 'from moorage.adapters.aes_gcm import generate_keys;"
+    " print(generate_keys().text().reveal())'"
+)
+"""Prints a new ring of keys, for messages that ask for one."""
+
 _NONCE_ENDS: Final = HEADER_BYTES + NONCE_BYTES
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import atexit
+import sys
 from contextlib import suppress
 from functools import cache
 from threading import Event, Lock, Thread, current_thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 from moorage.adapters.forking import in_child
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _PATIENCE: Final = 1.0
 """Seconds for which the end of the process waits for work that is under way."""
+
+_THREADS: Final = ("enable-threads", b"enable-threads", "threads", b"threads")
+"""The options of uWSGI with which threads run; older releases name them in bytes."""
 
 _beating: Final[WeakSet[Heartbeat]] = WeakSet()
 
@@ -31,14 +35,20 @@ class Heartbeat:
         work: what to do each time; its exceptions are dropped.
         wanted: whether there is anything to do.
         every: seconds between two times.
+        name: of the thread.
     """
 
     def __init__(
-        self, work: Callable[[], object], wanted: Callable[[], bool], every: float
+        self,
+        work: Callable[[], object],
+        wanted: Callable[[], bool],
+        every: float,
+        name: str = "moorage-renewal",
     ) -> None:
         self._work = work
         self._wanted = wanted
         self._every = every
+        self._name = name
         self._start_afresh()
         in_child(self, Heartbeat._start_afresh)
 
@@ -57,7 +67,7 @@ class Heartbeat:
             return
         with self._lock:
             if self._thread is None:
-                thread = Thread(target=self._beat, name="moorage-renewal", daemon=True)
+                thread = Thread(target=self._beat, name=self._name, daemon=True)
                 _at_exit()
                 _beating.add(self)
                 # Before it starts, for it may have ended by itself before the next line.
@@ -92,13 +102,24 @@ class Heartbeat:
                 self._thread = current_thread()
 
 
+def threads_may_run(modules: Mapping[str, Any] = sys.modules) -> bool:
+    """Whether a thread that is started here runs: uWSGI stops them all unless it is told not to.
+
+    Args:
+        modules: the modules that are loaded; a server that embeds Python adds its own.
+    """
+    server = modules.get("uwsgi")
+    options = getattr(server, "opt", {})
+    return server is None or any(name in options for name in _THREADS)
+
+
 @cache
 def _at_exit() -> None:
     # A handler cannot be taken back, so there is one for all, and none before the first.
-    atexit.register(_stop_all)
+    atexit.register(stop_all)
 
 
-def _stop_all() -> None:
+def stop_all() -> None:
     """Stop every thread before the interpreter ends: what it does then could not be finished."""
     for heartbeat in list(_beating):
         heartbeat.stop()

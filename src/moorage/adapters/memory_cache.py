@@ -82,7 +82,7 @@ class MemoryCache:
         """About how many bytes it takes."""
         return self._size
 
-    def look(self, key: str, /) -> Found:
+    def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory makes nobody wait
         """Give what is kept under a key."""
         with self._lock:
             change, kept = self._change, self._kept.get(key)
@@ -95,7 +95,15 @@ class MemoryCache:
         rested = (now - kept.since) / _SECOND
         return Found(change, tuple(entry.later(rested) for entry in kept.entries))
 
-    def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+    def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,  # noqa: ARG002 - memory makes nobody wait
+    ) -> bool:
         """Keep answers under a key, unless something has changed there."""
         size = _NAME + sum(entry.size for entry in entries)
         now = self._nanoseconds()
@@ -111,7 +119,7 @@ class MemoryCache:
             self._put(key, _Kept(0, now, now + round(seconds * _SECOND), size, entries))
             return True
 
-    def forget(self, key: str, /) -> None:
+    def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory makes nobody wait
         """Leave no more than a trace of what is kept under a key."""
         with self._lock:
             self._put(key, _TRACE)
@@ -148,14 +156,22 @@ class AsyncMemoryCache:
             shared = MemoryCache(clock, max_entries=max_entries, max_bytes=max_bytes)
         self.shared = shared
 
-    async def look(self, key: str, /) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory makes nobody wait
         """Give what is kept under a key."""
         return self.shared.look(key)
 
-    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,  # noqa: ARG002 - memory makes nobody wait
+    ) -> bool:
         """Keep answers under a key, unless something has changed there."""
         return self.shared.keep(key, mark, entries, seconds)
 
-    async def forget(self, key: str, /) -> None:
+    async def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory makes nobody wait
         """Leave no more than a trace of what is kept under a key."""
         self.shared.forget(key)

@@ -58,6 +58,7 @@ class _Entries(_Locked, Generic[E]):
         self._most = count(max_entries, "max_entries")
         self._entries: dict[str, E] = {}
         self._last = 0
+        self._ranked = False
 
     def now(self) -> datetime:
         """The store's time."""
@@ -74,6 +75,7 @@ class _Entries(_Locked, Generic[E]):
                         remedy="Remove what is settled, or give it room for more.",
                     )
                 self._last += 1
+                self._ranked |= entry.priority != 0
                 self._entries[entry.id] = attrs.evolve(arrive(entry, self.now()), number=self._last)
             return self._entries[entry.id]
 
@@ -84,14 +86,15 @@ class _Entries(_Locked, Generic[E]):
         held: set[str] = set()
         with self._lock:
             for entry in self._entries.values():
-                if len(found) == limit:
+                if len(found) == limit and not self._ranked:
                     break
                 free = entry.lane is None or entry.lane not in held
                 if free and entry.due is not None and entry.due <= now:
                     found.append(entry)
                 if entry.lane is not None and entry.holds:
                     held.add(entry.lane)
-        return tuple(found)
+        found.sort(key=lambda entry: (-entry.priority, entry.number))
+        return tuple(found[:limit])
 
     def swap(self, entry: E, fence: int, /) -> bool:
         """Write an entry over the one that has this fence."""
@@ -103,7 +106,7 @@ class _Entries(_Locked, Generic[E]):
             return True
 
     def find(self, query: EntryQuery, /) -> EntryPage[E]:
-        """One page of those that match, newest first."""
+        """Return one page of the entries that match the query, newest first."""
         before = query.before
         with self._lock:
             known = list(self._entries.values())
@@ -147,7 +150,7 @@ class _AsyncEntries(Generic[E]):
         return self._entries.swap(entry, fence)
 
     async def find(self, query: EntryQuery, /) -> EntryPage[E]:
-        """One page of those that match, newest first."""
+        """Return one page of the entries that match the query, newest first."""
         return self._entries.find(query)
 
     async def remove(self, query: EntryQuery, /) -> int:

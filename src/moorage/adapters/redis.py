@@ -29,8 +29,11 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from redis import exceptions as wrong
 
+from moorage.adapters._redis_async_links import AsyncClusterLink, AsyncLink
+from moorage.adapters._redis_cluster import ClusterLinks
 from moorage.adapters._redis_lanes import FAILED, TOGETHER, Lane, is_kept, pauses
-from moorage.adapters._redis_links import AsyncClusterLink, AsyncLink, Links, Place, UnsentError
+from moorage.adapters._redis_links import Links
+from moorage.adapters._redis_place import Place, UnsentError
 from moorage.adapters._redis_wire import Questions, Swap, answer_of
 from moorage.adapters.forking import in_child
 from moorage.domain.durations import seconds
@@ -156,7 +159,8 @@ class RedisStorage(_Store):
 
     def _start_afresh(self) -> None:
         # A child of a fork must not speak on its parent's connections.
-        self._links = Links(self._place)
+        place = self._place
+        self._links = ClusterLinks(place) if place.clustered else Links(place)
         self._deciding = RLock()
         self._away = False
 
@@ -326,7 +330,7 @@ class AsyncRedisStorage(_Store):
             self._hand_over()
         if question is None:
             return await lane.decide(command, timeout)  # type: ignore[no-any-return]  # as the command answers
-        return answer_of(question, await lane.ask(question, timeout))  # type: ignore[no-any-return]  # as the command answers
+        return answer_of(question, await lane.ask(question, timeout, command))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer nobody waits for: at once where a loop runs."""

@@ -95,7 +95,7 @@ end
 
 local full
 
--- --- the calm case of an admission: as TokenBucket.calm, CalendarQuota.calm, CircuitRule.calm ----
+-- --- fast path of an admission: as TokenBucket.fast_grant, CalendarQuota, CircuitRule.fast_admit -
 
 local function admission(blob, keys)
   local _, flags, limits, within, lease, token, at = unpack_from('<BBBi8i8i8', blob)
@@ -517,12 +517,11 @@ local function everything()
     if size <= RUNS then
       return runs
     end
-    local place = size - 1
-    for i = size - 1, 1, -1 do
+    local place, least = size - 1, rule.room + 1
+    for i = size - 1, RUNS / 2 + 2, -1 do
       local run = joined(rule, runs[i], runs[i + 1])
-      if run[9] <= rule.room - run[5] then
-        place = i
-        break
+      if run[9] < least and run[9] <= rule.room - run[5] then
+        place, least = i, run[9]
       end
     end
     local fewer = {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.cache_state import Forget, Keep, Look, Looked, pack_entries, unpack_entries
 from moorage.domain.caching import Found
 from moorage.domain.durations import SECOND, micros
+from moorage.domain.functions import timed
 from moorage.domain.packing import pack_values
 from moorage.errors import ConfigurationError, InvalidData
 
@@ -35,6 +36,7 @@ class _Sealing:
                     remedy="Give a store of shared state, and a cipher such as AesGcmCipher.",
                 )
         self._storage = storage
+        self._execute = timed(storage.execute, 1)
         self._cipher: Cipher = cipher
 
     def __repr__(self) -> str:
@@ -73,18 +75,26 @@ class SealedCache(_Sealing):
     def __init__(self, storage: StateStorage, cipher: Cipher) -> None:
         super().__init__(storage, cipher)
 
-    def look(self, key: str, /) -> Found:
+    def look(self, key: str, /, timeout: float | None = None) -> Found:
         """Give what is kept under a key."""
-        return self._found(key, self._storage.execute(Look(key)))
+        return self._found(key, self._execute(Look(key), timeout))
 
-    def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+    def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
         """Keep answers under a key, unless something has changed there."""
-        kept: bool = self._storage.execute(self._keep(key, mark, entries, seconds))
+        kept: bool = self._execute(self._keep(key, mark, entries, seconds), timeout)
         return kept
 
-    def forget(self, key: str, /) -> None:
+    def forget(self, key: str, /, timeout: float | None = None) -> None:
         """Leave no more than a trace of what is kept under a key."""
-        self._storage.execute(Forget(key))
+        self._execute(Forget(key), timeout)
 
 
 class AsyncSealedCache(_Sealing):
@@ -101,15 +111,23 @@ class AsyncSealedCache(_Sealing):
     def __init__(self, storage: AsyncStateStorage, cipher: Cipher) -> None:
         super().__init__(storage, cipher)
 
-    async def look(self, key: str, /) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:
         """Give what is kept under a key."""
-        return self._found(key, await self._storage.execute(Look(key)))
+        return self._found(key, await self._execute(Look(key), timeout))
 
-    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
         """Keep answers under a key, unless something has changed there."""
-        kept: bool = await self._storage.execute(self._keep(key, mark, entries, seconds))
+        kept: bool = await self._execute(self._keep(key, mark, entries, seconds), timeout)
         return kept
 
-    async def forget(self, key: str, /) -> None:
+    async def forget(self, key: str, /, timeout: float | None = None) -> None:
         """Leave no more than a trace of what is kept under a key."""
-        await self._storage.execute(Forget(key))
+        await self._execute(Forget(key), timeout)

@@ -7,18 +7,22 @@ then on a command is one short transaction on a connection that the store has fo
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
+from functools import partial
 from threading import local
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters._plain import run_now
 from moorage.adapters._posts import MOST, Posts
-from moorage.adapters._sql_colours import Loops, Threads
+from moorage.adapters._sql_colours import Loops, Threads, links_to
+from moorage.adapters._sql_combiner import Combiner
 from moorage.adapters._sql_engine import Engine
 from moorage.adapters._sql_schema import declared, dialect_of
 from moorage.adapters._sql_source import Source
 from moorage.adapters.forking import in_child
+from moorage.domain.admission import Admission, unused
 from moorage.domain.durations import count, seconds
 from moorage.domain.frames import refusing
 from moorage.errors import StorageUnavailable
@@ -46,7 +50,7 @@ def _left(until: float | None) -> float | None:
     return None if until is None else until - monotonic()
 
 
-class _Common:
+class _Common(ABC):
     """What both colours of the store have in common."""
 
     durable: Final = True
@@ -57,6 +61,16 @@ class _Common:
 
     _source: Source
     _tables: Tables
+
+    def _give_back(self, command: Command[Any], answer: Any) -> None:
+        """Give back what was granted to a caller who has left."""
+        if isinstance(command, Admission):
+            for undone in unused(command.gates, answer):
+                self.post(undone)
+
+    @abstractmethod
+    def post(self, command: Command[Any], /) -> None:
+        """Run a command whose answer nobody waits for, soon or with the next one."""
 
     @staticmethod
     def tables(
@@ -116,7 +130,9 @@ class SqlStorage(_Common):
         bound = seconds(timeout, "timeout")
         self._source = Source(url, _PLAIN, awaited=False, timeout=bound)
         self._tables = declared(None, prefix, schema)
-        colour = Threads(self._source, self._tables, self.migrate, bound)
+        links = partial(links_to, self._source, self._tables, awaited=False)
+        self._inside = local()
+        colour = Threads(self._source, links, self.migrate, self._inside)
         self._engine = Engine(
             colour,
             names=self._source.names(self._tables),
@@ -124,7 +140,7 @@ class SqlStorage(_Common):
             connections=count(connections, "connections"),
             create=create,
         )
-        self._inside = local()
+        self._combiner = Combiner(self._engine, self._give_back)
         self._start_afresh()
         in_child(self, SqlStorage._start_afresh)
 
@@ -144,7 +160,7 @@ class SqlStorage(_Common):
                 raise away
         before, inside.now = getattr(inside, "now", False), True
         try:
-            answer = run_now(self._engine.execute(command, _left(until)))
+            answer = run_now(self._combiner.execute(command, _left(until)))
         except StorageUnavailable:
             self._away = True
             raise
@@ -201,7 +217,7 @@ class SqlStorage(_Common):
             while kept:
                 command = kept.popleft()
                 try:
-                    run_now(self._engine.execute(command, _left(until)))
+                    run_now(self._combiner.execute(command, _left(until)))
                 except StorageUnavailable as error:
                     # The others would wait in vain, each as long: the next command tries again.
                     if not command.once:
@@ -251,7 +267,8 @@ class AsyncSqlStorage(_Common):
         bound = seconds(timeout, "timeout")
         self._source = Source(url, _AWAITED, awaited=True, timeout=bound)
         self._tables = declared(None, prefix, schema)
-        colour = Loops(self._source, self._tables, self.migrate, bound)
+        links = partial(links_to, self._source, self._tables, awaited=True)
+        colour = Loops(self._source, links, self.migrate, bound)
         self._engine = Engine(
             colour,
             names=self._source.names(self._tables),
@@ -259,7 +276,8 @@ class AsyncSqlStorage(_Common):
             connections=count(connections, "connections"),
             create=create,
         )
-        self._posts = Posts(self._engine.execute, bound)
+        self._combiner = Combiner(self._engine, self._give_back)
+        self._posts = Posts(self._combiner.execute, bound)
 
     async def execute(
         self,
@@ -272,7 +290,7 @@ class AsyncSqlStorage(_Common):
         until = None if timeout is None else monotonic() + timeout
         if posts.kept or posts.sending:
             await posts.settle(timeout)
-        return await self._engine.execute(command, _left(until))
+        return await self._combiner.execute(command, _left(until))
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer nobody waits for, soon or with the next one."""

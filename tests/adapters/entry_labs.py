@@ -1,0 +1,103 @@
+"""Databases of a host in which inbox and outbox are kept: a file, PostgreSQL and MariaDB."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import sqlalchemy
+
+from moorage.domain.entries import EntryQuery
+from moorage.opening import aopen_inbox, aopen_outbox, open_inbox, open_outbox
+from tests.support.servers import mariadb_url, postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+KINDS = ("sqlite", "postgresql", "mariadb")
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "mariadb": "mariadb+pymysql",
+}
+
+
+class EntryLab:
+    """A database with tables that nobody else uses.
+
+    Args:
+        kind: one of `KINDS`.
+        directory: where a file may be made.
+    """
+
+    def __init__(self, kind: str, directory: Path) -> None:
+        self.kind = kind
+        servers = {"postgresql": postgres_url, "mariadb": mariadb_url}
+        self.file = str(directory / f"{uuid4().hex}.db")
+        self.url = f"sqlite:///{self.file}" if kind == "sqlite" else servers[kind]()
+        self.prefix = f"lab{uuid4().hex[:8]}_"
+        alchemy = sqlalchemy.make_url(self.url).set(drivername=_DRIVERS[kind])
+        self.engine = sqlalchemy.create_engine(alchemy, poolclass=sqlalchemy.NullPool)
+        self._inbox = open_inbox(self.url, prefix=self.prefix)
+        self._outbox = open_outbox(self.url, prefix=self.prefix)
+        self._inbox.migrate()
+        self._outbox.migrate()
+
+    def inbox(self) -> Any:
+        """The inbox of the database, without entries."""
+        self._inbox.remove(EntryQuery())
+        return self._inbox
+
+    def outbox(self) -> Any:
+        """The outbox of the database, without entries."""
+        self._outbox.remove(EntryQuery())
+        return self._outbox
+
+    def close(self) -> None:
+        """Drop the tables."""
+        self._inbox.close()
+        self._outbox.close()
+        with self.engine.begin() as connection:
+            for table in ("inbox", "outbox", "lane", "log"):
+                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.prefix}{table}")
+
+    def another(self, **options: Any) -> Any:
+        """The outbox of the database once more, with the entries that are there."""
+        return open_outbox(self.url, prefix=self.prefix, **options)
+
+    async def later_inbox(self) -> Any:
+        """As `inbox`, asynchronous."""
+        store = aopen_inbox(self.url, prefix=self.prefix)
+        await store.remove(EntryQuery())
+        return store
+
+    async def later_outbox(self) -> Any:
+        """As `outbox`, asynchronous."""
+        store = aopen_outbox(self.url, prefix=self.prefix)
+        await store.remove(EntryQuery())
+        return store
+
+    def driver(self) -> Any:
+        """A connection of the driver's, as a host without a framework has it."""
+        made = self.engine.raw_connection()
+        connection = made.driver_connection
+        made.detach()
+        return connection
+
+    def count(self) -> int:
+        """How many calls are in the outbox."""
+        with self.engine.begin() as connection:
+            asked = sqlalchemy.text(f"SELECT count(*) FROM {self.prefix}outbox")
+            return int(connection.execute(asked).scalar_one())
+
+
+@contextmanager
+def entry_lab(kind: str, directory: Path) -> Generator[EntryLab]:
+    """A database of a kind, whose tables go when the test is over."""
+    lab = EntryLab(kind, directory)
+    try:
+        yield lab
+    finally:
+        lab.close()

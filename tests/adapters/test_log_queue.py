@@ -1,0 +1,171 @@
+"""The queue of an integration log: its bound, its thread, and entries that cannot be written."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from threading import Event
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage import IntegrationLog, InvalidData, StorageUnavailable
+from moorage.adapters.log_queue import LogQueue, close_all
+from moorage.testing.integration_log_conformance import entry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PATIENCE = 120.0
+
+
+class Table:
+    """A table that may be away, or refuse an entry."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.batches: list[int] = []
+        self.away = False
+        self.unfit: str | None = None
+        self.written = Event()
+
+    def insert(self, entries: Sequence[IntegrationLog]) -> None:
+        """Take entries."""
+        self.batches.append(len(entries))
+        if self.away:
+            raise StorageUnavailable("away", remedy="Start it.")
+        if any(one.id == self.unfit for one in entries):
+            raise InvalidData("unfit", field="entry")
+        self.ids += [one.id for one in entries]
+        self.written.set()
+
+
+def ids(*numbers: int) -> list[str]:
+    """The ids of entries."""
+    return [entry(number).id for number in numbers]
+
+
+def _fill(queue: LogQueue, number: int) -> None:
+    for one in range(number):
+        queue.write(entry(one))
+
+
+def test_a_thread_writes_a_moment_later() -> None:
+    """Nobody has to ask, and the thread ends when nothing is left."""
+    table = Table()
+    queue = LogQueue(table.insert, "here", every=0.01)
+    queue.write(entry(1))
+
+    assert table.written.wait(PATIENCE)
+    for thread in threading.enumerate():
+        if thread.name == "moorage-log":
+            thread.join(PATIENCE)
+    assert ids(1) == table.ids
+
+
+def test_entries_are_written_in_batches() -> None:
+    """A long queue takes few transactions."""
+    table = Table()
+    queue = LogQueue(table.insert, "here", threads=False)
+    for number in range(1_200):
+        queue.write(entry(number))
+    queue.flush()
+
+    assert [500, 500, 200] == table.batches
+    assert ids(*range(1_200)) == table.ids
+
+
+def test_entries_beyond_the_bound_are_lost_counted_and_told() -> None:
+    """The oldest entries go, with one warning."""
+    table = Table()
+    queue = LogQueue(table.insert, "here", max_waiting=3, threads=False)
+    with pytest.warns(RuntimeWarning, match="here loses entries: more than 3") as told:
+        _fill(queue, 5)
+    queue.flush()
+
+    assert (2, 1) == (queue.lost, len(told))
+    assert ids(2, 3, 4) == table.ids
+
+
+def test_a_warning_that_is_an_error_breaks_no_call() -> None:
+    """Where warnings are errors, `write` returns all the same."""
+    queue = LogQueue(Table().insert, "here", max_waiting=1, threads=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        queue.write(entry(1))
+        queue.write(entry(2))
+    assert 1 == queue.lost
+
+
+def test_entries_wait_while_the_table_is_away() -> None:
+    """They are written in their order when it is back."""
+    table = Table()
+    table.away = True
+    queue = LogQueue(table.insert, "here", threads=False)
+    queue.write(entry(1))
+    queue.write(entry(2))
+    with pytest.raises(StorageUnavailable):
+        queue.flush()
+    table.away = False
+    queue.write(entry(3))
+    queue.flush()
+
+    assert (ids(1, 2, 3), 0) == (table.ids, queue.lost)
+
+
+@pytest.mark.parametrize("later, expected", [(1, (2, 3, 9)), (3, (9, 9, 9))])
+def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int, ...]) -> None:
+    """Entries that come while a batch is refused take the room of its oldest ones."""
+
+    def insert(_: Sequence[IntegrationLog]) -> None:
+        for _number in range(later):
+            queue.write(entry(9))
+        raise StorageUnavailable("away", remedy="Start it.")
+
+    queue = LogQueue(insert, "here", max_waiting=3, threads=False)
+    for number in (1, 2, 3):
+        queue.write(entry(number))
+    with pytest.warns(RuntimeWarning, match="more than 3"), pytest.raises(StorageUnavailable):
+        queue.flush()
+
+    assert ids(*expected) == [one.id for one in queue._waiting]  # noqa: SLF001 - what waits
+    assert later == queue.lost
+
+
+def test_an_unfit_entry_holds_up_no_other() -> None:
+    """It is found by halves, counted and told; the others are written."""
+    table = Table()
+    table.unfit = entry(4).id
+    queue = LogQueue(table.insert, "here", threads=False)
+    for number in range(9):
+        queue.write(entry(number))
+    with pytest.warns(RuntimeWarning, match="no database can hold"):
+        queue.flush()
+
+    assert ids(0, 1, 2, 3, 5, 6, 7, 8) == table.ids
+    assert 1 == queue.lost
+
+
+def test_close_writes_what_is_queued() -> None:
+    """Nothing waits any more after `close`, at the end of the process too."""
+    table = Table()
+    first = LogQueue(table.insert, "here", every=3_600.0)
+    second = LogQueue(table.insert, "there", threads=False)
+    first.write(entry(1))
+    second.write(entry(2))
+    first.close()
+    assert ids(1) == table.ids
+
+    close_all()
+    assert ids(1, 2) == table.ids
+
+
+def test_close_tells_what_it_could_not_write() -> None:
+    """Entries of a closed log are lost if its table is away."""
+    table = Table()
+    table.away = True
+    queue = LogQueue(table.insert, "here", threads=False)
+    queue.write(entry(1))
+    with pytest.warns(RuntimeWarning, match="closed while its database took no entries"):
+        queue.close()
+    assert 1 == queue.lost

@@ -1,0 +1,333 @@
+"""The integration log in a file, in PostgreSQL and in MariaDB, without a framework."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import attrs
+import pytest
+import sqlalchemy
+
+from moorage import (
+    ConfigurationError,
+    IntegrationLog,
+    IntegrationStatus,
+    InvalidData,
+    LogQuery,
+    StorageUnavailable,
+)
+from moorage.adapters.sql_log import AsyncSqlIntegrationLogger, SqlIntegrationLogger
+from moorage.adapters.sqlite_log import AsyncSqliteIntegrationLogger, SqliteIntegrationLogger
+from moorage.opening import aopen_log, open_log
+from moorage.testing import integration_log_conformance
+from moorage.testing.checks import name_of
+from tests.adapters.entry_labs import KINDS
+from tests.support.servers import mariadb_url, postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
+
+
+class Lab:
+    """A database with the table of a log that nobody else uses.
+
+    Args:
+        kind: one of `KINDS`.
+        directory: where a file may be made.
+    """
+
+    def __init__(self, kind: str, directory: Path) -> None:
+        self.kind = kind
+        servers = {"postgresql": postgres_url, "mariadb": mariadb_url}
+        self.url = f"sqlite:///{directory / 'log.db'}" if kind == "sqlite" else servers[kind]()
+        self.prefix = f"lab{uuid4().hex[:8]}_"
+        self._opened: list[Any] = []
+
+    def log(self, **options: Any) -> Any:
+        """A log without entries, which a thread writes within hundredths of a second."""
+        made = self.another(**options)
+        made.remove(LogQuery())
+        return made
+
+    def another(self, **options: Any) -> Any:
+        """The log once more, with the entries that are there."""
+        known = {"prefix": self.prefix, "create": True, "every": 0.01, "timeout": 30.0}
+        made = open_log(self.url, **{**known, **options})
+        self._opened.append(made)
+        return made
+
+    def later(self) -> Any:
+        """The log without entries, asynchronous."""
+        self.log()
+        return aopen_log(self.url, prefix=self.prefix, every=0.01, timeout=30.0)
+
+    def close(self) -> None:
+        """Close everything and drop the table."""
+        for log in self._opened:
+            log.close()
+        if self.kind != "sqlite":
+            url = sqlalchemy.make_url(self.url).set(drivername=DRIVERS[self.kind])
+            engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+            with engine.begin() as connection:
+                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.prefix}log")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A database of each kind."""
+    made = Lab(request.param, tmp_path_factory.mktemp("log"))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Lab]:
+    """A file of a host's."""
+    made = Lab("sqlite", tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def entry(number: int, **changes: Any) -> IntegrationLog:
+    """An entry."""
+    return attrs.evolve(integration_log_conformance.entry(number), **changes)
+
+
+# --- the contract -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
+def test_integration_log(check: integration_log_conformance.Check, lab: Lab) -> None:
+    """The log does what every log must."""
+    check(lab.log)
+
+
+@pytest.mark.parametrize("check", integration_log_conformance.ASYNC_CHECKS, ids=name_of)
+def test_async_integration_log(check: integration_log_conformance.AsyncCheck, lab: Lab) -> None:
+    """The asynchronous log does what every log must."""
+    made: list[Any] = []
+
+    def factory() -> Any:
+        made.append(lab.later())
+        return made[-1]
+
+    async def checked() -> None:
+        await check(factory)
+        for log in made:
+            await log.aclose()
+
+    asyncio.run(checked())
+
+
+# --- the table --------------------------------------------------------------------------
+
+
+def test_pages_go_by_the_time_of_calls(lab: Lab) -> None:
+    """Entries that are written later may be of earlier calls, and pages go by the calls' time."""
+    log = lab.log(threads=False)
+    late, early = entry(2), entry(1)
+    same = attrs.evolve(early, id="same")
+    for one in (late, early, same):
+        log.write(one)
+        log.flush()
+    pages: list[Any] = [log.find(LogQuery(limit=1))]
+    while pages[-1].next is not None:
+        pages.append(log.find(LogQuery(limit=1, after=pages[-1].next)))
+
+    assert timedelta() < late.started_at - early.started_at
+    assert [late.id, "same", early.id] == [page.items[0].id for page in pages]
+
+
+@pytest.mark.parametrize("cursor", ["7", "x.y", "9" * 30 + ".1", ""])
+def test_a_cursor_that_leads_nowhere_is_refused(cursor: str, file: Lab) -> None:
+    """Only the `next` of a page leads to another."""
+    with pytest.raises(InvalidData, match="leads to no page"):
+        file.log().find(LogQuery(after=cursor))
+
+
+def test_texts_are_kept_as_far_as_a_database_can(lab: Lab) -> None:
+    """Long texts, NUL and lone surrogates cost no entry, and a query with them finds it."""
+    log = lab.log(threads=False)
+    odd = "a\0b\ud800" + "x" * 300
+    log.write(entry(0, tenant=odd, duration=1e-7))
+    (found,) = log.find(LogQuery(tenant=odd)).items
+
+    assert ("a\\0b\\ud800" + "x" * 300)[:255] == found.tenant
+    assert 1e-7 == found.duration
+
+
+def test_old_entries_are_removed_however_many(lab: Lab) -> None:
+    """More entries than one transaction removes are gone, and newer ones stay."""
+    log = lab.log(threads=False)
+    for number in range(1_003):
+        log.write(entry(number))
+    until = entry(1_002).started_at
+
+    assert 1_002 == log.remove(LogQuery(until=until))
+    assert [entry(1_002).id] == [one.id for one in log.find(LogQuery()).items]
+
+
+def test_two_processes_write_one_log(lab: Lab) -> None:
+    """What another process has written is found."""
+    log, other = lab.log(), lab.another()
+    other.write(entry(1))
+    other.close()
+
+    assert entry(1) == log.find(LogQuery()).items[0]
+
+
+def test_a_table_is_made_by_its_statements(lab: Lab) -> None:
+    """The statements of `ddl` name the table, and `migrate` may run again."""
+    kind = SqliteIntegrationLogger if lab.kind == "sqlite" else SqlIntegrationLogger
+    twin = AsyncSqliteIntegrationLogger if lab.kind == "sqlite" else AsyncSqlIntegrationLogger
+    args = () if lab.kind == "sqlite" else (lab.kind,)
+    log = lab.log()
+    log.migrate()
+
+    assert "CREATE TABLE IF NOT EXISTS" in kind.ddl(*args, prefix="own_")
+    assert kind.ddl(*args) == twin.ddl(*args)
+    assert "own_log" in kind.ddl(*args, prefix="own_")
+
+
+def test_a_missing_table_is_told(lab: Lab) -> None:
+    """Without a table a question says what to do."""
+    log = open_log(lab.url, prefix=f"{lab.prefix}none_", timeout=30.0)
+    with pytest.raises(ConfigurationError, match="table") as caught:
+        log.find(LogQuery())
+    log.close()
+
+    assert "migrate()" in str(caught.value.remedy)
+
+
+def test_a_missing_table_is_told_by_the_thread(tmp_path: Path) -> None:
+    """Where nobody asks, a warning says that nothing can be written."""
+    log = open_log(f"sqlite:///{tmp_path}/log.db", threads=False)
+    log.write(entry(1))
+    with pytest.warns(RuntimeWarning, match="cannot be written: there is no file"):
+        log._queue._flush_soon()  # noqa: SLF001 - as the thread does
+    log.migrate()
+
+    assert [entry(1)] == list(log.find(LogQuery()).items)
+    log.close()
+
+
+def test_an_asynchronous_log_is_used_as_a_context(tmp_path: Path) -> None:
+    """It is migrated, written and asked, and what is queued is written when it is left."""
+    url = f"sqlite:///{tmp_path}/log.db"
+
+    async def use() -> None:
+        async with aopen_log(url, threads=False) as log:
+            await log.migrate()
+            log.write(entry(1))
+            await log.flush()
+            log.write(entry(2))
+            assert "AsyncSqliteIntegrationLogger" in repr(log)
+            assert 0 == log.lost
+
+    asyncio.run(use())
+    with open_log(url) as log:
+        assert 2 == log.summarise(LogQuery()).count
+        assert (0, None) == (log.lost, log.find(LogQuery()).next)
+
+
+def test_a_server_that_is_away_is_told(tmp_path: Path) -> None:
+    """A question to a server that is away says so, and what is queued waits."""
+    log = open_log("postgresql://nobody@127.0.0.1:9/none", threads=False, timeout=2.0)
+    log.write(entry(1))
+    with pytest.raises(StorageUnavailable):
+        log.find(LogQuery())
+    with pytest.warns(RuntimeWarning, match="closed while its database took no entries"):
+        log.close()
+
+    assert 1 == log.lost
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"attempts": 2**70},
+        {"attempts": "many"},
+        {"duration": float("nan")},
+        {"duration": float("inf")},
+        {"service": None},
+        {"status": "success"},
+    ],
+)
+def test_an_entry_that_no_database_holds_is_lost_alone(change: Any, file: Lab) -> None:
+    """An unfit entry is counted and told, and holds up none of the others."""
+    log = file.log(threads=False)
+    for number in range(9):
+        log.write(entry(number, **change) if number == 4 else entry(number))
+    with pytest.warns(RuntimeWarning, match="no database can hold"):
+        log.flush()
+
+    assert (1, 8) == (log.lost, log.summarise(LogQuery()).count)
+
+
+def test_a_status_is_counted(file: Lab) -> None:
+    """A summary of failures alone has their number."""
+    log = file.log(threads=False)
+    log.write(entry(1, status=IntegrationStatus.FAILED))
+
+    assert {IntegrationStatus.FAILED: 1} == log.summarise(LogQuery()).by_status
+
+
+# --- processes --------------------------------------------------------------------------
+
+
+def _process(lab: Lab, does: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.adapters.log_process", lab.url, lab.prefix, does]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("does, expected", [("ends", 3), ("forks", 2)])
+def test_the_end_of_a_process_writes_what_is_queued(does: str, expected: int, lab: Lab) -> None:
+    """Nothing is lost or written twice at the end of a process, or of its child."""
+    log = lab.log()
+    with _process(lab, does) as process:
+        assert 0 == process.wait()
+
+    assert [entry(number) for number in reversed(range(expected))] == list(
+        log.find(LogQuery()).items
+    )
+
+
+def test_a_killed_process_loses_only_what_was_queued(lab: Lab) -> None:
+    """A thread has written the entry of a moment ago; what was queued since is lost."""
+    log = lab.log()
+    with _process(lab, "waits") as process:
+        assert process.stdout is not None
+        assert b"written\n" == process.stdout.readline()
+        process.kill()
+
+    assert [entry(0)] == list(log.find(LogQuery()).items)
+
+
+def test_a_connection_is_opened_where_no_thread_can_be_started(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interpreter that is about to end starts no threads, and what is queued is written."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    log, other = lab.log(), lab.another(threads=False)
+    other.write(entry(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        other.close()
+
+    assert (1, 0) == (log.summarise(LogQuery()).count, other.lost)

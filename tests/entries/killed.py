@@ -1,0 +1,48 @@
+"""A worker that is killed: takes calls from an outbox, and writes down each before it is settled.
+
+Run with the store's URL, the prefix of its tables, and the file to append to.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moorage import Hub, Outbox, Request, Response, RetryPolicy, Service
+from moorage.opening import open_outbox
+
+if TYPE_CHECKING:
+    from moorage.domain.http import Timeouts
+
+
+class Vendor:
+    """Appends the key of each call to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Take a call."""
+        body = request.body
+        assert isinstance(body, bytes)
+        os.write(self._file, body + b"\n")
+        return Response(200)
+
+
+def hub(path: Path) -> Hub:
+    """A hub whose calls are appended to a file."""
+    shop = Service("shop", base_url="https://shop.example", retry=RetryPolicy(max_attempts=1))
+    return Hub([], services=[shop], http=Vendor(path))
+
+
+def main(url: str, prefix: str, path: str) -> None:
+    """Deliver until somebody kills this."""
+    outbox, shop = Outbox(open_outbox(url, prefix=prefix)), hub(Path(path))
+    while True:
+        outbox.deliver(shop, limit=1_000)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

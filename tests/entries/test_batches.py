@@ -1,0 +1,349 @@
+"""Entries that are taken and settled together, over a store that can."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from threading import Event
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+import pytest
+
+from moorage import AsyncHub, Hub, InvalidData, Request, Response, RetryPolicy, Service
+from moorage.adapters.sqlite_entries import AsyncSqliteOutbox, SqliteOutbox
+from moorage.domain.entries import EntryQuery, next_batch, take
+from moorage.errors import ConnectionFailed, StorageUnavailable
+from moorage.outbox import AsyncOutbox, Outbox
+from moorage.testing import VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from moorage.domain.http import Timeouts
+    from moorage.domain.outbox import OutboxEntry
+    from moorage.ports.outbox import OutboxStorage
+
+
+class Counting(SqliteOutbox):
+    """Counts the transactions that change something, and tells what was claimed."""
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        super().__init__(path, create=True, **options)
+        self.claims: list[int] = []
+        self.settled: list[int] = []
+
+    def claim(self, *given: Any, **named: Any) -> Sequence[OutboxEntry]:
+        """Claim, and count."""
+        taken = super().claim(*given, **named)
+        self.claims.append(len(taken))
+        return taken
+
+    def settle(self, entries: Any, *given: Any, **named: Any) -> Sequence[bool]:
+        """Settle, and count."""
+        self.settled.append(len(entries))
+        return super().settle(entries, *given, **named)
+
+
+class Vendor:
+    """Answers each call at once, unless `does` is something else."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+        self.does: Callable[[int], object] = lambda _: None
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Take a call."""
+        number = json.loads(bytes(request.body))  # type: ignore[arg-type]  # no stream
+        self.calls.append(number)
+        self.does(number)
+        return Response(200)
+
+
+class AsyncVendor(Vendor):
+    """As `Vendor`, awaited."""
+
+    async def send(self, *given: Any) -> Response:  # type: ignore[override]  # of the other colour
+        """Take a call."""
+        return super().send(*given)
+
+
+SHOP = Service(
+    "shop",
+    base_url="https://shop.example",
+    retry=RetryPolicy(max_attempts=1),
+)
+
+
+@pytest.fixture
+def vendor() -> Vendor:
+    """A vendor whose calls are quick."""
+    return Vendor()
+
+
+@pytest.fixture
+def hub(vendor: Vendor) -> Hub:
+    """A hub that reaches this vendor."""
+    return Hub([], services=[SHOP], http=vendor)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Counting:
+    """A store that counts."""
+    return Counting(tmp_path / "app.db")
+
+
+def put(outbox: Outbox, *numbers: int, **options: Any) -> list[str]:
+    """Write calls down."""
+    made = [Request.post("/orders", json=number) for number in numbers]
+    return [outbox.put_request("shop", request, **options).id for request in made]
+
+
+def states(outbox: Outbox) -> list[str]:
+    """How far each call has come, oldest first."""
+    return [one.state.value for one in outbox.find(EntryQuery(limit=1000)).items][::-1]
+
+
+def test_batches_grow_while_calls_are_quick(hub: Hub, vendor: Vendor, store: Counting) -> None:
+    """Quick calls are taken and settled together, up to fifty at once, in their order."""
+    outbox = Outbox(store, clock=VirtualClock())
+    put(outbox, *range(200))
+
+    delivered = outbox.deliver(hub, limit=1000)
+
+    assert delivered.done == 200
+    assert vendor.calls == list(range(200))
+    assert store.claims == [1, 2, 4, 8, 16, 32, 50, 50, 37, 0]
+    assert store.settled == store.claims[:-1]
+    assert states(outbox) == ["done"] * 200
+
+
+def test_slow_calls_are_settled_at_once(hub: Hub, vendor: Vendor, store: Counting) -> None:
+    """After a slow call its result does not wait for others, and fewer are taken together."""
+    clock = VirtualClock()
+    outbox = Outbox(store, clock=clock)
+    put(outbox, *range(15))
+    vendor.does = lambda number: clock.advance(0.4 if number in {8, 12} else 0)
+
+    outbox.deliver(hub, limit=1000)
+
+    assert store.claims == [1, 2, 4, 8, 0]
+    assert store.settled == [1, 2, 4, 2, 4, 2]
+
+
+def test_what_fails_is_settled_as_ever(hub: Hub, vendor: Vendor, store: Counting) -> None:
+    """In a batch each call has a fate of its own."""
+    outbox = Outbox(store, clock=VirtualClock())
+    put(outbox, *range(7))
+
+    def does(number: int) -> None:
+        if number in {2, 4}:
+            raise ConnectionFailed("no", may_have_been_processed=number == 2)
+
+    vendor.does = does
+    delivered = outbox.deliver(hub, limit=7)
+
+    wanted = ["done", "done", "unknown", "done", "waiting", "done", "done"]
+    assert [one.entry.state.value for one in delivered.worked] == wanted
+    assert states(outbox) == wanted
+
+
+def test_a_worker_that_stops_gives_the_rest_back(hub: Hub, vendor: Vendor, store: Counting) -> None:
+    """Told to stop, a worker ends the call that it has begun, and others have the rest at once."""
+    stop = Event()
+    outbox = Outbox(store, clock=VirtualClock())
+    put(outbox, *range(10))
+    vendor.does = lambda number: stop.set() if number == 4 else None
+
+    outbox.deliver(hub, limit=1000, stop=stop)
+    assert states(outbox) == ["done"] * 5 + ["waiting"] * 5
+    assert {one.attempts for one in store.due(10)} == {0}
+    assert not outbox.deliver(hub, limit=1000, stop=stop)
+    assert not outbox.deliver(hub, ids=[one.id for one in store.due(10)], stop=stop)
+
+    assert outbox.deliver(hub, limit=1000).done == 5
+    assert vendor.calls == list(range(10))
+
+
+def test_an_interruption_in_a_batch(hub: Hub, vendor: Vendor, store: Counting) -> None:
+    """What was done before an interruption is settled, and what was not begun is given back."""
+    outbox = Outbox(store, clock=VirtualClock())
+    put(outbox, *range(7))
+
+    def does(number: int) -> None:
+        if number == 5:
+            raise KeyboardInterrupt
+
+    vendor.does = does
+    with pytest.raises(KeyboardInterrupt):
+        outbox.deliver(hub, limit=1000)
+    assert states(outbox)[:5] == ["done"] * 5
+    assert states(outbox)[6] == "waiting"
+
+
+def test_a_batch_that_stood_still(hub: Hub, vendor: Vendor, store: Counting) -> None:
+    """A worker whose leases are over looks before it begins, and leaves what others have."""
+    clock = VirtualClock()
+    outbox = Outbox(store, clock=clock, lease=1.5)
+    names = put(outbox, *range(7))
+
+    def does(number: int) -> None:
+        if number == 3:
+            clock.advance(60)  # the store's own clock goes on, which others take by
+            (entry,) = store.find(EntryQuery(id=names[5])).items
+            store.swap(take(entry, store.now() - timedelta(days=1), 60.0, 9), entry.fence)
+
+    vendor.does = does
+    outbox.deliver(hub, limit=7)
+    assert vendor.calls[:6] == [0, 1, 2, 3, 4, 6]
+
+
+def test_an_entry_that_kills_workers(hub: Hub, vendor: Vendor, store: Counting) -> None:
+    """An entry whose workers died as often as it may be tried is given up, without a call."""
+    outbox = Outbox(store, clock=VirtualClock(), retry=RetryPolicy(max_attempts=2))
+    (name,) = put(outbox, 1)
+    for _ in range(2):
+        (entry,) = store.find(EntryQuery(id=name)).items
+        store.swap(take(entry, store.now() - timedelta(days=1), 60.0, 9), entry.fence)
+
+    assert outbox.deliver(hub).dead == 1
+    assert vendor.calls == []
+
+
+def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: Counting) -> None:
+    """A result that cannot be written is told as the store's failure."""
+    outbox = Outbox(store, clock=VirtualClock())
+    put(outbox, 1)
+    claim = store.claim
+
+    def claimed(*given: Any) -> Any:
+        taken = claim(*given)
+        store.close()
+        return taken
+
+    lost = Outbox(cast("OutboxStorage", Losing(store, claimed)), clock=VirtualClock())
+    with pytest.raises(StorageUnavailable, match="the store is closed"):
+        lost.deliver(hub)
+
+
+class Losing:
+    """A store whose claim is another."""
+
+    def __init__(self, store: Any, claim: Any) -> None:
+        self._store = store
+        self.claim = claim
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_awaited(tmp_path: Path) -> None:
+    """The asynchronous outbox takes batches too."""
+
+    async def run() -> None:
+        vendor = AsyncVendor()
+        hub = AsyncHub([], services=[SHOP], http=vendor)
+        async with AsyncSqliteOutbox(tmp_path / "app.db", create=True) as store:
+            outbox = AsyncOutbox(store)
+            for number in range(20):
+                await outbox.put_request("shop", Request.post("/orders", json=number))
+            assert (await outbox.deliver(hub, limit=1000)).done == 20
+        assert vendor.calls == list(range(20))
+
+    asyncio.run(run())
+
+
+def test_one_lane_keeps_its_order(hub: Hub, vendor: Vendor, store: Counting) -> None:
+    """Calls of one order are made one after another, whatever the size of batches is."""
+    outbox = Outbox(store, clock=VirtualClock())
+    put(outbox, *range(4), order="INV-1")
+    put(outbox, *range(10, 14), order="INV-2")
+    outbox.deliver(hub, limit=1000)
+    assert [number for number in vendor.calls if number < 10] == [0, 1, 2, 3]
+    assert [number for number in vendor.calls if number >= 10] == [10, 11, 12, 13]
+
+
+# --- the rules --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "size, count, seconds, wanted",
+    [(1, 1, 0.01, 2), (4, 3, 0.01, 4), (32, 32, 0.05, 50), (8, 8, 0.4, 2), (1, 1, 9.0, 1)],
+)
+def test_the_size_of_batches(size: int, count: int, seconds: float, wanted: int) -> None:
+    """Batches grow while they are full and quick, and are never longer than they should be."""
+    assert next_batch(size, count, seconds) == wanted
+
+
+# --- priorities, and calls that are called off -------------------------------------------
+
+
+def test_urgent_calls_are_made_first(hub: Hub, vendor: Vendor, store: Counting) -> None:
+    """Calls of a higher priority overtake others, but never within their order."""
+    outbox = Outbox(store, clock=VirtualClock())
+    put(outbox, 1, 2)
+    put(outbox, 3, priority=-1)
+    put(outbox, 4, priority=5)
+    put(outbox, 5, order="INV-1")
+    put(outbox, 6, order="INV-1", priority=9)
+
+    outbox.deliver(hub, limit=1)
+    outbox.deliver(hub, limit=100)
+    assert vendor.calls == [4, 1, 2, 5, 3, 6]
+    with pytest.raises(InvalidData, match="must be an integer"):
+        put(outbox, 7, priority=40_000)
+
+
+def test_a_call_is_cancelled_by_its_key(hub: Hub, vendor: Vendor, store: Counting) -> None:
+    """A call is called off by the key that it was put under, while nobody has begun it."""
+    outbox = Outbox(store, clock=VirtualClock())
+    put(outbox, 1, key="a")
+    put(outbox, 2, key="b", tenant="acme")
+    assert outbox.cancel("a")
+    assert outbox.cancel("a")
+    assert outbox.deliver(hub).done == 1
+    assert vendor.calls == [2]
+    assert not outbox.cancel("b", tenant="acme")
+    with pytest.raises(InvalidData, match="no entry"):
+        outbox.cancel("b")
+
+
+def test_a_call_that_is_begun_meanwhile(store: Counting) -> None:
+    """Who cancels a call just as a worker takes it is told that it is too late."""
+    outbox = Outbox(store, clock=VirtualClock())
+    (name,) = put(outbox, 1, key="a")
+    (seen,) = store.find(EntryQuery(id=name)).items
+    store.claim(1, 60.0, 5)
+    pages = iter([seen])
+
+    class Late(Losing):
+        """A store that tells at first how things were."""
+
+        def find(self, query: EntryQuery, /) -> Any:
+            page = store.find(query)
+            return attrs.evolve(page, items=(next(pages, page.items[0]),))
+
+    late = Outbox(cast("OutboxStorage", Late(store, store.claim)), clock=VirtualClock())
+    assert not late.cancel("a")
+
+
+# --- leases in a file -------------------------------------------------------------------
+
+
+def test_a_lease_in_a_file_outlasts_transactions(hub: Hub, vendor: Vendor, store: Counting) -> None:
+    """In a file, where a handler's transaction keeps renewals out, an entry is taken for longer."""
+    outbox = Outbox(store)
+    (name,) = put(outbox, 1)
+    left: list[float] = []
+
+    def look(_: int) -> None:
+        (entry,) = store.find(EntryQuery(id=name)).items
+        assert entry.due is not None
+        left.append((entry.due - store.now()).total_seconds())
+
+    vendor.does = look
+    outbox.deliver(hub)
+    assert left[0] > 1.5
+    assert left[0] <= store.shortest_lease == 10.0

@@ -1,0 +1,101 @@
+"""Cells of the crash matrix, and the verdicts on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.servers import needs_postgres_programs
+from tools.crashes import page, peers
+from tools.crashes.cases import CASES, Case
+from tools.crashes.cell import FAULTS, POINTS, Outcome, prepare, run
+from tools.crashes.cluster import Cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAMED = {case.name: case for case in CASES}
+CHARGE, TEXT = NAMED["payments.charge@stripe"], NAMED["sms.send@twilio"]
+LOOK_UP = NAMED["payments.charge@stripe-look-up"]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server that a test may stop."""
+    needs_postgres_programs()
+    with Cluster() as made:
+        prepare(made)
+        yield made
+
+
+@pytest.mark.parametrize(
+    "case, point, fault, verdict",
+    [
+        (CHARGE, "sent", "killed", "once"),
+        (CHARGE, "answered", "database", "once"),
+        (LOOK_UP, "sent", "killed", "once"),
+        (TEXT, "sent", "killed", "person"),
+    ],
+)
+def test_crash_has_one_effect(
+    cluster: Cluster, case: Case, point: str, fault: str, verdict: str
+) -> None:
+    """After a crash the effect happened once, and a person is asked only of a keyless vendor."""
+    outcome = run(cluster, case, point, fault)
+    assert (verdict, 1) == (outcome.verdict(case), outcome.effects.total())
+    assert outcome.is_right(case)
+
+
+@pytest.mark.parametrize(
+    "effects, states, unsettled, verdict",
+    [
+        ({"charge": 1}, ["done"], [], "once"),
+        ({"charge": 2}, ["done"], [], "double"),
+        ({"charge": 2}, ["unknown"], [], "double"),
+        ({}, ["done"], [], "lost"),
+        ({}, [], [], "stuck"),
+        ({"charge": 1}, ["claimed"], [], "stuck"),
+        ({"charge": 1}, ["done"], ["wait"], "stuck"),
+        ({"charge": 1}, ["unknown"], [], "person"),
+        ({}, ["dead"], [], "person"),
+        ({"charge": 1}, ["done"], ["person"], "person"),
+    ],
+)
+def test_verdict_names_what_is_wrong(
+    effects: dict[str, int], states: list[str], unsettled: list[str], verdict: str
+) -> None:
+    """Doubled, lost and stuck effects are told from those that happened once."""
+    outcome = Outcome(Counter(effects), states, unsettled, "")
+    assert verdict == outcome.verdict(CHARGE)
+    assert (verdict == "once") is outcome.is_right(CHARGE)
+
+
+def test_page_counts_the_cells() -> None:
+    """The page has a row for each case and queue, and counts what went wrong."""
+    rows: list[page.Row] = [
+        {"case": case.name, "fault": fault, "point": point, "verdict": "once"}
+        for case in CASES
+        for fault in FAULTS
+        for point in POINTS
+    ]
+    rows += [
+        {"case": CHARGE.name, "fault": "killed", "point": "sent", "verdict": "double"},
+        {
+            "case": TEXT.name,
+            "fault": "killed",
+            "point": "sent",
+            "verdict": "person",
+            "effects": {TEXT.expected[0]: 1},
+        },
+        {"case": "celery", "fault": "killed", "point": "claimed", "verdict": "lost"},
+    ]
+    written = page.written(rows)
+    assert f"**{len(CASES) * len(FAULTS) * len(POINTS)} crashes of moorage" in written
+    assert ": 1 doubled an effect, 0 lost one," in written
+    assert "After 1 of them a person" in written
+    assert "in 1 of these each" in written
+    assert "left 1 of 1 orders" in " ".join(written.split())
+    assert "| once | once | once | 1 double, 4 once | once | once | once |" in written
+    assert all(f"| {queue} | " in written for queue in peers.QUEUES)

@@ -1,0 +1,404 @@
+"""A call that ended in doubt is settled as soon as anybody knows its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from threading import Event
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import attrs
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from moorage import (
+    AsyncHub,
+    AsyncOutbox,
+    Hub,
+    Outbox,
+    OutcomeUnknown,
+    PaymentDeclined,
+    StorageUnavailable,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.memory_entries import AsyncMemoryOutbox, MemoryOutbox
+from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
+from moorage.adapters.sql_entries import AsyncSqlOutbox, SqlOutbox
+from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.adapters.sqlite_entries import AsyncSqliteOutbox, SqliteOutbox
+from moorage.contracts.payments import Charge, Money, SettledAs
+from moorage.contracts.routes import Account
+from moorage.domain.entries import doubt, give_up, replay
+from moorage.domain.events import CallFinished
+from moorage.domain.result import Result
+from moorage.domain.safety import Safety
+from moorage.outbox import EntryQuery
+from moorage.testing import VirtualClock, VirtualSleeper
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
+from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.vendors.stripe import Stripe
+from tests.contracts.test_unsettled_payments import WAIT, Keyless
+from tests.support.colours import run_plain
+from tests.support.servers import postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+ORDER = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
+DECLINED = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
+
+
+class Till:
+    """A shop that takes payments at a vendor without keys, on either face.
+
+    Args:
+        awaited: whether it is the asynchronous face.
+        outbox, state: the stores; in memory by default.
+        kind: the vendor.
+        ports: other ports of the hub.
+    """
+
+    def __init__(
+        self,
+        *,
+        awaited: bool,
+        outbox: Any = None,
+        state: Any = None,
+        kind: type[Stripe] = Keyless,
+        **ports: Any,
+    ) -> None:
+        self.clock = VirtualClock()
+        self.stripe = StripeSandbox(now=lambda: self.clock.utc().timestamp())
+        self.awaited = awaited
+        self.calls: list[Any] = []
+        memory, entries = MemoryStorage(self.clock), MemoryOutbox(self.clock)
+        self.entries = entries
+        self.state = state or (AsyncMemoryStorage(memory) if awaited else memory)
+        self.store = outbox or (AsyncMemoryOutbox(entries) if awaited else entries)
+        self.hub = self.hub_of(kind, **ports)
+        self.outbox = self.outbox_with()
+
+    def hub_of(self, kind: type[Stripe], **ports: Any) -> Any:
+        """Another hub over the same state and at the same vendor."""
+        account = Account(
+            "till",
+            kind(credentials=self.stripe.api_key),
+            settings={"volatile_keys": True, "circuit": None, "retry": None},
+        )
+        http: Any = AsyncSandboxHttpClient if self.awaited else SandboxHttpClient
+        common: dict[str, Any] = {
+            "http": http(self.stripe),
+            "state": self.state,
+            "clock": self.clock,
+            "observers": [self._observe],
+            **ports,
+        }
+        if self.awaited:
+            return AsyncHub([account], **common)
+        return Hub([account], sleeper=VirtualSleeper(self.clock), **common)
+
+    def outbox_with(self, **options: Any) -> Any:
+        """An outbox of the same face over the same store."""
+        kind: Any = AsyncOutbox if self.awaited else Outbox
+        return kind(self.store, clock=self.clock, **options)
+
+    def _observe(self, event: Any) -> None:
+        if isinstance(event, CallFinished):
+            self.calls.append(event)
+
+    async def do(self, verb: Any, *values: Any, **options: Any) -> Any:
+        """What a verb of either face gives."""
+        answer = verb(*values, **options)
+        return await answer if self.awaited else answer
+
+    async def doubted(self, charge: Charge = ORDER, **options: Any) -> Any:
+        """An entry whose payment was made, and whose answer was lost."""
+        entry = await self.do(self.outbox.put, "payments", "charge", charge, **options)
+        self.stripe.fail(Lost())
+        assert 1 == (await self.deliver()).unknown
+        return entry
+
+    async def deliver(self, **options: Any) -> Any:
+        """A round of the worker."""
+        return await self.do(self.outbox.deliver, self.hub, **options)
+
+    async def state_of(self, entry: Any) -> str:
+        """How far an entry is."""
+        (found,) = (await self.do(self.outbox.find, EntryQuery(id=entry.id))).items
+        return str(found.state.value)
+
+    async def paid(self, entry: Any) -> None:
+        """Let a person say that the payment of an entry was made."""
+        await self.do(self.hub.close_payment, entry.key, done=True)
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "awaited"])
+def till(request: pytest.FixtureRequest) -> Till:
+    """A shop in memory on each face."""
+    return Till(awaited=request.param)
+
+
+STORES: dict[str, tuple[Any, Any, Any, Any]] = {
+    "sqlite": (SqliteOutbox, SqliteStorage, AsyncSqliteOutbox, AsyncSqliteStorage),
+    "postgresql": (SqlOutbox, SqlStorage, AsyncSqlOutbox, AsyncSqlStorage),
+}
+
+
+def test_job_settles_the_entry_of_a_payment(till: Till) -> None:
+    """Once the vendor has told what became of a payment, its entry is done without a second one."""
+
+    async def body() -> None:
+        entry = await till.doubted()
+        assert 0 == len(await till.deliver())
+        till.clock.advance(WAIT)
+        (settled,) = await till.do(till.hub.settle_payments)
+        assert SettledAs.DONE is settled.outcome
+        (worked,) = (await till.deliver()).worked
+        assert (entry.id, "done") == (worked.entry.id, worked.entry.state)
+        assert (True, "captured") == (worked.answer.replayed, worked.answer.state)
+        assert 0 == len(await till.deliver())
+        assert 1 == len(till.stripe.charges)
+
+    run_plain(body())
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Any, Any]]:
+    """A kind of store, where its entries and its state are, and what else it is opened with."""
+    if request.param == "sqlite":
+        yield "sqlite", (tmp_path / "calls.db", tmp_path / "state.db"), {}
+        return
+    url, schema = postgres_url(), f"doubts_{uuid4().hex[:12]}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema)))
+        yield "postgresql", (url, url), {"schema": schema}
+        connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(schema)))
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+def test_entry_is_settled_in_every_store(place: tuple[str, Any, Any], *, awaited: bool) -> None:
+    """Stores on disk and on a server settle it, too; a later call of its order follows."""
+    kind, (calls, states_at), named = place
+    outboxes, states = STORES[kind][2 * awaited :][:2]
+
+    async def body() -> None:
+        store, state = outboxes(calls, create=True, **named), states(states_at, **named)
+        till = Till(awaited=awaited, outbox=store, state=state)
+        await till.do(store.migrate)
+        await till.do(state.migrate)
+        entry = await till.doubted(order="INV-7")
+        later = await till.do(
+            till.outbox.put, "payments", "refund", "stripe:till:none", order="INV-7"
+        )
+        assert 0 == len(await till.deliver())
+        await till.paid(entry)
+        assert 1 == (await till.deliver()).done
+        assert ["done", "waiting"] == [await till.state_of(one) for one in (entry, later)]
+        assert [later.id] == [one.entry.id for one in (await till.deliver()).worked]
+        assert 1 == len(till.stripe.charges)
+        for one in (store, state):
+            await till.do(one.aclose if awaited else one.close)
+
+    if awaited:
+        asyncio.run(body())
+    else:
+        run_plain(body())
+
+
+def test_stored_refusal_ends_the_entry(till: Till) -> None:
+    """A payment that was declined for another caller of its key is given up, and so is the key."""
+
+    async def body() -> None:
+        entry = await till.doubted(DECLINED)
+        other = till.hub_of(Stripe)
+        with pytest.raises(PaymentDeclined):
+            await till.do(other.payments().charge, DECLINED, idempotency_key=entry.key)
+        (worked,) = (await till.deliver()).worked
+        assert isinstance(worked.error, PaymentDeclined)
+        assert ("dead", 1) == (worked.entry.state, worked.entry.turn)
+
+    run_plain(body())
+
+
+def test_payment_closed_as_not_done_is_left_to_a_person(till: Till) -> None:
+    """Nothing is sent for it, and what nobody knows is asked for once."""
+
+    async def body() -> None:
+        entry = await till.doubted()
+        till.clock.advance(WAIT)
+        await till.do(till.hub.close_payment, entry.key, done=False)
+        assert 0 == len(await till.deliver())
+        asked = len(till.calls)
+        for _ in range(3):
+            assert 0 == len(await till.deliver())
+        assert asked == len(till.calls)
+        assert "unknown" == await till.state_of(entry)
+        assert [] == await till.do(till.hub.unsettled_payments)
+        await till.do(till.outbox.replay, entry.id)
+        assert 1 == (await till.deliver()).done
+
+    run_plain(body())
+
+
+def test_a_round_settles_no_more_than_it_may(till: Till, stopped: Event) -> None:
+    """Its limit, its stop and its ids hold for entries in doubt as well."""
+
+    async def body() -> None:
+        charges = [attrs.evolve(ORDER, reference=f"INV-{number}") for number in range(2)]
+        entries = [await till.doubted(charge) for charge in charges]
+        for entry in entries:
+            await till.paid(entry)
+        assert 0 == len(await till.deliver(stop=stopped))
+        assert 0 == len(await till.deliver(limit=0))
+        assert 0 == len(await till.deliver(ids=[entries[-1].id]))
+        assert [1, 1, 0] == [len(await till.deliver(limit=1)) for _ in range(3)]
+
+    run_plain(body())
+
+
+@pytest.fixture
+def stopped() -> Event:
+    """An event that is set."""
+    made = Event()
+    made.set()
+    return made
+
+
+def test_every_entry_in_doubt_has_its_turn(till: Till) -> None:
+    """A worker goes on to the next page although what is dead fills the first."""
+
+    async def body() -> None:
+        entry = await till.doubted()
+        await till.paid(entry)
+        for number in range(100):
+            put = await till.do(till.outbox.put, "payments", "charge", ORDER, key=f"dead {number}")
+            till.entries.swap(give_up(put, till.clock.utc(), "tried"), put.fence)
+        assert [0, 1, 0] == [len(await till.deliver()) for _ in range(3)]
+        assert "done" == await till.state_of(entry)
+
+    run_plain(body())
+
+
+def test_entry_that_cannot_be_read_is_left_to_a_person(till: Till) -> None:
+    """A worker without the key that sealed a call leaves it alone."""
+
+    async def body() -> None:
+        till.outbox = till.outbox_with(cipher=AesGcmCipher(generate_keys()))
+        entry = await till.doubted()
+        await till.paid(entry)
+        till.outbox = till.outbox_with()
+        assert 0 == len(await till.deliver())
+        assert "unknown" == await till.state_of(entry)
+
+    run_plain(body())
+
+
+def test_hub_that_rehearses_settles_no_entry(till: Till) -> None:
+    """A receipt that was made up for a rehearsal is no outcome."""
+
+    async def body() -> None:
+        entry = await till.doubted()
+        await till.paid(entry)
+        till.hub = till.hub_of(Keyless, safety=Safety(dry_run=True))
+        assert 0 == len(await till.deliver())
+        assert "unknown" == await till.state_of(entry)
+
+    run_plain(body())
+
+
+def test_store_that_is_away_loses_nothing_that_was_done(till: Till) -> None:
+    """What was delivered is told, although the register of payments cannot be read afterwards."""
+
+    async def body() -> None:
+        entry = await till.doubted()
+        await till.do(till.outbox.put, "payments", "charge", ORDER)
+
+        def away(*_: Any) -> Any:
+            raise StorageUnavailable("away")
+
+        flows = till.outbox._flows  # noqa: SLF001 - what it does with a register
+        register: Any = type("Away", (), {"closed": away})()
+
+        async def call(*_: Any) -> str:
+            return "done"
+
+        delivered = await flows.deliver(call, register, limit=9, utc=till.clock.utc)
+        assert (1, 1) == (len(delivered), delivered.done)
+        assert "unknown" == await till.state_of(entry)
+
+    run_plain(body())
+
+
+# --- the worker that was late -------------------------------------------------------------
+
+
+def _refused() -> VendorRejected:
+    return VendorRejected("no")
+
+
+CASES: list[tuple[Callable[[], Any], tuple[str, int]]] = [
+    (lambda: "done", ("done", 0)),
+    (_refused, ("dead", 1)),
+    (lambda: VendorFailed("busy"), ("unknown", 0)),
+    (lambda: OutcomeUnknown("lost"), ("unknown", 0)),
+]
+
+
+@pytest.mark.parametrize("batch", [False, True], ids=["one by one", "together"])
+@pytest.mark.parametrize("makes, expected", CASES)
+def test_late_worker_that_knows_the_outcome_ends_the_doubt(
+    tmp_path: Path, makes: Callable[[], Any], expected: tuple[str, int], *, batch: bool
+) -> None:
+    """Another worker could only doubt what this one was still doing; a sure result counts."""
+    store: Any = SqliteOutbox(tmp_path / "calls.db", create=True) if batch else MemoryOutbox()
+    till = Till(awaited=False, outbox=store)
+    till.outbox.put("payments", "charge", ORDER)
+
+    async def call(entry: Any, *_: Any) -> Any:
+        assert store.swap(doubt(entry, store.now(), "OutcomeUnknown"), entry.fence)
+        made = makes()
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    flows = till.outbox._flows  # noqa: SLF001 - what it does with an answer
+    run_plain(flows.deliver(call, till.hub.unsettled, limit=1, utc=till.clock.utc))
+    (entry,) = till.outbox.find(EntryQuery()).items
+    assert expected == (entry.state.value, entry.turn)
+
+
+def test_late_worker_leaves_an_entry_that_a_person_replays() -> None:
+    """Who has decided about an entry is not overruled by a worker that was late."""
+    till = Till(awaited=False)
+    till.outbox.put("payments", "charge", ORDER)
+
+    async def call(entry: Any, *_: Any) -> str:
+        doubted = doubt(entry, till.entries.now(), "OutcomeUnknown")
+        assert till.entries.swap(doubted, entry.fence)
+        assert till.entries.swap(replay(doubted, till.entries.now()), doubted.fence)
+        return "done"
+
+    flows = till.outbox._flows  # noqa: SLF001 - what it does with an answer
+    run_plain(flows.deliver(call, till.hub.unsettled, limit=1, utc=till.clock.utc))
+    (entry,) = till.outbox.find(EntryQuery()).items
+    assert "waiting" == entry.state
+
+
+def test_two_workers_settle_an_entry_once(till: Till) -> None:
+    """Of two that find the outcome of an entry, one settles it."""
+
+    async def body() -> None:
+        entry = await till.doubted()
+        await till.paid(entry)
+        (stored,) = (await till.do(till.outbox.find, EntryQuery(id=entry.id))).items
+        flows = till.outbox._flows  # noqa: SLF001 - a verb of the flow
+        outcome = Result("receipt")
+        assert 1 == len(await flows.settled(stored, outcome))
+        assert [] == await flows.settled(stored, outcome)
+
+    run_plain(body())

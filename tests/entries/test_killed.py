@@ -1,0 +1,103 @@
+"""Workers that are killed: no call is lost, and none but those they were at work on is repeated."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy
+
+from moorage import Outbox, Request
+from moorage.outbox import EntryQuery
+from tests.adapters.entry_labs import KINDS, EntryLab, entry_lab
+from tests.entries.killed import hub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CALLS = 600
+BATCH = 50
+PATIENCE = 60.0
+
+
+@pytest.fixture(params=KINDS)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EntryLab]:
+    """A database of each kind."""
+    with entry_lab(request.param, tmp_path) as made:
+        yield made
+
+
+def made_by(path: Path) -> Counter[str]:
+    """How often each call was made."""
+    return Counter(path.read_text().split()) if path.exists() else Counter()
+
+
+OPEN = EntryQuery(states=("waiting", "claimed", "unknown", "dead"), limit=1)
+
+
+def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
+    """After kill -9 another worker makes each call that was left, once its lease is over."""
+    made = tmp_path / "made.txt"
+    outbox = Outbox(lab.outbox())
+    with lab.engine.connect() as connection:
+        within = outbox.within(connection)
+        for number in range(CALLS):
+            order = f"order-{number // 10 % 5}" if number % 10 == 0 else None
+            request = Request.post("/orders", json=number)
+            within.put_request("shop", request, order=order)
+        connection.commit()
+    command = [sys.executable, "-m", "tests.entries.killed", lab.url, lab.prefix, str(made)]
+    end = time.monotonic() + PATIENCE
+    for left in (400, 200):
+        with subprocess.Popen(command) as worker:
+            while CALLS - len(made_by(made)) > left:
+                assert time.monotonic() < end, "the worker makes no calls"
+                time.sleep(0.002)
+            worker.kill()
+
+    shop = hub(made)
+    while outbox.find(OPEN).items:
+        outbox.deliver(shop, limit=1_000)
+        assert time.monotonic() < end, "calls are left"
+
+    counts = made_by(made)
+    assert sorted(map(int, counts)) == list(range(CALLS))
+    repeated = [number for number, count in counts.items() if count > 1]
+    assert len(repeated) <= 2 * BATCH
+    for lane in range(5):
+        lanes = [int(one) for one in counts if int(one) % 10 == 0]
+        own = [number for number in lanes if number // 10 % 5 == lane]
+        assert own == sorted(own)
+
+
+def test_a_host_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
+    """A transaction that is open when its process is killed leaves no call behind."""
+    program = (
+        "import os, sys, signal, sqlalchemy\n"
+        "from moorage import Outbox, Request\n"
+        "from moorage.opening import open_outbox\n"
+        "outbox = Outbox(open_outbox(sys.argv[1], prefix=sys.argv[2]))\n"
+        "engine = sqlalchemy.create_engine(sys.argv[3])\n"
+        "for ends in (True, False):\n"
+        "    with engine.connect() as connection:\n"
+        "        outbox.within(connection).put_request('shop', Request.post('/o', json=ends))\n"
+        "        if not ends:\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        connection.commit()\n"
+    )
+    store, made = lab.outbox(), tmp_path / "made.txt"
+    url = lab.engine.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-c", program, lab.url, lab.prefix, url]
+    assert subprocess.run(command, check=False).returncode == -9
+
+    outbox = Outbox(store)
+    assert outbox.deliver(hub(made)).done == 1
+    assert made_by(made) == {"true": 1}
+    with lab.engine.connect() as connection:
+        count = sqlalchemy.text(f"SELECT count(*) FROM {lab.prefix}outbox")
+        assert connection.execute(count).scalar_one() == 1
