@@ -343,7 +343,7 @@ async def test_pause_is_ended_by_hand_for_everybody(world: World) -> None:
 @in_both_colours
 async def test_limits_that_do_not_exist_cannot_be_reset(world: World) -> None:
     """A service without limits says so."""
-    with pytest.raises(ConfigurationError, match="no limit"):
+    with pytest.raises(ConfigurationError, match="no rate limit"):
         await world.manager(vat()).reset_limits("vat")
 
 

@@ -243,7 +243,7 @@ async def test_a_service_without_a_circuit_has_none_to_read(world: World) -> Non
         with pytest.raises(ConfigurationError) as caught:
             await asked
         assert ("circuit", "vat") == (caught.value.path, caught.value.service)
-        assert "there is no circuit" in caught.value.message
+        assert "has no circuit breaker" in caught.value.message
         assert "CircuitBreakerConfig" in caught.value.remedy
 
 

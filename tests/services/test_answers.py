@@ -73,7 +73,7 @@ async def test_what_cannot_be_opened_is_not_done_again(
         await world.manager(BANK, cipher=cipher).call("bank", PAY, idempotency_key="k")
 
     if cipher is None:
-        assert "there is no cipher to open it" in caught.value.message
+        assert "no cipher is configured to decrypt it" in caught.value.message
         assert "the same cipher" in caught.value.remedy
         assert "cipher" == caught.value.path
     assert 1 == len(world.vendor.requests)

@@ -16,6 +16,7 @@ from moorage import (
     CircuitBreakerConfig,
     ConnectionFailed,
     ConnectorError,
+    CredentialNotFound,
     DeadlineExceeded,
     Endpoint,
     InvalidData,
@@ -32,6 +33,8 @@ from moorage import (
     StorageUnavailable,
     VendorFailed,
 )
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.domain.admission import Pause, Report
 from tests.support.colours import START, World, in_both_colours
 
 if TYPE_CHECKING:
@@ -345,6 +348,26 @@ async def test_a_hurried_call_is_no_retry(world: World) -> None:
         assert 200 == (await manager.call("vat", GET, timeout=9)).status
 
 
+@pytest.mark.parametrize("mistake", [TypeError("no text"), CredentialNotFound("none is kept.")])
+@in_both_colours
+async def test_mistake_earns_no_retries(world: World, mistake: Exception) -> None:
+    """Calls that end with an error of our own leave the retry budget as it was."""
+    budget = RetryBudget(ratio=0.1, floor=1, period=60)
+    manager = world.manager(vat(retry=RetryPolicy(3, 0), retry_budget=budget))
+
+    def mistaken() -> None:
+        raise mistake
+
+    for _ in range(50):
+        assert mistake is await _error(manager.run("vat", mistaken))
+    world.vendor.otherwise = 503
+    errors = [await _error(manager.call("vat", GET)) for _ in range(3)]
+
+    # One is free, and three calls earn none.
+    assert 4 == len(world.vendor.requests)
+    assert RetryBudgetExhausted is type(errors[-1])
+
+
 async def _error(flow: Coroutine[Any, Any, Any]) -> Exception:
     try:
         await flow
@@ -490,6 +513,29 @@ async def test_an_answer_is_not_lost_with_the_store(world: World, answer: object
 
     with pytest.raises((VendorFailed, RateLimitExceeded)):
         await world.manager(service, state=world.of_colour(world.store)).call("vat", GET)
+
+
+class Forgetful(MemoryStorage):
+    """Admits calls, and has no room for what became of them."""
+
+    def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Refuse reports and pauses."""
+        if isinstance(command, (Report, Pause)):
+            raise StorageUnavailable("the store is full.")
+        return super().execute(command, timeout)
+
+
+@pytest.mark.parametrize("answer", [503, Response(429, {"Retry-After": "1"})])
+@in_both_colours
+async def test_an_answer_is_not_lost_with_a_full_store(world: World, answer: object) -> None:
+    """Where the store in memory is full after the answer came, the answer still counts."""
+    world.vendor.answers(answer)
+    full = Forgetful(world.clock)
+    state = AsyncMemoryStorage(full) if world.is_awaited else full
+    service = vat(limits=RateLimitConfig(9), circuit=CircuitBreakerConfig(), retry=None)
+
+    with pytest.raises((VendorFailed, RateLimitExceeded)):
+        await world.manager(service, state=state).call("vat", GET)
 
 
 @in_both_colours

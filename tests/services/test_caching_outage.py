@@ -101,7 +101,7 @@ async def test_what_a_cache_raises_is_not_passed_on(world: World) -> None:
     assert 200 == (await manager.call("vat", GET)).status
 
     (lost,) = told(world, StorageLost)
-    assert lost.error.startswith("the cache raised ZeroDivisionError in ")
+    assert lost.error.startswith("The cache raised ZeroDivisionError in ")
     assert "secret" not in repr(world.events)
 
 
@@ -134,7 +134,7 @@ async def test_a_slow_cache_is_left_alone(world: World) -> None:
     assert not (await manager.call("vat", GET)).cached
 
     assert ["look", "keep", "look", "look"] == cupboard.asked
-    assert ["the cache did not answer within 0.25 s."] == [
+    assert ["The cache did not answer within 0.25 s."] == [
         event.error for event in told(world, StorageLost)
     ]
 
@@ -255,11 +255,11 @@ class Hanging(Cupboard):
 
     hangs = True
 
-    async def look(self, key: str, /) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:
         if self.hangs:
             self.asked.append("look")
             await asyncio.Event().wait()
-        return await super().look(key)
+        return await super().look(key, timeout)
 
 
 @pytest.mark.parametrize(
@@ -287,10 +287,10 @@ class Late(Cupboard):
 
     late = False
 
-    async def look(self, key: str, /) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:
         if self.late:
             await asyncio.sleep(0.5)
-        return await super().look(key)
+        return await super().look(key, timeout)
 
 
 def test_a_cache_has_no_more_time_than_its_call() -> None:

@@ -206,7 +206,7 @@ async def test_what_is_told_of_a_304_about_another_version(world: World) -> None
 
     cause = caught.value.__cause__
     assert isinstance(cause, VendorFailed)
-    assert "confirmed another version" in cause.message
+    assert "confirmed a different version" in cause.message
     assert (304, cause.status) == (cause.response and cause.response.status, 304)
 
 

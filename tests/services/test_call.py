@@ -32,7 +32,7 @@ async def test_an_attempt_is_bounded(world: World, own: float | None, bound: flo
     assert bound == call.bound(flows.core)
     error = cut_off()
     assert AttemptTimeout is type(error)
-    assert "longer than it may" in error.message
+    assert "exceeded its time limit" in error.message
 
 
 @pytest.mark.parametrize("after, microseconds", [(0, 0), (1, 1), (400, 1), (1000, 1), (-1500, -1)])

@@ -29,6 +29,7 @@ from moorage import (
     VendorFailed,
 )
 from moorage.domain.events import CallRefused
+from moorage.domain.text import with_article
 from tests.services.vat import GET, POST, vat
 from tests.support.colours import Interruption, World, in_both_colours
 
@@ -61,7 +62,7 @@ async def test_a_bulkhead_lets_so_many_in(world: World) -> None:
         caught.value.retryable,
         caught.value.attempts,
     )
-    assert "2 calls are under way" in caught.value.message
+    assert "2 calls are already in progress" in caught.value.message
     assert [("BulkheadFull", 0.0)] == [
         (event.error, event.retry_after) for event in world.events if isinstance(event, CallRefused)
     ]
@@ -331,7 +332,7 @@ async def test_a_batch_needs_a_key_for_each(world: World) -> None:
     with pytest.raises(InvalidData) as caught:
         await manager.call_many("vat", [POST, POST], idempotency_keys=["a"])
     assert ("idempotency_keys", "vat") == (caught.value.field, caught.value.service)
-    assert "2 requests and 1 idempotency keys" in caught.value.message
+    assert "2 requests but 1 idempotency keys" in caught.value.message
     assert "one key for each" in caught.value.remedy
     with pytest.raises(ConfigurationError) as wrong:
         await manager.call_many("vat", [GET], at_once=0)
@@ -356,5 +357,5 @@ async def test_a_batch_is_a_list(
         await world.manager(vat()).call_many("vat", **given)
 
     assert field == caught.value.field
-    assert f"A {kind} is not a sequence of {field.replace('_', ' ')}." == caught.value.message
+    assert f"{field} must be a sequence, not {with_article(kind)}." == caught.value.message
     assert "Give a list." == caught.value.remedy

@@ -26,8 +26,8 @@ from moorage import (
     VendorFailed,
 )
 from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from tests.services.vat import vat
-from tests.support.colours import DISTANT, World, in_both_colours
+from tests.services.vat import OPENS_AT_ONCE, vat
+from tests.support.colours import DISTANT, Interruption, World, in_both_colours
 
 # --- functions ---
 
@@ -350,3 +350,39 @@ async def test_a_late_function_says_whether_it_may_have_acted(
 
     assert processed == caught.value.may_have_been_processed
     assert error is caught.value.__cause__
+
+
+@in_both_colours
+async def test_interrupted_function_frees_its_probe(world: World) -> None:
+    """A probe that is interrupted says nothing of health, and the next one may go at once."""
+    memory = MemoryStorage(world.clock)
+    state = AsyncMemoryStorage(memory) if world.is_awaited else memory
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=state)
+    with pytest.raises(OSError):  # noqa: PT011 - the very one
+        await manager.run("vat", Failing(OSError()).__call__)
+    world.clock.advance(10)
+
+    async def interrupted() -> None:
+        raise Interruption
+
+    with pytest.raises(Interruption):
+        await manager.run("vat", interrupted)
+    told = await manager.circuit_state("vat")
+    assert (CircuitState.HALF_OPEN, 0) == (told.state, told.probes_under_way)
+
+
+@in_both_colours
+async def test_interrupted_function_says_nothing_of_health(world: World) -> None:
+    """On a closed circuit an interrupted call counts neither as a failure nor as a success."""
+    memory = MemoryStorage(world.clock)
+    state = AsyncMemoryStorage(memory) if world.is_awaited else memory
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=state)
+    await manager.run("vat", world.nothing)
+    before = await manager.circuit_state("vat")
+
+    async def interrupted() -> None:
+        raise Interruption
+
+    with pytest.raises(Interruption):
+        await manager.run("vat", interrupted)
+    assert before == await manager.circuit_state("vat")

@@ -73,6 +73,20 @@ async def test_what_is_wrong_is_named(
     assert ([], []) == (world.events, world.vendor.requests)
 
 
+@pytest.mark.parametrize("subject", [7, "", "a\nb", "\ud800"])
+@in_both_colours
+async def test_wrong_subject_is_refused_by_every_call(world: World, subject: Any) -> None:
+    """What calls are about is checked on the fast path as well, which the first call has opened."""
+    manager = world.manager(vat(circuit=None, retry=None))
+    for _ in range(3):
+        await manager.call("vat", GET)
+        with pytest.raises(InvalidData) as caught:
+            await manager.call("vat", GET, subject=subject)
+        assert "subject" == caught.value.field
+        with pytest.raises(InvalidData):
+            await manager.run("vat", world.nothing, subject=subject)
+
+
 @in_both_colours
 async def test_a_wrong_call_keeps_its_id(world: World) -> None:
     """An error before the call began carries the correlation id that was given."""
@@ -87,7 +101,7 @@ async def test_a_wrong_call_keeps_its_id(world: World) -> None:
 async def test_a_request_is_a_request(world: World, request_: Any) -> None:
     """What is no request is refused, with how to make one."""
     kind = type(request_).__name__
-    with pytest.raises(InvalidData, match=f"a {kind} is not a request") as caught:
+    with pytest.raises(InvalidData, match=f"must be a Request, not an? {kind}") as caught:
         await world.manager(vat()).call("vat", request_)
 
     assert ("request", "vat") == (caught.value.field, caught.value.service)
@@ -110,9 +124,9 @@ async def test_services_have_names_of_their_own(world: World) -> None:
     """Two services of one name, and what is no service, are refused at once."""
     with pytest.raises(ConfigurationError, match="'vat'") as twice:
         world.manager(vat(), vat())
-    with pytest.raises(ConfigurationError, match="str is not a service") as no_service:
+    with pytest.raises(ConfigurationError, match="must be a Service, not a str") as no_service:
         world.manager("vat")
-    with pytest.raises(ConfigurationError, match="Service is not a series") as no_series:
+    with pytest.raises(ConfigurationError, match="must be a list of Service") as no_series:
         Plans(world.manager().manager._flows.core, vat())  # type: ignore[arg-type]  # the point
 
     for caught in (twice, no_service, no_series):

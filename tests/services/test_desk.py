@@ -16,14 +16,15 @@ from moorage.services.renewal import Unrenewed
 from tests.services.test_vendor_wire import START, Calling
 from tests.support.colours import run_plain
 
-ASKED: Any = SimpleNamespace(kind="sms", tenant="acme", operation="send")
+ASKED: Any = SimpleNamespace(kind="sms", tenant="acme", operation="send", round=None, reach=None)
 GET = Request.get("/a")
 TTL = {"one": 3600, "two": 7200}
 
 
 def account(name: str) -> Any:
     """An account of a vendor of its own."""
-    return SimpleNamespace(name=name, vendor=SimpleNamespace(name=f"{name}'s", transport=None))
+    vendor = SimpleNamespace(name=f"{name}'s", transport=None, unknown_outcomes={})
+    return SimpleNamespace(name=name, vendor=vendor)
 
 
 class Office(Calling):

@@ -201,7 +201,7 @@ async def test_refusals_for_ever_renew_less_and_less(world: World) -> None:
         world.clock.advance(1)
 
     assert [1] * 5 + [2] * 10 + [3] * 20 + [4] * 25 == renewed
-    assert "a renewed one was refused too" in remedies[-1]
+    assert "a renewed credential was refused too" in remedies[-1]
 
 
 @in_both_colours

@@ -121,8 +121,8 @@ async def test_a_transform_returns_what_goes_on(world: World, kind: str) -> None
     with pytest.raises(ConfigurationError) as caught:
         await world.manager(vat(**{kind: _count})).call("vat", GET)
 
-    assert f"_count returned a int, not a {what}." == caught.value.message
-    assert (kind, f"Return the {what} that goes on.") == (caught.value.path, caught.value.remedy)
+    assert f"_count returned an int, not a {what}." == caught.value.message
+    assert (kind, f"Return the {what}, changed or not.") == (caught.value.path, caught.value.remedy)
 
 
 @in_both_colours

@@ -25,7 +25,7 @@ from moorage.services.foreign import (
 KINDS: list[tuple[Any, type[ConnectorError], str]] = [
     (http_broke, ConnectionFailed, "HTTP client"),
     (store_broke, StorageUnavailable, "store"),
-    (tenants_broke, StorageUnavailable, "whoever knows the tenants"),
+    (tenants_broke, StorageUnavailable, "provider of tenants"),
     (cache_broke, StorageUnavailable, "cache"),
     (no_credentials, CredentialNotFound, "credential provider"),
     (not_refreshed, CredentialRefreshFailed, "credential provider"),

@@ -135,7 +135,7 @@ async def test_one_text_is_not_many_keys(world: World) -> None:
     """A batch is told by its sequence: a text is none, and an unknown service is named at once."""
     manager = world.manager(pay())
 
-    with pytest.raises(InvalidData, match="idempotency keys"):
+    with pytest.raises(InvalidData, match="idempotency_keys"):
         await manager.call_many("pay", [POST, POST], idempotency_keys="ab")
     with pytest.raises(InvalidData, match="requests"):
         await manager.call_many("pay", POST)

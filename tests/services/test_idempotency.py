@@ -313,7 +313,7 @@ async def test_a_repeat_waits_no_longer_than_its_deadline(world: World) -> None:
     gate.open()
     await started.result()
 
-    assert "another caller is working" in caught.value.message
+    assert "Another caller is working" in caught.value.message
     assert world.clock.now <= 2
     assert START + timedelta(seconds=LEASE) == caught.value.retry_at
     assert caught.value.retryable

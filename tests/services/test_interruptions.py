@@ -33,6 +33,8 @@ from tests.support.colours import Arriving, Face, Interruption, World, in_both_c
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.untraced
+
 ERRORS = (Interruption, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
 LEAVING = "before the request leaves"
 GET = Request.get("/rates")

@@ -151,7 +151,7 @@ async def test_where_no_time_is_left_nobody_asks(world: World) -> None:
     world.vendor.answers(failing(60), GRANTED)
     world.sleeper.meanwhile.append(passing(world, 40))
 
-    with pytest.raises(CredentialRefreshFailed, match="no time left") as raised:
+    with pytest.raises(CredentialRefreshFailed, match="No time was left") as raised:
         await ask(world, "finish", f"code=c0de&state={state}", pending)
 
     assert CredentialRefreshFailed is type(raised.value)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 GET = Request.get("/rates")
 POST = Request.post("/charges", json={"amount": 1})
 AWAY = StorageUnavailable("the node does not answer.")
-NEWER = "a stored state is of version 2."
+NEWER = "A stored state has version 2."
 
 
 def vat(**options: object) -> Service:

@@ -163,7 +163,7 @@ async def test_an_endless_wish_for_nonces_ends(world: World) -> None:
 
     assert ([None, "n-1"], 0) == (nonces(world), provider.number)
     assert (401, 2, False) == (caught.value.status, caught.value.attempts, caught.value.retryable)
-    assert "tell the vendor" in caught.value.remedy
+    assert "report this to the vendor" in caught.value.remedy
 
 
 @pytest.mark.parametrize("nonce", [None, "", "n" * 1_000_000, "n\u00e9", 'a"b', "a\\b", "a b"])
@@ -284,7 +284,7 @@ async def test_a_single_use_body_is_not_sent_again(world: World) -> None:
 
     assert [None, "n-1"] == nonces(world)
     assert (True, 1, 401) == (caught.value.retryable, caught.value.attempts, caught.value.status)
-    assert "the vendor wants a nonce of its own in the proof of possession (HTTP 401)." in str(
+    assert "The vendor requires its own nonce in the proof of possession (HTTP 401)." in str(
         caught.value
     )
     assert "the nonce is known now" in caught.value.remedy

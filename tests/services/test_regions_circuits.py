@@ -213,9 +213,9 @@ async def test_a_circuit_is_of_one_region(world: World) -> None:
     manager = world.manager(shop(), Service("vat", "https://vat.example"))
 
     for service, region, problem, known in (
-        ("shop", None, "each region has a circuit", "Name one of: eu, us."),
-        ("shop", "ap", "there is no region 'ap'", "Name one of: eu, us."),
-        ("vat", "eu", "there is no region 'eu'", "Leave the region out."),
+        ("shop", None, "Each region has a circuit", "Name one of: eu, us."),
+        ("shop", "ap", "There is no region 'ap'", "Name one of: eu, us."),
+        ("vat", "eu", "There is no region 'eu'", "Leave the region out."),
     ):
         with pytest.raises(ConfigurationError, match=problem) as caught:
             await manager.circuit_state(service, region=region)

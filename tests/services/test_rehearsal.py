@@ -22,7 +22,7 @@ def test_what_would_have_been_sent_is_told() -> None:
     error = rehearsed(core, "POST /a", tenant="acme", **WHAT)
 
     assert [Rehearsed(at=clock.utc(), tenant="acme", request="POST /a", **WHAT)] == told
-    assert "this is a rehearsal, so POST /a was not sent." == error.message
+    assert "This is a rehearsal, so POST /a was not sent." == error.message
     assert ("POST /a", WHAT) == (
         error.request,
         {name: getattr(error, name) for name in WHAT},

@@ -595,3 +595,22 @@ async def test_an_interruption_after_the_headers_keeps_nothing(world: World) -> 
     assert (CircuitState.HALF_OPEN, 0, 0) == await state(manager)
     assert 1 == world.vendor.arrivals[-1].closed
     assert not any(world.locks.inside.values())
+
+
+@in_both_colours
+async def test_interrupted_read_ends_the_stream(world: World) -> None:
+    """A read that is interrupted frees the probe and the connection, and says nothing of health."""
+    service = shop(circuit=OPENS_AT_ONCE, bulkhead=BulkheadConfig(1))
+    manager = world.manager(service)
+    await half_open(world, manager)
+    world.vendor.answers(Arriving(200, (), b"a", Interruption()))
+    stream = await manager.stream("shop", GET)
+    assert b"a" == await stream.read()
+
+    with pytest.raises(Interruption):
+        await stream.read()
+
+    assert (CircuitState.HALF_OPEN, 0, 0) == await state(manager)
+    assert b"" == await stream.read()
+    assert 1 == world.vendor.arrivals[-1].closed
+    assert not any(world.locks.inside.values())

@@ -162,7 +162,7 @@ def test_a_turn_that_is_held_is_waited_for() -> None:
     desk.settled(desk.turn(seconds=20.0), "a", movable=True)
     desk.clock.advance(2)
 
-    with pytest.raises(IdempotencyInProgress, match="another caller is working") as raised:
+    with pytest.raises(IdempotencyInProgress, match="Another caller is working") as raised:
         desk.settled(desk.turn(seconds=1.04875), "x", movable=True)
 
     looks = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25, 0.25]

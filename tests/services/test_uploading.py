@@ -212,7 +212,7 @@ def test_a_checksum_is_of_all_parts() -> None:
         if good:
             assert b"c" == run_plain(source.next())
         else:
-            with pytest.raises(InvalidData, match="does not have the checksum"):
+            with pytest.raises(InvalidData, match="does not have the given checksum"):
                 run_plain(source.next())
 
 

@@ -1,7 +1,7 @@
-"""Flows: the order of the steps of a call, written once for both colours.
+"""Flows: the order of the steps of each operation, written once for both sync and async.
 
-A flow is an `async def` that awaits only ports, reached through a `Core`, and other flows. It
-decides nothing itself: decisions are the domain's. It knows no clock, thread, event loop or
-technology. What it must give back when it is interrupted it hands to plain functions: clean-up
-never awaits.
+A flow is an `async def` that awaits only other flows and ports, which it reaches through a `Core`.
+It decides nothing itself: decisions are pure functions in `domain`. It uses no clock, thread, event
+loop or technology directly. Clean-up after an interruption is done by plain functions, which never
+await.
 """

@@ -1,11 +1,10 @@
-"""Waiting to be let in: everything about an admission that is not the calm case."""
+"""The admission of an attempt when the fast path cannot admit it at once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.admission import Answer, Confirm, GiveBack, Report
-from moorage.domain.circuit import Outcome
+from moorage.domain.admission import Answer, Confirm, unused
 from moorage.domain.durations import FOREVER, SECOND
 from moorage.domain.events import CallRefused, RateLimitWaited
 from moorage.errors import (
@@ -15,6 +14,7 @@ from moorage.errors import (
     RateLimitExceeded,
     RetryBudgetExhausted,
 )
+from moorage.services.waiting import come_up
 
 if TYPE_CHECKING:
     from moorage.domain.admission import Admission, Admitted, Gates
@@ -24,76 +24,87 @@ if TYPE_CHECKING:
     from moorage.services.core import Core
 
 _MOMENT: Final = 0.05
-"""Seconds for a store to confirm a turn that came at the last moment."""
+"""Seconds for the store to confirm a turn that came at the last moment."""
 
 _NEVER: Final = (ConnectorError, "this is no refusal.")
 _REFUSALS: Final[tuple[tuple[type[ConnectorError], str], ...]] = (
     _NEVER,
     _NEVER,
-    (CircuitBreakerOpen, "the circuit is open: the service has been failing."),
-    (RateLimitExceeded, "the rate limit is reached, and waiting takes too long."),
-    (RetryBudgetExhausted, "the retry budget is used up."),
-    (IdempotencyInProgress, "this caller's claim ended, and another may have begun."),
+    (CircuitBreakerOpen, "The circuit is open: the service has been failing."),
+    (RateLimitExceeded, "The rate limit is reached, and waiting takes too long."),
+    (RetryBudgetExhausted, "The retry budget is used up."),
+    (IdempotencyInProgress, "This caller's claim ended, and another may have begun."),
 )
-"""What to raise, by `Answer`."""
+"""The error for each refusing `Answer`."""
 
 
 async def be_admitted(
     core: Core, call: Call, question: Admission, first: Admitted
 ) -> Permit | None:
-    """Go on from the first answer to `question` until the attempt may leave, or raise why not.
+    """Continue after the first answer until the attempt may leave; raise the error if it may not.
 
-    Whoever has `first` gives it back if this raises: an interruption may come before the first
-    line here.
+    The holder of `first` must give it back if this raises, because an interruption may come before
+    the first line here.
     """
     if first[0] is not Answer.NEEDS_TOKEN:
-        return await _turn(core, call, question.gates, first)
+        return await _turn(core, call, question, first)
     token = call.token = core.token()
-    # The probe's lease may exist although its answer never arrives.
+    # The probe's lease may exist although the store's answer never arrives.
     second: Admitted = (Answer.GO, 0, lease_of(token), ())
     try:
         second = await core.execute(question.evolve(token=token), call.left(core))
-        return await _turn(core, call, question.gates, second)
+        permit = await _turn(core, call, question, second)
+        core.waiters.go(second[3])
     except BaseException:
         withdraw(core, question.gates, second)
         raise
+    return permit
 
 
-async def _turn(core: Core, call: Call, gates: Gates, admitted: Admitted) -> Permit | None:
-    """Wait for the turn of what was admitted."""
+async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted) -> Permit | None:
+    """Wait for the turn of an admitted attempt.
+
+    The holder of `admitted` takes the caller out of the line afterwards.
+    """
     answer, wait, permit, tickets = admitted
     if answer is not Answer.GO:
         raise refusal(core, call, answer, wait)
+    waiter = None
     while wait:
         if wait * 1000 > call.remaining(core):
             raise refusal(core, call, Answer.LIMITED, wait)
         if core.observers:
             core.tell(RateLimitWaited(**call.told(core), delay=wait / SECOND))
-        await core.sleep(wait / SECOND)
-        # A wait may end with the deadline itself, and its turn has come all the same.
+        due = core.nanoseconds() + wait * 1000
+        if waiter is None:
+            waiter = core.waiters.join(question, tickets, due)
+        else:
+            core.waiters.rejoin(waiter, due)
+        tickets = await come_up(core, waiter)
+        # The wait may end together with the deadline; the turn has come nevertheless.
         left = max(_MOMENT, call.remaining(core) / 1e9)
-        answer, wait = await core.execute(Confirm(gates, tickets, permit), left)
+        answer, wait = await core.execute(Confirm(question.gates, tickets, permit), left)
         if answer is not Answer.GO:
             raise refusal(core, call, answer, wait)
     return permit
 
 
 def lease_of(token: int) -> Permit:
-    """The permit of a probe of which nothing is known but its token."""
+    """The permit of a probe of which only the token is known."""
     return (0, 0, token)
 
 
 def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
-    """Give back what an admission has taken and nobody will use. Never waits."""
-    _, _, permit, tickets = admitted
-    if permit is not None:
-        core.post(Report(gates, permit, Outcome.NEUTRAL, core.reporter()))
+    """Give back the grants of an admission that nobody will use; never waits."""
+    answer, wait, permit, tickets = admitted
     if tickets:
-        core.post(GiveBack(gates, tickets))
+        admitted = (answer, wait, permit, core.waiters.leave(tickets))
+    for command in unused(gates, admitted, core.reporter()):
+        core.post(command)
 
 
 def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError:
-    """Why an attempt may not leave, and when to come back; observers are told."""
+    """The error of a refused attempt, with its time to retry; observers are notified."""
     error = why_not(core, call.plan, answer, wait)
     if core.observers and not (call.undecided and answer is Answer.CIRCUIT_OPEN):
         core.tell(
@@ -103,11 +114,11 @@ def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError
 
 
 def why_not(core: Core, plan: Plan, answer: Answer, wait: int) -> ConnectorError:
-    """Why an attempt may not leave, and when to come back."""
+    """The error of a refused attempt, with its time to retry."""
     kind, message = _REFUSALS[answer]
     if answer is Answer.CIRCUIT_OPEN and wait >= FOREVER:
         return CircuitBreakerOpen(
-            "the circuit was opened by hand.",
+            "The circuit was opened by hand.",
             service=plan.service.name,
             operation=plan.operation,
             retryable=False,

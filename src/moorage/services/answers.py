@@ -1,4 +1,4 @@
-"""Answers of idempotency keys on their way into a store and back; a cipher seals them there."""
+"""Encryption of the answers of idempotency keys in a store."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from moorage.ports.cipher import Cipher
 
 Answer: TypeAlias = "tuple[str, Any]"
-"""Of which kind it is, and what it holds."""
+"""The kind of an answer, and its content."""
 
 _SEALED: Final = "sealed"
 
 
 def sealed(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answer:
-    """What is stored of an answer.
+    """The stored form of an answer, encrypted if there is a cipher.
 
     Raises:
-        InvalidData: there is a cipher, and the answer is not made of plain values.
+        InvalidData: there is a cipher, and the answer does not consist of plain values.
     """
     if cipher is None:
         return answer
@@ -30,17 +30,17 @@ def sealed(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answe
 
 
 def opened(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> Answer:
-    """The answer that was stored, sealed or not.
+    """Decode a stored answer, encrypted or not.
 
     Raises:
-        ConnectorError: it is sealed, and cannot be opened here.
+        ConnectorError: it is encrypted, and cannot be decrypted here.
     """
     kind, content = stored
     if kind != _SEALED:
         return stored
     if cipher is None:
         raise ConfigurationError(
-            "the answer of this key is sealed, and there is no cipher to open it.",
+            "The answer of this key is encrypted, and no cipher is configured to decrypt it.",
             path="cipher",
             remedy="Give every process that shares the store the same cipher.",
         )

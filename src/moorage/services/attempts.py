@@ -1,8 +1,8 @@
-"""One attempt after another, until there is an answer or no sense in going on.
+"""The attempts of a call, repeated until one succeeds or no more can.
 
-Every attempt is admitted first and judged afterwards. A success through a closed circuit leaves
-no trace; whatever else happened is recorded at once. An interruption is neutral: it gives back
-what was taken, and is never tried again.
+Every attempt is admitted first and judged afterwards. A success through a closed circuit is not
+recorded; every other outcome is recorded at once. An interruption is neutral: it gives back what
+the attempt took, and is never retried.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from moorage.domain import retry
-from moorage.domain.admission import AT_ONCE, GO, Answer, Pause, Report
+from moorage.domain.admission import AT_ONCE, GO, Answer, Pause, Report, Uncount
 from moorage.domain.circuit import CircuitState, Outcome
 from moorage.domain.durations import SECOND, micros
 from moorage.domain.events import AttemptFinished, CircuitChanged, RetryScheduled, VendorPaused
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from moorage.services.core import Core
 
 Ending: TypeAlias = "tuple[Any, Exception | None]"
-"""How a step or a call ended, as a value: what it gave, or the error it ended with."""
+"""The end of a step or a call: its value, or the error it ended with."""
 
 AttemptStep: TypeAlias = "Callable[[Call], Awaitable[Ending]]"
 
 
 async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
-    """Try `step` as the call's plan says, and return how it ended at last."""
+    """Attempt `step` according to the call's plan, and return the final ending."""
     hurried = call.hurried or call.claim is not None
     if hurried and call.remaining(core) <= 0:
         return None, call.out_of_time()
@@ -54,16 +54,16 @@ async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
 async def follow(
     core: Core, call: Call, permit: Permit | None, error: Exception, step: AttemptStep
 ) -> Ending:
-    """Go on after a first attempt that failed, made by a face itself because all was calm."""
+    """Continue after a failed first attempt that the fast path made."""
     call.attempts = 1
     call.disprove(error)
     call.acted = not call.disproved
-    await _record(core, call, permit, health(error))
+    await _record(core, call, call.plan.admission, permit, health(error))
     return await again(core, call, step, error)
 
 
 async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> Ending:
-    """Go on after a first attempt that ended with `error`, as long as there is sense in it."""
+    """Continue after a first attempt that failed with `error`, as long as a retry can help."""
     policy = call.plan.retry if call.replayable else ONCE
     tries = 1
     delay = pause = waited = 0.0
@@ -101,7 +101,7 @@ async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> 
         if away is None:
             ending = await once(core, call, asked(core, call, retry=retried), step)
         elif (elsewhere := await away.go(core, call, step)) is None:
-            # Nobody else lets it in, so it waits for where it is.
+            # No other region admits it, so the call stays where it is.
             leaves, waited = False, pause
             continue
         else:
@@ -115,7 +115,7 @@ async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> 
 
 
 def _over(core: Core, call: Call, error: Exception, retry_after: float | None) -> Exception:
-    """The error of a call that will not try again, and when somebody else may."""
+    """The error of a call that will not be retried, with the time at which a caller may retry."""
     if retry_after is not None and isinstance(error, ConnectorError):
         error.retry_at = core.utc() + timedelta(seconds=retry_after)
     if isinstance(error, AttemptTimeout) and call.remaining(core) <= 0:
@@ -124,7 +124,7 @@ def _over(core: Core, call: Call, error: Exception, retry_after: float | None) -
 
 
 def _asked_for(core: Core, call: Call, error: Exception) -> float | None:
-    """Seconds that the vendor, or whatever else refused, asked to stay away."""
+    """Seconds to wait that the vendor, or whatever refused the attempt, asked for."""
     if call.pause is not None:
         return call.pause
     wait = retry.wait_of(error, core.utc())
@@ -137,9 +137,9 @@ def _asked_for(core: Core, call: Call, error: Exception) -> float | None:
 async def _rest(
     core: Core, call: Call, pause: float, error: Exception, *, stays: bool
 ) -> ConnectorError | None:
-    """Pause before the next attempt; what to end with if there can be none after all."""
+    """Pause before the next attempt; return an error if there can be no next attempt."""
     if stays and call.opened and pause * SECOND < call.opened:
-        # The circuit opened on this failure, and will refuse whoever comes so soon.
+        # The circuit opened on this failure, and refuses attempts for now.
         held_back = refusal(core, call, Answer.CIRCUIT_OPEN, call.opened)
         held_back.__cause__ = error
         return held_back
@@ -157,17 +157,17 @@ async def _rest(
     return None if call.remaining(core) > 0 else call.out_of_time(error)
 
 
-async def once(  # noqa: C901, PLR0912 - one attempt, to be read in one place
+async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one place
     core: Core,
     call: Call,
     question: Admission | None,
     step: AttemptStep,
     asked: list[Admitted] | None = None,
 ) -> Ending:
-    """One attempt: admission, the step itself, and what is recorded of it.
+    """Make one attempt: admission, the step itself, and the record of its outcome.
 
-    `asked` has the answer to `question` where it has been asked already. While it is in there, an
-    interruption leaves giving it back to whoever asked.
+    `asked` contains the answer to `question` if it was asked already. While it does, whoever asked
+    gives the answer back after an interruption.
     """
     plan = call.plan
     permit: Permit | None = None
@@ -196,6 +196,8 @@ async def once(  # noqa: C901, PLR0912 - one attempt, to be read in one place
                 if call.claim is not None:
                     await _under_claim(core, call, call.claim, granted, admitted)
                 permit = granted
+                if admitted[1]:
+                    core.waiters.go(admitted[3])
             except BaseException as refused:  # noqa: BLE001 - raised again, if it is none
                 return _refused(core, call, admitted, refused)
         acted, attempts, call.pause, call.opened = call.acted, call.attempts, None, 0
@@ -210,7 +212,7 @@ async def once(  # noqa: C901, PLR0912 - one attempt, to be read in one place
             permit = None
         else:
             outcome = _outcome(core, call, began, error, left=call.attempts > attempts)
-            await _record(core, call, permit, outcome)
+            await _record(core, call, question, permit, outcome)
             permit = None
             call.token = 0
     finally:
@@ -224,10 +226,10 @@ async def once(  # noqa: C901, PLR0912 - one attempt, to be read in one place
 
 
 def _let_go(core: Core, call: Call, permit: Permit | None, outcome: Outcome) -> None:
-    """Give back what an interrupted attempt still had, wherever it was interrupted.
+    """Give back everything an interrupted attempt still holds, wherever it was interrupted.
 
-    A probe's outcome counts once, however often it is told, so what is known of it is told again.
-    Any other's may have been counted by now, and is left at that.
+    The outcome of a probe counts once, however often it is reported, so a known outcome is reported
+    again. The outcome of another attempt may be counted already, and is not reported again.
     """
     if call.token:
         held = permit or lease_of(call.token)
@@ -237,7 +239,7 @@ def _let_go(core: Core, call: Call, permit: Permit | None, outcome: Outcome) -> 
 
 
 async def _let_out(core: Core, call: Call, question: Admission, first: Admitted) -> Permit | None:
-    """Be admitted in time: who waits may oversleep, and no attempt begins after the deadline."""
+    """Admit an attempt in time: a caller may oversleep, but no attempt begins past the deadline."""
     permit = await be_admitted(core, call, question, first)
     if call.remaining(core) > 0:
         return permit
@@ -249,10 +251,10 @@ async def _let_out(core: Core, call: Call, question: Admission, first: Admitted)
 async def _under_claim(
     core: Core, call: Call, claim: Held, permit: Permit | None, admitted: Admitted
 ) -> None:
-    """Leave only under a claim that is held still, and is marked as sent where it lives."""
+    """Check before leaving that the claim is still held, and mark it as sent in the store."""
     goes = False
     try:
-        # Who had to wait for its turn may have been paused, or cut off from the store.
+        # A caller that had to wait may have been paused, or cut off from the store.
         held = await core.renewals.holds(claim, call.left(core))
         mark = MarkSent(claim.key, claim.fence, call.target or call.plan.target)
         goes = held and (not core.apart or await core.execute(mark, call.left(core)))
@@ -264,7 +266,7 @@ async def _under_claim(
 
 
 def _refused(core: Core, call: Call, admitted: Admitted, error: BaseException) -> Ending:
-    """The end of an attempt that was not let out; an interruption goes on."""
+    """The ending of an attempt that was not admitted; an interruption is raised again."""
     withdraw(core, call.plan.gates, admitted)
     if not isinstance(error, ConnectorError):
         raise error
@@ -275,7 +277,7 @@ def _refused(core: Core, call: Call, admitted: Admitted, error: BaseException) -
 
 
 def asked(core: Core, call: Call, *, retry: bool) -> Admission | None:
-    """The question of an attempt that differs from the plan's, if there is anything to ask."""
+    """The admission question of an attempt that differs from its plan; None if unlimited."""
     plan = call.plan
     claim = None
     if call.claim is not None and not core.apart:
@@ -292,9 +294,9 @@ def asked(core: Core, call: Call, *, retry: bool) -> Admission | None:
 def _outcome(
     core: Core, call: Call, began: int | None, error: Exception | None, *, left: bool = True
 ) -> Outcome:
-    """How the circuit counts what just ended, with the event that tells of it.
+    """The outcome that the circuit counts, with the event that reports it.
 
-    What did not leave says nothing of the service, such as a refusal of who keeps its credentials.
+    An attempt that never left, for example without credentials, says nothing about the service.
     """
     outcome = Outcome.GOOD if error is None else health(error) if left else Outcome.NEUTRAL
     if began is None:
@@ -317,14 +319,20 @@ def _outcome(
     return outcome
 
 
-async def _record(core: Core, call: Call, permit: Permit | None, outcome: Outcome) -> None:
+async def _record(
+    core: Core, call: Call, question: Admission | None, permit: Permit | None, outcome: Outcome
+) -> None:
+    """Record the outcome of an attempt; skip a first attempt that says nothing of the service."""
+    gates, first = call.plan.gates, question is not None and not question.retry
+    if first and outcome is Outcome.NEUTRAL and gates.budget is not None:
+        core.post(Uncount(gates.budget, gates.budget_key))
     if permit is None or (outcome is Outcome.GOOD and not permit[2]):
         return
     report = Report(call.plan.gates, permit, outcome, core.reporter())
     try:
         changed = await core.execute(report, call.afterwards(core))
     except StorageUnavailable:
-        # The call itself has ended; a store that is away must not take its answer with it.
+        # The call has ended; an unreachable store must not take its answer away.
         return
     rule = call.plan.gates.circuit
     if changed is CircuitState.OPEN and rule and not rule.config.shadow:
@@ -334,12 +342,12 @@ async def _record(core: Core, call: Call, permit: Permit | None, outcome: Outcom
 
 
 def _is_for_all(call: Call, error: Exception | None) -> bool:
-    """Whether a pause is for all regions: limits are, but one that breaks speaks for itself."""
+    """True if a pause holds for all regions, as limits do; a failing region pauses only itself."""
     return call.route is None or error is None or isinstance(error, RateLimitExceeded)
 
 
 async def _keep_pause(core: Core, call: Call, pause: float) -> None:
-    """Make every caller keep the pause that the vendor asked for."""
+    """Make all callers observe the pause that the vendor asked for."""
     try:
         await core.execute(Pause(call.plan.gates, micros(pause)), call.afterwards(core))
     except StorageUnavailable:

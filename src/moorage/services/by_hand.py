@@ -1,4 +1,4 @@
-"""What a person or a program asks by hand: of circuits, and of keys whose outcome is unknown."""
+"""Manual operations: reading and setting circuits, resetting limits, and settling keys."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from moorage.domain.admission import ReadCircuit, Resume, SetCircuit
 from moorage.domain.durations import SECOND, micros
 from moorage.domain.events import CircuitChanged, PauseEnded
+from moorage.domain.http import Response
 from moorage.domain.idempotency import Resolve, checked_key
-from moorage.errors import ConfigurationError
+from moorage.domain.text import with_article
+from moorage.errors import ConfigurationError, InvalidData
 from moorage.services.answers import sealed
 from moorage.services.call import Call
 from moorage.services.plans import Plans
@@ -23,7 +25,13 @@ if TYPE_CHECKING:
 
 
 class ByHand:
-    """The flows of a manager that call nobody."""
+    """The manual operations of a manager, which send nothing to a service.
+
+    Attributes:
+        of_requests: services that receive only requests, so that the answer of a key is a Response.
+    """
+
+    of_requests: frozenset[str] = frozenset()
 
     def __init__(self, core: Core, services: Iterable[Service]) -> None:
         self.core = core
@@ -37,7 +45,7 @@ class ByHand:
         endpoint: str | None = None,
         region: str | None = None,
     ) -> CircuitBreakerState:
-        """What the circuit of a service knows now; of one region, if it has several."""
+        """Return the state of a service's circuit, or of one region if it has several."""
         with self.plans.named(service, endpoint):
             plan, rule = self._with_circuit(service, tenant, endpoint, region)
             return await self.core.execute(ReadCircuit(rule, plan.gates.circuit_key), None)  # type: ignore[no-any-return]  # as it says
@@ -51,9 +59,9 @@ class ByHand:
         endpoint: str | None = None,
         region: str | None = None,
     ) -> None:
-        """Set a circuit by hand: closed (a reset), forced open, or disabled.
+        """Set a circuit manually: closed (a reset), forced open, or disabled.
 
-        Forced open, the circuit of one region sends all calls to the others.
+        If the circuit of one region is forced open, all calls go to the other regions.
         """
         core = self.core
         with self.plans.named(service, endpoint):
@@ -66,24 +74,24 @@ class ByHand:
     async def reset_limits(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
     ) -> float:
-        """End the pause that an answer of the vendor imposed on a service's limits.
+        """End the pause that a vendor's answer imposed on a service's limits.
 
-        What was granted stays granted, and no tokens come back.
+        Granted calls stay granted, and no tokens are returned.
 
         Args:
-            service: the service whose limits.
-            tenant: whose limits, if each tenant has some of its own.
-            endpoint: the endpoint whose limits to reset besides the service's.
+            service: name of the service.
+            tenant: tenant whose limits to reset, if tenants have separate limits.
+            endpoint: endpoint whose limits to reset in addition to the service's.
 
         Returns:
-            Seconds that the pause would have gone on; 0.0 if there was none.
+            Seconds that remained of the pause; 0.0 if there was none.
         """
         core = self.core
         with self.plans.named(service, endpoint):
             plan = self.plans.find(service, tenant, endpoint)
             if not plan.gates.limits:
                 raise ConfigurationError(
-                    "there is no limit.",
+                    "The service has no rate limit.",
                     path="limits",
                     remedy="Configure one with RateLimitConfig.per_second(10).",
                 )
@@ -105,16 +113,28 @@ class ByHand:
         """Settle a key whose outcome is unknown, after looking it up at the vendor.
 
         Args:
-            service: the service that was called under the key.
+            service: service that was called under the key.
             idempotency_key: the key.
-            done: whether it happened. If not, the key may be used again; while the request may
-                still be under way, that is refused.
-            answer: what repeats of the key are to get: a Response if it was a request's.
-            tenant: whose key it is.
+            done: True if the effect happened. False releases the key for use; that is refused while
+                the request may still be in progress.
+            answer: answer that repeats of the key get; a Response if the key belongs to a request.
+            tenant: tenant of the key.
 
         Returns:
-            Whether there was an unknown key to settle.
+            True if the key had an unknown outcome.
+
+        Raises:
+            InvalidData: the key belongs to a request, and the answer is not a Response.
         """
+        if done and service in self.of_requests and not isinstance(answer, Response):
+            raise InvalidData(
+                f"The answer of a key of {service} must be a Response, not"
+                f" {with_article(type(answer).__name__)}: the service receives only requests.",
+                field="answer",
+                service=service,
+                remedy="Close a payment with `hub.close_payment`, which takes the payment; or give"
+                " the Response that the vendor sent.",
+            )
         with self.plans.named(service, None):
             plan = self.plans.find(service, tenant, None)
             at = plan.claim_key(checked_key(idempotency_key))
@@ -136,7 +156,7 @@ class ByHand:
         rule = plan.gates.circuit
         if rule is None:
             raise ConfigurationError(
-                "there is no circuit.",
+                "The service has no circuit breaker.",
                 path="circuit",
                 remedy="Configure one with CircuitBreakerConfig().",
             )
@@ -148,7 +168,9 @@ def _in_region(plan: Plan, region: str | None) -> Plan:
         return plan.regions[region]
     known = ", ".join(plan.regions)
     raise ConfigurationError(
-        "each region has a circuit." if region is None else f"there is no region {region!r}.",
+        "Each region has a circuit of its own."
+        if region is None
+        else f"There is no region {region!r}.",
         path="region",
         remedy=f"Name one of: {known}." if known else "Leave the region out.",
     )

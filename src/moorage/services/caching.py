@@ -1,12 +1,12 @@
-"""Around the attempts of a call: what was kept is given again, and what comes is kept.
+"""Caching of HTTP answers around the attempts of a call.
 
 Laws:
 
-1. An answer is kept for who asked, by what was sent: if a transform or a renewed credential made
-   another request of it than was looked for, its answer is not kept, and no validators are sent.
-2. What was kept is judged as if it had just come: transforms and classification apply each time.
-3. Whatever goes wrong with the cache, the call goes on as if nothing was kept.
-4. A write that may have been done forgets what is kept of its URL, and of those it names.
+1. An answer is stored for the caller and request it was looked up with. If a transform or a renewed
+   credential changed the request, its answer is not stored, and no validators are sent.
+2. A stored answer is treated as if it had just arrived: transforms and classification apply to it.
+3. If the cache fails, the call continues as if nothing was stored.
+4. A write that may have happened removes the stored answers of its URL, and of the URLs it names.
 """
 
 from __future__ import annotations
@@ -88,13 +88,13 @@ _BROKEN: Final = frozenset({None, 500, 502, 503, 504})
 
 @attrs.define(eq=False, kw_only=True)
 class Looked:
-    """What was looked for, for whom, and what there was.
+    """A lookup in the cache and its result.
 
     Attributes:
-        request: as it is sent, but for credentials and validators.
-        key, who: where its answers are kept, and who asks for them.
-        found: what there was, at `at` nanoseconds of the local clock.
-        entry, decision: the answer that fits, and what is to be done with it.
+        request: request as it is sent, without credentials and validators.
+        key, who: key of its stored answers, and a digest of the caller.
+        found: stored entries, read at `at` nanoseconds of the local clock.
+        entry, decision: matching answer, and the decision how to use it.
     """
 
     request: Request
@@ -107,7 +107,7 @@ class Looked:
 
 
 class Cached(Exchange):
-    """The step of a call whose answer may be kept, and what is done around its attempts."""
+    """The step of a call whose answer may be cached, and the work around its attempts."""
 
     __slots__ = (
         "_arrival",
@@ -126,14 +126,14 @@ class Cached(Exchange):
         self._policy = policy
         self._acted = False
         self._given: Response | None = None
-        # Of the attempt under way: what it sent, if that is what was looked for; the answer that it
-        # asked to have confirmed; and what arrived.
+        # State of the current attempt: the request it sent, if it is the one looked up; the stored
+        # answer it asked to confirm; and the answer that arrived.
         self._asked: tuple[Looked, Request] | None = None
         self._validated: CacheEntry | None = None
         self._arrival: tuple[Request, Response, datetime] | None = None
 
     async def around(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
-        """Answer with what is kept, or with what comes of the attempts, and keep that."""
+        """Answer from the cache, or make the attempts and store their answer."""
         looked = await self._look(call)
         frugal = "only-if-cached" in cache_control(self._request.headers)
         if looked is not None and looked.entry is not None:
@@ -145,11 +145,13 @@ class Cached(Exchange):
                     return await self._give(call, entry)
                 return await self._ask_alone(call, looked, entry, attempts)
         if frugal:
-            return None, NotCached("nothing is kept that may answer this request.")
+            return None, NotCached(
+                "The cache has no answer to this request, and only-if-cached is set."
+            )
         return await attempts() if looked is None else await self._ask(call, looked, attempts)
 
     async def send(self, call: Call) -> Ending:
-        """What is kept, if that is the answer; or what comes, confirmed or new."""
+        """Return the stored answer, or send the request, and return a confirmed or new answer."""
         call.cached = self._given is not None
         if self._given is not None:
             call.status = self._given.status
@@ -165,7 +167,7 @@ class Cached(Exchange):
             self._arrival = request, response, core.utc()
             return response, None
         if not confirms(entry, response):
-            # Whatever that is: the attempt is due again, without a condition.
+            # Whatever the answer is, the attempt is repeated without a condition.
             looked.entry = None
             call.renewed = call.replayable
             return None, _other_version(response)
@@ -177,7 +179,7 @@ class Cached(Exchange):
         return confirmed.evolve(cached=True), None
 
     async def _look(self, call: Call) -> Looked | None:
-        """What the cache has for this call; None if it has no part in it."""
+        """Look up the call in the cache; None if it must not be answered from there."""
         if not may_be_kept(self._request):
             return None
         core = self._core
@@ -187,7 +189,7 @@ class Cached(Exchange):
                 self._credentials = await self._current(call)
             key = self._key(request)
         except ConnectorError:
-            # The attempt will say what is wrong.
+            # The attempt will report the error.
             return None
         if request is not self._request and not may_be_kept(request):
             return None
@@ -211,16 +213,16 @@ class Cached(Exchange):
 
     def _who(self, request: Request) -> bytes:
         service = self._plan.service
-        # In several regions it may be known by as many: together they are who it is.
+        # A caller may have a credential for each region: together they identify it.
         known = (
             self._credentials,
             service.credentials,
-            *(one.credentials for one in service.regions),
+            *(region.credentials for region in service.regions),
         )
         return asker(request, fingerprint_of(known), self._policy)
 
     async def _give(self, call: Call, entry: CacheEntry) -> Ending:
-        """Answer with what is kept."""
+        """Answer with a stored entry."""
         core = self._core
         if core.observers:
             stale = entry.age >= entry.lifetime
@@ -231,7 +233,7 @@ class Cached(Exchange):
     async def _ask_alone(
         self, call: Call, looked: Looked, entry: CacheEntry, attempts: Callable[[], Flow[Ending]]
     ) -> Ending:
-        """Revalidate, unless somebody does so just now: then answer with what is kept."""
+        """Revalidate, unless another caller is doing so: then answer with the stored entry."""
         core = self._core
         place = f"revalidate:{looked.key}:{looked.who.hex()}"
         try:
@@ -244,17 +246,17 @@ class Cached(Exchange):
     async def _ask(
         self, call: Call, looked: Looked, attempts: Callable[[], Flow[Ending]]
     ) -> Ending:
-        """Ask the service, and fall back to what is kept where that may stand in."""
+        """Ask the service, and fall back to the stored answer where that is allowed."""
         core = self._core
         if core.observers:
             core.tell(CacheMissed(**call.told(core), stale=looked.entry is not None))
-        # Looking has taken some of the call's time.
+        # The lookup has used some of the call's time.
         call.hurried = True
         self.transforms = (*self.transforms, partial(self._conditional, looked))
         try:
             value, error = await attempts()
         finally:
-            # Else it holds itself.
+            # Otherwise the object holds itself.
             self.transforms = self._plan.request_transforms
         if error is None or (isinstance(error, VendorRejected) and not error.retryable):
             await self._keep(call, looked)
@@ -266,7 +268,7 @@ class Cached(Exchange):
         return value, error
 
     def _conditional(self, looked: Looked, request: Request) -> Request:
-        """The last of the transforms: adds validators if this is what was looked for."""
+        """The last of the transforms: add validators if this is the request that was looked up."""
         self._asked = self._validated = None
         if (
             not may_be_kept(request)
@@ -286,7 +288,7 @@ class Cached(Exchange):
         return request.with_headers(decision.validators)
 
     async def _keep(self, call: Call, looked: Looked) -> None:
-        """Keep what came instead of what was kept before; or neither, if it may not be kept."""
+        """Replace the stored answer, or remove it if the new one must not be stored."""
         flight = (self._core.nanoseconds() - looked.at) / 1e9
         arrival, policy, who = self._arrival, self._policy, looked.who
         if arrival is None or arrival[0].method is HttpMethod.HEAD or flight > LONGEST_FLIGHT:
@@ -310,7 +312,7 @@ class Cached(Exchange):
 
 
 class Changing:
-    """What is done around the attempts of a call that may change what is kept."""
+    """The work around the attempts of a call that may change stored answers."""
 
     def __init__(self, core: Core, call: Call, step: Exchange) -> None:
         self._cache: GuardedCache = core.cache
@@ -319,7 +321,7 @@ class Changing:
         step.transforms = (*step.transforms, self._note)
 
     async def around(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
-        """Make the attempts, and forget what may not hold any more."""
+        """Make the attempts, then remove the stored answers that may be outdated."""
         value, error = await attempts()
         if self._sent is not None and (error is None or call.acted):
             for key in self._changed(self._sent, None if value is None else value.headers):
@@ -331,7 +333,7 @@ class Changing:
         return request
 
     def _changed(self, request: Request, headers: Headers | None) -> list[str]:
-        """The keys of the URL that was written to, and of those of the same origin it names."""
+        """The cache keys of the written URL, and of same-origin URLs that the answer names."""
         keys = [_key(self._plan, request)]
         url = named_url(self._plan.service, request)
         for name in _NAMED_BY:
@@ -343,7 +345,7 @@ class Changing:
 
 
 def around(core: Core, call: Call, request: Request) -> Exchange:
-    """The step of a call to a service of which some answers are kept."""
+    """The step of a call to a service with a cache policy."""
     policy = call.plan.cache
     if policy is not None and request.method.safe:
         cached = Cached(core, call, request, policy)
@@ -360,19 +362,19 @@ def _key(plan: Plan, request: Request) -> str:
 
 
 def _needs_provider(service: Service) -> bool:
-    """Whether some attempt may ask the credential provider."""
-    regional = [one.credentials for one in service.regions] or [None]
+    """True if an attempt may ask the credential provider."""
+    regional = [region.credentials for region in service.regions] or [None]
     return service.needs_credentials and service.credentials is None and None in regional
 
 
 def _other_version(response: Response) -> VendorFailed:
     return VendorFailed(
-        "the vendor confirmed another version than it was asked about (HTTP 304).",
+        "The vendor confirmed a different version than the one asked about (HTTP 304).",
         status=response.status,
         response=response,
     )
 
 
 def _is_away(error: Exception) -> bool:
-    """Whether the service could not be asked, or broke: what a gateway would answer with 50x."""
+    """True if the service was unreachable or broke, as a gateway reports with a 50x status."""
     return isinstance(error, _AWAY) and getattr(error, "status", None) in _BROKEN

@@ -1,4 +1,4 @@
-"""One call under way: what its steps have to tell each other."""
+"""The state of one call in progress, which its steps share."""
 
 from __future__ import annotations
 
@@ -29,60 +29,63 @@ if TYPE_CHECKING:
 
 
 Parse: TypeAlias = "Callable[[Response], object]"
-"""Reads a successful answer, and raises if it cannot be read."""
+"""Reads a successful answer; raises if the answer cannot be read."""
 
 
 class AroundAttempts(Protocol):
-    """What a call does before its attempts, instead of them and after them."""
+    """A step that surrounds the attempts of a call, and may replace them."""
 
     async def around(
         self, call: Call, attempts: Callable[[], Coroutine[Any, Any, Ending]]
     ) -> Ending:
-        """How the call ended, with or without attempts."""
+        """Run the attempts or replace them; return the ending of the call."""
         ...
 
 
 class OutOfTimeError(Exception):
-    """What was awaited did not come within its bound, and has been cancelled."""
+    """An awaited operation exceeded its time limit and was cancelled."""
 
 
 signatures: Final = itertools.count(1)
-"""Numbers in the order in which errors are signed."""
+"""Consecutive numbers in the order in which errors are signed."""
 
 
 class Call:
-    """The facts of one call, from its first step to its last.
+    """The state of one call, from its first step to its last.
 
     Attributes:
-        deadline: when it must have ended, in nanoseconds of the local clock.
-        attempts: how many reached for the vendor.
-        hurried: less time is left than the plan gives, or more was asked for.
-        open_ended: an attempt may take all the time that is left, and holds its probe so long.
-        replayable: whether what is sent can be sent again at all.
-        repeatable: whether doing it twice does what doing it once does.
-        cached: the answer was kept from an earlier call.
-        cache: what is done around its attempts because its service's answers are kept.
+        deadline: time limit, in nanoseconds of the local clock.
+        attempts: number of attempts that left for the vendor.
+        hurried: True if the remaining time is shorter than the plan's, or the caller asked for
+            more.
+        open_ended: True if an attempt may use all remaining time, during which it keeps its probe.
+        replayable: True if the request can be sent again.
+        repeatable: True if sending it twice has the same effect as sending it once.
+        cached: True if the answer was stored by an earlier call.
+        cache: the step around its attempts that caches answers.
         claim: its idempotency claim, while it holds one.
-        target: what the claim calls whoever it is sent to, unless as each plan says.
-        route: where it may go, if the service is in several regions.
-        undecided: another region may let in what one refuses.
-        acted: some attempt may have been processed, and no answer says that it was not.
-        disproved, unsent: the last attempt certainly did nothing; it certainly never left.
-        subject: whose data it is about.
-        pause: seconds that the vendor asked everybody to wait.
-        sent: what the last attempt sent as a credential.
-        witness: keeps what each attempt sent as a credential, for whoever reads the answers.
-        renewed: the credential was renewed after a refusal, so the same attempt is due again.
-        refused: an attempt was not let out.
-        opened: the circuit opened on the last attempt, for this many microseconds at least.
-        keeps_permit, keeps_place: the permit and the bulkhead's place outlive the attempts, because
-            a stream goes on.
-        unproven: the vendor refused the proof that came along with the credential.
-        token: this call's own number for a probe's lease, once it has asked for one.
-        permit, outcome: what a stream is to report at its end.
-        written_by: when it must be written down at last how the latest attempt ended, in
-            nanoseconds of the local clock; 0 while nobody has begun to.
-        last: the error of the attempt before.
+        target: the claim's name of the vendor and account; None to use each plan's.
+        route: regions that it may use, if the service has several.
+        undecided: True while another region may admit the attempt that one refused.
+        acted: True if some attempt may have been processed, and no answer disproves it.
+        disproved, unsent: True if the last attempt certainly did nothing; if it certainly never
+            left.
+        subject: id of the person whose data it is about.
+        pause: seconds that the vendor asked all callers to wait.
+        sent: credential that the last attempt sent.
+        witness: records the credential of each attempt, for the reader of the answers.
+        renewed: True if the credential was renewed after a refusal, so that the attempt is
+            repeated.
+        refused: True if an attempt was not admitted.
+        opened: minimum microseconds for which the circuit opened on the last attempt.
+        keeps_permit, keeps_place: True if the permit or the bulkhead slot outlives the attempts,
+            because a stream still uses it.
+        unproven: True if the vendor refused the proof of possession of the credential.
+        token: number of this call's probe lease, once it has asked for one.
+        permit, outcome: permit and outcome that a stream reports at its end.
+        written_by: latest time to record the latest attempt, in nanoseconds of the local clock; 0
+            before the recording begins.
+        last: error of the previous attempt.
         parse: reads a successful answer; an answer that it cannot read is a failed attempt.
     """
 
@@ -128,55 +131,55 @@ class Call:
         self.deadline = started + timeout
 
     def leave(self) -> None:
-        """An attempt leaves for the vendor: from here on it may be processed."""
+        """Mark an attempt as sent: from here on it may be processed."""
         self.attempts += 1
         self.acted = True
         self.written_by = 0
 
     def disprove(self, error: Exception, since: int | None = None) -> None:
-        """Take an error's word for what it proves of this attempt.
+        """Note what an error proves about this attempt.
 
-        Through a user's function the error of another call may come here, which tells only of that
-        call: then `since` is a signature from before the function began, and an error that has
-        been signed after it proves nothing.
+        An error of another call can arrive through a user's function. It proves nothing about this
+        attempt: `since` is a signature from before the function began, and errors signed later are
+            ignored.
         """
         own = since is None or getattr(error, "_signature", 0) <= since
         self.disproved = own and not may_have_acted(error)
         self.unsent = own and is_unsent(error)
 
     def send(self, sent: Sent) -> None:
-        """Note what an attempt sends as a credential."""
+        """Record the credential that an attempt sends."""
         self.sent = sent
         if self.witness is not None:
             self.witness.append(sent)
 
     def cleared(self, response: Response) -> Response:
-        """An answer; one of a failure comes without what was sent as a credential."""
+        """Return the answer; if it is a failure, without the credential that was sent."""
         if self.sent is None or is_success(response.status):
             return response
         return self.sent.response(response)
 
     def masked(self, error: Exception | None) -> Exception | None:
-        """An error of the last attempt, without what that sent as a credential."""
+        """Return an error of the last attempt without the credential that was sent."""
         if self.sent is not None and isinstance(error, ConnectorError):
             self.sent.error(error)
         return error
 
     def fail(self, *, left: bool, before: bool) -> None:
-        """Remember what an attempt that failed proves: one that never left did nothing."""
+        """Note what a failed attempt proves: an attempt that never left did nothing."""
         if not left:
             self.disproved = self.unsent = True
         self.acted = before or not self.disproved
 
     def remaining(self, core: Core) -> int:
-        """Nanoseconds until the deadline; negative past it."""
+        """Nanoseconds until the deadline; negative after it."""
         return self.deadline - core.nanoseconds()
 
     def left(self, core: Core) -> float:
-        """Seconds until the deadline, for whoever is about to wait.
+        """Seconds until the deadline, for a step that is about to wait.
 
         Raises:
-            DeadlineExceeded: it has passed.
+            DeadlineExceeded: the deadline has passed.
         """
         remaining = self.remaining(core)
         if remaining <= 0:
@@ -184,10 +187,10 @@ class Call:
         return remaining / 1e9
 
     def afterwards(self, core: Core) -> float:
-        """Seconds for writing down how an attempt or the call ended.
+        """Seconds for recording the end of an attempt or of the call.
 
-        That is written past the deadline too, because it has happened; but all of it together gets
-        no more than a moment there.
+        The record is written even past the deadline, since the attempt did happen; all records
+        together then get only a moment.
         """
         now = core.nanoseconds()
         if not self.written_by:
@@ -195,15 +198,15 @@ class Call:
         return max(0.0, (self.written_by - now) / 1e9)
 
     def bound(self, core: Core) -> float:
-        """Seconds that the attempt under way may take."""
+        """Time limit of the current attempt in seconds."""
         remaining = self.remaining(core) / 1e9
         own = self.plan.attempt_timeout
         return remaining if own is None else min(own, remaining)
 
     def out_of_time(self, cause: Exception | None = None) -> DeadlineExceeded:
-        """The error of this call once its deadline has passed."""
+        """The error of this call after its deadline."""
         error = DeadlineExceeded(
-            f"the deadline of {(self.deadline - self.started) / 1e9:g} s has passed.",
+            f"The deadline of {(self.deadline - self.started) / 1e9:g} s has passed.",
             may_have_been_processed=self.acted,
             retry_at=cause.retry_at if isinstance(cause, ConnectorError) else None,
         )
@@ -211,7 +214,7 @@ class Call:
         return error
 
     def told(self, core: Core) -> dict[str, Any]:
-        """What every event of this call says."""
+        """The fields that every event of this call has."""
         return {
             "at": core.utc(),
             "service": self.plan.service.name,
@@ -222,14 +225,14 @@ class Call:
         }
 
     def identify(self, core: Core) -> str:
-        """The correlation id, made when it is first needed."""
+        """The correlation id, created at the first use."""
         if self.request_id is None:
             self.request_id = core.new_id()
         return self.request_id
 
     def sign(self, core: Core, error: ConnectorError) -> None:
-        """Write on an error which call it ended."""
-        # No part of what an error says, so no attributes of its interface.
+        """Mark an error with the call that it ended."""
+        # Not part of the error's message, so these are no attributes of its interface.
         vars(error).update(_signature=next(signatures), _acted=self.acted)
         error.service = error.service or self.plan.service.name
         error.operation = error.operation or self.plan.operation
@@ -246,7 +249,7 @@ class Call:
         fallback: bool = False,
         cancelled: bool = False,
     ) -> CallFinished:
-        """The event that tells how this call ended."""
+        """The event that reports the end of this call."""
         return CallFinished(
             **self.told(core),
             started_at=self.started_at or core.utc(),
@@ -266,17 +269,17 @@ class Call:
 
 
 def cut_off() -> AttemptTimeout:
-    """The error of an attempt that was stopped at its bound."""
-    return AttemptTimeout("the attempt took longer than it may, and was cancelled.")
+    """The error of an attempt that exceeded its time limit."""
+    return AttemptTimeout("The attempt exceeded its time limit, and was cancelled.")
 
 
 def value_of(ending: Ending) -> Any:
-    """The value of an ending, or its error raised: outside any coroutine, so that all can pass."""
+    """Return an ending's value or raise its error; no coroutine, so that any exception can pass."""
     value, error = ending
     if error is None:
         return value
     try:
         raise error
     finally:
-        # Else the traceback holds this frame, and the frame the error.
+        # Otherwise the traceback refers to this frame, and the frame to the error.
         del error, ending

@@ -1,13 +1,11 @@
-"""The call, top to bottom.
+"""The steps of a call, in order.
 
-1. Find the service, tenant and endpoint, and the plan compiled for them; open the deadline.
+1. Find the service, tenant and endpoint, and their compiled plan; start the deadline.
 2. Claim the idempotency key: replay a finished answer, refuse a conflict, wait for one in progress.
-3. Look in the cache: give what is fresh, have what is stale confirmed.
-4. Take a place in the bulkhead.
-5. Attempt by attempt: be admitted, say who we are, transform, send, judge, record; try again or
-   not.
-6. Keep the answer, settle the key, fall back if there is something to fall back to, tell the
-   observers.
+3. Look in the cache: return a fresh answer, revalidate a stale one.
+4. Take a slot of the bulkhead.
+5. Make attempts: admit, authorise, transform, send, judge, record; then retry or stop.
+6. Store the answer, settle the key, use the fallback if there is one, notify the observers.
 """
 
 from __future__ import annotations
@@ -22,12 +20,13 @@ from moorage.domain.durations import count, seconds
 from moorage.domain.events import CallRefused, CallStarted
 from moorage.domain.frames import bare
 from moorage.domain.http import Request, Response, fingerprint
-from moorage.domain.idempotency import checked_key
+from moorage.domain.idempotency import AS_USUAL, KeyUse, checked_key
 from moorage.domain.keys import checked_name
 from moorage.domain.payload import payload_fingerprint
 from moorage.domain.plan import is_repeatable
 from moorage.domain.result import Result
 from moorage.domain.service import by_name
+from moorage.domain.text import with_article
 from moorage.errors import (
     BulkheadFull,
     ConfigurationError,
@@ -50,6 +49,7 @@ from moorage.services.streaming import Streaming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Self
 
     from moorage.domain.admission import Admitted
     from moorage.domain.circuit import Permit
@@ -69,13 +69,16 @@ _NOT_MASKED: Final = (
     InvalidData,
     OutcomeUnknown,
 )
-"""A fallback does not answer for these: something is wrong here, or may have happened there."""
+"""Errors that no fallback replaces: misuse, or effects that may have happened."""
 
 
 class Calling(ByHand):
-    """The flows of a manager, over one core."""
+    """The operations of a manager."""
 
     _rehearses = False
+    _parse: Parse | None = None
+    _witness: Witness | None = None
+    _use = AS_USUAL
 
     async def call(
         self,
@@ -92,48 +95,18 @@ class Calling(ByHand):
         """Send a request to a service through its protections, and return the answer.
 
         Args:
-            service: the name of a configured service.
-            request: what to send; its path is joined to the service's `base_url`.
-            tenant: whose credentials, limits, circuit and keys to use.
-            endpoint: the endpoint whose settings apply; by default the first that fits.
-            idempotency_key: names this one effect: a repeat gets the same answer, not a second
-                effect. A repeated answer has `replayed` set.
-            timeout: seconds for the whole call instead of the service's.
-            request_id: a correlation id instead of a new one.
-            subject: whose data it is about, for whoever looks for it in the log.
+            service: name of a configured service.
+            request: request to send; its path is appended to the service's `base_url`.
+            tenant: tenant whose credentials, limits, circuit and keys to use.
+            endpoint: endpoint whose settings apply; by default the first that matches.
+            idempotency_key: identifies one effect: a repeat returns the same answer and has no
+                second effect. A repeated answer has `replayed` set.
+            timeout: seconds for the whole call, in place of the service's.
+            request_id: correlation id, in place of a new one.
+            subject: id of the person whose data it is about, for searches in the log.
 
         Raises:
-            ConnectorError: the call did not give its answer; the class says why.
-        """
-        return await self.send(
-            service,
-            request,
-            tenant=tenant,
-            endpoint=endpoint,
-            idempotency_key=idempotency_key,
-            timeout=timeout,
-            request_id=request_id,
-            subject=subject,
-        )
-
-    async def send(
-        self,
-        service: str,
-        request: Request,
-        *,
-        tenant: str | None = None,
-        endpoint: str | None = None,
-        idempotency_key: str | None = None,
-        timeout: float | None = None,
-        request_id: str | None = None,
-        subject: str | None = None,
-        parse: Parse | None = None,
-        witness: Witness | None = None,
-    ) -> Response:
-        """As `call`, for whoever reads the answer as well.
-
-        `parse` reads a successful answer: one that it cannot read is a failed attempt whose outcome
-        is unknown, and is not kept under the key. `witness` keeps what is sent as a credential.
+            ConnectorError: the call failed; the class tells the reason.
         """
         began = await self._let_out(service, tenant, endpoint, timeout, request)
         call = self._begin(
@@ -146,11 +119,11 @@ class Calling(ByHand):
             request=request,
             began=began,
         )
-        call.parse = parse
-        call.witness = witness
+        call.parse = self._parse
+        call.witness = self._witness
         try:
             self._check(call, request, idempotency_key)
-            once, step = self._exchange(call, request, idempotency_key)
+            once, step = self._exchange(call, request, idempotency_key, self._use)
         except ConnectorError as error:
             refused = error
         else:
@@ -170,7 +143,8 @@ class Calling(ByHand):
     ) -> list[Result[Response]]:
         """Send many requests, at most `at_once` at a time, within the service's limits.
 
-        Each has its own result, in the order of the requests; none raises for another.
+        Return a result for each request, in their order; a failed request does not affect the
+        others.
         """
         by_name(self.plans.services, service)
         requests = _listed(requests, "requests")
@@ -181,7 +155,7 @@ class Calling(ByHand):
         )
         if len(keys) != len(requests):
             raise InvalidData(
-                f"There are {len(requests)} requests and {len(keys)} idempotency keys.",
+                f"There are {len(requests)} requests but {len(keys)} idempotency keys.",
                 field="idempotency_keys",
                 service=service,
                 remedy="Give one key for each request, or none at all.",
@@ -217,13 +191,12 @@ class Calling(ByHand):
         timeout: float | None = None,
         request_id: str | None = None,
         subject: str | None = None,
-        witness: Witness | None = None,
     ) -> Stream:
-        """Send a request and return as soon as the answer's headers are there.
+        """Send a request, and return as soon as the headers of the answer arrive.
 
-        The body is read afterwards, piece by piece, within the same deadline. Attempts end at the
-        headers: a body that breaks off is not asked for again. Neither transforms of responses nor
-        a fallback apply.
+        The body is read afterwards in pieces, within the same deadline. Retries end at the
+        headers: a body that breaks off is not requested again. Response transforms and fallbacks
+        do not apply.
         """
         began = await self._let_out(service, tenant, endpoint, timeout, request)
         call = self._begin(
@@ -236,7 +209,7 @@ class Calling(ByHand):
             request=request,
             began=began,
         )
-        call.witness = witness
+        call.witness = self._witness
         try:
             self._check(call, request, None)
             call.repeatable = is_repeatable(call.plan, request)
@@ -250,7 +223,7 @@ class Calling(ByHand):
         return value_of(self._ended(call, None, bare(refused)))  # type: ignore[no-any-return]  # it is raised
 
     async def _streamed(self, call: Call, streaming: Streaming) -> Stream:
-        """The stream, once its observers are told of its end; else what it keeps is given back."""
+        """Return the stream once its observers are set; if that fails, release its slots."""
         try:
             stream: Stream = value_of(await self._finish(call, None, streaming))
             stream.told = True
@@ -271,8 +244,10 @@ class Calling(ByHand):
         timeout: float | None = None,
         request_id: str | None = None,
         subject: str | None = None,
+        use: KeyUse = AS_USUAL,
+        told: Callable[[Call], object] = lambda _: None,
     ) -> Ending:
-        """Protect any call: how it ended, as a value."""
+        """Protect a function and return its ending; `told` receives the call's facts afterwards."""
         began = await self._let_out(service, tenant, endpoint, timeout)
         call = self._begin(
             service,
@@ -285,17 +260,19 @@ class Calling(ByHand):
         )
         if call.plan.regions:
             return self._ended(call, None, _nowhere())
-        # What nobody can stop may go on until the deadline.
+        # A step that cannot be cancelled may run until the deadline.
         call.open_ended = call.deadline - call.started > call.plan.span
         single = None
         if idempotency_key is not None:
             try:
                 self._check(call, None, idempotency_key)
                 code = payload_fingerprint(payload)
-                single = self._once(call, idempotency_key, code)
+                single = self._once(call, idempotency_key, code, use)
             except ConnectorError as error:
                 return self._ended(call, None, error)
-        return await self._finish(call, single, step)
+        ending = await self._finish(call, single, step)
+        told(call)
+        return ending
 
     async def _let_out(
         self,
@@ -305,10 +282,10 @@ class Calling(ByHand):
         timeout: float | None,
         request: Any = None,
     ) -> int | None:
-        """Ask once whether anything may leave from here at all; when the call began, if asked.
+        """Check once that this process may send anything; return the call's start if it checked.
 
-        What the store may take for that is half of the call's time: the other half is for the call,
-        which goes on if the store says nothing.
+        The store may use half of the call's time for this. The other half is for the call itself,
+        which continues if the store does not answer.
         """
         fence = self.plans.fence
         if fence is None or fence.passed:
@@ -319,25 +296,38 @@ class Calling(ByHand):
             if timeout is not None:
                 whole = seconds(timeout, "timeout")
             elif request is None or isinstance(request, Request):
-                # A copy is refused before anything that is wrong with the call itself.
+                # A copied database is refused before any mistake in the call itself.
                 with suppress(InvalidData):
                     whole = self.plans.find(service, tenant, endpoint, request).seconds
             await fence.check(whole / 2)
         return began
 
     def rehearsing(self) -> Calling:
-        """The same flows, which send nothing that brings something about."""
+        """A copy of this object that sends nothing with an effect."""
         flows = copy(self)
         flows._rehearses = True  # noqa: SLF001 - of our own kind
         return flows
 
+    def reading(self, parse: Parse | None, witness: Witness | None, use: KeyUse = AS_USUAL) -> Self:
+        """A copy of this object for a caller that also reads the answers.
+
+        `parse` reads a successful answer. An answer that it cannot read is a failed attempt with
+        an unknown outcome, and is not stored under the key. `witness` records the credentials that
+        are sent, and `use` says how a key is used.
+        """
+        flows = copy(self)
+        flows._parse = parse  # noqa: SLF001 - of our own kind
+        flows._witness = witness  # noqa: SLF001 - of our own kind
+        flows._use = use  # noqa: SLF001 - of our own kind
+        return flows
+
     @property
     def rehearses(self) -> bool:
-        """Whether nothing is sent that brings something about."""
+        """True if nothing with an effect is sent."""
         return self._rehearses
 
     def _check(self, call: Call, request: Request | None, key: str | None) -> None:
-        """Stop in a rehearsal before what has a key, or is asked by no safe method."""
+        """Stop a rehearsal before a request that has a key or an unsafe method."""
         if not self._rehearses or (key is None and (request is None or request.method.safe)):
             return
         told = call.told(self.core)
@@ -348,7 +338,7 @@ class Calling(ByHand):
     async def go_on(
         self, plan: Plan, began: int, asked: list[Admitted], step: AttemptStep
     ) -> Ending:
-        """Go on with an easy call whose admission was asked for by its face, and is not calm."""
+        """Continue a call whose admission the fast path asked for, and could not use."""
         return await self._going_on(Call(plan, began, plan.span), asked, step)
 
     async def go_on_sending(
@@ -359,7 +349,7 @@ class Calling(ByHand):
         request: Request,
         arrived: Arrived | None = None,
     ) -> Ending:
-        """As `go_on`, with a request; `arrived` is what a first attempt, made already, came to."""
+        """As `go_on`, for a request; `arrived` is the result of the first attempt, if made."""
         call = Call(plan, began, plan.span)
         call.repeatable = is_repeatable(plan, request)
         return await self._going_on(call, asked, Exchange(self.core, call, request, arrived))
@@ -377,7 +367,7 @@ class Calling(ByHand):
     async def follow(
         self, plan: Plan, began: int, permit: Permit | None, error: Exception, step: AttemptStep
     ) -> Ending:
-        """Go on with an easy call whose first attempt was made by its face, and failed."""
+        """Continue a call whose first attempt, made by the fast path, failed."""
         call = Call(plan, began, plan.span)
         try:
             value, failed = await follow(self.core, call, permit, error, step)
@@ -386,25 +376,25 @@ class Calling(ByHand):
         return self._signed(call, value, failed)
 
     def hand_back(self, plan: Plan, asked: list[Admitted]) -> None:
-        """Give back what an easy call was granted that was interrupted before it could go on."""
+        """Give back the grants of a fast-path call that was interrupted too early to continue."""
         for admitted in asked:
             withdraw(self.core, plan.gates, admitted)
 
     def give_back(self, plan: Plan, permit: Permit | None) -> None:
-        """Forget an easy call that was interrupted."""
+        """Give back the permit of a fast-path call that was interrupted."""
         if permit is not None:
             core = self.core
             core.post(Report(plan.gates, permit, Outcome.NEUTRAL, core.reporter()))
 
     def refused(self, plan: Plan, began: int, admitted: Admitted) -> ConnectorError:
-        """Why an easy call was not let out."""
+        """The error of a fast-path call that was not admitted."""
         core = self.core
         error = why_not(core, plan, admitted[0], admitted[1])
         Call(plan, began, plan.span).sign(core, error)
         return error
 
     def sign(self, plan: Plan, began: int, error: ConnectorError) -> None:
-        """Write on an error which easy call it ended before it began."""
+        """Mark an error with the fast-path call that it ended."""
         Call(plan, began, plan.span).sign(self.core, error)
 
     def _signed(self, call: Call, value: Any, error: Exception | None) -> Ending:
@@ -424,13 +414,13 @@ class Calling(ByHand):
         request: Any = _NOTHING,
         began: int | None = None,
     ) -> Call:
-        """Find the plan of a call, and open its deadline, at the time it began."""
+        """Find the plan of a call, and start its deadline at the time it began."""
         core = self.core
         asked = None if request is _NOTHING else request
         try:
             if request is not _NOTHING and not isinstance(request, Request):
                 raise InvalidData(
-                    f"a {type(request).__name__} is not a request.",
+                    f"The request must be a Request, not {with_article(type(request).__name__)}.",
                     field="request",
                     remedy="Give a moorage.Request, such as Request.get('/path').",
                 )
@@ -453,36 +443,40 @@ class Calling(ByHand):
         return call
 
     def _exchange(
-        self, call: Call, request: Request, key: str | None
+        self, call: Call, request: Request, key: str | None, use: KeyUse
     ) -> tuple[Once | None, AttemptStep]:
-        """What a request's key protects, if it has one, and the step that sends it."""
+        """The protection of a request's key, if it has one, and the step that sends the request."""
         plan = call.plan
         call.repeatable = is_repeatable(plan, request)
         once = None
         if key is not None:
-            once = self._once(call, key, fingerprint(request), response=True)
+            once = self._once(call, key, fingerprint(request), use, response=True)
         make = caching.around if plan.cache_wait else Exchange
         step: AttemptStep = make(self.core, call, request)
         if plan.hedge is not None and once is None and _is_read(plan, request):
             step = Hedged(self.core, plan.hedge, step)
         return once, step
 
-    def _once(self, call: Call, key: str, code: bytes, *, response: bool = False) -> Once:
-        """What a key protects; for a call that is not repeatable without it."""
+    def _once(
+        self, call: Call, key: str, code: bytes, use: KeyUse, *, response: bool = False
+    ) -> Once:
+        """The protection of a key, for a call that is not repeatable without it."""
         plan, service = call.plan, call.plan.service
         call.key = checked_key(key)
         honoured = service.idempotency_header is not None
         memory = service.idempotency_memory
         remembered = memory if honoured and memory is not None else 0.0
-        if response and call.repeatable:
+        if use.repeats is not None:
+            remembered = service.idempotency_ttl if use.repeats else 0.0
+        elif response and call.repeatable:
             remembered = service.idempotency_ttl
             if memory is not None and not honoured:
-                # The key stands in the request itself, which is repeatable while it is known.
+                # The request carries the key, so it is repeatable while the vendor remembers it.
                 remembered = min(remembered, memory)
         call.repeatable = remembered > 0
         return Once(
             key=key,
-            at=plan.claim_key(key),
+            at=plan.claim_key(key, use.round),
             fingerprint=code,
             target=service.name,
             remembered=remembered,
@@ -492,10 +486,11 @@ class Calling(ByHand):
             encode=_same if response else self.core.copy,
             decode=_replay if response else self.core.copy,
             lookup=f"the operation of key {key!r} at {service.name}",
+            reach=use.reach,
         )
 
     async def _finish(self, call: Call, once: Once | None, step: AttemptStep) -> Ending:
-        """Everything between the plan and the answer, and what is told of it."""
+        """Run everything after planning, and notify the observers."""
         core, plan = self.core, call.plan
         try:
             try:
@@ -519,7 +514,7 @@ class Calling(ByHand):
             raise
 
     async def _fallen_back(self, call: Call, fallback: Fallback, error: ConnectorError) -> Ending:
-        """What there is to fall back to; if that breaks too, the first error is its context."""
+        """Run the fallback; if it fails too, the first error becomes the context of its error."""
         core = self.core
         call.sign(core, error)
         try:
@@ -532,7 +527,7 @@ class Calling(ByHand):
         return value, None
 
     def _ended(self, call: Call, value: Any, error: Exception | None) -> Ending:
-        """Sign the error that a call ended with, if any, and tell of the end."""
+        """Mark the error of the call, if any, and report its end."""
         core = self.core
         if isinstance(error, ConnectorError):
             call.sign(core, error)
@@ -541,13 +536,13 @@ class Calling(ByHand):
         return value, error
 
     def _attempts(self, call: Call, step: AttemptStep) -> Flow[Ending]:
-        """The attempts, and what is done around them where answers are kept."""
+        """Run the attempts, with caching around them where the service has a cache policy."""
         if call.cache is None:
             return self._in_turn(call, step)
         return call.cache.around(call, lambda: self._in_turn(call, step))
 
     def _in_turn(self, call: Call, step: AttemptStep) -> Flow[Ending]:
-        """The attempts, in a place of the bulkhead where there is one."""
+        """Run the attempts, in a slot of the bulkhead where there is one."""
         bulkhead = call.plan.bulkhead
         if bulkhead is None:
             return attempt(self.core, call, step)
@@ -575,14 +570,14 @@ class Calling(ByHand):
                 if not call.keeps_place:
                     core.release(plan.bulkhead_key, call)
         except BaseException:
-            # An interruption may have come into the line above, and a place has no lease.
+            # An interruption may have come into the line above, and a slot has no lease.
             if not call.keeps_place:
                 core.release(plan.bulkhead_key, call)
             raise
 
     def _crowded_out(self, call: Call, places: int) -> ConnectorError:
         core = self.core
-        error: ConnectorError = BulkheadFull(f"{places} calls are under way already.")
+        error: ConnectorError = BulkheadFull(f"{places} calls are already in progress.")
         if call.remaining(core) <= 0:
             error = call.out_of_time(error)
         if core.observers:
@@ -593,14 +588,14 @@ class Calling(ByHand):
 
 def _nowhere() -> ConfigurationError:
     return ConfigurationError(
-        "a function is in no region, and this service has nothing else.",
+        "A function cannot run in a region, and this service has nothing but regions.",
         path="regions",
         remedy="Protect the function with a service of its own, or send a Request with `call`.",
     )
 
 
 def _is_read(plan: Plan, request: Request) -> bool:
-    """Whether a request may be under way twice at once: a write could overtake a later one."""
+    """True if a request may be sent twice concurrently; a write could overtake a later write."""
     declared = plan.repeatable if request.idempotent is None else request.idempotent
     return request.replayable and (request.method.safe if declared is None else declared)
 
@@ -613,20 +608,20 @@ def _replay(value: object) -> Response:
     if isinstance(value, Response):
         return value.evolve(replayed=True)
     raise InvalidData(
-        f"a {type(value).__name__} was stored as the answer of this key, not a Response.",
+        f"The stored answer of this key is {with_article(type(value).__name__)}, not a Response.",
         remedy="Settle the key of a request with a Response.",
     )
 
 
 def _listed(items: Any, field: str) -> list[Any]:
-    """The items of a batch; one text is not many."""
+    """The items of a batch; a single text is refused."""
     try:
         if not isinstance(items, (str, bytes)):
             return list(items)
     except TypeError:
         pass
     raise InvalidData(
-        f"A {type(items).__name__} is not a sequence of {field.replace('_', ' ')}.",
+        f"{field} must be a sequence, not {with_article(type(items).__name__)}.",
         field=field,
         remedy="Give a list.",
     )

@@ -1,4 +1,4 @@
-"""What flows may reach of the outside: every port as one awaited callable, or a plain one."""
+"""The ports that flows use, each as an awaitable or a plain callable."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import attrs
 
 from moorage.domain.events import ObserverFailed
 from moorage.domain.names import name_of
+from moorage.domain.plan import AFTERWARDS
 from moorage.services.nonces import Nonces
 from moorage.services.refreshes import UnprovenRefreshes
 from moorage.services.renewal import Unrenewed
+from moorage.services.waiting import Waiters
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,20 +35,33 @@ Flow: TypeAlias = Coroutine[Any, Any, R]
 Step: TypeAlias = Callable[[], Awaitable[R]]
 
 
+def seconds_left(core: Core, until: int) -> float:
+    """Seconds that a store may take until `until`, which is in nanoseconds of the local clock.
+
+    A record that must be written gets a moment even if no time is left.
+    """
+    return max(AFTERWARDS, (until - core.nanoseconds()) / 1e9)
+
+
+def _no_one(_: ObserverFailed) -> None:
+    """Ignore a failed observer, since no other is left to be notified."""
+
+
 @attrs.frozen(kw_only=True)
 class Core:
-    """The ports of one face, all of one colour as far as a flow can tell.
+    """The ports of one manager, synchronous or asynchronous; flows cannot tell the difference.
 
-    `execute` and `ask` are told how many seconds of the caller's deadline are left, or None where
-    there is no deadline; `waits` says whether the store may make its callers wait at all. `ask` is
-    `execute` where the store never makes anyone wait, so that there is nothing to await;
-    else None. With `apart`, idempotency keys live in another store than what guards the attempts,
-    and no command may join them. `settle` takes what a user's function returned: the asynchronous
-    face awaits an awaitable, the synchronous one refuses it. `copy` makes a value of the user's
-    that nobody else holds. `cache` keeps answers. `nonces` are what servers want to see in proofs.
-    `refreshes` are renewals whose credential was not accepted yet. `renewals` keep claims from
-    lapsing. `learn` is told what each attempt sends as a credential, where the HTTP client writes
-    down what it sends. `reporter` names the process, anew in a forked child.
+    `execute` and `ask` receive the seconds left until the caller's deadline, or None without one;
+    `waits` tells if the store may make its callers wait at all. `ask` is `execute` if the store
+    never makes anyone wait, so that there is nothing to await; else None. With `apart`,
+    idempotency keys live in another store than circuits and limits, and no command may combine
+    them. `settle` receives the result of a user's function: the async manager awaits an awaitable,
+    the sync one refuses it. `copy` makes an independent copy of a user's value. `cache` stores
+    answers. `nonces` are the values that servers require in proofs of possession. `refreshes` are
+    renewals whose credential was not accepted yet. `renewals` keep claims from expiring. `waiters`
+    are the callers of this process that wait for a limit. `learn` receives the credential of each
+    attempt, if the HTTP client logs what it sends. `unheard` is notified of a failed observer if
+    no other observer was. `reporter` names the process, anew in a forked child.
     """
 
     execute: Callable[[Command[Any], float | None], Flow[Any]]
@@ -78,14 +93,16 @@ class Core:
     nonces: Nonces = attrs.field(factory=Nonces)
     refreshes: UnprovenRefreshes = attrs.field(factory=UnprovenRefreshes)
     renewals: Renewals | Unrenewed = attrs.field(factory=Unrenewed)
+    waiters: Waiters = attrs.field(factory=Waiters)
     reporter: Callable[[], str]
+    unheard: Callable[[ObserverFailed], None] = _no_one
 
     def moment(self, due: int) -> datetime:
-        """What the wall clock says when the local one is at `due` nanoseconds."""
+        """The wall-clock time at which the local clock is at `due` nanoseconds."""
         return self.utc() + timedelta(0, 0, -((self.nanoseconds() - due) // 1000))
 
     def tell(self, event: Event) -> None:
-        """Hand an event to every observer; one that raises breaks nothing but is reported."""
+        """Pass an event to every observer; one that raises is reported, and changes nothing."""
         for observer in self.observers:
             try:
                 observer(event)
@@ -102,9 +119,13 @@ class Core:
             observer=name_of(failed),
             error=type(error).__name__,
         )
+        told = False
         for observer in self.observers:
             if observer is not failed:
                 try:
                     observer(report)
-                except Exception:  # noqa: BLE001, S112 - nobody is left to tell
+                except Exception:  # noqa: BLE001, S112 - it is an observer that fails, too
                     continue
+                told = True
+        if not told:
+            self.unheard(report)

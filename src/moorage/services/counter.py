@@ -1,4 +1,4 @@
-"""Where the faces of a hub hand their calls in: at the desk that is there when a call begins."""
+"""The live configuration of a hub: each call uses the dispatcher that is current at its start."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from moorage.domain.keys import checked_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from moorage.contracts.routes import Account
     from moorage.services.desk import Desk
     from moorage.services.tenants import TenantDesks
 
@@ -18,29 +19,41 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FindDesk: TypeAlias = "Callable[[str | None], Coroutine[Any, Any, Desk]]"
-"""Finds the desk of a call that begins, for a tenant."""
+"""Finds the dispatcher of a starting call, for a tenant."""
 
 
 class Desks:
-    """The desk of a hub, which another takes the place of when its configuration is read anew.
+    """The current dispatcher of a hub, which a reload of the configuration replaces.
 
-    A call goes to one desk from its first step to its last.
+    A call uses one dispatcher from its first step to its last.
 
     Attributes:
-        now: the desk of calls that begin.
-        tenants: has the desks of tenants, where these are looked up.
+        now: dispatcher of the calls that start now.
+        tenants: dispatchers of tenants whose configuration is looked up.
     """
 
     def __init__(self, now: Desk) -> None:
         self.now = now
         self.tenants: TenantDesks | None = None
 
-    def all(self) -> tuple[Desk, ...]:
-        """Everybody's desk, and those of tenants that were looked up."""
-        return self.now, *(() if self.tenants is None else self.tenants.held())
+    def account(self, name: str) -> Account | None:
+        """The account of this name if it is known in memory; nothing is looked up."""
+        own = None if self.tenants is None else self.tenants.held(_tenant_of(name))
+        found = None if own is None else own.directory.accounts.get(name)
+        return found or self.now.directory.accounts.get(name)
+
+    async def find_account(self, name: str) -> Account | None:
+        """The account of this name; the tenant of such a name is looked up first if necessary."""
+        now, tenant = self.now, _tenant_of(name)
+        found = now.directory.accounts.get(name)
+        if self.tenants is None or not tenant or (found is not None and found.tenants is None):
+            return found
+        desk = await self.tenants.serving(now, tenant)
+        own = None if desk is None else desk.directory.accounts.get(name)
+        return own or found
 
     def about(self, subject: str | None) -> FindDesk:
-        """Finds the desk of each call that begins; its operations are about somebody's data."""
+        """Find the dispatcher of each starting call, for operations about one person's data."""
         if subject is None:
             return self.of
         checked_name(subject, "subject")
@@ -51,19 +64,24 @@ class Desks:
         return found
 
     async def of(self, tenant: str | None) -> Desk:
-        """The desk of a call that begins, for this tenant."""
+        """The dispatcher of a starting call, for this tenant."""
         if tenant is None or self.tenants is None:
             return self.now
         return await self.tenants.of(self.now, tenant)
 
 
+def _tenant_of(account: str) -> str:
+    """The tenant part of an account's name, such as `acme` of `acme.stripe`; None without one."""
+    return account.rpartition(".")[0]
+
+
 class Counter(Generic[F]):
-    """The operations of a contract, for one tenant, at whichever desk is there.
+    """The operations of a contract for one tenant, on the current dispatcher.
 
     Args:
-        flows: makes the operations, at a desk and for a tenant.
-        desk: finds the desk of a call that begins.
-        tenant: whose operations they are.
+        flows: makes the operations, for a dispatcher and a tenant.
+        desk: finds the dispatcher of a starting call.
+        tenant: tenant of the operations.
     """
 
     def __init__(
@@ -74,14 +92,14 @@ class Counter(Generic[F]):
         self._tenant = tenant
 
     async def now(self) -> F:
-        """The operations of a call that begins."""
+        """The operations of a starting call, on the current dispatcher."""
         return self._flows(await self._desk(self._tenant), self._tenant)
 
 
 def current(
     flow: Callable[Concatenate[F, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[Counter[F], P], Coroutine[Any, Any, R]]:
-    """A flow at a desk as one at the counter before it."""
+    """Wrap a flow of a dispatcher so that each call uses the current dispatcher."""
 
     @wraps(flow)
     async def at_once(counter: Counter[F], /, *args: P.args, **kwargs: P.kwargs) -> R:

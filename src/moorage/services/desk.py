@@ -1,4 +1,4 @@
-"""Where operations of a contract are handed in: who does them, and who else if they cannot."""
+"""The dispatcher, which sends each operation of a contract to an account, or to the next one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from moorage.contracts.effects import has_effect
+from moorage.contracts.replays import as_replay
+from moorage.contracts.vendor import UnknownOutcome
 from moorage.domain.durations import maybe_seconds
 from moorage.domain.events import FailedOver
-from moorage.domain.idempotency import checked_key
+from moorage.domain.idempotency import AS_USUAL, KeyUse, checked_key
 from moorage.domain.safety import Safety
 from moorage.errors import (
     BulkheadFull,
@@ -47,13 +49,18 @@ _ELSEWHERE: Final = (
     RateLimitExceeded,
     RetryBudgetExhausted,
 )
-"""What another vendor may not suffer from."""
+"""Errors that another vendor may not have."""
+_REPEATS: Final[Mapping[UnknownOutcome | None, bool]] = {
+    UnknownOutcome.REPEATED: True,
+    UnknownOutcome.LOOKED_UP: False,
+}
+"""Default for resending a lost request; the service of a vendor with keys overrides it."""
 _NO_VALUES: Final = frozenset({"extra", "source"})
-"""Fields that no vendor judges as a value of the contract."""
+"""Fields that are not values of the contract, so a refusal of them ends the operation."""
 
 
 def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
-    """Whether it is certain that the vendor did nothing, and another may do it instead."""
+    """True if the vendor certainly did nothing, so that another may do the operation."""
     return (
         (isinstance(error, _ELSEWHERE) or _gives_no_token(error))
         and not isinstance(error, DestinationRefused)
@@ -63,10 +70,10 @@ def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
 
 
 def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
-    """Whether the vendor's own code refused what was given, before anything was sent.
+    """True if the vendor's own code refused an argument before anything was sent.
 
-    Another vendor may take it. Options for one vendor alone are no value of the contract: wrong
-    ones are the caller's mistake. Neither is a source that was read already.
+    Another vendor may accept the argument. Options of a single vendor do not count, since wrong
+    ones are the caller's mistake; nor does a source that was already read.
     """
     if wire.begun or not isinstance(error, (InvalidData, UnsupportedByVendor)):
         return False
@@ -74,21 +81,21 @@ def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
 
 
 def _gives_no_token(error: ConnectorError) -> bool:
-    """Whether the vendor's own authorisation server does not work just now."""
+    """True if the vendor's authorisation server is failing at the moment."""
     return isinstance(error, CredentialRefreshFailed) and error.retryable
 
 
 @attrs.frozen(kw_only=True)
 class Desk:
-    """Hands operations to vendors.
+    """Sends the operations of contracts to accounts at vendors.
 
     Attributes:
         calling: makes the calls.
-        directory: the accounts and routes.
-        step: makes a step of a transport's verb, in the colour of the face.
-        transports: the transports of the accounts whose vendors do not speak HTTP.
-        subject: whose data the operations are about, if somebody is to find them by it.
-        safety: how far they reach into the world.
+        directory: accounts and routes.
+        step: makes a step of a transport's operation, synchronous or asynchronous.
+        transports: transports of the accounts whose vendors do not speak HTTP.
+        subject: id of the person whose data the operations are about, for later searches.
+        safety: limits on effects outside.
     """
 
     calling: Calling
@@ -99,7 +106,7 @@ class Desk:
     safety: Safety = attrs.field(factory=Safety)
 
     def about(self, subject: str) -> Desk:
-        """A desk for operations that are about somebody's data."""
+        """A dispatcher for operations about one person's data."""
         return attrs.evolve(self, subject=subject)
 
     async def ask(
@@ -110,19 +117,19 @@ class Desk:
         key: str | None = None,
         timeout: float | None = None,
     ) -> R:
-        """Have an operation done by whoever the routes name, and by the next if nothing was done.
+        """Execute an operation at the routed account, or at the next one if the first did nothing.
 
-        With a key its effect is brought about at one account only, ever.
+        With a key, the effect happens at one account only, ever.
 
         Args:
-            asked: what is known of it beforehand.
-            deed: does it, with a vendor and a wire.
-            key: names its effect.
+            asked: properties of the operation that decide its route.
+            deed: executes the operation, with a vendor and a wire.
+            key: idempotency key of the effect.
             timeout: seconds for each account that is tried.
         """
         timeout = maybe_seconds(timeout, "timeout")
         accounts = self.directory.choose(asked)
-        if key is None or self._rehearses(asked):
+        if key is None or self.rehearses(asked):
             return await self._by_turns(asked, accounts, deed, timeout)
         return await self._once(asked, accounts, deed, checked_key(key), timeout)
 
@@ -135,14 +142,14 @@ class Desk:
         key: str | None = None,
         timeout: float | None = None,
     ) -> R:
-        """Have an operation done where the thing is that it is done to."""
+        """Execute an operation on an existing object, at the account of its reference."""
         timeout = maybe_seconds(timeout, "timeout")
         account, found = self.directory.find(ref, asked)
         wire = self._wire(account, asked, timeout, keyed=key is not None)
         return await self._named(asked, wire, deed(account.vendor, wire, found))
 
     def refusal(self, operation: str, recipients: Iterable[str]) -> RecipientRefused | None:
-        """Why something must not be sent to these people from here, if it must not."""
+        """The error if the configuration forbids sending to these recipients; None otherwise."""
         refused = self.safety.refusal(recipients)
         if refused is not None:
             refused.operation = operation
@@ -156,8 +163,9 @@ class Desk:
         *,
         keyed: bool,
         rehearses: str | None = None,
+        use: KeyUse = AS_USUAL,
     ) -> VendorWire:
-        """The way out to an account, which is shut where an operation is only rehearsed."""
+        """A wire to an account; it sends nothing in a rehearsal."""
         return VendorWire(
             self.calling,
             account,
@@ -167,40 +175,45 @@ class Desk:
             transport=self.transports.get(account.name),
             subject=self.subject,
             rehearses=rehearses,
+            use=use,
         )
 
-    def _rehearses(self, asked: Asked) -> bool:
-        """Whether nothing of an operation may be sent, as it brings something about."""
+    def rehearses(self, asked: Asked) -> bool:
+        """True if the operation has an effect, and effects are only rehearsed."""
         return self.safety.dry_run and has_effect(asked)
 
     def _wire(
-        self, account: Account, asked: Asked, timeout: float | None, *, keyed: bool
+        self, account: Account, operation: Asked, timeout: float | None, *, keyed: bool
     ) -> VendorWire:
-        rehearses = asked.operation if self._rehearses(asked) else None
-        return self.wire(account, asked.tenant, timeout, keyed=keyed, rehearses=rehearses)
+        rehearses = operation.operation if self.rehearses(operation) else None
+        stated = account.vendor.unknown_outcomes.get(operation.operation)
+        use = KeyUse(round=operation.round, reach=operation.reach, repeats=_REPEATS.get(stated))
+        return self.wire(
+            account, operation.tenant, timeout, keyed=keyed, rehearses=rehearses, use=use
+        )
 
     def _seconds(self, account: Account) -> float:
         return self.calling.plans.services[account.name].timeout
 
     async def _by_turns(
         self,
-        asked: Asked,
+        operation: Asked,
         accounts: tuple[Account, ...],
         deed: Callable[[Any, Wire], Awaitable[R]],
         timeout: float | None,
         turn: Turn | None = None,
     ) -> R:
-        """Have it done by the first account, or by the next if the one before did nothing.
+        """Execute an operation at the first account, or at the next if the previous did nothing.
 
-        Where the last refuses the value, an earlier one that takes it and was away speaks for all,
-        and an effect with a key goes back to it.
+        If the last account refuses an argument that an unavailable one had accepted, the error is
+        that of the unavailable one, and an effect with a key returns to it.
         """
         away: tuple[Account, ConnectorError] | None = None
         *others, last = accounts
         for account, following in zip(others, accounts[1:], strict=True):
-            wire = self._wire(account, asked, timeout, keyed=turn is not None)
+            wire = self._wire(account, operation, timeout, keyed=turn is not None)
             try:
-                return await self._named(asked, wire, deed(account.vendor, wire))
+                return await self._named(operation, wire, deed(account.vendor, wire))
             except ConnectorError as error:
                 refused = refuses_value(error, wire)
                 if not (refused or nothing_done(error, wire)):
@@ -208,10 +221,10 @@ class Desk:
                 if away is None and not refused:
                     away = account, error
                 await _move(turn, following)
-                self._tell(asked, account, following, error)
-        wire = self._wire(last, asked, timeout, keyed=turn is not None)
+                self._tell(operation, account, following, error)
+        wire = self._wire(last, operation, timeout, keyed=turn is not None)
         try:
-            return await self._named(asked, wire, deed(last.vendor, wire))
+            return await self._named(operation, wire, deed(last.vendor, wire))
         except ConnectorError as error:
             if away is None or not refuses_value(error, wire):
                 raise
@@ -221,61 +234,62 @@ class Desk:
 
     async def _once(
         self,
-        asked: Asked,
+        operation: Asked,
         accounts: tuple[Account, ...],
         deed: Callable[[Any, Wire], Awaitable[R]],
         key: str,
         timeout: float | None,
     ) -> R:
         services = self.calling.plans.services
-        remembered = max(services[one.name].idempotency_ttl for one in accounts)
-        seconds = sum(timeout or self._seconds(one) for one in accounts)
+        remembered = max(services[item.name].idempotency_ttl for item in accounts)
+        seconds = sum(timeout or self._seconds(item) for item in accounts)
         turn = Turn(
             self.calling.core,
-            asked.kind,
-            asked.tenant,
+            operation.kind,
+            operation.tenant,
             key,
             remembered=remembered,
             seconds=seconds,
         )
         try:
             name, movable = await turn.settled(accounts[0].name, movable=len(accounts) > 1)
-            account = self._known(name, asked)
-            names = [one.name for one in accounts]
+            account = self._known(name, operation)
+            names = [item.name for item in accounts]
             rest = accounts[names.index(name) + 1 :] if movable and name in names else ()
-            return await self._by_turns(asked, (account, *rest), deed, timeout, turn)
+            return await self._by_turns(operation, (account, *rest), deed, timeout, turn)
         finally:
             turn.give_back()
 
-    async def _named(self, asked: Asked, wire: VendorWire, doing: Awaitable[R]) -> R:
-        """Say on an error which account and operation were meant, unless that is said already.
+    async def _named(self, operation: Asked, wire: VendorWire, doing: Awaitable[R]) -> R:
+        """Add the account and the operation to an error that names none.
 
-        An error after a step that may have changed something never says that nothing was done.
+        An error after a step with a possible effect never claims that nothing was done.
         """
         try:
-            return wire.masked(await doing)
+            done = wire.masked(await doing)
         except ConnectorError as error:
             wire.masked(error)
             error.service = error.service or wire.account
-            error.operation = error.operation or asked.operation
+            error.operation = error.operation or operation.operation
             if wire.acted:
                 vars(error).update(_acted=True)
             raise
+        return as_replay(done) if wire.replayed else done
 
-    def _known(self, name: str, asked: Asked) -> Account:
+    def _known(self, name: str, operation: Asked) -> Account:
         account = self.directory.accounts.get(name)
         if account is None:
             error = ConfigurationError(
-                f"This key was used at the account {name!r}, which is not configured any more.",
-                path=f"{asked.kind}.vendor",
-                remedy="Configure it again; another account could do the same a second time.",
+                f"This key was used at the account {name!r}, which is no longer configured.",
+                path=f"{operation.kind}.vendor",
+                remedy="Configure it again; another account could repeat the effect.",
             )
             vars(error).update(_acted=True)
             raise error
         return account
 
     def _tell(
-        self, asked: Asked, account: Account, following: Account, error: ConnectorError
+        self, operation: Asked, account: Account, following: Account, error: ConnectorError
     ) -> None:
         core = self.calling.core
         if core.observers:
@@ -283,8 +297,8 @@ class Desk:
                 FailedOver(
                     at=core.utc(),
                     service=account.name,
-                    operation=asked.operation,
-                    tenant=asked.tenant,
+                    operation=operation.operation,
+                    tenant=operation.tenant,
                     request_id=error.request_id,
                     to=following.name,
                     error=type(error).__name__,
@@ -293,6 +307,6 @@ class Desk:
 
 
 async def _move(turn: Turn | None, account: Account) -> None:
-    """Write down where an effect with a key goes next, before anything is sent there."""
+    """Record the next account of an effect with a key, before anything is sent there."""
     if turn is not None:
         await turn.move(account.name)

@@ -1,4 +1,4 @@
-"""A download: what breaks off is asked for again from there, and what is kept is what was put."""
+"""Downloads, which resume where the connection broke, and verify the object's checksum."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from moorage.contracts.wire import Wire
 
 _IN_A_ROW: Final = 3
-"""How often it may break off without a byte between."""
+"""Number of consecutive breaks without a new byte after which the download fails."""
 
 
 class Downloading:
-    """An object's bytes on their way.
+    """An object that is being downloaded.
 
     Args:
-        vendor, wire: where they come from.
-        options: what was asked for.
-        opened: the beginning of it.
-        resumes: whether the vendor gives the rest of an object.
+        vendor, wire: source of the bytes.
+        options: options of the download.
+        opened: first answer of the vendor.
+        resumes: True if the vendor can send the rest of an object.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Downloading:
         self._over = False
         self._idle = 0
         self.done = 0
-        """How many bytes have come."""
+        """Number of bytes that have arrived."""
         self._checksum, self._running = None, None
         if opened.start == 0 and opened.length is not None and opened.length == opened.info.size:
             for known in opened.info.checksums:
@@ -57,26 +57,26 @@ class Downloading:
 
     @property
     def info(self) -> ObjectInfo:
-        """What is said of the object."""
+        """Properties of the object."""
         return self._opened.info
 
     @property
     def start(self) -> int:
-        """Which of the object's bytes comes first."""
+        """Position of the first arriving byte in the object."""
         return self._first
 
     @property
     def length(self) -> int | None:
-        """How many come; None is not known beforehand."""
+        """The number of bytes of the download; None if unknown."""
         return self._length
 
     @property
     def modified(self) -> bool:
-        """False if nothing comes because the object has not changed."""
+        """False if the object has not changed, so that no bytes arrive."""
         return self._opened.modified
 
     async def read(self) -> bytes:
-        """The next bytes; b"" at the end."""
+        """Read the next bytes; b"" at the end."""
         while not self._over:
             error: ConnectorError
             try:
@@ -85,7 +85,7 @@ class Downloading:
                     return self._taken(piece)
                 if self._length in {None, self.done}:
                     return self._ended()
-                error = ConnectionFailed("the object's bytes broke off.")
+                error = ConnectionFailed("The connection broke while the object was arriving.")
             except (ConnectionFailed, DeadlineExceeded) as broken:
                 error = broken
             except BaseException:
@@ -95,7 +95,7 @@ class Downloading:
         return b""
 
     def settle(self) -> None:
-        """End it, whatever may still come."""
+        """Close the download early, and drop the rest."""
         self._over = True
         self._opened.arriving.settle()
 
@@ -105,8 +105,8 @@ class Downloading:
         if self._length is not None and self.done > self._length:
             self.settle()
             raise VendorFailed(
-                "the vendor gave more bytes than it had said.",
-                remedy="Throw away what was read, and read it again.",
+                "The vendor sent more bytes than it had announced.",
+                remedy="Discard the bytes that were read, and download again.",
             )
         if self._running is not None:
             self._running.update(piece)
@@ -116,13 +116,13 @@ class Downloading:
         self.settle()
         if self._running is not None and self._running.digest().hex() != self._checksum:
             raise VendorFailed(
-                "what came does not have the checksum that the object has.",
-                remedy="Throw away what was read, and read it again.",
+                "The downloaded bytes do not have the checksum of the object.",
+                remedy="Discard the bytes that were read, and download again.",
             )
         return b""
 
     async def _go_on(self, error: ConnectorError) -> None:
-        """Ask for what is missing, of the same object only."""
+        """Request the missing bytes, of the same version of the object only."""
         self._opened.arriving.settle()
         self._idle += 1
         if not self._resumes or self._length is None or self._idle > _IN_A_ROW:
@@ -139,4 +139,4 @@ class Downloading:
             raise
         if self._opened.start != rest.start:
             self.settle()
-            raise VendorFailed("the vendor gave other bytes of the object than were asked for.")
+            raise VendorFailed("The vendor sent a different range of the object than requested.")

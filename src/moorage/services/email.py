@@ -1,4 +1,4 @@
-"""Mail, by whoever the configuration names."""
+"""The email operations, at the vendor that the configuration names."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _BATCHES: Final = "email.batch"
 
 
 class EmailFlows:
-    """The operations of mail, for one tenant.
+    """The email operations of one tenant.
 
     Args:
-        desk: hands operations to vendors.
-        tenant: whose operations they are.
+        desk: dispatcher that sends operations to vendors.
+        tenant: tenant of the operations.
     """
 
     def __init__(self, desk: Desk, tenant: str | None) -> None:
@@ -56,12 +56,12 @@ class EmailFlows:
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> EmailReceipt:
-        """Send one message; all its recipients see who else gets it, but for blind copies.
+        """Send one message; its recipients see each other, except for blind copies.
 
         Args:
-            message: what to send, and to whom.
-            idempotency_key: names this one message: a repeat gets the same receipt.
-            timeout: seconds for the whole of it.
+            message: message with its recipients.
+            idempotency_key: identifies this message: a repeat returns the same receipt.
+            timeout: seconds for the whole operation.
         """
         check_kind(message, EmailMessage, "message")
         check_addressed(message)
@@ -87,17 +87,17 @@ class EmailFlows:
         timeout: float | None = None,
         at_once: int = 4,
     ) -> list[Result[EmailReceipt]]:
-        """Send one message to many, each alone, and tell of each what became of it, in order.
+        """Send one message to many recipients separately; return their results in order.
 
-        The recipients go in chunks, as many at once as the vendor takes; a chunk that fails loses
-        no other. With a key each chunk has its own under it, by its place: who was cut off repeats
-        all of it, and only what is missing is sent.
+        The recipients are sent in chunks of the vendor's batch size; a failed chunk does not
+        affect the others. With a key, each chunk has a key of its own, derived from its position:
+        a repeat after an interruption sends only the missing chunks.
 
         Args:
-            bulk: what to send, and to whom.
-            idempotency_key: names this one bulk.
+            bulk: message with its recipients.
+            idempotency_key: identifies this bulk message.
             timeout: seconds for each chunk.
-            at_once: how many chunks may be under way at once.
+            at_once: maximum number of concurrent chunks.
         """
         check_kind(bulk, BulkMessage, "bulk")
         maybe_seconds(timeout, "timeout")
@@ -105,10 +105,15 @@ class EmailFlows:
             longest = f"{checked_key(idempotency_key)}/{len(bulk.recipients)}"
             checked_key(f"{longest}/{len(bulk.recipients)}")
         refusals = [
-            self._desk.refusal("send_bulk", _addresses(one.everybody)) for one in bulk.recipients
+            self._desk.refusal("send_bulk", _addresses(recipient.everybody))
+            for recipient in bulk.recipients
         ]
         if any(refusals):
-            let = [one for one, no in zip(bulk.recipients, refusals, strict=True) if no is None]
+            let = [
+                recipient
+                for recipient, no in zip(bulk.recipients, refusals, strict=True)
+                if no is None
+            ]
             bulk = attrs.evolve(bulk, recipients=let)
         asked = self._asked("send_bulk", bulk.needs)
         chunks = bulk.chunks(await self._batch(asked, idempotency_key))
@@ -123,7 +128,7 @@ class EmailFlows:
     async def validate_address(
         self, address: EmailAddress | str, *, timeout: float | None = None
     ) -> AddressCheck:
-        """Ask whether mail to an address arrives."""
+        """Ask the vendor if mail to an address can be delivered."""
         checked = as_address(address, "address")
 
         async def deed(vendor: EmailVendor, wire: Wire) -> AddressCheck:
@@ -135,7 +140,7 @@ class EmailFlows:
     async def get_statistics(
         self, query: StatisticsQuery, *, timeout: float | None = None
     ) -> EmailStatistics:
-        """Ask what became of the mail of some days."""
+        """Get the statistics of the mail sent in a range of days."""
         check_kind(query, StatisticsQuery, "query")
 
         async def deed(vendor: EmailVendor, wire: Wire) -> EmailStatistics:
@@ -144,37 +149,37 @@ class EmailFlows:
         asked = self._asked("get_statistics", {EmailCapability.STATISTICS})
         return await self._desk.ask(asked, deed, timeout=timeout)
 
-    async def _batch(self, asked: Asked, key: str | None) -> int:
-        """How many people a chunk has: of a key, as many as when it was used first.
+    async def _batch(self, operation: Asked, key: str | None) -> int:
+        """The number of recipients per chunk; with a key, the number of its first use.
 
-        So its chunks are the same for ever, whatever vendor the configuration names by then.
+        So the chunks of a key stay the same, even if another vendor is configured by then.
         """
-        accounts = self._desk.directory.choose(asked)
-        size = min(one.vendor.limits.get("batch", _USUAL) for one in accounts)
+        accounts = self._desk.directory.choose(operation)
+        size = min(account.vendor.limits.get("batch", _USUAL) for account in accounts)
         if key is None:
             return size
         calling = self._desk.calling
-        services = [calling.plans.services[one.name] for one in accounts]
+        services = [calling.plans.services[account.name] for account in accounts]
         turn = Turn(
             calling.core,
             _BATCHES,
             self._tenant,
             key,
-            remembered=max(one.idempotency_ttl for one in services),
-            seconds=max(one.timeout for one in services),
+            remembered=max(service.idempotency_ttl for service in services),
+            seconds=max(service.timeout for service in services),
         )
         written, _ = await turn.settled(str(size), movable=False)
         return int(written)
 
     async def _chunk(
-        self, asked: Asked, chunk: BulkMessage, key: str | None, timeout: float | None
+        self, operation: Asked, chunk: BulkMessage, key: str | None, timeout: float | None
     ) -> list[Result[EmailReceipt]]:
         refused: list[Result[EmailReceipt]] = []
 
         async def deed(vendor: Any, wire: Any) -> list[Result[EmailReceipt]]:
             results = await told(vendor, wire)
             if results and not any(result.ok for result in results) and not wire.begun:
-                # Nothing was sent to anybody: another vendor may take what this one refuses.
+                # Nothing was sent to anybody: another vendor may accept what this one refuses.
                 refused[:] = results
                 results[0].unwrap()
             return results
@@ -182,7 +187,7 @@ class EmailFlows:
         async def told(vendor: Any, wire: Wire) -> list[Result[EmailReceipt]]:
             parts = chunk.chunks(vendor.limits.get("batch", _USUAL))
             for part in parts:
-                most = max(len(one.everybody) for one in part.recipients)
+                most = max(len(recipient.everybody) for recipient in part.recipients)
                 check_fits(part.base, most, vendor.limits)
             if len(parts) == 1:
                 results: list[Result[EmailReceipt]] = await vendor.send_bulk(wire, chunk, key=key)
@@ -193,7 +198,7 @@ class EmailFlows:
             return of_parts
 
         try:
-            return await self._desk.ask(asked, deed, key=key, timeout=timeout)
+            return await self._desk.ask(operation, deed, key=key, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - each item has its own result
             if refused and refused[0].error is error:
                 return refused
@@ -213,7 +218,7 @@ async def _told(
 
 
 def _addresses(people: Iterable[EmailAddress]) -> list[str]:
-    return [one.email for one in people]
+    return [address.email for address in people]
 
 
 def _below(key: str | None, number: int) -> str | None:

@@ -1,13 +1,18 @@
-"""Taking what was written down: claim an entry, work, and write what became of it."""
+"""Processing of stored entries: claim an entry, do its work, and record the result."""
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
+from moorage.domain.durations import maybe_seconds
 from moorage.domain.entries import (
+    OPEN,
     SETTLED,
     STUCK,
     Entry,
@@ -18,9 +23,11 @@ from moorage.domain.entries import (
     doubt,
     drop,
     finish,
+    give_back,
     give_up,
     lease_left,
     longest_pause,
+    next_batch,
     pause,
     postpone,
     replay,
@@ -37,11 +44,15 @@ from moorage.errors import (
     InvalidData,
     StorageUnavailable,
 )
+from moorage.services.core import seconds_left
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from datetime import datetime
+    from typing import Self
 
+    from moorage.domain.renewal import HeldEntry
+    from moorage.domain.result import Result
     from moorage.domain.retry import RetryPolicy
     from moorage.ports.cipher import Cipher
     from moorage.services.core import Core, Flow
@@ -50,13 +61,20 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Entry)
 Work: TypeAlias = "Callable[[E], Awaitable[Any]]"
 
+_SLOW: Final = 50_000_000
+"""Nanoseconds of work after which results are written without waiting for others."""
+
 _PLAIN: Final = b"\0"
 _SEALED: Final = b"\1"
 
 
 @attrs.frozen(kw_only=True)
 class Shelf(Generic[E]):
-    """The verbs of a store of entries, each awaited."""
+    """The operations of a store of entries, each awaited.
+
+    A store that takes several entries at once has `claim` and `settle` too. `bounded` makes the
+    same operations for a caller with a deadline, if the store accepts a time limit.
+    """
 
     now: Callable[[], Flow[datetime]]
     add: Callable[[E], Flow[E]]
@@ -64,16 +82,34 @@ class Shelf(Generic[E]):
     swap: Callable[[E, int], Flow[bool]]
     find: Callable[[EntryQuery], Flow[EntryPage[E]]]
     remove: Callable[[EntryQuery], Flow[int]]
+    claim: Callable[[int, float, int], Flow[Sequence[E]]] | None = None
+    settle: Callable[[Sequence[E], Sequence[int]], Flow[Sequence[bool]]] | None = None
+    bounded: Callable[[Callable[[], float]], Shelf[E]] | None = None
+
+    def within(self, left: Callable[[], float]) -> Shelf[E]:
+        """The same operations, limited to the seconds that `left` returns at each use."""
+        return self if self.bounded is None else self.bounded(left)
+
+
+@attrs.define
+class _Pace:
+    """The adaptive batch size of a worker.
+
+    Attributes:
+        batch: number of entries to take together next.
+    """
+
+    batch: int = 1
 
 
 @attrs.frozen(kw_only=True)
 class Worked(Generic[E]):
-    """What became of one entry: how it is stored now, and what its work gave or raised.
+    """The result of processing one entry.
 
     Attributes:
-        entry: as it is stored; where somebody else has it by now, as it would have been.
-        answer: what the work gave, if it is done.
-        error: what the work raised, if it is not.
+        entry: the entry as stored; if another worker has taken it, as it would have been stored.
+        answer: result of the work, if it is done.
+        error: exception of the work, if it failed.
     """
 
     entry: E
@@ -83,10 +119,10 @@ class Worked(Generic[E]):
 
 @attrs.frozen(kw_only=True)
 class Round(Generic[E]):
-    """What became of the entries that were taken.
+    """The results of processing a batch of entries.
 
     Attributes:
-        worked: each, in the order in which they were taken.
+        worked: results, in the order in which the entries were taken.
     """
 
     worked: tuple[Worked[E], ...] = ()
@@ -95,34 +131,34 @@ class Round(Generic[E]):
         return len(self.worked)
 
     def _count(self, state: EntryState) -> int:
-        return sum(one.entry.state is state for one in self.worked)
+        return sum(item.entry.state is state for item in self.worked)
 
     @property
     def done(self) -> int:
-        """How many are done."""
+        """Number of finished entries."""
         return self._count(EntryState.DONE)
 
     @property
     def later(self) -> int:
-        """How many are to be tried again."""
+        """Number of entries that will be tried again."""
         return self._count(EntryState.WAITING)
 
     @property
     def dead(self) -> int:
-        """How many were given up."""
+        """Number of entries that were given up."""
         return self._count(EntryState.DEAD)
 
     @property
     def unknown(self) -> int:
-        """How many may have been done, so that a person has to look them up."""
+        """Number of entries that may have been done, so that a person has to check them."""
         return self._count(EntryState.UNKNOWN)
 
 
 class PartlyDoneError(Exception):
-    """A part of the work is done, and the rest is refused for good.
+    """Raised by work that is partly done while the rest was refused for good.
 
     Args:
-        error: what the rest ended with.
+        error: error of the rest.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -130,17 +166,80 @@ class PartlyDoneError(Exception):
         self.error = error
 
 
-class Keeping(Generic[E]):
-    """Entries of one store, on one face.
+@attrs.frozen
+class _Result(Generic[E]):
+    """The result of one entry's work, before it is written.
+
+    Attributes:
+        entry: the entry as it was taken.
+        answer: result of the work, if it is done.
+        error: exception of the work, if it failed.
+        fate: next state of the entry.
+        wish: minimum seconds to wait before another try.
+    """
+
+    entry: E
+    answer: Any = None
+    error: Exception | None = None
+    fate: Fate = Fate.AGAIN
+    wish: float | None = None
+
+
+class _Batch(Generic[E]):
+    """Entries that were taken together.
 
     Args:
-        core: the clock and chance, and the cipher that seals contents.
+        taken: the entries.
+
+    Attributes:
+        results: results that are not written yet.
+        worked: entries whose results are written.
+    """
+
+    def __init__(self, taken: Sequence[E]) -> None:
+        self.taken = taken
+        self.results: list[_Result[E]] = []
+        self.worked: list[Worked[E]] = []
+        self._begun: set[str] = set()
+
+    def ended(self, result: _Result[E]) -> None:
+        """Add a result that is to be written."""
+        self._begun.add(result.entry.id)
+        self.results.append(result)
+
+    def written(self, worked: Worked[E]) -> None:
+        """Add an entry whose result is written."""
+        self._begun.add(worked.entry.id)
+        self.worked.append(worked)
+
+    def lost(self, entry: E) -> None:
+        """Drop an entry that another worker has taken."""
+        self._begun.add(entry.id)
+
+    def left(self) -> list[E]:
+        """The entries of the batch whose work has not begun."""
+        return [entry for entry in self.taken if entry.id not in self._begun]
+
+
+class Stop(Protocol):
+    """An event that stops a worker, such as `threading.Event`."""
+
+    def is_set(self) -> bool:
+        """True once the worker is to stop."""
+        ...
+
+
+class Keeping(Generic[E]):
+    """The entries of one store, and the operations on them.
+
+    Args:
+        core: clock, randomness, and the cipher of contents.
         shelf: the store.
-        name: what the store is for, as the cipher is told.
-        retry: how often and at what pace an entry is tried.
-        lease: seconds for which a worker has an entry without renewing it; None for the shortest.
+        name: name of the store, which the cipher authenticates.
+        retry: number and pace of the tries of an entry.
+        lease: seconds that a worker keeps an entry without renewing it; None for the minimum.
         renewals: renews the entries that are being worked on.
-        judge: says of an error what is to become of an entry.
+        judge: decides from an error what becomes of the entry.
     """
 
     def __init__(
@@ -161,36 +260,167 @@ class Keeping(Generic[E]):
         self._lease = lease
         self._renewals = renewals
         self._judge = judge
+        self._pace = _Pace()
+        self._until: int | None = None
+
+    def _in_time(self, timeout: float | timedelta | None, field: str = "timeout") -> Self:
+        """The same operations for a caller with a time limit, which is passed on to the store."""
+        span = maybe_seconds(timeout, field)
+        if span is None:
+            return self
+        core, until = self.core, self.core.nanoseconds() + int(span * 1e9)
+        other = copy(self)
+        other._until = until  # noqa: SLF001 - a copy of this
+        other.shelf = self.shelf.within(lambda: seconds_left(core, until))
+        return other
+
+    def _left(self) -> float | None:
+        """Seconds that the store may take; None for its own limit."""
+        return None if self._until is None else seconds_left(self.core, self._until)
+
+    def _ends(self, stop: Stop | None) -> bool:
+        """True if no other entry is to be started."""
+        late = self._until is not None and self.core.nanoseconds() >= self._until
+        return late or (stop is not None and stop.is_set())
 
     async def work_off(
-        self, work: Work[E], limit: int, utc: Callable[[], datetime]
+        self,
+        work: Work[E],
+        limit: int,
+        utc: Callable[[], datetime],
+        ids: Iterable[str] | None = None,
+        stop: Stop | None = None,
     ) -> list[Worked[E]]:
-        """Take up to `limit` entries that are due, one after another, and do their work.
+        """Take up to `limit` due entries, and do their work one after another.
 
         Args:
-            work: what is done with an entry.
-            limit: how many at most.
-            utc: the clock by which errors of the work say when to come back.
+            work: function that processes an entry.
+            limit: maximum number of entries.
+            utc: clock by which errors of the work state their retry time.
+            ids: take only due entries with these ids.
+            stop: event; once it is set, no other entry is started.
         """
+        stops = partial(self._ends, stop)
         worked: list[Worked[E]] = []
         lease = self._renewals.lease(self._lease)
-        while len(worked) < limit:
-            offered = await self.shelf.due(limit - len(worked))
+        if ids is not None:
+            for id in islice(ids, limit):
+                found: Sequence[E] = () if stops() else await self._due(id)
+                for entry in found:
+                    worked += await self._tried(entry, lease, work, utc)
+            return worked
+        while len(worked) < limit and not stops():
             before = len(worked)
-            for entry in offered:
-                now = await self.shelf.now()
-                if await self._is_held(entry, now):
-                    continue
-                taken = take(entry, now, lease, self._retry.max_attempts)
-                if await self.shelf.swap(taken, entry.fence):
-                    worked.append(await self._renewed(taken, lease, work, utc))
-            # What somebody else took is theirs: to go on asking for it would keep nobody busy.
+            if self.shelf.claim is not None:
+                worked += await self._together(limit - before, lease, work, utc, stops)
+            else:
+                for entry in await self.shelf.due(limit - before):
+                    if not stops():
+                        worked += await self._tried(entry, lease, work, utc)
+            # Another worker took these entries: asking for them again would be pointless.
             if len(worked) == before:
                 break
         return worked
 
+    async def _together(
+        self,
+        limit: int,
+        lease: float,
+        work: Work[E],
+        utc: Callable[[], datetime],
+        stops: Callable[[], bool],
+    ) -> list[Worked[E]]:
+        """Take entries together, do their work one after another, and write their results together.
+
+        Results wait for others only while the work is fast: after slow work they are written at
+            once.
+        """
+        assert self.shelf.claim is not None  # noqa: S101 - for the type checker
+        began = wrote = self.core.nanoseconds()
+        wanted = min(self._pace.batch, limit)
+        taken = await self.shelf.claim(wanted, lease, self._retry.max_attempts)
+        held = {
+            entry.id: self._renewals.hold(entry, lease)
+            for entry in taken
+            if entry.state is EntryState.CLAIMED
+        }
+        batch = _Batch(taken)
+        try:
+            for entry in taken:
+                if stops():
+                    break
+                if entry.state is EntryState.DEAD:
+                    batch.written(Worked(entry=entry))
+                elif await self._renewals.holds(held[entry.id], self._left()):
+                    batch.ended(await self._result(entry, work, utc))
+                else:
+                    batch.lost(entry)
+                if self.core.nanoseconds() - wrote > _SLOW:
+                    await self._write(batch, held)
+                    wrote = self.core.nanoseconds()
+        finally:
+            await self._write(batch, held, ends=True)
+        seconds = (self.core.nanoseconds() - began) / 1e9
+        self._pace.batch = next_batch(self._pace.batch, len(taken), seconds)
+        return batch.worked
+
+    async def _write(
+        self, batch: _Batch[E], held: dict[str, HeldEntry], *, ends: bool = False
+    ) -> None:
+        """Write the results of a batch; at its end, also release the entries not started."""
+        assert self.shelf.settle is not None  # noqa: S101 - for the type checker
+        left = batch.left() if ends else []
+        try:
+            if batch.results or left:
+                now = await self.shelf.now()
+                after = [(self._after(result, now), result) for result in batch.results]
+                entries = [entry for entry, _ in after] + [give_back(item, now) for item in left]
+                fences = [item.entry.fence for item in batch.results] + [
+                    item.fence for item in left
+                ]
+                wrote = await self.shelf.settle(entries, fences)
+                for (entry, result), mine in zip(after, wrote, strict=False):
+                    if not mine:
+                        await self._cleared(result)
+                    batch.written(Worked(entry=entry, answer=result.answer, error=result.error))
+        finally:
+            for item in [result.entry for result in batch.results] + list(batch.taken) * ends:
+                if item.id in held:
+                    self._renewals.let_go(held.pop(item.id))
+            batch.results.clear()
+
+    async def _due(self, id: str) -> Sequence[E]:
+        """The entry of this id if it is due; empty otherwise."""
+        now = await self.shelf.now()
+        found = (await self.shelf.find(EntryQuery(id=id, limit=1))).items
+        return [
+            entry
+            for entry in found
+            if entry.due is not None and entry.due <= now and not await self._kept_back(entry)
+        ]
+
+    async def _kept_back(self, entry: E) -> bool:
+        """True if an earlier entry of the same lane must be settled first."""
+        if entry.lane is None:
+            return False
+        states = OPEN | {EntryState.DEAD} if entry.dead_holds else OPEN
+        earlier = EntryQuery(lane=entry.lane, states=states, after=str(entry.number), limit=1)
+        return bool((await self.shelf.find(earlier)).items)
+
+    async def _tried(
+        self, entry: E, lease: float, work: Work[E], utc: Callable[[], datetime]
+    ) -> list[Worked[E]]:
+        """Do the work of a due entry, unless another worker has it."""
+        now = await self.shelf.now()
+        if await self._is_held(entry, now):
+            return []
+        taken = take(entry, now, lease, self._retry.max_attempts)
+        if not await self.shelf.swap(taken, entry.fence):
+            return []
+        return [await self._renewed(taken, lease, work, utc)]
+
     async def _is_held(self, offered: E, now: datetime) -> bool:
-        """Whether the worker of an entry has renewed it since it was offered."""
+        """True if an entry's worker has renewed its lease since the entry was read."""
         if offered.state is not EntryState.CLAIMED:
             return False
         found = await self.shelf.find(EntryQuery(id=offered.id, limit=1))
@@ -199,7 +429,7 @@ class Keeping(Generic[E]):
     async def _renewed(
         self, taken: E, lease: float, work: Work[E], utc: Callable[[], datetime]
     ) -> Worked[E]:
-        """Do the work of an entry, and have it renewed until its result is written."""
+        """Do the work of an entry, renewing its lease until the result is written."""
         if taken.state is EntryState.DEAD:
             return Worked(entry=taken)
         held = self._renewals.hold(taken, lease)
@@ -209,49 +439,79 @@ class Keeping(Generic[E]):
             self._renewals.let_go(held)
 
     async def _worked(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> Worked[E]:
+        result = await self._result(taken, work, utc)
+        after = self._after(result, await self.shelf.now())
+        if not await self.shelf.swap(after, taken.fence):
+            await self._cleared(result)
+        return Worked(entry=after, answer=result.answer, error=result.error)
+
+    async def _result(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> _Result[E]:
+        """Do the work of an entry, and return its result."""
         try:
-            answer = await work(taken)
+            return _Result(taken, answer=await work(taken))
         except PartlyDoneError as part:
-            # Under another key what is done would be done again.
+            # Under another key the effect would happen again.
             error, fate = part.error, Fate.NEVER
         except Exception as failed:  # noqa: BLE001 - written down, and told
             error, fate = failed, self._judge(failed)
-        else:
-            after = finish(taken, await self.shelf.now())
-            await self.shelf.swap(after, taken.fence)
-            return Worked(entry=after, answer=answer)
-        # Of a caller's clock only spans are used: the error's moment is one of that clock.
+        # Only spans of a caller's clock are used: the time in the error comes from that clock.
         wish = capped(wait_of(error, utc()), longest_pause(self._retry, error))
-        after = self._failed(taken, error, fate, wish, await self.shelf.now())
-        await self.shelf.swap(after, taken.fence)
-        return Worked(entry=after, error=error)
+        return _Result(taken, error=error, fate=fate, wish=wish)
 
-    def _failed(
-        self, taken: E, error: Exception, fate: Fate, wish: float | None, now: datetime
-    ) -> E:
+    async def _cleared(self, result: _Result[E]) -> None:
+        """Write a result that is certain over the doubt of the worker that came after this one."""
+        if result.error is not None and result.fate is not Fate.SPENT:
+            return
+        found = await self.shelf.find(EntryQuery(id=result.entry.id, limit=1))
+        for entry in found.items:
+            if entry.state is EntryState.UNKNOWN and entry.turn == result.entry.turn:
+                await self._overwritten(attrs.evolve(result, entry=entry))
+
+    async def settled(self, entry: E, outcome: Result[Any]) -> list[Worked[E]]:
+        """Settle an entry that was in doubt; empty if somebody else has.
+
+        Args:
+            entry: as it is stored.
+            outcome: what its work has given or raised.
+        """
+        error = outcome.error
+        if error is None:
+            return await self._overwritten(_Result(entry, answer=outcome.value))
+        return await self._overwritten(_Result(entry, error=error, fate=self._judge(error)))
+
+    async def _overwritten(self, result: _Result[E]) -> list[Worked[E]]:
+        after = self._after(result, await self.shelf.now())
+        wrote = await self.shelf.swap(after, result.entry.fence)
+        return [Worked(entry=after, answer=result.answer, error=result.error)] if wrote else []
+
+    def _after(self, result: _Result[E], now: datetime) -> E:
+        """The entry after its result."""
+        taken, error, fate = result.entry, result.error, result.fate
+        if error is None:
+            return finish(taken, now)
         words = told(error)
         if fate is Fate.DOUBT:
             return doubt(taken, now, words)
         if fate is not Fate.AGAIN or taken.attempts >= self._retry.max_attempts:
             return give_up(taken, now, words, spent=fate is Fate.SPENT)
-        wait = pause(self._retry, taken.attempts, wish, self.core.fraction())
+        wait = pause(self._retry, taken.attempts, result.wish, self.core.fraction())
         return postpone(taken, now + wait, words)
 
-    # --- by hand ------------------------------------------------------------------------
+    # --- manual operations ---------------------------------------------------------------
 
     async def find(self, query: EntryQuery) -> EntryPage[E]:
-        """One page of the entries that match, newest first."""
+        """Find one page of matching entries, newest first."""
         return await self.shelf.find(query)
 
     async def remove(self, query: EntryQuery) -> int:
-        """Remove all entries that match, whatever became of them, and say how many those were."""
+        """Remove all matching entries, whatever their state; return their number."""
         return await self.shelf.remove(query)
 
     async def stuck(self, *, limit: int = 100, after: str | None = None) -> EntryPage[E]:
-        """What needs a person, newest first.
+        """Find the entries that need a person, newest first.
 
-        These are the entries that are unknown or dead, and those that were tried and wait for
-        another try unusually long: longer than an hour, and than the longest delay of `retry`.
+        These are the unknown and dead entries, and those that have waited for another try unusually
+        long: longer than an hour, and than the longest delay of `retry`.
         """
         late = await self.shelf.now() + usual_wait(self._retry)
         pages = [
@@ -268,22 +528,22 @@ class Keeping(Generic[E]):
         return EntryPage(items=items, next=str(items[-1].number) if goes_on else None)
 
     async def forget(self, before: datetime | timedelta) -> int:
-        """Remove what had come to its end by then, and say how many those were.
+        """Remove the entries that ended before a time; return their number.
 
-        What was forgotten cannot be replayed, and a repeat of it is new.
+        A removed entry cannot be replayed, and a repeat of it counts as new.
 
         Args:
-            before: a time by the store's clock, or how long ago by the store's clock.
+            before: time or age, both by the store's clock.
         """
         if isinstance(before, timedelta):
             before = await self.shelf.now() - before
         return await self.shelf.remove(EntryQuery(states=SETTLED, settled_before=before))
 
     async def get(self, id: str) -> E:
-        """The entry of this id.
+        """Get the entry of this id.
 
         Raises:
-            InvalidData: there is none.
+            InvalidData: no entry has this id.
         """
         page = await self.shelf.find(EntryQuery(id=id, limit=1))
         if not page.items:
@@ -295,11 +555,11 @@ class Keeping(Generic[E]):
         return page.items[0]
 
     async def replay(self, id: str) -> E:
-        """Have an entry done again, whatever became of it, from the first try on."""
+        """Process an entry again, whatever its state, with all its tries."""
         return await self._changed(id, replay)
 
     async def drop(self, id: str) -> E:
-        """Call an entry off."""
+        """Cancel an entry."""
         return await self._changed(id, drop)
 
     async def _changed(self, id: str, change: Callable[[E, datetime], E]) -> E:
@@ -308,9 +568,9 @@ class Keeping(Generic[E]):
             left = lease_left(entry, now)
             if left:
                 raise IdempotencyInProgress(
-                    f"somebody is at work on {entry.id}.",
+                    f"A worker is processing the entry {entry.id}.",
                     retry_at=self.core.utc() + left,
-                    remedy="Wait until that is done or its lease is over.",
+                    remedy="Wait until it has finished or its lease has expired.",
                 )
             changed = change(entry, now)
             if await self.shelf.swap(changed, entry.fence):
@@ -319,7 +579,7 @@ class Keeping(Generic[E]):
     # --- contents -----------------------------------------------------------------------
 
     def closed(self, entry: E, content: bytes) -> E:
-        """An entry with its content, sealed if there is a cipher."""
+        """A copy of the entry with this content, encrypted if there is a cipher."""
         cipher = self.core.cipher
         if cipher is None:
             return attrs.evolve(entry, content=_PLAIN + content)
@@ -327,18 +587,18 @@ class Keeping(Generic[E]):
         return attrs.evolve(entry, content=_SEALED + sealed)
 
     def opened(self, entry: E) -> bytes:
-        """The content of an entry.
+        """The decrypted content of an entry.
 
         Raises:
-            ConfigurationError: it is sealed, and there is no cipher.
-            InvalidData: it is not what was written down.
+            ConfigurationError: it is encrypted, and no cipher is configured.
+            InvalidData: the content is not as it was stored.
         """
         if entry.content[:1] == _PLAIN:
             return entry.content[1:]
         cipher: Cipher | None = self.core.cipher
         if cipher is None:
             raise ConfigurationError(
-                "what is written down is sealed, and there is no cipher to open it.",
+                "The content of this entry is encrypted, and no cipher is configured for it.",
                 path="cipher",
                 remedy="Give every process that shares the store the same cipher.",
             )
@@ -349,8 +609,8 @@ class Keeping(Generic[E]):
 
 
 def lost(error: Exception) -> StorageUnavailable:
-    """What a store of entries raised: nothing is known of what it was to do."""
+    """The error for an exception of a store of entries; the fate of the command is unknown."""
     return StorageUnavailable(
-        f"the store of entries raised {type(error).__name__}.",
+        f"The store of entries raised {type(error).__name__}.",
         remedy="Check that the store is up; its adapter must raise StorageUnavailable only.",
     )

@@ -1,4 +1,4 @@
-"""One HTTP exchange: who we are, what is sent, what the answer means."""
+"""One HTTP exchange: authentication, sending, and judging the answer."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from moorage.domain.plan import is_repeatable, with_defaults, with_idempotency_k
 from moorage.domain.retry_after import capped, rate_hint, retry_after
 from moorage.domain.sent_values import Sent
 from moorage.domain.signing.occasion import Occasion
+from moorage.domain.text import with_article
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -40,18 +41,18 @@ if TYPE_CHECKING:
     from moorage.services.core import Core
 
 Arrived: TypeAlias = "tuple[Ending, Sent]"
-"""How an attempt ended that was made already, and what it sent."""
+"""The ending of an attempt that was already made, and the credential it sent."""
 
 _UNAUTHORIZED = 401
 _MANY = 10**9
 _REFUSED_ANEW: Final = (
-    "Check what the credential may do and which account it is for: a renewed one was refused too."
+    "Check the permissions of the credential and its account: a renewed credential was refused too."
     " It is renewed again in some minutes at most."
 )
 _REFUSED_PROOFS: Final = {
-    ProofRefusal.NONCE: "The vendor refuses the nonce that it told itself, or tells none that can"
-    " be used; tell the vendor.",
-    ProofRefusal.INVALID: "Check the clock of this machine, and whether a proxy changes the URL;"
+    ProofRefusal.NONCE: "The vendor refuses its own nonce, or sends none that can be used;"
+    " report this to the vendor.",
+    ProofRefusal.INVALID: "Check the clock of this machine, and that no proxy changes the URL;"
     " the token itself was not refused.",
 }
 
@@ -74,7 +75,7 @@ class Exchange:
     def __init__(
         self, core: Core, call: Call, request: Request, arrived: Arrived | None = None
     ) -> None:
-        """Prepare what every attempt sends; `arrived` is what the first has come to already.
+        """Prepare a request; `arrived` is the result of a first attempt, if one was made.
 
         `transforms` are applied to the request before each attempt.
         """
@@ -100,7 +101,7 @@ class Exchange:
         self.transforms = plan.request_transforms
 
     async def __call__(self, call: Call) -> Ending:
-        """Send once. An error that a vendor's words may be in holds nothing of what was sent."""
+        """Send once. An error that may quote the vendor contains nothing of what was sent."""
         try:
             response, error = await self.send(call)
             if error is None:
@@ -114,7 +115,7 @@ class Exchange:
         return response, call.masked(error)
 
     async def send(self, call: Call) -> Ending:
-        """The answer, whatever its status, or why there is none."""
+        """The answer, whatever its status, or the error if none arrived."""
         if self._arrived:
             call.leave()
             (response, error), call.sent = self._arrived.pop()
@@ -131,7 +132,7 @@ class Exchange:
             self.unheard(call, error)
             return None, error.with_traceback(None)
         finally:
-            # An interruption shows this frame.
+            # An interruption's traceback contains this frame.
             del departure
         call.status = response.status
         unproven = self.heard(call, response.status, response.headers)
@@ -142,11 +143,12 @@ class Exchange:
         return call.cleared(response), None
 
     def heard(self, call: Call, status: int, headers: Headers) -> ConnectorError | None:
-        """Take note of what an answer says of proofs of possession (RFC 9449, section 9).
+        """Process the parts of an answer about proofs of possession (RFC 9449, section 9).
 
-        A proof that lacks the vendor's nonce proves that nothing was done, and nothing of the
-        credential: it is the error here, and the same attempt is due again. A second in a row is an
-        answer like any other.
+        A proof without the vendor's nonce proves that nothing was done, and does not discredit the
+        credential: it is returned as the error, and the same attempt is repeated. A second one in a
+            row is
+        treated like any other answer.
         """
         plan = call.plan
         call.unproven = None
@@ -163,22 +165,23 @@ class Exchange:
         call.disproved = True
         call.renewed = call.replayable
         return AuthenticationFailed(
-            f"the vendor wants a nonce of its own in the proof of possession (HTTP {status}).",
+            f"The vendor requires its own nonce in the proof of possession (HTTP {status}).",
             status=status,
             retryable=True,
-            remedy="Send it once more with a new body: the nonce is known now.",
+            remedy="Send the request once more with a new body: the nonce is known now.",
         )
 
     def unheard(self, call: Call, error: ConnectorError) -> None:
-        """Take note that there is no answer."""
+        """Note that no answer arrived."""
         self._challenged = False
         call.disprove(error)
 
     async def prepare(self, call: Call) -> tuple[tuple[Request, str, Timeouts], Request | None]:
-        """What leaves: transformed and authorised, and how long it may take.
+        """The transformed and authorised request with its timeouts.
 
-        Besides, the request whose URL its answer comes from, if the one that is sent tells more.
-        None of it is kept here: where reads are hedged, others may be on their way.
+        Also returned: the request that the answer belongs to, if the sent one contains secrets.
+            Nothing is
+        stored here, because hedged reads may be in progress concurrently.
         """
         core, plan, request = self._core, call.plan, self._request
         call.status, self._acted = None, call.acted
@@ -189,7 +192,7 @@ class Exchange:
             self._credentials = credentials = await self._current(call)
         if call.claim is not None and not await core.renewals.holds(call.claim, call.left(core)):
             raise refusal(core, call, Answer.FENCED, 0)
-        # From here on nothing is awaited: the URL may tell more than a frame ought to show.
+        # Nothing is awaited from here on: the URL may contain secrets that no frame should show.
         base = plan.base_url or ""
         url = self._url or join_url(base, request)
         plain = None
@@ -213,7 +216,7 @@ class Exchange:
         return (request, url, plan.timeouts.within(remaining)), plain
 
     async def shaped(self, call: Call) -> Request:
-        """The request as its transforms make it."""
+        """The request after its transforms."""
         request = self._request
         for transform in self.transforms:
             request = await self._in_time(call, self._core.settle(transform(request)))
@@ -222,7 +225,7 @@ class Exchange:
         return request
 
     async def judged(self, call: Call, response: Response) -> Ending:
-        """What the answer means, after a refused credential has been renewed."""
+        """Judge an answer, renewing a refused credential first."""
         error = self._judge(call, response)
         if isinstance(error, AuthenticationFailed):
             if call.unproven is None:
@@ -232,7 +235,7 @@ class Exchange:
         return (response, None) if error is None else (None, error)
 
     def _judge(self, call: Call, response: Response) -> ConnectorError | None:
-        """The error that an answer stands for, and whether the vendor asked for a pause."""
+        """The error that an answer means, if any; notes a pause that the vendor asks for."""
         plan = call.plan
         error = plan.classify(self._request, response) if plan.classify else None
         if error is None:
@@ -245,11 +248,11 @@ class Exchange:
             return None
         if not isinstance(error, ConnectorError):
             raise ConfigurationError(
-                f"{name_of(plan.classify)} returned a {type(error).__name__}.",
+                f"{name_of(plan.classify)} returned {with_article(type(error).__name__)}.",
                 path="classify",
                 remedy="Return one of moorage's errors, or None.",
             )
-        # An answer that says no proves that nothing was done; no other error of a hook's does.
+        # A vendor's refusal proves that nothing was done; an error of a hook does not.
         call.disproved = isinstance(error, (*REFUSED, RateLimitExceeded))
         wait = retry_after(response.headers, self._core.utc())
         if wait is None and isinstance(error, RateLimitExceeded):
@@ -260,9 +263,9 @@ class Exchange:
         return error
 
     def _unreadable(self, call: Call, response: Response) -> ConnectorError | None:
-        """Why a successful answer cannot be read, if it cannot: then it is as good as lost.
+        """The error if a successful answer cannot be read; it then counts as lost.
 
-        Where the request may be repeated, so may the call.
+        If the request may be repeated, so may the call.
         """
         parse = call.parse
         if parse is None:
@@ -278,11 +281,11 @@ class Exchange:
                 return None
         if isinstance(error, VendorFailed) and call.repeatable:
             error.retryable = True
-            error.remedy = "Repeat it unchanged; tell the vendor if it persists."
+            error.remedy = "Repeat the call unchanged; tell the vendor if it persists."
         return bare(error)
 
     def spent(self, call: Call, headers: Headers) -> float | None:
-        """How long to pause after a success that used up what the vendor allows."""
+        """Seconds to pause after a success that used up the vendor's allowance."""
         plan = call.plan
         if not plan.gates.limits:
             return None
@@ -294,23 +297,23 @@ class Exchange:
         return _credentials(await self._in_time(call, asked))
 
     async def _in_time(self, call: Call, pending: Awaitable[Any]) -> Any:
-        """What is awaited, if it comes before the deadline; the plain face cannot cut it off."""
+        """Await a result until the deadline; the synchronous version cannot cancel it."""
         try:
             return await self._core.within(pending, call.remaining(self._core) / 1e9)
         except OutOfTimeError:
             raise call.out_of_time() from None
 
     async def _renew(self, call: Call, error: AuthenticationFailed) -> ConnectorError:
-        """After a 401 renew the credential once; the same attempt is then due again.
+        """After a 401, renew the credential once; the same attempt is then repeated.
 
-        A service that refuses renewed credentials too is not worth a renewal for each call.
+        A service that refuses renewed credentials too does not cause a renewal for each call.
         """
         stale = self._credentials
         given = stale is None or call.plan.credentials is not None
         if error.status != _UNAUTHORIZED or self._renewed or given:
             return error
         self._renewed = True
-        # The refusal proves that this attempt has done nothing.
+        # The refusal proves that this attempt did nothing.
         call.acted = self._acted
         try:
             current = await self._renewed_by_one(call, stale)
@@ -327,7 +330,7 @@ class Exchange:
     async def _renewed_by_one(
         self, call: Call, stale: Any
     ) -> Credentials | OAuthCredentials | None:
-        """What is valid instead of `stale`: renewed by one caller at a time, and once only.
+        """The credential that replaces `stale`: renewed by one caller at a time, and once only.
 
         None if it was renewed a short time ago, and nothing has been accepted since.
         """
@@ -357,7 +360,7 @@ def _route(call: Call, request: Request) -> Route:
     plan = call.plan
     if not plan.regions:
         raise ConfigurationError(
-            f"Service {plan.service.name!r} has no base_url to send requests to.",
+            f"Service {plan.service.name!r} has no base_url.",
             path="base_url",
             remedy="Give the service a base_url, or protect a function with `run`.",
         )
@@ -366,7 +369,7 @@ def _route(call: Call, request: Request) -> Route:
 
 
 def _reset(headers: Headers, core: Core) -> float | None:
-    """When the vendor allows more, if its answer says that nothing is left."""
+    """The time at which the vendor allows more, if its answer says that nothing is left."""
     hint = rate_hint(headers, core.utc()) if headers.mention("limit") else None
     return hint.reset_after if hint is not None and hint.remaining == 0 else None
 
@@ -375,15 +378,15 @@ def _credentials(value: object) -> Credentials | OAuthCredentials:
     if isinstance(value, (Credentials, OAuthCredentials)):
         return value
     raise CredentialNotFound(
-        f"the credential provider gave a {type(value).__name__}.",
-        remedy="Mend the credential provider: it must give Credentials or OAuthCredentials.",
+        f"The credential provider returned {with_article(type(value).__name__)}.",
+        remedy="Correct the credential provider: it must return Credentials or OAuthCredentials.",
     )
 
 
 def _no_result(transform: object, value: object, kind: str) -> ConfigurationError:
     wanted = "request" if kind == "request_transforms" else "response"
     return ConfigurationError(
-        f"{name_of(transform)} returned a {type(value).__name__}, not a {wanted}.",
+        f"{name_of(transform)} returned {with_article(type(value).__name__)}, not a {wanted}.",
         path=kind,
-        remedy=f"Return the {wanted} that goes on.",
+        remedy=f"Return the {wanted}, changed or not.",
     )

@@ -1,13 +1,13 @@
-"""The fence against copied databases: a store belongs to the environment that used it first.
+"""The environment guard: it detects a copied database, which belongs to another environment.
 
 Laws:
 
-1. A store that belongs to nobody belongs to the first environment that names itself.
-2. Under another name, or under none, nothing is sent until somebody has said that this is right.
-3. What is written down stays: a copy of the store says whose the original was.
-4. It is asked once by each process, in one step that claims nothing: nobody waits for another.
-5. While the store is away nothing is known, and calls go on. Looking in vain takes no more than a
-   tenth of a process' time.
+1. A store without an owner belongs to the first environment that names itself.
+2. Under another name, or without one, nothing is sent until a person has allowed it.
+3. The owner stays recorded: a copy of the store names the environment of the original.
+4. Each process checks once, in one step without a claim, so that processes never wait for others.
+5. While the store is unreachable the owner is unknown, and calls continue. Checks in vain take at
+   most a tenth of a process' time.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _HOME: Final = state_key("fence", "moorage", None, "home")
 _SAME: Final = digest([])
 _EVER: Final = 100 * 365 * 86_400 * 1_000_000
 _RESTS: Final = 9
-"""How many times as long as a look in vain took nobody looks again."""
+"""Pause between checks in vain, as a multiple of the duration of the last one."""
 
 
 class Fence:
-    """Lets calls out of the environment that a store belongs to.
+    """Lets calls leave only in the environment that owns the store.
 
     Args:
         core: the ports.
-        environment: the name of this one; None if it has none.
+        environment: name of this environment; None without one.
 
     Attributes:
-        passed: whether it is known that the store belongs here.
+        passed: True once the store is known to belong here.
     """
 
     def __init__(self, core: Core, environment: str | None) -> None:
@@ -47,13 +47,13 @@ class Fence:
         self._rests_until = 0
 
     async def check(self, timeout: float | None = None) -> None:
-        """Let the caller out if the store belongs here, and do not ask again.
+        """Check that the store belongs to this environment; remember a success.
 
         Args:
-            timeout: seconds for the store to answer; what it has not said by then is unknown.
+            timeout: seconds for the store to answer; without an answer the owner counts as unknown.
 
         Raises:
-            CopiedStore: it belongs to another environment.
+            CopiedStore: the store belongs to another environment.
         """
         core = self._core
         began = core.nanoseconds()
@@ -70,21 +70,21 @@ class Fence:
         if not armed:
             here = self._environment
             raise CopiedStore(
-                f"the store belongs to the environment {home!r}, and this is"
-                f" {'none that has a name' if here is None else repr(here)}.",
+                f"The store belongs to the environment {home!r}, but this environment is"
+                f" {'not named' if here is None else repr(here)}.",
                 home=home,
             )
         self.passed = True
 
     async def rearm(self) -> str | None:
-        """Say that this environment may use the store, and tell whose it was first."""
+        """Allow this environment to use the store; return the name of its first owner."""
         home = await self._home(None)
         if self._environment is not None:
             await self._written(_armed(self._environment), self._environment, None)
         return home
 
     async def home(self) -> str | None:
-        """Whose the store was first, if it is anybody's; nothing is written."""
+        """The environment that owned the store first, if any; nothing is written."""
         return await self._read(_HOME, None)
 
     async def _home(self, until: int | None) -> str | None:
@@ -102,21 +102,21 @@ class Fence:
         return await self._core.execute(Written(key), self._left(until))  # type: ignore[no-any-return]  # a name
 
     async def _written(self, key: str, name: str, until: int | None) -> str:
-        """What is written down there: this, if nothing was."""
+        """Write a value unless one is stored; return the stored value."""
         write = WriteOnce(key, name, fingerprint=_SAME, ttl=_EVER)
         return await self._core.execute(write, self._left(until))  # type: ignore[no-any-return]  # a name
 
     def _left(self, until: int | None) -> float | None:
-        """Seconds until then.
+        """Seconds until a time of the local clock; None without one.
 
         Raises:
-            StorageUnavailable: there are none.
+            StorageUnavailable: no time is left.
         """
         if until is None:
             return None
         left = (until - self._core.nanoseconds()) / 1e9
         if left <= 0:
-            raise StorageUnavailable("the store did not say in time whose it is.")
+            raise StorageUnavailable("The store did not name its environment in time.")
         return left
 
 

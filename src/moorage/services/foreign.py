@@ -1,7 +1,7 @@
-"""Errors that are not ours, made ours where a port let one through: named, but never quoted.
+"""Conversion of foreign exceptions that a port let through into errors of moorage.
 
-What such an error says may hold a secret (a URL, a header, a connection string). So only its class
-is told, and where in the adapter it was raised; it is not kept as a cause either.
+A foreign exception may contain a secret, such as a URL, a header or a connection string. So only
+its class and the place in the adapter are reported, and it is not kept as a cause.
 """
 
 from __future__ import annotations
@@ -18,50 +18,50 @@ from moorage.errors import (
 
 
 def http_broke(error: Exception) -> ConnectionFailed:
-    """What an HTTP client raised: nothing is known of the request."""
+    """The error for an exception of an HTTP client; the fate of the request is unknown."""
     kind = LocalFailure if is_internal(error) else ConnectionFailed
     return kind(
-        f"the HTTP client raised {named(error)}.",
-        remedy="Check that the HTTP client works; its adapter must raise moorage's errors only.",
+        f"The HTTP client raised {named(error)}.",
+        remedy="Check that the HTTP client works; its adapter must raise only moorage's errors.",
         may_have_been_processed=True,
     )
 
 
 def store_broke(error: Exception) -> StorageUnavailable:
-    """What a store raised: nothing is known of the command."""
+    """The error for an exception of a store; the fate of the command is unknown."""
     return StorageUnavailable(
-        f"the store of the shared state raised {named(error)}.",
-        remedy="Check that the store is up; its adapter must raise StorageUnavailable only.",
+        f"The store of the shared state raised {named(error)}.",
+        remedy="Check that the store is up; its adapter must raise only StorageUnavailable.",
     )
 
 
 def tenants_broke(error: Exception) -> StorageUnavailable:
-    """What whoever knows the tenants raised."""
+    """The error for an exception of the provider of tenants."""
     return StorageUnavailable(
-        f"whoever knows the tenants raised {named(error)}.",
-        remedy="Check that it can be reached; its adapter must raise StorageUnavailable only.",
+        f"The provider of tenants raised {named(error)}.",
+        remedy="Check that it can be reached; its adapter must raise only StorageUnavailable.",
     )
 
 
 def cache_broke(error: Exception) -> StorageUnavailable:
-    """What a cache raised: nothing is known of what it keeps."""
+    """The error for an exception of a cache; its content is unknown."""
     return StorageUnavailable(
-        f"the cache raised {named(error)}.",
-        remedy="Check that the cache is up; its adapter must raise StorageUnavailable only.",
+        f"The cache raised {named(error)}.",
+        remedy="Check that the cache is up; its adapter must raise only StorageUnavailable.",
     )
 
 
 def no_credentials(error: Exception) -> CredentialNotFound:
-    """What a credential provider raised when it was asked."""
+    """The error for an exception of a credential provider while reading."""
     return CredentialNotFound(
-        f"the credential provider raised {named(error)}.",
-        remedy="Check that its store is up; the provider must raise CredentialNotFound only.",
+        f"The credential provider raised {named(error)}.",
+        remedy="Check that its store is up; the provider must raise only CredentialNotFound.",
     )
 
 
 def not_refreshed(error: Exception) -> CredentialRefreshFailed:
-    """What a credential provider raised when it was to renew a credential."""
+    """The error for an exception of a credential provider while renewing."""
     return CredentialRefreshFailed(
-        f"the credential provider raised {named(error)}.",
-        remedy="Check that renewing works; the provider must raise CredentialRefreshFailed only.",
+        f"The credential provider raised {named(error)}.",
+        remedy="Check that renewing works; the provider must raise only CredentialRefreshFailed.",
     )

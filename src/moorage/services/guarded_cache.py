@@ -1,6 +1,6 @@
-"""The cache as calls reach it: what goes wrong with it never ends a call, or holds it up for long.
+"""A cache whose failures never end a call, and never delay it for long.
 
-A cache that is away is left alone for a while, as a store is; one caller at a time looks for it.
+An unreachable cache is not asked for a while; one caller at a time probes it.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _FOREVER: Final = float("inf")
 
 
 class GuardedCache:
-    """The verbs of a cache; each is None if it could not be done.
+    """The operations of a cache; each returns None if it failed.
 
-    None waits longer than the policy says, and a look no longer than its call may take. What is to
-    be kept or forgotten after a call may go past its deadline by as much.
+    No operation takes longer than the policy's limit, and a lookup no longer than its call may.
+    Storing and removing after a call may exceed its deadline by as much.
     """
 
     def __init__(
         self,
         core: Core,
-        look: Callable[[str], Flow[Found]],
-        keep: Callable[[str, int, Entries, float], Flow[bool]],
-        forget: Callable[[str], Flow[None]],
+        look: Callable[[str, float | None], Flow[Found]],
+        keep: Callable[[str, int, Entries, float, float | None], Flow[bool]],
+        forget: Callable[[str, float | None], Flow[None]],
     ) -> None:
         self._core = core
         self._look = look
@@ -44,7 +44,7 @@ class GuardedCache:
         self._probe = OutageProbe(core, "cache")
 
     async def look(self, call: Call, key: str) -> Found | None:
-        """What is kept under a key."""
+        """Look up the entries of a key."""
         left = max(0.0, call.remaining(self._core) / 1e9)
         found: Found | None = await self._asked(call, left, self._look, key)
         if found is not None and found.unreadable is not None:
@@ -54,11 +54,11 @@ class GuardedCache:
     async def keep(
         self, call: Call, key: str, mark: int, entries: Entries, seconds: float
     ) -> bool | None:
-        """Keep answers, and tell whether they are there now."""
+        """Store answers; return True if they are stored now."""
         return await self._asked(call, _FOREVER, self._keep, key, mark, entries, seconds)  # type: ignore[no-any-return]  # as the port says
 
     async def forget(self, call: Call, key: str) -> None:
-        """Forget what is kept under a key."""
+        """Remove the entries of a key."""
         await self._asked(call, _FOREVER, self._forget, key)
 
     async def _asked(
@@ -78,11 +78,12 @@ class GuardedCache:
         answer: Any = None
         error: ConnectorError | None = None
         try:
-            answer = await core.within(verb(*given), min(left, patience))
+            bound = min(left, patience)
+            answer = await core.within(verb(*given, bound), bound)
         except OutOfTimeError:
             error = _too_late(patience)
             if left < patience:
-                # The call had no time for it, which says nothing of the cache.
+                # The call had no time left for it, which says nothing about the cache.
                 self._leave(outage)
                 return None
         except ConnectorError as failure:
@@ -101,7 +102,7 @@ class GuardedCache:
         return answer
 
     def _leave(self, outage: Outage | None) -> None:
-        """Leave looking for the cache to another caller."""
+        """Let another caller probe the cache."""
         if outage is not None:
             outage.turn.append(None)
 
@@ -113,6 +114,6 @@ class GuardedCache:
 
 def _too_late(bound: float) -> StorageUnavailable:
     return StorageUnavailable(
-        f"the cache did not answer within {bound:g} s.",
-        remedy="See why the cache is slow, or give it more time with CachePolicy(max_wait=…).",
+        f"The cache did not answer within {bound:g} s.",
+        remedy="Find out why the cache is slow, or allow more time with CachePolicy(max_wait=…).",
     )

@@ -1,4 +1,4 @@
-"""Hedged reads: ask again, elsewhere in the vendor's fleet, when the first answer takes long."""
+"""Hedged reads: a second request goes out if the first answer takes long."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Try(NamedTuple):
-    """One of the requests that race, and how it ended."""
+    """One of the concurrent requests, and its ending."""
 
     call: Call
     ending: Ending
@@ -25,8 +25,8 @@ class _Try(NamedTuple):
 class Hedged:
     """A step that runs its inner step again each time the delay passes without an answer.
 
-    Each extra is admitted and recorded like any attempt, but never waits to be admitted. Those who
-    race share no facts, because one that lost may go on for a while.
+    Each extra request is admitted and recorded like an attempt, but never waits for admission. The
+    concurrent requests share no state, because a losing one may continue for a while.
     """
 
     __slots__ = ("_config", "_core", "_inner")
@@ -37,7 +37,7 @@ class Hedged:
         self._inner = inner
 
     async def __call__(self, call: Call) -> Ending:
-        """The first good answer; if there is none, how the first request ended."""
+        """The first good answer; if there is none, the ending of the first request."""
         lead = _twin(call)
         extras = [_twin(call) for _ in range(self._config.max_extra)]
         ended: list[Ending] = []
@@ -79,5 +79,5 @@ def _twin(call: Call) -> Call:
     return twin
 
 
-def _is_good(one: _Try) -> bool:
-    return one.ending[1] is None
+def _is_good(attempt: _Try) -> bool:
+    return attempt.ending[1] is None

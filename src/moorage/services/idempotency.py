@@ -1,4 +1,4 @@
-"""One effect per key: claim, act, and settle what became of it."""
+"""Idempotency keys: one effect per key. Claim the key, act, and settle it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from moorage.domain.events import AnswerNotStored, IdempotencyReplayed
 from moorage.domain.idempotency import (
     Claim,
     Claimed,
+    Reach,
     Settle,
     Settled,
     Verdict,
@@ -46,29 +47,31 @@ _FIRST_LOOK: Final = 0.005
 _SLOWEST_LOOK: Final = 0.25
 _AFTER: Final = 0.001
 _CONFLICT: Final = 409
+_NOT_SENT: Final = "Nothing is known to have been sent under this key, and nothing was sent now."
 _LOST: Final = ("lost", None)
-"""In place of an answer that could not be stored."""
+"""Stored in place of an answer that could not be stored."""
 _UNCLAIMED: Final = (IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown)
-"""What a claim is refused with: whoever raises it here holds nothing."""
+"""Errors that a claim may raise; nothing is held after them."""
 
 
 @attrs.frozen(kw_only=True)
 class Once:
-    """What one key protects.
+    """The protection of one idempotency key.
 
     Attributes:
         key: the key as the caller gave it.
-        at: the key of its state.
-        fingerprint: of what is sent.
-        target: the vendor and account that the key is shown to.
-        remembered: seconds for which it may be asked again under the key; 0 if it may not.
-        honoured: whether the vendor knows keys, so that an answer to a repeat is the first one's.
-        refuses: whether the vendor refuses to repeat a key, so that a refusal after a lost answer
+        at: key of its state in the store.
+        fingerprint: fingerprint of the payload.
+        target: vendor and account that the key is sent to.
+        remembered: seconds for which the vendor may be asked again under the key; 0 for never.
+        honoured: True if the vendor knows keys, so that it answers a repeat like the first request.
+        refuses: True if the vendor refuses a repeated key, so that a refusal after a lost answer
             leaves the outcome unknown.
         ttl: seconds for which an answer is replayed.
-        encode, decode: make an answer storable, and give it back to whoever repeats the key.
-        lookup: what to look for when the outcome is unknown.
+        encode, decode: convert an answer to its stored form, and back.
+        lookup: description of the thing to look up when the outcome is unknown.
         nothing_done: foreign exceptions that prove that nothing was done.
+        reach: limit of the caller; some only look up a lost answer and begin nothing new.
     """
 
     key: str
@@ -82,15 +85,20 @@ class Once:
     lookup: str
     nothing_done: tuple[type[Exception], ...] = ()
     refuses: bool = False
+    reach: Reach = Reach.FRESH
     honoured: bool = attrs.field(
         default=attrs.Factory(lambda self: self.remembered > 0, takes_self=True)
     )
 
 
+class NotSentError(ConnectorError):
+    """Nothing was sent, because this caller may only continue what was sent or stored before."""
+
+
 async def act_once(
     core: Core, call: Call, once: Once, act: Callable[[], Awaitable[Ending]]
 ) -> Ending:
-    """Act under the key, or give the answer of whoever did.
+    """Act under the key, or return the answer that is stored for it.
 
     Raises:
         IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: as the key's state demands.
@@ -101,35 +109,42 @@ async def act_once(
         claimed, until = await _claim(core, call, once, owner)
         if claimed.verdict is Verdict.REPLAY:
             return _replayed(core, call, once, claimed.answer)
-        # Asked again, the earlier holder may have acted already, whatever happens to this one.
+        if not _goes(once.reach, claimed.verdict):
+            raise NotSentError(_NOT_SENT)  # noqa: TRY301 - what was claimed is given back
+        # The earlier holder may have acted already, whatever happens to this repeat.
         call.acted = earlier = claimed.verdict is Verdict.ASK_AGAIN
         call.claim = held = Held(once.at, claimed.fence, ttl=ttl, until=until)
-        core.renewals.keep(held)
-        if call.route is None or call.route.movable:
-            call.target = once.target
-        value, error = await act()
-        if error is None:
-            return await _completed(core, call, once, held, value)
-        if isinstance(error, once.nothing_done) and not earlier and call.attempts == 1:
-            call.acted = False
-        if _is_final(error, call, once):
-            return await _refused(core, call, once, held, error)
-        with suppress(StorageUnavailable):
-            await _settle(core, call, _given_up(call, held))
+        try:
+            core.renewals.keep(held)
+            if call.route is None or call.route.movable:
+                call.target = once.target
+            value, error = await act()
+            if error is None:
+                return await _completed(core, call, once, held, value)
+            if isinstance(error, once.nothing_done) and not earlier and call.attempts == 1:
+                call.acted = False
+            if _is_final(error, call, once):
+                return await _refused(core, call, once, held, error)
+            with suppress(StorageUnavailable):
+                await _settle(core, call, _given_up(call, held))
+        finally:
+            core.renewals.let_go(held)
     except _UNCLAIMED:
         raise
     except BaseException:
-        # A claim may have been made although its answer never arrived.
+        # A claim may have been made although the store's answer never arrived.
         core.post(_given_up(call, held) if held else Withdraw(once.at, owner, ttl=ttl))
         raise
-    finally:
-        if held is not None:
-            core.renewals.let_go(held)
     return None, _unanswered(call, once, error)
 
 
+def _goes(reach: Reach, verdict: Verdict) -> bool:
+    """True if a caller of this reach may send after this verdict."""
+    return reach is Reach.FRESH or (reach is Reach.AGAIN and verdict is Verdict.ASK_AGAIN)
+
+
 def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
-    """The error of a call without an answer: an unknown outcome where a repeat would tell none."""
+    """The error of a call without an answer: an unknown outcome if a repeat could not tell it."""
     if not call.acted or not isinstance(error, ConnectorError):
         return error
     refused = once.refuses and isinstance(error, (VendorRejected, IdempotencyConflict))
@@ -141,7 +156,7 @@ def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
 
 
 def _given_up(call: Call, held: Held) -> Settle:
-    """Ends a claim without an answer: free if certainly nothing was done, else unknown."""
+    """Settle a claim without an answer: free if certainly nothing was done, else unknown."""
     end = abandon if call.acted else release
     return end(held.key, held.fence, ttl=held.ttl)
 
@@ -149,7 +164,7 @@ def _given_up(call: Call, held: Held) -> Settle:
 async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
     """Claim the key, waiting for another holder's answer as long as the deadline allows.
 
-    Besides, until when the lease lasts, in nanoseconds of the local clock.
+    Also returns the end of the lease, in nanoseconds of the local clock.
     """
     look = _FIRST_LOOK
     busy: Claimed | None = None
@@ -160,15 +175,15 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
         except StorageUnavailable:
             if busy is None:
                 raise
-            # The holder's answer may still come, once the store is there again.
+            # The holder's answer may still come, once the store can be reached again.
             claimed, lease = busy, 0
         match claimed.verdict:
             case Verdict.CONFLICT:
-                raise IdempotencyConflict("this idempotency key was used for another payload.")
+                raise IdempotencyConflict("This idempotency key was used with another payload.")
             case Verdict.UNKNOWN:
                 raise _unknown(once, claimed.wait)
             case Verdict.BUSY:
-                # Whoever holds it may have died: then it can be had when its lease is over.
+                # The holder may have died: then the key can be claimed when its lease is over.
                 pause = min(look * (0.5 + core.fraction() / 2), claimed.wait / SECOND + _AFTER)
                 if pause * 1e9 >= call.remaining(core):
                     raise _in_progress(core, claimed.wait)
@@ -179,7 +194,7 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
 
 
 async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
-    """Claim the key once, for whomever it may have been sent to; and how long the claim lasts."""
+    """Claim the key once, for each target it may have been sent to; also return the lease's end."""
     known = {} if call.route is None else call.route.known()
     claimed = Claimed(Verdict.UNKNOWN)
     term = micros(max(0, call.remaining(core)) / 1e9 + MARGIN)
@@ -204,9 +219,9 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed,
 
 
 def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
-    """Somebody else holds the claim, and for `wait` microseconds at most."""
+    """The error while another caller holds the claim, for `wait` microseconds at most."""
     return IdempotencyInProgress(
-        "another caller is working on this key.",
+        "Another caller is working on this key.",
         retry_at=core.utc() + timedelta(seconds=wait / SECOND),
     )
 
@@ -227,7 +242,7 @@ def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
         except Exception as error:  # noqa: BLE001 - whatever a user's value raises
             raised = type(error).__name__
             return None, InvalidData(
-                f"the effect of this key happened, but reading its answer raised {raised}.",
+                f"The effect of this key happened, but decoding its stored answer raised {raised}.",
                 remedy="Look its result up at the vendor; do not repeat it under another key.",
             )
     if kind == "error":
@@ -235,7 +250,7 @@ def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
         refusal.replayed = True
         return None, refusal
     return None, InvalidData(
-        "the effect of this key happened, but its answer could not be stored.",
+        "The effect of this key happened, but its answer could not be stored.",
         remedy="Look its result up at the vendor; do not repeat it under another key.",
     )
 
@@ -253,8 +268,9 @@ async def _completed(core: Core, call: Call, once: Once, held: Held, value: Any)
 
 
 async def _refused(core: Core, call: Call, once: Once, held: Held, error: ConnectorError) -> Ending:
-    """A final refusal is an answer too: it is kept and replayed."""
+    """Store a final refusal as the answer of the key, so that it is replayed."""
     call.sign(core, error)
+    vars(error).update(_final=True)
     settled = await _kept(core, call, once, held, ("error", pack_refusal(error)))
     if settled is not None and not settled.held and settled.done:
         return _replayed(core, call, once, settled.answer)
@@ -264,7 +280,7 @@ async def _refused(core: Core, call: Call, once: Once, held: Held, error: Connec
 async def _kept(
     core: Core, call: Call, once: Once, held: Held, answer: tuple[str, Any]
 ) -> Settled | None:
-    """Store the answer; None if the store is away. Then the key stays sent, and is unknown."""
+    """Store the answer; None if the store is unreachable, so that the outcome stays unknown."""
     try:
         stored = sealed(core.cipher, call.plan, once.key, answer)
         settled = await _settle(core, call, complete(held.key, held.fence, stored, ttl=held.ttl))
@@ -276,8 +292,8 @@ async def _kept(
         _tell_not_stored(core, call, once, error)
         return None
     if not (settled.held or settled.done):
-        # The effect happened all the same, and its caller is told so.
-        _tell_not_stored(core, call, once, StorageUnavailable("the store has lost the claim."))
+        # The effect happened nevertheless, and its caller is told so.
+        _tell_not_stored(core, call, once, StorageUnavailable("The store has lost the claim."))
     return settled
 
 
@@ -285,16 +301,16 @@ async def _settle(core: Core, call: Call, command: Settle) -> Settled:
     try:
         return await core.execute(command, call.afterwards(core))  # type: ignore[no-any-return]  # as Settle says
     except BaseException:
-        # It may be repeated, and what the caller knows of the key must not be lost with it.
+        # Settling may be repeated; the caller's knowledge of the key must not be lost.
         core.post(command)
         raise
 
 
 def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejected]:
-    """Whether the service has understood and said no, so that asking again changes nothing.
+    """True if the service understood and refused, so that another try changes nothing.
 
-    After an attempt whose answer was lost only a vendor that knows keys can say so; and a conflict
-    may then mean that it is still at work on that attempt.
+    After an attempt with a lost answer, only a vendor that knows keys can refuse finally; and a
+    conflict may then mean that it is still working on that attempt.
     """
     if not isinstance(error, VendorRejected) or error.retryable:
         return False
@@ -302,15 +318,15 @@ def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejec
 
 
 def _unknown(once: Once, wait: int = 0) -> OutcomeUnknown:
-    """The error of a key whose request may still be under way for `wait` microseconds."""
-    remedy = f"Look up {once.lookup}, then settle the key; repeat nothing before."
+    """The error of a key whose request may still be in progress for `wait` microseconds."""
+    remedy = f"Look up {once.lookup}, then settle the key; do not repeat it before."
     if wait:
         remedy += (
-            f" For {wait / SECOND:.0f} s the request may still be under way, so until then only an"
-            " effect that is found settles the key."
+            f" The request may still be in progress for {wait / SECOND:.0f} s; until then, only an"
+            " effect that was found may settle the key."
         )
     return OutcomeUnknown(
-        "the request was sent under this key and its answer was lost.",
+        "The request was sent under this key and its answer was lost.",
         idempotency_key=once.key,
         lookup=once.lookup,
         remedy=remedy,

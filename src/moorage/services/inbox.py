@@ -1,4 +1,4 @@
-"""Receiving webhooks in two steps: write them down, and handle them whenever that succeeds."""
+"""Receiving webhooks in two steps: store each one at once, and handle it when possible."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from moorage.errors import ConfigurationError, ConnectorError
 from moorage.services.entries import Keeping, Round
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from datetime import timedelta
 
     from moorage.domain.retry import RetryPolicy
     from moorage.domain.webhooks.delivery import HeaderFields
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.services.core import Core, Flow
-    from moorage.services.entries import Shelf
+    from moorage.services.entries import Shelf, Stop
     from moorage.services.renewal import EntryRenewals
 
 Handler: TypeAlias = "Callable[[Any, InboxEntry], Any]"
@@ -30,26 +31,28 @@ Verify: TypeAlias = "Callable[[str, dict[str, Any]], Flow[tuple[WebhookEvent, ..
 
 @attrs.frozen(kw_only=True)
 class Handled(Round[InboxEntry]):
-    """What became of the webhooks that were taken."""
+    """The results of handling a batch of webhooks."""
 
 
 def again(_: Exception) -> Fate:
-    """What is to become of a webhook whose handler failed: it is the host's own code."""
+    """Try again after any error, since a handler is the host's own code."""
     return Fate.AGAIN
 
 
 @attrs.frozen(kw_only=True)
 class Senders:
-    """What is asked about the accounts whose vendors send webhooks.
+    """Questions about the accounts whose vendors send webhooks.
 
     Attributes:
-        owner: whose an account's webhooks are, if somebody was named, or only one can be.
-        verify: the events of a delivery to an account that is genuine and fresh.
-        confirm: follows the link of a subscription's confirmation.
-        meaning: what a webhook of an account means, as events of the contracts.
-        accepted: the text that an account's vendor wants to be answered with.
+        look_up: load the account of this name, if it belongs to a tenant that is looked up.
+        owner: tenant of an account's webhooks, if one is configured or only one is possible.
+        verify: return the events of a genuine and fresh delivery to an account.
+        confirm: follow the link that confirms a subscription.
+        meaning: convert a webhook to events of the contracts.
+        accepted: the text that an account's vendor expects as the answer.
     """
 
+    look_up: Callable[[str], Awaitable[object]]
     owner: Callable[[str, str | None], str | None]
     verify: Verify
     confirm: Callable[[str, WebhookEvent], Awaitable[bool]]
@@ -58,16 +61,16 @@ class Senders:
 
 
 class InboxFlows(Keeping[InboxEntry]):
-    """The verbs of an inbox.
+    """The operations of an inbox.
 
     Args:
-        core: the clock and chance, and the cipher that seals contents.
+        core: clock, randomness, and the cipher of contents.
         shelf: the store.
-        retry: how often and at what pace a webhook is handled.
-        lease: seconds for which a worker has a webhook without renewing it; None for the shortest.
-        renewals: renews the webhooks that are being worked on.
+        retry: number and pace of the tries of a webhook.
+        lease: seconds that a worker keeps a webhook without renewing it; None for the minimum.
+        renewals: renews the webhooks that are being handled.
         senders: the accounts.
-        subject: whose data an event of a contract is about, if the host can say.
+        subject: returns the id of the person that an event is about, if the host can tell.
     """
 
     def __init__(
@@ -103,26 +106,30 @@ class InboxFlows(Keeping[InboxEntry]):
         url: str | None = None,
         method: str = "POST",
         tenant: str | None = None,
+        timeout: float | timedelta | None = None,
     ) -> InboxEntry:
-        """Verify a webhook, write it down, and give the entry; of a repeat, the one there is.
+        """Verify and store a webhook; return its entry, or the existing entry of a repeat.
 
-        Answer 2xx once this returns, and whatever `reply` says if that is not None: then it was a
-        question about the endpoint, and nothing was written down.
+        Answer 2xx once this returns. If `reply` returns a text, answer with it: the delivery was a
+        question about the endpoint, and was not stored.
 
         Args:
-            account: whose vendor it is from.
-            headers: as they came, as a mapping or as pairs; repeated ones must not be lost.
-            body: the raw bytes, before anything parsed them.
-            url: where it was sent; some schemes sign it.
-            method: how it was sent.
-            tenant: whose webhook it is; by default of whom the account is, if of one alone.
+            account: account of the vendor that sent it.
+            headers: all headers, as a mapping or as pairs; repeated headers must be preserved.
+            body: raw bytes, not parsed and encoded again.
+            url: URL it was sent to; some signature schemes cover it.
+            method: HTTP method it was sent with.
+            tenant: tenant of the webhook; by default the account's, if it has only one.
+            timeout: maximum seconds for the store; by default the store's own limit.
 
         Raises:
             WebhookRejected: it is not genuine, or not fresh.
-            ConfigurationError: there is no such account for this tenant, or no secret to verify it
-                with.
-            StorageUnavailable: it could not be written down, and should be sent again.
+            ConfigurationError: this tenant has no such account, or the account has no webhook
+                secret.
+            StorageUnavailable: it could not be stored, or the accounts of its tenant could not be
+                looked up; the vendor should send it again.
         """
+        await self._senders.look_up(account)
         tenant = self._senders.owner(account, tenant)
         given = {"headers": headers, "body": body, "url": url, "method": method}
         events = await self._senders.verify(account, given)
@@ -137,7 +144,8 @@ class InboxFlows(Keeping[InboxEntry]):
         )
         if events[0].reply is not None:
             return attrs.evolve(entry, reply=events[0].reply, state=EntryState.DONE, due=None)
-        return await self.shelf.add(self.closed(entry, pack_events(events)))
+        shelf = self._in_time(timeout).shelf
+        return await shelf.add(self.closed(entry, pack_events(events)))
 
     async def answer(
         self,
@@ -148,32 +156,63 @@ class InboxFlows(Keeping[InboxEntry]):
         url: str | None = None,
         method: str = "POST",
         tenant: str | None = None,
+        timeout: float | timedelta | None = None,
     ) -> WebhookReply:
-        """As `receive`, for a view: gives what to answer, and raises none of our errors."""
+        """As `receive`, for a web view: return the HTTP answer; never raise moorage's errors."""
         try:
             entry = await self.receive(
-                account, headers=headers, body=body, url=url, method=method, tenant=tenant
+                account,
+                headers=headers,
+                body=body,
+                url=url,
+                method=method,
+                tenant=tenant,
+                timeout=timeout,
             )
         except ConnectorError as error:
             return reply_to(error)
-        return entry.reply or WebhookReply.text(self._senders.accepted(account))
+        return self.reply(entry)
 
-    async def handle(self, *, limit: int = 100) -> Handled:
-        """Handle up to `limit` webhooks that are due, one after another.
+    def reply(self, entry: InboxEntry) -> WebhookReply:
+        """The HTTP answer to the sender of a webhook that `receive` returned."""
+        return entry.reply or WebhookReply.text(self._senders.accepted(entry.account))
 
-        Each is handed to every handler of its kind, and is done when all have returned. If one
-        raises, all are called again later; if the process dies, once the lease is over. While the
-        handlers run the lease is renewed, so no other worker takes the webhook.
+    async def handle(
+        self,
+        *,
+        limit: int = 100,
+        ids: Iterable[str] | None = None,
+        stop: Stop | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> Handled:
+        """Handle up to `limit` due webhooks, one after another.
+
+        Each webhook goes to every handler of its kind, and is done when all have returned. If one
+        raises, all are called again later; if the process dies, after the lease has expired. The
+        lease is renewed while the handlers run, so no other worker takes the webhook.
+
+        Args:
+            limit: maximum number of webhooks.
+            ids: handle only due webhooks with these ids, so that nobody waits for other webhooks.
+            stop: event; once it is set, no other webhook is started.
+            timeout: seconds after which no other webhook is started, and the store is waited for no
+                longer.
+
+        Raises:
+            ConfigurationError: no handlers are registered.
         """
         if not self.handlers:
             raise ConfigurationError(
-                "this inbox has no handlers: all webhooks would be done without a trace.",
+                "This inbox has no handlers, so all webhooks would be done without effect.",
                 path="handlers",
-                remedy="Register handlers with `on`, and import where that is done.",
+                remedy="Register handlers with `on`, and import the module that does so.",
             )
-        return Handled(worked=tuple(await self.work_off(self._handled, limit, self.core.utc)))
+        flows = self._in_time(timeout)
+        worked = await flows.work_off(self._handled, limit, self.core.utc, ids, stop)
+        return Handled(worked=tuple(worked))
 
     async def _handled(self, entry: InboxEntry) -> None:
+        await self._senders.look_up(entry.account)
         for webhook in self.webhooks(entry):
             if webhook.confirm is not None:
                 await self._senders.confirm(entry.account, webhook)
@@ -183,19 +222,19 @@ class InboxFlows(Keeping[InboxEntry]):
                         await self.core.settle(handler(event, entry))
 
     def webhooks(self, entry: InboxEntry) -> tuple[WebhookEvent, ...]:
-        """What was sent, as it was verified."""
+        """The webhooks of an entry, as they were verified."""
         return unpack_events(self.opened(entry), entry.tenant)
 
     def _known_of(
         self, account: str, events: Sequence[WebhookEvent]
     ) -> tuple[str | None, str | None]:
-        """The lane and the subject of a delivery, as far as they can be known at once.
+        """The lane and the subject of a delivery, as far as they are known on arrival.
 
-        A delivery is written down, whatever stands in it and whatever that makes of it.
+        A delivery is stored in any case, even if its content cannot be understood.
         """
         lane = subject = None
         with suppress(Exception):
-            meant = [told for one in events for told in self._senders.meaning(account, one)]
+            meant = [told for event in events for told in self._senders.meaning(account, event)]
             things = {told.ref.id for told in meant}
             lane = lane_of(account, *things, digest=_digest) if len(things) == 1 else None
             subjects = {self._subject(told) for told in meant}
@@ -205,7 +244,7 @@ class InboxFlows(Keeping[InboxEntry]):
 
 
 def _nobody(_: object) -> None:
-    """Say of no event whose data it is about."""
+    """The default for `subject`: no event is about a known person."""
 
 
 def _digest(name: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What servers want to see in proofs of possession."""
+"""Nonces that servers require in proofs of possession."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _MANY: Final = 1_000
 class Nonces:
     """The newest nonce of each origin.
 
-    A server takes a proof without it, or with an old one, for a reason to tell it anew; so what is
-    forgotten costs a request.
+    A server that refuses a proof for a missing or old nonce sends a new one, so a forgotten nonce
+    costs only one request.
     """
 
     __slots__ = ("_known",)
@@ -28,11 +28,11 @@ class Nonces:
         self._known: Bounded[Origin | None, str] = Bounded(_MANY)
 
     def known(self, url: str) -> str | None:
-        """What the server behind a URL wants to see."""
+        """The nonce that the server of a URL requires, if known."""
         return self._known.get(origin_of(url)) if self._known else None
 
     def learn(self, url: str, headers: Headers) -> bool:
-        """Remember what an answer says of the next proof; whether it says anything."""
+        """Store the nonce of an answer; return True if the answer has one."""
         told = nonce_of(headers)
         if told is None:
             return False

@@ -1,4 +1,4 @@
-"""Asking an authorisation server: again while it fails, and with a bound to what is read."""
+"""Requests to an authorisation server, with retries and a limit on the size of its answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SECOND: Final = 10**9
 
 @attrs.frozen(kw_only=True)
 class Patience:
-    """How often a server that fails is asked, and how many seconds one request and all may take."""
+    """The number of tries, and the seconds for one request and for all of them."""
 
     retry: RetryPolicy
     request: float
@@ -39,14 +39,14 @@ class Patience:
 
 @attrs.frozen(kw_only=True)
 class Inquiry:
-    """What is asked at one endpoint.
+    """A question to one endpoint.
 
     Attributes:
-        endpoint: the name of the endpoint.
-        say: what a request says; it is called for each one.
-        read: what an answer to a request of this time means.
-        refusal: what to raise for an answer that is none, and when to come back.
-        repeatable: whether it may be asked again though an answer was lost.
+        endpoint: name of the endpoint.
+        say: makes the request; called for each try.
+        read: interprets the answer to a request of a given time.
+        refusal: makes the error for an answer that is not a success.
+        repeatable: True if it may be sent again after a lost answer.
     """
 
     endpoint: str
@@ -59,7 +59,7 @@ class Inquiry:
 class Asking:
     """A conversation with an authorisation server, as one client.
 
-    It raises nothing that a server has said, so that no frame of a failure holds what was sent.
+    Errors are returned instead of raised, so that no traceback contains what was sent.
     """
 
     def __init__(self, core: Core, client: OAuthClient, patience: Patience) -> None:
@@ -69,7 +69,7 @@ class Asking:
         self._nonce: str | None = None
 
     async def answer(self, inquiry: Inquiry, until: int | None = None) -> Any:
-        """What is answered in the end, or a refusal, or why there is no answer."""
+        """The final answer, a refusal, or the error if there was no answer."""
         core, patience, attempts, delay, renewed = self._core, self._patience, 0, 0.0, False
         if until is None:
             until = core.nanoseconds() + int(patience.whole * _SECOND)
@@ -98,11 +98,11 @@ class Asking:
             await core.sleep(delay)
 
     async def _sent(self, inquiry: Inquiry, until: int) -> Any:
-        """What one request brings."""
+        """Send one request, and return its result."""
         core, client = self._core, self._client
         left = (until - core.nanoseconds()) / _SECOND
         if left <= 0:
-            return ConnectionFailed("There was no time left.", may_have_been_processed=False)
+            return ConnectionFailed("No time was left.", may_have_been_processed=False)
         asked_at = core.utc()
         occasion = Occasion(asked_at, core.new_id())
         request, url = token_request(
@@ -116,9 +116,9 @@ class Asking:
 async def fetched(
     core: Core, request: Request, url: str, timeouts: Timeouts, largest: int
 ) -> Response | ConnectorError:
-    """The answer, or why there is none; one that is larger than `largest` bytes is none.
+    """The answer, or an error; an answer larger than `largest` bytes is an error.
 
-    It raises nothing, so that no frame of a failure holds the request.
+    Errors are returned instead of raised, so that no traceback contains the request.
     """
     try:
         return await _read(core, request, url, timeouts, largest)
@@ -138,8 +138,8 @@ async def _read(
             left -= len(piece)
             if left < 0:
                 raise VendorFailed(
-                    f"The authorisation server answers with more than {largest} bytes.",
-                    remedy="Check its URL: no authorisation server has that much to say.",
+                    f"The authorisation server answered with more than {largest} bytes.",
+                    remedy="Check its URL: no authorisation server sends that much.",
                 )
             pieces.append(piece)
         return Response(incoming.status, headers=incoming.headers, body=b"".join(pieces))

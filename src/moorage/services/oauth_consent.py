@@ -1,10 +1,10 @@
-"""First tokens by a person's consent, and how they are given back.
+"""First tokens by a person's consent, and their revocation.
 
 Laws:
 
-1. A code works once. It is shown again only where the server has certainly not looked at it.
-2. What is granted is given to nobody before its id_token was looked at.
-3. Nobody asks about a device for longer than whoever waits can, or than its code lives.
+1. A code works once. It is sent again only if the server has certainly not processed it.
+2. Granted tokens are returned only after their id_token was checked.
+3. A device is polled no longer than the caller can wait, or than its code lives.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 
 _TOKENS: Final = "token_endpoint"
 _SECOND: Final = 10**9
-_AGAIN: Final = "Have the person begin again."
+_AGAIN: Final = "Let the person start again."
 
 
 class Consenting:
-    """The flows of consent, on one face.
+    """The operations of consent.
 
     Args:
         core: the ports.
-        client: who asks.
-        patience: how long things may take.
+        client: OAuth client that asks for consent.
+        patience: time limits.
     """
 
     def __init__(self, core: Core, client: OAuthClient, patience: Patience) -> None:
@@ -76,7 +76,7 @@ class Consenting:
         return self._checked(answer, pending.issuer, pending.nonce)
 
     async def begin_device(self, client: OAuthClient) -> DeviceConsent:
-        """Ask for the code that a person types in elsewhere."""
+        """Request the code that a person enters on another device."""
         hidden = _hidden(client)
         answer = await Asking(self._core, client, self._patience).answer(
             Inquiry(
@@ -91,7 +91,7 @@ class Consenting:
         return answer
 
     async def finish_device(self, device: DeviceConsent, timeout: float | None) -> Granted:
-        """Ask for news until there is a token, or will be none."""
+        """Poll the server until it grants or refuses a token."""
         core, client = self._core, self._client
         code, ends = device.device_code, self._ends(device.expires_at)
         until = ends if timeout is None else core.nanoseconds() + int(timeout * _SECOND)
@@ -102,7 +102,7 @@ class Consenting:
             read=lambda response, asked_at: read_token(response, client, asked_at, hidden=hidden),
             refusal=lambda answer: failure(None, answer),
         )
-        # The pace between questions is decided here.
+        # The pace of polling is decided here.
         patience = attrs.evolve(self._patience, retry=RetryPolicy.none())
         asking, pace = Asking(core, client, patience), Pace.at_first(device.interval)
         while True:
@@ -112,7 +112,7 @@ class Consenting:
             if due >= until:
                 raise DeadlineExceeded(
                     "The person has not decided in time.",
-                    remedy="Wait once more with the same device's consent; or begin again.",
+                    remedy="Wait again with the same device consent, or start over.",
                 )
             await core.sleep(pace.pause)
             answer = await asking.answer(inquiry, min(until, ends))
@@ -124,11 +124,11 @@ class Consenting:
             pace = next_pace
 
     async def revoke(self, credentials: OAuthCredentials) -> None:
-        """Give back what was granted."""
+        """Revoke granted tokens."""
         await revoked(self._core, self._client, self._patience, credentials, None)
 
     def _ends(self, moment: datetime) -> int:
-        """When that is, by the local clock."""
+        """Convert a time to the local clock."""
         core = self._core
         return core.nanoseconds() + int((moment - core.utc()).total_seconds() * _SECOND)
 
@@ -143,16 +143,16 @@ class Consenting:
         if problem is None:
             return granted
         raise VendorFailed(
-            f"The id_token {problem}, so nothing that came with it is taken.",
+            f"The id_token {problem}, so the tokens that came with it are refused.",
             retryable=False,
-            remedy="Check the issuer, the client's id and the clock; then have the person begin"
+            remedy="Check the issuer, the client's id and the clock; then let the person start"
             " again.",
         )
 
     def _ungranted(self, answer: Refused | ConnectorError) -> ConnectorError:
         if is_lost(answer):
             return AuthorizationRequired(
-                "The answer that may have brought the tokens was lost, and it comes only once.",
+                "The answer that may have contained the tokens was lost, and is sent only once.",
                 remedy=_AGAIN,
             )
         return self._failed(answer)
@@ -171,7 +171,7 @@ async def revoked(
     credentials: OAuthCredentials,
     service: str | None,
 ) -> None:
-    """Give a token back at the server, and with it whatever was granted along with it."""
+    """Revoke a token at the server, and with it all tokens of the same grant."""
     token, kind = given_back(credentials)
     hidden = _hidden(client, token)
     answer = await Asking(core, client, patience).answer(
@@ -192,5 +192,5 @@ async def revoked(
 
 
 def _hidden(client: OAuthClient, *shown: Secret) -> tuple[Secret, ...]:
-    """What must not be shown, should the server repeat it."""
+    """The secrets to remove from errors, in case the server repeats them."""
     return shown if client.secret is None else (client.secret, *shown)

@@ -1,4 +1,4 @@
-"""Finding out by its issuer where an authorisation server is asked what."""
+"""Discovery of an authorisation server's endpoints by its issuer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def described(core: Core, issuer: str, timeout: float) -> AuthorizationServer:
-    """The server as it describes itself, at the first place where it does."""
+    """The server's description of itself, from the first well-known URL that has one."""
     places, statuses = well_known(issuer), list[int]()
     for place in places:
         answer = await fetched(core, metadata_request(), place, Timeouts(total=timeout), LARGEST)

@@ -1,14 +1,16 @@
-"""One renewal: a claim that no other process has, what is asked, and what is stored.
+"""The renewal of one OAuth token, under a claim that excludes other processes.
 
 Laws:
 
-1. A refresh token is shown by one holder at a time, under a claim in shared state that is marked
-   before the request leaves, and renewed while the holder lives. A holder that dies before it is
-   replaced at once. What a dead holder may have shown is shown once more when its request must
-   have ended, as is what was answered and lost, and never again: then a person must be asked.
-2. What is granted is stored before anybody uses it.
-3. What the server's own trouble prevents is tried again later, and forgets nothing. Only the
-   server's word that a grant is over ends it, and then nobody asks again.
+1. A refresh token is sent by one holder at a time, under a claim in shared state. The claim is
+   marked before the request leaves, and renewed while the holder lives. A holder that dies before
+   the mark is replaced at once. A token that a dead holder may have sent, or whose answer was
+   lost, is sent once more after its request must have ended, and never again: then a person must
+   authorise anew. A refresh token that the last renewal did not change may be sent at any time:
+   its claim is not marked, and a holder that dies with it is replaced at once.
+2. A granted token is stored before anybody uses it.
+3. After a failure of the server, renewal is tried again later, and nothing is forgotten. Only the
+   server's statement that a grant is over ends it, and then no process asks again.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ from moorage.errors import (
     CredentialNotFound,
     CredentialRefreshFailed,
 )
+from moorage.services.core import seconds_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.client import OAuthClient
     from moorage.domain.oauth.freshness import Ahead
     from moorage.domain.retry import RetryPolicy
+    from moorage.domain.secret import Secret
     from moorage.services.core import Core, Flow
 
 Owner: TypeAlias = "tuple[str, str | None]"
@@ -68,7 +72,7 @@ _BRIEFLY: Final = 3_600 * 10**6
 
 @attrs.frozen
 class Vault:
-    """The verbs of where credentials are kept, of either kind."""
+    """The operations of a store of credentials."""
 
     get: Callable[[str, str | None], Flow[Any]]
     has: Callable[[str, str | None], Flow[bool]]
@@ -78,10 +82,10 @@ class Vault:
 
 @attrs.frozen(kw_only=True)
 class Pace:
-    """How long things may take, in seconds.
+    """Time limits, in seconds.
 
-    `request` is for one request, `renewal` for all that one holder sends, `patience` for who waits
-    for another. What was read from the vault is believed for `believed`.
+    `request` is for one request, `renewal` for all requests of one holder, `patience` for waiting
+    for another holder. A value read from the vault is trusted for `believed`.
     """
 
     ahead: Ahead
@@ -93,7 +97,7 @@ class Pace:
 
 
 class _Turn(NamedTuple):
-    """A claim that is held, until when to be done, and if it is the second."""
+    """A held claim: its end, and True if it is the second attempt for the same token."""
 
     claim: Held
     until: int
@@ -101,13 +105,13 @@ class _Turn(NamedTuple):
 
 
 class _Wait(NamedTuple):
-    """For how many seconds another may have its turn."""
+    """The number of seconds for which another holder may have the claim."""
 
     seconds: float
 
 
 class _LostError(Exception):
-    """Nobody knows whether anything was granted."""
+    """It is unknown if anything was granted."""
 
 
 class Renewal:
@@ -115,12 +119,12 @@ class Renewal:
 
     Args:
         core: the ports.
-        vault: where tokens are kept.
-        pace: how long things may take.
-        get: another service's credential, for a token exchange.
+        vault: store of the tokens.
+        pace: time limits.
+        get: reads another service's credential, for a token exchange.
 
     Attributes:
-        unstored: what was granted and could not be stored yet, beside what it replaces.
+        unstored: granted tokens that could not be stored yet, each with the token it replaces.
     """
 
     def __init__(self, core: Core, vault: Vault, pace: Pace, get: Get) -> None:
@@ -129,9 +133,10 @@ class Renewal:
         self._pace = pace
         self._get = get
         self.unstored: dict[Owner, tuple[OAuthCredentials, OAuthCredentials]] = {}
+        self._lasting: dict[Owner, Secret] = {}
 
     async def stored(self, owner: Owner) -> Any:
-        """What the vault has, once what waits to be stored is."""
+        """The token in the vault, after storing one that is waiting to be stored."""
         kept = await self._vault.get(*owner)
         waiting = self.unstored.get(owner)
         if waiting is None:
@@ -151,13 +156,14 @@ class Renewal:
         *,
         patience: float | None,
     ) -> Any:
-        """Renew when no other process does; or what one has stored meanwhile.
+        """Renew a token, or return the one that another process has stored meanwhile.
 
-        None if another is at it, and there is no patience to wait for it.
+        None if another process is renewing it, and the caller has no time to wait.
         """
         core, began, pause, again = self._core, self._core.nanoseconds(), _SOONEST, False
+        until = began + int((self._pace.renewal if patience is None else patience) * _SECOND)
         while True:
-            turn = await self._claim(owner, client, stale, again=again)
+            turn = await self._claim(owner, client, stale, until, again=again)
             if isinstance(turn, _Turn):
                 claim = turn.claim
                 core.renewals.keep(claim)
@@ -169,13 +175,13 @@ class Renewal:
                     core.renewals.let_go(claim)
             if turn is None:
                 if again:
-                    raise self._over(owner, "the answer that brought the last one was lost")
+                    raise self._over(owner, "the answer with the latest token was lost")
                 again = True
                 continue
             if patience is None:
                 return None
             pause = min(turn.seconds, pause)
-            if core.nanoseconds() - began + pause * _SECOND > patience * _SECOND:
+            if core.nanoseconds() + pause * _SECOND > until:
                 raise too_slow(owner[0])
             await core.sleep(pause)
             pause = min(2 * pause, _LATEST)
@@ -184,9 +190,18 @@ class Renewal:
                 return newer
 
     async def _claim(
-        self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None, *, again: bool
+        self,
+        owner: Owner,
+        client: OAuthClient,
+        stale: OAuthCredentials | None,
+        patience: int,
+        *,
+        again: bool,
     ) -> _Turn | _Wait | None:
-        """A turn; or how long another may have it; or None if it ended nobody knows how."""
+        """A held claim, the time another holder may have it, or None if its end is unknown.
+
+        The store may take until `patience`, in nanoseconds of the local clock.
+        """
         core, renewal = self._core, self._pace.renewal
         key = claim_key(owner, client, stale, again=again)
         began, term = core.nanoseconds(), int((renewal + _MARGIN) * 10**6)
@@ -202,18 +217,18 @@ class Renewal:
                 target=client.at("token_endpoint"),
                 remembered=0,
             ),
-            None,
+            seconds_left(core, patience),
         )
         if verdict is Verdict.REPLAY:
             raise self._over(owner, "its grant is over")
         if verdict is Verdict.RUN:
             held = Held(key, fence, ttl=REMEMBERED, until=began + lease * 1000)
             return _Turn(held, until, again)
-        # One that is shown while another holder's request is under way may end the grant.
+        # A token that is sent during another holder's request may end the grant.
         return _Wait(wait / 10**6) if wait else None
 
     async def _newer(self, owner: Owner, stale: OAuthCredentials | None) -> OAuthCredentials | None:
-        """What somebody else has stored meanwhile."""
+        """The token that another holder has stored meanwhile."""
         try:
             kept = await self.stored(owner)
         except CredentialNotFound:
@@ -228,24 +243,27 @@ class Renewal:
     async def _taken(
         self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None, turn: _Turn
     ) -> OAuthCredentials:
-        """Take a turn: look once more, ask, and store what is granted."""
+        """Use a claim: read the vault again, request a token, and store it."""
         core, began, alone = self._core, self._core.nanoseconds(), client.grant.alone
+        shown = None if stale is None else stale.refresh_token
+        repeatable = alone or (shown is not None and shown == self._lasting.get(owner))
         try:
             newer = await self._newer(owner, stale)
             question = await self._question(owner, client, stale) if newer is None else None
         except ConnectorError:
-            # Nothing was shown, so nobody need wait until this turn lapses.
-            await core.execute(release(turn.claim.key, turn.claim.fence, ttl=_BRIEFLY), None)
+            # Nothing was sent, so nobody need wait until this claim expires.
+            await self._release(turn)
             raise
         if question is None:
-            await core.execute(release(turn.claim.key, turn.claim.fence, ttl=_BRIEFLY), None)
+            await self._release(turn)
             return newer  # type: ignore[return-value]  # one of the two is there
         mark = MarkSent(turn.claim.key, turn.claim.fence, client.at("token_endpoint"))
-        if not alone and not (
-            await core.renewals.holds(turn.claim, None) and await core.execute(mark, None)
+        if not repeatable and not (
+            await core.renewals.holds(turn.claim, seconds_left(core, turn.until))
+            and await core.execute(mark, seconds_left(core, turn.until))
         ):
             raise too_slow(owner[0])
-        answer, attempts = await self._answer(owner, question, turn)
+        answer, attempts = await self._answer(question, turn, repeatable=repeatable)
         if isinstance(answer, Granted):
             await self._keep(owner, question, answer.credentials, turn)
             duration = (core.nanoseconds() - began) / _SECOND
@@ -253,17 +271,21 @@ class Renewal:
             return answer.credentials
         if isinstance(answer, Refused) and answer.why is Refusal.GONE and not alone:
             await core.execute(
-                complete(turn.claim.key, turn.claim.fence, None, ttl=REMEMBERED), None
+                complete(turn.claim.key, turn.claim.fence, None, ttl=REMEMBERED),
+                seconds_left(core, turn.until),
             )
             raise self._over(owner, answer.words)
         rotated = _rotated(stale, answer)
         if rotated is not None:
             await self._keep(owner, question, rotated, turn)
             raise failure(owner[0], answer)[0]
-        if is_lost(answer) and not alone:
-            await core.execute(abandon(turn.claim.key, turn.claim.fence, ttl=REMEMBERED), None)
+        if is_lost(answer) and not repeatable:
+            await core.execute(
+                abandon(turn.claim.key, turn.claim.fence, ttl=REMEMBERED),
+                seconds_left(core, turn.until),
+            )
             raise _LostError
-        await core.execute(release(turn.claim.key, turn.claim.fence, ttl=_BRIEFLY), None)
+        await self._release(turn)
         error, wait = failure(owner[0], answer)
         if wait is not None:
             error.due = core.utc() + timedelta(seconds=wait)
@@ -272,7 +294,7 @@ class Renewal:
     async def _question(
         self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None
     ) -> Question:
-        """What is to be asked."""
+        """The token request to send."""
         grant, subject = client.grant, None
         if isinstance(grant, Consent) and (stale is None or stale.refresh_token is None):
             raise self._over(owner, "there is no refresh token")
@@ -281,14 +303,14 @@ class Renewal:
             subject = other.access_token if isinstance(other, OAuthCredentials) else other.secret
         bound = None if stale is None else stale.dpop_key
         if bound is not None and client.authentication is ClientAuthentication.NONE:
-            # A refresh token of who has no secret is bound to the key that it was given for.
+            # The refresh token of a client without a secret is bound to the key it was issued for.
             client = attrs.evolve(client, dpop_key=bound)
         return Question(client, stale, subject)
 
     async def _answer(
-        self, owner: Owner, question: Question, turn: _Turn
+        self, question: Question, turn: _Turn, *, repeatable: bool
     ) -> tuple[Granted | Refused | ConnectorError, int]:
-        """What the token endpoint says in the end, and after how many requests."""
+        """The final answer of the token endpoint, and the number of requests."""
         core, attempts, tries, delay, challenged = self._core, 0, 0, 0.0, False
         while True:
             attempts += 1
@@ -301,14 +323,14 @@ class Renewal:
             if isinstance(answer, Granted):
                 return answer, attempts
             before, challenged = challenged, _wants_nonce(answer)
-            # No request begins that could outlast the claim.
+            # A request that could outlast the claim is not started.
             spare = (turn.until - core.nanoseconds()) / _SECOND - self._pace.request
             if challenged and not before and spare >= 0:
                 continue
             tries += 1
-            if is_lost(answer) and not question.client.grant.alone:
+            if is_lost(answer) and not repeatable:
                 return answer, attempts
-            error, wait = failure(owner[0], answer)
+            error, wait = failure(None, answer)
             decision = retry.decide(
                 self._pace.retry,
                 error,
@@ -325,7 +347,7 @@ class Renewal:
             await core.sleep(delay)
 
     async def _sent(self, question: Question) -> Any:
-        """The answer, or why there is none."""
+        """The answer, or the error if there was none."""
         core = self._core
         occasion = Occasion(core.utc(), core.new_id())
         told = question.parameters(occasion)
@@ -345,7 +367,7 @@ class Renewal:
     async def _keep(
         self, owner: Owner, question: Question, new: OAuthCredentials, turn: _Turn
     ) -> None:
-        """Store what was granted, then let go of the claim."""
+        """Store the granted token, then release the claim."""
         core, pause, stale = self._core, _SOONEST, question.held
         while (failed := await self._store(owner, new)) is not None:
             if core.nanoseconds() + pause * _SECOND > turn.until:
@@ -354,14 +376,27 @@ class Renewal:
                 raise failed
             await core.sleep(pause)
             pause = min(2 * pause, _LATEST)
-        await core.execute(release(turn.claim.key, turn.claim.fence, ttl=_BRIEFLY), None)
-        if turn.again and stale is not None and stale.refresh_token == new.refresh_token:
-            # It does not rotate, so what became of the first request does not matter.
+        await self._release(turn)
+        shown = None if stale is None else stale.refresh_token
+        if shown is None or shown != new.refresh_token:
+            self._lasting.pop(owner, None)
+            return
+        self._lasting[owner] = shown
+        if turn.again:
+            # The refresh token does not rotate, so the first request's outcome is irrelevant.
             first = claim_key(owner, question.client, stale, again=False)
-            await core.execute(Resolve(first, done=False, ttl=_BRIEFLY), None)
+            resolve = Resolve(first, done=False, ttl=_BRIEFLY)
+            await core.execute(resolve, seconds_left(core, turn.until))
+
+    async def _release(self, turn: _Turn) -> None:
+        """Let the next holder claim it at once."""
+        await self._core.execute(
+            release(turn.claim.key, turn.claim.fence, ttl=_BRIEFLY),
+            seconds_left(self._core, turn.until),
+        )
 
     async def _store(self, owner: Owner, new: OAuthCredentials) -> CredentialRefreshFailed | None:
-        """Store it, or say why that failed."""
+        """Store a token; return the error if that failed."""
         try:
             await self._vault.rotate(*owner, new)
         except ConnectorError as error:
@@ -369,7 +404,7 @@ class Renewal:
         else:
             return None
         told = CredentialRefreshFailed(
-            "A new token was granted, and cannot be stored.",
+            "A new token was granted, but cannot be stored.",
             service=owner[0],
             retryable=True,
             remedy="Check the store of credentials; the token is stored as soon as it can be.",
@@ -390,7 +425,7 @@ class Renewal:
 
 
 def _rotated(stale: OAuthCredentials | None, answer: Any) -> OAuthCredentials | None:
-    """What was held, with the refresh token of an answer that has nothing else to be read."""
+    """The held token with the refresh token of an otherwise unreadable answer."""
     new = answer.refresh_token if isinstance(answer, Refused) else None
     if stale is None or new is None or new == stale.refresh_token:
         return None

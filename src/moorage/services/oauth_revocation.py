@@ -1,12 +1,12 @@
-"""Giving back what is kept: under the claim that a renewal would need, so that no other has it.
+"""Revocation of stored tokens, under the claim of their renewal, which excludes other processes.
 
 Laws:
 
-1. A token is given back by whoever holds the claim of its renewal. Whoever renews just now is
-   waited for, and then it is what they got that is given back.
-2. What was given back is shown to the token endpoint by nobody: the claim ends for good, and the
-   vault's token has ended long ago.
-3. What could not be given back is kept as it was, and so is who may renew it.
+1. A token is revoked by the holder of the claim of its renewal. A renewal in progress is awaited,
+   and then its new token is revoked.
+2. A revoked token is never sent to the token endpoint: the claim ends for good, and the vault's
+   token was removed long before.
+3. A token that could not be revoked stays as it was, and so does the claim of its renewal.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from moorage.domain.idempotency import Claim, Verdict, complete, release
 from moorage.domain.oauth.question import GRANT, REMEMBERED, claim_key, too_slow
 from moorage.domain.oauth.revocation import ended, no_client
 from moorage.errors import ConnectorError
+from moorage.services.core import seconds_left
 from moorage.services.oauth_asking import Patience
 from moorage.services.oauth_consent import revoked
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from moorage.domain.idempotency import Settle
     from moorage.domain.oauth.client import OAuthClient
     from moorage.services.core import Core, Flow
     from moorage.services.oauth_renewal import Owner, Pace, Vault
@@ -37,9 +39,9 @@ _BRIEFLY: Final = 3_600 * 10**6
 
 
 class _Claimed(NamedTuple):
-    """What became of a claim: if it is held, others are kept from renewing.
+    """The result of claiming; a held claim keeps others from renewing.
 
-    `wait` is for how many seconds somebody else may be at it.
+    `wait` is the number of seconds for which another process may be renewing.
     """
 
     verdict: Verdict
@@ -49,13 +51,13 @@ class _Claimed(NamedTuple):
 
 
 class Revocation:
-    """Gives tokens back.
+    """Revokes tokens.
 
     Args:
         core: the ports.
-        vault: where tokens are kept.
-        pace: how long things may take.
-        stored: what the vault has.
+        vault: store of the tokens.
+        pace: time limits.
+        stored: reads the token in the vault.
     """
 
     def __init__(
@@ -67,47 +69,59 @@ class Revocation:
         self._stored = stored
 
     async def revoked(self, owner: Owner, client: OAuthClient) -> None:
-        """Give back what is kept for an owner."""
+        """Revoke the stored token of an owner."""
         core, pace = self._core, self._pace
         client.at("revocation_endpoint")
         kept, claim = await self._claimed(owner, client)
+        until = core.nanoseconds() + int(pace.renewal * _SECOND)
         if claim.verdict is not Verdict.REPLAY:
             patience = Patience(retry=pace.retry, request=pace.request, whole=pace.renewal)
             try:
                 await revoked(core, client, patience, kept, owner[0])
             except ConnectorError:
-                await core.execute(release(claim.key, claim.fence, ttl=_BRIEFLY), None)
+                await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), until)
                 raise
             if client.grant.alone or kept.refresh_token is None:
-                # The claim is that of whatever comes next, too.
-                await core.execute(release(claim.key, claim.fence, ttl=_BRIEFLY), None)
+                # The claim also belongs to the next token.
+                await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), until)
             else:
-                await core.execute(complete(claim.key, claim.fence, None, ttl=REMEMBERED), None)
+                await self._settle(complete(claim.key, claim.fence, None, ttl=REMEMBERED), until)
         await self._vault.rotate(*owner, ended(kept))
 
     async def _claimed(
         self, owner: Owner, client: OAuthClient
     ) -> tuple[OAuthCredentials, _Claimed]:
-        """What is kept, and what became of the claim of its renewal, once nobody renews."""
-        core, began, pause = self._core, self._core.nanoseconds(), _SOONEST
+        """The stored token and the result of claiming its renewal, once nobody renews it."""
+        core, pause = self._core, _SOONEST
+        until = core.nanoseconds() + int(self._pace.patience * _SECOND)
         while True:
             kept = await self._stored(owner)
             if not isinstance(kept, OAuthCredentials):
                 raise no_client(owner[0])
-            claim = await self._claim(owner, client, kept, again=False)
+            claim = await self._claim(owner, client, kept, until, again=False)
             if claim.verdict is Verdict.UNKNOWN and not claim.wait:
-                # It was shown and its answer lost; nobody knows what the server made of that.
-                claim = await self._claim(owner, client, kept, again=True)
+                # The token was sent and its answer lost; the server may have processed it.
+                claim = await self._claim(owner, client, kept, until, again=True)
             if not claim.wait:
                 return kept, claim
             pause = min(claim.wait, pause)
-            if core.nanoseconds() - began + pause * _SECOND > self._pace.patience * _SECOND:
+            if core.nanoseconds() + pause * _SECOND > until:
                 raise too_slow(owner[0])
             await core.sleep(pause)
             pause = min(2 * pause, _LATEST)
 
+    async def _settle(self, command: Settle, until: int) -> None:
+        """Record the end of a claim."""
+        await self._core.execute(command, seconds_left(self._core, until))
+
     async def _claim(
-        self, owner: Owner, client: OAuthClient, kept: OAuthCredentials, *, again: bool
+        self,
+        owner: Owner,
+        client: OAuthClient,
+        kept: OAuthCredentials,
+        until: int,
+        *,
+        again: bool,
     ) -> _Claimed:
         key, lease = claim_key(owner, client, kept, again=again), self._pace.renewal + _MARGIN
         verdict, fence, wait, _ = await self._core.execute(
@@ -120,7 +134,7 @@ class Revocation:
                 target=client.at("token_endpoint"),
                 remembered=0,
             ),
-            None,
+            seconds_left(self._core, until),
         )
-        # Of a claim that is granted it does not matter who had it, unsent, before.
+        # The earlier holder of a granted claim does not matter if it had sent nothing.
         return _Claimed(verdict, key, fence, 0 if verdict is Verdict.RUN else wait / 10**6)

@@ -1,13 +1,13 @@
-"""Renewing tokens: one request for all who need it, whichever thread, task or process they are in.
+"""OAuth tokens: one renewal serves all callers, in every thread, task and process.
 
 Laws:
 
-1. A token that works is used. It is renewed ahead of time by one caller, and the others go on; if
-   that fails they still go on.
-2. What was renewed by somebody else is taken, whoever it was.
-3. Who waited while a renewal failed has failed with it, and does not ask again at once.
-4. A renewal goes on though whoever needed it has gone: a refresh token that was shown and whose
-   answer nobody waits for is lost.
+1. A valid token is used. One caller renews it ahead of time while the others continue; if that
+   fails, they still continue.
+2. A token that another process renewed is adopted.
+3. Callers that waited for a failed renewal fail with it, and do not ask again at once.
+4. A renewal continues even if its caller has gone: if nobody awaits the answer to a refresh token,
+   the token is lost.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _AGAIN_AFTER: Final = 5.0
 
 
 class Held:
-    """What is known of an owner's token: how long it is good, by the local clock."""
+    """An owner's token in memory, with its validity by the local clock."""
 
     __slots__ = ("_again_at", "_read_at", "_span", "credentials", "look_at")
 
@@ -58,31 +58,31 @@ class Held:
         self.confirm(now, believed)
 
     def confirm(self, now: int, believed: float) -> None:
-        """The vault says the same, which is believed for a while."""
+        """Note that the vault has the same token, which is trusted for a while."""
         fresh = self._read_at + self._span.fresh * _SECOND
         self.look_at = min(max(fresh, self._again_at), now + believed * _SECOND)
 
     def put_off(self, until: int) -> None:
-        """Use it as it is until then: renewing it, or looking for another, has just failed."""
+        """Use the token unchanged until then, because renewing or reading it has just failed."""
         self._again_at = until
         self.look_at = min(until, self._read_at + self._span.works * _SECOND)
 
     def freshness(self, now: int) -> Freshness:
-        """What it is good for."""
+        """The validity of the token at this time."""
         found = self._span.after((now - self._read_at) / _SECOND)
         put_off = found is Freshness.DUE and now < self._again_at
         return Freshness.FRESH if put_off else found
 
 
 class Refreshing:
-    """The flows of a refresher, on one face.
+    """The operations of a refresher.
 
     Args:
         core: the ports.
-        clients: who we are to the authorisation server of a service and tenant, if it is OAuth.
-        vault: where tokens are kept.
-        pace: how long things may take.
-        apart: goes on with a flow though whoever waits for it has gone.
+        clients: finds the OAuth client of a service and tenant; None if it does not use OAuth.
+        vault: store of the tokens.
+        pace: time limits.
+        apart: runs a flow to its end even if its caller has gone.
     """
 
     def __init__(
@@ -100,14 +100,14 @@ class Refreshing:
         self._failed: dict[Owner, tuple[int, ConnectorError]] = {}
 
     def known(self, service: str, tenant: str | None) -> OAuthCredentials | None:
-        """What can be used without asking anybody."""
+        """The token that can be used without reading or renewing; None if there is none."""
         held = self._held.get((service, tenant))
         if held is not None and self._core.nanoseconds() < held.look_at:
             return held.credentials
         return None
 
     async def get(self, service: str, tenant: str | None) -> Any:
-        """What is current, renewed if it has to be."""
+        """The current credential, renewed if necessary."""
         found = self.known(service, tenant)
         if found is not None:
             return found
@@ -131,7 +131,7 @@ class Refreshing:
         return await self._apart(self._renewed(owner, client, kept))
 
     async def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:
-        """What is valid instead of a credential that the service has refused."""
+        """The credential that replaces one that the service has refused."""
         owner, client = (service, tenant), self._clients(service, tenant)
         if client is None or not isinstance(stale, OAuthCredentials):
             return await self._vault.refresh(service, tenant, stale)
@@ -142,12 +142,12 @@ class Refreshing:
         return await self._apart(self._renewed(owner, client, stale if kept is None else kept))
 
     async def has(self, service: str, tenant: str | None) -> bool:
-        """Whether there is a credential, or nobody is needed to get one."""
+        """True if there is a credential, or one can be had without a person."""
         client = self._clients(service, tenant)
         return (client is not None and client.grant.alone) or await self._vault.has(service, tenant)
 
     async def rotate(self, service: str, tenant: str | None, new: Any) -> None:
-        """Keep what a person's consent brought."""
+        """Store the tokens of a person's consent."""
         owner = (service, tenant)
         self._renewal.unstored.pop(owner, None)
         try:
@@ -157,7 +157,7 @@ class Refreshing:
             self._failed.pop(owner, None)
 
     async def revoke(self, service: str, tenant: str | None) -> None:
-        """Give back what is kept, and use it no more."""
+        """Revoke the stored token, and stop using it."""
         owner, client = (service, tenant), self._clients(service, tenant)
         if client is None:
             raise no_client(service)
@@ -168,7 +168,7 @@ class Refreshing:
             self._failed.pop(owner, None)
 
     async def _read(self, owner: Owner, client: OAuthClient) -> Any:
-        """What the vault has; None where there is nothing yet, and nobody is needed to get it."""
+        """The token in the vault; None if there is none yet and one can be had without a person."""
         try:
             return await self._renewal.stored(owner)
         except CredentialNotFound:
@@ -177,7 +177,7 @@ class Refreshing:
             return None
 
     def _spared(self, owner: Owner, error: StorageUnavailable) -> OAuthCredentials:
-        """What still works, while the vault is away."""
+        """The token that is still valid while the vault is unreachable."""
         held, now = self._held.get(owner), self._core.nanoseconds()
         if held is None or held.freshness(now) is Freshness.PAST:
             raise error
@@ -195,7 +195,7 @@ class Refreshing:
         return held
 
     async def _renewed_ahead(self, owner: Owner, client: OAuthClient, held: Held) -> Any:
-        """Renew what still works, unless somebody does already; it is used if that fails."""
+        """Renew a token that is still valid, unless another caller does; if that fails, use it."""
         core, holder, stale = self._core, object(), held.credentials
         lock = state_key("oauth", *owner)
         try:
@@ -216,7 +216,7 @@ class Refreshing:
     async def _renewed(
         self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None
     ) -> OAuthCredentials:
-        """Renew what does not work any more, or wait for who does."""
+        """Renew a token that is no longer valid, or wait for the caller that does."""
         core, holder, before = self._core, object(), self._failures
         lock, patience = state_key("oauth", *owner), self._pace.patience
         try:
@@ -236,7 +236,7 @@ class Refreshing:
             core.release(lock, holder)
 
     def _raise_again(self, owner: Owner, before: int) -> None:
-        """Fail as somebody else has since we came, or before the time at which to come back."""
+        """Raise the error of another caller's renewal since `before`, or until its retry time."""
         number, error = self._failed.get(owner, (0, None))
         if error is None:
             return

@@ -1,4 +1,4 @@
-"""Whether a store, or a node of it, is away, and whose turn it is to look for it."""
+"""The state of a store that may be unreachable, and the choice of the caller that probes it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class OutageProbe:
-    """What is known of a store that may be away, and what observers are told of that.
+    """The outage of a store or of one of its nodes, with the events that report it.
 
     Args:
-        core: tells the time, and observers.
-        name: what events call the store.
-        node: the node of the store that this is about; empty if it has none that are known.
+        core: clock and observers.
+        name: name of the store in events.
+        node: node of the store; empty if its nodes are not told apart.
 
     Attributes:
-        outage: what is known of its being away; None while it answers.
-        answered: when it answered last, in nanoseconds of the local clock; None if it never did.
+        outage: current outage; None while the store answers.
+        answered: time of the last answer, in nanoseconds of the local clock; None without one.
     """
 
     def __init__(self, core: Core, name: str, node: str = "") -> None:
@@ -34,7 +34,7 @@ class OutageProbe:
         self.answered: int | None = None
 
     def may_look(self, outage: Outage) -> bool:
-        """Take the turn of looking for the store, if it is time and nobody else has it."""
+        """Take the turn to probe the store; False if it is not due or another caller has it."""
         if self._core.nanoseconds() < outage.until:
             return False
         try:
@@ -44,16 +44,16 @@ class OutageProbe:
         return True
 
     def is_slow(self, began: int, bound: float | None) -> bool:
-        """Whether it is slow rather than away for a caller who waited since then, up to a bound."""
+        """True if the store is only slow, judged by a wait since `began` for up to `bound`."""
         now = self._core.nanoseconds()
         silent = None if self.answered is None else now - self.answered
         return is_slow(now - began, bound, silent)
 
     def lost(self, before: Outage | None, error: StorageUnavailable, began: int) -> None:
-        """The store did not answer whoever knew of the outage `before`, and asked at `began`."""
+        """Record that the store did not answer a caller that began at `began`, knowing `before`."""
         core, known = self._core, self.outage
         if known is not None and known is not before:
-            # Another caller was faster to notice.
+            # Another caller noticed the outage first.
             return
         now = core.nanoseconds()
         outage = noticed(before, copy(error), now, core.fraction(), took=now - began)
@@ -70,7 +70,7 @@ class OutageProbe:
             )
 
     def found(self, outage: Outage) -> None:
-        """The store answered whoever knew of this outage."""
+        """Record that the store answered a caller that knew of this outage."""
         if outage is not self.outage:
             return
         core = self._core

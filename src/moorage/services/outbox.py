@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 
 from moorage.contracts.packed import pack, unpack
-from moorage.domain.entries import Fate, lane_of
+from moorage.contracts.payments import KIND
+from moorage.domain.entries import STUCK, EntryQuery, EntryState, Fate, drop, lane_of
 from moorage.domain.frames import bare
 from moorage.domain.http import Request
 from moorage.domain.idempotency import checked_key
@@ -17,16 +18,22 @@ from moorage.domain.json_text import is_list
 from moorage.domain.outbox import OutboxEntry, fate_of
 from moorage.domain.result import Result
 from moorage.domain.sensitive import is_sensitive
-from moorage.errors import InvalidData
+from moorage.errors import ConnectorError, InvalidData, StorageUnavailable
 from moorage.services.entries import Keeping, PartlyDoneError, Round
+from moorage.services.payment_effects import Request as PaymentRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
+    from moorage.domain.entries import EntryPage
     from moorage.domain.retry import RetryPolicy
     from moorage.services.core import Core
-    from moorage.services.entries import Shelf
+    from moorage.services.entries import Shelf, Stop, Worked
     from moorage.services.renewal import EntryRenewals
+    from moorage.services.unsettled_payments import UnsettledFlows
+
+_PAGE: Final = 100
+"""How many calls that are stuck a worker looks at in one round."""
 
 _WORST: Final = (Fate.DOUBT, Fate.AGAIN, Fate.NEVER, Fate.SPENT)
 
@@ -35,6 +42,41 @@ REQUEST: Final = "call"
 
 Check: TypeAlias = "Callable[[str, str, tuple[Any, ...], dict[str, Any]], None]"
 Call: TypeAlias = "Callable[[OutboxEntry, tuple[Any, ...], dict[str, Any]], Awaitable[Any]]"
+
+
+@attrs.define
+class _Look:
+    """How far a worker has come with the calls that are in doubt.
+
+    Attributes:
+        after: where the next page begins.
+        seen: the calls of this pass whose outcome was asked for, by id and fence.
+        known: the same, and those of the pass before: they are not asked for again.
+    """
+
+    after: str | None = None
+    seen: set[tuple[str, int]] = attrs.field(factory=set)
+    known: set[tuple[str, int]] = attrs.field(factory=set)
+
+    def wants(self, entry: OutboxEntry) -> bool:
+        """Whether the outcome of a call is to be asked for."""
+        if entry.state is not EntryState.UNKNOWN:
+            return False
+        name = (entry.id, entry.fence)
+        if name not in self.known:
+            return True
+        self.seen.add(name)
+        return False
+
+    def asked(self, entry: OutboxEntry) -> None:
+        """Ask for the outcome of a call no more."""
+        self.seen.add((entry.id, entry.fence))
+
+    def turn(self, page: EntryPage[OutboxEntry]) -> None:
+        """Go on to the next page; after the last one, to the first."""
+        self.after = page.next
+        if self.after is None:
+            self.known, self.seen = self.seen, set()
 
 
 @attrs.frozen(kw_only=True)
@@ -74,6 +116,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
             judge=fate_of,
         )
         self._check = check
+        self._look = _Look()
 
     async def put(
         self,
@@ -86,6 +129,8 @@ class OutboxFlows(Keeping[OutboxEntry]):
         order: str | None = None,
         subject: str | None = None,
         not_before: datetime | timedelta | None = None,
+        priority: int = 0,
+        store_timeout: float | timedelta | None = None,
         **options: Any,
     ) -> OutboxEntry:
         """Write down a call of a contract; it is made once what is written here is committed.
@@ -104,6 +149,10 @@ class OutboxFlows(Keeping[OutboxEntry]):
             subject: whose data it is about.
             not_before: when it is to be made, at the earliest: a moment, or how long from now.
                 The store's clock decides when that is, whatever the clocks of callers say.
+            priority: of the calls that are due, those with higher ones are made first; within an
+                order nothing overtakes.
+            store_timeout: seconds that the store may take at most; by default as many as the store
+                is set to. In a transaction of yours the bounds of your connection count.
             options: what the verb takes by name.
 
         Raises:
@@ -120,6 +169,8 @@ class OutboxFlows(Keeping[OutboxEntry]):
             order=order,
             subject=subject,
             not_before=not_before,
+            priority=priority,
+            store_timeout=store_timeout,
         )
 
     async def put_request(
@@ -133,6 +184,8 @@ class OutboxFlows(Keeping[OutboxEntry]):
         order: str | None = None,
         subject: str | None = None,
         not_before: datetime | timedelta | None = None,
+        priority: int = 0,
+        store_timeout: float | timedelta | None = None,
     ) -> OutboxEntry:
         """Write down a request to a service; otherwise as `put`.
 
@@ -146,6 +199,10 @@ class OutboxFlows(Keeping[OutboxEntry]):
                 done.
             subject: whose data it is about.
             not_before: when it is to be made, at the earliest: a moment, or how long from now.
+            priority: of the calls that are due, those with higher ones are made first; within an
+                order nothing overtakes.
+            store_timeout: seconds that the store may take at most; by default as many as the store
+                is set to. In a transaction of yours the bounds of your connection count.
         """
         _check_request(request)
         packed = ((service, request), {"endpoint": endpoint})
@@ -158,6 +215,8 @@ class OutboxFlows(Keeping[OutboxEntry]):
             order=order,
             subject=subject,
             not_before=not_before,
+            priority=priority,
+            store_timeout=store_timeout,
         )
 
     async def _add(
@@ -171,7 +230,10 @@ class OutboxFlows(Keeping[OutboxEntry]):
         order: str | None,
         subject: str | None,
         not_before: datetime | timedelta | None,
+        priority: int,
+        store_timeout: float | timedelta | None,
     ) -> OutboxEntry:
+        flows = self._in_time(store_timeout, "store_timeout")
         entry = OutboxEntry(
             id=self.core.new_id() if key is None else _digest(tenant, checked_key(key)),
             target=target,
@@ -180,9 +242,31 @@ class OutboxFlows(Keeping[OutboxEntry]):
             subject=subject,
             lane=None if order is None else lane_of(tenant, order, digest=_named),
             added_at=self.core.utc(),
-            due=await self._start(not_before),
+            due=await flows._start(not_before),  # noqa: SLF001 - a copy of this
+            priority=priority,
         )
-        return await self.shelf.add(self.closed(entry, pack(made_of)))
+        return await flows.shelf.add(self.closed(entry, pack(made_of)))
+
+    async def cancel(self, key: str, *, tenant: str | None = None) -> bool:
+        """Call off the call that was put under a key, unless it was begun; tell whether it is off.
+
+        It is not if the call was made, is being made, or may have been made. What was committed
+        and not begun is never made afterwards, unless somebody replays it.
+
+        Args:
+            key: as `put` was given it.
+            tenant: whose call it is.
+
+        Raises:
+            InvalidData: no call was put under this key, or it was forgotten.
+        """
+        id = _digest(tenant, checked_key(key))
+        while True:
+            entry = await self.get(id)
+            if entry.state not in (EntryState.WAITING, EntryState.DEAD):
+                return entry.state is EntryState.DROPPED
+            if await self.shelf.swap(drop(entry, await self.shelf.now()), entry.fence):
+                return True
 
     async def _start(self, not_before: datetime | timedelta | None) -> datetime | None:
         """The time, by the store's clock, before which a call is not made."""
@@ -198,13 +282,31 @@ class OutboxFlows(Keeping[OutboxEntry]):
             remedy="Give datetime.now(UTC) or another moment with a time zone, or a timedelta.",
         )
 
-    async def deliver(self, call: Call, *, limit: int, utc: Callable[[], datetime]) -> Delivered:
+    async def deliver(
+        self,
+        call: Call,
+        payments: UnsettledFlows,
+        *,
+        limit: int,
+        utc: Callable[[], datetime],
+        ids: Iterable[str] | None = None,
+        stop: Stop | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> Delivered:
         """Make up to `limit` calls that are due, one after another.
+
+        If there are fewer, calls that move money and were in doubt are settled as well, as far as
+        their outcome is known by now.
 
         Args:
             call: makes one call.
+            payments: knows which payments are unsettled.
             limit: how many at most.
             utc: the clock of the hub that makes the calls.
+            ids: makes only the calls of these ids.
+            stop: when it is set, no other call is begun.
+            timeout: seconds after which no other call is begun, and the store is waited for no
+                longer.
         """
 
         async def work(entry: OutboxEntry) -> Any:
@@ -215,7 +317,50 @@ class OutboxFlows(Keeping[OutboxEntry]):
                 raise failed
             return answer
 
-        return Delivered(worked=tuple(await self.work_off(work, limit, utc)))
+        flows = self._in_time(timeout)
+        worked = await flows.work_off(work, limit, utc, ids, stop)
+        if ids is None:
+            # What was done must be told although a store is away by now: the next round tells that.
+            with suppress(StorageUnavailable):
+                await flows._recall(payments, worked, limit, stop)  # noqa: SLF001 - a copy of this
+        return Delivered(worked=tuple(worked))
+
+    async def _recall(
+        self,
+        payments: UnsettledFlows,
+        worked: list[Worked[OutboxEntry]],
+        limit: int,
+        stop: Stop | None,
+    ) -> None:
+        """Settle the calls that were in doubt and whose outcome is stored by now.
+
+        Nothing is sent for them. Each round looks at another page of what is stuck.
+        """
+        if len(worked) >= limit or self._ends(stop):
+            return
+        # Dead ones are read, too: stores have one index for all that is stuck.
+        query = EntryQuery(target=KIND, states=STUCK, limit=_PAGE, after=self._look.after)
+        page = await self.shelf.find(query)
+        doubted = [one for one in page.items if self._look.wants(one)]
+        closed = await payments.closed([(one.tenant, one.key) for one in doubted])
+        for entry in (one for one, is_closed in zip(doubted, closed, strict=True) if is_closed):
+            if len(worked) >= limit or self._ends(stop):
+                return
+            outcome = await self._stored(payments, entry)
+            self._look.asked(entry)
+            if outcome is not None:
+                worked += await self.settled(entry, outcome)
+        self._look.turn(page)
+
+    async def _stored(self, payments: UnsettledFlows, entry: OutboxEntry) -> Result[Any] | None:
+        """The stored outcome of a call; None if there is none, or it cannot be read here."""
+        try:
+            values, options = self.made_of(entry)
+        except ConnectorError:
+            return None
+        return await payments.stored(
+            entry.tenant, entry.key, PaymentRequest(entry.verb, values, options)
+        )
 
     def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The values and the options of a call."""

@@ -1,9 +1,10 @@
-"""Payments, by whoever the configuration names, and afterwards by whoever took them."""
+"""The payment operations: a payment starts at the configured vendor, and stays there."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from moorage.contracts.kinds import (
     as_table,
@@ -28,13 +29,22 @@ from moorage.contracts.payments.news import told_by
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Asked
 from moorage.domain.durations import count, maybe_seconds
-from moorage.domain.idempotency import checked_key
+from moorage.domain.idempotency import Reach, checked_key
 from moorage.domain.result import Result
-from moorage.errors import InvalidData, InvalidRequest, OutcomeUnknown, VendorRejected
+from moorage.domain.unsettled import ReadEffects, effect_name
+from moorage.errors import (
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    VendorRejected,
+)
+from moorage.services.payment_effects import PaymentEffects, Request
 from moorage.services.turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from datetime import datetime
 
     from moorage.contracts.payments import (
         Capture,
@@ -52,32 +62,41 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+_Step: TypeAlias = "tuple[str, tuple[Any, ...], dict[str, Any]]"
+"""An operation on a payment: its name, its other values and its options."""
+
 _FIRST_REFUNDS: Final = "payments.refund"
+CLOCK_SKEW: Final = timedelta(minutes=1)
+"""Maximum lag of a vendor's clock behind ours."""
+_WRONG_CLOCK: Final = timedelta(hours=2)
+"""How far our own clock may be ahead, as after a wrong time zone."""
 _YEAR: Final = 366 * 86_400.0
-"""Seconds for which a payment may be given back in parts, at the vendors that allow it longest."""
+"""Seconds for which a payment can be refunded in parts, at the vendor with the longest limit."""
 
 
 class PaymentsFlows:
-    """The operations of payments, for one tenant.
+    """The payment operations of one tenant.
 
     Args:
-        desk: hands operations to vendors.
-        tenant: whose operations they are.
+        desk: dispatcher that sends operations to vendors.
+        tenant: tenant of the operations.
+        reach: limit of the operations under their keys.
     """
 
-    def __init__(self, desk: Desk, tenant: str | None) -> None:
+    def __init__(self, desk: Desk, tenant: str | None, reach: Reach = Reach.FRESH) -> None:
         self._desk = desk
         self._tenant = tenant
+        self.effects = PaymentEffects(desk, tenant, reach)
 
     async def create_intent(
         self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
     ) -> Payment:
-        """Prepare a payment that the buyer goes on with in the vendor's form; nothing moves yet.
+        """Prepare a payment that the buyer continues in the vendor's form; no money moves yet.
 
         Args:
-            charge: what is to be paid.
-            idempotency_key: names this one payment: a repeat gets the same.
-            timeout: seconds for the whole of it.
+            charge: payment to prepare.
+            idempotency_key: identifies this payment: a repeat returns the same one.
+            timeout: seconds for the whole operation.
         """
         check_kind(charge, Charge, "charge")
         needs = charge.needs | {PaymentsCapability.INTENT}
@@ -86,15 +105,15 @@ class PaymentsFlows:
     async def authorize(
         self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
     ) -> Payment:
-        """Have an amount set aside, to be captured or given up later.
+        """Authorise an amount, to be captured or voided later.
 
         Args:
-            charge: what is to be paid, and with what.
-            idempotency_key: names this one payment: a repeat gets the same, never a second one.
-            timeout: seconds for the whole of it.
+            charge: payment with its source.
+            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            timeout: seconds for the whole operation.
 
         Raises:
-            PaymentDeclined: it was declined; `reason` says why.
+            PaymentDeclined: the payment was declined for `reason`.
         """
         check_kind(charge, Charge, "charge")
         _check_source(charge)
@@ -103,15 +122,15 @@ class PaymentsFlows:
     async def charge(
         self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
     ) -> Payment:
-        """Take an amount at once.
+        """Charge an amount at once.
 
         Args:
-            charge: what is to be paid, and with what.
-            idempotency_key: names this one payment: a repeat gets the same, never a second one.
-            timeout: seconds for the whole of it.
+            charge: payment with its source.
+            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            timeout: seconds for the whole operation.
 
         Raises:
-            PaymentDeclined: it was declined; `reason` says why.
+            PaymentDeclined: the payment was declined for `reason`.
         """
         check_kind(charge, Charge, "charge")
         _check_source(charge)
@@ -125,27 +144,27 @@ class PaymentsFlows:
         idempotency_key: str,
         timeout: float | None = None,
     ) -> Payment:
-        """Go on with a payment after the buyer has done what its next action was.
+        """Continue a payment after the buyer has taken its next action.
 
         Args:
-            ref: the payment.
-            returned: what the buyer came back with, such as the parameters of the return URL.
-            idempotency_key: names this one step.
-            timeout: seconds for the whole of it.
+            ref: reference of the payment.
+            returned: values that the buyer came back with, such as the parameters of the return
+                URL.
+            idempotency_key: identifies this step.
+            timeout: seconds for the whole operation.
 
         Raises:
-            PaymentDeclined: it was declined; `reason` says why.
+            PaymentDeclined: the payment was declined for `reason`.
         """
         came_back = as_table({} if returned is None else returned)
         check_texts(came_back, "returned")
 
-        async def deed(vendor: PaymentsVendor, wire: Wire, found: Ref) -> Payment:
-            return await vendor.complete(wire, found, came_back, key=idempotency_key)
+        async def deed(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Payment:
+            return await vendor.complete(wire, ref, came_back, key=idempotency_key)
 
         asked = self._asked("complete", {PaymentsCapability.COMPLETE})
-        return await self._desk.at(
-            ref, asked, deed, key=_required(idempotency_key), timeout=timeout
-        )
+        request: _Step = ("complete", (came_back,), {})
+        return await self._step(ref, asked, deed, request, idempotency_key, timeout)
 
     async def capture(
         self,
@@ -156,45 +175,44 @@ class PaymentsFlows:
         final: bool = True,
         timeout: float | None = None,
     ) -> Capture:
-        """Take what was authorised, or a part of it.
+        """Capture an authorised payment, or a part of it.
 
         Args:
-            ref: the payment.
-            amount: how much; all of it by default.
-            idempotency_key: names this one capture.
-            final: whether the rest is given up, or left to be captured later.
-            timeout: seconds for the whole of it.
+            ref: reference of the payment.
+            amount: amount to capture; all of it by default.
+            idempotency_key: identifies this capture.
+            final: True to void the rest, False to leave it for later captures.
+            timeout: seconds for the whole operation.
         """
         check_kind(final, bool, "final")
         _check_some(amount)
 
-        async def deed(vendor: PaymentsVendor, wire: Wire, found: Ref) -> Capture:
-            await _check_currency(vendor, wire, found, amount)
+        async def deed(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Capture:
+            await _check_currency(vendor, wire, ref, amount)
             return await _refused_alike(
-                vendor.capture(wire, found, amount, final=final, key=idempotency_key)
+                vendor.capture(wire, ref, amount, final=final, key=idempotency_key)
             )
 
         asked = self._asked("capture", capture_needs(final=final))
-        return await self._desk.at(
-            ref, asked, deed, key=_required(idempotency_key), timeout=timeout
-        )
+        request: _Step = ("capture", (amount,), {"final": final})
+        return await self._step(ref, asked, deed, request, idempotency_key, timeout)
 
     async def void(
         self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
     ) -> Void:
-        """Give up what was authorised and not captured.
+        """Void the authorised amount that is not captured.
 
         Args:
-            ref: the payment.
-            idempotency_key: names this one effect.
-            timeout: seconds for the whole of it.
+            ref: reference of the payment.
+            idempotency_key: identifies this void.
+            timeout: seconds for the whole operation.
         """
 
-        async def deed(vendor: PaymentsVendor, wire: Wire, found: Ref) -> Void:
-            return await _refused_alike(vendor.void(wire, found, key=idempotency_key))
+        async def deed(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Void:
+            return await _refused_alike(vendor.void(wire, ref, key=idempotency_key))
 
-        key = _required(idempotency_key)
-        return await self._desk.at(ref, self._asked("void"), deed, key=key, timeout=timeout)
+        request: _Step = ("void", (), {})
+        return await self._step(ref, self._asked("void"), deed, request, idempotency_key, timeout)
 
     async def refund(
         self,
@@ -205,59 +223,58 @@ class PaymentsFlows:
         reason: RefundReason | str | None = None,
         timeout: float | None = None,
     ) -> Refund:
-        """Give back what was captured, or a part of it.
+        """Refund a captured payment, or a part of it.
 
         Args:
-            ref: the payment.
-            amount: how much; all that is left by default.
-            idempotency_key: names this one refund: another part takes another key.
-            reason: why, also as a text, such as "duplicate".
-            timeout: seconds for the whole of it.
+            ref: reference of the payment.
+            amount: amount to refund; the whole rest by default.
+            idempotency_key: identifies this refund: another part needs another key.
+            reason: reason, also as a text such as "duplicate".
+            timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: nothing is left to give back, or not so much; or the vendor cannot be
-                asked what is left after a part, and no amount is given.
+            VendorRejected: the amount exceeds the refundable rest; or no amount is given, and the
+                vendor cannot tell the rest after an earlier partial refund.
         """
         why = None if reason is None else RefundReason(reason)
         _check_some(amount)
 
-        async def deed(vendor: PaymentsVendor, wire: Wire, found: Ref) -> Refund:
-            await _check_currency(vendor, wire, found, amount)
-            await self._check_rest(vendor, found, amount, idempotency_key)
+        async def deed(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Refund:
+            await _check_currency(vendor, wire, ref, amount)
+            await self._check_rest(vendor, ref, amount, idempotency_key)
             return await _refused_alike(
-                vendor.refund(wire, found, amount, reason=why, key=idempotency_key)
+                vendor.refund(wire, ref, amount, reason=why, key=idempotency_key)
             )
 
-        key = _required(idempotency_key)
-        return await self._desk.at(ref, self._asked("refund"), deed, key=key, timeout=timeout)
+        request: _Step = ("refund", (amount,), {"reason": why})
+        return await self._step(ref, self._asked("refund"), deed, request, idempotency_key, timeout)
 
     async def get(self, ref: Ref | str, *, timeout: float | None = None) -> Payment:
-        """Ask what became of a payment."""
+        """Get the current state of a payment."""
 
-        async def deed(vendor: PaymentsVendor, wire: Wire, found: Ref) -> Payment:
-            return await vendor.get(wire, found)
+        async def deed(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Payment:
+            return await vendor.get(wire, ref)
 
         asked = self._asked("get", {PaymentsCapability.LOOK_UP})
         return await self._desk.at(ref, asked, deed, timeout=timeout)
 
     async def get_refund(self, ref: Ref | str, *, timeout: float | None = None) -> Refund:
-        """Ask what became of a refund, by its own reference."""
+        """Get the current state of a refund, by its own reference."""
 
-        async def deed(vendor: PaymentsVendor, wire: Wire, found: Ref) -> Refund:
-            return await vendor.get_refund(wire, found)
+        async def deed(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Refund:
+            return await vendor.get_refund(wire, ref)
 
         asked = self._asked("get_refund", {PaymentsCapability.LOOK_UP_REFUND})
         return await self._desk.at(ref, asked, deed, timeout=timeout)
 
     async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
-        """All that news mean: the vendor is asked where they only say that there are some.
+        """Complete an event: if it only hints at a change, get the payment from the vendor.
 
-        Nothing but the id is taken from such news, so that whoever makes some up can only have the
-        truth looked up.
+        Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
 
         Args:
-            event: what `Hub.events` made of a webhook; whatever says enough by itself comes back.
-            timeout: seconds for asking.
+            event: event from `Hub.events`; a complete event is returned unchanged.
+            timeout: seconds for asking the vendor.
         """
         check_kind(event, PaymentEvent, "event")
         if not event.ask:
@@ -271,21 +288,22 @@ class PaymentsFlows:
         timeout: float | None = None,
         at_once: int = 8,
     ) -> list[Result[Payment]]:
-        """Ask of each payment what became of it, and tell it in their order.
+        """Get the current state of several payments; return the results in their order.
 
         Args:
-            payments: references of payments, and `Unsettled` for those whose reference never
-                arrived: they are asked for again under their key, which does nothing twice.
+            payments: references of payments, and `Unsettled` for payments without one: these are
+                sent again under their key, which has no second effect.
             timeout: seconds for each payment.
-            at_once: how many may be asked for at once.
+            at_once: maximum number of concurrent requests.
         """
 
-        def step(one: Ref | str | Unsettled) -> Callable[[], Awaitable[Result[Payment]]]:
-            return partial(self._told, one, timeout)
+        def step(payment: Ref | str | Unsettled) -> Callable[[], Awaitable[Result[Payment]]]:
+            return partial(self._told, payment, timeout)
 
         maybe_seconds(timeout, "timeout")
         return await self._desk.calling.core.every(
-            [step(one) for one in several(payments, "payments")], at_once=count(at_once, "at_once")
+            [step(payment) for payment in several(payments, "payments")],
+            at_once=count(at_once, "at_once"),
         )
 
     async def payments(
@@ -296,13 +314,13 @@ class PaymentsFlows:
         account: str | None = None,
         timeout: float | None = None,
     ) -> Page[Payment]:
-        """A page of the payments that the vendor knows.
+        """Get a page of the vendor's list of payments.
 
         Args:
-            query: which of them.
-            after: the `next` of the page before.
-            account: whose, if several are configured.
-            timeout: seconds for the whole of it.
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
         """
         asked = self._asked("payments", {PaymentsCapability.LIST})
         page: Page[Payment] = await self._page(asked, query, after, account, timeout)
@@ -316,13 +334,13 @@ class PaymentsFlows:
         account: str | None = None,
         timeout: float | None = None,
     ) -> Page[Dispute]:
-        """A page of the disputes that the vendor knows.
+        """Get a page of the vendor's list of disputes.
 
         Args:
-            query: which of them.
-            after: the `next` of the page before.
-            account: whose, if several are configured.
-            timeout: seconds for the whole of it.
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
         """
         asked = self._asked("disputes", {PaymentsCapability.DISPUTES})
         page: Page[Dispute] = await self._page(asked, query, after, account, timeout)
@@ -336,13 +354,13 @@ class PaymentsFlows:
         account: str | None = None,
         timeout: float | None = None,
     ) -> Page[Payout]:
-        """A page of the payouts to our bank that the vendor knows.
+        """Get a page of the vendor's list of payouts to your bank.
 
         Args:
-            query: which of them.
-            after: the `next` of the page before.
-            account: whose, if several are configured.
-            timeout: seconds for the whole of it.
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
         """
         asked = self._asked("payouts", {PaymentsCapability.PAYOUTS})
         page: Page[Payout] = await self._page(asked, query, after, account, timeout)
@@ -368,7 +386,34 @@ class PaymentsFlows:
             country=charge.country,
             currency=charge.amount.currency,
         )
-        return await self._desk.ask(asked, deed, key=_required(key), timeout=timeout)
+        key = _required(key)
+
+        async def act(operation: Asked, timeout: float | None) -> Payment:
+            return await self._desk.ask(operation, deed, key=key, timeout=timeout)
+
+        accounts = self._desk.directory.choose(asked)
+        request = Request(operation, (charge,), {})
+        return await self.effects.once(request, asked, accounts, act, key=key, timeout=timeout)
+
+    async def _step(  # noqa: PLR0917 - all of one step
+        self,
+        ref: Ref | str,
+        asked: Asked,
+        deed: Callable[[PaymentsVendor, Wire, Ref], Awaitable[R]],
+        step: _Step,
+        key: str,
+        timeout: float | None,
+    ) -> R:
+        """Execute an operation on a payment, at the account of its reference."""
+        operation, values, options = step
+        key = _required(key)
+        account, found = self._desk.directory.find(ref, asked)
+
+        async def act(operation: Asked, timeout: float | None) -> R:
+            return await self._desk.at(found, operation, deed, key=key, timeout=timeout)
+
+        request = Request(operation, (found, *values), options)
+        return await self.effects.once(request, asked, (account,), act, key=key, timeout=timeout)
 
     async def _page(
         self,
@@ -399,13 +444,13 @@ class PaymentsFlows:
     async def _check_rest(
         self, vendor: PaymentsVendor, ref: Ref, amount: Money | None, key: str
     ) -> None:
-        """Refuse to give back the rest of what a vendor cannot be asked about.
+        """Refuse to refund the rest of a payment if the vendor cannot tell the rest.
 
-        The first refund of such a payment is written down. If that is another one, the rest is
-        less than the whole, which is all that the reference knows.
+        The key of the first refund of such a payment is recorded. If another refund came first,
+        the rest is less than the original amount, which is all that the reference records.
 
         Raises:
-            VendorRejected: the caller has to say how much.
+            VendorRejected: the caller must state the amount.
         """
         whole = stated_amount(ref)
         known = whole is None or PaymentsCapability.LOOK_UP in vendor.capabilities
@@ -423,13 +468,13 @@ class PaymentsFlows:
         first, _ = await turn.settled(key, movable=False)
         if amount is None and first != key:
             raise VendorRejected(
-                "A refund of this payment was asked for before, and"
-                f" {ref.vendor} does not tell what is left.",
+                "A refund of this payment was requested before, and"
+                f" {ref.vendor} does not tell the remaining amount.",
                 remedy="Give the amount.",
             )
 
     def _somewhere(self, account: str) -> Ref:
-        """A reference that stands for the account itself."""
+        """A placeholder reference that names only an account."""
         known = self._desk.directory.accounts.get(account)
         if known is None:
             raise InvalidData(
@@ -439,58 +484,91 @@ class PaymentsFlows:
             )
         return Ref(known.vendor.name, account, account)
 
-    async def _told(self, one: Ref | str | Unsettled, timeout: float | None) -> Result[Payment]:
+    async def _told(self, payment: Ref | str | Unsettled, timeout: float | None) -> Result[Payment]:
         try:
-            if isinstance(one, Unsettled):
-                again = getattr(self, one.operation)
-                key = one.idempotency_key
+            if isinstance(payment, Unsettled):
+                again = getattr(self, payment.operation)
+                key = payment.idempotency_key
                 try:
-                    return Result(await again(one.charge, idempotency_key=key, timeout=timeout))
+                    return Result(await again(payment.charge, idempotency_key=key, timeout=timeout))
                 except OutcomeUnknown as error:
-                    return Result(await self._found(one, error, timeout))
-            return Result(await self.get(one, timeout=timeout))
+                    return Result(await self._found(payment, error, timeout))
+            return Result(await self.get(payment, timeout=timeout))
         except Exception as error:  # noqa: BLE001 - each item has its own result
             return Result(error=error)
 
     async def _found(
-        self, one: Unsettled, unknown: OutcomeUnknown, timeout: float | None
+        self, lost: Unsettled, unknown: ConnectorError, timeout: float | None
     ) -> Payment:
-        """The payment that has the reference of one whose answer was lost.
+        """Search the vendor's payments for one with the reference and amount of a lost request.
 
-        That there is none proves nothing: it may not be listed yet.
+        A match settles its key. No match proves nothing, because the vendor may not list the
+        payment yet; and several matches are ambiguous.
+
+        Args:
+            lost: the lost request.
+            unknown: error to raise without a single match; its service is the account to search.
+            timeout: seconds for each page.
         """
         account = self._desk.directory.accounts.get(unknown.service or "")
+        since = await self._since(lost)
         lists = account is not None and PaymentsCapability.LIST in account.vendor.capabilities
-        if one.since is None or not lists:
+        if since is None or not lists:
             raise unknown
-        query, after = PaymentQuery(since=one.since), None
+        at = unknown.service
+        found = await self._same(lost.charge, since, at, timeout)
+        if not found:
+            found = await self._same(lost.charge, since - _WRONG_CLOCK, at, timeout)
+        if len(found) != 1:
+            raise unknown
+        (payment,) = found
+        await self.effects.decide(lost.idempotency_key, done=True, answer=payment)
+        return payment
+
+    async def _same(
+        self, charge: Charge, since: datetime, account: str | None, timeout: float | None
+    ) -> list[Payment]:
+        """The payments since then that have the reference and the amount of a charge."""
+        query, after, found = PaymentQuery(since=since), None, list["Payment"]()
         while True:
-            page = await self.payments(query, after=after, account=unknown.service, timeout=timeout)
-            for payment in page.items:
-                if payment.reference == one.charge.reference:
-                    return payment
+            page = await self.payments(query, after=after, account=account, timeout=timeout)
+            found += (payment for payment in page.items if _is_same(payment, charge))
             after = page.next
             if after is None:
-                raise unknown
+                return found
+
+    async def _since(self, lost: Unsettled) -> datetime | None:
+        """The time of a lost payment's first request, from the caller's records or the register."""
+        if lost.since is not None:
+            return lost.since
+        core = self._desk.calling.core
+        read = ReadEffects([effect_name(KIND, self._tenant, lost.idempotency_key)])
+        for known in await core.execute(read, None):
+            return core.utc() - timedelta(microseconds=known.age) - CLOCK_SKEW
+        return None
 
     def _asked(self, operation: str, needs: Iterable[str] = ()) -> Asked:
         return Asked(kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs))
 
 
+def _is_same(payment: Payment, charge: Charge) -> bool:
+    return payment.reference == charge.reference and payment.amount in (None, charge.amount)
+
+
 def _check_source(charge: Charge) -> None:
     if charge.source is None:
         raise InvalidData(
-            "There is nothing to pay with.",
+            "The payment has no source.",
             field="source",
-            remedy="Give the vendor's token, or create an intent for the buyer to go on with.",
+            remedy="Give the vendor's token, or create an intent that the buyer continues.",
         )
 
 
 def _required(key: str | None) -> str:
-    """A key that somebody must have given: without one, a repeat would move money again."""
+    """Refuse a missing key: a repeat without one could move money twice."""
     if key is None:
         raise InvalidData(
-            "Nothing that moves money is done without a key.",
+            "An operation that moves money requires an idempotency key.",
             field="idempotency_key",
             remedy="Name the effect, such as idempotency_key='INV-2041/1'.",
         )
@@ -498,16 +576,16 @@ def _required(key: str | None) -> str:
 
 
 def _check_some(amount: object) -> None:
-    """Refuse what is neither None nor an amount that can be moved."""
+    """Refuse anything but None or a positive amount."""
     if amount is not None:
         check_amount(amount)
 
 
 async def _refused_alike(step: Awaitable[R]) -> R:
-    """What a step on a payment brings; a refusal of it has one type at all vendors.
+    """Await an operation on a payment; unify the type of its refusal across vendors.
 
-    Nothing of the step itself can be wrong by then, so that "wrong", as some vendors say, is the
-    state that the payment is in, or an amount that it does not have.
+    The arguments were checked before, so a refusal as "invalid" concerns the payment's state, or an
+    amount that it does not have.
     """
     try:
         return await step
@@ -520,7 +598,7 @@ async def _refused_alike(step: Awaitable[R]) -> R:
 async def _check_currency(
     vendor: PaymentsVendor, wire: Wire, ref: Ref, amount: Money | None
 ) -> None:
-    """Refuse another currency than the payment's, before anything is done."""
+    """Refuse another currency than the payment's, before anything is sent."""
     if amount is None:
         return
     currency = ref.other("currency")

@@ -1,4 +1,4 @@
-"""What may be called: the services, and the plans compiled for them."""
+"""The services of a manager, and the plans compiled for them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from moorage.domain.bounded import Bounded
 from moorage.domain.keys import checked_name
 from moorage.domain.plan import Plan
 from moorage.domain.service import Service, by_name
+from moorage.domain.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -22,13 +23,13 @@ _MOST: Final = 10_000
 
 
 class Plans:
-    """The plans of a manager's services, each made when it is first needed.
+    """The plans of a manager's services, each compiled when first needed.
 
     Attributes:
-        services: everything that may be called, by name.
-        easy: plans of functions that a face may call itself while all is calm, by what names them.
-        direct: plans of requests that it may send itself.
-        fence: lets calls out, where the store tells whose it is; before it has, no face sends.
+        services: services by name.
+        easy: plans of functions that the fast path may call, by their identity.
+        direct: plans of requests that the fast path may send.
+        fence: environment guard of the store; until it has passed, no fast path is used.
     """
 
     def __init__(self, core: Core, services: Iterable[Service]) -> None:
@@ -37,7 +38,7 @@ class Plans:
         for service in _several(services):
             if not isinstance(service, Service):
                 raise ConfigurationError(
-                    f"a {type(service).__name__} is not a service.",
+                    f"A service must be a Service, not {with_article(type(service).__name__)}.",
                     path="services",
                     remedy="Give moorage.Service values.",
                 )
@@ -49,7 +50,7 @@ class Plans:
                 )
             self.services[service.name] = service
             for endpoint in (None, *service.endpoints):
-                # What is wrong with any of them is said now, not at the first call.
+                # A mistake in any of them is reported now, not at the first call.
                 Plan(service, None, endpoint)
         self._made: Bounded[tuple[str, str | None, str | None], Plan] = Bounded(_MOST)
         self.easy: dict[tuple[str, str | None, str | None], Plan] = {}
@@ -63,7 +64,7 @@ class Plans:
         endpoint: str | None,
         request: Request | None = None,
     ) -> Plan:
-        """The plan of a call: of the endpoint that is named, or else the first that fits."""
+        """The plan of a call: for the named endpoint, or for the first that matches the request."""
         known = by_name(self.services, service)
         found = None
         if endpoint is not None or known.endpoints:
@@ -75,11 +76,11 @@ class Plans:
         if plan is None:
             plan = Plan(known, tenant, found)
             if self.fence is not None and not self.fence.passed:
-                # Whoever only looks at a service needs one, and lets nobody out by it.
+                # A caller that only inspects a service needs a plan, which must admit nothing.
                 return plan
             if plan.easy and self._core.ask is not None and not self._core.observers:
                 self.easy[key] = plan
-                # Which endpoint fits is found anew for each request that does not name it.
+                # The endpoint is matched anew for each request that does not name it.
                 if plan.plain and (found is not None or not known.endpoints):
                     self.direct[key] = plan
             # Last, so that a plan that another thread drops from here is in none of the others.
@@ -91,7 +92,7 @@ class Plans:
 
     @contextmanager
     def named(self, service: object, endpoint: object) -> Generator[None, None, None]:
-        """Say on any error which service and operation were meant."""
+        """Add the service and the operation to any error raised in the block."""
         try:
             yield
         except ConnectorError as error:
@@ -101,7 +102,7 @@ class Plans:
     def name(
         self, error: ConnectorError, service: object, endpoint: object, request_id: object
     ) -> None:
-        """Say on an error which call was meant, as far as that is known."""
+        """Add the service, the operation and the id of the call to an error, where known."""
         if isinstance(service, str):
             error.service = service
         if isinstance(endpoint, str):
@@ -114,7 +115,7 @@ def _several(services: Iterable[Service]) -> tuple[Service, ...]:
         return tuple(services)
     except TypeError:
         raise ConfigurationError(
-            f"a {type(services).__name__} is not a series of services.",
+            f"services must be a list of Service, not {with_article(type(services).__name__)}.",
             path="services",
             remedy="Give a list of them, such as [Service('rates')].",
         ) from None

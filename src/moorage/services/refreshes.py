@@ -1,4 +1,4 @@
-"""Renewals that a service has not honoured yet, so that a refusal for ever costs few of them."""
+"""Limit of credential renewals for a service that refuses renewed credentials too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NONE: Final = Refreshes()
 class UnprovenRefreshes:
     """The renewals of each service and tenant since its credential was last accepted.
 
-    What is forgotten costs one renewal.
+    A forgotten entry costs one renewal.
     """
 
     __slots__ = ("_known",)
@@ -22,17 +22,17 @@ class UnprovenRefreshes:
         self._known: dict[str, Refreshes] = {}
 
     def allows(self, key: str, now: int) -> bool:
-        """Whether the credential may be renewed at this time."""
+        """True if the credential may be renewed at this time."""
         return now >= self._known.get(key, _NONE).due
 
     def renewed(self, key: str, now: int) -> None:
-        """The credential was renewed."""
+        """Record a renewal of the credential."""
         before = self._known.get(key, _NONE)
         if len(self._known) >= _MANY:
             self._known.clear()
         self._known[key] = before.again(now)
 
     def accepted(self, key: str) -> None:
-        """The service took the credential."""
+        """Record that the service accepted the credential."""
         if self._known:
             self._known.pop(key, None)

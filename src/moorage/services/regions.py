@@ -1,4 +1,4 @@
-"""A service in several places: where its attempts go, and where they may go next."""
+"""Services with several regions: the choice of the region of each attempt."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class Route:
-    """Where one call may go, and where it has been.
+    """The regions that one call may use, and those it has used.
 
     Attributes:
-        whole: the plan of the service, which is for no region.
-        movable: whether a second region may do what one may have done already.
+        whole: plan of the service without a region.
+        movable: True if a second region may repeat an attempt that may have had its effect.
     """
 
     __slots__ = ("_busy", "_regions", "_tried", "movable", "whole")
@@ -41,18 +41,18 @@ class Route:
         self._busy: dict[str, int] = {}
 
     def known(self) -> dict[str, Plan]:
-        """The plans of the regions that a key may have been sent to, by what claims call them.
+        """The plans of the regions that a key may have been sent to, by their names in claims.
 
-        Empty where it does not matter to which.
+        Empty if the region does not matter.
         """
         if self.movable:
             return {}
-        plans = (self.whole.regions[one.name] for one in self._regions)
+        plans = (self.whole.regions[item.name] for item in self._regions)
         return {plan.target: plan for plan in plans}
 
     async def first(self, core: Core, call: Call, step: AttemptStep, *, calm: bool) -> Ending:
-        """The first attempt: in the best region that lets it in."""
-        # Whose key was sent before is where it was sent.
+        """Make the first attempt, in the best region that admits it."""
+        # A key that was sent before stays in its region.
         plans = self._others(core, call) or (call.plan,)
         ask = _as_planned if calm else _as_it_stands
         ending = await self.in_any(core, call, plans, ask, step)
@@ -70,7 +70,7 @@ class Route:
     def away(
         self, core: Core, call: Call, error: Exception, retry_after: float | None
     ) -> Away | None:
-        """Where to go after `error`, if there is anywhere else."""
+        """The regions to try after `error`; None if there are none."""
         limited = isinstance(error, RateLimitExceeded)
         if retry_after is not None:
             self._busy[_name(call)] = core.nanoseconds() + int(retry_after * 1e9)
@@ -85,7 +85,7 @@ class Route:
         )
 
     async def beside(self, core: Core, call: Call, number: int, step: AttemptStep) -> Ending:
-        """Attempt `number` of those that race with one that is under way here."""
+        """Make attempt `number` of those that run concurrently with the one here."""
         here = call.plan
         others = self._others(core, call, acted=True)
         turn = number % len(others) if others else 0
@@ -100,9 +100,9 @@ class Route:
         ask: Callable[[Core, Call], Admission | None],
         step: AttemptStep,
     ) -> Ending:
-        """One attempt in the first of these that lets it in; else what says the soonest return."""
+        """Attempt in the first region that admits it; else return the refusal that ends soonest."""
         refusals: list[ConnectorError] = []
-        # That one circuit refuses is not the end of the call.
+        # A refusal by one circuit does not end the call.
         call.undecided = True
         for plan in plans:
             call.plan, call.refused = plan, False
@@ -120,7 +120,7 @@ class Route:
 
     def _others(self, core: Core, call: Call, *, acted: bool = False) -> tuple[Plan, ...]:
         now = core.nanoseconds()
-        free = [one for one in self._regions if self._busy.get(one.name, 0) <= now]
+        free = [item for item in self._regions if self._busy.get(item.name, 0) <= now]
         order = region.elsewhere(
             free,
             call.plan.region,
@@ -129,18 +129,18 @@ class Route:
             movable=self.movable,
             draw=core.fraction(),
         )
-        return tuple(self.whole.regions[one.name] for one in order)
+        return tuple(self.whole.regions[item.name] for item in order)
 
 
 @attrs.frozen
 class Away:
-    """Where an attempt may go instead of where the last one failed.
+    """The regions in which an attempt may continue after a failure.
 
     Attributes:
-        plans: of the regions to ask, in order.
-        at_once: whether no pause is needed before.
-        retry_after: what the vendor asked for that holds for them, too: limits are for all regions,
-            any other wish is a region's own.
+        plans: plans of the regions to try, in order.
+        at_once: True if no pause is needed before.
+        retry_after: pause that the vendor asked of all regions. Limits concern all regions; any
+            other pause concerns only its own.
     """
 
     _route: Route
@@ -149,7 +149,7 @@ class Away:
     retry_after: float | None
 
     async def go(self, core: Core, call: Call, step: AttemptStep) -> Ending | None:
-        """Another attempt there; None if nobody lets it in, and the call stays where it was."""
+        """Make another attempt there; None if no region admits it, so that the call stays."""
         here = call.plan
         ending = await self._route.in_any(core, call, self.plans, _as_a_retry, step)
         if not _kept_out(call, ending):
@@ -159,7 +159,7 @@ class Away:
 
 
 def _kept_out(call: Call, ending: Ending) -> bool:
-    """Whether an attempt was made nowhere, because no circuit let it in."""
+    """True if no region's circuit admitted an attempt."""
     return call.refused and isinstance(ending[1], CircuitBreakerOpen)
 
 
@@ -168,7 +168,7 @@ def _name(call: Call) -> str:
 
 
 def _due(error: Exception | None) -> int:
-    """When a refusal ends, in nanoseconds of the local clock; one by hand does not end."""
+    """The end of a refusal, in nanoseconds of the local clock; a manual one does not end."""
     due = error.due if isinstance(error, ConnectorError) else None
     return due[1] if isinstance(due, tuple) else FOREVER * 1000
 

@@ -1,4 +1,4 @@
-"""What a rehearsal says in place of sending something."""
+"""Rehearsals, which report a request instead of sending it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def shown_path(request: Request) -> str:
-    """The path of a request, without what is asked in it."""
+    """The path of a request without its query."""
     return urlsplit(request.path).path
 
 
@@ -27,15 +27,15 @@ def rehearsed(
     tenant: str | None = None,
     request_id: str | None = None,
 ) -> DryRun:
-    """Tell what would have been sent, and make the error that says that it was not.
+    """Report the request to the observers, and make the error that says it was not sent.
 
     Args:
         core: the ports.
-        request: what it was, with nothing of its content.
-        service: whom it would have been sent to.
-        operation: what it would have been.
-        tenant: whose it was.
-        request_id: the id of the call.
+        request: description of the request, without its content.
+        service: service that it would have gone to.
+        operation: operation that it belongs to.
+        tenant: tenant of the call.
+        request_id: id of the call.
     """
     if core.observers:
         core.tell(
@@ -49,7 +49,7 @@ def rehearsed(
             )
         )
     return DryRun(
-        f"this is a rehearsal, so {request} was not sent.",
+        f"This is a rehearsal, so {request} was not sent.",
         request=request,
         service=service,
         operation=operation,

@@ -1,16 +1,17 @@
-"""Renewing what this process holds, so that it lasts while its holders live and no longer.
+"""Renewal of the leases that this process holds, as long as their holders live.
 
-Claims of keys and entries of an inbox or outbox are renewed by the same rounds.
+The same rounds renew claims of idempotency keys, and entries of an inbox or outbox.
 
 Laws:
 
-1. A claim or entry is renewed from the moment it is kept until it is let go, or until nobody refers
-   to it any more. A child of a fork renews none of its parent's.
-2. Whoever finds the renewal of its claim late asks the store once more before it sends anything.
-   A worker whose entry was taken by another has its result refused by the entry's fence.
-3. One command renews many claims, and one swap one entry. A command that fails is tried again
-   in halves, within the same round, so that a state that cannot be read costs nobody else a claim.
-4. Nothing that goes wrong here reaches a call or a handler.
+1. A claim or entry is renewed from the moment it is held until it is released or
+   garbage-collected. A forked child renews nothing of its parent's.
+2. A holder whose renewal is late asks the store again before it sends anything. If another worker
+   took an entry, the entry's version refuses the first worker's result.
+3. One command renews many claims, or many entries where a store settles several at once. A failed
+   command is repeated in halves within the same round, so that one unreadable state harms no other
+   claim.
+4. A failure here never reaches a call or a handler.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from moorage.domain.idempotency import LEASE, RENEWAL, Renew
 from moorage.domain.renewal import (
     ENTRY_LEASE,
     LASTS,
+    TOGETHER,
     UNRENEWED,
     Held,
     HeldEntry,
@@ -46,23 +48,23 @@ H = TypeVar("H", Held, HeldEntry)
 
 
 class Heartbeat(Protocol):
-    """Runs the rounds of renewals, one every `RENEWAL`, while there is anything to renew."""
+    """Runs rounds of renewals, one every `RENEWAL`, while anything needs renewal."""
 
     def able(self) -> bool:
-        """Whether rounds can be run here at all."""
+        """True if rounds can be run here."""
         ...
 
     def wake(self) -> None:
-        """Run rounds from now on, unless that goes on already."""
+        """Start the rounds, unless they are running."""
         ...
 
 
 class _Rounds(ABC, Generic[H]):
-    """What this process holds in one store, and the rounds that renew it.
+    """The leases of this process in one store, and the rounds that renew them.
 
     Args:
-        nanoseconds: the local clock.
-        heartbeat: makes what runs the rounds, of the round and of whether anything is held.
+        nanoseconds: local clock.
+        heartbeat: makes the runner of rounds, from the round and a test for held leases.
     """
 
     def __init__(
@@ -75,16 +77,16 @@ class _Rounds(ABC, Generic[H]):
         self._heartbeat = heartbeat(self.round, lambda: len(self._held) > 0)
 
     def keep(self, held: H) -> None:
-        """Renew this from now on."""
+        """Renew this lease from now on."""
         self._held[id(held)] = held
         self._heartbeat.wake()
 
     def let_go(self, held: H) -> None:
-        """Renew this no longer."""
+        """Stop renewing this lease."""
         self._held.pop(id(held), None)
 
     async def round(self) -> None:
-        """Renew what has to be renewed by now."""
+        """Renew the leases that are due."""
         began = self._nanoseconds()
         groups = self._groups(began)
         while groups:
@@ -96,20 +98,20 @@ class _Rounds(ABC, Generic[H]):
                     groups += halves(group)
 
     def disown(self) -> None:
-        """Renew nothing more, as in a child that was just forked: all is its parent's."""
+        """Stop renewing all leases, as in a forked child: they belong to its parent."""
         self._held.clear()
 
     def _all(self) -> list[H]:
-        # Not `values`, which must not be changed by another thread meanwhile.
+        # Not `values`, which another thread may change meanwhile.
         return [held for found in self._held.valuerefs() if (held := found()) is not None]
 
     @abstractmethod
     def _groups(self, now: int) -> list[list[H]]:
-        """What to renew now, in groups; the last group is renewed first."""
+        """The leases to renew now, in groups; the last group is renewed first."""
 
     @abstractmethod
     async def _renew(self, group: Iterable[H], timeout: float | None) -> None:
-        """Renew a group, and let go of what belongs to somebody else by now."""
+        """Renew a group; release the leases that belong to others by now."""
 
 
 class Renewals(_Rounds[Held]):
@@ -117,9 +119,9 @@ class Renewals(_Rounds[Held]):
 
     Args:
         execute: runs a command in that store.
-        nanoseconds: the local clock.
-        by_tag: whether the keys of one command must have the same tag.
-        heartbeat: makes what runs the rounds, of the round and of whether there are claims.
+        nanoseconds: local clock.
+        by_tag: True if the keys of one command must have the same tag.
+        heartbeat: makes the runner of rounds, from the round and a test for held claims.
     """
 
     def __init__(
@@ -135,25 +137,25 @@ class Renewals(_Rounds[Held]):
         self._by_tag = by_tag
 
     def lease(self, term: int) -> int:
-        """Microseconds that a claim lasts whose holder may be at work for `term`."""
+        """Duration in microseconds of the lease for a holder that may work for `term`."""
         return LEASE if self._heartbeat.able() else term
 
     async def holds(self, held: Held, timeout: float | None) -> bool:
-        """Whether a claim is its holder's still; the store is asked if its renewal is late.
+        """True if the claim is still held; asks the store if its renewal is late.
 
         Args:
             held: the claim.
-            timeout: seconds that the store may take; None for its own bound.
+            timeout: maximum seconds for the store; None for its own limit.
 
         Raises:
-            StorageUnavailable: nobody knows.
+            StorageUnavailable: the store did not answer.
         """
         if self._nanoseconds() >= held.until and not held.lost:
             await self._renew([held], timeout)
         return not held.lost
 
     def disown(self) -> None:
-        """Give up all claims, as in a child that was just forked: they are its parent's."""
+        """Stop renewing all claims, as in a forked child: they belong to its parent."""
         for held in self._all():
             held.until, held.lost = 0, True
         super().disown()
@@ -174,12 +176,13 @@ class Renewals(_Rounds[Held]):
 
 
 class EntryRenewals(_Rounds[HeldEntry]):
-    """The entries of one store that this process is at work on.
+    """The entries of one store that this process is working on.
 
     Args:
         shelf: the store.
-        nanoseconds: the local clock.
-        heartbeat: makes what runs the rounds, of the round and of whether there are entries.
+        nanoseconds: local clock.
+        heartbeat: makes the runner of rounds, from the round and a test for held entries.
+        shortest: shortest lease in seconds that this store can renew in time.
     """
 
     def __init__(
@@ -188,48 +191,79 @@ class EntryRenewals(_Rounds[HeldEntry]):
         nanoseconds: Callable[[], int],
         *,
         heartbeat: Callable[[Callable[[], Flow[None]], Callable[[], bool]], Heartbeat],
+        shortest: float = ENTRY_LEASE,
     ) -> None:
         super().__init__(nanoseconds, heartbeat)
         self._shelf = shelf
+        self._shortest = shortest
 
     def lease(self, lease: float | None) -> float:
-        """Seconds that a worker has an entry for: `lease`, or as short as can be."""
+        """The lease of a worker in seconds: `lease`, or the shortest that can be renewed."""
         if lease is not None:
             return lease
-        return ENTRY_LEASE if self._heartbeat.able() else UNRENEWED
+        return self._shortest if self._heartbeat.able() else UNRENEWED
 
     def hold(self, entry: Entry, lease: float) -> HeldEntry:
-        """Renew an entry that was just taken, until it is let go."""
+        """Renew the lease of an entry from now until its release."""
         held = HeldEntry(entry, lease=lease, until=self._nanoseconds() + int(lease * 1e9))
         self.keep(held)
         return held
 
-    def _groups(self, now: int) -> list[list[HeldEntry]]:
-        return [[held] for held in reversed(entries_due(self._all(), now))]
+    async def holds(self, held: HeldEntry, timeout: float | None = None) -> bool:
+        """True if the worker still has the entry; asks the store if its renewal is late.
 
-    async def _renew(self, group: Iterable[HeldEntry], timeout: float | None) -> None:  # noqa: ARG002 - stores of entries bound their own time
-        for held in group:
-            began = self._nanoseconds()
-            renewed = renew(held.entry, await self._shelf.now(), held.lease)
-            if await self._shelf.swap(renewed, held.entry.fence):
+        Args:
+            held: the entry.
+            timeout: maximum seconds for the store; None for its own limit.
+
+        Raises:
+            StorageUnavailable: the store did not answer.
+        """
+        if self._nanoseconds() >= held.until:
+            await self._renew([held], timeout)
+        return id(held) in self._held
+
+    def _groups(self, now: int) -> list[list[HeldEntry]]:
+        wanted = entries_due(self._all(), now)
+        many = 1 if self._shelf.settle is None else TOGETHER
+        return [wanted[at : at + many] for at in range(0, len(wanted), many)][::-1]
+
+    async def _renew(self, group: Iterable[HeldEntry], timeout: float | None) -> None:
+        entries = list(group)
+        began = self._nanoseconds()
+        shelf = self._shelf if timeout is None else self._hurried(entries, began, timeout)
+        now = await shelf.now()
+        renewed = [renew(held.entry, now, held.lease) for held in entries]
+        fences = [held.entry.fence for held in entries]
+        if shelf.settle is None:
+            wrote: Iterable[bool] = [await shelf.swap(renewed[0], fences[0])]
+        else:
+            wrote = await shelf.settle(renewed, fences)
+        for held, mine in zip(entries, wrote, strict=True):
+            if mine:
                 held.until = began + int(held.lease * 1e9)
             else:
                 self.let_go(held)
 
+    def _hurried(self, entries: Iterable[HeldEntry], began: int, timeout: float) -> Shelf[Any]:
+        """The store, limited to the end of the first lease, but at least to `timeout` seconds."""
+        end = max(began + int(timeout * 1e9), min(held.until for held in entries))
+        return self._shelf.within(lambda: max(0.0, (end - self._nanoseconds()) / 1e9))
+
 
 class Unrenewed:
-    """In place of `Renewals` where a store ends with its process, and all claims with it."""
+    """The replacement of `Renewals` for a store whose claims end with the process."""
 
     def lease(self, term: int) -> int:
-        """As long as the term."""
+        """The whole term."""
         return term
 
     def keep(self, held: Held) -> None:
-        """Nothing: the lease lasts for the whole term."""
+        """Do nothing, because the lease lasts for the whole term."""
 
     def let_go(self, held: Held) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     async def holds(self, held: Held, timeout: float | None) -> bool:  # noqa: ARG002 - as of Renewals
-        """Whether a claim is its holder's still, which the store itself says where it is marked."""
+        """True; the store itself checks the holder when the claim is marked."""
         return True

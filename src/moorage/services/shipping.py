@@ -1,4 +1,4 @@
-"""Shipping, by whoever the configuration names."""
+"""The shipping operations, at the vendor that the configuration names."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 
 class ShippingFlows:
-    """The operations of shipping, for one tenant.
+    """The shipping operations of one tenant.
 
     Args:
-        desk: hands operations to vendors.
-        tenant: whose operations they are.
+        desk: dispatcher that sends operations to vendors.
+        tenant: tenant of the operations.
     """
 
     def __init__(self, desk: Desk, tenant: str | None) -> None:
@@ -54,12 +54,12 @@ class ShippingFlows:
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> RateResult:
-        """Ask carriers what they would take a shipment for; nothing is bought.
+        """Get the carriers' rates for a shipment; nothing is bought.
 
         Args:
             request: the shipment.
-            idempotency_key: names this one question: a repeat gets the same offers.
-            timeout: seconds for the whole of it.
+            idempotency_key: identifies this request: a repeat returns the same rates.
+            timeout: seconds for the whole operation.
         """
 
         async def deed(vendor: ShippingVendor, wire: Wire) -> RateResult:
@@ -77,18 +77,18 @@ class ShippingFlows:
         idempotency_key: str,
         timeout: float | None = None,
     ) -> Shipment:
-        """Buy a shipment and its labels.
+        """Buy a shipment with its labels.
 
         Args:
-            what: a shipment, with which offer to take; or an offer, or its reference, where the
-                vendor keeps its offers.
-            idempotency_key: names this one shipment: a repeat gets the same labels, and none is
-                ever bought twice.
-            timeout: seconds for the whole of it.
+            what: a shipment with the rule that chooses the rate; or a rate, or its reference if the
+                vendor stores rates.
+            idempotency_key: identifies this shipment: a repeat returns the same labels, and never
+                buys a second one.
+            timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: no offer fits, and this says what the carriers said; or the vendor
-                refuses to sell.
+            VendorRejected: no rate fits, with the carriers' messages; or the vendor refuses to
+                sell.
             OutcomeUnknown: it may have been bought, and the vendor cannot tell.
         """
         checked_key(idempotency_key)
@@ -96,8 +96,8 @@ class ShippingFlows:
             return await self._buy_best(what, idempotency_key, timeout)
         rate, known = (what.ref, what.asked) if isinstance(what, Rate) else (what, None)
 
-        async def deed(vendor: ShippingVendor, wire: Wire, found: Ref) -> Shipment:
-            return await vendor.buy(wire, found, known, key=idempotency_key)
+        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
+            return await vendor.buy(wire, ref, known, key=idempotency_key)
 
         needs = {ShippingCapability.BUY_BY_REFERENCE} if known is None else known.needs
         asked = self._asked("create_shipment", needs)
@@ -111,16 +111,16 @@ class ShippingFlows:
         timeout: float | None = None,
         at_once: int = 4,
     ) -> list[Result[Shipment]]:
-        """Buy many shipments, and tell of each what became of it, in their order.
+        """Buy many shipments; return their results in order.
 
-        Each has a key of its own under the batch's, by its place: who was cut off repeats all of
-        it, and only what is missing is bought.
+        Each has a key of its own, derived from the batch's key and its position: a repeat after an
+        interruption buys only the missing shipments.
 
         Args:
-            items: what `create_shipment` takes.
-            idempotency_key: names this one batch.
+            items: arguments for `create_shipment`.
+            idempotency_key: identifies this batch.
             timeout: seconds for each shipment.
-            at_once: how many may be under way at once.
+            at_once: maximum number of concurrent purchases.
         """
         every = several(items, "items")
         maybe_seconds(timeout, "timeout")
@@ -133,10 +133,10 @@ class ShippingFlows:
         return await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
 
     async def get_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Shipment:
-        """Ask what became of a shipment."""
+        """Get the current state of a shipment."""
 
-        async def deed(vendor: ShippingVendor, wire: Wire, found: Ref) -> Shipment:
-            return await vendor.get(wire, found)
+        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
+            return await vendor.get(wire, ref)
 
         return await self._desk.at(ref, self._asked("get_shipment"), deed, timeout=timeout)
 
@@ -148,35 +148,35 @@ class ShippingFlows:
         parcel: int = 1,
         timeout: float | None = None,
     ) -> Label:
-        """Fetch a label of a shipment that was bought.
+        """Fetch a label of a bought shipment.
 
         Args:
-            ref: the shipment.
-            label: what it is to be written in; as it was bought, unless given.
-            parcel: whose label, counted from one.
-            timeout: seconds for the whole of it.
+            ref: reference of the shipment.
+            label: format of the label; by default the one it was bought in.
+            parcel: number of the parcel, from one.
+            timeout: seconds for the whole operation.
 
         Raises:
-            UnsupportedByVendor: the vendor gives labels only once; or it was bought in another
-                format, and the vendor converts none.
+            UnsupportedByVendor: the vendor returns labels only at the purchase, or does not convert
+                them to another format.
             VendorRejected: there is no label, or not yet.
         """
         ref = Ref.parse(ref)
         wanted = None if label is None else LabelFormat(label)
         if type(parcel) is not int:
             raise InvalidData(
-                "The parcel is no whole number.",
+                "The parcel is not a whole number from one on.",
                 field="parcel",
-                remedy="Give its place among the parcels, counted from one.",
+                remedy="Give the position of the parcel, counted from one.",
             )
         same = wanted is None or wanted.value == ref.other("label")
         need = ShippingCapability.LABEL_AGAIN if same else ShippingCapability.CONVERT_LABEL
 
-        async def deed(vendor: ShippingVendor, wire: Wire, found: Ref) -> Label:
-            labels = await vendor.get_labels(wire, found, None if same else wanted)
+        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Label:
+            labels = await vendor.get_labels(wire, ref, None if same else wanted)
             if not 0 < parcel <= len(labels):
                 raise VendorRejected(
-                    f"There is no label {parcel} of {len(labels)}.",
+                    f"The shipment has no label {parcel}; it has {len(labels)}.",
                     retryable=not labels,
                     remedy="Ask again once the shipment is bought.",
                 )
@@ -186,18 +186,18 @@ class ShippingFlows:
         return await self._desk.at(ref, asked, deed, timeout=timeout)
 
     async def track(self, number: str, carrier: str, *, timeout: float | None = None) -> Tracking:
-        """Ask where a shipment is, whoever bought it.
+        """Get the progress of a shipment, whoever bought it.
 
         Args:
-            number: its tracking number.
-            carrier: who carries it, such as "usps".
-            timeout: seconds for the whole of it.
+            number: tracking number.
+            carrier: name of the carrier, such as "usps".
+            timeout: seconds for the whole operation.
         """
         for field, value in (("number", number), ("carrier", carrier)):
             check_text(value, field)
             if not value or not value.isprintable():
                 raise InvalidData(
-                    f"This is no {field} to track by.",
+                    f"The {field} is empty or not a text.",
                     field=field,
                     remedy="Give the tracking number, and the carrier's name.",
                 )
@@ -209,19 +209,19 @@ class ShippingFlows:
         return await self._desk.ask(asked, deed, timeout=timeout)
 
     async def track_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Tracking:
-        """Ask where a shipment is that was bought here."""
+        """Get the progress of a shipment that was bought here."""
 
-        async def deed(vendor: ShippingVendor, wire: Wire, found: Ref) -> Tracking:
-            return await vendor.track_shipment(wire, found)
+        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Tracking:
+            return await vendor.track_shipment(wire, ref)
 
         asked = self._asked("track_shipment", {ShippingCapability.TRACK})
         return await self._desk.at(ref, asked, deed, timeout=timeout)
 
     async def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> CancelResult:
-        """Call a shipment back, and its money; most vendors take days to say whether they may."""
+        """Cancel a shipment and request a refund; most vendors take days to approve it."""
 
-        async def deed(vendor: ShippingVendor, wire: Wire, found: Ref) -> CancelResult:
-            return await vendor.cancel(wire, found)
+        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> CancelResult:
+            return await vendor.cancel(wire, ref)
 
         asked = self._asked("cancel", {ShippingCapability.CANCEL})
         return await self._desk.at(ref, asked, deed, timeout=timeout)
@@ -229,7 +229,7 @@ class ShippingFlows:
     async def validate_address(
         self, address: Address, *, timeout: float | None = None
     ) -> AddressResult:
-        """Ask whether something can be delivered to an address, and how the post writes it."""
+        """Ask the vendor if it can deliver to an address, and for its official spelling."""
         check_kind(address, Address, "address")
 
         async def deed(vendor: ShippingVendor, wire: Wire) -> AddressResult:
@@ -279,8 +279,8 @@ def _nothing_fits(offered: RateResult) -> VendorRejected:
     said = [message for message in offered.messages if message.text]
     first = said[0] if said else None
     return VendorRejected(
-        f"None of {len(offered.rates)} offers fits.",
+        f"None of the {len(offered.rates)} rates fits.",
         vendor_code=first.code if first else None,
         vendor_message=first.text if first else None,
-        remedy="Change the shipment or what is chosen by, and take another key.",
+        remedy="Change the shipment or the rule of the choice, and use another key.",
     )

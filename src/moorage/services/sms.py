@@ -1,4 +1,4 @@
-"""Text messages, by whoever the configuration names."""
+"""The text-message operations, at the vendor that the configuration names."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _COUNTRY: Final = re.compile("[A-Za-z]{2}")
 
 
 class SmsFlows:
-    """The operations of text messages, for one tenant.
+    """The text-message operations of one tenant.
 
     Args:
-        desk: hands operations to vendors.
-        tenant: whose operations they are.
+        desk: dispatcher that sends operations to vendors.
+        tenant: tenant of the operations.
     """
 
     def __init__(self, desk: Desk, tenant: str | None) -> None:
@@ -45,12 +45,12 @@ class SmsFlows:
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> SmsReceipt:
-        """Send a message.
+        """Send a text message.
 
         Args:
-            message: what to send, and to whom.
-            idempotency_key: names this one message: a repeat gets the same receipt.
-            timeout: seconds for the whole of it.
+            message: message with its recipient.
+            idempotency_key: identifies this message: a repeat returns the same receipt.
+            timeout: seconds for the whole operation.
         """
         check_kind(message, SmsMessage, "message")
         refused = self._desk.refusal("send", [message.to])
@@ -71,16 +71,16 @@ class SmsFlows:
         timeout: float | None = None,
         at_once: int = 8,
     ) -> list[Result[SmsReceipt]]:
-        """Send many messages, and tell of each what became of it, in their order.
+        """Send many text messages; return their results in order.
 
-        With a key each message has its own under it, by its place: who was cut off repeats all of
-        it, and only what is missing is sent.
+        With a key, each message has a key of its own, derived from its position: a repeat after an
+        interruption sends only the missing messages.
 
         Args:
-            messages: what to send.
-            idempotency_key: names this one batch.
+            messages: messages to send.
+            idempotency_key: identifies this batch.
             timeout: seconds for each message.
-            at_once: how many may be under way at once.
+            at_once: maximum number of concurrent messages.
         """
         every = several(messages, "messages")
         maybe_seconds(timeout, "timeout")
@@ -95,19 +95,19 @@ class SmsFlows:
         return await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
 
     async def get(self, ref: Ref | str, *, timeout: float | None = None) -> SmsReceipt:
-        """Ask what became of a message."""
+        """Get the current status of a message."""
 
-        async def deed(vendor: SmsVendor, wire: Wire, found: Ref) -> SmsReceipt:
-            return await vendor.get(wire, found)
+        async def deed(vendor: SmsVendor, wire: Wire, ref: Ref) -> SmsReceipt:
+            return await vendor.get(wire, ref)
 
         asked = self._asked("get", {SmsCapability.LOOK_UP})
         return await self._desk.at(ref, asked, deed, timeout=timeout)
 
     async def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> SmsReceipt:
-        """Call back a message that is not to be sent yet."""
+        """Cancel a message that is scheduled for later."""
 
-        async def deed(vendor: SmsVendor, wire: Wire, found: Ref) -> SmsReceipt:
-            return await vendor.cancel(wire, found)
+        async def deed(vendor: SmsVendor, wire: Wire, ref: Ref) -> SmsReceipt:
+            return await vendor.cancel(wire, ref)
 
         asked = self._asked("cancel", {SmsCapability.CANCEL})
         return await self._desk.at(ref, asked, deed, timeout=timeout)
@@ -115,12 +115,12 @@ class SmsFlows:
     async def validate_number(
         self, number: str, *, country: str | None = None, timeout: float | None = None
     ) -> NumberCheck:
-        """Ask what a number is.
+        """Look up a telephone number.
 
         Args:
-            number: in international form, or as it is written in `country`.
-            country: its code of two letters.
-            timeout: seconds for the whole of it.
+            number: number in international form, or as it is written in `country`.
+            country: ISO 3166 code of two letters.
+            timeout: seconds for the whole operation.
         """
         if country is None:
             check_number(number, "number")
@@ -136,7 +136,7 @@ class SmsFlows:
         return await self._desk.ask(asked, deed, timeout=timeout)
 
     async def check_balance(self, *, timeout: float | None = None) -> Balance:
-        """Ask what is left in the account."""
+        """Get the balance of the account."""
 
         async def deed(vendor: SmsVendor, wire: Wire) -> Balance:
             return await vendor.check_balance(wire)
@@ -167,7 +167,7 @@ class SmsFlows:
 def _check_country(country: object) -> None:
     if not isinstance(country, str) or _COUNTRY.fullmatch(country) is None:
         raise InvalidData(
-            "This is no code of a country.",
+            "The country is not a valid country code.",
             field="country",
             remedy="Give its two letters, such as 'DE', or leave it out.",
         )

@@ -1,4 +1,4 @@
-"""Files, kept by whoever the configuration names."""
+"""The file operations, at the vendor that the configuration names."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ _UPLOAD: Final = "upload"
 
 
 class StorageFlows:
-    """The operations of storage, for one tenant.
+    """The file operations of one tenant.
 
     Args:
-        desk: hands operations to vendors.
-        tenant: whose operations they are.
+        desk: dispatcher that sends operations to vendors.
+        tenant: tenant of the operations.
     """
 
     def __init__(self, desk: Desk, tenant: str | None) -> None:
@@ -71,21 +71,22 @@ class StorageFlows:
         resume: Ref | str | None = None,
         timeout: float | None = None,
     ) -> ObjectInfo:
-        """Put an object, whatever its size; nobody sees it before all of it is there.
+        """Upload an object of any size; it becomes visible only when it is complete.
 
-        What is longer than a part goes part by part, and a part that fails goes again. No more
-        than `at_once` parts are in memory. What has failed for good leaves nothing behind, unless
-        it was begun by `start_upload`: then it can be resumed.
+        An object larger than a part is sent in parts, and a failed part is sent again. Memory
+        holds at most `at_once` parts. A failed upload leaves nothing behind, unless `start_upload`
+        began it: then it can be resumed.
 
         Args:
-            key: what it is to be called.
+            key: key of the object.
             source: bytes, an open binary file, an iterator, or a function that opens one.
-            options: how it is kept.
-            length: how long it is, if that is known: it is then checked, and parts are made to fit.
-            part_size: bytes in a part.
-            at_once: how many parts may be under way at once.
-            resume: an upload that was begun; parts that are there already are not sent again.
-            timeout: seconds for the whole of it; by default each part has its service's.
+            options: options for storing the object.
+            length: number of bytes, if known: it is verified, and determines the size of parts.
+            part_size: number of bytes per part.
+            at_once: maximum number of concurrent parts.
+            resume: reference of a started upload; its existing parts are not sent again.
+            timeout: seconds for the whole operation; by default each part has its service's
+                timeout.
         """
         check_key(key)
         check_kind(options, PutOptions, "options")
@@ -100,9 +101,9 @@ class StorageFlows:
         found = Ref.parse(resume, "resume")
         if found.id != key:
             raise InvalidData(
-                "This upload was begun for another key.",
+                "This upload was started for another key.",
                 field="resume",
-                remedy="Give the key that it was begun for.",
+                remedy="Give the key that it was started for.",
             )
         asked = self._asked("upload", {StorageCapability.MULTIPART})
         return await self._desk.at(found, asked, partial(self._resume, plan), timeout=timeout)
@@ -110,9 +111,9 @@ class StorageFlows:
     async def start_upload(
         self, key: str, options: PutOptions = _AS_IT_IS, *, timeout: float | None = None
     ) -> Upload:
-        """Begin an upload that can be resumed: keep its `ref`, and give it to `upload`.
+        """Start an upload that can be resumed: store its `ref`, and pass it to `upload`.
 
-        It is kept until it is complete or aborted.
+        The upload exists until it is completed or aborted.
         """
         check_key(key)
         check_kind(options, PutOptions, "options")
@@ -124,10 +125,10 @@ class StorageFlows:
         return await self._desk.ask(asked, deed, timeout=timeout)
 
     async def abort_upload(self, ref: Ref | str, *, timeout: float | None = None) -> None:
-        """Throw away what is there of an upload; one that is gone already is fine."""
+        """Delete the parts of an unfinished upload; a missing one is not an error."""
 
-        async def deed(vendor: StorageVendor, wire: Wire, found: Ref) -> None:
-            await vendor.abort(wire, _upload(found))
+        async def deed(vendor: StorageVendor, wire: Wire, ref: Ref) -> None:
+            await vendor.abort(wire, _upload(ref))
 
         asked = self._asked("abort_upload", {StorageCapability.MULTIPART})
         await self._desk.at(ref, asked, deed, timeout=timeout)
@@ -139,12 +140,12 @@ class StorageFlows:
         older_than: timedelta | None = None,
         timeout: float | None = None,
     ) -> list[Upload]:
-        """The uploads that were begun, and are neither complete nor aborted.
+        """List the uploads that were started, and neither completed nor aborted.
 
         Args:
-            prefix: what their keys begin with.
-            older_than: only those that were begun so long ago.
-            timeout: seconds for the whole of it.
+            prefix: prefix of their keys.
+            older_than: minimum age.
+            timeout: seconds for the whole operation.
         """
         check_prefix(prefix)
         check_maybe(older_than, timedelta, "older_than")
@@ -154,7 +155,11 @@ class StorageFlows:
             if older_than is None:
                 return list(uploads)
             end = wire.now() - older_than
-            return [one for one in uploads if one.started_at is None or one.started_at <= end]
+            return [
+                upload
+                for upload in uploads
+                if upload.started_at is None or upload.started_at <= end
+            ]
 
         asked = self._asked("list_stale_uploads", {StorageCapability.STALE_UPLOADS})
         return await self._desk.ask(asked, deed, timeout=timeout)
@@ -171,23 +176,23 @@ class StorageFlows:
         version: str | None = None,
         timeout: float | None = None,
     ) -> Downloading:
-        """Get an object, as a stream of bytes.
+        """Download an object as a stream of bytes.
 
-        Where the connection breaks, the rest is asked for, of the very same object.
+        If the connection breaks, the rest is requested, of the same version of the object.
 
         Args:
-            key: what it is called, or its reference.
-            range: which of its bytes; all by default.
-            if_match: only if this is its ETag.
-            if_none_match: only if this is not its ETag; else `modified` is False.
-            if_modified_since: only if it has changed since.
-            if_unmodified_since: only if it has not changed since.
-            version: an earlier version of it.
-            timeout: seconds for the whole of it, reading included; by default each piece of it
-                that is asked for has its service's.
+            key: key of the object, or its reference.
+            range: bytes to download; all by default.
+            if_match: download only an object with this ETag.
+            if_none_match: download only an object with another ETag; otherwise `modified` is False.
+            if_modified_since: download only an object that changed since.
+            if_unmodified_since: download only an object that has not changed since.
+            version: id of an earlier version.
+            timeout: seconds for the whole operation, reading included; by default each request has
+                its service's timeout.
 
         Raises:
-            FileNotFound: there is none.
+            FileNotFound: there is no such object.
         """
         options = GetOptions(
             range=range,
@@ -208,10 +213,10 @@ class StorageFlows:
     async def head(
         self, key: str | Ref, *, version: str | None = None, timeout: float | None = None
     ) -> ObjectInfo:
-        """Ask what an object is like.
+        """Get the properties of an object.
 
         Raises:
-            FileNotFound: there is none.
+            FileNotFound: there is no such object.
         """
 
         async def deed(vendor: StorageVendor, wire: Wire, key: str) -> ObjectInfo:
@@ -220,7 +225,7 @@ class StorageFlows:
         return await self._do("head", key, _versions(version), deed, timeout)
 
     async def exists(self, key: str | Ref, *, timeout: float | None = None) -> bool:
-        """Ask whether there is such an object."""
+        """Return True if the object exists."""
         try:
             await self.head(key, timeout=timeout)
         except FileNotFound:
@@ -230,7 +235,7 @@ class StorageFlows:
     async def delete(
         self, key: str | Ref, *, version: str | None = None, timeout: float | None = None
     ) -> None:
-        """Delete an object; one that is not there is fine."""
+        """Delete an object; a missing one is not an error."""
 
         async def deed(vendor: StorageVendor, wire: Wire, key: str) -> None:
             await vendor.delete(wire, key, version=version)
@@ -240,12 +245,12 @@ class StorageFlows:
     async def delete_many(
         self, keys: Iterable[str], *, at_once: int = 4, timeout: float | None = None
     ) -> list[Result[None]]:
-        """Delete many objects, and tell of each how it went, in their order.
+        """Delete many objects; return a result for each, in their order.
 
         Args:
-            keys: what they are called.
-            at_once: how many requests may be under way at once; each is for many keys.
-            timeout: seconds for the whole of it.
+            keys: keys of the objects.
+            at_once: maximum number of concurrent requests; each is for many keys.
+            timeout: seconds for the whole operation.
         """
         wanted = several(keys, "keys")
         results: list[Result[None]] = [_checked(key) for key in wanted]
@@ -279,14 +284,15 @@ class StorageFlows:
         limit: int = 1000,
         timeout: float | None = None,
     ) -> ListPage:
-        """List objects in the order of their keys, a page at a time.
+        """List objects in the order of their keys, one page at a time.
 
         Args:
-            prefix: what their keys begin with.
-            delimiter: what ends a folder, such as "/": what is deeper is told by `prefixes`.
-            cursor: the `next_cursor` of the page before.
-            limit: how many at most; a vendor may give fewer.
-            timeout: seconds for the whole of it.
+            prefix: prefix of their keys.
+            delimiter: end of a folder's name, such as "/"; deeper keys are summarised in
+                `prefixes`.
+            cursor: the `next_cursor` of the previous page.
+            limit: maximum number of objects; the vendor may return fewer.
+            timeout: seconds for the whole operation.
         """
         check_prefix(prefix)
         check_maybe(delimiter, str, "delimiter")
@@ -311,10 +317,10 @@ class StorageFlows:
         """Copy an object at the vendor.
 
         Args:
-            source: what is copied.
-            key: what the copy is to be called.
-            options: how it is kept, instead of how the source is.
-            timeout: seconds for the whole of it.
+            source: key or reference of the original.
+            key: key of the copy.
+            options: options for storing the copy; by default those of the original.
+            timeout: seconds for the whole operation.
         """
         check_key(key)
         check_maybe(options, PutOptions, "options")
@@ -335,15 +341,15 @@ class StorageFlows:
         content_disposition: str | None = None,
         timeout: float | None = None,
     ) -> SignedUrl:
-        """Make a URL that lets whoever has it do one thing to an object, for a while.
+        """Make a URL that allows its holder one operation on an object, for a limited time.
 
         Args:
-            key: what the object is called, or its reference.
+            key: key of the object, or its reference.
             method: GET, HEAD, PUT or DELETE.
-            expires: seconds for which it is good, a week at most.
-            content_type: what the answer says it is; of a PUT, what must be sent.
-            content_disposition: what the answer says should be done with it.
-            timeout: seconds for finding the credentials.
+            expires: seconds until the URL expires, a week at most.
+            content_type: content type of the answer; for a PUT, of the request.
+            content_disposition: content disposition of the answer.
+            timeout: seconds for reading the credentials.
         """
         options = UrlOptions(
             method=method,
@@ -372,15 +378,15 @@ class StorageFlows:
         content_type: str | None = None,
         timeout: float | None = None,
     ) -> SignedPost:
-        """Make a form with which a browser puts one object.
+        """Make a form by which a browser can upload one object.
 
         Args:
-            key: what the object is to be called.
-            expires: seconds for which it is good, a week at most.
-            smallest: how many bytes it must have.
-            largest: how many bytes it may have.
-            content_type: what the form must say it is.
-            timeout: seconds for finding the credentials.
+            key: key of the object.
+            expires: seconds until the form expires, a week at most.
+            smallest: minimum number of bytes.
+            largest: maximum number of bytes.
+            content_type: content type that the form must state.
+            timeout: seconds for reading the credentials.
         """
         options = PostOptions(
             expires=expires, smallest=smallest, largest=largest, content_type=content_type
@@ -397,7 +403,7 @@ class StorageFlows:
     async def _put(
         self, key: str, plan: UploadPlan, vendor: StorageVendor, wire: Wire
     ) -> ObjectInfo:
-        """Put what fits into one part as it is, and anything else part by part."""
+        """Upload in one request if the content fits into one part, and in parts otherwise."""
         pieces = plan.pieces(self._desk.calling.core, plan.size())
         try:
             first = await pieces.next()
@@ -438,7 +444,7 @@ class StorageFlows:
         *,
         known: Sequence[Part] | None = None,
     ) -> ObjectInfo:
-        """Send what there is, besides the parts that are known of an upload that is resumed."""
+        """Send the parts of an upload, except those that a resumed upload already has."""
         if isinstance(vendor, TakesInOrder):
             return await vendor.send(wire, upload, pieces, resumed=known is not None)
         core = self._desk.calling.core
@@ -446,7 +452,7 @@ class StorageFlows:
         parts = await sending.all(plan.at_once)
         return await vendor.complete(wire, upload, parts, plan.options)
 
-    # --- who does it -------------------------------------------------------
+    # --- dispatch ----------------------------------------------------------
 
     async def _do(
         self,
@@ -459,12 +465,12 @@ class StorageFlows:
         effect: bool | None = None,
         field: str = "key",
     ) -> R:
-        """Have something done to an object: where it is, if that is known."""
+        """Execute an operation on an object, at the account of its reference or the routed one."""
         asked = attrs.evolve(self._asked(operation, needs), effect=effect)
         if isinstance(key, Ref):
 
-            async def there(vendor: Any, wire: Wire, found: Ref) -> R:
-                return await deed(vendor, wire, found.id)
+            async def there(vendor: Any, wire: Wire, ref: Ref) -> R:
+                return await deed(vendor, wire, ref.id)
 
             return await self._desk.at(key, asked, there, timeout=timeout)
         check_key(key, field)
@@ -479,13 +485,13 @@ class StorageFlows:
 
 
 def _upload(ref: Ref) -> Upload:
-    """The upload that a reference is of."""
+    """Restore an upload from its reference."""
     found = ref.other(_UPLOAD)
     if found is None:
         raise InvalidData(
-            "This is no reference of an upload.",
+            "This is not the reference of an upload.",
             field="ref",
-            remedy="Give the `ref` of what start_upload or list_stale_uploads gave.",
+            remedy="Give the `ref` of an upload from start_upload or list_stale_uploads.",
         )
     return Upload(ref=ref, key=ref.id, id=found)
 

@@ -1,4 +1,4 @@
-"""A shared store, and what takes its place while it, a node of it or one of its states is away."""
+"""A shared store with a fallback while it, one of its nodes or a state cannot be used."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class StoreFallback:
-    """The verbs of one store, which go on without it where they can.
+    """The operations of one store, which continue without it where possible.
 
     Args:
         core: reaches the store.
-        name: what events call it.
+        name: name of the store in events.
         local: executes a command in the memory of this process.
-        node_of: names the node that has the keys of a command, where nodes fail by themselves.
+        node_of: names the node with the keys of a command, if nodes can fail separately.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class StoreFallback:
         self._substitutes = Substitutes(core, name)
 
     async def execute(self, command: Command[Any], timeout: float | None) -> Any:
-        """Run a command where it can be run, within the seconds that its caller has left."""
+        """Run a command in the store or in its fallback, within the seconds its caller has left."""
         if is_local(command):
             return self._local(alone(command))
         while True:
@@ -63,7 +63,7 @@ class StoreFallback:
             return answer
 
     def post(self, command: Command[Any]) -> None:
-        """Hand over a command that nobody waits for."""
+        """Run a command without waiting for its result."""
         if is_local(command):
             self._local(alone(command))
         elif self._probe(command).outage is None or command.durable:
@@ -87,7 +87,7 @@ class StoreFallback:
         *,
         turn: bool,
     ) -> Any:
-        """Ask the store, though it may be away."""
+        """Ask the store, although it may be unreachable."""
         began = self._core.nanoseconds()
         try:
             answer = await self._core.execute(command, timeout)
@@ -97,7 +97,7 @@ class StoreFallback:
         except StorageUnavailable as error:
             self._free(command)
             if error.slow or (outage is None and probe.is_slow(began, timeout)):
-                # It is there, and still counts for all.
+                # The store is reachable, and its state still counts for all.
                 self._leave(outage, turn=turn)
                 raise
             if turn:
@@ -112,12 +112,12 @@ class StoreFallback:
         return answer
 
     def _leave(self, outage: Outage | None, *, turn: bool) -> None:
-        """Leave looking for the store to another caller."""
+        """Let another caller probe the store."""
         if turn and outage is not None:
             outage.turn.append(None)
 
     def _probe(self, command: Command[Any]) -> OutageProbe:
-        """What is known of the node that has the keys of a command."""
+        """The outage probe of the node that has the keys of a command."""
         node = "" if self._node_of is None else self._node_of(command)
         probe = self._probes.get(node)
         if probe is None:
@@ -125,7 +125,7 @@ class StoreFallback:
         return probe
 
     def _found(self, probe: OutageProbe, outage: Outage | None) -> None:
-        """A node answered, and so the store is there."""
+        """Record that a node answered, and with it the store."""
         probe.answered = self._core.nanoseconds()
         if outage is not None:
             probe.found(outage)
@@ -134,11 +134,11 @@ class StoreFallback:
             whole.found(whole.outage)
 
     def _usable(self, command: Command[Any]) -> Command[Any]:
-        """The command, over substitutes for the states that cannot be used."""
+        """The command with substitutes for the states that cannot be used."""
         return self._substitutes.applied(command) if self._substitutes.until else command
 
     def _free(self, command: Command[Any]) -> None:
-        """Give back the place of a probe that was granted perhaps, and goes on without."""
+        """Release the slot of a probe that may have been granted before the fallback took over."""
         core = self._core
         if isinstance(command, Admission) and command.token:
             lease = lease_of(command.token)
@@ -146,12 +146,12 @@ class StoreFallback:
             core.post(self._usable(report))
 
     def _without(self, command: Command[Any]) -> Any:
-        # What the store has granted stands, and how it ended is not known there.
+        # Permits of the store stay valid, and it does not learn how they ended.
         if isinstance(command, Confirm):
             return GO, 0
         if isinstance(command, (Report, GiveBack)):
             if not command.once:
-                # A probe's outcome is worth telling late: until then its place is taken.
+                # A probe's outcome is worth reporting late, because its slot is taken until then.
                 self._core.post(command)
             return None
         answer = self._local(alone(command))

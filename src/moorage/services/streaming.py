@@ -1,4 +1,4 @@
-"""An answer whose body is read piece by piece, under the same protections."""
+"""Streaming: an answer whose body is read in pieces, under the same protections as a call."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ERROR_BODY = 65_536
 
 
 class Streaming(Exchange):
-    """The step that opens an answer and hands its body on."""
+    """The step that opens an answer and returns its body as a stream."""
 
     __slots__ = ("_at", "_call", "_opened")
 
@@ -40,7 +40,7 @@ class Streaming(Exchange):
         call.hurried = call.open_ended = True
 
     async def __call__(self, call: Call) -> Ending:
-        """Open once; an answer that is a failure is read and judged here."""
+        """Open the answer; a failure is read and judged here."""
         core = self._core
         incoming = None
         try:
@@ -68,12 +68,12 @@ class Streaming(Exchange):
         return None, call.masked(bare(failure))
 
     async def _open(self, call: Call) -> tuple[AsyncIncoming, None] | tuple[None, ConnectorError]:
-        """The answer at its headers, or why there is none."""
+        """The answer at its headers, or the error if none arrived."""
         core, base = self._core, call.plan.base_url or ""
         (request, url, attempt), plain = await self.prepare(call)
         self._at = url if plain is None else join_url(base, plain)
         try:
-            # An attempt's bound is for the headers and for each piece; the deadline is for all.
+            # The attempt's limit is for the headers and for each piece; the deadline for all.
             left = call.remaining(core) / 1e9
             steps = attempt.within(attempt.total or left)
             timeouts = attrs.evolve(attempt, connect=steps.connect, read=steps.read, total=left)
@@ -83,11 +83,11 @@ class Streaming(Exchange):
             self.unheard(call, error)
             return None, error.with_traceback(None)
         finally:
-            # An interruption shows this frame.
+            # An interruption's traceback contains this frame.
             del request, url
 
     def let_go(self) -> None:
-        """Give back what a stream would have kept, because there will be none."""
+        """Release the permit and the slot of a stream that will not start."""
         if self._opened is not None:
             self._opened.settle()
         elif self._call.plan.bulkhead is not None:
@@ -95,10 +95,10 @@ class Streaming(Exchange):
 
 
 class Stream:
-    """An answer at its headers.
+    """An answer whose body has not been read.
 
-    The permit and the place in the bulkhead are kept until it ends. Observers are told of the end
-    if `told` is set, which is when the stream is handed over.
+    Its permit and its bulkhead slot are kept until it ends. Observers are notified of the end if
+    `told` is set, which happens when the stream is handed over.
     """
 
     def __init__(self, core: Core, call: Call, incoming: AsyncIncoming) -> None:
@@ -110,16 +110,16 @@ class Stream:
 
     @property
     def status(self) -> int:
-        """The status of the answer."""
+        """The status code of the answer."""
         return self._incoming.status
 
     @property
     def headers(self) -> Headers:
-        """The fields of the answer."""
+        """The headers of the answer."""
         return self._incoming.headers
 
     async def read(self) -> bytes:
-        """The next piece of the body; b"" at its end."""
+        """Read the next piece of the body; b"" at its end."""
         if self._settled:
             return b""
         call, core = self._call, self._core
@@ -140,7 +140,7 @@ class Stream:
             outcome, failure = Outcome.FAILED, http_broke(error)
         except BaseException as error:
             self.settle()
-            error.__traceback__ = None  # the frames below hold what was read
+            error.__traceback__ = None  # the frames below contain the bytes that were read
             raise
         call.masked(failure)
         call.sign(core, failure)
@@ -148,11 +148,11 @@ class Stream:
         try:
             raise bare(failure)
         finally:
-            # Else the traceback holds this frame, and the frame the error.
+            # Otherwise the traceback refers to this frame, and the frame to the error.
             del failure
 
     def settle(self) -> None:
-        """End the stream: plain, idempotent, and neutral before the last byte."""
+        """Close the stream (idempotent); before the last byte this is neutral for the circuit."""
         self._settle(Outcome.NEUTRAL)
 
     def _settle(self, outcome: Outcome, error: ConnectorError | None = None) -> None:
@@ -174,7 +174,7 @@ class Stream:
 
 
 async def _some(incoming: AsyncIncoming) -> bytes:
-    """The beginning of a failure's body: enough to see what the vendor says."""
+    """The beginning of a failure's body, long enough for the vendor's message."""
     pieces: list[bytes] = []
     size = 0
     try:
@@ -183,5 +183,5 @@ async def _some(incoming: AsyncIncoming) -> bytes:
             size += len(piece)
         return b"".join(pieces)[:_ERROR_BODY]
     finally:
-        # An interruption shows this frame.
+        # An interruption's traceback contains this frame.
         del pieces

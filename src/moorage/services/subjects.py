@@ -1,4 +1,4 @@
-"""What is kept of somebody: found, handed out and erased, wherever it is kept."""
+"""Data about one person or tenant: found, exported and erased in all stores."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _SIMPLE: Final = (str, int, float, type(None))
 
 @attrs.frozen(kw_only=True)
 class Kept:
-    """What is kept of somebody, newest first.
+    """The stored data about one person or tenant, newest first.
 
     Attributes:
-        log: the calls that were about them.
-        inbox: the webhooks that were.
-        outbox: the calls that are written down.
-        credentials: the services that a tenant has credentials for; a subject has none.
+        log: calls about them.
+        inbox: webhooks about them.
+        outbox: stored calls about them.
+        credentials: services that a tenant has credentials for; empty for a person.
     """
 
     log: tuple[IntegrationLog, ...] = ()
@@ -42,7 +42,7 @@ class Kept:
 
 @attrs.frozen(kw_only=True)
 class Erased:
-    """How many entries of each were removed."""
+    """The number of erased entries in each store."""
 
     log: int = 0
     inbox: int = 0
@@ -52,12 +52,12 @@ class Erased:
 
 @attrs.frozen(kw_only=True)
 class Place:
-    """Where something is kept, each verb awaited.
+    """A store to search, with its operations awaited.
 
     Attributes:
-        find, remove: the verbs.
-        query: the kind of question it is asked.
-        shown: all that is kept in one entry, in JSON's values as far as it has them.
+        find, remove: operations of the store.
+        query: type of its queries.
+        shown: converts an entry with its content to JSON values, as far as possible.
     """
 
     find: Callable[[Any], Awaitable[Any]]
@@ -68,11 +68,11 @@ class Place:
 
 @attrs.frozen(kw_only=True)
 class Vault:
-    """Where credentials are kept, each verb awaited.
+    """A store of credentials, with its operations awaited.
 
     Attributes:
-        owners: tells whose there are.
-        delete: forgets those of one owner.
+        owners: lists the owners of credentials.
+        delete: deletes the credentials of one owner.
     """
 
     owners: Callable[[], Awaitable[list[tuple[str, str | None]]]]
@@ -80,11 +80,11 @@ class Vault:
 
 
 class SubjectsFlows:
-    """The verbs.
+    """The operations on data about a person or tenant.
 
     Args:
-        places: where it is kept: any of `log`, `inbox` and `outbox`.
-        vault: where credentials are, if that is somewhere.
+        places: stores to search: any of `log`, `inbox` and `outbox`.
+        vault: store of credentials, if there is one.
     """
 
     def __init__(self, places: dict[str, Place], vault: Vault | None) -> None:
@@ -92,7 +92,7 @@ class SubjectsFlows:
         self._vault = vault
 
     async def find(self, *, subject: str | None = None, tenant: str | None = None) -> Kept:
-        """All that is kept of a subject, of a tenant, or of a subject of a tenant."""
+        """Find all data about a person, about a tenant, or about a person of a tenant."""
         _check(subject, tenant)
         found = {
             name: tuple(await self._all(place, subject, tenant))
@@ -101,10 +101,10 @@ class SubjectsFlows:
         return Kept(**found, credentials=tuple(await self._services(subject, tenant)))
 
     async def export(self, *, subject: str | None = None, tenant: str | None = None) -> str:
-        """The same as JSON, with what webhooks said and calls are made of.
+        """Export the same as JSON, with the content of webhooks and stored calls.
 
-        An entry that cannot be opened, as one sealed with a key that is gone, is there with what
-        stands outside of it, and with `unreadable`, which says why.
+        An entry that cannot be decrypted, for example without its key, is included without its
+        content, and with the reason in `unreadable`.
         """
         _check(subject, tenant)
         shown: dict[str, list[Any]] = {
@@ -116,7 +116,7 @@ class SubjectsFlows:
         return json.dumps(_plain(shown), ensure_ascii=False, indent=2)
 
     async def erase(self, *, subject: str | None = None, tenant: str | None = None) -> Erased:
-        """Remove all of it, what is still to be done included; and say how much that was."""
+        """Remove all of it, including pending entries; return the numbers."""
         _check(subject, tenant)
         gone = {
             name: await place.remove(place.query(subject=subject, tenant=tenant))
@@ -146,15 +146,17 @@ class SubjectsFlows:
 
 
 def fields_of(entry: IntegrationLog | Entry) -> dict[str, Any]:
-    """What an entry says, without its content."""
-    names = [one.name for one in attrs.fields(type(entry)) if one.name not in {"content", "reply"}]
+    """The fields of an entry, without its content."""
+    names = [
+        field.name for field in attrs.fields(type(entry)) if field.name not in {"content", "reply"}
+    ]
     return {name: getattr(entry, name) for name in names}
 
 
 def _check(subject: str | None, tenant: str | None) -> None:
     if subject is None and tenant is None:
         raise InvalidData(
-            "Nobody was named, which would be everybody.",
+            "Neither a subject nor a tenant is given, which would mean everybody.",
             field="subject",
             remedy="Give a subject, a tenant, or both.",
         )
@@ -168,30 +170,30 @@ def _shown(place: Place, entry: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value in those of JSON, or in what can be read where it has none."""
+    """Convert a value to JSON values, or to readable text where JSON has no such value."""
     if is_object(value):
-        return {_name(own): _plain(one) for own, one in value.items()}
+        return {_name(own): _plain(item) for own, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in cast("list[Any]", value)]
+        return [_plain(item) for item in cast("list[Any]", value)]
     if isinstance(value, _SIMPLE):
         return value
     return _plain(_simpler(value))
 
 
 def _name(own: Any) -> Any:
-    """What a value of a mapping is called there: JSON has texts alone for that."""
+    """Convert a key of a mapping to text, the only type of key in JSON."""
     plain = _plain(own)
     return plain if isinstance(plain, _SIMPLE) else json.dumps(plain, ensure_ascii=False)
 
 
 def _simpler(value: Any) -> Any:
-    """What JSON has no form for, in one that can be read."""
+    """Convert a value without a JSON form to readable text."""
     kind = value.__class__
     if attrs.has(kind):
         return {
-            one.name: getattr(value, one.name)
-            for one in attrs.fields(kind)
-            if not one.name.startswith("_")
+            field.name: getattr(value, field.name)
+            for field in attrs.fields(kind)
+            if not field.name.startswith("_")
         }
     if isinstance(value, Enum):
         return value.value

@@ -1,4 +1,4 @@
-"""Stored states that cannot be used, and the substitutes that commands use in their place."""
+"""Substitutes for stored states that cannot be used."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ _MOST: Final = 1_000
 
 
 class Substitutes:
-    """The states of one store that cannot be used, such as those of a newer release.
+    """The states of one store that cannot be used, for example because a newer release wrote them.
 
-    Every few seconds a command is tried on the state itself; if that can be used again, it is.
+    Every few seconds a command is tried on the original state, which may be usable again.
 
     Args:
-        core: tells the time, and observers.
-        name: what events call the store.
+        core: clock and observers.
+        name: name of the store in events.
 
     Attributes:
-        until: for each key whose state cannot be used, when to try it again, in nanoseconds of the
-            local clock.
+        until: for each unusable key, the time to try it again, in nanoseconds of the local clock.
     """
 
     def __init__(self, core: Core, name: str) -> None:
@@ -37,17 +36,17 @@ class Substitutes:
         self.until: Bounded[str, int] = Bounded(_MOST)
 
     def applied(self, command: Command[Any]) -> Command[Any]:
-        """The command, over substitutes for the states that cannot be used."""
+        """The command with substitutes for the states that cannot be used."""
         now = self._core.nanoseconds()
         keys = {key: substitute(key) for key in command.keys if self.until.get(key, 0) > now}
         usable = {key: other for key, other in keys.items() if has_substitute(command, key)}
         return moved(command, usable) if usable else command
 
     def add(self, command: Command[Any], asked: Command[Any], error: StateUnavailable) -> bool:
-        """Note which states of a command cannot be used; tell whether it has substitutes for them.
+        """Note the unusable states of a command; return True if all of them have substitutes.
 
-        `asked` is the command as the store was asked it. An error that names no key may be about
-        any of those that had no substitute yet.
+        `asked` is the command that the store received. An error that names no key may concern any
+        key without a substitute.
         """
         keys = [key for key in command.keys if key in asked.keys and error.key in (None, key)]
         if not keys or not all(has_substitute(command, key) for key in keys):
@@ -66,6 +65,6 @@ class Substitutes:
         return True
 
     def used(self, command: Command[Any]) -> None:
-        """Note that the states of a command could be used."""
+        """Record that the states of a command could be used."""
         for key in command.keys:
             self.until.pop(key, None)

@@ -1,11 +1,11 @@
-"""The desks of tenants whose accounts are looked up, and looked at again every few seconds.
+"""Dispatchers of tenants whose configuration is looked up, and refreshed every few seconds.
 
 Laws:
 
-1. A tenant's desk is of its own accounts and routes before those of everybody, as if they stood in
-   the configuration.
-2. What is wrong with one tenant's tables is that tenant's error, and nobody else's.
-3. While it cannot be told what a tenant has, it has what it had.
+1. A tenant's own accounts and routes precede those for everybody, as if they stood in the
+   configuration.
+2. A mistake in a tenant's tables is an error of that tenant alone.
+3. While a tenant's tables cannot be read, the last known tables stay in use.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import attrs
 from moorage.domain.bounded import Bounded
 from moorage.domain.frames import bare
 from moorage.domain.keys import checked_name
-from moorage.errors import ConfigurationError, ConnectorError
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from moorage.services.desk import Desk
 
 Build: TypeAlias = "Callable[[Desk, str, Mapping[str, Any]], Desk]"
-"""Makes the desk of a tenant from everybody's and its own tables."""
+"""Makes the dispatcher of a tenant from the general dispatcher and the tenant's own tables."""
 
 _MOST: Final = 10_000
 
 
 @attrs.define
 class _Held:
-    """What is known of a tenant: its tables of a version, and the desk that they make."""
+    """A cached tenant: a version of its tables, and the dispatcher made from them."""
 
     version: str | int | None
     tables: Mapping[str, Any] | None = attrs.field(repr=False)
@@ -46,13 +46,13 @@ class _Held:
 
 @attrs.frozen(kw_only=True)
 class Asking:
-    """What is asked for tenants.
+    """The functions and times with which tenants are looked up.
 
     Attributes:
-        version, tables: the verbs of the port.
-        build: makes a tenant's desk.
-        nanoseconds: tells the local time.
-        every: nanoseconds for which an answer is believed.
+        version, tables: operations of the port.
+        build: makes a tenant's dispatcher.
+        nanoseconds: local clock.
+        every: nanoseconds for which an answer is trusted.
     """
 
     version: Callable[[str], Flow[str | int | None]]
@@ -63,42 +63,72 @@ class Asking:
 
 
 class TenantDesks:
-    """The desks of tenants that are looked up."""
+    """The dispatchers of tenants that are looked up."""
 
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
         self._known: Bounded[str, _Held] = Bounded(_MOST)
 
     async def of(self, base: Desk, tenant: str) -> Desk:
-        """The desk of a tenant.
+        """The dispatcher of a tenant.
 
         Args:
-            base: everybody's desk.
-            tenant: its name.
+            base: dispatcher for everybody.
+            tenant: name of the tenant.
 
         Raises:
-            ConfigurationError: nobody knows it, or its tables are wrong.
-            StorageUnavailable: it cannot be told what it has, and never was.
+            ConfigurationError: the tenant is unknown, or its tables have a mistake.
+            StorageUnavailable: its tables cannot be read, and never were.
         """
+        desk = await self._desk(base, tenant)
+        if desk is None:
+            raise _unknown(tenant)
+        return desk
+
+    async def serving(self, base: Desk, tenant: str) -> Desk | None:
+        """The dispatcher of a tenant named in a webhook's URL; None if the tenant is unknown.
+
+        Anybody can invent names at a webhook endpoint. So an unknown tenant is not cached, where
+        it would evict a real one.
+
+        Args:
+            base: dispatcher for everybody.
+            tenant: name of the tenant in the URL.
+
+        Raises:
+            ConfigurationError: its tables have a mistake.
+            StorageUnavailable: its tables cannot be read, and never were.
+        """
+        if self._known.get(tenant) is None and not base.directory.knows(tenant):
+            try:
+                checked_name(tenant, "tenant")
+            except InvalidData:
+                return None
+            if await self._asking.version(tenant) is None:
+                return None
+        return await self._desk(base, tenant)
+
+    def held(self, tenant: str) -> Desk | None:
+        """The cached dispatcher of a tenant; None if it was not looked up."""
+        held = self._known.get(tenant)
+        return None if held is None else held.desk
+
+    async def _desk(self, base: Desk, tenant: str) -> Desk | None:
         now, held = self._asking.nanoseconds(), self._known.get(tenant)
         if held is None or now >= held.until:
             held = await self._looked(checked_name(tenant, "tenant"), held, now)
         if held.base is not base:
             self._build(held, base, tenant)
-        if held.desk is None:
-            # Each caller has an error of its own.
-            raise copy(held.error) if held.error else _unknown(tenant)
+        if held.error is not None:
+            # Each caller gets an error object of its own.
+            raise copy(held.error)
         return held.desk
-
-    def held(self) -> tuple[Desk, ...]:
-        """The desks that were asked for."""
-        return tuple(one.desk for one in list(self._known.values()) if one.desk is not None)
 
     async def _looked(self, tenant: str, held: _Held | None, now: int) -> _Held:
         asking = self._asking
         until = now + asking.every
         if held is not None:
-            # Whoever comes meanwhile goes on with what is known.
+            # Callers that come meanwhile continue with the known tables.
             held.until = until
         try:
             version = await asking.version(tenant)
@@ -109,7 +139,7 @@ class TenantDesks:
             if held is None:
                 raise
             return held
-        # Until the desk of these is made, whoever looks for an account finds the one before.
+        # Until the new dispatcher is made, a search for an account finds the old one.
         desk = None if held is None else held.desk
         found = _Held(version, tables, until, desk=desk)
         self._known.add(tenant, found)
@@ -124,13 +154,13 @@ class TenantDesks:
                 desk = base
         except ConnectorError as wrong:
             error = bare(wrong)
-        # In this order: whoever sees the base takes the rest for what was made with it.
+        # In this order: a reader that sees the new base takes the rest as made from it.
         held.error, held.desk, held.base = error, desk, base
 
 
 def _unknown(tenant: str) -> ConfigurationError:
     return ConfigurationError(
-        "nobody knows this tenant.",
+        "The tenant is unknown.",
         path=f"tenants.{tenant}",
-        remedy="Correct the name, or keep tables for it; they may be empty.",
+        remedy="Correct the name, or store tables for it, which may be empty.",
     )

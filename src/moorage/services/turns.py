@@ -1,13 +1,13 @@
-"""Where an effect is being brought about, so that no other account ever brings it about again.
+"""Ownership of an idempotency key: the account at which its effect happens, and no other.
 
 Laws:
 
-1. An effect with a key goes to the account that was written down for the key first, whatever the
-   routes say by then.
-2. It moves on to another account only while this caller has the turn, and only when it is certain
-   that the last one did nothing; where it moves is written down before anything is sent there.
-3. A turn is renewed while its holder lives. Whoever takes over from a holder that does not goes on
-   at the same account, under the same key; it moves on only when that holder's time is over too.
+1. An effect with a key goes to the account that was recorded for the key first, whatever the routes
+   say by then.
+2. It moves to another account only while this caller holds the turn, and only if the previous
+   account certainly did nothing. The move is recorded before anything is sent there.
+3. A turn is renewed while its holder lives. The successor of a dead holder continues at the same
+   account, under the same key; it moves on only after that holder's time is over.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from moorage.domain.durations import SECOND, micros
 from moorage.domain.fingerprint import digest
 from moorage.domain.idempotency import Claim, Claimed, Record, Verdict, complete, release
 from moorage.domain.keys import state_key
-from moorage.domain.plan import AFTERWARDS, MARGIN
+from moorage.domain.plan import MARGIN
 from moorage.domain.renewal import Held
 from moorage.errors import IdempotencyInProgress
+from moorage.services.core import seconds_left
 
 if TYPE_CHECKING:
     from moorage.services.core import Core
@@ -33,15 +34,15 @@ _SAME: Final = digest([])
 
 
 class Turn:
-    """One effect's key, of one kind and tenant.
+    """The key of one effect, of one contract and tenant.
 
     Args:
         core: the ports.
-        kind: the contract.
-        tenant: whose key it is.
+        kind: contract.
+        tenant: tenant of the key.
         key: the key.
-        remembered: seconds for which it is kept where the effect was brought about.
-        seconds: how long a caller may be at work.
+        remembered: seconds for which the account is recorded.
+        seconds: maximum seconds that a caller may work on the effect.
     """
 
     def __init__(
@@ -64,12 +65,12 @@ class Turn:
         self._moves = 0
 
     async def settled(self, first: str, *, movable: bool) -> tuple[str, bool]:
-        """The account that the key belongs to, and whether it may still move on from there.
+        """The account that the key belongs to, and True if it may still move to another.
 
-        It is `first` if the key belongs to none yet. Who gets a key that may move has the turn.
+        A new key is given to `first`. A caller that may move the key holds the turn.
 
         Raises:
-            IdempotencyInProgress: somebody else had the turn all the time.
+            IdempotencyInProgress: another caller held the turn all the time.
         """
         account, may_move = await self._written(0, first, movable=movable)
         if not may_move:
@@ -85,10 +86,10 @@ class Turn:
         return account, True
 
     async def move(self, account: str) -> None:
-        """Write down that the effect is to be brought about at another account from now on.
+        """Record that the effect happens at another account from now on.
 
         Raises:
-            IdempotencyInProgress: somebody else may be at work, at the account before this one.
+            IdempotencyInProgress: another caller may be working at the previous account.
         """
         core, held, early = self._core, self._held, self._moves_from - self._core.nanoseconds()
         self._moves += 1
@@ -104,15 +105,15 @@ class Turn:
             if await core.execute(record, self._left()):
                 return
         raise IdempotencyInProgress(
-            "another caller may still be working on this key.",
+            "Another caller may still be working on this key.",
             retry_at=core.utc() + timedelta(seconds=max(0, early) / 1e9),
         )
 
     def give_back(self) -> None:
-        """Let the next caller have the turn.
+        """Release the turn for the next caller.
 
-        As long as an earlier holder may be at work it is left to lapse, so that this is not
-        forgotten.
+        While an earlier holder may still be working, the turn is left to expire instead, so that
+        this is remembered.
         """
         held, self._held = self._held, None
         if held is not None:
@@ -121,7 +122,7 @@ class Turn:
                 self._core.post(release(held.key, held.fence, ttl=self._ttl))
 
     async def _written(self, number: int, account: str, *, movable: bool) -> tuple[str, bool]:
-        """What is written down as the place of this number: this account, if nothing was."""
+        """Record an account under this number unless one is recorded; return the recorded one."""
         at = self._at("place", str(number))
         claimed, _ = await self._claimed(at)
         if claimed.verdict is Verdict.RUN:
@@ -142,9 +143,9 @@ class Turn:
         return account
 
     async def _claimed(self, at: str) -> tuple[Claimed, int]:
-        """A claim that was granted, or what is written there; waits for whoever holds it.
+        """Claim the turn, waiting for its holder; return the claim, or the value stored there.
 
-        Besides, until when it lasts, in nanoseconds of the local clock.
+        Also returns the end of the claim, in nanoseconds of the local clock.
         """
         core, look = self._core, _FIRST_LOOK
         owner, lease = core.token(), core.renewals.lease(self._term)
@@ -165,19 +166,19 @@ class Turn:
             )
             if claimed.verdict is not Verdict.BUSY:
                 return claimed, began + lease * 1000
-            # Whoever has it may have died: then it can be had when its lease is over.
+            # The holder may have died: then the turn can be claimed when its lease is over.
             longest = min(look, claimed.wait / SECOND + _AFTER)
             if core.nanoseconds() + longest * 1e9 >= self._patience:
                 raise IdempotencyInProgress(
-                    "another caller is working on this key.",
+                    "Another caller is working on this key.",
                     retry_at=core.utc() + timedelta(microseconds=claimed.wait),
                 )
             await core.sleep(longest * (0.5 + core.fraction() / 2))
             look = min(2 * look, _SLOWEST_LOOK)
 
     def _left(self) -> float:
-        """Seconds that a store may take of what a caller has; a little where nothing is left."""
-        return max(AFTERWARDS, (self._patience - self._core.nanoseconds()) / 1e9)
+        """Seconds that a store may take of the caller's time; a moment if no time is left."""
+        return seconds_left(self._core, self._patience)
 
     def _at(self, what: str, *more: str) -> str:
         kind, tenant, key = self._names

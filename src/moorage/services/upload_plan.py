@@ -1,4 +1,4 @@
-"""How an upload is to go: what is read, in parts of which size."""
+"""The plan of an upload: its source, its options and the size of its parts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class UploadPlan:
-    """How an upload is to go.
+    """The plan of an upload.
 
     Args:
-        source: what is read.
-        options: how it is kept.
-        length: how long it is, if that is known.
-        wanted: how long parts are to be, if that is said.
-        at_once: how many of them may be under way at once.
+        source: content to upload.
+        options: options for storing the object.
+        length: number of bytes, if known.
+        wanted: requested number of bytes per part, if any.
+        at_once: maximum number of concurrent parts.
     """
 
     def __init__(
@@ -46,16 +46,16 @@ class UploadPlan:
         self._size = part_size(known, wanted)
 
     def size(self, *known: int) -> int:
-        """The size of a part, where parts of these sizes are there already."""
+        """The size of a part; a resumed upload keeps the size of its existing parts."""
         return self._size if self._wanted is not None else max(self._size, *known, 0)
 
     def pieces(self, core: Core, size: int) -> Pieces:
-        """What is uploaded, from its beginning."""
+        """Open the source at its beginning."""
         if not self._sources:
             raise InvalidData(
-                "The source has been read, and cannot be read for another account.",
+                "The source has been read, and cannot be read again for another account.",
                 field="source",
-                remedy="Give a function that opens it, so that it can be opened again.",
+                remedy="Give a function that opens the source, so that it can be opened again.",
             )
         return Pieces(
             core,

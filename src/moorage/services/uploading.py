@@ -1,6 +1,6 @@
-"""An upload: read once, a part at a time, and sent by several at once.
+"""Uploads in parts: the source is read once, and several workers send the parts.
 
-No more is held in memory than the parts that are under way.
+Memory holds only the parts that are being sent.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from moorage.contracts.checksum import running
 from moorage.domain.body import Readable
+from moorage.domain.text import with_article
 from moorage.errors import DeadlineExceeded, InvalidData
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ _A_DAY: Final = 86_400.0
 
 
 class Pieces:
-    """What is uploaded, part by part.
+    """The parts of a source.
 
     Args:
-        core: settles what is awaited.
+        core: awaits the source if it is asynchronous.
         source: bytes, an open binary file, an iterator, or a function that opens one of these.
-        size: of each part but the last.
-        length: of all of it, if it is known.
-        checksum: of all of it, if it is known.
+        size: number of bytes of each part except the last.
+        length: expected number of all bytes, if known.
+        checksum: expected checksum of all bytes, if known.
     """
 
     def __init__(
@@ -62,9 +63,9 @@ class Pieces:
         self._running = None if checksum is None else running(checksum.algorithm)
         if checksum is not None and (self._running is None or checksum.parts is not None):
             raise InvalidData(
-                f"Such a checksum ({checksum.algorithm}) cannot be checked here.",
+                f"A checksum of {checksum.algorithm} cannot be verified here.",
                 field="checksum",
-                remedy="Give one of all bytes, as crc32, crc32c, md5, sha1 or sha256.",
+                remedy="Give a checksum of all bytes, as crc32, crc32c, md5, sha1 or sha256.",
             )
         self._left = b""
         self._begun: deque[bytes] = deque()
@@ -72,14 +73,14 @@ class Pieces:
         self._ended = False
 
     def put_back(self, *parts: bytes) -> None:
-        """Give these parts once more before all others."""
+        """Return these parts once more before all others."""
         self._begun.extend(parts)
 
     async def next(self) -> bytes:
-        """The next part; b"" at the end.
+        """Read the next part; b"" at the end.
 
         Raises:
-            InvalidData: it is not what it was said to be.
+            InvalidData: the source does not have the expected length or checksum.
         """
         if self._begun:
             return self._begun.popleft()
@@ -97,7 +98,7 @@ class Pieces:
         return part
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close the source if it was opened here."""
         if self._ours and hasattr(self._opened, "close"):
             self._opened.close()
 
@@ -107,7 +108,7 @@ class Pieces:
         return _read(await self._core.settle(source()) if self._ours else source)
 
     async def _gathered(self) -> bytes:
-        """As many bytes as a part has, or all that are left."""
+        """Read as many bytes as a part has, or all that are left."""
         pieces, size = [self._left], len(self._left)
         self._left = b""
         while size < self._size:
@@ -123,7 +124,7 @@ class Pieces:
         return whole
 
     async def _piece(self, wanted: int) -> bytes:
-        """Some more bytes; none at the end."""
+        """Read some bytes; b"" at the end."""
         opened = self._opened
         while True:
             if isinstance(opened, Readable):
@@ -140,27 +141,27 @@ class Pieces:
     def _check(self) -> None:
         if self._length not in {None, self._read}:
             raise InvalidData(
-                f"{self._read} bytes were read, not {self._length}.",
+                f"The source has {self._read} bytes, not {self._length}.",
                 field="length",
-                remedy="Give the length that the source has, or none.",
+                remedy="Give the actual length of the source, or none.",
             )
         if self._running is not None and self._expected is not None:
             found = self._running.digest().hex()
             if found != self._expected.value:
                 raise InvalidData(
-                    "What was read does not have the checksum that was given; nothing is kept.",
+                    "The source does not have the given checksum; nothing was stored.",
                     field="checksum",
                     remedy="Find out whether the source or the checksum is wrong.",
                 )
 
 
 def is_opener(source: object) -> bool:
-    """Whether it is a function that opens what is read, so that it can be opened again."""
+    """True for a function that opens the source, so that it can be opened again."""
     return callable(source) and not isinstance(source, (Readable, Iterator))
 
 
 def _read(opened: Any) -> Any:
-    """What gives the bytes of something that is open."""
+    """The function that reads bytes from an opened source."""
     if _is_bytes(opened):
         return _Sliced(memoryview(opened))
     if isinstance(opened, Readable):
@@ -170,14 +171,14 @@ def _read(opened: Any) -> Any:
     if hasattr(opened, "__iter__") and not isinstance(opened, str):
         return iter(opened)
     raise InvalidData(
-        f"A {type(opened).__name__} cannot be uploaded.",
+        f"The source must yield bytes, but is {with_article(type(opened).__name__)}.",
         field="source",
         remedy="Give bytes, a binary file, an iterator of bytes, or a function that opens one.",
     )
 
 
 class _Sliced:
-    """Bytes that are in memory already, as a file."""
+    """Bytes in memory, with the interface of a file."""
 
     def __init__(self, data: memoryview) -> None:
         self._data = data.cast("B")
@@ -197,7 +198,7 @@ def _checked(piece: Any) -> bytes:
     if _is_bytes(piece):
         return bytes(piece)
     raise InvalidData(
-        f"What is uploaded gives {type(piece).__name__}, not bytes.",
+        f"The source yields {type(piece).__name__}, not bytes.",
         field="source",
         remedy="Open the file in binary mode, or encode the text.",
     )
@@ -208,10 +209,10 @@ class Uploading:
 
     Args:
         core: the ports.
-        vendor, wire: where they are sent.
-        upload: what they are parts of.
-        pieces: gives them.
-        known: what the vendor has already; what is certain to be the same is not sent again.
+        vendor, wire: target of the parts.
+        upload: upload that the parts belong to.
+        pieces: source of the parts.
+        known: parts that the vendor already has; equal parts are not sent again.
     """
 
     def __init__(
@@ -237,7 +238,7 @@ class Uploading:
         self._error: Exception | None = None
 
     async def all(self, at_once: int) -> list[Part]:
-        """Send every part, and return what the vendor has, in order."""
+        """Send every part; return all parts at the vendor, in order."""
         await self._core.every([self._work] * at_once, at_once=at_once)
         if self._error is not None:
             raise self._error
@@ -251,8 +252,8 @@ class Uploading:
             self._error = self._error or error
 
     async def _one(self) -> bool:
-        """Send the next part; whether there was one."""
-        # Whoever holds a part does so in this frame only: reading the next begins without it.
+        """Send the next part; return False if there was none."""
+        # Only this frame refers to the part, so reading the next one begins without it.
         number, data = await self._take()
         if not data:
             return False
@@ -281,4 +282,4 @@ class Uploading:
 
 
 def _nothing_came() -> NoReturn:
-    raise DeadlineExceeded("The source gave no bytes for a day.")
+    raise DeadlineExceeded("The source yielded no bytes for a day.")

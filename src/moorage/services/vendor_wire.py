@@ -1,12 +1,15 @@
-"""The way out that an operation of a vendor is given: an account's services, under one deadline."""
+"""The wire of one operation: access to an account's services, under one deadline."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+import attrs
+
 from moorage.contracts.ref import Ref
 from moorage.domain.auth import Credentials, OAuthCredentials
+from moorage.domain.idempotency import AS_USUAL, KeyUse, Reach
 from moorage.domain.names import service_name
 from moorage.domain.result import Result
 from moorage.domain.sent_values import Sent, witness
@@ -31,17 +34,18 @@ _SECOND: Final = 1e9
 
 
 class VendorWire:
-    """One operation's way out.
+    """The wire of one operation.
 
     Args:
         calling: makes the calls.
-        account: whose services are called.
-        tenant: whose operation it is.
-        seconds: for all of it; None leaves each step the bound of its service.
-        step: makes a step of a verb, in the colour of the face.
-        transport: the verbs of a vendor that does not speak HTTP.
-        subject: whose data it is about.
-        rehearses: the operation, if this is a rehearsal in which nothing of it is sent.
+        account: account whose services are called.
+        tenant: tenant of the operation.
+        seconds: time limit of the whole operation; None leaves each step its service's limit.
+        step: makes a step of a transport's operation, synchronous or asynchronous.
+        transport: operations of a vendor that does not speak HTTP.
+        subject: id of the person whose data it is about.
+        rehearses: name of the operation if it is only rehearsed, so that nothing is sent.
+        use: use of the keys by its steps.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class VendorWire:
         transport: Any = None,
         subject: str | None = None,
         rehearses: str | None = None,
+        use: KeyUse = AS_USUAL,
     ) -> None:
         self._calling = calling
         self._core = calling.core
@@ -63,6 +68,8 @@ class VendorWire:
         self._transport = transport
         self._subject = subject
         self._rehearses = rehearses
+        self._use = use
+        self._replays: list[bool] = []
         self._deadline = (
             None if seconds is None else self._core.nanoseconds() + int(seconds * _SECOND)
         )
@@ -70,25 +77,25 @@ class VendorWire:
         self.account = account.name
         self.tenant = tenant
         self.begun = False
-        """Whether a step was begun that sends something."""
+        """True once a step that sends something has begun."""
         self.acted = False
-        """Whether a step may have changed something at the vendor."""
+        """True once a step may have changed something at the vendor."""
 
     def ref(self, id: str, /, **related: str | None) -> Ref:
-        """A thing of this account."""
+        """Make a reference of an object at this account."""
         kept = {name: value for name, value in related.items() if value}
         return Ref(self._vendor, self.account, id, kept)
 
     def now(self) -> datetime:
-        """The time, aware and in UTC."""
+        """The current time, as an aware datetime in UTC."""
         return self._core.utc()
 
     def new_id(self) -> str:
-        """An id that nobody else has."""
+        """A new unique id."""
         return self._core.new_id()
 
     async def credentials(self, to: str = "") -> Credentials | OAuthCredentials:
-        """Who we say we are, for what is signed and not sent."""
+        """The account's credentials, for signing something that is not sent."""
         name = service_name(self.account, to)
         own = self._calling.plans.services[name].credentials
         return await self._core.get_credentials(name, self.tenant) if own is None else own
@@ -102,22 +109,22 @@ class VendorWire:
         endpoint: str | None = None,
         parse: Callable[[Response], Any] | None = None,
     ) -> Any:
-        """Send, and return the answer, or what `parse` makes of it.
+        """Send a request; return the answer, or the result of `parse`.
 
         Raises:
-            ConfigurationError: it has a key, and the vendor does not say how its answer is read.
+            ConfigurationError: the request has a key, but no `parse` that reads its answer.
         """
         if key is not None and parse is None:
             raise ConfigurationError(
-                f"{self._vendor} sends a request with an idempotency key and without a parser of"
-                " its answer: an answer that nobody can read would be kept under the key.",
+                f"{self._vendor} sends a request with an idempotency key but without a parser of"
+                " its answer, so an unreadable answer would be stored under the key.",
                 path=f"vendors.{self.account}",
                 remedy="Pass `parse=` to `Wire.send`, a function that reads the response or"
                 " raises.",
             )
         self.rehearse(f"{request.method} {shown_path(request)}")
         self.begun = True
-        response = await self._calling.send(
+        response = await self._calling.reading(parse, self._sent, self._next_use()).call(
             service_name(self.account, to),
             request,
             tenant=self.tenant,
@@ -125,28 +132,27 @@ class VendorWire:
             idempotency_key=key,
             timeout=self._left(),
             subject=self._subject,
-            parse=parse,
-            witness=self._sent,
         )
+        if key is not None:
+            self._replays.append(getattr(response, "replayed", False))
         self.acted = self.acted or not request.method.safe
         return response if parse is None else parse(response)
 
     async def open(self, request: Request, *, to: str = "", endpoint: str | None = None) -> Stream:
-        """Send, and return as soon as the headers of the answer are there."""
+        """Send a request, and return as soon as the headers of the answer arrive."""
         self.rehearse(f"{request.method} {shown_path(request)}")
         self.begun = True
-        return await self._calling.stream(
+        return await self._calling.reading(None, self._sent).stream(
             service_name(self.account, to),
             request,
             tenant=self.tenant,
             endpoint=endpoint,
             timeout=self._left(),
             subject=self._subject,
-            witness=self._sent,
         )
 
     def masked(self, outcome: R) -> R:
-        """An error, or a list of results, without what was sent as a credential."""
+        """Remove the sent credential from an error or from a list of results."""
         told: object = outcome
         errors: list[Any] = [told]
         if isinstance(told, list):
@@ -160,7 +166,7 @@ class VendorWire:
     async def act(
         self, verb: str, /, *given: Any, key: str | None = None, payload: object = None
     ) -> Any:
-        """Ask the vendor's own transport to do something."""
+        """Execute an operation of the vendor's own transport."""
         if self._transport is None:
             raise ConfigurationError(
                 f"{self._vendor} has no transport here.",
@@ -169,7 +175,7 @@ class VendorWire:
             )
         self.rehearse(verb)
         self.begun = True
-        known = [one for one in given if isinstance(one, (Credentials, OAuthCredentials))]
+        known = [item for item in given if isinstance(item, (Credentials, OAuthCredentials))]
         self._sent.extend(map(Sent, known))
         ending = await self._calling.run(
             self.account,
@@ -179,15 +185,27 @@ class VendorWire:
             payload=payload,
             timeout=self._left(),
             subject=self._subject,
+            use=self._next_use(),
+            told=lambda call: None if key is None else self._replays.append(call.replayed),
         )
         self.acted = self.acted or ending[1] is None
         return value_of(ending)
 
+    @property
+    def replayed(self) -> bool:
+        """True if each step with a key got the stored answer of an earlier call."""
+        return bool(self._replays) and all(self._replays)
+
+    def _next_use(self) -> KeyUse:
+        """The next step's use of its key; an operation that an earlier step began is completed."""
+        begun = self._use.reach is Reach.AGAIN and self._replays
+        return attrs.evolve(self._use, reach=Reach.FRESH) if begun else self._use
+
     def rehearse(self, request: str) -> None:
-        """Stop here in a rehearsal, before anything is sent, and tell what would have been.
+        """Stop a rehearsal here, before anything is sent, and report the request.
 
         Raises:
-            DryRun: this is one.
+            DryRun: this is a rehearsal.
         """
         if self._rehearses is not None:
             raise rehearsed(
@@ -201,11 +219,11 @@ class VendorWire:
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Any]]], *, at_once: int = 8
     ) -> list[Result[Any]]:
-        """Take steps at once, at most so many, and tell how each ended, in their order."""
+        """Run steps concurrently, at most `at_once` of them; return their results in order."""
         return await self._core.every([_told(step) for step in steps], at_once=at_once)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, within the deadline."""
+        """Wait for some seconds, within the deadline."""
         left = self._left()
         if left is not None and seconds > left:
             raise self._late()
@@ -221,7 +239,7 @@ class VendorWire:
 
     def _late(self) -> DeadlineExceeded:
         return DeadlineExceeded(
-            "The time for all steps of this operation is over.", service=self.account
+            "The time limit of this operation has passed.", service=self.account
         )
 
 

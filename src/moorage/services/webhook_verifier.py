@@ -1,11 +1,12 @@
-"""Receiving webhooks: find the keys, decide, and let each delivery be handled once.
+"""Verification of webhooks: find the keys, decide, and let each delivery be handled once.
 
 Laws:
 
-1. A delivery is claimed only after it was verified, so that a forgery cannot burn one.
-2. A claim is a lease until the delivery is done. Who dies in between lets the vendor's next try in.
-3. A certificate's address is checked before anything is sent there.
-4. Of a batch, what was handled before is left out; if any of it is being handled, nobody gets any.
+1. A delivery is claimed only after it was verified, so that a forgery cannot use up its claim.
+2. A claim is a lease until the delivery is handled. If the handler dies, the vendor's next try
+passes.
+3. The URL of a certificate is checked before anything is sent there.
+4. Handled events are left out of a batch; while one of them is being handled, the batch is refused.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from moorage.domain.webhooks.quick import quick
 from moorage.domain.webhooks.rejection import WebhookReason, rejected
 from moorage.domain.webhooks.verification import Key, Reader, decide, examine
 from moorage.errors import ConfigurationError, VendorFailed, WebhookRejected
+from moorage.services.core import seconds_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,9 +42,11 @@ if TYPE_CHECKING:
     from moorage.services.core import Core, Flow
 
 Get: TypeAlias = "Callable[[str, str | None, str | None], Flow[Sequence[Secret]]]"
-"""As `AsyncWebhookSecrets.get`."""
+"""The signature of `AsyncWebhookSecrets.get`."""
 
 _TIMEOUTS: Final = Timeouts(connect=5.0, total=10.0)
+_PATIENCE: Final = 10 * 10**9
+"""Nanoseconds for the claims of one delivery; vendors hardly wait longer for an answer."""
 _KEPT: Final = 3_600 * 10**9
 _MOST_KEPT: Final = 1_000
 _LARGEST: Final = 65_536
@@ -51,7 +55,7 @@ _FINGERPRINT: Final = b"webhook"
 
 @attrs.frozen(kw_only=True)
 class Endpoint:
-    """What one endpoint accepts, and for how long it remembers.
+    """The accepted webhooks of one endpoint, and the times for which they are remembered.
 
     `lease` and `ttl` are in microseconds.
     """
@@ -68,7 +72,7 @@ class Endpoint:
 
 
 class Receiving:
-    """The flows of a verifier, on one face."""
+    """The operations of a verifier."""
 
     def __init__(
         self,
@@ -92,7 +96,7 @@ class Receiving:
     def quickly(
         self, headers: HeaderFields, body: bytes, tenant: str | None
     ) -> tuple[WebhookEvent] | None:
-        """The event of a delivery that is genuine and fresh; None if that takes more thought."""
+        """The event of a genuine and fresh delivery; None if only the full verifier can decide."""
         try:
             accept = self._quick[tenant]
         except KeyError:
@@ -105,7 +109,7 @@ class Receiving:
         return (event_later(self._reader, found, body, tenant),)
 
     def _prepared(self, tenant: str | None) -> Quick | None:
-        """The short way for this tenant, for as many tenants as there are secrets for."""
+        """The prepared fast path of this tenant, if its secrets are known without waiting."""
         endpoint = self._endpoint
         secrets = () if self._fixed is None else self._fixed(tenant)
         if not secrets:
@@ -135,7 +139,7 @@ class Receiving:
                 events = quick
             else:
                 delivery = Delivery(
-                    headers, body, wanted=endpoint.scheme.headers, url=url, method=method
+                    headers, body, names=endpoint.scheme.headers, url=url, method=method
                 )
                 events = await self._believed(delivery, tenant)
             if endpoint.guarded and events and events[0].reply is None:
@@ -188,9 +192,9 @@ class Receiving:
             return kept[1]
         if not secrets:
             if key_id is not None:
-                raise rejected(WebhookReason.SIGNATURE, "Nobody knows the key of this webhook.")
+                raise rejected(WebhookReason.SIGNATURE, "The key of this webhook is unknown.")
             raise ConfigurationError(
-                "the provider of webhook secrets has none.",
+                "The provider of webhook secrets has none.",
                 path="webhook_secrets",
                 remedy="Give the secret that the vendor shows for this endpoint.",
             )
@@ -200,11 +204,11 @@ class Receiving:
 
     async def _certified(self, address: str) -> Key:
         pattern = self._endpoint.scheme.certificate_url or ""
-        # A pattern with an alternative in it may allow more than it says at its beginning.
+        # A pattern with an alternative may allow more than its beginning suggests.
         if not address.startswith("https://") or re.fullmatch(pattern, address) is None:
             raise rejected(
                 WebhookReason.CERTIFICATE,
-                "The webhook's certificate is not where the vendor keeps them.",
+                "The webhook's certificate is not at a URL where the vendor keeps certificates.",
             )
         now = self._core.nanoseconds()
         kept = self._certificates.get(address)
@@ -225,7 +229,7 @@ class Receiving:
         public = certified_key(content, self._core.utc())
         check = None if public is None else key_check(scheme.algorithm, public, scheme.encoding)
         if check is None:
-            raise rejected(WebhookReason.CERTIFICATE, "The certificate is none, or has expired.")
+            raise rejected(WebhookReason.CERTIFICATE, "The certificate is invalid or has expired.")
         return Key(check)
 
     async def _fetched(self, address: str) -> bytes:
@@ -233,14 +237,14 @@ class Receiving:
         if answer.status == 200 and len(answer.body) <= _LARGEST:
             return answer.body
         if 400 <= answer.status < 500:
-            raise rejected(WebhookReason.CERTIFICATE, "There is nothing at the webhook's own link.")
+            raise rejected(WebhookReason.CERTIFICATE, "The webhook's link leads to no content.")
         raise VendorFailed(
-            f"the vendor answered {answer.status} to a webhook's own link.",
+            f"The vendor answered {answer.status} at a webhook's link.",
             status=answer.status,
             service=self._endpoint.name,
         )
 
-    # --- each delivery once ---------------------------------------------------------
+    # --- one handling per delivery --------------------------------------------------
 
     async def _claimed(
         self, events: Sequence[WebhookEvent], tenant: str | None
@@ -248,6 +252,7 @@ class Receiving:
         endpoint, owner = self._endpoint, self._core.token()
         fresh: list[WebhookEvent] = []
         seen: set[str] = set()
+        until = self._core.nanoseconds() + _PATIENCE
         try:
             for event in events:
                 key = self._key(event, tenant)
@@ -263,7 +268,7 @@ class Receiving:
                     target=endpoint.name,
                     remembered=0,
                 )
-                claimed = await self._core.execute(claim, None)
+                claimed = await self._core.execute(claim, seconds_left(self._core, until))
                 if claimed.verdict is Verdict.RUN:
                     claim_event(event, (key, claimed.fence))
                     fresh.append(event)
@@ -291,21 +296,23 @@ class Receiving:
         return release(key, fence, ttl=self._endpoint.ttl)
 
     async def settle(self, events: WebhookEvent | Iterable[WebhookEvent], *, done: bool) -> None:
-        """End the claims of these events: as handled, or so that they may come again."""
+        """End the claims of these events: as handled, or free for another delivery."""
         several = (events,) if isinstance(events, WebhookEvent) else events
+        core = self._core
+        until = core.nanoseconds() + _PATIENCE
         for event in several:
             if event.claim is not None and event.claim[1]:
-                await self._core.execute(self._settled(event, done=done), None)
+                await core.execute(self._settled(event, done=done), seconds_left(core, until))
 
     async def confirm(self, event: WebhookEvent) -> bool:
-        """Follow the link of a confirmation; whether there was one to follow."""
+        """Follow the link of a subscription's confirmation; return False if there is none."""
         if event.confirm is None:
             return False
         await self._fetched(event.confirm)
         return True
 
     def received(self, events: tuple[WebhookEvent, ...], tenant: str | None) -> None:
-        """Tell the observers that these were accepted."""
+        """Notify the observers that these events were accepted."""
         self._tell(WebhookReceived, tenant, events=len(events))
 
     def _tell(self, kind: type[Any], tenant: str | None, **said: Any) -> None:
@@ -325,10 +332,10 @@ class Receiving:
 def keys_for(
     scheme: WebhookScheme, secrets: Iterable[Secret], key_id: str | None = None
 ) -> list[Key]:
-    """What checks signatures, for each secret; where keys have names, those of this name.
+    """The keys that check signatures, for these secrets; only those named `key_id` if named.
 
     Raises:
-        ConfigurationError: a secret is none.
+        ConfigurationError: a secret is malformed.
     """
     keys: list[Key] = []
     for secret in secrets:
@@ -353,12 +360,12 @@ def _named(secret: Secret) -> str | None:
 
 def _same(kept: Sequence[Secret], given: Sequence[Secret]) -> bool:
     return len(kept) == len(given) and all(
-        one == other for one, other in zip(kept, given, strict=True)
+        item == other for item, other in zip(kept, given, strict=True)
     )
 
 
 def _moved(url: str, origin: str) -> str:
-    """The URL as the vendor knows it: behind a proxy, scheme and host are other ones."""
+    """The URL as the vendor knows it: a proxy changes scheme and host."""
     rest = re.sub(r"\A(?:[^/?#]*//[^/?#]*)?", "", url)
     return origin + rest
 
@@ -367,7 +374,7 @@ def _replayed(how: str, *, retryable: bool) -> WebhookRejected:
     error = rejected(
         WebhookReason.REPLAYED,
         f"The webhook {how}.",
-        remedy="Do not act on it again; `reply_to` says what to answer.",
+        remedy="Do not act on it again; `reply_to` gives the answer for its sender.",
     )
     error.retryable = retryable
     return error
