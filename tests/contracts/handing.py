@@ -40,6 +40,10 @@ async def _settled(value: Any) -> Any:
     return value
 
 
+async def _executed(command: Any, _: float | None) -> Any:
+    return command.apply((None,) * len(command.keys), 0)[1]
+
+
 @attrs.define
 class Desk:
     """Writes down what is handed in, and does it with a vendor that only writes down, too."""
@@ -66,12 +70,21 @@ class Desk:
     def directory(self) -> Any:
         """Has one account."""
         account = SimpleNamespace(vendor=self._vendor)
-        return SimpleNamespace(accounts={"main": account}, choose=lambda _: [account])
+        return SimpleNamespace(
+            accounts={"main": account},
+            choose=lambda _: [account],
+            find=lambda ref, _: (account, Ref.parse(ref)),
+        )
 
     @property
     def calling(self) -> Any:
-        """Does many steps one after another."""
-        return SimpleNamespace(core=SimpleNamespace(every=self._every, settle=_settled))
+        """Does many steps one after another, and has a store that takes every command."""
+        core = SimpleNamespace(every=self._every, settle=_settled, execute=_executed, cipher=None)
+        return SimpleNamespace(core=core)
+
+    def rehearses(self, _: Any) -> bool:
+        """It registers nothing."""
+        return True
 
     async def _every(self, steps: list[Callable[[], Awaitable[Any]]], *, at_once: int) -> list[Any]:
         self.at_once = at_once

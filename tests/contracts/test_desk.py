@@ -224,7 +224,7 @@ async def test_a_key_of_an_account_that_is_gone(hub_class: type[Any]) -> None:
     await send(lofts.hub(hub_class, route=("one",), state=state), idempotency_key="k1")
     later = lofts.hub(hub_class, route=("two",), state=state, accounts=lofts.accounts[1:])
 
-    with pytest.raises(ConfigurationError, match="'one', which is not configured any more"):
+    with pytest.raises(ConfigurationError, match="'one', which is no longer configured"):
         await send(later, idempotency_key="k1")
 
     assert 0 == len(lofts.two.asked)
@@ -282,11 +282,11 @@ class Busy(Loft):
         super().__init__(host)
         self.meanwhile: Callable[[], object] = int
 
-    def answer(self, asked: Asked) -> Response:
+    def answer(self, request: Asked) -> Response:
         """Let the other one try first."""
         meanwhile, self.meanwhile = self.meanwhile, int
         meanwhile()
-        return super().answer(asked)
+        return super().answer(request)
 
 
 def test_one_caller_has_the_turn() -> None:

@@ -217,11 +217,11 @@ def test_a_message_has_limits() -> None:
     assert 40 == message.size
     check_fits(message, 2, {})
     check_fits(message, 2, {"recipients": 2, "message_bytes": 40})
-    with pytest.raises(InvalidData, match="2 people"):
+    with pytest.raises(InvalidData, match="2 recipients"):
         check_fits(message, 2, {"recipients": 1})
     with pytest.raises(InvalidData, match="40 bytes"):
         check_fits(message, 2, {"message_bytes": 39})
-    with pytest.raises(InvalidData, match="nobody"):
+    with pytest.raises(InvalidData, match="no recipient"):
         check_addressed(EmailMessage(cc="a@example.com", text="Hello."))
 
 

@@ -27,10 +27,10 @@ class Deadly(EasyPostSandbox):
     buyer: subprocess.Popen[bytes]
     bought = 0
 
-    def answer(self, asked: Asked) -> Response:
+    def answer(self, request: Asked) -> Response:
         """Do what is asked."""
-        response = super().answer(asked)
-        if asked.path.endswith("/buy"):
+        response = super().answer(request)
+        if request.path.endswith("/buy"):
             self.bought += 1
             if self.bought == 3:
                 os.kill(self.buyer.pid, signal.SIGKILL)
@@ -49,7 +49,7 @@ def test_a_batch_that_is_killed(tmp_path: Path) -> None:
     with sandbox.serving() as server:
         sandbox.files = server.url
         sandbox.buyer = begin(server.url, tmp_path / "keys.db", 9.0)
-        first, _ = sandbox.buyer.communicate(timeout=60)
+        first, _ = sandbox.buyer.communicate(timeout=150)
         assert (-signal.SIGKILL, b"") == (sandbox.buyer.returncode, first)
 
         again = begin(server.url, tmp_path / "keys.db", 30.0)

@@ -125,7 +125,7 @@ def test_reading_is_total(content: bytes) -> None:
 )
 def test_what_is_not_known_is_refused(lowered: Any) -> None:
     """A kind, a name or a field that this release does not know is no value."""
-    with pytest.raises(InvalidData, match="no packed value"):
+    with pytest.raises(InvalidData, match="not an encoded value"):
         unpack(pack_values((lowered,)))
 
 
@@ -173,9 +173,9 @@ class Charge2(Enum):
     [
         (Secret("sk_live_1"), "a secret"),
         ({"a": [Secret("sk_live_1")]}, "a secret"),
-        (Own(), "a Own"),
+        (Own(), "an Own"),
         (Charge2.A, "a Charge2"),
-        (object(), "a object"),
+        (object(), "an object"),
         (Request.post("/", body=BodyStream.of(lambda: iter([b"x"]))), "a BodyStream"),
     ],
 )

@@ -346,7 +346,9 @@ def test_another_amount_is_not_expected(field: str) -> None:
         with pytest.raises(InvalidData) as caught:
             news(reference=reference, **{field: PART}).expect(EUROS)
         assert ("amount", True) == (caught.value.field, caught.value.remedy is not None)
-        assert f"{named} was to be 149.90 EUR, not 50.00 EUR." in str(caught.value)
+        assert f"amount of {named} is 149.90 EUR, but the event says 50.00 EUR." in str(
+            caught.value
+        )
 
     news(**{field: EUROS}).expect(EUROS)
     news().expect(EUROS)

@@ -62,12 +62,12 @@ def test_an_id_has_an_end() -> None:
 @pytest.mark.parametrize("half", ["\ud800", "pi_\udfff1"], ids=ascii)
 def test_an_id_can_be_written_down(half: str) -> None:
     """Half of a character is refused at once, not when the reference is stored."""
-    with pytest.raises(InvalidData, match="none"):
+    with pytest.raises(InvalidData, match="invalid"):
         Ref("stripe", "main", half)
 
 
 @pytest.mark.parametrize("step", [".", "..", "%2e%2E"])
 def test_an_id_is_no_step_in_a_path(step: str) -> None:
     """What would lead a request elsewhere, as clients and servers walk paths, is refused."""
-    with pytest.raises(InvalidData, match="none"):
+    with pytest.raises(InvalidData, match="invalid"):
         Ref.parse(f"stripe:main:{step}")

@@ -90,7 +90,9 @@ def test_who_could() -> None:
     """Where nobody can, the error says what is missing and who has it."""
     directory = Directory([account("a")], able=lambda kind, needs: (f"{kind}-{len(needs)}",))
 
-    with pytest.raises(UnsupportedByVendor, match=r"pigeon cannot do this \(media\)") as caught:
+    with pytest.raises(
+        UnsupportedByVendor, match=r"pigeon cannot do this operation \(media\)"
+    ) as caught:
         chosen(directory, needs=frozenset({SmsCapability.MEDIA}))
 
     assert ("media",) == caught.value.capabilities
@@ -155,8 +157,8 @@ def test_what_cannot_be_done_to_a_thing() -> None:
 @pytest.mark.parametrize(
     "route, match",
     [
-        (Route("sms", "nobody"), "'nobody' is no account for sms"),
-        (Route("email", "a"), "'a' is no account for email"),
+        (Route("sms", "nobody"), "'nobody' is not an account for sms"),
+        (Route("email", "a"), "'a' is not an account for email"),
         (Route("sms", "b"), "not open to everybody"),
         (Route("sms", "b", tenant="other"), "not open to other"),
     ],
@@ -173,7 +175,7 @@ def test_what_is_refused_at_once() -> None:
     wrong: Any = "twilio"
     with pytest.raises(ConfigurationError, match="names no account"):
         Route("sms", ())
-    with pytest.raises(ConfigurationError, match="a str is not a vendor"):
+    with pytest.raises(ConfigurationError, match="must be a Vendor, not a str"):
         Account("a", wrong)
     with pytest.raises(InvalidData):
         account("No Name")

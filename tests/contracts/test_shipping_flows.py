@@ -18,7 +18,7 @@ from tests.contracts.handing import MONEY, RATES, REF, TIME, Answered, Desk, ans
 @pytest.mark.parametrize("number, carrier, field", [("", "ups", "number"), ("1", "a\n", "carrier")])
 def test_what_cannot_be_tracked(number: str, carrier: str, field: str) -> None:
     """A number or carrier that is none is refused by name."""
-    with pytest.raises(InvalidData, match=f"no {field}") as caught:
+    with pytest.raises(InvalidData, match=f"The {field} is empty") as caught:
         handed(ShippingFlows, lambda flows: flows.track(number, carrier))
 
     assert field == caught.value.field
@@ -47,10 +47,10 @@ def test_why_no_offer_fits() -> None:
         buy = ShippingFlows(desk, None).create_shipment(
             ShipmentRequest(asked=RATES), idempotency_key="k"
         )
-        with pytest.raises(VendorRejected, match="None of 0 offers fits") as caught:
+        with pytest.raises(VendorRejected, match="None of the 0 rates fits") as caught:
             run_now(buy)
         assert quoted == (caught.value.vendor_code, caught.value.vendor_message)
-        assert "take another key" in caught.value.remedy
+        assert "use another key" in caught.value.remedy
 
 
 def test_offers_know_what_they_are_for() -> None:

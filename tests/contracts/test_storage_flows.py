@@ -90,11 +90,11 @@ def test_an_upload_goes_on_where_it_was_begun() -> None:
 
     with pytest.raises(InvalidData, match="another key") as caught:
         handed(StorageFlows, lambda flows: flows.upload("b", b"x", resume=COMING.ref))
-    assert ("resume", "Give the key that it was begun for.") == (
+    assert ("resume", "Give the key that it was started for.") == (
         caught.value.field,
         caught.value.remedy,
     )
-    with pytest.raises(InvalidData, match="no reference of an upload") as caught:
+    with pytest.raises(InvalidData, match="not the reference of an upload") as caught:
         handed(StorageFlows, lambda flows: flows.abort_upload(REF))
     assert "ref" == caught.value.field
     assert "start_upload" in caught.value.remedy

@@ -115,7 +115,7 @@ def test_the_risk_may_be_taken(hub: type[Hub | AsyncHub]) -> None:
         (
             Bank(settings={"idempotency_memory": 7_200}),
             "vendors.main.idempotency_memory",
-            "counts on keys for 7200 seconds",
+            "relies on idempotency keys for 7200 seconds",
         ),
     ],
     ids=["silent", "vague", "keyless", "longer"],

@@ -137,7 +137,7 @@ def test_a_template_of_theirs() -> None:
 
 def test_a_message_says_whom_it_comes_from() -> None:
     """Without a sender nothing is sent."""
-    with pytest.raises(InvalidData, match="by Bird says whom it comes from"):
+    with pytest.raises(InvalidData, match="by Bird needs a sender"):
         message_body(attrs.evolve(VENDOR, sender=None), SmsMessage(to=TO, text="Hello"))
 
 

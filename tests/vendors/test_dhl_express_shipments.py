@@ -50,7 +50,7 @@ def test_a_price_is_the_one_that_is_billed(shop: Shop) -> None:
     assert [(Money("19.99", "USD"), "dhl_express_y")] == [
         (rate.total, rate.service) for rate in result.rates
     ]
-    assert ["It is late.", "An offer could not be read."] == [
+    assert ["It is late.", "A rate could not be read."] == [
         message.text for message in result.messages
     ]
 

@@ -58,7 +58,7 @@ def test_parcels_of_others_are_not_followed(shop: Shop) -> None:
     with pytest.raises(InvalidRequest):
         shop.shipping.track("1", "dhl_express")
     shop.sandbox.fail(reply({"shipments": []}))
-    with pytest.raises(VendorRejected, match="no such shipment"):
+    with pytest.raises(VendorRejected, match="not know this shipment"):
         shop.shipping.track("1", "dhl_express")
 
 

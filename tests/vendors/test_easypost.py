@@ -321,7 +321,7 @@ def test_a_shipment_that_is_not_bought_is_quoted(shop: Shop) -> None:
         tracking.number,
         tracking.carrier,
     )
-    with pytest.raises(VendorRejected, match="There is no label"):
+    with pytest.raises(VendorRejected, match="The shipment has no label"):
         shop.shipping.get_label(ref)
     with pytest.raises(VendorRejected) as caught:
         shop.shipping.cancel(ref)

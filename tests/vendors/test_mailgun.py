@@ -134,7 +134,7 @@ def test_what_leads_nowhere_is_no_configuration(options: dict[str, Any]) -> None
 def test_the_greeting_of_mailgun_is_no_success() -> None:
     """Whoever goes astray is answered as if all were well."""
     _, opened = mailgun_hub(base_url="https://api.mailgun.net/v2")
-    with pytest.raises(ConfigurationError, match="nothing there"):
+    with pytest.raises(ConfigurationError, match="no API at this URL"):
         opened.email().send_transactional(mail())
 
 

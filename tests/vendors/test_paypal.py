@@ -65,7 +65,7 @@ def test_where_no_secret_is_sent() -> None:
     with pytest.raises(ConfigurationError, match="not HTTPS") as caught:
         moorage.open({"vendors": {"paypal": wrong}})
 
-    assert "vendors.paypal.token_endpoint" == caught.value.path
+    assert "vendors.paypal.base_url" == caught.value.path
 
 
 def test_a_token_from_elsewhere(shop: Shop) -> None:

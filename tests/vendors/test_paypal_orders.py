@@ -244,5 +244,5 @@ def test_money_that_paypal_took_back(shop: Shop) -> None:
     capture["amount"] = None
     assert PaymentState.UNKNOWN is shop.payments.get(payment.ref).state
     bare = Ref("paypal", "main", payment.ref.id)
-    with pytest.raises(VendorRejected, match="No capture"):
+    with pytest.raises(VendorRejected, match="No single capture"):
         shop.payments.refund(bare, TEN, idempotency_key="r-1")

@@ -100,7 +100,7 @@ def test_a_message_says_whom_it_comes_from() -> None:
     vendor = attrs.evolve(VENDOR, sender=None)
     message = SmsMessage(to=TO, text="Hello")
 
-    with pytest.raises(InvalidData, match="whom it comes from"):
+    with pytest.raises(InvalidData, match="needs a sender"):
         message_body(vendor, message)
     assert "src" not in message_body(vendor, attrs.evolve(message, sender_pool="pp-1"))
 

@@ -90,10 +90,10 @@ def test_a_price_is_all_that_is_paid(shop: Shop) -> None:
     assert [
         ("ups", "It is closed."),
         ("fedex", "Too far."),
-        ("ups", "An offer could not be read."),
-        (None, "An offer could not be read."),
-        ("ups", "An offer could not be read."),
-        (None, "An offer could not be read."),
+        ("ups", "A rate could not be read."),
+        (None, "A rate could not be read."),
+        ("ups", "A rate could not be read."),
+        (None, "A rate could not be read."),
     ] == [(one.carrier, one.text) for one in result.messages]
     with pytest.raises(VendorFailed):
         shop.shipping.get_rates(REQUEST)
@@ -140,7 +140,7 @@ def test_a_label_comes_in_other_formats_if_there_are_any(shop: Shop) -> None:
 
     assert LabelFormat.PNG is shop.shipping.get_label(bought.ref, "png").format
     del shop.sandbox.labels[bought.ref.id]["label_download"]["zpl"]
-    with pytest.raises(VendorRejected, match="no label in zpl"):
+    with pytest.raises(VendorRejected, match="no label of this shipment in zpl"):
         shop.shipping.get_label(bought.ref, "zpl")
     asked = len(shop.sandbox.asked)
     with pytest.raises(UnsupportedByVendor):

@@ -152,6 +152,19 @@ def test_the_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object,
     assert (400, code) == (response.status, response.json()["errors"][0]["error_code"])
 
 
+@pytest.mark.parametrize("side", ["ship_from", "ship_to"])
+def test_sandbox_refuses_an_address_without_a_name(shop: Shop, side: str) -> None:
+    """An address needs a person's or a company's name; the message names the address."""
+    body = json.loads(json.dumps(GOOD))
+    for name in ("name", "company_name"):
+        body["shipment"][side].pop(name, None)
+    response = answered(shop.sandbox, Request.post("/v1/rates", json=body))
+    [error] = response.json()["errors"]
+
+    assert (400, "field_value_required") == (response.status, error["error_code"])
+    assert side in error["message"]
+
+
 def test_the_sandbox_lets_nobody_else_in(shop: Shop) -> None:
     """Whoever has no key, asks for nothing, or shows a key where files are, is refused."""
     shop.bought()

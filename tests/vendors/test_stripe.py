@@ -620,6 +620,28 @@ def test_a_charge_without_an_intent_is_itself() -> None:
     assert ("ch_1", None, None) == (found.ref.id, found.state, found.refunded)
 
 
+@pytest.mark.parametrize(
+    "status, state",
+    [
+        ("pending", PaymentState.PENDING),
+        ("failed", PaymentState.FAILED),
+        ("levitated", PaymentState.UNKNOWN),
+        ("succeeded", PaymentState.CAPTURED),
+    ],
+)
+def test_charge_under_way_is_not_captured(status: str, state: PaymentState) -> None:
+    """A debit counts as captured to Stripe before the bank has paid; its status decides."""
+    thing = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
+    thing |= {"captured": True, "amount_captured": 14990, "amount_refunded": 0, "status": status}
+    event = WebhookEvent(
+        vendor="stripe", id="evt_1", type="x", vendor_type="charge.updated", data=thing
+    )
+    found = Stripe(credentials="sk").events(event, ref)[0]
+
+    assert (state, status) == (found.state, found.vendor_state)
+    assert (status == "succeeded") is (found.captured is not None)
+
+
 def says(status: int, **error: Any) -> Response:
     """An error as Stripe says it."""
     return reply({"error": error}, status)

@@ -70,7 +70,7 @@ def test_an_offer_without_a_price_is_told_apart(shop: Shop) -> None:
     assert [("ups_99", None, None)] == [
         (one.service, one.service_name, one.guaranteed) for one in result.rates
     ]
-    assert ["It may vary.", "An offer could not be read."] == [
+    assert ["It may vary.", "A rate could not be read."] == [
         message.text for message in result.messages
     ]
 
@@ -114,9 +114,9 @@ def test_a_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     real = shop.sandbox.answer
 
-    def answer(asked: Any) -> Response:
-        lost = asked.path.endswith("/recovery")
-        return reply({}, 500) if lost else real(asked)
+    def answer(request: Any) -> Response:
+        lost = request.path.endswith("/recovery")
+        return reply({}, 500) if lost else real(request)
 
     shop.sandbox.answer = answer  # type: ignore[method-assign]
     bought = shop.shipping.create_shipment(rate, idempotency_key="k-2")

@@ -1,6 +1,6 @@
-"""What a business system asks of a kind of vendor, in words that no vendor owns.
+"""Contracts: the vendor-neutral operations and values of each kind of vendor.
 
-Each kind has a file: its values, its capabilities, and the protocol that vendors of the kind fill.
-Values are frozen; decisions about them are functions here. Nobody here knows a vendor, a port or a
-colour.
+Each kind has a file: its values, its capabilities, and the protocol that its vendors implement.
+Values are frozen; decisions about them are functions here. Contracts know no vendor and no port,
+and do not differ between synchronous and asynchronous callers.
 """

@@ -1,4 +1,4 @@
-"""Where somebody or something is."""
+"""Postal addresses of people and businesses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _capitals(value: Any) -> Any:
 def _is_country(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or _COUNTRY.fullmatch(value) is None:
         raise InvalidData(
-            "This is not the code of a country.",
+            "The country is not a valid country code.",
             field=attribute.name,
             remedy="Give the two letters of ISO 3166, such as 'DE'.",
         )
@@ -28,19 +28,19 @@ def _is_country(_: object, attribute: attrs.Attribute[str], value: object) -> No
 
 @attrs.frozen(kw_only=True)
 class Address:
-    """An address; only its country is shown, for the rest is personal.
+    """A postal address. Its repr shows only the country, because the rest is personal data.
 
     Attributes:
-        name: who is there.
-        company: whose premises they are.
-        line1, line2, line3: street, house and whatever else comes before the city.
-        city: the city, town or village.
-        region: the state, province or county, in its code where there is one.
-        postal_code: the post's code.
-        country: the country, in two letters.
-        phone, email: how to reach who is there.
-        residential: whether people live there; None is not known.
-        tax_id: the tax number of who is there.
+        name: name of the person.
+        company: name of the company.
+        line1, line2, line3: street, house number and further lines before the city.
+        city: city, town or village.
+        region: state, province or county, as a code where one exists.
+        postal_code: postal code.
+        country: ISO 3166 country code of two letters.
+        phone, email: contact details at this address.
+        residential: True for a home, False for a business, None if unknown.
+        tax_id: tax number of the person or company.
     """
 
     name: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))

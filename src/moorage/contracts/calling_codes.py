@@ -1,4 +1,4 @@
-"""Which country a telephone number belongs to, as far as its first digits say."""
+"""The country of a telephone number, found by its calling code."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _LONGEST: Final = 3
 
 
 def country_of(number: str) -> str | None:
-    """The country of a number in the form of E.164; None where its first digits do not say.
+    """The country of an E.164 number, or None if its calling code does not determine one.
 
-    They do not for +1, which North America and the Caribbean share. Small territories count as the
-    country whose code they share.
+    Numbers under +1 return None, because North America and the Caribbean share that code. A small
+    territory without a code of its own counts as the country whose code it shares.
     """
     digits = number.removeprefix("+")
     found = (_COUNTRIES.get(digits[:length]) for length in range(_LONGEST, 0, -1))

@@ -1,4 +1,4 @@
-"""Checksums: how it is known that bytes arrived as they left."""
+"""Checksums, which detect bytes that were changed on the way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PARTS: Final = re.compile(r"[0-9]{1,9}")
 
 
 class ChecksumAlgorithm(OneOf, field="algorithm"):
-    """How a checksum is made."""
+    """An algorithm that computes a checksum."""
 
     CRC32 = "crc32"
     CRC32C = "crc32c"
@@ -32,14 +32,14 @@ class ChecksumAlgorithm(OneOf, field="algorithm"):
 
 
 class Running(Protocol):
-    """A checksum that is made piece by piece."""
+    """A checksum that is computed piece by piece."""
 
     def update(self, data: bytes, /) -> None:
-        """Take in more bytes."""
+        """Add bytes to the checksum."""
         ...
 
     def digest(self) -> bytes:
-        """The checksum so far."""
+        """The checksum of all bytes so far."""
         ...
 
 
@@ -71,7 +71,7 @@ _MADE: Final[dict[ChecksumAlgorithm, Callable[[], Running]]] = {
 
 
 def running(algorithm: ChecksumAlgorithm) -> Running | None:
-    """Begin a checksum, or None where it cannot be made here."""
+    """Start a checksum; None if this Python cannot compute the algorithm."""
     make = _MADE.get(algorithm)
     return None if make is None else make()
 
@@ -83,7 +83,7 @@ def _small(value: str) -> str:
 def _is_hex(_: object, __: object, value: Any) -> None:
     if not _HEX.fullmatch(value):
         raise InvalidData(
-            "This is not a checksum.",
+            "The checksum is not a hexadecimal text of the right length.",
             field="checksum",
             remedy="Give it in hex, or use Checksum.of(algorithm, data).",
         )
@@ -94,9 +94,10 @@ class Checksum:
     """A checksum of bytes.
 
     Attributes:
-        algorithm: how it was made.
-        value: in hex.
-        parts: of how many parts' checksums it was made instead of the bytes; None is the bytes.
+        algorithm: algorithm that computed it.
+        value: checksum in lower-case hex.
+        parts: number of upload parts whose checksums were combined into this one; None if it was
+            computed from the bytes themselves.
     """
 
     algorithm: ChecksumAlgorithm = attrs.field(converter=ChecksumAlgorithm)
@@ -105,11 +106,11 @@ class Checksum:
 
     @classmethod
     def of(cls, algorithm: ChecksumAlgorithm | str, data: bytes) -> Checksum:
-        """The checksum of these bytes."""
+        """Compute the checksum of these bytes."""
         begun = running(ChecksumAlgorithm(algorithm))
         if begun is None:
             raise InvalidData(
-                f"A checksum of {algorithm} cannot be made here.",
+                f"This Python cannot compute a checksum of {algorithm}.",
                 field="checksum",
                 remedy="Use crc32, crc32c, md5, sha1 or sha256.",
             )
@@ -118,7 +119,7 @@ class Checksum:
 
     @classmethod
     def from_base64(cls, algorithm: ChecksumAlgorithm, text: str | None) -> Checksum | None:
-        """Read what HTTP headers write, with `-3` behind it if it is made of three parts."""
+        """Parse the base64 form of HTTP headers; a suffix such as `-3` is the number of parts."""
         digest, dash, parts = (text or "").partition("-")
         try:
             value = b64decode(digest, validate=True).hex()
@@ -130,11 +131,11 @@ class Checksum:
 
     @property
     def base64(self) -> str:
-        """As HTTP headers write it."""
+        """The checksum in base64, as HTTP headers carry it."""
         return b64encode(bytes.fromhex(self.value)).decode()
 
     def fits(self, data: bytes) -> bool:
-        """Whether these bytes have it; False where that cannot be told."""
+        """True if these bytes have this checksum; False also if it cannot be computed here."""
         begun = running(self.algorithm)
         if begun is None or self.parts is not None:
             return False

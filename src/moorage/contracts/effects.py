@@ -1,4 +1,4 @@
-"""What the operations of the contracts bring about, and what vendors must state because of it."""
+"""Operations that change something at a vendor, and the statements vendors must make about them."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ ASKING: Final[Mapping[str, frozenset[str]]] = {
     ),
     storage.KIND: frozenset({"head", "exists", "list", "list_stale_uploads", "download"}),
 }
-"""By contract, the names of operations."""
+"""Names of the operations with an effect, by contract."""
 
 
 MOVING: Final[Mapping[str, Mapping[str, str | None]]] = {payments.KIND: payments.MOVING}
-"""By contract that moves money, the operations that do, and the capability each needs."""
+"""Operations that move money, by contract, each with the capability it needs."""
 
 
 def moves_money(vendor: type[Vendor]) -> bool:
-    """Whether a vendor fills a contract that moves money; then its keys must outlive a crash."""
+    """True if the vendor fills a contract that moves money; its keys must then survive a crash."""
     return any(kind in MOVING for kind in vendor.kinds)
 
 
 def check_vendor(vendor: type[Vendor]) -> None:
-    """Refuse a vendor that does not state what becomes of an unknown outcome.
+    """Refuse a vendor that does not state how an unknown outcome is settled.
 
     Raises:
-        ConfigurationError: an operation that moves money says nothing, or is to be asked again at a
-            vendor that states nothing of keys.
+        ConfigurationError: an operation that moves money has no statement, or is stated to be sent
+            again while the vendor states nothing about idempotency keys.
     """
     stated = vendor.unknown_outcomes
     wanted = [
@@ -63,28 +63,29 @@ def check_vendor(vendor: type[Vendor]) -> None:
             path="unknown_outcomes",
             remedy="State an UnknownOutcome for each in `unknown_outcomes` of the vendor's class.",
         )
-    asked = [one for one in stated if stated[one] is UnknownOutcome.ASKED_AGAIN]
+    asked = [item for item in stated if stated[item] is UnknownOutcome.ASKED_AGAIN]
     if asked and vendor.idempotency is None:
         raise ConfigurationError(
-            f"The vendor {vendor.name} is asked again after an unknown outcome of"
-            f" {', '.join(asked)}, and does not state how it treats idempotency keys.",
+            f"The vendor {vendor.name} says that {', '.join(asked)} may be sent again after an"
+            f" unknown outcome, but does not state how it treats idempotency keys.",
             path="idempotency",
             remedy=_STATE_IT,
         )
 
 
 def check_keys(vendor: Vendor, service: Service) -> None:
-    """Refuse a service of a vendor that takes keys, unless the vendor states how it treats them.
+    """Refuse a service that sends idempotency keys unless its vendor states how it treats them.
 
     Raises:
-        ConfigurationError: it states nothing, or a shorter memory than the service has.
+        ConfigurationError: the vendor states nothing, or forgets keys sooner than the service
+            needs.
     """
     if service.idempotency_header is None:
         return
     stated = vendor.idempotency
     if stated is None:
         raise ConfigurationError(
-            f"The vendor {vendor.name} takes idempotency keys, and does not state how long it"
+            f"The vendor {vendor.name} takes idempotency keys, but does not state how long it"
             " remembers them.",
             path="idempotency",
             remedy=_STATE_IT,
@@ -92,15 +93,15 @@ def check_keys(vendor: Vendor, service: Service) -> None:
     memory = service.idempotency_memory
     if memory is not None and memory > stated.memory:
         raise ConfigurationError(
-            f"A service of the vendor {vendor.name} counts on keys for {memory:g} seconds, and the"
-            f" vendor states {stated.memory:g}.",
+            f"A service of the vendor {vendor.name} relies on idempotency keys for {memory:g}"
+            f" seconds, but the vendor remembers them for only {stated.memory:g} seconds.",
             path="idempotency_memory",
-            remedy="Make the service with **idempotency.settings of the vendor's class.",
+            remedy="Create the service with **idempotency.settings of the vendor's class.",
         )
 
 
 def has_effect(asked: Asked) -> bool:
-    """Whether an operation brings something about at a vendor."""
+    """True if the operation changes something at a vendor."""
     if asked.effect is not None:
         return asked.effect
     return asked.operation not in ASKING.get(asked.kind, frozenset())

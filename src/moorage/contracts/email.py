@@ -1,4 +1,4 @@
-"""Mail: what is sent, to whom, and what vendors of it can do."""
+"""Email: messages, recipients, and the operations of email vendors."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ _OURS: Final = frozenset(
         "to",
     }
 )
-"""Headers that are made of the fields of a message, or by whoever carries it."""
+"""Headers that moorage or the vendor generates, so that callers cannot set them."""
 
 Data: TypeAlias = "Mapping[str, Any]"
 
 
 class EmailCapability(StrEnum):
-    """What not every vendor can do."""
+    """An optional feature of an email vendor."""
 
     ATTACHMENTS = "attachments"
     INLINE_IMAGES = "inline_images"
@@ -81,7 +81,7 @@ class EmailCapability(StrEnum):
 
 
 class Disposition(OneOf, field="disposition"):
-    """Where a file stands in a message."""
+    """Position of a file in a message: attached to it, or inline in its HTML."""
 
     ATTACHMENT = "attachment"
     INLINE = "inline"
@@ -94,7 +94,7 @@ def _is_line(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 def _is_bytes(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, bytes):
         raise InvalidData(
-            f"The {attribute.name} of a file is a {type(value).__name__}.",
+            f"The {attribute.name} of a file must be bytes, not {type(value).__name__}.",
             field=attribute.name,
             remedy="Give the bytes of the file.",
         )
@@ -103,20 +103,21 @@ def _is_bytes(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 def _is_media_type(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or _MEDIA_TYPE.fullmatch(value) is None:
         raise InvalidData(
-            "This is no media type.", field=attribute.name, remedy="Give one like 'image/png'."
+            "This is not a media type.", field=attribute.name, remedy="Give one like 'image/png'."
         )
 
 
 @attrs.frozen(kw_only=True)
 class Attachment:
-    """A file that goes with a message, or an image that stands in its HTML.
+    """A file attached to a message, or an image inside its HTML.
 
     Attributes:
-        filename: what it is called there.
-        content: its bytes.
-        content_type: what they are.
-        disposition: whether it goes with the message, or stands in it.
-        content_id: what the HTML calls it, as in `<img src="cid:logo">`; only of what is inline.
+        filename: name that the recipient sees.
+        content: bytes of the file.
+        content_type: media type of the content.
+        disposition: attached to the message, or inline in its HTML.
+        content_id: name by which the HTML refers to an inline image, as in `<img src="cid:logo">`;
+            None for an attachment.
     """
 
     filename: str = attrs.field(validator=_is_line, repr=False)
@@ -126,10 +127,10 @@ class Attachment:
     content_id: str | None = attrs.field(default=None, validator=is_maybe(str))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what no message could show."""
+        """Refuse an attachment that no mail client could show."""
         if not self.filename or "/" in self.filename or "\\" in self.filename:
             raise InvalidData(
-                "A file has no name, or one that is a path.",
+                "A file has no name, or its name contains a path.",
                 field="filename",
                 remedy="Give a plain name, such as 'invoice.pdf'.",
             )
@@ -138,8 +139,8 @@ class Attachment:
             self.content_id is not None and _CONTENT_ID.fullmatch(self.content_id) is None
         ):
             raise InvalidData(
-                "An inline image needs a content_id of visible characters, and nothing else has"
-                " one.",
+                "An inline image needs a content_id of visible characters; an attachment must not"
+                " have one.",
                 field="content_id",
                 remedy="Give disposition='inline' and content_id='logo', or neither.",
             )
@@ -147,11 +148,11 @@ class Attachment:
 
 @attrs.frozen
 class TemplateRef:
-    """A template that is stored at the vendor, which also fills it in.
+    """A template stored at the vendor, which fills it in.
 
     Attributes:
-        id: what the vendor calls it.
-        data: what to fill in, for everybody; any JSON.
+        id: the vendor's id of the template.
+        data: values for the template, the same for all recipients; any JSON.
     """
 
     id: str = attrs.field(validator=_is_line)
@@ -159,7 +160,7 @@ class TemplateRef:
 
 
 def check_headers(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
-    """Refuse headers that would be read as something else than they are."""
+    """Refuse headers that are malformed or that a field of the message sets."""
     are_texts(_, attribute, value)
     seen: set[str] = set()
     for name, text in value.items():
@@ -171,7 +172,7 @@ def check_headers(_: object, attribute: attrs.Attribute[Any], value: Mapping[str
             or folded.startswith("content-")
         ):
             raise InvalidData(
-                "A header has a name that it cannot have, or that a field of the message is for.",
+                "A header has an invalid name, or one that a field of the message sets.",
                 field=attribute.name,
                 remedy="Name headers such as 'X-Invoice'; give addresses and subject as fields.",
             )
@@ -180,7 +181,7 @@ def check_headers(_: object, attribute: attrs.Attribute[Any], value: Mapping[str
 
 
 def check_words(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
-    """Refuse metadata with more than one line in them."""
+    """Refuse metadata whose names or values have more than one line."""
     are_texts(_, attribute, value)
     for word in [*value, *value.values()]:
         check_line(word, attribute.name)
@@ -194,22 +195,24 @@ def _are_tags(_: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]
 
 @attrs.frozen(kw_only=True)
 class EmailMessage:
-    """One message. A text is enough for an address, and one address for several.
+    """One email message.
+
+    A text is accepted in place of an address, and a single address in place of several.
 
     Attributes:
-        from_: who it says it is from; by default the account's own sender.
-        to, cc, bcc: who gets it.
-        reply_to: where answers go.
-        envelope_sender: where those who carry it report failures.
-        subject, text, html: what it says; of a template, only what the template does not.
+        from_: sender; by default the sender of the account.
+        to, cc, bcc: recipients.
+        reply_to: addresses that replies go to.
+        envelope_sender: address that mail servers send delivery failures to.
+        subject, text, html: content; with a template, only the parts that the template lacks.
         headers: further headers.
         attachments: files and inline images.
         template: the vendor's template to fill in.
-        tags: words that statistics go by.
-        metadata: words of ours that come back with events.
-        send_at: not before this time.
-        track_opens, track_clicks: whether to tell of these; None is as the account is set.
-        extra: options of single vendors, by the vendor's name, in the vendor's words.
+        tags: labels that the vendor groups statistics by.
+        metadata: names and values of your own, which come back with events.
+        send_at: earliest time of sending.
+        track_opens, track_clicks: turn tracking on or off; None keeps the account's setting.
+        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
     from_: EmailAddress | None = attrs.field(
@@ -244,10 +247,10 @@ class EmailMessage:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what says nothing, or when nobody could know."""
+        """Refuse a message without content, and conflicting image ids."""
         if not (self.text or self.html or self.template or self.attachments):
             raise InvalidData(
-                "A message says nothing.",
+                "The message has no content.",
                 field="text",
                 remedy="Give a text, HTML, a template or a file.",
             )
@@ -262,19 +265,19 @@ class EmailMessage:
 
     @property
     def everybody(self) -> tuple[EmailAddress, ...]:
-        """Who gets it, in order."""
+        """All recipients: to, cc, then bcc."""
         return self.to + self.cc + self.bcc
 
     @property
     def needs(self) -> frozenset[str]:
-        """The capabilities that sending it takes."""
+        """The capabilities that a vendor needs to send this message."""
         written = (self.from_, self.envelope_sender, *self.everybody, *self.reply_to)
         asked = {
             EmailCapability.ATTACHMENTS: self.attachments,
             EmailCapability.INLINE_IMAGES: any(file.content_id for file in self.attachments),
             EmailCapability.CUSTOM_HEADERS: self.headers,
             EmailCapability.ENVELOPE_SENDER: self.envelope_sender,
-            EmailCapability.INTERNATIONAL: any(one is not None and one.wide for one in written),
+            EmailCapability.INTERNATIONAL: any(item is not None and item.wide for item in written),
             EmailCapability.TEMPLATES: self.template,
             EmailCapability.METADATA: self.metadata,
             EmailCapability.TAGS: self.tags,
@@ -286,14 +289,14 @@ class EmailMessage:
 
     @property
     def size(self) -> int:
-        """About how many bytes it has when it is sent, its files in base64."""
+        """Approximate size of the sent message in bytes, with its files in base64."""
         words = sum(len((text or "").encode()) for text in (self.subject, self.text, self.html))
         return words + sum(-(-len(file.content) // 3) * 4 for file in self.attachments)
 
 
 def check_apart(people: tuple[EmailAddress, ...]) -> None:
-    """Refuse a message that somebody would get twice."""
-    folded = {one.wire.lower() for one in people}
+    """Refuse a message that lists a recipient twice."""
+    folded = {address.wire.lower() for address in people}
     if len(folded) < len(people):
         raise InvalidData(
             "One address is among the recipients more than once.",
@@ -303,40 +306,41 @@ def check_apart(people: tuple[EmailAddress, ...]) -> None:
 
 
 def check_addressed(message: EmailMessage) -> None:
-    """Refuse a message to nobody."""
+    """Refuse a message without a recipient."""
     if not message.to:
         raise InvalidData(
-            "A message is to nobody.", field="to", remedy="Give at least one address in `to`."
+            "The message has no recipient.", field="to", remedy="Give at least one address in `to`."
         )
 
 
 def check_fits(message: EmailMessage, people: int, limits: Mapping[str, int]) -> None:
-    """Refuse a message that is more than the vendor takes.
+    """Refuse a message that exceeds the vendor's limits.
 
     Args:
-        message: what is to be sent.
-        people: to how many at once.
-        limits: the vendor's, of which those of "recipients" and "message_bytes" are looked at.
+        message: message to send.
+        people: number of recipients.
+        limits: limits of the vendor; only "recipients" and "message_bytes" are read.
     """
     if people > limits.get("recipients", people):
         raise InvalidData(
-            f"A message is to {people} people, and the vendor takes {limits['recipients']}.",
+            f"A message has {people} recipients, but the vendor takes {limits['recipients']}.",
             field="to",
-            remedy="Send it in bulk, each recipient a message of their own.",
+            remedy="Send it in bulk, so that each recipient gets a message of their own.",
         )
     if message.size > limits.get("message_bytes", message.size):
         raise InvalidData(
-            f"A message has some {message.size} bytes, and the vendor takes"
-            f" {limits['message_bytes']}.",
+            f"A message has about {message.size} bytes, but the vendor takes"
+            f" {limits['message_bytes']} at most.",
             field="attachments",
             remedy="Send a link to the files instead.",
         )
 
 
 class EmailVendor(Protocol):
-    """What a vendor of mail does; the optional verbs are named by its capabilities.
+    """The operations of an email vendor; its capabilities name the optional ones.
 
-    `send_bulk` is given no more than its limit "batch" of recipients, and tells of each in order.
+    `send_bulk` receives at most its limit "batch" of recipients, and returns their results in
+    order.
     """
 
     async def send_transactional(

@@ -1,4 +1,4 @@
-"""Addresses of mail, checked so that no header can be smuggled in by one."""
+"""Email addresses, checked so that they cannot inject headers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Final
 
 import attrs
 
+from moorage.domain.text import with_article
 from moorage.errors import InvalidData
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _WRITTEN: Final = re.compile(r"\s*(?:\"([^\"]*)\"|([^<\"]*?))\s*<([^<>]*)>\s*")
-# Said by what they are not, since ranges of so many letters take long to compile.
+# The allowed letters are given by exclusion, since ranges of so many letters compile slowly.
 _ATOM: Final = r"[^\x00- \"(),.:;<>@\[\\\]\x7f-\xa0]+"
 _NEVER: Final = r"./:-@\[-`{-\xa0\U00010000-\U0010ffff"
 _ENDS: Final = rf"[^\x00-\-{_NEVER}]"
@@ -24,11 +25,11 @@ _LOCAL: Final = 64
 
 
 def check_line(value: object, field: str) -> str:
-    """`value` as a text of one line, which can begin no header of its own."""
+    """`value` as a single line of text, which cannot start a header of its own."""
     if isinstance(value, str) and _CONTROL.search(value) is None:
         return value
     raise InvalidData(
-        f"The {field} is no text of one line.",
+        f"The {field} must be one line of text without control characters.",
         field=field,
         remedy="Leave out line breaks and control characters: they could add headers.",
     )
@@ -44,7 +45,7 @@ def _is_address(_: object, __: attrs.Attribute[str], value: object) -> None:
         or _encoded(found[2]) is None
     ):
         raise InvalidData(
-            "This is not an address of mail.",
+            "This is not an email address.",
             field="email",
             remedy="Give one like 'name@example.com', without a display name.",
         )
@@ -62,17 +63,17 @@ def _encoded(domain: str) -> str | None:
         encoded = domain.encode("idna").decode()
     except UnicodeError:
         return None
-    # Letters that stand for an "@", a comma or a bracket have become one.
+    # Normalisation has turned some letter into an "@", a comma or a bracket.
     return encoded if _KNOWN.fullmatch(encoded) else None
 
 
 @attrs.frozen
 class EmailAddress:
-    """An address, and whose it is. Neither is shown.
+    """An email address with an optional display name. The repr hides both.
 
     Attributes:
         email: the address.
-        name: the name to show beside it.
+        name: display name.
     """
 
     email: str = attrs.field(validator=_is_address, repr=False)
@@ -80,10 +81,10 @@ class EmailAddress:
 
     @classmethod
     def parse(cls, text: str) -> EmailAddress:
-        """Read `name@example.com`, or `Name <name@example.com>`.
+        """Parse `name@example.com` or `Name <name@example.com>`.
 
         Raises:
-            InvalidData: it is neither.
+            InvalidData: the text has neither form.
         """
         check_line(text, "email")
         found = _WRITTEN.fullmatch(text)
@@ -93,18 +94,18 @@ class EmailAddress:
 
     @property
     def wide(self) -> bool:
-        """Whether it has letters before the `@` that only some servers take."""
+        """True if the part before the `@` has letters that only some mail servers accept."""
         return not self.email.rpartition("@")[0].isascii()
 
     @property
     def wire(self) -> str:
-        """The address with its domain in the form that the DNS knows."""
+        """The address with its domain in ASCII, as the DNS knows it."""
         local, _, domain = self.email.rpartition("@")
         return f"{local}@{_encoded(domain)}"
 
 
 def as_address(value: EmailAddress | str, field: str = "email") -> EmailAddress:
-    """An address, also read from a text; `field` says where it stands."""
+    """Convert a text to an address; `field` names the argument in the error."""
     if isinstance(value, EmailAddress):
         return value
     if not isinstance(value, str):
@@ -119,15 +120,15 @@ def as_address(value: EmailAddress | str, field: str = "email") -> EmailAddress:
 def as_addresses(
     value: EmailAddress | str | Iterable[EmailAddress | str],
 ) -> tuple[EmailAddress, ...]:
-    """Addresses, also one alone, also read from texts."""
+    """Convert one or several texts or addresses to a tuple of addresses."""
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        return tuple(as_address(one) for one in value)
+        return tuple(as_address(item) for item in value)
     return (as_address(value),)
 
 
 def _no_address(value: object, field: str) -> InvalidData:
     return InvalidData(
-        f"a {type(value).__name__} is not an address of mail.",
+        f"The {field} must be an email address, not {with_article(type(value).__name__)}.",
         field=field,
         remedy="Give a text such as 'name@example.com', an EmailAddress, or several of these.",
     )

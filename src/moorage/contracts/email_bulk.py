@@ -1,4 +1,4 @@
-"""One message to many, each of whom gets it alone and with words of their own."""
+"""Bulk email: one message to many recipients, each with their own values filled in."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 PLACE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
-"""Where a word of the recipient's goes, as in `Dear {{name}}`."""
+"""A placeholder for a recipient's value, as in `Dear {{name}}`."""
 
 
 @attrs.frozen(kw_only=True)
 class BulkRecipient:
-    """Who gets a message of a bulk.
+    """One recipient of a bulk message.
 
     Attributes:
-        to: whom it is to.
-        cc, bcc: who gets a copy of just this one.
-        data: what is filled in for them: of a vendor's template any JSON, else texts and whole
-            numbers.
-        metadata: words of ours that come back with events, besides those of all.
-        headers: further headers, besides those of all.
+        to: addresses of this recipient.
+        cc, bcc: addresses that get a copy of this recipient's message only.
+        data: values for the placeholders; texts and whole numbers, or any JSON for a vendor's
+            template.
+        metadata: names and values that come back with events, added to those of the whole bulk.
+        headers: headers added to those of the whole bulk.
     """
 
     to: tuple[EmailAddress, ...] = attrs.field(converter=as_addresses, repr=False)
@@ -52,21 +52,23 @@ class BulkRecipient:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what is to nobody, or to somebody twice."""
+        """Refuse a recipient without an address, or with the same address twice."""
         if not self.to:
             raise InvalidData(
-                "A recipient of a bulk has no address.", field="to", remedy="Give one in `to`."
+                "A recipient of a bulk message has no address.",
+                field="to",
+                remedy="Give one in `to`.",
             )
         check_apart(self.everybody)
 
     @property
     def everybody(self) -> tuple[EmailAddress, ...]:
-        """Who gets it, in order."""
+        """All addresses of this recipient: to, cc, then bcc."""
         return self.to + self.cc + self.bcc
 
 
 def as_recipient(value: BulkRecipient | EmailAddress | str) -> BulkRecipient:
-    """A recipient, also of an address alone."""
+    """Convert a single address to a recipient; a recipient is returned as it is."""
     return value if isinstance(value, BulkRecipient) else BulkRecipient(to=value)
 
 
@@ -77,14 +79,14 @@ def _recipients(value: Iterable[BulkRecipient | EmailAddress | str]) -> Any:
 
 @attrs.frozen(kw_only=True)
 class BulkMessage:
-    """One message to many; nobody sees who else gets it.
+    """One message to many recipients, none of whom sees the others.
 
-    Without a vendor's template, `{{name}}` in subject, text and HTML stands for what a recipient's
-    data has of that name; in the HTML its special characters are escaped.
+    Without a vendor's template, `{{name}}` in subject, text and HTML is replaced by that value of
+    the recipient's data, escaped in the HTML.
 
     Attributes:
-        base: what they all get; it has no recipients itself.
-        recipients: who gets it; an address alone is enough.
+        base: the message to all of them; it must not name recipients itself.
+        recipients: recipients; a single address is enough for one.
     """
 
     base: EmailMessage = attrs.field(validator=is_a(EmailMessage))
@@ -93,10 +95,10 @@ class BulkMessage:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse recipients in the wrong place, and places that nothing is given for."""
+        """Refuse recipients in the base message, and placeholders without a value."""
         if self.base.everybody:
             raise InvalidData(
-                "The message of a bulk has recipients itself.",
+                "The base message of a bulk must not name recipients.",
                 field="base",
                 remedy="Name them in `recipients`.",
             )
@@ -108,20 +110,20 @@ class BulkMessage:
         missing = sorted(self.places - set(recipient.data))
         if missing:
             raise InvalidData(
-                f"Nothing is given for {', '.join(missing)}.",
+                f"A recipient has no value for {', '.join(missing)}.",
                 field="recipients.data",
-                remedy="Give each recipient what the message has a place for.",
+                remedy="Give each recipient a value for every placeholder of the message.",
             )
         if any(type(value) not in {str, int} for value in recipient.data.values()):
             raise InvalidData(
-                "What is filled in is neither a text nor a whole number.",
+                "A placeholder value is neither a text nor a whole number.",
                 field="recipients.data",
-                remedy="Write it out first: amounts and dates look different to everybody.",
+                remedy="Format amounts and dates as text first.",
             )
 
     @property
     def places(self) -> frozenset[str]:
-        """What the message has places for; of a vendor's template nobody here knows."""
+        """Names of the placeholders in the message; empty for a vendor's template."""
         base = self.base
         if base.template is not None:
             return frozenset()
@@ -130,11 +132,13 @@ class BulkMessage:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The capabilities that sending it takes."""
-        return self.base.needs.union(*{_own_needs(self.base, one) for one in self.recipients})
+        """The capabilities that a vendor needs to send this bulk message."""
+        return self.base.needs.union(
+            *{_own_needs(self.base, recipient) for recipient in self.recipients}
+        )
 
     def chunks(self, most: int) -> tuple[BulkMessage, ...]:
-        """The same in parts, each to at most so many people, or to one recipient."""
+        """Split into bulk messages of at most `most` addresses, or of one recipient each."""
         parts: list[list[BulkRecipient]] = []
         people = most
         for recipient in self.recipients:
@@ -149,7 +153,7 @@ class BulkMessage:
         return tuple(BulkMessage(base=self.base, recipients=part) for part in parts)
 
     def message_to(self, recipient: BulkRecipient) -> EmailMessage:
-        """What one recipient gets, for who sends them one by one."""
+        """The message for one recipient, for vendors that send them one by one."""
         base = self.base
         return attrs.evolve(
             base,
@@ -176,5 +180,5 @@ def _own_needs(base: EmailMessage, recipient: BulkRecipient) -> frozenset[str]:
 
 
 def filled(text: str, data: Mapping[str, Any], written: Callable[[str], str] = str) -> str:
-    """A text with what is given in its places."""
+    """A text with its placeholders replaced by these values."""
     return PLACE.sub(lambda found: written(str(data[found[1]])), text)

@@ -1,4 +1,4 @@
-"""What vendors of mail say: of messages, addresses and numbers, and of what became of it all."""
+"""Results of email vendors: receipts, address checks, statistics and events."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.contracts.kinds import OneOf, is_day
+from moorage.contracts.replays import replay_field
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class EmailStatus(StrEnum):
-    """How far a message has come with a recipient, or what they did with it."""
+    """Progress of a message to a recipient, or the recipient's reaction to it."""
 
     SCHEDULED = "scheduled"
     QUEUED = "queued"
@@ -39,18 +40,18 @@ class EmailStatus(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether it will not be under way again."""
+        """True if no more attempts at delivery will follow."""
         return self not in {self.SCHEDULED, self.QUEUED, self.SENT, self.DEFERRED, self.UNKNOWN}
 
 
 @attrs.frozen(kw_only=True)
 class RecipientOutcome:
-    """What a vendor says of one recipient of a message.
+    """The vendor's result for one recipient of a message.
 
     Attributes:
-        email: the address.
-        status: how far the message has come with them.
-        code, reason: why it will not reach them, in the vendor's words.
+        email: address of the recipient.
+        status: progress of the message to them.
+        code, reason: the vendor's reason why the message will not reach them.
     """
 
     email: str = attrs.field(repr=False)
@@ -61,15 +62,16 @@ class RecipientOutcome:
 
 @attrs.frozen(kw_only=True)
 class EmailReceipt:
-    """What a vendor says of a message.
+    """The vendor's answer about a message.
 
     Attributes:
-        ref: the message at the vendor.
-        status: how far it has come.
-        vendor_status: the same in the vendor's word.
-        recipients: what is known of each.
-        warnings: what the vendor said besides.
-        raw: all that the vendor said.
+        ref: reference of the message at the vendor.
+        status: progress of the message.
+        vendor_status: the vendor's own word for the status.
+        recipients: results of the single recipients.
+        warnings: warnings of the vendor.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
     """
 
     ref: Ref
@@ -77,11 +79,12 @@ class EmailReceipt:
     vendor_status: str | None = None
     recipients: tuple[RecipientOutcome, ...] = ()
     warnings: tuple[str, ...] = ()
+    replayed: bool = replay_field()
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
 class Verdict(StrEnum):
-    """Whether mail to an address arrives."""
+    """The vendor's judgement whether an address can receive mail."""
 
     DELIVERABLE = "deliverable"
     RISKY = "risky"
@@ -91,19 +94,19 @@ class Verdict(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class AddressCheck:
-    """What a vendor knows of an address; None is what it does not say.
+    """The result of checking an address; None where the vendor does not say.
 
     Attributes:
         email: the address.
-        verdict: whether mail to it arrives.
-        vendor_verdict: the same in the vendor's word.
-        score: how sure the vendor is, from 0 to 1.
-        reasons: what speaks against it, in the vendor's words.
-        did_you_mean: what was probably meant.
-        disposable: whether it is one to throw away.
-        role: whether it is a department's rather than a person's.
-        mx: whether its domain takes mail.
-        raw: all that the vendor said.
+        verdict: judgement whether the address can receive mail.
+        vendor_verdict: the vendor's own word for the verdict.
+        score: the vendor's confidence, from 0 to 1.
+        reasons: the vendor's reasons against the address.
+        did_you_mean: suggested correction of a typing error.
+        disposable: True for an address of a throw-away service.
+        role: True for the address of a department instead of a person.
+        mx: True if the domain accepts mail.
+        raw: the vendor's complete answer.
     """
 
     email: str = attrs.field(repr=False)
@@ -119,14 +122,14 @@ class AddressCheck:
 
 
 class Granularity(OneOf, field="granularity"):
-    """How long a row of statistics is; weeks begin on Monday."""
+    """The time that one row of statistics covers; weeks begin on Monday."""
 
     DAY = "day"
     WEEK = "week"
     MONTH = "month"
 
     def begins(self, day: date) -> date:
-        """The first day of the time that a day belongs to."""
+        """The first day of the period that contains this day."""
         if self is Granularity.WEEK:
             return day - timedelta(days=day.weekday())
         return day.replace(day=1) if self is Granularity.MONTH else day
@@ -134,11 +137,11 @@ class Granularity(OneOf, field="granularity"):
 
 @attrs.frozen(kw_only=True)
 class StatisticsQuery:
-    """Which days to count.
+    """A request for statistics.
 
     Attributes:
-        start, end: the first and the last day.
-        granularity: how long a row is.
+        start, end: first and last day, both included.
+        granularity: time that one row covers.
     """
 
     start: date = attrs.field(validator=is_day)
@@ -146,7 +149,7 @@ class StatisticsQuery:
     granularity: Granularity = attrs.field(default=Granularity.DAY, converter=Granularity)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse days in the wrong order."""
+        """Refuse an end before the start."""
         if self.end < self.start:
             raise InvalidData(
                 "The last day is before the first.", field="end", remedy="Swap the days."
@@ -155,13 +158,14 @@ class StatisticsQuery:
 
 @attrs.frozen(kw_only=True)
 class EmailCounts:
-    """How many; None is what the vendor does not count.
+    """Counts of messages and events; None where the vendor does not count.
 
     Attributes:
-        requested: how many were to be sent.
-        processed: how many the vendor began to send.
-        delivered, deferred, bounced, blocked, dropped: what became of them.
-        opened, unique_opened, clicked, unique_clicked, complained, unsubscribed: what people did.
+        requested: messages that were to be sent.
+        processed: messages that the vendor began to send.
+        delivered, deferred, bounced, blocked, dropped: messages by their outcome.
+        opened, unique_opened, clicked, unique_clicked, complained, unsubscribed: reactions of
+            recipients.
     """
 
     requested: int | None = None
@@ -181,7 +185,7 @@ class EmailCounts:
 
 @attrs.frozen
 class StatisticsRow:
-    """The counts of one day, week or month, by its first day."""
+    """The counts of one day, week or month, identified by its first day."""
 
     date: date
     counts: EmailCounts
@@ -189,13 +193,13 @@ class StatisticsRow:
 
 @attrs.frozen(kw_only=True)
 class EmailStatistics:
-    """What became of mail over time.
+    """Statistics of the mail that an account sent.
 
     Attributes:
-        query: what was asked.
-        rows: the counts, in order of time.
-        totals: all of them together.
-        raw: all that the vendor said.
+        query: the request.
+        rows: counts, in order of time.
+        totals: sum of all rows.
+        raw: the vendor's complete answer.
     """
 
     query: StatisticsQuery
@@ -210,7 +214,7 @@ class EmailStatistics:
         counted: Iterable[tuple[date, EmailCounts]],
         raw: Any,
     ) -> EmailStatistics:
-        """Statistics in the granularity asked for, of counts of days or longer."""
+        """Combine counts of days or longer periods into the requested granularity."""
         rows: dict[date, list[EmailCounts]] = {}
         for day, counts in counted:
             rows.setdefault(query.granularity.begins(day), []).append(counts)
@@ -223,7 +227,7 @@ class EmailStatistics:
 
 
 def added(several: Iterable[EmailCounts]) -> EmailCounts:
-    """Counts together; what nobody counted stays None."""
+    """The sum of several counts; a field that nobody counted stays None."""
     sums: dict[str, int] = {}
     for counts in several:
         for name, value in attrs.asdict(counts).items():
@@ -233,26 +237,26 @@ def added(several: Iterable[EmailCounts]) -> EmailCounts:
 
 
 def no_words() -> dict[str, str]:
-    """What stands where no metadata came."""
+    """Empty metadata, the default of fields."""
     return {}
 
 
 @attrs.frozen(kw_only=True)
 class EmailEvent:
-    """News of a message.
+    """An event of a message, reported by the vendor's webhook.
 
     Attributes:
-        id: what tells this news from any other.
-        ref: the message at the vendor.
-        status: how far it has come, or what was done with it.
-        vendor_status: the same in the vendor's word.
-        at: when, if the vendor says.
-        email: which recipient it is about.
-        code, reason: why it did not arrive, in the vendor's words.
-        permanent: whether another try would be in vain, if the vendor says.
-        url: what was clicked.
-        tags, metadata: what was sent with the message.
-        raw: all that the vendor said.
+        id: unique id of the event.
+        ref: reference of the message at the vendor.
+        status: progress of the message, or the recipient's reaction.
+        vendor_status: the vendor's own word for the status.
+        at: time of the event, if the vendor states it.
+        email: recipient that the event is about.
+        code, reason: the vendor's reason why the message did not arrive.
+        permanent: True if another attempt would fail too, None if the vendor does not say.
+        url: link that was clicked.
+        tags, metadata: tags and metadata of the message.
+        raw: the vendor's complete event.
     """
 
     id: str | None

@@ -1,4 +1,4 @@
-"""Whether what was given is what an operation takes."""
+"""Validators for the types of arguments and fields."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
+from moorage.domain.text import with_article
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -23,35 +24,36 @@ _LONE: Final = re.compile("[\ud800-\udfff]")
 
 
 class OneOf(StrEnum):
-    """Words of which a caller gives one; any other is refused with those that there are.
+    """An enumeration whose members may be given as texts.
 
-    A text that is the value of a word stands for it, wherever the word may be given. A subclass
-    says in which field its words stand.
+    An unknown text is refused with a list of the members. A subclass names the field that takes its
+    members, for the error.
     """
 
     _field: str
 
     def __init_subclass__(cls, *, field: str, **more: Any) -> None:
-        """Keep the name of the field."""
+        """Store the name of the field."""
         super().__init_subclass__(**more)
         cls._field = field
 
     @classmethod
     def _missing_(cls, value: object) -> NoReturn:
         raise InvalidData(
-            f"{str(value)[:80]!r} is no {cls.__name__}.",
+            f"{str(value)[:80]!r} is not {with_article(cls.__name__)}.",
             field=cls._field,
             remedy=f"Give one of: {', '.join(cls)}.",
         )
 
 
 def check_kind(value: object, kind: type, field: str) -> None:
-    """Refuse a value of another kind, by name, before anything looks into it."""
+    """Refuse a value of the wrong type."""
     if not isinstance(value, kind):
         raise InvalidData(
-            f"a {type(value).__name__} is not a {kind.__name__}.",
+            f"The {field} must be {with_article(kind.__name__)}, not"
+            f" {with_article(type(value).__name__)}.",
             field=field,
-            remedy=f"Give a {kind.__name__}.",
+            remedy=f"Give {with_article(kind.__name__)}.",
         )
 
 
@@ -59,51 +61,51 @@ def _check(value: object, kind: type, field: str) -> None:
     check_kind(value, kind, field)
     if isinstance(value, str) and _LONE.search(value):
         raise InvalidData(
-            f"The {field} has half a character in it, which nothing can send.",
+            f"The {field} contains an unpaired surrogate, which cannot be sent.",
             field=field,
-            remedy="Decode the text where it comes in, with errors='replace'.",
+            remedy="Decode the text with errors='replace' where it enters your system.",
         )
 
 
 def check_text(value: object, field: str) -> None:
-    """Refuse what is no text, or one that nothing can send."""
+    """Refuse anything but a text that can be encoded as UTF-8."""
     _check(value, str, field)
 
 
 def check_maybe(value: object, kind: type, field: str) -> None:
-    """Refuse what is neither None nor of this kind."""
+    """Accept None or a value of this type; refuse others."""
     if value is not None:
         _check(value, kind, field)
 
 
 def check_whole(value: object, field: str) -> None:
-    """Refuse what is no whole number from zero on."""
+    """Refuse anything but a whole number from zero on."""
     if type(value) is not int or value < 0:
         raise InvalidData(
-            f"The {field} is no number from zero on.",
+            f"The {field} is not a whole number from zero on.",
             field=field,
             remedy="Give a whole number, such as 0 or 50.",
         )
 
 
 def is_whole(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse what is no whole number from zero on."""
+    """Refuse anything but a whole number from zero on."""
     check_whole(value, attribute.name)
 
 
 def several(value: object, field: str) -> list[Any]:
-    """Several things as a list; what is one thing, or a table, is refused."""
+    """A series of values as a list; a text, bytes or a table is refused."""
     if not _is_several(value):
         raise InvalidData(
-            f"a {type(value).__name__} is not a list.",
+            f"The {field} must be a list, not {with_article(type(value).__name__)}.",
             field=field,
-            remedy="Give a list, a tuple, or what else can be gone through.",
+            remedy="Give a list, a tuple or another iterable.",
         )
     return list(value)
 
 
 def is_a(kind: type) -> Check:
-    """A validator that refuses whatever is of another kind."""
+    """A validator that accepts only values of this type."""
 
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         _check(value, kind, attribute.name)
@@ -112,7 +114,7 @@ def is_a(kind: type) -> Check:
 
 
 def is_maybe(kind: type) -> Check:
-    """A validator that refuses whatever is neither None nor of this kind."""
+    """A validator that accepts only None and values of this type."""
 
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is not None:
@@ -122,33 +124,34 @@ def is_maybe(kind: type) -> Check:
 
 
 def as_tuple(value: Any) -> Any:
-    """Several things as a tuple; what is one thing, or a table, is left for `are_all` to refuse."""
+    """A series of values as a tuple; anything else as it is, for `are_all` to refuse."""
     return tuple(value) if _is_several(value) else value
 
 
 def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
-    """Whether `as_tuple` made it of several things."""
+    """True for a tuple, which `as_tuple` makes of a series of values."""
     return isinstance(value, tuple)
 
 
 def are_all(kind: type) -> Check:
-    """A validator of what `as_tuple` made, that refuses whatever else than this kind is in it."""
+    """A validator of a tuple whose items must all be of this type."""
 
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not is_tuple(value):
             raise InvalidData(
-                f"a {type(value).__name__} is not several of {kind.__name__}.",
+                f"The {attribute.name} must be a series of {kind.__name__}, not"
+                f" {with_article(type(value).__name__)}.",
                 field=attribute.name,
                 remedy=f"Give a list or a tuple of {kind.__name__}.",
             )
-        for number, one in enumerate(value):
-            _check(one, kind, f"{attribute.name}[{number}]")
+        for number, item in enumerate(value):
+            _check(item, kind, f"{attribute.name}[{number}]")
 
     return check
 
 
 def as_table(value: Any) -> Any:
-    """A table that nobody else can change; what is none is left for a validator to refuse."""
+    """A read-only copy of a table; anything else as it is, for a validator to refuse."""
     return dict(value) if _is_table(value) else value
 
 
@@ -161,12 +164,12 @@ def _is_table(value: object) -> TypeGuard[Mapping[Any, Any]]:
 
 
 def are_texts(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse what is no table from texts to texts."""
+    """Refuse anything but a table from texts to texts."""
     check_texts(value, attribute.name)
 
 
 def check_texts(value: object, field: str) -> None:
-    """Refuse what is no table from texts to texts."""
+    """Refuse anything but a table from texts to texts."""
     check_kind(value, dict, field)
     texts: dict[object, object] = value  # type: ignore[assignment]  # checked above
     for text in (*texts, *texts.values()):
@@ -174,48 +177,48 @@ def check_texts(value: object, field: str) -> None:
 
 
 def is_moment(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse what is neither None nor a time that everybody would understand alike."""
+    """Accept None or an aware datetime; refuse others."""
     if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
         raise InvalidData(
-            f"The {attribute.name} is no time with a time zone.",
+            f"The {attribute.name} is not a time with a time zone.",
             field=attribute.name,
             remedy="Give an aware datetime, such as datetime.now(UTC).",
         )
 
 
 def is_day(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse what is no day, or has a time of the day."""
+    """Refuse anything but a date without a time."""
     if not isinstance(value, date) or isinstance(value, datetime):
         raise InvalidData(
-            f"The {attribute.name} is no day.",
+            f"The {attribute.name} is not a date.",
             field=attribute.name,
-            remedy="Give a date, such as date(2026, 3, 1); of a datetime its date().",
+            remedy="Give a date, such as date(2026, 3, 1), or the date() of a datetime.",
         )
 
 
 def is_maybe_day(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse what is neither None nor a day without a time."""
+    """Accept None or a date without a time; refuse others."""
     if value is not None:
         is_day(_, attribute, value)
 
 
 def is_maybe_whole(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse what is neither None nor a whole number from zero on."""
+    """Accept None or a whole number from zero on; refuse others."""
     if value is not None:
         check_whole(value, attribute.name)
 
 
 def is_maybe_count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse what is neither None nor a whole number from one on."""
+    """Accept None or a whole number from one on; refuse others."""
     if value is not None:
         is_count(_, attribute, value)
 
 
 def is_count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse what is no whole number from one on."""
+    """Refuse anything but a whole number from one on."""
     if type(value) is not int or value < 1:
         raise InvalidData(
-            f"The {attribute.name} is no number from one on.",
+            f"The {attribute.name} is not a whole number from one on.",
             field=attribute.name,
             remedy="Give a whole number, such as 50.",
         )

@@ -1,4 +1,4 @@
-"""All that a hub is made of, and what is another in the next configuration."""
+"""The live configuration of a hub, and its differences from the next one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Changes(NamedTuple):
-    """What is another in a configuration that took the place of one before, by its path."""
+    """The differences between two configurations, by their paths."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -38,13 +38,13 @@ def _services(value: Iterable[Service]) -> tuple[Service, ...]:
 
 @attrs.frozen(kw_only=True)
 class Offer:
-    """What a hub is made of.
+    """The configuration of a hub.
 
     Attributes:
-        accounts: the accounts of ours at vendors.
-        routes: where operations go.
-        services: anything else that is called.
-        safety: how far it reaches into the world.
+        accounts: accounts at vendors.
+        routes: rules that choose the account of an operation.
+        services: further HTTP services.
+        safety: limits on effects outside, such as rehearsal or a list of allowed recipients.
     """
 
     accounts: tuple[Account, ...] = attrs.field(default=(), converter=_accounts)
@@ -53,7 +53,7 @@ class Offer:
     safety: Safety = attrs.field(factory=Safety)
 
     def changes(self, later: Offer) -> Changes:
-        """What is another in a later one: paths of the configuration, and nothing that is there."""
+        """Compare with a later configuration; the result names paths and contains no values."""
         before, after = self._parts(), later._parts()
         return Changes(
             added=tuple(sorted(after.keys() - before.keys())),
@@ -73,25 +73,25 @@ class Offer:
 
 
 def check_modes(accounts: Iterable[Account], safety: Safety) -> None:
-    """Refuse credentials of a vendor's real system where tests are run, and the other way round.
+    """Refuse live credentials outside production, and test credentials in production.
 
     Raises:
-        ConfigurationError: somebody's are.
+        ConfigurationError: the credentials of an account are for the wrong system.
     """
     for account in accounts:
         mode = account.vendor.mode()
         if not safety.suits(mode):
             here = "real" if safety.live else "test"
             raise ConfigurationError(
-                f"this is for the vendor's {mode} system, and `safety.live` says that"
-                f" {'this is production' if safety.live else 'this is none'}.",
+                f"The credentials are for the vendor's {mode} system, but `safety.live` says that"
+                f" this {'is' if safety.live else 'is not'} production.",
                 path=path_of(account),
                 remedy=f"Give what the vendor has for its {here} system, or mend `safety.live`.",
             )
 
 
 def path_of(account: Account) -> str:
-    """Where an account stands in a configuration; one of a single tenant is named after it."""
+    """The path of an account in the configuration; it names the tenant of a tenant's account."""
     for tenant in account.tenants or ():
         if account.name.startswith(f"{tenant}."):
             return f"tenants.{tenant}.vendors.{account.name.removeprefix(f'{tenant}.')}"

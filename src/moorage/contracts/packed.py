@@ -1,14 +1,14 @@
-"""Values of the contracts as bytes, so that they can be kept outside of the process.
+"""Encoding of contract values as bytes, so that a store can keep them.
 
 Laws:
 
-1. A value comes back as it was: plain values, tuples, lists, tables and sets of these, and every
-   value and word of the contracts, with `Money`, `Ref` and `Request`.
-2. Values are known by their names and the names of their fields, not by where their classes stand.
-   A field that was added later has its default.
-3. A secret is not packed, and neither is what can be read once only.
-4. Bytes that are no value raise `InvalidData`, whatever they are; reading them runs nothing but
-   the classes of the contracts.
+1. A value is decoded as it was: plain values, tuples, lists, tables and sets of these, and every
+   value and enumeration of the contracts, with `Money`, `Ref` and `Request`.
+2. Values are identified by the names of their classes and fields, not by modules. A field that
+   was added later gets its default.
+3. Secrets and one-time streams are refused.
+4. Bytes that are not an encoded value raise `InvalidData`. Decoding calls nothing but the
+   classes of the contracts.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from moorage.domain.money import Money
 from moorage.domain.packing import pack_values, unpack_values
 from moorage.domain.response import Response
 from moorage.domain.secret import Secret
+from moorage.domain.text import with_article
 from moorage.errors import ConnectorError, InvalidData
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ _MODULES: Final = (
     "contracts.payments.buyers",
     "contracts.payments.news",
     "contracts.payments.states",
+    "contracts.payments.unsettled",
     "contracts.payments.values",
     "contracts.ref",
     "contracts.shipping.parcels",
@@ -61,14 +63,14 @@ _MODULES: Final = (
     "contracts.storage",
     "domain.http",
 )
-"""Where the classes stand whose values are packed."""
+"""Modules whose classes can be encoded."""
 
 
 def pack(value: object) -> bytes:
-    """A value as bytes.
+    """Encode a value as bytes.
 
     Raises:
-        InvalidData: it holds something that is not kept, such as a secret or a stream.
+        InvalidData: it contains something that cannot be stored, such as a secret or a stream.
     """
     try:
         return pack_values((_lowered(value, "value"),))
@@ -77,25 +79,25 @@ def pack(value: object) -> bytes:
 
 
 def unpack(packed: bytes) -> Any:
-    """The value that `pack` made bytes of.
+    """Decode the bytes that `pack` made.
 
     Raises:
-        InvalidData: they are none, or one that this release does not know.
+        InvalidData: the bytes are malformed, or of a class that this release does not know.
     """
     try:
         (lowered,) = unpack_values(packed)
         return _raised(lowered)
     except (ConnectorError, LookupError, RecursionError, TypeError, ValueError):
         raise InvalidData(
-            "These bytes are no packed value.",
+            "These bytes are not an encoded value.",
             field="packed",
-            remedy="Give what `pack` made; upgrade every process that shares the store.",
+            remedy="Give bytes that `pack` made; upgrade every process that shares the store.",
         ) from None
 
 
 @cache
 def kinds() -> dict[str, type]:
-    """Every class whose values are packed, by its name."""
+    """Every class whose values can be encoded, by its name."""
     found: dict[str, type] = {}
     for name in _MODULES:
         module = import_module(f"moorage.{name}")
@@ -110,7 +112,7 @@ def _is_kept(kind: type) -> bool:
 
 
 def _lowered(value: Any, path: str) -> object:
-    """A value in the types that `pack_values` keeps, each container with its kind before it."""
+    """A value in types that `pack_values` can encode, each container preceded by its type."""
     name: str = type(value).__name__
     if type(value) in _PLAIN:
         return value
@@ -134,11 +136,11 @@ def _known(value: Any, name: str, path: str) -> tuple[object, ...]:
 
 
 def _items(values: Iterable[Any], path: str) -> list[object]:
-    return [_lowered(one, f"{path}[{number}]") for number, one in enumerate(values)]
+    return [_lowered(value, f"{path}[{number}]") for number, value in enumerate(values)]
 
 
 def _pairs(table: Mapping[Any, Any], path: str) -> list[object]:
-    return [_lowered(one, f"{path}[…]") for pair in table.items() for one in pair]
+    return [_lowered(item, f"{path}[…]") for pair in table.items() for item in pair]
 
 
 _LOWERED: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any, str], object]], ...]] = (
@@ -149,25 +151,25 @@ _LOWERED: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any, str], object
     ((frozenset, set), lambda value, path: (_SET, *sorted(_items(value, path), key=repr))),
     (timedelta, lambda value, _: (_SPAN, value.days, value.seconds, value.microseconds)),
     (Money, lambda value, _: (_MONEY, value.minor, value.currency)),
-    # Frameworks mark texts and bytes of theirs as safe, and the like.
+    # Frameworks have subclasses of str and bytes, for example for safe HTML.
     (str, lambda value, _: str.__str__(value)),
     ((bytes, bytearray, memoryview), lambda value, _: bytes(value)),
 )
-"""What a value of each kind is written as; the first that fits counts."""
+"""The encoding of each type; the first that matches is used."""
 
 
 def _refuse_kind(value: object, path: str) -> NoReturn:
     if isinstance(value, Secret):
-        _refuse("a secret", path, "Leave it out: whoever makes the call has the credentials.")
+        _refuse("a secret", path, "Leave it out: the call takes credentials from the account.")
     _refuse(
-        f"a {type(value).__name__}",
+        with_article(type(value).__name__),
         path,
-        "Give plain values and values of the contracts; of a file its bytes, or where it is.",
+        "Give plain values and contract values; give a file as its bytes or its path.",
     )
 
 
 def _refuse(what: str, path: str, remedy: str) -> NoReturn:
-    raise InvalidData(f"What is to be kept has {what} in it.", field=path, remedy=remedy) from None
+    raise InvalidData(f"The value to store contains {what}.", field=path, remedy=remedy) from None
 
 
 def _raised(lowered: Any) -> Any:
@@ -194,4 +196,4 @@ _RAISED: Final[dict[int, Callable[..., Any]]] = {
     _WORD: lambda *named: kinds()[named[0]](named[1]),
     _VALUE: _value,
 }
-"""What makes a value of each kind, out of what stands behind it."""
+"""The decoder of each type, applied to the encoded content."""

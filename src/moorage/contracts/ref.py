@@ -1,4 +1,4 @@
-"""Which thing of which account at which vendor."""
+"""References: texts that identify an object, its account and its vendor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _SAFE: Final = "-_.~/@+=,"
 _LONGEST: Final = 2_000
 _NO_ID: Final = re.compile("[.]{1,2}|.*[\ud800-\udfff].*", re.DOTALL)
-"""A step in a path, and half of a character: JSON can hold it and nothing can write it down."""
+""""." and ".." are steps in a path; unpaired surrogates fit into JSON, but not into UTF-8."""
 
 
 def _is_name(_: object, attribute: attrs.Attribute[str], value: object) -> None:
@@ -36,7 +36,7 @@ def _is_id(_: object, attribute: attrs.Attribute[str], value: object) -> None:
         or _NO_ID.fullmatch(value) is not None
     ):
         raise InvalidData(
-            "A reference has no id, or one that is too long or none.",
+            "A reference has no id, or one that is invalid or too long.",
             field=attribute.name,
             remedy="Give the id that the vendor gave.",
         )
@@ -48,16 +48,16 @@ def _pairs(value: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[
 
 @attrs.frozen
 class Ref:
-    """One thing at a vendor, such as a payment; it can be stored as text and read again.
+    """A reference of an object at a vendor, such as a payment. It can be stored as text.
 
-    Whatever the configuration says later, what is done to the thing goes to the account that it
-    belongs to.
+    Later operations on the object go to the account in its reference, whatever routes the
+    configuration has by then.
 
     Attributes:
-        vendor: the vendor's name, such as "stripe".
-        account: the configured account of the vendor.
-        id: the vendor's own id.
-        related: further ids that the vendor needs for the same thing, by what they are.
+        vendor: name of the vendor, such as "stripe".
+        account: name of the configured account.
+        id: the vendor's id of the object.
+        related: further ids that the vendor needs for the object, by name.
     """
 
     vendor: str = attrs.field(validator=_is_name)
@@ -67,10 +67,10 @@ class Ref:
 
     @classmethod
     def parse(cls, text: Ref | str, field: str = "ref") -> Ref:
-        """Read the text that `str` made; `field` says where it stands.
+        """Parse the text of a reference; `field` names the argument in the error.
 
         Raises:
-            InvalidData: it is no reference.
+            InvalidData: the text is not a reference.
         """
         if isinstance(text, Ref):
             return text
@@ -85,11 +85,11 @@ class Ref:
         return cls(parts[0], parts[1], unquote(parts[2]), related)
 
     def other(self, name: str) -> str | None:
-        """The further id of this name, if there is one."""
+        """The related id of this name; None if there is none."""
         return dict(self.related).get(name)
 
     def with_related(self, **related: str | None) -> Self:
-        """Return this reference with these further ids."""
+        """A copy of this reference with these related ids added."""
         known: dict[str, str | None] = {**dict(self.related), **related}
         return attrs.evolve(self, related={name: value for name, value in known.items() if value})
 

@@ -1,7 +1,8 @@
-"""Which account an operation goes to: the configured accounts, the rules, and the choice."""
+"""Routing: the configured accounts, the rules, and the choice of the account for an operation."""
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,17 +12,21 @@ from moorage.contracts.kinds import OneOf
 from moorage.contracts.ref import Ref
 from moorage.contracts.vendor import Vendor, no_options
 from moorage.domain.frames import careful
+from moorage.domain.idempotency import Reach
+from moorage.domain.money import EXPONENTS
 from moorage.domain.secret import Secret, as_secrets
+from moorage.domain.text import with_article
 from moorage.errors import ConfigurationError, InvalidData, UnsupportedByVendor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 _ANY: Final[frozenset[str]] = frozenset()
+_COUNTRY: Final = re.compile(r"[A-Z]{2}")
 
 
 class Prefer(OneOf, field="prefer"):
-    """In what order the accounts of a route are tried."""
+    """The order in which the accounts of a route are tried."""
 
     ORDER = "order"
     COST = "cost"
@@ -39,10 +44,35 @@ def _codes(value: str | Iterable[str]) -> frozenset[str]:
     return frozenset(code.upper() for code in _names(value))
 
 
+def _all_of(some: frozenset[str], others: frozenset[str]) -> bool:
+    """True if `some` is a subset of `others`, where an empty set stands for all codes."""
+    return not others or (bool(some) and some <= others)
+
+
+def _are_countries(_: object, attribute: attrs.Attribute[Any], value: frozenset[str]) -> None:
+    for code in value:
+        if _COUNTRY.fullmatch(code) is None:
+            raise ConfigurationError(
+                f"{code[:20]!r} is not a country code.",
+                path=attribute.name,
+                remedy="Give codes of two letters (ISO 3166), such as DE.",
+            )
+
+
+def _are_currencies(_: object, attribute: attrs.Attribute[Any], value: frozenset[str]) -> None:
+    for code in value:
+        if code not in EXPONENTS:
+            raise ConfigurationError(
+                f"{code[:20]!r} is not a currency code.",
+                path=attribute.name,
+                remedy="Give codes of three letters (ISO 4217), such as EUR.",
+            )
+
+
 def _is_vendor(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, Vendor):
         raise ConfigurationError(
-            f"a {type(value).__name__} is not a vendor.",
+            f"The {attribute.name} must be a Vendor, not {with_article(type(value).__name__)}.",
             path=attribute.name,
             remedy="Give a vendor, such as Twilio(account_sid=..., credentials=...).",
         )
@@ -50,9 +80,9 @@ def _is_vendor(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
 
 def _price(value: Decimal | str | int | None) -> Decimal | None:
     price = None if value is None else Decimal(value)
-    if price is not None and not price.is_finite():
+    if price is not None and (not price.is_finite() or price < 0):
         raise ConfigurationError(
-            "this is no price.", path="cost", remedy="Give a number, such as '0.079'."
+            "The cost is not a price.", path="cost", remedy="Give a number, such as '0.079'."
         )
     return price
 
@@ -60,16 +90,16 @@ def _price(value: Decimal | str | int | None) -> Decimal | None:
 @careful
 @attrs.frozen
 class Account:
-    """An account of ours at a vendor.
+    """A configured account at a vendor.
 
     Attributes:
-        name: what routes and references call it; usually the vendor's name.
-        vendor: the vendor with its options.
-        tenants: who may use it; None is everybody.
-        cost: what an operation costs there, for routes that prefer the cheapest.
-        webhook_secrets: what its webhooks are signed with, the newest first.
-        settings: fields of `Service` that its services get instead of the vendor's, such as
-            `timeout`, `limits` or `retry`.
+        name: name in routes and references; usually the vendor's name.
+        vendor: vendor with its options.
+        tenants: tenants that may use it; None for all.
+        cost: price of one operation, for routes that prefer the cheapest account.
+        webhook_secrets: secrets that sign its webhooks, the newest first.
+        settings: fields of `Service` that override the vendor's, such as `timeout`, `limits` or
+            `retry`.
     """
 
     name: str
@@ -82,46 +112,59 @@ class Account:
     settings: Mapping[str, Any] = attrs.field(factory=no_options, kw_only=True, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a name that no reference could carry."""
+        """Refuse a name that cannot be part of a reference."""
         Ref(self.vendor.name, self.name, "1")
 
     def open_to(self, tenant: str | None) -> bool:
-        """Whether this tenant may use it."""
+        """True if this tenant may use it."""
         return self.tenants is None or tenant in self.tenants
 
 
 @attrs.frozen
 class Route:
-    """Where operations of a kind go: the accounts in the order in which they are tried.
+    """A rule that names the accounts to try for some operations, in order.
 
-    A route of a tenant comes before those for everybody, and one with rules before one without.
+    A tenant's route precedes those for everybody; one with conditions precedes one without.
 
     Attributes:
-        kind: the contract, such as "payments".
-        accounts: their names.
-        tenant: whose operations it is for; None is everybody's.
-        countries, currencies: which operations it is for; none named is all.
-        prefer: the order of trying: as named, or the cheapest first.
+        kind: contract, such as "payments".
+        accounts: names of the accounts.
+        tenant: tenant whose operations it applies to; None for all.
+        countries, currencies: codes of the operations that it applies to; empty for all.
+        prefer: try accounts in the order of `accounts`, or the cheapest first.
     """
 
     kind: str
     accounts: tuple[str, ...] = attrs.field(converter=_names)
     tenant: str | None = attrs.field(default=None, kw_only=True)
-    countries: frozenset[str] = attrs.field(default=_ANY, converter=_codes, kw_only=True)
-    currencies: frozenset[str] = attrs.field(default=_ANY, converter=_codes, kw_only=True)
+    countries: frozenset[str] = attrs.field(
+        default=_ANY, converter=_codes, validator=_are_countries, kw_only=True
+    )
+    currencies: frozenset[str] = attrs.field(
+        default=_ANY, converter=_codes, validator=_are_currencies, kw_only=True
+    )
     prefer: Prefer = attrs.field(default=Prefer.ORDER, converter=Prefer, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a route to nowhere."""
+        """Refuse a route without an account, or with the same account twice."""
         if not self.accounts:
             raise ConfigurationError(
                 f"The route for {self.kind} names no account.",
                 path="vendor",
                 remedy="Name at least one account.",
             )
+        twice = next(
+            (account for account in self.accounts if self.accounts.count(account) > 1), None
+        )
+        if twice is not None:
+            raise ConfigurationError(
+                f"The route for {self.kind} names the account {twice!r} twice.",
+                path="vendor",
+                remedy="Name each account once, in the order in which they are to be tried.",
+            )
 
     def fits(self, asked: Asked) -> bool:
-        """Whether it is for such an operation."""
+        """True if the route applies to this operation."""
         return (
             self.kind == asked.kind
             and self.tenant in (None, asked.tenant)
@@ -129,23 +172,35 @@ class Route:
             and (not self.currencies or asked.currency in self.currencies)
         )
 
+    def covers(self, later: Route) -> bool:
+        """True if it applies to every operation of a later route, which is then never used."""
+        return (
+            self.kind == later.kind
+            and self.tenant == later.tenant
+            and self.strictness == later.strictness
+            and _all_of(later.countries, self.countries)
+            and _all_of(later.currencies, self.currencies)
+        )
+
     @property
     def strictness(self) -> tuple[bool, int]:
-        """The more, the sooner it is taken."""
+        """Sort key: the route with the more specific conditions is greater."""
         return self.tenant is not None, bool(self.countries) + bool(self.currencies)
 
 
 @attrs.frozen(kw_only=True)
 class Asked:
-    """What is known of an operation before somebody is chosen for it.
+    """The properties of an operation that determine the account it goes to.
 
     Attributes:
-        kind: the contract.
-        operation: its name there.
-        tenant: whose it is.
-        needs: the capabilities it takes.
-        country, currency: what routes may go by, in capitals.
-        effect: whether it brings something about, where its name alone does not tell.
+        kind: contract.
+        operation: name of the operation in the contract.
+        tenant: tenant that called it.
+        needs: capabilities that the vendor must have.
+        country, currency: codes in capitals that routes match.
+        effect: True if it changes something at the vendor; None to tell by its name.
+        round: number of times that it was settled as never done.
+        reach: scope of its idempotency key.
     """
 
     kind: str
@@ -155,15 +210,17 @@ class Asked:
     country: str | None = None
     currency: str | None = None
     effect: bool | None = None
+    round: int = 0
+    reach: Reach = Reach.FRESH
 
 
 class Directory:
-    """Every account and every route, checked against each other.
+    """All accounts and routes, checked against each other.
 
     Args:
         accounts: the accounts.
-        routes: the rules. A kind without a route goes to the one account that fills it.
-        able: names the vendors that fill a kind with these capabilities, configured or not.
+        routes: the rules; a kind without a route goes to the only account that fills it.
+        able: names the vendors, configured or not, that fill a kind with these capabilities.
     """
 
     def __init__(
@@ -187,42 +244,44 @@ class Directory:
             self._check(route)
 
     def knows(self, tenant: str) -> bool:
-        """Whether an account or a route is this tenant's."""
-        return any(tenant in (one.tenants or ()) for one in self.accounts.values()) or any(
+        """True if an account or a route belongs to this tenant."""
+        return any(tenant in (account.tenants or ()) for account in self.accounts.values()) or any(
             route.tenant == tenant for route in self.routes
         )
 
     def choose(self, asked: Asked) -> tuple[Account, ...]:
-        """The accounts to try, in order; each can do it.
+        """The accounts to try for an operation, in order; each has the capabilities.
 
         Raises:
-            UnsupportedByVendor: no account that it may go to can; it names who can.
+            UnsupportedByVendor: none of the eligible accounts has them; the error names vendors
+                that do.
             ConfigurationError: no account is configured for it.
         """
         open_to = self._open_to(asked)
-        chosen = tuple(one for one in open_to if asked.needs <= one.vendor.capabilities)
+        chosen = tuple(item for item in open_to if asked.needs <= item.vendor.capabilities)
         if chosen:
             return chosen
         raise self._unsupported(asked, open_to)
 
     def find(self, ref: Ref | str, asked: Asked) -> tuple[Account, Ref]:
-        """The account that a thing belongs to, whatever the routes say.
+        """The account of a reference, whatever the routes say.
 
         Raises:
-            InvalidData: the reference is none of this tenant's.
-            UnsupportedByVendor: the vendor cannot do it.
+            InvalidData: the reference does not belong to an account of this tenant.
+            UnsupportedByVendor: the vendor lacks a capability.
         """
         ref = Ref.parse(ref)
         account = self.accounts.get(ref.account)
         if account is None or account.vendor.name != ref.vendor:
             raise InvalidData(
-                f"There is no account {ref.account!r} of {ref.vendor} that this could belong to.",
+                f"The reference belongs to the account {ref.account!r} of {ref.vendor},"
+                " which is not configured for this tenant.",
                 field="ref",
-                remedy="Keep an account configured as long as things of it are in use.",
+                remedy="Keep an account configured as long as its references are in use.",
             )
         if asked.kind not in account.vendor.kinds or not account.open_to(asked.tenant):
             raise InvalidData(
-                f"A reference of the account {account.name!r} is none for {asked.kind} here.",
+                f"A reference of the account {account.name!r} cannot be used for {asked.kind}.",
                 field="ref",
                 remedy="Use it with the contract and the tenant that it came from.",
             )
@@ -230,37 +289,41 @@ class Directory:
             raise self._unsupported(asked, (account,))
         return account, ref
 
-    def _open_to(self, asked: Asked) -> tuple[Account, ...]:
-        route = next((route for route in self.routes if route.fits(asked)), None)
+    def _open_to(self, operation: Asked) -> tuple[Account, ...]:
+        route = next((route for route in self.routes if route.fits(operation)), None)
         if route is None:
-            names = [one.name for one in self.accounts.values() if asked.kind in one.vendor.kinds]
+            names = [
+                account.name
+                for account in self.accounts.values()
+                if operation.kind in account.vendor.kinds
+            ]
         else:
             names = list(route.accounts)
         accounts = [self.accounts[name] for name in names]
-        accounts = [one for one in accounts if one.open_to(asked.tenant)]
+        accounts = [account for account in accounts if account.open_to(operation.tenant)]
         if not accounts or (route is None and len(accounts) > 1):
-            several = ", ".join(one.name for one in accounts)
+            several = ", ".join(account.name for account in accounts)
             raise ConfigurationError(
-                f"Several accounts could do {asked.kind}: {several}."
+                f"Several accounts could do {operation.kind}: {several}."
                 if accounts
-                else f"No account is configured for {asked.kind}{_of(asked.tenant)}.",
-                path=f"{asked.kind}.vendor",
-                remedy="Say which account it goes to.",
+                else f"No account is configured for {operation.kind}{_of(operation.tenant)}.",
+                path=f"{operation.kind}.vendor",
+                remedy="Name the account in a route.",
             )
         if route is not None and route.prefer is Prefer.COST:
             accounts.sort(key=lambda one: (one.cost is None, one.cost or 0))
         return tuple(accounts)
 
-    def _unsupported(self, asked: Asked, accounts: tuple[Account, ...]) -> UnsupportedByVendor:
-        lacks = sorted(asked.needs - accounts[0].vendor.capabilities)
-        able = self._able(asked.kind, asked.needs)
+    def _unsupported(self, operation: Asked, accounts: tuple[Account, ...]) -> UnsupportedByVendor:
+        lacks = sorted(operation.needs - accounts[0].vendor.capabilities)
+        able = self._able(operation.kind, operation.needs)
         error = UnsupportedByVendor(
-            f"{', '.join(one.vendor.name for one in accounts)} cannot do this"
+            f"{', '.join(account.vendor.name for account in accounts)} cannot do this operation"
             f" ({', '.join(lacks)}).",
             capabilities=tuple(lacks),
             able=able,
             service=accounts[0].name,
-            operation=asked.operation,
+            operation=operation.operation,
         )
         if able:
             error.remedy = f"Configure a vendor that can: {', '.join(able)}."
@@ -271,10 +334,10 @@ class Directory:
             account = self.accounts.get(name)
             if account is None or route.kind not in account.vendor.kinds:
                 known = [
-                    one.name for one in self.accounts.values() if route.kind in one.vendor.kinds
+                    item.name for item in self.accounts.values() if route.kind in item.vendor.kinds
                 ]
                 raise ConfigurationError(
-                    f"{name!r} is no account for {route.kind}.",
+                    f"{name!r} is not an account for {route.kind}.",
                     path=f"{route.kind}.vendor",
                     remedy=f"Use one of: {', '.join(sorted(known)) or 'none is configured'}.",
                 )

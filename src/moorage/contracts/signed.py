@@ -1,4 +1,4 @@
-"""What lets somebody else do one thing with a file for a while: signed URLs and forms."""
+"""Signed URLs and forms, which give temporary access to one file without credentials."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def is_header(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse what could add a header to an answer, whoever gives it."""
+    """Refuse a header value that could inject another header."""
     if value is not None and (not isinstance(value, str) or _CONTROL.search(value)):
         raise InvalidData(
-            f"The {attribute.name} is no text of one line.",
+            f"The {attribute.name} must be one line of text without control characters.",
             field=attribute.name,
             remedy="Leave out line breaks and control characters: they could add headers.",
         )
 
 
 def check_expiry(value: float | timedelta) -> int:
-    """Whole seconds for which a signature may be good."""
+    """The lifetime of a signature in whole seconds."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if type(seconds) not in {int, float} or not 1 <= seconds <= _LONGEST_LIFE:
         raise InvalidData(
-            f"A signed URL cannot be good for {seconds!r} seconds.",
+            f"A signed URL cannot be valid for {seconds!r} seconds.",
             field="expires",
             remedy="Give seconds from 1 to 604800, which is a week, or a timedelta.",
         )
@@ -44,12 +44,12 @@ def check_expiry(value: float | timedelta) -> int:
 
 @attrs.frozen(kw_only=True)
 class UrlOptions:
-    """What a signed URL is to allow.
+    """Options of a signed URL.
 
     Attributes:
         method: GET, HEAD, PUT or DELETE.
-        expires: seconds for which it is good.
-        content_type, content_disposition: what answers to it say; of a PUT, what it must say.
+        expires: seconds until the URL expires.
+        content_type, content_disposition: headers of the answer; for a PUT, headers of the request.
     """
 
     method: HttpMethod = attrs.field(default=HttpMethod.GET, converter=as_method)
@@ -58,24 +58,24 @@ class UrlOptions:
     content_disposition: str | None = attrs.field(default=None, validator=is_header, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what nobody does with an object."""
+        """Refuse a method that no object supports."""
         if self.method not in {HttpMethod.GET, HttpMethod.HEAD, HttpMethod.PUT, HttpMethod.DELETE}:
             raise InvalidData(
-                f"A signed URL is not for {self.method}.",
+                f"A URL cannot be signed for {self.method}.",
                 field="method",
-                remedy="Use GET, HEAD, PUT or DELETE; a form is signed by signed_post.",
+                remedy="Use GET, HEAD, PUT or DELETE; signed_post() signs a form.",
             )
 
 
 @attrs.frozen(kw_only=True)
 class SignedUrl:
-    """A URL that lets whoever has it do one thing for a while.
+    """A URL that allows its holder one operation on an object for a limited time.
 
     Attributes:
-        url: the URL; it is a secret, and not shown.
-        method: what it is good for.
-        headers: what must be sent along with it.
-        expires_at: when it stops being good.
+        url: the URL; it is a secret, and hidden from the repr.
+        method: HTTP method that it allows.
+        headers: headers that the request must send.
+        expires_at: time at which it expires.
     """
 
     url: str = attrs.field(repr=False)
@@ -86,12 +86,12 @@ class SignedUrl:
 
 @attrs.frozen(kw_only=True)
 class PostOptions:
-    """What a signed form is to allow.
+    """Options of a signed form.
 
     Attributes:
-        expires: seconds for which it is good.
-        smallest, largest: how many bytes the file may have.
-        content_type: what the form must say of it; None is anything.
+        expires: seconds until the form expires.
+        smallest, largest: limits of the file's size in bytes.
+        content_type: content type that the form must state; None for any.
     """
 
     expires: int = attrs.field(default=3600, converter=check_expiry)
@@ -100,23 +100,24 @@ class PostOptions:
     content_type: str | None = attrs.field(default=None, validator=is_header)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse sizes that no file has."""
+        """Refuse impossible limits of the size."""
         if self.smallest > self.largest:
             raise InvalidData(
-                "A form cannot allow files of such sizes.",
+                "The limits of a form's file size are invalid.",
                 field="largest",
-                remedy="Give whole numbers of bytes, from 0, and the larger one as largest.",
+                remedy="Give whole numbers of bytes, from 0 on, with smallest not above largest.",
             )
 
 
 @attrs.frozen(kw_only=True)
 class SignedPost:
-    """A form that lets whoever has it put one object.
+    """A form that allows its holder to upload one object.
 
     Attributes:
-        url: where it is sent, as multipart/form-data.
-        fields: what it must hold, before the field `file`; they are a secret, and not shown.
-        expires_at: when it stops being good.
+        url: target of the form, sent as multipart/form-data.
+        fields: fields of the form, sent before the field `file`; they are secret, and hidden from
+            the repr.
+        expires_at: time at which it expires.
     """
 
     url: str = attrs.field(repr=False)

@@ -1,4 +1,4 @@
-"""Text messages: what is sent, what became of it, and what vendors of them can do."""
+"""Text messages: values, statuses, and the operations of SMS vendors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import attrs
 
 from moorage.contracts.kinds import are_all, as_tuple, is_a, is_maybe, is_moment
+from moorage.contracts.replays import replay_field
 from moorage.contracts.vendor import no_options
 from moorage.errors import InvalidData
 
@@ -32,7 +33,7 @@ _EXTENDED: Final = frozenset("\f^{}\\[~]|€")
 
 
 class SmsCapability(StrEnum):
-    """What not every vendor can do."""
+    """An optional feature of an SMS vendor."""
 
     SENDER_POOL = "sender_pool"
     MEDIA = "media"
@@ -47,7 +48,7 @@ class SmsCapability(StrEnum):
 
 
 class SmsStatus(StrEnum):
-    """How far a message has come."""
+    """Progress of a message."""
 
     SCHEDULED = "scheduled"
     QUEUED = "queued"
@@ -64,11 +65,11 @@ class SmsStatus(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing will change any more, but that it may yet be read."""
+        """True if the status is final, except that a delivered message may still be read."""
         return self not in {self.SCHEDULED, self.QUEUED, self.SENT, self.UNKNOWN}
 
     def then(self, news: SmsStatus) -> SmsStatus:
-        """The status after this news, which may be late: what is over stays so, but may be read."""
+        """The status after an event, which may be late: a final status stays, or becomes read."""
         return news if _FAR[news] > _FAR[self] else self
 
 
@@ -83,7 +84,7 @@ _FAR: Final = {
 
 
 class LineType(StrEnum):
-    """What a number belongs to."""
+    """The type of line that a number belongs to."""
 
     MOBILE = "mobile"
     LANDLINE = "landline"
@@ -93,7 +94,7 @@ class LineType(StrEnum):
 
 
 def check_number(value: object, field: str) -> str:
-    """`value` as a telephone number in the form of E.164."""
+    """`value` as a telephone number in E.164 form."""
     if isinstance(value, str) and _E164.fullmatch(value):
         return value
     raise InvalidData(
@@ -109,19 +110,19 @@ def _is_number(_: object, attribute: attrs.Attribute[str], value: object) -> Non
 
 @attrs.frozen(kw_only=True)
 class SmsMessage:
-    """One message to one person.
+    """A text message to one recipient.
 
     Attributes:
-        to: the number, as E.164 writes it.
-        text: what it says.
-        sender: a number or a name; by default the account's own.
-        sender_pool: instead, the vendor's name for the numbers to choose from.
-        media: the URLs of pictures and the like.
-        send_at: not before this time.
-        validity: how long the vendor may try.
-        callback_url: where the vendor tells what became of it.
-        reference: a word of ours that the vendor keeps with it, where it can.
-        extra: options of single vendors, by the vendor's name, in the vendor's words.
+        to: number in E.164 form.
+        text: text of the message.
+        sender: number or name of the sender; by default the account's own.
+        sender_pool: the vendor's name of a pool of senders, given instead of a sender.
+        media: URLs of pictures and other media.
+        send_at: earliest time of sending.
+        validity: seconds for which the vendor may try to deliver.
+        callback_url: URL that the vendor reports the status to.
+        reference: text of your own that the vendor stores with the message, if it can.
+        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
     to: str = attrs.field(validator=_is_number, repr=False)
@@ -140,15 +141,15 @@ class SmsMessage:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what says nothing, or when nobody could know."""
+        """Refuse a message without content, and conflicting times."""
         if not (self.text or self.media):
             raise InvalidData(
-                "A message says nothing.", field="text", remedy="Give a text, or media."
+                "The message has no content.", field="text", remedy="Give a text, or media."
             )
 
     @property
     def needs(self) -> frozenset[str]:
-        """The capabilities that sending it takes."""
+        """The capabilities that a vendor needs to send this message."""
         asked = {
             SmsCapability.SENDER_POOL: self.sender_pool,
             SmsCapability.MEDIA: self.media,
@@ -161,13 +162,13 @@ class SmsMessage:
 
 @attrs.frozen
 class Price:
-    """An amount as messages are billed: exact, and often finer than its currency has coins.
+    """An exact price, which may be finer than the smallest coin of its currency.
 
-    It is no `Money`, which refuses such an amount.
+    It is not a `Money`, which refuses such an amount.
 
     Attributes:
-        amount: in major units.
-        currency: its code of three letters.
+        amount: price in major units.
+        currency: ISO 4217 code of three letters.
     """
 
     amount: Decimal
@@ -179,18 +180,19 @@ class Price:
 
 @attrs.frozen(kw_only=True)
 class SmsReceipt:
-    """What a vendor says of a message.
+    """The vendor's answer about a message.
 
     Attributes:
-        ref: the message at the vendor.
-        status: how far it has come; `failed` also if only some of its parts were taken.
-        vendor_status: the same in the vendor's word.
-        parts: the vendor's ids of the parts that it took, where it tells parts apart. News of any
-            of them is news of the message.
-        segments: of how many parts it is made.
-        price: what it costs, where the vendor says.
-        error_code, error_message: why it failed, in the vendor's words.
-        raw: all that the vendor said.
+        ref: reference of the message at the vendor.
+        status: progress of the message; `failed` also if only some of its parts were accepted.
+        vendor_status: the vendor's own word for the status.
+        parts: the vendor's ids of the accepted parts, where it identifies them. An event of any
+            part is an event of the message.
+        segments: number of parts that the text is split into.
+        price: price of the message, if the vendor states it.
+        error_code, error_message: the vendor's reason for a failure.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
     """
 
     ref: Ref
@@ -201,22 +203,23 @@ class SmsReceipt:
     price: Price | None = None
     error_code: str | None = None
     error_message: str | None = attrs.field(default=None, repr=False)
+    replayed: bool = replay_field()
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
 @attrs.frozen(kw_only=True)
 class NumberCheck:
-    """What a vendor knows of a number; None is what it does not say.
+    """The vendor's information about a number; None where the vendor does not say.
 
     Attributes:
-        number: as E.164 writes it, if it is one.
-        valid: whether it can be one.
-        country: the country's code of two letters.
-        national: how it is written at home.
-        line: what it belongs to.
-        carrier: who serves it.
-        reasons: why it is none, in the vendor's words.
-        raw: all that the vendor said.
+        number: number in E.164 form, if it is valid.
+        valid: True if the number can exist.
+        country: ISO 3166 country code of two letters.
+        national: number as it is written in its country.
+        line: type of line.
+        carrier: telephone company.
+        reasons: the vendor's reasons why the number is invalid.
+        raw: the vendor's complete answer.
     """
 
     number: str | None = attrs.field(repr=False)
@@ -231,7 +234,7 @@ class NumberCheck:
 
 @attrs.frozen(kw_only=True)
 class Balance:
-    """What is left in an account; negative is owed."""
+    """The balance of an account; a negative amount is debt."""
 
     amount: Price
     raw: Any = attrs.field(default=None, repr=False, eq=False)
@@ -239,17 +242,17 @@ class Balance:
 
 @attrs.frozen(kw_only=True)
 class SmsEvent:
-    """News of a message, or one that came in.
+    """A status report of a sent message, or a received message.
 
     Attributes:
-        id: what tells this news from any other.
-        ref: the message at the vendor.
-        status: how far it has come, `received` if it came in.
-        vendor_status: the same in the vendor's word.
-        at: when, if the vendor says.
-        sender, text: of a message that came in.
-        error_code: why it failed, in the vendor's words.
-        raw: all that the vendor said.
+        id: unique id of the event.
+        ref: reference of the message at the vendor.
+        status: progress of the message; `received` for an incoming one.
+        vendor_status: the vendor's own word for the status.
+        at: time of the event, if the vendor states it.
+        sender, text: sender and text of a received message.
+        error_code: the vendor's code of a failure.
+        raw: the vendor's complete event.
     """
 
     id: str | None
@@ -264,7 +267,7 @@ class SmsEvent:
 
 
 class SmsVendor(Protocol):
-    """What a vendor of text messages does; the optional verbs are named by its capabilities."""
+    """The operations of an SMS vendor; its capabilities name the optional ones."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt: ...
 
@@ -280,14 +283,14 @@ class SmsVendor(Protocol):
 
 
 def is_gsm(text: str) -> bool:
-    """Whether a text can be sent in the letters of GSM 03.38, of which more go into a part."""
+    """True if a text fits the GSM 03.38 alphabet, of which a part holds more letters."""
     return all(letter in _BASIC or letter in _EXTENDED for letter in text)
 
 
 def segments(text: str) -> int:
-    """Of how many parts a text is made: 160 or 153 letters of GSM 03.38, else 70 or 67 of UCS-2."""
+    """The number of parts of a text: 160 or 153 letters of GSM 03.38, or 70 or 67 of UCS-2."""
     if is_gsm(text):
-        # What is extended takes two places, and both are in one part.
+        # An extended letter takes two places, which must be in the same part.
         return _parts([2 if letter in _EXTENDED else 1 for letter in text], 160, 153)
     return _parts([len(letter.encode("utf-16-le")) // 2 for letter in text], 70, 67)
 

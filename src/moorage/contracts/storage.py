@@ -1,4 +1,4 @@
-"""Files at a vendor: what is kept, what is said of it, and what vendors of storage can do."""
+"""File storage: objects, their options and properties, and the operations of storage vendors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,126}[a-z0-9])?")
 
 
 class StorageCapability(StrEnum):
-    """What not every vendor can do."""
+    """An optional feature of a storage vendor."""
 
     RANGE = "range"
     CONDITIONAL_GET = "conditional_get"
@@ -52,7 +52,7 @@ class StorageCapability(StrEnum):
 
 
 class Visibility(OneOf, field="visibility"):
-    """Who may read an object without saying who they are."""
+    """Who may read an object without credentials."""
 
     PRIVATE = "private"
     PUBLIC = "public"
@@ -62,7 +62,7 @@ def check_key(value: object, field: str = "key") -> str:
     """`value` as the key of an object, such as "invoices/2041.pdf".
 
     Raises:
-        InvalidData: it is none that every vendor, and every HTTP client on the way, keeps.
+        InvalidData: some vendor or HTTP client would change or refuse the key.
     """
     if not isinstance(value, str) or not value:
         raise _bad_key("is empty, or no str", field)
@@ -88,10 +88,10 @@ def _bad_key(what: str, field: str) -> InvalidData:
 
 
 def check_prefix(value: str) -> str:
-    """`value` as the beginning of keys; it may be empty."""
+    """`value` as a prefix of keys; it may be empty."""
     if not isinstance(value, str) or _CONTROL.search(value) or len(value) > _LONGEST_KEY:
         raise InvalidData(
-            "This cannot be the beginning of keys.",
+            "The prefix is not a text without control characters.",
             field="prefix",
             remedy="Give text without control characters, such as 'invoices/'.",
         )
@@ -103,10 +103,10 @@ def _is_metadata(_: object, attribute: attrs.Attribute[Any], value: Mapping[str,
     for name, text in value.items():
         if _NAME.fullmatch(name) is None or _CONTROL.search(text) or text != text.strip():
             raise InvalidData(
-                f"{str(name)[:80]!r} cannot be metadata, or what stands there cannot.",
+                f"The metadata entry {str(name)[:80]!r} has an invalid name or value.",
                 field="metadata",
-                remedy="Name it with small letters, digits and dashes, and give one line of text"
-                " without spaces around it.",
+                remedy="Use small letters, digits and dashes in the name, and one line of text"
+                " without surrounding spaces as the value.",
             )
 
 
@@ -117,37 +117,38 @@ def _table(value: Mapping[str, str] | None) -> Any:
 def _is_create_only(_: object, __: object, value: str | None) -> None:
     if value is not None and value != "*":
         raise InvalidData(
-            "An object is only put where none is with if_none_match='*'.",
+            "if_none_match takes no value but '*', which refuses to replace an object.",
             field="if_none_match",
-            remedy="Give '*', or if_match with the ETag of what is to be replaced.",
+            remedy="Give '*', or if_match with the ETag of the object to replace.",
         )
 
 
 @attrs.frozen
 class ByteRange:
-    """Some of an object's bytes.
+    """A range of an object's bytes.
 
     Attributes:
-        start: the first, counted from 0; negative is counted from the end, and goes to the end.
-        length: how many; None is all to the end.
+        start: position of the first byte, from 0; a negative start counts from the end and runs to
+            it.
+        length: number of bytes; None runs to the end.
     """
 
     start: int = attrs.field(default=0, validator=is_a(int))
     length: int | None = attrs.field(default=None, validator=is_maybe(int))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what is no range."""
+        """Refuse an invalid range."""
         whole = type(self.start) is int and type(self.length) in {int, type(None)}
         if not whole or (self.length is not None and (self.length < 1 or self.start < 0)):
             raise InvalidData(
-                "This is not a range of bytes.",
+                "This is not a valid range of bytes.",
                 field="range",
                 remedy="Give ByteRange(start, length), ByteRange(start), or ByteRange(-count).",
             )
 
     @property
     def header(self) -> str:
-        """As HTTP writes it."""
+        """The range as the value of an HTTP Range header."""
         if self.start < 0:
             return f"bytes={self.start}"
         last = "" if self.length is None else self.start + self.length - 1
@@ -156,21 +157,22 @@ class ByteRange:
 
 @attrs.frozen(kw_only=True)
 class PutOptions:
-    """How an object is kept.
+    """Options for storing an object.
 
     Attributes:
-        content_type: what it is, such as "application/pdf".
-        content_encoding: how it is packed, such as "gzip"; it comes back packed as it was put.
-        content_disposition, content_language, cache_control: as HTTP has them.
-        metadata: words of ours that come back with it.
-        checksum: of the whole of it; what does not fit is not kept.
-        if_match: only replace what has this ETag.
-        if_none_match: "*" to put it only where nothing is yet.
-        visibility: who may read it.
-        storage_class: in the vendor's word.
-        encryption: how the vendor encrypts it, in the vendor's word.
-        tags: labels that the vendor acts on.
-        extra: options of single vendors, by the vendor's name, in the vendor's words.
+        content_type: media type, such as "application/pdf".
+        content_encoding: compression of the bytes, such as "gzip"; a download returns them still
+            compressed.
+        content_disposition, content_language, cache_control: HTTP headers of later downloads.
+        metadata: names and values of your own, which come back with the object.
+        checksum: checksum of the whole object; the upload fails if the bytes do not match.
+        if_match: replace only an object that has this ETag.
+        if_none_match: "*" to store only if no object has the key.
+        visibility: who may read it without credentials.
+        storage_class: the vendor's name of the storage class.
+        encryption: the vendor's name of the encryption.
+        tags: labels that the vendor's rules act on.
+        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
     content_type: str | None = attrs.field(default=None, validator=is_header)
@@ -198,7 +200,7 @@ class PutOptions:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The capabilities that keeping it so takes."""
+        """The capabilities that a vendor needs to store an object with these options."""
         asked: dict[StorageCapability, object] = {
             StorageCapability.CONDITIONAL_PUT: self.if_match or self.if_none_match,
             StorageCapability.METADATA: self.metadata,
@@ -212,13 +214,13 @@ class PutOptions:
 
 @attrs.frozen(kw_only=True)
 class GetOptions:
-    """Which of an object's bytes are wanted, and on which condition.
+    """Options for downloading an object.
 
     Attributes:
-        range: some of them; None is all.
-        if_match, if_none_match: only if the ETag is, or is not, this.
-        if_modified_since, if_unmodified_since: only if it has, or has not, changed since.
-        version: an earlier version of it.
+        range: bytes to download; None for all.
+        if_match, if_none_match: condition on the ETag.
+        if_modified_since, if_unmodified_since: condition on the time of the last change.
+        version: id of an earlier version.
     """
 
     range: ByteRange | None = attrs.field(default=None, validator=is_maybe(ByteRange))
@@ -230,7 +232,7 @@ class GetOptions:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The capabilities that it takes."""
+        """The capabilities that a vendor needs for this download."""
         conditions = (
             self.if_match,
             self.if_none_match,
@@ -239,7 +241,9 @@ class GetOptions:
         )
         asked: dict[StorageCapability, object] = {
             StorageCapability.RANGE: self.range,
-            StorageCapability.CONDITIONAL_GET: any(one is not None for one in conditions),
+            StorageCapability.CONDITIONAL_GET: any(
+                condition is not None for condition in conditions
+            ),
             StorageCapability.VERSIONS: self.version,
         }
         return frozenset(capability for capability, value in asked.items() if value)
@@ -247,21 +251,21 @@ class GetOptions:
 
 @attrs.frozen(kw_only=True)
 class ObjectInfo:
-    """What a vendor says of an object; None is what it does not say.
+    """Properties of a stored object; None where the vendor does not state one.
 
     Attributes:
-        ref: the object at the vendor.
-        key: what it is called.
-        size: how many bytes it has.
-        etag: changes whenever the object does, and says nothing else.
-        checksums: of what is kept; a vendor may know none.
+        ref: reference of the object at the vendor.
+        key: key of the object.
+        size: number of bytes.
+        etag: opaque text that changes whenever the object does.
+        checksums: checksums of the stored bytes; a vendor may know none.
         content_type, content_encoding, content_disposition, content_language, cache_control: as
-            they were put.
-        last_modified: when it was put.
-        metadata: as it was put.
-        version: which of several it is, where the vendor keeps them.
-        storage_class: in the vendor's word.
-        raw: all that the vendor said.
+            given at the upload.
+        last_modified: time of the last upload.
+        metadata: as given at the upload.
+        version: id of this version, if the vendor keeps versions.
+        storage_class: the vendor's name of the storage class.
+        raw: the vendor's complete answer.
     """
 
     ref: Ref
@@ -283,13 +287,13 @@ class ObjectInfo:
 
 @attrs.frozen(kw_only=True)
 class ListPage:
-    """Some of the objects whose keys begin alike, in the order of their keys.
+    """One page of the objects that share a prefix, in the order of their keys.
 
     Attributes:
-        objects: those that no further delimiter hides.
-        prefixes: what stands for the others: their keys up to the delimiter.
-        next_cursor: asks for what follows; None at the end.
-        raw: all that the vendor said.
+        objects: objects whose keys have no delimiter after the prefix.
+        prefixes: folders: the other keys, cut after the first delimiter.
+        next_cursor: cursor of the next page; None at the end.
+        raw: the vendor's complete answer.
     """
 
     objects: tuple[ObjectInfo, ...]
@@ -300,14 +304,14 @@ class ListPage:
 
 @attrs.frozen(kw_only=True)
 class Upload:
-    """An object that is being put part by part; nobody sees it before it is complete.
+    """An unfinished upload in parts. The object is invisible until the upload completes.
 
     Attributes:
-        ref: the upload at the vendor: keep it to go on after a crash.
-        key: what the object will be called.
-        id: the vendor's name for the upload.
-        started_at: when it was begun, if the vendor says.
-        raw: all that the vendor said.
+        ref: reference of the upload; store it to resume after a crash.
+        key: key of the future object.
+        id: the vendor's id of the upload.
+        started_at: time of its start, if the vendor states it.
+        raw: the vendor's complete answer.
     """
 
     ref: Ref
@@ -319,13 +323,13 @@ class Upload:
 
 @attrs.frozen(kw_only=True)
 class Part:
-    """A part that a vendor has.
+    """An uploaded part of an object.
 
     Attributes:
-        number: its place, from 1 on.
-        size: how many bytes it has.
-        etag: what the vendor calls it.
-        checksum: of its bytes, where the vendor knows it.
+        number: position of the part, from 1.
+        size: number of bytes.
+        etag: the vendor's ETag of the part.
+        checksum: checksum of its bytes, where the vendor knows it.
     """
 
     number: int
@@ -334,12 +338,12 @@ class Part:
     checksum: Checksum | None = None
 
     def holds(self, data: bytes) -> bool:
-        """Whether it is certain that it has these bytes."""
+        """True if the part certainly consists of these bytes."""
         if self.size != len(data):
             return False
         if self.checksum is not None:
             return self.checksum.fits(data)
-        # An ETag is opaque, but bytes that it is the MD5 of are the bytes that are there.
+        # An ETag is opaque, but if it equals the MD5 of these bytes, these are the stored bytes.
         return Checksum.of(ChecksumAlgorithm.MD5, data).value == self.etag
 
 
@@ -348,11 +352,11 @@ class Opened:
     """An object whose bytes are arriving.
 
     Attributes:
-        info: what is said of it.
-        start: which of its bytes is the first that comes.
-        length: how many come; None is not known beforehand.
-        modified: False if nothing comes because it has not changed.
-        arriving: gives the bytes.
+        info: properties of the object.
+        start: position of the first arriving byte in the object.
+        length: number of arriving bytes; None if unknown.
+        modified: False if the object has not changed, so that no bytes arrive.
+        arriving: stream of the bytes.
     """
 
     info: ObjectInfo
@@ -363,11 +367,11 @@ class Opened:
 
 
 class StorageVendor(Protocol):
-    """What a vendor of storage does; the optional verbs are named by its capabilities.
+    """The operations of a storage vendor; its capabilities name the optional ones.
 
-    `put` and `put_part` keep nothing of what does not arrive whole. A part that is put again takes
-    the place of the first. `complete` is told every part, in order, and may be repeated. `delete`
-    and `abort` do nothing where nothing is.
+    `put` and `put_part` store nothing of a body that arrives incomplete. A part that is put again
+    replaces the first. `complete` receives all parts in order, and may be repeated. `delete` and
+    `abort` succeed if there is nothing to remove.
     """
 
     async def put(
@@ -410,9 +414,9 @@ class StorageVendor(Protocol):
 
 
 class Pieces(Protocol):
-    """What is uploaded, read once and from its beginning; b"" is its end.
+    """Bytes to upload, read once from the beginning; b"" marks the end.
 
-    Its end comes only if all of it is what it was said to be.
+    The end arrives only if the bytes have the announced length and checksum.
     """
 
     async def next(self) -> bytes: ...
@@ -420,10 +424,10 @@ class Pieces(Protocol):
 
 @runtime_checkable
 class TakesInOrder(Protocol):
-    """What a vendor does whose uploads go from the first byte to the last.
+    """A vendor whose uploads must be sent in order, from the first byte to the last.
 
-    It has `send` instead of `put_part`, `list_parts` and `complete`. Where an upload is `resumed`,
-    `send` goes on where it was; one that is complete or gone is refused.
+    It has `send` instead of `put_part`, `list_parts` and `complete`. With `resumed`, `send`
+    continues after the last stored byte; a finished or deleted upload is refused.
     """
 
     async def send(
@@ -432,12 +436,12 @@ class TakesInOrder(Protocol):
 
 
 def part_size(length: int | None, wanted: int | None = None) -> int:
-    """How long the parts of an object are, so that there are not too many."""
+    """Bytes per part, chosen so that the object does not need too many parts."""
     if wanted is not None and (type(wanted) is not int or wanted < 1):
         raise InvalidData(
-            "This is not the size of a part.",
+            "The part size is not a positive whole number.",
             field="part_size",
-            remedy="Give a number of bytes, at least what the vendor asks for.",
+            remedy="Give a number of bytes, at least the smallest part that the vendor accepts.",
         )
     if length is None or wanted is not None:
         return wanted or PART_SIZE

@@ -1,4 +1,4 @@
-"""What every vendor says of itself, whatever its kind."""
+"""The base class of all vendors, and the values that describe one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NO_OUTCOMES: Final[Mapping[str, UnknownOutcome]] = {}
 
 
 class RepeatedKey(StrEnum):
-    """What a repeat of a key gets that the vendor still remembers."""
+    """The vendor's answer to a repeated idempotency key that it still remembers."""
 
     REPLAYED = "replayed"
     REFUSED = "refused"
@@ -40,14 +40,14 @@ class RepeatedKey(StrEnum):
 
 
 class UnknownOutcome(StrEnum):
-    """What a repeat does after an operation whose outcome is unknown."""
+    """The way to settle an operation whose outcome is unknown."""
 
     ASKED_AGAIN = "asked_again"
-    """The same request is sent again under its key, while the vendor remembers it."""
+    """The same request is sent again under its key, while the vendor remembers the key."""
     REPEATED = "repeated"
-    """It is done again, since doing it twice does what doing it once does."""
+    """The operation is repeated, since doing it twice has the same effect as doing it once."""
     LOOKED_UP = "looked_up"
-    """Nothing is sent, and `OutcomeUnknown` is raised until somebody has settled the key."""
+    """Nothing is sent, and `OutcomeUnknown` is raised until a person has settled the key."""
 
 
 def _as_addresses(value: Iterable[str]) -> tuple[str, ...]:
@@ -55,25 +55,25 @@ def _as_addresses(value: Iterable[str]) -> tuple[str, ...]:
 
 
 def _are_addresses(_: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
-    if not value or not all(one.startswith("https://") for one in value):
+    if not value or not all(item.startswith("https://") for item in value):
         raise ConfigurationError(
-            "A vendor's idempotency states no page of the vendor's documentation.",
+            "A vendor's idempotency statement cites no page of the vendor's documentation.",
             path=f"idempotency.{attribute.name}",
-            remedy="Give the addresses, from https:// on, of the pages that say how long keys are"
+            remedy="Give the https:// addresses of the pages that say how long keys are"
             " remembered.",
         )
 
 
 @attrs.frozen(kw_only=True)
 class VendorKeys:
-    """How a vendor treats idempotency keys, as its documentation says.
+    """A vendor's treatment of idempotency keys, according to its documentation.
 
     Attributes:
-        memory: seconds for which it surely remembers a key. Where its documents differ, the
-            smallest number counts.
-        repeat: what a repeat of a key gets that it remembers.
-        documentation: the addresses of the pages that say so.
-        header: the header that takes the key; None where it stands in the body.
+        memory: seconds for which the vendor certainly remembers a key; the smallest number if its
+            documents differ.
+        repeat: answer to a repeated key that the vendor remembers.
+        documentation: addresses of the pages that say so.
+        header: header that carries the key; None if the body carries it.
     """
 
     memory: float = attrs.field(validator=is_seconds)
@@ -83,7 +83,7 @@ class VendorKeys:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The fields of a `Service` that takes such keys."""
+        """Fields for a `Service` that sends such keys."""
         return {
             "idempotency_header": self.header,
             "idempotency_memory": self.memory,
@@ -92,24 +92,24 @@ class VendorKeys:
 
 
 class Vendor:
-    """One vendor and one account of ours there: a frozen value whose fields are its options.
+    """A vendor with one account there: a frozen value whose fields are the account's options.
 
-    A vendor is a subclass made with `attrs.frozen(kw_only=True)`, in a file of its own, with the
-    operations of its kinds as methods: each is asynchronous and takes a `Wire` first. It is found
-    by the entry point of its name in the group `moorage.vendors`.
+    A vendor is a subclass made with `attrs.frozen(kw_only=True)` in a file of its own. Its methods
+    are the operations of its kinds: each is asynchronous and takes a `Wire` first. It is found by
+    the entry point of its name in the group `moorage.vendors`.
 
     Attributes:
-        name: what configurations and references call the vendor.
-        kinds: which contracts it fills, such as "sms".
-        api_version: the version that it pins, and sends where the vendor takes one.
-        capabilities: what it can do beyond what every vendor of the kind can.
-        limits: numbers that bound it, such as how many items a batch may have.
-        webhook: the preset of its webhooks' scheme, if it has any.
-        transport: the verbs it needs where it does not speak HTTP: the name of an adapter.
-        idempotency: how it treats idempotency keys, if it takes any. A vendor whose services have
-            an `idempotency_header` must state it.
-        unknown_outcomes: by operation, what a repeat does after an outcome that is unknown. A
-            vendor of payments must state it for each operation that moves money.
+        name: name of the vendor in configurations and references.
+        kinds: contracts that it fills, such as "sms".
+        api_version: API version that it pins, and sends where the vendor takes one.
+        capabilities: optional features that it supports.
+        limits: the vendor's limits, such as the number of items in a batch.
+        webhook: preset of its webhooks' signature scheme, if it has webhooks.
+        transport: operations it needs where it does not speak HTTP; the name of an adapter.
+        idempotency: its treatment of idempotency keys, if it takes any. Required if its services
+            have an `idempotency_header`.
+        unknown_outcomes: for each operation, the way to settle an unknown outcome. Required for
+            each operation of a payments vendor that moves money.
     """
 
     name: ClassVar[str]
@@ -124,36 +124,36 @@ class Vendor:
 
     @abstractmethod
     def services(self) -> Mapping[str, Service]:
-        """Where it is and how it is called, by the names that `Wire.send` takes; "" is the main.
+        """The vendor's services, by the names that `Wire.send` takes; "" is the main one.
 
-        The names of the services themselves are given by whoever configures the account.
+        The configuration of the account gives the services their full names.
         """
 
     def clients(self) -> Mapping[str, OAuthClient]:
-        """Who we are to the authorisation servers of its services, by the names of `services`.
+        """OAuth clients of the account, by the names of `services` that they authenticate.
 
-        Such a service says `needs_credentials`, and its token is the account's: one for all
-        tenants. What is not here is asked of the credential provider.
+        Such a service sets `needs_credentials`; all tenants share the account's token. Services
+        without a client here take their credentials from the credential provider.
         """
         return {}
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, if the options tell; None otherwise."""
         return None
 
     def ping(self) -> Request | None:
-        """A request to its main service that changes nothing and costs nothing.
+        """A free request to the main service that changes nothing; None if the vendor has none.
 
-        The vendor answers it well only to whoever has a key that it accepts. None if it has none.
+        The vendor answers it successfully only if it accepts the credentials.
         """
         return None
 
     def verifying(self) -> Mapping[str, Any]:
-        """What a verifier of its webhooks is given: the scheme, and what that wants to know."""
+        """Arguments for the webhook verifier: the scheme, and the options that it needs."""
         return {"scheme": self.webhook}
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[Any, ...]:  # noqa: ARG002 - to override
-        """What a verified webhook means, as events of the contract; none of what is new.
+        """Convert a verified webhook to events of the contract; empty if it is of an unknown type.
 
         Args:
             event: the webhook.
@@ -165,7 +165,7 @@ class Vendor:
 def mode_of_key(
     key: Secret | None, *, live: tuple[str, ...] = (), test: tuple[str, ...] = ()
 ) -> Mode | None:
-    """Which of a vendor's systems a key is for, told by how it begins."""
+    """Live or test, told by the beginning of the key; None if neither."""
     if key is None:
         return None
     if key.begins_with(*live):
@@ -174,17 +174,17 @@ def mode_of_key(
 
 
 def mode_at(url: str, *, live: str, test: str) -> Mode | None:
-    """Which of a vendor's systems is at a URL; none of them where it is somewhere else."""
+    """Live or test, told by the URL; None if it is neither."""
     if url.startswith(test):
         return Mode.TEST
     return Mode.LIVE if url.startswith(live) else None
 
 
 def key_at(wire: Wire, key: str, longest: int) -> str:
-    """An idempotency key as a vendor is told it that knows keys of so many characters.
+    """An idempotency key in the form that the vendor receives, at most `longest` characters.
 
-    A vendor knows the keys of all tenants of an account together: one of a tenant's is told by its
-    digest, and so is one that is too long.
+    All tenants of an account share the vendor's keys. So a tenant's key, or one that is too long,
+    is replaced by its digest.
     """
     if wire.tenant is None and len(key) <= longest:
         return key
@@ -192,27 +192,27 @@ def key_at(wire: Wire, key: str, longest: int) -> str:
 
 
 def choices(*words: str | int) -> Mapping[str, Any]:
-    """The metadata of an option that is one of these: configurations and their schema know them."""
+    """Metadata of an option with a fixed set of values, for configurations and their schema."""
     return {"choices": words}
 
 
 def no_options() -> dict[str, Any]:
-    """What stands where no options were given."""
+    """An empty table of options, the default of fields."""
     return {}
 
 
 def extra_for(vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The options that are meant for this vendor; those for others are not looked at.
+    """The options meant for this vendor; options for other vendors are ignored.
 
     Raises:
-        InvalidData: they are no table of plain values; `field` leads to what is wrong.
+        InvalidData: they are not a table of plain values; `field` is the path to the wrong one.
     """
     own: Any = extra.get(vendor, {})
     wrong = _not_plain(own, f"extra.{vendor}")
     if is_object(own) and wrong is None:
         return own
     raise InvalidData(
-        f"The extra options for {vendor} are no table of plain values.",
+        f"The extra options for {vendor} are not a table of plain values.",
         field=wrong or f"extra.{vendor}",
         remedy="Give a dict from the vendor's own names to texts, whole numbers, True, False, None,"
         " and lists and dicts of these.",
@@ -220,20 +220,20 @@ def extra_for(vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, 
 
 
 def _not_plain(value: object, path: str) -> str | None:
-    """The path to the first value that no vendor could be sent, if there is one."""
+    """The path to the first value that cannot be sent as JSON; None if all can be."""
     if value is None or isinstance(value, (str, int)):
         return None
     if is_list(value):
-        inner = ((one, f"{path}[{number}]") for number, one in enumerate(value))
+        inner = ((item, f"{path}[{number}]") for number, item in enumerate(value))
     elif is_object(value) and all(isinstance(name, str) for name in value):
-        inner = ((one, f"{path}.{name}") for name, one in value.items())
+        inner = ((item, f"{path}.{name}") for name, item in value.items())
     else:
         return path
-    return next((wrong for one, at in inner if (wrong := _not_plain(one, at))), None)
+    return next((wrong for item, at in inner if (wrong := _not_plain(item, at))), None)
 
 
 def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """A body with a vendor's own options put in last: tables are joined, all else is replaced."""
+    """A body with a vendor's own options merged in: tables are joined, others replaced."""
     whole = dict(body)
     for name, value in extra.items():
         before = whole.get(name)

@@ -1,4 +1,4 @@
-"""All that an operation of a vendor can reach: one protected way out."""
+"""The wire: the only access that an operation of a vendor has to the outside."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class Arriving(Protocol):
-    """An answer whose body is read piece by piece; b"" is its end. `settle` leaves it early."""
+    """An answer whose body is read in pieces; b"" is its end. `settle` closes it early."""
 
     @property
     def status(self) -> int: ...
@@ -31,42 +31,42 @@ class Arriving(Protocol):
 
 
 class Wire(Protocol):
-    """What an operation awaits: nothing else, so that it runs in either colour.
+    """Everything that an operation may await, so that one source serves both sync and async.
 
-    Every step is a call of its own under the protections of the account's services, and all of
-    them share the operation's deadline. `to` names one of the vendor's services, "" its main one.
-    An error that `send` raises is what the vendor's `classify` made of the answer.
+    Each step is a call of its own under the protections of the account's services; all of them
+    share the operation's deadline. `to` names one of the vendor's services, "" the main one.
+    `send` raises the error that the vendor's `classify` makes of the answer.
 
-    `send` returns the answer, or what `parse` makes of it. A request with a `key` is carried out
-    once, however often it is sent, and needs a `parse`: a successful answer that `parse` raises for
-    is as good as lost, so it is not kept under the key, and the outcome is unknown. `parse` may be
-    called more than once.
+    `send` returns the answer, or the result of `parse`. A request with a `key` has its effect
+    once, however often it is sent. It needs a `parse`: if `parse` raises for a successful answer,
+    the answer is not stored under the key, and the outcome is unknown. `parse` may be called
+    several times.
     """
 
     @property
     def account(self) -> str:
-        """The configured account that is used."""
+        """Name of the configured account."""
         ...
 
     @property
     def tenant(self) -> str | None:
-        """Whose operation it is."""
+        """Name of the tenant; None without one."""
         ...
 
     def ref(self, id: str, /, **related: str | None) -> Ref:
-        """A thing of this account."""
+        """Make a reference of an object at this account."""
         ...
 
     def now(self) -> datetime:
-        """The time, aware and in UTC."""
+        """The current time, as an aware datetime in UTC."""
         ...
 
     def new_id(self) -> str:
-        """An id that nobody else has."""
+        """A new unique id."""
         ...
 
     async def credentials(self, to: str = "") -> Credentials | OAuthCredentials:
-        """Who we say we are, for what is signed and not sent, such as a URL."""
+        """The account's credentials, for signing something that is not sent, such as a URL."""
         ...
 
     @overload
@@ -88,21 +88,21 @@ class Wire(Protocol):
     async def open(
         self, request: Request, *, to: str = "", endpoint: str | None = None
     ) -> Arriving:
-        """Send, and return as soon as the headers of the answer are there."""
+        """Send a request, and return as soon as the headers of the answer arrive."""
         ...
 
     async def act(
         self, verb: str, /, *given: Any, key: str | None = None, payload: object = None
     ) -> Any:
-        """Ask the vendor's own transport, where it is not HTTP, to do something."""
+        """Execute an operation of the vendor's own transport, where it does not speak HTTP."""
         ...
 
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Any]]], *, at_once: int = 8
     ) -> list[Result[Any]]:
-        """Take steps at once, at most so many, and tell how each ended, in their order."""
+        """Run steps concurrently, at most `at_once` of them; return their results in order."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, within the deadline."""
+        """Wait for some seconds, within the operation's deadline."""
         ...

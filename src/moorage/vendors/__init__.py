@@ -1,5 +1,5 @@
-"""One vendor a file: requests built, answers read, failures told apart, and nothing else.
+"""Vendors, one per file: each builds requests, reads answers and classifies failures.
 
-A vendor knows its contract and the values of the domain. It reaches the world through the wire that
-each operation is given, and knows no port, no colour and no other vendor.
+A vendor uses its contract and values of the domain. It reaches the network only through the wire
+that each operation receives, and uses no port and no other vendor.
 """

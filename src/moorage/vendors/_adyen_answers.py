@@ -1,4 +1,4 @@
-"""What Adyen answers: payments, what is done to them, refusals."""
+"""Parsing of Adyen's answers: payments, captures, cancellations, refunds and refusals."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
 
 UNITS: Final = MinorUnits(vendor="adyen", exponents={"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2})
-"""How Adyen writes amounts, where it differs from ISO 4217."""
+"""Adyen's minor units, where they differ from ISO 4217."""
 
 _STATES: Final = {
     "Authorised": PaymentState.AUTHORIZED,
@@ -120,11 +120,11 @@ for _line in _REASONS.strip().splitlines():
 
 _TOO_MANY: Final = 429
 _CARDS: Final = frozenset({"101", "103"})
-"""Errors that say what is wrong with the card, before anybody was asked to pay."""
+"""Codes of errors in the card data, found before the bank was asked."""
 
 
 def decline_of(code: str | None, words: str | None) -> Decline:
-    """Why a payment was refused, by the code or, where only they are said, by the words."""
+    """The decline reason, from the code or, without one, from the text."""
     if code not in _BY_CODE:
         code = _BY_WORDS.get((words or "").lower(), code)
     reason = _BY_CODE.get(code or "", DeclineReason.OTHER)
@@ -134,14 +134,14 @@ def decline_of(code: str | None, words: str | None) -> Decline:
 def read_payment(
     wire: Wire, response: Response, asked: Money | None, *, known: Ref, taken: bool
 ) -> Payment:
-    """What is said of a payment.
+    """Parse a payment.
 
     Args:
-        wire: makes its reference.
-        response: what Adyen answered.
-        asked: what was asked for, if that is known.
-        known: its reference so far.
-        taken: whether it is captured as soon as it is authorised.
+        wire: makes the payment's reference.
+        response: Adyen's answer.
+        asked: requested amount, if known.
+        known: reference of the payment so far, if any.
+        taken: True if it is captured together with its authorisation.
     """
     body = answer(response)
     result = body.text("resultCode")
@@ -149,7 +149,7 @@ def read_payment(
         raise malformed(response, "resultCode")
     state, said = _STATES.get(result, PaymentState.UNKNOWN), body.text("pspReference")
     open_ = state is PaymentState.REQUIRES_ACTION
-    # A payment that goes on elsewhere has no id of Adyen's before the buyer comes back.
+    # A payment that continues elsewhere gets Adyen's id only after the buyer returns.
     psp = said or (known.id if open_ else None)
     if psp is None:
         raise malformed(response, "pspReference")
@@ -184,7 +184,7 @@ def _next_action(action: Answer) -> NextAction | None:
     kind, method = action.text("type"), action.text("method") or "GET"
     type_ = _ACTIONS.get(kind or "", NextActionType.UNKNOWN)
     posted = type_ is NextActionType.REDIRECT and method == "POST"
-    # Adyen's own components take the whole of an action.
+    # Adyen's own components need the complete action.
     fields = action.raw if type_ is not NextActionType.REDIRECT else action.object("data").raw
     return NextAction(
         type=NextActionType.POST if posted else type_,
@@ -213,14 +213,14 @@ def _means(body: Answer) -> MeansOfPayment | None:
 
 
 def read_flat(body: Answer, name: str) -> dict[str, str]:
-    """A table of texts whose names have dots in them."""
+    """A table of texts whose names contain dots."""
     found = body.value(name)
     table: dict[str, Any] = found if is_object(found) else {}
     return {key: value for key, value in table.items() if isinstance(value, str) and value}
 
 
 def read_move(response: Response) -> tuple[Answer, str, MoveState]:
-    """What is said of a capture, a cancellation or a refund: its reference and its state."""
+    """Parse a capture, a cancellation or a refund: its reference and its state."""
     body = answer(response)
     psp = body.text("pspReference")
     if psp is None:
@@ -230,7 +230,7 @@ def read_move(response: Response) -> tuple[Answer, str, MoveState]:
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """What an answer says of itself, before its status."""
+    """The error in an answer's body, which is more specific than its status."""
     try:
         raw = response.json()
     except InvalidData:
@@ -268,9 +268,9 @@ _KINDS: Final[dict[str, Callable[..., ConnectorError]]] = {
 
 
 def _repeated(response: Response) -> ConnectorError:
-    """What another request with the same key has come to."""
+    """The error of an idempotency key that is in use, or was used for another request."""
     if response.headers.get("transient-error") == "true":
-        return IdempotencyInProgress("Adyen is still at work on a request with this key (704).")
+        return IdempotencyInProgress("Adyen is still working on a request with this key (704).")
     return IdempotencyConflict("Adyen knows this key from another request (704).")
 
 
@@ -286,7 +286,7 @@ def _refusal(body: Answer, response: Response) -> PaymentDeclined | None:
     if result == "Error" and reason is DeclineReason.OTHER:
         reason = DeclineReason.PROCESSING_ERROR
     return PaymentDeclined(
-        f"Adyen says the payment is {result}: {words or 'no reason is given'}.",
+        f"Adyen reports the payment as {result}: {words or 'no reason is given'}.",
         reason=reason,
         payment=body.text("pspReference"),
         status=response.status,

@@ -1,4 +1,4 @@
-"""What Adyen's notifications mean."""
+"""Conversion of Adyen's notifications to payment events."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ _NO_PAYMENT: Final = frozenset({"REPORT_AVAILABLE"})
 
 
 def read_news(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[PaymentEvent, ...]:
-    """What a notification means; what is new comes without a meaning.
+    """Convert a notification to an event; one of an unknown type has no state.
 
     Args:
         event: the notification.
         make: makes references at the account.
-        once: whether a capture sets free what it leaves.
+        once: True if a capture releases the rest of the authorisation.
     """
     item, code = read(event.data), event.vendor_type
     psp, success = item.text("pspReference"), item.flag("success")
@@ -108,7 +108,7 @@ def read_news(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paymen
             vendor_type=code,
             vendor_state=item.text("success"),
             at=event.time,
-            # Of what was done to a payment it may be another, given with that.
+            # The notification may name another payment than the one it changes.
             reference=None
             if original and code not in _DISPUTES
             else item.text("merchantReference"),
@@ -140,7 +140,7 @@ def _authorised(
     told = {"amount": money, "authorized": money}
     can = item.texts("operations")
     if can and "CAPTURE" not in can:
-        # What cannot be captured is taken already.
+        # A payment that cannot be captured was captured before.
         return {"state": PaymentState.CAPTURED, "captured": money, **told}
     return {"state": PaymentState.AUTHORIZED, **told}
 

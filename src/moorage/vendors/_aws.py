@@ -1,4 +1,4 @@
-"""What vendors of Amazon have in common: how they are signed, who they keep out, whom they slow."""
+"""Helpers of Amazon's vendors: signatures, and codes of refused and throttled requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LATER: Final = frozenset(
         "TooManyRequestsException",
     }
 )
-"""Codes of what came too soon."""
+"""Codes of throttled requests."""
 WHO: Final = frozenset(
     {
         "AccessDenied",
@@ -43,7 +43,7 @@ WHO: Final = frozenset(
         "UnrecognizedClientException",
     }
 )
-"""Codes of who may not come in."""
+"""Codes of refused credentials."""
 
 
 def signed(
@@ -53,7 +53,7 @@ def signed(
     secret: Secret | None,
     session_token: Secret | None,
 ) -> Credentials | None:
-    """Credentials that sign for a service; None without a secret, so that a provider is asked."""
+    """Credentials that sign for a service; None without a secret, so that the provider is asked."""
     if secret is None:
         return None
     signing = AwsSigV4(

@@ -1,4 +1,4 @@
-"""What Azure Blob Storage says: of blobs, of blocks, and why it refuses."""
+"""Parsing of Azure Blob Storage's answers: blobs, blocks and errors."""
 
 from __future__ import annotations
 
@@ -52,21 +52,21 @@ _WHO: Final = frozenset(
     }
 )
 _BROKEN: Final = frozenset({"InternalError", "Md5Mismatch", "OperationTimedOut"})
-"""What may go well the next time; bytes that were changed on the way among them."""
+"""Codes of errors after which a retry may succeed, including bytes damaged in transit."""
 _CONDITION: Final = frozenset({"BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet"})
 _REMEDIES: Final = {
     "BlobArchived": "Rehydrate the blob into an online tier first; that takes hours.",
     "BlobBeingRehydrated": "Wait until the blob is back from the archive.",
-    "ContainerBeingDeleted": "Wait until the container is gone, and make it anew.",
-    "ContainerNotFound": "Correct the name of the container, or make it.",
-    "InvalidBlockList": "Begin the upload anew: its blocks have lapsed, or somebody else has put"
-    " the blob.",
+    "ContainerBeingDeleted": "Wait until the container is deleted, and create it again.",
+    "ContainerNotFound": "Correct the name of the container, or create it.",
+    "InvalidBlockList": "Start the upload again: its blocks have expired, or the blob was"
+    " replaced.",
     "SnapshotsPresent": "Delete the blob's snapshots first.",
 }
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """What an answer's own words say, before its status."""
+    """The error in an answer's body, which is more specific than its status."""
     if response.status < 400:
         return None
     code, words = _said(request, response)
@@ -74,7 +74,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 def _said(request: Request, response: Response) -> tuple[str | None, str | None]:
-    """Code and words of a failure; some have no body, and the code in a header."""
+    """The code and text of a failure; some failures have no body, and their code in a header."""
     told = response.header("x-ms-error-code")
     if told is None and request.method == "HEAD" and response.status == 404:
         told = "BlobNotFound"
@@ -88,8 +88,8 @@ def _said(request: Request, response: Response) -> tuple[str | None, str | None]
 
 
 def _failure(code: str, words: str | None, response: Response) -> ConnectorError:
-    """The error that a code of Azure stands for."""
-    # Below the first line stand the request's id and the time, which are in the headers too.
+    """The error for a code of Azure."""
+    # The first line is followed by the request's id and time, which the headers have too.
     first = (words or "").partition("\n")[0].strip()
     said = _REDACTION.words(first, _LONGEST) if first else None
     status = response.status
@@ -110,7 +110,7 @@ def _failure(code: str, words: str | None, response: Response) -> ConnectorError
     elif code in _BROKEN or status >= 500:
         kind = VendorFailed
     elif code in _CONDITION:
-        # That there is one already is told as a conflict, though it is a condition that was set.
+        # An existing blob is reported as a conflict, although it breaks a condition of the request.
         fields["status"] = 412
     elif status in {400, 416}:
         kind = InvalidRequest
@@ -119,7 +119,7 @@ def _failure(code: str, words: str | None, response: Response) -> ConnectorError
     return kind(f"Azure refused: {said or code}", **fields)
 
 
-# --- keys that are lent ------------------------------------------------------
+# --- delegation keys ----------------------------------------------------------
 
 _LENT: Final = {
     "skoid": "SignedOid",
@@ -133,11 +133,11 @@ _LENT: Final = {
 
 @attrs.frozen
 class LentKey:
-    """A key that Azure lends to a client of Entra ID.
+    """A user delegation key, which Azure issues to a client of Entra ID.
 
     Attributes:
-        key: the key, in base64.
-        named: what signatures say of it, by the parameters that carry it, in the order of signing.
+        key: the key in base64.
+        named: parameters that identify the key in signatures, in the order of signing.
     """
 
     key: Secret
@@ -145,16 +145,16 @@ class LentKey:
 
 
 def lent_key(response: Response) -> LentKey:
-    """The key of an answer.
+    """Parse the key in an answer.
 
     Raises:
-        VendorFailed: it has none.
+        VendorFailed: the answer contains none.
     """
     told = root(response, "UserDelegationKey")
     named = {parameter: told.text(name) or "" for parameter, name in _LENT.items()}
     key = Secret(told.text("Value") or "")
     if not _is_key(key) or not all(named.values()):
-        # The answer may hold the key, and an error would show it.
+        # The answer may contain the key, and an error would show it.
         raise malformed(response.evolve(body=b""), "Value")
     return LentKey(key, named)
 
@@ -170,7 +170,7 @@ def _is_key(key: Secret) -> bool:
 
 
 def info(wire: Wire, key: str, headers: Headers, **known: Any) -> ObjectInfo:
-    """What the headers of an answer say of a blob."""
+    """The properties of a blob, from the headers of an answer."""
     fields: dict[str, Any] = {
         "size": whole(headers.get("content-length")),
         "checksums": _checksums(headers),
@@ -194,7 +194,7 @@ def info(wire: Wire, key: str, headers: Headers, **known: Any) -> ObjectInfo:
 
 
 def put(wire: Wire, key: str, response: Response, kept: Headers, **known: Any) -> ObjectInfo:
-    """What is known of a blob that was put, and is kept so."""
+    """The properties of a blob that was stored with these options."""
     return info(
         wire,
         key,
@@ -211,7 +211,7 @@ def put(wire: Wire, key: str, response: Response, kept: Headers, **known: Any) -
 
 
 def _checksums(headers: Headers) -> tuple[Checksum, ...]:
-    """The checksum of the whole blob; an answer with some of it may tell that of the part too."""
+    """The checksum of the whole blob; the answer to a range may state that of the range instead."""
     some = "content-range" in headers
     told = headers.get("x-ms-blob-content-md5") or (None if some else headers.get("content-md5"))
     found = Checksum.from_base64(ChecksumAlgorithm.MD5, told)
@@ -227,12 +227,12 @@ def _metadata(headers: Headers) -> dict[str, str]:
 
 
 def _named(name: str) -> str:
-    """The name that was given, of one that could be a name in C#."""
+    """The original name of metadata that was renamed to a valid C# identifier."""
     return name.removeprefix("_").replace("_", "-")
 
 
 def page(wire: Wire, response: Response) -> ListPage:
-    """A page of a list."""
+    """Parse a page of a list."""
     told = root(response, "EnumerationResults")
     listed = next(told.all("Blobs"), Element("Blobs", {}))
     objects = tuple(
@@ -247,8 +247,8 @@ def page(wire: Wire, response: Response) -> ListPage:
     )
 
 
-def _listed(wire: Wire, key: str, told: Element) -> ObjectInfo:
-    said = next(told.all("Properties"), Element("Properties", {}))
+def _listed(wire: Wire, key: str, element: Element) -> ObjectInfo:
+    said = next(element.all("Properties"), Element("Properties", {}))
     md5 = Checksum.from_base64(ChecksumAlgorithm.MD5, said.text("Content-MD5"))
     return ObjectInfo(
         ref=wire.ref(key),
@@ -262,15 +262,15 @@ def _listed(wire: Wire, key: str, told: Element) -> ObjectInfo:
         content_language=said.text("Content-Language"),
         cache_control=said.text("Cache-Control"),
         last_modified=as_time(said.text("Last-Modified")),
-        version=told.text("VersionId"),
+        version=element.text("VersionId"),
         storage_class=said.text("AccessTier"),
-        raw=told.told(),
+        raw=element.told(),
     )
 
 
-def _name(told: Element) -> str | None:
-    """The name of a blob, which is encoded where XML could not hold it."""
-    name = next(told.all("Name"), None)
+def _name(element: Element) -> str | None:
+    """The name of a blob, decoded where XML could not contain it."""
+    name = next(element.all("Name"), None)
     if name is None or not name.content:
         return None
     return unquote(name.content) if name.attributes.get("Encoded") == "true" else name.content

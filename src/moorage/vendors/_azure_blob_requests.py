@@ -1,4 +1,4 @@
-"""What is asked of Azure Blob Storage."""
+"""Requests to Azure Blob Storage."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ _XML: Final = {"Content-Type": "application/xml"}
 
 @attrs.frozen
 class Place:
-    """A container, and what is in it.
+    """A container, and the URLs in it.
 
     Attributes:
-        endpoint: where the account is, without a slash at the end.
-        container: the container's name.
+        endpoint: URL of the account, without a slash at the end.
+        container: name of the container.
     """
 
     endpoint: str
@@ -67,14 +67,14 @@ class Place:
         return f"/{self.container}"
 
     def blob(self, key: str) -> str:
-        """The path of a blob: encoded once, slashes kept.
+        """The path of a blob: encoded once, with its slashes.
 
         Raises:
-            InvalidData: Azure would call it otherwise.
+            InvalidData: Azure would store it under another name.
         """
         if _UNSTEADY.search(key):
             raise InvalidData(
-                "Azure keeps no backslash in a key, and no dot at the end of a folder or of a key.",
+                "Azure allows no backslash in a key, and no dot at the end of a folder or a key.",
                 field="key",
                 remedy="Give it another name, such as 'invoices/2041.pdf'.",
             )
@@ -86,7 +86,7 @@ class Place:
 
 
 def metadata(table: Mapping[str, str]) -> Fields:
-    """Metadata as headers, whose names can be names in C#: an underscore stands for a dash."""
+    """Metadata as headers with valid C# identifiers as names: an underscore replaces a dash."""
     return {f"{META}{_named(name)}": _value(text) for name, text in table.items()}
 
 
@@ -95,12 +95,12 @@ def _named(name: str) -> str:
 
 
 def _value(text: str) -> str:
-    """What a station on the way could take for nothing, or for less, is encoded too."""
+    """Encode characters that an intermediary could drop or change."""
     return word(text) if text and "  " not in text else encoded_word(text)
 
 
 def kept_as(options: PutOptions) -> Fields:
-    """How a blob is kept, as headers; a vendor's own come last."""
+    """The options of a blob as headers; the vendor's own options come last."""
     fields = given(
         {
             **_content(options),
@@ -118,12 +118,12 @@ def _content(options: PutOptions) -> dict[str, str | None]:
 
 
 def sum_of(data: bytes) -> Checksum:
-    """The checksum that Azure compares with what it was sent."""
+    """The checksum that Azure verifies."""
     return Checksum.of(ChecksumAlgorithm.MD5, data)
 
 
 def put(path: str, data: bytes, checksum: Checksum, options: PutOptions, kept: Fields) -> Request:
-    """Put a blob."""
+    """The request that stores a blob."""
     headers = {
         "x-ms-blob-type": "BlockBlob",
         "Content-MD5": checksum.base64,
@@ -135,7 +135,7 @@ def put(path: str, data: bytes, checksum: Checksum, options: PutOptions, kept: F
 
 
 def get(path: str, options: GetOptions) -> Request:
-    """Get a blob, or some of it."""
+    """The request that downloads a blob, or a range of it."""
     headers = {**AS_PUT, **get_if(options)}
     if options.range is not None:
         headers["x-ms-range"] = options.range.header
@@ -145,7 +145,7 @@ def get(path: str, options: GetOptions) -> Request:
 def listed(
     path: str, prefix: str, *, delimiter: str | None, cursor: str | None, limit: int
 ) -> Request:
-    """List blobs."""
+    """The request that lists blobs."""
     query = {
         "restype": "container",
         "comp": "list",
@@ -161,17 +161,17 @@ def listed(
 
 
 def copy(source: str, path: str, options: PutOptions | None) -> Request:
-    """Copy a blob within the account.
+    """The request that copies a blob within the account.
 
     Raises:
-        UnsupportedByVendor: the copy was to be encrypted otherwise.
+        UnsupportedByVendor: the copy was to be encrypted differently.
     """
     headers = {"x-ms-copy-source": source}
     if options is not None:
         if options.encryption is not None:
             raise UnsupportedByVendor(
-                "Azure copies within an account under the encryption that there is.",
-                remedy="Leave encryption out, or get the object and put it again.",
+                "Azure copies a blob within an account only with the existing encryption.",
+                remedy="Leave encryption out, or download the object and upload it again.",
             )
         kept = {name: text for name, text in kept_as(options).items() if name not in _CONTENT}
         headers |= {**put_if(options), **kept}
@@ -179,24 +179,24 @@ def copy(source: str, path: str, options: PutOptions | None) -> Request:
 
 
 def said_anew(path: str, copied: ObjectInfo, options: PutOptions) -> list[Request]:
-    """What is said of a copy instead of what was said of its source."""
+    """The headers that replace the copy's properties."""
     same = given({"If-Match": copied.etag and quoted_etag(copied.etag)})
-    md5 = next((one.base64 for one in copied.checksums), None)
-    # What is not said here is thrown away, and the checksum is to stay.
+    md5 = next((checksum.base64 for checksum in copied.checksums), None)
+    # Properties that are not stated here are removed, but the checksum must stay.
     content = given({**_content(options), _MD5: md5})
     requests = [Request.put(path, query={"comp": "properties"}, headers={**content, **same})]
     if not options.metadata:
-        # Azure takes a copy without metadata for one with its source's.
+        # Azure gives a copy without metadata the metadata of its source.
         requests.append(Request.put(path, query={"comp": "metadata"}))
     return requests
 
 
-# --- keys that are lent ------------------------------------------------------
+# --- delegation keys ----------------------------------------------------------
 
 
 def delegation(now: datetime, until: datetime) -> Request:
-    """Ask for a key to sign URLs with; asked for twice, it is lent twice."""
-    # Its time begins before ours, in case our clock is ahead, and is a week at most.
+    """The request for a user delegation key; a repeat gets the same key."""
+    # It is valid from before now, in case our clock is ahead, and for a week at most.
     begins = max(now - _AHEAD, until - _LONGEST)
     times = written("Start", moment(begins)) + written("Expiry", moment(until))
     body = f'<?xml version="1.0" encoding="utf-8"?><KeyInfo>{times}</KeyInfo>'.encode()
@@ -204,11 +204,11 @@ def delegation(now: datetime, until: datetime) -> Request:
     return Request.post("/", query=query, headers=_XML, body=body).evolve(idempotent=True)
 
 
-# --- block by block ----------------------------------------------------------
+# --- blocks --------------------------------------------------------------------
 
 
 def put_block(path: str, block: str, data: bytes, checksum: Checksum, kept: Fields) -> Request:
-    """Put a block."""
+    """The request that uploads a block."""
     scope = given({SCOPE: kept.get(SCOPE)})
     return Request.put(
         path,
@@ -219,12 +219,12 @@ def put_block(path: str, block: str, data: bytes, checksum: Checksum, kept: Fiel
 
 
 def blocks(path: str) -> Request:
-    """Ask which blocks a blob has, and which it may yet have."""
+    """The request that lists a blob's committed and uncommitted blocks."""
     return Request.get(path, query={"comp": "blocklist", "blocklisttype": "all"})
 
 
 def commit(path: str, names: Sequence[str], options: PutOptions, kept: Fields) -> Request:
-    """Make a blob of blocks; done twice, it finds them in the blob."""
+    """The request that makes a blob of blocks; a repeat finds the blocks in the blob."""
     listed = "".join(written("Latest", name) for name in names)
     body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'.encode()
     whole = options.checksum

@@ -1,4 +1,4 @@
-"""Shared access signatures: URLs that let whoever has them do one thing to a blob for a while."""
+"""Shared access signatures: URLs that grant one operation on a blob for a limited time."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _PERMISSIONS: Final = {"GET": "r", "HEAD": "r", "PUT": "w", "DELETE": "d"}
 
 @attrs.frozen(kw_only=True)
 class Grant:
-    """What a URL is to allow.
+    """The permissions of a signed URL.
 
     Attributes:
-        url: the blob's URL.
-        resource: the blob as signatures call it.
-        version: of the API.
-        options: what may be done, and what answers then say.
-        until: how long.
+        url: URL of the blob.
+        resource: name of the blob in signatures.
+        version: version of the API.
+        options: allowed operation, and headers of the answers.
+        until: time of expiry.
     """
 
     url: str
@@ -40,9 +40,9 @@ class Grant:
         """The URL with its signature.
 
         Args:
-            own: the lines of who signs, which stand behind the resource.
-            sign: makes a signature of a text.
-            more: further parameters of who signs.
+            own: lines that identify the signer, which follow the resource.
+            sign: signs a text.
+            more: further parameters that identify the signer.
         """
         fields = self._fields()
         text = "\n".join(
@@ -84,5 +84,5 @@ class Grant:
 
 
 def moment(time: datetime) -> str:
-    """A time as Azure writes it."""
+    """A time in Azure's format."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,7 +1,7 @@
-"""Uploads to Azure, which has none: only blocks, whose names tell all that must be known of them.
+"""Uploads to Azure, which knows only blocks: their names identify the upload and the part.
 
-A block is called by the MD5 of its bytes, which Azure has compared with them, by its number and by
-its upload. So what is there is certain to be what was sent, and no upload takes another's.
+The name of a block consists of the MD5 of its bytes, which Azure has verified, its number and its
+upload. So a stored block certainly has the bytes that were sent, and belongs to one upload only.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _TAG: Final = re.compile(r"[0-9a-f]{20}")
 
 @attrs.frozen
 class BlockUpload:
-    """An upload as we know it, because Azure does not.
+    """The state of an upload, which the reference stores because Azure does not.
 
     Attributes:
-        tag: tells its blocks from others'.
-        kept: how the blob is to be kept, as headers.
+        tag: marks the blocks of this upload.
+        kept: headers with the options of the future blob.
     """
 
     tag: str
@@ -42,43 +42,43 @@ class BlockUpload:
 
     @classmethod
     def begun(cls, new_id: str, kept: Fields) -> Self:
-        """One that nobody else has."""
+        """A new upload."""
         return cls(sha256(new_id.encode()).hexdigest()[:20], kept)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what `id` wrote.
+        """Parse the text that `id` wrote.
 
         Raises:
-            InvalidData: it is none.
+            InvalidData: the text is malformed.
         """
         tag, _, rest = text.partition(".")
         kept = _read(rest)
         if _TAG.fullmatch(tag) and is_object(kept) and _are_headers(kept):
             return cls(tag, kept)
         raise InvalidData(
-            "This is no reference of an upload to Azure.",
+            "This is not the reference of an upload to Azure.",
             field="ref",
-            remedy="Give the `ref` of what start_upload gave.",
+            remedy="Give the `ref` that start_upload returned.",
         )
 
     @property
     def id(self) -> str:
-        """All of it as text, so that whoever goes on with it knows how the blob is to be kept."""
+        """The upload as text, with the options of the blob, so that any process can resume it."""
         if not self.kept:
             return self.tag
         return f"{self.tag}.{urlsafe_b64encode(encode_json(self.kept)).decode()}"
 
     def block(self, number: int, md5: str) -> str:
-        """What a block is called; all names are equally long, as Azure wants them."""
+        """The name of a block; all names have the same length, as Azure requires."""
         return b64encode(f"{md5}.{number:05}.{self.tag}".encode()).decode()
 
     def blocks(self, parts: Iterable[Part]) -> list[str]:
-        """What the blocks of these parts are called."""
+        """The names of the blocks of these parts."""
         return [self.block(part.number, part.etag) for part in parts]
 
     def part(self, block: str, size: int) -> Part | None:
-        """The part that is called so, if it is one of this upload."""
+        """The part of this name; None if it belongs to another upload."""
         found = _NAME.fullmatch(_plain(block))
         if found is None or found[3] != self.tag:
             return None
@@ -86,7 +86,7 @@ class BlockUpload:
 
 
 def part(number: int, size: int, checksum: Checksum) -> Part:
-    """A part that Azure has."""
+    """A part that Azure has stored."""
     return Part(number=number, size=size, etag=checksum.value, checksum=checksum)
 
 

@@ -1,4 +1,4 @@
-"""Conditions that are looked at here, where a vendor does not."""
+"""Conditions of downloads, checked here for vendors that do not support them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def is_wanted(known: ObjectInfo, options: GetOptions) -> bool:
-    """Whether an object is to be read at all, as HTTP decides it.
+    """True if the conditions allow the download, False if the object has not changed.
 
     Raises:
-        VendorRejected: it is not the one that was meant.
+        VendorRejected: a condition forbids the download.
     """
     modified = known.last_modified or datetime.min.replace(tzinfo=UTC)
     modified = modified.replace(microsecond=0)
@@ -25,7 +25,7 @@ def is_wanted(known: ObjectInfo, options: GetOptions) -> bool:
     later = options.if_match is None and until is not None and modified > until
     if other or later:
         raise VendorRejected(
-            "The file is not the one that was meant.", status=412, vendor_code="PreconditionFailed"
+            "The file has changed or is another one.", status=412, vendor_code="PreconditionFailed"
         )
     if options.if_none_match is not None:
         return options.if_none_match not in {"*", known.etag}
@@ -33,14 +33,14 @@ def is_wanted(known: ObjectInfo, options: GetOptions) -> bool:
 
 
 class Nothing:
-    """An answer that has come, and has no bytes."""
+    """An answer without bytes."""
 
     status = 304
     headers = Headers()
 
     async def read(self) -> bytes:
-        """Its end."""
+        """The end of the bytes."""
         return b""
 
     def settle(self) -> None:
-        """There is nothing to end."""
+        """Do nothing."""

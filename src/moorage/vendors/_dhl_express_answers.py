@@ -1,4 +1,4 @@
-"""What DHL Express says: no more than words."""
+"""Parsing of DHL Express's answers, without I/O."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError, VendorRejected
 
 NO_OFFER: Final = frozenset({"996", "1001", "1004"})
-"""The codes by which DHL says that it has no product for a shipment."""
+"""Codes by which DHL reports that it has no product for a shipment."""
 _CODE: Final = re.compile(r"\s*([0-9]{3,6})\s*:")
 _WRITTEN: Final = {
     "PDF": LabelFormat.PDF,
@@ -71,26 +71,26 @@ _STATUSES: Final = {
     "RT": TrackingStatus.RETURNED,
     "DS": TrackingStatus.FAILED,
 }
-_ONCE: Final = "DHL gives a label once, with the answer to its purchase, and that was lost."
+_ONCE: Final = "DHL returns a label only with the purchase, and that answer was lost."
 
 
 def read_rates(wire: Wire, response: Response) -> RateResult:
-    """The offers, and what was said besides."""
+    """Parse the rates and messages."""
     body = answer(response)
     if "products" not in body.raw:
         raise malformed(response, "products")
     rates: list[Rate] = []
     messages = [_said(text) for text in body.texts("warnings")]
-    for one in body.objects("products"):
-        code, total = one.text("productCode"), _billed(one, "totalPrice")
+    for product in body.objects("products"):
+        code, total = product.text("productCode"), _billed(product, "totalPrice")
         if code is None or total is None:
-            messages.append(_said("An offer could not be read."))
+            messages.append(_said("A rate could not be read."))
             continue
-        name = one.text("productName")
+        name = product.text("productName")
         service = service_word(CARRIER, name or code)
         ref = wire.ref(
             code,
-            local=one.text("localProductCode"),
+            local=product.text("localProductCode"),
             service=service,
             price=str(total.amount),
             currency=total.currency,
@@ -104,9 +104,9 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
                 vendor_carrier="DHL Express",
                 vendor_service=code,
                 service_name=name,
-                delivery_days=one.integer("deliveryCapabilities.totalTransitDays"),
-                delivery_date=one.time("deliveryCapabilities.estimatedDeliveryDateAndTime"),
-                raw=one.raw,
+                delivery_days=product.integer("deliveryCapabilities.totalTransitDays"),
+                delivery_date=product.time("deliveryCapabilities.estimatedDeliveryDateAndTime"),
+                raw=product.raw,
             )
         )
     if not rates and not messages:
@@ -115,10 +115,10 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
 
 
 def _billed(body: Answer, path: str) -> Money | None:
-    """The price in the currency that is billed."""
-    for one in body.objects(path):
-        price = as_money(one.value("price"), one.value("priceCurrency"))
-        if one.text("currencyType") == "BILLC" and price is not None and price.minor > 0:
+    """The price in the billing currency."""
+    for item in body.objects(path):
+        price = as_money(item.value("price"), item.value("priceCurrency"))
+        if item.text("currencyType") == "BILLC" and price is not None and price.minor > 0:
             return price
     return None
 
@@ -128,18 +128,20 @@ def _said(text: str | None, code: str | None = None) -> CarrierMessage:
 
 
 def no_rates(error: VendorRejected) -> RateResult:
-    """What DHL says where it has no product."""
+    """DHL's message that it has no product."""
     said = _said(error.vendor_message, error.vendor_code)
     return RateResult(rates=(), messages=(said,))
 
 
 def read_shipment(wire: Wire, response: Response, offer: Ref, request: RateRequest) -> Shipment:
-    """What was bought, with its labels."""
+    """Parse a bought shipment with its labels."""
     body = answer(response)
     number = body.text("shipmentTrackingNumber")
     if number is None:
         raise malformed(response, "shipmentTrackingNumber")
-    pieces = [text for one in body.objects("packages") if (text := one.text("trackingNumber"))]
+    pieces = [
+        text for package in body.objects("packages") if (text := package.text("trackingNumber"))
+    ]
     numbers = tuple(pieces) if len(request.parcels) > 1 and pieces else (number,)
     labels = tuple(_labels(body, numbers))
     warnings = [_said(text) for text in body.texts("warnings")]
@@ -161,21 +163,21 @@ def _quoted(offer: Ref) -> Money | None:
 
 
 def _labels(body: Answer, numbers: tuple[str, ...]) -> Iterator[Label]:
-    for one in body.objects("documents"):
-        if one.text("typeCode") != "label":
+    for document in body.objects("documents"):
+        if document.text("typeCode") != "label":
             continue
-        written = one.text("imageFormat")
-        number = one.integer("packageReferenceNumber") or 1
+        written = document.text("imageFormat")
+        number = document.integer("packageReferenceNumber") or 1
         yield Label(
             format=_WRITTEN.get((written or "").upper(), LabelFormat.UNKNOWN),
-            content=decoded(one.text("content")),
+            content=decoded(document.text("content")),
             vendor_format=written,
             tracking_number=numbers[number - 1] if 0 < number <= len(numbers) else None,
         )
 
 
 def found_shipment(wire: Wire, body: Answer, offer: Ref) -> Shipment:
-    """What was bought, as the tracking knows it: without its label."""
+    """A bought shipment from its tracking, without its label."""
     return attrs.evolve(
         tracked_shipment(wire, body),
         service=offer.other("service"),
@@ -185,9 +187,9 @@ def found_shipment(wire: Wire, body: Answer, offer: Ref) -> Shipment:
 
 
 def tracked_shipment(wire: Wire, body: Answer) -> Shipment:
-    """A shipment, as the tracking knows it."""
+    """A shipment from its tracking."""
     number = body.text("shipmentTrackingNumber") or ""
-    pieces = [text for one in body.objects("pieces") if (text := one.text("trackingNumber"))]
+    pieces = [text for piece in body.objects("pieces") if (text := piece.text("trackingNumber"))]
     return Shipment(
         ref=wire.ref(number),
         state=ShipmentState.BOUGHT,
@@ -199,10 +201,10 @@ def tracked_shipment(wire: Wire, body: Answer) -> Shipment:
 
 
 def read_track(body: Answer, number: str) -> Tracking:
-    """Where a shipment is."""
-    events = in_order(_event(one) for one in body.objects("events"))
+    """The progress of a shipment."""
+    events = in_order(_event(event) for event in body.objects("events"))
     last = events[-1] if events else TrackingEvent(status=TrackingStatus.PRE_TRANSIT)
-    signed = [text for one in body.objects("events") if (text := one.text("signedBy"))]
+    signed = [text for event in body.objects("events") if (text := event.text("signedBy"))]
     return Tracking(
         number=number,
         carrier=CARRIER,
@@ -230,7 +232,7 @@ def _event(body: Answer) -> TrackingEvent:
 
 
 def address_query(address: Address) -> dict[str, str]:
-    """What asks whether DHL delivers somewhere."""
+    """The request that checks if DHL delivers to a place."""
     return filled(
         {
             "type": "delivery",
@@ -243,7 +245,7 @@ def address_query(address: Address) -> dict[str, str]:
 
 
 def read_address(response: Response, asked: Address) -> AddressResult:
-    """Whether DHL delivers there, and how it writes the place."""
+    """Parse the answer if DHL delivers to a place, and its spelling of the place."""
     body = answer(response)
     if "address" not in body.raw:
         raise malformed(response, "address")
@@ -269,17 +271,17 @@ def read_address(response: Response, asked: Address) -> AddressResult:
 
 
 def no_address(asked: Address, *why: CarrierMessage) -> AddressResult:
-    """Somewhere that DHL does not deliver to."""
+    """The result for a place that DHL does not deliver to."""
     return AddressResult(verdict=AddressVerdict.INVALID, given=asked, messages=why)
 
 
 def refused_address(asked: Address, error: VendorRejected) -> AddressResult:
-    """Somewhere that DHL says that it does not know."""
+    """The result for a place that DHL does not know."""
     return no_address(asked, _said(error.vendor_message, error.vendor_code))
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """What an error's own words say, besides its status."""
+    """The text of an error, besides its status."""
     if is_success(response.status):
         return None
     try:

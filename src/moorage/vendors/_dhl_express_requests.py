@@ -1,4 +1,4 @@
-"""What DHL Express is told: no more than words, with nothing sent."""
+"""Requests to DHL Express, without I/O."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _package(parcel: Parcel, number: int) -> dict[str, Any]:
 
 
 def _services(request: RateRequest) -> list[dict[str, Any]] | None:
-    """The services that are asked for besides carrying it there."""
+    """The additional services of a shipment."""
     codes = {
         request.signature and _SIGNATURES[request.signature]: request.signature,
         _SATURDAY: request.saturday,
@@ -119,12 +119,12 @@ def _worth(money: Money) -> dict[str, Any]:
 
 
 def when(day: date, ready: time, offset: str) -> str:
-    """When a shipment is handed over, by the clock of where that is."""
+    """The time of handing over, by the sender's clock."""
     return f"{day}T{ready:%H:%M:%S} GMT{offset}"
 
 
 def rates_body(request: RateRequest, account: str, planned: str) -> dict[str, Any]:
-    """What asks for offers."""
+    """The request for rates."""
     customs, insurance = request.customs, request.insurance
     amounts: list[dict[str, Any]] = []
     if customs is not None:
@@ -143,14 +143,14 @@ def rates_body(request: RateRequest, account: str, planned: str) -> dict[str, An
         "unitOfMeasurement": "metric",
         "isCustomsDeclarable": customs is not None,
         "monetaryAmount": amounts or None,
-        "packages": [_package(one, number) for number, one in enumerate(request.parcels)],
+        "packages": [_package(parcel, number) for number, parcel in enumerate(request.parcels)],
     }
     return merged(filled(body.items()), extra_of(CARRIER, request, "rates"))
 
 
 def _check_label(request: RateRequest) -> None:
     if request.label not in _FORMATS:
-        raise UnsupportedByVendor(f"DHL Express writes no labels in {request.label}.")
+        raise UnsupportedByVendor(f"DHL Express prints no labels as {request.label}.")
     if request.label_size is not None and request.label_size not in _TEMPLATES:
         raise UnsupportedByVendor(f"DHL Express prints no labels of the size {request.label_size}.")
 
@@ -158,13 +158,13 @@ def _check_label(request: RateRequest) -> None:
 def shipment_body(
     request: RateRequest, offer: Ref, *, account: str, planned: str, goods: str, marked: str
 ) -> dict[str, Any]:
-    """What buys a shipment."""
+    """The request that buys a shipment."""
     _check_label(request)
     customs = request.customs
     words = goods if customs is None else ", ".join(item.description for item in customs.items)
     references = (own_number(request.reference, "reference"), marked)
     content: dict[str, Any] = {
-        "packages": [_labelled(one, number) for number, one in enumerate(request.parcels)],
+        "packages": [_labelled(parcel, number) for number, parcel in enumerate(request.parcels)],
         "isCustomsDeclarable": customs is not None,
         "description": words[:70],
         "incoterm": (customs and customs.incoterm) or "DAP",
@@ -231,7 +231,7 @@ def _declaration(customs: Customs, day: str) -> dict[str, Any]:
 
 
 def _lines(customs: Customs) -> Iterator[dict[str, Any]]:
-    """The goods, each line with what one piece of it is worth and all of them weigh."""
+    """The goods as lines, each with the value of a piece and the weight of all."""
     for item in customs.items:
         for count, each in pieces(item):
             share = item.weight * count / item.quantity

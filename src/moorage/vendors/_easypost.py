@@ -1,4 +1,4 @@
-"""What EasyPost is told, and what it says: no more than words, with nothing sent."""
+"""Requests to EasyPost and parsing of its answers, without I/O."""
 
 from __future__ import annotations
 
@@ -100,14 +100,14 @@ FIELDS: Final = {
 
 
 def address_body(address: Address) -> dict[str, Any]:
-    """An address in EasyPost's words."""
+    """An address in EasyPost's format."""
     given = attrs.asdict(_in_two_lines(address))
     body = {theirs: given[ours] for ours, theirs in FIELDS.items()}
     return {name: value for name, value in body.items() if value is not None}
 
 
 def _in_two_lines(address: Address) -> Address:
-    """An address as EasyPost knows it, which has no third line."""
+    """The address that EasyPost stores, which has no third line."""
     if not address.line3:
         return address
     line2 = ", ".join(line for line in (address.line2, address.line3) if line)
@@ -115,7 +115,7 @@ def _in_two_lines(address: Address) -> Address:
 
 
 def shipment_body(request: RateRequest) -> dict[str, Any]:
-    """What asks for offers."""
+    """The request for rates."""
     parcel = request.parcels[0]
     ounces = converted(parcel.weight, parcel.weight_unit, WeightUnit.OUNCE, places=1)
     box = {"weight": plain(ounces)}
@@ -149,7 +149,7 @@ def shipment_body(request: RateRequest) -> dict[str, Any]:
 
 
 def customs_body(customs: Customs) -> dict[str, Any]:
-    """A customs declaration in EasyPost's words."""
+    """A customs declaration in EasyPost's format."""
     items = [
         {
             "description": item.description,
@@ -179,7 +179,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
 
 
 def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
-    """The offers, and what carriers said that make none."""
+    """Parse the rates, and the messages of carriers without one."""
     body = answer(response)
     shipment = body.text("id")
     if shipment is None:
@@ -187,27 +187,27 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
     insured = None if request.insurance is None else str(request.insurance.amount)
     rates: list[Rate] = []
     messages = list(read_messages(body))
-    for one in body.objects("rates"):
-        id, carrier = one.text("id"), carrier_word(one.text("carrier"))
-        total = as_money(one.value("rate"), one.value("currency"))
+    for rate in body.objects("rates"):
+        id, carrier = rate.text("id"), carrier_word(rate.text("carrier"))
+        total = as_money(rate.value("rate"), rate.value("currency"))
         if id is None or total is None:
-            messages.append(CarrierMessage(carrier=carrier, text="An offer could not be read."))
+            messages.append(CarrierMessage(carrier=carrier, text="A rate could not be read."))
             continue
         rates.append(
             Rate(
                 ref=wire.ref(id, shipment=shipment, insurance=insured),
                 carrier=carrier,
-                service=service_word(carrier, one.text("service")),
+                service=service_word(carrier, rate.text("service")),
                 total=total,
-                vendor_carrier=one.text("carrier"),
-                vendor_service=one.text("service"),
-                service_name=one.text("service"),
-                list_price=as_money(one.value("list_rate"), one.value("list_currency")),
-                delivery_days=one.integer("delivery_days"),
-                delivery_date=one.time("delivery_date"),
-                guaranteed=one.flag("delivery_date_guaranteed"),
-                carrier_account=one.text("carrier_account_id"),
-                raw=one.raw,
+                vendor_carrier=rate.text("carrier"),
+                vendor_service=rate.text("service"),
+                service_name=rate.text("service"),
+                list_price=as_money(rate.value("list_rate"), rate.value("list_currency")),
+                delivery_days=rate.integer("delivery_days"),
+                delivery_date=rate.time("delivery_date"),
+                guaranteed=rate.flag("delivery_date_guaranteed"),
+                carrier_account=rate.text("carrier_account_id"),
+                raw=rate.raw,
             )
         )
     return RateResult(
@@ -218,11 +218,11 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
 def read_messages(body: Answer) -> tuple[CarrierMessage, ...]:
     return tuple(
         CarrierMessage(
-            carrier=carrier_word(one.text("carrier")) or None,
-            code=one.text("type"),
-            text=one.text("message"),
+            carrier=carrier_word(message.text("carrier")) or None,
+            code=message.text("type"),
+            text=message.text("message"),
         )
-        for one in body.objects("messages")
+        for message in body.objects("messages")
     )
 
 
@@ -238,10 +238,12 @@ def read_label(body: Answer, found: LabelFormat, url: str, content: bytes | None
 
 
 def read_tracker(body: Answer) -> Tracking:
-    """What a tracker says."""
+    """Parse a tracker."""
     status = body.text("status")
     carrier = body.text("carrier")
-    events = in_order(_event(one) for one in body.objects("tracking_details"))
+    events = in_order(
+        _event(tracking_detail) for tracking_detail in body.objects("tracking_details")
+    )
     return Tracking(
         number=body.text("tracking_code"),
         carrier=carrier_word(carrier) if carrier else None,
@@ -277,7 +279,7 @@ def _place(body: Answer) -> Place | None:
 
 
 def read_address(response: Response, given: Address) -> AddressResult:
-    """What is said of an address."""
+    """Parse the verification of an address."""
     body = answer(response)
     known = {
         ours: body.text(theirs)
@@ -300,8 +302,8 @@ def read_address(response: Response, given: Address) -> AddressResult:
         suggested=told if valid else None,
         changes=changes,
         messages=tuple(
-            CarrierMessage(code=one.text("code"), text=one.text("message"))
-            for one in body.objects("verifications.delivery.errors")
+            CarrierMessage(code=error.text("code"), text=error.text("message"))
+            for error in body.objects("verifications.delivery.errors")
         ),
         residential=told.residential,
         raw=body.raw,
@@ -309,7 +311,7 @@ def read_address(response: Response, given: Address) -> AddressResult:
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """What an error's own code says, before its status."""
+    """The error for the code in an answer, which is more specific than its status."""
     if is_success(response.status):
         return None
     code, words = vendor_words(response)

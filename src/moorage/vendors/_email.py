@@ -1,4 +1,4 @@
-"""What vendors of mail have in common."""
+"""Helpers of email vendors."""
 
 from __future__ import annotations
 
@@ -27,59 +27,59 @@ if TYPE_CHECKING:
     from moorage.domain.http import Response
 
 _TAG: Final = "tag_"
-"""What the name of a tag begins with at a vendor that has words with values only."""
+"""Prefix of a tag's name at a vendor that has only names with values."""
 _IS_TAG: Final = "true"
-"""The value of such a word."""
+"""Value of a tag at such a vendor."""
 _METADATA: Final = "word_"
-"""What stands before the name of metadata that the vendor would take for something else."""
+"""Prefix of a metadata name that the vendor would misinterpret."""
 _IN_BRACKETS: Final = re.compile(r"<([^<>\s]+@[^<>\s]+)>\s*\Z")
 
 SendPart: TypeAlias = "Callable[[BulkMessage, str | None], Awaitable[list[Result[EmailReceipt]]]]"
 
 
 def sender_of(message: EmailMessage, usual: EmailAddress | None) -> EmailAddress:
-    """Who a message is from.
+    """The sender of a message.
 
     Raises:
-        ConfigurationError: neither the message nor the account says.
+        ConfigurationError: neither the message nor the account has one.
     """
     sender = message.from_ or usual
     if sender is None:
         raise ConfigurationError(
-            "Nobody is named as the sender of a message.",
+            "The message has no sender.",
             path="sender",
             remedy="Give the message a `from_`, or the account a `sender`.",
         )
     return sender
 
 
-def written(one: EmailAddress) -> str:
-    """An address as a header has it, in ASCII."""
-    return formataddr((one.name or "", one.wire))
+def written(address: EmailAddress) -> str:
+    """An address as a header value in ASCII."""
+    return formataddr((address.name or "", address.wire))
 
 
 def all_written(several: Iterable[EmailAddress]) -> list[str]:
-    """Addresses as a header has them."""
-    return [written(one) for one in several]
+    """Addresses as a header value."""
+    return [written(item) for item in several]
 
 
 def in_ascii(text: str) -> str:
-    """What a header says, in ASCII."""
+    """A header value in ASCII."""
     return text if text.isascii() else Header(text, "utf-8").encode(linesep="")
 
 
 def in_base64(file: Attachment) -> str:
-    """What a file holds, as JSON can have it."""
+    """The content of a file in base64."""
     return b64encode(file.content).decode()
 
 
 def without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that say something."""
+    """The fields that have a value."""
     return {name: value for name, value in fields.items() if value not in (None, "", [], {}, ())}
 
 
 def words_of(value: object) -> dict[str, str]:
-    """The words of a table, numbers written out."""
+    """The values of a table as text."""
     return {
         name: str(word)
         for name, word in read(value).raw.items()
@@ -88,30 +88,30 @@ def words_of(value: object) -> dict[str, str]:
 
 
 def bare(written: str | None) -> str | None:
-    """The address alone of one that may have a name before it, such as `Ada <ada@example.com>`."""
+    """The bare address of one that may have a display name, such as `Ada <ada@example.com>`."""
     found = _IN_BRACKETS.search(written or "")
     return written if found is None else found[1]
 
 
 def id_of_ours(wire: Wire, key: str | None) -> str:
-    """An id for a message that its vendor does not name: the same for the same key of a tenant."""
+    """A message id for vendors that assign none: the same for the same key of a tenant."""
     of_key = ("key", wire.account, wire.tenant or "", key or "")
     seed = wire.new_id() if key is None else "\0".join(of_key)
     return sha256(seed.encode()).hexdigest()[:32]
 
 
 def name_at(name: str, taken: Callable[[str], bool]) -> str:
-    """The name that metadata has at a vendor, where some names mean something else.
+    """The vendor's name of a metadata entry, changed if the vendor gives the name a meaning.
 
     Args:
-        name: its own name.
-        taken: whether a name means something else at the vendor.
+        name: name of the entry.
+        taken: True if the name has a meaning at the vendor.
     """
     return _METADATA + name if taken(name) or name.startswith(_METADATA) else name
 
 
 def name_here(name: str, taken: Callable[[str], bool]) -> str:
-    """The metadata's own name, of the one that `name_at` has made for the vendor."""
+    """The original name of a metadata entry, from the name that `name_at` made."""
     own = name.removeprefix(_METADATA)
     return own if taken(own) or own.startswith(_METADATA) else name
 
@@ -123,26 +123,26 @@ def _is_like_a_tag(name: str) -> bool:
 def pairs_of(
     tags: Iterable[str], metadata: Mapping[str, str], allowed: re.Pattern[str], vendor: str
 ) -> dict[str, str]:
-    """Tags and metadata together, where a vendor has words with values for both.
+    """Combine tags and metadata, for vendors that have only names with values.
 
-    Neither is lost beside the other, whatever their names: the name of a tag has `tag_` before it.
+    The names of tags get the prefix `tag_`, so that they never collide with metadata.
 
     Raises:
-        InvalidData: a word has characters that the vendor does not take.
+        InvalidData: a name or value has characters that the vendor does not accept.
     """
     words = {_TAG + tag: _IS_TAG for tag in tags}
     words |= {name_at(name, _is_like_a_tag): text for name, text in metadata.items()}
     if not all(allowed.fullmatch(name) and allowed.fullmatch(text) for name, text in words.items()):
         raise InvalidData(
-            f"A tag or a word of the metadata has characters that {vendor} does not take.",
+            f"A tag or a metadata entry has characters that {vendor} does not accept.",
             field="metadata",
-            remedy="Use letters and digits of ASCII, '_' and '-', and fewer of them.",
+            remedy="Use ASCII letters and digits, '_' and '-', and shorter texts.",
         )
     return words
 
 
 def tags_and_words(pairs: Mapping[str, str | None]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """What `pairs_of` has put together."""
+    """Split combined name-value pairs into tags and metadata."""
     tags = [name for name, text in pairs.items() if _is_like_a_tag(name) and text == _IS_TAG]
     return (
         tuple(name.removeprefix(_TAG) for name in tags),
@@ -155,13 +155,13 @@ def tags_and_words(pairs: Mapping[str, str | None]) -> tuple[tuple[str, ...], di
 
 
 def status_of(message: EmailMessage) -> EmailStatus:
-    """How far a message is that was taken."""
+    """The status of an accepted message."""
     return EmailStatus.QUEUED if message.send_at is None else EmailStatus.SCHEDULED
 
 
 def outcomes(people: Iterable[EmailAddress], status: EmailStatus) -> tuple[RecipientOutcome, ...]:
-    """The same of everybody."""
-    return tuple(RecipientOutcome(email=one.email, status=status) for one in people)
+    """The same status for all recipients."""
+    return tuple(RecipientOutcome(email=address.email, status=status) for address in people)
 
 
 def receipt_of(
@@ -171,21 +171,23 @@ def receipt_of(
     status: EmailStatus,
     raw: Any,
 ) -> EmailReceipt:
-    """A message that was taken for everybody."""
+    """The receipt of a message that was accepted for all recipients."""
     return EmailReceipt(
         ref=wire.ref(id_), status=status, recipients=outcomes(people, status), raw=raw
     )
 
 
 def messages_of(bulk: BulkMessage) -> list[EmailMessage]:
-    """What each recipient gets, templates filled in with what is theirs."""
-    messages = [bulk.message_to(one) for one in bulk.recipients]
+    """The message of each recipient, with the placeholders filled in."""
+    messages = [bulk.message_to(recipient) for recipient in bulk.recipients]
     template = bulk.base.template
     if template is None:
         return messages
     return [
-        attrs.evolve(message, template=attrs.evolve(template, data={**template.data, **one.data}))
-        for message, one in zip(messages, bulk.recipients, strict=True)
+        attrs.evolve(
+            message, template=attrs.evolve(template, data={**template.data, **recipient.data})
+        )
+        for message, recipient in zip(messages, bulk.recipients, strict=True)
     ]
 
 
@@ -198,9 +200,10 @@ async def in_parts(
     *,
     at_once: int = 1,
 ) -> list[Result[EmailReceipt]]:
-    """What became of a bulk that goes in several requests, each to at most so many people.
+    """Send a bulk message in several requests of at most so many recipients; join the results.
 
-    Each request has a key of its own under the bulk's, by its place; one that fails loses no other.
+    Each request has a key of its own, derived from its position; a failed one does not affect the
+    others.
     """
     parts = bulk.chunks(most)
     if len(parts) == 1:
@@ -209,16 +212,16 @@ async def in_parts(
     steps = [partial(send, part, own) for part, own in zip(parts, keys, strict=True)]
     told = await wire.every(steps, at_once=at_once)
     results: list[Result[EmailReceipt]] = []
-    for part, one in zip(parts, told, strict=True):
-        results += one.unwrap() if one.ok else [Result(error=one.error) for _ in part.recipients]
+    for part, item in zip(parts, told, strict=True):
+        results += item.unwrap() if item.ok else [Result(error=item.error) for _ in part.recipients]
     return results
 
 
 def check_some_readable(results: Sequence[Result[EmailReceipt]], response: Response) -> None:
-    """Refuse the answer to a bulk of which nothing can be read.
+    """Refuse an answer to a bulk message without a readable result.
 
     Raises:
-        VendorFailed: what is said of each recipient cannot be read.
+        VendorFailed: no recipient's result can be read.
     """
-    if all(getattr(one.error, "response", None) is response for one in results):
+    if all(getattr(result.error, "response", None) is response for result in results):
         raise malformed(response, "result that can be read")

@@ -1,4 +1,4 @@
-"""What FedEx says: no more than words, with nothing sent."""
+"""Parsing of FedEx's answers, without I/O."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from moorage.vendors._shipping import Kind
 
 NOT_FOUND: Final = "NOTFOUND"
-"""How the codes end by which FedEx says that it has no news of a number."""
+"""Suffix of the codes by which FedEx reports that it does not know a number."""
 _VENDOR: Final = "FedEx"
 _IDENTITY: Final = re.compile(r"NOT\.AUTHORIZED|FORBIDDEN|LOGIN\.REAUTHENTICATE")
 _FAILED: Final = re.compile(r"INTERNAL\.SERVER|SERVICE\.UNAVAILABLE\.ERROR|SYSTEM\.(UN|TEMP)")
@@ -80,19 +80,19 @@ _DAYS: Final = {"ONE_DAY": 1} | {
 
 
 def read_rates(wire: Wire, response: Response) -> RateResult:
-    """The offers, and what FedEx said besides."""
+    """Parse the rates and messages."""
     body = answer(response)
     offers = body.value("output.rateReplyDetails")
     if offers is None and not body.object("output"):
         raise malformed(response, "output")
     messages = list(read_alerts(body))
     rates: list[Rate] = []
-    for one in body.objects("output.rateReplyDetails"):
-        service, total = one.text("serviceType"), _price(one, "ACCOUNT")
+    for rate_reply_detail in body.objects("output.rateReplyDetails"):
+        service, total = rate_reply_detail.text("serviceType"), _price(rate_reply_detail, "ACCOUNT")
         if service is None or total is None:
-            messages.append(CarrierMessage(carrier=CARRIER, text="An offer could not be read."))
+            messages.append(CarrierMessage(carrier=CARRIER, text="A rate could not be read."))
             continue
-        took = one.text("commit.transitDays.minimumTransitTime")
+        took = rate_reply_detail.text("commit.transitDays.minimumTransitTime")
         rates.append(
             Rate(
                 ref=wire.ref(service),
@@ -101,12 +101,14 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
                 total=total,
                 vendor_carrier="FedEx",
                 vendor_service=service,
-                service_name=one.text("serviceName"),
-                list_price=_price(one, "LIST"),
-                delivery_days=_DAYS.get(took or one.text("operationalDetail.transitTime") or ""),
-                delivery_date=one.time("commit.dateDetail.dayFormat")
-                or one.time("operationalDetail.deliveryDate"),
-                raw=one.raw,
+                service_name=rate_reply_detail.text("serviceName"),
+                list_price=_price(rate_reply_detail, "LIST"),
+                delivery_days=_DAYS.get(
+                    took or rate_reply_detail.text("operationalDetail.transitTime") or ""
+                ),
+                delivery_date=rate_reply_detail.time("commit.dateDetail.dayFormat")
+                or rate_reply_detail.time("operationalDetail.deliveryDate"),
+                raw=rate_reply_detail.raw,
             )
         )
     return RateResult(
@@ -118,43 +120,47 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
 
 
 def _price(body: Answer, kind: str) -> Money | None:
-    for one in body.objects("ratedShipmentDetails"):
-        if one.text("rateType") == kind:
-            currency = one.value("currency") or one.value("shipmentRateDetail.currency")
-            return as_money(one.value("totalNetCharge"), currency)
+    for rated_shipment_detail in body.objects("ratedShipmentDetails"):
+        if rated_shipment_detail.text("rateType") == kind:
+            currency = rated_shipment_detail.value("currency") or rated_shipment_detail.value(
+                "shipmentRateDetail.currency"
+            )
+            return as_money(rated_shipment_detail.value("totalNetCharge"), currency)
     return None
 
 
 def read_alerts(body: Answer, path: str = "output.alerts") -> tuple[CarrierMessage, ...]:
-    """What was said besides."""
+    """FedEx's further messages."""
     return tuple(
-        CarrierMessage(carrier=CARRIER, code=one.text("code"), text=one.text("message"))
-        for one in body.objects(path)
+        CarrierMessage(carrier=CARRIER, code=item.text("code"), text=item.text("message"))
+        for item in body.objects(path)
     )
 
 
 def no_rates(wire: Wire, error: VendorRejected) -> RateResult:
-    """What FedEx says if it carries nothing there."""
+    """FedEx's message that it does not serve a route."""
     said = CarrierMessage(carrier=CARRIER, code=error.vendor_code, text=error.vendor_message)
     raw = None if error.response is None else answer(error.response).raw
     return RateResult(rates=(), messages=(said,), ref=wire.ref("quote"), raw=raw)
 
 
 def read_shipment(wire: Wire, response: Response) -> Shipment:
-    """What was bought, with its labels.
+    """Parse a bought shipment with its labels.
 
     Raises:
-        VendorFailed: it does not say what was bought.
+        VendorFailed: the answer does not identify the shipment.
     """
     body = answer(response)
     sold = read(body.value("output.transactionShipments.0"))
     pieces = list(sold.objects("pieceResponses"))
-    numbers = [number for one in pieces if (number := one.text("trackingNumber"))]
+    numbers = [number for piece in pieces if (number := piece.text("trackingNumber"))]
     master = sold.text("masterTrackingNumber") or next(iter(numbers), None)
     if master is None:
         raise malformed(response, "masterTrackingNumber")
     service = sold.text("serviceType")
-    papers = (one.text("url") for one in sold.objects("shipmentDocuments"))
+    papers = (
+        shipment_document.text("url") for shipment_document in sold.objects("shipmentDocuments")
+    )
     return Shipment(
         ref=bought_ref(wire, master, numbers),
         state=ShipmentState.BOUGHT,
@@ -162,7 +168,7 @@ def read_shipment(wire: Wire, response: Response) -> Shipment:
         carrier=CARRIER,
         service=service_word(CARRIER, service) if service else None,
         cost=_cost(sold),
-        labels=tuple(label for one in pieces for label in _labels(one)),
+        labels=tuple(label for piece in pieces for label in _labels(piece)),
         documents=tuple(paper for paper in papers if paper),
         warnings=(*read_alerts(body), *read_alerts(sold, "alerts")),
         raw=body.raw,
@@ -178,7 +184,7 @@ def _cost(sold: Answer) -> Money | None:
     rating = sold.object("completedShipmentDetail.shipmentRating")
     details = list(rating.objects("shipmentRateDetails"))
     actual = rating.text("actualRateType")
-    chosen = next((one for one in details if one.text("rateType") == actual), None)
+    chosen = next((detail for detail in details if detail.text("rateType") == actual), None)
     if chosen is None:
         return None
     return as_money(chosen.value("totalNetCharge"), chosen.value("currency"))
@@ -187,20 +193,20 @@ def _cost(sold: Answer) -> Money | None:
 def _labels(piece: Answer) -> list[Label]:
     return [
         Label(
-            format=_FORMATS.get(one.text("docType") or "", LabelFormat.UNKNOWN),
-            content=decoded(one.text("encodedLabel")),
-            url=one.text("url"),
-            vendor_format=one.text("docType"),
+            format=_FORMATS.get(package_document.text("docType") or "", LabelFormat.UNKNOWN),
+            content=decoded(package_document.text("encodedLabel")),
+            url=package_document.text("url"),
+            vendor_format=package_document.text("docType"),
             tracking_number=piece.text("trackingNumber"),
         )
-        for one in piece.objects("packageDocuments")
-        if one.text("contentType") == "LABEL"
+        for package_document in piece.objects("packageDocuments")
+        if package_document.text("contentType") == "LABEL"
     ]
 
 
 def found_shipment(wire: Wire, known: list[Answer], service: str) -> Shipment:
-    """What was bought and lost its answer: its numbers, and no label."""
-    numbers = [number for one in known if (number := _number(one))]
+    """A bought shipment whose answer was lost: its numbers, without labels."""
+    numbers = [number for item in known if (number := _number(item))]
     said = CarrierMessage(
         carrier=CARRIER, text="The label was lost with its answer: cancel this, and buy another."
     )
@@ -211,12 +217,12 @@ def found_shipment(wire: Wire, known: list[Answer], service: str) -> Shipment:
         carrier=CARRIER,
         service=service_word(CARRIER, service),
         warnings=(said,),
-        raw=[one.raw for one in known],
+        raw=[item.raw for item in known],
     )
 
 
 def tracked_shipment(ref: Ref, tracking: Tracking) -> Shipment:
-    """What is known of a shipment by where it is; its labels are not given again."""
+    """A shipment from its tracking; its labels are not returned again."""
     known = {TrackingStatus.CANCELED: ShipmentState.CANCELED}
     usual = ShipmentState.UNKNOWN if is_unheard_of(tracking) else ShipmentState.BOUGHT
     return Shipment(
@@ -230,14 +236,14 @@ def tracked_shipment(ref: Ref, tracking: Tracking) -> Shipment:
 
 
 def read_tracks(response: Response) -> list[Answer]:
-    """What is known of numbers, with what is not found among it."""
+    """Parse the tracking of numbers, including numbers that are not found."""
     body = answer(response)
     if not body.object("output"):
         raise malformed(response, "output")
     return [
         track
-        for one in body.objects("output.completeTrackResults")
-        for track in one.objects("trackResults")
+        for complete_track_result in body.objects("output.completeTrackResults")
+        for track in complete_track_result.objects("trackResults")
     ]
 
 
@@ -246,17 +252,20 @@ def _number(track: Answer) -> str | None:
 
 
 def is_unheard_of(tracking: Tracking) -> bool:
-    """Whether FedEx has no news of it, as of a label that was bought just now."""
+    """True if FedEx does not know the number yet, for example of a label just bought."""
     return (tracking.vendor_status or "").endswith(NOT_FOUND)
 
 
 def read_tracking(track: Answer, number: str) -> Tracking:
-    """What is said of a parcel on its way."""
+    """Parse the progress of a parcel."""
     latest = track.object("latestStatusDetail")
     word = latest.text("code") or track.text("error.code")
-    times = {one.text("type"): one.time("dateTime") for one in track.objects("dateAndTimes")}
+    times = {
+        date_and_time.text("type"): date_and_time.time("dateTime")
+        for date_and_time in track.objects("dateAndTimes")
+    }
     people = track.object("deliveryDetails")
-    events = in_order(_event(one) for one in track.objects("scanEvents"))
+    events = in_order(_event(scan_event) for scan_event in track.objects("scanEvents"))
     return Tracking(
         number=_number(track) or number,
         carrier=CARRIER,
@@ -298,7 +307,7 @@ def _place(body: Answer) -> Place | None:
 
 
 def read_address(response: Response, given: Address) -> AddressResult:
-    """What is said of an address."""
+    """Parse the check of an address."""
     body = answer(response)
     told = read(body.value("output.resolvedAddresses.0"))
     if not told:
@@ -344,16 +353,16 @@ def _address(told: Answer, given: Address) -> Address:
 
 
 def _deliverable(told: Answer, country: str) -> bool | None:
-    """Whether it was resolved, and in the United States to a point that mail is delivered to."""
+    """True if the address was resolved, in the United States to a point of delivery."""
     resolved, point = told.flag("attributes.Resolved"), told.flag("attributes.DPV")
     return point if resolved and country == "US" and point is not None else resolved
 
 
 def read_cancel(response: Response) -> str:
-    """What FedEx says of a shipment that it has called back.
+    """Parse the cancellation of a shipment.
 
     Raises:
-        VendorFailed: it does not say that it has.
+        VendorFailed: the answer does not confirm it.
     """
     body = answer(response)
     if body.flag("output.cancelledShipment") is not True:
@@ -363,7 +372,7 @@ def read_cancel(response: Response) -> str:
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """What an answer's body says before its status, which is a success also of what is refused."""
+    """The error in an answer's body; FedEx also reports refusals with a successful status."""
     try:
         body = read(response.json())
     except InvalidData:
@@ -391,7 +400,7 @@ def _kind(code: str, status: int) -> Kind:
 
 
 def unheard_of(track: Answer, response: Response) -> ConnectorError | None:
-    """What FedEx says of a number in the midst of a success, if it does not know it."""
+    """The error for an unknown tracking number, which FedEx reports within a successful answer."""
     error = track.object("error")
     if not error:
         return None

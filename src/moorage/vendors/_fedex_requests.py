@@ -1,4 +1,4 @@
-"""What FedEx is told: no more than words, with nothing sent."""
+"""Requests to FedEx, without I/O."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ _PLACES: Final = 2
 
 
 def account_body(number: str) -> dict[str, Any]:
-    """The account that pays."""
+    """The paying account."""
     return {"value": number}
 
 
 def address_body(address: Address) -> dict[str, Any]:
-    """An address in FedEx's words."""
+    """An address in FedEx's format."""
     lines = [line for line in (address.line1, address.line2, address.line3) if line]
     body = {
         "streetLines": lines or None,
@@ -62,7 +62,7 @@ def address_body(address: Address) -> dict[str, Any]:
 
 
 def _place(address: Address) -> dict[str, Any]:
-    """Where something is, as far as its price depends on it."""
+    """The part of an address that determines the price."""
     body = address_body(address)
     body.pop("streetLines", None)
     return {"address": body}
@@ -79,7 +79,7 @@ def _party(address: Address) -> dict[str, Any]:
 
 
 def rates_body(request: RateRequest, account: str, pickup: str) -> dict[str, Any]:
-    """What asks for offers."""
+    """The request for rates."""
     customs = request.customs
     shipment = {
         **_common(request, pickup),
@@ -87,7 +87,7 @@ def rates_body(request: RateRequest, account: str, pickup: str) -> dict[str, Any
         "shipper": _place(request.sender),
         "recipient": _place(request.recipient),
         "rateRequestType": ["ACCOUNT", "LIST"],
-        "requestedPackageLineItems": [_package(request, one) for one in request.parcels],
+        "requestedPackageLineItems": [_package(request, parcel) for parcel in request.parcels],
         "customsClearanceDetail": customs and {"commodities": _goods(request, customs)},
     }
     body = {
@@ -101,19 +101,19 @@ def rates_body(request: RateRequest, account: str, pickup: str) -> dict[str, Any
 def shipment_body(
     request: RateRequest, service: str, *, account: str, pickup: str, marked: str
 ) -> dict[str, Any]:
-    """What buys a shipment."""
+    """The request that buys a shipment."""
     image, stock = _IMAGES[request.label]
     pounds = [
-        converted(one.weight, one.weight_unit, WeightUnit.POUND, places=1)
-        for one in request.parcels
+        converted(parcel.weight, parcel.weight_unit, WeightUnit.POUND, places=1)
+        for parcel in request.parcels
     ]
     packages = [
         {
-            **_package(request, one),
+            **_package(request, parcel),
             "sequenceNumber": number,
-            "customerReferences": _references(request, one, marked),
+            "customerReferences": _references(request, parcel, marked),
         }
-        for number, one in enumerate(request.parcels, 1)
+        for number, parcel in enumerate(request.parcels, 1)
     ]
     shipment = {
         **_common(request, pickup),
@@ -138,7 +138,7 @@ def shipment_body(
 
 
 def _references(request: RateRequest, parcel: Parcel, marked: str) -> list[dict[str, Any]]:
-    """The mark, and our own number: of the parcel, or else of the shipment."""
+    """The search mark and our own reference, of the parcel or else of the shipment."""
     numbers = {
         MARK: marked,
         "P_O_NUMBER": own_number(parcel.reference or request.reference, "reference"),
@@ -151,7 +151,7 @@ def _references(request: RateRequest, parcel: Parcel, marked: str) -> list[dict[
 
 def _common(request: RateRequest, pickup: str) -> dict[str, Any]:
     if request.return_to is not None and request.return_to != request.sender:
-        raise UnsupportedByVendor("FedEx returns what cannot be delivered to its sender only.")
+        raise UnsupportedByVendor("FedEx returns undeliverable parcels only to the sender.")
     services: dict[str, Any] = {}
     if request.saturday:
         services = {"specialServiceTypes": ["SATURDAY_DELIVERY"]}
@@ -189,7 +189,7 @@ def _package(request: RateRequest, parcel: Parcel) -> dict[str, Any]:
 
 
 def _weight(request: RateRequest, value: Decimal, unit: WeightUnit) -> dict[str, Any]:
-    """A weight, in the one unit that all of a shipment has to be told in."""
+    """A weight in the unit that all parcels of the shipment must share."""
     metric = request.parcels[0].weight_unit in _METRIC
     told = WeightUnit.KILOGRAM if metric else WeightUnit.POUND
     return {
@@ -223,7 +223,7 @@ def _commodity(request: RateRequest, item: CustomsItem) -> dict[str, Any]:
 
 
 def _each(item: CustomsItem) -> dict[str, Any] | None:
-    """What one of them is worth, if that comes out even; the sum is told in any case."""
+    """The value of one piece if the total divides evenly; the total is always stated."""
     each, more = divmod(item.value.minor, item.quantity)
     return None if more else _money(Money.from_minor(each, item.value.currency))
 

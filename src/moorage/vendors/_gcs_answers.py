@@ -1,4 +1,4 @@
-"""What Google Cloud Storage says: of objects, of uploads, and why it refuses."""
+"""Parsing of Google Cloud Storage's answers: objects, uploads and errors."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _HASH: Final = re.compile("(crc32c|md5)=([A-Za-z0-9+/=]+)")
 _UPTO: Final = re.compile("bytes=0-([0-9]{1,19})")
 _LATER: Final = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"})
 _KEPT: Final = frozenset({"objectUnderActiveHold", "retentionPolicyNotMet"})
-"""Refused with a 403 although nobody doubts who asks."""
+"""Reasons of a 403 that is no refusal of the credentials."""
 _MORE: Final = 308
-"""What Google says of an upload of which more is to come; it leads nowhere else."""
+"""Status by which Google asks for the rest of an upload; it is no redirect."""
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """What an answer's own words say, before its status."""
+    """The error in an answer's body, which is more specific than its status."""
     status = response.status
     if is_success(status) or status == _MORE:
         return None
@@ -57,12 +57,12 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     if kind is RateLimitExceeded:
         fields["by_vendor"] = True
     elif kind is VendorRejected and status == 404:
-        fields["remedy"] = "Correct the name of the bucket, or make it; an upload begin anew."
+        fields["remedy"] = "Correct the name of the bucket, or create it; start an upload again."
     return kind(f"Google refused: {words or reason or f'HTTP {status}'}", **fields)
 
 
 def _kind(request: Request, response: Response) -> type[ConnectorError]:
-    """The error that it is: by its reason, and else by its status."""
+    """The error for a reason, or without one for the status."""
     reason, status = _reason(response), response.status
     if reason in _LATER or status == 429:
         return RateLimitExceeded
@@ -100,7 +100,7 @@ def _said(response: Response) -> Answer:
 
 
 def info(wire: Wire, told: Answer, key: str) -> ObjectInfo:
-    """What a resource says of an object; its generation is what changes whenever it does."""
+    """Parse the properties of an object; its generation changes whenever the object does."""
     metadata = told.value("metadata")
     version = told.text("generation")
     return ObjectInfo(
@@ -123,19 +123,19 @@ def info(wire: Wire, told: Answer, key: str) -> ObjectInfo:
 
 
 def stored(wire: Wire, response: Response, key: str) -> ObjectInfo:
-    """What an answer says of the object that it is about.
+    """Parse the object in an answer.
 
     Raises:
-        VendorFailed: it is about none.
+        VendorFailed: the answer contains none.
     """
     return known(wire, answer(response), response, key)
 
 
 def known(wire: Wire, told: Answer, response: Response, key: str) -> ObjectInfo:
-    """What a resource says of an object.
+    """The properties of an object resource.
 
     Raises:
-        VendorFailed: it does not say which generation it is, as every object's does.
+        VendorFailed: it has no generation, which every object has.
     """
     found = info(wire, told, key)
     if found.version is None:
@@ -153,14 +153,14 @@ def _sums(*, crc32c: str | None, md5: str | None) -> tuple[Checksum, ...]:
         Checksum.from_base64(ChecksumAlgorithm.CRC32C, crc32c),
         Checksum.from_base64(ChecksumAlgorithm.MD5, md5),
     )
-    return tuple(one for one in told if one is not None)
+    return tuple(item for item in told if item is not None)
 
 
 def opened(wire: Wire, key: str, headers: Headers) -> ObjectInfo:
-    """What the headers of an answer say of the object whose bytes come.
+    """The properties of a downloaded object, from the headers.
 
-    Of how it is kept they say less than its resource: what the answer itself is to be treated
-    like stands where the object's own would.
+    They state less than the object's resource: headers such as the content type may describe the
+    answer instead of the stored object.
     """
     sums = dict(_HASH.findall(",".join(headers.get_all("x-goog-hash"))))
     version = headers.get("x-goog-generation")
@@ -187,11 +187,11 @@ def opened(wire: Wire, key: str, headers: Headers) -> ObjectInfo:
 
 
 def page(wire: Wire, response: Response) -> ListPage:
-    """A page of a list."""
+    """Parse a page of a list."""
     told = answer(response)
-    found = ((one.text("name"), one) for one in told.objects("items"))
+    found = ((item.text("name"), item) for item in told.objects("items"))
     return ListPage(
-        objects=tuple(info(wire, one, key) for key, one in found if key is not None),
+        objects=tuple(info(wire, item, key) for key, item in found if key is not None),
         prefixes=told.texts("prefixes"),
         next_cursor=told.text("nextPageToken"),
         raw=told.raw,
@@ -202,10 +202,10 @@ def page(wire: Wire, response: Response) -> ListPage:
 
 
 def session(response: Response) -> str:
-    """The id of the upload that has begun.
+    """The id of a started upload.
 
     Raises:
-        VendorFailed: nobody says it.
+        VendorFailed: the answer contains none.
     """
     _, _, query = (response.header("location") or "").partition("?")
     found = dict(parse_qsl(query)).get("upload_id")
@@ -215,10 +215,10 @@ def session(response: Response) -> str:
 
 
 def upto(response: Response) -> int | None:
-    """How many bytes of an upload have come; None if all have, and the answer is the object.
+    """The number of stored bytes; None if the upload is complete, so that the answer is the object.
 
     Raises:
-        VendorFailed: it does not say so in words that are known.
+        VendorFailed: the answer states it in an unknown form.
     """
     override = response.header("x-http-status-code-override")
     if response.status != _MORE and override != str(_MORE):

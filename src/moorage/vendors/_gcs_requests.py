@@ -1,4 +1,4 @@
-"""What is asked of Google Cloud Storage."""
+"""Requests to Google Cloud Storage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.contracts.storage import GetOptions, PutOptions
 
 STEP: Final = 262_144
-"""Every chunk of an upload but the last is so many bytes long, or a multiple of it."""
+"""Every chunk of an upload except the last must be a multiple of this many bytes."""
 
 _GENERATION: Final = re.compile("0*[1-9][0-9]{0,18}")
 _ACLS: Final = {Visibility.PRIVATE: "private", Visibility.PUBLIC: "publicRead"}
@@ -44,17 +44,17 @@ def _uploads(bucket: str) -> str:
 
 
 def generation(etag: str | None, field: str) -> str | None:
-    """The generation that an ETag of ours is.
+    """The generation that our ETag stands for.
 
     Raises:
-        InvalidData: it is none, and would mean something else to Google.
+        InvalidData: it is not a generation, and Google would misinterpret it.
     """
     if etag is None or _GENERATION.fullmatch(etag):
         return etag
     raise InvalidData(
-        f"{etag[:80]!r} is no ETag of Google Cloud Storage as it is told here.",
+        f"{etag[:80]!r} is not an ETag of Google Cloud Storage.",
         field=field,
-        remedy="Give the `etag` of what an operation has told of the object.",
+        remedy="Give the `etag` that an earlier operation returned for the object.",
     )
 
 
@@ -65,7 +65,7 @@ def _precondition(options: PutOptions) -> str | None:
 
 
 def _how(options: PutOptions) -> Query:
-    """What is said beside the object: who may read it, its key, and the condition."""
+    """The query parameters of an upload: visibility, key and conditions."""
     return {
         "predefinedAcl": options.visibility and _ACLS[options.visibility],
         "kmsKeyName": options.encryption,
@@ -74,7 +74,7 @@ def _how(options: PutOptions) -> Query:
 
 
 def _resource(options: PutOptions, **more: str) -> dict[str, Any]:
-    """How an object is kept; a vendor's own options come last."""
+    """The options of an object as its metadata; the vendor's own options come last."""
     fields: dict[str, Any] = {
         "contentType": options.content_type,
         "contentEncoding": options.content_encoding,
@@ -89,7 +89,7 @@ def _resource(options: PutOptions, **more: str) -> dict[str, Any]:
 
 
 def put(bucket: str, key: str, data: bytes, options: PutOptions, boundary: str) -> Request:
-    """Put an object in one request; Google refuses bytes that do not have the MD5 that is said."""
+    """The request that stores an object; Google refuses bytes without the stated MD5."""
     md5 = Checksum.of(ChecksumAlgorithm.MD5, data).base64
     said = encode_json(_resource(options, name=key, md5Hash=md5))
     kind = options.content_type or "application/octet-stream"
@@ -112,7 +112,7 @@ def put(bucket: str, key: str, data: bytes, options: PutOptions, boundary: str) 
 
 
 def get(bucket: str, key: str, options: GetOptions) -> Request:
-    """Get an object, or some of it."""
+    """The request that downloads an object, or a range of it."""
     same, some = None if options.if_match == "*" else options.if_match, options.range
     return Request.get(
         of(bucket, key),
@@ -127,24 +127,24 @@ def get(bucket: str, key: str, options: GetOptions) -> Request:
 
 
 def about(bucket: str, key: str, version: str | None) -> Request:
-    """Ask what an object is like."""
+    """The request for an object's properties."""
     return Request.get(of(bucket, key), query={"generation": version})
 
 
 def delete(bucket: str, key: str, version: str | None) -> Request:
-    """Delete an object, or one generation of it for good."""
+    """The request that deletes an object, or one generation of it for good."""
     return Request.delete(of(bucket, key), query={"generation": version})
 
 
 def listing(bucket: str, **query: Any) -> Request:
-    """List objects."""
+    """The request that lists objects."""
     return Request.get(objects(bucket), query=query)
 
 
 def rewrite(
     bucket: str, source: str, key: str, options: PutOptions | None, token: str | None
 ) -> Request:
-    """Copy an object, or go on with it."""
+    """The request that copies an object, or continues a copy."""
     query: Query = {"rewriteToken": token}
     if options is not None:
         query |= {
@@ -164,13 +164,13 @@ def rewrite(
 
 
 def start(bucket: str, key: str, options: PutOptions) -> Request:
-    """Begin an upload."""
+    """The request that starts an upload."""
     request = Request.post(
         _uploads(bucket),
         query={"uploadType": "resumable", **_how(options)},
         json=_resource(options, name=key),
     )
-    # Begun twice it leaves one that nobody completes, and that Google forgets after a week.
+    # A retry may orphan the first upload, which Google deletes after a week.
     return request.evolve(idempotent=True)
 
 
@@ -181,9 +181,9 @@ def _session(bucket: str, id_: str) -> tuple[str, Mapping[str, str]]:
 def chunk(
     bucket: str, id_: str, at: int, data: bytes, *, total: int | None, md5: str | None
 ) -> Request:
-    """Put some bytes of an object; the last of them come with its length and its MD5.
+    """The request that uploads bytes of an object; the last ones come with its length and MD5.
 
-    They are sent once: where it is in doubt how many have come, the session is asked.
+    It is sent once: if the number of stored bytes is in doubt, the session is asked.
     """
     span = f"{at}-{at + len(data) - 1}" if data else "*"
     headers = {"Content-Range": f"bytes {span}/{'*' if total is None else total}"}
@@ -193,18 +193,18 @@ def chunk(
 
 
 def asking(bucket: str, id_: str) -> Request:
-    """Ask how much of an object has come."""
+    """The request for the number of stored bytes."""
     return _told_plainly(bucket, id_, {"Content-Range": "bytes */*"}, b"")
 
 
 def _told_plainly(bucket: str, id_: str, headers: Mapping[str, str], data: bytes) -> Request:
-    """A request whose answer is a 200 where it would be a redirect that is none."""
+    """Add the header by which Google answers 200 instead of 308."""
     path, query = _session(bucket, id_)
     fields = {**headers, "X-GUploader-No-308": "yes"}
     return Request.put(path, query=query, headers=fields, body=data)
 
 
 def abort(bucket: str, id_: str) -> Request:
-    """Throw an upload away."""
+    """The request that aborts an upload."""
     path, query = _session(bucket, id_)
     return Request.delete(path, query=query)

@@ -1,4 +1,4 @@
-"""An upload to Google Cloud Storage, from its first byte to its last."""
+"""An upload session of Google Cloud Storage, from the first byte to the last."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from moorage.domain.http import Request, Response
 
 _IN_A_ROW: Final = 3
-"""How often a chunk may be cut off without a byte between."""
+"""Number of consecutive breaks without a new byte after which the upload fails."""
 
 
 class Chunks:
-    """What is uploaded, in chunks as Google takes them.
+    """The source of an upload, in chunks of the size that Google requires.
 
     Args:
-        pieces: gives it.
+        pieces: source of the bytes.
     """
 
     def __init__(self, pieces: Pieces) -> None:
@@ -32,10 +32,10 @@ class Chunks:
         self._left = b""
         self._md5 = md5(usedforsecurity=False)
         self.over = False
-        """Whether the last was given."""
+        """True after the last chunk."""
 
     async def next(self) -> bytes:
-        """The next chunk; the last may have any length, and none."""
+        """The next chunk; the last one may have any length, or be empty."""
         data = self._left
         while piece := await self._pieces.next():
             whole = len(data) // requests.STEP * requests.STEP
@@ -48,7 +48,7 @@ class Chunks:
 
     @property
     def md5(self) -> str:
-        """The MD5 of all that was given, as Google writes it."""
+        """The MD5 of all bytes so far, in base64."""
         return b64encode(self._md5.digest()).decode()
 
     def _given(self, data: bytes) -> bytes:
@@ -57,12 +57,12 @@ class Chunks:
 
 
 class Session:
-    """What Google has of an upload; where that is in doubt, it is asked.
+    """The progress of an upload at Google, which is asked if it is in doubt.
 
     Args:
-        wire: leads there.
-        bucket: where the object will be.
-        id: the upload's.
+        wire: sends the requests.
+        bucket: bucket of the future object.
+        id: id of the upload.
     """
 
     def __init__(self, wire: Wire, bucket: str, id: str) -> None:
@@ -70,16 +70,16 @@ class Session:
         self._bucket = bucket
         self._id = id
         self.reached = 0
-        """How many bytes have come."""
+        """Number of stored bytes."""
         self.object: Response | None = None
-        """What is said of the object, once it is complete."""
+        """Answer with the object, once it is complete."""
 
     async def ask(self) -> None:
-        """Ask how many bytes have come."""
+        """Ask for the number of stored bytes."""
         await self._send(requests.asking(self._bucket, self._id))
 
     async def put(self, start: int, data: bytes, total: int | None, md5: str | None) -> None:
-        """Put those bytes of a chunk that have not come yet."""
+        """Send the bytes of a chunk that are not stored yet."""
         end, idle = start + len(data), 0
         while self.object is None and (self.reached < end or total is not None):
             before = self.reached
@@ -94,7 +94,7 @@ class Session:
             await self._paused(idle)
 
     async def _tried(self, request: Request) -> Exception | None:
-        """Send a chunk; what cut it off, after which the session has been asked."""
+        """Send a chunk; return the error that cut it off, after asking the session."""
         try:
             await self._send(request)
         except (ConnectionFailed, RateLimitExceeded, VendorFailed) as error:
@@ -107,7 +107,7 @@ class Session:
         return cut
 
     async def _paused(self, idle: int) -> None:
-        """The first time nothing is waited for: Google has just answered."""
+        """The first retry does not wait, because Google has just answered."""
         if self.object is None and idle > 1:
             await self._wire.sleep(2.0 ** (idle - 2))
 
@@ -115,7 +115,7 @@ class Session:
         try:
             response = await self._wire.send(request)
         except VendorRejected as error:
-            # Who does not know the header that asks for a 200 answers with a 308.
+            # A server that does not know the header answers 308 instead of 200.
             if error.response is None or error.status != 308:
                 raise
             response = error.response
@@ -128,23 +128,23 @@ class Session:
 
 def _lost(before: int, reached: int) -> VendorFailed:
     return VendorFailed(
-        f"Google had {before} bytes of the upload, and now has {reached}.",
+        f"Google had stored {before} bytes of the upload, and now has {reached}.",
         retryable=False,
-        remedy="Begin the upload anew.",
+        remedy="Start the upload again.",
     )
 
 
 def _nothing_comes() -> VendorFailed:
     return VendorFailed(
-        "Google takes no more bytes of the upload.", remedy="Go on with the upload later."
+        "Google accepts no more bytes of the upload.", remedy="Resume the upload later."
     )
 
 
 async def sent(session: Session, pieces: Pieces) -> tuple[Response, int, str]:
-    """Send all that has not come yet: what is said of the object, its length and its MD5.
+    """Send the remaining bytes; return the answer with the object, its length and its MD5.
 
     Raises:
-        VendorFailed: Google says that the object is complete before it is.
+        VendorFailed: Google reports the object as complete too early.
     """
     chunks, at = Chunks(pieces), 0
     while session.object is None:

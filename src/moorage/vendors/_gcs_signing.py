@@ -1,4 +1,4 @@
-"""A service account of Google's: how it gets its tokens, and signs for others."""
+"""Google service accounts: their tokens and signatures."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _HOUR: Final = timedelta(hours=1)
 
 @attrs.frozen(kw_only=True)
 class Signer:
-    """Who signs, and with which key.
+    """The service account and private key that sign.
 
     Attributes:
-        email: names the service account.
-        key: its private key, in PEM.
+        email: id of the service account.
+        key: private key in PEM format.
     """
 
     email: str
@@ -66,7 +66,7 @@ class Signer:
         return f"{base}{path}?{query}&X-Goog-Signature={signature}"
 
     def form(self, bucket: str, key: str, options: PostOptions, now: datetime) -> Mapping[str, str]:
-        """The fields of a form that lets a browser put an object."""
+        """The fields of a form by which a browser uploads an object."""
         stamp, scope = _dated(now)
         fields = {"key": key}
         if options.content_type is not None:
@@ -85,7 +85,7 @@ class Signer:
             ],
             "expiration": until.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
-        # What is not ASCII is to be escaped.
+        # Characters outside ASCII must be escaped.
         text = b64encode(json.dumps(policy).encode())
         return {**fields, "policy": text.decode(), "x-goog-signature": self._signature(text)}
 
@@ -95,11 +95,11 @@ class Signer:
 
 @attrs.frozen(kw_only=True)
 class ServiceAccount(Signer):
-    """A service account by the key that Google gives out.
+    """A service account, from the key file that Google issues.
 
     Attributes:
-        key_id: names the key.
-        token_uri: where its tokens come from.
+        key_id: id of the key.
+        token_uri: URL of the token endpoint.
     """
 
     key_id: str | None = None
@@ -107,7 +107,7 @@ class ServiceAccount(Signer):
 
     @property
     def client(self) -> OAuthClient:
-        """How it gets its tokens: for what it has signed (RFC 7523)."""
+        """The account's OAuth client, which requests tokens by signed assertions (RFC 7523)."""
         signing = JwtSigning(
             algorithm="RS256",
             issuer=self.email,
@@ -122,10 +122,10 @@ class ServiceAccount(Signer):
 
 
 def account_of(credentials: Secret) -> ServiceAccount:
-    """The service account whose key this is.
+    """Parse the key of a service account.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: the text is not such a key.
     """
     try:
         told = json.loads(credentials.reveal_bytes())
@@ -143,10 +143,10 @@ def account_of(credentials: Secret) -> ServiceAccount:
 
 
 def check_account(credentials: Secret) -> None:
-    """Refuse what is no key of a service account; to find one sound takes its time.
+    """Refuse a text that is not the key of a service account; checking a valid key takes a while.
 
     Raises:
-        ConfigurationError: it is none that can sign.
+        ConfigurationError: the key cannot sign.
     """
     account = account_of(credentials)
     try:
@@ -160,9 +160,9 @@ def check_account(credentials: Secret) -> None:
 
 def _no_key() -> ConfigurationError:
     return ConfigurationError(
-        "This is no key of a service account.",
+        "The credentials are not the key of a service account.",
         path="credentials",
-        remedy="Give what stands in the JSON file of a key of a service account.",
+        remedy="Give the content of a service account's JSON key file.",
     )
 
 
@@ -181,7 +181,7 @@ def told_along(options: UrlOptions) -> dict[str, str]:
 
 
 def _answered(options: UrlOptions) -> dict[str, str]:
-    """What a signed URL makes answers say."""
+    """The query parameters by which a signed URL sets headers of the answer."""
     if options.method not in {"GET", "HEAD"}:
         return {}
     told = {

@@ -1,4 +1,4 @@
-"""What Mailgun is given to send: forms, with a file for each file."""
+"""The forms that Mailgun sends mail by, with their files."""
 
 from __future__ import annotations
 
@@ -41,16 +41,18 @@ def mail_request(
 
 
 def fits_one(bulk: BulkMessage) -> bool:
-    """Whether one request can say all of a bulk: only so much may be each recipient's own."""
+    """True if one request can express the bulk message; only some fields can differ."""
     base, recipients = bulk.base, bulk.recipients
-    alone = all(len(one.everybody) == 1 and not one.headers for one in recipients)
-    addresses = {one.to[0].wire.lower() for one in recipients}
-    filled = base.template is not None and any(one.data for one in recipients)
+    alone = all(len(recipient.everybody) == 1 and not recipient.headers for recipient in recipients)
+    addresses = {recipient.to[0].wire.lower() for recipient in recipients}
+    filled = base.template is not None and any(recipient.data for recipient in recipients)
     texts = [base.subject, base.text or "", base.html or "", *base.headers.values()]
     texts += [] if base.template is None else [json.dumps(base.template.data)]
     texts += [*base.metadata.values(), *base.tags]
     texts += [
-        str(word) for one in recipients for word in (*one.data.values(), *one.metadata.values())
+        str(word)
+        for recipient in recipients
+        for word in (*recipient.data.values(), *recipient.metadata.values())
     ]
     plain = not any(_MARK in text for text in texts)
     return alone and plain and not filled and len(addresses) == len(recipients)
@@ -59,30 +61,32 @@ def fits_one(bulk: BulkMessage) -> bool:
 def bulk_request(
     domain: str, bulk: BulkMessage, sender: EmailAddress | None, **fields: Any
 ) -> Request:
-    """The request that sends one message to each, who sees nobody else.
+    """The request that sends a message to each recipient separately.
 
-    What is each one's own stands for itself, in its HTML escaped, and as metadata: these are three
-    variables of the same word, so that no two can be taken for one another.
+    A recipient's value is stored in three variables: as it is, escaped for HTML, and as metadata.
+    They have distinct prefixes, so that no two can be confused.
     """
     base = bulk.base
-    names = sorted({name for one in bulk.recipients for name in one.metadata})
+    names = sorted({name for recipient in bulk.recipients for name in recipient.metadata})
     numbers = {name: f"m_{number}" for number, name in enumerate(names)}
     metadata = {**base.metadata, **{name: _place(own) for name, own in numbers.items()}}
     message = attrs.evolve(
         base,
-        to=[address for one in bulk.recipients for address in one.to],
+        to=[address for recipient in bulk.recipients for address in recipient.to],
         subject=_placed(base.subject, "t"),
         text=None if base.text is None else _placed(base.text, "t"),
         html=None if base.html is None else _placed(base.html, "h"),
         metadata=metadata,
     )
-    variables = {one.to[0].wire: _own(bulk, one, numbers) for one in bulk.recipients}
+    variables = {
+        recipient.to[0].wire: _own(bulk, recipient, numbers) for recipient in bulk.recipients
+    }
     return mail_request(domain, message, sender, **{_VARIABLES: variables}, **fields)
 
 
-def _own(bulk: BulkMessage, one: BulkRecipient, numbers: Mapping[str, str]) -> dict[str, str]:
-    words = {name: str(one.data[name]) for name in sorted(bulk.places)}
-    metadata = {**bulk.base.metadata, **one.metadata}
+def _own(bulk: BulkMessage, recipient: BulkRecipient, numbers: Mapping[str, str]) -> dict[str, str]:
+    words = {name: str(recipient.data[name]) for name in sorted(bulk.places)}
+    metadata = {**bulk.base.metadata, **recipient.metadata}
     return (
         {f"t_{name}": word for name, word in words.items()}
         | {f"h_{name}": escape(word) for name, word in words.items()}
@@ -123,19 +127,19 @@ def _fields(message: EmailMessage, sender: EmailAddress | None) -> dict[str, Any
 
 def _contents(message: EmailMessage) -> dict[str, str]:
     if message.template is not None:
-        # A template brings its own texts, and Mailgun takes none besides.
+        # A template has its own content, and Mailgun accepts no other besides.
         return {"subject": message.subject} if message.subject else {}
-    # Mailgun refuses a message of files alone.
+    # Mailgun refuses a message that has only files.
     text = message.text or (None if message.html else " ")
     texts = {"text": text, "html": message.html}
     return {"subject": message.subject, **{name: said for name, said in texts.items() if said}}
 
 
 def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """A field as forms have it: a list repeats its name, and a table is JSON."""
+    """A field as form fields: a list repeats its name, and a table becomes JSON."""
     if is_list(value):
-        for one in value:
-            yield from _pairs(name, one)
+        for item in value:
+            yield from _pairs(name, item)
     elif is_object(value):
         yield name, json.dumps(value)
     elif isinstance(value, bool):
@@ -145,6 +149,6 @@ def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _file(file: Attachment) -> tuple[str, FormFile]:
-    # The HTML calls an image by the name of its file.
+    # The HTML refers to an image by its file name.
     kind = "attachment" if file.content_id is None else "inline"
     return kind, FormFile(file.content_id or file.filename, file.content, file.content_type)

@@ -1,4 +1,4 @@
-"""Messages as they are written for those who carry them, the same bytes for the same message."""
+"""Messages in MIME format: the same message always has the same bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email import Attachment, EmailMessage
     from moorage.contracts.email_address import EmailAddress
 
-# As long as a line may be: what is folded sooner, some readers do not put together again.
+# The maximum length of a line; some readers do not join lines that were folded earlier.
 _ASCII: Final = SMTP.clone(max_line_length=998, cte_type="7bit")
 _WIDE: Final = _ASCII.clone(utf8=True)
 _ENDING: Final = re.compile(rb"\r\n|\r|\n")
@@ -25,15 +25,15 @@ _FOLD: Final = re.compile(r"\r\n(?=[ \t])|\r\n\Z")
 
 
 def mime_bytes(message: EmailMessage, sender: EmailAddress, message_id: str) -> bytes:
-    """A message, without its date; blind copies are not named in it.
+    """A message in MIME format, without its date and without its blind copies.
 
     Args:
-        message: what it says.
-        sender: who it is from.
-        message_id: what it is called, which its boundaries are made of too.
+        message: the message.
+        sender: sender of the message.
+        message_id: id of the message, which its boundaries are derived from too.
 
     Raises:
-        InvalidData: a text holds a line break in encoded words, which could add headers.
+        InvalidData: an encoded word contains a line break, which could add headers.
     """
     policy = _WIDE if wide(message, sender) else _ASCII
     whole = _body(message, policy)
@@ -41,30 +41,30 @@ def mime_bytes(message: EmailMessage, sender: EmailAddress, message_id: str) -> 
     whole["From"] = _written(sender)
     for name, people in (("To", message.to), ("Cc", message.cc), ("Reply-To", message.reply_to)):
         if people:
-            whole[name] = [_written(one) for one in people]
+            whole[name] = [_written(address) for address in people]
     for name, value in message.headers.items():
         whole[name] = value
     for part in whole.walk():
-        # Encoded words are decoded on their way in, and written as what they stand for.
+        # Encoded words in the input are decoded, and written as the text they contain.
         for name, value in part.items():
             check_line(_FOLD.sub("", policy.fold(name, value)), name)
     seed = hashlib.sha256(message_id.encode()).hexdigest()[:32]
     parts = [part for part in whole.walk() if part.is_multipart()]
     for number, part in enumerate(parts):
         part.set_boundary(f"={seed}.{number}")
-    # What stands in a message of another type is written with the line endings of this system.
+    # An attached message is written with the line endings of this system.
     written = _ENDING.sub(b"\r\n", whole.as_bytes(policy=policy))
     return f"Message-ID: {message_id}\r\n".encode() + written
 
 
 def wide(message: EmailMessage, sender: EmailAddress) -> bool:
-    """Whether only servers that take letters of every language can carry it."""
-    return any(one.wide for one in (sender, *message.everybody, *message.reply_to))
+    """True if only servers that accept addresses in all languages can deliver it."""
+    return any(item.wide for item in (sender, *message.everybody, *message.reply_to))
 
 
-def _written(one: EmailAddress) -> Address:
-    local, _, domain = one.wire.rpartition("@")
-    return Address(one.name or "", local, domain)
+def _written(address: EmailAddress) -> Address:
+    local, _, domain = address.wire.rpartition("@")
+    return Address(address.name or "", local, domain)
 
 
 def _body(message: EmailMessage, policy: EmailPolicy[Any]) -> Mime:
@@ -74,7 +74,7 @@ def _body(message: EmailMessage, policy: EmailPolicy[Any]) -> Mime:
     if message.html is not None:
         _add_html(whole, message)
     for file in message.attachments:
-        # An image that no HTML shows goes with the message, by the name that it has.
+        # An image that no HTML shows is attached under its own name.
         if file.content_id is None or message.html is None:
             whole.add_attachment(file.content, **_content(file), disposition="attachment")
     return whole

@@ -1,4 +1,4 @@
-"""What Mollie answers: payments, captures, refunds, chargebacks, refusals."""
+"""Parsing of Mollie's answers: payments, captures, refunds, chargebacks and refusals."""
 
 from __future__ import annotations
 
@@ -84,14 +84,14 @@ _REASONS: Final = {
     "possible_fraud": DeclineReason.FRAUD_SUSPECTED,
     "refused_by_issuer": DeclineReason.DO_NOT_HONOR,
 }
-"""Mollie's words, and those of banks for direct debits that came back (ISO 20022)."""
+"""Mollie's reasons, and banks' reasons for returned direct debits (ISO 20022)."""
 
 _ENDED: Final = frozenset({"failed", "canceled", "expired"})
 _EXPIRES: Final = re.compile(r"([0-9]{2})/([0-9]{2})")
 
 
 def read_payment(wire: Wire, response: Response) -> Payment:
-    """What is said of a payment."""
+    """Parse the payment in an answer."""
     payment = payment_of(wire.ref, answer(response))
     if payment is None:
         raise malformed(response, "id, status or amount")
@@ -99,7 +99,7 @@ def read_payment(wire: Wire, response: Response) -> Payment:
 
 
 def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
-    """A payment; None if it is none."""
+    """Parse a payment; None if it is malformed."""
     key, status, amount = body.text("id"), body.text("status"), money(body, "amount")
     if key is None or status is None or amount is None:
         return None
@@ -131,7 +131,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
 
 
 def _state(body: Answer, action: NextAction | None) -> PaymentState | None:
-    """The state that stands whatever was captured and given back, if there is one."""
+    """The state that holds whatever was captured and refunded; None if there is none."""
     taken_back = money(body, "amountChargedBack")
     if taken_back is not None and taken_back.minor > 0:
         return PaymentState.DISPUTED
@@ -141,13 +141,13 @@ def _state(body: Answer, action: NextAction | None) -> PaymentState | None:
 def _captured(body: Answer, status: str, amount: Money) -> Money | None:
     said = money(body, "amountCaptured")
     if status == "paid" and (said is None or said.minor == 0):
-        # What is captured by itself need not be told.
+        # A separate capture need not be reported.
         return amount
     return amount * 0 if said is None and status in _STATES else said
 
 
 def money(body: Answer, name: str) -> Money | None:
-    """An amount of this name."""
+    """The amount of this name."""
     return as_money(body.value(f"{name}.value"), body.value(f"{name}.currency"))
 
 
@@ -164,7 +164,7 @@ def _next_action(body: Answer) -> NextAction | None:
 
 
 def decline_of(body: Answer) -> Decline:
-    """Why a payment ended without success."""
+    """The reason why a payment ended without success."""
     details = body.object("details")
     code = (
         details.text("failureReason")
@@ -200,12 +200,12 @@ def _means(body: Answer) -> MeansOfPayment | None:
 
 
 def _read_all(ref: MakeRef, embedded: Answer, name: str, read_one: Any) -> tuple[Any, ...]:
-    found = (read_one(ref, one) for one in embedded.objects(name))
-    return tuple(one for one in found if one is not None)
+    found = (read_one(ref, item) for item in embedded.objects(name))
+    return tuple(item for item in found if item is not None)
 
 
 def capture_of(ref: MakeRef, body: Answer) -> Capture | None:
-    """A capture; None if it is none."""
+    """Parse a capture; None if it is malformed."""
     key, payment = body.text("id"), body.text("paymentId")
     if key is None or payment is None:
         return None
@@ -222,7 +222,7 @@ def capture_of(ref: MakeRef, body: Answer) -> Capture | None:
 
 
 def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
-    """A refund; None if it is none."""
+    """Parse a refund; None if it is malformed."""
     key, payment, status = body.text("id"), body.text("paymentId"), body.text("status")
     if key is None or payment is None or status is None:
         return None
@@ -238,7 +238,7 @@ def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
 
 
 def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
-    """A chargeback; None if it is none. It has taken the money already, unless it is reversed."""
+    """Parse a chargeback, which has taken the money unless reversed; None if malformed."""
     key, payment = body.text("id"), body.text("paymentId")
     if key is None or payment is None:
         return None
@@ -256,7 +256,7 @@ def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
 
 
 def read_capture(wire: Wire, response: Response) -> Capture:
-    """What is said of a capture."""
+    """Parse the capture in an answer."""
     capture = capture_of(wire.ref, answer(response))
     if capture is None:
         raise malformed(response, "id or paymentId")
@@ -264,7 +264,7 @@ def read_capture(wire: Wire, response: Response) -> Capture:
 
 
 def read_refund(wire: Wire, response: Response) -> Refund:
-    """What is said of a refund."""
+    """Parse the refund in an answer."""
     refund = refund_of(wire.ref, answer(response))
     if refund is None:
         raise malformed(response, "id, paymentId or status")
@@ -277,14 +277,14 @@ def said_at(response: Response) -> datetime | None:
 
 
 def refused(payment: Payment) -> PaymentDeclined | None:
-    """The error that a payment has ended with which the buyer has come back from."""
+    """The error of a payment that has failed when the buyer returns from it."""
     if payment.vendor_state not in _ENDED:
         return None
     return _declined(read(payment.raw), str(payment.ref))
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """What an answer says of itself, before its status."""
+    """The error in an answer's body, which is more specific than its status."""
     if is_success(response.status):
         return _refusal(request, response)
     words = vendor_words(response)[1]
@@ -294,17 +294,17 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         return None
     if request.path.endswith("/refunds"):
         return VendorRejected(
-            f"Mollie takes this for the same refund once more: {words}",
+            f"Mollie considers this a duplicate refund: {words}",
             status=409,
             vendor_message=words,
             response=response,
-            remedy="Look at the payment's refunds; give back the same amount again a little later.",
+            remedy="Look at the payment's refunds; refund the same amount again a little later.",
         )
-    return IdempotencyInProgress(f"Mollie is still at work on a request with this key: {words}")
+    return IdempotencyInProgress(f"Mollie is still working on a request with this key: {words}")
 
 
 def _refusal(request: Request, response: Response) -> PaymentDeclined | None:
-    """The refusal in an answer that says a payment was made, if it ended at once."""
+    """The error of a new payment that failed at once."""
     if request.method is not HttpMethod.POST or request.path != PAYMENTS:
         return None
     try:
@@ -319,7 +319,7 @@ def _refusal(request: Request, response: Response) -> PaymentDeclined | None:
 def _declined(body: Answer, payment: str | None, **answered: Any) -> PaymentDeclined:
     decline = decline_of(body)
     return PaymentDeclined(
-        f"Mollie says the payment is {body.text('status')}"
+        f"Mollie reports the payment as {body.text('status')}"
         f" ({decline.vendor_message or decline.vendor_code}).",
         reason=decline.reason,
         payment=payment,

@@ -1,4 +1,4 @@
-"""What vendors of payments have in common."""
+"""Helpers of payment vendors."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _LONGEST: Final = 300
 
 
 async def named(wire: Wire, asked: Money | None, sending: Awaitable[A]) -> A:
-    """What is sent; a payment that is declined is named by its whole reference.
+    """Send a request; add the reference of the payment to a decline.
 
     Args:
         wire: makes the reference.
-        asked: what was asked for, if that is known.
-        sending: sends it.
+        asked: requested amount, if known.
+        sending: sends the request.
     """
     try:
         return await sending
@@ -38,16 +38,16 @@ async def named(wire: Wire, asked: Money | None, sending: Awaitable[A]) -> A:
 
 
 def in_words(text: str | None) -> str | None:
-    """A vendor's words, masked as usual and not too long; None if there are none."""
+    """A vendor's text, without secrets and shortened; None if it is empty."""
     return _USUAL.words(text or "", _LONGEST) or None
 
 
 def given_up(payment: Payment, *, word: str) -> Void:
-    """The giving up of a payment that has no id of its own.
+    """The void of a payment, where voids have no id.
 
     Args:
-        payment: as it is afterwards.
-        word: the vendor's word for one that was given up.
+        payment: the payment afterwards.
+        word: the vendor's word for the state of a voided payment.
     """
     return Void(
         ref=payment.ref,
@@ -60,26 +60,26 @@ def given_up(payment: Payment, *, word: str) -> Void:
 
 
 def left_of(payment: Payment) -> Money:
-    """What of a payment can still be given back.
+    """The amount of a payment that can still be refunded.
 
     Raises:
-        VendorRejected: nothing.
+        VendorRejected: nothing is left.
     """
     left = payment.refundable
     if left is not None and left.minor > 0:
         return left
     raise VendorRejected(
-        "Nothing of this payment is left to give back.",
-        remedy="Look at what became of the payment.",
+        "Nothing of this payment is left to refund.",
+        remedy="Look at the refunds of the payment.",
     )
 
 
 def is_before(query: PaymentQuery, made: datetime | None) -> bool:
-    """Whether a thing was made before the time from which they are asked for."""
+    """True if an item was created before the time that the query starts at."""
     return made is not None and query.since is not None and made < query.since
 
 
 def is_within(query: PaymentQuery, made: datetime | None) -> bool:
-    """Whether a thing that was made then is asked for; one whose time nobody says always is."""
+    """True if the query includes an item of this time; one without a time is included."""
     late = made is not None and query.until is not None and made >= query.until
     return not late and not is_before(query, made)

@@ -1,4 +1,4 @@
-"""What PayPal's answers say: orders, what was authorised, captured and given back, and disputes."""
+"""Parsing of PayPal's answers: orders, authorisations, captures, refunds and disputes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ UNITS: Final = MinorUnits(
 """PayPal writes two decimals at most, and none of the forint and the Taiwan dollar."""
 
 OURS: Final = "order-"
-"""What the `custom_id` of our refunds begins with; the id of the order follows."""
+"""Prefix of the `custom_id` of our refunds; the id of the order follows."""
 
 _ORDERS: Final = {
     "CREATED": PaymentState.REQUIRES_ACTION,
@@ -134,10 +134,10 @@ _LINK: Final = re.compile(r".*/v2/(checkout/orders|payments/captures)/([^/?#]+)"
 
 
 def amount_body(amount: Money) -> dict[str, str]:
-    """An amount as PayPal writes it: a decimal number as text.
+    """An amount in PayPal's format: a decimal number as text.
 
     Raises:
-        InvalidData: PayPal takes fewer decimals of the currency.
+        InvalidData: PayPal accepts fewer decimals of the currency.
     """
     currency, minor = amount.currency, UNITS.to_minor(amount)
     decimals = UNITS.exponents.get(currency, EXPONENTS[currency])
@@ -145,34 +145,34 @@ def amount_body(amount: Money) -> dict[str, str]:
 
 
 def money(body: Answer, path: str) -> Money | None:
-    """The amount that stands there."""
+    """Parse an amount."""
     return as_money(body.value(f"{path}.value"), body.value(f"{path}.currency_code"))
 
 
 def decline_reason(code: str | None) -> DeclineReason | None:
-    """Our reason for an issue or a processor's code; None if it is no decline that we know."""
+    """The reason for an issue or a processor's code; None if it is not a known decline."""
     return _REASONS.get(code or "")
 
 
 def order_id(body: Answer) -> str | None:
-    """The order that a thing belongs to, as far as it says so."""
+    """The id of the order that an object belongs to, if it states one."""
     return body.text("supplementary_data.related_ids.order_id") or _above(body, "orders")
 
 
 def refunded_order(body: Answer) -> str | None:
-    """The order that a refund belongs to; the `custom_id` of anything else is the host's own."""
+    """The order that a refund belongs to; other objects' `custom_id` is the host's own."""
     custom = body.text("custom_id") or ""
     ours = custom.removeprefix(OURS) if custom.startswith(OURS) else None
     return order_id(body) or ours
 
 
 def capture_id(body: Answer) -> str | None:
-    """The capture that a refund belongs to, as far as it says so."""
+    """The capture that a refund belongs to, if it states one."""
     return body.text("supplementary_data.related_ids.capture_id") or _above(body, "captures")
 
 
 def _above(body: Answer, kind: str) -> str | None:
-    """The id of what a thing belongs to, if that is of this kind."""
+    """The id of the parent object, if it is of this kind."""
     found = _LINK.fullmatch(_link(body, ("up",)) or "")
     return unquote(found[2]) if found is not None and found[1].endswith(kind) else None
 
@@ -183,7 +183,7 @@ def _link(body: Answer, names: Iterable[str]) -> str | None:
 
 
 def read_payment(wire: Wire, response: Response) -> Payment:
-    """What is said of an order."""
+    """Parse the order in an answer."""
     payment = payment_of(wire.ref, answer(response))
     if payment is None:
         raise malformed(response, "id, status or amount")
@@ -191,7 +191,7 @@ def read_payment(wire: Wire, response: Response) -> Payment:
 
 
 def payment_of(make: MakeRef, body: Answer) -> Payment | None:
-    """An order as a payment; None if it is none."""
+    """Parse an order as a payment; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     unit = body.object("purchase_units.0")
     amount = money(unit, "amount")
@@ -205,7 +205,7 @@ def payment_of(make: MakeRef, body: Answer) -> Payment | None:
         key,
         amount,
         authorization=authorization.text("id"),
-        # While more may be captured nobody knows of which capture a refund will be.
+        # While more may be captured, the capture of a later refund is unknown.
         capture=taken[0].text("id") if len(taken) == 1 and _is_final(taken[0]) else None,
     )
     captures = [one for item in taken if (one := capture_of(make, ref, item)) is not None]
@@ -213,7 +213,9 @@ def payment_of(make: MakeRef, body: Answer) -> Payment | None:
     captured, refunded = _done(captures, amount), _refunded(captures, refunds, amount)
     state = state_of(amount, captured, refunded) or _state(status, authorization, taken)
     open_ = state is PaymentState.REQUIRES_ACTION
-    failed = _last(one for one in (*taken, authorization) if "processor_response" in one.raw)
+    failed = _last(
+        element for element in (*taken, authorization) if "processor_response" in element.raw
+    )
     return Payment(
         ref=ref,
         state=state,
@@ -245,8 +247,8 @@ def _is_final(capture: Answer) -> bool:
 
 
 def _state(status: str, authorization: Answer, captures: list[Answer]) -> PaymentState:
-    """How far an order has come of which nothing was taken yet."""
-    taken = {_CAPTURES.get(one.text("status") or "", MoveState.UNKNOWN) for one in captures}
+    """The state of an order without a capture."""
+    taken = {_CAPTURES.get(capture.text("status") or "", MoveState.UNKNOWN) for capture in captures}
     if MoveState.PENDING in taken:
         return PaymentState.PENDING
     if authorization:
@@ -257,21 +259,23 @@ def _state(status: str, authorization: Answer, captures: list[Answer]) -> Paymen
 
 
 def _done(moves: Iterable[Capture | Refund], amount: Money) -> Money:
-    """How much of all that has succeeded."""
-    done = (one.amount for one in moves if one.state is MoveState.SUCCEEDED)
-    same = (one for one in done if one is not None and one.currency == amount.currency)
+    """The total of the successful items."""
+    done = (move.amount for move in moves if move.state is MoveState.SUCCEEDED)
+    same = (item for item in done if item is not None and item.currency == amount.currency)
     return sum(same, amount * 0)
 
 
 def _refunded(captures: list[Capture], refunds: list[Refund], amount: Money) -> Money:
-    """How much was given back; of what PayPal itself took back there is no refund to be seen."""
-    whole = (one for one in captures if one.vendor_state == "REFUNDED")
+    """The refunded total; money that PayPal itself took back appears in no refund."""
+    whole = (capture for capture in captures if capture.vendor_state == "REFUNDED")
     return max(_done(refunds, amount), _done(whole, amount))
 
 
 def _authorized(authorization: Answer, taken: list[Answer], captured: Money) -> Money | None:
-    """What was set aside; what the last capture or giving it up has set free is not."""
-    if authorization.text("status") == "VOIDED" or any(one.flag("final_capture") for one in taken):
+    """The authorised total, without the amounts that a final capture or a void released."""
+    if authorization.text("status") == "VOIDED" or any(
+        item.flag("final_capture") for item in taken
+    ):
         return captured
     open_ = _AUTHORIZATIONS.get(authorization.text("status") or "") is PaymentState.AUTHORIZED
     return money(authorization, "amount") if open_ else None
@@ -285,7 +289,7 @@ def _next_action(body: Answer) -> NextAction | None:
 
 
 def decline_of(move: Answer) -> Decline:
-    """Why a capture or an authorisation was declined."""
+    """The reason why a capture or an authorisation was declined."""
     code = move.text("processor_response.response_code")
     return Decline(
         reason=decline_reason(code) or DeclineReason.OTHER,
@@ -294,13 +298,13 @@ def decline_of(move: Answer) -> Decline:
 
 
 def is_ready(payment: Payment) -> bool:
-    """Whether the buyer has approved, or entered a card in PayPal's form."""
+    """True if the buyer has approved, or entered a card in PayPal's form."""
     entered = payment.means is not None and payment.means.last4 is not None
     return payment.vendor_state == "APPROVED" or (payment.vendor_state == "CREATED" and entered)
 
 
 def unconfirmed(payment: Payment) -> Decline | None:
-    """What the holder of a card did not confirm that could have been confirmed, if that is so."""
+    """The failed confirmation of a card holder; None if there is none."""
     result = read(payment.raw).object("payment_source.card.authentication_result")
     shift = result.text("liability_shift")
     if result.text("three_d_secure.enrollment_status") != "Y" or shift not in _NOT_CONFIRMED:
@@ -325,12 +329,12 @@ def _means(body: Answer) -> MeansOfPayment | None:
 
 
 def _stored(kind: str, vault_id: str | None) -> str | None:
-    """A stored means of payment as the source of a later charge names it."""
+    """The reference of a stored means of payment, as the source of later charges."""
     return None if vault_id is None else f"{kind}:{vault_id}"
 
 
 def capture_of(make: MakeRef, payment: Ref, body: Answer) -> Capture | None:
-    """A capture; None if it is none."""
+    """Parse a capture; None if it is malformed."""
     said = _said(body, _CAPTURES)
     if said is None:
         return None
@@ -340,7 +344,7 @@ def capture_of(make: MakeRef, payment: Ref, body: Answer) -> Capture | None:
 
 
 def refund_of(make: MakeRef, payment: Ref | None, body: Answer) -> Refund | None:
-    """A refund; None if it is none."""
+    """Parse a refund; None if it is malformed."""
     said = _said(body, _REFUNDS)
     if said is None:
         return None
@@ -349,7 +353,7 @@ def refund_of(make: MakeRef, payment: Ref | None, body: Answer) -> Refund | None
 
 
 def _said(body: Answer, states: dict[str, MoveState]) -> dict[str, Any] | None:
-    """What a capture and a refund say alike."""
+    """The common fields of a capture and a refund."""
     status = body.text("status")
     if body.text("id") is None or status is None:
         return None
@@ -367,7 +371,7 @@ def _said(body: Answer, states: dict[str, MoveState]) -> dict[str, Any] | None:
 
 
 def dispute_of(make: MakeRef, body: Answer) -> Dispute | None:
-    """A dispute; None if it is none."""
+    """Parse a dispute; None if it is malformed."""
     key, status = body.text("dispute_id"), body.text("status")
     if key is None or status is None:
         return None

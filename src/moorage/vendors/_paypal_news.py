@@ -1,4 +1,4 @@
-"""What PayPal's webhooks and errors say."""
+"""Conversion of PayPal's webhooks to payment events, and of its errors."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _AUTHORIZED: Final = {
 
 
 def read_news(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
-    """What a webhook means; what is new, and what says of nothing that we know, means nothing."""
+    """Convert a webhook to events; one of an unknown type, or about nothing known, has none."""
     kind, body = event.vendor_type, read(event.data)
     reader = next((read_one for start, read_one in _NEWS if kind.startswith(start)), None)
     news = None if reader is None else reader(make, body, kind)
@@ -91,7 +91,7 @@ def _order_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
 
 
 def _reversal_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
-    """The buyer had approved, and nobody has captured in time."""
+    """The event of a buyer who approved, while nobody captured in time."""
     key = body.text("order_id")
     if key is None:
         return None
@@ -148,7 +148,7 @@ def _refund_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
 
 
 def _reversed_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
-    """PayPal took money back: it tells so of a refund, or of the capture itself."""
+    """The event of money that PayPal took back, reported with a refund or with the capture."""
     payment = _payment(make, order_id(body))
     if payment is None or capture_id(body) is not None:
         return _refund_news(make, body, kind)
@@ -182,7 +182,7 @@ def _payment(make: MakeRef, order: str | None, **related: str | None) -> Ref | N
 
 
 def _of_capture(make: MakeRef, capture: str | None) -> Ref | None:
-    """A payment of which only a capture is known: `get` finds it by that."""
+    """A payment known only by a capture: `get` finds it by that."""
     return None if capture is None else make(capture, capture=capture)
 
 
@@ -199,18 +199,18 @@ _NEWS: Final[tuple[tuple[str, Callable[[MakeRef, Answer, str], PaymentEvent | No
     ("PAYMENT.CAPTURE.", _capture_news),
     ("CUSTOMER.DISPUTE.", _dispute_news),
 )
-"""Who reads which news, by how they begin."""
+"""Converters of events, by the beginning of their types."""
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """What an answer says of itself, before its status."""
+    """The error in an answer's body, which is more specific than its status."""
     body = _told(response)
     if is_success(response.status):
         return _declined(body, response) if request.method is HttpMethod.POST else None
     details = body.object("details.0")
     if response.status == _CONFLICT and details.text("issue") is None:
-        # Of two requests with the same id that come at once PayPal fails the second.
-        return IdempotencyInProgress("PayPal is still at work on a request with this key.")
+        # Of two concurrent requests with the same id, PayPal fails the second.
+        return IdempotencyInProgress("PayPal is still working on a request with this key.")
     code = details.text("issue") or body.text("name")
     if response.status >= 500 or code is None:
         return None
@@ -222,10 +222,10 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         "response": response,
     }
     if code in _BUSY:
-        return IdempotencyInProgress(f"PayPal is still at work on this: {words}")
+        return IdempotencyInProgress(f"PayPal is still working on this: {words}")
     reason = decline_reason(code)
     if reason is not None:
-        return PaymentDeclined(f"the payment was declined: {words}", reason=reason, **told)
+        return PaymentDeclined(f"The payment was declined: {words}", reason=reason, **told)
     wrong = InvalidRequest if details.text("field") is not None else VendorRejected
     kind = _KINDS.get(response.status, wrong)
     if kind is RateLimitExceeded:
@@ -234,9 +234,9 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 def declined(decline: Decline, payment: str | None, **told: Any) -> PaymentDeclined:
-    """What to raise for a payment that was tried, and was declined."""
+    """The error of a payment that was attempted and declined."""
     return PaymentDeclined(
-        f"the payment was declined ({decline.vendor_code}).",
+        f"The payment was declined ({decline.vendor_code}).",
         reason=decline.reason,
         payment=payment,
         vendor_code=decline.vendor_code,
@@ -253,7 +253,7 @@ def _told(response: Response) -> Answer:
 
 
 def _declined(body: Answer, response: Response) -> PaymentDeclined | None:
-    """An order is complete though what it was for was declined."""
+    """True if an order is complete although its capture or authorisation was declined."""
     made = body.object("purchase_units.0.payments")
     tries = [*made.objects("authorizations"), *made.objects("captures")]
     if not tries or tries[-1].text("status") not in _REFUSED:

@@ -1,7 +1,6 @@
-"""PayPal's report of transactions: what was captured, and what is on its way to our bank.
+"""PayPal's transaction report, which lists captures and payouts.
 
-It covers 31 days at most, so that more of them are asked for one stretch after another, the newest
-first.
+A report covers 31 days at most, so that a longer time is read as several reports, the newest first.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 _LONGEST: Final = timedelta(days=31)
 _MOST: Final = 500
 _FIRST: Final = datetime(1999, 1, 1, tzinfo=UTC)
-"""Nothing was paid by PayPal before."""
+"""Earliest time of a transaction at PayPal."""
 
 _PAYMENTS: Final = "T00"
 _WITHDRAWALS: Final = "T04"
@@ -58,14 +57,14 @@ _PAYOUTS: Final = {
 
 @attrs.frozen
 class Stretch:
-    """A stretch of time that one report covers, and a page of it."""
+    """One page of a report, and the period that the report covers."""
 
     since: datetime
     until: datetime
     page: int
 
     def asked(self, limit: int) -> dict[str, Any]:
-        """What asks for it."""
+        """The request for this page."""
         return {
             "start_date": _written(self.since),
             "end_date": _written(self.until),
@@ -75,7 +74,7 @@ class Stretch:
         }
 
     def following(self, query: PaymentQuery, pages: int) -> str | None:
-        """What to ask for next, of a report that has so many pages."""
+        """The next page, after this one of so many."""
         if self.page < pages:
             return f"{_written(self.until)},{self.page + 1}"
         if query.since is not None and query.since < self.since:
@@ -89,27 +88,34 @@ async def reported(
     after: Ref | None,
     read_one: Callable[[MakeRef, Answer], Any],
 ) -> Page[Any]:
-    """A page of the report, as whatever it is read for."""
+    """A page of the report, with its transactions converted."""
     stretch = stretch_of(query, after, wire.now())
     request = Request.get("/v1/reporting/transactions", query=stretch.asked(query.limit))
     response = await wire.send(request)
     body = answer(response)
     if not is_list(body.raw.get("transaction_details", [])):
         raise malformed(response, "transaction_details")
-    told = (one.object("transaction_info") for one in body.objects("transaction_details"))
-    found = (item for one in told if (item := read_one(wire.ref, one)) is not None)
-    # A report has its last second too, which the stretch after this one begins with.
+    told = (
+        transaction_detail.object("transaction_info")
+        for transaction_detail in body.objects("transaction_details")
+    )
+    found = (item for element in told if (item := read_one(wire.ref, element)) is not None)
+    # A report includes its last second, with which the next period begins.
     edge = query.until if after is None else stretch.until
-    items = (one for one in found if is_within(attrs.evolve(query, until=edge), one.created_at))
+    items = (
+        element
+        for element in found
+        if is_within(attrs.evolve(query, until=edge), element.created_at)
+    )
     following = stretch.following(query, body.integer("total_pages") or 0)
     return Page(tuple(items), None if following is None else wire.ref(following))
 
 
 def stretch_of(query: PaymentQuery, after: Ref | None, now: datetime) -> Stretch:
-    """Which stretch is asked for; without a beginning it is the last 31 days.
+    """The period to ask for; without a beginning, the last 31 days.
 
     Raises:
-        InvalidData: what is to be gone on with is no `next` of such a page.
+        InvalidData: the cursor is not the `next` of such a page.
     """
     until, page = query.until or now, 1
     if after is not None:
@@ -124,9 +130,9 @@ def _read_next(after: Ref) -> tuple[datetime, int]:
     end = as_time(told)
     if end is None or not number.isdecimal():
         raise InvalidData(
-            "There is no page of PayPal's that this leads to.",
+            "The cursor leads to no page of PayPal's report.",
             field="after",
-            remedy="Give the `next` of the page before.",
+            remedy="Give the `next` of the previous page.",
         )
     return end, int(number)
 
@@ -136,7 +142,7 @@ def _written(moment: datetime) -> str:
 
 
 def payment_in(make: MakeRef, info: Answer) -> Payment | None:
-    """The payment that a transaction took; None if it took none. It goes by its capture's id."""
+    """The payment of a capture in the report, named by the capture; else None."""
     key, amount = _of(info, _PAYMENTS), money(info, "transaction_amount")
     if key is None or amount is None or amount.minor <= 0:
         return None
@@ -156,7 +162,7 @@ def payment_in(make: MakeRef, info: Answer) -> Payment | None:
 
 
 def payout_in(make: MakeRef, info: Answer) -> Payout | None:
-    """The withdrawal to our bank that a transaction is; None if it is none."""
+    """The payout of a withdrawal in the report; None for other transactions."""
     key, amount = _of(info, _WITHDRAWALS), money(info, "transaction_amount")
     if key is None:
         return None
@@ -165,7 +171,7 @@ def payout_in(make: MakeRef, info: Answer) -> Payout | None:
         ref=make(key),
         state=_PAYOUTS.get(status or "", PayoutState.UNKNOWN),
         vendor_state=status,
-        # What leaves the account at PayPal comes to the bank.
+        # Money that leaves the account at PayPal arrives at the bank.
         amount=None if amount is None else amount * -1,
         created_at=info.time("transaction_initiation_date"),
         raw=info.raw,

@@ -1,4 +1,4 @@
-"""What PayPal is asked: the bodies of orders, and which disputes."""
+"""Requests to PayPal: the bodies of orders, and queries for disputes."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _DESCRIPTION: Final = 127
 
 
 def posted(path: str, body: Mapping[str, Any] | None = None) -> Request:
-    """What asks for something to be done, and for all that there is to know of it then."""
+    """A POST request that asks for the complete resulting object."""
     return Request.post(path, json=body or {}, headers={"Prefer": "return=representation"})
 
 
 def order_body(charge: Charge, intent: str, return_url: str | None) -> dict[str, Any]:
-    """What asks for an order; the vendor's own options go in last.
+    """The body that creates an order; the vendor's own options come last.
 
     Args:
-        charge: what is to be paid, and with what.
-        intent: what is done once the buyer has approved.
-        return_url: where the buyer comes back to.
+        charge: payment with its source.
+        intent: action after the buyer's approval.
+        return_url: URL that the buyer returns to.
 
     Raises:
-        InvalidData: the source is nothing that PayPal knows, or goes without what it takes.
-        UnsupportedByVendor: what is asked of the source is for cards only.
+        InvalidData: PayPal does not know the source, or the source lacks a required value.
+        UnsupportedByVendor: an option is for cards only.
     """
     unit: dict[str, Any] = {
         "amount": amount_body(charge.amount),
@@ -48,7 +48,7 @@ def order_body(charge: Charge, intent: str, return_url: str | None) -> dict[str,
     }
     body: dict[str, Any] = {
         "intent": intent,
-        "purchase_units": [{name: one for name, one in unit.items() if one is not None}],
+        "purchase_units": [{name: item for name, item in unit.items() if item is not None}],
     }
     source = _source(charge, return_url)
     if source:
@@ -59,16 +59,16 @@ def order_body(charge: Charge, intent: str, return_url: str | None) -> dict[str,
 def _source(charge: Charge, return_url: str | None) -> dict[str, Any]:
     cards = charge.three_ds is ThreeDs.ALWAYS
     if charge.source is None:
-        # The buyer chooses in PayPal's form; what is said here is said of what they choose.
+        # The buyer chooses in PayPal's form; the options here apply to whatever they choose.
         kind, vault_id = "card" if cards else "paypal", ""
         context = _context(return_url) or {}
     else:
         kind, vault_id, context = _chosen(charge, return_url)
     if cards and kind != "card":
         raise UnsupportedByVendor(
-            f"PayPal has nobody confirm a payment from {kind} with their bank.",
+            f"PayPal supports no confirmation by the bank (3-D Secure) for {kind}.",
             capabilities=(PaymentsCapability.THREE_DS.value,),
-            remedy="Ask for it with cards only.",
+            remedy="Request it for cards only.",
         )
     means: dict[str, Any] = {"vault_id": vault_id} if vault_id else _buyer(charge, kind)
     means |= context
@@ -85,25 +85,25 @@ def _source(charge: Charge, return_url: str | None) -> dict[str, Any]:
 
 
 def _chosen(charge: Charge, return_url: str | None) -> tuple[str, str, dict[str, Any]]:
-    """What kind of means a source is, its id if it is stored, and where its buyer comes back to."""
+    """The kind of a source, its id if it is stored, and the URL that the buyer returns to."""
     kind, _, vault_id = (charge.source or "").partition(":")
     if kind not in _SOURCES or (kind != "paypal" and not vault_id):
         raise InvalidData(
-            "This is no source that PayPal could be paid from.",
+            "PayPal does not know this source.",
             field="source",
-            remedy="Give 'paypal' to have the buyer approve there, or a stored means of payment as"
+            remedy="Give 'paypal' to let the buyer approve there, or a stored means of payment as"
             " 'paypal:ID', 'venmo:ID' or 'card:ID'.",
         )
     if charge.off_session and not vault_id:
         raise InvalidData(
-            "Nobody is there to approve the payment.",
+            "The buyer is not present to approve the payment.",
             field="source",
             remedy="Give a stored means of payment, such as 'paypal:ID'.",
         )
     context = None if kind == "venmo" else _context(return_url)
     if context is None and not vault_id:
         raise InvalidData(
-            "The buyer has nowhere to come back to.",
+            "The charge has no return_url for the buyer.",
             field="return_url",
             remedy="Give the charge a return_url, or the account one.",
         )
@@ -119,7 +119,7 @@ def _context(return_url: str | None) -> dict[str, Any] | None:
 
 
 def _buyer(charge: Charge, kind: str) -> dict[str, Any]:
-    """Who approves, as far as it is known, and whether what they pay with is kept for later."""
+    """The approving buyer, as far as known, and storing of their means of payment."""
     customer, means = charge.customer, dict[str, Any]()
     if customer is not None and customer.email is not None and kind == "paypal":
         means["email_address"] = customer.email
@@ -137,14 +137,14 @@ def _short(text: str | None, field: str) -> str | None:
     if text is None or len(text) <= LONGEST[field]:
         return text
     raise InvalidData(
-        f"PayPal takes at most {LONGEST[field]} characters here.",
+        f"PayPal accepts at most {LONGEST[field]} characters here.",
         field=field,
         remedy="Give a shorter text.",
     )
 
 
 def dispute_query(query: PaymentQuery, after: Ref | None, *, most: int) -> dict[str, Any]:
-    """Which disputes are asked for."""
+    """The query for disputes."""
     asked = {
         "page_size": min(query.limit, most),
         "start_time": None if query.since is None else query.since.isoformat(),

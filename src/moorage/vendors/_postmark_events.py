@@ -1,4 +1,4 @@
-"""What Postmark tells of messages."""
+"""Conversion of Postmark's webhooks to email events."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _INBOUND: Final = "Inbound"
 
 
 def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-    """News of a message; none of mail that came in, or of a person without a message."""
+    """Convert a webhook to events; none for received mail, or for a person without a message."""
     told = read(event.payload)
     id_, record, bounce = told.text("MessageID"), told.text("RecordType"), told.text("Type")
     if id_ is None or record in {None, _INBOUND}:
@@ -80,16 +80,16 @@ def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     )
 
 
-def _status(told: Answer) -> EmailStatus:
-    record = told.text("RecordType") or ""
+def _status(answer: Answer) -> EmailStatus:
+    record = answer.text("RecordType") or ""
     if record == "Bounce":
-        return _BOUNCES.get(told.text("Type") or "", EmailStatus.UNKNOWN)
+        return _BOUNCES.get(answer.text("Type") or "", EmailStatus.UNKNOWN)
     if record == "SubscriptionChange":
-        if told.flag("SuppressSending") is False:
+        if answer.flag("SuppressSending") is False:
             return EmailStatus.SUBSCRIBED
-        return _SUPPRESSED.get(told.text("SuppressionReason") or "", EmailStatus.UNSUBSCRIBED)
+        return _SUPPRESSED.get(answer.text("SuppressionReason") or "", EmailStatus.UNSUBSCRIBED)
     return _RECORDS.get(record, EmailStatus.UNKNOWN)
 
 
-def _at(told: Answer) -> datetime | None:
-    return next((at for name in _TIMES if (at := told.time(name)) is not None), None)
+def _at(answer: Answer) -> datetime | None:
+    return next((at for name in _TIMES if (at := answer.time(name)) is not None), None)

@@ -1,4 +1,4 @@
-"""Reading answers: what is not there or of another shape is None, never an error."""
+"""Lenient reading of JSON answers: a missing or misshapen value is None, never an error."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,24}(?:\.[0-9]{1,24})?(?:[eE][+-]?[0-9
 
 
 malformed = unreadable
-"""The error of a successful answer that does not hold what every success holds."""
+"""The error of a successful answer that lacks a value which every success has."""
 
 
 def answer(response: Response) -> Answer:
-    """The object that an answer holds as JSON.
+    """Parse the JSON object of an answer.
 
     Raises:
-        VendorFailed: it holds none, so that nobody knows what it says.
+        VendorFailed: the answer is not a JSON object.
     """
     try:
         body = response.json()
@@ -41,27 +41,27 @@ def answer(response: Response) -> Answer:
 
 
 def read(value: object) -> Answer:
-    """A value that is already read, as an object; empty if it is none."""
+    """A parsed value as an object; empty if it is of another type."""
     return Answer(value if is_object(value) else {})
 
 
 def answers(response: Response) -> list[Answer]:
-    """The list of objects that an answer holds as JSON.
+    """Parse the list of JSON objects of an answer.
 
     Raises:
-        VendorFailed: it holds none.
+        VendorFailed: the answer is not a list.
     """
     try:
         body = response.json()
     except InvalidData:
         body = None
     if is_list(body):
-        return [Answer(one) for one in body if is_object(one)]
+        return [Answer(item) for item in body if is_object(item)]
     raise malformed(response)
 
 
 class Answer:
-    """An object of JSON, read field by field; a dotted path goes down."""
+    """A JSON object, read field by field; a dotted path descends."""
 
     __slots__ = ("raw",)
 
@@ -69,7 +69,7 @@ class Answer:
         self.raw = raw
 
     def value(self, path: str) -> Any:
-        """Whatever is there."""
+        """The value, of any type."""
         found: Any = self.raw
         for name in path.split("."):
             if is_list(found) and name.isdigit():
@@ -79,48 +79,48 @@ class Answer:
         return found
 
     def text(self, path: str) -> str | None:
-        """A text that is not empty, and that can be encoded; a number is written out."""
+        """A non-empty text that can be encoded; a number is converted to text."""
         found = self.value(path)
         if isinstance(found, bool) or not isinstance(found, (str, int)) or found == "":
             return None
         return str(found).encode(errors="replace").decode()
 
     def integer(self, path: str) -> int | None:
-        """A whole number, also as a text."""
+        """A whole number, also from text."""
         found = self.value(path)
         if isinstance(found, str) and re.fullmatch(r"[+-]?[0-9]{1,24}", found):
             return int(found)
         return found if isinstance(found, int) and not isinstance(found, bool) else None
 
     def flag(self, path: str) -> bool | None:
-        """True or false, also as a text."""
+        """True or false, also from text."""
         found = self.value(path)
         if isinstance(found, str):
             return {"true": True, "false": False}.get(found.lower())
         return found if isinstance(found, bool) else None
 
     def decimal(self, path: str) -> Decimal | None:
-        """A number, exactly as it is written."""
+        """An exact number."""
         return as_decimal(self.value(path))
 
     def texts(self, path: str) -> tuple[str, ...]:
-        """The texts of a list, none if there is no list."""
+        """The texts of a list; empty without a list."""
         found = self.value(path)
         items = found if is_list(found) else []
         return tuple(item for item in items if isinstance(item, str))
 
     def object(self, path: str) -> Answer:
-        """An object, empty if there is none."""
+        """An object; empty if there is none."""
         return read(self.value(path))
 
     def objects(self, path: str) -> Iterator[Answer]:
-        """The objects of a list, none if there is no list."""
+        """The objects of a list; empty without a list."""
         found = self.value(path)
         if is_list(found):
             yield from (Answer(item) for item in found if is_object(item))
 
     def time(self, path: str) -> datetime | None:
-        """A moment, as ISO 8601 or RFC 2822 write it, or in seconds since 1970; in UTC."""
+        """A time in UTC, from ISO 8601, RFC 2822 or seconds since 1970."""
         return as_time(self.value(path))
 
     def __bool__(self) -> bool:
@@ -131,7 +131,7 @@ class Answer:
 
 
 def as_decimal(value: object) -> Decimal | None:
-    """A number, exactly as it is written."""
+    """An exact number."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
         return None
     text = str(value)
@@ -139,7 +139,7 @@ def as_decimal(value: object) -> Decimal | None:
 
 
 def as_money(amount: object, currency: object) -> Money | None:
-    """An amount in major units; None if it is none that the currency can have."""
+    """An amount in major units; None if the currency cannot have it."""
     number = as_decimal(amount)
     if number is None or not isinstance(currency, str) or currency.upper() not in EXPONENTS:
         return None
@@ -150,7 +150,7 @@ def as_money(amount: object, currency: object) -> Money | None:
 
 
 def as_minor(amount: object, currency: object) -> Money | None:
-    """An amount in minor units; None if it is none."""
+    """An amount in minor units; None if it is invalid."""
     if type(amount) is not int or not isinstance(currency, str):
         return None
     try:
@@ -160,7 +160,7 @@ def as_minor(amount: object, currency: object) -> Money | None:
 
 
 def as_time(value: object) -> datetime | None:
-    """A moment, as ISO 8601 or RFC 2822 write it, or in seconds since 1970; in UTC."""
+    """A time in UTC, from ISO 8601, RFC 2822 or seconds since 1970."""
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)

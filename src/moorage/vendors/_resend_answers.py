@@ -1,4 +1,4 @@
-"""What Resend answers, and what its webhooks tell."""
+"""Parsing of Resend's answers and webhooks."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _STATUSES: Final[dict[int, type[ConnectorError]]] = {
     422: InvalidRequest,
     429: RateLimitExceeded,
 }
-"""What a name that is new means; any other status is a refusal."""
+"""Errors for unknown names, by status; any other status is a refusal."""
 _EVENTS: Final = {
     "email.scheduled": EmailStatus.SCHEDULED,
     "email.sent": EmailStatus.SENT,
@@ -102,7 +102,7 @@ COUNTS: Final = {
     "complained": "complained",
     "unsubscribed": "unsubscribed",
 }
-"""What Resend counts, by the contract's words."""
+"""Resend's counters, by the contract's names."""
 
 
 def read_receipt(
@@ -112,7 +112,7 @@ def read_receipt(
     status: EmailStatus,
     response: Response,
 ) -> EmailReceipt:
-    """What is said of a message that was taken."""
+    """Parse the receipt of an accepted message."""
     id_ = told.text("id")
     if id_ is None:
         raise malformed(response, "id")
@@ -120,7 +120,7 @@ def read_receipt(
 
 
 def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
-    """What is said of each message of a bulk: those that are taken stand apart from the others."""
+    """Parse the results of a bulk message; accepted and refused messages are listed separately."""
     body = answer(response)
     refused = {error.integer("index"): error for error in body.objects("errors")}
     taken = body.value("data")
@@ -128,13 +128,13 @@ def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result
         raise malformed(response, "result for each message")
     left = iter(taken)
     results: list[Result[EmailReceipt]] = []
-    for number, one in enumerate(bulk.recipients):
+    for number, recipient in enumerate(bulk.recipients):
         if number in refused:
             results.append(Result(error=_refused_one(wire, refused[number])))
             continue
         told = read(next(left, None))
         try:
-            receipt = read_receipt(wire, told, one.everybody, status_of(bulk.base), response)
+            receipt = read_receipt(wire, told, recipient.everybody, status_of(bulk.base), response)
             results.append(Result(receipt))
         except ConnectorError as error:
             results.append(Result(error=error))
@@ -145,14 +145,14 @@ def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result
 def _refused_one(wire: Wire, error: Answer) -> InvalidRequest:
     words = _WORDS.words(error.text("message") or "", _LONGEST)
     return InvalidRequest(
-        f"Resend did not take the message to one recipient: {words or 'it does not say why'}",
+        f"Resend refused the message to one recipient: {words or 'no reason is given'}",
         service=wire.account,
         vendor_message=words or None,
     )
 
 
 def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
-    """What is said of the days."""
+    """Parse statistics."""
     body = answer(response)
     if not is_list(body.value("data")):
         raise malformed(response, "data")
@@ -167,7 +167,7 @@ def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """What the name of an error says, before the status of its answer."""
+    """The error for the name in an answer, which is more specific than its status."""
     status = response.status
     if is_success(status):
         return None
@@ -179,7 +179,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     if name is None:
         return None
     if name == "concurrent_idempotent_requests":
-        return IdempotencyInProgress("Resend is still at work on a request with this key.")
+        return IdempotencyInProgress("Resend is still working on a request with this key.")
     if name == "invalid_idempotent_request":
         return IdempotencyConflict("Resend knows this key from another request.")
     words = _WORDS.words(told.text("message") or "", _LONGEST)
@@ -203,7 +203,7 @@ def _by_status(status: int) -> type[ConnectorError]:
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-    """News of a message, for each recipient."""
+    """Convert a webhook to an event for each recipient."""
     told = read(event.payload)
     kind, id_ = told.text("type"), told.text("data.email_id")
     if kind is None or kind == _INBOUND or id_ is None:

@@ -1,4 +1,4 @@
-"""What S3 says: of objects, of uploads, and why it refuses."""
+"""Parsing of S3's answers: objects, uploads and errors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _BROKEN: Final = frozenset(
         "XAmzContentSHA256Mismatch",
     }
 )
-"""What may go well the next time; bytes that were changed on the way among them."""
+"""Codes of errors after which a retry may succeed, including bytes damaged in transit."""
 _ELSEWHERE: Final = frozenset(
     {
         "AuthorizationHeaderMalformed",
@@ -77,7 +77,7 @@ _BUCKET: Final = frozenset({"NoSuchBucket", "InvalidBucketName"})
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """What an answer's own words say, before its status; a 200 may be a failure."""
+    """The error in an answer's body, which may be a failure despite a status of 200."""
     if is_success(response.status) and b"<Error>" not in response.body[:1_000]:
         return None
     code, words, region = _said(request, response)
@@ -93,7 +93,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 def _said(request: Request, response: Response) -> tuple[str | None, str | None, str | None]:
-    """Code, words and region of a failure; an answer to HEAD has only its status."""
+    """The code, text and region of a failure; an answer to HEAD has only its status."""
     try:
         error = read_xml(response.body)
     except NotXmlError:
@@ -121,7 +121,7 @@ def failure(
     response: Response | None = None,
     region: str | None = None,
 ) -> ConnectorError:
-    """The error that a code of S3 stands for."""
+    """The error for a code of S3."""
     said = _REDACTION.words(words, _LONGEST) if words else None
     fields: dict[str, Any] = {
         "status": status,
@@ -147,23 +147,23 @@ def failure(
             else "Configure the region that the bucket is in."
         )
     elif code in _BUCKET:
-        fields["remedy"] = "Correct the name of the bucket, or make it."
+        fields["remedy"] = "Correct the name of the bucket, or create it."
     elif status in {400, 416}:
         kind = InvalidRequest
     return kind(f"S3 refused: {said or code}", **fields)
 
 
 def checksums(headers: Headers) -> tuple[Checksum, ...]:
-    """The checksums that an answer tells."""
+    """The checksums that an answer states."""
     told = (
         Checksum.from_base64(algorithm, headers.get(f"x-amz-checksum-{algorithm}"))
         for algorithm in ChecksumAlgorithm
     )
-    return tuple(one for one in told if one is not None)
+    return tuple(item for item in told if item is not None)
 
 
 def info(wire: Wire, key: str, headers: Headers, **known: Any) -> ObjectInfo:
-    """What the headers of an answer say of an object."""
+    """The properties of an object, from the headers of an answer."""
     metadata = {
         name.lower().removeprefix(_META): plain_word(value)
         for name, value in headers.pairs
@@ -188,7 +188,7 @@ def info(wire: Wire, key: str, headers: Headers, **known: Any) -> ObjectInfo:
 
 
 def page(wire: Wire, response: Response) -> ListPage:
-    """A page of a list."""
+    """Parse a page of a list."""
     told = root(response, "ListBucketResult")
     encoded = told.text("EncodingType") == "url"
     objects = tuple(
@@ -204,7 +204,10 @@ def page(wire: Wire, response: Response) -> ListPage:
         for each in told.all("Contents")
         if (key := plain(each.text("Key"), encoded=encoded))
     )
-    prefixes = (plain(one.text("Prefix"), encoded=encoded) for one in told.all("CommonPrefixes"))
+    prefixes = (
+        plain(common_prefixes.text("Prefix"), encoded=encoded)
+        for common_prefixes in told.all("CommonPrefixes")
+    )
     more = told.text("NextContinuationToken") if told.text("IsTruncated") == "true" else None
     return ListPage(
         objects=objects,
@@ -215,36 +218,36 @@ def page(wire: Wire, response: Response) -> ListPage:
 
 
 def plain(text: str | None, *, encoded: bool) -> str:
-    """A key as it is, of a list that may write it as in a URL."""
+    """Decode a key in a list, which may be URL-encoded."""
     return unquote_plus(text or "") if encoded else text or ""
 
 
 def parts(response: Response) -> tuple[list[Part], str | None]:
-    """The parts of an upload, and where the next page begins."""
+    """Parse the parts of an upload, and the marker of the next page."""
     told = root(response, "ListPartsResult", "ListPartsResponse")
     found = [part for each in told.all("Part") if (part := _part(each)) is not None]
     return found, told.text("NextPartNumberMarker") if told.text("IsTruncated") == "true" else None
 
 
-def _part(told: Element) -> Part | None:
-    number, size = whole(told.text("PartNumber")), whole(told.text("Size"))
-    etag = bare_etag(told.text("ETag"))
+def _part(element: Element) -> Part | None:
+    number, size = whole(element.text("PartNumber")), whole(element.text("Size"))
+    etag = bare_etag(element.text("ETag"))
     if number is None or size is None or etag is None:
         return None
     known = (
-        Checksum.from_base64(algorithm, told.text(f"Checksum{algorithm.upper()}"))
+        Checksum.from_base64(algorithm, element.text(f"Checksum{algorithm.upper()}"))
         for algorithm in ChecksumAlgorithm
     )
     return Part(
         number=number,
         size=size,
         etag=etag,
-        checksum=next((one for one in known if one is not None), None),
+        checksum=next((item for item in known if item is not None), None),
     )
 
 
 def uploads(wire: Wire, response: Response) -> tuple[list[Upload], dict[str, str | None] | None]:
-    """Uploads that are under way, and what asks for more of them."""
+    """Parse the unfinished uploads, and the parameters of the next page."""
     told = root(response, "ListMultipartUploadsResult")
     encoded = told.text("EncodingType") == "url"
     found = [
@@ -271,12 +274,12 @@ def uploads(wire: Wire, response: Response) -> tuple[list[Upload], dict[str, str
 
 
 def deleted(response: Response, keys: Sequence[str]) -> list[Result[None]]:
-    """How it went with each of the keys."""
+    """Parse the result of each deleted key."""
     told = root(response, "DeleteResult")
-    done = {one.text("Key") for one in told.all("Deleted")}
+    done = {item.text("Key") for item in told.all("Deleted")}
     failed = {
-        one.text("Key"): failure(one.text("Code") or "InternalError", one.text("Message"))
-        for one in told.all("Error")
+        error.text("Key"): failure(error.text("Code") or "InternalError", error.text("Message"))
+        for error in told.all("Error")
     }
     return [
         Result() if key in done else Result(error=failed.get(key) or malformed(response, "key"))

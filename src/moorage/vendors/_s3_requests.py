@@ -1,4 +1,4 @@
-"""What is asked of S3."""
+"""Requests to S3."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _ACLS: Final = {Visibility.PRIVATE: "private", Visibility.PUBLIC: "public-read"}
 
 
 def path(key: str) -> str:
-    """The path of an object: encoded once, slashes kept."""
+    """The path of an object: encoded once, with its slashes."""
     return "/" + quote(key, safe="/")
 
 
 def kept_as(options: PutOptions) -> Fields:
-    """How an object is kept, as headers; a vendor's own come last."""
+    """The options of an object as headers; the vendor's own options come last."""
     fields = given(
         {
             "Content-Type": options.content_type,
@@ -55,7 +55,7 @@ def kept_as(options: PutOptions) -> Fields:
 
 
 def proof(data: bytes, algorithm: ChecksumAlgorithm | None) -> tuple[Checksum | None, Fields]:
-    """The checksum of what is sent, and the headers that say it."""
+    """The checksum of a body, and the headers that state it."""
     sha = Checksum.of(ChecksumAlgorithm.SHA256, data)
     fields = {"x-amz-content-sha256": sha.value}
     if algorithm is None:
@@ -65,13 +65,13 @@ def proof(data: bytes, algorithm: ChecksumAlgorithm | None) -> tuple[Checksum | 
 
 
 def put(key: str, data: bytes, options: PutOptions, fields: Fields) -> Request:
-    """Put an object."""
+    """The request that stores an object."""
     headers = {**fields, **put_if(options), **kept_as(options)}
     return Request.put(path(key), headers=headers, body=data)
 
 
 def get(key: str, options: GetOptions) -> Request:
-    """Get an object, or some of it."""
+    """The request that downloads an object, or a range of it."""
     headers = {**AS_PUT, **get_if(options), "x-amz-checksum-mode": "ENABLED"}
     if options.range is not None:
         headers["Range"] = options.range.header
@@ -79,7 +79,7 @@ def get(key: str, options: GetOptions) -> Request:
 
 
 def shared(key: str, options: UrlOptions) -> Request:
-    """What a signed URL is for."""
+    """The request that a signed URL allows."""
     gives = options.method in {"PUT", "DELETE"}
     headers = given({"Content-Type": options.content_type if options.method == "PUT" else None})
     query = {
@@ -90,7 +90,7 @@ def shared(key: str, options: UrlOptions) -> Request:
 
 
 def delete_many(keys: Sequence[str]) -> Request:
-    """Delete objects; it must carry a checksum, and not everybody knows the newer ones."""
+    """The request that deletes objects; it needs a checksum that older servers know."""
     objects = "".join(f"<Object>{written('Key', key)}</Object>" for key in keys)
     body = f'<Delete xmlns="{_NAMESPACE}">{objects}</Delete>'.encode()
     digest = Checksum.of(ChecksumAlgorithm.MD5, body).base64
@@ -100,7 +100,7 @@ def delete_many(keys: Sequence[str]) -> Request:
 
 
 def complete(key: str, upload: str, parts: Sequence[Part], options: PutOptions) -> Request:
-    """Make an object of parts."""
+    """The request that makes an object of parts."""
     body = "".join(f"<Part>{_part(part)}</Part>" for part in parts)
     headers = {
         "Content-Type": "application/xml",
@@ -114,7 +114,7 @@ def complete(key: str, upload: str, parts: Sequence[Part], options: PutOptions) 
         body=f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{body}'
         "</CompleteMultipartUpload>".encode(),
     )
-    # Done twice it says that there is no such upload, and then the object is looked at.
+    # A repeat reports that the upload does not exist, and then the object is checked.
     return request.evolve(idempotent=True)
 
 

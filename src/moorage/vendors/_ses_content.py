@@ -1,4 +1,4 @@
-"""What Amazon SES is given to send."""
+"""Request bodies for Amazon SES."""
 
 from __future__ import annotations
 
@@ -71,29 +71,29 @@ def mail_body(
 def bulk_body(
     bulk: BulkMessage, sender: EmailAddress | None, configuration_set: str | None
 ) -> dict[str, Any]:
-    """The body of a request that sends one message to each."""
+    """The body of a request that sends one message to each recipient."""
     base = bulk.base
     content = _inline(base) if base.template is None else _stored(base, "{}")
     body = _around(base, sender, configuration_set) | {
         "DefaultContent": {"Template": {**content, "TemplateData": "{}", **_beside(base)}},
-        "BulkEmailEntries": [_entry(bulk, one) for one in bulk.recipients],
+        "BulkEmailEntries": [_entry(bulk, recipient) for recipient in bulk.recipients],
     }
     return merged(without_nothing(body), extra_for("amazon_ses", base.extra))
 
 
-def _entry(bulk: BulkMessage, one: BulkRecipient) -> dict[str, Any]:
+def _entry(bulk: BulkMessage, recipient: BulkRecipient) -> dict[str, Any]:
     base = bulk.base
     if base.template is None:
-        words = {name: str(one.data[name]) for name in bulk.places}
+        words = {name: str(recipient.data[name]) for name in bulk.places}
         data: dict[str, Any] = {_BRACES: "{{", **words}
         data |= {name + _HTML: escape(word) for name, word in words.items()}
     else:
-        data = {**base.template.data, **one.data}
-    headers = {**base.headers, **one.headers} if one.headers else {}
+        data = {**base.template.data, **recipient.data}
+    headers = {**base.headers, **recipient.headers} if recipient.headers else {}
     return without_nothing(
         {
-            "Destination": _destination(one),
-            "ReplacementTags": _tags(base, {**base.metadata, **one.metadata}),
+            "Destination": _destination(recipient),
+            "ReplacementTags": _tags(base, {**base.metadata, **recipient.metadata}),
             "ReplacementEmailContent": {
                 "ReplacementTemplate": {"ReplacementTemplateData": json.dumps(data)}
             },
@@ -107,7 +107,7 @@ def _said(text: str) -> dict[str, str]:
 
 
 def _simple(message: EmailMessage) -> dict[str, Any]:
-    # A message of files alone needs a text all the same.
+    # A message that has only files still needs a text.
     text = message.text or (None if message.html else " ")
     parts = {"Text": text, "Html": message.html}
     return {
@@ -122,7 +122,7 @@ def _stored(message: EmailMessage, data: str) -> dict[str, Any]:
 
 
 def _inline(base: EmailMessage) -> dict[str, Any]:
-    """A template that stands in the request; what looks like a place and is none is kept."""
+    """A template within the request, in which other braces are escaped."""
     text = base.text or (None if base.html else " ")
     parts = {
         "Text": None if text is None else _placed(text, ""),
@@ -158,7 +158,7 @@ def _file(file: Attachment) -> dict[str, str]:
         "RawContent": in_base64(file),
         "ContentType": file.content_type,
         "ContentDisposition": file.disposition.value.upper(),
-        # What SES does by itself, seven bits, would spoil everything but plain text.
+        # SES encodes attachments as seven-bit text by default, which damages other content.
         "ContentTransferEncoding": "BASE64",
     }
     return fields | ({"ContentId": file.content_id} if file.content_id else {})

@@ -1,4 +1,4 @@
-"""What Amazon SES tells of messages, by a topic of SNS."""
+"""Conversion of Amazon SES's events, which arrive by an SNS topic."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STATUSES: Final = {
 }
 _SUPPRESSED: Final = frozenset({"OnAccountSuppressionList", "Suppressed"})
 _CODES: Final = ("status", "complaintFeedbackType", "bounceSubType", "delayType")
-"""Why it did not arrive: what is said of one recipient, else of all."""
+"""Fields with the reason of a failure: those of one recipient first, then those of all."""
 _PARTS: Final = {
     "Bounce": ("bounce", "bouncedRecipients"),
     "Complaint": ("complaint", "complainedRecipients"),
@@ -45,7 +45,7 @@ _PARTS: Final = {
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-    """News of a message, for each recipient."""
+    """Convert a webhook to an event for each recipient."""
     try:
         told = read(json.loads(event.data))
     except (TypeError, ValueError):
@@ -68,32 +68,32 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             status=_status(kind, own),
             vendor_status=kind,
             at=own.time("timestamp") or told.time("mail.timestamp"),
-            email=bare(one.text("emailAddress")),
+            email=bare(address.text("emailAddress")),
             code=next(
-                (code for name in _CODES if (code := one.text(name) or own.text(name))), None
+                (code for name in _CODES if (code := address.text(name) or own.text(name))), None
             ),
-            reason=one.text("diagnosticCode") or own.text("reason") or own.text("errorMessage"),
+            reason=address.text("diagnosticCode") or own.text("reason") or own.text("errorMessage"),
             permanent=False if kind == "DeliveryDelay" else _permanent(own.text("bounceType")),
             url=own.text("link"),
             tags=tags,
             metadata=metadata,
             raw=told.raw,
         )
-        for number, one in enumerate(people, 1)
+        for number, address in enumerate(people, 1)
     )
 
 
 def _status(kind: str, own: Answer) -> EmailStatus:
-    # Nothing was even tried for somebody who is on a list of suppressions.
+    # A recipient on a suppression list was not even tried.
     if kind == "Bounce" and own.text("bounceSubType") in _SUPPRESSED:
         return EmailStatus.REJECTED
     return _STATUSES.get(kind, EmailStatus.UNKNOWN)
 
 
 def _people(several: Any) -> list[Answer]:
-    """Recipients, who are named alone or with what became of them."""
+    """The recipients of an event, which lists addresses alone or with their results."""
     items = several if is_list(several) else []
-    return [read({"emailAddress": one} if isinstance(one, str) else one) for one in items]
+    return [read({"emailAddress": item} if isinstance(item, str) else item) for item in items]
 
 
 def _permanent(kind: str | None) -> bool | None:

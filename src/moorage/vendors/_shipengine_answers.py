@@ -1,4 +1,4 @@
-"""What ShipEngine says: no more than words, with nothing sent."""
+"""Parsing of ShipEngine's answers, without I/O."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ _CLOSER: Final = {
     }.items()
     for word in words.split()
 }
-"""What the closer word says of a parcel that is accepted, under way, or an exception."""
+"""Statuses by the detail code, for parcels that are accepted, in transit, or an exception."""
 _OPEN: Final = {"AC", "IT", "EX"}
 _FORMATS: Final = {"pdf": LabelFormat.PDF, "png": LabelFormat.PNG, "zpl": LabelFormat.ZPL}
 _PRICE: Final = ("insurance_amount", "confirmation_amount", "other_amount")
@@ -94,42 +94,42 @@ _TYPES: Final[dict[str, Kind]] = {
     "system": VendorFailed,
 }
 _BAD_REQUEST: Final = 400
-"""The status of whatever is refused, for which the type says more."""
+"""Status of most refusals, whose type is more specific."""
 
 
 def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
-    """The offers, and what carriers said that make none."""
+    """Parse the rates, and the messages of carriers without one."""
     body = answer(response)
     shipment = body.text("rate_response.shipment_id") or body.text("shipment_id")
     if shipment is None:
         raise malformed(response, "shipment_id")
-    messages = [_message(one) for one in body.objects("rate_response.errors")]
-    for one in body.objects("rate_response.invalid_rates"):
-        carrier = carrier_word(one.text("carrier_code")) or None
-        messages += [CarrierMessage(carrier=carrier, text=t) for t in one.texts("error_messages")]
+    messages = [_message(error) for error in body.objects("rate_response.errors")]
+    for item in body.objects("rate_response.invalid_rates"):
+        carrier = carrier_word(item.text("carrier_code")) or None
+        messages += [CarrierMessage(carrier=carrier, text=t) for t in item.texts("error_messages")]
     file, layout = request.label.value, layout_of(request)
     rates: list[Rate] = []
-    for one in body.objects("rate_response.rates"):
-        id, total = one.text("rate_id"), price(one, "shipping_amount", *_PRICE)
-        carrier = carrier_word(one.text("carrier_code"))
+    for item in body.objects("rate_response.rates"):
+        id, total = item.text("rate_id"), price(item, "shipping_amount", *_PRICE)
+        carrier = carrier_word(item.text("carrier_code"))
         if id is None or total is None:
-            text = "An offer could not be read."
+            text = "A rate could not be read."
             messages.append(CarrierMessage(carrier=carrier or None, text=text))
             continue
         rates.append(
             Rate(
                 ref=wire.ref(id, file=file, layout=layout),
                 carrier=carrier,
-                service=service_word(carrier, one.text("service_code")),
+                service=service_word(carrier, item.text("service_code")),
                 total=total,
-                vendor_carrier=one.text("carrier_code"),
-                vendor_service=one.text("service_code"),
-                service_name=one.text("service_type"),
-                delivery_days=one.integer("delivery_days"),
-                delivery_date=one.time("estimated_delivery_date"),
-                guaranteed=one.flag("guaranteed_service"),
-                carrier_account=one.text("carrier_id"),
-                raw=one.raw,
+                vendor_carrier=item.text("carrier_code"),
+                vendor_service=item.text("service_code"),
+                service_name=item.text("service_type"),
+                delivery_days=item.integer("delivery_days"),
+                delivery_date=item.time("estimated_delivery_date"),
+                guaranteed=item.flag("guaranteed_service"),
+                carrier_account=item.text("carrier_id"),
+                raw=item.raw,
             )
         )
     return RateResult(
@@ -146,12 +146,12 @@ def _message(body: Answer) -> CarrierMessage:
 
 
 def price(body: Answer, first: str, *others: str) -> Money | None:
-    """What amounts come to together, of which the first must be there; None if nobody can say."""
+    """The sum of amounts, of which the first is required; None if it cannot be computed."""
     found = [body.object(name) for name in (first, *others)]
     amounts = [
-        as_money(one.value("amount"), one.value("currency"))
-        for number, one in enumerate(found)
-        if one or not number
+        as_money(item.value("amount"), item.value("currency"))
+        for number, item in enumerate(found)
+        if item or not number
     ]
     known = [amount for amount in amounts if amount is not None]
     if len(known) < len(amounts) or len({amount.currency for amount in known}) > 1:
@@ -160,21 +160,21 @@ def price(body: Answer, first: str, *others: str) -> Money | None:
 
 
 def read_state(body: Answer) -> ShipmentState:
-    """How far buying a label, or calling it back, has come."""
+    """The state of a label's purchase or cancellation."""
     state = _STATES.get(body.text("status") or "", ShipmentState.UNKNOWN)
     waits = body.text("refund_details.refund_status") in _BACK_LATER
     return ShipmentState.CANCELING if state is ShipmentState.CANCELED and waits else state
 
 
 def read_format(body: Answer) -> LabelFormat:
-    """What a label is written in."""
+    """The format of a label."""
     return _FORMATS.get(body.text("label_format") or "", LabelFormat.UNKNOWN)
 
 
 def read_tracking(body: Answer) -> Tracking:
-    """What is said of a shipment on its way."""
-    known = [(_event(one), one.text("signer")) for one in body.objects("events")]
-    signers = [signer for one, signer in known if one.status is TrackingStatus.DELIVERED]
+    """Parse the progress of a shipment."""
+    known = [(_event(event), event.text("signer")) for event in body.objects("events")]
+    signers = [signer for item, signer in known if item.status is TrackingStatus.DELIVERED]
     now = _event(body)
     carrier = body.text("carrier_code")
     at = body.time("actual_delivery_date") if now.status is TrackingStatus.DELIVERED else None
@@ -184,9 +184,9 @@ def read_tracking(body: Answer) -> Tracking:
         status=now.status,
         vendor_status=now.vendor_status,
         code=now.code,
-        events=in_order(one for one, _ in known),
+        events=in_order(item for item, _ in known),
         estimated_delivery=body.time("estimated_delivery_date"),
-        delivered_at=at or arrival(one for one, _ in known),
+        delivered_at=at or arrival(item for item, _ in known),
         signed_by=next((signer for signer in signers if signer), None),
         url=body.text("tracking_url"),
         raw=body.raw,
@@ -215,7 +215,7 @@ def _place(body: Answer) -> Place | None:
 
 
 def read_address(response: Response, given: Address) -> AddressResult:
-    """What is said of an address."""
+    """Parse the check of an address."""
     found = answers(response)
     if not found:
         raise malformed(response, "address")
@@ -241,9 +241,10 @@ def read_address(response: Response, given: Address) -> AddressResult:
         changes=changes,
         messages=tuple(
             CarrierMessage(
-                code=one.text("detail_code") or one.text("code"), text=one.text("message")
+                code=message.text("detail_code") or message.text("code"),
+                text=message.text("message"),
             )
-            for one in body.objects("messages")
+            for message in body.objects("messages")
         ),
         residential=home,
         raw=body.raw,
@@ -251,7 +252,7 @@ def read_address(response: Response, given: Address) -> AddressResult:
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """What an answer's body says before its status, which is a success also of what is refused."""
+    """The error in an answer's body; ShipEngine also reports refusals with a successful status."""
     try:
         body = read(response.json())
     except InvalidData:

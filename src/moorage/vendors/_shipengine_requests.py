@@ -1,4 +1,4 @@
-"""What ShipEngine is told: no more than words, with nothing sent."""
+"""Requests to ShipEngine, without I/O."""
 
 from __future__ import annotations
 
@@ -54,16 +54,15 @@ FIELDS: Final = {
     "email": "email",
 }
 _DIVIDED: Final = frozenset({"AU", "CA", "US"})
-"""Countries in whose addresses a region is never left out."""
+"""Countries whose addresses must have a region."""
 _RESIDENTIAL: Final = {True: "yes", False: "no", None: "unknown"}
 
 
 def address_body(address: Address) -> dict[str, Any]:
-    """An address in ShipEngine's words.
+    """An address in ShipEngine's format.
 
-    ShipEngine wants a name and a region in every address. Where somebody has a company's name only,
-    that is the name; and where a country is not divided, as the post writes, the city stands for
-    the region.
+    ShipEngine requires a name and a region in every address. A company's name serves as the name if
+    there is no other; the city serves as the region in countries whose addresses have none.
     """
     known = attrs.asdict(address)
     known["name"] = address.name or address.company
@@ -74,10 +73,10 @@ def address_body(address: Address) -> dict[str, Any]:
 
 
 def layout_of(request: RateRequest) -> str | None:
-    """The paper of a label, in ShipEngine's word; None where none is wished.
+    """The label size in ShipEngine's format; None without one.
 
     Raises:
-        UnsupportedByVendor: it prints on none such.
+        UnsupportedByVendor: ShipEngine does not print this size.
     """
     if request.label_size is None:
         return None
@@ -87,7 +86,7 @@ def layout_of(request: RateRequest) -> str | None:
 
 
 def rates_body(request: RateRequest, carriers: Sequence[str], insurer: str) -> dict[str, Any]:
-    """What asks these carriers for offers."""
+    """The request for rates of these carriers."""
     options = {"carrier_ids": list(carriers), "is_return": request.is_return or None}
     body = {
         "rate_options": filled(options.items()),
@@ -99,7 +98,7 @@ def rates_body(request: RateRequest, carriers: Sequence[str], insurer: str) -> d
 def _shipment(request: RateRequest, insurer: str) -> dict[str, Any]:
     customs = request.customs
     body = {
-        # Unless told not to, it sells labels to what it takes for a better address.
+        # By default, it ships to the address that it considers better.
         "validate_address": "no_validation",
         "ship_from": address_body(request.sender),
         "ship_to": address_body(request.recipient),
@@ -149,12 +148,12 @@ def _weight(value: Decimal, unit: WeightUnit) -> dict[str, Any]:
 
 
 def money_body(money: Money) -> dict[str, Any]:
-    """An amount in ShipEngine's words."""
+    """An amount in ShipEngine's format."""
     return {"currency": money.currency.lower(), "amount": as_number(money.amount)}
 
 
 def customs_body(customs: Customs) -> dict[str, Any]:
-    """A customs declaration in ShipEngine's words, but for the goods, which lie in a parcel."""
+    """A customs declaration in ShipEngine's format, without the goods, which belong to a parcel."""
     if customs.eel_pfc is not None:
         raise UnsupportedByVendor("ShipEngine takes no exemption from filing (eel_pfc).")
     contents, why = _CONTENTS.get(customs.contents, (customs.contents.value, None))
@@ -170,7 +169,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
 
 
 def _products(item: CustomsItem) -> list[dict[str, Any]]:
-    """Goods with what each of them is worth."""
+    """The goods, each line with the value of one piece."""
     return [_product(item, count, each) for count, each in pieces(item)]
 
 

@@ -1,4 +1,4 @@
-"""What vendors of shipping have in common: carriers' names, labels' files, changed addresses."""
+"""Helpers of shipping vendors: names of carriers, label files, and address checks."""
 
 from __future__ import annotations
 
@@ -86,40 +86,40 @@ def _word(text: str) -> str:
 
 
 def carrier_word(text: str | None) -> str:
-    """A carrier in the word that is the same for every vendor."""
+    """The name of a carrier that all vendors share."""
     joined = re.sub(r"[^a-z0-9]+", "", (text or "").lower())
     return _CARRIERS.get(joined, joined if joined.isalpha() else _word(text or ""))
 
 
 def service_word(carrier: str, text: str | None) -> str:
-    """A carrier's service in the word that is the same for every vendor."""
+    """The name of a carrier's service that all vendors share."""
     word = _word(text or "")
     word = word if word.startswith(f"{carrier}_") else f"{carrier}_{word}"
     return _SERVICES.get(word, word)
 
 
 def texts(value: Iterable[str]) -> tuple[str, ...]:
-    """Several texts, such as URLs."""
+    """A tuple of texts, such as URLs."""
     return tuple(value)
 
 
 def filled(body: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Those fields that have a value."""
+    """The fields that have a value."""
     return {name: value for name, value in body if value is not None}
 
 
 def as_number(value: Decimal) -> int | float:
-    """A number for JSON that is written there exactly as it is.
+    """A number for JSON, exactly as it is.
 
     Raises:
-        InvalidData: it has more digits than a number of JSON is read with.
+        InvalidData: it has more digits than a JSON number can have.
     """
     if value == value.to_integral_value():
         return int(value)
     near = float(value)
     if Decimal(repr(near)) != value:
         raise InvalidData(
-            f"{value} cannot be told as a number of JSON.",
+            f"{value} cannot be written as a JSON number.",
             field="value",
             remedy="Give a number of fewer digits.",
         )
@@ -127,14 +127,14 @@ def as_number(value: Decimal) -> int | float:
 
 
 def kind_of(status: int) -> Kind:
-    """What a status stands for where the body does not say more."""
+    """The error for a status, where the body is no more specific."""
     return VendorFailed if status >= 500 else _KINDS.get(status, VendorRejected)
 
 
 def refusal(
     kind: Kind, vendor: str, response: Response, code: str | None, words: str | None
 ) -> ConnectorError:
-    """What a vendor refused, in its own words but for secrets."""
+    """The error of a refusal, with the vendor's text but without secrets."""
     said = None if words is None else _MASKED.words(words, _LONGEST)
     fields: dict[str, Any] = {"by_vendor": True} if kind is RateLimitExceeded else {}
     return kind(
@@ -148,26 +148,26 @@ def refusal(
 
 
 def in_order(events: Iterable[TrackingEvent]) -> tuple[TrackingEvent, ...]:
-    """Events from the first to the last; those without a time come before."""
+    """The events in order of time; those without a time come first."""
     return tuple(
         sorted(events, key=lambda one: (one.at is not None, (one.at and one.at.timestamp()) or 0))
     )
 
 
 def arrival(events: Iterable[TrackingEvent]) -> datetime | None:
-    """When a shipment arrived first, by events that may not all say when."""
-    times = [one.at for one in events if one.status is TrackingStatus.DELIVERED and one.at]
+    """The time of the first delivery event that has one."""
+    times = [event.at for event in events if event.status is TrackingStatus.DELIVERED and event.at]
     return min(times, default=None)
 
 
 def label_service(name: str, hosts: Sequence[str]) -> Service:
-    """Where labels' files are kept: it is told nothing of who we are."""
+    """The service that label files are fetched from; it receives no credentials."""
     regions = [Region(f"host-{number}", url) for number, url in enumerate(hosts, 1)]
     return Service(name, regions=regions)
 
 
 async def fetched(wire: Wire, url: str) -> bytes | None:
-    """A label's file; None if it cannot be had, for the label is bought all the same."""
+    """Fetch a label file; None if that fails, since the label is bought nevertheless."""
     try:
         return (await wire.send(Request.get(url), to=LABELS)).body
     except ConnectorError:
@@ -175,12 +175,12 @@ async def fetched(wire: Wire, url: str) -> bytes | None:
 
 
 def country_of(told: str | None, given: Address) -> str:
-    """The country that was told; what is no code of one is not known better than it was given."""
+    """The country code of an answer, or the given one if the answer has none."""
     return told if told is not None and _COUNTRY.fullmatch(told) else given.country
 
 
 def changed(given: Address, suggested: Address) -> tuple[str, ...]:
-    """The names of the fields of an address in which two differ, but for case and spaces."""
+    """The names of the fields in which two addresses differ, ignoring case and spaces."""
     before, after = attrs.asdict(given), attrs.asdict(suggested)
     return tuple(name for name in _COMPARED if _same(before[name]) != _same(after[name]))
 
@@ -190,7 +190,7 @@ def _same(text: str | None) -> str:
 
 
 def decoded(text: str | None) -> bytes | None:
-    """What a text in Base64 holds; None if it is none."""
+    """Decode base64; None if it is invalid."""
     try:
         return b64decode(text or "", validate=True) or None
     except ValueError:
@@ -198,24 +198,24 @@ def decoded(text: str | None) -> bytes | None:
 
 
 def mark(wire: Wire, key: str) -> str:
-    """A reference by which a carrier finds again what was bought with a key.
+    """The search mark of a purchase: a reference by which the carrier finds the purchase of a key.
 
-    It is a digest, so that nobody's own reference is ever taken for it.
+    It is a digest, so that it never equals a host's own reference.
     """
     return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()[:_MARK]
 
 
 def extra_of(carrier: str, request: RateRequest, which: str) -> dict[str, Any]:
-    """The options that are meant for one of a carrier's two bodies, "rates" or "shipment".
+    """The extra options for one of a carrier's two requests, "rates" or "shipment".
 
     Raises:
-        InvalidData: they name neither.
+        InvalidData: they name another request.
     """
     options = extra_for(carrier, request.extra)
     for name, option in options.items():
         if name not in {"rates", "shipment"} or not is_object(option):
             raise InvalidData(
-                f"The extra options for {carrier} do not say what they are for.",
+                f"The extra options for {carrier} do not name the request that they are for.",
                 field=f"extra.{carrier}.{name}",
                 remedy="Give a table 'rates', a table 'shipment', or both.",
             )
@@ -224,10 +224,10 @@ def extra_of(carrier: str, request: RateRequest, which: str) -> dict[str, Any]:
 
 
 def own_number(given: str | None, field: str) -> str | None:
-    """A reference of ours that fits on a carrier's label.
+    """Our own reference, if it fits on a carrier's label.
 
     Raises:
-        InvalidData: it is longer.
+        InvalidData: it is too long.
     """
     if given is not None and len(given) > _MARKED:
         raise InvalidData(
@@ -239,31 +239,31 @@ def own_number(given: str | None, field: str) -> str | None:
 
 
 def follows(carrier: str, asked: str) -> None:
-    """Refuse to follow what another carrier carries.
+    """Refuse to track a parcel of another carrier.
 
     Raises:
-        UnsupportedByVendor: it is not this carrier that was asked for.
+        UnsupportedByVendor: the carrier is another.
     """
     if carrier_word(asked) != carrier:
-        raise UnsupportedByVendor(f"{carrier} follows its own parcels only, not those of {asked}.")
+        raise UnsupportedByVendor(f"{carrier} tracks only its own parcels, not those of {asked}.")
 
 
 def known(asked: RateRequest | None) -> RateRequest:
-    """What an offer is for, at a carrier that keeps no offers.
+    """The shipment of a rate, at a carrier that stores no rates.
 
     Raises:
-        UnsupportedByVendor: only the reference of the offer is known.
+        UnsupportedByVendor: only the reference of the rate is known.
     """
     if asked is None:
         raise UnsupportedByVendor(
-            "This carrier keeps no offers.",
+            "This carrier stores no rates.",
             remedy="Buy the rate that get_rates returned, and not its reference alone.",
         )
     return asked
 
 
 def pieces(item: CustomsItem) -> Iterator[tuple[int, Money]]:
-    """How many pieces are worth how much each: two lines where it does not come out even."""
+    """Numbers of pieces with their value each: two lines if the total does not divide evenly."""
     each, more = divmod(item.value.minor, item.quantity)
     for count, minor in ((item.quantity - more, each), (more, each + 1)):
         if count:
@@ -271,15 +271,15 @@ def pieces(item: CustomsItem) -> Iterator[tuple[int, Money]]:
 
 
 def declared(customs: Customs) -> Money:
-    """What all goods of a declaration are worth.
+    """The total value of a declaration's goods.
 
     Raises:
-        InvalidData: their worth is in several currencies.
+        InvalidData: the values are in several currencies.
     """
     first, *others = (item.value for item in customs.items)
-    if any(one.currency != first.currency for one in others):
+    if any(element.currency != first.currency for element in others):
         raise InvalidData(
-            "The goods of a declaration are worth something in several currencies.",
+            "The goods of the declaration have values in several currencies.",
             field="customs.items",
             remedy="State all values in one currency.",
         )
@@ -295,7 +295,7 @@ async def on_its_day(
     key: str | None,
     parse: Callable[[Response], R],
 ) -> R:
-    """Send what names its day; a key that was used the day before keeps that day."""
+    """Send a request that contains a date; a repeat on the next day keeps the first date."""
     try:
         return await wire.send(asked(request.ship_date or today), key=key, parse=parse)
     except IdempotencyConflict:
@@ -305,14 +305,14 @@ async def on_its_day(
 
 
 def sides(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, Decimal]:
-    """The sides of a parcel, at a carrier that must know them.
+    """The dimensions of a parcel, for a carrier that requires them.
 
     Raises:
-        InvalidData: they are not known.
+        InvalidData: they are unknown.
     """
     if parcel.sides is None:
         raise InvalidData(
-            "This carrier must know how large a parcel is.",
+            "This carrier requires the dimensions of each parcel.",
             field=f"parcels[{number}].length",
             remedy="Give length, width and height.",
         )

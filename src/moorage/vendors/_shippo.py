@@ -1,4 +1,4 @@
-"""What Shippo is told, and what it says: no more than words, with nothing sent."""
+"""Requests to Shippo and parsing of its answers, without I/O."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _up(value: Decimal, unit: WeightUnit | LengthUnit) -> str:
 
 
 def mark(key: str) -> str:
-    """What tells the transaction of a key from any other."""
+    """The search mark that identifies the transaction of a key."""
     if len(key) <= _MARKED:
         return key
     from moorage.domain.fingerprint import digest  # noqa: PLC0415 - seldom
@@ -131,13 +131,13 @@ def mark(key: str) -> str:
 
 
 def address_body(address: Address) -> dict[str, Any]:
-    """An address in Shippo's words."""
+    """An address in Shippo's format."""
     given = attrs.asdict(address)
     return filled((theirs, given[ours]) for ours, theirs in _FIELDS.items())
 
 
 def shipment_body(request: RateRequest) -> dict[str, Any]:
-    """What asks for offers."""
+    """The request for rates."""
     insurance = request.insurance
     extra = {
         "insurance": insurance
@@ -173,7 +173,7 @@ def _parcel(parcel: Parcel) -> dict[str, Any]:
 
 
 def customs_body(customs: Customs) -> dict[str, Any]:
-    """A customs declaration in Shippo's words."""
+    """A customs declaration in Shippo's format."""
     exempt = customs.eel_pfc
     body = {
         "certify": True,
@@ -205,7 +205,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
 
 
 def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
-    """The offers, and what carriers said that make none."""
+    """Parse the rates, and the messages of carriers without one."""
     body = answer(response)
     shipment = body.text("object_id")
     if shipment is None:
@@ -214,11 +214,11 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
     several = str(len(request.parcels)) if len(request.parcels) > 1 else None
     rates: list[Rate] = []
     messages = list(read_messages(body))
-    for one in body.objects("rates"):
-        id = one.text("object_id")
-        carrier, service, total = read_offer(one)
+    for rate in body.objects("rates"):
+        id = rate.text("object_id")
+        carrier, service, total = read_offer(rate)
         if id is None or total is None:
-            messages.append(CarrierMessage(carrier=carrier, text="An offer could not be read."))
+            messages.append(CarrierMessage(carrier=carrier, text="A rate could not be read."))
             continue
         rates.append(
             Rate(
@@ -226,12 +226,12 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
                 carrier=carrier or "",
                 service=service or "",
                 total=total,
-                vendor_carrier=one.text("provider"),
-                vendor_service=one.text("servicelevel.token"),
-                service_name=one.text("servicelevel.name"),
-                delivery_days=one.integer("estimated_days"),
-                carrier_account=one.text("carrier_account"),
-                raw=one.raw,
+                vendor_carrier=rate.text("provider"),
+                vendor_service=rate.text("servicelevel.token"),
+                service_name=rate.text("servicelevel.name"),
+                delivery_days=rate.integer("estimated_days"),
+                carrier_account=rate.text("carrier_account"),
+                raw=rate.raw,
             )
         )
     return RateResult(
@@ -240,7 +240,7 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
 
 
 def read_offer(body: Answer) -> tuple[str | None, str | None, Any]:
-    """Carrier, service and price of an offer."""
+    """The carrier, service and price of a rate."""
     provider = body.text("provider")
     if provider is None:
         return None, None, None
@@ -250,26 +250,28 @@ def read_offer(body: Answer) -> tuple[str | None, str | None, Any]:
 
 
 def read_messages(body: Answer, path: str = "messages") -> tuple[CarrierMessage, ...]:
-    """What was said besides."""
+    """Further messages of the carriers."""
     return tuple(
         CarrierMessage(
-            carrier=carrier_word(one.text("source")) or None,
-            code=one.text("code"),
-            text=one.text("text"),
+            carrier=carrier_word(item.text("source")) or None,
+            code=item.text("code"),
+            text=item.text("text"),
         )
-        for one in body.objects(path)
+        for item in body.objects(path)
     )
 
 
 def read_format(text: str | None) -> tuple[LabelFormat, str | None]:
-    """What a label is written in, and how large it is."""
+    """The format and size of a label."""
     kind, _, size = (text or "").partition("_")
     return _FORMATS.get(kind, LabelFormat.UNKNOWN), size or None
 
 
 def read_track(body: Answer) -> Tracking:
-    """What is said of a shipment on its way."""
-    events = in_order(_event(one) for one in body.objects("tracking_history"))
+    """Parse the progress of a shipment."""
+    events = in_order(
+        _event(tracking_history) for tracking_history in body.objects("tracking_history")
+    )
     now = _event(body.object("tracking_status"))
     carrier = body.text("carrier")
     return Tracking(
@@ -307,7 +309,7 @@ def _place(body: Answer) -> Place | None:
 
 
 def read_address(response: Response, given: Address) -> AddressResult:
-    """What is said of an address."""
+    """Parse the check of an address."""
     body = answer(response)
     known = {
         ours: body.text(theirs)
@@ -331,8 +333,8 @@ def read_address(response: Response, given: Address) -> AddressResult:
         suggested=told if valid else None,
         changes=changes,
         messages=tuple(
-            CarrierMessage(code=one.text("code"), text=one.text("text"))
-            for one in body.objects("validation_results.messages")
+            CarrierMessage(code=message.text("code"), text=message.text("text"))
+            for message in body.objects("validation_results.messages")
         ),
         residential=told.residential,
         raw=body.raw,
@@ -340,7 +342,7 @@ def read_address(response: Response, given: Address) -> AddressResult:
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """What an answer says before its status: a label that is not bought comes with HTTP 201."""
+    """The error in an answer's body; a failed purchase of a label has the status 201."""
     try:
         body = read(response.json())
     except InvalidData:
@@ -350,13 +352,13 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         said = read_messages(body)
         code = said[0].code if said else None
         words = " ".join(message.text for message in said if message.text) or None
-        what = f"Shippo could not buy the label: {words or 'it does not say why.'}"
+        what = f"Shippo could not buy the label: {words or 'no reason is given.'}"
         kind: type[VendorRejected] = VendorRejected
     elif response.status == 400 and body.text("detail") is None:
-        # Each field by its name, with what is wrong with it.
+        # An object with the names of the wrong fields and their errors.
         code, told = next(((name, told) for name, told in body.raw.items()), (None, None))
-        words = " ".join(one for one in told if isinstance(one, str)) if is_list(told) else None
-        what, kind = f"Shippo refuses {code}: {words}", InvalidRequest
+        words = " ".join(item for item in told if isinstance(item, str)) if is_list(told) else None
+        what, kind = f"Shippo refused {code}: {words}", InvalidRequest
     else:
         return None
     words = None if words is None else _MASKED.words(words, _LONGEST)

@@ -1,4 +1,4 @@
-"""What vendors of text messages have in common: senders, prices, refusals that show no number."""
+"""Helpers of SMS vendors: senders, prices, and refusals without telephone numbers."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ _LONG: Final = re.compile(r"[1-9][0-9]{6,14}")
 
 
 def sender_of(message: SmsMessage, own: str | None, vendor: str) -> str:
-    """Whom a message comes from, by a vendor that has to be told.
+    """The sender of a message, at a vendor that requires one.
 
     Raises:
-        InvalidData: neither the message nor the account says so.
+        InvalidData: neither the message nor the account has one.
     """
     sender = message.sender or own
     if sender:
         return sender
     raise InvalidData(
-        f"A message by {vendor} says whom it comes from.",
+        f"A message by {vendor} needs a sender.",
         field="sender",
         remedy="Give the message a sender, or the account.",
     )
 
 
 def international(sender: str | None) -> str | None:
-    """A number that came without its plus, with it; a name or a short number as it is."""
+    """A number with its plus restored; a name or a short number is returned unchanged."""
     return f"+{sender}" if sender is not None and _LONG.fullmatch(sender) else sender
 
 
 def as_field(value: Any) -> str:
-    """A plain value as a form has it."""
+    """A value as a form field."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def as_price(amount: object, currency: str | None) -> Price | None:
-    """An amount and its currency; None if either is missing."""
+    """A price; None if the amount or the currency is missing."""
     number = as_decimal(amount)
     return None if number is None or currency is None else Price(number, currency.upper())
 
@@ -55,7 +55,7 @@ def as_price(amount: object, currency: str | None) -> Price | None:
 def refusal(
     kind: Kind, vendor: str, response: Response, code: str | None, words: str | None
 ) -> ConnectorError:
-    """What a vendor refused, in its words but for telephone numbers."""
+    """The error of a refusal, with the vendor's text but without telephone numbers."""
     said = None if words is None else _NUMBER.sub("(number)", words)
     fields: dict[str, Any] = {"by_vendor": True} if kind is RateLimitExceeded else {}
     return kind(

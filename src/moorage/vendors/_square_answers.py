@@ -1,4 +1,4 @@
-"""What Square says: payments, refunds, disputes, payouts, news of them, and refusals."""
+"""Parsing of Square's answers and events: payments, refunds, disputes, payouts and refusals."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ _REASONS: Final = {
 
 
 def read_payment(wire: Wire, response: Response) -> Payment:
-    """What is said of a payment."""
+    """Parse the payment in an answer."""
     payment = payment_of(wire.ref, answer(response).object("payment"))
     if payment is None:
         raise malformed(response, "payment with an id, a status and an amount")
@@ -125,12 +125,12 @@ def read_payment(wire: Wire, response: Response) -> Payment:
 
 
 def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
-    """A payment; None if it is none."""
+    """Parse a payment; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     total = money(body, "total_money") or money(body, "amount_money")
     if key is None or status is None or total is None:
         return None
-    # What is captured in part is changed to that part first.
+    # Before a partial capture, the payment's amount is reduced to it.
     approved = money(body, "approved_money")
     amount = total if approved is None else max(total, approved)
     state = _STATES.get(status, PaymentState.UNKNOWN)
@@ -156,7 +156,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
 
 
 def money(body: Answer, name: str) -> Money | None:
-    """An amount of this name."""
+    """The amount of this name."""
     return UNITS.read(body.value(f"{name}.amount"), body.value(f"{name}.currency"))
 
 
@@ -166,7 +166,7 @@ def _failure(body: Answer) -> Decline:
 
 
 def decline_of(error: Answer) -> Decline:
-    """Why a payment was declined, by the error that says so."""
+    """The reason why a payment was declined, from its error."""
     code = error.text("code")
     return Decline(
         reason=_REASONS.get(code or "", DeclineReason.OTHER),
@@ -191,7 +191,7 @@ def _means(body: Answer) -> MeansOfPayment | None:
 
 
 def read_refund(wire: Wire, response: Response) -> Refund:
-    """What is said of a refund."""
+    """Parse the refund in an answer."""
     refund = refund_of(wire.ref, answer(response).object("refund"))
     if refund is None:
         raise malformed(response, "refund with an id and a status")
@@ -199,7 +199,7 @@ def read_refund(wire: Wire, response: Response) -> Refund:
 
 
 def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
-    """A refund; None if it is none."""
+    """Parse a refund; None if it is malformed."""
     key, status, payment = body.text("id"), body.text("status"), body.text("payment_id")
     if key is None or status is None:
         return None
@@ -215,7 +215,7 @@ def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
 
 
 def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
-    """A dispute; None if it is none."""
+    """Parse a dispute; None if it is malformed."""
     key, state = body.text("id") or body.text("dispute_id"), body.text("state")
     if key is None or state is None:
         return None
@@ -234,7 +234,7 @@ def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
 
 
 def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
-    """A payout; None if it is none."""
+    """Parse a payout; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
         return None
@@ -249,11 +249,11 @@ def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
     )
 
 
-# --- news ------------------------------------------------------------------
+# --- events ----------------------------------------------------------------
 
 
 def read_news(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-    """News of payments, refunds, disputes and payouts; none of anything else."""
+    """Convert a webhook to events of payments, refunds, disputes and payouts; none for others."""
     told = read(event.data)
     for name, reader in _NEWS.items():
         news = reader(ref, told.object(name))
@@ -323,7 +323,7 @@ _NEWS: Final[Mapping[str, Callable[[MakeRef, Answer], PaymentEvent | None]]] = {
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """What an error's own category and code say, before its status."""
+    """The error for an answer's category and code, which are more specific than its status."""
     try:
         body = read(response.json())
     except InvalidData:
@@ -339,7 +339,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         return IdempotencyConflict(f"Square knows this key from another request: {words}")
     if category == "PAYMENT_METHOD_ERROR":
         return PaymentDeclined(
-            f"the payment was declined: {words or code}",
+            f"The payment was declined: {words or code}",
             reason=decline_of(error).reason,
             payment=body.text("payment.id"),
             **said,
@@ -368,7 +368,7 @@ def _failed_at_once(request: Request, response: Response, body: Answer) -> Payme
         return None
     decline = _failure(payment)
     return PaymentDeclined(
-        f"the payment failed: {decline.vendor_message or decline.vendor_code}",
+        f"The payment failed: {decline.vendor_message or decline.vendor_code}",
         reason=decline.reason,
         payment=payment.text("id"),
         status=response.status,

@@ -1,4 +1,4 @@
-"""What vendors of storage share: how objects and their bytes are told, and asked for."""
+"""Helpers of storage vendors: headers of requests, and properties of objects."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:([0-9]{1,19})|
 Fields = dict[str, str]
 
 AS_PUT: Final[Fields] = {"Accept-Encoding": "gzip, identity"}
-"""Has an object's bytes come as they were put.
+"""Headers that make an object's bytes arrive as they were uploaded.
 
-The HTTP client leaves what is packed as it is, since `identity` is named, and so does the vendor,
-since gzip is accepted.
+The HTTP client does not decompress, because `identity` is named; neither does the vendor, because
+gzip is accepted.
 """
 
 
 def given(fields: Mapping[str, str | None]) -> Fields:
-    """The fields that say something."""
+    """The fields that have a value."""
     return {name: value for name, value in fields.items() if value}
 
 
 def put_if(options: PutOptions) -> Fields:
-    """On which condition something is put."""
+    """The conditions of an upload as headers."""
     return given(
         {
             "If-Match": options.if_match and quoted_etag(options.if_match),
@@ -53,7 +53,7 @@ def put_if(options: PutOptions) -> Fields:
 
 
 def get_if(options: GetOptions) -> Fields:
-    """On which condition something is got."""
+    """The conditions of a download as headers."""
     since, until = options.if_modified_since, options.if_unmodified_since
     return given(
         {
@@ -66,13 +66,13 @@ def get_if(options: GetOptions) -> Fields:
 
 
 def with_own(fields: Fields, vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> Fields:
-    """Headers with a vendor's own, which come last and replace others."""
+    """Headers with the vendor's own options, which come last and replace others."""
     for name, value in extra_for(vendor, extra).items():
         if not isinstance(value, str):
             raise InvalidData(
-                f"The header {name} is no text.",
+                f"The header {name} is not a text.",
                 field=f"extra.{vendor}.{name}",
-                remedy="Give headers of the vendor with their values as text.",
+                remedy="Give the vendor's headers with their values as text.",
             )
         fields = {known: text for known, text in fields.items() if known.lower() != name.lower()}
         fields[name] = value
@@ -80,17 +80,17 @@ def with_own(fields: Fields, vendor: str, extra: Mapping[str, Mapping[str, Any]]
 
 
 def word(text: str) -> str:
-    """Metadata as a header writes it: what is not ASCII as RFC 2047 says."""
+    """Metadata as header values, encoded by RFC 2047 outside ASCII."""
     return text if text.isascii() else encoded_word(text)
 
 
 def encoded_word(text: str) -> str:
-    """Metadata as RFC 2047 says, whatever it is."""
+    """Metadata encoded by RFC 2047 in any case."""
     return f"=?UTF-8?B?{b64encode(text.encode()).decode()}?="
 
 
 def plain_word(value: str) -> str:
-    """Metadata as it was put."""
+    """Decode metadata to its original form."""
     found = _ENCODED.fullmatch(value)
     try:
         return value if found is None else b64decode(found[1], validate=True).decode()
@@ -99,7 +99,7 @@ def plain_word(value: str) -> str:
 
 
 def quoted_etag(etag: str) -> str:
-    """An ETag as headers write it."""
+    """An ETag in the quoted form of headers."""
     return etag if etag == "*" or etag.startswith(('"', "W/")) else f'"{etag}"'
 
 
@@ -114,16 +114,16 @@ def whole(text: str | None) -> int | None:
 
 
 def packing(text: str | None) -> str | None:
-    """How an object is packed; how it was sent in pieces is not kept by everybody alike."""
+    """The stored encoding of an object, without the transfer encoding that some vendors include."""
     names = [name.strip() for name in (text or "").split(",")]
     return ", ".join(name for name in names if name not in {"", "aws-chunked", "identity"}) or None
 
 
 def root(response: Response, *names: str) -> Element:
-    """The document of an answer, which is called one of these.
+    """Parse the XML document of an answer, whose root has one of these names.
 
     Raises:
-        VendorFailed: it is another, or none.
+        VendorFailed: the document is missing or of another name.
     """
     try:
         found = read_xml(response.body)
@@ -135,17 +135,17 @@ def root(response: Response, *names: str) -> Element:
 
 
 def opened(arriving: Arriving, info: ObjectInfo, options: GetOptions) -> Opened:
-    """An object whose headers have come.
+    """An object whose headers have arrived.
 
     Raises:
-        VendorFailed: what comes is not what was asked for.
+        VendorFailed: the answer is not the requested range.
     """
     if arriving.status == 304:
         info = attrs.evolve(info, size=None)
         return Opened(info=info, length=0, modified=False, arriving=arriving)
     start, length = 0, info.size
     if arriving.status == 206 or options.range is not None:
-        # Who gives all of an object where some of it was asked for gives other bytes.
+        # A vendor that sends all of an object instead of the range sends other bytes.
         some = content_range(arriving.headers)
         if some is None:
             arriving.settle()
@@ -153,13 +153,13 @@ def opened(arriving: Arriving, info: ObjectInfo, options: GetOptions) -> Opened:
         start, length, size = some
         info = attrs.evolve(info, size=size)
     if info.content_encoding is not None:
-        # What comes is unpacked on its way, and has another length.
+        # The bytes are decompressed in transit, and have another length.
         length = None
     return Opened(info=info, start=start, length=length, arriving=arriving)
 
 
 def content_range(headers: Headers) -> tuple[int, int, int | None] | None:
-    """The first byte, how many there are, and how many the object has."""
+    """The first byte, the number of bytes, and the size of the object."""
     found = _RANGE.fullmatch(headers.get("content-range", ""))
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""What Stripe's answers say."""
+"""Parsing of Stripe's answers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MINOR: Final = MinorUnits(
     exponents={"ISK": 2, "MGA": 0, "UGX": 2},
     steps={"ISK": 100, "UGX": 100} | dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 10),
 )
-"""The króna and the shilling have no decimals, and are still written as if they had two."""
+"""The króna and the shilling have no decimals, but Stripe writes them as if they had two."""
 
 _STATES: Final = {
     "requires_payment_method": PaymentState.REQUIRES_PAYMENT_METHOD,
@@ -124,7 +124,7 @@ _REASONS: Final = {
 
 
 def read_payment(wire: Wire, response: Response) -> Payment:
-    """What is said of an intent."""
+    """Parse the intent in an answer."""
     payment = payment_of(wire.ref, answer(response))
     if payment is None:
         raise malformed(response, "id or status")
@@ -132,7 +132,7 @@ def read_payment(wire: Wire, response: Response) -> Payment:
 
 
 def read_refund(wire: Wire, response: Response) -> Refund:
-    """What is said of a refund."""
+    """Parse the refund in an answer."""
     refund = refund_of(wire.ref, answer(response))
     if refund is None:
         raise malformed(response, "id or status")
@@ -140,7 +140,7 @@ def read_refund(wire: Wire, response: Response) -> Refund:
 
 
 def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
-    """An intent as a payment; None if it is none."""
+    """Parse an intent as a payment; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     amount = money(body, "amount")
     if key is None or status is None or amount is None:
@@ -180,14 +180,14 @@ def _state(body: Answer, status: str) -> PaymentState:
 def _refunded(body: Answer, charge: Answer, captured: Money | None) -> Money | None:
     if charge.flag("captured"):
         return MINOR.read(charge.value("amount_refunded"), body.value("currency"))
-    # What was never captured may be called refunded once it is given up.
+    # Stripe may report an uncaptured amount as refunded after a cancellation.
     if captured is None or (body.value("latest_charge") is not None and not charge):
         return None
     return captured * 0
 
 
 def money(body: Answer, name: str) -> Money | None:
-    """An amount of this name, in the currency that is said beside it."""
+    """The amount of this name, in the currency beside it."""
     return MINOR.read(body.value(name), body.value("currency"))
 
 
@@ -238,7 +238,7 @@ def _means(body: Answer, charge: Answer) -> MeansOfPayment | None:
 
 
 def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
-    """A refund; None if it is none."""
+    """Parse a refund; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
         return None
@@ -255,11 +255,11 @@ def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
 
 
 def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
-    """A dispute; None if it is none."""
+    """Parse a dispute; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
         return None
-    # Zero is written where nobody may answer.
+    # Zero means that no evidence is accepted.
     may_respond = body.integer("evidence_details.due_by") != 0
     return Dispute(
         ref=ref(key),
@@ -275,7 +275,7 @@ def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
 
 
 def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
-    """A payout; None if it is none."""
+    """Parse a payout; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
         return None

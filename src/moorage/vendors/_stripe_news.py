@@ -1,4 +1,4 @@
-"""What Stripe's webhooks and errors say."""
+"""Conversion of Stripe's webhooks to payment events, and of its errors."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ _ENDS: Final = {
     "charge.expired": PaymentState.EXPIRED,
     "charge.failed": PaymentState.FAILED,
 }
+_CHARGES: Final = {"pending": PaymentState.PENDING, "failed": PaymentState.FAILED}
 _OUT_OF_STATE: Final = frozenset(
     {
         "charge_already_captured",
@@ -59,7 +60,7 @@ _OUT_OF_STATE: Final = frozenset(
 
 
 def read_news(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-    """News of intents, charges, refunds, disputes and payouts; none of anything else."""
+    """Convert a webhook to events of intents, charges, refunds, disputes and payouts."""
     told = read(event.data)
     reader = _NEWS.get(told.text("object") or "")
     news = None if reader is None else reader(ref, told, event.vendor_type)
@@ -92,14 +93,20 @@ def _charge_news(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
     key = body.text("payment_intent") or body.text("id")
     if key is None:
         return None
-    amount, captured = money(body, "amount"), money(body, "amount_captured")
-    refunded = money(body, "amount_refunded") if body.flag("captured") else None
+    amount, status = money(body, "amount"), body.text("status")
     failed = kind == "charge.failed"
+    captured = refunded = None
+    state: PaymentState | None = _CHARGES.get(status or "", PaymentState.UNKNOWN)
+    if status in {None, "succeeded"}:
+        # Stripe also marks a pending charge as captured.
+        captured = money(body, "amount_captured")
+        refunded = money(body, "amount_refunded") if body.flag("captured") else None
+        state = state_of(amount, captured, refunded)
     return PaymentEvent(
         id=None,
         ref=payment_ref(ref, key, amount),
-        state=_ENDS.get(kind) or state_of(amount, captured, refunded),
-        vendor_state=body.text("status"),
+        state=_ENDS.get(kind) or state,
+        vendor_state=status,
         reference=body.text("metadata.reference"),
         amount=amount,
         captured=captured,
@@ -109,7 +116,7 @@ def _charge_news(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
 
 
 def _failure(charge: Answer) -> Decline:
-    """Why a charge failed: what the bank said is more exact than the code of the failure."""
+    """The reason why a charge failed: the bank's reason is more specific than the code."""
     why, code = charge.text("outcome.reason"), charge.text("failure_code")
     said = {"decline_code": why, "code": code, "message": charge.value("failure_message")}
     return decline_of(read(said)) or Decline(reason=DeclineReason.OTHER)
@@ -154,12 +161,12 @@ _NEWS: Final[Mapping[str, Callable[[MakeRef, Answer, str], PaymentEvent | None]]
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """What an error's own type and code say, before its status."""
+    """The error for an answer's type and code, which are more specific than its status."""
     if is_success(response.status):
         return None
     _code, words = vendor_words(response)
     if response.status >= 500:
-        # A failure that Stripe has kept under the key comes again, however often it is asked.
+        # A failure that Stripe has stored under the key is returned to every repeat.
         kept = (response.headers.get("Stripe-Should-Retry") or "").lower() == "false"
         return _failed(response, words) if kept else None
     error = _said(response)
@@ -167,7 +174,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     if code in {"idempotency_key_in_use", "lock_timeout"} or (
         response.status == 409 and kind == "idempotency_error"
     ):
-        return IdempotencyInProgress(f"Stripe is still at work on this: {words or code}")
+        return IdempotencyInProgress(f"Stripe is still working on this: {words or code}")
     if kind == "idempotency_error":
         return IdempotencyConflict(f"Stripe knows this key from another request: {words}")
     details: dict[str, Any] = {"status": response.status, "response": response}
@@ -175,7 +182,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     if kind == "card_error":
         decline = decline_of(error) or Decline(reason=DeclineReason.OTHER)
         return PaymentDeclined(
-            f"the payment was declined: {words or decline.vendor_code}",
+            f"The payment was declined: {words or decline.vendor_code}",
             reason=decline.reason,
             payment=error.text("payment_intent.id"),
             vendor_code=decline.vendor_code,
@@ -185,7 +192,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
         return VendorRejected(
             f"Stripe refused: {words or code}",
             vendor_code=code,
-            remedy="Look at what became of the payment; it is past this.",
+            remedy="Look at the payment; its state does not allow this any more.",
             **details,
         )
     return None
@@ -193,12 +200,12 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 def _failed(response: Response, words: str | None) -> VendorFailed:
     return VendorFailed(
-        f"Stripe failed (HTTP {response.status}), and will say so again.",
+        f"Stripe failed (HTTP {response.status}), and returns the same to every repeat.",
         status=response.status,
         vendor_message=words,
         response=response,
         retryable=False,
-        remedy="Look the payment up at Stripe, and take another key if nothing was done.",
+        remedy="Look the payment up at Stripe, and use another key if nothing was done.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What UPS says: no more than words."""
+"""Parsing of UPS's answers, without I/O."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError, VendorRejected
 
 NO_OFFER: Final = frozenset({"111210", "111217"})
-"""The codes by which UPS says that it has no service for a shipment."""
+"""Codes by which UPS reports that it has no service for a shipment."""
 _SERVICES: Final = {
     "01": "Next Day Air",
     "02": "2nd Day Air",
@@ -82,22 +82,22 @@ _STATUSES: Final = {
 }
 _VOIDED: Final = "1"
 _PEOPLE: Final = "https://www.ups.com/track?tracknum="
-"""Where people follow a parcel."""
+"""Page where people track a parcel."""
 
 
 def read_rates(wire: Wire, response: Response) -> RateResult:
-    """The offers, and what was said besides."""
+    """Parse the rates and messages."""
     body = answer(response)
     if "RatedShipment" not in body.object("RateResponse").raw:
         raise malformed(response, "RatedShipment")
     messages = list(_alerts(body.object("RateResponse.Response"), "Alert"))
     rates: list[Rate] = []
-    for one in body.objects("RateResponse.RatedShipment"):
-        code = one.text("Service.Code")
-        listed = _money(one, "TotalCharges")
-        total = _money(one, "NegotiatedRateCharges.TotalCharge") or listed
+    for rated_shipment in body.objects("RateResponse.RatedShipment"):
+        code = rated_shipment.text("Service.Code")
+        listed = _money(rated_shipment, "TotalCharges")
+        total = _money(rated_shipment, "NegotiatedRateCharges.TotalCharge") or listed
         if code is None or total is None:
-            messages.append(_said("An offer could not be read."))
+            messages.append(_said("A rate could not be read."))
             continue
         name = _SERVICES.get(code)
         service = service_word(CARRIER, name or code)
@@ -113,9 +113,9 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
                 vendor_service=code,
                 service_name=name and f"UPS {name}",
                 list_price=listed,
-                delivery_days=one.integer("GuaranteedDelivery.BusinessDaysInTransit"),
-                guaranteed=True if one.object("GuaranteedDelivery") else None,
-                raw=one.raw,
+                delivery_days=rated_shipment.integer("GuaranteedDelivery.BusinessDaysInTransit"),
+                guaranteed=True if rated_shipment.object("GuaranteedDelivery") else None,
+                raw=rated_shipment.raw,
             )
         )
     if not rates and not messages:
@@ -132,16 +132,16 @@ def _said(text: str | None, code: str | None = None) -> CarrierMessage:
 
 
 def _alerts(body: Answer, path: str) -> Iterable[CarrierMessage]:
-    return (_said(one.text("Description"), one.text("Code")) for one in body.objects(path))
+    return (_said(item.text("Description"), item.text("Code")) for item in body.objects(path))
 
 
 def no_rates(error: VendorRejected) -> RateResult:
-    """What UPS says where it has no service."""
+    """UPS's message that it has no service."""
     return RateResult(rates=(), messages=(_said(error.vendor_message, error.vendor_code),))
 
 
 def read_shipment(wire: Wire, response: Response, offer: Ref) -> Shipment:
-    """What was bought, with its labels as they were sold."""
+    """Parse a bought shipment, with its labels in the format of the purchase."""
     body = answer(response)
     told = body.object("ShipmentResponse.ShipmentResults")
     number = told.text("ShipmentIdentificationNumber")
@@ -159,23 +159,23 @@ def read_shipment(wire: Wire, response: Response, offer: Ref) -> Shipment:
 
 
 def read_labels(body: Answer, path: str, image: str, format: str) -> tuple[Label, ...]:  # noqa: A002 - the vendor's word
-    """The labels of an answer, one for each package."""
+    """The labels in an answer, one for each package."""
     labels: list[Label] = []
-    for one in body.objects(path):
-        written = one.text(f"{image}.{format}.Code")
+    for item in body.objects(path):
+        written = item.text(f"{image}.{format}.Code")
         labels.append(
             Label(
                 format=_WRITTEN.get((written or "").upper(), LabelFormat.UNKNOWN),
-                content=decoded(one.text(f"{image}.GraphicImage")),
+                content=decoded(item.text(f"{image}.GraphicImage")),
                 vendor_format=written,
-                tracking_number=one.text("TrackingNumber"),
+                tracking_number=item.text("TrackingNumber"),
             )
         )
     return tuple(labels)
 
 
 def recovered(response: Response) -> tuple[str | None, tuple[Label, ...]]:
-    """The shipment whose labels were recovered, and the labels."""
+    """The shipment of recovered labels, and the labels."""
     body = answer(response).object("LabelRecoveryResponse")
     labels = read_labels(body, "LabelResults", "LabelImage", "LabelImageFormat")
     numbers = [label.tracking_number for label in labels if label.tracking_number]
@@ -184,7 +184,7 @@ def recovered(response: Response) -> tuple[str | None, tuple[Label, ...]]:
 
 
 def sold(wire: Wire, number: str, labels: tuple[Label, ...], offer: Ref | None = None) -> Shipment:
-    """A shipment that was bought, by an offer if that is known."""
+    """A bought shipment; its rate is added if known."""
     numbers = tuple(label.tracking_number for label in labels if label.tracking_number)
     written = labels[0].format if labels else LabelFormat.UNKNOWN
     known = {} if offer is None else dict(offer.related)
@@ -201,7 +201,7 @@ def sold(wire: Wire, number: str, labels: tuple[Label, ...], offer: Ref | None =
 
 
 def read_cancel(ref: Ref, response: Response) -> CancelResult:
-    """What became of calling a shipment back."""
+    """Parse the result of a void."""
     body = answer(response)
     status = body.object("VoidShipmentResponse.SummaryResult.Status")
     code = status.text("Code")
@@ -214,13 +214,13 @@ def read_cancel(ref: Ref, response: Response) -> CancelResult:
 
 
 def read_track(response: Response, number: str) -> Tracking:
-    """Where a parcel is."""
+    """Parse the progress of a parcel."""
     body = answer(response)
     packages = list(body.object("trackResponse.shipment.0").objects("package"))
-    own = [one for one in packages if one.text("trackingNumber") == number]
+    own = [item for item in packages if item.text("trackingNumber") == number]
     package = next(iter(own or packages), read(None))
-    # The newest comes first, and may share its second with the one before it.
-    newest = [_event(one) for one in package.objects("activity")]
+    # The newest event comes first, and may have the same second as the one before it.
+    newest = [_event(activity) for activity in package.objects("activity")]
     events = in_order(reversed(newest))
     last = newest[0] if newest else TrackingEvent(status=TrackingStatus.UNKNOWN)
     return Tracking(
@@ -239,7 +239,10 @@ def read_track(response: Response, number: str) -> Tracking:
 
 
 def _due(package: Answer) -> datetime | None:
-    days = {one.text("type"): one.text("date") for one in package.objects("deliveryDate")}
+    days = {
+        delivery_date.text("type"): delivery_date.text("date")
+        for delivery_date in package.objects("deliveryDate")
+    }
     day = days.get("RDD") or days.get("SDD")
     return None if day is None else as_time(f"{day}T000000")
 
@@ -257,7 +260,7 @@ def _event(body: Answer) -> TrackingEvent:
 
 
 def _moment(body: Answer) -> datetime | None:
-    """When it was, by the clock of UTC if UPS says so, and else by that of where it was."""
+    """The time of an event: in UTC if UPS states that, otherwise the local time of its place."""
     for day, hour in (("gmtDate", "gmtTime"), ("date", "time")):
         clock = (body.text(hour) or "").replace(":", "").zfill(6)
         moment = as_time(f"{body.text(day)}T{clock}")
@@ -276,7 +279,7 @@ def _place(body: Answer) -> Place | None:
 
 
 def read_address(response: Response, asked: Address) -> AddressResult:
-    """What is said of an address."""
+    """Parse the check of an address."""
     body = answer(response)
     told = body.object("XAVResponse")
     if not told:
@@ -323,7 +326,7 @@ def _suggested(body: Answer, asked: Address, residential: bool | None) -> Addres
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """What an error's own code and words say, besides its status."""
+    """The error for an answer's code and text."""
     if is_success(response.status):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What UPS is told: no more than words, with nothing sent."""
+"""Requests to UPS, without I/O."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 CARRIER: Final = "ups"
 _THERE: Final = ""
-"""What stands in a tag that says something by being there."""
+"""Content of a tag whose presence is its meaning."""
 _OWN_BOX: Final = "02"
 _LINE: Final = 35
 _TRUE: Final = "The information on this invoice is true and correct."
@@ -53,13 +53,13 @@ FORMATS: Final = {
     LabelFormat.EPL: "EPL",
 }
 _PICTURE: Final = "GIF"
-"""What labels are sold in that are to be in PDF: UPS writes that only when it recovers them."""
+"""Format in which labels for PDF are bought, because UPS returns PDF only for recovered labels."""
 _INCHES: Final = frozenset({"US", "PR", "VI"})
-"""Where parcels are measured in pounds and inches."""
+"""Countries where parcels are measured in pounds and inches."""
 _AT_HOME: Final = frozenset({("US", "US"), ("PR", "PR")})
-"""From where to where references and signatures are those of each package."""
+"""Routes on which references and signatures belong to each package."""
 CHECKED: Final = frozenset({"US", "PR"})
-"""Where addresses are checked."""
+"""Countries where UPS checks addresses."""
 _ADDRESS: Final = {
     "city": "City",
     "region": "StateProvinceCode",
@@ -79,7 +79,7 @@ def _address(address: Address) -> dict[str, Any]:
 
 
 def _party(address: Address) -> dict[str, Any]:
-    """Who is somewhere, and where that is."""
+    """The name and address of a party."""
     told = {
         "Name": address.company or address.name,
         "AttentionName": address.name or address.company,
@@ -89,7 +89,7 @@ def _party(address: Address) -> dict[str, Any]:
 
 
 def _reachable(address: Address) -> dict[str, Any]:
-    """The same, and how to reach who is there."""
+    """The name, address and contact of a party."""
     digits = re.sub(r"\D", "", address.phone or "")
     return {**_party(address), "Phone": {"Number": digits}} if digits else _party(address)
 
@@ -97,7 +97,7 @@ def _reachable(address: Address) -> dict[str, Any]:
 def _parties(
     request: RateRequest, account: str, party: Callable[[Address], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Whose account it is and where it is returned to; where it goes; where it comes from."""
+    """The account with its return address, the recipient, and the sender."""
     goal = party(request.recipient)
     if request.recipient.residential:
         goal["Address"]["ResidentialAddressIndicator"] = _THERE
@@ -110,9 +110,9 @@ def _parties(
 
 
 def _measured(parcel: Parcel, country: str) -> dict[str, Any]:
-    """A parcel in the units of where it comes from, its longest side first.
+    """A parcel in the units of the sender's country, its longest side first.
 
-    Sides are told in whole units, and nothing is told smaller than it is.
+    Dimensions are whole numbers, and all measures are rounded up.
     """
     british = country in _INCHES
     weight, length = (
@@ -128,7 +128,7 @@ def _measured(parcel: Parcel, country: str) -> dict[str, Any]:
     }
     if parcel.sides is not None:
         sides = sorted(
-            (converted(one, parcel.length_unit, length, places=0) for one in parcel.sides),
+            (converted(side, parcel.length_unit, length, places=0) for side in parcel.sides),
             reverse=True,
         )
         told["Dimensions"] = {
@@ -147,7 +147,7 @@ def _at_home(request: RateRequest) -> bool:
 
 
 def _packages(request: RateRequest) -> list[dict[str, Any]]:
-    """The parcels, each with its share of what all of them are worth."""
+    """The parcels, each with its share of the insured value."""
     count = len(request.parcels)
     worth = request.insurance
     shares: Iterable[Money | None] = (
@@ -174,7 +174,7 @@ def _forms(request: RateRequest, customs: Customs, day: date) -> dict[str, Any]:
     """The invoice that UPS prints for customs.
 
     Raises:
-        InvalidData: it has no number, or no currency of its own.
+        InvalidData: it lacks a number, or has several currencies.
     """
     number = own_number(customs.invoice_number or request.reference, "customs.invoice_number")
     if number is None:
@@ -228,13 +228,13 @@ def _options(request: RateRequest) -> dict[str, Any] | None:
 
 def _check_label(request: RateRequest) -> None:
     if request.label not in FORMATS:
-        raise UnsupportedByVendor(f"UPS writes no labels in {request.label}.")
+        raise UnsupportedByVendor(f"UPS prints no labels as {request.label}.")
     if request.label_size not in {None, LabelSize.INCHES_4X6}:
         raise UnsupportedByVendor(f"UPS prints no labels of the size {request.label_size}.")
 
 
 def rates_body(request: RateRequest, account: str) -> dict[str, Any]:
-    """What asks for offers."""
+    """The request for rates."""
     _check_label(request)
     packages = [{"PackagingType": {"Code": _OWN_BOX}, **package} for package in _packages(request)]
     shipment = {
@@ -254,7 +254,7 @@ def rates_body(request: RateRequest, account: str) -> dict[str, Any]:
 def shipment_body(
     request: RateRequest, offer: Ref, *, account: str, goods: str, marked: str, day: date
 ) -> dict[str, Any]:
-    """What buys a shipment; customs are told the day."""
+    """The request that buys a shipment; customs need the date."""
     _check_label(request)
     home = _at_home(request)
     references = [
@@ -297,7 +297,7 @@ def shipment_body(
 
 
 def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
-    """What all goods are worth, where UPS wants that besides its invoice."""
+    """The total value of the goods, where UPS requires it besides the invoice."""
     if (request.sender.country, request.recipient.country) not in _TOTALLED:
         return None
     worth = declared(customs)
@@ -305,10 +305,10 @@ def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
 
 
 def recovery_body(label: LabelFormat, which: dict[str, Any]) -> dict[str, Any]:
-    """What asks for labels that were sold."""
+    """The request that recovers bought labels."""
     code = FORMATS.get(label)
     if code is None:
-        raise UnsupportedByVendor(f"UPS writes no labels in {label}.")
+        raise UnsupportedByVendor(f"UPS prints no labels as {label}.")
     size = {"LabelStockSize": {"Height": "6", "Width": "4"}} if code != "PDF" else {}
     specification = {"LabelImageFormat": {"Code": code}, **size}
     body = {"Request": {}, "LabelSpecification": specification, **which}
@@ -316,12 +316,12 @@ def recovery_body(label: LabelFormat, which: dict[str, Any]) -> dict[str, Any]:
 
 
 def by_mark(marked: str, account: str) -> dict[str, Any]:
-    """The shipment that was marked so."""
+    """The search for a shipment by its mark."""
     return {"ReferenceValues": {"ReferenceNumber": {"Value": marked}, "ShipperNumber": account}}
 
 
 def address_body(address: Address) -> dict[str, Any]:
-    """What asks whether there is such an address."""
+    """The request that checks an address."""
     told = {
         "AddressLine": _lines(address),
         "PoliticalDivision2": address.city,

@@ -1,4 +1,4 @@
-"""XML that a vendor sent: names, texts, nothing that expands, and nothing from elsewhere."""
+"""Safe parsing of vendors' XML: entities and external references are refused."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _LARGEST: Final = 16 * 1024 * 1024
 
 
 class NotXmlError(ValueError):
-    """It is no XML, or none that is read here."""
+    """The text is not XML, or uses a refused feature."""
 
 
 class Element:
-    """An element: its name, its attributes, what it says, and what is in it."""
+    """An XML element: its name, attributes, text and children."""
 
     __slots__ = ("_said", "attributes", "children", "name")
 
@@ -29,35 +29,35 @@ class Element:
         self._said: list[str] = []
 
     def add(self, text: str) -> None:
-        """Let it say more."""
+        """Append to the text."""
         self._said.append(text)
 
     @property
     def content(self) -> str:
-        """What it says itself."""
+        """The text of the element itself."""
         return "".join(self._said)
 
     def all(self, name: str) -> Iterator[Element]:
-        """The elements of this name in it."""
+        """The children of this name."""
         return (child for child in self.children if child.name == name)
 
     def text(self, name: str) -> str | None:
-        """What the first element of this name says; None if there is none, or it says nothing."""
+        """The text of the first child of this name; None if it is missing or empty."""
         found = next(self.all(name), None)
         return None if found is None else found.content or None
 
     def told(self) -> dict[str, object]:
-        """All of it, as values; of several elements of one name the last."""
+        """The element as plain values; of several children of one name, the last."""
         return {
             child.name: child.told() if child.children else child.content for child in self.children
         }
 
 
 def read_xml(body: bytes) -> Element:
-    """The root of a document.
+    """The root element of a document.
 
     Raises:
-        NotXmlError: it is none, has a DTD, or is nested or long beyond all measure.
+        NotXmlError: the document is malformed, has a DTD, or is nested too deeply or too long.
     """
     if len(body) > _LARGEST:
         raise NotXmlError
@@ -83,16 +83,16 @@ def read_xml(body: bytes) -> Element:
     parser.EndElementHandler = end
     parser.CharacterDataHandler = say
     try:
-        # Some send white space while they work, which may not come before the declaration.
+        # Some vendors send white space while they work, which must not precede the declaration.
         parser.Parse(body.lstrip(), True)
     except (expat.ExpatError, LookupError, ValueError):
-        # Of an encoding that is not known here, or is none of XML's, Python has its own words.
+        # Python raises errors of its own for an encoding that is unknown, or not allowed in XML.
         raise NotXmlError from None
     return top.children[0]
 
 
 def written(name: str, text: str | int) -> str:
-    """An element that says this."""
+    """An element with this text."""
     return f"<{name}>{escape(str(text))}</{name}>"
 
 

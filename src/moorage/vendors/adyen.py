@@ -1,8 +1,8 @@
 """Adyen: payments by version 72 of the Checkout API.
 
-What is captured, cancelled or refunded is answered `received`: it is pending until a webhook says
-what came of it, and there is no way to ask. A payment that is charged is captured by Adyen as soon
-as it is authorised, which no webhook tells of: it counts as captured when it is authorised.
+Adyen answers captures, cancellations and refunds with `received`: they are pending until a webhook
+reports the result, and cannot be queried. A charge is captured by Adyen as soon as it is
+authorised; no webhook reports that, so it counts as captured when it is authorised.
 """
 
 from __future__ import annotations
@@ -116,12 +116,12 @@ class Adyen(Vendor):
     """A merchant account at Adyen.
 
     Attributes:
-        merchant_account: its name.
-        credentials: the API key; by default the credential provider is asked for `Credentials`.
-        live_url_prefix: what the URLs of the live platform begin with; the test platform without.
-        return_url: where buyers come back to unless a charge says so itself.
-        multiple_captures: whether Adyen's support has allowed more than one capture of a payment.
-        base_url: where Adyen is, if it is not there.
+        merchant_account: name of the merchant account.
+        credentials: API key; by default the credential provider supplies `Credentials`.
+        live_url_prefix: prefix of the live platform's URLs; None for the test platform.
+        return_url: URL that buyers return to, unless a charge has its own.
+        multiple_captures: True if Adyen's support has enabled several captures of one payment.
+        base_url: URL of another platform.
     """
 
     name: ClassVar[str] = "adyen"
@@ -159,7 +159,7 @@ class Adyen(Vendor):
     base_url: str | None = None
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, told by the options; None if unknown."""
         if self.base_url is not None:
             return None
         return Mode.TEST if self.live_url_prefix is None else Mode.LIVE
@@ -181,11 +181,11 @@ class Adyen(Vendor):
         }
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Have an amount set aside, to be captured later."""
+        """Authorise an amount, to be captured later."""
         return await self._pay(wire, charge, key, taken=False)
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Take an amount at once."""
+        """Charge an amount at once."""
         return await self._pay(wire, charge, key, taken=True)
 
     async def _pay(self, wire: Wire, charge: Charge, key: str, *, taken: bool) -> Payment:
@@ -202,7 +202,7 @@ class Adyen(Vendor):
     async def complete(
         self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
     ) -> Payment:
-        """Go on with a payment after the buyer has come back."""
+        """Continue a payment after the buyer has returned."""
         asked, body = stated_amount(ref), details_body(returned)
         request = Request.post(f"/{_VERSION}/payments/details", json=body)
         taken = ref.other("capture") == "auto"
@@ -217,10 +217,10 @@ class Adyen(Vendor):
     async def capture(
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
     ) -> Capture:
-        """Ask for money that was set aside to be taken."""
+        """Request the capture of an authorised payment."""
         if not (final or self.multiple_captures):
             raise UnsupportedByVendor(
-                f"The merchant account {self.merchant_account} captures a payment once only.",
+                f"The merchant account {self.merchant_account} allows one capture per payment.",
                 capabilities=(PaymentsCapability.MULTIPLE_CAPTURES.value,),
                 remedy="Have Adyen's support allow multiple captures, then set multiple_captures.",
             )
@@ -237,7 +237,7 @@ class Adyen(Vendor):
         )
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
-        """Ask for what was set aside to be set free."""
+        """Request the cancellation of an authorised payment."""
         request = self._move(ref, "cancels", None)
         if ref.other("unnamed") is not None:
             body = {"merchantAccount": self.merchant_account, "paymentReference": ref.id}
@@ -262,7 +262,7 @@ class Adyen(Vendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Ask for money to be given back."""
+        """Request a refund."""
         asked = _amount_of(ref, amount)
         request = self._move(ref, "refunds", asked, reason)
         body, psp, state = await wire.send(request, key=key_at(wire, key, _KEY), parse=read_move)
@@ -276,7 +276,7 @@ class Adyen(Vendor):
         )
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """News of a payment, or of what was done to it."""
+        """Convert a webhook to events."""
         return read_news(event, ref, once=not self.multiple_captures)
 
     def _move(
@@ -291,7 +291,7 @@ class Adyen(Vendor):
 
 
 def amount_body(amount: Money) -> dict[str, Any]:
-    """An amount as Adyen writes it."""
+    """An amount in Adyen's format."""
     return {"currency": amount.currency, "value": UNITS.to_minor(amount)}
 
 
@@ -299,7 +299,7 @@ def _amount_of(ref: Ref, amount: Money | None) -> Money:
     asked = amount or stated_amount(ref)
     if asked is None:
         raise InvalidData(
-            "Adyen has to be told how much, and this reference does not know.",
+            "Adyen requires an amount, and this reference does not contain one.",
             field="amount",
             remedy="Give the amount.",
         )
@@ -307,7 +307,7 @@ def _amount_of(ref: Ref, amount: Money | None) -> Money:
 
 
 def payment_body(vendor: Adyen, charge: Charge, *, taken: bool) -> dict[str, Any]:
-    """The body that asks for a payment."""
+    """The body that requests a payment."""
     if len(charge.reference) > vendor.limits["reference"]:
         raise InvalidData(
             "Adyen takes references of at most 80 characters.",
@@ -358,7 +358,7 @@ def _buyer(customer: Customer) -> dict[str, Any]:
 
 
 def _source(source: str) -> dict[str, Any]:
-    """A stored method's id, or what Adyen's form in the browser made, as JSON."""
+    """A stored method's id, or the JSON that Adyen's form in the browser made."""
     if not source.lstrip().startswith("{"):
         return {
             "paymentMethod": {"type": "scheme", "storedPaymentMethodId": source},
@@ -371,7 +371,7 @@ def _source(source: str) -> dict[str, Any]:
         method = None
     if not is_object(method) or looks_like_a_card(str(method.get("number", ""))):
         raise InvalidData(
-            "This is no paymentMethod that Adyen's form in the browser made.",
+            "The source is not a paymentMethod from Adyen's form in the browser.",
             field="source",
             remedy="Give its state.data.paymentMethod as JSON, or the id of a stored method.",
         )
@@ -387,11 +387,11 @@ _REQUIRED: Final = {
 def _complete(body: dict[str, Any]) -> dict[str, Any]:
     for name, (field, remedy) in _REQUIRED.items():
         if name not in body:
-            raise InvalidData(f"Adyen takes no payment without {name}.", field=field, remedy=remedy)
+            raise InvalidData(f"Adyen requires {name}.", field=field, remedy=remedy)
     stored = is_object(body["paymentMethod"]) and "storedPaymentMethodId" in body["paymentMethod"]
     if (stored or body.get("storePaymentMethod")) and "shopperReference" not in body:
         raise InvalidData(
-            "A method that is stored at Adyen belongs to a buyer.",
+            "A stored method at Adyen belongs to a buyer, and the charge has none.",
             field="customer.id",
             remedy="Give the customer, with the id that Adyen knows as shopperReference.",
         )
@@ -399,11 +399,11 @@ def _complete(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def details_body(returned: Mapping[str, str]) -> dict[str, Any]:
-    """The body that goes on with a payment; what else stood in the URL is left out."""
+    """The body that continues a payment, without other parameters of the URL."""
     details = {name: value for name, value in returned.items() if name in _DETAILS}
     if not details:
         raise InvalidData(
-            "Nothing of what the buyer brought back is Adyen's.",
+            "The buyer brought back no parameter that Adyen knows.",
             field="returned",
             remedy="Give the parameters of the URL they came back to, such as redirectResult.",
         )

@@ -1,8 +1,8 @@
-"""Amazon SES: mail, checks of addresses, statistics.
+"""Amazon SES: email, address checks and statistics.
 
-Version 2 of the API, JSON signed by AWS's version 4. SES takes no idempotency key: what may have
-been sent is not sent again. It writes the message itself, of parts. A bulk is one request with a
-template that stands in it; what SES has to say comes by a topic of SNS.
+Version 2 of the API, with JSON signed by AWS SigV4. SES takes no idempotency key, so a message
+that may have been sent is not sent again. It builds the MIME message itself. A bulk message is one
+request with an inline template. Events arrive by an SNS topic.
 """
 
 from __future__ import annotations
@@ -97,14 +97,14 @@ class AmazonSes(Vendor):
     """An account at Amazon SES, in one region.
 
     Attributes:
-        region: where it is, such as `eu-central-1`.
-        access_key_id: names the key.
-        credentials: the secret access key; by default the credential provider is asked for whole
-            `Credentials`, signed by `AwsSigV4` for the service `ses`.
-        session_token: what comes with temporary credentials.
-        sender: who messages come from unless they say so themselves.
-        configuration_set: whose rules messages are sent under, such as which events are told.
-        base_url: where SES is, unless where the region has it.
+        region: AWS region, such as `eu-central-1`.
+        access_key_id: id of the access key.
+        credentials: secret access key; by default the credential provider supplies `Credentials`,
+            signed by `AwsSigV4` for the service `ses`.
+        session_token: session token of temporary credentials.
+        sender: sender of messages without one of their own.
+        configuration_set: configuration set for messages, which determines the reported events.
+        base_url: URL of SES; by default that of the region.
     """
 
     name: ClassVar[str] = "amazon_ses"
@@ -163,30 +163,30 @@ class AmazonSes(Vendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Send one to each, all in one request."""
+        """Send a message to each recipient, in one request."""
         body = bulk_body(bulk, self.sender, self.configuration_set)
         request = Request.post("/v2/email/outbound-bulk-emails", json=body)
         return await wire.send(request, key=key, parse=partial(read_entries, wire, bulk))
 
     async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
-        """Have an address checked."""
+        """Check an address."""
         request = Request.post(
             "/v2/email/email-address-insights/", json={"EmailAddress": address.wire}
         )
         return read_check(address, await wire.send(request.evolve(idempotent=True)))
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
-        """Ask for the metrics of the days, which the deliverability manager keeps."""
+        """Get the statistics of a range of days, which SES's deliverability manager collects."""
         request = Request.post("/v2/email/metrics/batch", json=metrics_body(query))
         return read_metrics(query, await wire.send(request.evolve(idempotent=True)))
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """News of a message, for each recipient."""
+        """Convert a webhook to an event for each recipient."""
         return read_events(event, ref)
 
 
 def read_sent(response: Response) -> tuple[str, Answer]:
-    """The id of a message that was taken, and all that is said of it."""
+    """The id of an accepted message, and the complete answer."""
     told = answer(response)
     id_ = told.text("MessageId")
     if id_ is None:
@@ -195,7 +195,7 @@ def read_sent(response: Response) -> tuple[str, Answer]:
 
 
 def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
-    """What is said of each recipient of a bulk."""
+    """Parse the results of a bulk message."""
     entries = list(answer(response).objects("BulkEmailEntryResults"))
     if len(entries) != len(bulk.recipients):
         raise malformed(response, "result for each recipient")
@@ -225,7 +225,7 @@ def _receipt(
 
 
 def read_entry(wire: Wire, entry: Answer, people: tuple[EmailAddress, ...]) -> Result[EmailReceipt]:
-    """What is said of one recipient of a bulk."""
+    """Parse the result of one recipient of a bulk message."""
     status, id_ = entry.text("Status"), entry.text("MessageId")
     if status == "SUCCESS" and id_ is not None:
         return Result(_receipt(wire, id_, people, status, entry))
@@ -239,7 +239,7 @@ def read_entry(wire: Wire, entry: Answer, people: tuple[EmailAddress, ...]) -> R
     fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
     return Result(
         error=kind(
-            f"Amazon SES did not take the message to one recipient: {status}",
+            f"Amazon SES refused the message to one recipient: {status}",
             service=wire.account,
             vendor_code=status,
             vendor_message=entry.text("Error"),
@@ -249,7 +249,7 @@ def read_entry(wire: Wire, entry: Answer, people: tuple[EmailAddress, ...]) -> R
 
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
-    """What is said of an address."""
+    """Parse the check of an address."""
     body = answer(response)
     told = body.object("MailboxValidation")
     verdict = told.text("IsValid.ConfidenceVerdict")
@@ -278,7 +278,7 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
 
 
 def metrics_body(query: StatisticsQuery) -> dict[str, Any]:
-    """The body of a request for the numbers of some days."""
+    """The body that requests statistics."""
     return {
         "Queries": [
             {
@@ -298,7 +298,7 @@ def _epoch(day: date) -> int:
 
 
 def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
-    """What is said of the days."""
+    """Parse statistics."""
     body = answer(response)
     failed = next(body.objects("Errors"), None)
     if failed is not None:
@@ -324,7 +324,7 @@ def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """What an error's own name says, before its status."""
+    """The error for the name in an answer, which is more specific than its status."""
     if is_success(response.status) or response.status >= 500:
         return None
     code = error_code(response)
@@ -351,7 +351,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def error_code(response: Response) -> str | None:
-    """The name of an error: of a header, or else of the body, without what is around it."""
+    """The name of an error, from a header or the body, without its namespace."""
     told = response.headers.get("x-amzn-errortype")
     if told is None:
         try:

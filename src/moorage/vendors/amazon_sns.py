@@ -1,8 +1,8 @@
 """Amazon SNS: text messages.
 
-The Query API of 2010-03-31: forms signed by AWS's version 4, and answers of XML. SNS takes no
-idempotency key: what may have been sent is not sent again. It can neither be asked about a message
-nor call one back, and tells nobody but the logs of CloudWatch what became of it.
+The Query API of 2010-03-31, with forms signed by AWS SigV4 and answers in XML. SNS takes no
+idempotency key, so a message that may have been sent is not sent again. It can neither query nor
+cancel a message, and reports the outcome only to CloudWatch logs.
 """
 
 from __future__ import annotations
@@ -66,15 +66,15 @@ class AmazonSns(Vendor):
     """An account at Amazon SNS, in one region.
 
     Attributes:
-        region: where it is, such as `eu-central-1`; not every region sends text messages.
-        access_key_id: names the key.
-        credentials: the secret access key; by default the credential provider is asked for whole
-            `Credentials`, signed by `AwsSigV4` for the service `sns`.
-        session_token: what comes with temporary credentials.
-        sender: who messages come from unless they say so themselves: a name, or a number of yours;
-            by default SNS chooses.
-        message_type: Transactional or Promotional; by default what the account is set to.
-        base_url: where SNS is, unless where the region has it.
+        region: AWS region, such as `eu-central-1`; not every region sends text messages.
+        access_key_id: id of the access key.
+        credentials: secret access key; by default the credential provider supplies `Credentials`,
+            signed by `AwsSigV4` for the service `sns`.
+        session_token: session token of temporary credentials.
+        sender: sender of messages without one of their own: a name, or a number of yours; by
+            default SNS chooses.
+        message_type: Transactional or Promotional; by default the account's setting.
+        base_url: URL of SNS; by default that of the region.
     """
 
     name: ClassVar[str] = "amazon_sns"
@@ -116,7 +116,7 @@ class AmazonSns(Vendor):
 
 
 def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
-    """The form that sends a message; options that begin with `AWS.` are attributes of it."""
+    """The form that sends a message; options that begin with `AWS.` become its attributes."""
     sender = message.sender or vendor.sender
     attributes: dict[str, Any] = {"AWS.SNS.SMS.SMSType": vendor.message_type}
     if sender is not None and _DIGITS.fullmatch(sender):
@@ -143,7 +143,7 @@ def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
 
 
 def read_receipt(wire: Wire, response: Response) -> SmsReceipt:
-    """What is said of a message that was taken: its name, and no more."""
+    """Parse the receipt of an accepted message, which contains only its id."""
     root = _read(response)
     result = None if root is None else next(root.all("PublishResult"), None)
     id_ = None if result is None else result.text("MessageId")
@@ -160,7 +160,7 @@ def _read(response: Response) -> Element | None:
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """What an error's own code says, before its status."""
+    """The error for the code in an answer, which is more specific than its status."""
     if is_success(response.status) or response.status >= 500:
         return None
     root = _read(response)

@@ -1,8 +1,8 @@
 """Azure Blob Storage.
 
-Signed with one of the account's keys, or sent with a token of Entra ID. Every body goes with its
-MD5, block by block, and Azure compares it. Azure knows no uploads, only blocks: the reference of an
-upload says how the blob is to be kept, and what nobody completes lapses after a week.
+Requests are signed with an account key, or carry a token of Entra ID. Every body has an MD5 that
+Azure verifies, block by block. Azure knows no uploads, only blocks: the reference of an upload
+contains the blob's options, and an unfinished upload expires after a week.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _SCOPE: Final = "https://storage.azure.com/.default"
 _MOST: Final = 5_000
 _PAUSE: Final = 1.0
 _LOOKS: Final = 300
-"""How often a copy is looked after that Azure makes in its own time."""
+"""Number of polls of a copy that Azure makes asynchronously."""
 
 
 def _is_account(_: object, __: object, value: Any) -> None:
@@ -66,7 +66,7 @@ def _is_account(_: object, __: object, value: Any) -> None:
         raise ConfigurationError(
             "This is not the name of a storage account.",
             path="account",
-            remedy="Give 3 to 24 small letters and digits, and where it is as endpoint.",
+            remedy="Give 3 to 24 small letters and digits; give its URL as endpoint.",
         )
 
 
@@ -102,14 +102,14 @@ class AzureBlob(Vendor):
     """A container of Azure Blob Storage.
 
     Attributes:
-        account: the storage account's name.
-        container: the container's name.
-        credentials: one of the account's keys; without it and without a client the credential
-            provider is asked for whole `Credentials`, signed by `AzureSharedKey`, or for a token.
-        directory, client_id, client_secret: instead of a key, the Entra tenant and a client that
-            has a role for the container's data.
-        endpoint: where the account is, if not in Azure's public cloud.
-        authority: where tokens come from, if not from Azure's public cloud.
+        account: name of the storage account.
+        container: name of the container.
+        credentials: an account key; without it and without a client, the credential provider
+            supplies a token, or `Credentials` signed by `AzureSharedKey`.
+        directory, client_id, client_secret: Entra tenant and client with a role for the container's
+            data, instead of a key.
+        endpoint: URL of the account, if not in Azure's public cloud.
+        authority: URL of Entra ID, if not in Azure's public cloud.
     """
 
     name: ClassVar[str] = "azure_blob"
@@ -140,27 +140,27 @@ class AzureBlob(Vendor):
     authority: str = attrs.field(default=_AUTHORITY, converter=_plain_url)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse half a client, and two ways to say who we are."""
+        """Refuse an incomplete client, and a key together with a client."""
         client = self.directory, self.client_id, self.client_secret
         if any(client) and not all(client):
             raise ConfigurationError(
-                "A client of Entra ID has a directory, an id and a secret.",
+                "A client of Entra ID needs a directory, an id and a secret.",
                 path="client_id",
                 remedy="Give directory, client_id and client_secret, or none of them.",
             )
         if any(client) and self.credentials is not None:
             raise ConfigurationError(
-                "Requests are signed with a key, or carry a client's token.",
+                "Both a key and a client's token are configured, and requests can use only one.",
                 path="credentials",
                 remedy="Leave out credentials, or directory, client_id and client_secret.",
             )
 
     def ping(self) -> Request:
-        """Ask for the name of one blob."""
+        """Request the name of one blob."""
         return requests.listed(self._place.path, "", delimiter=None, cursor=None, limit=1)
 
     def services(self) -> Mapping[str, Service]:
-        """The account."""
+        """The service of the account."""
         own = None
         if self.credentials is not None:
             own = Credentials.signed(AzureSharedKey(account=self.account), self.credentials)
@@ -178,7 +178,7 @@ class AzureBlob(Vendor):
         }
 
     def clients(self) -> Mapping[str, OAuthClient]:
-        """Who we are to Entra ID."""
+        """The client at Entra ID."""
         if self.client_id is None:
             return {}
         client = OAuthClient(
@@ -197,13 +197,13 @@ class AzureBlob(Vendor):
     # --- objects -----------------------------------------------------------
 
     async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
-        """Put a blob."""
+        """Store a blob."""
         kept, checksum = requests.kept_as(options), requests.sum_of(data)
         request = requests.put(self._place.blob(key), data, checksum, options, kept)
         try:
             response = await wire.send(request)
         except VendorRejected as error:
-            # The condition may be broken by an attempt before, whose answer was lost.
+            # An earlier attempt whose answer was lost may have broken the condition.
             if error.status != 412 or error.attempts < 2:
                 raise
             return await self._ours(wire, key, error, checksum)
@@ -214,7 +214,7 @@ class AzureBlob(Vendor):
     async def _ours(
         self, wire: Wire, key: str, error: VendorRejected, checksum: Checksum
     ) -> ObjectInfo:
-        """The blob, if it is the one that was put here; else the error that said no."""
+        """The stored blob if it has these bytes; otherwise raise the refusal."""
         try:
             found = await self.head(wire, key, version=None)
         except VendorRejected:
@@ -224,7 +224,7 @@ class AzureBlob(Vendor):
         raise error
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
-        """Get a blob, or some of it."""
+        """Download a blob, or a range of it."""
         path = self._place.blob(key)
         if options.range is not None and options.range.start < 0:
             options = await self._counted(wire, key, options, options.range)
@@ -234,7 +234,7 @@ class AzureBlob(Vendor):
     async def _counted(
         self, wire: Wire, key: str, options: GetOptions, wanted: ByteRange
     ) -> GetOptions:
-        """The same bytes, counted from the beginning: Azure does not count from the end."""
+        """The same range counted from the start, because Azure does not count from the end."""
         found = await self.head(wire, key, version=options.version)
         start = max(0, (found.size or 0) + wanted.start)
         same = options.if_match
@@ -243,7 +243,7 @@ class AzureBlob(Vendor):
         return attrs.evolve(options, range=ByteRange(start), if_match=same)
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
-        """Ask what a blob is like."""
+        """Get the properties of a blob."""
         response = await wire.send(
             Request.head(self._place.blob(key), query={"versionid": version})
         )
@@ -258,7 +258,7 @@ class AzureBlob(Vendor):
             return
 
     async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
-        """Delete blobs, several at once."""
+        """Delete several blobs concurrently."""
         return await wire.every([partial(self.delete, wire, key, version=None) for key in keys])
 
     async def list(
@@ -277,7 +277,7 @@ class AzureBlob(Vendor):
     async def copy(
         self, wire: Wire, source: str, key: str, options: PutOptions | None, /
     ) -> ObjectInfo:
-        """Copy a blob within the container, and then say of it what is to be said anew."""
+        """Copy a blob within the container, then set its new properties."""
         path = self._place.blob(key)
         await wire.send(requests.copy(self._place.url(source), path, options))
         copied = await self._copied(wire, key)
@@ -288,7 +288,7 @@ class AzureBlob(Vendor):
         return await self.head(wire, key, version=None)
 
     async def _copied(self, wire: Wire, key: str) -> ObjectInfo:
-        """The copy, when Azure is done with it; within an account that is at once."""
+        """Wait for the copy, which Azure usually completes at once within an account."""
         response = await wire.send(Request.head(self._place.blob(key)))
         for _ in range(_LOOKS):
             if response.header("x-ms-copy-status") != "pending":
@@ -299,13 +299,13 @@ class AzureBlob(Vendor):
         if status in {None, "success"}:
             return answers.info(wire, key, response.headers)
         raise VendorFailed(
-            f"Azure has not made the copy: it is {status}.",
+            f"Azure has not completed the copy: its status is {status}.",
             response=response,
             retryable=False,
             remedy="Look at the copy before making it again.",
         )
 
-    # --- for others --------------------------------------------------------
+    # --- signed URLs -------------------------------------------------------
 
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL."""
@@ -344,7 +344,7 @@ class AzureBlob(Vendor):
         )
 
     async def _delegated(self, wire: Wire, grant: Grant) -> str:
-        """Signed with a key that Azure lends us for it."""
+        """The URL signed with a delegation key that Azure issues."""
         response = await wire.send(requests.delegation(wire.now(), grant.until))
         lent = answers.lent_key(response)
         signing = AzureSharedKey(account=self.account)
@@ -354,10 +354,10 @@ class AzureBlob(Vendor):
             **lent.named,
         )
 
-    # --- block by block ----------------------------------------------------
+    # --- blocks ------------------------------------------------------------
 
     async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
-        """Begin an upload; nothing is sent."""
+        """Start an upload; nothing is sent."""
         self._place.blob(key)
         begun = BlockUpload.begun(wire.new_id(), requests.kept_as(options))
         return Upload(
@@ -365,7 +365,7 @@ class AzureBlob(Vendor):
         )
 
     async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
-        """Put a block."""
+        """Upload a block."""
         begun = BlockUpload.parse(upload.id)
         checksum = requests.sum_of(data)
         block = begun.block(number, checksum.value)
@@ -374,7 +374,7 @@ class AzureBlob(Vendor):
         return part(number, len(data), checksum)
 
     async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
-        """Ask which blocks are there."""
+        """List the uploaded blocks."""
         begun = BlockUpload.parse(upload.id)
         try:
             response = await wire.send(requests.blocks(self._place.blob(upload.key)))
@@ -399,7 +399,7 @@ class AzureBlob(Vendor):
         try:
             response = await wire.send(requests.commit(path, names, options, begun.kept))
         except VendorRejected as error:
-            # The condition may be broken by an attempt before, whose answer was lost.
+            # An earlier attempt whose answer was lost may have broken the condition.
             if error.status != 412 or await self._committed(wire, path) != names:
                 raise
             return await self.head(wire, upload.key, version=None)
@@ -409,7 +409,7 @@ class AzureBlob(Vendor):
         return answers.put(wire, upload.key, response, Headers(begun.kept), size=size)
 
     async def _committed(self, wire: Wire, path: str) -> Sequence[str]:
-        """The blocks that a blob is made of."""
+        """The blocks that a blob consists of."""
         try:
             response = await wire.send(requests.blocks(path))
         except FileNotFound:
@@ -417,4 +417,4 @@ class AzureBlob(Vendor):
         return [name for name, _ in answers.blocks(response, "CommittedBlocks")]
 
     async def abort(self, wire: Wire, upload: Upload, /) -> None:
-        """Leave an upload to lapse: Azure throws blocks away after a week, and not before."""
+        """Do nothing: Azure deletes the blocks after a week, and not on request."""

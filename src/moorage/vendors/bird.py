@@ -1,8 +1,8 @@
-"""Bird, once MessageBird: text messages, look-ups of numbers.
+"""Bird, formerly MessageBird: text messages and number look-ups.
 
-Version 1 of the API, JSON with a key that belongs to a region. Bird replays what it answered to an
-idempotency key, refusals too, for about three hours. What became of a message comes by webhooks, to
-endpoints that are set up once for all messages.
+Version 1 of the API, JSON with a key that belongs to a region. Bird replays its answer to an
+idempotency key, refusals too, for about three hours. The status of messages arrives by webhooks,
+at endpoints that are configured once for all messages.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "rate_limit_error": RateLimitExceeded,
     "too_early_error": VendorFailed,
 }
-"""What the type of an error means."""
+"""Errors by the type that an answer names."""
 _OTHERWISE: Final[Mapping[int, Kind]] = {401: AuthenticationFailed, 429: RateLimitExceeded}
-"""What a type that is new means; any other status is a refusal."""
+"""Errors for unknown types, by status; any other status is a refusal."""
 _AT_WORK: Final = "E01004"
 _OTHER_REQUEST: Final = "E01005"
 
@@ -116,7 +116,7 @@ def _checked_region(value: object) -> str:
     raise ConfigurationError(
         "This is not a region of Bird.",
         path="region",
-        remedy="Give what stands in the key between bk_ and the next _, such as eu1 or us1.",
+        remedy="Give the part of the key between bk_ and the next _, such as eu1 or us1.",
     )
 
 
@@ -135,12 +135,12 @@ class Bird(Vendor):
     """A workspace at Bird.
 
     Attributes:
-        region: where it is, such as `eu1`.
-        credentials: its API key; by default the credential provider is asked.
-        sender: who messages come from unless they say so themselves.
-        category: what messages are about unless their options say so, in Bird's word:
-            transactional, marketing, authentication or service.
-        base_url: where Bird is, unless where the region has it.
+        region: region of the workspace, such as `eu1`.
+        credentials: API key; by default the credential provider supplies it.
+        sender: sender of messages without one of their own.
+        category: Bird's category of messages without one of their own: transactional, marketing,
+            authentication or service.
+        base_url: URL of Bird; by default that of the region.
     """
 
     name: ClassVar[str] = "bird"
@@ -185,7 +185,7 @@ class Bird(Vendor):
         return await wire.send(request, key=known, parse=partial(read_message, wire))
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
-        """Ask what became of one."""
+        """Get the status of a message."""
         request = Request.get(f"{_MESSAGES}/{quote(ref.id, safe='')}")
         return read_message(wire, await wire.send(request))
 
@@ -197,7 +197,7 @@ class Bird(Vendor):
         *,
         country: str | None,  # noqa: ARG002 - Bird is asked in international form only
     ) -> NumberCheck:
-        """Look a number up; it has to be in international form, whatever the country."""
+        """Look up a number, which must be in international form whatever the country."""
         body = {"phone_number": check_number(number, "number")}
         try:
             return read_number(await wire.send(Request.post(_LOOK_UP, json=body)))
@@ -209,7 +209,7 @@ class Bird(Vendor):
             return NumberCheck(number=None, valid=False, reasons=reasons)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
-        """News of a message, or one that came in."""
+        """Convert a webhook to an event of a sent or a received message."""
         told = read(event.data)
         sms = told.text("sms_id")
         if sms is None or not event.vendor_type.startswith(_EVENT):
@@ -246,7 +246,7 @@ def message_body(vendor: Bird, message: SmsMessage) -> dict[str, Any]:
 
 
 def read_message(wire: Wire, response: Response) -> SmsReceipt:
-    """What is said of a message."""
+    """Parse a message."""
     body = answer(response)
     sms, status = body.text("id"), body.text("status")
     if sms is None:
@@ -264,7 +264,7 @@ def read_message(wire: Wire, response: Response) -> SmsReceipt:
 
 
 def read_number(response: Response) -> NumberCheck:
-    """What is said of a number."""
+    """Parse the look-up of a number."""
     body = answer(response)
     number = body.text("phone_number")
     if number is None:
@@ -281,12 +281,12 @@ def read_number(response: Response) -> NumberCheck:
 
 def _is_about_number(response: Response) -> bool:
     error = answer(response).object("error")
-    named = [error.text("param"), *(one.text("param") for one in error.objects("details"))]
+    named = [error.text("param"), *(detail.text("param") for detail in error.objects("details"))]
     return "phone_number" in named
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """What an error's own type says, before its status."""
+    """The error for the type in an answer, which is more specific than its status."""
     if is_success(response.status) or response.status >= 500:
         return None
     try:
@@ -301,7 +301,7 @@ def _refused(response: Response, error: Answer) -> ConnectorError | None:
     if kind is None:
         return None
     if code == _AT_WORK:
-        return IdempotencyInProgress("Bird is still at work on a request with this key.")
+        return IdempotencyInProgress("Bird is still working on a request with this key.")
     if code == _OTHER_REQUEST:
         return IdempotencyConflict("Bird knows this key from another request.")
     words = vendor_words(response)[1]

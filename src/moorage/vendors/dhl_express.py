@@ -1,8 +1,8 @@
-"""DHL Express: rates, labels, tracking and places, by its MyDHL API.
+"""DHL Express: rates, labels, tracking and address checks, by its MyDHL API.
 
 Version 3 of the API, in JSON, with key and secret as user and password. DHL takes no idempotency
-key and keeps no offers. What may have been bought is looked for by the mark that was sent along as
-a reference, and bought again never. A label comes with the answer to its purchase, and never again.
+key and stores no rates. A purchase with an unknown outcome is searched by the mark that was sent as
+a reference, and never repeated. A label is returned only with its purchase.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _DAY: Final = timedelta(days=1)
 def _checked_offset(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or _OFFSET.fullmatch(value) is None:
         raise ConfigurationError(
-            f"{str(value)[:40]!r} is no offset from UTC.",
+            f"{str(value)[:40]!r} is not an offset from UTC.",
             path=attribute.name,
             remedy="Give hours and minutes, such as '+01:00'.",
         )
@@ -82,7 +82,7 @@ def _as_ready(value: time | str) -> time:
         return value if isinstance(value, time) else time.fromisoformat(value)
     except (TypeError, ValueError):
         raise ConfigurationError(
-            f"{str(value)[:40]!r} is no time of a day.",
+            f"{str(value)[:40]!r} is not a time of day.",
             path="ready",
             remedy="Give hours and minutes, such as '17:00'.",
         ) from None
@@ -94,14 +94,13 @@ class DhlExpress(Vendor):
     """An account at DHL Express.
 
     Attributes:
-        account_number: the number of the account that pays.
-        username: the API's key, as which it is called.
-        credentials: the API's secret; by default the credential provider is asked for whole
-            `Credentials`.
-        goods: what shipments without a customs declaration contain, in words.
-        ready: when shipments are handed over, by the clock of their sender.
-        utc_offset: what that clock is ahead of UTC.
-        base_url: where DHL is; its test system is below `/test`.
+        account_number: number of the paying account.
+        username: API key.
+        credentials: API secret; by default the credential provider supplies `Credentials`.
+        goods: description of the goods of shipments without a customs declaration.
+        ready: time of day at which shipments are handed over, by the sender's clock.
+        utc_offset: offset of that clock from UTC.
+        base_url: URL of DHL; its test system is below `/test`.
     """
 
     name: ClassVar[str] = CARRIER
@@ -133,16 +132,16 @@ class DhlExpress(Vendor):
     base_url: str = "https://express.api.dhl.com/mydhlapi"
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a secret of which nobody knows whose it is."""
+        """Refuse a key without its secret, and a secret without its key."""
         if (self.username is None) is not (self.credentials is None):
             raise ConfigurationError(
-                "DHL Express knows us by a key and a secret, and one of them is missing.",
+                "DHL Express needs an API key and a secret, and one of them is missing.",
                 path="username",
                 remedy="Give the API's key as username and its secret as credentials, or neither.",
             )
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, told by the options; None if unknown."""
         return mode_at(
             self.base_url,
             live="https://express.api.dhl.com/mydhlapi",
@@ -168,7 +167,7 @@ class DhlExpress(Vendor):
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Ask for offers."""
+        """Get rates."""
 
         def asked(day: date) -> Request:
             body = rates_body(request, self.account_number, self._planned(day))
@@ -185,7 +184,7 @@ class DhlExpress(Vendor):
     async def buy(
         self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Buy a shipment; if that may have happened, look for it."""
+        """Buy a shipment; after a lost answer, search for it."""
         request, marked = known(asked), mark(wire, key)
 
         def buying(day: date) -> Request:
@@ -212,7 +211,7 @@ class DhlExpress(Vendor):
             return found_shipment(wire, found, rate)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
-        """Ask for a shipment; its label is not given again."""
+        """Get a shipment; its label is not returned again."""
         return tracked_shipment(wire, await _tracked(wire, ref.id))
 
     async def get_labels(
@@ -222,24 +221,24 @@ class DhlExpress(Vendor):
         label: LabelFormat | None,  # noqa: ARG002 - the same
         /,
     ) -> tuple[Label, ...]:
-        """Refuse: a label is given once."""
-        raise UnsupportedByVendor("DHL Express gives a label once, when it is bought.")
+        """Refuse, because DHL returns a label only with its purchase."""
+        raise UnsupportedByVendor("DHL Express returns a label only with its purchase.")
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Follow a shipment that anybody bought."""
+        """Track a shipment that anybody bought."""
         follows(CARRIER, carrier)
         return read_track(await _tracked(wire, number), number)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Follow a shipment that was bought here."""
+        """Track a shipment that was bought here."""
         return read_track(await _tracked(wire, ref.id), ref.id)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:  # noqa: ARG002 - nothing is sent
-        """Refuse: DHL bills what it was handed over, and takes nothing back before."""
-        raise UnsupportedByVendor("DHL Express calls no shipment back.")
+        """Refuse, because DHL bills only handed-over shipments, and cancels none."""
+        raise UnsupportedByVendor("DHL Express cancels no shipments.")
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
-        """Ask whether DHL delivers to a place; it does not look at streets."""
+        """Check if DHL delivers to a place; it does not check streets."""
         asked = Request.get("/address-validate", query=address_query(address))
         try:
             return read_address(await wire.send(asked), address)
@@ -249,16 +248,16 @@ class DhlExpress(Vendor):
             return refused_address(address, error)
 
     def _today(self, wire: Wire) -> date:
-        """What day it is where shipments are handed over."""
+        """The current date where shipments are handed over."""
         here = datetime.strptime(self.utc_offset, "%z").tzinfo or UTC
         return wire.now().astimezone(here).date()
 
     def _planned(self, day: date) -> str:
-        """When something is handed over on a day."""
+        """The time at which shipments are handed over on a date."""
         return when(day, self.ready, self.utc_offset)
 
     async def _found(self, wire: Wire, marked: str) -> Answer | None:
-        """The shipment that was marked so; None if there is none, or nobody can say."""
+        """The shipment with this mark; None if there is none, or the search failed."""
         today = self._today(wire)
         query = {
             "shipmentReference": marked,
@@ -273,7 +272,7 @@ class DhlExpress(Vendor):
             body = answer(await wire.send(Request.get("/tracking", query=query)))
         except ConnectorError:
             return None
-        return next((one for one in body.objects("shipments") if _number(one)), None)
+        return next((shipment for shipment in body.objects("shipments") if _number(shipment)), None)
 
 
 def _number(body: Answer) -> str | None:
@@ -281,7 +280,7 @@ def _number(body: Answer) -> str | None:
 
 
 async def _tracked(wire: Wire, number: str) -> Answer:
-    """What the tracking knows; what was not handed over yet is known in a view of its own."""
+    """The tracking of a shipment; DHL has a separate view for those not handed over yet."""
     try:
         response = await _ask(wire, number, "all-checkpoints")
     except VendorRejected as error:
@@ -289,10 +288,10 @@ async def _tracked(wire: Wire, number: str) -> Answer:
             raise
         response = await _ask(wire, number, "advance-shipment")
     body = answer(response)
-    found = next((one for one in body.objects("shipments") if _number(one)), None)
+    found = next((shipment for shipment in body.objects("shipments") if _number(shipment)), None)
     if found is None:
         raise VendorRejected(
-            "DHL Express knows of no such shipment.",
+            "DHL Express does not know this shipment.",
             status=response.status,
             response=response,
         )
@@ -302,7 +301,7 @@ async def _tracked(wire: Wire, number: str) -> Answer:
 async def _ask(wire: Wire, number: str, view: str) -> Response:
     query = {"trackingView": view, "levelOfDetail": "all"}
     if not number.isdecimal():
-        # It is the number of a single piece.
+        # The number may be that of a single piece.
         return await wire.send(
             Request.get("/tracking", query={"pieceTrackingNumber": number, **query})
         )

@@ -1,8 +1,8 @@
-"""EasyPost: rates, labels, trackers and addresses.
+"""EasyPost: rates, labels, tracking and address checks.
 
 Version 2 of its API, in JSON, with the key as the user of basic authentication. EasyPost takes no
-idempotency key, and sells a shipment once: whoever asks again to buy it is told so, and is given
-the label that was bought. Weights go in ounces and lengths in inches, rounded up.
+idempotency key, but sells a shipment once: a repeated purchase is refused, and then the bought
+label is read. Weights are sent in ounces and lengths in inches, rounded up.
 """
 
 from __future__ import annotations
@@ -84,10 +84,9 @@ class EasyPost(Vendor):
     """An account at EasyPost.
 
     Attributes:
-        credentials: its API key; by default the credential provider is asked for whole
-            `Credentials`.
-        base_url: where EasyPost is.
-        label_hosts: where it keeps labels' files; nobody else is asked for one.
+        credentials: API key; by default the credential provider supplies `Credentials`.
+        base_url: URL of EasyPost.
+        label_hosts: hosts that labels may be downloaded from.
     """
 
     name: ClassVar[str] = "easypost"
@@ -112,15 +111,15 @@ class EasyPost(Vendor):
     )
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, told by the options; None if unknown."""
         return mode_of_key(self.credentials, live=("EZAK",), test=("EZTK",))
 
     def ping(self) -> Request:
-        """Ask for one shipment."""
+        """Request one shipment."""
         return Request.get("/v2/shipments", query={"page_size": 1})
 
     def services(self) -> Mapping[str, Service]:
-        """The API, and where labels' files are."""
+        """The API, and the host of label files."""
         own = None if self.credentials is None else Credentials.basic(self.credentials.reveal(), "")
         api = Service(
             "easypost",
@@ -134,7 +133,7 @@ class EasyPost(Vendor):
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Ask for offers."""
+        """Get rates."""
         asked = Request.post("/v2/shipments", json=shipment_body(request))
 
         def parse(response: Response) -> RateResult:
@@ -151,7 +150,7 @@ class EasyPost(Vendor):
         *,
         key: str,
     ) -> Shipment:
-        """Buy a shipment; one that was bought by this offer before is given as it is."""
+        """Buy a shipment; one that was bought at this rate before is returned as it is."""
         path = _path("shipments", rate.other("shipment"))
         body = {"rate": {"id": rate.id}, "insurance": rate.other("insurance")}
         buying = Request.post(
@@ -168,14 +167,14 @@ class EasyPost(Vendor):
         return await _with_label(wire, bought)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
-        """Ask for a shipment."""
+        """Get a shipment."""
         request = Request.get(_path("shipments", ref.id))
         return await _with_label(wire, await wire.send(request, parse=_whole))
 
     async def get_labels(
         self, wire: Wire, ref: Ref, label: LabelFormat | None, /
     ) -> tuple[Label, ...]:
-        """Fetch the label, in another format if that is asked for."""
+        """Fetch the label, converted to another format if requested."""
         if label is None:
             return (await self.get(wire, ref)).labels
         where = _CONVERTED.get(label)
@@ -190,13 +189,13 @@ class EasyPost(Vendor):
         return (read_label(body, label, url, await fetched(wire, url)),)
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Follow a shipment that anybody bought."""
+        """Track a shipment that anybody bought."""
         tracker = {"tracking_code": number, "carrier": _CARRIERS.get(carrier, carrier)}
         asked = Request.post("/v2/trackers", json={"tracker": tracker})
         return read_tracker(answer(await wire.send(asked.evolve(idempotent=True))))
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Follow a shipment that was bought here."""
+        """Track a shipment that was bought here."""
         body = answer(await wire.send(Request.get(_path("shipments", ref.id))))
         if body.object("tracker"):
             return read_tracker(body.object("tracker"))
@@ -209,7 +208,7 @@ class EasyPost(Vendor):
         )
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
-        """Ask for the money back; what was asked before is told as it stands."""
+        """Request a refund; an earlier request's state is returned."""
         path = _path("shipments", ref.id)
         try:
             response = await wire.send(Request.post(f"{path}/refund").evolve(idempotent=True))
@@ -226,13 +225,13 @@ class EasyPost(Vendor):
         )
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
-        """Have an address verified."""
+        """Check an address."""
         body = {"address": address_body(address), "verify": True}
         asked = Request.post("/v2/addresses", json=body).evolve(idempotent=True)
         return read_address(await wire.send(asked), address)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
-        """News of a tracker or of a refund."""
+        """Convert a webhook to events of a tracker or a refund."""
         told = read(event.data)
         shipment = told.text("shipment_id")
         tracking = state = None
@@ -259,7 +258,7 @@ class EasyPost(Vendor):
 def _path(kind: str, id: str | None) -> str:
     if id is None:
         raise InvalidData(
-            "This reference is none of an offer of EasyPost.",
+            "This reference is not that of a rate of EasyPost.",
             field="ref",
             remedy="Give the `ref` of a rate that get_rates returned.",
         )
@@ -304,7 +303,7 @@ async def _with_label(wire: Wire, body: Answer) -> Shipment:
         cost=as_money(body.value("selected_rate.rate"), body.value("selected_rate.currency")),
         labels=() if url is None else (read_label(body, found, url, await fetched(wire, url)),),
         documents=tuple(
-            form for one in body.objects("forms") if (form := one.text("form_url")) is not None
+            form for item in body.objects("forms") if (form := item.text("form_url")) is not None
         ),
         warnings=read_messages(body),
         raw=body.raw,

@@ -1,9 +1,8 @@
-"""FedEx: rates, labels, tracking and addresses, by its REST APIs.
+"""FedEx: rates, labels, tracking and address checks, by its REST APIs.
 
-The versions v1 of its APIs, in JSON, with access tokens that the account's client gets. FedEx takes
-no idempotency key and keeps no offers. What may have been bought is looked for by the mark that was
-sent along as a reference, and bought again never. A label comes with the answer to its purchase,
-and never again.
+Version 1 of its APIs, in JSON, with access tokens of the account's client. FedEx takes no
+idempotency key and stores no rates. A purchase with an unknown outcome is searched by the mark
+that was sent as a reference, and never repeated. A label is returned only with its purchase.
 """
 
 from __future__ import annotations
@@ -79,13 +78,13 @@ _PICKUPS: Final = (
 _LONGEST_ID: Final = 40
 _DAY: Final = timedelta(days=1)
 _BACK: Final = 3 * _DAY
-"""For longer, nobody repeats a purchase of which the answer was lost."""
+"""Seconds for which a purchase with a lost answer is searched."""
 
 
 def _is_pickup(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if value not in _PICKUPS:
         raise ConfigurationError(
-            f"{str(value)[:40]!r} is no way in which FedEx gets a parcel.",
+            f"{str(value)[:40]!r} is not a pickup type of FedEx.",
             path=attribute.name,
             remedy=f"Give one of {', '.join(_PICKUPS)}.",
         )
@@ -97,14 +96,14 @@ class FedEx(Vendor):
     """An account at FedEx.
 
     Attributes:
-        account_number: the number of the account that pays.
-        client_id: the API key of the project at FedEx.
-        credentials: its secret key; without both, the credential provider is asked for tokens.
-        tracking_client_id, tracking_credentials: the same of the project that tracks, where that
-            is another.
-        pickup: how FedEx gets the parcels.
-        sandbox: whether it is FedEx's test system.
-        base_url: where FedEx is, if elsewhere.
+        account_number: number of the paying account.
+        client_id: API key of the project at FedEx.
+        credentials: secret key of the project; without both, the credential provider supplies
+            tokens.
+        tracking_client_id, tracking_credentials: key and secret of a separate project for tracking.
+        pickup: FedEx's type of pickup.
+        sandbox: True for FedEx's test system.
+        base_url: URL of another system.
     """
 
     name: ClassVar[str] = CARRIER
@@ -134,7 +133,7 @@ class FedEx(Vendor):
     base_url: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a secret of which nobody knows whose it is."""
+        """Refuse a key without its secret, and a secret without its key."""
         pairs = {
             "client_id": (self.client_id, self.credentials),
             "tracking_client_id": (self.tracking_client_id, self.tracking_credentials),
@@ -142,7 +141,7 @@ class FedEx(Vendor):
         for name, (client, secret) in pairs.items():
             if (client is None) is not (secret is None):
                 raise ConfigurationError(
-                    "FedEx knows us by a key and a secret, and one of them is missing.",
+                    "FedEx needs an API key and a secret key, and one of them is missing.",
                     path=name,
                     remedy="Give the project's API key and its secret key, or neither.",
                 )
@@ -157,13 +156,13 @@ class FedEx(Vendor):
         return "" if self.tracking_client_id is None else _TRACKING
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, told by the options; None if unknown."""
         return mode_at(
             self._at, live="https://apis.fedex.com", test="https://apis-sandbox.fedex.com"
         )
 
     def services(self) -> Mapping[str, Service]:
-        """The APIs, and those of tracking apart where another project has them."""
+        """The APIs; those of tracking are separate if another project has them."""
         api = Service(
             CARRIER,
             self._at,
@@ -174,7 +173,7 @@ class FedEx(Vendor):
         return {"": api, self._tracker: api}
 
     def clients(self) -> Mapping[str, OAuthClient]:
-        """The projects, which ask in their own names."""
+        """The OAuth clients of the projects."""
         pairs = {
             "": (self.client_id, self.credentials),
             _TRACKING: (self.tracking_client_id, self.tracking_credentials),
@@ -193,7 +192,7 @@ class FedEx(Vendor):
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Ask for offers."""
+        """Get rates."""
         body = rates_body(request, self.account_number, self.pickup)
         asked = Request.post("/rate/v1/rates/quotes", json=body).evolve(idempotent=True)
         try:
@@ -207,7 +206,7 @@ class FedEx(Vendor):
     async def buy(
         self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Buy a shipment; if that may have happened, look for it."""
+        """Buy a shipment; after a lost answer, search for it."""
         marked = mark(wire, key)
         body = shipment_body(
             known(asked),
@@ -228,7 +227,7 @@ class FedEx(Vendor):
             return found_shipment(wire, found, rate.id)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
-        """Ask where a shipment is; its label is not given again."""
+        """Get a shipment's state; its label is not returned again."""
         return tracked_shipment(ref, await self.track_shipment(wire, ref))
 
     async def get_labels(
@@ -238,11 +237,11 @@ class FedEx(Vendor):
         label: LabelFormat | None,  # noqa: ARG002 - the same
         /,
     ) -> tuple[Label, ...]:
-        """Refuse: a label is given once."""
-        raise UnsupportedByVendor("FedEx gives a label once, when it is bought.")
+        """Refuse, because FedEx returns a label only with its purchase."""
+        raise UnsupportedByVendor("FedEx returns a label only with its purchase.")
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Follow a parcel that anybody sent."""
+        """Track a parcel that anybody sent."""
         follows(CARRIER, carrier)
         track, response = await self._tracked(wire, number)
         error = unheard_of(track, response)
@@ -251,7 +250,7 @@ class FedEx(Vendor):
         return read_tracking(track, number)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Follow a shipment that was bought here, of which FedEx may have no news yet."""
+        """Track a shipment that was bought here, which FedEx may not know yet."""
         track, response = await self._tracked(wire, ref.id)
         tracking = read_tracking(track, ref.id)
         error = unheard_of(track, response)
@@ -260,7 +259,7 @@ class FedEx(Vendor):
         return tracking
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
-        """Call every parcel of a shipment back; what was called back before is told so."""
+        """Cancel every parcel of a shipment; an earlier cancellation is reported as such."""
         body = {
             "accountNumber": account_body(self.account_number),
             "trackingNumber": ref.id,
@@ -278,7 +277,7 @@ class FedEx(Vendor):
         return CancelResult(ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=raw)
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
-        """Have an address resolved."""
+        """Check an address."""
         told = address_body(address)
         told.pop("residential", None)
         asked = Request.post(
@@ -299,7 +298,7 @@ class FedEx(Vendor):
         return tracks[0], response
 
     async def _found(self, wire: Wire, marked: str, planned: date | None) -> list[Answer]:
-        """The parcels that were marked so; none if there are none, or nobody can say."""
+        """The parcels with this mark; empty if there are none, or the search failed."""
         today = wire.now().date()
         body = {
             "includeDetailedScans": False,
@@ -316,4 +315,4 @@ class FedEx(Vendor):
             tracks = read_tracks(await wire.send(asked, to=self._tracker))
         except ConnectorError:
             return []
-        return [one for one in tracks if one.text("trackingNumberInfo.trackingNumber")]
+        return [track for track in tracks if track.text("trackingNumberInfo.trackingNumber")]

@@ -1,8 +1,8 @@
 """Google Cloud Storage, by its JSON API.
 
 Version 1, with the tokens of a service account. Every body is hashed before it is sent, and Google
-keeps nothing that does not have its MD5; long objects go chunk by chunk, and where one is cut off,
-Google is asked from where to go on. What is told here as an ETag is the generation of an object.
+stores only bytes with that MD5. Long objects are sent in chunks; after a break, Google is asked
+for the position to continue at. The ETag of an object is its generation.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _GOOGLE: Final = "https://storage.googleapis.com"
 _MOST: Final = 1_000
 _GONE: Final = frozenset({404, 410, 499})
-"""How Google answers to the end of an upload; with 499 where it has thrown it away."""
+"""Statuses by which Google reports that an upload no longer exists."""
 
 
 _SESSIONS: Final = Redaction(
     header_names={"location", "x-guploader-uploadid"}, query_names={"upload_id"}
 )
-"""Whoever has the id of an upload can go on with it."""
+"""Secret parameters: the id of an upload is enough to continue it."""
 
 
 def _is_bucket(_: object, __: object, value: Any) -> None:
@@ -77,11 +77,10 @@ class Gcs(Vendor):
     """A bucket of Google Cloud Storage.
 
     Attributes:
-        bucket: its name.
-        credentials: the key of a service account, as it stands in the JSON file that Google gives
-            out; by default the credential provider is asked for a token, or for whole
-            `Credentials` signed by `JwtSigning` in the name of a service account.
-        endpoint: where the vendor is, if it is not Google.
+        bucket: name of the bucket.
+        credentials: JSON key of a service account; by default the credential provider supplies a
+            token, or `Credentials` signed by `JwtSigning` for a service account.
+        endpoint: URL of another vendor with this API.
     """
 
     name: ClassVar[str] = "gcs"
@@ -114,25 +113,25 @@ class Gcs(Vendor):
         }
 
     def clients(self) -> Mapping[str, OAuthClient]:
-        """The service account."""
+        """The OAuth client of the service account."""
         return {} if self.credentials is None else {"": account_of(self.credentials).client}
 
     # --- objects -----------------------------------------------------------
 
     async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
-        """Put an object."""
+        """Store an object."""
         request = requests.put(self.bucket, key, data, options, wire.new_id())
         try:
             response = await wire.send(request)
         except VendorRejected as error:
-            # The condition may be broken by an attempt before, whose answer was lost.
+            # An earlier attempt whose answer was lost may have broken the condition.
             if error.status != 412 or error.attempts < 2:
                 raise
             return await self._ours(wire, key, data, error)
         return answers.stored(wire, response, key)
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
-        """Get an object, or some of it; conditions of time are looked at before."""
+        """Download an object, or a range of it; conditions on time are checked before."""
         if options.if_modified_since is not None or options.if_unmodified_since is not None:
             known = await self.head(wire, key, version=options.version)
             if not is_wanted(known, options):
@@ -142,7 +141,7 @@ class Gcs(Vendor):
         return opened(arriving, answers.opened(wire, key, arriving.headers), options)
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
-        """Ask what an object is like."""
+        """Get the properties of an object."""
         response = await wire.send(requests.about(self.bucket, key, version))
         return answers.stored(wire, response, key)
 
@@ -152,7 +151,7 @@ class Gcs(Vendor):
             await wire.send(requests.delete(self.bucket, key, version))
 
     async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
-        """Delete objects, each by a request of its own."""
+        """Delete objects, each with a request of its own."""
 
         def step(key: str) -> Any:
             return lambda: self.delete(wire, key, version=None)
@@ -175,7 +174,7 @@ class Gcs(Vendor):
     async def copy(
         self, wire: Wire, source: str, key: str, options: PutOptions | None, /
     ) -> ObjectInfo:
-        """Copy an object within the bucket, as often as Google wants to be asked."""
+        """Copy an object within the bucket, in as many steps as Google requires."""
         token, before = None, -1
         while True:
             request = requests.rewrite(self.bucket, source, key, options, token)
@@ -188,7 +187,7 @@ class Gcs(Vendor):
                 raise malformed(response, "other rewriteToken")
             before = done
 
-    # --- for others --------------------------------------------------------
+    # --- signed URLs -------------------------------------------------------
 
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL; nothing is sent."""
@@ -224,10 +223,10 @@ class Gcs(Vendor):
             remedy="Give the key of a service account.",
         )
 
-    # --- from the first byte to the last -------------------------------------
+    # --- resumable uploads ---------------------------------------------------
 
     async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
-        """Begin an upload; Google keeps it for a week."""
+        """Start an upload, which Google keeps for a week."""
         response = await wire.send(requests.start(self.bucket, key, options))
         id_ = answers.session(response)
         return Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=wire.now())
@@ -235,7 +234,7 @@ class Gcs(Vendor):
     async def send(
         self, wire: Wire, upload: Upload, pieces: Pieces, /, *, resumed: bool
     ) -> ObjectInfo:
-        """Send what has not come yet of an object; nobody sees it before all of it has."""
+        """Send the remaining bytes of an object, which becomes visible when it is complete."""
         session = Session(wire, self.bucket, upload.id)
         if resumed:
             await session.ask()
@@ -243,32 +242,36 @@ class Gcs(Vendor):
             raise VendorRejected(
                 "This upload is complete.",
                 response=session.object,
-                remedy="Begin another to put the object again.",
+                remedy="Start another upload to store the object again.",
             )
         response, size, md5 = await sent(session, pieces)
         made = answers.stored(wire, response, upload.key)
-        sums = {one.base64 for one in made.checksums if one.algorithm is ChecksumAlgorithm.MD5}
+        sums = {
+            checksum.base64
+            for checksum in made.checksums
+            if checksum.algorithm is ChecksumAlgorithm.MD5
+        }
         if made.size != size or sums - {md5}:
             await self.delete(wire, upload.key, version=made.version)
             raise VendorFailed(
-                "What Google has kept is not what was sent, and was deleted.",
+                "Google stored other bytes than were sent; the object was deleted.",
                 response=response,
-                remedy="Upload it again, and tell Google.",
+                remedy="Upload it again, and report this to Google.",
             )
         return made
 
     async def abort(self, wire: Wire, upload: Upload, /) -> None:
-        """Throw an upload away."""
+        """Abort an upload."""
         try:
             await wire.send(requests.abort(self.bucket, upload.id))
         except VendorRejected as error:
             if error.status not in _GONE:
                 raise
 
-    # --- what was kept -----------------------------------------------------
+    # --- results -----------------------------------------------------------
 
     async def _ours(self, wire: Wire, key: str, data: bytes, error: VendorRejected) -> ObjectInfo:
-        """The object, if it is the one that was put here; else the error that said no."""
+        """The stored object if it has these bytes; otherwise raise the refusal."""
         try:
             found = await self.head(wire, key, version=None)
         except VendorRejected:

@@ -1,7 +1,7 @@
-"""Files in a folder of this machine, or of one that is mounted here.
+"""Local files: objects in a folder of this machine, or in a mounted one.
 
-Its transport is a folder, not HTTP. A key is the path below it. URLs are signed with a key of ours
-and served by the host's own application, which asks `LocalFiles.allowed` whether it may.
+It uses a folder instead of HTTP; a key is the path below the folder. URLs are signed with a key of
+your own and served by your application, which calls `LocalFiles.allowed` to check them.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class LocalFiles(Vendor):
     """A folder of files.
 
     Attributes:
-        root: the folder; it is made if it is not there.
-        url: where the host's application serves what is signed, such as "https://erp.example/files".
-        signing_key: signs URLs; give it at least 32 random bytes, the same in every process.
+        root: the folder, created if missing.
+        url: URL at which your application serves signed files, such as "https://erp.example/files".
+        signing_key: key that signs URLs, at least 32 random bytes, the same in every process.
     """
 
     name: ClassVar[str] = "local_files"
@@ -94,13 +94,13 @@ class LocalFiles(Vendor):
     )
 
     def services(self) -> Mapping[str, Service]:
-        """What protects the folder: making a file of many parts may take its time."""
+        """The protections of the folder; joining many parts may take a while."""
         return {"": Service("local_files", timeout=600.0)}
 
     # --- objects -----------------------------------------------------------
 
     async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
-        """Put a file."""
+        """Store a file."""
         return info(wire, await wire.act("put", key, data, kept_as(options), _conditions(options)))
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
@@ -117,7 +117,7 @@ class LocalFiles(Vendor):
         return Opened(info=known, start=start, length=length, modified=wanted, arriving=reading)
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:  # noqa: ARG002 - the contract's
-        """Ask what a file is like."""
+        """Get the properties of a file."""
         return info(wire, await wire.act("head", key))
 
     async def delete(self, wire: Wire, key: str, /, *, version: str | None) -> None:  # noqa: ARG002 - the contract's
@@ -125,7 +125,7 @@ class LocalFiles(Vendor):
         await wire.act("delete", key)
 
     async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
-        """Delete files, one after another."""
+        """Delete files one after another."""
         results: list[Result[None]] = []
         for key in keys:
             try:
@@ -151,20 +151,20 @@ class LocalFiles(Vendor):
         conditions = (None, None) if options is None else _conditions(options)
         return info(wire, await wire.act("copy", source, key, kept, conditions))
 
-    # --- part by part ------------------------------------------------------
+    # --- uploads in parts --------------------------------------------------
 
     async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
-        """Begin an upload."""
+        """Start an upload."""
         id_ = await wire.act("start", key, kept_as(options))
         return Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=wire.now())
 
     async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
-        """Put a part."""
+        """Store a part."""
         digest = await wire.act("put_part", upload.id, upload.key, number, data)
         return _part(number, len(data), digest)
 
     async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
-        """Ask which parts are there."""
+        """List the stored parts."""
         return [_part(*part) for part in await wire.act("parts", upload.id, upload.key)]
 
     async def complete(
@@ -176,17 +176,17 @@ class LocalFiles(Vendor):
         return info(wire, await wire.act("complete", upload.id, upload.key, named, conditions))
 
     async def abort(self, wire: Wire, upload: Upload, /) -> None:
-        """Throw an upload away."""
+        """Abort an upload."""
         await wire.act("abort", upload.id, upload.key)
 
     async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]:
-        """List the uploads that are under way."""
+        """List the unfinished uploads."""
         return [
             Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=begun)
             for key, id_, begun in await wire.act("uploads", prefix)
         ]
 
-    # --- for others --------------------------------------------------------
+    # --- signed URLs -------------------------------------------------------
 
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL."""
@@ -203,15 +203,15 @@ class LocalFiles(Vendor):
         )
 
     def allowed(self, method: HttpMethod | str, url: str, *, now: datetime) -> Grant:
-        """What somebody who came with this URL may do, for the application that serves it.
+        """The operation that a signed URL allows, for the application that serves the files.
 
         Args:
-            method: how they came.
-            url: the URL, or the path with the query, as they sent it.
-            now: the time, aware.
+            method: HTTP method of the request.
+            url: URL of the request, or its path with the query, as received.
+            now: current time, as an aware datetime.
 
         Raises:
-            AuthenticationFailed: they may not: it is not signed so, or not any more.
+            AuthenticationFailed: the URL is not signed for this, or has expired.
         """
         below = urlsplit(self._served()).path
         try:
@@ -228,7 +228,7 @@ class LocalFiles(Vendor):
             raise _not_signed()
         until = datetime.fromtimestamp(int(fields["expires"]), UTC)
         if now >= until:
-            raise AuthenticationFailed("The URL is not good any more.", vendor_code="expired")
+            raise AuthenticationFailed("The URL has expired.", vendor_code="expired")
         return Grant(
             key=key,
             method=str(method),
@@ -240,7 +240,7 @@ class LocalFiles(Vendor):
     def _served(self) -> str:
         if self.url is None or self.signing_key is None:
             raise ConfigurationError(
-                "URLs of these files cannot be signed.",
+                "URLs of these files cannot be signed, because url or signing_key is missing.",
                 path="signing_key",
                 remedy="Give url and signing_key, and serve what LocalFiles.allowed allows.",
             )
@@ -256,14 +256,14 @@ class LocalFiles(Vendor):
 @careful
 @attrs.frozen(kw_only=True)
 class Grant:
-    """What a signed URL allows.
+    """The operation that a signed URL allows.
 
     Attributes:
-        key: the file.
-        method: what may be done to it.
-        expires_at: until when.
-        content_type, content_disposition: what the answer is to say; of a PUT, the type that what
-            is sent must have.
+        key: key of the file.
+        method: allowed HTTP method.
+        expires_at: time of expiry.
+        content_type, content_disposition: headers of the answer; for a PUT, the required content
+            type of the request.
     """
 
     key: str
@@ -274,7 +274,7 @@ class Grant:
 
 
 class _Reading:
-    """A file's bytes, as they are asked for."""
+    """The bytes of a file, read on demand."""
 
     status = 200
     headers = Headers()
@@ -286,7 +286,7 @@ class _Reading:
         self._left = length
 
     async def read(self) -> bytes:
-        """The next bytes; b"" at the end."""
+        """Read the next bytes; b"" at the end."""
         if not self._left:
             return b""
         piece: bytes = await self._wire.act("read", self._file, self._at, min(_PIECE, self._left))
@@ -295,17 +295,17 @@ class _Reading:
         return piece
 
     def settle(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._left = 0
         self._file.close()
 
 
 def _not_signed() -> AuthenticationFailed:
-    return AuthenticationFailed("The URL is not signed for this.", vendor_code="signature")
+    return AuthenticationFailed("The URL is not signed for this request.", vendor_code="signature")
 
 
 def kept_as(options: PutOptions) -> dict[str, Any]:
-    """What is written down of a file."""
+    """The properties to store with a file."""
     kept: dict[str, Any] = {
         name: value for name in _KEPT if (value := getattr(options, name)) is not None
     }
@@ -313,7 +313,7 @@ def kept_as(options: PutOptions) -> dict[str, Any]:
 
 
 def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
-    """What is known of a file."""
+    """The properties of a file."""
     sha256 = entry.kept.get("sha256")
     sums = () if sha256 is None else (Checksum(ChecksumAlgorithm.SHA256, sha256),)
     return ObjectInfo(
@@ -330,13 +330,15 @@ def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
 
 
 def _some(known: ObjectInfo, options: GetOptions) -> tuple[int, int]:
-    """The first byte that is wanted, and how many."""
+    """The first requested byte, and the number of bytes."""
     size, wanted = known.size or 0, options.range
     if wanted is None:
         return 0, size
     start = max(0, size + wanted.start) if wanted.start < 0 else wanted.start
     if start >= size:
-        raise InvalidRequest("The file has no such bytes.", status=416, vendor_code="InvalidRange")
+        raise InvalidRequest(
+            "The file does not have this range.", status=416, vendor_code="InvalidRange"
+        )
     return start, min(size - start, wanted.length or size)
 
 
@@ -354,7 +356,7 @@ def _after(cursor: str | None) -> str:
         return b64decode((cursor or "").encode(), altchars=b"-_", validate=True).decode()
     except ValueError:
         raise InvalidData(
-            "This is no cursor.", field="cursor", remedy="Give the next_cursor of a page."
+            "The cursor is invalid.", field="cursor", remedy="Give the next_cursor of a page."
         ) from None
 
 

@@ -1,8 +1,9 @@
-"""Mailgun: mail, checks of addresses, statistics.
+"""Mailgun: email, address checks and statistics.
 
-Forms with a key, in the region of the sending domain. Mailgun takes no idempotency key: what may
-have been sent is not sent again. A bulk is one request whose variables are each recipient's own,
-and all of them have one message id; what such a request cannot say goes in one request each.
+Forms with a key, in the region of the sending domain. Mailgun takes no idempotency key, so a
+message that may have been sent is not sent again. A bulk message is one request with variables for
+each recipient, and all of them share one message id; a bulk that does not fit this form is sent in
+single requests.
 """
 
 from __future__ import annotations
@@ -117,7 +118,9 @@ def _is_domain(_: object, __: object, value: Any) -> None:
 def _is_region(_: object, __: object, value: Any) -> None:
     if value not in _REGIONS:
         raise ConfigurationError(
-            "Mailgun has no such region.", path="region", remedy=f"Use {' or '.join(_REGIONS)}."
+            "Mailgun has no region of this name.",
+            path="region",
+            remedy=f"Use {' or '.join(_REGIONS)}.",
         )
 
 
@@ -127,13 +130,13 @@ class Mailgun(Vendor):
     """A sending domain of an account at Mailgun.
 
     Attributes:
-        domain: what messages are sent by.
-        region: where the domain is, "us" or "eu".
-        credentials: the API key; by default the credential provider is asked for whole
-            `Credentials`, whose user is "api".
-        sender: who messages come from unless they say so themselves.
-        test_mode: have every message taken and none delivered.
-        base_url: where Mailgun is, unless where the region has it.
+        domain: sending domain.
+        region: region of the domain, "us" or "eu".
+        credentials: API key; by default the credential provider supplies `Credentials`, with the
+            user "api".
+        sender: sender of messages without one of their own.
+        test_mode: True to have messages accepted and not delivered.
+        base_url: URL of Mailgun; by default that of the region.
     """
 
     name: ClassVar[str] = "mailgun"
@@ -162,15 +165,15 @@ class Mailgun(Vendor):
     base_url: str | None = None
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, told by the options; None if unknown."""
         return Mode.TEST if self.test_mode else None
 
     def ping(self) -> Request:
-        """Ask for the domain."""
+        """Request the domain."""
         return Request.get(f"/v4/domains/{quote(self.domain)}")
 
     def services(self) -> Mapping[str, Service]:
-        """The API, where the domain is."""
+        """The API in the region of the domain."""
         key = self.credentials
         return {
             "": Service(
@@ -193,7 +196,7 @@ class Mailgun(Vendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Send one to each: all in one request if it can say what is each one's own."""
+        """Send a message to each recipient: in one request if it can express the differences."""
         if not fits_one(bulk):
             alone = partial(self._send_alone, wire)
             return await in_parts(wire, bulk, 1, alone, key, at_once=_AT_ONCE)
@@ -201,7 +204,8 @@ class Mailgun(Vendor):
         id_, raw = await wire.send(request, key=key, parse=read_id)
         status = status_of(bulk.base)
         return [
-            Result(receipt_of(wire, id_, one.everybody, status, raw)) for one in bulk.recipients
+            Result(receipt_of(wire, id_, recipient.everybody, status, raw))
+            for recipient in bulk.recipients
         ]
 
     async def _send_alone(
@@ -211,12 +215,12 @@ class Mailgun(Vendor):
         return [Result(await self.send_transactional(wire, message, key=key))]
 
     async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
-        """Have an address checked."""
+        """Check an address."""
         request = Request.get("/v4/address/validate", query={"address": address.wire})
         return read_check(address, await wire.send(request))
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
-        """Add up the numbers of the domain's days."""
+        """Get the statistics of a range of days, summed over pages."""
         rows: list[Answer] = []
         days = (query.end - query.start).days + 1
         while True:
@@ -226,13 +230,13 @@ class Mailgun(Vendor):
             told = answer(response)
             found = read_rows(told, response)
             rows += found
-            # Mailgun may allow fewer than were asked for, and says how many it does.
+            # Mailgun may allow a shorter page than requested, and states its length.
             page = told.integer("pagination.limit") or _PAGE
             if len(found) < page or len(rows) >= days:
                 return read_metrics(query, rows, response)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """News of a message."""
+        """Convert a webhook to events."""
         told = read(event.payload).object("event-data")
         id_, kind = told.text("message.headers.message-id"), told.text("event")
         if id_ is None or kind in {None, _INBOUND}:
@@ -263,14 +267,14 @@ class Mailgun(Vendor):
 
 
 def _bare(id_: str) -> str:
-    """The id of a message as it is written everywhere: its header has brackets, its news none."""
+    """The bare id of a message: headers enclose it in brackets, events do not."""
     return id_.strip("<>")
 
 
 def _status(told: Answer) -> EmailStatus:
     kind = told.text("event") or ""
     if kind == "failed":
-        # Nothing was even tried for somebody who is on a list of suppressions.
+        # A recipient on a suppression list was not even tried.
         if (told.text("reason") or "").startswith(_SUPPRESSED):
             return EmailStatus.REJECTED
         return _FAILED.get(told.text("severity") or "", EmailStatus.FAILED)
@@ -278,7 +282,7 @@ def _status(told: Answer) -> EmailStatus:
 
 
 def read_id(response: Response) -> tuple[str, Any]:
-    """The id of what was taken, and all that is said of it."""
+    """The id of an accepted message, and the complete answer."""
     told = answer(response)
     id_ = _bare(told.text("id") or "")
     if not id_:
@@ -287,7 +291,7 @@ def read_id(response: Response) -> tuple[str, Any]:
 
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
-    """What is said of an address."""
+    """Parse the check of an address."""
     told = answer(response)
     verdict = told.text("result")
     if verdict is None:
@@ -307,7 +311,7 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
 
 
 def metrics_body(domain: str, query: StatisticsQuery, skip: int) -> dict[str, Any]:
-    """The body of a request for the numbers of some days."""
+    """The body that requests statistics."""
     return {
         "start": _moment(query.start, time.min),
         "end": _moment(query.end, time(23, 59, 59)),
@@ -332,14 +336,14 @@ def _moment(day: date, at: time) -> str:
 
 
 def read_rows(told: Answer, response: Response) -> list[Answer]:
-    """The rows of a page of numbers."""
+    """The rows of a page of statistics."""
     if not is_list(told.value("items")):
         raise malformed(response, "items")
     return list(told.objects("items"))
 
 
 def read_metrics(query: StatisticsQuery, rows: list[Answer], response: Response) -> EmailStatistics:
-    """What is said of the days."""
+    """Parse statistics."""
     counted: list[tuple[date, EmailCounts]] = []
     for row in rows:
         day = row.time("dimensions.0.value")
@@ -355,7 +359,7 @@ def read_metrics(query: StatisticsQuery, rows: list[Answer], response: Response)
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """What an answer says that its status does not."""
+    """The error in an answer whose status does not tell it."""
     if is_success(response.status):
         return _astray(response)
     try:
@@ -379,11 +383,11 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def _astray(response: Response) -> ConfigurationError | None:
-    """Mailgun greets whoever asks where nothing is, as if all were well."""
+    """The error for Mailgun's greeting, which it sends with success from a wrong URL."""
     if _ASTRAY not in response.body[:200]:
         return None
     return ConfigurationError(
-        "Mailgun has nothing there, and took no message.",
+        "Mailgun has no API at this URL, and sent no message.",
         path="base_url",
         remedy="Correct the base_url and the domain.",
     )

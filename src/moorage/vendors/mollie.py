@@ -1,8 +1,8 @@
 """Mollie: payments by version 2 of its API, with an API key.
 
-Buyers choose or confirm their means of payment on Mollie's own page, so that most payments wait for
-them first. Amounts are decimal texts. Its webhooks have no signature and only the id of a payment:
-they mean that something changed, and what it was is asked with our own key.
+Buyers choose or confirm their means of payment on Mollie's own page, so most payments wait for them
+first. Amounts are decimal texts. Its webhooks have no signature and only the id of a payment: they
+report that something changed, and the payment is then read with our own key.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _LONGEST: Final = 255
 _PAYMENT: Final = re.compile(r"tr_[A-Za-z0-9]{1,64}")
 _FROM: Final = re.compile(r"[?&]from=([A-Za-z0-9_]{1,80})")
 _KEYS: Final = VendorKeys(
-    # The current page says one hour, an older one a day: the smaller counts.
+    # The current page says one hour, an older one a day: the smaller number counts.
     memory=3_600.0,
     repeat=RepeatedKey.REPLAYED,
     documentation=("https://docs.mollie.com/reference/api-idempotency",),
@@ -93,11 +93,11 @@ class Mollie(Vendor):
     """A website profile at Mollie.
 
     Attributes:
-        credentials: its API key, test_... or live_...; by default the credential provider is asked.
-        return_url: where buyers come back to unless a charge says so itself.
-        webhook_url: where Mollie tells that a payment has changed: with a secret of yours as its
-            parameter `token`, which is also the account's webhook secret.
-        base_url: where Mollie is.
+        credentials: API key, test_... or live_...; by default the credential provider supplies it.
+        return_url: URL that buyers return to, unless a charge has its own.
+        webhook_url: URL that Mollie reports changes to, with a secret of yours in its parameter
+            `token`, which is also the account's webhook secret.
+        base_url: URL of Mollie.
     """
 
     name: ClassVar[str] = "mollie"
@@ -139,11 +139,11 @@ class Mollie(Vendor):
     base_url: str = "https://api.mollie.com"
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, told by the options; None if unknown."""
         return mode_of_key(self.credentials, live=("live_",), test=("test_",))
 
     def ping(self) -> Request:
-        """Ask for one payment."""
+        """Request one payment."""
         return Request.get("/v2/payments", query={"limit": 1})
 
     def services(self) -> Mapping[str, Service]:
@@ -160,15 +160,15 @@ class Mollie(Vendor):
         return {"": service}
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Open a payment whose means the buyer chooses on Mollie's page."""
+        """Create a payment whose means the buyer chooses on Mollie's page."""
         return await self._pay(wire, charge, key)
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Have an amount set aside, to be captured later."""
+        """Authorise an amount, to be captured later."""
         return await self._pay(wire, charge, key, captureMode="manual")
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Take an amount as soon as the buyer has confirmed it."""
+        """Charge an amount as soon as the buyer has confirmed it."""
         return await self._pay(wire, charge, key)
 
     async def _pay(self, wire: Wire, charge: Charge, key: str, **fields: Any) -> Payment:
@@ -186,10 +186,10 @@ class Mollie(Vendor):
         *,
         key: str,  # noqa: ARG002 - nothing moves
     ) -> Payment:
-        """Look what became of a payment after the buyer has come back.
+        """Get the outcome of a payment after the buyer has returned.
 
         Raises:
-            PaymentDeclined: it failed, or the buyer gave it up.
+            PaymentDeclined: it failed, or the buyer cancelled it.
         """
         payment = await self.get(wire, ref)
         error = refused(payment)
@@ -200,7 +200,7 @@ class Mollie(Vendor):
     async def capture(
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
     ) -> Capture:
-        """Capture what was authorised, and release the rest if that is all."""
+        """Capture an authorised amount, and release the rest if this capture is final."""
         body = {} if amount is None else {"amount": amount_body(amount)}
         request = Request.post(_at(ref.id, "captures"), json=body)
         known, parse = key_at(wire, key, _KEY), partial(read_capture, wire)
@@ -210,14 +210,14 @@ class Mollie(Vendor):
         return attrs.evolve(capture, payment=ref, amount=capture.amount or amount)
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
-        """Release what was authorised, or call off what the buyer has not paid yet."""
+        """Release an authorised amount, or cancel a payment that the buyer has not made."""
         if await _release(wire, ref, key):
             return Void(ref=ref, payment=ref, state=MoveState.PENDING)
         known, parse = key_at(wire, f"{key}/cancel", _KEY), partial(read_payment, wire)
         try:
             payment = await wire.send(Request.delete(_at(ref.id)), key=known, parse=parse)
         except InvalidRequest:
-            # The answer may have been lost that it was done.
+            # The answer to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
             if payment.vendor_state != "canceled":
                 raise
@@ -233,7 +233,7 @@ class Mollie(Vendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Give back what a payment has brought, or what is left of it."""
+        """Refund a payment, or the rest of it."""
         body = {
             "amount": amount_body(amount or await _refundable(wire, ref, key)),
             "description": f"Refund of {ref.id}"[:_LONGEST],
@@ -245,18 +245,18 @@ class Mollie(Vendor):
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
-        """Look at a payment, its captures and its refunds."""
+        """Get a payment with its captures and refunds."""
         response = await wire.send(Request.get(_at(ref.id), query={"embed": "captures,refunds"}))
         return attrs.evolve(read_payment(wire, response), as_of=said_at(response))
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
-        """Look at a refund."""
+        """Get a refund."""
         payment = ref.other("payment")
         if payment is None:
             raise InvalidData(
-                "Mollie finds a refund by its payment, and this reference does not know it.",
+                "Mollie finds a refund by its payment, which this reference does not name.",
                 field="ref",
-                remedy="Give the whole `ref` of the refund, as it was made.",
+                remedy="Give the complete `ref` that the refund returned.",
             )
         return read_refund(wire, await wire.send(Request.get(_at(payment, "refunds", ref.id))))
 
@@ -273,16 +273,16 @@ class Mollie(Vendor):
         return await _page(wire, "/v2/chargebacks", query, after, dispute_of)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """That a payment has changed: what of it, `follow_up` asks; none of anything else.
+        """Convert a webhook to an event that asks `follow_up` for the change.
 
-        A webhook of Mollie's newer kind, which is signed, is read in the same way.
+        Mollie's newer, signed webhooks are read in the same way.
         """
         data, told = read(event.data), read(event.payload)
         for key in (told.text("entityId"), data.text("paymentId"), data.text("id")):
             if key is not None and _PAYMENT.fullmatch(key) is not None:
                 return (
                     PaymentEvent(
-                        # Where it is the payment's it tells no news apart.
+                        # The payment's id does not tell two events apart.
                         id=None if event.id == key else event.id,
                         ref=ref(key),
                         vendor_type=event.vendor_type,
@@ -294,22 +294,22 @@ class Mollie(Vendor):
         return ()
 
 
-# --- asking ----------------------------------------------------------------
+# --- requests --------------------------------------------------------------
 
 
 def amount_body(amount: Money) -> dict[str, str]:
-    """An amount as Mollie writes it: with all the decimals of its currency."""
+    """An amount in Mollie's format: with all decimals of its currency."""
     return {"currency": amount.currency, "value": str(amount.amount)}
 
 
 def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any]:
-    """What opens a payment; the vendor's own options go in last."""
+    """The body that creates a payment; the vendor's own options come last."""
     body: dict[str, Any] = {
         "amount": amount_body(charge.amount),
         "description": (charge.description or charge.reference)[:_LONGEST],
         "redirectUrl": charge.return_url or vendor.return_url,
         "webhookUrl": None if vendor.webhook_url is None else vendor.webhook_url.reveal(),
-        # It is what the payment is found by, also by news of it.
+        # The reference by which the payment and its events are found.
         "metadata": {**charge.metadata, "reference": charge.reference},
         **_means(charge),
         **_buyer(charge.customer),
@@ -319,7 +319,7 @@ def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any
     body = merged(body, extra_for("mollie", charge.extra))
     if "redirectUrl" not in body and body.get("sequenceType") != "recurring":
         raise InvalidData(
-            "Mollie opens no payment without knowing where the buyer comes back to.",
+            "Mollie needs a URL that the buyer returns to.",
             field="return_url",
             remedy="Give the charge a return_url, or the account one.",
         )
@@ -327,7 +327,7 @@ def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any
 
 
 def _means(charge: Charge) -> dict[str, Any]:
-    """What is paid with, and whether it is kept or was kept before."""
+    """The means of payment, and its storing for later payments."""
     means: dict[str, Any] = {}
     source = charge.source
     if source is not None and source.startswith("tkn_"):
@@ -339,9 +339,9 @@ def _means(charge: Charge) -> dict[str, Any]:
     if charge.off_session or charge.store_method:
         if charge.customer is None or charge.customer.id is None:
             raise InvalidData(
-                "A means of payment that is kept at Mollie belongs to a customer.",
+                "Mollie stores a means of payment for a customer, and the charge has none.",
                 field="customer.id",
-                remedy="Give the customer, with the id that Mollie gave, such as cst_8wmqcHMN4U.",
+                remedy="Give the customer with Mollie's id, such as cst_8wmqcHMN4U.",
             )
         means["sequenceType"] = "recurring" if charge.off_session else "first"
     return means
@@ -352,7 +352,7 @@ def _buyer(customer: Customer | None) -> dict[str, Any]:
         return {}
     buyer: dict[str, Any] = {"customerId": customer.id}
     if customer.email is not None:
-        # Mollie takes an address only with a mail address, or with all of a postal one.
+        # Mollie accepts an address only with an email address or a complete postal address.
         about = {
             "email": customer.email,
             "phone": customer.phone,
@@ -367,7 +367,7 @@ def _at(*parts: str) -> str:
 
 
 async def _release(wire: Wire, ref: Ref, key: str) -> bool:
-    """Set free what is still authorised; whether there was anything."""
+    """Release the authorised rest; return False if there was none."""
     request = Request.post(_at(ref.id, "release-authorization"), json={})
     try:
         await wire.send(request, key=key_at(wire, key, _KEY), parse=_check_released)
@@ -377,13 +377,13 @@ async def _release(wire: Wire, ref: Ref, key: str) -> bool:
 
 
 def _check_released(response: Response) -> None:
-    """Refuse what is no answer of Mollie's, which says nothing of a release, or answers in JSON."""
+    """Refuse an answer that is not Mollie's, or is not the empty one of a release."""
     if response.body:
         answer(response)
 
 
 async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
-    """What is left to give back; looked up once for a key, so that a repeat asks for the same."""
+    """The refundable amount, looked up once for a key, so that a repeat uses the same."""
     request = Request.get(_at(ref.id))
     known, parse = key_at(wire, f"{key}/left", _KEY), partial(read_payment, wire)
     return left_of(await wire.send(request, key=known, parse=parse))
@@ -396,7 +396,7 @@ async def _page(
     after: Ref | None,
     read_one: Callable[[MakeRef, Answer], Any],
 ) -> Page[Any]:
-    """A page, of which only what is asked for is kept: Mollie knows no times to ask by."""
+    """Read a page and filter it by time, since Mollie cannot."""
     asked = {
         "limit": min(query.limit, Mollie.limits["page"]),
         "from": None if after is None else after.id,
@@ -405,13 +405,13 @@ async def _page(
     body, name = answer(response), path.rpartition("/")[2]
     if not is_list(body.value(f"_embedded.{name}")):
         raise malformed(response, f"_embedded.{name}")
-    found = [read_one(wire.ref, one) for one in body.objects(f"_embedded.{name}")]
-    items = [one for one in found if one is not None]
+    found = [read_one(wire.ref, item) for item in body.objects(f"_embedded.{name}")]
+    items = [item for item in found if item is not None]
     following = _FROM.search(body.text("_links.next.href") or "")
     if items and is_before(query, items[-1].created_at):
-        # They come newest first: after one that is too old, all are.
+        # The newest come first: after one that is too old, all are.
         following = None
     return Page(
-        tuple(one for one in items if is_within(query, one.created_at)),
+        tuple(item for item in items if is_within(query, item.created_at)),
         None if following is None else wire.ref(following[1]),
     )

@@ -1,8 +1,8 @@
-"""PayPal: payments by version 2 of the Orders and Payments APIs, disputes, and reports.
+"""PayPal: payments by version 2 of the Orders and Payments APIs, disputes and reports.
 
-A payment is an order; what is authorised, captured and given back under it has ids of its own. A
-buyer approves an order at PayPal, and `complete` then authorises or captures it; an order for a
-stored means of payment is done at once. PayPal keeps what it answered to an idempotency key for six
+A payment is an order; its authorisations, captures and refunds have ids of their own. A buyer
+approves an order at PayPal, and `complete` then authorises or captures it; an order with a stored
+means of payment is executed at once. PayPal remembers its answer to an idempotency key for six
 hours.
 """
 
@@ -89,7 +89,7 @@ _PAYMENTS: Final = "/v2/payments"
 _KEY: Final = 108
 _PAGE: Final = 50
 _KEYS: Final = VendorKeys(
-    # Orders are remembered for six hours, and payments for 45 days: the smaller counts.
+    # Orders are remembered for six hours, and payments for 45 days: the smaller number counts.
     memory=6 * 3_600.0,
     repeat=RepeatedKey.REPLAYED,
     documentation=(
@@ -103,15 +103,16 @@ _KEYS: Final = VendorKeys(
 @careful
 @attrs.frozen(kw_only=True)
 class PayPal(Vendor):
-    """A business account at PayPal, and an app of ours there.
+    """A business account at PayPal, with an app.
 
     Attributes:
-        client_id: the app's.
-        client_secret: the app's; without both the credential provider is asked for a token.
-        sandbox: whether it is PayPal's own sandbox that is asked.
-        webhook_id: what PayPal calls our webhook, which its signatures contain.
-        return_url: where buyers come back to unless a charge says so itself.
-        base_url: where PayPal is, if it is not there.
+        client_id: client id of the app.
+        client_secret: client secret of the app; without both, the credential provider supplies a
+            token.
+        sandbox: True for PayPal's sandbox.
+        webhook_id: PayPal's id of the webhook, which its signatures contain.
+        return_url: URL that buyers return to, unless a charge has its own.
+        base_url: URL of another system.
     """
 
     name: ClassVar[str] = "paypal"
@@ -156,10 +157,10 @@ class PayPal(Vendor):
     base_url: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse half of what tokens are asked for with."""
+        """Refuse an id without its secret, and a secret without its id."""
         if (self.client_id is None) != (self.client_secret is None):
             raise ConfigurationError(
-                "An app has a client id and a client secret.",
+                "The app needs a client id and a client secret, and one of them is missing.",
                 path="client_secret" if self.client_secret is None else "client_id",
                 remedy="Give both, or neither and a credential provider.",
             )
@@ -170,7 +171,7 @@ class PayPal(Vendor):
         return self.base_url or known
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, told by the options; None if unknown."""
         return mode_at(
             self._at, live="https://api-m.paypal.com", test="https://api-m.sandbox.paypal.com"
         )
@@ -187,39 +188,39 @@ class PayPal(Vendor):
         return {"": service}
 
     def clients(self) -> Mapping[str, OAuthClient]:
-        """The app, which asks in its own name."""
+        """The OAuth client of the app."""
         if self.client_id is None or self.client_secret is None:
             return {}
         server = f"{self._at.rstrip('/')}/v1/oauth2/token"
         return {"": OAuthClient(server=server, client_id=self.client_id, secret=self.client_secret)}
 
     def verifying(self) -> Mapping[str, Any]:
-        """The scheme of the sandbox or of the real one, and the webhook's id."""
+        """The signature scheme of the sandbox or the live system, and the webhook's id."""
         known = {} if self.webhook_id is None else {"webhook_id": self.webhook_id}
         return {"scheme": "paypal-sandbox" if self.sandbox else "paypal", "parameters": known}
 
-    # --- paying --------------------------------------------------------------
+    # --- payments ------------------------------------------------------------
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create an order that the buyer pays in PayPal's form; `complete` captures it then."""
+        """Create an order that the buyer pays in PayPal's form; `complete` then captures it."""
         body = self._order(attrs.evolve(charge, source=None), CAPTURE)
         return await _ordered(wire, body, charge.amount, key)
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create an order whose amount is set aside once the buyer has approved it."""
+        """Create an order that is authorised once the buyer has approved it."""
         return await _ordered(wire, self._order(charge, AUTHORIZE), charge.amount, key)
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create an order whose amount is taken once the buyer has approved it."""
+        """Create an order that is captured once the buyer has approved it."""
         return await _ordered(wire, self._order(charge, CAPTURE), charge.amount, key)
 
     async def complete(
         self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
     ) -> Payment:
-        """Look at the order, and do what it is for if the buyer has approved it."""
+        """Get the order, and authorise or capture it if the buyer has approved it."""
         if returned.get("token", ref.id) != ref.id:
             raise InvalidData(
-                "The buyer came back from another payment.",
+                "The buyer returned from another payment.",
                 field="returned",
                 remedy="Complete the payment that the parameter token names.",
             )
@@ -237,7 +238,7 @@ class PayPal(Vendor):
     async def capture(
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
     ) -> Capture:
-        """Capture what was authorised."""
+        """Capture an authorised amount."""
         authorization = await self._authorization(wire, ref)
         path = _path(_PAYMENTS, "authorizations", authorization)
         body: dict[str, Any] = {"final_capture": final}
@@ -250,9 +251,9 @@ class PayPal(Vendor):
         return await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:  # noqa: ARG002 - PayPal takes none
-        """Give up what was authorised; what was given up before is given up."""
+        """Void an authorised amount; a repeat has no further effect."""
         path = _path(_PAYMENTS, "authorizations", await self._authorization(wire, ref))
-        # It may be sent again though PayPal takes no key for it.
+        # It may be sent again, although PayPal takes no key for it.
         request = posted(f"{path}/void").evolve(idempotent=True)
         try:
             response = await wire.send(request)
@@ -275,7 +276,7 @@ class PayPal(Vendor):
         reason: RefundReason | None,  # noqa: ARG002 - PayPal keeps none
         key: str,
     ) -> Refund:
-        """Give back what was captured; the refund keeps the order's id, for webhooks to tell."""
+        """Refund a capture; the refund records the order's id, which webhooks report."""
         order, capture = await self._captured(wire, ref, amount)
         body: dict[str, Any] = {"custom_id": f"{OURS}{order}"}
         if amount is not None:
@@ -287,12 +288,12 @@ class PayPal(Vendor):
     # --- looking up ----------------------------------------------------------
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
-        """Look at an order; of a capture, at the order that it belongs to."""
+        """Get an order; for a capture, the order that it belongs to."""
         order = await _order_of(wire, ref)
         return read_payment(wire, await wire.send(Request.get(_path(_ORDERS, order))))
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
-        """Look at a refund."""
+        """Get a refund."""
         response = await wire.send(Request.get(_path(_PAYMENTS, "refunds", ref.id)))
         order = ref.other("order") or refunded_order(answer(response))
         return _refund(wire, None if order is None else wire.ref(order), response)
@@ -300,11 +301,11 @@ class PayPal(Vendor):
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
-        """List what was captured, as the report of transactions has it."""
+        """List the captures in the transaction report."""
         return await reported(wire, query, after, payment_in)
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
-        """List withdrawals to our bank, as the report of transactions has them."""
+        """List the withdrawals to your bank in the transaction report."""
         return await reported(wire, query, after, payout_in)
 
     async def disputes(
@@ -316,32 +317,32 @@ class PayPal(Vendor):
         body = answer(response)
         if not is_list(body.raw.get("items", [])):
             raise malformed(response, "items")
-        found = (dispute_of(wire.ref, one) for one in body.objects("items"))
-        items = tuple(one for one in found if one is not None and _is_before(one, query))
+        found = (dispute_of(wire.ref, item) for item in body.objects("items"))
+        items = tuple(item for item in found if item is not None and _is_before(item, query))
         token = _next_page(body)
         return Page(items, None if token is None else wire.ref(token))
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """News of orders, authorisations, captures, refunds and disputes."""
+        """Convert a webhook to events of orders, authorisations, captures, refunds and disputes."""
         return read_news(event, ref)
 
     def _order(self, charge: Charge, intent: str) -> dict[str, Any]:
         return order_body(charge, intent, charge.return_url or self.return_url)
 
-    # --- which thing ---------------------------------------------------------
+    # --- objects of an order ---------------------------------------------------
 
     async def _authorization(self, wire: Wire, ref: Ref) -> str:
         known = ref.other("authorization") or (await self.get(wire, ref)).ref.other("authorization")
         if known is None:
             raise VendorRejected(
-                "Nothing was authorised under this order.",
-                remedy="Complete the payment when the buyer has approved it; an order that nobody"
-                " approves lapses by itself.",
+                "The order has no authorisation.",
+                remedy="Complete the payment when the buyer has approved it; an order without"
+                " approval expires by itself.",
             )
         return known
 
     async def _captured(self, wire: Wire, ref: Ref, amount: Money | None) -> tuple[str, str]:
-        """The order, and the capture that this much is to be given back of."""
+        """The order, and the capture to refund this amount from."""
         order, capture = ref.other("order"), ref.other("capture")
         if order is not None:
             return order, ref.id
@@ -350,26 +351,26 @@ class PayPal(Vendor):
         payment = await self.get(wire, ref)
         if capture is not None:
             return payment.ref.id, capture
-        taken = [one for one in payment.captures if one.state is MoveState.SUCCEEDED]
+        taken = [item for item in payment.captures if item.state is MoveState.SUCCEEDED]
         if amount is None and len(taken) > 1:
             raise InvalidData(
-                "This payment was captured more than once, and PayPal gives back one at a time.",
+                "This payment has several captures, and PayPal refunds one at a time.",
                 field="ref",
-                remedy="Give the ref of each capture, as Payment.captures has them.",
+                remedy="Give the ref of a single capture from Payment.captures.",
             )
-        # What was given back before is not looked at: a repeat must mean the same capture.
-        large = (one for one in taken if amount is None or _reaches(one.amount, amount))
+        # Earlier refunds are ignored: a repeat must choose the same capture.
+        large = (item for item in taken if amount is None or _reaches(item.amount, amount))
         chosen = next(large, None)
         if chosen is None:
             raise VendorRejected(
-                "No capture of this payment is as large as what is to be given back.",
-                remedy="Give back parts of single captures, by the refs that Payment.captures has.",
+                "No single capture of this payment is as large as the refund.",
+                remedy="Refund parts of single captures, by the refs in Payment.captures.",
             )
         return payment.ref.id, chosen.ref.id
 
 
 def _is_before(dispute: Dispute, query: PaymentQuery) -> bool:
-    """Whether a dispute began before the end that is asked for, which PayPal cannot be told."""
+    """True if a dispute began before the end of the query, by which PayPal cannot filter."""
     begun = dispute.created_at
     return query.until is None or begun is None or begun < query.until
 
@@ -412,7 +413,7 @@ async def _ordered(wire: Wire, body: Mapping[str, Any], amount: Money, key: str)
 async def _tried(
     wire: Wire, request: Request, amount: Money | None, key: str, *, known: str | None = None
 ) -> Payment:
-    """Send what makes a payment, and name the payment if it is declined."""
+    """Send a request that makes a payment; add the payment's reference to a decline."""
     try:
         parse = partial(read_payment, wire)
         return await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
@@ -424,7 +425,7 @@ async def _tried(
 
 
 async def _order_of(wire: Wire, ref: Ref) -> str:
-    """The order that a reference is of, or that its capture belongs to."""
+    """The order of a reference, which may name a capture of it."""
     order = ref.other("order")
     if order is not None or ref.other("capture") != ref.id:
         return order or ref.id
@@ -436,10 +437,10 @@ async def _order_of(wire: Wire, ref: Ref) -> str:
 
 
 async def _check_untouched(wire: Wire, path: str) -> None:
-    """Refuse to capture all of what a part was captured of: PayPal would take more than is left."""
+    """Refuse a capture without an amount after a partial one: PayPal would capture too much."""
     response = await wire.send(Request.get(path))
     if answer(response).text("status") == "PARTIALLY_CAPTURED":
         raise VendorRejected(
             "A part of this payment was captured already.",
-            remedy="Give the amount that is to be captured of the rest.",
+            remedy="Give the amount of the rest to capture.",
         )

@@ -1,8 +1,8 @@
-"""Plivo: text messages, look-ups of numbers.
+"""Plivo: text messages and number look-ups.
 
-Messages go to version 1 of the API as JSON, look-ups to a host of their own, both with basic
-authentication. Plivo takes no idempotency key: what may have been sent is not sent again. An error
-has words and no code.
+Messages use version 1 of the API with JSON, look-ups a host of their own, both with basic
+authentication. Plivo takes no idempotency key, so a message that may have been sent is not sent
+again. Errors have a text but no code.
 """
 
 from __future__ import annotations
@@ -79,13 +79,13 @@ _KINDS: Final[Mapping[int, Kind]] = {
     422: InvalidRequest,
     429: RateLimitExceeded,
 }
-"""What a status means that comes with words; any other is a refusal."""
+"""Errors by status, for answers with a text; any other status is a refusal."""
 _LATER: Final = frozenset({408, 425})
 _NO_NUMBER: Final = 404
 _FORBIDDEN: Final = 403
 _NO_ERROR: Final = "000"
 _SCHEMES: Final = {3: "plivo", 2: "plivo-v2"}
-"""By the version of their signatures."""
+"""Signature schemes by version."""
 
 
 def _checked_auth_id(value: object) -> str:
@@ -94,7 +94,7 @@ def _checked_auth_id(value: object) -> str:
     raise ConfigurationError(
         "This is not the auth id of a Plivo account.",
         path="auth_id",
-        remedy="Give MA, or SA for a subaccount, and the 18 letters and digits after it.",
+        remedy="Give MA, or SA for a subaccount, with the 18 letters and digits that follow.",
     )
 
 
@@ -102,9 +102,9 @@ def _checked_version(value: object) -> int:
     if type(value) is int and value in _SCHEMES:
         return value
     raise ConfigurationError(
-        "Plivo's webhooks have no signatures of such a version.",
+        "Plivo's webhooks have no signatures of this version.",
         path="webhook_version",
-        remedy="Give 3, or 2 if the webhooks of the account bear no other.",
+        remedy="Give 3, or 2 if the account's webhooks have no other.",
     )
 
 
@@ -114,13 +114,12 @@ class Plivo(Vendor):
     """An account at Plivo.
 
     Attributes:
-        auth_id: the account, which begins with MA, or SA for a subaccount.
-        credentials: its auth token; by default the credential provider is asked for whole
-            `Credentials`.
-        sender: who messages come from unless they say so themselves.
-        webhook_version: of the signatures that webhooks have to bear: 3, or 2, which does not cover
-            what is said.
-        base_url, lookups_url: where Plivo is.
+        auth_id: id of the account, which begins with MA, or SA for a subaccount.
+        credentials: auth token; by default the credential provider supplies `Credentials`.
+        sender: sender of messages without one of their own.
+        webhook_version: required version of webhook signatures: 3, or 2, which does not cover the
+            content.
+        base_url, lookups_url: URLs of Plivo.
     """
 
     name: ClassVar[str] = "plivo"
@@ -145,7 +144,7 @@ class Plivo(Vendor):
     lookups_url: str = "https://lookup.plivo.com"
 
     def ping(self) -> Request:
-        """Ask for the account."""
+        """Request the account."""
         return Request.get(self._path())
 
     def services(self) -> Mapping[str, Service]:
@@ -165,7 +164,7 @@ class Plivo(Vendor):
         }
 
     def verifying(self) -> Mapping[str, Any]:
-        """The scheme of the version that webhooks have to bear."""
+        """The signature scheme of the required version."""
         return {"scheme": _SCHEMES[self.webhook_version]}
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
@@ -180,7 +179,7 @@ class Plivo(Vendor):
         )
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
-        """Ask what became of one."""
+        """Get the status of a message."""
         return read_message(wire, await wire.send(Request.get(self._path("Message", ref.id))))
 
     async def validate_number(
@@ -191,7 +190,7 @@ class Plivo(Vendor):
         *,
         country: str | None,  # noqa: ARG002 - Plivo is asked in international form only
     ) -> NumberCheck:
-        """Look a number up; it has to be in international form, whatever the country."""
+        """Look up a number, which must be in international form whatever the country."""
         path = f"/v1/Number/{quote(check_number(number, 'number'), safe='')}"
         request = Request.get(path, query={"type": "carrier"})
         try:
@@ -202,7 +201,7 @@ class Plivo(Vendor):
             return NumberCheck(number=None, valid=False, reasons=(refusal.vendor_code,))
 
     async def check_balance(self, wire: Wire, /) -> Balance:
-        """Ask what is left, in dollars."""
+        """Get the balance, in dollars."""
         response = await wire.send(Request.get(self._path()))
         body = answer(response)
         amount = as_price(body.value("cash_credits"), _CURRENCY)
@@ -211,7 +210,7 @@ class Plivo(Vendor):
         return Balance(amount=amount, raw=body.raw)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
-        """News of a message, or one that came in."""
+        """Convert a webhook to an event of a sent or a received message."""
         told = read(event.data)
         uuid = told.text("MessageUUID")
         if uuid is None:
@@ -255,14 +254,14 @@ def message_body(vendor: Plivo, message: SmsMessage) -> dict[str, Any]:
 
 
 def read_message(wire: Wire, response: Response) -> SmsReceipt:
-    """What is said of a message."""
+    """Parse a message."""
     body = answer(response)
     uuid, state = body.text("message_uuid"), body.text("message_state")
     if uuid is None:
         raise malformed(response, "message_uuid")
     status = _STATUSES.get(state or "", SmsStatus.UNKNOWN)
     if body.text("message_direction") == "inbound":
-        # Of what came in, "delivered" says that it was delivered to us.
+        # The "delivered" of a received message means that it was delivered to us.
         status = SmsStatus.RECEIVED
     return SmsReceipt(
         ref=wire.ref(uuid),
@@ -281,7 +280,7 @@ def _error(code: str | None) -> str | None:
 
 
 def _read_sent(response: Response) -> tuple[Answer, str]:
-    """What is said of a message that was taken, and its id."""
+    """Parse the receipt and the id of an accepted message."""
     body = answer(response)
     uuids = body.texts("message_uuid")
     if not uuids:
@@ -290,7 +289,7 @@ def _read_sent(response: Response) -> tuple[Answer, str]:
 
 
 def read_number(response: Response) -> NumberCheck:
-    """What is said of a number."""
+    """Parse the look-up of a number."""
     body = answer(response)
     number = body.text("format.e164") or body.text("phone_number")
     if number is None:
@@ -307,7 +306,7 @@ def read_number(response: Response) -> NumberCheck:
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """What an error's words and status say; where they are missing, the status alone."""
+    """The error for the text and status of an answer; without a text, for the status alone."""
     status = response.status
     if is_success(status) or status >= 500 or status in _LATER:
         return None
@@ -316,6 +315,6 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         return None
     kind = _KINDS.get(status, VendorRejected)
     if status == _FORBIDDEN and request.method is not HttpMethod.POST:
-        # To send where the account may not send is refused in the same way.
+        # A country that the account may not send to is refused in the same way.
         kind = AuthenticationFailed
     return refusal(kind, "Plivo", response, code, words)

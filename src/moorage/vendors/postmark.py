@@ -1,8 +1,8 @@
-"""Postmark: mail and statistics.
+"""Postmark: email and statistics.
 
-JSON with the token of a server in a header. Postmark takes no idempotency key: what may have been
-sent is not sent again. A bulk is one request with a message for each recipient, and one answer for
-each. A 200 may hold a refusal: its `ErrorCode` says so.
+JSON with a server token in a header. Postmark takes no idempotency key, so a message that may have
+been sent is not sent again. A bulk message is one request with a message and a result for each
+recipient. An answer with status 200 may be a refusal, told by its `ErrorCode`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _LONGEST: Final = 300
 _MEGABYTE: Final = 1024 * 1024
 _MOST_BYTES: Final = 50 * _MEGABYTE
 _AROUND: Final = 2_000
-"""About how many bytes of a message stand around what it says."""
+"""Approximate bytes of a message besides its content."""
 _MOST_TAGS: Final = 1
 _MOST_METADATA: Final = 10
 _INACTIVE: Final = "inactive addresses:"
@@ -102,20 +102,20 @@ _COUNTED: Final = {
     "opens": {"Opens": "opened", "Unique": "unique_opened"},
     "clicks": {"Clicks": "clicked", "Unique": "unique_clicked"},
 }
-"""What each list of days counts, in the contract's words."""
+"""Counters of each list of days, by the contract's names."""
 
 
 @careful
 @attrs.frozen(kw_only=True)
 class Postmark(Vendor):
-    """A server at Postmark, which is what Postmark calls an account's application.
+    """A server at Postmark, which is its name for an application of an account.
 
     Attributes:
-        credentials: the server's API token; by default the credential provider is asked.
-        sender: who messages come from unless they say so themselves.
-        message_stream: which stream messages go by, and numbers are of; by default they go by
-            "outbound", and numbers are of all.
-        base_url: where Postmark is.
+        credentials: server API token; by default the credential provider supplies it.
+        sender: sender of messages without one of their own.
+        message_stream: stream of messages and statistics; by default "outbound" for messages, and
+            all streams for statistics.
+        base_url: URL of Postmark.
     """
 
     name: ClassVar[str] = "postmark"
@@ -143,11 +143,11 @@ class Postmark(Vendor):
     base_url: str = "https://api.postmarkapp.com"
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, told by the options; None if unknown."""
         return mode_of_key(self.credentials, live=(), test=("POSTMARK_API_TEST",))
 
     def ping(self) -> Request:
-        """Ask for the server."""
+        """Request the server."""
         return Request.get("/server")
 
     def services(self) -> Mapping[str, Service]:
@@ -182,7 +182,7 @@ class Postmark(Vendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Send one to each, in as few requests as may be that large."""
+        """Send a message to each recipient, in as few requests as their size allows."""
         most = max(1, _MOST_BYTES // (bulk.base.size + _AROUND))
         return await in_parts(wire, bulk, most, partial(self._send_batch, wire), key)
 
@@ -193,7 +193,7 @@ class Postmark(Vendor):
         return await wire.send(batch_request(self, bulk), key=key, parse=parse)
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
-        """Add up the numbers of the days, which are days of the east of North America."""
+        """Get the statistics of a range of days, in Eastern Time."""
         asked = {
             "fromdate": query.start.isoformat(),
             "todate": query.end.isoformat(),
@@ -208,25 +208,25 @@ class Postmark(Vendor):
         return EmailStatistics.of(query, counted, raw)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """News of a message."""
+        """Convert a webhook to events."""
         return read_event(event, ref)
 
 
 def mail_body(vendor: Postmark, message: EmailMessage) -> dict[str, Any]:
-    """One message, as a request or a part of one.
+    """A message, as a request or a part of one.
 
     Raises:
-        InvalidData: it has more tags or metadata than Postmark takes.
+        InvalidData: it has more tags or metadata than Postmark accepts.
     """
     if len(message.tags) > _MOST_TAGS:
         raise InvalidData(
-            f"A message has {len(message.tags)} tags, and Postmark takes one.",
+            f"The message has {len(message.tags)} tags, but Postmark accepts one.",
             field="tags",
             remedy="Give one tag, and the rest as metadata.",
         )
     if len(message.metadata) > _MOST_METADATA:
         raise InvalidData(
-            f"A message has {len(message.metadata)} words of metadata, and Postmark takes"
+            f"The message has {len(message.metadata)} metadata entries, but Postmark accepts"
             f" {_MOST_METADATA}.",
             field="metadata",
             remedy="Give fewer.",
@@ -255,16 +255,16 @@ def mail_body(vendor: Postmark, message: EmailMessage) -> dict[str, Any]:
 def _contents(message: EmailMessage) -> dict[str, Any]:
     template = message.template
     if template is not None:
-        # A template brings its own subject and texts, and Postmark takes none besides.
+        # A template has its own content, and Postmark accepts no other besides.
         by_number = template.id.isascii() and template.id.isdigit()
         return {"TemplateId": int(template.id)} if by_number else {"TemplateAlias": template.id}
-    # Postmark refuses a message of files alone.
+    # Postmark refuses a message that has only files.
     text = message.text or (None if message.html else " ")
     return {"Subject": message.subject, "TextBody": text, "HtmlBody": message.html}
 
 
 def _model(message: EmailMessage) -> dict[str, Any]:
-    """What fills a template in; Postmark wants it even if that is nothing."""
+    """The values of a template, which Postmark requires even if empty."""
     template = message.template
     return {} if template is None else {"TemplateModel": dict(template.data)}
 
@@ -279,7 +279,7 @@ def _file(file: Attachment) -> dict[str, str]:
 
 
 def batch_request(vendor: Postmark, bulk: BulkMessage) -> Request:
-    """The request that sends one message to each."""
+    """The request that sends a message to each recipient."""
     bodies = [mail_body(vendor, message) for message in messages_of(bulk)]
     if bulk.base.template is None:
         return Request.post("/email/batch", json=bodies)
@@ -289,7 +289,7 @@ def batch_request(vendor: Postmark, bulk: BulkMessage) -> Request:
 def read_sent(
     wire: Wire, told: Answer, people: tuple[EmailAddress, ...], response: Response
 ) -> EmailReceipt:
-    """What is said of a message that was taken, if not to everybody."""
+    """Parse the receipt of a message accepted for at least one recipient."""
     id_, words = told.text("MessageID"), told.text("Message") or _OK
     if id_ is None:
         raise malformed(response, "MessageID")
@@ -299,10 +299,10 @@ def read_sent(
         ref=wire.ref(id_),
         status=EmailStatus.QUEUED,
         recipients=tuple(
-            RecipientOutcome(email=one.email, status=EmailStatus.REJECTED, code=_IS_INACTIVE)
-            if one.wire.lower() in inactive
-            else RecipientOutcome(email=one.email, status=EmailStatus.QUEUED)
-            for one in people
+            RecipientOutcome(email=address.email, status=EmailStatus.REJECTED, code=_IS_INACTIVE)
+            if address.wire.lower() in inactive
+            else RecipientOutcome(email=address.email, status=EmailStatus.QUEUED)
+            for address in people
         ),
         warnings=() if words == _OK else (_WORDS.words(words, _LONGEST),),
         raw=told.raw,
@@ -310,13 +310,13 @@ def read_sent(
 
 
 def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
-    """What is said of each message of a bulk."""
+    """Parse the results of a bulk message."""
     entries = answers(response)
     if len(entries) != len(bulk.recipients):
         raise malformed(response, "result for each message")
     results = [
-        read_entry(wire, entry, one.everybody, response)
-        for entry, one in zip(entries, bulk.recipients, strict=True)
+        read_entry(wire, entry, recipient.everybody, response)
+        for entry, recipient in zip(entries, bulk.recipients, strict=True)
     ]
     check_some_readable(results, response)
     return results
@@ -325,7 +325,7 @@ def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Resu
 def read_entry(
     wire: Wire, entry: Answer, people: tuple[EmailAddress, ...], response: Response
 ) -> Result[EmailReceipt]:
-    """What is said of one message of a bulk."""
+    """Parse the result of one message of a bulk."""
     refused = _refusal(entry, VendorRejected, service=wire.account)
     if refused is not None:
         return Result(error=refused)
@@ -336,7 +336,7 @@ def read_entry(
 
 
 def read_days(response: Response, names: Mapping[str, str]) -> list[tuple[date, EmailCounts]]:
-    """What one list of days counts."""
+    """Parse the counters of one list of days."""
     body = answer(response)
     if not is_list(body.value("Days")):
         raise malformed(response, "Days")
@@ -353,7 +353,7 @@ def read_days(response: Response, names: Mapping[str, str]) -> list[tuple[date, 
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """What the `ErrorCode` of an answer says, before its status."""
+    """The error for the `ErrorCode` of an answer, which is more specific than its status."""
     try:
         told = read(response.json())
     except InvalidData:

@@ -1,8 +1,8 @@
-"""Resend: mail and statistics.
+"""Resend: email and statistics.
 
-JSON with a bearer key. Resend knows idempotency keys for a day: what may have been sent is asked
-for again under its key. A bulk is one request with a message for each recipient; with files, which
-such a request cannot have, each message is a request of its own.
+JSON with a bearer key. Resend remembers idempotency keys for a day, so a message that may have
+been sent is sent again under its key. A bulk message is one request with a message for each
+recipient; messages with files need a request each.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ _TYPES: Final = {
     "txt": "text/plain",
     "zip": "application/zip",
 }
-"""What files of these endings are; a message with another is taken, and never sent."""
+"""Content types by file ending; with another type, Resend never sends the message."""
 _KEYS: Final = VendorKeys(
     memory=24 * 3_600.0,
     repeat=RepeatedKey.REPLAYED,
@@ -97,10 +97,10 @@ class Resend(Vendor):
     """An account at Resend.
 
     Attributes:
-        credentials: the API key; by default the credential provider is asked. Statistics want one
+        credentials: API key; by default the credential provider supplies it. Statistics need a key
             with full access.
-        sender: who messages come from unless they say so themselves.
-        base_url: where Resend is.
+        sender: sender of messages without one of their own.
+        base_url: URL of Resend.
     """
 
     name: ClassVar[str] = "resend"
@@ -130,11 +130,11 @@ class Resend(Vendor):
     base_url: str = "https://api.resend.com"
 
     def ping(self) -> Request:
-        """Ask for the domains."""
+        """Request the domains."""
         return Request.get("/domains")
 
     def services(self) -> Mapping[str, Service]:
-        """The API, which answers nobody who does not say what asks."""
+        """The API, which requires a User-Agent."""
         key = self.credentials
         return {
             "": Service(
@@ -163,7 +163,7 @@ class Resend(Vendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Send one to each: all in one request, or with files in one request each."""
+        """Send a message to each recipient: in one request, or with files in one request each."""
         if not bulk.base.attachments:
             return await self._send_batch(wire, bulk, key)
         return await in_parts(wire, bulk, 1, partial(self._send_alone, wire), key, at_once=_AT_ONCE)
@@ -178,14 +178,14 @@ class Resend(Vendor):
         self, wire: Wire, bulk: BulkMessage, key: str | None
     ) -> list[Result[EmailReceipt]]:
         bodies = [mail_body(self, message) for message in messages_of(bulk)]
-        # Else one message that is wrong would be the end of all.
+        # Otherwise one wrong message would fail all of them.
         headers = {"x-batch-validation": "permissive"}
         request = Request.post("/emails/batch", json=bodies, headers=headers)
         parse = partial(read_batch, wire, bulk)
         return await wire.send(request, key=_told_key(wire, key), parse=parse)
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
-        """Ask for the numbers of the days."""
+        """Get the statistics of a range of days."""
         asked = {
             "start_date": query.start.isoformat(),
             "end_date": query.end.isoformat(),
@@ -196,7 +196,7 @@ class Resend(Vendor):
         return read_metrics(query, await wire.send(Request.get("/emails/metrics", query=asked)))
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """News of a message, for each recipient."""
+        """Convert a webhook to an event for each recipient."""
         return read_events(event, ref)
 
 
@@ -205,10 +205,10 @@ def _told_key(wire: Wire, key: str | None) -> str | None:
 
 
 def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
-    """One message, as a request or a part of one.
+    """A message, as a request or a part of one.
 
     Raises:
-        InvalidData: it has tags, words or files that Resend does not take.
+        InvalidData: it has tags, metadata or files that Resend does not accept.
     """
     tags = pairs_of(message.tags, message.metadata, _TAG, "Resend")
     if len(tags) > _MOST_TAGS:
@@ -233,10 +233,10 @@ def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
 
 def _contents(message: EmailMessage) -> dict[str, Any]:
     if message.template is not None:
-        # A template's own subject stands unless there is another; Resend takes no texts besides.
+        # A template's subject holds unless another is given; Resend accepts no texts besides.
         subject = {"subject": message.subject} if message.subject else {}
         return {"template": _template(message.template.id, message.template.data), **subject}
-    # Resend refuses a message of files alone; and without a text it would make one of the HTML.
+    # Resend refuses a message of files alone, and otherwise derives a text from the HTML.
     text = message.text or ("" if message.html else " ")
     html = {"html": message.html} if message.html else {}
     return {"subject": message.subject, "text": text, **html}
@@ -245,9 +245,9 @@ def _contents(message: EmailMessage) -> dict[str, Any]:
 def _template(id_: str, data: Mapping[str, Any]) -> dict[str, Any]:
     if any(type(value) not in {str, int} for value in data.values()):
         raise InvalidData(
-            "What fills a template in is neither a text nor a whole number.",
+            "A value for the template is neither a text nor a whole number.",
             field="template.data",
-            remedy="Write it out first: Resend's templates take nothing else.",
+            remedy="Format it as text first: Resend's templates accept nothing else.",
         )
     return {"id": id_, **({"variables": dict(data)} if data else {})}
 
@@ -263,11 +263,11 @@ def _file(file: Attachment) -> dict[str, str]:
     if essence != _ANYTHING:
         if essence != _TYPES.get(ending, essence):
             raise InvalidData(
-                f"A file that ends in .{ending} is said to be {essence}: Resend would take the"
+                f"The type of a file that ends in .{ending} is {essence}: Resend would accept the"
                 " message and never send it.",
                 field="attachments",
-                remedy=f"Give content_type={_TYPES[ending]!r}, or another name.",
+                remedy=f"Give content_type={_TYPES[ending]!r}, or another file name.",
             )
-        # What nobody has said, Resend knows by the name.
+        # Resend derives a type that is not given from the name.
         fields["content_type"] = file.content_type
     return fields | ({"content_id": file.content_id} if file.content_id else {})

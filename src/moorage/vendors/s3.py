@@ -1,7 +1,7 @@
-"""Amazon S3, and what speaks like it.
+"""Amazon S3, and other vendors with its API.
 
 The API of 2006-03-01, signed with SigV4. Every body is hashed before it is sent, and its checksum
-goes along, part by part, to the end of an upload. An answer of 200 that holds an error is one.
+is sent along, part by part. An answer of status 200 that contains an error is treated as an error.
 """
 
 from __future__ import annotations
@@ -57,34 +57,34 @@ def _is_bucket(_: object, __: object, value: Any) -> None:
 def _is_made_here(_: object, __: object, value: Any) -> None:
     if value is not None and value not in _ALGORITHMS:
         raise ConfigurationError(
-            "Such checksums cannot be made here.",
+            "This Python cannot compute the checksum.",
             path="checksum",
             remedy="Use sha256, sha1 or crc32, or None where the vendor knows no checksums.",
         )
 
 
 def _usual_style(vendor: S3) -> bool:
-    """A bucket in the host's name is what Amazon wants, and what a certificate must allow."""
+    """True if the path names the bucket: an endpoint's certificate may not cover the host."""
     return vendor.endpoint is not None or "." in str(vendor.bucket)
 
 
 @careful
 @attrs.frozen(kw_only=True)
 class S3(Vendor):
-    """A bucket of Amazon S3, or of a vendor that speaks like it.
+    """A bucket of Amazon S3, or of another vendor with its API.
 
     Attributes:
-        bucket: its name.
-        region: where it is.
-        access_key_id: names the key.
-        credentials: the secret access key; by default the credential provider is asked for whole
-            `Credentials`, signed by `AwsSigV4` for the service `s3`.
-        session_token: what comes with temporary credentials.
-        endpoint: where the vendor is, if it is not Amazon.
-        path_style: whether the bucket is named in the path, not in the host; by default wherever
-            an endpoint is given, or the name has a dot.
-        checksum: what is sent along with every body, and kept by the vendor: sha256, sha1 or crc32;
-            None for a vendor that knows none.
+        bucket: name of the bucket.
+        region: region of the bucket.
+        access_key_id: id of the access key.
+        credentials: secret access key; by default the credential provider supplies `Credentials`,
+            signed by `AwsSigV4` for the service `s3`.
+        session_token: session token of temporary credentials.
+        endpoint: URL of a vendor other than Amazon.
+        path_style: True to name the bucket in the path instead of the host; by default with an
+            endpoint, or if the name has a dot.
+        checksum: checksum that every body is sent with and the vendor stores: sha256, sha1 or
+            crc32; None for a vendor without checksums.
     """
 
     name: ClassVar[str] = "s3"
@@ -117,17 +117,17 @@ class S3(Vendor):
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse half a key."""
+        """Refuse an id without its secret, and a secret without its id."""
         if (self.access_key_id is None) != (self.credentials is None):
             raise ConfigurationError(
-                "A key of S3 has an id and a secret.",
+                "An access key of S3 needs an id and a secret, and one of them is missing.",
                 path="access_key_id",
                 remedy="Give access_key_id and credentials, or neither.",
             )
 
     @property
     def base_url(self) -> str:
-        """Where the bucket is."""
+        """The URL of the bucket."""
         domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
         whole = (self.endpoint or f"https://s3.{self.region}.{domain}").rstrip("/")
         if self.path_style:
@@ -136,11 +136,11 @@ class S3(Vendor):
         return urlunsplit(parts._replace(netloc=f"{self.bucket}.{parts.netloc}"))
 
     def ping(self) -> Request:
-        """Ask for the name of one object."""
+        """Request the name of one object."""
         return Request.get("/", query={"list-type": "2", "max-keys": "1"})
 
     def services(self) -> Mapping[str, Service]:
-        """The bucket."""
+        """The service of the bucket."""
         own = None
         if self.access_key_id is not None and self.credentials is not None:
             signing = AwsSigV4(
@@ -165,24 +165,24 @@ class S3(Vendor):
     # --- objects -----------------------------------------------------------
 
     async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
-        """Put an object."""
+        """Store an object."""
         checksum, fields = requests.proof(data, self.checksum)
         try:
             response = await wire.send(requests.put(key, data, options, fields))
         except VendorRejected as error:
-            # The condition may be broken by an attempt before, whose answer was lost.
+            # An earlier attempt whose answer was lost may have broken the condition.
             if error.status != 412 or error.attempts < 2:
                 raise
             return await self._ours(wire, key, error, checksum=checksum)
         return self._kept(wire, key, response, options, size=len(data))
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
-        """Get an object, or some of it."""
+        """Download an object, or a range of it."""
         arriving = await wire.open(requests.get(key, options))
         return opened(arriving, answers.info(wire, key, arriving.headers), options)
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
-        """Ask what an object is like."""
+        """Get the properties of an object."""
         request = Request.head(
             requests.path(key),
             query={"versionId": version},
@@ -224,7 +224,7 @@ class S3(Vendor):
         await wire.send(Request.put(requests.path(key), headers=headers))
         return await self.head(wire, key, version=None)
 
-    # --- for others --------------------------------------------------------
+    # --- signed URLs -------------------------------------------------------
 
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL; nothing is sent."""
@@ -269,15 +269,15 @@ class S3(Vendor):
             remedy="Provide Credentials.signed(AwsSigV4(..., service='s3'), secret).",
         )
 
-    # --- part by part ------------------------------------------------------
+    # --- uploads in parts --------------------------------------------------
 
     async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
-        """Begin an upload."""
+        """Start an upload."""
         headers = requests.kept_as(options)
         if self.checksum is not None:
             headers["x-amz-checksum-algorithm"] = self.checksum.upper()
         request = Request.post(requests.path(key), query={"uploads": ""}, headers=headers)
-        # Begun twice it leaves one that nobody completes, which lists of stale ones show.
+        # A retry may orphan the first upload; list_stale_uploads() finds it.
         response = await wire.send(request.evolve(idempotent=True))
         told = root(response, "InitiateMultipartUploadResult")
         id_ = told.text("UploadId")
@@ -288,7 +288,7 @@ class S3(Vendor):
         )
 
     async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
-        """Put a part."""
+        """Upload a part."""
         checksum, fields = requests.proof(data, self.checksum)
         request = Request.put(
             requests.path(upload.key),
@@ -303,7 +303,7 @@ class S3(Vendor):
         return Part(number=number, size=len(data), etag=etag, checksum=checksum)
 
     async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
-        """Ask which parts are there."""
+        """List the uploaded parts."""
         found: list[Part] = []
         following: str | None = "0"
         while following is not None:
@@ -325,7 +325,7 @@ class S3(Vendor):
         try:
             response = await wire.send(request)
         except VendorRejected as error:
-            # It is gone because it is complete, if an attempt before has lost its answer.
+            # The upload is missing if an earlier attempt completed it and its answer was lost.
             if error.vendor_code != "NoSuchUpload" and error.status != 412:
                 raise
             return await self._ours(wire, upload.key, error, parts=parts)
@@ -337,7 +337,7 @@ class S3(Vendor):
         return self._kept(wire, upload.key, response, options, size=size, etag=etag)
 
     async def abort(self, wire: Wire, upload: Upload, /) -> None:
-        """Throw an upload away."""
+        """Abort an upload."""
         request = Request.delete(requests.path(upload.key), query={"uploadId": upload.id})
         try:
             await wire.send(request)
@@ -346,7 +346,7 @@ class S3(Vendor):
                 raise
 
     async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]:
-        """List the uploads that are under way."""
+        """List the unfinished uploads."""
         found: list[Upload] = []
         following: dict[str, str | None] | None = {}
         while following is not None:
@@ -359,12 +359,12 @@ class S3(Vendor):
             found += more
         return found
 
-    # --- what was kept -----------------------------------------------------
+    # --- results -----------------------------------------------------------
 
     def _kept(
         self, wire: Wire, key: str, response: Response, options: PutOptions, **known: Any
     ) -> ObjectInfo:
-        """What is known of an object that was put."""
+        """The properties of an object that was stored."""
         return answers.info(
             wire,
             key,
@@ -387,7 +387,7 @@ class S3(Vendor):
         checksum: Checksum | None = None,
         parts: Sequence[Part] = (),
     ) -> ObjectInfo:
-        """The object, if it is the one that was put here; else the error that said no."""
+        """The stored object if it has these bytes; otherwise raise the refusal."""
         try:
             found = await self.head(wire, key, version=None)
         except VendorRejected:
@@ -398,7 +398,7 @@ class S3(Vendor):
 
 
 def _joined(parts: Sequence[Part]) -> str | None:
-    """The ETag of an object that is made of these, where ETags are MD5 sums."""
+    """The ETag of an object of these parts, where ETags are MD5 sums."""
     try:
         digests = b"".join(bytes.fromhex(part.etag) for part in parts)
     except ValueError:

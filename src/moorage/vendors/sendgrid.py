@@ -1,8 +1,8 @@
-"""SendGrid: mail, checks of addresses, statistics.
+"""SendGrid: email, address checks and statistics.
 
-Version 3 of the API, JSON with a bearer key. SendGrid takes no idempotency key: what may have been
-sent is not sent again. A bulk is one request whose personalizations are its recipients; all of
-them have one message id.
+Version 3 of the API, JSON with a bearer key. SendGrid takes no idempotency key, so a message that
+may have been sent is not sent again. A bulk message is one request with a personalization for each
+recipient; all of them share one message id.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ _AT_THE_GATE: Final = re.compile(r"<([^<>@]+)@[^<>@]*ismtpd[^<>@]*>")
 _ACCEPTED: Final = 202
 _CHECKED: Final = 200
 _UNNAMED: Final = (
-    "SendGrid took the message and gave it no id: its events will not be found by this reference."
+    "SendGrid accepted the message without an id: its events cannot be matched to this reference."
 )
 _WORDS: Final = Redaction()
 _CODES: Final = {401: AuthenticationFailed, 403: AuthenticationFailed, 429: RateLimitExceeded}
@@ -155,11 +155,11 @@ class SendGrid(Vendor):
     """An account at SendGrid.
 
     Attributes:
-        credentials: the API key; by default the credential provider is asked.
-        validation_credentials: the key for checks of addresses, which SendGrid wants apart.
-        sender: who messages come from unless they say so themselves.
-        sandbox: have every message checked and none sent.
-        base_url: where SendGrid is; the EU has an address of its own.
+        credentials: API key; by default the credential provider supplies it.
+        validation_credentials: separate API key for address checks.
+        sender: sender of messages without one of their own.
+        sandbox: True to have messages checked and not sent.
+        base_url: URL of SendGrid; the EU has a URL of its own.
     """
 
     name: ClassVar[str] = "sendgrid"
@@ -189,15 +189,15 @@ class SendGrid(Vendor):
     base_url: str = "https://api.sendgrid.com"
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, told by the options; None if unknown."""
         return Mode.TEST if self.sandbox else None
 
     def ping(self) -> Request:
-        """Ask what the key may do."""
+        """Request the permissions of the key."""
         return Request.get("/v3/scopes")
 
     def services(self) -> Mapping[str, Service]:
-        """The API, and the same with the other key."""
+        """The API, and the same with the key for address checks."""
         keys = {"": self.credentials, _VALIDATIONS: self.validation_credentials or self.credentials}
         return {
             to: Service(
@@ -226,25 +226,25 @@ class SendGrid(Vendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Send one to each, all in one request."""
+        """Send a message to each recipient, in one request."""
         body = bulk_body(self, bulk)
         request = Request.post("/v3/mail/send", json=body)
         status = status_of(bulk.base)
 
         def parse(response: Response) -> list[Result[EmailReceipt]]:
             taken = read_taken(wire, body, response, key)
-            return [Result(taken.receipt(one, status)) for one in bulk.recipients]
+            return [Result(taken.receipt(recipient, status)) for recipient in bulk.recipients]
 
         return await wire.send(request, key=key, parse=parse)
 
     async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
-        """Have an address checked."""
+        """Check an address."""
         request = Request.post("/v3/validations/email", json={"email": address.wire})
         response = await wire.send(request.evolve(idempotent=True), to=_VALIDATIONS)
         return read_check(address, response)
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
-        """Add up the numbers of the days."""
+        """Get the statistics of a range of days."""
         rows: list[Answer] = []
         while True:
             days = {"start_date": query.start.isoformat(), "end_date": query.end.isoformat()}
@@ -256,7 +256,7 @@ class SendGrid(Vendor):
                 return read_statistics(query, rows, response)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """News of a message."""
+        """Convert a webhook to events."""
         told = read(event.payload)
         whole, kind = told.text("sg_message_id"), told.text("event")
         id_ = message_id(whole or "", told.text("smtp-id") or "")
@@ -288,12 +288,12 @@ class SendGrid(Vendor):
 
 
 def message_id(told: str, at_the_gate: str = "") -> str:
-    """The id of a message of what events call it.
+    """The id of a message, extracted from the ids in an event.
 
     Args:
-        told: the message's id, with the stations on its way behind it. Of a message that was
-            dropped before it was on its way it is stations alone, which many messages share.
-        at_the_gate: what SendGrid's own gate called the message, which begins with its id.
+        told: id in the event, followed by names of servers. A message that was dropped early has
+            only server names, which many messages share.
+        at_the_gate: id that SendGrid's receiving server gave the message, which begins with its id.
     """
     station = _STATION.search(told)
     if station is None:
@@ -307,25 +307,25 @@ def _is_own(name: str) -> bool:
 
 
 def _arguments(metadata: Mapping[str, str]) -> dict[str, str]:
-    # SendGrid's events have them beside fields of its own.
+    # SendGrid's events have these beside fields of their own.
     return {name_at(name, _is_own): value for name, value in metadata.items()}
 
 
-def _person(one: EmailAddress) -> dict[str, str]:
-    return {"email": one.wire} | ({"name": one.name} if one.name else {})
+def _person(address: EmailAddress) -> dict[str, str]:
+    return {"email": address.wire} | ({"name": address.name} if address.name else {})
 
 
 def _people(several: tuple[EmailAddress, ...]) -> list[dict[str, str]]:
-    return [_person(one) for one in several]
+    return [_person(item) for item in several]
 
 
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:
-    # SendGrid writes them as they come.
+    # SendGrid writes header values without encoding them.
     return {name: in_ascii(value) for name, value in headers.items()}
 
 
 def personalization(recipient: BulkRecipient) -> dict[str, Any]:
-    """What is one recipient's own."""
+    """The personalization of one recipient."""
     return without_nothing(
         {
             "to": _people(recipient.to),
@@ -338,17 +338,17 @@ def personalization(recipient: BulkRecipient) -> dict[str, Any]:
 
 
 def bulk_body(vendor: SendGrid, bulk: BulkMessage) -> dict[str, Any]:
-    """The body of a request that sends one message to each."""
+    """The body that sends a message to each recipient."""
     base = bulk.base
-    own = [personalization(one) for one in bulk.recipients]
-    for mine, one in zip(own, bulk.recipients, strict=True):
-        # What stands here replaces what stands at the message, all of it.
-        if one.headers:
-            mine["headers"] = _headers({**base.headers, **one.headers})
+    own = [personalization(recipient) for recipient in bulk.recipients]
+    for mine, recipient in zip(own, bulk.recipients, strict=True):
+        # A table in the personalization replaces the one of the whole message.
+        if recipient.headers:
+            mine["headers"] = _headers({**base.headers, **recipient.headers})
         if base.template is not None:
-            mine["dynamic_template_data"] = {**base.template.data, **one.data}
+            mine["dynamic_template_data"] = {**base.template.data, **recipient.data}
         elif bulk.places:
-            mine["substitutions"] = _substitutions(one, bulk.places)
+            mine["substitutions"] = _substitutions(recipient, bulk.places)
     if bulk.places:
         base = attrs.evolve(
             base,
@@ -366,17 +366,17 @@ def _substitutions(recipient: BulkRecipient, places: frozenset[str]) -> dict[str
 
 
 def mail_body(vendor: SendGrid, message: EmailMessage, own: list[dict[str, Any]]) -> dict[str, Any]:
-    """The body of a request that sends a message."""
+    """The body that sends a message."""
     sender = sender_of(message, vendor.sender)
     if len(message.tags) > _MOST_TAGS:
         raise InvalidData(
-            f"A message has {len(message.tags)} tags, and SendGrid takes {_MOST_TAGS}.",
+            f"The message has {len(message.tags)} tags, but SendGrid accepts {_MOST_TAGS}.",
             field="tags",
             remedy="Give fewer tags.",
         )
     template = message.template
     if template is not None:
-        own = [{"dynamic_template_data": dict(template.data), **one} for one in own]
+        own = [{"dynamic_template_data": dict(template.data), **item} for item in own]
     several = len(message.reply_to) > 1
     tracking = {
         "open_tracking": message.track_opens,
@@ -406,7 +406,7 @@ def mail_body(vendor: SendGrid, message: EmailMessage, own: list[dict[str, Any]]
 def _contents(message: EmailMessage) -> list[dict[str, str]]:
     if message.template is not None:
         return []
-    # SendGrid wants the plain text first, and refuses a message of files alone.
+    # SendGrid requires the plain text first, and refuses a message of files alone.
     text = message.text or (None if message.html else " ")
     parts = {"text/plain": text, "text/html": message.html}
     return [{"type": kind, "value": value} for kind, value in parts.items() if value]
@@ -424,13 +424,13 @@ def _file(file: Any) -> dict[str, str]:
 
 @attrs.frozen
 class Taken:
-    """What is said of messages that were taken by one request.
+    """The result of one request that was accepted.
 
     Attributes:
-        ref: what they are called.
-        dry: whether they were only checked.
-        warnings: what is unusual about it.
-        raw: all that the vendor said.
+        ref: reference of the messages.
+        dry: True if they were checked and not sent.
+        warnings: warnings about the request.
+        raw: the vendor's complete answer.
     """
 
     ref: Ref
@@ -439,7 +439,7 @@ class Taken:
     raw: Any
 
     def receipt(self, recipient: BulkRecipient, status: EmailStatus) -> EmailReceipt:
-        """The receipt of one of them."""
+        """The receipt of one recipient's message."""
         return EmailReceipt(
             ref=self.ref,
             status=status,
@@ -451,7 +451,7 @@ class Taken:
 
 
 def read_taken(wire: Wire, body: Mapping[str, Any], response: Response, key: str | None) -> Taken:
-    """What is said of messages that were taken; a 200 is one only in the sandbox mode."""
+    """Parse the result of an accepted request; status 200 is one only in the sandbox mode."""
     id_ = response.headers.get("x-message-id")
     raw = {"status": response.status, "headers": dict(response.headers.pairs)}
     dry = read(body).value("mail_settings.sandbox_mode.enable") is True
@@ -467,7 +467,7 @@ def read_taken(wire: Wire, body: Mapping[str, Any], response: Response, key: str
 
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
-    """What is said of an address."""
+    """Parse the check of an address."""
     body = answer(response)
     told = body.object("result")
     verdict = told.text("verdict")
@@ -499,7 +499,7 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
 def read_statistics(
     query: StatisticsQuery, rows: list[Answer], response: Response
 ) -> EmailStatistics:
-    """What is said of the days."""
+    """Parse statistics."""
     counted: list[tuple[Any, EmailCounts]] = []
     for row in rows:
         day = row.time("date")
@@ -513,7 +513,7 @@ def read_statistics(
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """What the errors of an answer say, before its status."""
+    """The error for the errors in an answer, which are more specific than its status."""
     status = response.status
     if is_success(status) or status >= 500:
         return None

@@ -1,8 +1,8 @@
-"""ShipEngine (the ShipStation API): rates, labels, tracking and addresses.
+"""ShipEngine (the ShipStation API): rates, labels, tracking and address checks.
 
-Version 1 of its API, in JSON, with the key in `API-Key`. It takes no idempotency key: what may have
-been bought is looked for among the labels of the offer, by the mark that was sent along, and bought
-again never.
+Version 1 of its API, in JSON, with the key in `API-Key`. It takes no idempotency key. A purchase
+with an unknown outcome is searched among the labels of the rate by the mark that was sent along,
+and never repeated.
 """
 
 from __future__ import annotations
@@ -78,13 +78,13 @@ class ShipEngine(Vendor):
     """An account at ShipEngine.
 
     Attributes:
-        credentials: its API key; by default the credential provider is asked for whole
-            `Credentials`, which say the key in `API-Key`.
-        carriers: the ids of the carriers' accounts that are asked for offers; unless given, the
-            list of all of them is asked for each time.
-        insurer: who insures: "carrier", "shipsurance" or "third_party".
-        base_url: where ShipEngine is.
-        label_hosts: where it keeps labels' files; nobody else is asked for one.
+        credentials: API key; by default the credential provider supplies `Credentials` that send
+            the key in `API-Key`.
+        carriers: ids of the carrier accounts to ask for rates; by default all, listed anew each
+            time.
+        insurer: "carrier", "shipsurance" or "third_party".
+        base_url: URL of ShipEngine.
+        label_hosts: hosts that labels may be downloaded from.
     """
 
     name: ClassVar[str] = "shipengine"
@@ -108,15 +108,15 @@ class ShipEngine(Vendor):
     )
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, told by the options; None if unknown."""
         return mode_of_key(self.credentials, live=(), test=("TEST_",))
 
     def ping(self) -> Request:
-        """Ask for the carriers."""
+        """Request the carriers."""
         return Request.get("/v1/carriers")
 
     def services(self) -> Mapping[str, Service]:
-        """The API, and where labels' files are."""
+        """The API, and the host of label files."""
         own = None
         if self.credentials is not None:
             own = Credentials.api_key(self.credentials, header="API-Key")
@@ -132,8 +132,8 @@ class ShipEngine(Vendor):
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Ask for offers."""
-        # Refused before anything is asked, so that nobody is asked in vain.
+        """Get rates."""
+        # A refusal by our own checks comes before any request.
         layout_of(request)
         rates_body(request, (), self.insurer)
         carriers = request.carrier_accounts or self.carriers or await _every_carrier(wire)
@@ -153,10 +153,10 @@ class ShipEngine(Vendor):
         *,
         key: str,
     ) -> Shipment:
-        """Buy a label; if that may have happened, look for it."""
+        """Buy a label; after a lost answer, search for it."""
         if rate.other("file") is None:
             raise InvalidData(
-                "This reference is none of an offer of ShipEngine.",
+                "This reference is not that of a rate of ShipEngine.",
                 field="ref",
                 remedy="Give the `ref` of a rate that get_rates returned.",
             )
@@ -180,29 +180,29 @@ class ShipEngine(Vendor):
         return await _shipment(wire, bought)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
-        """Ask for a label that was bought."""
+        """Get a bought label."""
         return await _shipment(wire, _whole(await wire.send(Request.get(_path(ref)))))
 
     async def get_labels(
         self, wire: Wire, ref: Ref, label: LabelFormat | None, /
     ) -> tuple[Label, ...]:
-        """Fetch the labels, in another format if that is asked for and there is one."""
+        """Fetch the labels, in another format if requested and available."""
         if label is LabelFormat.EPL:
             raise UnsupportedByVendor("ShipEngine has no labels in EPL.")
         bought = _whole(await wire.send(Request.get(_path(ref))))
         return await _labels(wire, bought, label)
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Follow a shipment that anybody bought, by a carrier that ShipEngine knows."""
+        """Track a shipment that anybody bought, by a carrier that ShipEngine knows."""
         query = {"carrier_code": _CARRIERS.get(carrier, carrier), "tracking_number": number}
         return read_tracking(answer(await wire.send(Request.get("/v1/tracking", query=query))))
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Follow a shipment that was bought here."""
+        """Track a shipment that was bought here."""
         return read_tracking(answer(await wire.send(Request.get(f"{_path(ref)}/track"))))
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
-        """Void a label; one that was voided before is told so."""
+        """Void a label; an earlier void is reported as such."""
         status = "approved"
         try:
             response = await wire.send(Request.put(f"{_path(ref)}/void"))
@@ -216,12 +216,12 @@ class ShipEngine(Vendor):
         return CancelResult(ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=body.raw)
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
-        """Have an address validated."""
+        """Check an address."""
         asked = Request.post("/v1/addresses/validate", json=[address_body(address)])
         return read_address(await wire.send(asked.evolve(idempotent=True)), address)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
-        """News of a shipment on its way."""
+        """Convert a webhook to an event of a shipment."""
         if event.vendor_type != "API_TRACK":
             return ()
         tracking = read_tracking(read(event.data))
@@ -244,11 +244,13 @@ def _path(ref: Ref) -> str:
 
 async def _every_carrier(wire: Wire) -> Sequence[str]:
     known = answer(await wire.send(Request.get("/v1/carriers")))
-    # In an order of ours, so that a repeat asks the same.
-    every = sorted(own for one in known.objects("carriers") if (own := one.text("carrier_id")))
+    # In sorted order, so that a repeat sends the same request.
+    every = sorted(
+        own for carrier in known.objects("carriers") if (own := carrier.text("carrier_id"))
+    )
     if not every:
         raise VendorRejected(
-            "No carrier's account is connected to this account at ShipEngine.",
+            "No carrier account is connected to this account at ShipEngine.",
             remedy="Connect one in ShipEngine's dashboard.",
         )
     return every
@@ -262,7 +264,7 @@ def _whole(response: Response) -> Answer:
 
 
 async def _found(wire: Wire, rate: str, mark: str) -> Answer | None:
-    """The label of an offer that was marked so; None if there is none, or nobody can say."""
+    """The label of a rate with this mark; None if there is none, or the search failed."""
     query = {"rate_id": rate, "page_size": "100", "sort_by": "created_at", "sort_dir": "desc"}
     try:
         known = answer(await wire.send(Request.get("/v1/labels", query=query)))
@@ -270,9 +272,11 @@ async def _found(wire: Wire, rate: str, mark: str) -> Answer | None:
         return None
     return next(
         (
-            one
-            for one in known.objects("labels")
-            if one.text(_MARK) == mark and one.text("label_id") and one.text("status") != "error"
+            label
+            for label in known.objects("labels")
+            if label.text(_MARK) == mark
+            and label.text("label_id")
+            and label.text("status") != "error"
         ),
         None,
     )
@@ -290,7 +294,9 @@ async def _shipment(wire: Wire, bought: Answer) -> Shipment:
         state=read_state(bought),
         vendor_status=bought.text("status"),
         tracking_numbers=tuple(
-            number for one in _parts(bought) if (number := one.text("tracking_number")) is not None
+            number
+            for item in _parts(bought)
+            if (number := item.text("tracking_number")) is not None
         ),
         tracking_url=bought.text("tracking_url"),
         carrier=word,
@@ -303,14 +309,14 @@ async def _shipment(wire: Wire, bought: Answer) -> Shipment:
 
 
 def _parts(bought: Answer) -> list[Answer]:
-    """What has a number of its own: each of several parcels, or all of it."""
-    several = [one for one in bought.objects("packages") if one.text("tracking_number")]
+    """The parts with a tracking number: each of several parcels, or the whole shipment."""
+    several = [package for package in bought.objects("packages") if package.text("tracking_number")]
     return several if len(several) > 1 else [bought]
 
 
 async def _labels(wire: Wire, bought: Answer, wanted: LabelFormat | None) -> tuple[Label, ...]:
     parts = _parts(bought)
-    if not any(one.object("label_download") for one in parts):
+    if not any(item.object("label_download") for item in parts):
         parts = [bought] if bought.object("label_download") else []
     return tuple([await _label(wire, bought, part, wanted) for part in parts])
 
@@ -321,8 +327,8 @@ async def _label(wire: Wire, bought: Answer, part: Answer, wanted: LabelFormat |
     url = links.text(written.value)
     if url is None and wanted is not None:
         raise VendorRejected(
-            f"ShipEngine has no label in {wanted} of this shipment.",
-            remedy="Take it as it was bought: not every carrier has every format.",
+            f"ShipEngine has no label of this shipment in {wanted}.",
+            remedy="Take the format it was bought in: not every carrier has every format.",
         )
     url = url or links.text("href")
     return Label(

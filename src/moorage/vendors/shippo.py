@@ -1,8 +1,8 @@
-"""Shippo: rates, labels, tracking and addresses.
+"""Shippo: rates, labels, tracking and address checks.
 
-Version 2018-02-08 of its API, in JSON, with numbers as text beside their units. Shippo takes no
-idempotency key: what may have been bought is looked for among the transactions of the offer, by
-the mark that was sent along, and bought again never.
+Version 2018-02-08 of its API, in JSON, with numbers as text. Shippo takes no idempotency key. A
+purchase with an unknown outcome is searched among the transactions of the rate by the mark that was
+sent along, and never repeated.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ class Shippo(Vendor):
     """An account at Shippo.
 
     Attributes:
-        credentials: its API token; by default the credential provider is asked for whole
-            `Credentials`, which say `ShippoToken …` in `Authorization`.
-        base_url: where Shippo is.
-        label_hosts: where it keeps labels' files; nobody else is asked for one.
+        credentials: API token; by default the credential provider supplies `Credentials` that send
+            `ShippoToken …` in `Authorization`.
+        base_url: URL of Shippo.
+        label_hosts: hosts that labels may be downloaded from.
     """
 
     name: ClassVar[str] = "shippo"
@@ -99,15 +99,15 @@ class Shippo(Vendor):
     )
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, told by the options; None if unknown."""
         return mode_of_key(self.credentials, live=("shippo_live_",), test=("shippo_test_",))
 
     def ping(self) -> Request:
-        """Ask for one transaction."""
+        """Request one transaction."""
         return Request.get("/transactions", query={"results": 1})
 
     def services(self) -> Mapping[str, Service]:
-        """The API, and where labels' files are."""
+        """The API, and the host of label files."""
         own = None
         if self.credentials is not None:
             token = Secret(f"ShippoToken {self.credentials.reveal()}")
@@ -125,7 +125,7 @@ class Shippo(Vendor):
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Ask for offers."""
+        """Get rates."""
         asked = Request.post("/shipments", json=shipment_body(request))
 
         def parse(response: Response) -> RateResult:
@@ -142,10 +142,10 @@ class Shippo(Vendor):
         *,
         key: str,
     ) -> Shipment:
-        """Buy a label; if that may have happened, look for it."""
+        """Buy a label; after a lost answer, search for it."""
         if rate.other("file") is None:
             raise InvalidData(
-                "This reference is none of an offer of Shippo.",
+                "This reference is not that of a rate of Shippo.",
                 field="ref",
                 remedy="Give the `ref` of a rate that get_rates returned.",
             )
@@ -167,7 +167,7 @@ class Shippo(Vendor):
         return await _shipment(wire, bought, offer, rate.other("parcels"))
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
-        """Ask for a label that was bought."""
+        """Get a bought label."""
         bought = await _transaction(wire, ref)
         return await _shipment(wire, bought, await _offer(wire, bought), ref.other("parcels"))
 
@@ -178,19 +178,19 @@ class Shippo(Vendor):
         label: LabelFormat | None,  # noqa: ARG002 - none is converted
         /,
     ) -> tuple[Label, ...]:
-        """Fetch the labels, as they were bought."""
+        """Fetch the labels in the format they were bought in."""
         return (await self.get(wire, ref)).labels
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Follow a shipment that anybody bought."""
+        """Track a shipment that anybody bought."""
         return read_track(answer(await wire.send(Request.get(_path("tracks", carrier, number)))))
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Follow a shipment that was bought here."""
+        """Track a shipment that was bought here."""
         bought = await _transaction(wire, ref)
         number, carrier = bought.text("tracking_number"), ref.other("carrier")
         if number is not None and carrier is None:
-            # News of a shipment name its transaction alone.
+            # Events of a shipment name only its transaction.
             carrier = read_offer(await _offer(wire, bought))[0]
         if number is None or carrier is None:
             return Tracking(
@@ -199,29 +199,29 @@ class Shippo(Vendor):
         return await self.track(wire, number, carrier)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
-        """Ask for the money of every label back; what was asked before is told as it stands."""
+        """Request a refund for every label; an earlier request's state is returned."""
         several = [ref.id]
         if ref.other("parcels") is not None:
             known = await _of(wire, ref.other("rate"))
-            several = [own for one in known if (own := one.text("object_id"))] or several
-        told = [await _refunded(wire, one) for one in several]
-        states = [REFUNDS.get(one.text("status") or "", CancelState.UNKNOWN) for one in told]
+            several = [own for item in known if (own := item.text("object_id"))] or several
+        told = [await _refunded(wire, item) for item in several]
+        states = [REFUNDS.get(item.text("status") or "", CancelState.UNKNOWN) for item in told]
         worst = min(states, key=_WORST.index)
         return CancelResult(
             ref=ref,
             state=worst,
             vendor_status=told[states.index(worst)].text("status"),
-            raw=told[0].raw if len(told) == 1 else [one.raw for one in told],
+            raw=told[0].raw if len(told) == 1 else [item.raw for item in told],
         )
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
-        """Have an address validated."""
+        """Check an address."""
         body = {**address_body(address), "validate": True}
         asked = Request.post("/addresses", json=body).evolve(idempotent=True)
         return read_address(await wire.send(asked), address)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
-        """News of a shipment on its way, or of a label."""
+        """Convert a webhook to an event of a shipment or a label."""
         told = read(event.data)
         tracking = state = None
         status = told.text("status")
@@ -259,19 +259,19 @@ def _path(*parts: str) -> str:
 
 
 async def _of(wire: Wire, rate: str | None) -> list[Answer]:
-    """Every transaction of an offer."""
+    """All transactions of a rate."""
     asked = Request.get("/transactions", query={"rate": rate, "results": 100})
     return list(answer(await wire.send(asked)).objects("results"))
 
 
 async def _found(wire: Wire, rate: str, marked: str) -> Answer | None:
-    """The transaction that was marked so; None if there is none, or nobody can say."""
+    """The transaction with this mark; None if there is none, or the search failed."""
     try:
         known = await _of(wire, rate)
     except ConnectorError:
         return None
-    ours = [one for one in known if one.text("metadata") == marked]
-    return next((one for one in ours if one.text("status") != "ERROR"), None)
+    ours = [item for item in known if item.text("metadata") == marked]
+    return next((item for item in ours if item.text("status") != "ERROR"), None)
 
 
 async def _transaction(wire: Wire, ref: Ref) -> Answer:
@@ -279,7 +279,7 @@ async def _transaction(wire: Wire, ref: Ref) -> Answer:
 
 
 async def _offer(wire: Wire, bought: Answer) -> Answer:
-    """The offer that a transaction has taken, which it contains or names."""
+    """The rate of a transaction, which contains or names it."""
     rate = bought.text("rate")
     if rate is None:
         return bought.object("rate")
@@ -314,13 +314,13 @@ async def _shipment(wire: Wire, bought: Answer, offer: Answer, parcels: str | No
         except ConnectorError:
             several = [bought]
     labels = [
-        await _label(wire, one, url)
-        for one in several
-        if (url := one.text("label_url")) is not None
+        await _label(wire, item, url)
+        for item in several
+        if (url := item.text("label_url")) is not None
     ]
-    numbers = [one.text("tracking_number") for one in several]
+    numbers = [item.text("tracking_number") for item in several]
     written = labels[0].format.value if labels else None
-    papers = [one.text("commercial_invoice_url") for one in several]
+    papers = [item.text("commercial_invoice_url") for item in several]
     return Shipment(
         ref=wire.ref(
             bought.text("object_id") or "",

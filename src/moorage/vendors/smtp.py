@@ -1,8 +1,8 @@
-"""SMTP: mail, to any server that takes it.
+"""SMTP: email by any mail server.
 
-The message is written here, and handed over by a transport. Servers know no idempotency key: what
-may have been taken is not handed over again. A message that has a key has its Message-ID made of
-it, so that it can be looked for. Of a bulk each recipient gets a message of their own.
+The message is written here, and sent by a transport. Servers take no idempotency key, so a message
+that may have been accepted is not sent again. With a key, the Message-ID is derived from it, so
+that the message can be found. Each recipient of a bulk message gets a separate message.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
 from moorage.contracts.vendor import Vendor, choices
 from moorage.domain.auth import Credentials
+from moorage.domain.durations import count
 from moorage.domain.frames import careful
 from moorage.domain.secret import Secret, as_secret
 from moorage.domain.service import Service
@@ -37,12 +38,13 @@ if TYPE_CHECKING:
 _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _PERMANENT: Final = 500
+_LAST_PORT: Final = 65_535
 
 
 def _is_security(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if value not in _PORTS:
         raise ConfigurationError(
-            f"{value!r} is no way to protect a connection.",
+            f"{value!r} is not a way to protect a connection.",
             path=attribute.name,
             remedy=f"Use one of {', '.join(_PORTS)}.",
         )
@@ -52,21 +54,24 @@ def _usual_port(vendor: Smtp) -> int:
     return _PORTS.get(vendor.security, 0)
 
 
+def _is_port(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    count(value, attribute.name, most=_LAST_PORT)
+
+
 @careful
 @attrs.frozen(kw_only=True)
 class Smtp(Vendor):
-    """A server of mail.
+    """A mail server.
 
     Attributes:
-        host: its name; its certificate must be for it.
-        port: where it listens; by default where such servers do.
-        security: `starttls` turns to TLS before anything else is said, `tls` begins with it, and
+        host: name of the server, which its certificate must be for.
+        port: port of the server; by default the usual one for `security`.
+        security: `starttls` switches to TLS before anything is sent, `tls` begins with it, and
             `none` is for servers on this machine.
-        username, credentials: who we say we are, by password; by default the credential provider
-            is asked.
-        login: whether the server wants to know who we are at all.
-        sender: who messages come from unless they say so themselves.
-        step_timeout: seconds for each step of a conversation.
+        username, credentials: user and password; by default the credential provider supplies both.
+        login: True if the server requires authentication.
+        sender: sender of messages without one of their own.
+        step_timeout: seconds for each step of a session.
     """
 
     name: ClassVar[str] = "smtp"
@@ -87,7 +92,7 @@ class Smtp(Vendor):
     security: str = attrs.field(
         default="starttls", validator=_is_security, metadata=choices(*_PORTS)
     )
-    port: int = attrs.field(default=attrs.Factory(_usual_port, takes_self=True))
+    port: int = attrs.field(default=attrs.Factory(_usual_port, takes_self=True), validator=_is_port)
     username: str | None = attrs.field(default=None, repr=False)
     credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
@@ -99,16 +104,16 @@ class Smtp(Vendor):
     step_timeout: float = 30.0
 
     def __attrs_post_init__(self) -> None:
-        """Refuse to say a password where others could listen."""
+        """Refuse to send a password over an unprotected connection."""
         if self.security == "none" and self.host not in _HERE:
             raise ConfigurationError(
-                "A connection to another machine would not be protected.",
+                "The connection to another machine would not be protected.",
                 path="security",
                 remedy="Use starttls, or tls.",
             )
 
     def services(self) -> Mapping[str, Service]:
-        """What protects the conversations; it has no URL."""
+        """The protections of the sessions; it has no URL."""
         own = Credentials.none()
         if self.credentials is not None:
             own = Credentials.basic(self.username or "", self.credentials)
@@ -120,11 +125,11 @@ class Smtp(Vendor):
     async def send_transactional(
         self, wire: Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
-        """Hand one message over."""
+        """Send one message."""
         sender = message.from_ or self.sender
         if sender is None:
             raise ConfigurationError(
-                "Nobody is named as the sender of a message.",
+                "The message has no sender.",
                 path="sender",
                 remedy="Give the message a `from_`, or the account a `sender`.",
             )
@@ -133,7 +138,7 @@ class Smtp(Vendor):
         dated = f"Date: {format_datetime(wire.now())}\r\n".encode() + written
         envelope = {
             "sender": (message.envelope_sender or sender).wire,
-            "recipients": [one.wire for one in message.everybody],
+            "recipients": [address.wire for address in message.everybody],
             "wide": wide(message, sender),
         }
         told = await wire.act(
@@ -149,7 +154,7 @@ class Smtp(Vendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Hand a message over for each."""
+        """Send a message to each recipient."""
         steps = [
             partial(
                 self.send_transactional,
@@ -163,30 +168,30 @@ class Smtp(Vendor):
 
 
 def message_id(wire: Wire, sender: EmailAddress, key: str | None) -> str:
-    """What a message is called: the same for the same key of a tenant."""
+    """The Message-ID, which is the same for the same key of a tenant."""
     return f"<{id_of_ours(wire, key)}@{sender.wire.rpartition('@')[2]}>"
 
 
 def read_receipt(
     wire: Wire, id_: str, message: EmailMessage, told: Mapping[str, Any]
 ) -> EmailReceipt:
-    """What the server said of a message that it took for somebody."""
+    """Parse the answers of a server that accepted the message for at least one recipient."""
     refused: Mapping[str, list[Any]] = told["refused"]
-    recipients = [_outcome(one, refused.get(one.wire)) for one in message.everybody]
+    recipients = [_outcome(address, refused.get(address.wire)) for address in message.everybody]
     count = len(refused)
     return EmailReceipt(
         ref=wire.ref(id_),
         status=EmailStatus.QUEUED,
         vendor_status=told["reply"],
         recipients=tuple(recipients),
-        warnings=(f"The server did not take it for {count} of its recipients.",) if count else (),
+        warnings=(f"The server refused {count} of the recipients.",) if count else (),
         raw=dict(told),
     )
 
 
-def _outcome(one: EmailAddress, refusal: list[Any] | None) -> RecipientOutcome:
+def _outcome(address: EmailAddress, refusal: list[Any] | None) -> RecipientOutcome:
     if refusal is None:
-        return RecipientOutcome(email=one.email, status=EmailStatus.QUEUED)
+        return RecipientOutcome(email=address.email, status=EmailStatus.QUEUED)
     number, code, words = refusal
     status = EmailStatus.REJECTED if number >= _PERMANENT else EmailStatus.FAILED
-    return RecipientOutcome(email=one.email, status=status, code=code, reason=words)
+    return RecipientOutcome(email=address.email, status=status, code=code, reason=words)

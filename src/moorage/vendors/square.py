@@ -1,8 +1,8 @@
 """Square: payments, refunds, disputes and payouts, by a pinned version of its API.
 
-Square takes idempotency keys in the body of what creates something, and knows them for good. To
-capture and to give up need no key: a payment is completed or cancelled once only. A part is
-captured by changing the payment to that part first, and what is left of it is set free.
+Square takes idempotency keys in the body of requests that create something, and remembers them for
+good. Captures and voids need no key: a payment is completed or cancelled once. A partial capture
+first reduces the payment to that part, which releases the rest.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ API_VERSION: Final = "2025-08-20"
 _KEY: Final = 45
 _REFUNDS: Final = "/v2/refunds"
 _KEYS: Final = VendorKeys(
-    # Square publishes no time; an hour covers what is repeated soon.
+    # Square publishes no time; an hour covers the usual repeats.
     memory=3_600.0,
     repeat=RepeatedKey.REPLAYED,
     documentation=(
@@ -93,9 +93,9 @@ class Square(Vendor):
     """An account at Square.
 
     Attributes:
-        credentials: its access token; by default the credential provider is asked.
-        location_id: the location that takes the payments; Square's main location unless given.
-        base_url: where Square is; https://connect.squareupsandbox.com for its sandbox.
+        credentials: access token; by default the credential provider supplies it.
+        location_id: location that takes the payments; by default Square's main location.
+        base_url: URL of Square; its sandbox is https://connect.squareupsandbox.com.
     """
 
     name: ClassVar[str] = "square"
@@ -136,7 +136,7 @@ class Square(Vendor):
     base_url: str = "https://connect.squareup.com"
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, told by the options; None if unknown."""
         return mode_at(
             self.base_url,
             live="https://connect.squareup.com",
@@ -144,7 +144,7 @@ class Square(Vendor):
         )
 
     def ping(self) -> Request:
-        """Ask for one payment."""
+        """Request one payment."""
         return Request.get(PAYMENTS, query={"limit": 1})
 
     def services(self) -> Mapping[str, Service]:
@@ -162,11 +162,11 @@ class Square(Vendor):
         return {"": service}
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Have an amount set aside, to be completed later."""
+        """Authorise an amount, to be completed later."""
         return await self._pay(wire, charge, key, autocomplete=False)
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Take an amount at once."""
+        """Charge an amount at once."""
         return await self._pay(wire, charge, key, autocomplete=True)
 
     async def _pay(self, wire: Wire, charge: Charge, key: str, *, autocomplete: bool) -> Payment:
@@ -184,7 +184,7 @@ class Square(Vendor):
         final: bool,  # noqa: ARG002 - there is no other
         key: str,
     ) -> Capture:
-        """Complete a payment, of which only a part may be taken."""
+        """Complete a payment, or a part of it."""
         before = await _seen_first(wire, ref, key)
         wanted = amount or before.authorized
         if amount is not None and amount != before.authorized:
@@ -196,7 +196,7 @@ class Square(Vendor):
                 wire, Request.post(_at(PAYMENTS, ref.id, "complete"), json={}), key
             )
         except VendorRejected:
-            # The answer may have been lost that it was done.
+            # The answer to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
             if before.vendor_state != "APPROVED" or payment.captured != wanted:
                 raise
@@ -216,7 +216,7 @@ class Square(Vendor):
         try:
             payment = await _moved(wire, Request.post(_at(PAYMENTS, ref.id, "cancel")), key)
         except VendorRejected:
-            # The answer may have been lost that it was done.
+            # The answer to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
             if payment.vendor_state != "CANCELED":
                 raise
@@ -232,7 +232,7 @@ class Square(Vendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Give back what a payment has brought, or what is left of it."""
+        """Refund a payment, or the rest of it."""
         body = {
             "payment_id": ref.id,
             "amount_money": amount_body(amount or left_of(await _seen_first(wire, ref, key))),
@@ -244,11 +244,11 @@ class Square(Vendor):
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
-        """Look at a payment."""
+        """Get a payment."""
         return read_payment(wire, await wire.send(Request.get(_at(PAYMENTS, ref.id))))
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
-        """Look at a refund."""
+        """Get a refund."""
         return read_refund(wire, await wire.send(Request.get(_at(_REFUNDS, ref.id))))
 
     async def payments(
@@ -260,7 +260,7 @@ class Square(Vendor):
     async def disputes(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Dispute]:
-        """List disputes, of which Square tells as many at once as it likes."""
+        """List disputes, in pages of a size that Square chooses."""
         return await self._page(wire, "/v2/disputes", query, after, dispute_of)
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
@@ -268,7 +268,7 @@ class Square(Vendor):
         return await self._page(wire, "/v2/payouts", query, after, payout_of, **_times(query))
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """News of payments, refunds, disputes and payouts; none of anything else."""
+        """Convert a webhook to events of payments, refunds, disputes and payouts."""
         return read_news(event, ref)
 
     async def _page(
@@ -286,31 +286,31 @@ class Square(Vendor):
         body, name = answer(response), path.rpartition("/")[2]
         if not is_list(body.raw.get(name, [])):
             raise malformed(response, name)
-        found = [read_one(wire.ref, one) for one in body.objects(name)]
+        found = [read_one(wire.ref, item) for item in body.objects(name)]
         following = body.text("cursor")
         return Page(
-            tuple(one for one in found if one is not None and is_within(query, one.created_at)),
+            tuple(item for item in found if item is not None and is_within(query, item.created_at)),
             None if following is None else wire.ref(following),
         )
 
 
-# --- asking ----------------------------------------------------------------
+# --- requests --------------------------------------------------------------
 
 
 def amount_body(amount: Money) -> dict[str, Any]:
-    """An amount as Square writes it."""
+    """An amount in Square's format."""
     return {"amount": UNITS.to_minor(amount), "currency": amount.currency}
 
 
 def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[str, Any]:
-    """What makes a payment, but for its key; the vendor's own options go in last."""
+    """The body that creates a payment, without its key; the vendor's own options come last."""
     customer, source = charge.customer, charge.source
     stored = source is not None and source.startswith("ccof:")
     if stored and (customer is None or customer.id is None):
         raise InvalidData(
-            "A card that is kept at Square belongs to a customer.",
+            "A stored card at Square belongs to a customer, and the charge has none.",
             field="customer.id",
-            remedy="Give the customer, with the id that Square gave.",
+            remedy="Give the customer with Square's id.",
         )
     note = [f"{name}: {text}" for name, text in charge.metadata.items()]
     body: dict[str, Any] = {
@@ -319,7 +319,7 @@ def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[
         "autocomplete": autocomplete,
         "reference_id": _fitting(charge.reference, "reference"),
         "location_id": vendor.location_id,
-        # Square keeps nothing else with a payment.
+        # Square stores nothing else with a payment.
         "note": _fitting("\n".join(filter(None, [charge.description, *note])), "note") or None,
         "statement_description_identifier": _fitting(
             charge.statement_descriptor, "statement_descriptor"
@@ -342,10 +342,10 @@ def _fitting(text: str | None, limit: str) -> str | None:
     if text is None or len(text) <= longest:
         return text
     raise InvalidData(
-        f"Square takes at most {longest} characters for this.",
+        f"Square accepts at most {longest} characters for this field.",
         field="description" if limit == "note" else limit,
         remedy="Give a shorter one"
-        + (", or fewer metadata: they are kept in the note." if limit == "note" else "."),
+        + (", or less metadata: it is stored in the note." if limit == "note" else "."),
     )
 
 
@@ -356,20 +356,20 @@ def _at(*parts: str) -> str:
 def _keyed(
     wire: Wire, path: str, body: Mapping[str, Any], key: str, *, method: str = "POST"
 ) -> Request:
-    """A request that Square does once for the key in its body, however often it comes."""
+    """A request that Square executes once for the key in its body."""
     known = {**body, "idempotency_key": key_at(wire, key, _KEY)[:_KEY]}
     request = Request.put(path, json=known) if method == "PUT" else Request.post(path, json=known)
     return attrs.evolve(request, idempotent=True)
 
 
 async def _moved(wire: Wire, request: Request, key: str) -> Payment:
-    """What a payment is after a step that it takes once, however often it is asked to."""
+    """The payment after a step that is executed once for the key."""
     repeatable = attrs.evolve(request, idempotent=True)
     return await wire.send(repeatable, key=key, parse=partial(read_payment, wire))
 
 
 async def _seen_first(wire: Wire, ref: Ref, key: str) -> Payment:
-    """What a payment was when this key was used first."""
+    """The payment as it was when this key was first used."""
     request = Request.get(_at(PAYMENTS, ref.id))
     return await wire.send(request, key=f"{key}/before", parse=partial(read_payment, wire))
 

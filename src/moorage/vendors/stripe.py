@@ -1,8 +1,8 @@
 """Stripe: payments, refunds, disputes and payouts.
 
-Everything goes through payment intents, as forms whose names nest in brackets, with a secret key
-and a pinned version. Stripe keeps what it answered to an idempotency key for a day at least. What
-is known of refunds comes from the intent's latest charge, which every answer is asked to contain.
+Payments are payment intents, sent as forms with nested names, a secret key and a pinned version.
+Stripe remembers its answer to an idempotency key for at least a day. Refunds are read from the
+intent's latest charge, which every answer is requested to include.
 """
 
 from __future__ import annotations
@@ -97,9 +97,9 @@ class Stripe(Vendor):
     """An account at Stripe.
 
     Attributes:
-        credentials: its secret key; by default the credential provider is asked.
-        connected: the account on whose behalf everything is done, which begins with acct_.
-        base_url: where Stripe is.
+        credentials: secret key; by default the credential provider supplies it.
+        connected: id of the connected account to act for, which begins with acct_.
+        base_url: URL of Stripe.
     """
 
     name: ClassVar[str] = "stripe"
@@ -126,13 +126,13 @@ class Stripe(Vendor):
     base_url: str = "https://api.stripe.com"
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, told by the options; None if unknown."""
         return mode_of_key(
             self.credentials, live=("sk_live_", "rk_live_"), test=("sk_test_", "rk_test_")
         )
 
     def ping(self) -> Request:
-        """Ask for one payment."""
+        """Request one payment."""
         return Request.get("/v1/payment_intents", query={"limit": 1})
 
     def services(self) -> Mapping[str, Service]:
@@ -153,7 +153,7 @@ class Stripe(Vendor):
         return {"": service}
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create an intent, and leave confirming it to the browser."""
+        """Create an intent that the browser confirms."""
         return await _pay(wire, _intents(), intent_body(charge), charge.amount, key)
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -169,10 +169,10 @@ class Stripe(Vendor):
     async def complete(
         self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
     ) -> Payment:
-        """Look at the intent, and confirm it if that is what it waits for."""
+        """Get the intent, and confirm it if it waits for that."""
         if returned.get("payment_intent", ref.id) != ref.id:
             raise InvalidData(
-                "The buyer came back from another payment.",
+                "The buyer returned from another payment.",
                 field="returned",
                 remedy="Complete the payment that the parameter payment_intent names.",
             )
@@ -182,7 +182,7 @@ class Stripe(Vendor):
             return await _pay(wire, _intents(ref.id, "confirm"), body, payment.amount, key)
         if payment.decline is not None and payment.state is PaymentState.FAILED:
             raise PaymentDeclined(
-                "Stripe says that the payment was declined"
+                "Stripe reports that the payment was declined"
                 f" ({payment.decline.vendor_code or payment.decline.reason}).",
                 reason=payment.decline.reason,
                 payment=str(payment.ref),
@@ -194,7 +194,7 @@ class Stripe(Vendor):
     async def capture(
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
     ) -> Capture:
-        """Capture an intent that was authorised."""
+        """Capture an authorised intent."""
         body = {
             "amount_to_capture": None if amount is None else MINOR.to_minor(amount),
             "final_capture": None if final else False,
@@ -216,7 +216,7 @@ class Stripe(Vendor):
         )
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
-        """Cancel an intent; one that is canceled already stays so."""
+        """Cancel an intent; a repeat has no further effect."""
         request = _post(_intents(ref.id, "cancel"), {"expand": ["latest_charge"]})
         try:
             payment = await wire.send(
@@ -240,7 +240,7 @@ class Stripe(Vendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Give back what an intent has brought."""
+        """Refund an intent."""
         body = {
             "payment_intent": ref.id,
             "amount": None if amount is None else MINOR.to_minor(amount),
@@ -254,12 +254,12 @@ class Stripe(Vendor):
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
-        """Look at an intent."""
+        """Get an intent."""
         query = {"expand[]": "latest_charge"}
         return read_payment(wire, await wire.send(Request.get(_intents(ref.id), query=query)))
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
-        """Look at a refund."""
+        """Get a refund."""
         path = f"/v1/refunds/{quote(ref.id, safe='')}"
         return read_refund(wire, await wire.send(Request.get(path)))
 
@@ -281,15 +281,15 @@ class Stripe(Vendor):
         return await _page(wire, "/v1/payouts", page_query(query, after), payout_of)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """News of intents, charges, refunds, disputes and payouts; none of anything else."""
+        """Convert a webhook to events of intents, charges, refunds, disputes and payouts."""
         return read_news(event, ref)
 
 
-# --- asking ----------------------------------------------------------------
+# --- requests --------------------------------------------------------------
 
 
 def intent_body(charge: Charge, **fields: Any) -> dict[str, Any]:
-    """What creates an intent; the vendor's own options go in last."""
+    """The body that creates an intent; the vendor's own options come last."""
     customer = charge.customer
     body: dict[str, Any] = {
         "amount": MINOR.to_minor(charge.amount),
@@ -298,7 +298,7 @@ def intent_body(charge: Charge, **fields: Any) -> dict[str, Any]:
         "customer": None if customer is None else customer.id,
         "description": charge.description,
         "statement_descriptor_suffix": charge.statement_descriptor,
-        # It is what the payment is found by, also by news of it.
+        # The reference by which the payment and its events are found.
         "metadata": {**charge.metadata, "reference": charge.reference},
         "setup_future_usage": "off_session" if charge.store_method else None,
         "expand": ["latest_charge"],
@@ -310,10 +310,10 @@ def intent_body(charge: Charge, **fields: Any) -> dict[str, Any]:
 
 
 def confirmed_body(charge: Charge, *, capture_method: str) -> dict[str, Any]:
-    """What creates an intent and confirms it at once."""
+    """The body that creates and confirms an intent."""
     fields: dict[str, Any] = {"confirm": True, "capture_method": capture_method}
     if charge.return_url is None:
-        # Else Stripe wants to be told where to send the buyer back to.
+        # Otherwise Stripe requires a URL that the buyer returns to.
         fields["automatic_payment_methods"] = {"allow_redirects": "never"}
     else:
         fields["return_url"] = charge.return_url
@@ -338,15 +338,15 @@ def _source(charge: Charge) -> dict[str, Any]:
 
 
 def form_pairs(value: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, str]]:
-    """The fields of a form, in which brackets nest; what is None is left out."""
-    for name, one in value.items():
+    """The fields of a form, with nested names in brackets; None values are left out."""
+    for name, element in value.items():
         path = f"{under}[{name}]" if under else str(name)
-        if is_object(one):
-            yield from form_pairs(one, path)
-        elif is_list(one):
-            yield from form_pairs({str(number): item for number, item in enumerate(one)}, path)
-        elif one is not None:
-            yield path, str(one).lower() if isinstance(one, bool) else str(one)
+        if is_object(element):
+            yield from form_pairs(element, path)
+        elif is_list(element):
+            yield from form_pairs({str(number): item for number, item in enumerate(element)}, path)
+        elif element is not None:
+            yield path, str(element).lower() if isinstance(element, bool) else str(element)
 
 
 def _intents(*parts: str) -> str:
@@ -366,7 +366,7 @@ async def _pay(
 
 
 def page_query(query: PaymentQuery, after: Ref | None) -> dict[str, Any]:
-    """Which of many are asked for."""
+    """The parameters of a list."""
     return {
         "limit": min(query.limit, Stripe.limits["page"]),
         "created[gte]": None if query.since is None else int(query.since.timestamp()),
@@ -384,5 +384,5 @@ async def _page(
         raise malformed(response, "data")
     found = list(body.objects("data"))
     last = found[-1].text("id") if found and body.flag("has_more") else None
-    items = [item for one in found if (item := read_one(wire.ref, one)) is not None]
+    items = [item for element in found if (item := read_one(wire.ref, element)) is not None]
     return Page(tuple(items), None if last is None else wire.ref(last))

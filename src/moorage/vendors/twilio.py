@@ -1,7 +1,8 @@
-"""Twilio: text messages, look-ups of numbers.
+"""Twilio: text messages and number look-ups.
 
-Messages go to the API of 2010-04-01, look-ups to version 2 of theirs, both as forms with basic
-authentication. Twilio takes no idempotency key: what may have been sent is not sent again.
+Messages use the API of 2010-04-01, look-ups version 2 of theirs, both with forms and basic
+authentication. Twilio takes no idempotency key, so a message that may have been sent is not sent
+again.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def _checked_sid(value: object) -> str:
     raise ConfigurationError(
         "This is not the SID of a Twilio account.",
         path="account_sid",
-        remedy="Give AC and the 32 hexadecimal digits after it.",
+        remedy="Give AC with the 32 hexadecimal digits that follow.",
     )
 
 
@@ -106,12 +107,12 @@ class Twilio(Vendor):
     """An account at Twilio.
 
     Attributes:
-        account_sid: the account, which begins with AC.
-        credentials: its auth token, or the secret of an API key; by default the credential
-            provider is asked for whole `Credentials`.
-        api_key: the SID of the API key whose secret that is, if it is one.
-        sender: who messages come from unless they say so themselves.
-        base_url, lookups_url: where Twilio is.
+        account_sid: SID of the account, which begins with AC.
+        credentials: auth token, or the secret of an API key; by default the credential provider
+            supplies `Credentials`.
+        api_key: SID of the API key, if `credentials` is its secret.
+        sender: sender of messages without one of their own.
+        base_url, lookups_url: URLs of Twilio.
     """
 
     name: ClassVar[str] = "twilio"
@@ -131,7 +132,7 @@ class Twilio(Vendor):
     lookups_url: str = "https://lookups.twilio.com"
 
     def ping(self) -> Request:
-        """Ask for the balance."""
+        """Request the balance."""
         return Request.get(self._path("Balance"))
 
     def services(self) -> Mapping[str, Service]:
@@ -157,17 +158,17 @@ class Twilio(Vendor):
         return await wire.send(request, key=key, parse=partial(read_message, wire))
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
-        """Ask what became of one."""
+        """Get the status of a message."""
         response = await wire.send(Request.get(self._path("Messages", ref.id)))
         return read_message(wire, response)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
-        """Call back one that is scheduled."""
+        """Cancel a scheduled message."""
         request = Request.post(self._path("Messages", ref.id), form={"Status": "canceled"})
         try:
             return read_message(wire, await wire.send(request.evolve(idempotent=True)))
         except VendorRejected as refusal:
-            # Also what was called back already is refused, such as by an attempt without an answer.
+            # A message that is already cancelled is refused too, for example after a lost answer.
             if refusal.vendor_code != _SETTLED:
                 raise
             receipt = await self.get(wire, ref)
@@ -178,7 +179,7 @@ class Twilio(Vendor):
     async def validate_number(
         self, wire: Wire, number: str, /, *, country: str | None
     ) -> NumberCheck:
-        """Look a number up."""
+        """Look up a number."""
         request = Request.get(
             f"/v2/PhoneNumbers/{quote(number, safe='')}",
             query={"Fields": "line_type_intelligence", "CountryCode": country},
@@ -186,7 +187,7 @@ class Twilio(Vendor):
         return read_number(await wire.send(request, to=_LOOKUPS))
 
     async def check_balance(self, wire: Wire, /) -> Balance:
-        """Ask what is left."""
+        """Get the balance."""
         response = await wire.send(Request.get(self._path("Balance")))
         body = answer(response)
         amount = as_price(body.value("balance"), body.text("currency"))
@@ -195,7 +196,7 @@ class Twilio(Vendor):
         return Balance(amount=amount, raw=body.raw)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
-        """News of a message, or one that came in."""
+        """Convert a webhook to an event of a sent or a received message."""
         told = read(event.data)
         sid = told.text("MessageSid") or told.text("SmsSid")
         if sid is None:
@@ -238,12 +239,12 @@ def message_form(vendor: Twilio, message: SmsMessage) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for name, value in form.items():
         several = value if is_list(value) else [value]
-        pairs += [(name, as_field(one)) for one in several if one is not None]
+        pairs += [(name, as_field(item)) for item in several if item is not None]
     return pairs
 
 
 def read_message(wire: Wire, response: Response) -> SmsReceipt:
-    """What is said of a message."""
+    """Parse a message."""
     body = answer(response)
     sid, status = body.text("sid"), body.text("status")
     if sid is None:
@@ -254,7 +255,7 @@ def read_message(wire: Wire, response: Response) -> SmsReceipt:
         status=_STATUSES.get(status or "", SmsStatus.UNKNOWN),
         vendor_status=status,
         segments=body.integer("num_segments"),
-        # What is charged is told as a negative amount.
+        # Prices are negative amounts.
         price=None if price is None else Price(abs(price.amount), price.currency),
         error_code=body.text("error_code"),
         error_message=body.text("error_message"),
@@ -263,7 +264,7 @@ def read_message(wire: Wire, response: Response) -> SmsReceipt:
 
 
 def read_number(response: Response) -> NumberCheck:
-    """What is said of a number."""
+    """Parse the look-up of a number."""
     body = answer(response)
     valid = body.flag("valid")
     if valid is None:
@@ -282,7 +283,7 @@ def read_number(response: Response) -> NumberCheck:
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """What an error's own code says, before its status."""
+    """The error for the code in an answer, which is more specific than its status."""
     if is_success(response.status) or response.status >= 500:
         return None
     code, words = vendor_words(response)

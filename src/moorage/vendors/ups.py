@@ -1,9 +1,8 @@
-"""UPS: rates, labels, tracking, voids and addresses.
+"""UPS: rates, labels, tracking, voids and address checks.
 
-The API that takes tokens by OAuth, in JSON, in version 2409 of its rating and its shipping. UPS
-takes no idempotency key and keeps no offers. What may have been bought is looked for by the mark
-that was sent along as a reference, and bought again never. Labels in PDF are sold as pictures and
-recovered as PDF at once.
+The OAuth API, in JSON, in version 2409 of rating and shipping. UPS takes no idempotency key and
+stores no rates. A purchase with an unknown outcome is searched by the mark that was sent as a
+reference, and never repeated. Labels in PDF are bought as images and recovered as PDF at once.
 """
 
 from __future__ import annotations
@@ -76,11 +75,12 @@ class Ups(Vendor):
     """An account at UPS.
 
     Attributes:
-        account_number: the number of the account that pays.
-        client_id: the application's.
-        client_secret: the application's; without both the credential provider is asked for a token.
-        goods: what shipments without a customs declaration contain, in words.
-        base_url: where UPS is; its test system is https://wwwcie.ups.com.
+        account_number: number of the paying account.
+        client_id: client id of the application.
+        client_secret: client secret of the application; without both, the credential provider
+            supplies a token.
+        goods: description of the goods of shipments without a customs declaration.
+        base_url: URL of UPS; its test system is https://wwwcie.ups.com.
     """
 
     name: ClassVar[str] = CARRIER
@@ -112,16 +112,16 @@ class Ups(Vendor):
     base_url: str = "https://onlinetools.ups.com"
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a secret of which nobody knows whose it is."""
+        """Refuse an id without its secret, and a secret without its id."""
         if (self.client_id is None) is not (self.client_secret is None):
             raise ConfigurationError(
-                "UPS knows an application by its id and its secret, and one of them is missing.",
+                "UPS needs a client id and a client secret, and one of them is missing.",
                 path="client_id",
                 remedy="Give both, or neither and a credential provider.",
             )
 
     def mode(self) -> Mode | None:
-        """Which of the vendor's systems its options are for, where they tell; else None."""
+        """Live or test, told by the options; None if unknown."""
         return mode_at(
             self.base_url, live="https://onlinetools.ups.com", test="https://wwwcie.ups.com"
         )
@@ -139,7 +139,7 @@ class Ups(Vendor):
         }
 
     def clients(self) -> Mapping[str, OAuthClient]:
-        """The application, which asks in its own name."""
+        """The OAuth client of the application."""
         if self.client_id is None or self.client_secret is None:
             return {}
         server = f"{self.base_url.rstrip('/')}/security/v1/oauth/token"
@@ -148,7 +148,7 @@ class Ups(Vendor):
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Ask for offers."""
+        """Get rates."""
         body = rates_body(request, self.account_number)
         asked = Request.post(f"/api/rating/{self.api_version}/Shop", json=body)
         try:
@@ -162,7 +162,7 @@ class Ups(Vendor):
     async def buy(
         self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Buy a shipment; if that may have happened, look for it."""
+        """Buy a shipment; after a lost answer, search for it."""
         request, marked = known(asked), mark(wire, key)
 
         def buying(day: date) -> Request:
@@ -192,14 +192,14 @@ class Ups(Vendor):
         return await _in_pdf(wire, bought)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
-        """Ask for a shipment; one that was called back has no labels."""
+        """Get a shipment; a voided one has no labels."""
         written = LabelFormat(ref.other("label") or LabelFormat.PDF)
         try:
             tracking = await self.track_shipment(wire, ref)
         except VendorRejected as error:
             if error.status != _NOT_FOUND:
                 raise
-            # The tracking learns of a label later than it is sold.
+            # The tracking learns of a label some time after it is bought.
             return sold(wire, ref.id, await self.get_labels(wire, ref, None))
         void = tracking.status is TrackingStatus.CANCELED
         found = None if void else await _tried(wire, written, {"TrackingNumber": ref.id})
@@ -213,12 +213,12 @@ class Ups(Vendor):
     async def get_labels(
         self, wire: Wire, ref: Ref, label: LabelFormat | None, /
     ) -> tuple[Label, ...]:
-        """Recover the labels, in another format if that is asked for."""
+        """Recover the labels, in another format if requested."""
         written = label or LabelFormat(ref.other("label") or LabelFormat.PDF)
         return (await _recovered(wire, written, {"TrackingNumber": ref.id}))[1]
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Follow a parcel that anybody bought."""
+        """Track a parcel that anybody bought."""
         follows(CARRIER, carrier)
         asked = Request.get(
             f"/api/track/v1/details/{quote(number, safe='')}",
@@ -228,11 +228,11 @@ class Ups(Vendor):
         return read_track(await wire.send(asked), number)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Follow the first parcel of a shipment that was bought here."""
+        """Track the first parcel of a shipment that was bought here."""
         return await self.track(wire, ref.id, CARRIER)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
-        """Void a shipment; one that is void already stays so."""
+        """Void a shipment; a repeat has no further effect."""
         path = f"/api/shipments/{self.api_version}/void/cancel/{quote(ref.id, safe='')}"
         try:
             return read_cancel(ref, await wire.send(Request.delete(path)))
@@ -248,7 +248,7 @@ class Ups(Vendor):
             )
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
-        """Ask whether there is such an address, and whether people live there."""
+        """Check if an address exists, and if it is residential."""
         if address.country not in CHECKED:
             raise UnsupportedByVendor("UPS checks addresses in the US and in Puerto Rico only.")
         asked = Request.post("/api/addressvalidation/v2/3", json=address_body(address))
@@ -258,7 +258,7 @@ class Ups(Vendor):
 async def _recovered(
     wire: Wire, label: LabelFormat, which: dict[str, Any]
 ) -> tuple[str | None, tuple[Label, ...]]:
-    """The number of a shipment that was sold, and its labels."""
+    """The number of a bought shipment, and its labels."""
     asked = Request.post("/api/labels/v1/recovery", json=recovery_body(label, which))
     return recovered(await wire.send(asked.evolve(idempotent=True)))
 
@@ -266,7 +266,7 @@ async def _recovered(
 async def _tried(
     wire: Wire, label: LabelFormat, which: dict[str, Any]
 ) -> tuple[str, tuple[Label, ...]] | None:
-    """The same, or None if there is none or nobody can say."""
+    """The number and the labels; None if there are none, or the recovery failed."""
     try:
         number, labels = await _recovered(wire, label, which)
     except ConnectorError:
@@ -275,7 +275,7 @@ async def _tried(
 
 
 async def _in_pdf(wire: Wire, bought: Shipment) -> Shipment:
-    """A shipment with its labels in PDF; as pictures if UPS does not write them so."""
+    """The shipment with its labels in PDF; as images if UPS does not return PDF."""
     found = await _tried(wire, LabelFormat.PDF, {"TrackingNumber": bought.ref.id})
     if found is None or not found[1]:
         return bought

@@ -1,10 +1,9 @@
-"""Vonage: text messages, look-ups of numbers.
+"""Vonage: text messages and number look-ups.
 
-Messages go to the SMS API, which answers HTTP 200 whatever happens and tells of every part of a
-message by itself. Look-ups go to Number Insight, at its standard level. The API key and its secret
-are sent as basic authentication. Vonage takes no idempotency key: what may have been sent is not
-sent again. It can neither be asked about a message nor call one back: what became of it is told by
-delivery receipts.
+Messages use the SMS API, which always answers HTTP 200 and reports every part of a message
+separately. Look-ups use Number Insight, at its standard level. The API key and its secret are sent
+as basic authentication. Vonage takes no idempotency key, so a message that may have been sent is
+not sent again. It can neither query nor cancel a message: delivery receipts report the outcome.
 
 Vonage ends Number Insight in February 2027.
 """
@@ -92,7 +91,7 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "23": InvalidRequest,
     "32": AuthenticationFailed,
 }
-"""What a message's status means; any other but 0 is a refusal."""
+"""Errors by the status of a message; any other than 0 is a refusal."""
 _INSIGHTS: Final[Mapping[str, Kind]] = {
     "1": RateLimitExceeded,
     "4": AuthenticationFailed,
@@ -101,7 +100,7 @@ _INSIGHTS: Final[Mapping[str, Kind]] = {
 }
 _NO_NUMBER: Final = "3"
 _LOOKED_UP: Final = frozenset({"0", _NO_NUMBER, "43", "44", "45"})
-"""The last three say that a part of what is known could not be read at this moment."""
+"""Successful look-ups; the last three lack a part that could not be read at that moment."""
 
 
 @careful
@@ -110,11 +109,10 @@ class Vonage(Vendor):
     """An account at Vonage.
 
     Attributes:
-        api_key: which account.
-        credentials: the secret of that key; by default the credential provider is asked for whole
-            `Credentials`.
-        sender: who messages come from unless they say so themselves.
-        base_url, insight_url: where Vonage is.
+        api_key: API key of the account.
+        credentials: API secret; by default the credential provider supplies `Credentials`.
+        sender: sender of messages without one of their own.
+        base_url, insight_url: URLs of Vonage.
     """
 
     name: ClassVar[str] = "vonage"
@@ -139,7 +137,7 @@ class Vonage(Vendor):
     insight_url: str = "https://api.nexmo.com"
 
     def ping(self) -> Request:
-        """Ask for the balance."""
+        """Request the balance."""
         return Request.get("/account/get-balance")
 
     def services(self) -> Mapping[str, Service]:
@@ -159,19 +157,19 @@ class Vonage(Vendor):
         }
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
-        """Send one message, in as many parts as it takes."""
+        """Send one message, in as many parts as it needs."""
         request = Request.post(_SEND, form=message_form(self, message))
         return await wire.send(request, key=key, parse=partial(read_parts, wire))
 
     async def validate_number(
         self, wire: Wire, number: str, /, *, country: str | None
     ) -> NumberCheck:
-        """Look a number up."""
+        """Look up a number."""
         query = {"number": number.removeprefix("+"), "country": country}
         return read_number(await wire.send(Request.get(_LOOK_UP, query=query), to=_INSIGHT))
 
     async def check_balance(self, wire: Wire, /) -> Balance:
-        """Ask what is left, in euros."""
+        """Get the balance, in euros."""
         response = await wire.send(Request.get("/account/get-balance"))
         body = answer(response)
         amount = as_price(body.value("value"), _CURRENCY)
@@ -180,7 +178,7 @@ class Vonage(Vendor):
         return Balance(amount=amount, raw=body.raw)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
-        """A delivery receipt, or a message that came in."""
+        """Convert a webhook to an event: a delivery receipt, or a received message."""
         told = read(event.data)
         part = told.text("messageId")
         if part is None:
@@ -221,7 +219,7 @@ def message_form(vendor: Vonage, message: SmsMessage) -> dict[str, str]:
 
 
 def read_parts(wire: Wire, response: Response) -> SmsReceipt:
-    """What is said of the parts of a message, of which at least one was taken."""
+    """Parse the parts of a message, of which at least one was accepted."""
     body = answer(response)
     parts = list(body.objects("messages"))
     taken = [part for part in parts if _status(part) == _TAKEN]
@@ -253,7 +251,7 @@ def _price(parts: list[Answer]) -> Price | None:
 
 
 def read_number(response: Response) -> NumberCheck:
-    """What is said of a number."""
+    """Parse the look-up of a number."""
     body = answer(response)
     status = body.text("status")
     if status not in _LOOKED_UP:
@@ -274,7 +272,7 @@ def read_number(response: Response) -> NumberCheck:
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """What the body of an answer says, which is HTTP 200 also where nothing was done."""
+    """The error in an answer's body; Vonage answers HTTP 200 in any case."""
     if not is_success(response.status):
         return None
     try:
@@ -289,7 +287,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         return refusal(_INSIGHTS.get(status, VendorRejected), "Vonage", response, status, words)
     parts = list(body.objects("messages"))
     status = _status(parts[0]) if parts else None
-    # Where a part was taken, something was done, and the whole is no refusal.
+    # If some part was accepted, something was done, and the whole is not a refusal.
     if status is None or any(_status(part) == _TAKEN for part in parts):
         return None
     kind = _KINDS.get(status, VendorRejected)

@@ -1,8 +1,8 @@
-"""Payments: what is asked for, what became of it, and what vendors of them can do.
+"""Payments: arguments, results, states and events, and the operations of payment vendors.
 
-`asking` has what an operation is given, `values` what it gives, `states` how far a payment has
-come and why it did not, `news` what arrives later, `minor` how vendors write amounts, `buyers` what
-a buyer may be told, and `vendor` what a vendor of payments does.
+`asking` has the arguments of operations, `values` their results, `states` the states and decline
+reasons, `news` the events, `minor` amounts in minor units, `buyers` messages to buyers,
+`unsettled` operations without a known outcome, and `vendor` the operations of a vendor.
 """
 
 from __future__ import annotations
@@ -30,6 +30,12 @@ from moorage.contracts.payments.states import (
     PaymentState,
     PayoutState,
     RefundReason,
+)
+from moorage.contracts.payments.unsettled import (
+    NextStep,
+    SettledAs,
+    SettledPayment,
+    UnsettledPayment,
 )
 from moorage.contracts.payments.values import (
     Capture,
@@ -64,6 +70,7 @@ __all__ = [
     "MoveState",
     "NextAction",
     "NextActionType",
+    "NextStep",
     "Page",
     "Payment",
     "PaymentEvent",
@@ -75,8 +82,11 @@ __all__ = [
     "PayoutState",
     "Refund",
     "RefundReason",
+    "SettledAs",
+    "SettledPayment",
     "ThreeDs",
     "Unsettled",
+    "UnsettledPayment",
     "Void",
     "advance",
     "capture_needs",

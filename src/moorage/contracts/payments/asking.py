@@ -1,4 +1,4 @@
-"""What an operation on payments is given."""
+"""Arguments of payment operations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _BEGUN_BY: Final = ("charge", "authorize", "create_intent")
 
 
 class ThreeDs(OneOf, field="three_ds"):
-    """Whether the buyer's bank is to have them confirm the payment."""
+    """The use of 3-D Secure, by which the buyer confirms the payment at their bank."""
 
     AUTO = "auto"
     ALWAYS = "always"
@@ -45,12 +45,12 @@ class ThreeDs(OneOf, field="three_ds"):
 
 @attrs.frozen(kw_only=True)
 class Customer:
-    """Who pays, as far as the vendor is to know.
+    """The buyer, as far as the vendor needs to know them.
 
     Attributes:
-        id: the vendor's id of them.
-        country: the code of two letters, which routes may go by.
-        ip: where they are on the network.
+        id: the vendor's id of the buyer.
+        country: ISO 3166 code of two letters, which routes may match.
+        ip: IP address of the buyer.
     """
 
     id: str | None = attrs.field(default=None, validator=is_maybe(str))
@@ -72,43 +72,43 @@ def _is_source(_: object, attribute: attrs.Attribute[Any], value: str | None) ->
         raise InvalidData(
             "A source is a text.",
             field=attribute.name,
-            remedy="Give the token, the nonce or the stored id that the vendor gave.",
+            remedy="Give the token, the nonce or the stored id that the vendor issued.",
         )
     if looks_like_a_card(value):
         raise InvalidData(
-            "This looks like the number of a card, which must never come here.",
+            "This looks like a card number, which must never reach your servers.",
             field=attribute.name,
-            remedy="Have the vendor's own form in the browser make a token of it.",
+            remedy="Let the vendor's form in the browser turn it into a token.",
         )
 
 
 def _is_reference(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     if not 0 < len(value) <= _LONGEST:
         raise InvalidData(
-            f"A reference is a text of 1 to {_LONGEST} letters.",
+            f"A reference must be a text of 1 to {_LONGEST} letters.",
             field=attribute.name,
-            remedy="Give what your books call the payment, such as the invoice's number.",
+            remedy="Give your own name of the payment, such as the invoice number.",
         )
 
 
 @attrs.frozen
 class Charge:
-    """What somebody is to pay, and with what.
+    """A payment to request from a buyer.
 
     Attributes:
-        amount: how much, above zero.
-        source: the vendor's token, nonce or stored id of the means of payment, never the number of
-            a card; None for an intent that the buyer chooses the means for.
-        reference: what our books call it.
-        customer: who pays.
-        return_url: where the buyer comes back to after they were sent elsewhere.
-        description: what it is for, for our own eyes and the buyer's receipt.
-        statement_descriptor: what stands on the buyer's statement.
-        metadata: texts that the vendor keeps with it.
-        off_session: the buyer is not there to confirm anything.
-        store_method: keep the means of payment for later.
-        three_ds: whether the buyer's bank is to have them confirm.
-        extra: options of single vendors, by the vendor's name, in the vendor's words.
+        amount: amount above zero.
+        source: the vendor's token, nonce or stored id of the means of payment, never a card number;
+            None for an intent whose means the buyer chooses later.
+        reference: your own name of the payment, such as an invoice number.
+        customer: the buyer.
+        return_url: URL that the buyer returns to after a redirect.
+        description: text for your own records and the buyer's receipt.
+        statement_descriptor: text on the buyer's bank statement.
+        metadata: texts that the vendor stores with the payment.
+        off_session: True if the buyer is not present to confirm anything.
+        store_method: True to store the means of payment for later payments.
+        three_ds: use of 3-D Secure.
+        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
     amount: Money = attrs.field(validator=_is_amount)
@@ -136,7 +136,7 @@ class Charge:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The capabilities that it takes."""
+        """The capabilities that a vendor needs for this payment."""
         asked = {
             PaymentsCapability.OFF_SESSION: self.off_session,
             PaymentsCapability.STORE_METHOD: self.store_method,
@@ -147,7 +147,7 @@ class Charge:
 
     @property
     def country(self) -> str | None:
-        """The buyer's country in capitals, if it is known."""
+        """The buyer's country code in capitals, if known."""
         found = None if self.customer is None else self.customer.country
         return None if found is None else found.upper()
 
@@ -159,7 +159,7 @@ def _is_key(_: object, __: object, value: Any) -> None:
 def _is_begun_by(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value not in _BEGUN_BY:
         raise InvalidData(
-            "No payment is begun by such an operation.",
+            "This operation cannot begin a payment.",
             field=attribute.name,
             remedy=f"Give one of: {', '.join(_BEGUN_BY)}.",
         )
@@ -167,17 +167,18 @@ def _is_begun_by(_: object, attribute: attrs.Attribute[Any], value: Any) -> None
 
 @attrs.frozen(kw_only=True)
 class Unsettled:
-    """A payment that nobody knows the outcome of, since not even its reference arrived.
+    """A payment whose outcome is unknown and whose reference never arrived.
 
-    Asked again under its key it is done once, and what became of it comes out. At a vendor that
-    knows no keys it is looked for by its reference instead, among what was made since it began.
+    At a vendor with idempotency keys it is sent again under its key, which charges once and
+    returns the result. At other vendors it is searched by `reference` among the payments since it
+    began.
 
     Attributes:
-        charge: what was asked for.
-        idempotency_key: the key that it was asked for with.
+        charge: the requested payment.
+        idempotency_key: key of the request.
         operation: "charge", "authorize" or "create_intent".
-        since: when it was first asked for, by our books; None is not to look for it. Vendors'
-            clocks differ from ours, so take a minute off.
+        since: time of the first request by your clock; None skips the search. Vendors' clocks
+            differ, so subtract a minute.
     """
 
     charge: Charge = attrs.field(validator=is_a(Charge))
@@ -188,12 +189,12 @@ class Unsettled:
 
 @attrs.frozen(kw_only=True)
 class PaymentQuery:
-    """Which payments, disputes or payouts are asked for, newest first.
+    """A query for payments, disputes or payouts, returned newest first.
 
     Attributes:
-        since: made at this time or later.
-        until: made before this time.
-        limit: at most so many on a page, as far as the vendor goes.
+        since: earliest time of creation, included.
+        until: latest time of creation, excluded.
+        limit: maximum number per page; the vendor may return fewer.
     """
 
     since: datetime | None = attrs.field(default=None, validator=is_moment)
@@ -202,18 +203,18 @@ class PaymentQuery:
 
 
 def check_amount(value: object, field: str = "amount") -> Money:
-    """`value` as an amount that can be moved."""
+    """`value` as a positive amount of money."""
     if isinstance(value, Money) and value.minor > 0:
         return value
     raise InvalidData(
-        "This is no amount of money above zero.",
+        "This is not an amount of money above zero.",
         field=field,
         remedy="Give a Money, such as Money('149.90', 'EUR').",
     )
 
 
 def looks_like_a_card(text: str) -> bool:
-    """Whether this may be the number of a card: as many digits, with the check digit right."""
+    """True if the text may be a card number: as many digits, with the right check digit."""
     if _CARD.fullmatch(text.strip()) is None:
         return False
     digits = [int(letter) for letter in reversed(text) if letter.isdigit()]
@@ -222,12 +223,12 @@ def looks_like_a_card(text: str) -> bool:
 
 
 def payment_ref(make: MakeRef, id: str, amount: Money | None, /, **related: str | None) -> Ref:
-    """The reference of a payment, which knows what was asked for.
+    """Make the reference of a payment, which records the requested amount.
 
     Args:
         make: makes a reference at the account, such as `Wire.ref`.
         id: the vendor's id; our own reference where it has none yet, with `unnamed="1"`.
-        amount: what was asked for, where that is known.
+        amount: requested amount, if known.
         related: further ids that the vendor needs.
     """
     known = {} if amount is None else {"amount": str(amount.amount), "currency": amount.currency}
@@ -235,26 +236,26 @@ def payment_ref(make: MakeRef, id: str, amount: Money | None, /, **related: str 
 
 
 def stated_amount(ref: Ref) -> Money | None:
-    """What was asked for, if the reference of a payment knows it."""
+    """The requested amount that the reference of a payment records; None if it records none."""
     amount, currency = ref.other("amount"), ref.other("currency")
     return None if amount is None or currency is None else Money(amount, currency)
 
 
 def check_currency(amount: Money | None, currency: str | None) -> None:
-    """Refuse an amount that is in another currency than the payment.
+    """Refuse an amount in another currency than the payment's.
 
     Args:
-        amount: what is to be captured or given back; None is all of it.
-        currency: the payment's.
+        amount: amount to capture or refund; None for all of it.
+        currency: currency of the payment.
     """
     if amount is not None and currency is not None and amount.currency != currency:
         raise InvalidData(
-            f"The payment is in {currency}, and this amount in {amount.currency}.",
+            f"The payment is in {currency}, but this amount is in {amount.currency}.",
             field="amount",
             remedy=f"Give the amount in {currency}.",
         )
 
 
 def capture_needs(*, final: bool) -> frozenset[str]:
-    """The capabilities that a capture takes."""
+    """The capabilities that a vendor needs for a capture."""
     return frozenset() if final else frozenset({PaymentsCapability.MULTIPLE_CAPTURES})

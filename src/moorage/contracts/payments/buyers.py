@@ -1,6 +1,6 @@
-"""What a buyer may be told of a payment that did not simply succeed.
+"""Messages to buyers whose payment did not simply succeed.
 
-Law: nothing whose outcome is unknown is ever shown as not charged.
+Law: a payment whose outcome is unknown is never shown as not charged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from moorage.errors import (
 
 
 class BuyerOutcome(StrEnum):
-    """What a buyer may be told."""
+    """The outcome of a payment, from the buyer's point of view."""
 
     NOT_ATTEMPTED = "not_attempted"
     DECLINED = "declined"
@@ -39,12 +39,12 @@ class BuyerOutcome(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class BuyerNotice:
-    """What a buyer may be told.
+    """A message to the buyer about a payment.
 
     Attributes:
-        outcome: what became of the payment.
-        code: names the text, for translations to be looked up by.
-        text: the same in English.
+        outcome: outcome of the payment.
+        code: id of the text, for looking up translations.
+        text: the message in English.
     """
 
     outcome: BuyerOutcome
@@ -79,7 +79,7 @@ _TEXTS: Final = {
     "declined.processing_error": "The payment was declined. Please try again later.",
     "declined.canceled_by_buyer": "You have cancelled the payment.",
 }
-"""A card that is lost, stolen or suspected is merely declined: whoever holds it learns no more."""
+"""A lost, stolen or suspected card is merely declined, so that its holder learns no more."""
 
 _ALWAYS_UNKNOWN: Final = (
     IdempotencyConflict,
@@ -87,7 +87,7 @@ _ALWAYS_UNKNOWN: Final = (
     OutcomeUnknown,
     StorageUnavailable,
 )
-"""Whoever had the key before may have been charged."""
+"""Errors after which the earlier user of the key may have been charged."""
 
 _REFUSED_BY_US: Final = (
     ConfigurationError,
@@ -99,7 +99,7 @@ _REFUSED_BY_US: Final = (
 
 
 def told_buyer(error: BaseException) -> BuyerNotice:
-    """What a buyer may be told of an error that a payment has ended with."""
+    """The message to the buyer for the error of a payment."""
     if isinstance(error, PaymentDeclined):
         return _notice(BuyerOutcome.DECLINED, f"declined.{error.reason}")
     if _may_be_charged(error):
@@ -114,7 +114,7 @@ def _may_be_charged(error: BaseException) -> bool:
         return True
     told = vars(error)
     if isinstance(error, (InvalidData, ConfigurationError)):
-        # Before a call it is what was given; of a call it may be what cannot be read afterwards.
+        # Before a call this is a wrong argument; after it, perhaps an answer that cannot be read.
         return "_signature" in told or bool(told.get("_acted"))
     if isinstance(error, DeadlineExceeded) and "_acted" not in told:
         return True

@@ -1,4 +1,4 @@
-"""Amounts as vendors write them: whole numbers of minor units, with their exceptions."""
+"""Amounts in minor units, such as cents, with the exceptions of single vendors."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class MinorUnits:
-    """How a vendor writes amounts in minor units, where it differs from ISO 4217.
+    """A vendor's conversion of amounts to minor units, where it differs from ISO 4217.
 
-    An amount that the vendor cannot write exactly is refused, never rounded.
+    An amount that the vendor cannot represent exactly is refused, never rounded.
 
     Attributes:
-        vendor: whose it is, for errors to name.
-        exponents: how many decimals its minor units stand for, by currency.
-        steps: of what its minor units must be a multiple, by currency.
+        vendor: name of the vendor, for errors.
+        exponents: number of decimals of the minor unit, by currency.
+        steps: number that the minor units must be a multiple of, by currency.
     """
 
     vendor: str
@@ -30,10 +30,10 @@ class MinorUnits:
     steps: Mapping[str, int] = attrs.field(factory=dict[str, int])
 
     def to_minor(self, money: Money) -> int:
-        """The whole number that stands for an amount at this vendor.
+        """Convert an amount to the vendor's minor units.
 
         Raises:
-            InvalidData: there is none.
+            InvalidData: the vendor cannot represent the amount.
         """
         here, iso = self._exponents(money.currency)
         minor, rest = divmod(money.minor * _ten(here - iso), _ten(iso - here))
@@ -41,15 +41,15 @@ class MinorUnits:
             raise InvalidData(
                 f"{self.vendor} takes fewer decimals of {money.currency} than {money.amount} has.",
                 field="amount",
-                remedy="Round it first, in the way your books do.",
+                remedy="Round the amount first, as your books do.",
             )
         return minor
 
     def from_minor(self, minor: int, currency: str) -> Money:
-        """The amount that a whole number stands for at this vendor.
+        """Convert the vendor's minor units to an amount.
 
         Raises:
-            InvalidData: it is no amount of the currency.
+            InvalidData: the currency has no such amount.
         """
         currency = currency.upper()
         if currency not in EXPONENTS:
@@ -58,14 +58,14 @@ class MinorUnits:
         exact, rest = divmod(minor * _ten(iso - here), _ten(here - iso))
         if rest:
             raise InvalidData(
-                f"{self.vendor} says an amount of {currency} that the currency does not have.",
+                f"{self.vendor} reported an amount of {currency} that the currency does not have.",
                 field="amount",
                 remedy="Look the amount up at the vendor.",
             )
         return Money.from_minor(exact, currency)
 
     def read(self, minor: Any, currency: Any) -> Money | None:
-        """As `from_minor`, of whatever a vendor said; None if that is no amount."""
+        """As `from_minor`, but for unchecked input; None if it is not an amount."""
         if type(minor) is not int or not isinstance(currency, str):
             return None
         try:

@@ -1,16 +1,16 @@
-"""News of payments, and what they change in what is known.
+"""Events of payments, and the changes that they make to a known payment.
 
 Laws of `advance`:
 
-1. What happened is never taken back by news that is older, or may be: a payment goes forward from
-   open to authorised, given up, captured, given back, and no total shrinks.
-2. Among captured, given back and disputed only news that is certainly newer goes back, since a
-   refund may fail and a dispute may be won; among the open states, any that is not older.
-3. A dispute begins only by news that is not older, since it may be over by now.
-4. A capture or refund is counted once, however often it is told of.
-5. A payment that the vendor had no name for yet, whose reference says `unnamed`, takes the name
-   that the first news of our own reference has.
-6. News that only say that there are some change nothing, until the vendor was asked.
+1. An older event, or one that may be older, never takes progress back: a payment goes from open to
+   authorised, voided, captured and refunded, and no total shrinks.
+2. Among captured, refunded and disputed, a certainly newer event may go back, since a refund may
+   fail and a dispute may be won. Among the open states, any event that is not older may.
+3. A dispute begins only by an event that is not older, since it may be over by now.
+4. A capture or refund is counted once, however often it is reported.
+5. A payment without a vendor's id, whose reference says `unnamed`, takes the id of the first event
+   that carries our own reference.
+6. An event that only hints at a change alters nothing until the vendor was asked.
 """
 
 from __future__ import annotations
@@ -57,24 +57,25 @@ _OVER: Final = {MoveState.SUCCEEDED, *_NOT_DONE}
 
 @attrs.frozen(kw_only=True)
 class PaymentEvent:
-    """News of a payment, a capture, a refund, a dispute or a payout.
+    """An event of a payment, capture, refund, dispute or payout, reported by the vendor.
 
     Attributes:
-        id: what tells this news from any other.
-        ref: the payment at the vendor; of a payout, the payout.
-        vendor_type: what happened, in the vendor's word.
-        state: how far the payment has come; None if the news says nothing of that by itself.
-        vendor_state: the same in the vendor's word.
-        at: when, by the vendor's clock.
-        reference: our own word for the payment, if the news says it: a payment that the vendor
-            names only after the buyer has come back is found by it.
-        amount: what was asked for, if the news says it.
-        authorized, captured, refunded: how much of it has come so far, in all; None is not said.
-        decline: why a try failed.
-        payment: all of the payment as it was then, where the vendor says it.
-        capture, refund, dispute, payout: what it is about besides the payment.
-        ask: the news only says that something has changed, and the vendor is to be asked what.
-        raw: all that the vendor said.
+        id: unique id of the event.
+        ref: reference of the payment at the vendor, or of the payout.
+        vendor_type: the vendor's own name of the event.
+        state: state of the payment; None if the event does not state it.
+        vendor_state: the vendor's own word for the state.
+        at: time of the event by the vendor's clock.
+        reference: our own name of the payment, if the event carries it. It finds a payment that
+            gets its vendor's id only after the buyer has returned.
+        amount: requested amount, if the event states it.
+        authorized, captured, refunded: totals so far; None if not stated.
+        decline: reason of a failed attempt.
+        payment: the complete payment at that time, where the vendor sends it.
+        capture, refund, dispute, payout: the object that the event is about, besides the payment.
+        ask: True if the event only says that something has changed, so that the vendor must be
+            asked.
+        raw: the vendor's complete event.
     """
 
     id: str | None
@@ -98,27 +99,28 @@ class PaymentEvent:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
     def expect(self, asked: Money) -> None:
-        """Refuse news of an amount that was not asked, before anything is booked by it.
+        """Raise unless the event's amounts equal the requested amount; call it before booking.
 
-        In a handler of the inbox the news is kept then, and waits for a person.
+        In a handler of the inbox the event is then kept, and waits for a person.
 
         Args:
-            asked: what was to be paid.
+            asked: requested amount.
 
         Raises:
-            InvalidData: the amount, or what was captured, is another.
+            InvalidData: the amount, or the captured amount, differs.
         """
         for told in (self.amount, self.captured):
             if told is not None and told != asked:
                 raise InvalidData(
-                    f"{self.reference or self.ref.id} was to be {asked}, not {told}.",
+                    f"The requested amount of {self.reference or self.ref.id} is {asked},"
+                    f" but the event says {told}.",
                     field="amount",
                     remedy="Look at the payment at the vendor; book nothing until then.",
                 )
 
 
 def told_by(event: PaymentEvent, payment: Payment) -> PaymentEvent:
-    """The news that an event only hinted at, by what the vendor said when it was asked."""
+    """Complete an event that only hints at a change with the payment that the vendor returned."""
     return attrs.evolve(
         event,
         ask=False,
@@ -138,12 +140,12 @@ def told_by(event: PaymentEvent, payment: Payment) -> PaymentEvent:
 def state_of(
     amount: Money | None, captured: Money | None, refunded: Money | None
 ) -> PaymentState | None:
-    """The state of a payment of which this much was captured and given back; None if nothing was.
+    """The state that follows from the totals of a payment; None if nothing was captured.
 
     Args:
-        amount: what was asked for, or is the most that will be captured.
-        captured: how much was captured, in all.
-        refunded: how much was given back, in all.
+        amount: requested amount, or the most that will be captured.
+        captured: captured total.
+        refunded: refunded total.
     """
     if captured is None or captured.minor <= 0:
         return None
@@ -155,23 +157,23 @@ def state_of(
 
 
 def advance(before: Payment, news: Payment | PaymentEvent) -> Payment:
-    """What is known of a payment after news of it, however late they are.
+    """The payment after an event or a newer answer, however late it arrives.
 
     Args:
-        before: what was known.
-        news: what an event or an answer says; of an event with a whole payment, that is taken.
+        before: the known payment.
+        news: an event or an answer; of an event with a complete payment, that payment is used.
 
     Raises:
-        InvalidData: the news are of another payment.
+        InvalidData: the event is of another payment.
     """
     if isinstance(news, PaymentEvent):
         news = _as_payment(before, news)
     if _thing(before.ref) != _thing(news.ref):
         if not _is_named_by(before.ref, news):
             raise InvalidData(
-                "These are news of another payment.",
+                "The event belongs to another payment.",
                 field="news",
-                remedy="Find the payment that the reference of the news names.",
+                remedy="Find the payment that the reference of the event names.",
             )
         before = attrs.evolve(before, ref=news.ref)
     later = _is_later(before, news)
@@ -181,7 +183,7 @@ def advance(before: Payment, news: Payment | PaymentEvent) -> Payment:
         before,
         captures=captures,
         refunds=refunds,
-        # What a capture sets free was authorised no longer, whenever that is told.
+        # A capture reduces the authorised amount, whenever it is reported.
         authorized=(news.captures and news.authorized) or before.authorized,
         captured=_total(before.captured, before.captures, captures),
         refunded=_total(before.refunded, before.refunds, refunds),
@@ -191,7 +193,7 @@ def advance(before: Payment, news: Payment | PaymentEvent) -> Payment:
     if derived is not None and moved and _goes_on(before.state, derived, later=later):
         taken = attrs.evolve(taken, state=derived, next_action=None)
     captured = _grown(taken.captured, news.captured)
-    lost = any(one.state in _NOT_DONE for one in refunds)
+    lost = any(refund.state in _NOT_DONE for refund in refunds)
     refunded = taken.refunded if lost else _grown(taken.refunded, news.refunded)
     if news.state is PaymentState.UNKNOWN or not _goes_on(taken.state, news.state, later=later):
         taken = attrs.evolve(taken, captured=captured, refunded=refunded)
@@ -219,14 +221,14 @@ def advance(before: Payment, news: Payment | PaymentEvent) -> Payment:
 
 
 def _grown(known: Money | None, told: Money | None) -> Money | None:
-    """A total after news that may be older, and may be of what the newest did not mention."""
+    """A total after an event that may be older, or may not include the newest changes."""
     if known is None or told is None:
         return told if known is None else known
     return max(known, told)
 
 
 def _is_named_by(ref: Ref, news: Payment) -> bool:
-    """Whether a payment that went by our own reference has a name of the vendor's at last."""
+    """True if the event carries the vendor's id of a payment known only by our own reference."""
     same = (ref.vendor, ref.account) == (news.ref.vendor, news.ref.account)
     return same and ref.other("unnamed") is not None and ref.id == news.reference
 
@@ -270,14 +272,14 @@ def _goes_on(before: PaymentState, after: PaymentState, *, later: bool | None) -
 
 
 def _is_later(before: Payment, news: Payment) -> bool | None:
-    """Whether news are newer than what is known; None if nobody can say."""
+    """True if the event is newer than the known payment; None if that is unknown."""
     if before.as_of is None or news.as_of is None or before.as_of == news.as_of:
         return None
     return news.as_of > before.as_of
 
 
 def _joined(known: tuple[M, ...], told: Iterable[M], *, later: bool | None) -> tuple[M, ...]:
-    """Every capture or refund once; one that is over is not taken for open again by old news."""
+    """Merge captures or refunds by id; an old event does not reopen a finished one."""
     by_id = {_thing(move.ref): move for move in known}
     for move in told:
         before = by_id.get(_thing(move.ref))
@@ -287,9 +289,9 @@ def _joined(known: tuple[M, ...], told: Iterable[M], *, later: bool | None) -> t
 
 
 def _total(said: Money | None, before: tuple[_Move, ...], after: tuple[_Move, ...]) -> Money | None:
-    """A total, changed by what has become of single captures or refunds.
+    """A total, updated by the changed states of single captures or refunds.
 
-    A total of the vendor's that has more than is known singly may have these already.
+    The vendor's total may already include changes that the single entries do not show.
     """
     known, total = _sum(before), _sum(after)
     if known == total:

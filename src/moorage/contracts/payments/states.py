@@ -1,4 +1,4 @@
-"""How far a payment has come, and why it did not come further."""
+"""States of payments, captures, refunds, disputes and payouts, and reasons of declines."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from moorage.contracts.kinds import OneOf
 
 
 class PaymentState(StrEnum):
-    """How far a payment has come.
+    """The state of a payment.
 
-    `failed` is a try that failed: a vendor may let the buyer try the same payment again.
+    `failed` is a failed attempt: some vendors let the buyer try the same payment again.
     """
 
     REQUIRES_PAYMENT_METHOD = "requires_payment_method"
@@ -30,7 +30,7 @@ class PaymentState(StrEnum):
 
     @property
     def settled(self) -> bool:
-        """Whether it is known how the payment ended, so that nobody need ask again soon."""
+        """True if the payment has ended, so that asking the vendor again soon is pointless."""
         return self not in _OPEN
 
 
@@ -43,7 +43,7 @@ _OPEN: Final = {
 
 
 class MoveState(StrEnum):
-    """What became of a capture, a void or a refund: asked for is `pending` until it is done."""
+    """The state of a capture, a void or a refund; `pending` if requested and not yet done."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -53,7 +53,7 @@ class MoveState(StrEnum):
 
 
 class DeclineReason(StrEnum):
-    """Why a payment was declined."""
+    """The reason why a payment was declined."""
 
     INSUFFICIENT_FUNDS = "insufficient_funds"
     EXPIRED_CARD = "expired_card"
@@ -78,7 +78,7 @@ class DeclineReason(StrEnum):
 
 
 class RefundReason(OneOf, field="reason"):
-    """Why money is given back."""
+    """The reason for a refund."""
 
     REQUESTED_BY_CUSTOMER = "requested_by_customer"
     DUPLICATE = "duplicate"
@@ -87,7 +87,7 @@ class RefundReason(OneOf, field="reason"):
 
 
 class NextActionType(StrEnum):
-    """What the buyer has to do next, and how they are brought to it."""
+    """The kind of step that the buyer has to take next."""
 
     REDIRECT = "redirect"
     POST = "post"
@@ -98,7 +98,7 @@ class NextActionType(StrEnum):
 
 
 class DisputeState(StrEnum):
-    """How far a dispute has come."""
+    """The state of a dispute."""
 
     INQUIRY = "inquiry"
     NEEDS_RESPONSE = "needs_response"
@@ -111,12 +111,12 @@ class DisputeState(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether it is over."""
+        """True if the dispute is over."""
         return self in {self.WON, self.LOST, self.ACCEPTED, self.CLOSED}
 
 
 class PayoutState(StrEnum):
-    """How far money on its way to our bank has come."""
+    """The state of a payout to your bank."""
 
     PENDING = "pending"
     IN_TRANSIT = "in_transit"

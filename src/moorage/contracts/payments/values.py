@@ -1,4 +1,4 @@
-"""What vendors say of payments, captures, refunds, disputes and payouts."""
+"""Results of payment operations: payments, captures, refunds, disputes and payouts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from moorage.contracts.payments.states import (
     PaymentState,
     PayoutState,
 )
+from moorage.contracts.replays import replay_field
 from moorage.contracts.vendor import no_options
 
 if TYPE_CHECKING:
@@ -28,16 +29,17 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class NextAction:
-    """What the buyer has to do before the payment can go on.
+    """The step that the buyer has to take before the payment can continue.
 
     Attributes:
-        type: how they are brought to it.
-        url: where to send them, for `redirect` and `post`.
-        method: how, "GET" or "POST".
-        fields: what to post there, or what the vendor's SDK or a page needs, in the vendor's words.
-        token: what the vendor's SDK in the browser takes.
-        expires_at: until when.
-        vendor_type: the vendor's word for `type`.
+        type: kind of step.
+        url: URL to send the buyer to, for `redirect` and `post`.
+        method: HTTP method for the URL, "GET" or "POST".
+        fields: fields to post there, or values for the vendor's SDK or a page, in the vendor's
+            terms.
+        token: token for the vendor's SDK in the browser.
+        expires_at: time until which the step can be taken.
+        vendor_type: the vendor's own word for `type`.
     """
 
     type: NextActionType
@@ -51,7 +53,7 @@ class NextAction:
 
 @attrs.frozen(kw_only=True)
 class Decline:
-    """Why a payment was declined: our reason, and the vendor's code and words."""
+    """The reason of a decline: our reason, and the vendor's code and text."""
 
     reason: DeclineReason
     vendor_code: str | None = None
@@ -60,13 +62,13 @@ class Decline:
 
 @attrs.frozen(kw_only=True)
 class MeansOfPayment:
-    """What was paid with, as far as anybody may know.
+    """The means of payment, without secret details.
 
     Attributes:
-        type: the vendor's word, such as "card".
-        brand, last4, expires: of a card; `expires` is its year and month.
-        wallet: the wallet that it was in.
-        stored: the vendor's id of it, if it is kept for later.
+        type: the vendor's own word, such as "card".
+        brand, last4, expires: brand, last digits and expiry (year and month) of a card.
+        wallet: wallet that held the card.
+        stored: the vendor's id of the means, if it is stored for later.
     """
 
     type: str | None = None
@@ -79,18 +81,19 @@ class MeansOfPayment:
 
 @attrs.frozen(kw_only=True)
 class Capture:
-    """Money that was authorised, taken.
+    """A capture: authorised money that is collected.
 
     Attributes:
-        ref: the capture at the vendor; the payment itself where captures have no id.
-        payment: the payment that it belongs to.
-        state: what became of it; asked for is `pending`, and not taken yet.
-        vendor_state: the same in the vendor's word.
-        amount: how much.
-        reason: why it failed, in the vendor's word.
-        at: when, if the vendor says.
-        after: the payment as it then was, where the vendor says.
-        raw: all that the vendor said.
+        ref: reference of the capture at the vendor; the payment's own where captures have no id.
+        payment: reference of the payment.
+        state: state of the capture; `pending` if requested and not yet done.
+        vendor_state: the vendor's own word for the state.
+        amount: captured amount.
+        reason: the vendor's reason of a failure.
+        at: time of the capture, if the vendor states it.
+        after: the payment after the capture, where the vendor returns it.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
     """
 
     ref: Ref
@@ -101,22 +104,24 @@ class Capture:
     reason: str | None = None
     at: datetime | None = attrs.field(default=None, eq=False)
     after: Payment | None = attrs.field(default=None, eq=False)
+    replayed: bool = replay_field()
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
 @attrs.frozen(kw_only=True)
 class Refund:
-    """Money given back.
+    """A refund: money returned to the buyer.
 
     Attributes:
-        ref: the refund at the vendor.
-        payment: the payment that it belongs to; None if the vendor does not say.
-        state: what became of it; asked for is `pending`, and not given back yet.
-        vendor_state: the same in the vendor's word.
-        amount: how much.
-        reason: why it failed, in the vendor's word.
-        at: when, if the vendor says.
-        raw: all that the vendor said.
+        ref: reference of the refund at the vendor.
+        payment: reference of the payment; None if the vendor does not state it.
+        state: state of the refund; `pending` if requested and not yet done.
+        vendor_state: the vendor's own word for the state.
+        amount: refunded amount.
+        reason: the vendor's reason of a failure.
+        at: time of the refund, if the vendor states it.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
     """
 
     ref: Ref
@@ -126,20 +131,22 @@ class Refund:
     amount: Money | None = None
     reason: str | None = None
     at: datetime | None = attrs.field(default=None, eq=False)
+    replayed: bool = replay_field()
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
 @attrs.frozen(kw_only=True)
 class Void:
-    """An authorisation that was given up.
+    """A void: the cancellation of an authorisation.
 
     Attributes:
-        ref: the giving up at the vendor; the payment itself where it has no id.
-        payment: the payment.
-        state: what became of it; asked for is `pending`, and not given up yet.
-        vendor_state: the same in the vendor's word.
-        after: the payment as it then was, where the vendor says.
-        raw: all that the vendor said.
+        ref: reference of the void at the vendor; the payment's own where voids have no id.
+        payment: reference of the payment.
+        state: state of the void; `pending` if requested and not yet done.
+        vendor_state: the vendor's own word for the state.
+        after: the payment after the void, where the vendor returns it.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
     """
 
     ref: Ref
@@ -147,29 +154,31 @@ class Void:
     state: MoveState
     vendor_state: str | None = None
     after: Payment | None = attrs.field(default=None, eq=False)
+    replayed: bool = replay_field()
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
 @attrs.frozen(kw_only=True)
 class Payment:
-    """What a vendor says of a payment; None is what it does not say.
+    """A payment at a vendor; None where the vendor does not say.
 
     Attributes:
-        ref: the payment at the vendor, for whatever is done to it later.
-        state: how far it has come.
-        vendor_state: the same in the vendor's word.
-        amount: what was asked for.
-        authorized, captured, refunded: how much of it has come so far, in all.
-        next_action: what the buyer has to do first.
-        decline: why the last try failed.
-        client_token: what the vendor's SDK in the browser takes.
-        means: what was paid with.
-        reference: our own word for it, as the vendor keeps it.
-        captures, refunds: the single ones, as far as they are known.
-        created_at: when it was made.
-        authorized_until: when the authorisation lapses.
-        as_of: the moment of which all this is true, by the vendor's clock.
-        raw: all that the vendor said.
+        ref: reference of the payment, for later operations on it.
+        state: state of the payment.
+        vendor_state: the vendor's own word for the state.
+        amount: requested amount.
+        authorized, captured, refunded: totals so far.
+        next_action: step that the buyer has to take first.
+        decline: reason of the last failed attempt.
+        client_token: token for the vendor's SDK in the browser.
+        means: means of payment.
+        reference: our own name of the payment, as stored by the vendor.
+        captures, refunds: single captures and refunds, as far as they are known.
+        created_at: time of creation.
+        authorized_until: time at which the authorisation expires.
+        as_of: time at which this state was current, by the vendor's clock.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
     """
 
     ref: Ref
@@ -189,16 +198,17 @@ class Payment:
     created_at: datetime | None = attrs.field(default=None, eq=False)
     authorized_until: datetime | None = attrs.field(default=None, eq=False)
     as_of: datetime | None = attrs.field(default=None, eq=False)
+    replayed: bool = replay_field()
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
     @property
     def authorised(self) -> Money | None:
-        """The same as `authorized`."""
+        """The value of `authorized`, in British spelling."""
         return self.authorized
 
     @property
     def remaining(self) -> Money | None:
-        """What can still be captured."""
+        """The amount that can still be captured."""
         if self.state not in {PaymentState.AUTHORIZED, PaymentState.PARTIALLY_CAPTURED}:
             return None if self.amount is None else self.amount * 0
         if self.authorized is None or self.captured is None:
@@ -207,7 +217,7 @@ class Payment:
 
     @property
     def refundable(self) -> Money | None:
-        """What can still be given back."""
+        """The amount that can still be refunded."""
         if self.captured is None or self.refunded is None:
             return self.captured
         return max(self.captured - self.refunded, self.captured * 0)
@@ -215,18 +225,18 @@ class Payment:
 
 @attrs.frozen(kw_only=True)
 class Dispute:
-    """A payment that the buyer, or their bank, wants back.
+    """A dispute: the buyer or their bank demands the money back.
 
     Attributes:
-        ref: the dispute at the vendor.
-        payment: what it is about; None if the vendor does not say.
-        state: how far it has come.
-        vendor_state: the same in the vendor's word.
-        amount: how much is disputed.
-        reason: why, in the vendor's word.
-        respond_by: until when evidence is taken.
-        created_at: when it began.
-        raw: all that the vendor said.
+        ref: reference of the dispute at the vendor.
+        payment: reference of the payment; None if the vendor does not state it.
+        state: state of the dispute.
+        vendor_state: the vendor's own word for the state.
+        amount: disputed amount.
+        reason: the vendor's own word for the reason.
+        respond_by: deadline for evidence.
+        created_at: time of creation.
+        raw: the vendor's complete answer.
     """
 
     ref: Ref
@@ -242,17 +252,17 @@ class Dispute:
 
 @attrs.frozen(kw_only=True)
 class Payout:
-    """Money on its way from the vendor to our bank.
+    """A payout: money transferred from the vendor to your bank.
 
     Attributes:
-        ref: the payout at the vendor.
-        state: how far it has come.
-        vendor_state: the same in the vendor's word.
-        amount: how much; negative is taken from our bank.
-        arrives: when it is expected there.
-        reason: why it failed, in the vendor's word.
-        created_at: when it began.
-        raw: all that the vendor said.
+        ref: reference of the payout at the vendor.
+        state: state of the payout.
+        vendor_state: the vendor's own word for the state.
+        amount: amount; negative if it is withdrawn from your bank.
+        arrives: expected date of arrival.
+        reason: the vendor's reason of a failure.
+        created_at: time of creation.
+        raw: the vendor's complete answer.
     """
 
     ref: Ref
@@ -267,11 +277,11 @@ class Payout:
 
 @attrs.frozen
 class Page(Generic[T]):
-    """Some of many, and where the next of them begin.
+    """One page of a longer list.
 
     Attributes:
-        items: these.
-        next: what to ask for the following page with; None after the last.
+        items: items of this page.
+        next: reference to pass for the next page; None after the last.
     """
 
     items: tuple[T, ...]

@@ -1,4 +1,4 @@
-"""What a vendor of payments does, and what not every one can."""
+"""The operations and the optional features of payment vendors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class PaymentsCapability(StrEnum):
-    """What not every vendor can do."""
+    """An optional feature of a payment vendor."""
 
     INTENT = "intent"
     COMPLETE = "complete"
@@ -50,15 +50,15 @@ MOVING: Final[Mapping[str, PaymentsCapability | None]] = {
     "void": None,
     "refund": None,
 }
-"""The operations that move money, with the capability that a vendor needs for them."""
+"""Operations that move money, each with the capability that a vendor needs for it."""
 
 
 class PaymentsVendor(Protocol):
-    """What a vendor of payments does; the optional verbs are named by its capabilities.
+    """The operations of a payment vendor; its capabilities name the optional ones.
 
-    Whatever moves money is given a key, and asks for it to be done once. A payment that was
-    declined is raised as `PaymentDeclined`. The reference of a payment is made by `payment_ref`, so
-    that it knows its currency.
+    Every operation that moves money receives a key, under which it must be done only once. A
+    declined payment is raised as `PaymentDeclined`. Payment references are made by `payment_ref`,
+    so that they record the currency.
     """
 
     @property

@@ -1,7 +1,7 @@
-"""Shipping: what is sent, what it costs, the labels, and where it is.
+"""Shipping: parcels, rates, shipments, labels and tracking.
 
-`units` and `parcels` say what is sent, `rates` what carriers ask for it, `shipments` what was
-bought, `tracking` where it is, `vendor` what a vendor does.
+`units` and `parcels` describe the goods, `rates` the carriers' prices, `shipments` purchases and
+labels, `tracking` the progress of a delivery, and `vendor` the operations of a vendor.
 """
 
 from moorage.contracts.address import Address

@@ -1,4 +1,4 @@
-"""What is sent: parcels, and what customs want to know of them."""
+"""Parcels and their customs declarations."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def _side(value: object) -> Decimal | None:
 
 @attrs.frozen(kw_only=True)
 class Parcel:
-    """One box, bag or envelope.
+    """A box, bag or envelope.
 
     Attributes:
-        weight: what it weighs, in `weight_unit`.
-        length, width, height: how large it is, in `length_unit`: all of them, or none.
-        reference: a word of ours for it.
+        weight: weight in `weight_unit`.
+        length, width, height: dimensions in `length_unit`; give all of them, or none.
+        reference: your own name of the parcel.
     """
 
     weight: Decimal = attrs.field(converter=_weight)
@@ -42,25 +42,25 @@ class Parcel:
     reference: str | None = attrs.field(default=None, validator=is_maybe(str))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a box of which one side is missing."""
+        """Refuse a parcel with only some of its dimensions."""
         sides = (self.length, self.width, self.height)
         if None in sides and sides != (None, None, None):
             raise InvalidData(
-                "A parcel lacks one of its sides.",
+                "The parcel has only some of its dimensions.",
                 field="length",
                 remedy="Give length, width and height, or none of them.",
             )
 
     @property
     def sides(self) -> tuple[Decimal, Decimal, Decimal] | None:
-        """Length, width and height, if they are known."""
+        """Length, width and height; None if they are unknown."""
         if self.length is None or self.width is None or self.height is None:
             return None
         return self.length, self.width, self.height
 
 
 class Contents(OneOf, field="contents"):
-    """What customs take a shipment for."""
+    """The category of a shipment's contents for customs."""
 
     MERCHANDISE = "merchandise"
     GIFT = "gift"
@@ -72,7 +72,7 @@ class Contents(OneOf, field="contents"):
 
 
 class NonDelivery(OneOf, field="non_delivery"):
-    """What becomes of a shipment that cannot be delivered."""
+    """The treatment of a shipment that cannot be delivered."""
 
     RETURN = "return"
     ABANDON = "abandon"
@@ -81,7 +81,7 @@ class NonDelivery(OneOf, field="non_delivery"):
 def _is_quantity(_: object, attribute: attrs.Attribute[int], value: object) -> None:
     if type(value) is not int or value < 1:
         raise InvalidData(
-            "A customs item has no quantity.",
+            "The customs item has no quantity.",
             field=attribute.name,
             remedy="Give a whole number of at least one.",
         )
@@ -92,13 +92,13 @@ class CustomsItem:
     """One kind of goods in a shipment.
 
     Attributes:
-        description: what it is, in words.
-        quantity: how many there are.
-        value: what all of them are worth together.
-        weight: what all of them weigh together, in `weight_unit`.
-        hs_code: the number of the tariff.
-        origin: where it was made, in two letters.
-        sku: our own number of it.
+        description: description of the goods.
+        quantity: number of pieces.
+        value: total value of all pieces.
+        weight: total weight of all pieces, in `weight_unit`.
+        hs_code: customs tariff number.
+        origin: country of manufacture, as a code of two letters.
+        sku: your own article number.
     """
 
     description: str = attrs.field(validator=is_a(str))
@@ -113,17 +113,17 @@ class CustomsItem:
 
 @attrs.frozen(kw_only=True)
 class Customs:
-    """What is declared of a shipment that crosses a border.
+    """The customs declaration of a shipment that crosses a border.
 
     Attributes:
         items: the goods.
-        signer: who certifies that this is true.
-        contents: what customs take it for.
-        explanation: what it is, where `contents` is other.
-        non_delivery: what becomes of it if it cannot be delivered.
-        incoterm: who pays duties, such as "DDP".
-        invoice_number: the number of the invoice.
-        eel_pfc: the citation of an exemption from filing, such as "NOEEI 30.37(a)".
+        signer: name of the person who certifies the declaration.
+        contents: category of the contents.
+        explanation: description of the contents if `contents` is other.
+        non_delivery: treatment of the shipment if it cannot be delivered.
+        incoterm: rule for who pays duties, such as "DDP".
+        invoice_number: invoice number.
+        eel_pfc: citation of an exemption from filing, such as "NOEEI 30.37(a)".
     """
 
     items: tuple[CustomsItem, ...] = attrs.field(converter=as_tuple, validator=are_all(CustomsItem))
@@ -136,10 +136,10 @@ class Customs:
     eel_pfc: str | None = attrs.field(default=None, validator=is_maybe(str))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a declaration of nothing."""
+        """Refuse a declaration without items."""
         if not self.items:
             raise InvalidData(
-                "A customs declaration has no items.",
+                "The customs declaration has no items.",
                 field="items",
                 remedy="Name every kind of goods in the shipment.",
             )

@@ -1,4 +1,4 @@
-"""What carriers ask for a shipment, and which of their offers is taken."""
+"""Rates: the carriers' prices for a shipment, and the choice of the best."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from moorage.contracts.kinds import (
     is_maybe_day,
     is_maybe_whole,
 )
+from moorage.contracts.replays import replay_field
 from moorage.contracts.shipping.parcels import Customs, Parcel
 from moorage.contracts.vendor import no_options
 from moorage.domain.money import Money
@@ -33,7 +34,7 @@ KIND: Final = "shipping"
 
 
 class ShippingCapability(StrEnum):
-    """What not every vendor can do."""
+    """An optional feature of a shipping vendor."""
 
     MULTI_PARCEL = "multi_parcel"
     CUSTOMS = "customs"
@@ -52,14 +53,14 @@ class ShippingCapability(StrEnum):
 
 
 class Signature(OneOf, field="signature"):
-    """Who has to sign for a delivery."""
+    """The signature required at delivery."""
 
     ANYBODY = "anybody"
     ADULT = "adult"
 
 
 class LabelFormat(OneOf, field="label"):
-    """What a label is written in."""
+    """The file format of a label."""
 
     PDF = "pdf"
     PNG = "png"
@@ -69,7 +70,7 @@ class LabelFormat(OneOf, field="label"):
 
 
 class LabelSize(OneOf, field="label_size"):
-    """How large the paper of a label is; inches, or a format of ISO 216."""
+    """The paper size of a label, in inches or as an ISO 216 format."""
 
     INCHES_4X6 = "4x6"
     A4 = "A4"
@@ -87,13 +88,13 @@ def _parcels(value: Parcel | Iterable[Parcel]) -> tuple[Parcel, ...]:
 def _check_label(label: LabelFormat, size: LabelSize | None) -> None:
     if label is LabelFormat.UNKNOWN:
         raise InvalidData(
-            "No label can be had in an unknown format.",
+            "A label cannot be requested in an unknown format.",
             field="label",
             remedy="Give pdf, png, zpl or epl.",
         )
     if size is not None and label is not LabelFormat.PDF:
         raise InvalidData(
-            f"A size is chosen for labels in PDF, not in {label}.",
+            f"A label size can be chosen for PDF only, not for {label}.",
             field="label_size",
             remedy="Leave the size out, or take PDF.",
         )
@@ -101,23 +102,23 @@ def _check_label(label: LabelFormat, size: LabelSize | None) -> None:
 
 @attrs.frozen(kw_only=True)
 class RateRequest:
-    """A shipment as it is offered to carriers.
+    """A shipment to request rates for.
 
     Attributes:
-        sender: where it comes from.
-        recipient: where it goes.
-        return_to: where it comes back to, if not to the sender.
-        parcels: one, or several.
-        customs: the declaration, where a border is crossed.
-        carrier_accounts: which carriers' accounts to ask, by the vendor's ids; all unless named.
-        ship_date: when it is handed over, if not today.
-        label, label_size: how the label is to be written.
-        insurance: for how much it is insured.
-        signature: who has to sign.
-        saturday: whether it is to be delivered on a Saturday.
-        is_return: whether it is a customer's return.
-        reference: a word of ours that the vendor keeps with it.
-        extra: options of single vendors, by the vendor's name, in the vendor's words.
+        sender: address of the sender.
+        recipient: address of the recipient.
+        return_to: address for returns, if not the sender's.
+        parcels: one or several parcels.
+        customs: customs declaration, if the shipment crosses a border.
+        carrier_accounts: the vendor's ids of the carrier accounts to ask; empty for all.
+        ship_date: date of handing over, if not today.
+        label, label_size: format and size of the label.
+        insurance: insured value.
+        signature: signature required at delivery.
+        saturday: True to deliver on a Saturday.
+        is_return: True for a customer's return.
+        reference: text of your own that the vendor stores with the shipment.
+        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
     sender: Address = attrs.field(validator=is_a(Address))
@@ -145,16 +146,16 @@ class RateRequest:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a shipment of nothing, and a label that cannot be."""
+        """Refuse a shipment without parcels, and an impossible label."""
         _check_label(self.label, self.label_size)
         if not self.parcels:
             raise InvalidData(
-                "A shipment has no parcel.", field="parcels", remedy="Give at least one."
+                "The shipment has no parcel.", field="parcels", remedy="Give at least one."
             )
 
     @property
     def needs(self) -> frozenset[str]:
-        """The capabilities that it takes."""
+        """The capabilities that a vendor needs for this shipment."""
         asked = {
             ShippingCapability.MULTI_PARCEL: len(self.parcels) > 1,
             ShippingCapability.CUSTOMS: self.customs,
@@ -170,12 +171,12 @@ class RateRequest:
 
 @attrs.frozen(kw_only=True)
 class CarrierMessage:
-    """What a carrier had to say, such as why it offers nothing.
+    """A message of a carrier, such as the reason why it offers no rate.
 
     Attributes:
-        carrier: who said it, in our word.
-        code: the kind of message, in the vendor's words.
-        text: the message.
+        carrier: carrier, by our name for it.
+        code: the vendor's code of the message.
+        text: text of the message.
     """
 
     carrier: str | None = None
@@ -185,23 +186,23 @@ class CarrierMessage:
 
 @attrs.frozen(kw_only=True)
 class Rate:
-    """An offer of a carrier.
+    """A carrier's price for a shipment.
 
     Attributes:
-        ref: the offer at the vendor; with it, the shipment can be bought later, unless the vendor
-            keeps no offers: then it is bought with the whole of this.
-        carrier: the carrier, in a word that is the same for every vendor, such as "usps".
-        service: its service, in a word that is the same for every vendor, such as "usps_priority".
-        total: what it costs.
-        vendor_carrier, vendor_service: the same in the vendor's words.
-        service_name: the service as people call it.
-        list_price: what it costs those who have no contract, where the vendor says.
-        delivery_days: how many days it takes.
-        delivery_date: when it arrives.
-        guaranteed: whether that is promised; None is not known.
-        carrier_account: the account at the carrier.
-        asked: the shipment that it is an offer for; a reference alone does not know it.
-        raw: all that the vendor said.
+        ref: reference of the rate, by which the shipment can be bought later. If the vendor stores
+            no rates, buying takes this whole value instead.
+        carrier: carrier, by a name that all vendors share, such as "usps".
+        service: carrier's service, by a name that all vendors share, such as "usps_priority".
+        total: price.
+        vendor_carrier, vendor_service: the vendor's own names of these.
+        service_name: name of the service for people.
+        list_price: price without a contract, if the vendor states it.
+        delivery_days: number of days until delivery.
+        delivery_date: expected date of delivery.
+        guaranteed: True if the date is guaranteed; None if unknown.
+        carrier_account: account at the carrier.
+        asked: the shipment that the rate is for; a reference alone does not contain it.
+        raw: the vendor's complete answer.
     """
 
     ref: Ref
@@ -222,23 +223,25 @@ class Rate:
 
 @attrs.frozen(kw_only=True)
 class RateResult:
-    """The offers, and what was said by carriers that offer nothing.
+    """The rates for a shipment, and the messages of carriers without a rate.
 
     Attributes:
-        rates: the offers, in the vendor's order.
-        messages: what carriers said.
-        ref: the shipment that is offered, at the vendor; None if it keeps none before it is sold.
-        raw: all that the vendor said.
+        rates: rates, in the vendor's order.
+        messages: messages of the carriers.
+        ref: reference of the shipment; None if the vendor stores none before it is bought.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
     """
 
     rates: tuple[Rate, ...]
     messages: tuple[CarrierMessage, ...] = ()
     ref: Ref | None = None
+    replayed: bool = replay_field()
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
 class Prize(OneOf, field="by"):
-    """What the best offer is best in."""
+    """The criterion by which the best rate is chosen."""
 
     PRICE = "price"
     SPEED = "speed"
@@ -246,13 +249,14 @@ class Prize(OneOf, field="by"):
 
 @attrs.frozen(kw_only=True)
 class Choice:
-    """Which offer to take: the best of those that fit.
+    """A rule that chooses a rate: filters, and the criterion for the best of the rest.
 
     Attributes:
-        carriers, services: whose offers fit, in our words or the vendor's; none named is all.
-        most: what it may cost at most.
-        within_days: how many days it may take at most; an offer that does not say takes too long.
-        by: what the best is best in; among equals it is the cheapest, then the first.
+        carriers, services: accepted carriers and services, by our names or the vendor's; empty for
+            all.
+        most: maximum price.
+        within_days: maximum number of days; a rate that does not state its days is rejected.
+        by: criterion for the best; among equals the cheapest, then the first.
     """
 
     carriers: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=are_all(str))
@@ -262,12 +266,12 @@ class Choice:
     by: Prize = attrs.field(default=Prize.PRICE, converter=Prize)
 
     def of(self, rates: Iterable[Rate]) -> Rate | None:
-        """The offer to take; None if none fits."""
+        """The best rate; None if no rate passes the filters."""
         fitting = [rate for rate in rates if self._fits(rate)]
         currencies = {rate.total.currency for rate in fitting}
         if len(currencies) > 1:
             raise InvalidData(
-                f"Offers in {', '.join(sorted(currencies))} cannot be compared.",
+                f"Rates in {', '.join(sorted(currencies))} cannot be compared.",
                 field="choose",
                 remedy="Name carriers or services, or choose one of the rates yourself.",
             )

@@ -1,4 +1,4 @@
-"""Shipments that were bought, their labels, and what became of calling one back."""
+"""Bought shipments, their labels and cancellations, and checks of addresses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.contracts.kinds import is_a
+from moorage.contracts.replays import replay_field
 from moorage.contracts.shipping.rates import CarrierMessage, Choice, LabelFormat, RateRequest
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ShipmentState(StrEnum):
-    """How far buying a shipment, or calling it back, has come."""
+    """The state of buying or cancelling a shipment."""
 
     QUOTED = "quoted"
     PENDING = "pending"
@@ -29,17 +30,17 @@ class ShipmentState(StrEnum):
 
     @property
     def settled(self) -> bool:
-        """Whether the vendor is not at work on it."""
+        """True if the vendor has finished working on it."""
         return self not in {self.PENDING, self.CANCELING, self.UNKNOWN}
 
 
 @attrs.frozen(kw_only=True)
 class ShipmentRequest:
-    """A shipment to be bought from whoever has the best offer.
+    """A shipment to buy at the best rate.
 
     Attributes:
-        asked: the shipment as it is offered to carriers.
-        choose: which offer to take; the cheapest unless it says otherwise.
+        asked: the shipment.
+        choose: rule that chooses the rate; the cheapest by default.
     """
 
     asked: RateRequest = attrs.field(validator=is_a(RateRequest))
@@ -47,21 +48,21 @@ class ShipmentRequest:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The capabilities that it takes."""
+        """The capabilities that a vendor needs for this shipment."""
         return self.asked.needs
 
 
 @attrs.frozen(kw_only=True)
 class Label:
-    """A label to be printed.
+    """A shipping label.
 
     Attributes:
-        format: what it is written in.
-        content: the label; None if it could not be fetched, and then it is at `url`.
-        url: where the vendor keeps it, for a time. Whoever has this URL has the label.
-        size: how large it is, in the vendor's words.
-        vendor_format: what it is written in, in the vendor's words.
-        tracking_number: whose label it is, of several parcels.
+        format: file format.
+        content: bytes of the label; None if they could not be fetched, and are only at `url`.
+        url: temporary URL of the label at the vendor. Anybody with this URL can read the label.
+        size: the vendor's own name of the size.
+        vendor_format: the vendor's own name of the format.
+        tracking_number: tracking number of the parcel that it belongs to.
     """
 
     format: LabelFormat
@@ -74,20 +75,21 @@ class Label:
 
 @attrs.frozen(kw_only=True)
 class Shipment:
-    """What a vendor says of a shipment.
+    """A shipment that was bought.
 
     Attributes:
-        ref: the shipment at the vendor.
-        state: how far it has come.
-        vendor_status: the same in the vendor's word.
-        tracking_numbers: what to follow it by, one for each parcel.
-        tracking_url: where people can follow it.
-        carrier, service: who carries it and how, in words that are the same for every vendor.
-        cost: what it costs.
-        labels: what to print, one for each parcel.
-        documents: URLs of further papers, such as an invoice for customs.
-        warnings: what carriers had to say.
-        raw: all that the vendor said.
+        ref: reference of the shipment at the vendor.
+        state: state of the purchase.
+        vendor_status: the vendor's own word for the state.
+        tracking_numbers: tracking numbers, one for each parcel.
+        tracking_url: page where people can track the shipment.
+        carrier, service: carrier and service, by names that all vendors share.
+        cost: price.
+        labels: labels to print, one for each parcel.
+        documents: URLs of further documents, such as a customs invoice.
+        warnings: warnings of the carrier.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
     """
 
     ref: Ref
@@ -101,11 +103,12 @@ class Shipment:
     labels: tuple[Label, ...] = ()
     documents: tuple[str, ...] = attrs.field(default=(), repr=False)
     warnings: tuple[CarrierMessage, ...] = ()
+    replayed: bool = replay_field()
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
 class CancelState(StrEnum):
-    """How far calling a shipment back has come."""
+    """The state of cancelling a shipment."""
 
     REQUESTED = "requested"
     APPROVED = "approved"
@@ -115,25 +118,27 @@ class CancelState(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class CancelResult:
-    """What became of calling a shipment back; money comes back only when it is approved.
+    """The result of cancelling a shipment; money is refunded only once it is approved.
 
     Attributes:
-        ref: the shipment at the vendor.
-        state: how far it has come.
-        vendor_status: the same in the vendor's word.
-        refund: what comes back, where the vendor says.
-        raw: all that the vendor said.
+        ref: reference of the shipment at the vendor.
+        state: state of the cancellation.
+        vendor_status: the vendor's own word for the state.
+        refund: refunded amount, if the vendor states it.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
     """
 
     ref: Ref
     state: CancelState
     vendor_status: str | None = None
     refund: Money | None = None
+    replayed: bool = replay_field()
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
 class AddressVerdict(StrEnum):
-    """Whether something can be delivered to an address."""
+    """The vendor's judgement whether it can deliver to an address."""
 
     VALID = "valid"
     CORRECTED = "corrected"
@@ -143,16 +148,16 @@ class AddressVerdict(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class AddressResult:
-    """What a vendor makes of an address; nothing is ever replaced unasked.
+    """The result of checking an address; moorage never replaces an address by itself.
 
     Attributes:
-        verdict: whether something can be delivered there.
-        given: the address as it was given.
-        suggested: as the post writes it, if it can be delivered to.
-        changes: the names of the fields in which these differ.
-        messages: what the vendor had to say.
-        residential: whether people live there; None is not known.
-        raw: all that the vendor said.
+        verdict: judgement whether the vendor can deliver there.
+        given: the checked address.
+        suggested: address in the carrier's spelling, if it is deliverable.
+        changes: names of the fields in which the two differ.
+        messages: messages of the vendor.
+        residential: True for a home, False for a business, None if unknown.
+        raw: the vendor's complete answer.
     """
 
     verdict: AddressVerdict

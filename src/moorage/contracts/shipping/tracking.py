@@ -1,4 +1,4 @@
-"""Where a shipment is, and news of it."""
+"""Tracking: the progress of a shipment, and its events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TrackingStatus(StrEnum):
-    """How far a shipment has come."""
+    """The progress of a shipment."""
 
     PRE_TRANSIT = "pre_transit"
     IN_TRANSIT = "in_transit"
@@ -32,7 +32,7 @@ class TrackingStatus(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Place:
-    """Where something happened, as far as a carrier says."""
+    """The place of a tracking event, as far as the carrier states it."""
 
     city: str | None = None
     region: str | None = None
@@ -42,15 +42,15 @@ class Place:
 
 @attrs.frozen(kw_only=True)
 class TrackingEvent:
-    """One thing that happened on the way.
+    """One event of a shipment's journey.
 
     Attributes:
-        status: how far the shipment had come.
-        vendor_status: the same in the vendor's word.
-        code: more exactly, in the vendor's words.
-        at: when.
-        text: what happened, in the carrier's words.
-        location: where, if the carrier says.
+        status: progress of the shipment at that time.
+        vendor_status: the vendor's own word for the status.
+        code: the vendor's more detailed code.
+        at: time of the event.
+        text: description, in the carrier's words.
+        location: place of the event, if the carrier states it.
     """
 
     status: TrackingStatus
@@ -63,20 +63,20 @@ class TrackingEvent:
 
 @attrs.frozen(kw_only=True)
 class Tracking:
-    """Where a shipment is.
+    """The current progress of a shipment.
 
     Attributes:
-        number: what it is followed by.
-        carrier: who carries it, in a word that is the same for every vendor.
-        status: how far it has come.
-        vendor_status: the same in the vendor's word.
-        code: more exactly, in the vendor's words.
-        events: what happened on the way, the first first.
-        estimated_delivery: when it should arrive.
-        delivered_at: when it arrived, if it has.
-        signed_by: who signed for it.
-        url: where people can follow it.
-        raw: all that the vendor said.
+        number: tracking number.
+        carrier: carrier, by a name that all vendors share.
+        status: progress of the shipment.
+        vendor_status: the vendor's own word for the status.
+        code: the vendor's more detailed code.
+        events: events of the journey, the oldest first.
+        estimated_delivery: expected time of delivery.
+        delivered_at: time of delivery.
+        signed_by: name of the person who signed for it.
+        url: page where people can track the shipment.
+        raw: the vendor's complete answer.
     """
 
     number: str | None
@@ -94,16 +94,16 @@ class Tracking:
 
 @attrs.frozen(kw_only=True)
 class ShippingEvent:
-    """News of a shipment.
+    """An event of a shipment, reported by the vendor's webhook.
 
     Attributes:
-        id: what tells this news from any other.
-        ref: the shipment at the vendor; None if it was not bought there.
-        tracking: where it is, if that is the news.
-        state: what became of buying it or of calling it back, if that is the news.
-        vendor_status: the same in the vendor's word.
-        at: when, if the vendor says.
-        raw: all that the vendor said.
+        id: unique id of the event.
+        ref: reference of the shipment at the vendor; None if it was not bought there.
+        tracking: progress of the delivery, if the event reports it.
+        state: state of the purchase or cancellation, if the event reports it.
+        vendor_status: the vendor's own word for the status.
+        at: time of the event, if the vendor states it.
+        raw: the vendor's complete event.
     """
 
     id: str | None

@@ -1,4 +1,4 @@
-"""Weights and lengths: exact, converted exactly, and rounded up, as carriers do."""
+"""Weights and lengths: exact decimals, rounded up when converted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from moorage.errors import InvalidData
 
 
 class WeightUnit(OneOf, field="weight_unit"):
-    """What a weight is counted in."""
+    """A unit of weight."""
 
     GRAM = "g"
     KILOGRAM = "kg"
@@ -20,7 +20,7 @@ class WeightUnit(OneOf, field="weight_unit"):
 
 
 class LengthUnit(OneOf, field="length_unit"):
-    """What a length is counted in."""
+    """A unit of length."""
 
     MILLIMETRE = "mm"
     CENTIMETRE = "cm"
@@ -40,13 +40,13 @@ _EXACT: Final[dict[str, Fraction]] = {
     LengthUnit.INCH: Fraction("25.4"),
     LengthUnit.FOOT: Fraction("304.8"),
 }
-"""Each unit in grams or millimetres."""
+"""Grams or millimetres per unit."""
 _MOST: Final = Decimal(10**9)
 _PLACES: Final = 9
 
 
 def measure(value: object, field: str) -> Decimal:
-    """`value` as a measure: an exact number above zero."""
+    """`value` as an exact number above zero."""
     if isinstance(value, (Decimal, str)) or type(value) is int:
         try:
             number = Decimal(value)
@@ -55,7 +55,7 @@ def measure(value: object, field: str) -> Decimal:
         if number.is_finite() and 0 < number < _MOST and number == round(number, _PLACES):
             return number
     raise InvalidData(
-        f"{str(value)[:40]!r} is no measure.",
+        f"{str(value)[:40]!r} is not a valid measure.",
         field=field,
         remedy="Give a Decimal, an int, or a str such as '1.25', above zero; no float is exact.",
     )
@@ -64,10 +64,10 @@ def measure(value: object, field: str) -> Decimal:
 def converted(
     value: Decimal, unit: WeightUnit | LengthUnit, to: WeightUnit | LengthUnit, *, places: int
 ) -> Decimal:
-    """A measure in another unit, rounded up to so many decimals: never less than it was.
+    """Convert a measure to another unit, rounded up to so many decimals.
 
     Raises:
-        InvalidData: one is a weight and the other a length.
+        InvalidData: one unit is of weight and the other of length.
     """
     if type(unit) is not type(to):
         raise InvalidData(
@@ -80,6 +80,6 @@ def converted(
 
 
 def plain(value: Decimal) -> str:
-    """A measure as text, with no more digits than it takes."""
+    """A measure as text without trailing zeros."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,4 +1,4 @@
-"""What a vendor of shipping does."""
+"""The operations of a shipping vendor."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class ShippingVendor(Protocol):
-    """What a vendor of shipping does; the optional verbs are named by its capabilities.
+    """The operations of a shipping vendor; its capabilities name the optional ones.
 
-    Asking for rates costs nothing, so it may be repeated. `buy` costs: whoever repeats it with its
-    key gets the first label, or `OutcomeUnknown`, and never a second. A label that was bought is
-    given even if its content cannot be fetched. `asked` is what the offer is for, and None if only
-    its reference is known: that is refused before, unless the vendor can `BUY_BY_REFERENCE`.
+    Requesting rates is free, so it may be repeated. `buy` costs money: a repeat with the same key
+    returns the first label or raises `OutcomeUnknown`, and never buys a second. A bought shipment
+    is returned even if its label cannot be fetched. `asked` is the shipment of the rate, or None
+    if only the reference is known; that needs the capability `BUY_BY_REFERENCE`.
     """
 
     async def get_rates(

@@ -1,0 +1,83 @@
+"""Payment operations whose outcome is unknown, and the results of settling them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.contracts.ref import Ref
+    from moorage.domain.money import Money
+
+
+class NextStep(StrEnum):
+    """The step that settles an operation with an unknown outcome."""
+
+    WAIT = "wait"
+    """Wait, because its caller may still be working on it."""
+    ASK_AGAIN = "ask_again"
+    """Send the request again under the same key, which has no second effect."""
+    REPEAT = "repeat"
+    """Repeat the operation, because doing it twice has the same effect as doing it once."""
+    LOOK_UP = "look_up"
+    """Search the payment at the vendor by our reference."""
+    PERSON = "person"
+    """Wait for a person to look at the vendor and close it, because the vendor cannot be asked."""
+
+
+class SettledAs(StrEnum):
+    """The result of settling an operation."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    NOT_DONE = "not_done"
+
+
+@attrs.frozen(kw_only=True)
+class UnsettledPayment:
+    """An operation that moves money and whose outcome is unknown.
+
+    Attributes:
+        idempotency_key: key of the request.
+        tenant: tenant of the payment.
+        operation: operation of the contract, such as "charge" or "refund".
+        accounts: accounts that the request may have gone to.
+        reference: our own name of the payment, if the operation begins one.
+        amount: amount; None for all of it, or if unknown.
+        payment: the payment that it changes; None if it begins one.
+        since: time of the first request.
+        wait: seconds for which its caller may still be working on it.
+        next: step that settles it.
+    """
+
+    idempotency_key: str
+    tenant: str | None
+    operation: str
+    accounts: tuple[str, ...]
+    reference: str | None
+    amount: Money | None
+    payment: Ref | None
+    since: datetime
+    wait: float
+    next: NextStep
+
+
+@attrs.frozen(kw_only=True)
+class SettledPayment:
+    """The settled outcome of an operation.
+
+    Attributes:
+        payment: the operation.
+        outcome: done, refused by the vendor, or never sent.
+        receipt: the vendor's result if it was done: a Payment, Capture, Refund or Void.
+        error: the vendor's refusal.
+    """
+
+    payment: UnsettledPayment
+    outcome: SettledAs
+    receipt: Any = attrs.field(default=None, repr=False)
+    error: Exception | None = None

@@ -1,0 +1,35 @@
+"""Marking of receipts that are the stored answer of an earlier call with the same key."""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard, TypeVar
+
+import attrs
+
+from moorage.domain.json_text import is_list
+from moorage.domain.result import Result
+
+R = TypeVar("R")
+
+
+def replay_field() -> Any:
+    """The field that marks a receipt as replayed; it does not count in comparisons."""
+    return attrs.field(default=False, eq=False, kw_only=True)
+
+
+def as_replay(receipt: R) -> R:
+    """Mark a receipt, or each one of a batch, as the stored answer of an earlier call."""
+    if is_list(receipt):
+        return [_marked(item) for item in receipt]  # type: ignore[return-value]  # a list as before
+    marked: Any = receipt
+    if attrs.has(type(receipt)) and hasattr(receipt, "replayed"):
+        marked = attrs.evolve(marked, replayed=True)
+    return marked  # type: ignore[no-any-return]  # of the same class
+
+
+def _marked(item: Any) -> Any:
+    return attrs.evolve(item, value=as_replay(item.value)) if _is_result(item) else item
+
+
+def _is_result(item: object) -> TypeGuard[Result[Any]]:
+    return isinstance(item, Result)

@@ -1,0 +1,41 @@
+"""Receipts tell that they are the stored answer of an earlier call with the same key."""
+
+from __future__ import annotations
+
+import pytest
+
+from moorage import ConfigurationError, Ref, Result
+from moorage.adapters.memory import MemoryStorage
+from moorage.config.default_state import prepare
+from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus
+from moorage.contracts.replays import as_replay
+from moorage.domain.unsettled import Attend, Decide, Decision, Strike, effect_name
+
+RECEIPT = EmailReceipt(ref=Ref("some", "main", "1"), status=EmailStatus.QUEUED)
+
+
+def test_each_receipt_of_a_batch_is_marked() -> None:
+    """What is no receipt stays as it is, and a mark makes no receipt another one."""
+    failed: Result[EmailReceipt] = Result(error=ValueError())
+    marked, still_failed, plain = as_replay([Result(RECEIPT), failed, 7])
+
+    assert isinstance(marked, Result)
+    assert marked.unwrap().replayed
+    assert RECEIPT == marked.unwrap()
+    assert (failed, 7, "x") == (still_failed, plain, as_replay("x"))
+
+
+def test_nothing_is_struck_off_or_decided_that_is_not_open() -> None:
+    """Commands about an effect that nobody registered change nothing."""
+    store = MemoryStorage()
+    about = ("payments", None, "k")
+
+    assert not store.execute(Strike(*about, number=1, certain=True))
+    assert Decision(settled=False) == store.execute(Decide(*about, done=True, answer="x"))
+    assert not store.execute(Attend(effect_name(*about), pause=1))
+
+
+def test_user_without_a_home_has_no_default_store() -> None:
+    """A folder that is not absolute is that of a user without a home."""
+    with pytest.raises(ConfigurationError, match="no home folder"):
+        prepare("sqlite:///~/state.db")
