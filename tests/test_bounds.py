@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import warnings
+from contextlib import suppress
+from time import monotonic_ns
+from types import coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -16,13 +20,21 @@ from moorage import (
     RetryPolicy,
     Service,
 )
-from moorage._bridge import run_now, within_later
+from moorage._bridge import run_now
+from moorage._bridge import within_later as within_later_until
 from moorage.services.call import OutOfTimeError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Coroutine, Generator
+
+R = TypeVar("R")
 
 ONCE = RetryPolicy.none()
+
+
+def within_later(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R]:
+    """Await something for so many seconds from now."""
+    return within_later_until(pending, monotonic_ns() + seconds * 1e9, monotonic_ns)
 
 
 async def never() -> Any:
@@ -101,29 +113,137 @@ def test_a_functions_own_timeout_is_its_own() -> None:
         asyncio.run(manager.run("a", late, timeout=5.0))
 
 
-def test_where_no_such_loop_runs_nothing_is_bounded() -> None:
-    """Outside of asyncio's tasks what is awaited is not bounded, and a warning says so."""
+@coroutine
+def ask(*items: Any) -> Generator[Any, Any, list[Any]]:
+    """Yield each item to whatever runs it, and return its answers."""
+    answers: list[Any] = []
+    for item in items:
+        answer = yield item
+        answers += [answer]
+    return answers
+
+
+def answered(steps: Coroutine[Any, Any, Any], *answers: Any) -> tuple[list[Any], Any]:
+    """Run a coroutine outside of asyncio; return what it yielded, and its value."""
+    yielded = [steps.send(None)]
+    try:
+        for answer in answers:
+            yielded += [steps.send(answer)]
+    except StopIteration as stop:
+        return yielded, stop.value
+    raise AssertionError(yielded)
+
+
+def test_suspension_outside_of_asyncio_is_not_bounded() -> None:
+    """A warning says so, and the other library's loop gets and gives what it is used to."""
+
+    async def outside() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: answered(within_later(ask("a"), 0.0), 1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    with pytest.warns(RuntimeWarning, match="timeout of its own"):
+        assert answered(within_later(ask("a", "b", "c"), 0.0), 1, 2, 3) == (
+            ["a", "b", "c"],
+            [1, 2, 3],
+        )
+    with pytest.warns(RuntimeWarning, match="timeout of its own"):
+        assert answered(within_later(ask("a", "b"), 0.0), None, 2) == (["a", "b"], [None, 2])
+    with pytest.warns(RuntimeWarning, match="timeout of its own"):
+        asyncio.run(outside())
+
+
+def test_neither_instant_nor_endless_functions_need_a_bound() -> None:
+    """A function that never suspends, or may take for ever, is not warned about."""
 
     async def three() -> int:
         return 3
 
-    def bounded() -> Coroutine[Any, Any, int]:
-        return within_later(three(), 0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run_now(within_later(three(), 0.0)) == 3
+        assert answered(within_later(ask("a"), 1e10), 1) == (["a"], [1])
 
-    async def outside() -> int:
-        done: list[int] = []
-        asyncio.get_running_loop().call_soon(lambda: done.append(run_now(bounded())))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        return done.pop()
 
-    with pytest.warns(RuntimeWarning, match="timeout of its own"):
-        assert 3 == run_now(bounded())
-    with pytest.warns(RuntimeWarning, match="timeout of its own"):
-        assert 3 == asyncio.run(outside())
-    assert 3 == run_now(within_later(three(), 1e10))
+def test_time_before_the_first_suspension_counts() -> None:
+    """A function that works for longer than its time is cancelled as soon as it waits."""
+    now = [0]
+
+    async def slow() -> None:
+        now[0] += 31_000_000_000
+        await never()
+
     with pytest.raises(OutOfTimeError):
-        asyncio.run(within_later(never(), 0.001))
+        asyncio.run(within_later_until(slow(), 30e9, lambda: now[0]))
+
+
+def test_cancelled_function_may_wait_once_more() -> None:
+    """Its clean-up is awaited, and the cancellation goes on from there."""
+    cleaned: list[str] = []
+
+    async def careful() -> None:
+        try:
+            await never()
+        finally:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            cleaned.append("up")
+
+    with pytest.raises(OutOfTimeError):
+        asyncio.run(within_later(careful(), 0.001))
+    assert cleaned == ["up"]
+
+
+def test_error_after_a_caught_cancellation_has_no_context() -> None:
+    """An error of the function shows what the function was handling, and nothing of the bound."""
+
+    async def failing() -> None:
+        with suppress(asyncio.CancelledError):
+            await never()
+        raise ValueError("own")
+
+    with pytest.raises(ValueError, match="own") as caught:
+        asyncio.run(within_later(failing(), 0.001))
+    assert caught.value.__context__ is None
+
+
+def test_closed_coroutine_closes_what_it_awaits() -> None:
+    """A call that is dropped while it waits lets its function clean up at once."""
+    closed: list[bool] = []
+
+    async def waiting() -> None:
+        try:
+            await ask("a")
+        finally:
+            closed.append(True)
+
+    steps = within_later(waiting(), 1e10)
+    assert steps.send(None) == "a"
+    steps.close()
+    assert closed == [True]
+
+
+class Custom:
+    """An awaitable that is no coroutine."""
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Wait for ever."""
+        return never().__await__()
+
+
+def test_any_awaitable_is_bounded() -> None:
+    """Futures and awaitables of other classes are cancelled as coroutines are."""
+
+    async def future() -> None:
+        await within_later(asyncio.get_running_loop().create_future(), 0.001)
+
+    with pytest.raises(OutOfTimeError):
+        asyncio.run(future())
+    with pytest.raises(OutOfTimeError):
+        asyncio.run(within_later(Custom(), 0.001))
+    with pytest.raises(DeadlineExceeded):
+        asyncio.run(AsyncConnectorManager([Service("a", timeout=0.02)]).run("a", Custom))
 
 
 @pytest.mark.parametrize("timeout", [0.02, None])
@@ -148,8 +268,9 @@ def test_a_decorated_function_is_cut_off_at_the_services_timeout() -> None:
         asyncio.run(protected())
 
 
-def test_many_bounds_share_a_timer() -> None:
-    """However many calls are bounded at once, their loop has one timer for them."""
+@pytest.mark.parametrize("suspends, number", [(True, 1), (False, 0)])
+def test_bounds_share_a_timer(suspends: bool, number: int) -> None:
+    """A loop has one timer for all the calls that wait, and none for those that do not."""
     loop = asyncio.new_event_loop()
     timers: list[float] = []
     at = loop.call_at
@@ -160,17 +281,19 @@ def test_many_bounds_share_a_timer() -> None:
 
     loop.call_at = call_at  # type: ignore[method-assign, assignment]  # a loop of our own
 
-    async def one(seconds: float) -> int:
-        async def nothing() -> int:
-            return 1
+    async def one() -> int:
+        if suspends:
+            await asyncio.sleep(0)
+        return 1
 
-        return await within_later(nothing(), seconds)
+    manager = AsyncConnectorManager([Service("a", timeout=60.0)])
 
     async def many() -> int:
-        return sum([await one(60.0) for _ in range(1_000)])
+        by_flow = [await within_later(one(), 60.0) for _ in range(500)]
+        return sum(by_flow + [await manager.run("a", one) for _ in range(500)])
 
-    assert 1_000 == loop.run_until_complete(many())
-    assert 1 == len(timers)
+    assert loop.run_until_complete(many()) == 1_000
+    assert len(timers) == number
     loop.close()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
@@ -17,6 +17,7 @@ from moorage import (
     ConnectorError,
     ConnectorManager,
     Credentials,
+    DeadlineExceeded,
     RateLimitConfig,
     Request,
     Response,
@@ -200,3 +201,37 @@ def test_both_ways_end_alike(colour: str, data: st.DataObject) -> None:
     by_flow = _played(colour, [service], requests, answers, request_id="of the flow")
 
     assert by_flow == by_face
+
+
+def test_quick_call_teaches_a_recorder_what_it_sends() -> None:
+    """A client that records learns the credentials of a call on the fast path too."""
+    taught: list[Any] = []
+
+    class Recorder:
+        def send(self, *_: object) -> Response:
+            return Response(200)
+
+        def close(self) -> None:
+            """Nothing to close."""
+
+        def learn_secrets(self, *values: Any) -> None:
+            taught.extend(values)
+
+    vendor = Service("vat", base_url=BASE, credentials=Credentials.bearer("s3cr3t-key"))
+    with ConnectorManager([vendor], http=cast("Any", Recorder())) as manager:
+        manager.call("vat", Request.get("/"))
+        taught.clear()
+        assert 200 == manager.call("vat", Request.get("/")).status
+    assert any("s3cr3t-key" in str(value) for value in taught)
+
+
+def test_quick_function_that_overruns_its_time_is_cut_off() -> None:
+    """An asynchronous function ends with the service's time, and is not tried again."""
+
+    async def overrun() -> None:
+        async with AsyncConnectorManager([Service("vat", timeout=0.01)]) as manager:
+            assert "ok" == await manager.run("vat", lambda: asyncio.sleep(0, "ok"))
+            await manager.run("vat", lambda: asyncio.sleep(3600))
+
+    with pytest.raises(DeadlineExceeded):
+        asyncio.run(overrun())

@@ -1,4 +1,4 @@
-"""The story that `make demo` tells: it runs, and its figures are what they must be."""
+"""Tests of the demo: it runs, and its counts are as expected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from moorage import CircuitState, Request, Timeouts
 from moorage.demo import tell
 from moorage.demo.report import page, write_report
 from moorage.demo.story import verdict
-from moorage.demo.street import Street, Vendors
+from moorage.demo.street import LocalNetwork, Vendors
 from moorage.demo.telling import Narrator, Scene
 from moorage.domain.events import AttemptFinished, CircuitChanged
 from moorage.errors import ConfigurationError
@@ -43,60 +43,60 @@ FIGURES = {
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-class Told:
-    """What was printed, and the page that was left."""
+class Output:
+    """The demo's output and its report."""
 
     def __init__(self, folder: Path) -> None:
         self.report = folder / "reports" / "demo.html"
         self.shown: list[str] = []
-        kept = io.BytesIO()
-        with redirect_stdout(io.TextIOWrapper(kept, "utf-8", write_through=True)):
+        buffer = io.BytesIO()
+        with redirect_stdout(io.TextIOWrapper(buffer, "utf-8", write_through=True)):
             self.wrong = tell(self.report, show=self.shown.append).wrong
-            self.text = kept.getvalue().decode()
+            self.text = buffer.getvalue().decode()
 
 
 @pytest.fixture(scope="module", name="whole")
-def _whole(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    return Told(tmp_path_factory.mktemp("demo"))
+def _whole(tmp_path_factory: pytest.TempPathFactory) -> Output:
+    return Output(tmp_path_factory.mktemp("demo"))
 
 
 @pytest.fixture(name="told")
-def _told(whole: Told) -> str:
-    """What the demo prints when nobody sits at a terminal."""
+def _told(whole: Output) -> str:
+    """The demo's output without a terminal."""
     assert () == whole.wrong
     return whole.text
 
 
 @pytest.mark.parametrize("title", FIGURES)
-def test_figures(told: str, title: str) -> None:
-    """Every scene makes as many calls and attempts as its story says, and no more arrive."""
+def test_scene_makes_the_expected_attempts(told: str, title: str) -> None:
+    """Every scene makes the expected number of calls, attempts, arrivals and effects."""
     row = re.search(rf"^{title} +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)$", told, re.MULTILINE)
     assert row is not None, told
     assert FIGURES[title] == tuple(map(int, row.groups()))
 
 
-def test_it_is_told_alike(told: str) -> None:
-    """What is said of each scene is the same whenever it is told."""
+def test_output_is_the_same_on_every_run(told: str) -> None:
+    """The demo prints the same lines for each scene on every run."""
     assert "three clicks, charges made: 1" in told
-    assert "postmark does it instead" in told
+    assert "postmark takes over" in told
     assert "the circuit of sendgrid is now open" in told
     assert "20 mails by postmark" in told
     assert "thank you for your 149.90 EUR" in told
     assert "paid: 4 more orders" in told
     assert "mailed as sendgrid" in told.partition("6. Mail is back")[2]
-    assert "texts that Twilio took: 8" in told
+    assert "texts that Twilio accepted: 8" in told
     assert "forged: refused (signature)" in told
-    assert "told again: refused (replayed)" in told
+    assert "repeated: refused (replayed)" in told
     assert "the next label: shippo" in told
 
 
-def test_no_colour_without_a_terminal(told: str) -> None:
-    """Output that goes into a file holds no escape sequences."""
+def test_file_output_has_no_escape_sequences(told: str) -> None:
+    """Output to a file holds no escape sequences."""
     assert "\033" not in told
 
 
 class Outside(HTMLParser):
-    """Finds what a page would fetch from elsewhere, and counts its dots."""
+    """Collects a page's external links and counts its dots."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,13 +104,13 @@ class Outside(HTMLParser):
         self.dots = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Look at one element."""
+        """Record the links of one element."""
         self.dots += tag == "circle"
         self.links += [str(value) for name, value in attrs if name in {"src", "href"}]
 
 
-def test_a_page_is_left(whole: Told, told: str) -> None:
-    """The page with charts needs nothing else, has a dot for each attempt, and keeps no secret."""
+def test_report_is_self_contained_and_holds_no_secret(whole: Output, told: str) -> None:
+    """The report loads nothing, has a dot for each attempt, and holds no secret."""
     assert str(whole.report) in told
     assert [whole.report.as_uri()] == whole.shown
     text = whole.report.read_text("utf-8")
@@ -123,37 +123,37 @@ def test_a_page_is_left(whole: Told, told: str) -> None:
     assert [] == re.findall(r"SG\.sandbox|sk_test_\w+|whsec_\w+|paypal-sandbox-secret", text + told)
 
 
-def test_arrivals_that_differ_are_wrong() -> None:
-    """A scene whose attempts are not what arrived is named."""
+def test_verdict_names_differing_arrivals() -> None:
+    """The verdict names a scene whose attempts and arrivals differ."""
     scenes = [Scene("fine", attempts=2, arrived=2), Scene("odd", attempts=2, arrived=3)]
     assert ["odd: 2 attempts, but 3 requests arrived."] == verdict(scenes, [])
 
 
-def test_a_second_effect_is_wrong() -> None:
-    """An effect that happened twice is named."""
-    assert ["charge 1 was done 2 times."] == verdict([], ["charge 1", "charge 1", "charge 2"])
+def test_verdict_names_repeated_effects() -> None:
+    """The verdict names an effect that happened twice."""
+    assert ["charge 1 happened 2 times."] == verdict([], ["charge 1", "charge 1", "charge 2"])
 
 
-def test_it_is_a_module(whole: Told, tmp_path: Path) -> None:
-    """`python -m moorage.demo` tells the same, but for the seconds that it took."""
+def test_demo_runs_as_a_module(whole: Output, tmp_path: Path) -> None:
+    """`python -m moorage.demo` prints the same output, except for its duration."""
     importlib.import_module("moorage.demo.__main__")
     story = subprocess.run(
         [sys.executable, "-m", "moorage.demo"],
         cwd=tmp_path,
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert (0, "") == (story.returncode, story.stderr), story.stdout + story.stderr
-    assert whole.text.partition("\nTold in")[0] == story.stdout.partition("\nTold in")[0]
+    assert whole.text.partition("\nFinished in")[0] == story.stdout.partition("\nFinished in")[0]
     assert (tmp_path / "build" / "demo.html").is_file()
 
 
-def test_a_terminal_has_bold_titles(
+def test_terminal_titles_are_bold_unless_no_color(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At a terminal titles stand out, unless its owner wants no colours."""
+    """Titles are bold on a terminal, unless NO_COLOR is set."""
     narrator = narrating()
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -167,8 +167,8 @@ def test_a_terminal_has_bold_titles(
     assert "\n2. Plain" in printed
 
 
-def test_a_row_that_does_not_add_up_is_marked() -> None:
-    """Whoever reads the table sees which scene is wrong."""
+def test_table_marks_rows_that_differ() -> None:
+    """The table marks a scene whose attempts and arrivals differ."""
     narrator = narrating(Scene("fine"), Scene("odd", attempts=2, arrived=3))
     marked = [line for line in narrator.table().splitlines() if "differ" in line]
     assert 1 == len(marked)
@@ -176,18 +176,18 @@ def test_a_row_that_does_not_add_up_is_marked() -> None:
 
 
 def narrating(*scenes: Scene) -> Narrator:
-    """A narrator who has told these scenes."""
+    """Return a narrator with these scenes."""
     vendors = Vendors()
-    return Narrator(vendors, Street(vendors), list(scenes))
+    return Narrator(vendors, LocalNetwork(vendors), list(scenes))
 
 
 def at(seconds: float) -> dict[str, Any]:
-    """When and where it happened."""
+    """Return the fields that all events share."""
     return {"service": "post", "operation": "GET", "at": NOON + timedelta(seconds=seconds)}
 
 
-def test_a_circuit_that_stays_open_is_drawn_to_the_end() -> None:
-    """The bar of a circuit that nobody closes reaches to the last attempt."""
+def test_open_circuit_bar_reaches_the_last_attempt() -> None:
+    """The bar of a circuit that stays open ends at the last attempt."""
     events = [
         CircuitChanged(**at(0), state=CircuitState.CLOSED),
         AttemptFinished(**at(0), attempt=1, duration=0.1, status=500, error="VendorFailed"),
@@ -205,28 +205,28 @@ def test_a_circuit_that_stays_open_is_drawn_to_the_end() -> None:
     assert "class='verdict wrong'" in drawn
 
 
-def test_a_page_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    """Whoever names a place where no file can be is told so in a sentence."""
+def test_unwritable_report_is_an_error(tmp_path: Path) -> None:
+    """A report path that cannot be written raises a ConfigurationError."""
     (tmp_path / "file").write_text("in the way")
     narrator = narrating(Scene("nothing", events=[AttemptFinished(**at(0), attempt=1, duration=0)]))
     with pytest.raises(ConfigurationError, match="cannot be written"):
         write_report(tmp_path / "file" / "demo.html", narrator, [])
 
 
-def test_a_file_of_text_will_do(tmp_path: Path) -> None:
-    """Output goes wherever it is led, and no browser is opened unasked."""
+def test_output_goes_to_any_text_file(tmp_path: Path) -> None:
+    """Output goes to a redirected standard output, and no browser opens."""
     kept = io.StringIO()
     with redirect_stdout(kept):
         assert () == tell(tmp_path / "demo.html").wrong
-    assert "Told in" in kept.getvalue()
+    assert "Finished in" in kept.getvalue()
 
 
-def test_a_street_leads_streams_too() -> None:
-    """What is read piece by piece finds its vendor as everything else does."""
+def test_streams_reach_local_vendors() -> None:
+    """A streamed request reaches its local vendor."""
     vendors = Vendors()
-    with Street(vendors) as street:
+    with LocalNetwork(vendors) as network:
         request = Request.get("/v1/charges/ch_1")
-        incoming = street.open(request, "https://api.stripe.com/v1/charges/ch_1", Timeouts())
+        incoming = network.open(request, "https://api.stripe.com/v1/charges/ch_1", Timeouts())
         assert 404 == incoming.status
         incoming.close()
-        street.close()
+        network.close()

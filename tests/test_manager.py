@@ -8,6 +8,7 @@ import asyncio
 import gc
 import sys
 import weakref
+from functools import partial
 from threading import Barrier, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from moorage import (
     ConfigurationError,
     ConnectorError,
     ConnectorManager,
+    InvalidData,
     RateLimitConfig,
     Request,
     Response,
@@ -319,3 +321,19 @@ def test_money_is_moved_over_durable_keys_or_by_who_says_so() -> None:
     ConnectorManager([Service("bank", moves_money=True, volatile_keys=True)])
     with pytest.raises(ConfigurationError):
         ConnectorManager([MOVING], state=Kept(), claims=Kept(durable=False))
+
+
+@pytest.mark.parametrize("subject", [5, "", "a\nb", "a" * 600])
+def test_a_subject_that_is_none_is_refused_on_every_path(subject: Any) -> None:
+    """A subject is checked alike where nothing else stands in a call's way."""
+    with ConnectorManager([Service("a", circuit=None, retry=None)]) as manager:
+        for request_id in (None, "r"):
+            with pytest.raises(InvalidData, match="subject"):
+                manager.run("a", lambda: 1, subject=subject, request_id=request_id)
+
+    async def later() -> None:
+        async with AsyncConnectorManager([Service("a", circuit=None, retry=None)]) as manager:
+            with pytest.raises(InvalidData, match="subject"):
+                await manager.run("a", partial(asyncio.sleep, 0), subject=subject)
+
+    asyncio.run(later())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
-from moorage import ConnectorManager, Event, Service
+import pytest
+
+from moorage import ConnectorManager, Event, ObserverFailed, Service
 
 
 def test_an_observer_may_call_what_it_observes() -> None:
@@ -37,3 +40,36 @@ def test_an_observer_that_fails_is_told_of_again() -> None:
     manager.run("a", lambda: None)
 
     assert ["CallStarted", "AttemptFinished", "CallFinished"] == told
+
+
+def test_a_lone_observer_that_fails_is_warned_of() -> None:
+    """An observer that fails where nobody else listens is warned of, once for each error."""
+
+    def exporter(_: Event) -> None:
+        raise RuntimeError("my exporter has a bug")
+
+    manager = ConnectorManager([Service("a")], observers=[exporter])
+    with pytest.warns(RuntimeWarning, match=r"exporter failed \(RuntimeError\)") as told:
+        manager.run("a", lambda: None)
+    with warnings.catch_warnings(record=True) as again:
+        warnings.simplefilter("always")
+        manager.run("a", lambda: None)
+
+    assert (1, []) == (len(told), again)
+
+
+def test_an_observer_that_fails_beside_another_is_reported_there() -> None:
+    """Another observer is told instead; if that one fails as well, a warning is."""
+    seen: list[Any] = []
+
+    def broken(_: Event) -> None:
+        raise ValueError
+
+    manager = ConnectorManager([Service("a")], observers=[broken, seen.append])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        manager.run("a", lambda: None)
+    assert 3 == sum(isinstance(event, ObserverFailed) for event in seen)
+
+    with pytest.warns(RuntimeWarning, match="broken failed"):
+        ConnectorManager([Service("a")], observers=[broken, broken]).run("a", lambda: None)

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import ConfigurationError
+from moorage import ConfigurationError, Credentials, LogQuery
+from moorage.adapters.aes_gcm import generate_keys
 from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
 from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
 from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.entries import EntryQuery
 from moorage.domain.installation import install
-from moorage.opening import aopen_storage, open_storage, serve
+from moorage.opening import (
+    aopen_storage,
+    open_credentials,
+    open_inbox,
+    open_log,
+    open_outbox,
+    open_storage,
+    open_tenants,
+    serve,
+)
+from tests.support.modules import uninstall
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+KEYS = generate_keys().text()
 URLS: dict[str, tuple[type, type]] = {
     "memory:": (MemoryStorage, AsyncMemoryStorage),
     "sqlite:///var/moorage.db": (SqliteStorage, AsyncSqliteStorage),
@@ -46,6 +58,26 @@ def test_a_path_may_be_absolute_and_quoted(tmp_path: Path) -> None:
     with open_storage(f"sqlite:///{tmp_path}/a%20b.db") as store:
         store.housekeep()
     assert (tmp_path / "a b.db").exists()
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        lambda url: open_storage(url).housekeep(),
+        lambda url: open_tenants(url, KEYS).put("acme", {"sms": {"vendor": "x"}}),
+        lambda url: open_credentials(url, KEYS).rotate("vat", None, Credentials.bearer("t")),
+        lambda url: open_inbox(url, create=True).find(EntryQuery()),
+        lambda url: open_outbox(url, create=True).find(EntryQuery()),
+        lambda url: open_log(url, create=True).find(LogQuery()),
+    ],
+    ids=["storage", "tenants", "credentials", "inbox", "outbox", "log"],
+)
+def test_every_store_unescapes_its_path_alike(opened: Any, tmp_path: Path) -> None:
+    """%20 in a URL is a space in the name of the file, whatever is kept there."""
+    opened(f"sqlite:///{tmp_path}/a%20b.db")
+
+    assert (tmp_path / "a b.db").exists()
+    assert not (tmp_path / "a%20b.db").exists()
 
 
 def test_options_are_the_stores_own() -> None:
@@ -88,15 +120,21 @@ def test_what_is_not_installed_is_named(
     url: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who lacks a library is told which extra brings it."""
-    for name in [*sys.modules]:
-        if name.startswith(
-            ("moorage.adapters.redis", "moorage.adapters.sql", "moorage.adapters._")
-        ):
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, library, None)
+    prefixes = "moorage.adapters.redis", "moorage.adapters.sql", "moorage.adapters._"
+    uninstall(monkeypatch, library, *prefixes)
     with pytest.raises(ConfigurationError, match=f"needs {library}") as caught:
         open_storage(url)
     assert caught.value.remedy == install(extra)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("opens", [open_inbox, open_outbox, open_log])
+def test_missing_library_of_entries_is_named(opens: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the library and the extra that brings it."""
+    uninstall(monkeypatch, "sqlalchemy", "moorage.adapters.sql", "moorage.adapters._")
+    with pytest.raises(ConfigurationError, match="needs sqlalchemy") as caught:
+        opens("mariadb://me:secret@host/name")
+    assert install("mysql") == caught.value.remedy
     assert "secret" not in str(caught.value)
 
 

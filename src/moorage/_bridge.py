@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import ContextVar
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from types import CoroutineType, FunctionType, coroutine
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 from moorage.domain.frames import bare
 from moorage.domain.names import name_of
@@ -308,30 +308,81 @@ def _timers() -> tuple[Callable[[float], Bound | None], type[BaseException]]:
     return bound_here, CancelledError
 
 
-async def within_later(pending: Awaitable[R], seconds: float) -> R:
-    """What is awaited, if it comes within `seconds`; else it is cancelled.
+async def within_later(pending: Awaitable[R], until: float, nanoseconds: Callable[[], int]) -> R:
+    """The value of an awaitable, which is cancelled if it still waits when its time is over.
 
-    Only a task of asyncio's can be bounded. Anywhere else this warns, and waits for as long as it
-    takes.
+    It is started here, and bounded only when it suspends, because nothing can cancel it before.
+    Only a task of asyncio's can be cancelled. Anywhere else this warns, and waits for as long as
+    it takes.
+
+    Args:
+        pending: a coroutine, or another awaitable.
+        until: the end of its time, in nanoseconds of the local clock.
+        nanoseconds: reads that clock.
 
     Raises:
-        OutOfTimeError: it did not come in time.
+        OutOfTimeError: it did not end in time.
     """
-    if seconds >= _ENDLESS:
-        return await pending
-    bound_here, cancelled = _timers()
-    bound = bound_here(seconds)
-    if bound is None:
-        warnings.warn(_NO_BOUND, RuntimeWarning, stacklevel=2)
-        return await pending
+    is_coroutine = type(pending) is CoroutineType
+    steps = cast("Coroutine[Any, Any, R]", pending) if is_coroutine else as_coroutine(pending)
     try:
-        return await pending
+        first_yield = steps.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]  # what the coroutine returned
+    return await rest_within(steps, first_yield, until, nanoseconds)
+
+
+@coroutine
+def rest_within(
+    steps: Coroutine[Any, Any, R], first_yield: Any, until: float, nanoseconds: Callable[[], int]
+) -> Generator[Any, Any, R]:
+    """As `within_later`, for a coroutine that was started, and suspended with `first_yield`."""
+    bound_here, cancelled = _timers()
+    seconds = (until - nanoseconds()) / 1e9
+    bound = bound_here(seconds) if seconds < _ENDLESS else None
+    if bound is None and seconds < _ENDLESS:
+        warnings.warn(_NO_BOUND, RuntimeWarning, stacklevel=2)
+    item = first_yield
+    try:
+        while True:
+            thrown = answer = None
+            try:
+                answer = yield item
+            except BaseException as error:  # noqa: BLE001 - thrown into the coroutine
+                thrown = error
+            else:
+                if answer is None:  # all that asyncio ever answers
+                    return (yield from steps)  # type: ignore[no-any-return]  # what it returned
+            try:
+                item = steps.send(answer) if thrown is None else steps.throw(thrown)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]  # what the coroutine returned
+            finally:
+                # Else the traceback holds this frame, and the frame the error.
+                del thrown
     except cancelled:
-        if not bound.end():
+        if bound is None or not bound.end():
             raise
     finally:
-        bound.end()
+        if bound is not None:
+            bound.end()
     raise OutOfTimeError
+
+
+async def as_coroutine(pending: Awaitable[R]) -> R:
+    """An awaitable of any kind as a coroutine."""
+    return await pending
+
+
+def bounding(
+    nanoseconds: Callable[[], int],
+) -> Callable[[Awaitable[R], float], Coroutine[Any, Any, R]]:
+    """`within_later` for a bound in seconds from now."""
+
+    def within(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R]:
+        return within_later(pending, nanoseconds() + seconds * 1e9, nanoseconds)
+
+    return within
 
 
 def step_now(function: Callable[[], Any]) -> AttemptStep:
@@ -362,7 +413,8 @@ def step_later(function: Callable[[], Any], core: Core) -> AttemptStep:
         try:
             pending = function()
             if can_be_awaited(pending):
-                return await within_later(pending, call.bound(core)), None
+                until = core.nanoseconds() + call.bound(core) * 1e9
+                return await within_later(pending, until, core.nanoseconds), None
         except OutOfTimeError:
             return None, cut_off()
         except Exception as error:  # noqa: BLE001 - carried, not swallowed

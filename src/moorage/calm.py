@@ -7,18 +7,19 @@ happened so far, and decides as if it had done that itself.
 
 from __future__ import annotations
 
-from types import AsyncGeneratorType, GeneratorType
-from typing import TYPE_CHECKING, Final, TypeVar
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from moorage._bridge import (
+    as_coroutine,
     can_be_awaited,
     not_awaitable,
     refuse_awaitable,
     refuse_generator,
+    rest_within,
     run_now,
     step_later,
     step_now,
-    within_later,
 )
 from moorage.domain.admission import NEEDS_TOKEN
 from moorage.domain.auth import authorise
@@ -31,7 +32,7 @@ from moorage.services.call import OutOfTimeError, cut_off, value_of
 from moorage.services.foreign import http_broke
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from moorage.domain.admission import Admitted
     from moorage.domain.http import Request, Response, Timeouts
@@ -101,10 +102,18 @@ async def run_async(flows: Calling, plan: Plan, function: Callable[[], Awaitable
         permit = admitted[2]
     try:
         pending = function()
-        if not can_be_awaited(pending):
+        if type(pending) is CoroutineType:
+            steps = cast("Coroutine[Any, Any, R]", pending)
+        elif can_be_awaited(pending):
+            steps = as_coroutine(pending)
+        else:
             refuse_generator(function)
             raise not_awaitable(function)  # noqa: TRY301 - as if it had raised it itself
-        return await within_later(pending, plan.seconds)
+        try:
+            first_yield = steps.send(None)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]  # the function's
+        return await rest_within(steps, first_yield, began + plan.span, core.nanoseconds)
     except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
         ending = await flows.follow(
             plan, began, permit, _told(error, function), step_later(function, core)

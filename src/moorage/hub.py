@@ -6,7 +6,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
-from moorage._bridge import run_now, step_later, step_now
+from moorage._bridge import documented_by, run_now, step_later, step_now
 from moorage.adapters.forking import in_child
 from moorage.contracts.offer import Offer
 from moorage.contracts.ref import Ref
@@ -27,6 +27,7 @@ from moorage.parts.oauth_token_refresher import AsyncOAuthTokenRefresher, OAuthT
 from moorage.parts.webhook_verifier import WebhookVerifier
 from moorage.services.counter import Desks
 from moorage.services.tenants import Asking, TenantDesks
+from moorage.services.unsettled_payments import UnsettledFlows
 from moorage.watching import AsyncWatch, Origin, Watch, beside
 from moorage.wiring.account_tokens import AccountTokens, AsyncAccountTokens
 from moorage.wiring.tenants import asked_of
@@ -37,6 +38,14 @@ if TYPE_CHECKING:
     from signal import Signals
     from types import TracebackType
 
+    from moorage.contracts.payments import (
+        Capture,
+        Payment,
+        Refund,
+        SettledPayment,
+        UnsettledPayment,
+        Void,
+    )
     from moorage.contracts.routes import Account, Directory, Route
     from moorage.domain.service import Service
     from moorage.domain.webhooks.events import WebhookEvent
@@ -86,16 +95,16 @@ class _Hub:
         self._desks = Desks(self._office.desk(offer))
         self.manager.use(self._desks.now.calling, dry_run=offer.safety.dry_run)
         self._origin: Origin | None = None
-        self._own: Any = None
+        self._own: tuple[Any, ...] = ()
         self._unlocked()
         in_child(self, _Hub._unlocked)
 
     def _unlocked(self) -> None:
         self._reloading = threading.RLock()
 
-    def owns(self, store: Any) -> Self:
-        """Have a store that was opened for this hub alone closed with it, if it can be."""
-        self._own = store
+    def owns(self, *opened: Any) -> Self:
+        """Have the hub close, with itself, the ports that were opened for it alone."""
+        self._own = opened
         return self
 
     def comes_from(self, source: Source, read: Callable[[Source], Offer]) -> Self:
@@ -174,18 +183,34 @@ class _Hub:
         return core
 
     @property
+    def unsettled(self) -> UnsettledFlows:
+        """The register of payments whose outcome is not known, for an outbox."""
+        return UnsettledFlows(self._core, self._desks.of)
+
+    @property
     def _directory(self) -> Directory:
         return self._desks.now.directory
 
     def account(self, name: str) -> Account:
-        """The account of this name."""
-        for desk in self._desks.all():
-            if name in desk.directory.accounts:
-                return desk.directory.accounts[name]
+        """The account of this name.
+
+        Where tenants are looked up, a synchronous hub looks up the tenant of an account that it
+        does not know yet. An asynchronous hub cannot do so here: await `find_account` first.
+
+        Raises:
+            ConfigurationError: no account has this name.
+        """
+        found = self._known_account(name)
+        if found is not None:
+            return found
         known = ", ".join(sorted(self._directory.accounts)) or "none"
-        raise ConfigurationError(
-            f"No account is named {name!r}.", path="accounts", remedy=f"Use one of: {known}."
-        )
+        remedy = f"Use one of: {known}."
+        if self._colour.name and self._desks.tenants is not None:
+            remedy += " Await find_account before, if it is an account of a tenant."
+        raise ConfigurationError(f"No account is named {name!r}.", path="accounts", remedy=remedy)
+
+    def _known_account(self, name: str) -> Account | None:
+        return self._desks.account(name)
 
     def chosen(
         self,
@@ -305,6 +330,26 @@ class Hub(_Hub):
         """Shipments, of this tenant; `subject` says whose data they are about."""
         return Shipping(self._desks.about(subject), tenant)
 
+    @documented_by(UnsettledFlows.unsettled)
+    def unsettled_payments(self) -> list[UnsettledPayment]:  # noqa: D102 - the flow's
+        return run_now(self.unsettled.unsettled())
+
+    @documented_by(UnsettledFlows.settle)
+    def settle_payments(self, *, limit: int = 100) -> list[SettledPayment]:  # noqa: D102 - the flow's
+        return run_now(self.unsettled.settle(limit=limit))
+
+    @documented_by(UnsettledFlows.close)
+    def close_payment(  # noqa: D102 - the flow's
+        self,
+        idempotency_key: str,
+        *,
+        done: bool,
+        receipt: Payment | Capture | Refund | Void | Ref | str | None = None,
+        tenant: str | None = None,
+    ) -> UnsettledPayment:
+        closing = self.unsettled.close(idempotency_key, done=done, receipt=receipt, tenant=tenant)
+        return run_now(closing)
+
     @refusing
     def reload(self, source: Source | Offer | None = None) -> Reloaded:
         """Read the configuration again, and have every call that begins from now on go by it.
@@ -326,6 +371,22 @@ class Hub(_Hub):
         told = self._read_anew(source)
         self._core.tell(told)
         return told
+
+    def find_account(self, name: str) -> Account | None:
+        """The account of this name as it is now, or None if there is no such account.
+
+        For an account of a tenant that is looked up, such as `acme.stripe` of `acme`, it asks what
+        the tenant has, whether or not this process has called that tenant before. Use it where
+        webhooks arrive: afterwards `account`, `webhooks` and `events` know the account.
+
+        Args:
+            name: of the account.
+
+        Raises:
+            ConfigurationError: the tables of its tenant are wrong.
+            StorageUnavailable: it cannot be told just now what the tenant has, and never was.
+        """
+        return run_now(self._desks.find_account(name))
 
     def look_up(self, tenant: str) -> None:
         """Look up what a tenant has, so that `account`, `webhooks` and `events` know its accounts.
@@ -360,13 +421,17 @@ class Hub(_Hub):
         """
         return Watch(self._origin, self.reload, self._failed, every, signals)
 
+    def _known_account(self, name: str) -> Account | None:
+        return super()._known_account(name) or run_now(self._desks.find_account(name))
+
     def close(self) -> None:
         """Give back the connections that were opened here."""
         self.manager.close()
         if self._office.refresher is not None:
             self._office.refresher.close()
-        if hasattr(self._own, "close"):
-            self._own.close()
+        for one in (*self._office.made(), *self._own):
+            if hasattr(one, "close"):
+                one.close()
 
     def __enter__(self) -> Self:
         return self
@@ -433,6 +498,26 @@ class AsyncHub(_Hub):
         """Shipments, of this tenant; `subject` says whose data they are about."""
         return AsyncShipping(self._desks.about(subject), tenant)
 
+    @documented_by(UnsettledFlows.unsettled)
+    async def unsettled_payments(self) -> list[UnsettledPayment]:  # noqa: D102 - the flow's
+        return await self.unsettled.unsettled()
+
+    @documented_by(UnsettledFlows.settle)
+    async def settle_payments(self, *, limit: int = 100) -> list[SettledPayment]:  # noqa: D102 - the flow's
+        return await self.unsettled.settle(limit=limit)
+
+    @documented_by(UnsettledFlows.close)
+    async def close_payment(  # noqa: D102 - the flow's
+        self,
+        idempotency_key: str,
+        *,
+        done: bool,
+        receipt: Payment | Capture | Refund | Void | Ref | str | None = None,
+        tenant: str | None = None,
+    ) -> UnsettledPayment:
+        closing = self.unsettled.close(idempotency_key, done=done, receipt=receipt, tenant=tenant)
+        return await closing
+
     @refusing
     async def reload(self, source: Source | Offer | None = None) -> Reloaded:
         """Read the configuration again, and have every call that begins from now on go by it.
@@ -454,6 +539,22 @@ class AsyncHub(_Hub):
         told = await beside(partial(self._read_anew, source))
         self._core.tell(told)
         return told
+
+    async def find_account(self, name: str) -> Account | None:
+        """The account of this name as it is now, or None if there is no such account.
+
+        For an account of a tenant that is looked up, such as `acme.stripe` of `acme`, it asks what
+        the tenant has, whether or not this process has called that tenant before. Use it where
+        webhooks arrive: afterwards `account`, `webhooks` and `events` know the account.
+
+        Args:
+            name: of the account.
+
+        Raises:
+            ConfigurationError: the tables of its tenant are wrong.
+            StorageUnavailable: it cannot be told just now what the tenant has, and never was.
+        """
+        return await self._desks.find_account(name)
 
     async def look_up(self, tenant: str) -> None:
         """Look up what a tenant has, so that `account`, `webhooks` and `events` know its accounts.
@@ -493,8 +594,10 @@ class AsyncHub(_Hub):
         await self.manager.close()
         if self._office.refresher is not None:
             await self._office.refresher.close()
-        if hasattr(self._own, "aclose"):
-            await self._own.aclose()
+        for one in (*self._office.made(), *self._own):
+            end = getattr(one, "aclose", None) or getattr(one, "close", None)
+            if end is not None:
+                await end()
 
     async def __aenter__(self) -> Self:
         return self

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
+    from moorage.domain.webhooks.replies import WebhookReply
     from moorage.hub import AsyncHub, Hub
     from moorage.parts.webhook_verifier import WebhookVerifier
     from moorage.ports.cipher import Cipher
@@ -99,6 +100,10 @@ class _Inbox:
 
         return register
 
+    def reply(self, entry: InboxEntry) -> WebhookReply:
+        """What to answer the sender of a webhook that `receive` returned."""
+        return self._flows.reply(entry)
+
     def webhooks(self, entry: InboxEntry) -> tuple[WebhookEvent, ...]:
         """What was sent in this delivery, as it was verified."""
         return self._flows.webhooks(entry)
@@ -139,6 +144,7 @@ class WebhookInbox(_Inbox):
             lease=entry_lease(lease),
             renewals=renewing_entries(core, storage, shelf, awaited=False),
             senders=Senders(
+                look_up=lift(hub.find_account),
                 owner=partial(_owner, hub),
                 verify=lift(lambda account, given: verifiers.of(account).verify(**given)),
                 confirm=lift(lambda account, event: verifiers.of(account).confirm(event)),
@@ -198,6 +204,7 @@ class AsyncWebhookInbox(_Inbox):
             lease=entry_lease(lease),
             renewals=renewing_entries(core, storage, shelf, awaited=True),
             senders=Senders(
+                look_up=hub.find_account,
                 owner=partial(_owner, hub),
                 verify=verify,
                 confirm=confirm,

@@ -26,7 +26,7 @@ from moorage.services.calling import Calling
 from moorage.streams import AsyncStreamedAnswer, StreamedAnswer
 from moorage.wiring.cores import awaited_core, plain_core
 from moorage.wiring.ports import Ports
-from moorage.wiring.suitable import check_money, check_steps, refuse_awaited
+from moorage.wiring.suitable import check_money, check_steps, check_tls, refuse_awaited
 from moorage.wiring.trust import tell_unverified
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ class _Manager:
             refuse_awaited(known, places)
         check_steps(known, wired.http, places)
         check_money(known, wired.claims, places)
+        check_tls(known, places)
         return flows
 
     def use(self, flows: Calling, *, dry_run: bool = False) -> None:
@@ -213,6 +214,7 @@ class ConnectorManager(_Manager):
             idempotency_key is None
             and timeout is None
             and request_id is None
+            and subject is None
             and type(request) is Request
             and type(request.body) is bytes
         ):
@@ -296,7 +298,7 @@ class ConnectorManager(_Manager):
             ConnectorError: what kept the function from being called or its answer from counting.
             Exception: whatever the function's last attempt raised.
         """
-        if idempotency_key is None and timeout is None and request_id is None:
+        if idempotency_key is None and timeout is None and request_id is None and subject is None:
             try:
                 plan = self._easy.get((service, tenant, endpoint))
             except TypeError:  # a name that is none, which the flow refuses
@@ -446,6 +448,7 @@ class AsyncConnectorManager(_Manager):
             idempotency_key is None
             and timeout is None
             and request_id is None
+            and subject is None
             and type(request) is Request
             and type(request.body) is bytes
         ):
@@ -527,7 +530,7 @@ class AsyncConnectorManager(_Manager):
             ConnectorError: what kept the function from being called or its answer from counting.
             Exception: whatever the function's last attempt raised.
         """
-        if idempotency_key is None and timeout is None and request_id is None:
+        if idempotency_key is None and timeout is None and request_id is None and subject is None:
             try:
                 plan = self._easy.get((service, tenant, endpoint))
             except TypeError:  # a name that is none, which the flow refuses

@@ -82,6 +82,8 @@ class Office:
         # As long as a desk knows them: calls that began at an earlier one end there.
         self._clients: WeakValueDictionary[tuple[str, str | None], OAuthClient]
         self._clients = WeakValueDictionary()
+        # As long as a desk has them, too.
+        self._made: WeakValueDictionary[int, Any] = WeakValueDictionary()
         self.refresher: Any = None
         self._unlocked()
         in_child(self, Office._unlocked)
@@ -106,24 +108,33 @@ class Office:
         known = directory.accounts.values()
         check_modes(known, offer.safety)
         clients = clients_of(known)
+        own = tuple(services_of(known))
+        calling = self.manager.prepared(
+            [*own, *offer.services],
+            credentials=self._tokens(clients),
+            places=places_of(known, offer.services),
+        )
+        calling.of_requests = frozenset(one.name for one in own) - {
+            one.name for one in known if one.vendor.transport is not None
+        }
+        kept = {**_kept(directory.accounts, before), **self._transports}
         desk = Desk(
-            calling=self.manager.prepared(
-                [*services_of(known), *offer.services],
-                credentials=self._tokens(clients),
-                places=places_of(known, offer.services),
-            ),
+            calling=calling,
             directory=directory,
             step=self._colour.step,
-            transports=transports_of(
-                known,
-                {**_kept(directory.accounts, before), **self._transports},
-                colour=self._colour.name,
-            ),
+            transports=transports_of(known, kept, colour=self._colour.name),
             safety=offer.safety,
         )
+        for name, transport in desk.transports.items():
+            if name not in kept and (hasattr(transport, "close") or hasattr(transport, "aclose")):
+                self._made[id(transport)] = transport
         for service, client in clients.items():
             self._clients[service, drawer_of(client)] = client
         return desk
+
+    def made(self) -> tuple[Any, ...]:
+        """The transports that were made here and can be closed; those of the host are its own."""
+        return tuple(self._made.values())
 
     def desk_of(
         self, base: Desk, tenant: str, accounts: Iterable[Account], routes: Iterable[Route]

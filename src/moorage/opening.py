@@ -11,6 +11,7 @@ from moorage.domain.frames import refusing
 from moorage.domain.installation import install
 from moorage.domain.sealing import KeyRing
 from moorage.errors import ConfigurationError
+from moorage.wiring.catalog import installed, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 _SQLITE: Final = "sqlite:///"
 _MEMORY: Final = "memory:"
+_FILE: Final = "file:///"
+_VARIABLES: Final = "environment:"
+
+GROUP: Final = "moorage.stores"
+"""The group of entry points that provide stores, each by the scheme of its URL."""
 
 _OF_URLS: Final = frozenset({"url", "path", "state"})
 """What the classes of stores call the place of their URL."""
@@ -82,13 +88,14 @@ def _opened(url: str, colour: str, options: dict[str, Any]) -> Any:
         raise _unknown(type(url).__name__)
     if url == _MEMORY:
         return _class("memory", f"{colour}MemoryStorage")(**options)
-    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
-        path = unquote(url.removeprefix(_SQLITE))
+    path = sqlite_path(url)
+    if path is not None:
         return _class("sqlite", f"{colour}SqliteStorage")(path, **options)
     # A driver may be named, as SQLAlchemy does: postgresql+psycopg.
     scheme = url.partition("://")[0]
-    if scheme in _SERVED and scheme not in _HOMES:
-        return _SERVED[scheme](url, awaited=bool(colour))
+    serving = None if scheme in _HOMES else _serving(scheme)
+    if serving is not None:
+        return serving(url, awaited=bool(colour))
     home = _HOMES.get(scheme) or _HOMES.get(scheme.partition("+")[0])
     if home is None or "://" not in url:
         raise _unknown(scheme if "://" in url else "a text without a scheme")
@@ -104,6 +111,14 @@ def _opened(url: str, colour: str, options: dict[str, Any]) -> Any:
             path="state.url",
             remedy=install(extra),
         ) from None
+
+
+def _serving(scheme: str) -> Callable[..., Any] | None:
+    """The function that gives a store for URLs of a scheme: of the host, or of an entry point."""
+    if scheme in _SERVED:
+        return _SERVED[scheme]
+    point = installed(GROUP).get(scheme)
+    return None if point is None else loaded(point, "state.url")
 
 
 @refusing
@@ -132,8 +147,8 @@ def aopen_tenants(url: str, keys: Secret, **options: Any) -> Any:
 def _opened_tenants(url: str, keys: Secret, colour: str, options: dict[str, Any]) -> Any:
     cipher = _class("aes_gcm", "AesGcmCipher")(KeyRing.parse(keys))
     scheme = url.partition("://")[0]
-    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
-        path = unquote(url.removeprefix(_SQLITE))
+    path = sqlite_path(url)
+    if path is not None:
         return _class("sqlite_tenants", f"{colour}SqliteTenants")(path, cipher, **options)
     base = scheme.partition("+")[0]
     if _HOMES.get(base, ("",))[0] != "sql":
@@ -150,6 +165,168 @@ def _opened_tenants(url: str, keys: Secret, colour: str, options: dict[str, Any]
             path="tenants_from.url",
             remedy=install(base.replace("mariadb", "mysql")),
         ) from None
+
+
+@refusing
+def open_inbox(url: str, **options: Any) -> Any:
+    """The store of webhooks that `url` names, for `WebhookInbox`.
+
+    Args:
+        url: `memory:`, `sqlite:///a/file.db`, or a URL of a database such as
+            `postgresql://host/name`.
+        options: what the store's own class takes besides, such as `create=True`.
+
+    Raises:
+        ConfigurationError: no store has such a URL, or what it needs is not installed.
+    """
+    return _opened_entries(url, "", "Inbox", options)
+
+
+@refusing
+def aopen_inbox(url: str, **options: Any) -> Any:
+    """As `open_inbox`, for `AsyncWebhookInbox`. Opening does no input or output."""
+    return _opened_entries(url, "Async", "Inbox", options)
+
+
+@refusing
+def open_outbox(url: str, **options: Any) -> Any:
+    """The store of calls that `url` names, for `Outbox`; otherwise as `open_inbox`."""
+    return _opened_entries(url, "", "Outbox", options)
+
+
+@refusing
+def aopen_outbox(url: str, **options: Any) -> Any:
+    """As `open_outbox`, for `AsyncOutbox`. Opening does no input or output."""
+    return _opened_entries(url, "Async", "Outbox", options)
+
+
+@refusing
+def open_log(url: str, **options: Any) -> Any:
+    """The integration log that `url` names, for the `log=` of a hub or a manager.
+
+    Args:
+        url: `memory:`, `sqlite:///a/file.db`, or a URL of a database such as
+            `postgresql://host/name`.
+        options: what the log's own class takes besides, such as `create=True`.
+
+    Raises:
+        ConfigurationError: no log has such a URL, or what it needs is not installed.
+    """
+    with _at("log.url"):
+        return _opened_table(url, "", "IntegrationLogger", "log", options)
+
+
+@refusing
+def aopen_log(url: str, **options: Any) -> Any:
+    """As `open_log`, for an asynchronous hub or manager. Opening does no input or output."""
+    with _at("log.url"):
+        return _opened_table(url, "Async", "IntegrationLogger", "log", options)
+
+
+def _opened_entries(url: str, colour: str, called: str, options: dict[str, Any]) -> Any:
+    return _opened_table(url, colour, called, "entries", options)
+
+
+def _opened_table(url: str, colour: str, called: str, home: str, options: dict[str, Any]) -> Any:
+    shown = "integration log" if home == "log" else called.lower()
+    scheme = url.partition("://")[0]
+    base = scheme.partition("+")[0]
+    if url == _MEMORY:
+        return _class(f"memory_{home}", f"{colour}Memory{called}")(**options)
+    path = sqlite_path(url)
+    if path is not None:
+        return _class(f"sqlite_{home}", f"{colour}Sqlite{called}")(path, **options)
+    if _HOMES.get(base, ("",))[0] != "sql":
+        raise ConfigurationError(
+            f"no {shown} can be kept at a URL of the scheme {base[:40]!r}.",
+            path="url",
+            remedy="Give memory:, sqlite:///file.db, postgresql://… or mysql://….",
+        )
+    try:
+        return _class(f"sql_{home}", f"{colour}Sql{called}")(url, **options)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"an {shown} at {scheme}:// needs {error.name}, which is not installed.",
+            path="url",
+            remedy=install(base.replace("mariadb", "mysql")),
+        ) from None
+
+
+@refusing
+def open_credentials(url: str, keys: Secret | None = None, **options: Any) -> Any:
+    """The credential provider that `url` names, for the synchronous face.
+
+    Args:
+        url: `environment:` for variables such as MOORAGE_CREDENTIAL_VAT, `file:///a/file.toml` for
+            a file of credentials, `sqlite:///a/file.db`, or a URL of a database.
+        keys: what `generate_keys` made, to open what a database keeps.
+        options: what the adapter's own class takes besides.
+
+    Raises:
+        ConfigurationError: nothing has such a URL, what it needs is not installed, or there are no
+            keys for it.
+    """
+    with _at("credentials_from.url"):
+        return _opened_credentials(url, keys, "", options)
+
+
+@refusing
+def aopen_credentials(url: str, keys: Secret | None = None, **options: Any) -> Any:
+    """As `open_credentials`, for the asynchronous face. Opening does no input or output."""
+    with _at("credentials_from.url"):
+        return _opened_credentials(url, keys, "Async", options)
+
+
+def _opened_credentials(url: str, keys: Secret | None, colour: str, options: dict[str, Any]) -> Any:
+    if url == _VARIABLES:
+        kind = _class("environment_credentials", f"{colour}EnvironmentCredentialProvider")
+        return kind(**options)
+    if url.startswith(_FILE) and len(url) > len(_FILE):
+        file = unquote(url.removeprefix(_FILE))
+        return _class("file_credentials", f"{colour}FileCredentialProvider")(file, **options)
+    if not is_sealed(url):
+        raise ConfigurationError(
+            "this names no store of credentials.",
+            path="credentials_from.url",
+            remedy="Give sqlite:///file.db, postgresql://…, mariadb://…, mysql://…,"
+            " file:///file.toml or environment:.",
+        )
+    if keys is None:
+        raise ConfigurationError(
+            "this store of credentials is sealed, and there are no keys for it.",
+            path="credentials_from.keys",
+            remedy="Give what `generate_keys` made, such as keys = 'secret://env/MOORAGE_KEYS'.",
+        )
+    cipher = _class("aes_gcm", "AesGcmCipher")(KeyRing.parse(keys))
+    path = sqlite_path(url)
+    if path is not None:
+        kind = _class("sqlite_credentials", f"{colour}SqliteCredentialProvider")
+        return kind(path, cipher, **options)
+    try:
+        return _class("sql_credentials", f"{colour}SqlCredentialProvider")(url, cipher, **options)
+    except ImportError as error:
+        scheme = url.partition("://")[0]
+        raise ConfigurationError(
+            f"credentials at {scheme}:// need {error.name}, which is not installed.",
+            path="credentials_from.url",
+            remedy=install(scheme.partition("+")[0].replace("mariadb", "mysql")),
+        ) from None
+
+
+@refusing
+def is_sealed(url: str) -> bool:
+    """Whether a URL names a store whose credentials are sealed with keys."""
+    base = url.partition("://")[0].partition("+")[0]
+    of_database = "://" in url and _HOMES.get(base, ("",))[0] == "sql"
+    return of_database or sqlite_path(url) is not None
+
+
+@refusing
+def sqlite_path(url: str) -> str | None:
+    """The path of the file that a `sqlite:///` URL names, percent-decoded; None if it is none."""
+    if not url.startswith(_SQLITE) or len(url) == len(_SQLITE):
+        return None
+    return unquote(url.removeprefix(_SQLITE))
 
 
 @contextmanager

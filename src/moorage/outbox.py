@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from contextlib import suppress
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from moorage._bridge import awaited, blocking, lift, run_now
@@ -12,7 +13,7 @@ from moorage.domain.frames import bare
 from moorage.domain.outbox import OutboxEntry
 from moorage.domain.renewal import entry_lease
 from moorage.domain.retry import RetryPolicy
-from moorage.errors import ConnectorError, InvalidData
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.faces.email import Email
 from moorage.faces.payments import Payments
 from moorage.faces.shipping import Shipping
@@ -26,8 +27,9 @@ from moorage.wiring.renewing import renewing_entries
 from moorage.wiring.shelves import shelf_later, shelf_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
+    from typing import Self
 
     from moorage.hub import AsyncHub, Hub
     from moorage.ports.chance import Ids, Randomness
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from moorage.ports.clock import Clock
     from moorage.ports.outbox import AsyncOutboxStorage, OutboxStorage
     from moorage.services.core import Core
+    from moorage.services.entries import Shelf, Stop
+    from moorage.services.outbox import Call
 
 __all__ = [
     "AsyncOutbox",
@@ -69,6 +73,35 @@ class _Outbox:
     """What both colours share: what calls are made of."""
 
     _flows: OutboxFlows
+    _storage: Any
+    _shelf: Callable[[Any], Shelf[Any]]
+
+    def within(self, connection: Any, /) -> Self:
+        """This outbox, but `put` writes in the transaction that a connection of yours has open.
+
+        Args:
+            connection: what `within` of the store takes, such as a DB-API connection or a session
+                of SQLAlchemy.
+
+        Raises:
+            ConfigurationError: the store cannot write there, or nothing can be rolled back there.
+        """
+        if not hasattr(self._storage, "within"):
+            raise ConfigurationError(
+                f"a {type(self._storage).__name__} cannot write in a transaction that it is given.",
+                path="storage",
+                remedy="Use SqliteOutbox or SqlOutbox; or call `put` itself, if the store knows"
+                " the host's transaction.",
+            )
+        other = copy(self)
+        other._flows = copy(self._flows)  # noqa: SLF001 - a copy of this
+        other._flows.shelf = self._shelf(self._storage.within(connection))  # noqa: SLF001 - as above
+        return other
+
+    def _deliver(
+        self, call: Call, hub: Hub | AsyncHub, **given: Any
+    ) -> Coroutine[Any, Any, Delivered]:
+        return self._flows.deliver(call, hub.unsettled, utc=_clock_of(hub), **given)
 
     def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The values that a call was put with, and its options."""
@@ -100,7 +133,8 @@ class Outbox(_Outbox):
         ids: Ids | None = None,
         randomness: Randomness | None = None,
     ) -> None:
-        core, shelf = _core(cipher, clock, ids, randomness), shelf_now(storage)
+        self._storage = storage
+        core, shelf = _core(cipher, clock, ids, randomness), self._shelf(storage)
         self._flows = OutboxFlows(
             core,
             shelf,
@@ -110,25 +144,49 @@ class Outbox(_Outbox):
             check=_check,
         )
 
+    _shelf = staticmethod(shelf_now)
     put = blocking(OutboxFlows.put)
     put_request = blocking(OutboxFlows.put_request)
     stuck = blocking(OutboxFlows.stuck)
     find = blocking(OutboxFlows.find)
     replay = blocking(OutboxFlows.replay)
+    cancel = blocking(OutboxFlows.cancel)
     drop = blocking(OutboxFlows.drop)
     forget = blocking(OutboxFlows.forget)
     remove = blocking(OutboxFlows.remove)
 
-    def deliver(self, hub: Hub, *, limit: int = 100) -> Delivered:
+    def deliver(
+        self,
+        hub: Hub,
+        *,
+        limit: int = 100,
+        ids: Iterable[str] | None = None,
+        stop: Stop | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> Delivered:
         """Make up to `limit` calls that are due, one after another, and say what became of each.
 
+        If there are fewer, calls that move money and ended `unknown` are settled as well, once
+        their outcome is known: by `settle_payments`, by a person, or by another worker. Nothing is
+        sent for them.
+
         Use it outside of the host's transactions: nothing of ours is held while a vendor is called.
+
+        Args:
+            hub: makes the calls.
+            limit: how many calls at most.
+            ids: makes only the calls of these ids that are due, so that nobody has to wait for the
+                calls of others.
+            stop: an event; when it is set, no other call is begun.
+            timeout: seconds after which no other call is begun, and the store is waited for no
+                longer. A call that was begun has its own time.
         """
 
         def call(entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]) -> Any:
             return _call(hub, entry, values, options)
 
-        return run_now(self._flows.deliver(lift(call), limit=limit, utc=_clock_of(hub)))
+        made = self._deliver(lift(call), hub, limit=limit, ids=ids, stop=stop, timeout=timeout)
+        return run_now(made)
 
 
 class AsyncOutbox(_Outbox):
@@ -154,7 +212,8 @@ class AsyncOutbox(_Outbox):
         ids: Ids | None = None,
         randomness: Randomness | None = None,
     ) -> None:
-        core, shelf = _core(cipher, clock, ids, randomness), shelf_later(storage)
+        self._storage = storage
+        core, shelf = _core(cipher, clock, ids, randomness), self._shelf(storage)
         self._flows = OutboxFlows(
             core,
             shelf,
@@ -164,25 +223,48 @@ class AsyncOutbox(_Outbox):
             check=_check,
         )
 
+    _shelf = staticmethod(shelf_later)
     put = awaited(OutboxFlows.put)
     put_request = awaited(OutboxFlows.put_request)
     stuck = awaited(OutboxFlows.stuck)
     find = awaited(OutboxFlows.find)
     replay = awaited(OutboxFlows.replay)
+    cancel = awaited(OutboxFlows.cancel)
     drop = awaited(OutboxFlows.drop)
     forget = awaited(OutboxFlows.forget)
     remove = awaited(OutboxFlows.remove)
 
-    async def deliver(self, hub: AsyncHub, *, limit: int = 100) -> Delivered:
+    async def deliver(
+        self,
+        hub: AsyncHub,
+        *,
+        limit: int = 100,
+        ids: Iterable[str] | None = None,
+        stop: Stop | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> Delivered:
         """Make up to `limit` calls that are due, one after another, and say what became of each.
 
+        If there are fewer, calls that move money and ended `unknown` are settled as well, once
+        their outcome is known: by `settle_payments`, by a person, or by another worker. Nothing is
+        sent for them.
+
         Use it outside of the host's transactions: nothing of ours is held while a vendor is called.
+
+        Args:
+            hub: makes the calls.
+            limit: how many calls at most.
+            ids: makes only the calls of these ids that are due, so that nobody has to wait for the
+                calls of others.
+            stop: an event; when it is set, no other call is begun.
+            timeout: seconds after which no other call is begun, and the store is waited for no
+                longer. A call that was begun has its own time.
         """
 
         async def call(entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]) -> Any:
             return await _call(hub, entry, values, options)
 
-        return await self._flows.deliver(call, limit=limit, utc=_clock_of(hub))
+        return await self._deliver(call, hub, limit=limit, ids=ids, stop=stop, timeout=timeout)
 
 
 def _core(
@@ -264,20 +346,39 @@ def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str,
         raise bare(refused)
 
 
+def _is_of(error: AttributeError | TypeError, values: Sequence[Any]) -> bool:
+    """Whether an error is about values that were given, and no mistake of moorage's own."""
+    if isinstance(error, AttributeError):
+        several: list[Any] = [value for value in values if isinstance(value, (list, tuple))]
+        inner = [one for value in several for one in value]
+        return any(error.obj is one for one in (*values, *inner))
+    # A type error does not say of which value it is. Values of the contracts were checked.
+    return not all(type(value).__module__.startswith("moorage.") for value in values)
+
+
 def _refusal(
     method: Any, values: tuple[Any, ...], options: dict[str, Any]
 ) -> ConnectorError | None:
     """Why a call cannot be made; None if nothing speaks against it."""
     try:
         inspect.signature(method).bind(*values, **options)
+    except TypeError:
+        return _unfit(method)
+    try:
         with suppress(_ReachedError):
             method(*values, **options)
     except ConnectorError as error:
         return error
-    except (AttributeError, TypeError):
-        return InvalidData(
-            f"{method.__name__} takes other values, or other options.",
-            field="values",
-            remedy=f"Give what it takes: {inspect.signature(method)}.",
-        )
+    except (AttributeError, TypeError) as error:
+        if not _is_of(error, [*values, *options.values()]):
+            raise
+        return _unfit(method)
     return None
+
+
+def _unfit(method: Any) -> InvalidData:
+    return InvalidData(
+        f"{method.__name__} takes other values, or other options.",
+        field="values",
+        remedy=f"Give what it takes: {inspect.signature(method)}.",
+    )

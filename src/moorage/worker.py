@@ -6,6 +6,7 @@ What it has begun when it is told, it ends first, and takes nothing more.
 from __future__ import annotations
 
 import signal
+import time
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import FrameType
 
-__all__ = ["stopping", "work"]
+__all__ = ["at_times", "stopping", "work"]
 
 S = TypeVar("S", bound="Sized")
 
@@ -32,6 +33,7 @@ def work(
     pause: float | timedelta = 1.0,
     tell: Callable[[S], object] = lambda _: None,
     trouble: Callable[[StorageUnavailable], object] | None = None,
+    idle: Callable[[float], object] | None = None,
 ) -> None:
     """Take every step in turn until told to stop, with a pause whenever none found anything to do.
 
@@ -44,8 +46,12 @@ def work(
         tell: is told what was done, whenever it was anything.
         trouble: is told that a store is away, once for as long as it is; the worker waits for it,
             and goes on. Without this a store that is away ends the worker.
+        idle: waits in place of the pause, for at most the seconds that it is given, such as the
+            `wait` of a store in PostgreSQL, which ends as soon as something is added. The worker
+            hears that it is to stop when this returns.
     """
     wait = seconds(pause, "pause")
+    rest = stop.wait if idle is None else _quiet(idle)
     away = False
     while not stop.is_set():
         busy = False
@@ -66,7 +72,43 @@ def work(
         else:
             away = False
         if not busy:
-            stop.wait(wait)
+            (stop.wait if away else rest)(wait)
+
+
+def at_times(
+    step: Callable[[], S],
+    pause: float | timedelta,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Callable[[], S | tuple[()]]:
+    """A step for `work` that is taken at once, and again whenever the pause is over.
+
+    Args:
+        step: what is to be done, such as `hub.settle_payments`.
+        pause: seconds, or a timedelta, from one time to the next; in between it finds nothing.
+        clock: tells the seconds.
+    """
+    wait, due = seconds(pause, "pause"), clock()
+
+    def taken() -> S | tuple[()]:
+        nonlocal due
+        now = clock()
+        if now < due:
+            return ()
+        due = now + wait
+        return step()
+
+    return taken
+
+
+def _quiet(idle: Callable[[float], object]) -> Callable[[float], object]:
+    """A wait that ends where a store is away: the next step tells that."""
+
+    def wait(seconds: float) -> None:
+        with suppress(StorageUnavailable):
+            idle(seconds)
+
+    return wait
 
 
 class _Told(Event):

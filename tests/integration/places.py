@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.state import Command
 
-PATIENCE: Final = 60.0
+PATIENCE: Final = 120.0
 """Seconds that a busy machine may take for anything."""
 
 now: Final[Callable[[], int]] = SystemClock().nanoseconds

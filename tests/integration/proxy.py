@@ -19,6 +19,7 @@ class Proxy:
 
     Attributes:
         address: where it listens.
+        met: how many connections came.
         turns: how often a client has spoken after it was answered, or first.
     """
 
@@ -26,6 +27,7 @@ class Proxy:
         self._target = (host, port)
         self._door = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self._door.getsockname()
+        self.met = 0
         self.turns = 0
         self._delay = 0.0
         self._is_cut = False
@@ -85,6 +87,7 @@ class Proxy:
             while True:
                 client, _ = self._door.accept()
                 self._held.add(client)
+                self.met += 1
                 if self._is_cut:
                     _end(client)
                 else:

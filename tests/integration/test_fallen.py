@@ -215,7 +215,7 @@ def test_a_vendor_that_knows_keys_is_asked_again(
                 one.honoured.name,
                 Request.post(path, body=b"one"),
                 idempotency_key=key,
-                timeout=60,
+                timeout=150,
             )
             for _ in range(2)
         ]
@@ -239,7 +239,7 @@ def test_a_vendor_that_knows_no_keys_is_not(
                     one.other.name,
                     Request.post(path, body=b"one"),
                     idempotency_key=key,
-                    timeout=60,
+                    timeout=150,
                 )
             assert key == raised.value.idempotency_key
             assert key in str(raised.value.lookup)

@@ -97,7 +97,7 @@ def test_one_429_pauses_every_process(
         base_url=vendor.url,
         limits=RateLimitConfig.per_second(200, burst=4),
         circuit=None,
-        timeout=60,
+        timeout=150,
     )
     job = Job(scenario="call", services=(service,), state=place, threads=2, calls=6, path="/")
     history = calls(crew.work(*[job] * 5))

@@ -18,9 +18,11 @@ from moorage import (
     ConfigurationError,
     ConnectionFailed,
     RateLimitExceeded,
+    StorageUnavailable,
     VendorRejected,
 )
 from moorage.adapters.memory import MemoryStorage
+from moorage.domain.admission import Report
 from tests.parts import interrupted
 from tests.parts.world import (
     PATIENCE,
@@ -77,7 +79,7 @@ def test_opens_tries_and_closes(use: Callable[..., Any]) -> None:
     assert [CircuitState.OPEN] * 2 == states(breaker)
 
     clock.advance(20)
-    with pytest.raises(CircuitBreakerOpen, match=r"^v: the circuit is open") as caught:
+    with pytest.raises(CircuitBreakerOpen, match=r"^v: The circuit is open") as caught:
         use(breaker, lambda: asked.append(None))
     assert START + timedelta(seconds=60) == caught.value.retry_at
     assert ("v", True, []) == (caught.value.service, caught.value.retryable, asked)
@@ -407,6 +409,7 @@ def interruptions(use: Callable[..., Any], end: Callable[[], object]) -> Iterato
         yield breaker
 
 
+@pytest.mark.untraced
 @interrupted.UNTIDY
 @pytest.mark.parametrize("use", [called, entered, called_later], ids=lambda use: use.__name__)
 @pytest.mark.parametrize("end", [int, fail])
@@ -484,3 +487,23 @@ def test_a_full_store_takes_no_answer_away() -> None:
     with pytest.raises(Broken):
         breaker.call(crowded_out)
     assert len(storage) == 1
+
+
+@BOTH
+def test_result_is_not_lost_with_a_full_store(use: Callable[..., Any]) -> None:
+    """Where the store has no room for a failure, the caller gets its own error all the same."""
+
+    class Full(MemoryStorage):
+        """Admits calls, and has no room for what became of them."""
+
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+            """Refuse reports."""
+            if isinstance(command, Report):
+                raise StorageUnavailable("the store is full.")
+            return super().execute(command, timeout)
+
+    clock = Clock()
+    breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), clock=clock, storage=Full(clock))
+    with pytest.raises(Broken):
+        use(breaker, fail)
+    assert CircuitState.CLOSED is breaker.state().state

@@ -182,7 +182,7 @@ def test_another_server_is_refused(colour: str) -> None:
 
 @IN_BOTH
 def test_a_code_works_once(colour: str) -> None:
-    """Who comes back twice must begin again."""
+    """Who comes back twice must start again."""
     with AuthorizationServer() as server:
         consent = face(colour, server)
         url, pending = consent.begin(REDIRECT)
@@ -209,7 +209,7 @@ def test_a_lost_answer_is_not_asked_for_again(colour: str, fault: Fault) -> None
 
         assert 1 == len(server.requests)
         assert 1 == server.live_families
-    assert "begin again" in raised.value.remedy
+    assert "start again" in raised.value.remedy
 
 
 @IN_BOTH
@@ -247,7 +247,7 @@ def test_a_server_that_is_away(colour: str) -> None:
         consent = face(colour, server)
         url, pending = consent.begin(REDIRECT)
         callback = visit(url)
-    with pytest.raises(CredentialRefreshFailed, match="cannot be asked") as raised:
+    with pytest.raises(CredentialRefreshFailed, match="cannot be reached") as raised:
         consent.finish(callback, pending)
 
     assert type(raised.value) is CredentialRefreshFailed
@@ -319,7 +319,7 @@ def test_a_clock_of_ones_own_decides() -> None:
         url, pending = consent.begin(REDIRECT)
         callback = visit(url)
         clock.advance(300)
-        with pytest.raises(AuthorizationRequired, match="too long"):
+        with pytest.raises(AuthorizationRequired, match="after the consent had expired"):
             consent.finish(callback, pending)
 
 
@@ -360,7 +360,7 @@ def test_who_hangs_is_not_waited_for() -> None:
     with AuthorizationServer() as server:
         consent = OAuthConsent(client_of(server), request_timeout=0.2, retry=RetryPolicy.none())
         server.order(hanging(30), path="/device_authorization")
-        with pytest.raises(CredentialRefreshFailed, match="cannot be asked"):
+        with pytest.raises(CredentialRefreshFailed, match="cannot be reached"):
             consent.begin_device()
         server.release()
 
@@ -376,7 +376,7 @@ def test_who_sleeps_too_long_asks_no_more() -> None:
     with AuthorizationServer() as server:
         consent = OAuthConsent(client_of(server), clock=clock, sleeper=Heavy())
         server.order(failing(503), path="/device_authorization")
-        with pytest.raises(CredentialRefreshFailed, match="no time left"):
+        with pytest.raises(CredentialRefreshFailed, match="No time was left"):
             consent.begin_device()
 
 
@@ -391,7 +391,7 @@ def test_it_needs_its_endpoints() -> None:
 
 def test_it_needs_a_client() -> None:
     """What is no client is refused where it is given."""
-    with pytest.raises(ConfigurationError, match="no OAuthClient"):
+    with pytest.raises(ConfigurationError, match="not an OAuthClient"):
         OAuthConsent("erp")  # type: ignore[arg-type]  # what a caller may do
 
 

@@ -150,7 +150,7 @@ def test_a_codes_life_ends(colour: str) -> None:
             waiting.face.finish_device(device)
 
         assert 2 == len(server.requests)
-    assert "begin again" in raised.value.remedy
+    assert "start again" in raised.value.remedy
 
 
 @IN_BOTH
@@ -179,7 +179,7 @@ def test_patience_ends(colour: str) -> None:
         with pytest.raises(DeadlineExceeded, match="has not decided in time") as raised:
             waiting.face.finish_device(device, timeout=timedelta(seconds=7))
         assert raised.value.retryable
-        assert "Wait once more" in raised.value.remedy
+        assert "Wait again" in raised.value.remedy
         assert [5.0] == clock.slept
 
         server.decide(device.user_code)

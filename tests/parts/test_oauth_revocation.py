@@ -37,6 +37,7 @@ from tests.parts.world import AsyncSleeper, Clock
 from tests.support.authorization_faults import failing, lost, succeeding_with_error
 from tests.support.authorization_server import AuthorizationServer
 from tests.support.oauth_people import IN_BOTH, client_of, endpoints
+from tests.support.timed_store import TimedStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -276,7 +277,9 @@ def test_who_renews_is_waited_for(colour: str) -> None:
         office.clock.advance(100)
         kept = office.keep()
         _hold(office, kept, 30.0)
-        with pytest.raises(CredentialRefreshFailed, match="longer than we can wait") as raised:
+        with pytest.raises(
+            CredentialRefreshFailed, match="longer than this call can wait"
+        ) as raised:
             office.revoke()
         assert 1 == server.live_families
         assert [0.02, 0.04, 0.08, 0.16, *[0.25] * 10] == office.clock.slept
@@ -313,7 +316,7 @@ def test_who_renews_once_more_is_waited_for(colour: str) -> None:
         office.memory.execute(MarkSent(first.keys[0], office.fence, first.target))
         office.memory.execute(abandon(first.keys[0], fence=office.fence, ttl=10**12))
         _hold(office, kept, 30.0, again=True)
-        with pytest.raises(CredentialRefreshFailed, match="longer than we can wait"):
+        with pytest.raises(CredentialRefreshFailed, match="longer than this call can wait"):
             office.revoke()
         assert 1 == server.live_families
 
@@ -363,7 +366,7 @@ def test_what_cannot_be_given_back(colour: str) -> None:
         with pytest.raises(ConfigurationError, match="'erp'") as raised:
             office.run(lambda tokens: tokens.revoke("erp"))
         assert "clients" == raised.value.path
-        assert "Name a service of the refresher's clients" in raised.value.remedy
+        assert "Give the name of a service of the refresher's clients" in raised.value.remedy
 
         key = Credentials.bearer("k3y")
         office.run(lambda tokens: tokens.rotate(CRM, None, key))
@@ -374,3 +377,16 @@ def test_what_cannot_be_given_back(colour: str) -> None:
         with pytest.raises(ConfigurationError, match="revocation_endpoint"):
             Office(colour, server, client_of(server, server=told)).revoke()
         assert 0 == server.connections
+
+
+@IN_BOTH
+def test_store_hears_how_long_a_revocation_may_take(colour: str) -> None:
+    """The claim waits no longer than who revokes, and its end no longer than a renewal."""
+    with AuthorizationServer() as server:
+        office = Office(colour, server)
+        office.keep()
+        storage = TimedStorage(office.clock)
+        office.storage = AsyncMemoryStorage(storage) if office.awaited else storage
+        office.revoke()
+        assert ["Claim", "Settle"] == [name for name, _ in storage.timeouts]
+        assert [3.0, 8.0] == [timeout for _, timeout in storage.timeouts]

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import itertools
+import os
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -112,7 +113,7 @@ def test_waits_no_longer_than_it_may(face: Face) -> None:
 
     limiter.acquire()
     limiter.acquire()
-    with pytest.raises(RateLimitExceeded, match=r"^v: the rate limit is reached") as caught:
+    with pytest.raises(RateLimitExceeded, match=r"^v: The rate limit is reached") as caught:
         limiter.acquire(timeout=0.5)
     with pytest.raises(RateLimitExceeded):
         limiter.acquire(timeout=0)
@@ -281,11 +282,29 @@ def test_threads_go_in_order_of_arrival() -> None:
     for arrived, thread in enumerate(threads, 1):
         thread.start()
         clock.until_asleep(arrived)
-    for thread in threads:
+    for number, thread in enumerate(threads, 1):
         clock.advance(1)
         thread.join(10)
+        clock.until_asleep(len(threads) - number)
 
     assert list(range(8)) == gone
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_forked_child_has_nobody_in_line() -> None:
+    """Who waits in a parent does not wait in its child, where nobody takes its turn."""
+    clock = StandingClock()
+    limiter = limiter_of(clock)
+    limiter.acquire()
+    thread = threading.Thread(target=limiter.acquire, daemon=True)
+    thread.start()
+    clock.until_asleep(1)
+    child = os.fork()
+    if child == 0:  # pragma: no cover - in the child
+        os._exit(len(vars(limiter._now.waiters)["_lines"]))  # noqa: SLF001 - nothing else shows it
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    clock.advance(1)
+    thread.join(10)
 
 
 def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:

@@ -15,7 +15,7 @@ from moorage.domain.state import Command
 from moorage.errors import StorageUnavailable
 from moorage.testing.clock import VirtualClock, nanoseconds
 
-PATIENCE = 10.0
+PATIENCE = 120.0
 START = datetime(2031, 5, 6, tzinfo=UTC)
 
 
@@ -55,13 +55,17 @@ class StandingClock(Clock):
 
     def sleep(self, seconds: float, /) -> None:
         woken = threading.Event()
+
+        def wake() -> None:
+            with self._changed:
+                self._asleep -= 1
+            woken.set()
+
         with self._changed:
-            self.ring_at(self.nanoseconds() + nanoseconds(seconds), woken.set)
+            self.ring_at(self.nanoseconds() + nanoseconds(seconds), wake)
             self._asleep += 1
             self._changed.notify_all()
         assert woken.wait(PATIENCE)
-        with self._changed:
-            self._asleep -= 1
 
     def until_asleep(self, sleepers: int) -> None:
         with self._changed:

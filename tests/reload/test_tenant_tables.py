@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -19,6 +18,7 @@ from moorage.adapters.sql_tenants import AsyncSqlTenants, SqlTenants
 from moorage.adapters.sqlite_tenants import AsyncSqliteTenants, SqliteTenants
 from moorage.domain.installation import install
 from moorage.opening import aopen_tenants, open_tenants
+from tests.support.modules import uninstall
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:
@@ -107,9 +107,8 @@ def test_what_is_not_installed_is_named(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who lacks the library of a database is told which extra brings it."""
-    for name in ("sql_tenants", "_sealed_table", "_sealed_rows"):
-        monkeypatch.delitem(sys.modules, f"moorage.adapters.{name}", raising=False)
-    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    modules = "sql_tenants", "_sealed_table", "_sealed_rows"
+    uninstall(monkeypatch, "sqlalchemy", *(f"moorage.adapters.{name}" for name in modules))
 
     with pytest.raises(ConfigurationError, match="sqlalchemy, which is not") as caught:
         make("mariadb://me:hunter2@host/name", RING.text())

@@ -27,6 +27,8 @@ from tests.simulation.world import Faults, Turn, Worker, World
 from tests.support.hearts import Heart
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from moorage.domain.outbox import OutboxEntry
     from moorage.services.core import Core
 
@@ -39,6 +41,17 @@ LANES = (None, "a", "b")
 SKEWS = (0, 360, -360, 3_600, -3_600)
 WISHES = (None, 2.0, 30.0)
 FAULTS = ("crash", "cancel", "store_away", "answer_lost", "wall_step", "freeze")
+
+
+class NoPayments:
+    """Knows no payment that is unsettled."""
+
+    async def closed(self, effects: Sequence[Any]) -> list[bool]:
+        """Whether the outcome of each effect is known."""
+        return [False for _ in effects]
+
+
+NO_PAYMENTS: Any = NoPayments()
 
 
 @attrs.define
@@ -332,7 +345,7 @@ def _worker(outbox: Outbox, rounds: int) -> Any:
         for _ in range(rounds):
             await core.sleep(world.dice.random() * 10)
             try:
-                await flows.deliver(call, limit=2, utc=core.utc)
+                await flows.deliver(call, NO_PAYMENTS, limit=2, utc=core.utc)
             except StorageUnavailable:
                 continue
 

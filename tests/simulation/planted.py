@@ -381,9 +381,9 @@ def moments_of_another_clock(put: Any) -> None:
     """When to come back is taken from an error as it is, by the clock of whoever raised it."""
     right = OutboxFlows.deliver
 
-    async def deliver(self: OutboxFlows, call: Any, *, limit: int, utc: Any) -> Any:
+    async def deliver(self: OutboxFlows, call: Any, payments: Any, *, limit: int, utc: Any) -> Any:
         now = await self.shelf.now()
-        return await right(self, call, limit=limit, utc=lambda: now)
+        return await right(self, call, payments, limit=limit, utc=lambda: now)
 
     put(OutboxFlows, "deliver", deliver)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import random
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
+from moorage import RateLimiter
 from moorage.domain.admission import Admission, Answer, Gates, GiveBack
 from moorage.domain.durations import SECOND
 from moorage.domain.rate_limit import RateLimitConfig
+from moorage.testing import AsyncVirtualSleeper, VirtualClock
 from tests.domain.state_world import NOON, World
 
 if TYPE_CHECKING:
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from moorage.domain.state import Ticket
 
     Patience = Callable[[random.Random], float]
+
+pytestmark = pytest.mark.untraced
 
 RATE, BURST = 20, 12
 SPAN = 16
@@ -99,10 +105,11 @@ def test_impatience_of_calls_that_cost_more_leaves_the_limit_used() -> None:
     assert used >= 0.9 * RATE * SPAN / 2
 
 
-def test_bursts_of_impatience_leave_the_limit_used() -> None:
+@pytest.mark.parametrize("limits", ["one", "two"])
+def test_bursts_of_impatience_leave_the_limit_used(limits: str) -> None:
     """Bursts of 300 callers, who all give up within three seconds, use the limit as well."""
     arrivals = [each * 1.5 for each in range(14) for _ in range(300)]
-    gone = went(LIMITS["one"], arrivals, PATIENCE["at random"])
+    gone = went(LIMITS[limits], arrivals, PATIENCE["at random"])
     used = sum(cost for time, cost in gone if 10 <= time < 20)
     assert used >= 0.9 * RATE * 10
 
@@ -124,3 +131,55 @@ def test_one_burst_stops_nothing() -> None:
     gone = went(LIMITS["one"], [*calm, *[5.0] * 200], PATIENCE["a shared time-out"])
     times = [time for time, _ in gone if time < 19]
     assert max(later - time for time, later in pairwise(times)) < 0.5
+
+
+async def gone_of_one_process(
+    arrivals: Iterable[float], patience: Patience, burst: int
+) -> list[float]:
+    """When tasks that wait at a limiter, each for so long at most, were let go."""
+    clock, chance, gone = VirtualClock(), random.Random(2), list[float]()
+    sleeper = AsyncVirtualSleeper(clock, autojump=True)
+    limiter = RateLimiter(
+        RateLimitConfig.per_second(RATE, burst=burst), clock=clock, async_sleeper=sleeper
+    )
+    began = clock.nanoseconds()
+
+    async def visit(time: float, waits: float) -> None:
+        await sleeper.sleep(time)
+        waiting = asyncio.ensure_future(limiter.aacquire())
+
+        async def give_up() -> None:
+            await sleeper.sleep(waits)
+            waiting.cancel()
+
+        giving_up = asyncio.ensure_future(give_up())
+        with suppress(asyncio.CancelledError):
+            await waiting
+            gone.append((clock.nanoseconds() - began) / 1e9)
+        giving_up.cancel()
+
+    await asyncio.gather(*(visit(time, patience(chance)) for time in arrivals))
+    return sorted(gone)
+
+
+@pytest.mark.parametrize("burst", [1, 3])
+@pytest.mark.parametrize(
+    "arrivals, patience",
+    [
+        (steady(22), lambda chance: chance.uniform(0.15, 0.45)),
+        (steady(22), lambda _: 0.3),
+        ([each * 1.5 for each in range(11) for _ in range(100)], PATIENCE["at random"]),
+    ],
+    ids=["short", "short and shared", "bursts"],
+)
+def test_who_waits_moves_up_when_others_leave(
+    arrivals: list[float], patience: Patience, burst: int
+) -> None:
+    """Also a limit without a burst is used: callers of one process take over each other's turns."""
+    gone = asyncio.run(gone_of_one_process(arrivals, patience, burst))
+    used = sum(1 for time in gone if SPAN / 4 <= time < SPAN)
+    assert used >= 0.9 * RATE * SPAN * 3 / 4
+    for first, time in enumerate(gone):
+        for last in range(first, min(first + 4 * RATE, len(gone))):
+            # A store counts in microseconds, and a task goes in the one after its turn.
+            assert last - first + 1 <= burst + RATE * (gone[last] - time + 1e-6)

@@ -10,6 +10,8 @@ from tests.simulation.entries import check_entries, play_entries
 from tests.simulation.planted import BUGS, ENTRY_BUGS, Bug
 from tests.simulation.scenario import LawBroken, check, play
 
+pytestmark = pytest.mark.untraced
+
 SCHEDULES = int(os.environ.get("SCHEDULES", "2000"))
 PARTS = 8
 PATIENCE = 4_000

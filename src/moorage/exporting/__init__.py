@@ -1,4 +1,4 @@
-"""What the configured vendors will be sent, for other people's tools.
+"""Exports the requests to the configured vendors for other tools.
 
 `described` tells what each account and each service of a configuration sends; `postman` and
 `openapi` write it down, as a Postman collection of version 2.1 and as an OpenAPI 3.1 description.

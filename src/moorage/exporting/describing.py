@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
+from moorage.contracts.email_address import EmailAddress
 from moorage.domain.auth import AuthMethod, Credentials
 from moorage.domain.sensitive import is_secret_segment, is_sensitive
 from moorage.errors import ConfigurationError
@@ -62,7 +63,7 @@ def described(configured: Configured) -> Description:
 
 
 def _distinct(sent: Iterable[Sent]) -> Iterable[Sent]:
-    """What differs in more than what it is for; the first of what does not."""
+    """Return the requests without those that differ only in purpose, keeping the first."""
     seen: dict[str, Sent] = {}
     for one in sent:
         seen.setdefault(repr(attrs.evolve(one, use="")), one)
@@ -124,9 +125,13 @@ def _public(vendor: Vendor, owner: str) -> dict[str, str]:
     """The options of an account that are no secret, by the variables that stand for them."""
     fields = attrs.fields(cast("Any", type(vendor)))
     told = {field.name: getattr(vendor, field.name) for field in fields}
+    texts = {
+        name: value.email if isinstance(value, EmailAddress) else value
+        for name, value in told.items()
+    }
     return {
         variable(owner, name): value
-        for name, value in told.items()
+        for name, value in texts.items()
         if isinstance(value, str) and not is_sensitive(name)
     }
 
@@ -188,7 +193,7 @@ def _of_endpoint(
 
 
 def _identity(service: Service) -> tuple[Pairs, Pairs, dict[str, str]]:
-    """How a service is told who asks, and the headers that it always gets: all of it unsaid."""
+    """Return a service's credentials and fixed headers, as variables without values."""
     names = {name: variable(service.name, name) for name in service.headers}
     headers = [(name, braces(stands)) for name, stands in names.items()]
     query: list[tuple[str, str]] = []

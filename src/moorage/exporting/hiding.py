@@ -62,7 +62,7 @@ class Hiding:
         return text
 
     def put(self, name: str) -> str:
-        """A variable, as it stands in a text."""
+        """Return a variable as it appears in a text."""
         self.used.add(name)
         return braces(name)
 
@@ -75,7 +75,7 @@ class Hiding:
         return self.put(variable(self.owner, name))
 
     def headers(self, request: Request) -> Pairs:
-        """What is said in the headers."""
+        """Return the headers with secrets as variables."""
         return tuple(
             (name, self._header(name, value))
             for name, value in request.headers.pairs
@@ -98,7 +98,7 @@ class Hiding:
         return tuple((name, self.named(name, value)) for name, value in pairs)
 
     def body(self, request: Request) -> tuple[str, Any]:
-        """What the body is, and what it says; of what is no text only that it is there."""
+        """Return the body's media type and content; a binary body is only mentioned."""
         whole = as_bytes(request)
         kind = request.headers.get("content-type") or ""
         media = essence(kind) or "application/octet-stream"

@@ -45,9 +45,9 @@ def openapi(description: Description, title: str = "moorage") -> dict[str, Any]:
 
 
 def _words(description: Description) -> str:
-    told = "What is sent, tried out at sandboxes; what stands in double braces is yours to fill in."
+    text = "What is sent, tried out at sandboxes; what stands in double braces is yours to fill in."
     untold = [f"{name} is not here: {why}" for name, why in description.silent.items()]
-    return "\n".join((told, *untold))
+    return "\n".join((text, *untold))
 
 
 def _shape(sent: Sent) -> str:
@@ -134,7 +134,7 @@ def _content(media: str, sent: Sequence[Sent]) -> dict[str, Any]:
 
 
 def _security(sent: Iterable[Sent], schemes: dict[str, Any]) -> list[dict[str, list[str]]]:
-    """How each was signed, which the schemes are told as well."""
+    """Return the security requirements of each request; adds their schemes."""
     found: dict[str, dict[str, list[str]]] = {}
     for one in sent:
         said = {name.lower(): value for name, value in one.headers}.get("authorization")

@@ -32,9 +32,9 @@ def postman(description: Description, name: str = "moorage") -> dict[str, Any]:
 
 
 def _words(description: Description) -> str:
-    told = "What is sent, tried out at sandboxes. A variable without a value is yours to fill in."
+    text = "What is sent, tried out at sandboxes. A variable without a value is yours to fill in."
     untold = [f"{name} is not here: {why}" for name, why in description.silent.items()]
-    return "\n".join((told, *untold))
+    return "\n".join((text, *untold))
 
 
 def _item(sent: Sent) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Exchange:
 
 
 class _Recorder:
-    """An HTTP client that reaches a sandbox, and keeps what it is asked."""
+    """An HTTP client that reaches a sandbox and records its requests."""
 
     def __init__(self, use: str, trade: Trade, sandbox: Sandbox, vendor: Vendor) -> None:
         self._use = use
@@ -66,14 +66,14 @@ class _Recorder:
         self.exchanges: list[Exchange] = []
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Let the sandbox answer."""
+        """Return the sandbox's response."""
         whole = run_now(with_whole_body(request, plain=True))
         response = self._client.send(whole, url, timeouts)
         self._keep(whole, url, response.status)
         return response
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
-        """Let the sandbox answer, piece by piece."""
+        """Return the sandbox's response as a stream."""
         whole = run_now(with_whole_body(request, plain=True))
         incoming = self._client.open(whole, url, timeouts)
         self._keep(whole, url, incoming.status)
@@ -98,7 +98,7 @@ class _Recorder:
 
 
 def recorded(name: str) -> list[Exchange]:
-    """What a vendor sends for all that it can do; nothing if it does not speak HTTP.
+    """Return the requests of all capabilities of a vendor; none if it does not use HTTP.
 
     Raises:
         ConfigurationError: there is no sandbox account for it.

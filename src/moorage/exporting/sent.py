@@ -1,4 +1,4 @@
-"""What is sent, as values that know no format: places are variables, and secrets have no value."""
+"""The requests to export, independent of a format: values are variables, secrets have none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 @attrs.frozen(kw_only=True)
 class Sent:
-    """One request.
+    """A request to export.
 
     Attributes:
         owner: the account or the service that it belongs to.
@@ -79,5 +79,5 @@ def variable(*parts: str) -> str:
 
 
 def braces(name: str) -> str:
-    """The variable as it stands in a text."""
+    """Return a variable as it appears in a text."""
     return f"{{{{{name}}}}}"

@@ -1,4 +1,4 @@
-"""The contracts as users call them, each in both colours.
+"""The contracts' classes for users, each in a synchronous and an asynchronous version.
 
-A face has no thought of its own: its verbs are the flows'.
+They contain no logic: their methods are made from the flows in `services`.
 """

@@ -1,4 +1,4 @@
-"""Mail, plain and awaited."""
+"""The email operations for users, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Email:
 
 
 class AsyncEmail:
-    """As `Email`, awaited."""
+    """The asynchronous version of `Email`."""
 
     def __init__(self, desk: FindDesk, tenant: str | None) -> None:
         self._flows = Counter(EmailFlows, desk, tenant)

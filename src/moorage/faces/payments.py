@@ -1,4 +1,4 @@
-"""Payments, plain and awaited."""
+"""The payment operations for users, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Payments:
 
 
 class AsyncPayments:
-    """As `Payments`, awaited."""
+    """The asynchronous version of `Payments`."""
 
     def __init__(self, desk: FindDesk, tenant: str | None) -> None:
         self._flows = Counter(PaymentsFlows, desk, tenant)

@@ -1,4 +1,4 @@
-"""Shipping, plain and awaited."""
+"""The shipping operations for users, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Shipping:
 
 
 class AsyncShipping:
-    """As `Shipping`, awaited."""
+    """The asynchronous version of `Shipping`."""
 
     def __init__(self, desk: FindDesk, tenant: str | None) -> None:
         self._flows = Counter(ShippingFlows, desk, tenant)

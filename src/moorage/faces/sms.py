@@ -1,4 +1,4 @@
-"""Text messages, plain and awaited."""
+"""The text-message operations for users, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Sms:
 
 
 class AsyncSms:
-    """As `Sms`, awaited."""
+    """The asynchronous version of `Sms`."""
 
     def __init__(self, desk: FindDesk, tenant: str | None) -> None:
         self._flows = Counter(SmsFlows, desk, tenant)

@@ -1,4 +1,4 @@
-"""Files, plain and awaited."""
+"""The storage operations for users, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ _download: Final = current(StorageFlows.download)
 
 
 class _Coming:
-    """What both colours of a download share."""
+    """The common part of both versions of a download."""
 
     def __init__(self, flow: Downloading) -> None:
         self._flow = flow
 
     @property
     def info(self) -> ObjectInfo:
-        """What is said of the object."""
+        """Properties of the object."""
         return self._flow.info
 
     @property
     def start(self) -> int:
-        """Which of the object's bytes comes first."""
+        """Position of the first arriving byte in the object."""
         return self._flow.start
 
     @property
     def length(self) -> int | None:
-        """How many bytes come; None is not known beforehand."""
+        """The number of bytes of the download; None if unknown."""
         return self._flow.length
 
     @property
     def modified(self) -> bool:
-        """False if nothing comes because the object has not changed."""
+        """False if the object has not changed, so that no bytes arrive."""
         return self._flow.modified
 
     def settle(self) -> None:
-        """End it now, whatever may still come."""
+        """Close the download early, and drop the rest."""
         self._flow.settle()
 
     def __del__(self) -> None:
@@ -56,14 +56,14 @@ class _Coming:
 
 
 class Download(_Coming):
-    """An object on its way, read by iterating over it."""
+    """An object that is being downloaded; iterate over it for its bytes."""
 
     def read(self) -> bytes:
-        """The next piece; b"" at the end."""
+        """Read the next piece; b"" at the end."""
         return run_now(self._flow.read())
 
     def read_all(self) -> bytes:
-        """All that is still to come, in memory."""
+        """Read the rest into memory."""
         return b"".join(self)
 
     def __iter__(self) -> Self:
@@ -88,14 +88,14 @@ class Download(_Coming):
 
 
 class AsyncDownload(_Coming):
-    """An object on its way, read by iterating over it, awaited."""
+    """An object that is being downloaded asynchronously; iterate over it for its bytes."""
 
     async def read(self) -> bytes:
-        """The next piece; b"" at the end."""
+        """Read the next piece; b"" at the end."""
         return await self._flow.read()
 
     async def read_all(self) -> bytes:
-        """All that is still to come, in memory."""
+        """Read the rest into memory."""
         return b"".join([piece async for piece in self])
 
     def __aiter__(self) -> Self:
@@ -120,7 +120,7 @@ class AsyncDownload(_Coming):
 
 
 class Storage:
-    """Keeps files at whichever vendor the configuration names."""
+    """Stores files at whichever vendor the configuration names."""
 
     def __init__(self, desk: FindDesk, tenant: str | None) -> None:
         self._flows = Counter(StorageFlows, desk, tenant)
@@ -145,12 +145,12 @@ class Storage:
         return Download(run_now(_download(self._flows, *given, **named)))
 
     def download_to(self, path: str | PathLike[str], *given: Any, **named: Any) -> ObjectInfo:
-        """Get an object into a file, which is there when all of it has come, or as it was.
+        """Download an object into a file, which is replaced only after all of it has arrived.
 
         Args:
-            path: the file; what is there is replaced.
-            *given: what `download` takes, beginning with the key.
-            **named: what `download` takes by name.
+            path: target file.
+            *given: positional arguments of `download`, beginning with the key.
+            **named: keyword arguments of `download`.
         """
         with self.download(*given, **named) as coming, WholeFile(path) as file:
             for piece in coming:
@@ -160,7 +160,7 @@ class Storage:
 
 
 class AsyncStorage:
-    """As `Storage`, awaited."""
+    """The asynchronous version of `Storage`."""
 
     def __init__(self, desk: FindDesk, tenant: str | None) -> None:
         self._flows = Counter(StorageFlows, desk, tenant)
@@ -185,12 +185,12 @@ class AsyncStorage:
         return AsyncDownload(await _download(self._flows, *given, **named))
 
     async def download_to(self, path: str | PathLike[str], *given: Any, **named: Any) -> ObjectInfo:
-        """Get an object into a file, which is there when all of it has come, or as it was.
+        """Download an object into a file, which is replaced only after all of it has arrived.
 
         Args:
-            path: the file; what is there is replaced.
-            *given: what `download` takes, beginning with the key.
-            **named: what `download` takes by name.
+            path: target file.
+            *given: positional arguments of `download`, beginning with the key.
+            **named: keyword arguments of `download`.
         """
         async with await self.download(*given, **named) as coming:
             with WholeFile(path) as file:

@@ -1,5 +1,5 @@
-"""The parts on their own: one protection at a time, in both colours.
+"""The parts on their own: one protection at a time, synchronous and asynchronous.
 
-Each wraps a plain function or an asynchronous one, called or decorated; where a `with` body makes
-sense, a part is a guard too. They know the flows and the wiring, and not the managers.
+Each wraps a synchronous or an asynchronous function, by a call or as a decorator; where a `with`
+body makes sense, a part is a guard too. They know the flows and the wiring, and not the managers.
 """

@@ -1,4 +1,4 @@
-"""What every part shares: its plan, and a core for each colour, built when first used."""
+"""The base of every part: its plan and two cores, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CENTURY = 100 * 365 * 86_400.0
 
 
 class Execute(Protocol):
-    """As `StateStorage.execute`."""
+    """A function like `StateStorage.execute`."""
 
     def __call__(self, command: Command[Answer], timeout: float | None, /) -> Answer:
         """Run one command."""
@@ -46,7 +46,7 @@ class Execute(Protocol):
 
 
 class Part:
-    """A service of one protection, and the two cores that can run its flows."""
+    """A service with one protection, and the two cores that can run its flows."""
 
     def __init__(
         self,
@@ -75,17 +75,17 @@ class Part:
 
     @functools.cached_property
     def _now(self) -> Core:
-        """The core of the synchronous face."""
-        return plain_core(self._usable(self._plain_ports, "plain")).core
+        """The synchronous core."""
+        return plain_core(self._usable(self._plain_ports, "a synchronous")).core
 
     @functools.cached_property
     def _later(self) -> Core:
-        """The core of the asynchronous face."""
-        return awaited_core(self._usable(self._later_ports, "asynchronous")).core
+        """The asynchronous core."""
+        return awaited_core(self._usable(self._later_ports, "an asynchronous")).core
 
     @functools.cached_property
     def _execute(self) -> Execute:
-        """Run a command in the store of the synchronous face, which answers at once."""
+        """Run a command in the synchronous store."""
         return self._now.ask  # type: ignore[return-value]  # a plain core has it
 
     def _begin(
@@ -96,23 +96,24 @@ class Part:
         return Call(plan, core.nanoseconds() if began is None else began, span)
 
     def _seconds(self, timeout: float | timedelta | None) -> float | None:
-        """What a store may take of a caller's time; one that waits for nothing still asks it."""
+        """The seconds that a store may take; a caller that will not wait still needs an answer."""
         if timeout is None:
             return self._plan.seconds
         return seconds(timeout, "timeout", zero=True) or None
 
-    def _usable(self, ports: Ports, colour: str) -> Ports:
+    def _usable(self, ports: Ports, expected: str) -> Ports:
         if ports.state is None:
             raise ConfigurationError(
-                f"{self._storage} is of the other colour, and this use needs a {colour} store.",
+                f"{self._storage} cannot be used here: this call needs {expected} store.",
                 path="storage",
-                remedy="Give each face a store of its own colour; the one in memory serves both.",
+                remedy="Use synchronous calls with a synchronous store, asynchronous calls with an"
+                " asynchronous one; the store in memory serves both.",
             )
         return ports
 
 
 def decorated(function: Callable[..., Any], call: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` so that every call of it goes through `call`, in its own colour."""
+    """Return `function` wrapped so that every call of it goes through `call`."""
     check_callable(function, "function")
     if is_async(function):
 

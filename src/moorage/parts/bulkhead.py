@@ -1,4 +1,4 @@
-"""A bulkhead on its own."""
+"""The bulkhead as a part of its own."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class Bulkhead(Guard[object]):
-    """Lets at most so many calls be under way at once, so that one vendor cannot take every worker.
+    """Limits the number of calls under way at once, so that one vendor cannot occupy every worker.
 
-    Threads and tasks are counted apart: a bulkhead is meant to be used in one colour.
+    Threads and tasks are counted separately: use a bulkhead either synchronously or asynchronously.
 
     Args:
-        max_concurrent: calls at once.
-        max_waiting: callers that may wait for a place, in order of arrival.
-        max_wait: seconds that each may wait; by default as long as it takes.
-        name: for messages; bulkheads of one name and locks share their places.
+        max_concurrent: the number of calls at once.
+        max_waiting: the number of callers that may wait for a place, in order of arrival.
+        max_wait: the seconds that each may wait; by default no limit.
+        name: the name in messages; bulkheads of one name and locks share their places.
         observers, locks, async_locks: the remaining ports.
     """
 
@@ -72,8 +72,8 @@ class Bulkhead(Guard[object]):
         )
 
     def _leave(self, ticket: object, _: BaseException | None, /) -> None:
-        for colour in ("_now", "_later"):
-            core: Core | None = self.__dict__.get(colour)
+        for name in ("_now", "_later"):
+            core: Core | None = self.__dict__.get(name)
             if core is not None:
                 core.release(self._plan.bulkhead_key, ticket)
 

@@ -1,4 +1,4 @@
-"""A circuit breaker on its own."""
+"""The circuit breaker as a part of its own."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ R = TypeVar("R")
 
 
 class Entered:
-    """What one call holds of a circuit."""
+    """The permit of one call through a circuit."""
 
     __slots__ = ("began", "call", "permit")
 
@@ -46,15 +46,15 @@ class Entered:
 
 
 class CircuitBreaker(Guard[Entered]):
-    """Holds calls back while what they call is failing.
+    """Refuses calls while the called service is failing.
 
     Args:
-        config: when it opens and how it recovers.
-        name: whose circuit it is; breakers of one name and store share it.
-        storage: where the circuit lives; by default in this breaker alone.
-        timeout: seconds that a call may take: a probe that has not ended by then gives up its
+        config: the rules by which it opens and closes.
+        name: the name of the circuit; breakers of one name and store share it.
+        storage: the store of the circuit; by default the memory of this breaker alone.
+        timeout: the seconds that a call may take: a probe that has not ended by then gives up its
             place.
-        ignore: exceptions that are no failures of what is called.
+        ignore: exceptions that do not count as failures.
         observers, clock: the remaining ports.
     """
 
@@ -79,11 +79,11 @@ class CircuitBreaker(Guard[Entered]):
         self._rule = cast("CircuitRule", self._plan.gates.circuit)
 
     def state(self) -> CircuitBreakerState:
-        """What the circuit knows now."""
+        """Return the current state of the circuit."""
         return self._execute(self._read(), None)
 
     async def astate(self) -> CircuitBreakerState:
-        """What the circuit knows now; awaited."""
+        """Return the current state of the circuit; asynchronous."""
         return await self._later.execute(self._read(), None)  # type: ignore[no-any-return]  # as read
 
     def set(self, state: CircuitState) -> None:
@@ -91,7 +91,7 @@ class CircuitBreaker(Guard[Entered]):
         self._execute(self._set(state), None)
 
     async def aset(self, state: CircuitState) -> None:
-        """Set it by hand: closed (a reset), forced open, or disabled; awaited."""
+        """Set it by hand: closed (a reset), forced open, or disabled; asynchronous."""
         await self._later.execute(self._set(state), None)
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -192,5 +192,5 @@ class CircuitBreaker(Guard[Entered]):
             core.tell(CircuitChanged(**self._begin(core).told(core), state=changed))
 
     def _core(self) -> Core:
-        """Whichever colour is in use: what is needed of it is plain in both."""
+        """The core in use; the parts of it that are needed are synchronous in both."""
         return self.__dict__.get("_later") or self._now

@@ -1,10 +1,10 @@
-"""Guards: what is entered before a call and left after it.
+"""Guards: parts that are entered before a call and left after it.
 
 Laws:
 
-1. Whatever an entry takes is found through its ticket, which is made before anything is taken.
-2. `_leave` gives back what the ticket has. It never waits, and leaving again does nothing.
-3. So it is called again where an interruption may have come into it.
+1. Everything that an entry takes is recorded in its ticket, which is made before anything is taken.
+2. `_leave` returns everything in the ticket. It never waits, and leaving again does nothing.
+3. So it is called again if an interruption may have cut it short.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ T = TypeVar("T")
 
 
 class Guard(Part, ABC, Generic[T]):
-    """A part that is a call, a decorator, and by `guard()` the body of a `with`."""
+    """A part that is a call, a decorator, and with `guard()` the context of a `with` block."""
 
     @abstractmethod
     def _ticket(self) -> T:
-        """What one entry will take is found through this."""
+        """A record of everything that one entry takes."""
 
     @abstractmethod
     def _enter(self, ticket: T, /) -> None:
-        """Take what an entry takes, or raise why not."""
+        """Take the resources of an entry, or raise the reason why not."""
 
     @abstractmethod
     async def _enter_later(self, ticket: T, /) -> None:
-        """As `_enter`, awaited."""
+        """The asynchronous `_enter`."""
 
     @abstractmethod
     def _leave(self, ticket: T, error: BaseException | None, /) -> None:
-        """Give back what the ticket has, and record how it ended."""
+        """Return everything in the ticket, and record how the call ended."""
 
     def guard(self) -> Entry[T]:
-        """One entry, for `with` or `async with`; a fresh one each time."""
+        """Return a new entry for one `with` or `async with`."""
         return Entry(self._ticket(), self._enter, self._enter_later, self._leave)
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -97,7 +97,7 @@ class Guard(Part, ABC, Generic[T]):
 
 
 class Entry(Generic[T]):
-    """One entry of one guard, used once: never shared, so that a guard may be."""
+    """An entry of a guard for one `with` block; the guard itself may be shared."""
 
     def __init__(
         self,
@@ -154,14 +154,16 @@ class Entry(Generic[T]):
 class _Used(Entry[T]):
     def _begin(self) -> None:
         raise ConfigurationError(
-            "this entry has been used.", path="guard", remedy="Call `guard()` for each `with`."
+            "The entry was used before, and an entry serves one `with` only.",
+            path="guard",
+            remedy="Call `guard()` for each `with`.",
         )
 
 
 class _Inside(_Used[T]):
     """An entry that has not been left.
 
-    Only this one has a finaliser, because Python swallows an interruption that strikes in one.
+    Only this class has a finaliser, because Python swallows an interruption that occurs in one.
     """
 
     def __del__(self) -> None:

@@ -1,4 +1,4 @@
-"""Idempotency on its own: one effect per key."""
+"""Idempotency as a part of its own: one effect per key."""
 
 from __future__ import annotations
 
@@ -48,22 +48,22 @@ class Answered(Generic[R]):
 class Idempotency(Part):
     """Lets a function act once per key, and gives every repeat a copy of the first answer.
 
-    A repeat while the first is still acting waits for its answer. A function that ends in an error
-    which does not prove that nothing was done leaves the key unknown: a repeat raises
+    A repeat while the first call is still running waits for its answer. A function that ends in an
+    error which does not prove that nothing was done leaves the key unknown: a repeat raises
     `OutcomeUnknown` until `resolve` settles it.
 
     Args:
-        name: whose keys they are; parts of one name and store share them.
-        storage: where keys and answers live; by default in this part alone.
-        ttl: seconds for which an answer is replayed.
-        timeout: seconds for waiting for another caller's answer, and for everything before the
-            function is called. While the function runs nobody takes the key over; if the process
-            dies, that happens within two seconds.
-        remembered: seconds for which what is called honours the key itself, so that it may be
-            called again with the same key although its answer was lost; 0 if it knows no keys.
+        name: the name of the keys' owner; parts of one name and store share their keys.
+        storage: the store of keys and answers; by default the memory of this part alone.
+        ttl: the seconds for which an answer is replayed.
+        timeout: the seconds for waiting for another caller's answer, and for everything before the
+            function is called. While the function runs no other caller takes the key; if the
+            process dies, one can after two seconds.
+        remembered: the seconds for which the called service honours the key itself, so that it may
+            be called again with the same key although its answer was lost; 0 if it takes no keys.
         nothing_done: exceptions which prove that nothing was done, so that the key is free again.
-        encode, decode: make an answer storable and give it back; by default it is copied.
-        cipher: seals the answers that are stored.
+        encode, decode: convert an answer to a storable value and back; by default it is copied.
+        cipher: seals the stored answers.
         observers, clock, sleeper, async_sleeper: the remaining ports.
     """
 
@@ -107,7 +107,7 @@ class Idempotency(Part):
         return self._call(key, [[*args], kwargs], function, *args, **kwargs)
 
     def answer(self, key: str, function: Callable[[], R], /, *, payload: object) -> Answered[R]:
-        """As `call`, with a payload of its own; says whether the answer is a replayed one."""
+        """Like `call`, with an explicit payload; the result tells whether it was replayed."""
         check_callable(function, "function")
         ended: Answered[R] = value_of(
             run_now(self._act(self._now, key, step_now(function), payload))
@@ -117,7 +117,7 @@ class Idempotency(Part):
     async def aanswer(
         self, key: str, function: Callable[[], Coroutine[Any, Any, R]], /, *, payload: object
     ) -> Answered[R]:
-        """As `answer`, awaited."""
+        """The asynchronous `answer`."""
         check_callable(function, "function")
         ended: Answered[R] = value_of(
             await self._act(self._later, key, step_later(function, self._later), payload)
@@ -127,9 +127,10 @@ class Idempotency(Part):
     def __call__(
         self, key: Callable[..., str], /, *, payload: Callable[..., object] | None = None
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """Decorate a function; `key` makes the key from the arguments of each call.
+        """Decorate a function; `key` computes the key from the arguments of each call.
 
-        `payload` makes the payload of the key from them; by default it is the arguments themselves.
+        `payload` computes the payload of the key from them; by default it is the arguments
+        themselves.
         """
         check_plain(key, "key")
         if payload is not None:
@@ -146,7 +147,7 @@ class Idempotency(Part):
         return self._execute(self._resolve(key, done, answer), None)
 
     async def aresolve(self, key: str, *, done: bool, answer: object = None) -> bool:
-        """Settle an unknown key after a look-up; awaited."""
+        """Settle an unknown key after a look-up; asynchronous."""
         settled: bool = await self._later.execute(self._resolve(key, done, answer), None)
         return settled
 

@@ -1,10 +1,10 @@
-"""Tokens that a limiter has taken ahead, to hand them out without asking its store.
+"""Tokens that a rate limiter takes in advance, to grant them without asking its store.
 
 Laws:
 
-1. At most `size` tokens of a key are held, and none for longer than the limit takes to make them.
-2. One caller at a time fetches a lease; the others ask the store for what they need themselves.
-3. Where a whole lease is not there, none is asked for until it may be.
+1. At most `size` tokens of a key are held, and none for longer than the limit needs to refill them.
+2. One caller at a time fetches a lease; the others ask the store for their own tokens.
+3. After a lease was refused, none is requested until the limit may have refilled.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ _KEYS: Final = 10_000
 
 
 class Held:
-    """So many tokens until then; the next lease not before `after`, and `fetching` by somebody."""
+    """The leased tokens of a key, and the time of their expiry.
+
+    The next lease may be requested from `after` on; `fetching` tells whether a caller is doing so.
+    """
 
     __slots__ = ("after", "fetching", "tokens", "until")
 
@@ -37,7 +40,7 @@ class Held:
 
 
 class Leases:
-    """The tokens held of each key of one limiter."""
+    """The tokens that one limiter has leased from its store, by key."""
 
     def __init__(self, limits: Sequence[RateLimitConfig], size: int) -> None:
         self.size = count(size, "lease")
@@ -47,7 +50,7 @@ class Leases:
             rule = limit.rule
             if not isinstance(rule, TokenBucket):
                 raise ConfigurationError(
-                    "a limit per calendar period cannot be handed out ahead.",
+                    "A limit per calendar period cannot be leased ahead.",
                     path="lease",
                     remedy="Leave the lease out.",
                 )
@@ -63,7 +66,7 @@ class Leases:
         self._lock = threading.Lock()
 
     def spend(self, key: str | None, cost: int, now: int) -> bool:
-        """Hand out `cost` tokens, if they are held."""
+        """Grant `cost` tokens from the lease; return whether there were enough."""
         held = self._held.get(key)
         if held is None or now >= held.until:
             return False
@@ -74,9 +77,9 @@ class Leases:
         return left >= 0
 
     def may_fetch(self, key: str | None, cost: int, now: int) -> Held | None:
-        """What this caller is to fetch a lease for; then it says with `fetched` what came of it.
+        """Return the lease that this caller is to fetch, or None if it is to fetch none.
 
-        None if it is to fetch none.
+        The caller then reports the result with `fetched`.
         """
         with self._lock:
             held = self._held.get(key)
@@ -88,9 +91,9 @@ class Leases:
         return held if fetches else None
 
     def fetched(self, held: Held, cost: int, now: int, *, granted: bool) -> None:
-        """Keep what is left of a lease, or remember that there was none.
+        """Store the rest of a new lease, or remember that it was refused.
 
-        What was dropped or forgotten meanwhile is nobody's any more, and so is what it holds.
+        A lease that was dropped meanwhile stays dropped, with its tokens.
         """
         with self._lock:
             held.fetching = False
@@ -99,5 +102,5 @@ class Leases:
             held.after = now if granted else held.until
 
     def drop(self, key: str | None) -> None:
-        """Hand out nothing of a key that was taken before now."""
+        """Discard the lease of a key."""
         self._held.pop(key, None)

@@ -1,4 +1,4 @@
-"""Tokens by a person's consent: with a browser, or with another device."""
+"""First OAuth tokens by a person's consent: in a browser, or with another device."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from moorage.domain.oauth.client import OAuthClient
 from moorage.domain.oauth.consent import begin, read_callback
 from moorage.domain.retry import RetryPolicy
 from moorage.domain.service import Service
+from moorage.domain.text import with_article
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
 from moorage.services.oauth_asking import Patience
@@ -41,20 +42,21 @@ _AWAY: Final = 3_600.0
 
 
 class OAuthConsent(Part):
-    """Gets first tokens by a person's consent, and gives them back.
+    """Gets first tokens by a person's consent, and revokes them.
 
-    With a browser: `begin` gives a URL to send the person to and what to remember of them, and
-    `finish` takes what they bring back. With another device: `begin_device` gives a code to show,
-    and `finish_device` waits until the person has typed it in elsewhere. Every code is bound to
-    whoever asked for it (PKCE, S256).
+    With a browser: `begin` returns a URL to send the person to and a state to store, and `finish`
+    takes the URL to which they return. With another device: `begin_device` returns a code to show,
+    and `finish_device` waits until the person has typed it in elsewhere. Every code is bound to the
+    client that asked for it (PKCE, S256).
 
     Args:
-        client: who asks; `server` needs the endpoints that are used, as `discover` finds them.
-        http, async_http: send what is asked of the authorisation server; clients of its own by
+        client: the OAuth client; its `server` needs the endpoints that are used, as `discover`
+            finds them.
+        http, async_http: send the requests to the authorisation server; clients of its own by
             default.
-        retry: how often a server that fails is asked.
-        request_timeout: seconds for one request.
-        away: seconds that a person may take between `begin` and `finish`.
+        retry: the retries when the server fails.
+        request_timeout: the seconds for one request.
+        away: the seconds that a person may take between `begin` and `finish`.
         clock, sleeper, async_sleeper, randomness: the remaining ports. Only the tokens of
             `randomness` are used: nobody may be able to guess them.
     """
@@ -86,7 +88,7 @@ class OAuthConsent(Part):
         check_colour(self._later_ports, awaited=True)
         if not isinstance(client, OAuthClient):
             raise ConfigurationError(
-                f"A {type(client).__name__} is no OAuthClient.",
+                f"The value is {with_article(type(client).__name__)}, not an OAuthClient.",
                 path="client",
                 remedy="Give an OAuthClient that is registered at the authorisation server.",
             )
@@ -103,24 +105,24 @@ class OAuthConsent(Part):
         return f"<{type(self).__name__} of {self._client.client_id!r}>"
 
     def _plainly(self, flow: Callable[[Consenting], Flow[R]]) -> R:
-        """Run a flow. It is rare, so a client of its own is closed when it ends."""
+        """Run a flow synchronously; a client of its own is closed at the end."""
         wired = plain_core(self._plain_ports)
         try:
             return run_now(flow(Consenting(wired.core, self._client, self._patience)))
         finally:
-            own = wired.own_http()
-            if own is not None:
-                own.close()
+            client = wired.own_http()
+            if client is not None:
+                client.close()
 
     async def _awaited(self, flow: Callable[[Consenting], Flow[R]]) -> R:
-        """The same, awaited."""
+        """Run a flow asynchronously, like `_plainly`."""
         wired = awaited_core(self._later_ports)
         try:
             return await flow(Consenting(wired.core, self._client, self._patience))
         finally:
-            own = wired.own_http()
-            if own is not None:
-                await own.close()
+            client = wired.own_http()
+            if client is not None:
+                await client.close()
 
     def begin(
         self,
@@ -129,14 +131,14 @@ class OAuthConsent(Part):
         scope: Iterable[str] | str | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> tuple[str, PendingConsent]:
-        """The URL to send a person to, and what to remember of them. Nothing is sent.
+        """Return the URL to send a person to, and the state to store. Nothing is sent.
 
         Args:
-            redirect_uri: where they come back to, as it is registered.
-            scope: what to ask for, if not what the client asks for usually; with `openid` an
-                id_token must come.
-            parameters: what else the URL says, such as `prompt`, `login_hint`, `audience` or
-                `resource`.
+            redirect_uri: the registered URL to which they return.
+            scope: the scopes to request, if not the client's; with `openid` the server must return
+                an ID token.
+            parameters: additional parameters of the URL, such as `prompt`, `login_hint`, `audience`
+                or `resource`.
         """
         core = self._now
         return begin(
@@ -150,25 +152,25 @@ class OAuthConsent(Part):
         )
 
     def finish(self, callback: str, pending: PendingConsent) -> Granted:
-        """The tokens that a person's consent brings.
+        """Return the tokens that a person's consent brings.
 
         Args:
-            callback: the URL that the person came back to, or its query.
-            pending: what was remembered of this person. It is of no use a second time.
+            callback: the URL to which the person returned, or its query.
+            pending: the stored state of this person. It cannot be used a second time.
 
         Raises:
-            AuthorizationRequired: the person said no, took too long, or must begin again because
+            AuthorizationRequired: the person refused, took too long, or must begin again because
                 the code was used or its answer lost.
-            InvalidData: what came back is not of this person's consent.
+            InvalidData: the callback does not belong to this person's consent.
             CredentialRefreshFailed: the server gives no token.
-            VendorFailed: the id_token is not for us, or not of this consent.
+            VendorFailed: the ID token is not for this client, or not of this consent.
         """
         code = read_callback(callback, pending, self._client, self._now.utc())
         del callback
         return self._plainly(lambda flows: flows.finish(code, pending))
 
     async def afinish(self, callback: str, pending: PendingConsent) -> Granted:
-        """As `finish`, awaited."""
+        """The asynchronous `finish`."""
         code = read_callback(callback, pending, self._client, self._later.utc())
         del callback
         return await self._awaited(lambda flows: flows.finish(code, pending))
@@ -179,11 +181,11 @@ class OAuthConsent(Part):
         scope: Iterable[str] | str | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> DeviceConsent:
-        """The code to show to a person, who types it in with another device.
+        """Return the code to show to a person, who types it in with another device.
 
         Args:
-            scope: what to ask for, if not what the client asks for usually.
-            parameters: what else the request says, such as `audience`.
+            scope: the scopes to request, if not the client's.
+            parameters: additional parameters of the request, such as `audience`.
 
         Raises:
             CredentialRefreshFailed: the server gives no code.
@@ -197,21 +199,21 @@ class OAuthConsent(Part):
         scope: Iterable[str] | str | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> DeviceConsent:
-        """As `begin_device`, awaited."""
+        """The asynchronous `begin_device`."""
         client = self._asking(scope, parameters)
         return await self._awaited(lambda flows: flows.begin_device(client))
 
     def finish_device(
         self, device: DeviceConsent, *, timeout: float | timedelta | None = None
     ) -> Granted:
-        """Wait for the tokens that a person's consent brings, asking as often as one may.
+        """Wait for the tokens that a person's consent brings, polling as often as allowed.
 
         Args:
-            device: what `begin_device` gave.
-            timeout: seconds to wait; by default as long as the code lives.
+            device: the result of `begin_device`.
+            timeout: the seconds to wait; by default as long as the code lives.
 
         Raises:
-            AuthorizationRequired: the person said no, or the code has expired.
+            AuthorizationRequired: the person refused, or the code has expired.
             DeadlineExceeded: the person has not decided yet; wait again, or give up.
             CredentialRefreshFailed: the server gives no token.
         """
@@ -221,37 +223,37 @@ class OAuthConsent(Part):
     async def afinish_device(
         self, device: DeviceConsent, *, timeout: float | timedelta | None = None
     ) -> Granted:
-        """As `finish_device`, awaited."""
+        """The asynchronous `finish_device`."""
         bound = _bound(timeout)
         return await self._awaited(lambda flows: flows.finish_device(device, bound))
 
     def revoke(self, credentials: OAuthCredentials) -> None:
-        """Give tokens back, so that nobody can use them any more (RFC 7009).
+        """Revoke tokens, so that nobody can use them any more (RFC 7009).
 
-        It is the refresh token that is given back, with which the server ends all that belongs to
-        it; or else the access token. Where an `OAuthTokenRefresher` looks after them, its `revoke`
-        does that, and stops renewing them.
+        The refresh token is revoked, which ends the whole grant at the server; or else the access
+        token. For tokens of an `OAuthTokenRefresher` use its `revoke`, which also stops renewing
+        them.
 
         Args:
-            credentials: what was granted.
+            credentials: the granted tokens.
 
         Raises:
             ConnectionFailed: the server cannot be reached.
-            VendorFailed: it cannot do it just now.
-            UnsupportedByVendor: it does not take back such tokens.
-            AuthenticationFailed: it does not know the client.
-            VendorRejected: it refuses for another reason.
+            VendorFailed: the server cannot revoke them just now.
+            UnsupportedByVendor: the server does not revoke such tokens.
+            AuthenticationFailed: the server does not know the client.
+            VendorRejected: the server refuses for another reason.
         """
         self._plainly(lambda flows: flows.revoke(credentials))
 
     async def arevoke(self, credentials: OAuthCredentials) -> None:
-        """As `revoke`, awaited."""
+        """The asynchronous `revoke`."""
         await self._awaited(lambda flows: flows.revoke(credentials))
 
     def _asking(
         self, scope: Iterable[str] | str | None, parameters: Mapping[str, str] | None
     ) -> OAuthClient:
-        """The client as it asks this time."""
+        """The client with this scope and these parameters."""
         client = self._client
         return attrs.evolve(
             client,

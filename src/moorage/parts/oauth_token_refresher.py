@@ -1,4 +1,4 @@
-"""Tokens that renew themselves: a credential provider over wherever tokens are kept."""
+"""OAuth tokens that renew themselves: a credential provider over a store of tokens."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from moorage.domain.oauth.freshness import Ahead
 from moorage.domain.oauth.question import too_slow
 from moorage.domain.retry import RetryPolicy
 from moorage.domain.service import Service
+from moorage.domain.text import with_article
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
 from moorage.services.foreign import no_credentials, not_refreshed
@@ -54,11 +55,11 @@ _NAME: Final = "oauth"
 
 
 class _Clients:
-    """Who we are, by service, or by service and tenant."""
+    """The OAuth clients by service, or by service and tenant."""
 
-    def __init__(self, given: Mapping[Any, OAuthClient] | Callable[..., Any]) -> None:
-        self._given = given if callable(given) else self._found
-        self._known = {} if callable(given) else dict(given)
+    def __init__(self, clients: Mapping[Any, OAuthClient] | Callable[..., Any]) -> None:
+        self._given = clients if callable(clients) else self._found
+        self._known = {} if callable(clients) else dict(clients)
         for owner, client in self._known.items():
             self._check(client, f"clients[{owner!r}]")
 
@@ -69,21 +70,21 @@ class _Clients:
         return client
 
     def _found(self, service: str, tenant: str | None) -> OAuthClient | None:
-        known = self._known
-        return known.get((service, tenant)) or known.get(service)
+        clients = self._known
+        return clients.get((service, tenant)) or clients.get(service)
 
     @staticmethod
     def _check(client: object, path: str) -> None:
         if not isinstance(client, OAuthClient):
             raise ConfigurationError(
-                f"A {type(client).__name__} is no OAuthClient.",
+                f"The value is {with_article(type(client).__name__)}, not an OAuthClient.",
                 path=path,
                 remedy="Give an OAuthClient for each service, or for (service, tenant).",
             )
 
 
 class _Refresher(Part):
-    """What both colours have in common."""
+    """The common base of the synchronous and the asynchronous refresher."""
 
     def __init__(
         self,
@@ -113,27 +114,28 @@ class _Refresher(Part):
 
 
 class OAuthTokenRefresher(_Refresher):
-    """A credential provider whose access tokens are current, whoever asks for them.
+    """A credential provider that always returns a current access token.
 
-    Tokens are kept in `vault`. One is renewed ahead of its end by one caller, and once by one
-    caller when the service refuses it; everybody else goes on with what works. Refreshers that
-    share `storage` and `vault` renew once among them, and never show the same refresh token twice
-    unless an answer was lost; they do that in whichever process they are.
+    Tokens are stored in `vault`. One caller renews a token ahead of its end, and one caller renews
+    it when the service refuses it; all others go on with the present token. Refreshers that share
+    `storage` and `vault`, in any process, renew once among them, and never send the same refresh
+    token twice unless an answer was lost.
 
     Args:
-        clients: who we are to the authorisation server of a service, by its name or by name and
-            tenant; or a function of both. What belongs to no client is passed to the vault.
-        vault: where tokens are kept; in the memory of this process by default.
-        storage: where it is agreed upon who renews; in the memory of this part by default.
-        http: sends what is asked of authorisation servers; a client of its own by default.
-        retry: how often an authorisation server that fails is asked, for one renewal.
-        early: seconds before its end from which on a token is renewed; a quarter of its life at
+        clients: the OAuth clients, by service name or by name and tenant; or a function of both.
+            Credentials without a client are passed through from the vault.
+        vault: the store of tokens; by default the memory of this process.
+        storage: the store by which processes agree on who renews; by default this part's memory.
+        http: sends the requests to authorisation servers; a client of its own by default.
+        retry: the retries of one renewal when an authorisation server fails.
+        early: the seconds before its end from which on a token is renewed; a quarter of its life at
             most.
-        leeway: seconds before its end in which a token is not trusted, because clocks differ; a
+        leeway: the seconds before its end in which a token is not used, because clocks differ; a
             tenth of its life at most.
-        request_timeout: seconds for one request to an authorisation server; a renewal takes twice
-            as long at most, and another holder takes over a second after that.
-        patience: seconds to wait while another caller renews what does not work any more.
+        request_timeout: the seconds for one request to an authorisation server. A renewal takes
+            twice as long at most, and another holder takes over a second after that; within two
+            seconds of a holder's death if the refresh token does not rotate, or none is needed.
+        patience: the seconds to wait while another caller renews an expired token.
         observers, clock, sleeper, randomness, locks: the remaining ports.
     """
 
@@ -170,23 +172,23 @@ class OAuthTokenRefresher(_Refresher):
             locks=locks,
         )
         self._plain_ports = attrs.evolve(self._plain_ports, http=http)
-        self._wired = plain_core(self._usable(self._plain_ports, "plain"))
+        self._wired = plain_core(self._usable(self._plain_ports, "a synchronous"))
         self._vault = MemoryCredentialProvider() if vault is None else vault
         self._start()
         in_child(self, OAuthTokenRefresher._start)
 
     def _start(self) -> None:
-        given = self._vault
+        provided = self._vault
         vault = Vault(
-            lift(guarded(given.get, no_credentials)),
-            lift(guarded(given.has, no_credentials)),
-            lift(guarded(given.refresh, not_refreshed)),
-            lift(guarded(given.rotate, not_refreshed)),
+            lift(guarded(provided.get, no_credentials)),
+            lift(guarded(provided.has, no_credentials)),
+            lift(guarded(provided.refresh, not_refreshed)),
+            lift(guarded(provided.rotate, not_refreshed)),
         )
         self._flows = Refreshing(self._wired.core, self._clients, vault, self._pace, self._beside)
 
     async def _beside(self, flow: Flow[R]) -> R:
-        """Do it here, or in a thread of its own if the caller may not have the time for it."""
+        """Run a flow here, or in its own thread if the caller may not have the time for it."""
         allowed = allowance()
         if allowed is None or allowed >= self._pace.renewal:
             return await flow
@@ -209,47 +211,47 @@ class OAuthTokenRefresher(_Refresher):
         return value  # type: ignore[no-any-return]  # the flow's
 
     def get(self, service: str, tenant: str | None, /) -> Any:
-        """What is current for this service and tenant."""
-        known = self._flows.known(service, tenant)
-        return run_now(self._flows.get(service, tenant)) if known is None else known
+        """Return the current credentials of this service and tenant."""
+        client = self._flows.known(service, tenant)
+        return run_now(self._flows.get(service, tenant)) if client is None else client
 
     def has(self, service: str, tenant: str | None, /) -> bool:
-        """Whether there is anything for this service and tenant."""
+        """Return whether there are credentials for this service and tenant."""
         return run_now(self._flows.has(service, tenant))
 
     def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """What is valid instead of a credential that the service has refused."""
+        """Return valid credentials in place of those that the service has refused."""
         return run_now(self._flows.refresh(service, tenant, stale))
 
     def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Keep a new credential, such as a person's consent has brought."""
+        """Store new credentials, such as those of a person's consent."""
         run_now(self._flows.rotate(service, tenant, new))
 
     def revoke(self, service: str, tenant: str | None = None) -> None:
-        """Give back what is kept for this service and tenant, and use it no more (RFC 7009).
+        """Revoke the token of this service and tenant, and stop using it (RFC 7009).
 
-        It is the refresh token that is given back, with which the server ends all that belongs to
-        it; or else the access token. Nobody shows it to the token endpoint afterwards, in whichever
-        process: where a person had consented, what follows is `AuthorizationRequired` until
-        `rotate` brings another token. Where nobody is needed the next call gets a new one.
+        The refresh token is revoked, which ends the whole grant at the server; or else the access
+        token. No process sends it to the token endpoint afterwards. If a person had given consent,
+        calls raise `AuthorizationRequired` until `rotate` stores another token. If none is needed
+        the next call gets a new token.
 
         Args:
             service: the name of the service.
-            tenant: whose token it is.
+            tenant: the tenant of the token.
 
         Raises:
             ConfigurationError: no client is known, or the server has no revocation_endpoint.
-            CredentialNotFound: there is nothing to give back.
+            CredentialNotFound: there is no token to revoke.
             ConnectionFailed: the server cannot be reached; the token is kept.
-            VendorFailed: it cannot do it just now; the token is kept.
-            UnsupportedByVendor: it does not take back such tokens; the token is kept.
-            AuthenticationFailed: it does not know the client.
-            VendorRejected: it refuses for another reason.
+            VendorFailed: the server cannot revoke it just now; the token is kept.
+            UnsupportedByVendor: the server does not revoke such tokens; the token is kept.
+            AuthenticationFailed: the server does not know the client.
+            VendorRejected: the server refuses for another reason.
         """
         run_now(self._flows.revoke(service, tenant))
 
     def close(self) -> None:
-        """Give back the connections that this refresher opened itself."""
+        """Close the connections that this refresher opened itself."""
         made = self._wired.own_http()
         if made is not None:
             made.close()
@@ -267,24 +269,25 @@ class OAuthTokenRefresher(_Refresher):
 
 
 class AsyncOAuthTokenRefresher(_Refresher):
-    """As `OAuthTokenRefresher`, awaited; in one event loop.
+    """The asynchronous `OAuthTokenRefresher`, for one event loop.
 
     A renewal goes on in a task of its own when the task that needed it is cancelled.
 
     Args:
-        clients: who we are to the authorisation server of a service, by its name or by name and
-            tenant; or a function of both. What belongs to no client is passed to the vault.
-        vault: where tokens are kept; in the memory of this process by default.
-        storage: where it is agreed upon who renews; in the memory of this part by default.
-        http: sends what is asked of authorisation servers; a client of its own by default.
-        retry: how often an authorisation server that fails is asked, for one renewal.
-        early: seconds before its end from which on a token is renewed; a quarter of its life at
+        clients: the OAuth clients, by service name or by name and tenant; or a function of both.
+            Credentials without a client are passed through from the vault.
+        vault: the store of tokens; by default the memory of this process.
+        storage: the store by which processes agree on who renews; by default this part's memory.
+        http: sends the requests to authorisation servers; a client of its own by default.
+        retry: the retries of one renewal when an authorisation server fails.
+        early: the seconds before its end from which on a token is renewed; a quarter of its life at
             most.
-        leeway: seconds before its end in which a token is not trusted, because clocks differ; a
+        leeway: the seconds before its end in which a token is not used, because clocks differ; a
             tenth of its life at most.
-        request_timeout: seconds for one request to an authorisation server; a renewal takes twice
-            as long at most, and another holder takes over a second after that.
-        patience: seconds to wait while another caller renews what does not work any more.
+        request_timeout: the seconds for one request to an authorisation server. A renewal takes
+            twice as long at most, and another holder takes over a second after that; within two
+            seconds of a holder's death if the refresh token does not rotate, or none is needed.
+        patience: the seconds to wait while another caller renews an expired token.
         observers, clock, sleeper, randomness, locks: the remaining ports.
     """
 
@@ -321,24 +324,24 @@ class AsyncOAuthTokenRefresher(_Refresher):
             async_locks=locks,
         )
         self._later_ports = attrs.evolve(self._later_ports, http=http)
-        self._wired = awaited_core(self._usable(self._later_ports, "asynchronous"))
+        self._wired = awaited_core(self._usable(self._later_ports, "an asynchronous"))
         self._vault = AsyncMemoryCredentialProvider() if vault is None else vault
         self._start()
         in_child(self, AsyncOAuthTokenRefresher._start)
 
     def _start(self) -> None:
-        given = self._vault
+        provided = self._vault
         vault = Vault(
-            guarded_later(given.get, no_credentials),
-            guarded_later(given.has, no_credentials),
-            guarded_later(given.refresh, not_refreshed),
-            guarded_later(given.rotate, not_refreshed),
+            guarded_later(provided.get, no_credentials),
+            guarded_later(provided.has, no_credentials),
+            guarded_later(provided.refresh, not_refreshed),
+            guarded_later(provided.rotate, not_refreshed),
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._flows = Refreshing(self._wired.core, self._clients, vault, self._pace, self._beside)
 
     async def _beside(self, flow: Flow[R]) -> R:
-        """Do it in a task of its own, which nobody cancels who only waits for it."""
+        """Run a flow in its own task, which survives the cancellation of a waiting caller."""
         import asyncio  # noqa: PLC0415 - the synchronous face never needs it
 
         task = asyncio.ensure_future(flow)
@@ -352,46 +355,46 @@ class AsyncOAuthTokenRefresher(_Refresher):
             task.exception()  # which nobody may be left to look at
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """What is current for this service and tenant."""
+        """Return the current credentials of this service and tenant."""
         return await self._flows.get(service, tenant)
 
     async def has(self, service: str, tenant: str | None, /) -> bool:
-        """Whether there is anything for this service and tenant."""
+        """Return whether there are credentials for this service and tenant."""
         return await self._flows.has(service, tenant)
 
     async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """What is valid instead of a credential that the service has refused."""
+        """Return valid credentials in place of those that the service has refused."""
         return await self._flows.refresh(service, tenant, stale)
 
     async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Keep a new credential, such as a person's consent has brought."""
+        """Store new credentials, such as those of a person's consent."""
         await self._flows.rotate(service, tenant, new)
 
     async def revoke(self, service: str, tenant: str | None = None) -> None:
-        """Give back what is kept for this service and tenant, and use it no more (RFC 7009).
+        """Revoke the token of this service and tenant, and stop using it (RFC 7009).
 
-        It is the refresh token that is given back, with which the server ends all that belongs to
-        it; or else the access token. Nobody shows it to the token endpoint afterwards, in whichever
-        process: where a person had consented, what follows is `AuthorizationRequired` until
-        `rotate` brings another token. Where nobody is needed the next call gets a new one.
+        The refresh token is revoked, which ends the whole grant at the server; or else the access
+        token. No process sends it to the token endpoint afterwards. If a person had given consent,
+        calls raise `AuthorizationRequired` until `rotate` stores another token. If none is needed
+        the next call gets a new token.
 
         Args:
             service: the name of the service.
-            tenant: whose token it is.
+            tenant: the tenant of the token.
 
         Raises:
             ConfigurationError: no client is known, or the server has no revocation_endpoint.
-            CredentialNotFound: there is nothing to give back.
+            CredentialNotFound: there is no token to revoke.
             ConnectionFailed: the server cannot be reached; the token is kept.
-            VendorFailed: it cannot do it just now; the token is kept.
-            UnsupportedByVendor: it does not take back such tokens; the token is kept.
-            AuthenticationFailed: it does not know the client.
-            VendorRejected: it refuses for another reason.
+            VendorFailed: the server cannot revoke it just now; the token is kept.
+            UnsupportedByVendor: the server does not revoke such tokens; the token is kept.
+            AuthenticationFailed: the server does not know the client.
+            VendorRejected: the server refuses for another reason.
         """
         await self._flows.revoke(service, tenant)
 
     async def close(self) -> None:
-        """Give back the connections that this refresher opened itself."""
+        """Close the connections that this refresher opened itself."""
         made = self._wired.own_http()
         if made is not None:
             await made.close()

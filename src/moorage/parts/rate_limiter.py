@@ -1,4 +1,4 @@
-"""A rate limiter on its own."""
+"""The rate limiter as a part of its own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _KEYS = 10_000
 
 
 class Reservation:
-    """A grant that lies `delay` seconds ahead, and may be given back until then."""
+    """A grant that starts in `delay` seconds, and may be cancelled until then."""
 
     __slots__ = ("_cancel", "delay")
 
@@ -42,28 +42,28 @@ class Reservation:
         self._cancel = cancel
 
     def cancel(self) -> None:
-        """Give back its tokens and its place in the queue; again does nothing."""
+        """Return its tokens and its place in the queue; a second call does nothing."""
         cancel, self._cancel = self._cancel, _nothing
         cancel()
 
 
 def _nothing() -> None:
-    """There is nothing left to give back."""
+    """Do nothing: a grant that has started cannot be cancelled."""
 
 
 class RateLimiter(Guard[None]):
     """Lets calls through no faster than its limits allow, in order of arrival.
 
     Args:
-        limits: what is allowed; several grant jointly or not at all.
-        name: whose limit it is; limiters of one name and store share it.
-        storage: where the buckets live; by default in this limiter alone.
-        timeout: seconds that a caller waits at most; by default as long as it takes.
-        lease: how many tokens to take at once from the store, where they are there, and to hand
-            out here, so that most callers ask nobody. The limit holds less exactly then: *n*
-            processes are granted up to n · (lease - 1) more in any span, and hear of a pause that
-            another asked for when their lease is used up. What nobody takes in the time that the
-            limit needs to make it is lost.
+        limits: the limits; several grant jointly or not at all.
+        name: the name of the limit; limiters of one name and store share it.
+        storage: the store of the buckets; by default the memory of this limiter alone.
+        timeout: the seconds that a caller waits at most; by default no limit.
+        lease: the number of tokens to take from the store at once, if available, and to grant here,
+            so that most callers need no store. The limit is less exact then: *n* processes are
+            granted up to n · (lease - 1) more in any span, and notice a pause of another process
+            only when their lease is used up. Tokens expire that are not used in the time that the
+            limit needs to refill them.
         observers, clock, sleeper, async_sleeper: the remaining ports.
     """
 
@@ -81,7 +81,7 @@ class RateLimiter(Guard[None]):
     ) -> None:
         if not limits:
             raise ConfigurationError(
-                "A limiter needs a limit.",
+                "A rate limiter needs at least one limit.",
                 path="limits",
                 remedy="Give one, such as RateLimitConfig.per_second(10).",
             )
@@ -122,6 +122,7 @@ class RateLimiter(Guard[None]):
         if admitted[0] or admitted[1]:
             try:
                 run_now(be_admitted(core, self._begin(core, timeout, began), question, admitted))
+                core.waiters.go(admitted[3])
             except BaseException:
                 withdraw(core, question.gates, admitted)
                 raise
@@ -129,7 +130,7 @@ class RateLimiter(Guard[None]):
     async def aacquire(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> None:
-        """Take `cost` tokens of `key`, waiting for them; awaited."""
+        """Take `cost` tokens of `key`, waiting for them; asynchronous."""
         core = self._later
         ask = core.ask
         question = self._timed(self._ask(key, cost), timeout)
@@ -147,17 +148,18 @@ class RateLimiter(Guard[None]):
         if admitted[0] or admitted[1]:
             try:
                 await be_admitted(core, self._begin(core, timeout, began), question, admitted)
+                core.waiters.go(admitted[3])
             except BaseException:
                 withdraw(core, question.gates, admitted)
                 raise
 
     def try_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
-        """Take `cost` tokens of `key` if they are there now."""
+        """Take `cost` tokens of `key` if they are available now."""
         question = self._ask(key, cost).evolve(within=0)
         return not self._execute(question, None)[0]
 
     async def atry_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
-        """Take `cost` tokens of `key` if they are there now; awaited."""
+        """Take `cost` tokens of `key` if they are available now; asynchronous."""
         question = self._ask(key, cost).evolve(within=0)
         return not (await self._later.execute(question, None))[0]
 
@@ -170,7 +172,7 @@ class RateLimiter(Guard[None]):
     async def areserve(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> Reservation:
-        """Take a place in the queue without waiting in it; awaited."""
+        """Take a place in the queue without waiting in it; asynchronous."""
         return await self._reserve(self._later, cost, key, timeout)
 
     def pause(self, delay: float | timedelta, *, key: str | None = None) -> None:
@@ -180,7 +182,7 @@ class RateLimiter(Guard[None]):
             self._leases.drop(key)
 
     async def apause(self, delay: float | timedelta, *, key: str | None = None) -> None:
-        """Grant nothing of `key` for `delay` seconds; awaited."""
+        """Grant nothing of `key` for `delay` seconds; asynchronous."""
         await self._later.execute(self._pause(delay, key), None)
         if self._leases is not None:
             self._leases.drop(key)
@@ -193,7 +195,7 @@ class RateLimiter(Guard[None]):
         cost: int,
         timeout: float | timedelta | None,
     ) -> bool:
-        """Take a lease and spend `cost` of it, if it is there and this caller's to take."""
+        """Fetch a lease and take `cost` from it; return whether the tokens were granted."""
         held = leases.may_fetch(key, cost, core.nanoseconds())
         if held is None:
             return False
@@ -265,4 +267,4 @@ class RateLimiter(Guard[None]):
         await self.aacquire()
 
     def _leave(self, _: None, __: BaseException | None, /) -> None:
-        """What was granted is spent."""
+        """Do nothing: granted tokens are spent."""

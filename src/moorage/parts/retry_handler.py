@@ -1,4 +1,4 @@
-"""Retrying on its own."""
+"""Retries as a part of their own."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ R = TypeVar("R")
 
 
 class RetryHandler(Part):
-    """Tries again what may succeed later.
+    """Retries calls that may succeed later.
 
-    A call, a decorator, and a loop: `for attempt in retry:` with `with attempt:` as its body, or
-    `async for` with the same body. One handler may be shared by any number of callers: each has
-    its own count.
+    Use it as a call, as a decorator, or as a loop: `for attempt in retry:` with `with attempt:` as
+    its body, or `async for` with the same body. One handler may be shared by any number of callers:
+    each has its own count.
 
     Args:
-        policy: how often and at what pace.
-        name: for messages and events.
-        timeout: seconds for all attempts and pauses together; by default as long as it takes.
+        policy: the number of attempts and the delays between them.
+        name: the name in messages and events.
+        timeout: the seconds for all attempts and pauses together; by default no limit.
         observers, clock, sleeper, async_sleeper, randomness: the remaining ports.
     """
 
@@ -72,7 +72,7 @@ class RetryHandler(Part):
         )
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call `function` until it succeeds or there is no sense in going on."""
+        """Call `function` until it succeeds or the policy allows no further attempt."""
         if not callable(function):
             raise not_callable(function, "function")
         if is_async(function):
@@ -127,7 +127,7 @@ def _signed(core: Core, call: Call, ending: Ending) -> Ending:
 
 
 class _Loop:
-    """The attempts of one loop, and what the last one's body came to."""
+    """The attempts of one loop, and the outcome of the last attempt."""
 
     def __init__(self, core: Core, call: Call) -> None:
         self._core = core
@@ -146,7 +146,7 @@ class _Loop:
         return Attempt(self, call.attempts)
 
     def judge(self, error: Exception) -> bool:
-        """Whether the loop goes on after `error`."""
+        """Return whether the loop goes on after `error`."""
         call, core = self._call, self._core
         decision = decide(
             call.plan.retry,
@@ -207,9 +207,9 @@ class AsyncAttempts(_Loop):
 
 
 class Attempt:
-    """One turn of a retry loop: `with attempt:` around what is tried.
+    """An attempt of a retry loop: `with attempt:` around the code to retry.
 
-    An error that is worth another attempt is kept inside; any other leaves the loop.
+    An error that is worth another attempt is suppressed; any other leaves the loop.
     """
 
     __slots__ = ("_loop", "number")

@@ -1,4 +1,4 @@
-"""Webhooks on their own: verify what arrives, and let each delivery be handled once."""
+"""Webhook verification as a part of its own, with a guard against replays."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from moorage.adapters.webhook_secrets import (
 from moorage.domain.durations import FOREVER, micros, seconds
 from moorage.domain.frames import careful
 from moorage.domain.service import Service
-from moorage.domain.webhooks.presets import preset
 from moorage.domain.webhooks.scheme import WebhookScheme
 from moorage.domain.webhooks.verification import acceptable_for
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
 from moorage.services.foreign import no_credentials
 from moorage.services.webhook_verifier import Endpoint, Receiving, keys_for
+from moorage.wiring.catalog import webhook_scheme
 from moorage.wiring.ports import check_colour
 
 if TYPE_CHECKING:
@@ -51,28 +51,27 @@ _TOKEN = "verify_token"  # noqa: S105 - the name of one
 class WebhookVerifier(Part):
     """Verifies webhooks of one scheme over the bytes as they came, and guards against replays.
 
-    A delivery that was verified is claimed for as long as handling it may take. `done` makes that
-    final, so that a repeat is refused; `release` gives it back, so that the vendor's next try is
-    let in; `receive` does the one or the other. Verifiers of one name and store share what they
-    remember.
+    A verified delivery is claimed for as long as handling it may take. `done` makes the claim
+    final, so that a repeat is refused; `release` ends it, so that the vendor's next try is
+    accepted; `receive` calls one or the other. Verifiers of one name and store share their memory.
 
     Args:
         scheme: a preset's name, or a scheme of your own.
-        secrets: the vendor's secret, or several while one is replaced; or a port that keeps them.
-        parameters: what the scheme wants to know besides, such as PayPal's `webhook_id`.
-        name: of the endpoint; by default the scheme's.
-        tolerance: seconds that a signed time may be off, in place of the scheme's.
+        secrets: the vendor's secret, or several while one is replaced; or a provider of secrets.
+        parameters: parameters of the scheme, such as PayPal's `webhook_id`.
+        name: the name of the endpoint; by default the scheme's.
+        tolerance: the seconds that a signed time may be off, in place of the scheme's.
         origin: scheme and host of the URL that the vendor was told, if a proxy changes them.
-        replay_guard: whether each delivery is let in once; of no use for a scheme that `hints`.
-        handling: seconds that handling may take, after which the vendor's next try is let in.
-        remembered: seconds for which a delivery that is done is remembered. By default three days,
+        replay_guard: whether each delivery is accepted once only; no use for a scheme with `hints`.
+        handling: the seconds that handling may take, after which the vendor's next try is accepted.
+        remembered: the seconds for which a handled delivery is remembered. By default three days,
             or as long as its signed time lets it be accepted if that is longer; less than that is
             refused. A scheme that signs no time accepts a captured delivery again afterwards:
-            `math.inf` remembers deliveries for good, which needs a `storage`.
-        storage: where deliveries are remembered; by default in this part alone.
+            `math.inf` remembers deliveries for ever, which needs a `storage`.
+        storage: the store of deliveries; by default the memory of this part alone.
         http, async_http: fetch certificates, for the schemes that have them.
-        observers, clock: the remaining ports. Unlike anywhere else the clock decides here: a
-            vendor's time can only be compared with ours.
+        observers, clock: the remaining ports. Unlike elsewhere the clock decides here: a vendor's
+            time can only be compared with ours.
     """
 
     def __init__(
@@ -94,48 +93,48 @@ class WebhookVerifier(Part):
         clock: Clock | None = None,
     ) -> None:
         provider = _provider_in(secrets)
-        kept = () if provider is not None else read_secrets(secrets)
-        told = _Told(parameters or {})
+        fixed = () if provider is not None else read_secrets(secrets)
+        settings = _Parameters(parameters or {})
         # A crash report shows the arguments of the frame that raises.
         del secrets, parameters
-        known = scheme if isinstance(scheme, WebhookScheme) else preset(scheme)
-        service = Service(name or known.name, circuit=None, retry=None)
+        chosen_scheme = scheme if isinstance(scheme, WebhookScheme) else webhook_scheme(scheme)
+        service = Service(name or chosen_scheme.name, circuit=None, retry=None)
         super().__init__(service, storage=storage, observers=observers, clock=clock)
         self._plain_ports = attrs.evolve(self._plain_ports, http=http)
         self._later_ports = attrs.evolve(self._later_ports, http=async_http)
         check_colour(self._plain_ports, awaited=False)
         check_colour(self._later_ports, awaited=True)
-        allowed = _tolerance(known, tolerance)
-        guarded = replay_guard and not known.hints
+        allowed = _tolerance(chosen_scheme, tolerance)
+        guarded = replay_guard and not chosen_scheme.hints
         self._endpoint = Endpoint(
             name=service.name,
-            scheme=known,
-            parameters=told.checked(known),
-            verify_token=told.verify_token,
+            scheme=chosen_scheme,
+            parameters=settings.checked(chosen_scheme),
+            verify_token=settings.verify_token,
             tolerance=allowed,
             origin=origin,
             guarded=guarded,
             lease=micros(seconds(handling, "handling")),
             ttl=_ttl(remembered, acceptable_for(allowed) if guarded else 0.0, stored=storage),
         )
-        self._secrets = provider or _static(known, kept)
+        self._secrets = provider or _static(chosen_scheme, fixed)
         self._unclaimed = not guarded
 
     @property
     def _fixed(self) -> Callable[[str | None], tuple[Secret, ...]] | None:
-        """The secrets of a tenant, if they cannot change."""
+        """A function that returns a tenant's secrets, if they cannot change."""
         return self._secrets.kept if type(self._secrets) is StaticWebhookSecrets else None
 
     @property
     def accepted(self) -> str:
-        """The text that the vendor wants to be answered with; most want none."""
+        """The text that the vendor expects as an answer; empty for most."""
         return self._endpoint.scheme.accepted
 
     @functools.cached_property
     def _plainly(self) -> Receiving:
         get: Any = self._secrets.get
         if inspect.iscoroutinefunction(get):
-            raise self._miscoloured("plain")
+            raise self._unusable("a synchronous")
         return Receiving(self._now, self._endpoint, lift(guarded(get, no_credentials)), self._fixed)
 
     @functools.cached_property
@@ -144,15 +143,16 @@ class WebhookVerifier(Part):
         if isinstance(self._secrets, StaticWebhookSecrets):
             return Receiving(self._later, self._endpoint, lift(get), self._fixed)
         if not inspect.iscoroutinefunction(get):
-            raise self._miscoloured("asynchronous")
+            raise self._unusable("an asynchronous")
         return Receiving(self._later, self._endpoint, guarded_later(get, no_credentials))
 
-    def _miscoloured(self, wanted: str) -> ConfigurationError:
+    def _unusable(self, expected: str) -> ConfigurationError:
         return ConfigurationError(
-            f"{type(self._secrets).__name__} is of the other colour, and this use needs a {wanted}"
+            f"{type(self._secrets).__name__} cannot be used here: this call needs {expected}"
             " provider of secrets.",
             path="secrets",
-            remedy="Give each face a provider of its own colour; secrets given as such serve both.",
+            remedy="Use verify() with a synchronous provider, averify() with an asynchronous one;"
+            " secrets without a provider serve both.",
         )
 
     def verify(
@@ -164,14 +164,17 @@ class WebhookVerifier(Part):
         method: str = "POST",
         tenant: str | None = None,
     ) -> tuple[WebhookEvent, ...]:
-        """The events of a delivery that is genuine, fresh and new, or `WebhookRejected`.
+        """Return the events of a delivery that is genuine, fresh and new.
 
         Args:
-            headers: as they came, as a mapping or as pairs; repeated ones must not be lost.
+            headers: the headers as they came, as a mapping or as pairs with repeated headers.
             body: the raw bytes, before anything parsed them.
-            url: where it was sent; some schemes sign it.
-            method: how it was sent.
-            tenant: whose endpoint this is.
+            url: the URL that it was sent to; some schemes sign it.
+            method: the method of the request.
+            tenant: the tenant of the endpoint.
+
+        Raises:
+            WebhookRejected: the delivery is forged, stale, replayed or malformed.
         """
         plainly = self._plainly
         if self._unclaimed:
@@ -200,33 +203,33 @@ class WebhookVerifier(Part):
         method: str = "POST",
         tenant: str | None = None,
     ) -> tuple[WebhookEvent, ...]:
-        """As `verify`, awaited."""
+        """The asynchronous `verify`."""
         return await self._awaited.verify(
             headers=headers, body=body, url=url, method=method, tenant=tenant
         )
 
     def done(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
-        """These were handled: a repeat is refused from now on."""
+        """Mark these events as handled: a repeat is refused from now on."""
         run_now(self._plainly.settle(events, done=True))
 
     async def adone(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
-        """As `done`, awaited."""
+        """The asynchronous `done`."""
         await self._awaited.settle(events, done=True)
 
     def release(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
-        """These were not handled: the vendor's next try is let in."""
+        """Mark these events as not handled: the vendor's next try is accepted."""
         run_now(self._plainly.settle(events, done=False))
 
     async def arelease(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
-        """As `release`, awaited."""
+        """The asynchronous `release`."""
         await self._awaited.settle(events, done=False)
 
     def confirm(self, event: WebhookEvent) -> bool:
-        """Follow the link of a subscription's confirmation; whether it had one."""
+        """Follow the link that confirms a subscription; return whether the event had one."""
         return run_now(self._plainly.confirm(event))
 
     async def aconfirm(self, event: WebhookEvent) -> bool:
-        """As `confirm`, awaited."""
+        """The asynchronous `confirm`."""
         return await self._awaited.confirm(event)
 
     def receive(
@@ -238,20 +241,20 @@ class WebhookVerifier(Part):
         method: str = "POST",
         tenant: str | None = None,
     ) -> Receipt:
-        """Verify for the length of a `with` or `async with`, which gives the events.
+        """Verify a delivery for a `with` or `async with` block, which receives the events.
 
-        They are done when the body ends, and released if it raises.
+        They are done when the block ends, and released if it raises.
         """
-        given = {"headers": headers, "body": body, "url": url, "method": method, "tenant": tenant}
-        return Receipt(self, given)
+        request = {"headers": headers, "body": body, "url": url, "method": method, "tenant": tenant}
+        return Receipt(self, request)
 
 
 class Receipt:
-    """One delivery, verified where a `with` begins and settled where it ends."""
+    """One delivery, verified at the beginning of a `with` block and settled at its end."""
 
-    def __init__(self, verifier: WebhookVerifier, given: dict[str, Any]) -> None:
+    def __init__(self, verifier: WebhookVerifier, request: dict[str, Any]) -> None:
         self._verifier = verifier
-        self._given = given
+        self._given = request
         self._events: tuple[WebhookEvent, ...] = ()
 
     def __enter__(self) -> tuple[WebhookEvent, ...]:
@@ -282,7 +285,7 @@ class Receipt:
 
 
 def _provider_in(secrets: Any) -> WebhookSecrets | AsyncWebhookSecrets | None:
-    """What keeps secrets; None if these are secrets themselves."""
+    """The provider of secrets; None if the argument is secrets themselves."""
     return secrets if callable(getattr(secrets, "get", None)) else None
 
 
@@ -294,60 +297,61 @@ def _static(scheme: WebhookScheme, secrets: tuple[Secret, ...]) -> StaticWebhook
     return StaticWebhookSecrets({None: secrets} if secrets else {})
 
 
-class _Told:
-    """What a verifier is told besides, of which one thing is a secret."""
+class _Parameters:
+    """The parameters of a verifier, one of which is a secret."""
 
-    def __init__(self, given: Mapping[str, str]) -> None:
-        self.parameters = dict(given)
+    def __init__(self, parameters: Mapping[str, str]) -> None:
+        self.parameters = dict(parameters)
         token = self.parameters.pop(_TOKEN, None)
         self.verify_token = next(iter(read_secrets(token)), None)
 
     def checked(self, scheme: WebhookScheme) -> dict[str, str]:
-        """The parameters that are no secret, if they are those that the scheme wants."""
-        known = self.parameters
-        named = {*known, *([_TOKEN] if self.verify_token else [])}
+        """The parameters that are not secret, if they are those that the scheme requires."""
+        parameters = self.parameters
+        named = {*parameters, *([_TOKEN] if self.verify_token else [])}
         if named == scheme.parameters and all(
-            isinstance(value, str) and value.strip() for value in known.values()
+            isinstance(value, str) and value.strip() for value in parameters.values()
         ):
-            return known
-        wanted = ", ".join(sorted(scheme.parameters)) or "none"
+            return parameters
+        names = ", ".join(sorted(scheme.parameters)) or "none"
         raise ConfigurationError(
-            f"the scheme {scheme.name!r} wants other parameters than it was given.",
+            f"The parameters are not those of the scheme {scheme.name!r}.",
             path="parameters",
-            remedy=f"Give these, each with a text: {wanted}.",
+            remedy=f"Give a text for each of these parameters: {names}.",
         )
 
 
-def _tolerance(scheme: WebhookScheme, given: float | timedelta | None) -> float | None:
-    if given is None:
+def _tolerance(scheme: WebhookScheme, tolerance: float | timedelta | None) -> float | None:
+    if tolerance is None:
         return scheme.tolerance
     if scheme.tolerance is None:
         raise ConfigurationError(
-            f"the scheme {scheme.name!r} signs no time, so there is nothing to tolerate.",
+            f"The scheme {scheme.name!r} signs no time, so a tolerance has no meaning.",
             path="tolerance",
-            remedy="Leave it out; the guard against replays is what protects here.",
+            remedy="Leave the tolerance out; the replay guard protects here.",
         )
-    return seconds(given, "tolerance")
+    return seconds(tolerance, "tolerance")
 
 
 def _ttl(remembered: float | timedelta | None, least: float, *, stored: object) -> int:
-    """Microseconds for which a delivery that is done is remembered, at least `least` seconds."""
+    """Microseconds for which a handled delivery is remembered, at least `least` seconds."""
     if remembered is None:
         return micros(max(_REMEMBERED, least))
     if remembered == math.inf:
         if stored is None:
             raise ConfigurationError(
-                "deliveries cannot be remembered for good in the memory of one process.",
+                "Deliveries cannot be remembered for ever in the memory of one process.",
                 path="remembered",
                 remedy="Give a storage that outlives the process, or a number of seconds.",
             )
         return FOREVER
-    given = seconds(remembered, "remembered")
-    if given < least:
+    chosen = seconds(remembered, "remembered")
+    if chosen < least:
         raise ConfigurationError(
-            f"a delivery can be accepted for {least:g} seconds by its signed time, and would be"
-            f" remembered for {given:g} only, so that it could be handled twice.",
+            f"Deliveries would be remembered for {chosen:g} seconds, but their signed time"
+            f" accepts them for {least:g}, so a delivery could be"
+            " handled twice.",
             path="remembered",
-            remedy="Leave it out or give at least as much, or give a smaller tolerance.",
+            remedy=f"Give at least {least:g} seconds, or a smaller tolerance.",
         )
-    return micros(given)
+    return micros(chosen)

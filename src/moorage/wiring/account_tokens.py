@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class AccountTokens:
-    """The tokens of accounts, which are one for all tenants; what is not theirs is the host's.
+    """A credential provider with one token per account; other credentials come from the host.
 
     Args:
         tokens: has the tokens.
@@ -35,20 +35,20 @@ class AccountTokens:
         self._others: Any = NoCredentials() if others is None else others
 
     def get(self, service: str, tenant: str | None, /) -> Any:
-        """What is current."""
+        """Return the current credentials of a service and tenant."""
         if service in self._known:
             return self._tokens.get(service, self._known[service][0])
         return self._others.get(service, tenant)
 
     def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """What is valid instead of a credential that the service has refused."""
+        """Return valid credentials in place of refused ones."""
         if service in self._known:
             return self._tokens.refresh(service, self._known[service][0], stale)
         return self._others.refresh(service, tenant, stale)
 
 
 class AsyncAccountTokens:
-    """As `AccountTokens`, awaited."""
+    """The asynchronous counterpart of `AccountTokens`."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class AsyncAccountTokens:
         self._others: Any = others
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """What is current."""
+        """Return the current credentials of a service and tenant."""
         if service in self._known:
             return await self._tokens.get(service, self._known[service][0])
         if self._others is None:
@@ -70,7 +70,7 @@ class AsyncAccountTokens:
         return await self._others.get(service, tenant)
 
     async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """What is valid instead of a credential that the service has refused."""
+        """Return valid credentials in place of refused ones."""
         if service in self._known:
             return await self._tokens.refresh(service, self._known[service][0], stale)
         return await self._others.refresh(service, tenant, stale)

@@ -12,6 +12,7 @@ from moorage.contracts.effects import check_keys, check_vendor, moves_money
 from moorage.domain.names import service_name
 from moorage.domain.service import Service
 from moorage.errors import ConfigurationError
+from moorage.wiring.catalog import installed, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,11 +27,14 @@ TRANSPORTS: Final[Mapping[str, tuple[str, str]]] = {
 """The module and the class of each transport; the class of the other colour begins with Async."""
 
 
+GROUP: Final = "moorage.transports"
+"""The group of entry points by which other packages provide transports."""
+
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def place_of(account: Account) -> str:
-    """Where an account stands in a configuration."""
+    """Return the path of an account in the configuration."""
     for tenant in account.tenants or ():
         own = account.name.removeprefix(f"{tenant}.")
         if own != account.name:
@@ -39,7 +43,7 @@ def place_of(account: Account) -> str:
 
 
 def places_of(accounts: Iterable[Account], services: Iterable[Service]) -> dict[str, str]:
-    """Where each service of a hub stands in a configuration, by its name."""
+    """Return the configuration path of each service of a hub, by its name."""
     own = {
         service_name(account.name, to): place_of(account)
         for account in accounts
@@ -90,7 +94,7 @@ def _set(service: Service, account: Account, name: str) -> Service:
 
 
 def clients_of(accounts: Iterable[Account]) -> dict[str, OAuthClient]:
-    """Who accounts are to authorisation servers, by the names of their services."""
+    """Return the OAuth clients of accounts, by the names of their services."""
     return {
         service_name(account.name, to): client
         for account in accounts
@@ -101,12 +105,40 @@ def clients_of(accounts: Iterable[Account]) -> dict[str, OAuthClient]:
 def transports_of(
     accounts: Iterable[Account], given: Mapping[str, Any], *, colour: str
 ) -> dict[str, Any]:
-    """The transport of each account that needs one: the host's, or else the embedded one."""
+    """The transport of each account that needs one: the host's, or else one that is installed.
+
+    Raises:
+        ConfigurationError: nobody provides it.
+    """
     made = dict(given)
     for account in accounts:
         kind = account.vendor.transport
         if kind is not None and account.name not in made:
-            module, name = TRANSPORTS[kind]
-            adapter = getattr(import_module(f"moorage.adapters.{module}"), colour + name)
-            made[account.name] = adapter(account.vendor)
+            made[account.name] = _transport_class(account, kind, colour)(account.vendor)
     return made
+
+
+def _transport_class(account: Account, kind: str, colour: str) -> Any:
+    """The class of a transport, of our own or by entry point; the asynchronous one is beside it."""
+    if kind in TRANSPORTS:
+        module, name = TRANSPORTS[kind]
+        return getattr(import_module(f"moorage.adapters.{module}"), colour + name)
+    place = f"{place_of(account)}.kind"
+    point = installed(GROUP).get(kind)
+    if point is None:
+        raise ConfigurationError(
+            f"{account.vendor.name} needs the transport {kind!r}, and no package provides it.",
+            path=place,
+            remedy=f"Install a package with the entry point {kind!r} in the group {GROUP}, or give"
+            " the hub `transports=`.",
+        )
+    found = loaded(point, place)
+    name = colour + found.__name__
+    other = found if not colour else getattr(import_module(found.__module__), name, None)
+    if other is not None:
+        return other
+    raise ConfigurationError(
+        f"the transport {kind!r} has no asynchronous form: {found.__module__} has no {name}.",
+        path=place,
+        remedy="Use moorage.open, or give the hub `transports=`.",
+    )

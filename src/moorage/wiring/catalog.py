@@ -5,29 +5,61 @@ from __future__ import annotations
 import sys
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.effects import check_vendor
 from moorage.contracts.vendor import Vendor
+from moorage.domain.webhooks.presets import PRESETS, preset
+from moorage.domain.webhooks.scheme import WebhookScheme
 from moorage.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 GROUP: Final = "moorage.vendors"
+SCHEMES: Final = "moorage.webhook_schemes"
+FUNCTIONS: Final = "moorage.functions"
+"""The groups of entry points of vendors, of webhook schemes, and of functions of services."""
+
 KINDS: Final = ("email", "sms", "payments", "storage", "shipping")
 
 
-def _installed() -> dict[str, EntryPoint]:
-    return _found(tuple(sys.path))
+def installed(group: str) -> dict[str, EntryPoint]:
+    """The entry points of a group, by name."""
+    return _found(group, tuple(sys.path))
 
 
-@lru_cache(maxsize=1)
-def _found(_: tuple[str, ...]) -> dict[str, EntryPoint]:
-    """What these places hold; to look through all packages takes milliseconds."""
-    return {point.name: point for point in entry_points(group=GROUP)}
+@lru_cache(maxsize=16)
+def _found(group: str, _: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """The entry points in these places; to look through all packages takes milliseconds."""
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def loaded(point: EntryPoint, path: str) -> Any:
+    """The object that an entry point names.
+
+    Args:
+        point: the entry point.
+        path: the place in the configuration that wants it, for the error to name.
+
+    Raises:
+        ConfigurationError: it cannot be imported.
+    """
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        problem = (
+            f"The entry point {point.name!r} of {point.group} leads to {point.value}, which cannot"
+            f" be imported ({type(error).__name__})."
+        )
+    raise ConfigurationError(
+        problem, path=path, remedy="Install what it needs, or mend the package that declares it."
+    )
 
 
 def vendor_names() -> tuple[str, ...]:
     """The names of all vendors, in order."""
-    return tuple(sorted(_installed()))
+    return tuple(sorted(installed(GROUP)))
 
 
 def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
@@ -37,14 +69,14 @@ def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
         name: what the entry point is called.
         path: where the name stands in the configuration, for the error to name.
     """
-    point = _installed().get(name) if isinstance(name, str) else None
+    point = installed(GROUP).get(name) if isinstance(name, str) else None
     if point is None:
         from difflib import get_close_matches
 
         near = get_close_matches(str(name), vendor_names(), n=1)
         known = f"Did you mean {near[0]!r}?" if near else f"Use one of: {_listed()}."
         raise ConfigurationError(f"No vendor is named {name!r}.", path=path, remedy=known)
-    found = point.load()
+    found = loaded(point, path)
     if not (isinstance(found, type) and issubclass(found, Vendor)):
         raise ConfigurationError(
             f"The entry point {name!r} leads to {point.value}, which is no vendor.",
@@ -57,6 +89,49 @@ def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
         error.path = path
         raise
     return found
+
+
+def webhook_scheme(name: str) -> WebhookScheme:
+    """The webhook scheme of a name: a preset, or one that another package provides.
+
+    Raises:
+        ConfigurationError: there is none, or the entry point leads to something else.
+    """
+    point = None if name in PRESETS else installed(SCHEMES).get(name)
+    if point is None:
+        return preset(name)
+    found = loaded(point, "scheme")
+    if isinstance(found, WebhookScheme):
+        return found
+    raise ConfigurationError(
+        f"The entry point {name!r} of {SCHEMES} leads to {point.value}, which is no scheme.",
+        path="scheme",
+        remedy="Have it name a moorage.WebhookScheme.",
+    )
+
+
+def function(name: str) -> Callable[..., Any]:
+    """The function of a name that another package provides.
+
+    Raises:
+        ConfigurationError: there is none, or the entry point leads to something else.
+    """
+    point = installed(FUNCTIONS).get(name)
+    if point is None:
+        known = ", ".join(sorted(installed(FUNCTIONS))) or "none is installed"
+        raise ConfigurationError(
+            f"no entry point of {FUNCTIONS} is called {name[:80]!r}.",
+            path="",
+            remedy=f"Use one of: {known}; or have your package declare it.",
+        )
+    found = loaded(point, "")
+    if callable(found):
+        return found  # type: ignore[no-any-return]  # anybody's function
+    raise ConfigurationError(
+        f"The entry point {name!r} of {FUNCTIONS} leads to {point.value}, which is no function.",
+        path="",
+        remedy="Have it name a function.",
+    )
 
 
 def able(kind: str, needs: frozenset[str]) -> tuple[str, ...]:

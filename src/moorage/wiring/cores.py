@@ -1,13 +1,15 @@
-"""A core for each colour, out of what a host has given and the embedded defaults."""
+"""Builds the core of a manager from the host's ports and the defaults."""
 
 from __future__ import annotations
 
 import copy
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from moorage._bridge import (
+    bounding,
     gathered_now,
     guarded,
     guarded_later,
@@ -16,14 +18,17 @@ from moorage._bridge import (
     lift_one,
     settle_later,
     settle_now,
-    within_later,
     within_now,
 )
+from moorage.adapters.forking import in_child
+from moorage.domain.functions import timed
 from moorage.services.core import Core
 from moorage.services.foreign import cache_broke, http_broke, no_credentials, not_refreshed
 from moorage.services.guarded_cache import GuardedCache
+from moorage.services.waiting import Waiters
 from moorage.wiring import defaults
-from moorage.wiring.observers import LogObserver, NotItself
+from moorage.wiring.loops import LoopWatch
+from moorage.wiring.observers import LogObserver, NotItself, Unheard
 from moorage.wiring.ports import check_colour, check_verb
 from moorage.wiring.stores import verbs_later, verbs_now, with_stores
 
@@ -32,7 +37,11 @@ if TYPE_CHECKING:
 
     from moorage.wiring.ports import Ports
 
-_CACHE: Final = ("look", "keep", "forget")
+_CACHE: Final = (("look", 1), ("keep", 4), ("forget", 1))
+"""The verbs of a cache, and how many arguments each has before its timeout."""
+
+
+_ADAPTERS: Final = "moorage.adapters."
 
 
 @attrs.frozen
@@ -50,7 +59,7 @@ class Wired:
     waits: bool
 
     def asking(self, credentials: Any) -> Core:
-        """The same core, which asks another provider of credentials."""
+        """Return the same core with another credential provider."""
         return attrs.evolve(self.core, **self.ask(credentials))
 
     def own_http(self) -> Any:
@@ -67,15 +76,17 @@ def plain_core(ports: Ports) -> Wired:
     sleeper = defaults.embedded("sleeper") if ports.sleeper is None else ports.sleeper
     locks = defaults.later("locks") if ports.locks is None else ports.locks
     gather = defaults.later("gather") if ports.gather is None else ports.gather
-    send = _verb(http, "send", "http")
+    watch = LoopWatch()
+    own = _verb(http, "send", "http")
+    send = watch.over(own)
     core = _core(
         ports,
         clock,
         **verbs_now(state),
         send=lift(guarded(send, http_broke)),
-        open=lift_incoming(guarded(_verb(http, "open", "http"), http_broke)),
+        open=lift_incoming(guarded(watch.over(_verb(http, "open", "http")), http_broke)),
         learn=getattr(http, "learn_secrets", None),
-        sleep=lift_one(sleeper.sleep),
+        sleep=lift_one(watch.over(sleeper.sleep)),
         acquire=lift(_verb(locks, "acquire", "locks")),
         release=_verb(locks, "release", "locks"),
         every=gathered_now(_verb(gather, "every", "gather")),
@@ -86,11 +97,14 @@ def plain_core(ports: Ports) -> Wired:
     )
     core = _with_cache(core, ports, lambda verb: lift(guarded(verb, cache_broke)))
     core, claims = with_stores(core, ports, state, verbs_now)
-    return Wired(core, http, send, claims, _asked_now, waits=False)
+    # Beside a real exchange the watch costs nothing. A client of the host's may be a fast stand-in,
+    # and is watched wherever the flow sends, as with the first call of each service.
+    direct = send if _is_ours(http) else own
+    return Wired(core, http, direct, claims, _asked_now, waits=False)
 
 
 def awaited_core(ports: Ports) -> Wired:
-    """A core whose ports are awaited."""
+    """Return a core with asynchronous ports."""
     check_colour(ports, awaited=True)
     clock = defaults.embedded("clock") if ports.clock is None else ports.clock
     http = defaults.later("async http") if ports.http is None else ports.http
@@ -113,11 +127,16 @@ def awaited_core(ports: Ports) -> Wired:
         first=_verb(gather, "first", "gather"),
         **_asked_later(ports.credentials),
         settle=settle_later,
-        within=within_later,
+        within=bounding(clock.nanoseconds),
     )
     core = _with_cache(core, ports, lambda verb: guarded_later(verb, cache_broke))
     core, claims = with_stores(core, ports, state, verbs_later)
     return Wired(core, http, send, claims, _asked_later, waits=True)
+
+
+def _is_ours(http: Any) -> bool:
+    """Whether an HTTP client is one of moorage's own adapters, which talk to real vendors."""
+    return isinstance(http, defaults.Lazily) or type(http).__module__.startswith(_ADAPTERS)
 
 
 def _asked_now(credentials: Any) -> dict[str, Any]:
@@ -130,7 +149,7 @@ def _asked_now(credentials: Any) -> dict[str, Any]:
 
 
 def _asked_later(credentials: Any) -> dict[str, Any]:
-    """The verbs of an awaited provider of credentials, which raise nothing foreign."""
+    """Return an asynchronous credential provider's methods, with its foreign errors wrapped."""
     get = lift(defaults.NoCredentials().get)
     if credentials is not None:
         get = guarded_later(credentials.get, no_credentials)
@@ -150,8 +169,11 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
     observers = list(ports.observers)
     if ports.log is not None:
         observers.append(LogObserver(ports.log.write))
+    waiters = Waiters(Lock)
+    in_child(waiters, Waiters.start_afresh)
     return Core(
         **verbs,
+        waiters=waiters,
         copy=copy.deepcopy,
         nanoseconds=clock.nanoseconds,
         utc=clock.utc,
@@ -161,6 +183,7 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
         observers=tuple(map(NotItself, observers)),
         cipher=ports.cipher,
         reporter=defaults.Reporter(randomness.token),
+        unheard=Unheard(),
     )
 
 
@@ -170,7 +193,9 @@ def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
     if cache is None:
         # Memory never makes a task wait.
         cache, guard = defaults.Lazily(lambda: defaults.memory_cache(ports.clock)), lift
-    look, keep, forget = (guard(_verb(cache, verb, "cache")) for verb in _CACHE)
+    look, keep, forget = (
+        guard(timed(_verb(cache, verb, "cache"), arguments)) for verb, arguments in _CACHE
+    )
     return attrs.evolve(core, cache=GuardedCache(core, look, keep, forget))
 
 

@@ -1,4 +1,4 @@
-"""What stands behind a port that was not given: made when it is first used, imported then."""
+"""The default adapters of ports, which are imported and created on first use."""
 
 from __future__ import annotations
 
@@ -99,16 +99,16 @@ _EMBEDDED: Final = {
 
 
 def embedded(name: str) -> Any:
-    """What stands behind the port of this name."""
+    """Return the default adapter of a port."""
     module, kind = _EMBEDDED[name]
     return getattr(import_module(f"moorage.adapters.{module}"), kind)()
 
 
 def standing_for(name: str) -> str:
-    """What the adapter is called that stands behind the port of this name."""
+    """Return the name of a port's default adapter."""
     return _EMBEDDED[name][1]
 
 
 def later(name: str) -> Lazily:
-    """The same, made when it is first used."""
+    """Return a default adapter that is created on first use."""
     return Lazily(partial(embedded, name))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.names import name_of
@@ -10,12 +12,12 @@ from moorage.domain.names import name_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.events import Event
+    from moorage.domain.events import Event, ObserverFailed
     from moorage.ports.observer import Observer
 
 
 class NotItself:
-    """An observer that is not told of the calls which it makes itself, while it is being told.
+    """An observer that receives no events of the calls that it makes while handling an event.
 
     Else one that calls the manager it observes would never come to an end.
     """
@@ -26,7 +28,7 @@ class NotItself:
         self.__qualname__ = name_of(observer)
 
     def __call__(self, event: Event) -> None:
-        """Tell, unless this thread is telling it something already."""
+        """Pass the event on, unless this thread is already passing one on."""
         inside = self._inside
         if getattr(inside, "telling", False):
             return
@@ -35,6 +37,28 @@ class NotItself:
             self._observer(event)
         finally:
             inside.telling = False
+
+
+class Unheard:
+    """Warns of an observer that failed where no other observer heard it, once for each error."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, str]] = set()
+
+    def __call__(self, failed: ObserverFailed) -> None:
+        """Warn, unless this observer has failed in this way before."""
+        seen = failed.observer, failed.error
+        if seen in self._told:
+            return
+        self._told.add(seen)
+        with suppress(RuntimeWarning):  # where warnings are errors, this one breaks no call either
+            warnings.warn(
+                f"the observer {failed.observer} failed ({failed.error}) and missed an event, and"
+                " no other observer heard of it. Correct it, or add an observer that takes"
+                " ObserverFailed.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 class LogObserver:

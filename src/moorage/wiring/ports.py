@@ -1,4 +1,4 @@
-"""What a host has given, and whether it is of the right colour."""
+"""Checks the host's ports: synchronous ones for managers, asynchronous ones for async managers."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _PLAIN: Final = {
 
 
 def check_colour(ports: Ports, *, awaited: bool) -> None:
-    """Refuse a port of the other colour, by name."""
+    """Refuse, by name, a synchronous port for an asynchronous manager, and the reverse."""
     for name, verbs in _AWAITED.items():
         port = getattr(ports, name)
         if port is not None:

@@ -1,4 +1,4 @@
-"""What renews the claims and the entries of this process, for each store."""
+"""The renewers of this process's claims and entries, one for each store."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from moorage._bridge import run_now
 from moorage.adapters.forking import in_child
 from moorage.domain.durations import SECOND
 from moorage.domain.idempotency import RENEWAL
+from moorage.domain.renewal import ENTRY_LEASE
 from moorage.services.renewal import EntryRenewals, Renewals, Unrenewed
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _known: Final[WeakValueDictionary[tuple[int, int], Renewals]] = WeakValueDiction
 
 
 def renewing(core: Core, store: Any, clock: Any, *, awaited: bool) -> Renewals | Unrenewed:
-    """What renews the claims of a store; `core` reaches it."""
+    """Return the renewer of a store's claims; `core` executes its commands."""
     if getattr(store, "reach", None) == "process":
         return Unrenewed()
     found = _known.get((id(store), id(clock)))
@@ -48,13 +49,14 @@ _known_entries: Final[WeakValueDictionary[int, EntryRenewals]] = WeakValueDictio
 def renewing_entries(
     core: Core, storage: Any, shelf: Shelf[Any], *, awaited: bool
 ) -> EntryRenewals:
-    """What renews the entries of a store; `shelf` has its verbs."""
+    """Return the renewer of a store's entries; `shelf` has the store's methods."""
     found = _known_entries.get(id(storage))
     if found is None:
         found = EntryRenewals(
             shelf,
             core.nanoseconds,
             heartbeat=_later if awaited else partial(_now, release=_release_of(storage)),
+            shortest=getattr(storage, "shortest_lease", ENTRY_LEASE),
         )
         in_child(found, EntryRenewals.disown)
         _known_entries[id(storage)] = found
@@ -62,7 +64,7 @@ def renewing_entries(
 
 
 def _release_of(storage: Any) -> Callable[[], Any]:
-    """What gives back what the calling thread alone has open in a store."""
+    """Return the function that closes the calling thread's connections to a store."""
     return getattr(storage, "release_thread", _nothing)
 
 

@@ -1,4 +1,4 @@
-"""Stores of entries, for the flows of one colour."""
+"""Adapts entry stores for synchronous and asynchronous flows."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _VERBS: Final = ("add", "due", "swap", "find", "remove", "now")
+_OF_BATCHES: Final = ("claim", "settle")
 
 
 def shelf_now(storage: Any) -> Shelf[Any]:
@@ -22,12 +23,13 @@ def shelf_now(storage: Any) -> Shelf[Any]:
 
 
 def shelf_later(storage: Any) -> Shelf[Any]:
-    """A store that is awaited."""
+    """Return the methods of an asynchronous entry store."""
     return _shelf(storage, lambda verb: guarded_later(verb, lost), awaited=True)
 
 
 def _shelf(storage: Any, guard: Callable[[Any], Any], *, awaited: bool) -> Shelf[Any]:
-    for name in _VERBS:
+    batches = _OF_BATCHES if all(hasattr(storage, name) for name in _OF_BATCHES) else ()
+    for name in (*_VERBS, *batches):
         check_verb(storage, "storage", name)
         if inspect.iscoroutinefunction(getattr(storage, name)) is not awaited:
             wanted, given = ("an asynchronous", "plain") if awaited else ("a plain", "asynchronous")
@@ -36,4 +38,24 @@ def _shelf(storage: Any, guard: Callable[[Any], Any], *, awaited: bool) -> Shelf
                 path="storage",
                 remedy="Give the store of this colour, or use the face of the other.",
             )
-    return Shelf(**{name: guard(getattr(storage, name)) for name in _VERBS})
+    verbs = {name: guard(getattr(storage, name)) for name in (*_VERBS, *batches)}
+    timed = [name for name in verbs if _takes_time(getattr(storage, name))]
+
+    def bounded(left: Callable[[], float]) -> Shelf[Any]:
+        return Shelf(**verbs | {name: _timed(verbs[name], left) for name in timed})
+
+    return Shelf(**verbs, bounded=bounded)
+
+
+def _takes_time(verb: Callable[..., Any]) -> bool:
+    """Return whether a store's method accepts a timeout."""
+    return "timeout" in inspect.signature(verb).parameters
+
+
+def _timed(verb: Callable[..., Any], left: Callable[[], float]) -> Callable[..., Any]:
+    """Return a method that receives the remaining seconds on each call."""
+
+    def timed(*given: Any) -> Any:
+        return verb(*given, timeout=left())
+
+    return timed

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage._bridge import blocked, guarded, guarded_later, lift_command, quiet
+from moorage.domain.functions import timed
 from moorage.services.foreign import store_broke
 from moorage.services.store_fallback import StoreFallback
 from moorage.wiring.defaults import Lazily, memory_storage
@@ -17,44 +18,30 @@ from moorage.wiring.renewing import renewing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.state import Command
     from moorage.services.core import Core
     from moorage.wiring.ports import Ports
 
 
 def verbs_now(state: Any) -> dict[str, Any]:
     """The verbs of a plain store, which raise nothing foreign."""
-    execute, post, waits = _timed(state.execute), state.post, not _is_memory(state)
+    execute, post, waits = timed(state.execute, 1), state.post, not _is_memory(state)
     if waits:
         execute, post = guarded(execute, store_broke), quiet(post)
     return {"execute": lift_command(execute), "ask": execute, "post": post, "waits": waits}
 
 
 def verbs_later(state: Any) -> dict[str, Any]:
-    """The verbs of an awaited store, which raise nothing foreign."""
+    """Return the methods of an asynchronous store, with its foreign errors wrapped."""
     if _is_memory(state):
         # Memory never makes a task wait.
         shared = getattr(state, "shared", state)
         return verbs_now(shared)
     return {
-        "execute": guarded_later(_timed(state.execute), store_broke),
+        "execute": guarded_later(timed(state.execute, 1), store_broke),
         "ask": None,
         "post": quiet(state.post),
         "waits": True,
     }
-
-
-def _timed(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """The `execute` of a store, with a `timeout` that goes unheard if the store takes none."""
-    try:
-        inspect.signature(execute).bind(None, None)
-    except TypeError:
-
-        def untimed(command: Command[Any], _: float | None, /) -> Any:
-            return execute(command)
-
-        return untimed
-    return execute
 
 
 def with_stores(
@@ -109,7 +96,7 @@ def _apart(core: Core, claims: Core) -> Core:
 
 
 def both_colours(storage: Any, clock: Any) -> tuple[Any, Any]:
-    """A store for each colour; None where the one given serves only the other.
+    """Return a synchronous and an asynchronous store; None for the one that cannot be made.
 
     Memory never makes a task wait, so the store in memory serves both at once.
     """

@@ -1,4 +1,4 @@
-"""Whether services suit a manager: its colour, its HTTP client, and where it keeps their keys."""
+"""Checks whether services suit a manager: its functions, its HTTP client and its key store."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import attrs
 
 from moorage.domain.names import name_of
 from moorage.domain.service import INHERIT
+from moorage.domain.urls import leaves_in_clear
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,10 +53,11 @@ def check_money(
     """Refuse to keep the keys of a service that moves money where a crash loses them."""
     if getattr(claims, "durable", True):
         return
+    name = type(claims).__name__.removeprefix("Async")
     for service in services:
         if service.moves_money and not service.volatile_keys:
             raise ConfigurationError(
-                f"it moves money, and a crash of {type(claims).__name__} loses which keys were"
+                f"it moves money, and a crash of {name} loses which keys were"
                 " used: a repeat could act twice.",
                 path=f"{_place(service, places)}.moves_money",
                 remedy=f"{_OF_HUBS if service.name in places else _OF_MANAGERS};"
@@ -63,8 +65,25 @@ def check_money(
             )
 
 
+def check_tls(services: Iterable[Service], places: Mapping[str, str] = _NOWHERE) -> None:
+    """Refuse a service that moves money and would be called without TLS, but on this machine."""
+    for service in services:
+        if service.moves_money and is_exposed(service):
+            raise ConfigurationError(
+                "it moves money, and would be called without TLS.",
+                path=f"{_place(service, places)}.base_url",
+                remedy="Give an https:// URL; plain HTTP is taken only on this machine.",
+            )
+
+
+def is_exposed(service: Service) -> bool:
+    """Whether requests of a service leave this machine without TLS."""
+    own = () if service.base_url is None else (service.base_url,)
+    return any(map(leaves_in_clear, (*own, *(region.base_url for region in service.regions))))
+
+
 def refuse_awaited(services: Iterable[Service], places: Mapping[str, str] = _NOWHERE) -> None:
-    """A transform or a fallback that must be awaited cannot run on the synchronous face."""
+    """Refuse asynchronous transforms and fallbacks in a synchronous manager."""
     for service in services:
         owners: tuple[Service | Endpoint, ...] = (service, *service.endpoints)
         for owner in owners:

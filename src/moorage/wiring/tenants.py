@@ -1,4 +1,4 @@
-"""Whoever knows the tenants, as flows may ask."""
+"""Adapts the host's tenant store for flows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What observers are told as a manager starts."""
+"""The events that observers receive when a manager starts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def tell_unverified(wired: Wired) -> None:
-    """Tell the observers if the HTTP client talks to whoever answers."""
+    """Notify observers if the HTTP client does not verify TLS certificates."""
     unverified = getattr(wired.http, "unverified", None)
     if unverified is None:
         return

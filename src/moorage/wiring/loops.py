@@ -1,0 +1,47 @@
+"""A warning where a synchronous call blocks an event loop."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class LoopWatch:
+    """Warns once if verbs that wait are called where an event loop runs, which they hold up.
+
+    asyncio is not imported for it: where nobody has, no loop runs.
+    """
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def over(self, verb: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the same method with a check for running event loops; this is the hot path."""
+        modules = sys.modules
+
+        def watched(*args: Any) -> Any:
+            events: Any = modules.get("asyncio.events")
+            # Unlike the public function, this one raises nothing where no loop runs.
+            if events is not None and events._get_running_loop() is not None:  # noqa: SLF001
+                self._tell()
+            return verb(*args)
+
+        return watched
+
+    def _tell(self) -> None:
+        if self._told:
+            return
+        self._told = True
+        with suppress(RuntimeWarning):  # where warnings are errors, this one breaks no call either
+            warnings.warn(
+                "a synchronous call of moorage waits inside a running event loop, and every task of"
+                " the loop waits with it. Use AsyncConnectorManager or moorage.aopen, or call it in"
+                " a thread, as with asyncio.to_thread.",
+                RuntimeWarning,
+                stacklevel=2,
+            )

@@ -1,0 +1,135 @@
+"""A store that accepts connections and never answers: no call outlives its deadline for it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    ConnectorManager,
+    Event,
+    RateLimitConfig,
+    Service,
+    StorageLost,
+    StorageUnavailable,
+)
+from tests.integration.places import Place
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
+ASKED = 1.0
+"""Seconds that a call has."""
+STORE_PATIENCE = 3_600.0
+"""Seconds that the store would wait by itself: whoever listens to it waits longer than the test."""
+URLS = {
+    "redis": "redis://127.0.0.1:{port}/0",
+    "redis-cluster": "redis+cluster://127.0.0.1:{port}",
+    "redis-sentinel": "redis+sentinel://127.0.0.1:{port}/primary",
+    "postgresql": "postgresql://user@127.0.0.1:{port}/database",
+    "mariadb": "mariadb://user@127.0.0.1:{port}/database",
+}
+EACH_STORE = pytest.mark.parametrize("kind", URLS)
+SERVICE = Service(
+    "vat", timeout=ASKED, retry=None, limits=RateLimitConfig.per_second(100, burst=100)
+)
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A server to which anybody may connect, and which says nothing.
+
+    A test ends it before it closes its store, which would wait for it.
+    """
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        yield server
+
+
+def _place(kind: str, server: socket.socket) -> Place:
+    port = server.getsockname()[1]
+    prefix = "silent_" if kind in {"postgresql", "mariadb"} else "silent:"
+    url = URLS[kind].format(port=port)
+    return Place(kind.partition("-")[0], url, prefix=prefix, timeout=STORE_PATIENCE)
+
+
+@asynccontextmanager
+async def _ended(server: socket.socket) -> AsyncGenerator[None]:
+    with server:
+        yield
+
+
+def _lost(events: list[Event]) -> int:
+    return sum(isinstance(event, StorageLost) for event in events)
+
+
+@EACH_STORE
+def test_a_call_without_a_key_goes_on_without_the_store(kind: str, silent: socket.socket) -> None:
+    """The first caller leaves time for its call, and a second one does not wait at all."""
+    events: list[Event] = []
+    with _place(kind, silent).open() as store, silent:
+        manager = ConnectorManager([SERVICE], state=store, observers=[events.append])
+
+        assert [1, 2] == [manager.run("vat", partial(int, number)) for number in (1, 2)]
+
+    assert 1 == _lost(events)
+
+
+@EACH_STORE
+def test_a_call_with_a_key_is_refused_in_time(kind: str, silent: socket.socket) -> None:
+    """A key cannot be claimed without its store; nothing is called, and nobody waits for long."""
+    called: list[int] = []
+    with _place(kind, silent).open() as store, silent:
+        manager = ConnectorManager([SERVICE], state=store)
+        for _ in range(2):
+            with pytest.raises(StorageUnavailable):
+                manager.run("vat", partial(called.append, 1), idempotency_key="key")
+
+    assert [] == called
+
+
+@EACH_STORE
+def test_a_task_without_a_key_goes_on_without_the_store(kind: str, silent: socket.socket) -> None:
+    """The same of the asynchronous store."""
+    events: list[Event] = []
+
+    async def story() -> list[int]:
+        async def call(number: int) -> int:
+            return number
+
+        async with (
+            _place(kind, silent).open_awaited() as store,
+            _ended(silent),
+            AsyncConnectorManager([SERVICE], state=store, observers=[events.append]) as manager,
+        ):
+            return [await manager.run("vat", partial(call, number)) for number in (1, 2)]
+
+    assert [1, 2] == asyncio.run(story())
+    assert 1 == _lost(events)
+
+
+@EACH_STORE
+def test_a_task_with_a_key_is_refused_in_time(kind: str, silent: socket.socket) -> None:
+    """The same of the asynchronous store."""
+    called: list[int] = []
+
+    async def call() -> None:
+        called.append(1)
+
+    async def story() -> None:
+        async with (
+            _place(kind, silent).open_awaited() as store,
+            _ended(silent),
+            AsyncConnectorManager([SERVICE], state=store) as manager,
+        ):
+            for _ in range(2):
+                with pytest.raises(StorageUnavailable):
+                    await manager.run("vat", call, idempotency_key="key")
+
+    asyncio.run(story())
+    assert [] == called

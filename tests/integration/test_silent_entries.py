@@ -1,0 +1,104 @@
+"""A database that never answers holds nobody who writes entries down or takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AsyncHub,
+    AsyncOutbox,
+    AsyncWebhookInbox,
+    Hub,
+    Outbox,
+    Request,
+    StorageUnavailable,
+    WebhookInbox,
+)
+from moorage.opening import aopen_inbox, aopen_outbox, open_inbox, open_outbox
+from tests.entries.shop import Shop
+from tests.integration.test_silent import STORE_PATIENCE, URLS, silent
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["silent"]
+
+SHORT = 0.3
+"""Seconds that a caller has."""
+ASK = Request.post("/orders", json=1)
+KINDS = ("postgresql", "mariadb", "sqlite")
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, silent: socket.socket, tmp_path: Path) -> Iterator[str]:
+    """A database that never answers: a silent server, or a file that somebody else writes to."""
+    if request.param != "sqlite":
+        yield URLS[request.param].format(port=silent.getsockname()[1])
+        silent.close()
+        return
+    file = f"sqlite:///{tmp_path / 'host.db'}"
+    for opened in (open_inbox(file), open_outbox(file)):
+        with opened as store:
+            store.migrate()
+            store.now()
+    other = sqlite3.connect(tmp_path / "host.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    yield file
+    other.close()
+
+
+def _delivery(shop: Shop) -> dict[str, Any]:
+    notice = shop.paid()
+    return {"headers": notice.headers, "body": notice.body}
+
+
+def test_put_and_deliver_end_with_their_deadline(url: str) -> None:
+    """Nothing is written down, and nothing is delivered."""
+    outbox = Outbox(open_outbox(url, timeout=STORE_PATIENCE))
+    for work in (
+        lambda: outbox.put_request("shop", ASK, store_timeout=SHORT),
+        lambda: outbox.deliver(Hub([]), timeout=SHORT),
+        lambda: outbox.deliver(Hub([]), ids=["1"], timeout=SHORT),
+    ):
+        with pytest.raises(StorageUnavailable):
+            work()
+
+
+def test_receive_and_handle_end_with_their_deadline(url: str) -> None:
+    """The sender of a webhook is told to send it again, before it gives up."""
+    shop = Shop()
+    inbox = WebhookInbox(shop.hub, open_inbox(url, timeout=STORE_PATIENCE))
+    inbox.on("webhook")(lambda *_: None)
+
+    assert inbox.answer("stripe", **_delivery(shop), timeout=SHORT).status == 503
+    with pytest.raises(StorageUnavailable):
+        inbox.receive("stripe", **_delivery(shop), timeout=SHORT)
+    with pytest.raises(StorageUnavailable):
+        inbox.handle(timeout=SHORT)
+
+
+def test_the_asynchronous_faces_end_with_their_deadline(url: str) -> None:
+    """The same of the asynchronous stores."""
+
+    async def story() -> None:
+        shop = Shop(awaited=True)
+        outbox = AsyncOutbox(aopen_outbox(url, timeout=STORE_PATIENCE))
+        inbox = AsyncWebhookInbox(shop.hub, aopen_inbox(url, timeout=STORE_PATIENCE))
+        inbox.on("webhook")(lambda *_: None)
+        async with AsyncHub([]) as hub:
+            for work in (
+                outbox.put_request("shop", ASK, store_timeout=SHORT),
+                outbox.deliver(hub, timeout=SHORT),
+                inbox.receive("stripe", **_delivery(shop), timeout=SHORT),
+                inbox.handle(timeout=SHORT),
+            ):
+                with pytest.raises(StorageUnavailable):
+                    await work
+
+    asyncio.run(story())

@@ -1,0 +1,235 @@
+"""Figures that are printed only if their control is steady; no test here reads a real clock."""
+
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.measure import (
+    ATTEMPTS,
+    Clock,
+    Contender,
+    Figure,
+    Row,
+    calls_per_block,
+    compare,
+    is_steady,
+    summary,
+    table_rows,
+)
+from tools.figures import page
+
+STOPPED = Clock("no time", lambda: 0.0)
+ROUNDS = 12
+
+
+class FakeBlock:
+    """A block whose calls take the given seconds, with a share of random noise."""
+
+    def __init__(self, seconds: float, *, noise: float = 0.0, first: float = 0.0) -> None:
+        self._seconds, self._noise, self._first = seconds, noise, first
+        self._dice = random.Random(7)
+        self.sizes: list[int] = []
+
+    def __call__(self, calls: int, read: object) -> float:
+        """Return the seconds without running anything."""
+        self.sizes.append(calls)
+        extra, self._first = self._first, 0.0
+        return extra + calls * self._seconds * (1 + self._dice.uniform(-1, 1) * self._noise)
+
+
+def measured(*blocks: FakeBlock, bare: FakeBlock | None = None) -> list[Row]:
+    """The rows of a comparison of fake blocks."""
+    contenders = [Contender(str(number), block) for number, block in enumerate(blocks)]
+    return compare(bare, contenders, rounds=ROUNDS, clock=STOPPED).rows
+
+
+def report(low: float, high: float, **more: object) -> dict[str, Any]:
+    """A report of one table whose control has this interval."""
+
+    def figure(median: float, low: float, high: float) -> dict[str, float]:
+        return {"median": median, "low": low, "high": high}
+
+    rows = [
+        {
+            "name": name,
+            "cost": figure(cost, cost, cost),
+            "ratio": ratio,
+            "more": figure(0.0, 0.0, 0.0),
+        }
+        for name, cost, ratio in (
+            ("peer", 123e-6, figure(1.0, 1.0, 1.0)),
+            ("moorage", 77e-6, figure(0.63, 0.6, 0.66)),
+            ("peer (control)", 123e-6, figure((low + high) / 2, low, high)),
+        )
+    ]
+    comparison = {
+        "title": "a comparison",
+        "target": None,
+        "more": False,
+        "table": {"rows": rows, "clock": "processor time", "rounds": 60},
+    }
+    return {
+        "machine": {"summary": "a machine", "peers": "peer 1.0"},
+        "date": "2026-01-01",
+        "tables": ["some_table"],
+        "comparisons": {"some_table": comparison | more},
+    }
+
+
+@pytest.mark.parametrize(
+    "low, high, steady",
+    [
+        (1.0, 1.0, True),
+        (0.95, 1.05, True),
+        (0.949, 1.0, False),
+        (1.0, 1.051, False),
+        (0.32, 0.48, False),
+    ],
+)
+def test_control_is_steady_only_within_five_percent(low: float, high: float, steady: bool) -> None:
+    """The whole interval counts."""
+    assert is_steady(low, high) is steady
+
+
+def test_slow_first_call_does_not_shrink_the_blocks() -> None:
+    """A handshake in the first call once left blocks of a few calls."""
+    handshake = FakeBlock(1e-4, first=0.5)
+
+    assert calls_per_block(handshake, STOPPED.read, 0.03) == 300
+
+
+def test_interrupted_block_does_not_shrink_the_blocks() -> None:
+    """Every second block is interrupted by another process."""
+
+    class Interrupted(FakeBlock):
+        def __call__(self, calls: int, read: object) -> float:
+            """Add a pause to every second block."""
+            pause = 0.2 if len(self.sizes) % 2 else 0.0
+            return pause + super().__call__(calls, read)
+
+    assert calls_per_block(Interrupted(1e-4), STOPPED.read, 0.03) == 300
+
+
+def test_control_runs_the_reference_in_blocks_of_the_same_size() -> None:
+    """The control differs from the reference by chance only."""
+    reference = FakeBlock(1e-4, first=0.5)
+
+    rows = measured(reference, FakeBlock(2e-4))
+
+    assert [row.name for row in rows] == ["0", "1", "0 (control)"]
+    assert reference.sizes[-2 * ROUNDS :] == [100] * (2 * ROUNDS)
+    assert rows[-1].ratio.median == pytest.approx(1.0)
+
+
+def test_ratio_and_difference_are_beside_the_reference() -> None:
+    """The second contender takes three times as long."""
+    row = measured(FakeBlock(1e-4), FakeBlock(3e-4))[1]
+
+    assert row.cost.median == pytest.approx(3e-4)
+    assert row.ratio.median == pytest.approx(3.0)
+    assert row.more.median == pytest.approx(2e-4)
+
+
+def test_cost_of_the_bare_call_is_subtracted() -> None:
+    """Both contenders lose the same."""
+    row = measured(FakeBlock(2e-4), FakeBlock(3e-4), bare=FakeBlock(1e-4))[1]
+
+    assert row.ratio.median == pytest.approx(2.0)
+
+
+def test_steady_table_is_measured_once() -> None:
+    """No rounds are added."""
+    table = compare(None, [Contender("a", FakeBlock(1e-4))], rounds=ROUNDS, clock=STOPPED)
+
+    assert table.rounds == ROUNDS
+
+
+def test_unsteady_table_is_measured_a_bounded_number_of_times() -> None:
+    """Noise that stays ends the measurement."""
+    noisy = Contender("a", FakeBlock(1e-4, noise=0.9))
+
+    table = compare(None, [noisy], rounds=ROUNDS, clock=STOPPED)
+
+    control = table.rows[-1].ratio
+    assert table.rounds == ATTEMPTS * ROUNDS
+    assert not is_steady(control.low, control.high)
+
+
+def test_machine_that_slows_down_leaves_the_ratio_alone() -> None:
+    """Ratios are taken within a round."""
+    slowdown = [1.0, 1.0, 5.0, 9.0, 2.0, 1.0]
+
+    rows = table_rows(
+        {"a": [1e-4 * factor for factor in slowdown], "b": [2e-4 * factor for factor in slowdown]}
+    )
+
+    assert rows[1].ratio == Figure(2.0, 2.0, 2.0)
+
+
+def test_summary_is_the_median_within_its_interval() -> None:
+    """One outlier moves neither."""
+    figure = summary([1.0, 2.0, 3.0, 4.0, 100.0], random.Random(1))
+
+    assert figure.median == 3.0
+    assert 1.0 <= figure.low <= 3.0 <= figure.high <= 100.0
+
+
+def test_steady_table_is_printed_with_its_command() -> None:
+    """The page says how to repeat it."""
+    text = page([report(0.98, 1.02)])
+
+    assert "| **moorage** | 77.00 [77.00, 77.00] | 0.63 × [0.60, 0.66] |" in text
+    assert "`make bench BENCH_ARGS=some_table`" in text
+    assert "Tables without figures" not in text
+
+
+def test_unsteady_table_is_named_without_its_figures() -> None:
+    """The page says that the table was left out."""
+    text = page([report(0.32, 0.48)])
+
+    assert "| `some_table` | 0.40 × [0.32, 0.48] | `make bench BENCH_ARGS=some_table` |" in text
+    assert "77.00" not in text
+    assert "moorage**" not in text
+
+
+def test_table_that_was_not_measured_is_named() -> None:
+    """The page is complete although a run was not."""
+    text = page([report(0.98, 1.02) | {"tables": ["some_table", "other_table"]}])
+
+    assert "| `other_table` | not measured | `make bench BENCH_ARGS=other_table` |" in text
+
+
+def test_last_report_of_a_table_counts() -> None:
+    """A steady run does not hide a later one that is not."""
+    text = page([report(0.98, 1.02), report(0.5, 1.5)])
+
+    assert "moorage**" not in text
+
+
+def test_table_of_differences_tells_its_control() -> None:
+    """Its last column has no ratio."""
+    text = page([report(0.98, 1.02, more=True, target={"must": 20, "aim": 8, "more": True})])
+
+    assert "The bound is +20 µs; the aim is +8 µs." in text
+    assert "The control took 1.00 × [0.98, 1.02] of the reference." in text
+
+
+def test_every_table_of_the_page_has_a_steady_control() -> None:
+    """The page keeps to its own rule."""
+    text = Path("docs/explanation/speed.md").read_text("utf-8")
+    tables = [
+        part
+        for part in text.split("\n## ")[1:]
+        if "beside the first" in part or "more than the first" in part
+    ]
+
+    for table in tables:
+        found = re.search(
+            r"(?:\(control\) \|[^|]*\||control took) *[-\d.]+ × \[([\d.]+), ([\d.]+)\]", table
+        )
+        assert found, table.splitlines()[0]
+        assert is_steady(float(found[1]), float(found[2])), table.splitlines()[0]
+    assert tables

@@ -1,0 +1,215 @@
+"""Entry points of other packages: transports, stores, webhook schemes and functions."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError, Request, Response, WebhookVerifier
+from moorage.opening import aopen_storage, open_storage
+from moorage.testing import FakeVendor, ScriptedHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MODULE = '''
+import attrs
+from moorage import Service, WebhookScheme
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.contracts.vendor import Vendor
+from moorage.domain.auth import Credentials
+
+closed = []
+
+class Queue:
+    def __init__(self, options):
+        self.options = options
+    def push(self, text):
+        return f"{self.options.topic}-{text}"
+    def close(self):
+        closed.append(self.options.topic)
+
+class AsyncQueue:
+    def __init__(self, options):
+        self.options = options
+    async def push(self, text):
+        return f"{self.options.topic}-{text}"
+    async def aclose(self):
+        closed.append(f"async {self.options.topic}")
+
+class Alone:
+    def __init__(self, options):
+        pass
+
+@attrs.frozen(kw_only=True)
+class Post(Vendor):
+    """A queue of text messages.
+
+    Attributes:
+        topic: where they go.
+    """
+    name = "post_queue"
+    kinds = ("sms",)
+    transport = "ours-queue"
+    topic: str = "texts"
+
+    def services(self):
+        return {"": Service("post_queue", credentials=Credentials.none())}
+
+@attrs.frozen(kw_only=True)
+class Half(Post):
+    """A queue that only waits."""
+    name = "half_queue"
+    transport = "ours-alone"
+
+@attrs.frozen(kw_only=True)
+class Lost(Post):
+    """A queue whose transport nobody provides."""
+    name = "lost_queue"
+    transport = "nobodys"
+
+def store(url, *, awaited):
+    return AsyncMemoryStorage() if awaited else MemoryStorage()
+
+def sign(request):
+    return request.with_header("X-Signed", "yes")
+
+def trust(request, response):
+    return None
+
+scheme = WebhookScheme(name="ours", signature="{header:X-Ours}", id="{json:id}")
+text = "no function"
+'''
+POINTS = """
+[moorage.vendors]
+post_queue = ours_points:Post
+half_queue = ours_points:Half
+lost_queue = ours_points:Lost
+[moorage.transports]
+ours-queue = ours_points:Queue
+ours-alone = ours_points:Alone
+[moorage.stores]
+ours = ours_points:store
+broken = ours_points:nothing
+[moorage.webhook_schemes]
+ours = ours_points:scheme
+none = ours_points:text
+[moorage.functions]
+sign = ours_points:sign
+trust = ours_points:trust
+text = ours_points:text
+"""
+
+
+@pytest.fixture(autouse=True, name="ours")
+def _ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A package that is installed as far as Python can tell."""
+    (tmp_path / "ours_points.py").write_text(MODULE)
+    about = tmp_path / "ours_points-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ours-points\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(POINTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield import_module("ours_points")
+    sys.modules.pop("ours_points")
+
+
+def test_a_transport_of_another_package_is_found_and_closed(ours: Any) -> None:
+    """A vendor that does not speak HTTP gets its transport, which ends with the hub."""
+    source = {"vendors": {"post_queue": {"topic": "t"}}}
+    with moorage.open(source) as hub:
+        assert [("t", "Queue")] == [
+            (one.options.topic, type(one).__name__)
+            for one in hub._desks.now.transports.values()  # noqa: SLF001 - no verb leads to it alone
+        ]
+        hub.reload({"vendors": {"post_queue": {"topic": "u"}}})
+        gc.collect()
+    assert ["u"] == sorted(ours.closed)
+
+    async def later() -> None:
+        async with moorage.aopen(source):
+            pass
+
+    asyncio.run(later())
+    assert "async t" in ours.closed
+
+
+def test_a_transport_of_the_host_stays_open(ours: Any) -> None:
+    """What the program gave is the program's to close."""
+    own = ours.Queue(ours.Post(topic="own"))
+    with moorage.open({"vendors": {"post_queue": {}}}, transports={"post_queue": own}):
+        pass
+
+    assert [] == ours.closed
+
+
+@pytest.mark.parametrize(
+    "vendor, opened, words",
+    [
+        ("lost_queue", moorage.open, "needs the transport 'nobodys', and no package provides it"),
+        ("half_queue", moorage.aopen, "has no asynchronous form: ours_points has no AsyncAlone"),
+    ],
+)
+def test_a_transport_that_nobody_provides(vendor: str, opened: Any, words: str) -> None:
+    """A transport that is not installed, or not in this colour, is refused with its account."""
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        opened({"vendors": {vendor: {}}})
+
+    assert f"vendors.{vendor}.kind" == caught.value.path
+
+
+def test_a_store_of_another_package_is_named_by_its_url() -> None:
+    """The scheme of a URL leads to a store that is installed, and a broken one is told."""
+    assert "MemoryStorage" == type(open_storage("ours://here")).__name__
+    assert "AsyncMemoryStorage" == type(aopen_storage("ours://here")).__name__
+    with moorage.open({"state": {"url": "ours://here"}}):
+        pass
+    with pytest.raises(ConfigurationError, match="ours_points:nothing, which cannot be imported"):
+        open_storage("broken://here")
+
+
+def test_a_webhook_scheme_of_another_package() -> None:
+    """A verifier takes the name of an installed scheme, and refuses what is none."""
+    WebhookVerifier("ours", "hidden" * 6)
+    with pytest.raises(ConfigurationError, match="ours_points:text, which is no scheme"):
+        WebhookVerifier("none", "hidden" * 6)
+
+
+def test_functions_of_another_package_by_file() -> None:
+    """A file names transforms and the like, which a program would give as functions."""
+    vendor = FakeVendor()
+    vendor.always(Response(200))
+    service = {
+        "base_url": "https://a.example",
+        "request_transforms": "sign",
+        "classify": "trust",
+        "endpoints": [{"name": "rates", "request_transforms": ["sign"]}],
+    }
+    with moorage.open({"services": {"a": service}}, http=ScriptedHttpClient(vendor)) as hub:
+        hub.manager.call("a", Request.get("/"))
+
+    assert "yes" == vendor.requests[0].headers["X-Signed"]
+
+
+@pytest.mark.parametrize(
+    "name, found",
+    [
+        ("sing", "no entry point of moorage.functions is called 'sing'"),
+        ("text", "ours_points:text, which is no function"),
+        (7, "a whole number stands where the name of an installed function belongs"),
+    ],
+)
+def test_functions_that_there_are_not(name: object, found: str) -> None:
+    """A name that leads nowhere, or to no function, is a problem at its place."""
+    with pytest.raises(ConfigurationError) as caught:
+        moorage.open({"services": {"a": {"base_url": "https://a.example", "classify": name}}})
+
+    (problem,) = caught.value.problems
+    assert ("services.a.classify", True) == (problem.path, found in problem.found)

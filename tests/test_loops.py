@@ -1,0 +1,103 @@
+"""Synchronous calls inside a running event loop, which hold up all of its tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from moorage import ConnectorManager, Request, Response, RetryPolicy, Service
+from moorage.testing import Behaviour, FakeVendor, ScriptedHttpClient, VendorServer
+
+
+def manager() -> ConnectorManager:
+    """A manager whose vendor fails once and then answers."""
+    vendor = FakeVendor()
+    vendor.always(Response(200))
+    retry = RetryPolicy(base_delay=0.001, max_attempts=2)
+    service = Service("a", base_url="https://a.example", retry=retry)
+    return ConnectorManager([service], http=ScriptedHttpClient(vendor))
+
+
+def test_a_call_inside_a_loop_is_warned_of_once() -> None:
+    """The first call that waits inside a loop warns and says what to use instead."""
+    calling = manager()
+
+    async def inside() -> None:
+        for _ in range(3):
+            assert 200 == calling.call("a", Request.get("/")).status
+
+    with pytest.warns(RuntimeWarning, match=r"Use AsyncConnectorManager or moorage\.aopen") as told:
+        asyncio.run(inside())
+    assert 1 == len(told)
+
+
+def test_a_real_client_is_watched_on_every_call() -> None:
+    """A service that was called before a loop ran is warned of inside one, too."""
+    with VendorServer() as vendor, ConnectorManager([Service("a", base_url=vendor.url)]) as calling:
+        vendor.always(Behaviour.of_json({}))
+        for _ in range(2):
+            calling.call("a", Request.get("/"))
+
+        async def inside() -> int:
+            return calling.call("a", Request.get("/")).status
+
+        with pytest.warns(RuntimeWarning, match="inside a running event loop"):
+            assert 200 == asyncio.run(inside())
+
+
+def test_a_pause_inside_a_loop_is_warned_of() -> None:
+    """A function that is tried again makes the loop wait, too."""
+    calling, tries = manager(), list[int]()
+
+    def once_broken() -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ConnectionError
+
+    async def inside() -> None:
+        calling.run("a", once_broken)
+
+    with pytest.warns(RuntimeWarning, match="inside a running event loop"):
+        asyncio.run(inside())
+    assert 2 == len(tries)
+
+
+def test_a_call_beside_a_loop_is_not_warned_of() -> None:
+    """A thread that a loop waits for, and a program without one, are told nothing."""
+    calling = manager()
+
+    async def inside() -> int:
+        return (await asyncio.to_thread(calling.call, "a", Request.get("/"))).status
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert 200 == asyncio.run(inside())
+        assert 200 == calling.call("a", Request.get("/")).status
+
+
+def test_a_warning_that_is_an_error_breaks_no_call() -> None:
+    """Where warnings are errors, the call is made all the same."""
+
+    async def inside() -> int:
+        return manager().call("a", Request.get("/")).status
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert 200 == asyncio.run(inside())
+
+
+def test_nothing_is_imported_to_look_for_a_loop() -> None:
+    """A synchronous program does not load asyncio for the watch over loops."""
+    program = (
+        "import sys\n"
+        "from moorage.wiring.loops import LoopWatch\n"
+        "before = 'asyncio' in sys.modules\n"
+        "assert 1 == LoopWatch().over(lambda: 1)()\n"
+        "sys.exit(before != ('asyncio' in sys.modules))\n"
+    )
+
+    assert 0 == subprocess.run([sys.executable, "-c", program], check=False).returncode

@@ -1,0 +1,120 @@
+"""Each page of the documentation can be followed as it is printed, in an environment of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.pages import PAGES, ROOT, Unfit, blocks, follow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+FOLLOWED = [page for page in PAGES if blocks(page.read_text("utf-8"))]
+
+
+@pytest.mark.parametrize("page", FOLLOWED, ids=_named)
+def test_page_is_complete(page: Path, tmp_path: Path) -> None:
+    """A page needs nothing that does not stand on it, and does what it shows."""
+    follow(_named(page), page.read_text("utf-8"), tmp_path)
+
+
+SHOWN_ONLY = {
+    "docs/how-to/configuration.md": 1,  # parts of two files of a package of yours
+    "docs/how-to/own-adapters.md": 1,  # a part of a file of a package of yours
+    "docs/how-to/credentials.md": 1,  # what asks for a password
+    "docs/how-to/secret-managers.md": 1,  # what the vendors' own programs do
+    "docs/explanation/crashes.md": 1,  # what takes hours
+}
+"""How many blocks of a page are shown and cannot be run."""
+
+
+def test_few_blocks_are_not_run() -> None:
+    """Only blocks that are counted here escape the test."""
+    found = {
+        _named(page): sum(block.language == "text" for block in blocks(page.read_text("utf-8")))
+        for page in PAGES
+    }
+
+    assert {name: count for name, count in found.items() if count} == SHOWN_ONLY
+
+
+GOOD = """
+```console
+$ pip install '.[cli]'
+$ export TOKEN=t
+$ moorage check
+…
+vat  …
+$ sh -c 'echo begun; sleep 60' &
+begun
+$ false
+$ echo $?
+1
+```
+
+```python
+import os
+
+import words
+
+print(words.WORD, os.environ["TOKEN"])  # → word t
+```
+"""
+FILES = """
+```toml
+# moorage.toml
+[services.vat]
+base_url = "https://vat.example"
+```
+
+```python
+# words.py
+WORD = "w"
+```
+
+```python
+# words.py, at the end
+WORD += "ord"
+```
+"""
+
+
+def test_files_commands_and_python_go_together(tmp_path: Path) -> None:
+    """Files are written, commands are run, and Python sees the variables of the terminal."""
+    follow("page.md", FILES + GOOD, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("```python\nprint(VENDOR)\n```", "NameError: name 'VENDOR' is not defined"),
+        ("```python\nprint(1)  # → 2\n```", "the block printed\n1"),
+        ("```python\nimport sys; print(1, file=sys.stderr)\n```", "to the standard error"),
+        ("```python\nimport redis\n```", "No module named 'redis'"),
+        ("```python\nimport tests\n```", "No module named 'tests'"),
+        ("```console\n$ echo one\ntwo\n```", "`echo one` printed"),
+        ("```console\n$ false\n```", "`false` ended with 1"),
+        ("```console\n$ moorage check\n```", "needs cyclopts, which is not installed"),
+        ("```console\n$ pip install '.[sails]'\n```", "there is no extra sails"),
+        ("```console\n$ make sails\n```", "no target sails"),
+        ("```console\nls\n```", "begins with `$ `"),
+        ("```toml\n[vendors.stripe]\n```", "has to name the file"),
+        ("```python\ndef test_it(): ...\n```", "a test has to be in a file"),
+        ("<!-- setup\nVENDOR = 1\n-->\n\n```python\nVENDOR\n```", "'VENDOR' is not defined"),
+        ("    ```python\n    print(1)\n    ```", "is indented"),
+        ("```pyton\nprint(1)\n```", "`pyton` is no language"),
+    ],
+)
+def test_incomplete_page_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    """Names, packages and files from elsewhere, and results that differ, are reported."""
+    with pytest.raises(Unfit) as caught:
+        follow("page.md", f"\n{text}\n", tmp_path)
+
+    assert message in str(caught.value)
