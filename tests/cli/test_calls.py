@@ -173,6 +173,8 @@ def test_everybody_is_pinged() -> None:
             return_url = "https://shop.example/back"
             [vendors.local_files]
             root = "files"
+            [payments]
+            vendor = ["stripe", "paypal"]
             [services.vat]
             base_url = "{vat.url}"
             """

@@ -79,7 +79,7 @@ def test_nothing_is_no_secret() -> None:
     """An empty line is refused."""
     ended = typed("\n", "credentials", "set", "crm", "--credentials", "sqlite:///credentials.db")
 
-    assert (2, True) == (ended.code, "no secret" in ended.err)
+    assert (2, True) == (ended.code, "the secret is empty" in ended.err)
 
 
 def test_a_secret_is_no_argument() -> None:

@@ -12,7 +12,7 @@ from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.memory_entries import MemoryOutbox
 from moorage.adapters.sqlite import SqliteStorage
 from moorage.adapters.sqlite_tenants import SqliteTenants
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.cli.host import Host
 from moorage.cli.places import opened_hub
 from moorage.cli.vaults import open_vault
@@ -65,8 +65,8 @@ def test_a_copy_is_made_harmless() -> None:
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        ((*STAGING, "neutralize", *MORE), "say --yes"),
-        (("--environment", "production", "neutralize", *MORE, "--yes"), "this very environment"),
+        ((*STAGING, "neutralize", *MORE), "with --yes"),
+        (("--environment", "production", "neutralize", *MORE, "--yes"), "this environment"),
         (("neutralize", *MORE, "--yes"), "no name"),
         (("rearm",), "no name"),
     ],
@@ -93,7 +93,7 @@ def test_a_store_of_nobody_is_no_copy() -> None:
     """A store that no environment has used yet is not emptied."""
     configure('[state]\nurl = "sqlite:///new.db"\n')
 
-    assert "nobody" in command(*STAGING, "neutralize", *MORE, "--yes").err
+    assert "belongs to no environment" in command(*STAGING, "neutralize", *MORE, "--yes").err
 
 
 def test_a_copy_sends_when_it_may() -> None:
@@ -103,14 +103,14 @@ def test_a_copy_sends_when_it_may() -> None:
         configure(
             f'[state]\nurl = "sqlite:///state.db"\n[services.vat]\nbase_url = "{vendor.url}"\n'
         )
-        desk = Desk(environment="staging")
-        with opened_hub(desk) as hub, pytest.raises(CopiedStore):
+        context = Context(environment="staging")
+        with opened_hub(context) as hub, pytest.raises(CopiedStore):
             hub.manager.call("vat", Request.get("/"))
         ended = command(*STAGING, "rearm")
-        with opened_hub(desk) as hub:
+        with opened_hub(context) as hub:
             assert 200 == hub.manager.call("vat", Request.get("/")).status
 
-    assert (0, "staging may send with the store, which was production's\n") == (
+    assert (0, "staging may use the store, which belonged to production\n") == (
         ended.code,
         ended.out,
     )

@@ -27,6 +27,7 @@ from moorage.cli.table import COMMANDS, GROUPS
 from moorage.domain.installation import install
 from moorage.errors import ConnectionFailed, OutcomeUnknown
 from tests.support.command import ENDINGS, command
+from tests.support.modules import uninstall
 
 HELP = {"--help", "-h", "--version"}
 NOT_AT_RANDOM = {"listen", "demo"}
@@ -56,7 +57,7 @@ def test_every_command_helps(words: str) -> None:
     assert f"moorage {words}" in ended.out
     for option in EVERYWHERE[:5]:
         assert option in ended.out
-    assert "desk" not in ended.out
+    assert "context" not in ended.out
 
 
 def test_the_whole_says_what_there_is() -> None:
@@ -126,7 +127,7 @@ def test_the_configuration_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words, code, sentence",
     [
-        ("crash", 70, "that moorage does not know (ZeroDivisionError in crash, line"),
+        ("crash", 70, "an unexpected error occurred (ZeroDivisionError in crash, line"),
         ("refuse", 1, "the vendor is away. Check the network"),
         ("lose", 3, "the answer was lost."),
         ("interrupt", 130, "interrupted."),
@@ -178,10 +179,7 @@ def test_tables_are_aligned() -> None:
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the libraries of the command line it says which extra brings them."""
-    for name in [one for one in sys.modules if one.startswith("moorage.cli.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr(cli, "frame")
-    monkeypatch.setitem(sys.modules, "cyclopts", None)
+    uninstall(monkeypatch, "cyclopts", "moorage.cli.")
     ended = command("vendors")
 
     assert (2, "") == (ended.code, ended.out)
@@ -190,10 +188,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_broken_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what the extra brings is told to install."""
-    for name in [one for one in sys.modules if one.startswith("moorage.cli.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr(cli, "frame")
-    monkeypatch.setitem(sys.modules, "moorage.errors", None)
+    uninstall(monkeypatch, "moorage.errors", "moorage.cli.")
     with pytest.raises(ImportError, match=re.escape("moorage.errors")):
         cli.main(["vendors"])
 

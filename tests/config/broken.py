@@ -37,7 +37,7 @@ def tenants_from(**fields: Any) -> dict[str, Any]:
 
 STRUCTURAL: list[tuple[dict[str, Any], str, str]] = [
     ({"smz": {}}, "smz", "Did you mean sms?"),
-    ({"nothing": {}}, "nothing", "Use $schema, email, payments"),
+    ({"nothing": {}}, "nothing", "Use $schema, credentials_from"),
     ({"state": {"uri": ""}}, "state.uri", "Did you mean url?"),
     ({"state": "memory:"}, "state", "Write a table."),
     ({"state": {"url": 7}}, "state.url", "Write a URL."),
@@ -83,7 +83,15 @@ STRUCTURAL: list[tuple[dict[str, Any], str, str]] = [
         "Use one of: ",
     ),
     (
-        {"vendors": {"adyen": {"merchant_account": "x", "multiple_captures": "false"}}},
+        {
+            "vendors": {
+                "adyen": {
+                    "merchant_account": "x",
+                    "multiple_captures": "false",
+                    "volatile_keys": True,
+                }
+            }
+        },
         "vendors.adyen.multiple_captures",
         "Write true or false.",
     ),
@@ -232,6 +240,10 @@ OTHERS: list[tuple[Any, str, str]] = [
     (tenants_from(url="redis://host"), "tenants_from.url", "Give sqlite:///"),
     (tenants_from(url="postgresql://host:port/name"), "tenants_from.url", "Give a URL"),
     (tenants_from(keys="hidden"), "tenants_from.keys", "version:key"),
+    ({"log": {"url": "redis://host"}}, "log.url", "Give memory:, sqlite:///"),
+    ({"log": {"url": "postgresql://host:port/name"}}, "log.url", "Give a URL"),
+    ({"log": {"url": "sqlite:///\0"}}, "log.url", "Give the path"),
+    ({"log": {}}, "log.url", "Write a URL"),
     (tenants_from(every=0), "tenants_from.every", "more than zero"),
     ({"services": {"": {"base_url": "https://a.example"}}}, 'services.""', ""),
     (service(regions=[{"name": "a", "base_url": "https://a.example"}]), "services.vat.regions", ""),
@@ -264,7 +276,10 @@ OTHERS: list[tuple[Any, str, str]] = [
     ),
     (provider(kind="sqlite", path="a.db", keys="x"), "secrets.ours.keys", ""),
     (
-        {"safety": {"live": False}, "vendors": {"stripe": {"credentials": "sk_live_0"}}},
+        {
+            "safety": {"live": False},
+            "vendors": {"stripe": {"credentials": "sk_live_0", "volatile_keys": True}},
+        },
         "vendors.stripe",
         "mend `safety.live`",
     ),

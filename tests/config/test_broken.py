@@ -9,6 +9,7 @@ import pytest
 
 import moorage
 from moorage import ConfigurationError
+from moorage.adapters.memory_credentials import MemoryCredentialProvider
 from moorage.config import read_configuration
 from moorage.errors import Problem
 from tests.config.broken import OTHERS, STRUCTURAL, vendor
@@ -22,7 +23,7 @@ BROKEN = [*STRUCTURAL, *OTHERS]
 def test_what_is_wrong_has_a_place(source: Any, path: str, remedy: str) -> None:
     """Each mistake is one problem, with the exact path to it and what to write instead."""
     with pytest.raises(ConfigurationError) as caught:
-        moorage.open(source)
+        moorage.open(source, credentials=MemoryCredentialProvider())
 
     (problem,) = caught.value.problems
     assert path == problem.path == caught.value.path

@@ -224,9 +224,9 @@ def test_a_port_that_there_is_not(opened: Any, name: str, meant: str) -> None:
     ],
 )
 def test_money_is_refused_where_it_stands(tables: dict[str, Any], path: str) -> None:
-    """What moves money without a durable store is told by its place in the file."""
+    """What moves money with a store that forgets is told by its place in the file."""
     with pytest.raises(ConfigurationError) as caught:
-        moorage.open(tables)
+        moorage.open({"state": {"url": "memory:"}, **tables})
 
     assert path == caught.value.path
     assert "state.url" in caught.value.remedy

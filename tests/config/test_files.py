@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import time, timedelta
 from decimal import Decimal
 from types import MappingProxyType
@@ -13,6 +12,7 @@ import pytest
 from moorage import ConfigurationError
 from moorage.config import read_configuration
 from tests.config.broken import SID, TWILIO
+from tests.support.modules import uninstall
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,31 +64,55 @@ def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
 @pytest.mark.parametrize(
     "name, text, line",
     [
-        ("a.toml", "x = \ny = 1", "at line 1"),
-        ("a.toml", "[a]\nx = 1\nx = 2\ny = 3\n", "at line 3"),
-        ("a.toml", b"\xff\xfe", "not in UTF-8"),
-        ("a.json", "{", "at line 1"),
-        ("a.json", '{"sms": {}, "sms": {}}', "there is a mistake."),
-        ("a.json", '{"vendors": {"twilio": {"timeout": NaN}}}', "there is a mistake."),
-        ("a.json", "[" * 100_000, "deeper"),
-        ("a.yaml", "a: [", "at line 1"),
-        ("a.yaml", "sms: {}\nsms: {}", "at line 2"),
-        ("a.yaml", "vendors:\n  - a: 1\n    a: 2", "at line 3"),
-        ("a.yaml", "1: {}", "at line 1"),
-        ("a.yaml", "a: &a [x]\nb: *a", "at line 1"),
-        ("a.yaml", "a: !!python/object:os.system x", "at line 1"),
-        ("a.yaml", "a: !!binary x", "at line 1"),
-        ("a.yaml", "a: 1\n---\na: 2", "at line 2"),
-        ("a.yaml", "a: \x00", "at line 1"),
-        ("a.yaml", "[" * 1_000 + "]" * 1_000, "deeper"),
+        (
+            "a.toml",
+            "x = \ny = 1",
+            "is no TOML: a value is missing, or is a text without quotation marks (line 1",
+        ),
+        (
+            "a.toml",
+            "[a]\nx = 1\nx = 2\ny = 3\n",
+            "is no TOML: a key stands twice in one table (line 3",
+        ),
+        ("a.toml", b"\xff\xfe", "is no TOML: the file is not in UTF-8."),
+        ("a.json", "{", "is no JSON: a name in double quotation marks is missing"),
+        ("a.json", '{"sms": {}, "sms": {}}', "a.json: the key sms stands twice in one object."),
+        (
+            "a.json",
+            '{"vendors": {"twilio": {"timeout": NaN}}}',
+            "is no JSON: NaN is no number of JSON.",
+        ),
+        ("a.json", "[" * 100_000, "is no JSON: the text is nested deeper"),
+        ("a.yaml", "a: [", "is no YAML: a value is missing, or a bracket is not closed (line 1)."),
+        ("a.yaml", "sms: {}\nsms: {}", "a.yaml: the key sms stands twice in one table (line 2)."),
+        (
+            "a.yaml",
+            "vendors:\n  - a: 1\n    a: 2",
+            "a.yaml: the key a stands twice in one table (line 3).",
+        ),
+        ("a.yaml", "1: {}", "a.yaml: a key is no text (line 1)."),
+        (
+            "a.yaml",
+            "a: &a [x]\nb: *a",
+            "a.yaml: &a is an anchor, which no configuration may have (line 1).",
+        ),
+        (
+            "a.yaml",
+            "a: !!python/object:os.system x",
+            "is a tag, which no configuration may have (line 1).",
+        ),
+        ("a.yaml", "a: !!binary x", "is a tag, which no configuration may have (line 1)."),
+        ("a.yaml", "a: 1\n---\na: 2", "is no YAML: there is a second document (line 2)."),
+        ("a.yaml", "a: \x00", "is no YAML: there is a control character (line 1)."),
+        ("a.yaml", "[" * 1_000 + "]" * 1_000, "is no YAML: the text is nested deeper"),
     ],
 )
 def test_a_file_that_is_none(tmp_path: Path, name: str, text: str | bytes, line: str) -> None:
-    """A broken file is named, with the line, and nothing of its text is shown."""
+    """A broken file is named, with the line and the reason, and no value in it is shown."""
     with pytest.raises(ConfigurationError) as caught:
         read_configuration(written(tmp_path, name, text))
 
-    assert f"{name} is no " in caught.value.message
+    assert name in caught.value.message
     assert line in caught.value.message
 
 
@@ -107,8 +131,7 @@ def test_a_mark_of_the_byte_order_is_no_mistake(tmp_path: Path, name: str, text:
 
 def test_yaml_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without PyYAML a file of YAML is refused with what to install."""
-    monkeypatch.setitem(sys.modules, "yaml", None)
-    monkeypatch.delitem(sys.modules, "moorage.config.yaml_text", raising=False)
+    uninstall(monkeypatch, "yaml", "moorage.config.yaml_text")
 
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[yaml\]'"):
         read_configuration(written(tmp_path, "a.yaml", YAML))

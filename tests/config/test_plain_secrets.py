@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 TEXT = f"""
 [state]
 url = "memory:"
+[sms]
+vendor = "twilio"
 [vendors.twilio]
 account_sid = "{SID}"
 credentials = "hidden"
@@ -30,10 +32,15 @@ webhook_secrets = [
 [vendors.main]
 kind = "twilio"
 account_sid = "{SID}"
+credentials = "secret://env/OURS"
 webhook_secrets = "hidden"
 [services.vat]
 base_url = "https://vat.example"
 headers = {{ X-Proxy = "http://us:hidden@proxy.example", X-Api-Key = "hidden", X-Shop = "7" }}
+[services.vat.credentials]
+method = "basic"
+username = "us"
+secret = "hidden"
 [[services.vat.endpoints]]
 name = "rates"
 [services.rates.regions]
@@ -60,6 +67,7 @@ PATHS = [
     "vendors.main.webhook_secrets",
     "services.vat.headers.X-Proxy",
     "services.vat.headers.X-Api-Key",
+    "services.vat.credentials.secret",
     "services.rates.regions.credentials",
     "tenants.acme.vendors.twilio.credentials",
     "environments.production.vendors.twilio.credentials",
@@ -100,6 +108,8 @@ def test_what_belongs_nowhere_is_looked_through() -> None:
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["plain", "awaited"])
 def test_whoever_opens_it_is_warned(file: Path, opened: Any) -> None:
     """Opening warns once, at the line that opened; a program's own mapping is no file."""
+    # No webhook could be verified with the empty ones.
+    file.write_text(TEXT.replace(' "",', "").replace(' "${OURS:-}",', ""))
     with pytest.warns(ConfigurationWarning, match=r"moorage\.toml: vendors\.twilio\.cred") as told:
         hub = opened(file)
 

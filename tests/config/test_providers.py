@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from moorage.adapters.stdlib_http import StdlibHttpClient
 from moorage.config import read_configuration
 from tests.adapters.manager_labs import PEM, SECRET, AwsLab, AzureLab, GcpLab, VaultLab
 from tests.adapters.test_keyring_credentials import Ring
+from tests.support.modules import uninstall
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,6 +85,24 @@ def test_aws(monkeypatch: pytest.MonkeyPatch) -> None:
         assert Secret("hidden") == found("shop", **table)
 
 
+def test_credentials_in_a_manager_are_read_whole() -> None:
+    """A secret that is a table with a method is credentials, and no text."""
+    with opened(AwsLab()) as lab:
+        lab.put("shop", json.dumps({"method": "basic", "username": "me", "secret": "hidden"}))
+        table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
+        keys = {"access_key_id": "AKIDGIVEN", "secret_access_key": SECRET}
+        configured = read_configuration(
+            {
+                "secrets": {"ours": {**table, **keys}},
+                "services": {
+                    "vat": {"base_url": "https://a.example", "credentials": "secret://ours/shop"}
+                },
+            }
+        )
+        (service,) = configured.services
+        assert Credentials.basic("me", "hidden") == service.credentials
+
+
 def test_aws_at_its_own_address() -> None:
     """Where no address is given, it is the region's; a provider that nothing uses asks nobody."""
     table = {"kind": "aws", "region": "eu-central-1"}
@@ -135,8 +153,7 @@ def test_a_keyring() -> None:
 
 def test_without_the_library_of_keyrings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What to install is said."""
-    monkeypatch.setitem(sys.modules, "keyring", None)
-    monkeypatch.delitem(sys.modules, "moorage.adapters.keyring_credentials", raising=False)
+    uninstall(monkeypatch, "keyring", "moorage.adapters.keyring_credentials")
 
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[keyring\]'"):
         read_configuration({"secrets": {"ours": {"kind": "keyring"}}})

@@ -9,6 +9,7 @@ import pytest
 import moorage
 from moorage import ConfigurationError, Secret
 from moorage.config import read_configuration
+from moorage.config.problems import WRONG, Report
 from tests.config.broken import vendor
 
 if TYPE_CHECKING:
@@ -151,3 +152,19 @@ def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert "services.vat.credentials" == caught.value.path
     assert "a\nb" not in str(caught.value)
+
+
+def test_variable_missing_twice_in_one_text_is_reported_once() -> None:
+    """Both places of one text lack the same variable, which is one problem."""
+    with pytest.raises(ConfigurationError) as caught:
+        twilio(headers={"X-A": "${OURS_UNSET} and ${OURS_UNSET}"})
+    (problem,) = caught.value.problems
+    assert "OURS_UNSET is not set" in problem.found
+
+
+def test_value_built_from_an_unreadable_secret_is_not_reported_again() -> None:
+    """Code that trips over the stand-in of an unreadable secret adds no problem of its own."""
+    report = Report()
+    stand_in = report.lack("vendors.ours.account")
+    assert WRONG is report.made(lambda: [][int(stand_in.reveal())], "vendors.ours.account")
+    assert [] == report.problems

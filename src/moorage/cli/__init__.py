@@ -1,10 +1,10 @@
-"""The command line: what an operator or a timer does with moorage, without a program.
+"""The command line, for operators and timers.
 
-A command is a function of plain, typed parameters in a module of its own, which returns an
-`Answer`: what it found, and how people read that. It stands in `moorage.cli.table`, by its import
-path, so that it is imported when it is asked for; the sentence there is the first of its docstring.
-A parameter that is annotated as `Desk` is what all commands share. What goes wrong is raised, and
-`moorage.cli.frame` tells it as one sentence, with an exit code of `moorage.cli.ends`.
+A command is a function of plain, typed parameters in its own module, which returns an `Answer`.
+`moorage.cli.table` lists it by its import path, so that it is imported only when it runs, and by
+the first sentence of its docstring.
+A parameter annotated as `Context` receives the options that all commands share. Errors are raised;
+`moorage.cli.frame` prints them as one sentence and exits with a code of `moorage.cli.ends`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def main(arguments: Sequence[str] | None = None, *, host: Host | None = None) ->
     """Run one command, and return its exit code.
 
     Args:
-        arguments: the command's words; by default those that this program was called with.
-        host: a program whose configuration and stores are used, where none are named.
+        arguments: the command's arguments; by default those of this process.
+        host: the program whose configuration and stores are the defaults.
     """
     try:
         from moorage.cli.frame import run  # noqa: PLC0415 - needs an extra

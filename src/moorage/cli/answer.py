@@ -1,4 +1,4 @@
-"""What a command found, and how it reads."""
+"""The result of a command, for programs and for people."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ def _rows(rows: Iterable[Iterable[object]]) -> tuple[tuple[str, ...], ...]:
 
 @attrs.frozen
 class Table:
-    """Rows under the names of their columns."""
+    """A table with named columns."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...] = attrs.field(converter=_rows)
 
     def lines(self) -> list[str]:
-        """The table as text, where there is no terminal that it could be fitted to."""
-        whole = [self.columns, *self.rows]
-        widths = [max(len(row[place]) for row in whole) for place in range(len(self.columns))]
+        """Return the table as lines of text, for output that is no terminal."""
+        rows = [self.columns, *self.rows]
+        widths = [max(len(row[place]) for row in rows) for place in range(len(self.columns))]
         return [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in whole
+            for row in rows
         ]
 
 
 @attrs.frozen
 class Answer:
-    """What a command found.
+    """The result of a command.
 
     Attributes:
-        found: the same for programs, as plain values; this is what `--json` prints.
-        shown: for people: lines and tables, in order.
+        found: the result for programs, as plain values; `--json` prints it.
+        shown: the result for people: lines and tables, in order.
         code: the exit code.
     """
 

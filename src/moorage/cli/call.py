@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from moorage.cli.answer import Answer
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.cli.ends import OK, UNWELL, code_of, told
 from moorage.cli.places import opened_hub
 from moorage.domain.http import Request
@@ -37,48 +37,48 @@ def call(
     tenant: str | None = None,
     timeout: float | None = None,
     credentials: str | None = None,
-    desk: Desk,
+    context: Context,
 ) -> Answer:
-    """Send one request through every protection of a service, and show the answer.
+    """Send one request through a service's protections and show the response.
 
-    What must not be shown is masked in it, as it is in logs.
+    Secrets in the response are masked, as they are in logs.
 
     Args:
-        service: a configured service, or an account's.
-        method: such as GET.
-        path: below the service's base URL.
-        query: a parameter, as name=value; may be repeated.
-        header: a field, as name=value; may be repeated.
-        json_body: a body of JSON.
-        body: a body as it is: @file, or @- for the standard input.
-        key: the idempotency key, which names this one effect.
-        tenant: whose limits, circuit and keys to use.
-        timeout: seconds for the whole call instead of the service's.
-        credentials: the URL of a store of credentials, for a service that asks for its own.
-        desk: what all commands share.
+        service: a configured service, or the service of an account.
+        method: the HTTP method, such as GET.
+        path: the path below the service's base URL.
+        query: a query parameter, as name=value; may be repeated.
+        header: a header field, as name=value; may be repeated.
+        json_body: the request body, as JSON.
+        body: the request body, unchanged: text, @file, or @- for the standard input.
+        key: the idempotency key of this effect.
+        tenant: the tenant whose limits, circuit and keys apply.
+        timeout: seconds for the whole call, instead of the service's timeout.
+        credentials: the URL of a credential store, for a service with `needs_credentials`.
+        context: the options that all commands share.
     """
     try:
         request = Request(
             method.upper(),
             path,
-            query=[_pair(one, "--query") for one in query],
-            headers=[*_typed(json_body), *(_pair(one, "--header") for one in header)],
+            query=[_pair(pair, "--query") for pair in query],
+            headers=[*_typed(json_body), *(_pair(pair, "--header") for pair in header)],
             body=_body(json_body, body),
         )
     except InvalidData as error:
         raise ConfigurationError(error.message, path=error.field, remedy=error.remedy) from None
-    with opened_hub(desk, credentials) as hub:
-        known = hub.manager.flows.plans.services
-        redaction = known[service].redaction if service in known else Redaction()
+    with opened_hub(context, credentials) as hub:
+        services = hub.manager.flows.plans.services
+        redaction = services[service].redaction if service in services else Redaction()
         try:
             response = hub.manager.call(
                 service, request, tenant=tenant, idempotency_key=key, timeout=timeout
             )
         except (VendorRejected, VendorFailed) as error:
-            shown = Answer({}) if error.response is None else _shown(error.response, redaction)
+            answer = Answer({}) if error.response is None else _shown(error.response, redaction)
             return Answer(
-                {**shown.found, "error": told(error)},
-                [*shown.shown, "", f"moorage: {error}"],
+                {**answer.found, "error": told(error)},
+                [*answer.shown, "", f"moorage: {error}"],
                 code_of(error),
             )
     return _shown(response, redaction)
@@ -92,11 +92,11 @@ def _shown(response: Response, redaction: Redaction) -> Answer:
     if is_json(kind):
         try:
             body = json.loads(text)
-        except ValueError:  # it says that it is JSON, and is none
+        except ValueError:  # labelled as JSON, but invalid
             body = text
     pretty = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
     fields = [[name, value] for name, value in headers.pairs]
-    found = {
+    result = {
         "status": response.status,
         "reason": response.reason,
         "headers": fields,
@@ -107,7 +107,9 @@ def _shown(response: Response, redaction: Redaction) -> Answer:
     }
     lines = [f"HTTP {response.status} {response.reason or ''}".rstrip()]
     lines += [f"{name}: {value}" for name, value in fields]
-    return Answer(found, [*lines, *(["", pretty] if pretty else [])], OK if response.ok else UNWELL)
+    return Answer(
+        result, [*lines, *(["", pretty] if pretty else [])], OK if response.ok else UNWELL
+    )
 
 
 def _typed(json_body: str | None) -> list[tuple[str, str]]:
@@ -117,7 +119,7 @@ def _typed(json_body: str | None) -> list[tuple[str, str]]:
 def _body(json_body: str | None, body: str | None) -> bytes:
     if json_body is not None and body is not None:
         raise ConfigurationError(
-            "a request has one body.", path="--body", remedy="Give --json-body or --body."
+            "both --json-body and --body are given.", path="--body", remedy="Give only one of them."
         )
     if json_body is not None:
         try:
@@ -125,29 +127,29 @@ def _body(json_body: str | None, body: str | None) -> bytes:
             return json_body.encode()
         except ValueError:
             raise ConfigurationError(
-                "this is no JSON.",
+                "the body is not valid JSON.",
                 path="--json-body",
                 remedy="Quote it for your shell, or give a file with --body @file.",
             ) from None
     return b"" if body is None else read_bytes(body, "--body")
 
 
-def read_bytes(given: str, option: str) -> bytes:
-    """What an option means: text as it is, @file, or @- for the standard input.
+def read_bytes(value: str, option: str) -> bytes:
+    """Return an option's value as bytes: its text, @file, or @- for the standard input.
 
     Raises:
-        ConfigurationError: there is no such file.
+        ConfigurationError: the file cannot be read.
     """
-    if not given.startswith("@"):
-        return given.encode(errors="surrogateescape")
-    name = given[1:]
+    if not value.startswith("@"):
+        return value.encode(errors="surrogateescape")
+    name = value[1:]
     if name == "-":
         return sys.stdin.buffer.read()
     try:
         return Path(name).read_bytes()
     except (OSError, ValueError):
         raise ConfigurationError(
-            "this file cannot be read.", path=option, remedy="Name a file that can be read, or @-."
+            f"{name} cannot be read.", path=option, remedy="Name a file that can be read, or @-."
         ) from None
 
 
@@ -155,6 +157,6 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise ConfigurationError(
-            "it is not of the form name=value.", path=option, remedy=f"Give {option} name=value."
+            f"{option} needs the form name=value.", path=option, remedy=f"Give {option} name=value."
         )
     return name, value

@@ -1,25 +1,25 @@
-"""`moorage check`: what a configuration says, proved without sending anything."""
+"""`moorage check`: check a configuration without sending anything."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+import attrs
+
 from moorage.adapters.whole_files import WholeFile
 from moorage.cli.answer import Answer, Table
-from moorage.cli.desk import Desk
-from moorage.cli.ends import OK, UNWELL, plain
-from moorage.cli.places import opened_store
-from moorage.contracts.routes import Directory
+from moorage.cli.desk import Context
+from moorage.cli.ends import OK, UNWELL, code_of, plain, told
+from moorage.cli.places import opened, opened_store
+from moorage.config.configured import environments_of
 from moorage.domain.admission import ReadCircuit
 from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule
 from moorage.domain.json_text import is_list
 from moorage.domain.keys import state_key
-from moorage.errors import ConfigurationError, StorageUnavailable
-from moorage.opening import open_tenants
-from moorage.wiring.accounts import places_of, services_of
-from moorage.wiring.defaults import memory_storage, standing_for
-from moorage.wiring.suitable import check_money
+from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
+from moorage.wiring.accounts import services_of
+from moorage.wiring.defaults import standing_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,83 +33,116 @@ if TYPE_CHECKING:
 _MEMORY: Final = "the memory of each process"
 
 
-def check(*, write: bool = False, desk: Desk) -> Answer:
-    """Prove a configuration without sending anything.
+def check(
+    *,
+    write: bool = False,
+    all_environments: bool = False,
+    credentials: str | None = None,
+    context: Context,
+) -> Answer:
+    """Check a configuration without sending anything.
 
-    It is read as a program would read it, and every account, route and service is made. Of what is
-    outside only the store of shared state is tried, which is ours, and the secrets are asked for
-    that it refers to.
+    The command opens the configuration as `moorage.open` does and reports all problems at once. It
+    reads the referenced secrets and connects to your store of shared state, but to no vendor.
 
     Args:
-        write: write a configuration of an earlier version anew, in the current one.
-        desk: what all commands share.
+        write: rewrite a configuration of an earlier version in the current one.
+        all_environments: check every environment of the configuration.
+        credentials: the URL of a credential store, if your program passes one to `moorage.open`
+            and the configuration names none.
+        context: the options that all commands share.
     """
-    source = desk.called()
-    found = desk.configured()
-    Directory(found.accounts, found.routes)
-    services = (*services_of(found.accounts), *found.services)
-    store, away = _store(found, services)
-    if found.tenants_from is not None:
-        open_tenants(found.tenants_from.url.reveal(), found.tenants_from.keys)
-    told: dict[str, Any] = {
+    if all_environments:
+        return _every(write=write, credentials=credentials, context=context)
+    source = context.called()
+    with opened(context, credentials, complete=context.source_is_named) as (_, configured):
+        pass
+    services = (*services_of(configured.accounts), *configured.services)
+    store, away = _store(configured.store)
+    about: dict[str, Any] = {
         "configuration": source,
-        "environment": found.environment,
-        "warnings": [plain(one) for one in found.warnings],
+        "environment": configured.environment,
+        "warnings": [plain(item) for item in configured.warnings],
         "http": standing_for("http"),
         "store": {"kind": store, "reachable": away is None, "problem": away},
-        "accounts": [_account(one) for one in found.accounts],
-        "routes": [_route(one) for one in found.routes],
-        "services": [_service(one) for one in services],
+        "accounts": [_account(item) for item in configured.accounts],
+        "routes": [_route(item) for item in configured.routes],
+        "services": [_service(item) for item in services],
     }
-    told |= _aside(found)
-    if write and found.migrated is not None:
-        _rewrite(found.file, found.migrated)
+    about |= _aside(configured)
+    if write and configured.migrated is not None:
+        _rewrite(configured.file, configured.migrated)
     reached = "reachable" if away is None else f"not reachable: {away}"
     return Answer(
-        told,
+        about,
         [
-            f"{source} is right.",
-            *_aloud(found, written=write),
-            f"HTTP client: {told['http']}",
+            f"{source} is valid."
+            if away is None
+            else f"{source} is valid, but its store is not reachable.",
+            *_aloud(configured, written=write),
+            f"HTTP client: {about['http']}",
             f"store: {store}{'' if store == _MEMORY else f', {reached}'}",
-            *_listed(("account", "vendor", "contracts", "tenants"), told["accounts"]),
-            *_listed(("contract", "accounts", "tenant", "only for"), told["routes"]),
-            *_listed(("service", "host", "credentials", "protected by"), told["services"]),
+            *_listed(("account", "vendor", "contracts", "tenants"), about["accounts"]),
+            *_listed(("contract", "accounts", "tenant", "only for"), about["routes"]),
+            *_listed(("service", "host", "credentials", "protected by"), about["services"]),
         ],
         OK if away is None else UNWELL,
     )
 
 
-def _aside(found: Configured) -> dict[str, Any]:
-    """What is said of it besides, for programs."""
+def _every(*, write: bool, credentials: str | None, context: Context) -> Answer:
+    """Check each environment of a configuration, or the configuration if it has none."""
+    results, lines, codes = list[dict[str, Any]](), list[str | Table](), list[int]()
+    for name in environments_of(context.source()) or (None,):
+        context_of_environment = (
+            context if name is None else attrs.evolve(context, environment=name)
+        )
+        lines += ["", f"Environment {name or 'none'}:"]
+        try:
+            answer = check(write=write, credentials=credentials, context=context_of_environment)
+        except ConnectorError as error:
+            results.append({"environment": name, "error": told(error)})
+            lines.append(str(error))
+            codes.append(code_of(error))
+        else:
+            results.append({**answer.found, "environment": name})
+            lines += answer.shown
+            codes.append(answer.code)
+    return Answer({"environments": results}, lines[1:], max(codes))
+
+
+def _aside(configured: Configured) -> dict[str, Any]:
+    """Return the environments, overrides and migration, for programs."""
     return {
-        "environments": [*found.environments],
-        "overridden": dict(found.origins),
-        "migrated": None if found.migrated is None else found.migrated.diff,
+        "environments": [*configured.environments],
+        "overridden": dict(configured.origins),
+        "migrated": None if configured.migrated is None else configured.migrated.diff,
     }
 
 
-def _aloud(found: Configured, *, written: bool) -> Iterable[str]:
-    """The same, for people."""
-    for one in found.warnings:
-        yield f"warning: {one}"
-    if found.environments:
-        known = ", ".join(found.environments)
-        yield f"environment: {found.environment or 'none'} (it knows {known})"
-    for path, origin in found.origins.items():
+def _aloud(configured: Configured, *, written: bool) -> Iterable[str]:
+    """Yield the warnings, environment, overrides and migration, for people."""
+    for warning in configured.warnings:
+        yield f"warning: {warning}"
+    if configured.environments:
+        names = ", ".join(configured.environments)
+        yield f"environment: {configured.environment or 'none'} (configured: {names})"
+    for path, origin in configured.origins.items():
         yield f"overridden: {path} by {origin}"
-    if found.migrated is not None:
-        yield f"It is written in version {found.migrated.version}:\n\n{found.migrated.diff}"
-        yield "It has been written anew." if written else "Write it anew with --write."
+    if configured.migrated is not None:
+        migrated = configured.migrated
+        yield f"The configuration has version {migrated.version}; the new one differs by:"
+        yield f"\n{migrated.diff}"
+        yield "The file has been rewritten." if written else "Rewrite the file with --write."
 
 
 def _rewrite(source: Path | None, migrated: Migrated) -> None:
-    """Put the current version in place, in one step, and keep the earlier one beside it."""
+    """Replace the file by the current version atomically, and keep a copy as `.old`."""
     if source is None or source.suffix not in {"", ".toml"}:
         raise ConfigurationError(
-            "only files of TOML are written.",
+            "--write rewrites only TOML files.",
             path="--write",
-            remedy="Write it anew by hand, after the difference that is shown.",
+            remedy="Apply the shown difference by hand.",
         )
     try:
         mode = source.stat().st_mode & 0o777
@@ -120,7 +153,9 @@ def _rewrite(source: Path | None, migrated: Migrated) -> None:
     else:
         return
     raise ConfigurationError(
-        problem, path="--write", remedy="Let this user write the file and its folder."
+        problem,
+        path="--write",
+        remedy="Give this user write permission on the file and its folder.",
     )
 
 
@@ -131,10 +166,10 @@ def _put(path: Path, content: bytes, mode: int) -> None:
         file.keep()
 
 
-def _listed(columns: tuple[str, ...], found: list[dict[str, Any]]) -> Iterable[str | Table]:
-    if found:
+def _listed(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> Iterable[str | Table]:
+    if rows:
         yield ""
-        yield Table(columns, ([_cell(one[name]) for name in columns] for one in found))
+        yield Table(columns, ([_cell(row[name]) for name in columns] for row in rows))
 
 
 def _cell(value: Any) -> str:
@@ -168,29 +203,26 @@ def _service(service: Service) -> dict[str, Any]:
         "bulkhead": service.bulkhead,
         "cache": service.cache,
     }
-    credentials = "its own" if service.credentials is not None else None
+    credentials = "configured" if service.credentials is not None else None
     return {
         "service": service.name,
         "host": None if service.base_url is None else urlsplit(service.base_url).netloc,
-        "credentials": "asked for" if service.needs_credentials else credentials,
-        "protected by": [name for name, one in protections.items() if one],
+        "credentials": "from a store" if service.needs_credentials else credentials,
+        "protected by": [name for name, enabled in protections.items() if enabled],
     }
 
 
-def _store(found: Configured, services: Iterable[Service]) -> tuple[str, str | None]:
-    """What kind of store it is, and why it cannot be reached if so."""
-    places = places_of(found.accounts, found.services)
-    if found.state is None:
-        check_money(services, memory_storage(), places)
+def _store(url: str | None) -> tuple[str, str | None]:
+    """Return the kind of the store, and the problem if it is not reachable."""
+    if url is None:
         return _MEMORY, None
-    kind = found.state.partition(":")[0]
-    asked = ReadCircuit(
+    kind = url.partition(":")[0]
+    operation = ReadCircuit(
         CircuitRule(CircuitBreakerConfig()), state_key("circuit", "moorage check", None)
     )
     try:
-        with opened_store(found.state) as store:
-            check_money(services, store, places)
-            store.execute(asked)
+        with opened_store(url) as store:
+            store.execute(operation)
     except StorageUnavailable as error:
         return kind, error.message
     return kind, None

@@ -8,7 +8,7 @@ import attrs
 from cyclopts import Parameter
 
 from moorage.cli.answer import Answer
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.cli.places import opened_hub
 from moorage.domain.circuit import CircuitState
 
@@ -16,12 +16,12 @@ from moorage.domain.circuit import CircuitState
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Where:
-    """Which circuit of a service.
+    """The circuit of a service.
 
     Attributes:
-        tenant: the tenant whose circuit.
-        endpoint: the endpoint whose circuit, if it has one of its own.
-        region: the region, if there are several.
+        tenant: the tenant that the circuit belongs to.
+        endpoint: the endpoint, if it has its own circuit.
+        region: the region, if the service has several.
     """
 
     tenant: str | None = None
@@ -32,47 +32,47 @@ class Where:
 _WHOLE: Final = Where()
 
 
-def hold_open(service: str, /, *, where: Where = _WHOLE, desk: Desk) -> Answer:
-    """Hold a circuit open, so that nobody calls, until it is reset.
+def hold_open(service: str, /, *, where: Where = _WHOLE, context: Context) -> Answer:
+    """Force a circuit open, so that all calls are refused, until it is reset.
 
     Args:
-        service: whose circuit.
-        where: which of its circuits.
-        desk: what all commands share.
+        service: the service of the circuit.
+        where: the circuit, if the service has several.
+        context: the options that all commands share.
     """
-    return _set(service, where, CircuitState.FORCED_OPEN, desk)
+    return _set(service, where, CircuitState.FORCED_OPEN, context)
 
 
-def hold_closed(service: str, /, *, where: Where = _WHOLE, desk: Desk) -> Answer:
-    """Hold a circuit closed, so that everybody calls whatever fails, until it is reset.
+def hold_closed(service: str, /, *, where: Where = _WHOLE, context: Context) -> Answer:
+    """Disable a circuit, so that calls continue despite failures, until it is reset.
 
     Args:
-        service: whose circuit.
-        where: which of its circuits.
-        desk: what all commands share.
+        service: the service of the circuit.
+        where: the circuit, if the service has several.
+        context: the options that all commands share.
     """
-    return _set(service, where, CircuitState.DISABLED, desk)
+    return _set(service, where, CircuitState.DISABLED, context)
 
 
-def reset(service: str, /, *, where: Where = _WHOLE, desk: Desk) -> Answer:
-    """Let a circuit begin anew: closed, with nothing counted.
+def reset(service: str, /, *, where: Where = _WHOLE, context: Context) -> Answer:
+    """Reset a circuit: close it and clear its counts.
 
     Args:
-        service: whose circuit.
-        where: which of its circuits.
-        desk: what all commands share.
+        service: the service of the circuit.
+        where: the circuit, if the service has several.
+        context: the options that all commands share.
     """
-    return _set(service, where, CircuitState.CLOSED, desk)
+    return _set(service, where, CircuitState.CLOSED, context)
 
 
-def _set(service: str, where: Where, state: CircuitState, desk: Desk) -> Answer:
-    desk.state()  # which others must share, or nobody would notice
-    own = attrs.asdict(where)
-    with opened_hub(desk) as hub:
-        before = hub.manager.circuit_state(service, **own).state
-        hub.manager.set_circuit(service, state, **own)
-    found = {"service": service, **own, "before": before.value, "state": state.value}
-    whose = "".join(f" of {one}" for one in own.values() if one)
+def _set(service: str, where: Where, state: CircuitState, context: Context) -> Answer:
+    context.state()  # refuses a store that no other process shares
+    options = attrs.asdict(where)
+    with opened_hub(context) as hub:
+        before = hub.manager.circuit_state(service, **options).state
+        hub.manager.set_circuit(service, state, **options)
+    result = {"service": service, **options, "before": before.value, "state": state.value}
+    suffix = "".join(f" of {name}" for name in options.values() if name)
     return Answer(
-        found, [f"the circuit of {service}{whose} was {before.value} and is {state.value}"]
+        result, [f"the circuit of {service}{suffix} was {before.value} and is {state.value}"]
     )

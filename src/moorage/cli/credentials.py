@@ -1,4 +1,4 @@
-"""`moorage credentials`: what a store of credentials holds, and whose it is."""
+"""`moorage credentials`: store, list, re-encrypt and delete credentials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from moorage.cli.answer import Answer, Table
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.cli.vaults import open_vault
 from moorage.domain.auth import Credentials
 from moorage.domain.secret import Secret
@@ -28,61 +28,61 @@ def set_secret(
     header: str | None = None,
     query: str | None = None,
     migrate: bool = False,
-    desk: Desk,
+    context: Context,
 ) -> Answer:
-    """Store a secret, which is asked for without being shown, or read from the standard input.
+    """Store a secret, typed without being shown or read from the standard input.
 
-    It is a token that is sent as a bearer's, unless an option says otherwise.
+    The secret is sent as a bearer token, unless an option says otherwise.
 
     Args:
-        service: the service that it is for.
+        service: the service of the credentials.
         store: the URL of the store: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
-        tenant: whose it is.
-        username: it is the password of this user.
-        header: it is an API key that goes into this header.
-        query: it is an API key that goes into this parameter of the query.
-        migrate: bring the schema of the store up to date first.
-        desk: what all commands share.
+        tenant: the tenant of the credentials.
+        username: send the secret as this user's password.
+        header: send the secret as an API key in this header.
+        query: send the secret as an API key in this query parameter.
+        migrate: update the store's schema first.
+        context: the options that all commands share.
     """
     vault = open_vault(store, migrate=migrate)
     if username is not None and not header and not query:
-        made = Credentials.basic(username, _secret(service))
+        credentials = Credentials.basic(username, _secret(service))
     elif username is None and (header or query):
-        made = Credentials.api_key(_secret(service), header=header, query=query)
+        credentials = Credentials.api_key(_secret(service), header=header, query=query)
     elif username is None:
-        made = Credentials.bearer(_secret(service))
+        credentials = Credentials.bearer(_secret(service))
     else:
         raise ConfigurationError(
-            "a secret is sent in one way.",
+            "several ways to send the secret are given.",
             path="--username",
-            remedy="Give one of --username, --header and --query, or none.",
+            remedy="Give at most one of --username, --header and --query.",
         )
-    vault.rotate(service, tenant, made)
-    found = {"service": service, "tenant": tenant, "method": made.method.value}
-    return Answer(found, [f"stored for {_named(service, tenant)}"])
+    vault.rotate(service, tenant, credentials)
+    result = {"service": service, "tenant": tenant, "method": credentials.method.value}
+    return Answer(result, [f"stored for {_named(service, tenant)}"])
 
 
-def list_owners(*, store: Store, desk: Desk) -> Answer:
-    """List the services and tenants whose credentials are stored, and no secret.
+def list_owners(*, store: Store, context: Context) -> Answer:
+    """List the services and tenants with stored credentials, without any secret.
 
     Args:
         store: the URL of the store: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
-        desk: what all commands share.
+        context: the options that all commands share.
     """
     owners = open_vault(store).owners()
-    found = [{"service": service, "tenant": tenant} for service, tenant in owners]
-    return Answer({"credentials": found}, [Table(("service", "tenant"), owners)])
+    rows = [{"service": service, "tenant": tenant} for service, tenant in owners]
+    return Answer({"credentials": rows}, [Table(("service", "tenant"), owners)])
 
 
-def rotate(*, store: Store, desk: Desk) -> Answer:
-    """Seal everything anew with the first key of MOORAGE_KEYS, while others read and write.
+def rotate(*, store: Store, context: Context) -> Answer:
+    """Re-encrypt all credentials with the first key of MOORAGE_KEYS, while in use.
 
     Args:
         store: the URL of the store: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
-        desk: what all commands share.
+        context: the options that all commands share.
     """
     vault = open_vault(store)
-    with desk.progress("sealed anew"):
+    with context.progress("sealed anew"):
         sealed = vault.reseal()
     return Answer({"sealed": sealed}, [f"{sealed} sealed anew"])
 
@@ -93,20 +93,20 @@ def delete(
     *,
     store: Store,
     tenant: str | None = None,
-    desk: Desk,
+    context: Context,
 ) -> Answer:
-    """Delete what is stored for a service and tenant.
+    """Delete the stored credentials of a service and tenant.
 
     Args:
-        service: the service that it is for.
+        service: the service of the credentials.
         store: the URL of the store: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
-        tenant: whose it is.
-        desk: what all commands share.
+        tenant: the tenant of the credentials.
+        context: the options that all commands share.
     """
     if not open_vault(store).delete(service, tenant):
         raise CredentialNotFound(
-            f"nothing is stored for {_named(service, tenant)}.",
-            remedy="See moorage credentials list.",
+            f"no credentials are stored for {_named(service, tenant)}.",
+            remedy="List the stored credentials with moorage credentials list.",
         )
     return Answer(
         {"service": service, "tenant": tenant}, [f"deleted for {_named(service, tenant)}"]
@@ -120,9 +120,9 @@ def _secret(service: str) -> Secret:
         text = sys.stdin.readline().rstrip("\r\n")
     if not text:
         raise ConfigurationError(
-            "no secret was given.",
+            "the secret is empty.",
             path="standard input",
-            remedy="Type it when you are asked, or send it in one line.",
+            remedy="Type the secret at the prompt, or send it as one line of standard input.",
         )
     return Secret(text)
 

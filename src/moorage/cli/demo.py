@@ -1,4 +1,4 @@
-"""`moorage demo`: a day of a business on vendors that fail in every way."""
+"""`moorage demo`: a business day on local vendors that fail in many ways."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from cyclopts import Parameter
 
 from moorage.cli import ends
 from moorage.cli.answer import Answer
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.demo import REPORT, tell
 from moorage.demo.telling import HEADINGS
 
 
 def demo(
-    *, report: Path = REPORT, show: Annotated[bool, Parameter("--open")] = False, desk: Desk
+    *, report: Path = REPORT, show: Annotated[bool, Parameter("--open")] = False, context: Context
 ) -> Answer:
-    """Tell a day of a business system on vendors that fail in every way.
+    """Simulate a business day on local vendors that fail in many ways.
 
-    It needs no configuration, no network and no server, and takes a few seconds.
+    The demo needs no configuration, network or server, and takes a few seconds.
 
     Args:
-        report: where its page with charts goes.
-        show: open the page in a browser.
-        desk: what all commands share.
+        report: the path of the HTML report.
+        show: open the report in a browser.
+        context: the options that all commands share.
     """
-    with redirect_stdout(sys.stderr if desk.as_json else sys.stdout):
-        told = tell(report, show=webbrowser.open if show else None)
-    figures = {title: dict(zip(HEADINGS, row, strict=True)) for title, row in told.figures.items()}
-    found = {"scenes": figures, "wrong": [*told.wrong], "report": str(told.report)}
-    return Answer(found, code=ends.UNWELL if told.wrong else ends.OK)
+    with redirect_stdout(sys.stderr if context.as_json else sys.stdout):
+        demo_result = tell(report, show=webbrowser.open if show else None)
+    figures = {
+        title: dict(zip(HEADINGS, row, strict=True)) for title, row in demo_result.figures.items()
+    }
+    result = {"scenes": figures, "wrong": [*demo_result.wrong], "report": str(demo_result.report)}
+    return Answer(result, code=ends.UNWELL if demo_result.wrong else ends.OK)

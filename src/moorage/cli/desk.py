@@ -1,4 +1,4 @@
-"""What all commands share: the options that stand anywhere, and where to say things."""
+"""The context that all commands share: the global options and the output."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _USUAL: Final = "moorage.toml"
 
 @Parameter(parse=False)
 @attrs.frozen(kw_only=True)
-class Desk:
-    """The options that stand anywhere, and where to say things.
+class Context:
+    """The global options of the command line, and its output.
 
     Attributes:
-        config: the configuration, if it was named.
-        environment: which of its environments, if one was named.
-        as_json: whether a program reads along.
-        colour: whether colour is wanted, where it can be shown.
-        host: the program that this command line is part of, if it is part of one.
+        config: the path of the configuration, if given.
+        environment: the name of the environment, if given.
+        as_json: whether the output is JSON.
+        colour: whether terminal output may have colours.
+        host: the program that embeds this command line, if any.
     """
 
     config: str | None = None
@@ -46,70 +46,83 @@ class Desk:
     host: Host | None = None
 
     def source(self) -> Source:
-        """The configuration: as named, or the host's, or by MOORAGE_CONFIG, or found further up.
+        """Return the configuration of --config, the host, MOORAGE_CONFIG or a parent folder.
 
         Raises:
-            ConfigurationError: there is none.
+            ConfigurationError: no configuration is found.
         """
         if self.host is not None and self.config is None:
             return self.host.source
-        named = self.config or os.environ.get("MOORAGE_CONFIG")
-        if named:
-            return Path(named)
-        here = Path.cwd()
-        for folder in (here, *here.parents):
+        path = self.config or os.environ.get("MOORAGE_CONFIG")
+        if path:
+            return Path(path)
+        current = Path.cwd()
+        for folder in (current, *current.parents):
             if (folder / _USUAL).is_file():
                 return folder / _USUAL
         raise ConfigurationError(
-            f"there is no {_USUAL} here or further up.",
+            f"no {_USUAL} exists in this folder or its parents.",
             path="--config",
             remedy="Name the configuration with --config or MOORAGE_CONFIG.",
         )
 
     def called(self) -> str:
-        """What to call the configuration; not what it says, which may be secret.
+        """Return the configuration's name for output; its content may be secret.
 
         Raises:
-            ConfigurationError: there is none.
+            ConfigurationError: no configuration is found.
         """
         source = self.source()
         return "the configuration" if isinstance(source, Mapping) else str(source)
 
     def configured(self) -> Configured:
-        """What the configuration says.
+        """Read the configuration.
 
         Raises:
-            ConfigurationError: it is wrong.
+            ConfigurationError: the configuration is invalid.
         """
         from moorage.config import read_configuration  # noqa: PLC0415 - not every command reads it
 
         found = read_configuration(self.source(), **self.overlaid)
-        if self.host is not None and self.config is None and self.host.state is not None:
-            return attrs.evolve(found, state=self.host.state)
-        return found
+        return found if self.host_state is None else attrs.evolve(found, state=self.host_state)
+
+    @property
+    def source_is_named(self) -> bool:
+        """Whether the configuration is a file, and not that of the host program."""
+        return self.host is None or self.config is not None
+
+    @property
+    def host_state(self) -> str | None:
+        """The URL of the host's store of shared state, if the host's configuration is used."""
+        return None if self.source_is_named or self.host is None else self.host.state
 
     def state(self) -> str:
-        """The URL of the store that the configuration names.
+        """Return the URL of the configured store of shared state.
 
         Raises:
-            ConfigurationError: it names none.
+            ConfigurationError: no store is configured.
         """
-        state = self.configured().state
+        configured = self.configured()
+        state = configured.store
         if state is None:
             raise ConfigurationError(
-                "no store is configured, so every process has its own.",
+                "no shared store is configured, so each process has its own state.",
                 path="state.url",
-                remedy="Name the store that your processes share.",
+                remedy="Configure a store that your processes share.",
             )
+        if configured.state is None:
+            from moorage.config.default_state import prepare  # noqa: PLC0415 - not every command
+
+            prepare(state)
         return state
 
     def kept(self) -> dict[str, Any]:
-        """What a copy of the host's database could act with, by name."""
+        """Return the host's stores that could cause calls from a copied database, by name."""
         return {} if self.host is None or self.config is not None else dict(self.host.kept())
 
     @contextmanager
     def progress(self, doing: str) -> Generator[Callable[[int], None]]:
-        """Show on a terminal how far something is; call what this gives with each part done."""
+        """Show a progress bar on a terminal; yields a function that adds to the progress."""
         if not sys.stderr.isatty():
             yield lambda _: None
             return
@@ -120,22 +133,22 @@ class Desk:
 
     @property
     def overlaid(self) -> dict[str, Any]:
-        """What `moorage.open` is told besides the source."""
+        """The arguments of `moorage.open` besides the source."""
         environment = self.environment
         if environment is None and self.host is not None and self.config is None:
             environment = self.host.environment
         return {} if environment is None else {"environment": environment}
 
     def tell(self, text: str) -> None:
-        """Say something while the work goes on; a program that reads along is not disturbed."""
+        """Print a message for people during the work; with --json, print nothing."""
         print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
-    def note(self, told: dict[str, Any]) -> None:
-        """Hand a program one of several answers: a line of JSON."""
-        print(as_json(told), flush=True)
+    def note(self, document: dict[str, Any]) -> None:
+        """Print one of several results as a line of JSON."""
+        print(as_json(document), flush=True)
 
     def show(self, answer: Answer) -> None:
-        """Print it for people."""
+        """Print a result for people."""
         for part in answer.shown:
             if not isinstance(part, Table):
                 print(part)

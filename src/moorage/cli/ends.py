@@ -1,4 +1,4 @@
-"""How a command ends: the exit codes, and which error has which."""
+"""The exit codes of commands, and the code of each error."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ UNREAD: Final = 141
 
 CODES: Final = {
     OK: "All is well.",
-    UNWELL: "Something is not well: a vendor refused, a store is away, a check found something.",
-    SENSELESS: "It was called wrongly, or the configuration is wrong; nothing was sent.",
-    UNKNOWN: "Something was sent and the answer was lost: look it up before you repeat it.",
-    MISTAKEN: "A mistake of moorage's own.",
-    INTERRUPTED: "It was interrupted (Ctrl-C).",
-    UNREAD: "Whoever read its output has gone.",
+    UNWELL: "A vendor refused, a store is unavailable, or a check found a problem.",
+    SENSELESS: "The arguments or the configuration are wrong; nothing was sent.",
+    UNKNOWN: "A request was sent and its answer was lost: check the vendor before you repeat it.",
+    MISTAKEN: "An internal error of moorage.",
+    INTERRUPTED: "Interrupted by Ctrl-C.",
+    UNREAD: "The reader of the output closed the pipe.",
 }
-"""Every exit code, and what it means."""
+"""Every exit code with its meaning."""
 
 
 def code_of(error: ConnectorError) -> int:
-    """The exit code of an error."""
+    """Return the exit code of an error."""
     if isinstance(error, ConfigurationError):
         return SENSELESS
     return UNKNOWN if isinstance(error, OutcomeUnknown) else UNWELL
 
 
 def told(error: ConnectorError) -> dict[str, Any]:
-    """An error as a table of plain values."""
+    """Return an error as a dict of plain values."""
     about = {
         "kind": type(error).__name__,
         "message": error.message,
@@ -50,10 +50,10 @@ def told(error: ConnectorError) -> dict[str, Any]:
         "request_id": error.request_id,
     }
     if isinstance(error, ConfigurationError):
-        about["problems"] = [plain(one) for one in error.problems]
+        about["problems"] = [plain(problem) for problem in error.problems]
     return {name: value for name, value in about.items() if value is not None}
 
 
 def plain(problem: Problem) -> dict[str, str]:
-    """One thing that is wrong, as a table of plain values."""
+    """Return a problem of a configuration as a dict of plain values."""
     return {name: value for name, value in problem._asdict().items() if value is not None}

@@ -1,4 +1,4 @@
-"""`moorage export`: what is configured, for other people's tools."""
+"""`moorage export`: describe the configured vendors for other tools."""
 
 from __future__ import annotations
 
@@ -7,47 +7,47 @@ from pathlib import Path
 from typing import Any
 
 from moorage.cli.answer import Answer
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.cli.streams import as_json
 from moorage.config import json_schema
 from moorage.errors import ConfigurationError
 from moorage.exporting import described, openapi, postman
 
 
-def export_schema(*, output: Path | None = None, desk: Desk) -> Answer:
-    """Write the JSON Schema of configurations, by which editors complete and check them.
+def export_schema(*, output: Path | None = None, context: Context) -> Answer:
+    """Write the configuration's JSON Schema, for completion and checks in editors.
 
-    It has the options of every vendor that is installed.
+    The schema has the options of every installed vendor.
 
     Args:
-        output: the file that it goes to; the standard output if not.
-        desk: what all commands share.
+        output: the file to write, instead of the standard output.
+        context: the options that all commands share.
     """
     return _handed(json_schema(), output)
 
 
-def export_postman(*, output: Path | None = None, desk: Desk) -> Answer:
-    """Write a Postman collection of what the configured vendors will be sent.
+def export_postman(*, output: Path | None = None, context: Context) -> Answer:
+    """Write a Postman collection of the requests to the configured vendors.
 
-    Secrets are variables without values.
-
-    Args:
-        output: the file that it goes to; the standard output if not.
-        desk: what all commands share.
-    """
-    return _handed(postman(described(desk.configured())), output)
-
-
-def export_openapi(*, output: Path | None = None, desk: Desk) -> Answer:
-    """Write an OpenAPI 3.1 description of what the configured vendors will be sent.
-
-    Secrets are variables without values.
+    Secrets become variables without values.
 
     Args:
-        output: the file that it goes to; the standard output if not.
-        desk: what all commands share.
+        output: the file to write, instead of the standard output.
+        context: the options that all commands share.
     """
-    return _handed(openapi(described(desk.configured())), output)
+    return _handed(postman(described(context.configured())), output)
+
+
+def export_openapi(*, output: Path | None = None, context: Context) -> Answer:
+    """Write an OpenAPI 3.1 description of the requests to the configured vendors.
+
+    Secrets become variables without values.
+
+    Args:
+        output: the file to write, instead of the standard output.
+        context: the options that all commands share.
+    """
+    return _handed(openapi(described(context.configured())), output)
 
 
 def _handed(document: dict[str, Any], output: Path | None) -> Answer:
@@ -60,4 +60,4 @@ def _handed(document: dict[str, Any], output: Path | None) -> Answer:
         problem = f"{output} cannot be written ({error.strerror})."
     else:
         return Answer({"written": str(output)}, [f"written to {output}"])
-    raise ConfigurationError(problem, path="--output", remedy="Name a file that can be written.")
+    raise ConfigurationError(problem, path="--output", remedy="Name a writable file.")

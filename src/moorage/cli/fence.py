@@ -1,4 +1,4 @@
-"""`moorage rearm` and `moorage neutralize`: what is done by hand about a copied database."""
+"""`moorage rearm` and `moorage neutralize`: handle a copied database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from moorage import fence
 from moorage.cli.answer import Answer
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.cli.places import opened_store
 from moorage.cli.vaults import open_vault
 from moorage.errors import ConfigurationError
@@ -19,79 +19,81 @@ Store = Annotated[
 ]
 
 
-def rearm(*, desk: Desk) -> Answer:
-    """Say that this environment may send with a store that was another's first.
+def rearm(*, context: Context) -> Answer:
+    """Allow this environment to use a store that belonged to another one.
 
     Args:
-        desk: what all commands share.
+        context: the options that all commands share.
     """
-    own = _named(desk)
-    with opened_store(desk.state()) as store:
-        first = fence.rearm(store, own)
+    environment = _named(context)
+    with opened_store(context.state()) as store:
+        first = fence.rearm(store, environment)
     return Answer(
-        {"environment": own, "home": first},
-        [f"{own} may send with the store" + ("" if first == own else f", which was {first}'s")],
+        {"environment": environment, "home": first},
+        [
+            f"{environment} may use the store"
+            + ("" if first == environment else f", which belonged to {first}")
+        ],
     )
 
 
-def neutralize(*, store: Store = None, yes: bool = False, desk: Desk) -> Answer:
-    """Delete what a copy could act with, such as credentials; idempotency keys stay.
+def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> Answer:
+    """Delete everything from a copy that could cause calls; idempotency keys stay.
 
-    It is refused where the store is this environment's own, and so no copy.
+    The command refuses a store that belongs to this environment, as that is no copy.
 
     Args:
-        store: the URL of the store of credentials: sqlite:///file.db, postgresql://…, mariadb://…
-            or mysql://….
-        yes: do it; without this, nothing is deleted.
-        desk: what all commands share.
+        store: the URL of the credential store: sqlite:///file.db, postgresql://…, mariadb://… or
+            mysql://….
+        yes: confirm the deletion; without it, nothing is deleted.
+        context: the options that all commands share.
     """
-    own = _named(desk)
-    with opened_store(desk.state()) as states:
+    environment = _named(context)
+    with opened_store(context.state()) as states:
         home = fence.home(states)
-    if home in {None, own}:
+    if home in {None, environment}:
         raise ConfigurationError(
-            f"the store is {'nobody’s' if home is None else 'that of this very environment'}, and"
-            " so no copy of another's.",
+            f"the store belongs to {'no' if home is None else 'this'} environment, so is no copy.",
             path="state.environment_id",
-            remedy="Name the environment that the copy is used in, with --environment or there.",
+            remedy="Name the copy's environment with --environment or in the configuration.",
         )
     if not yes:
         raise ConfigurationError(
-            f"what {home} has stored would be deleted from this copy.",
+            f"this would delete the data that {home} has stored.",
             path="--yes",
-            remedy="Make sure that this is the copy, and say --yes.",
+            remedy="Make sure that this is the copy, then repeat the command with --yes.",
         )
-    kept = _kept(desk, store)
-    gone = {name: fence.neutralize(one) for name, one in kept.items()}
+    stores = _kept(context, store)
+    deleted = {name: fence.neutralize(target) for name, target in stores.items()}
     return Answer(
-        {"environment": own, "home": home, "deleted": gone},
-        [f"{number} {name} deleted" for name, number in gone.items()],
+        {"environment": environment, "home": home, "deleted": deleted},
+        [f"{number} {name} deleted" for name, number in deleted.items()],
     )
 
 
-def _named(desk: Desk) -> str:
-    own = desk.configured().environment_id
-    if own is None:
+def _named(context: Context) -> str:
+    environment = context.configured().environment_id
+    if environment is None:
         raise ConfigurationError(
-            "this environment has no name that a store could know it by.",
+            "this environment has no name.",
             path="state.environment_id",
             remedy="Give --environment, MOORAGE_ENVIRONMENT, or [state] environment_id.",
         )
-    return own
+    return environment
 
 
-def _kept(desk: Desk, store: str | None) -> dict[str, Any]:
-    """What a copy could act with, by what people call it."""
-    kept = desk.kept()
+def _kept(context: Context, store: str | None) -> dict[str, Any]:
+    """Return the stores that could cause calls from a copy, by name."""
+    stores = context.kept()
     if store is not None:
-        kept["credentials"] = open_vault(store)
-    said = desk.configured().tenants_from
-    if said is not None:
-        kept["tenants"] = open_tenants(said.url.reveal(), said.keys)
-    if not kept:
+        stores["credentials"] = open_vault(store)
+    tenants = context.configured().tenants_from
+    if tenants is not None:
+        stores["tenants"] = open_tenants(tenants.url.reveal(), tenants.keys)
+    if not stores:
         raise ConfigurationError(
-            "nothing is configured that a copy could act with.",
+            "nothing is configured that could cause calls from a copy.",
             path="--credentials",
-            remedy="Name the store of credentials.",
+            remedy="Give the URL of the credential store.",
         )
-    return kept
+    return stores

@@ -1,4 +1,4 @@
-"""The command line around its commands: the arguments, the output, and every way to end."""
+"""Parsing, output and exit codes of the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 from moorage.cli import ends
 from moorage.cli.answer import Answer
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.cli.streams import as_json, replaced
 from moorage.cli.table import COMMANDS, GROUPS
 from moorage.domain.frames import named
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
     Commands = Mapping[str, tuple[str, str]]
 
-_ABOUT: Final = "Look after the calls to other people's services, and what they share."
+_ABOUT: Final = "Inspect and control calls to external services and their shared state."
 _EPILOGUE: Final = (
-    "Exit codes: 0 if all is well, 1 if something is not, 2 if it was called or configured wrongly,"
-    " 3 if nobody knows whether something happened."
+    "Exit codes: 0 for success, 1 for a failure, 2 for wrong arguments or configuration,"
+    " 3 for an unknown outcome."
 )
 
 PLAIN: Final = Parameter(negative="", show_default=False)
-"""What holds of every option: a flag has no opposite."""
+"""The settings of every option: a flag has no `--no-` form."""
 
 _COMPLETION: Final = "--install-completion"
 _HELP: Final = frozenset({"--help", "-h"})
@@ -43,17 +43,17 @@ _EVERYWHERE: Final = Parameter(group=Group("Everywhere", sort_key=9))
 def run(
     arguments: Sequence[str], commands: Commands = COMMANDS, *, host: Host | None = None
 ) -> int:
-    """Run one command, print its answer or what went wrong, and return the exit code."""
+    """Run one command, print its result or error, and return the exit code."""
     call = _Call(list(arguments), commands, host)
     replaced()
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
-        # What the terminal has no letter for is written as a number, and stops nobody.
+        # Characters outside the terminal's encoding are escaped.
         reconfigure(errors="backslashreplace")
     try:
         code = call.run()
         sys.stdout.flush()
     except OSError as error:
-        # Nobody takes any more; the interpreter must not try to say the rest at its end.
+        # The reader has gone; the interpreter must not flush the rest at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             return ends.UNREAD
@@ -63,7 +63,7 @@ def run(
 
 
 class _Call:
-    """One call of the command line, from its arguments to its end."""
+    """One invocation of the command line."""
 
     def __init__(self, arguments: list[str], commands: Commands, host: Host | None) -> None:
         self._arguments = arguments
@@ -72,7 +72,7 @@ class _Call:
         self._command: str | None = None
         self._nameless = False
         self._telling = False
-        # What cannot be read as a call at all is refused in the form that was asked for, too.
+        # Unparsable arguments are refused in the requested format, too.
         self._json = "--json" in arguments
         self._debug = "--debug" in arguments
 
@@ -94,9 +94,9 @@ class _Call:
             if self._telling and isinstance(error, OSError):
                 raise
             self._traced(error)
-            message = f"something happened that moorage does not know ({named(error)})."
+            message = f"an unexpected error occurred ({named(error)})."
             about = {"kind": type(error).__name__, "message": message}
-            remedy = "" if self._debug else " Repeat it with --debug to see where."
+            remedy = "" if self._debug else " Repeat the command with --debug for a traceback."
             return self._refused(ends.MISTAKEN, about, message + remedy)
 
     def _ran(self) -> int:
@@ -111,37 +111,39 @@ class _Call:
             return stopped.code if isinstance(stopped.code, int) else ends.UNWELL
         if isinstance(answer, Answer):
             return answer.code
-        # Help, the version and completion end well, unless a command was to be named.
+        # Help, version and completion succeed, unless a command is missing.
         return ends.SENSELESS if self._nameless else ends.OK
 
-    def _launch(self, app: App, tokens: tuple[str, ...], desk: Desk) -> object:
+    def _launch(self, app: App, tokens: tuple[str, ...], context: Context) -> object:
         command, bound, ignored = app.parse_args(tokens)
         if command.__name__ == "help_print" and not _HELP & {*tokens}:
             self._nameless = True
-            if desk.as_json:
-                raise CycloptsError(msg="No command is named.")
+            if context.as_json:
+                raise CycloptsError(msg="No command is given.")
         self._command = " ".join(_words(tokens, self._commands))
-        desk = attrs.evolve(desk, host=self._host)
-        desks = dict.fromkeys(ignored, desk)
+        context = attrs.evolve(context, host=self._host)
+        contexts = dict.fromkeys(ignored, context)
         try:
-            answer = command(*bound.args, **bound.kwargs, **desks)
+            answer = command(*bound.args, **bound.kwargs, **contexts)
         except OSError as error:
             if _COMPLETION not in tokens or isinstance(error, BrokenPipeError):
                 raise
-            problem = f"the completion cannot be written ({error.strerror})."
+            problem = f"the shell completion cannot be written ({error.strerror})."
         else:
-            return self._told(answer, desk)
+            return self._told(answer, context)
         raise ConfigurationError(
-            problem, path=_COMPLETION, remedy="Let this user write there, or give --output FILE."
+            problem,
+            path=_COMPLETION,
+            remedy="Give this user write permission there, or give --output FILE.",
         )
 
-    def _told(self, answer: object, desk: Desk) -> object:
+    def _told(self, answer: object, context: Context) -> object:
         if isinstance(answer, Answer):
             self._telling = True
-            if desk.as_json:
+            if context.as_json:
                 self._print({"ok": answer.code == ends.OK, "result": answer.found})
             else:
-                desk.show(answer)
+                context.show(answer)
         return answer
 
     def _refused(self, code: int, about: dict[str, Any], sentence: str) -> int:
@@ -151,20 +153,20 @@ class _Call:
             print(f"moorage: {sentence}", file=sys.stderr)
         return code
 
-    def _print(self, told: dict[str, Any]) -> None:
-        whole = {"command": self._command, **told}
-        print(as_json(whole, indent=2))
+    def _print(self, content: dict[str, Any]) -> None:
+        document = {"command": self._command, **content}
+        print(as_json(document, indent=2))
 
     def _traced(self, error: Exception) -> None:
-        """Where it happened, without what was said: a foreign error may quote a secret."""
+        """Print the traceback without the message, which may quote a secret."""
         if self._debug:
             print("".join(traceback.format_tb(error.__traceback__)), file=sys.stderr, end="")
 
 
 def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) -> App:
-    """The application: `launch` is handed itself, the words of a command and what all share.
+    """Build the application; `launch` receives it, a command's arguments and the context.
 
-    A command that the arguments do not name is not imported.
+    Only the command that the arguments name is imported.
     """
     app = App(
         name="moorage",
@@ -177,13 +179,13 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
         console=_colourless() if "--no-color" in arguments else None,
     )
     groups = {name: App(name=name, help=about) for name, about in GROUPS.items()}
-    for one in groups.values():
-        app.command(one)
-    asked = " ".join(_words(arguments, commands))
-    for words, (place, about) in commands.items():
-        *group, name = words.split()
-        # Who is asked for tells of itself, at length.
-        brief = None if words == asked else about
+    for group_app in groups.values():
+        app.command(group_app)
+    requested = " ".join(_words(arguments, commands))
+    for command, (place, about) in commands.items():
+        *group, name = command.split()
+        # The named command shows its full help.
+        brief = None if command == requested else about
         (groups[group[0]] if group else app).command(place, name=name, help=brief)
     app.meta.suppress_keyboard_interrupt = False
     app.register_install_completion_command()  # pyright: ignore[reportUnknownMemberType] - has no types
@@ -197,38 +199,40 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
         no_color: Annotated[bool, _EVERYWHERE] = False,
         debug: Annotated[bool, _EVERYWHERE] = False,
     ) -> object:
-        """What stands anywhere.
+        """Run a command with the global options.
 
         Args:
-            tokens: the command and its own.
-            config: the configuration; MOORAGE_CONFIG, or moorage.toml here or further up, if not.
-            environment: which environment of the configuration.
-            as_json: print one document of JSON, errors included.
-            no_color: print without colour, as with NO_COLOR in the environment.
-            debug: show where an error comes from.
+            tokens: the command and its arguments.
+            config: the configuration; default MOORAGE_CONFIG, or moorage.toml here or in a parent.
+            environment: the environment of the configuration.
+            as_json: print one JSON document, also for errors.
+            no_color: print without colours, like the variable NO_COLOR.
+            debug: show the traceback of an error.
         """
-        desk = Desk(config=config, environment=environment, as_json=as_json, colour=not no_color)
-        return launch(app, tokens, desk)
+        context = Context(
+            config=config, environment=environment, as_json=as_json, colour=not no_color
+        )
+        return launch(app, tokens, context)
 
     return app
 
 
 def _sentence(error: CycloptsError) -> str:
-    if isinstance(error, UnusedCliTokensError):  # one of which may be a secret
-        return "There are more arguments than it takes."
+    if isinstance(error, UnusedCliTokensError):  # the arguments may hold a secret
+        return "There are too many arguments."
     return " ".join(str(error).split())
 
 
 def _words(arguments: Sequence[str], commands: Commands) -> tuple[str, ...]:
-    """The words of the command that these arguments name, if they name one."""
-    words = tuple(one for one in arguments if not one.startswith("-"))
+    """Return the name of the command in these arguments, as a tuple of words."""
+    positional = tuple(argument for argument in arguments if not argument.startswith("-"))
     for number in (2, 1):
-        if " ".join(words[:number]) in commands:
-            return words[:number]
+        if " ".join(positional[:number]) in commands:
+            return positional[:number]
     return ()
 
 
 def _colourless() -> Any:
-    from rich.console import Console  # noqa: PLC0415 - only who asked for it waits for it
+    from rich.console import Console  # noqa: PLC0415 - slow import
 
     return Console(no_color=True)

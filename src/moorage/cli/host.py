@@ -1,4 +1,4 @@
-"""A program that has the command line in it, such as an application of a web framework."""
+"""The program that embeds the command line, such as a web application."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Host:
-    """What commands use where nothing else is named.
+    """The defaults of commands in an embedding program.
 
     Attributes:
-        source: the configuration.
-        environment: which of its environments.
-        state: the URL of the store of shared state, if it is not the configuration's.
-        kept: opens what a copy of its database could act with, by name: what has `clear`, and
-            outboxes and inboxes.
+        source: the configuration, as for `moorage.open`.
+        environment: the environment of the configuration.
+        state: the URL of the store of shared state, if it differs from the configuration's.
+        kept: opens the stores that could cause calls from a copied database, by name: objects
+            with `clear`, outboxes and inboxes.
     """
 
     source: Source

@@ -1,28 +1,31 @@
-"""`moorage limits`: end by hand a pause that a vendor asked for, for every process at once."""
+"""`moorage limits`: end a vendor's rate-limit pause by hand, for every process at once."""
 
 from __future__ import annotations
 
 from moorage.cli.answer import Answer
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.cli.places import opened_hub
 
 
 def reset(
-    service: str, /, *, tenant: str | None = None, endpoint: str | None = None, desk: Desk
+    service: str, /, *, tenant: str | None = None, endpoint: str | None = None, context: Context
 ) -> Answer:
-    """End the pause of a service's limits that a vendor asked for.
+    """End a rate-limit pause that a vendor asked for.
 
     Args:
-        service: whose limits.
-        tenant: the tenant whose limits.
-        endpoint: the endpoint whose limits to reset besides the service's.
-        desk: what all commands share.
+        service: the service of the limits.
+        tenant: the tenant of the limits.
+        endpoint: an endpoint whose own limits to reset too.
+        context: the options that all commands share.
     """
-    desk.state()  # which others must share, or nobody would notice
-    with opened_hub(desk) as hub:
+    context.state()  # refuses a store that no other process shares
+    with opened_hub(context) as hub:
         remaining = hub.manager.reset_limits(service, tenant=tenant, endpoint=endpoint)
-    found = {"service": service, "tenant": tenant, "endpoint": endpoint, "remaining": remaining}
-    whose = "".join(f" of {one}" for one in (tenant, endpoint) if one)
+    result = {"service": service, "tenant": tenant, "endpoint": endpoint, "remaining": remaining}
+    suffix = "".join(f" of {name}" for name in (tenant, endpoint) if name)
     if not remaining:
-        return Answer(found, [f"the limits of {service}{whose} were not paused"])
-    return Answer(found, [f"the limits of {service}{whose} were paused for {remaining:.0f} s more"])
+        return Answer(result, [f"the limits of {service}{suffix} were not paused"])
+    return Answer(
+        result,
+        [f"the limits of {service}{suffix} are no longer paused ({remaining:.0f} s were left)"],
+    )

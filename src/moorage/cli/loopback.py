@@ -1,7 +1,7 @@
-"""Where a browser on this machine comes back to (RFC 8252): one request, on 127.0.0.1 alone.
+"""A listener for the OAuth redirect of a browser on this machine (RFC 8252), on 127.0.0.1 only.
 
-Whoever is on this machine may call. So what is read has a bound in bytes and in time, nothing of it
-is shown again, and a page of another site cannot use its own name for this address.
+Any local process may connect. So the request is bounded in bytes and time, its content is never
+shown, and its Host header must be this address, against DNS rebinding.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Loopback:
     """A listener on 127.0.0.1.
 
     Args:
-        port: to listen on; any that is free if it is 0.
+        port: the port to listen on; 0 for any free port.
     """
 
     def __init__(self, port: int) -> None:
@@ -44,15 +44,15 @@ class Loopback:
         except (OSError, OverflowError):
             self._sock.close()
             raise ConfigurationError(
-                f"nobody can listen on port {port} of {_HOST}.",
+                f"port {port} of {_HOST} is not available.",
                 path="--port",
-                remedy="Give another one that is registered, or none for any that is free.",
+                remedy="Give another registered port, or none for any free port.",
             ) from None
         self._place = f"{_HOST}:{self._sock.getsockname()[1]}"
 
     @property
     def url(self) -> str:
-        """Where the browser is to come back to."""
+        """The redirect URL for the browser."""
         return f"http://{self._place}{_PATH}"
 
     def __enter__(self) -> Self:
@@ -67,28 +67,29 @@ class Loopback:
         self._sock.close()
 
     def wait(self, timeout: float) -> str:
-        """What the browser brings back: the path and the query of its one request.
+        """Wait for the browser's request and return its path and query.
 
         Raises:
-            DeadlineExceeded: it has not come back in time.
+            DeadlineExceeded: no request arrived in time.
         """
         until = time.monotonic() + timeout
-        while (left := until - time.monotonic()) > 0:
-            self._sock.settimeout(left)
+        while (remaining := until - time.monotonic()) > 0:
+            self._sock.settimeout(remaining)
             try:
                 link, _ = self._sock.accept()
                 with link:
                     target = self._served(link, min(until, time.monotonic() + _PATIENCE))
-            except OSError:  # nobody came, or who came has gone
+            except OSError:  # no connection, or a broken one
                 continue
             if target is not None:
                 return target
         raise DeadlineExceeded(
-            "Nobody came back from the browser in time.", remedy="Begin again, or give a --timeout."
+            "The browser did not return in time.",
+            remedy="Repeat the command, or give a longer --timeout.",
         )
 
     def _served(self, link: socket.socket, until: float) -> str | None:
-        """Answer one connection; what it brought, if it is what is waited for."""
+        """Answer one connection; return its target if it is the expected request."""
         head = b""
         while b"\r\n\r\n" not in head and len(head) <= _LARGEST:
             link.settimeout(max(0.001, until - time.monotonic()))
@@ -106,8 +107,8 @@ class Loopback:
 
     def _target(self, head: bytes) -> str | None:
         lines = head.decode("latin-1").split("\r\n")
-        method, _, rest = lines[0].partition(" ")
-        target, _, version = rest.partition(" ")
+        method, _, tail = lines[0].partition(" ")
+        target, _, version = tail.partition(" ")
         hosts = [line[5:].strip() for line in lines[1:] if line[:5].lower() == "host:"]
-        wanted = method == "GET" and version.startswith("HTTP/1.") and hosts == [self._place]
-        return target if wanted and target.partition("?")[0] == _PATH else None
+        expected = method == "GET" and version.startswith("HTTP/1.") and hosts == [self._place]
+        return target if expected and target.partition("?")[0] == _PATH else None

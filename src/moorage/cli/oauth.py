@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from cyclopts import Parameter
 
 from moorage.cli.answer import Answer
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.cli.loopback import Loopback
 from moorage.cli.oauth_client import Client
 from moorage.cli.vaults import open_vault
@@ -32,29 +32,29 @@ def login(
     open_browser: Annotated[bool, Parameter("--open")] = False,
     timeout: float = _TIMEOUT,
     migrate: bool = False,
-    desk: Desk,
+    context: Context,
 ) -> Answer:
-    """Have a person consent, and store the tokens that this brings.
+    """Let a person consent and store the resulting tokens.
 
-    The person consents in a browser, or with another device. The tokens are sealed with
+    The person consents in a browser or on another device. The tokens are encrypted with
     MOORAGE_KEYS.
 
     Args:
-        client: who we are, and where.
-        authorize_url: where the person is sent, without --issuer.
-        device_url: where a device begins, without --issuer.
-        scope: what to ask for, separated by spaces.
-        parameter: what else to say, as NAME=VALUE, such as prompt=consent; may be repeated.
-        device: show a code for another device.
-        port: of 127.0.0.1 to come back to; any that is free by default.
-        open_browser: open the URL in a browser here.
+        client: the OAuth client and its authorisation server.
+        authorize_url: the authorisation endpoint, without --issuer.
+        device_url: the device authorisation endpoint, without --issuer.
+        scope: the scopes to request, separated by spaces.
+        parameter: a further parameter, as NAME=VALUE, such as prompt=consent; may be repeated.
+        device: show a code to enter on another device.
+        port: the redirect port on 127.0.0.1; by default any free one.
+        open_browser: open the URL in this machine's browser.
         timeout: seconds to wait for the person.
-        migrate: bring the schema of the store of credentials up to date first.
-        desk: what all commands share.
+        migrate: update the schema of the credential store first.
+        context: the options that all commands share.
     """
-    parameters = dict(_pair(one) for one in parameter)
+    parameters = dict(_pair(pair) for pair in parameter)
     vault = open_vault(client.credentials, migrate=migrate)
-    # Before anybody is bothered.
+    # Fail before the person is asked.
     vault.has(client.service, client.tenant)
     endpoints = {
         "authorization_endpoint": authorize_url,
@@ -62,13 +62,13 @@ def login(
     }
     consent = OAuthConsent(client.at(endpoints, scope=scope))
     if device:
-        shown = consent.begin_device(parameters=parameters)
-        desk.tell(f"Visit {shown.verification_uri} and enter the code {shown.user_code}")
+        prompt = consent.begin_device(parameters=parameters)
+        context.tell(f"Visit {prompt.verification_uri} and enter the code {prompt.user_code}")
         if open_browser:
-            _browse(shown.verification_uri_complete or shown.verification_uri)
-        granted = consent.finish_device(shown, timeout=timeout)
+            _browse(prompt.verification_uri_complete or prompt.verification_uri)
+        granted = consent.finish_device(prompt, timeout=timeout)
     else:
-        granted = _with_browser(consent, parameters, port, timeout, desk, opening=open_browser)
+        granted = _with_browser(consent, parameters, port, timeout, context, opening=open_browser)
     vault.rotate(client.service, client.tenant, granted.credentials)
     return Answer(client.found, [f"tokens stored for {client.named}"])
 
@@ -78,13 +78,13 @@ def _with_browser(
     parameters: dict[str, str],
     port: int,
     timeout: float,
-    desk: Desk,
+    context: Context,
     *,
     opening: bool,
 ) -> Granted:
     with Loopback(port) as listener:
         url, pending = consent.begin(listener.url, parameters=parameters)
-        desk.tell(f"Open this URL in a browser on this machine:\n\n{url}\n")
+        context.tell(f"Open this URL in a browser on this machine:\n\n{url}\n")
         if opening:
             _browse(url)
         callback = listener.wait(timeout)
@@ -101,7 +101,7 @@ def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise ConfigurationError(
-            "a parameter is not of the form NAME=VALUE.",
+            "--parameter needs the form NAME=VALUE.",
             path="--parameter",
             remedy="Give for instance --parameter prompt=consent.",
         )

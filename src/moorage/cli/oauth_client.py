@@ -1,4 +1,4 @@
-"""Who we are to an authorisation server, as the options of a command say it."""
+"""The OAuth client and authorisation server, as options of a command."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from moorage.errors import ConfigurationError
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Client:
-    """Who we are to which authorisation server, and whose tokens are meant.
+    """The OAuth client, its authorisation server, and the owner of the tokens.
 
     Attributes:
-        client_id: who we are there.
+        client_id: the client's id at the authorisation server.
         service: the service that the tokens are for.
-        credentials: where tokens are kept: sqlite:///file.db, postgresql://…, mariadb://… or
+        credentials: the URL of the token store: sqlite:///file.db, postgresql://…, mariadb://… or
             mysql://….
-        issuer: of the authorisation server, which describes itself.
-        token_url: its token endpoint, without --issuer.
+        issuer: the authorisation server's issuer URL, for discovery of its endpoints.
+        token_url: the token endpoint, without --issuer.
         secret_env: the environment variable with the client's secret.
-        tenant: whose tokens they are.
+        tenant: the tenant that owns the tokens.
     """
 
     client_id: str
@@ -41,23 +41,26 @@ class Client:
 
     @property
     def named(self) -> str:
-        """Whose tokens these are."""
+        """The service and tenant of the tokens, for people."""
         return self.service if self.tenant is None else f"{self.service} of {self.tenant}"
 
     @property
     def found(self) -> dict[str, Any]:
-        """The same for programs."""
+        """The service and tenant of the tokens, for programs."""
         return {"service": self.service, "tenant": self.tenant}
 
-    def at(self, endpoints: dict[str, Any], **how: Any) -> OAuthClient:
-        """The client, at a server with these endpoints if it does not describe itself.
+    def at(self, endpoints: dict[str, Any], **options: Any) -> OAuthClient:
+        """Return the client of the discovered server, or of a server with these endpoints.
 
         Raises:
-            ConfigurationError: the server is named twice or not at all, or there is no secret.
-            ConnectorError: it does not describe itself.
+            ConfigurationError: the server is given twice or not at all, or the secret is missing.
+            ConnectorError: the server's metadata cannot be read.
         """
         return OAuthClient(
-            server=self._server(endpoints), client_id=self.client_id, secret=self._secret(), **how
+            server=self._server(endpoints),
+            client_id=self.client_id,
+            secret=self._secret(),
+            **options,
         )
 
     def _server(self, endpoints: dict[str, Any]) -> AuthorizationServer:
@@ -65,9 +68,9 @@ class Client:
             return discover(self.issuer)
         if self.token_url is None or self.issuer is not None:
             raise ConfigurationError(
-                "the authorisation server must be named once.",
+                "the authorisation server is given twice or not at all.",
                 path="--issuer",
-                remedy="Give --issuer; or --token-url and the other endpoints that are needed.",
+                remedy="Give --issuer, or --token-url and the other endpoints.",
             )
         return AuthorizationServer(token_endpoint=self.token_url, **endpoints)
 
@@ -79,7 +82,7 @@ class Client:
             raise ConfigurationError(
                 f"the environment variable {name} is empty or not set.",
                 path="--secret-env",
-                remedy="Put the client's secret into it; or leave the option out for a public"
+                remedy="Set the variable to the client's secret, or omit the option for a public"
                 " client.",
             )
         return Secret(os.environ[name])

@@ -1,4 +1,4 @@
-"""`moorage ping`: one harmless call to every service, at once."""
+"""`moorage ping`: make one harmless call to every service, all at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import attrs
 
 from moorage._bridge import run_now
 from moorage.cli.answer import Answer, Table
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.cli.ends import OK, UNWELL
 from moorage.cli.places import opened_hub
 from moorage.domain.names import service_name
@@ -45,10 +45,10 @@ class _Ping:
     """One harmless call.
 
     Attributes:
-        service: what is called.
-        vendor: whose it is, if it is an account's.
-        proof: what it proves if it succeeds.
-        go: makes it; None if there is none to make.
+        service: the name of the service.
+        vendor: the vendor's name, if the service belongs to an account.
+        proof: the kind of proof that a success gives.
+        go: makes the call; None if the service has none.
     """
 
     service: str
@@ -61,53 +61,53 @@ def ping(
     *names: str,
     timeout: float = 10.0,
     credentials: str | None = None,
-    desk: Desk,
+    context: Context,
 ) -> Answer:
-    """Prove a configuration with one harmless call to every service, all at once.
+    """Check a configuration with one harmless call to every service, all at once.
 
-    Each says what its answer proves: that the key is accepted, or only that somebody answers.
+    Each result says what it proves: that the credentials work, or only that the server responds.
 
     Args:
-        names: of the services; all unless some are named.
-        timeout: seconds for each.
-        credentials: the URL of a store of credentials, for services that ask for their own.
-        desk: what all commands share.
+        names: the services to call; all by default.
+        timeout: seconds per service.
+        credentials: the URL of a credential store, for services with `needs_credentials`.
+        context: the options that all commands share.
     """
-    with opened_hub(desk, credentials) as hub:
-        pings = _pings(hub, desk.configured().accounts, timeout)
-        if unknown := sorted({*names} - {one.service for one in pings}):
+    with opened_hub(context, credentials) as hub:
+        pings = _pings(hub, context.configured().accounts, timeout)
+        if unknown := sorted({*names} - {row.service for row in pings}):
             raise ConfigurationError(
                 f"there is no service {unknown[0]!r}.",
                 path="NAMES",
-                remedy=f"Use {', '.join(one.service for one in pings) or 'none'}.",
+                remedy=f"Use {', '.join(row.service for row in pings) or 'none'}.",
             )
-        asked = [one for one in pings if not names or one.service in names]
-        with ThreadPoolExecutor(_AT_ONCE) as pool, desk.progress("answers") as step:
-            found: list[dict[str, Any]] = []
-            for answer in pool.map(_answer, asked):
-                found.append(answer)
+        selected = [row for row in pings if not names or row.service in names]
+        with ThreadPoolExecutor(_AT_ONCE) as pool, context.progress("answers") as step:
+            rows: list[dict[str, Any]] = []
+            for answer in pool.map(_answer, selected):
+                rows.append(answer)
                 step(1)
-    rows = [
-        (one["service"], one["vendor"], one["answer"], one["milliseconds"], one["says"])
-        for one in found
+    cells = [
+        (row["service"], row["vendor"], row["answer"], row["milliseconds"], row["says"])
+        for row in rows
     ]
-    well = all(one["ok"] for one in found)
+    well = all(row["ok"] for row in rows)
     return Answer(
-        {"pings": found},
-        [Table(("service", "vendor", "answer", "ms", ""), rows)],
+        {"pings": rows},
+        [Table(("service", "vendor", "answer", "ms", ""), cells)],
         OK if well else UNWELL,
     )
 
 
 def _pings(hub: Hub, accounts: Iterable[Account], timeout: float) -> list[_Ping]:
-    known = {
+    pingable = {
         service_name(account.name, to): (account, to)
         for account in accounts
         for to in account.vendor.services()
     }
     return [
-        _of_account(hub, service, *known[name], timeout)
-        if name in known
+        _of_account(hub, service, *pingable[name], timeout)
+        if name in pingable
         else _connecting(service, None, timeout)
         for name, service in hub.manager.flows.plans.services.items()
     ]
@@ -139,7 +139,7 @@ def _connecting(service: Service, vendor: str | None, timeout: float) -> _Ping:
 
 
 def _connected(base: str, timeout: float) -> None:
-    """Open a connection, with TLS if that is spoken there, and say nothing."""
+    """Open and close a connection, with TLS for an https URL."""
     parts = urlsplit(base)
     host, secure = parts.hostname or "", parts.scheme == "https"
     try:
@@ -168,11 +168,11 @@ def _answer(ping: _Ping) -> dict[str, Any]:
     began = time.perf_counter()
     try:
         ping.go()
-        answer, says = ping.proof, _PROOFS[ping.proof]
+        answer, text = ping.proof, _PROOFS[ping.proof]
     except AuthenticationFailed as error:
-        answer, says = "refused", str(error)
+        answer, text = "refused", str(error)
     except ConnectorError as error:
-        answer, says = "failed", str(error)
+        answer, text = "failed", str(error)
     milliseconds = round((time.perf_counter() - began) * 1000)
     well = answer in _PROOFS
-    return {**about, "ok": well, "answer": answer, "milliseconds": milliseconds, "says": says}
+    return {**about, "ok": well, "answer": answer, "milliseconds": milliseconds, "says": text}

@@ -1,4 +1,4 @@
-"""What a command opens, and closes again: the store of shared state, and the hub."""
+"""Context managers that open a command's store of shared state and its hub."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import warnings
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from moorage.opening import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from moorage.cli.desk import Desk
+    from moorage.cli.desk import Context
+    from moorage.config import Configured
     from moorage.hub import Hub
 
 
 @contextmanager
 def opened_store(url: str) -> Generator[Any]:
-    """The store of a URL, as long as it is needed."""
+    """Open the store of a URL for the block."""
     store = open_storage(url)
     try:
         yield store
@@ -27,30 +30,51 @@ def opened_store(url: str) -> Generator[Any]:
 
 
 @contextmanager
-def opened_hub(desk: Desk, credentials: str | None = None) -> Generator[Hub]:
-    """The hub of the configuration, as long as it is needed.
+def opened_hub(context: Context, credentials: str | None = None) -> Generator[Hub]:
+    """Open the hub of the configuration for the block.
 
     Args:
-        desk: knows which configuration.
-        credentials: the URL of a store of credentials, for services that ask for theirs.
+        context: the global options, which name the configuration.
+        credentials: the URL of a credential store, for services with `needs_credentials`.
     """
-    from moorage.cli.vaults import open_vault  # noqa: PLC0415 - only some commands call anybody
+    with opened(context, credentials, complete=False) as (hub, _):
+        yield hub
 
-    ports: dict[str, Any] = {**desk.overlaid}
+
+@contextmanager
+def opened(
+    context: Context, credentials: str | None, *, complete: bool
+) -> Generator[tuple[Hub, Configured]]:
+    """Open the hub of the configuration for the block; yields the configuration too.
+
+    Args:
+        context: the global options, which name the configuration.
+        credentials: the URL of a credential store, for services with `needs_credentials`.
+        complete: whether to refuse a service without known credentials.
+    """
+    from moorage.cli.vaults import open_provider  # noqa: PLC0415 - only some commands need it
+    from moorage.config import hubs  # noqa: PLC0415 - as above
+    from moorage.hub import Hub  # noqa: PLC0415 - as above
+
+    ports: dict[str, Any] = {}
     if credentials is not None:
-        ports["credentials"] = open_vault(credentials)
-    found = desk.configured()
+        ports["credentials"] = open_provider(credentials)
     with ExitStack() as closing:
-        if found.state is not None:
-            ports["state"] = closing.enter_context(opened_store(found.state))
-            ports["environment_id"] = found.environment_id or ""
-        yield closing.enter_context(_opened(desk, ports))
-
-
-def _opened(desk: Desk, ports: dict[str, Any]) -> Hub:
-    from moorage.config import hubs  # noqa: PLC0415 - not every command calls somebody
-
-    with warnings.catch_warnings():
-        # `moorage check` tells them.
-        warnings.simplefilter("ignore", hubs.ConfigurationWarning)
-        return hubs.open(desk.source(), **ports)
+        state = context.host_state
+        if state is not None:
+            ports["state"] = closing.enter_context(opened_store(state))
+            ports["environment_id"] = context.configured().environment_id or ""
+        with warnings.catch_warnings():
+            # `moorage check` reports these warnings.
+            warnings.simplefilter("ignore", hubs.ConfigurationWarning)
+            hub, configured = hubs.opened(
+                context.source(),
+                context.overlaid.get("environment"),
+                ports,
+                Hub,
+                awaited=False,
+                complete=complete,
+            )
+        if state is not None:
+            configured = attrs.evolve(configured, state=state)
+        yield closing.enter_context(hub), configured

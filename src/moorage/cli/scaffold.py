@@ -1,4 +1,4 @@
-"""`moorage scaffold`: the first files of a vendor, an adapter, a scheme or an application."""
+"""`moorage scaffold`: write the first files of a vendor, adapter, scheme or application."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from moorage.cli.answer import Answer
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.scaffold import scaffold, write
 
 Name = Annotated[str, Parameter(allow_leading_hyphen=False)]
@@ -21,18 +21,18 @@ def vendor(
     contract: str | None = None,
     into: Path | None = None,
     force: bool = False,
-    desk: Desk,
+    context: Context,
 ) -> Answer:
-    """Write a package with a vendor of your own, its sandbox and its tests.
+    """Write a package with your own vendor, its sandbox and its tests.
 
-    Installed by pip, it is found by its name in a configuration.
+    Once installed with pip, configurations find the vendor by its name.
 
     Args:
-        name: what configurations call the vendor.
-        contract: what it fills: sms, email, payments, shipping or storage; sms by default.
-        into: the folder that it goes to; by default one of its name.
-        force: write over files that are there.
-        desk: what all commands share.
+        name: the vendor's name in configurations.
+        contract: sms, email, payments, shipping or storage; sms by default.
+        into: the folder to create; by default it has the given name.
+        force: overwrite existing files.
+        context: the options that all commands share.
     """
     return _written("vendor", name, contract, into, force=force)
 
@@ -44,52 +44,58 @@ def adapter(
     port: str | None = None,
     into: Path | None = None,
     force: bool = False,
-    desk: Desk,
+    context: Context,
 ) -> Answer:
-    """Write an adapter of your own, and the tests that its port asks of it.
+    """Write your own adapter with the conformance tests of its port.
 
     Args:
-        name: what it adapts.
-        port: what it is for: state, log, http or credentials; state by default.
-        into: the folder that it goes to; by default one of its name.
-        force: write over files that are there.
-        desk: what all commands share.
+        name: the name of the adapted system.
+        port: state, log, http or credentials; state by default.
+        into: the folder to create; by default it has the given name.
+        force: overwrite existing files.
+        context: the options that all commands share.
     """
     return _written("adapter", name, port, into, force=force)
 
 
-def scheme(name: Name, /, *, into: Path | None = None, force: bool = False, desk: Desk) -> Answer:
-    """Write the table by which the webhooks of somebody are verified, and a signed example.
+def scheme(
+    name: Name, /, *, into: Path | None = None, force: bool = False, context: Context
+) -> Answer:
+    """Write a webhook scheme's table and a signed example.
 
     Args:
-        name: who sends them.
-        into: the folder that it goes to; by default one of its name.
-        force: write over files that are there.
-        desk: what all commands share.
+        name: the name of the sender.
+        into: the folder to create; by default it has the given name.
+        force: overwrite existing files.
+        context: the options that all commands share.
     """
     return _written("scheme", name, None, into, force=force)
 
 
-def django(name: Name, /, *, into: Path | None = None, force: bool = False, desk: Desk) -> Answer:
-    """Write a project of Django's that takes payments and webhooks.
+def django(
+    name: Name, /, *, into: Path | None = None, force: bool = False, context: Context
+) -> Answer:
+    """Write a Django project that takes payments and webhooks.
 
     Args:
-        name: what the project is called.
-        into: the folder that it goes to; by default one of its name.
-        force: write over files that are there.
-        desk: what all commands share.
+        name: the name of the project.
+        into: the folder to create; by default it has the given name.
+        force: overwrite existing files.
+        context: the options that all commands share.
     """
     return _written("django", name, None, into, force=force)
 
 
-def flask(name: Name, /, *, into: Path | None = None, force: bool = False, desk: Desk) -> Answer:
-    """Write an application of Flask's that takes payments and webhooks.
+def flask(
+    name: Name, /, *, into: Path | None = None, force: bool = False, context: Context
+) -> Answer:
+    """Write a Flask application that takes payments and webhooks.
 
     Args:
-        name: what the application is called.
-        into: the folder that it goes to; by default one of its name.
-        force: write over files that are there.
-        desk: what all commands share.
+        name: the name of the application.
+        into: the folder to create; by default it has the given name.
+        force: overwrite existing files.
+        context: the options that all commands share.
     """
     return _written("flask", name, None, into, force=force)
 
@@ -98,5 +104,5 @@ def _written(kind: str, name: str, choice: str | None, into: Path | None, *, for
     texts = scaffold(kind, name, choice)
     folder = Path(name) if into is None else into
     files = [str(path) for path in write(texts, folder, force=force)]
-    shown = [*files, "", f"Its tests: cd {folder} && python -m pytest", "What is left: README.md"]
-    return Answer({"folder": str(folder), "files": files}, shown)
+    lines = [*files, "", f"Its tests: cd {folder} && python -m pytest", "What is left: README.md"]
+    return Answer({"folder": str(folder), "files": files}, lines)

@@ -1,4 +1,4 @@
-"""How every service stands: its circuits, its limits, its retries, read and not changed."""
+"""Reads the circuits, limits and retry budgets of every service, without changing them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MICROS: Final = 1e6
 
 
 class ReadLimits:
-    """For how many microseconds a call would wait at each limit now; and whether it may retry."""
+    """A store operation that reads each limit's wait in microseconds and the retry budget."""
 
     once = False
     durable = False
@@ -31,7 +31,7 @@ class ReadLimits:
         self.keys = (*gates.limit_keys, *((gates.budget_key,) if gates.budget else ()))
 
     def apply(self, states: States, now: int, /) -> tuple[States, tuple[tuple[int, ...], bool]]:
-        """The waits, and the budget's answer."""
+        """Return the waits, and whether the retry budget allows a retry."""
         waits: list[int] = []
         for rule, state in zip(self._limits, states, strict=False):
             present = rule.present(state, now)
@@ -42,7 +42,7 @@ class ReadLimits:
 
 
 def standing(hub: Hub, tenant: str | None) -> list[dict[str, Any]]:
-    """How each service stands, each region by itself."""
+    """Return the status of each service, with a row for each region."""
     plans = hub.manager.flows.plans
     return [
         {"service": name, "region": region, **_read(hub, plan)}
@@ -60,10 +60,10 @@ def _places(plan: Plan) -> Iterator[tuple[str | None, Plan]]:
 
 def _read(hub: Hub, plan: Plan) -> dict[str, Any]:
     gates, execute = plan.gates, hub.manager.flows.core.execute
-    told: dict[str, Any] = {"circuit": None, "retry_after": None, "failures": None, "calls": None}
+    status: dict[str, Any] = {"circuit": None, "retry_after": None, "failures": None, "calls": None}
     if gates.circuit is not None:
         circuit = run_now(execute(ReadCircuit(gates.circuit, gates.circuit_key), None))
-        told = {
+        status = {
             "circuit": circuit.state.value,
             "retry_after": circuit.retry_after,
             "failures": circuit.failures,
@@ -73,4 +73,4 @@ def _read(hub: Hub, plan: Plan) -> dict[str, Any]:
     retries = True
     if gates.limits or gates.budget is not None:
         waits, retries = run_now(execute(ReadLimits(gates), None))
-    return {**told, "limits": [wait / _MICROS for wait in waits], "retries": retries}
+    return {**status, "limits": [wait / _MICROS for wait in waits], "retries": retries}

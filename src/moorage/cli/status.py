@@ -1,4 +1,4 @@
-"""`moorage status`: how every service stands, once or as a page that stays."""
+"""`moorage status`: show the status of every service, once or continuously."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from typing import Any, Final
 
 from moorage.cli.answer import Answer, Table
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.cli.ends import OK, UNWELL
 from moorage.cli.places import opened_hub
 from moorage.cli.standing import standing
@@ -17,53 +17,53 @@ _COLUMNS: Final = ("service", "circuit", "calls", "failures", "limits", "retries
 
 
 def status(
-    *, watch: bool = False, every: float = 2.0, tenant: str | None = None, desk: Desk
+    *, watch: bool = False, every: float = 2.0, tenant: str | None = None, context: Context
 ) -> Answer:
-    """Tell how every service stands: its circuits, its limits and its retries.
+    """Show the circuits, limits and retries of every service.
 
-    This is what all processes share. If any circuit is open, the exit code says so.
+    All processes share this state. The exit code is 1 if any circuit is open.
 
     Args:
-        watch: stay, and show it anew; q or Ctrl-C leaves. With --json, a line each time.
-        every: seconds between two looks.
-        tenant: whose circuits and limits.
-        desk: what all commands share.
+        watch: keep showing the status; q or Ctrl-C ends. With --json, print a line each time.
+        every: seconds between two updates.
+        tenant: the tenant of the circuits and limits.
+        context: the options that all commands share.
     """
-    desk.state()
-    with opened_hub(desk) as hub:
+    context.state()
+    with opened_hub(context) as hub:
         if watch:
-            _watched(lambda: standing(hub, tenant), every, desk)
-        found = standing(hub, tenant)
-    well = all(one["circuit"] in _WELL for one in found)
-    shown = [] if watch else [table(found)]
-    return Answer({"services": found}, shown, OK if well or watch else UNWELL)
+            _watched(lambda: standing(hub, tenant), every, context)
+        rows = standing(hub, tenant)
+    well = all(row["circuit"] in _WELL for row in rows)
+    tables = [] if watch else [table(rows)]
+    return Answer({"services": rows}, tables, OK if well or watch else UNWELL)
 
 
-def table(found: list[dict[str, Any]]) -> Table:
-    """The same for people."""
-    return Table(_COLUMNS, map(_row, found))
+def table(rows: list[dict[str, Any]]) -> Table:
+    """Return the status rows as a table for people."""
+    return Table(_COLUMNS, map(_row, rows))
 
 
-def _row(one: dict[str, Any]) -> tuple[object, ...]:
-    name = one["service"] if one["region"] is None else f"{one['service']} ({one['region']})"
-    after = one["retry_after"]
-    circuit = one["circuit"] if after is None else f"{one['circuit']}, again in {after:.0f} s"
-    waits = one["limits"]
+def _row(row: dict[str, Any]) -> tuple[object, ...]:
+    name = row["service"] if row["region"] is None else f"{row['service']} ({row['region']})"
+    after = row["retry_after"]
+    circuit = row["circuit"] if after is None else f"{row['circuit']}, again in {after:.0f} s"
+    waits = row["limits"]
     limits = "" if not waits else f"wait {max(waits):.1f} s" if max(waits) else "free"
-    retries = "allowed" if one["retries"] else "used up"
-    return name, circuit or "none", one["calls"], one["failures"], limits, retries
+    retries = "allowed" if row["retries"] else "used up"
+    return name, circuit or "none", row["calls"], row["failures"], limits, retries
 
 
-def _watched(look: Any, every: float, desk: Desk) -> None:
-    if not desk.as_json and not (sys.stdout.isatty() and sys.stdin.isatty()):
+def _watched(look: Any, every: float, context: Context) -> None:
+    if not context.as_json and not (sys.stdout.isatty() and sys.stdin.isatty()):
         raise ConfigurationError(
-            "a page that stays needs a terminal.",
+            "--watch needs a terminal.",
             path="--watch",
-            remedy="Leave it out, or add --json for a line each time.",
+            remedy="Omit --watch, or add --json to print a line each time.",
         )
     from moorage.cli.watching import lines, page  # noqa: PLC0415 - for terminals only
 
-    if desk.as_json:
-        lines(lambda: desk.note({"services": look()}), every)
+    if context.as_json:
+        lines(lambda: context.note({"services": look()}), every)
     else:
-        page(lambda: table(look()), every, colour=desk.colour)
+        page(lambda: table(look()), every, colour=context.colour)

@@ -1,4 +1,4 @@
-"""The standard streams of the process: what is missing, and what they have no letters for."""
+"""Standard streams that may be closed, or lack some characters."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 
 def replaced() -> None:
-    """Put streams that lead nowhere in place of those that were closed before we were called."""
+    """Replace closed standard streams by the null device."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - to the end
 
 
-def as_json(told: Any, *, indent: int | None = None) -> str:
-    """A document of JSON for the standard output, which may not have every letter."""
-    text = json.dumps(told, indent=indent, ensure_ascii=False)
+def as_json(value: Any, *, indent: int | None = None) -> str:
+    """Return a value as JSON that the standard output can encode."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        return json.dumps(told, indent=indent)
+        return json.dumps(value, indent=indent)
     return text

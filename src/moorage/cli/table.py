@@ -1,4 +1,4 @@
-"""Every command: its words, where it is, and what it does in a sentence.
+"""The table of all commands: name, import path and summary.
 
 To add one, write its function (see `moorage.cli`) and give it a line here.
 """
@@ -8,133 +8,189 @@ from __future__ import annotations
 from typing import Final
 
 COMMANDS: Final = {
-    "check": ("moorage.cli.check:check", "Prove a configuration without sending anything."),
+    "check": ("moorage.cli.check:check", "Check a configuration without sending anything."),
     "ping": (
         "moorage.cli.ping:ping",
-        "Prove a configuration with one harmless call to every service, all at once.",
+        "Check a configuration with one harmless call to every service, all at once.",
     ),
     "call": (
         "moorage.cli.call:call",
-        "Send one request through every protection of a service, and show the answer.",
+        "Send one request through a service's protections and show the response.",
     ),
     "status": (
         "moorage.cli.status:status",
-        "Tell how every service stands: its circuits, its limits and its retries.",
+        "Show the circuits, limits and retries of every service.",
     ),
     "circuit open": (
         "moorage.cli.circuit:hold_open",
-        "Hold a circuit open, so that nobody calls, until it is reset.",
+        "Force a circuit open, so that all calls are refused, until it is reset.",
     ),
     "circuit close": (
         "moorage.cli.circuit:hold_closed",
-        "Hold a circuit closed, so that everybody calls whatever fails, until it is reset.",
+        "Disable a circuit, so that calls continue despite failures, until it is reset.",
     ),
     "circuit reset": (
         "moorage.cli.circuit:reset",
-        "Let a circuit begin anew: closed, with nothing counted.",
+        "Reset a circuit: close it and clear its counts.",
     ),
     "limits reset": (
         "moorage.cli.limits:reset",
-        "End the pause of a service's limits that a vendor asked for.",
+        "End a rate-limit pause that a vendor asked for.",
+    ),
+    "payments unsettled": (
+        "moorage.cli.payments:unsettled",
+        "List payments with an unknown outcome; exit with 1 if there are any.",
+    ),
+    "payments settle": (
+        "moorage.cli.payments:settle",
+        "Settle payments whose outcome the vendor can report; run it from a timer.",
+    ),
+    "payments close": (
+        "moorage.cli.payments:close",
+        "Close a payment whose outcome you have looked up at the vendor.",
+    ),
+    "outbox run": (
+        "moorage.cli.entries:run_outbox",
+        "Make the calls that are due, until SIGTERM or Ctrl-C.",
+    ),
+    "outbox list": (
+        "moorage.cli.entries:list_outbox",
+        "List the outbox's calls, newest first, without their contents.",
+    ),
+    "outbox replay": (
+        "moorage.cli.entries:replay_outbox",
+        "Make calls again, whatever their state, with a full set of attempts.",
+    ),
+    "outbox drop": (
+        "moorage.cli.entries:drop_outbox",
+        "Cancel calls, so that they are not made or not retried.",
+    ),
+    "inbox run": (
+        "moorage.cli.entries:run_inbox",
+        "Handle the webhooks that are due, until SIGTERM or Ctrl-C.",
+    ),
+    "inbox list": (
+        "moorage.cli.entries:list_inbox",
+        "List received webhooks, newest first, without their contents.",
+    ),
+    "inbox replay": (
+        "moorage.cli.entries:replay_inbox",
+        "Handle webhooks again, whatever their state, with a full set of attempts.",
+    ),
+    "inbox drop": (
+        "moorage.cli.entries:drop_inbox",
+        "Cancel webhooks, so that they are not handled or not retried.",
+    ),
+    "log list": (
+        "moorage.cli.log:list_calls",
+        "List calls of the integration log, newest first.",
+    ),
+    "log remove": (
+        "moorage.cli.log:remove_calls",
+        "Remove old calls from the integration log, such as once a day.",
     ),
     "credentials set": (
         "moorage.cli.credentials:set_secret",
-        "Store a secret, which is asked for without being shown, or read from the standard input.",
+        "Store a secret, typed without being shown or read from the standard input.",
     ),
     "credentials list": (
         "moorage.cli.credentials:list_owners",
-        "List the services and tenants whose credentials are stored, and no secret.",
+        "List the services and tenants with stored credentials, without any secret.",
     ),
     "credentials rotate": (
         "moorage.cli.credentials:rotate",
-        "Seal everything anew with the first key of MOORAGE_KEYS, while others read and write.",
+        "Re-encrypt all credentials with the first key of MOORAGE_KEYS, while in use.",
     ),
     "credentials delete": (
         "moorage.cli.credentials:delete",
-        "Delete what is stored for a service and tenant.",
+        "Delete the stored credentials of a service and tenant.",
     ),
     "webhook sign": (
         "moorage.cli.webhook:sign",
-        "Sign a body as a vendor would, to try what receives it.",
+        "Sign a body as a vendor would, to test your webhook receiver.",
     ),
     "webhook verify": (
         "moorage.cli.webhook:verify",
-        "Verify a saved webhook: its headers and its body, byte by byte as it came.",
+        "Verify a saved webhook from its headers and its exact body.",
     ),
     "webhook listen": (
         "moorage.cli.webhook:listen",
-        "Listen on this machine, verify what arrives, and show it; Ctrl-C ends it.",
+        "Listen on this machine, verify and show incoming webhooks; Ctrl-C ends it.",
     ),
     "scaffold vendor": (
         "moorage.cli.scaffold:vendor",
-        "Write a package with a vendor of your own, its sandbox and its tests.",
+        "Write a package with your own vendor, its sandbox and its tests.",
     ),
     "scaffold adapter": (
         "moorage.cli.scaffold:adapter",
-        "Write an adapter of your own, and the tests that its port asks of it.",
+        "Write your own adapter with the conformance tests of its port.",
     ),
     "scaffold scheme": (
         "moorage.cli.scaffold:scheme",
-        "Write the table by which the webhooks of somebody are verified, and a signed example.",
+        "Write a webhook scheme's table and a signed example.",
     ),
     "scaffold django": (
         "moorage.cli.scaffold:django",
-        "Write a project of Django's that takes payments and webhooks.",
+        "Write a Django project that takes payments and webhooks.",
     ),
     "scaffold flask": (
         "moorage.cli.scaffold:flask",
-        "Write an application of Flask's that takes payments and webhooks.",
+        "Write a Flask application that takes payments and webhooks.",
     ),
     "oauth login": (
         "moorage.cli.oauth:login",
-        "Have a person consent, and store the tokens that this brings.",
+        "Let a person consent and store the resulting tokens.",
     ),
     "oauth revoke": (
         "moorage.cli.oauth_revoke:revoke",
-        "Give stored tokens back to the server, so that nobody can use them any more.",
+        "Revoke stored tokens at the server, so that nobody can use them.",
     ),
     "vendors": (
         "moorage.cli.vendors:vendors",
-        "List the vendors that are installed, or tell what one can do.",
+        "List the installed vendors, or show the capabilities of one.",
     ),
     "housekeep": (
         "moorage.cli.housekeep:housekeep",
-        "Forget states that cannot matter any more; for a timer, once a day.",
+        "Delete expired state; run it from a timer, once a day.",
     ),
     "rearm": (
         "moorage.cli.fence:rearm",
-        "Say that this environment may send with a store that was another's first.",
+        "Allow this environment to use a store that belonged to another one.",
     ),
     "neutralize": (
         "moorage.cli.fence:neutralize",
-        "Delete what a copy could act with, such as credentials; idempotency keys stay.",
+        "Delete everything from a copy that could cause calls; idempotency keys stay.",
     ),
     "export schema": (
         "moorage.cli.export:export_schema",
-        "Write the JSON Schema of configurations, by which editors complete and check them.",
+        "Write the configuration's JSON Schema, for completion and checks in editors.",
     ),
     "export postman": (
         "moorage.cli.export:export_postman",
-        "Write a Postman collection of what the configured vendors will be sent.",
+        "Write a Postman collection of the requests to the configured vendors.",
     ),
     "export openapi": (
         "moorage.cli.export:export_openapi",
-        "Write an OpenAPI 3.1 description of what the configured vendors will be sent.",
+        "Write an OpenAPI 3.1 description of the requests to the configured vendors.",
     ),
     "demo": (
         "moorage.cli.demo:demo",
-        "Tell a day of a business system on vendors that fail in every way.",
+        "Simulate a business day on local vendors that fail in many ways.",
     ),
 }
-"""By its words: the module and the function, and the first sentence of its help."""
+"""Each command's import path and the first sentence of its help, by its name."""
 
 GROUPS: Final = {
-    "export": "Write down for other people's tools what is configured.",
-    "scaffold": "Write the first files of what you add; they pass their tests at once.",
-    "circuit": "Open, close or reset a circuit by hand, for every process at once.",
-    "limits": "End by hand, for every process at once, what a vendor asked for.",
-    "credentials": "Keep secrets in a store, sealed with MOORAGE_KEYS.",
-    "webhook": "Sign, verify, and see what arrives.",
-    "oauth": "Get tokens by a person's consent, or give them back.",
+    "export": "Export the configured vendors for other tools.",
+    "scaffold": "Write the first files of an extension or application; their tests pass at once.",
+    "circuit": "Open, disable or reset a circuit by hand, for every process at once.",
+    "limits": "End a vendor's rate-limit pause by hand, for every process at once.",
+    "payments": "List, settle and close payments with an unknown outcome.",
+    "outbox": "Make, list, replay and cancel the outbox's calls.",
+    "inbox": "Handle, list, replay and cancel the inbox's webhooks.",
+    "credentials": "Keep secrets in a store, encrypted with MOORAGE_KEYS.",
+    "log": "List the logged calls and remove old ones.",
+    "webhook": "Sign, verify and receive webhooks on this machine.",
+    "oauth": "Get tokens by a person's consent, or revoke them.",
 }
-"""What the commands have in common that begin with the same word."""
+"""The help of each command group, by its name."""

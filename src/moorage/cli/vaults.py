@@ -1,51 +1,51 @@
-"""A store of credentials from a URL, sealed with MOORAGE_KEYS."""
+"""Opens credential stores, encrypted with MOORAGE_KEYS, by their URL."""
 
 from __future__ import annotations
 
 import os
 from typing import Any, Final
 
-from moorage.adapters.aes_gcm import AesGcmCipher
-from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
-from moorage.domain.installation import install
 from moorage.domain.sealing import KeyRing
 from moorage.errors import ConfigurationError
+from moorage.opening import is_sealed, open_credentials
 
-_SQLITE: Final = "sqlite:///"
 _WHERE: Final = "--credentials"
 
 
 def open_vault(url: str, *, migrate: bool = False) -> Any:
-    """The store of credentials that a URL names.
+    """Open the encrypted credential store of a URL.
 
     Args:
-        url: where it is.
-        migrate: bring its schema up to date first, if it has one.
+        url: the URL of the store.
+        migrate: update its schema first, if it has one.
 
     Raises:
-        ConfigurationError: no store has such a URL, what it needs is not installed, or there are
-            no keys.
+        ConfigurationError: the URL is unknown, or a package or the keys are missing.
     """
-    cipher = AesGcmCipher(KeyRing.from_environment(os.environ))
-    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
-        return SqliteCredentialProvider(url.removeprefix(_SQLITE), cipher)
-    if "://" not in url or url.startswith(_SQLITE):
+    if not is_sealed(url):
         raise ConfigurationError(
-            "this names no store of credentials.",
+            "this URL names no credential store.",
             path=_WHERE,
             remedy="Give sqlite:///file.db, postgresql://…, mariadb://… or mysql://….",
         )
-    try:
-        from moorage.adapters.sql_credentials import (  # noqa: PLC0415 - needs an extra
-            SqlCredentialProvider,
-        )
-    except ImportError as error:
-        raise ConfigurationError(
-            f"a store of credentials in a database needs {error.name}, which is not installed.",
-            path=_WHERE,
-            remedy=install("postgresql", "mysql"),
-        ) from None
-    vault = SqlCredentialProvider(url, cipher)
-    if migrate:
+    vault = open_provider(url)
+    if migrate and hasattr(vault, "migrate"):
         vault.migrate()
     return vault
+
+
+def open_provider(url: str) -> Any:
+    """Open the credential provider of a URL: an encrypted store, a file, or the environment.
+
+    Args:
+        url: the URL of the store.
+
+    Raises:
+        ConfigurationError: the URL is unknown, or a package or the keys are missing.
+    """
+    keys = KeyRing.from_environment(os.environ).text() if is_sealed(url) else None
+    try:
+        return open_credentials(url, keys)
+    except ConfigurationError as error:
+        error.path = _WHERE
+        raise

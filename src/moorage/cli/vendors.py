@@ -1,4 +1,4 @@
-"""`moorage vendors`: which are installed, and what each can do."""
+"""`moorage vendors`: list the installed vendors and their capabilities."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ from typing import Any, cast
 import attrs
 
 from moorage.cli.answer import Answer, Table
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.wiring.catalog import vendor_class, vendor_names
 
 
-def vendors(name: str | None = None, /, *, desk: Desk) -> Answer:
-    """List the vendors that are installed, or tell what one can do.
+def vendors(name: str | None = None, /, *, context: Context) -> Answer:
+    """List the installed vendors, or show the capabilities of one.
 
     Args:
-        name: tell of this one alone: its contracts, its capabilities and its options.
-        desk: what all commands share.
+        name: show only this vendor, with its contracts, capabilities and options.
+        context: the options that all commands share.
     """
     if name is not None:
         return _one(name)
-    found = {one: vendor_class(one) for one in vendor_names()}
+    classes = {vendor_name: vendor_class(vendor_name) for vendor_name in vendor_names()}
     rows = [
-        (one, ", ".join(kind.kinds), kind.api_version, kind.webhook) for one, kind in found.items()
+        (vendor_name, ", ".join(kind.kinds), kind.api_version, kind.webhook)
+        for vendor_name, kind in classes.items()
     ]
     return Answer(
-        {"vendors": [{"name": one, "kinds": [*kind.kinds]} for one, kind in found.items()]},
+        {
+            "vendors": [
+                {"name": vendor_name, "kinds": [*kind.kinds]}
+                for vendor_name, kind in classes.items()
+            ]
+        },
         [Table(("vendor", "contracts", "version", "webhooks"), rows)],
     )
 
@@ -52,8 +58,8 @@ def _one(name: str) -> Answer:
             f"{name}: {about}",
             f"contracts: {', '.join(kind.kinds)}",
             f"version: {kind.api_version or 'none'}; webhooks: {kind.webhook or 'none'}",
-            f"can: {', '.join(sorted(kind.capabilities)) or 'what every vendor of its kind can'}",
-            f"limits: {', '.join(f'{one} {most}' for one, most in kind.limits.items()) or 'none'}",
+            f"can: {', '.join(sorted(kind.capabilities)) or 'no optional capabilities'}",
+            f"limits: {', '.join(f'{name} {top}' for name, top in kind.limits.items()) or 'none'}",
             "",
             Table(
                 ("option", "type", ""),

@@ -1,4 +1,4 @@
-"""Pages that stay on a terminal and are shown anew, until somebody leaves."""
+"""Continuously updated output, on a terminal or as lines."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _LEAVING = frozenset({b"q", b"Q", b"\x03", b"\x04", b""})
 
 
 def lines(say: Callable[[], None], every: float) -> None:
-    """Say it again and again, until whoever listens interrupts or has gone."""
+    """Print repeatedly until interrupted or until the reader closes the pipe."""
     while True:
         say()
         time.sleep(every)
 
 
 def page(look: Callable[[], Table], every: float, *, colour: bool) -> None:
-    """Show a table over the whole terminal, anew after so many seconds; q or Ctrl-C leaves."""
+    """Show a full-screen table and refresh it periodically; q or Ctrl-C ends."""
     screen = console(colour=colour)
     with _keys() as pressed, Live(console=screen, screen=True, auto_refresh=False) as live:
         while True:
@@ -45,7 +45,7 @@ def page(look: Callable[[], Table], every: float, *, colour: bool) -> None:
 
 @contextmanager
 def _keys() -> Generator[Callable[[float], bytes | None]]:
-    """What is pressed within so many seconds, without waiting for a whole line."""
+    """Yield a function that waits some seconds for a key press."""
     keyboard = sys.stdin.fileno()
     before = termios.tcgetattr(keyboard)
     tty.setcbreak(keyboard)

@@ -1,4 +1,4 @@
-"""`moorage webhook`: sign, verify, and see what arrives."""
+"""`moorage webhook`: sign, verify and receive webhooks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from moorage.cli.answer import Answer
 from moorage.cli.call import read_bytes
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.cli.webhook_listener import Listener
 from moorage.cli.webhook_signing import signed_headers
 from moorage.domain.secret import Secret
@@ -33,18 +33,18 @@ def sign(
     id: str | None = None,
     parameter: Annotated[tuple[str, ...], _ONE] = (),
     url: str = _URL,
-    desk: Desk,
+    context: Context,
 ) -> Answer:
-    """Sign a body as a vendor would, to try what receives it.
+    """Sign a body as a vendor would, to test your webhook receiver.
 
     Args:
-        scheme: such as stripe or standard-webhooks.
-        secret_env: the environment variable with the secret.
-        body: what is sent: text, @file, or @- for the standard input.
-        id: of the message, where the scheme has one.
-        parameter: what the scheme wants to know besides, as name=value; may be repeated.
-        url: where it is sent, where the scheme signs that.
-        desk: what all commands share.
+        scheme: the webhook scheme, such as stripe or standard-webhooks.
+        secret_env: the environment variable with the webhook secret.
+        body: the body: text, @file, or @- for the standard input.
+        id: the message id, if the scheme has one.
+        parameter: a further value for the scheme, as name=value; may be repeated.
+        url: the receiver's URL, if the scheme signs it.
+        context: the options that all commands share.
     """
     content = _EXAMPLE if body is None else read_bytes(body, "--body")
     headers = signed_headers(
@@ -72,30 +72,30 @@ def verify(
     url: str = _URL,
     method: str = "POST",
     tolerance: float | None = None,
-    desk: Desk,
+    context: Context,
 ) -> Answer:
-    """Verify a saved webhook: its headers and its body, byte by byte as it came.
+    """Verify a saved webhook from its headers and its exact body.
 
     Args:
-        scheme: such as stripe or standard-webhooks.
-        secret_env: the environment variable with the secret.
-        header: a field, as `name: value`; may be repeated.
-        body: text, @file, or @- for the standard input.
-        parameter: what the scheme wants to know besides, as name=value; may be repeated.
-        url: where it was sent.
-        method: how it was sent.
-        tolerance: seconds that its time may be off, for a webhook of yesterday.
-        desk: what all commands share.
+        scheme: the webhook scheme, such as stripe or standard-webhooks.
+        secret_env: the environment variable with the webhook secret.
+        header: a header field, as `name: value`; may be repeated.
+        body: the body: text, @file, or @- for the standard input.
+        parameter: a further value for the scheme, as name=value; may be repeated.
+        url: the URL that received the webhook.
+        method: the HTTP method of the webhook.
+        tolerance: the allowed age in seconds; raise it for an old webhook.
+        context: the options that all commands share.
     """
     verifier = _verifier(scheme, secret_env, parameter, tolerance)
     events = verifier.verify(
-        headers=[_field(one) for one in header],
+        headers=[_field(line) for line in header],
         body=read_bytes(body, "--body"),
         url=url,
         method=method,
     )
-    found = [described(event) for event in events]
-    return Answer({"scheme": scheme, "events": found}, ["It is genuine.", *map(_line, found)])
+    rows = [described(event) for event in events]
+    return Answer({"scheme": scheme, "events": rows}, ["It is genuine.", *map(_line, rows)])
 
 
 def listen(
@@ -106,60 +106,60 @@ def listen(
     parameter: Annotated[tuple[str, ...], _ONE] = (),
     port: int = 8080,
     count: int | None = None,
-    desk: Desk,
+    context: Context,
 ) -> Answer:
-    """Listen on this machine, verify what arrives, and show it; Ctrl-C ends it.
+    """Listen on this machine, verify and show incoming webhooks; Ctrl-C ends it.
 
-    With --json, each webhook is a line.
+    With --json, each webhook is one line.
 
     Args:
-        scheme: such as stripe or standard-webhooks.
-        secret_env: the environment variable with the secret.
-        parameter: what the scheme wants to know besides, as name=value; may be repeated.
-        port: of 127.0.0.1; any that is free if it is 0.
-        count: leave after so many requests.
-        desk: what all commands share.
+        scheme: the webhook scheme, such as stripe or standard-webhooks.
+        secret_env: the environment variable with the webhook secret.
+        parameter: a further value for the scheme, as name=value; may be repeated.
+        port: the port on 127.0.0.1; 0 for any free port.
+        count: end after this number of requests.
+        context: the options that all commands share.
     """
     verifier = _verifier(scheme, secret_env, parameter, None)
-    seen = genuine = 0
-    gone: list[OSError] = []
+    received = genuine = 0
+    broken_pipes: list[OSError] = []
 
-    def judge(received: dict[str, Any]) -> int:
+    def judge(webhook: dict[str, Any]) -> int:
         try:
-            return judged(received)
+            return judged(webhook)
         except OSError as error:
-            gone.append(error)
+            broken_pipes.append(error)
             raise
 
-    def judged(received: dict[str, Any]) -> int:
-        nonlocal seen, genuine
-        seen += 1
+    def judged(webhook: dict[str, Any]) -> int:
+        nonlocal received, genuine
+        received += 1
         try:
-            events = verifier.verify(**received)
+            events = verifier.verify(**webhook)
         except WebhookRejected as error:
-            _say(desk, {"genuine": False, "problem": str(error)}, f"refused: {error}")
+            _say(context, {"genuine": False, "problem": str(error)}, f"refused: {error}")
             return 400
         except ConnectorError as error:
-            _say(desk, {"genuine": None, "problem": str(error)}, f"not decided: {error}")
+            _say(context, {"genuine": None, "problem": str(error)}, f"not decided: {error}")
             return reply_to(error).status
         verifier.done(events)
         genuine += 1
         for event in map(described, events):
-            _say(desk, {"genuine": True, **event}, _line(event))
+            _say(context, {"genuine": True, **event}, _line(event))
         return 200
 
     with Listener(port, judge) as listener:
-        desk.tell(f"listening on {listener.url}")
-        while not gone and (count is None or seen < count):
+        context.tell(f"listening on {listener.url}")
+        while not broken_pipes and (count is None or received < count):
             listener.handle_request()
-    if gone:
-        # Whoever read along has left, and so do we.
-        raise gone[0]
-    return Answer({"seen": seen, "genuine": genuine}, [f"{genuine} of {seen} were genuine"])
+    if broken_pipes:
+        # The reader closed the pipe.
+        raise broken_pipes[0]
+    return Answer({"seen": received, "genuine": genuine}, [f"{genuine} of {received} were genuine"])
 
 
 def described(event: WebhookEvent) -> dict[str, Any]:
-    """An event as a table of plain values."""
+    """Return an event as a dict of plain values."""
     return {
         "id": event.id,
         "type": event.type,
@@ -167,11 +167,11 @@ def described(event: WebhookEvent) -> dict[str, Any]:
     }
 
 
-def _say(desk: Desk, found: dict[str, Any], line: str) -> None:
-    if desk.as_json:
-        desk.note(found)
+def _say(context: Context, row: dict[str, Any], line: str) -> None:
+    if context.as_json:
+        context.note(row)
     else:
-        desk.tell(line)
+        context.tell(line)
 
 
 def _line(event: dict[str, Any]) -> str:
@@ -194,18 +194,18 @@ def _secret(name: str) -> Secret:
         raise ConfigurationError(
             f"the environment variable {name} is empty or not set.",
             path="--secret-env",
-            remedy="Put the secret of the webhooks into it.",
+            remedy="Set the variable to the webhook secret.",
         )
     return Secret(os.environ[name])
 
 
-def _pairs(given: tuple[str, ...]) -> dict[str, str]:
+def _pairs(options: tuple[str, ...]) -> dict[str, str]:
     pairs: dict[str, str] = {}
-    for one in given:
-        name, equals, value = one.partition("=")
+    for option in options:
+        name, equals, value = option.partition("=")
         if not name or not equals:
             raise ConfigurationError(
-                "it is not of the form name=value.",
+                "--parameter needs the form name=value.",
                 path="--parameter",
                 remedy="Give for instance --parameter webhook_id=….",
             )
@@ -217,7 +217,7 @@ def _field(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not name or not colon:
         raise ConfigurationError(
-            "it is not of the form name: value.",
+            "--header needs the form name: value.",
             path="--header",
             remedy="Give for instance --header 'Webhook-Id: msg_1'.",
         )

@@ -1,4 +1,4 @@
-"""A server on this machine that takes webhooks, one at a time."""
+"""A local server that receives webhooks one at a time."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _PATIENCE: Final = 10.0
 
 
 class _Request(BaseHTTPRequestHandler):
-    """One request, answered as it is judged."""
+    """A handler that answers each request with the status of its verification."""
 
     timeout = _PATIENCE
     server: Listener  # pyright: ignore[reportIncompatibleVariableOverride] - nobody else has these
 
     def do_POST(self) -> None:
-        """Take it, have it judged, and answer."""
+        """Read a webhook, verify it, and answer."""
         length = self.headers.get("content-length", "0")
         size = int(length) if length.isdecimal() else LIMIT + 1
         status = 413
@@ -43,15 +43,16 @@ class _Request(BaseHTTPRequestHandler):
     do_PUT = do_POST  # noqa: N815 - the same
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as its base has it
-        """Say nothing: who listens tells what came."""
+        """Log nothing; the caller prints each webhook."""
 
 
 class Listener(HTTPServer):
-    """Takes requests on 127.0.0.1.
+    """A server for webhooks on 127.0.0.1.
 
     Args:
-        port: to listen on; any that is free if it is 0.
-        judge: is given what `WebhookVerifier.verify` takes, and tells the status to answer with.
+        port: the port to listen on; 0 for any free port.
+        judge: verifies a request, given the arguments of `WebhookVerifier.verify`, and returns
+            the status to answer with.
     """
 
     def __init__(self, port: int, judge: Callable[[dict[str, Any]], int]) -> None:
@@ -60,15 +61,15 @@ class Listener(HTTPServer):
             super().__init__((_HOST, port), _Request)
         except (OSError, OverflowError):
             raise ConfigurationError(
-                f"nobody can listen on port {port} of {_HOST}.",
+                f"port {port} of {_HOST} is not available.",
                 path="--port",
-                remedy="Give another one, or 0 for any that is free.",
+                remedy="Give another port, or 0 for any free port.",
             ) from None
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the server."""
         return f"http://{_HOST}:{self.server_port}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Go on: who hung up has no more to say."""
+        """Ignore a client that closed its connection."""

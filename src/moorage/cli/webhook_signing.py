@@ -1,4 +1,4 @@
-"""Signing as a vendor would, for schemes whose secret both sides know."""
+"""Signs webhooks as a vendor would, for schemes with a shared secret."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from moorage.domain.webhooks.algorithms import WebhookAlgorithm, WebhookEncoding, hmac_key
 from moorage.domain.webhooks.choices import TimeForm
 from moorage.domain.webhooks.delivery import Delivery
-from moorage.domain.webhooks.presets import preset
 from moorage.domain.webhooks.template import Scene
 from moorage.errors import ConfigurationError, ConnectorError
 from moorage.parts.webhook_verifier import WebhookVerifier
+from moorage.wiring.catalog import webhook_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ _HEADER, _MARK = "header", "mark"
 
 
 class _Said(NamedTuple):
-    """What is signed."""
+    """The parts of a webhook that may be signed."""
 
     body: bytes
     id: str
@@ -51,50 +51,50 @@ def signed_headers(
     parameters: Mapping[str, str],
     url: str,
 ) -> dict[str, str]:
-    """The headers to send a body with, which a verifier of the scheme takes.
+    """Return the headers that sign a body by a scheme.
 
     Raises:
-        ConfigurationError: only the vendor can sign so, or something is missing that is signed.
+        ConfigurationError: the scheme has no shared secret, or a signed part is missing.
     """
-    scheme = preset(name)
+    scheme = webhook_scheme(name)
     try:
-        said = _Said(body, id or "msg_1", at, parameters, url)
-        headers = _signed(scheme, secret, said)
+        parts = _Said(body, id or "msg_1", at, parameters, url)
+        headers = _signed(scheme, secret, parts)
         verifier = WebhookVerifier(scheme, secret, parameters=parameters, replay_guard=False)
         verifier.verify(headers=headers, body=body, url=url)
     except ConfigurationError:
         raise
     except ConnectorError as error:
         raise ConfigurationError(
-            f"a webhook like this cannot be signed for {name}: {error.message}",
+            f"this webhook cannot be signed for {name}: {error.message}",
             path="scheme",
-            remedy="Give what the scheme signs, as with --body and --parameter.",
+            remedy="Give every part that the scheme signs, such as --body and --parameter.",
         ) from None
     return headers
 
 
-def _signed(scheme: WebhookScheme, secret: Secret, said: _Said) -> dict[str, str]:
+def _signed(scheme: WebhookScheme, secret: Secret, parts: _Said) -> dict[str, str]:
     place = _only(scheme.signature[0], _HEADER)
     key = hmac_key(secret, scheme.secret_form, scheme.secret_prefix)
     if scheme.algorithm not in _HASHES or place is None or key is None:
         raise ConfigurationError(
-            f"only the vendor can sign as {scheme.name} says, or this is no secret of it.",
+            f"{scheme.name} has no shared secret, or it has a wrong form.",
             path="scheme",
-            remedy="Use a scheme with a shared secret, in the form that the vendor gives it.",
+            remedy="Use a scheme with a shared secret, in the form that the vendor shows it.",
         )
-    stamp = _stamp(scheme.timestamp_form, said.at)
+    stamp = _stamp(scheme.timestamp_form, parts.at)
     timed = scheme.timestamp
     headers: dict[str, str] = {}
     for template in (*scheme.signs[:1], *filter(None, (timed, scheme.id))):
         for kind, argument, _ in _places(template):
             if kind == _HEADER and argument != place:
-                headers[argument] = stamp if template == timed else headers.get(argument, said.id)
+                headers[argument] = stamp if template == timed else headers.get(argument, parts.id)
     marks = [f"{argument}={stamp}" for kind, argument, _ in _places(timed) if kind == _MARK]
-    wanted = frozenset[str | bytes]([*headers, *(one.encode() for one in headers)])
-    delivery = Delivery(headers, said.body, wanted=wanted, url=said.url)
-    content = scheme.signs[0].fill(Scene(delivery, None, said.parameters, marks))
-    made = digest(key, content, _HASHES[scheme.algorithm])
-    written = _written(made, scheme.encoding)
+    headers_to_add = frozenset[str | bytes]([*headers, *(header.encode() for header in headers)])
+    delivery = Delivery(headers, parts.body, names=headers_to_add, url=parts.url)
+    content = scheme.signs[0].fill(Scene(delivery, None, parts.parameters, marks))
+    signature = digest(key, content, _HASHES[scheme.algorithm])
+    written = _written(signature, scheme.encoding)
     text = scheme.separator.join([*marks, f"{scheme.prefix}{written}"])
     return {**headers, place: text}
 
@@ -114,10 +114,10 @@ def _stamp(form: TimeForm, at: datetime) -> str:
     return str(int(seconds * 1000) if form is TimeForm.MILLISECONDS else int(seconds))
 
 
-def _written(made: bytes, encoding: WebhookEncoding) -> str:
+def _written(signature: bytes, encoding: WebhookEncoding) -> str:
     if encoding in {WebhookEncoding.HEX, WebhookEncoding.HEX_ANY_CASE}:
-        return made.hex()
-    text = b64encode(made).decode()
+        return signature.hex()
+    text = b64encode(signature).decode()
     return (
         text if encoding is WebhookEncoding.BASE64 else text.translate({43: "-", 47: "_", 61: ""})
     )

@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
-from moorage.config.problems import WRONG, key, near, quoted, under
+from moorage.config.problems import WRONG, Report, key, near, quoted, under
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account, Route
 from moorage.domain.json_text import is_list, is_object
 from moorage.domain.keys import checked_name
 from moorage.domain.service import Service
+from moorage.errors import ConfigurationError, InvalidData
+from moorage.wiring.accounts import places_of
 from moorage.wiring.catalog import KINDS, vendor_class
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from moorage.config.problems import Report
     from moorage.contracts.vendor import Vendor
 
 _OF_ACCOUNTS: Final = ("kind", "cost", "webhook_secrets")
+_ORIGINS: Final = {"secret": "credentials", "token_endpoint": "base_url"}
+"""By field of what vendors make of their options: the option that it comes from."""
 
 
 class Accounts:
@@ -29,13 +32,21 @@ class Accounts:
 
     Args:
         report: is told what is wrong.
+
+    Attributes:
+        accounts: those that are right, by name.
+        doubtful: those of which a setting is wrong, made without it; they are looked at further,
+            and never used.
+        routes: the routes that are right.
     """
 
     def __init__(self, report: Report) -> None:
         self.accounts: dict[str, Account] = {}
+        self.doubtful: dict[str, Account] = {}
         self.routes: list[Route] = []
         self._report = report
-        self._wrong: set[str] = set()
+        self._wrong: dict[str, str] = {}
+        self._led: list[tuple[Route, str]] = []
 
     def add(
         self, read: Mapping[str, Any], written: Mapping[str, Any], path: str, tenant: str | None
@@ -55,16 +66,29 @@ class Accounts:
             own = under(at, key(name))
             whole = name if tenant is None else f"{tenant}.{name}"
             table = tables.get(name)
-            if table is None or not self._report.clear(own):
-                self._wrong.add(whole)
+            if table is None:
+                self._wrong[whole] = own
+            elif not self._report.clear(own):
+                self._wrong[whole] = own
+                self._doubt(whole, name, table, tenant)
             elif tenant is not None and "." in name:
                 # Or "b.c" of the tenant "a" would be called as "c" of the tenant "a.b".
-                self._wrong.add(whole)
+                self._wrong[whole] = own
                 self._report.add(own, "there is a dot in its name.", "Write - or _ instead.")
             elif whole in self.accounts:
                 self._report.add(own, "another account is called so.", "Give it another name.")
             else:
                 self._account(whole, name, table, own, tenant)
+
+    def _doubt(self, whole: str, name: str, table: Mapping[str, Any], tenant: str | None) -> None:
+        """Make an account without the settings that are wrong, if it can be made."""
+        apart = Accounts(Report())
+        apart._account(whole, name, table, "", tenant)
+        self.doubtful |= apart.accounts
+
+    def places(self) -> dict[str, str]:
+        """The place of each service of these accounts and of those that are wrong, by its name."""
+        return self._wrong | places_of(self.accounts.values(), ())
 
     def lead(
         self, read: Mapping[str, Any], written: Mapping[str, Any], path: str, tenant: str | None
@@ -86,7 +110,7 @@ class Accounts:
         make = partial(kind, **options)
         vendor = self._report.made(make, path, options)
         if vendor is WRONG:
-            self._wrong.add(whole)
+            self._wrong[whole] = path
             return
         settings = {
             name: one for name, one in table.items() if name not in own and name not in _OF_ACCOUNTS
@@ -95,20 +119,31 @@ class Accounts:
         if tenant is not None:
             fields["tenants"] = {tenant}
         if self._report.made(partial(Ref, kind.name, whole, "1"), path, exact=True) is WRONG:
-            self._wrong.add(whole)
+            self._wrong[whole] = path
             return
 
         def complete() -> Account:
             account = Account(whole, cast("Vendor", vendor), settings=settings, **fields)
             # What its options and settings are good for shows when its services are made.
-            _services(account)
-            return account
+            try:
+                _services(account)
+            except (ConfigurationError, InvalidData) as error:
+                field = getattr(error, "path", None) or getattr(error, "field", None)
+                if field in {*own, *settings, *fields}:
+                    raise
+                problem, remedy = error.message, error.remedy
+            else:
+                return account
+            # What vendors make of their options has fields of its own, such as a secret.
+            option = _ORIGINS.get(str(field))
+            path = option if option in options else ""
+            raise ConfigurationError(problem, path=path, remedy=remedy)
 
         account = self._report.made(complete, path, {**options, **settings, **fields})
         if isinstance(account, Account):
             self.accounts[whole] = account
         else:
-            self._wrong.add(whole)
+            self._wrong[whole] = path
 
     def _route(self, kind: str, rules: Mapping[str, Any], path: str, tenant: str | None) -> None:
         names: tuple[str, ...] = rules["vendor"]
@@ -123,6 +158,14 @@ class Accounts:
             fields,
         )
         if isinstance(route, Route):
+            before = next((one for one in self._led if one[0].covers(route)), None)
+            if before is not None:
+                self._report.add(
+                    path,
+                    f"no operation ever gets here: {before[1]} takes all of them.",
+                    "Leave one of the two out, or give them different countries or currencies.",
+                )
+            self._led.append((route, path))
             self.routes.append(route)
 
     def _known(self, name: str, tenant: str | None) -> str:
@@ -143,21 +186,38 @@ class Accounts:
         ]
         self._report.add(
             path,
-            f"{quoted(name)} is no account for {kind}.",
+            f"{quoted(name)} is not an account for {kind}.",
             f"Use one of: {', '.join(sorted(fitting))}." if fitting else "Configure one first.",
             nearest=near(name, fitting),
         )
 
 
-def services(tables: Mapping[str, Any], report: Report) -> Iterator[Service]:
-    """The services of tables that have been read."""
+def services(
+    tables: Mapping[str, Any], places: Mapping[str, str], report: Report
+) -> tuple[tuple[Service, ...], tuple[Service, ...]]:
+    """The services of tables that have been read, and those of which a setting is wrong.
+
+    Args:
+        tables: the settings that could be read, by the names of the services.
+        places: the place of each service of an account, by its name.
+        report: is told what is wrong.
+    """
+    right, doubtful = list[Service](), list[Service]()
     for name, table in tables.items():
         path = under("services", key(name))
         if report.made(partial(checked_name, name, "service"), path, exact=True) is WRONG:
             continue
-        service = report.made(partial(Service, name, **table), path, table)
+        clear = report.clear(path)
+        if name in places:
+            report.add(
+                path,
+                f"the account {places[name]} has a service of this name.",
+                "Rename one of them.",
+            )
+        service = (report if clear else Report()).made(partial(Service, name, **table), path, table)
         if isinstance(service, Service):
-            yield service
+            (right if clear else doubtful).append(service)
+    return tuple(right), tuple(doubtful)
 
 
 def _services(account: Account) -> list[Service]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
 from moorage.config.accounts import Accounts, services
+from moorage.config.default_state import default_url, is_needed
+from moorage.config.http import HttpSettings, http_settings
 from moorage.config.loading import load
 from moorage.config.migration import migrate
 from moorage.config.overlays import ENVIRONMENTS, VARIABLE, for_environment, with_variables
 from moorage.config.plain_secrets import plain_secrets
 from moorage.config.problems import Report, Wrong, key, under
+from moorage.config.provider_order import in_order
 from moorage.config.providers import PROVIDERS, Place, built_in
 from moorage.config.references import References
 from moorage.config.shapes import Named
@@ -24,6 +27,7 @@ from moorage.contracts.offer import check_modes
 from moorage.domain.durations import seconds
 from moorage.domain.frames import refusing
 from moorage.domain.json_text import is_object
+from moorage.domain.keys import checked_name
 from moorage.domain.safety import Safety
 from moorage.domain.sealing import KeyRing
 
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
     from moorage.domain.secret import Secret
     from moorage.domain.service import Service
     from moorage.errors import Problem
+
+Made = TypeVar("Made")
 
 _SECRETS: Final = "secrets"
 
@@ -66,14 +72,32 @@ class TenantsFrom:
 
 
 @attrs.frozen(kw_only=True)
+class CredentialsFrom:
+    """The store of credentials that a configuration names.
+
+    Attributes:
+        url: its URL.
+        keys: the keys that open it, if it is sealed.
+    """
+
+    url: Secret
+    keys: Secret | None = attrs.field(default=None, validator=attrs.validators.optional(_opens))
+
+
+@attrs.frozen(kw_only=True)
 class Configured:
     """What a configuration says.
 
     Attributes:
         accounts, routes, services: what a hub is made of.
         state: the URL of the store, if one is named.
+        default_state: the URL of the store that is used if nobody names or gives one, as something
+            moves money.
         environment_id: the environment that the store belongs to.
         tenants_from: where the tables of tenants are looked up, if that is somewhere.
+        credentials_from: the store of credentials, if one is named.
+        log: the URL of the integration log, if one is named.
+        http: settings of the embedded HTTP client, if there are any.
         environment: which environment it was read for, if any.
         environments: those that it knows.
         safety: what keeps tests away from the world.
@@ -89,8 +113,12 @@ class Configured:
     routes: tuple[Route, ...]
     services: tuple[Service, ...]
     state: str | None = attrs.field(default=None, repr=False)
+    default_state: str | None = None
     environment_id: str | None = None
     tenants_from: TenantsFrom | None = None
+    credentials_from: CredentialsFrom | None = None
+    log: str | None = attrs.field(default=None, repr=False)
+    http: HttpSettings | None = None
     environment: str | None = None
     environments: tuple[str, ...] = ()
     safety: Safety = attrs.field(factory=Safety)
@@ -99,6 +127,11 @@ class Configured:
     origins: Mapping[str, str] = attrs.field(factory=dict[str, str])
     migrated: Migrated | None = None
     file: Path | None = None
+
+    @property
+    def store(self) -> str | None:
+        """The URL of the store that is used if the program gives none."""
+        return self.state or self.default_state
 
 
 @refusing
@@ -112,6 +145,38 @@ def read_configuration(source: Source, environment: str | None = None) -> Config
     Raises:
         ConfigurationError: something in it is wrong; `problems` are all that is, each with its
             path.
+    """
+    parts = read_parts(source, environment)
+    parts.report.refuse()
+    return parts.configured
+
+
+@attrs.frozen(kw_only=True)
+class Parts:
+    """A configuration as far as it can be read.
+
+    Attributes:
+        configured: everything in it that is right.
+        accounts: accounts of which a setting is wrong, made without it.
+        services: services of which a setting is wrong, made without it.
+        report: everything that is wrong so far.
+    """
+
+    configured: Configured
+    accounts: tuple[Account, ...]
+    services: tuple[Service, ...]
+    report: Report
+
+
+def read_parts(source: Source, environment: str | None = None) -> Parts:
+    """The parts of a configuration that can be read, and the report of everything that cannot.
+
+    Args:
+        source: the path of a file of TOML, JSON or YAML, or a mapping.
+        environment: which of its environments is meant; what MOORAGE_ENVIRONMENT says unless given.
+
+    Raises:
+        ConfigurationError: the file cannot be read or parsed, or its version is unknown.
     """
     variables = dict(os.environ)
     written = load(source)
@@ -131,22 +196,34 @@ def read_configuration(source: Source, environment: str | None = None) -> Config
         accounts.add(*home)
     for home in homes:
         accounts.lead(*home)
-    own = tuple(services(found.get("services", {}), report))
+    own, doubtful = services(found.get("services", {}), accounts.places(), report)
+    for tenant in found.get("tenants", {}):
+        named = partial(checked_name, tenant, "tenant")
+        report.made(named, under("tenants", key(tenant)), exact=True)
     safety: Safety = found.get("safety", Safety())
     for account in accounts.accounts.values():
         report.made(partial(check_modes, [account], safety), "")
-    tenants = None
-    if "tenants_from" in found and report.clear("tenants_from"):
-        tenants = report.made(partial(TenantsFrom, **found["tenants_from"]), "tenants_from")
-    report.refuse()
     url: Secret | None = found.get("state", {}).get("url")
-    return Configured(
+    log: Secret | None = found.get("log", {}).get("url")
+    environment_id = found.get("state", {}).get("environment_id") or environment
+    if environment_id is not None:
+        # The store's fence is asked under this name with the first call.
+        named = partial(checked_name, environment_id, "environment")
+        report.made(named, "state.environment_id", exact=True)
+    needed = url is None and is_needed(
+        [*accounts.accounts.values(), *accounts.doubtful.values()], [*own, *doubtful]
+    )
+    parts = Configured(
         accounts=tuple(accounts.accounts.values()),
         routes=tuple(accounts.routes),
         services=own,
         state=None if url is None else url.reveal(),
-        environment_id=found.get("state", {}).get("environment_id") or environment,
-        tenants_from=tenants if isinstance(tenants, TenantsFrom) else None,
+        default_state=default_url(variables, environment_id) if needed else None,
+        environment_id=environment_id,
+        tenants_from=_told("tenants_from", TenantsFrom, found, report),
+        credentials_from=_told("credentials_from", CredentialsFrom, found, report),
+        log=None if log is None else log.reveal(),
+        http=http_settings(found.get("http", {}), written.folder, report),
         environment=environment,
         environments=tuple(known) if is_object(known) else (),
         safety=safety,
@@ -156,6 +233,30 @@ def read_configuration(source: Source, environment: str | None = None) -> Config
         migrated=migrated,
         file=written.file,
     )
+    return Parts(
+        configured=parts,
+        accounts=tuple(accounts.doubtful.values()),
+        services=doubtful,
+        report=report,
+    )
+
+
+def environments_of(source: Source) -> tuple[str, ...]:
+    """The names of the environments that a configuration has.
+
+    Raises:
+        ConfigurationError: the file cannot be read or parsed.
+    """
+    known = load(source).tree.get(ENVIRONMENTS)
+    return tuple(map(str, known)) if is_object(known) else ()
+
+
+def _told(name: str, kind: type[Made], found: Mapping[str, Any], report: Report) -> Made | None:
+    """The value of a table of that name; None if there is none, or something in it is wrong."""
+    if name not in found or not report.clear(name) or report.lacks(name):
+        return None
+    made = report.made(partial(kind, **found[name]), name)
+    return None if isinstance(made, Wrong) else made
 
 
 def _homes(found: dict[str, Any], written: dict[str, Any]) -> Any:
@@ -183,20 +284,26 @@ def followed(
         folder: what paths of files are relative to.
         report: is told what is wrong.
     """
+    written = tree.get(_SECRETS, {})
+    named = written if is_object(written) else {}
     with ExitStack() as closing:
         place = Place(variables, folder, closing)
         providers: dict[str, Read] = built_in(place)
-        # A provider may need secrets of its own, from what is there without it.
-        first = References(variables, providers, report)
-        tables = first.followed(tree.get(_SECRETS, {}), _SECRETS)
-        configured: dict[str, Any] = {}
-        if is_object(tables):
-            configured = read(Named(PROVIDERS), tables, _SECRETS, Report())
-        for name, provider in configured.items():
-            opened = report.made(partial(_opened, provider, place), under(_SECRETS, key(name)))
-            if not isinstance(opened, Wrong):
-                providers[name] = opened
+        tables = dict(named)
+        order = in_order(named, report)
+        for name in [*order, *(name for name in named if name not in order)]:
+            # A provider may need secrets of its own, from those that come before it.
+            path = under(_SECRETS, key(name))
+            table = References(variables, providers, report, named).followed(named[name], path)
+            tables[name] = table
+            found = read(Named(PROVIDERS), {name: table}, _SECRETS, Report())
+            if name in found and not report.lacks(path):
+                opened = report.made(partial(_opened, found[name], place), path)
+                if not isinstance(opened, Wrong):
+                    providers[name] = opened
         rest = {name: one for name, one in tree.items() if name != _SECRETS}
-        named = tables if is_object(tables) else ()
-        found = References(variables, providers, report, named).followed(rest, "")
-    return {**found, _SECRETS: tables} if _SECRETS in tree else found
+        references = References(variables, providers, report, named)
+        whole = {name: references.followed(one, key(name)) for name, one in rest.items()}
+    if _SECRETS in tree:
+        whole[_SECRETS] = tables if is_object(written) else written
+    return whole

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from warnings import warn
 
 import attrs
 
-from moorage.config.configured import read_configuration
+from moorage.config.assembly import assemble, check_parts
+from moorage.config.configured import read_parts
 from moorage.config.problems import near, under
 from moorage.config.tenants import read_tenant
 from moorage.contracts.offer import Offer
 from moorage.domain.frames import refusing
 from moorage.errors import ConfigurationError, Problem
 from moorage.hub import AsyncHub, Hub
-from moorage.opening import aopen_storage, aopen_tenants, open_storage, open_tenants
 from moorage.wiring.ports import Ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from moorage.config.configured import Configured
+    from moorage.config.configured import Configured, Parts
     from moorage.config.loading import Source
 
 
@@ -47,19 +47,7 @@ def open(source: Source, *, environment: str | None = None, **ports: Any) -> Hub
         ConfigurationError: something in it is wrong; `problems` are all that is, each with its
             path, and nothing has been opened. Or a port has a name that there is not.
     """
-    check_ports(ports)
-    found, own = _read(source, environment), "state" not in ports
-    stays = _what_stays(found, ports)
-    if own and found.state is not None:
-        ports["state"] = open_storage(found.state)
-    if "state" in ports and found.state != "memory:":
-        ports.setdefault("environment_id", _name(found, own=own))
-    tenants, every = _tenants(found, ports, open_tenants)
-    hub = Hub(found.accounts, found.routes, services=found.services, safety=found.safety, **ports)
-    if tenants is not None:
-        hub.asks(tenants, read_tenant, every=every)
-    hub.owns(ports.get("state") if own else None)
-    return hub.comes_from(source, partial(_read_again, found, stays, environment))
+    return opened(source, environment, ports, Hub, awaited=False)[0]
 
 
 @refusing
@@ -68,21 +56,55 @@ def aopen(source: Source, *, environment: str | None = None, **ports: Any) -> As
 
     It is plain: it waits for the file, and for the secrets that it refers to.
     """
-    check_ports(ports)
-    found, own = _read(source, environment), "state" not in ports
-    stays = _what_stays(found, ports)
-    if own and found.state is not None:
-        ports["state"] = aopen_storage(found.state)
+    return opened(source, environment, ports, AsyncHub, awaited=True)[0]
+
+
+H = TypeVar("H", Hub, AsyncHub)
+
+
+def opened(
+    source: Source,
+    environment: str | None,
+    given: Mapping[str, Any],
+    kind: type[H],
+    *,
+    awaited: bool,
+    complete: bool = True,
+) -> tuple[H, Configured]:
+    """The hub that a configuration describes, and the configuration as it was read.
+
+    Args:
+        source: the path of a file, or a mapping.
+        environment: which of its environments is meant.
+        given: the ports that the program gives.
+        kind: the class of the hub.
+        awaited: whether it is asynchronous.
+        complete: whether a service is refused whose credentials nobody knows.
+
+    Raises:
+        ConfigurationError: something is wrong; `problems` are all that is.
+    """
+    check_ports(given)
+    parts = read_parts(source, environment)
+    found = parts.configured
+    stays = _what_stays(found, given)
+    assembled = assemble(parts, given, awaited=awaited, complete=complete)
+    parts.report.refuse()
+    _warn(found)
+    ports = assembled.ports
     if "state" in ports and found.state != "memory:":
-        ports.setdefault("environment_id", _name(found, own=own))
-    tenants, every = _tenants(found, ports, aopen_tenants)
-    hub = AsyncHub(
-        found.accounts, found.routes, services=found.services, safety=found.safety, **ports
-    )
+        ports.setdefault("environment_id", _name(found, own="state" not in given))
+    tenants = ports.pop("tenants", None)
+    every = ports.pop("tenants_every", None)
+    if every is None and found.tenants_from is not None:
+        every = found.tenants_from.every
+    hub = kind(found.accounts, found.routes, services=found.services, safety=found.safety, **ports)
     if tenants is not None:
-        hub.asks(tenants, read_tenant, every=every)
-    hub.owns(ports.get("state") if own else None)
-    return hub.comes_from(source, partial(_read_again, found, stays, environment))
+        hub.asks(tenants, read_tenant, every=5.0 if every is None else every)
+    hub.owns(*assembled.owned)
+    check = partial(check_parts, ports=dict(ports), complete=complete)
+    read_again = partial(_read_again, found, stays, environment, check)
+    return hub.comes_from(source, read_again), found
 
 
 def check_ports(names: Iterable[object], path: str = "") -> None:
@@ -112,28 +134,46 @@ def _what_stays(found: Configured, ports: Mapping[str, Any]) -> tuple[str, ...]:
     own = "state" not in ports
     stays = ["state.url"] if own else []
     told = "environment_id" in ports or found.state == "memory:"
-    if not told and not (own and found.state is None):
+    if not told and not (own and found.store is None):
         stays.append("state.environment_id")
     if "tenants" not in ports:
         stays += ["tenants_from.url", "tenants_from.keys"]
         if "tenants_every" not in ports:
             stays.append("tenants_from.every")
+    if "credentials" not in ports:
+        stays += ["credentials_from.url", "credentials_from.keys"]
+    if "log" not in ports:
+        stays.append("log.url")
+    if "http" not in ports:
+        stays.append("http")
     return tuple(stays)
 
 
+_OF_TENANTS: Final = "a hub asks in one place for its tenants as long as it runs."
+_OF_CREDENTIALS: Final = "a hub has one store of credentials as long as it runs."
 _REASONS: Final = {
     "state.url": "a hub keeps its store as long as it runs: the keys that were used are there.",
+    "credentials_from.url": _OF_CREDENTIALS,
+    "credentials_from.keys": _OF_CREDENTIALS,
+    "log.url": "a hub has one integration log as long as it runs.",
+    "http": "a hub keeps its HTTP client, and the connections of it, as long as it runs.",
     "state.environment_id": "a hub has one environment as long as it runs: its store was asked.",
 }
-_OF_TENANTS: Final = "a hub asks in one place for its tenants as long as it runs."
 _AS_IT_IS: Final = "Leave {} as it is, or start the program again."
 
 
 def _read_again(
-    opened: Configured, stays: tuple[str, ...], environment: str | None, source: Source
+    opened: Configured,
+    stays: tuple[str, ...],
+    environment: str | None,
+    check: Callable[[Parts], None],
+    source: Source,
 ) -> Offer:
     """What a hub is made of from now on; what was opened for it stays."""
-    found = read_configuration(source, environment)
+    parts = read_parts(source, environment)
+    found = parts.configured
+    check(parts)
+    parts.report.refuse()
     before, now = _opened(opened), _opened(found)
     other = tuple(
         Problem(path, _REASONS.get(path, _OF_TENANTS), _AS_IT_IS.format(path))
@@ -152,9 +192,13 @@ def _read_again(
 
 def _opened(found: Configured) -> dict[str, Any]:
     """What a configuration says, by its place, of what is opened once."""
-    said = found.tenants_from
+    said, store = found.tenants_from, found.credentials_from
     return {
-        "state.url": found.state,
+        "credentials_from.url": None if store is None else store.url,
+        "credentials_from.keys": None if store is None else store.keys,
+        "http": found.http,
+        "log.url": found.log,
+        "state.url": found.store,
         "state.environment_id": found.environment_id,
         "tenants_from.url": None if said is None else said.url,
         "tenants_from.keys": None if said is None else said.keys,
@@ -167,20 +211,9 @@ def _name(found: Configured, *, own: bool) -> str | None:
     return (found.environment_id or "") if own else found.environment_id
 
 
-def _tenants(found: Configured, ports: dict[str, Any], make: Callable[..., Any]) -> Any:
-    """Who knows the tenants, if somebody does, and for how long that is believed."""
-    said = found.tenants_from
-    every = ports.pop("tenants_every", None if said is None else said.every)
-    if "tenants" not in ports and said is not None:
-        ports["tenants"] = make(said.url.reveal(), said.keys)
-    return ports.pop("tenants", None), 5.0 if every is None else every
-
-
-def _read(source: Source, environment: str | None) -> Configured:
-    found = read_configuration(source, environment)
+def _warn(found: Configured) -> None:
     if found.warnings:
         places = ", ".join(one.path for one in found.warnings)
         first = found.warnings[0]
-        # Past this function, the guard of frames and `open` itself.
-        warn(f"{found.file}: {places}: {first.found} {first.remedy}", ConfigurationWarning, 4)
-    return found
+        # Past this function, the one that opens, the guard of frames, and `open` itself.
+        warn(f"{found.file}: {places}: {first.found} {first.remedy}", ConfigurationWarning, 5)

@@ -7,13 +7,14 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, NoReturn, TypeAlias, cast
 
 import attrs
 
 from moorage.config.problems import key, under
+from moorage.config.syntax import Malformed, Reason, reason_of
 from moorage.domain.installation import install
-from moorage.domain.json_text import is_object, refuse_constant
+from moorage.domain.json_text import is_object
 from moorage.errors import ConfigurationError
 
 Source: TypeAlias = Mapping[str, Any] | str | os.PathLike[str]
@@ -56,12 +57,15 @@ def load(source: Source) -> Written:
     try:
         found = parse(content.decode("utf-8-sig"))
     except RecursionError:
-        problem = "it is nested deeper than anything of ours."
+        reason = Reason("the text is nested deeper than any configuration.")
+    except UnicodeDecodeError:
+        reason = Reason("the file is not in UTF-8.", "Save it in UTF-8.")
     except ValueError as error:
-        problem = _without_text(error)
+        reason = reason_of(error)
     else:
         return Written(_checked(found), file)
-    raise _refused(f"{file} is no {called}: {problem}", "Correct the file.")
+    problem = f"{file}: " if reason.allowed else f"{file} is no {called}: "
+    raise _refused(problem + reason.cause, reason.remedy)
 
 
 def _path(source: Any) -> Path:
@@ -82,24 +86,12 @@ def _content(file: Path) -> bytes:
     raise _refused(problem)
 
 
-def _without_text(error: ValueError) -> str:
-    """What a parser says of where a text is wrong, and nothing of the text."""
-    if isinstance(error, UnicodeDecodeError):
-        return "it is not in UTF-8."
-    mark = getattr(error, "mark", None)
-    line = getattr(error, "lineno", None) or getattr(mark, "line", None)
-    said = str(error)
-    if isinstance(error, tomllib.TOMLDecodeError) and "(at " in said:
-        return f"there is a mistake {said[said.rindex('(at ') + 1 :].rstrip(')')}."
-    return "there is a mistake." if line is None else f"there is a mistake at line {line}."
-
-
 def _toml(text: str) -> Any:
     return tomllib.loads(text)
 
 
 def _json(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_apart, parse_constant=refuse_constant)
+    return json.loads(text, object_pairs_hook=_apart, parse_constant=_constant)
 
 
 def _yaml(text: str) -> Any:
@@ -110,10 +102,19 @@ def _yaml(text: str) -> Any:
     return read_yaml(text)
 
 
+def _constant(name: str) -> NoReturn:
+    raise Malformed(
+        f"{name} is no number of JSON.", "Write a number, or leave the setting out for its default."
+    )
+
+
 def _apart(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            twice = f"the key {key(name)} stands twice in one object."
+            raise Malformed(twice, "Leave one of the two out.", allowed=True)
+        found[name] = value
     return found
 
 

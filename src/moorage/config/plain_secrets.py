@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.config.overlays import ENVIRONMENTS
 from moorage.config.problems import Report, key, under
 from moorage.config.references import refers
-from moorage.config.shapes import Kinded, Many, Named, SecretText, Table, Text
+from moorage.config.shapes import Either, Kinded, Many, Named, SecretText, Table, Text
 from moorage.config.structure import kind_of
 from moorage.config.tables import CONFIGURATION
 from moorage.config.toml_text import has_password
 from moorage.domain.json_text import is_list, is_object
 from moorage.domain.sensitive import is_sensitive
+from moorage.domain.transport import PEM
 from moorage.errors import Problem
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def plain_secrets(tree: Mapping[str, Any], where: str) -> tuple[Problem, ...]:
 
 def _below(shape: Shape | None, value: Any, path: str, name: str = "") -> Iterator[str]:
     if is_object(value):
+        if isinstance(shape, Either):
+            shape = next((one for one in shape.shapes if isinstance(one, Table)), None)
         if isinstance(shape, Kinded):
             shape = kind_of(shape, value, path, name, Report())
         for own, one in value.items():
@@ -54,9 +57,15 @@ def _below(shape: Shape | None, value: Any, path: str, name: str = "") -> Iterat
     elif isinstance(value, str):
         if isinstance(shape, Many):
             shape = shape.of
-        plain = isinstance(shape, SecretText) and not refers(value)
+        shapes = shape.shapes if isinstance(shape, Either) else (shape,)
+        plain = any(_is_secret(one, value) for one in shapes) and not refers(value)
         if (plain and value) or has_password(value):
             yield path
+
+
+def _is_secret(shape: Shape | None, text: str) -> bool:
+    """Whether a text is a secret by its shape, and no path of a file with one."""
+    return isinstance(shape, SecretText) and (not shape.or_path or PEM in text)
 
 
 def _inner(shape: Shape | None, name: str) -> Shape | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import attrs
 
 from moorage.domain.json_text import is_object
+from moorage.domain.secret import Secret
 from moorage.errors import ConfigurationError, ConnectorError, Problem
 
 if TYPE_CHECKING:
@@ -37,14 +38,28 @@ class Report:
 
     def __init__(self, origins: Mapping[str, str] | None = None) -> None:
         self.problems: list[Problem] = []
+        self._absent: set[str] = set()
+        self._excused: set[Problem] = set()
         self._origins: Mapping[str, str] = {} if origins is None else origins
 
     def add(self, path: str, found: str, remedy: str, *, nearest: str | None = None) -> Wrong:
         """Note one thing that is wrong; what is returned stands for the value."""
         origin = origin_of(path, self._origins)
         hint = remedy if nearest is None else f"Did you mean {nearest}?"
-        self.problems.append(Problem(path, found, hint, nearest, origin))
+        problem = Problem(path, found, hint, nearest, origin)
+        if problem not in self.problems:
+            self.problems.append(problem)
         return WRONG
+
+    def lack(self, path: str) -> Secret:
+        """A secret that stands for one that could not be read, which has been reported.
+
+        With it everything else is still checked. Its own value is unknown, so nothing that a check
+        says of this path, of a path below it or of a table around it is reported.
+        """
+        self._absent.add(path)
+        self._excused.update(one for one in self.problems if one.path == path)
+        return Secret("0" * 32)
 
     def made(
         self, make: Callable[[], Made], path: str, fields: object = None, *, exact: bool = False
@@ -61,10 +76,12 @@ class Report:
             return make()
         except ConnectorError as error:
             named = getattr(error, "path", None) or getattr(error, "field", None)
-            place = "" if exact or named is None else str(named)
-            self.add(under(path, place), shown(error.message, fields), error.remedy)
+            place = under(path, "" if exact or named is None else str(named))
+            if not self.lacks(place):
+                self.add(place, shown(error.message, fields), error.remedy)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            self.add(path, *_NOTHING)
+            if not self.lacks(path):
+                self.add(path, *_NOTHING)
         return WRONG
 
     def check_fields(
@@ -77,13 +94,19 @@ class Report:
                 if field.name in left:
                     value = left.pop(field.name)
                     refused = _refusal(field, value)
-                    if refused is not None:
+                    if refused is not None and not self.lacks(under(path, field.name)):
                         found, remedy = refused
                         self.add(under(path, field.name), shown(found, [value]), remedy)
 
     def clear(self, path: str) -> bool:
-        """Whether nothing is wrong at a path or below it."""
-        return not any(_is_below(one.path, path) for one in self.problems)
+        """Whether nothing is wrong at a path or below it, besides secrets that cannot be read."""
+        return not any(
+            _is_below(one.path, path) and one not in self._excused for one in self.problems
+        )
+
+    def lacks(self, path: str) -> bool:
+        """Whether a secret that could not be read is at a path, below it or above it."""
+        return any(_is_below(one, path) or _is_below(path, one) for one in self._absent)
 
     def refuse(self) -> None:
         """Raise what was noted, if anything was.

@@ -6,7 +6,6 @@ Each class here describes the table of a kind, and opens what reads its secrets.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -14,6 +13,7 @@ import attrs
 
 from moorage.config.of_classes import table_of
 from moorage.config.shapes import Field, Kinded, OneOf, Table
+from moorage.domain.credential_tables import is_credential, read_credentials
 from moorage.domain.installation import install
 from moorage.domain.json_text import is_object
 from moorage.domain.sealing import KeyRing
@@ -22,10 +22,13 @@ from moorage.domain.urls import validate_base_url
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from contextlib import ExitStack
     from pathlib import Path
 
-Read: TypeAlias = Callable[[str], Secret | None]
+    from moorage.domain.keeping import Kept
+
+Read: TypeAlias = "Callable[[str], Secret | Kept | None]"
 _FIELD: Final = "secret"
 _LONGEST_FILE: Final = 65_536
 
@@ -275,7 +278,7 @@ class Keyring:
 
 @attrs.frozen(kw_only=True)
 class Sealed:
-    """Credentials in a SQLite file, each sealed: the secret of the service that is named.
+    """Credentials in a SQLite file, each sealed: those of the service that is named.
 
     Attributes:
         path: of the file.
@@ -293,13 +296,12 @@ class Sealed:
         cipher = AesGcmCipher(KeyRing.parse(self.keys))
         found = SqliteCredentialProvider(place.folder / self.path, cipher)
 
-        def read(name: str) -> Secret | None:
+        def read(name: str) -> Kept | None:
             tenant, _, service = name.rpartition("/")
             if not found.has(service, tenant or None):
                 return None
-            kept: Any = found.get(service, tenant or None)
-            secret: Secret = kept.secret if hasattr(kept, "secret") else kept.access_token
-            return secret
+            kept: Kept = found.get(service, tenant or None)
+            return kept
 
         return read
 
@@ -334,7 +336,7 @@ def _managed(manager: Any, timeout: float, place: Place) -> Read:
 
     reader = place.closing.enter_context(ManagedSecrets(manager, timeout=timeout))
 
-    def read(name: str) -> Secret | None:
+    def read(name: str) -> Secret | Kept | None:
         path, _, field = name.partition("#")
         content = reader.read(path)
         return None if content is None else _of(content, field)
@@ -342,14 +344,20 @@ def _managed(manager: Any, timeout: float, place: Place) -> Read:
     return read
 
 
-def _of(content: Secret, field: str) -> Secret | None:
-    """A field of a table in JSON; or the whole, where that is no table."""
+def _of(content: Secret, field: str) -> Secret | Kept | None:
+    """A field of a table in JSON, or the credentials that it is; or the whole, if it is no table.
+
+    Raises:
+        InvalidData: the table says how it is sent, and cannot be sent so.
+    """
     try:
         table = json.loads(content.reveal())
     except (ValueError, RecursionError):
         table = None
     if not is_object(table):
         return None if field else content
+    if not field and is_credential(table):
+        return read_credentials(table, "what is kept there")
     found = table.get(field or _FIELD)
     del table
     return Secret(found) if isinstance(found, str) else None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from moorage.config.problems import Report
+    from moorage.domain.keeping import Kept
     from moorage.domain.secret import Secret
 
 SCHEME: Final = "secret://"
@@ -35,7 +36,7 @@ class References:
     def __init__(
         self,
         variables: Mapping[str, str],
-        providers: Mapping[str, Callable[[str], Secret | None]],
+        providers: Mapping[str, Callable[[str], Secret | Kept | None]],
         report: Report,
         tables: Collection[str] = (),
     ) -> None:
@@ -94,46 +95,45 @@ class References:
 
     def _secret(self, text: str, path: str) -> Any:
         if text not in self._found:
-            told = len(self._report.problems)
-            secret = self._looked_up(text, path)
-            self._found[text] = next(iter(self._report.problems[told:]), secret)
-            return secret
+            self._found[text] = self._looked_up(text)
         found = self._found[text]
-        if isinstance(found, Problem):
-            return self._report.add(path, found.found, found.remedy, nearest=found.nearest)
-        return found
+        if not isinstance(found, Problem):
+            return found
+        if found.found:
+            self._report.add(path, found.found, found.remedy, nearest=found.nearest)
+        return self._report.lack(path)
 
-    def _looked_up(self, text: str, path: str) -> Any:
+    def _looked_up(self, text: str) -> Any:
+        """The secret that a text refers to; a problem where there is none, which may be empty."""
         parts = _SECRET.fullmatch(text)
         if parts is None:
-            return self._report.add(
-                path,
+            return Problem(
+                "",
                 "this is no reference to a secret.",
                 "Write secret://env/NAME, secret://file/path, or the name of one of [secrets].",
             )
         provider, name = parts[1], parts[2]
         read = self._providers.get(provider)
         if read is None and provider in self._tables:
-            return WRONG
+            # The problem is told where the provider stands.
+            return Problem("", "", "")
         if read is None:
-            return self._report.add(
-                path,
+            return Problem(
+                "",
                 f"{key(provider)} is no provider of secrets.",
                 f"Use one of: {', '.join(self._providers)}; or add [secrets.{key(provider)}].",
-                nearest=near(provider, self._providers),
+                near(provider, self._providers),
             )
         try:
             secret = read(name)
         except ConnectorError as error:
-            return self._report.add(
-                path, f"this secret cannot be read: {error.message}", error.remedy
-            )
+            return Problem("", f"this secret cannot be read: {error.message}", error.remedy)
         if secret is None or not secret:
             remedy = {
                 "env": f"Set the environment variable {name}.",
                 "file": "Put the secret into that file, and let this process read it.",
             }.get(provider, "Put the secret there, or correct its name.")
-            return self._report.add(path, f"{text} cannot be found, or is empty.", remedy)
+            return Problem("", f"{text} cannot be found, or is empty.", remedy)
         return secret
 
 

@@ -12,6 +12,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from moorage.domain.keeping import Kept
     from moorage.domain.secret import Secret
 
 
@@ -22,9 +23,15 @@ class Text:
 
 @attrs.frozen
 class SecretText:
-    """A text that nobody must see: it becomes a `Secret`, or what is made of one."""
+    """A text that nobody must see: it becomes a `Secret`, or what is made of one.
 
-    make: Callable[[Secret], Any] | None = attrs.field(default=None, repr=False)
+    Attributes:
+        make: is given the secret, or the whole credentials where a store of credentials holds it.
+        or_path: whether a text may be the path of a file with the secret instead.
+    """
+
+    make: Callable[[Secret | Kept], Any] | None = attrs.field(default=None, repr=False)
+    or_path: bool = False
 
 
 @attrs.frozen
@@ -50,11 +57,21 @@ class TimeOfDay:
 
 
 @attrs.frozen
+class Moment:
+    """A date with a time and a time zone."""
+
+
+@attrs.frozen
+class Function:
+    """The name of a function that an installed package provides."""
+
+
+@attrs.frozen
 class OneOf:
     """One of these words or numbers, and what each of them means if that is something else."""
 
     choices: tuple[str | int, ...]
-    meanings: tuple[float, ...] = ()
+    meanings: tuple[Any, ...] = ()
 
 
 @attrs.frozen
@@ -145,6 +162,8 @@ Shape: TypeAlias = (
     | Flag
     | Number
     | TimeOfDay
+    | Moment
+    | Function
     | OneOf
     | Either
     | Many

@@ -17,8 +17,10 @@ from moorage.config.shapes import (
     Anything,
     Either,
     Flag,
+    Function,
     Kinded,
     Many,
+    Moment,
     Named,
     Number,
     OneOf,
@@ -27,9 +29,12 @@ from moorage.config.shapes import (
     Text,
     TimeOfDay,
 )
+from moorage.domain.auth import Credentials, OAuthCredentials
 from moorage.domain.json_text import is_list, is_object
+from moorage.domain.keeping import secret_of
 from moorage.domain.secret import Secret
 from moorage.domain.text import is_encodable
+from moorage.wiring.catalog import function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,6 +58,8 @@ _WORDS: Final[Mapping[type, str]] = {
     list: "a list",
     dict: "a table",
     Secret: "a secret",
+    Credentials: "a secret",
+    OAuthCredentials: "a secret",
     type(None): "nothing",
     datetime: "a date with a time",
     date: "a date",
@@ -64,7 +71,7 @@ def read(shape: Shape, value: Any, path: str, report: Report) -> Any:
     """What a value is by its shape, or WRONG, as it may be already."""
     if value is WRONG:
         return WRONG
-    if isinstance(value, Filled) and not isinstance(shape, (Text, SecretText, Address)):
+    if isinstance(value, Filled) and not isinstance(shape, (Text, SecretText, Address, Function)):
         value = read_value(value)
     return _READERS[type(shape)](shape, value, path, report)
 
@@ -141,14 +148,16 @@ def _read_text(shape: Shape, value: Any, path: str, report: Report) -> Any:
 
 
 def _read_secret(shape: Shape, value: Any, path: str, report: Report) -> Any:
+    make = shape.make if isinstance(shape, SecretText) else None
     secret = value
     if isinstance(value, str):
         if not is_encodable(value):
             return report.add(path, "this text is not valid Unicode.", "Write it anew.")
         secret = Secret(str(value))
-    if not isinstance(secret, Secret):
+    elif isinstance(value, (Credentials, OAuthCredentials)):
+        secret = value if make is not None else secret_of(value)
+    if not isinstance(secret, (Secret, Credentials, OAuthCredentials)):
         return _refused(shape, value, path, report)
-    make = shape.make if isinstance(shape, SecretText) else None
     return secret if make is None else report.made(partial(make, secret), path, exact=True)
 
 
@@ -169,6 +178,26 @@ def _read_time(shape: TimeOfDay, value: Any, path: str, report: Report) -> Any:
     if isinstance(value, (str, time)):
         return value
     return _refused(shape, value, path, report)
+
+
+def _read_moment(shape: Moment, value: Any, path: str, report: Report) -> Any:
+    moment = value
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+    if not isinstance(moment, datetime):
+        return _refused(shape, value, path, report)
+    if moment.tzinfo is None:
+        return report.add(path, "this time has no time zone.", f"Write {wanted(shape)}.")
+    return moment
+
+
+def _read_function(shape: Function, value: Any, path: str, report: Report) -> Any:
+    if not isinstance(value, str):
+        return value if callable(value) else _refused(shape, value, path, report)
+    return report.made(partial(function, str(value)), path, exact=True)
 
 
 def _read_choice(shape: OneOf, value: Any, path: str, report: Report) -> Any:
@@ -224,7 +253,7 @@ def _read_anything(_: Shape, value: Any, __: str, ___: Report) -> Any:
 def _refused(shape: Shape, value: Any, path: str, report: Report) -> Any:
     expected = wanted(shape)
     remedy, belongs = f"Write {expected}.", expected.partition(",")[0]
-    if isinstance(value, Secret):
+    if isinstance(value, (Secret, Credentials, OAuthCredentials)):
         remedy = f"Write {expected}; what is no secret can be written as ${{NAME}}."
     return report.add(path, f"{_found(value)} stands where {belongs} belongs.", remedy)
 
@@ -248,6 +277,8 @@ _READERS: Final[Mapping[type, Callable[[Any, Any, str, Any], Any]]] = {
     Flag: _read_flag,
     Number: _read_number,
     TimeOfDay: _read_time,
+    Moment: _read_moment,
+    Function: _read_function,
     OneOf: _read_choice,
     Either: _read_either,
     Many: _read_many,
@@ -258,8 +289,9 @@ _READERS: Final[Mapping[type, Callable[[Any, Any, str, Any], Any]]] = {
 
 _FITS: Final[Mapping[type, Callable[[Any], bool]]] = {
     Text: lambda value: isinstance(value, str),
+    Function: lambda value: isinstance(value, str),
     OneOf: lambda value: isinstance(value, str),
-    SecretText: lambda value: isinstance(value, (str, Secret)),
+    SecretText: lambda value: isinstance(value, (str, Secret, Credentials, OAuthCredentials)),
     Number: _is_number,
     Flag: lambda value: isinstance(value, bool),
     Table: is_object,
@@ -271,9 +303,11 @@ _WANTED: Final[Mapping[type, Callable[[Any], str]]] = {
     Text: lambda _: "a text",
     SecretText: lambda _: "a secret, such as secret://env/NAME",
     Address: lambda _: "a URL",
+    Function: lambda _: "the name of an installed function",
     Flag: lambda _: "true or false",
     Number: lambda shape: "a whole number" if shape.whole else "a number",
     TimeOfDay: lambda _: "a time of day, such as 17:00",
+    Moment: lambda _: "a date with a time and a time zone, such as 2030-01-31T12:00:00Z",
     OneOf: lambda shape: f"one of {', '.join(map(str, shape.choices))}",
     Either: lambda shape: " or ".join(dict.fromkeys(map(wanted, shape.shapes))),
     Many: lambda shape: f"{wanted(shape.of)}, or a list of such",

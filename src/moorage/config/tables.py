@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage import errors
+from moorage.config.credentials import CREDENTIALS
+from moorage.config.http import HTTP
 from moorage.config.of_classes import about_fields, summary, table_of
 from moorage.config.providers import PROVIDERS
 from moorage.config.shapes import (
     Address,
     Either,
     Field,
+    Function,
     Kinded,
     Many,
     Named,
@@ -23,12 +27,12 @@ from moorage.config.shapes import (
     Text,
 )
 from moorage.contracts.routes import Account, Prefer, Route
-from moorage.domain.auth import Credentials
 from moorage.domain.budget import RetryBudget
 from moorage.domain.cache_policy import CachePolicy
 from moorage.domain.circuit import CircuitBreakerConfig
 from moorage.domain.http import HttpMethod
 from moorage.domain.rate_limit import REFUSE, RateLimitConfig
+from moorage.domain.redaction import Redaction
 from moorage.domain.region import Region
 from moorage.domain.retry import RetryPolicy
 from moorage.domain.safety import Safety
@@ -47,14 +51,13 @@ _PRESETS: Final[Mapping[str, Callable[[], RetryPolicy]]] = {
     "conservative": RetryPolicy.conservative,
     "none": RetryPolicy.none,
 }
-_IN_PROGRAMS: Final = (
-    "fallback",
-    "request_transforms",
-    "response_transforms",
-    "classify",
-    "redaction",
-)
-"""Fields of services that are functions, or made of such."""
+FUNCTIONS: Final[dict[str, Shape]] = {
+    "fallback": Function(),
+    "request_transforms": Many(Function()),
+    "response_transforms": Many(Function()),
+    "classify": Function(),
+}
+"""Settings of services and endpoints that are functions; a file has the names of entry points."""
 
 
 def _retry(*, preset: str = "default", **fields: Any) -> RetryPolicy:
@@ -65,8 +68,17 @@ def _with(table: Table, **fields: Field) -> Table:
     return attrs.evolve(table, fields={**fields, **table.fields})
 
 
+_ERRORS: Final = {
+    name: one
+    for name, one in sorted(vars(errors).items())
+    if isinstance(one, type) and issubclass(one, errors.ConnectorError)
+}
 _RETRY: Final = _with(
-    table_of(RetryPolicy, without=["retry_on"], make=_retry),
+    table_of(
+        RetryPolicy,
+        make=_retry,
+        shapes={"retry_on": Many(OneOf(tuple(_ERRORS), tuple(_ERRORS.values())))},
+    ),
     preset=Field(OneOf(tuple(_PRESETS)), "What the other fields start from.", default="default"),
 )
 _LIMIT: Final = table_of(
@@ -76,7 +88,6 @@ _LIMIT: Final = table_of(
         "without_store": Either((Number(), OneOf((REFUSE,)))),
     },
 )
-_BEARER: Final = SecretText(Credentials.bearer)
 _SETTINGS: Final[Mapping[str, Shape]] = {
     "timeouts": table_of(Timeouts, without=["total"]),
     "retry": _RETRY,
@@ -87,16 +98,17 @@ _SETTINGS: Final[Mapping[str, Shape]] = {
     "hedge": table_of(HedgeConfig),
     "cache": table_of(CachePolicy),
     "headers": Named(Text()),
-    "credentials": _BEARER,
+    "redaction": table_of(Redaction, shapes={"body_paths": Many(Text()), "patterns": Many(Text())}),
+    "credentials": CREDENTIALS,
 }
 _OF_ENDPOINTS: Final = ("timeouts", "retry", "limits", "circuit", "hedge", "cache")
 _OWN_ENDPOINT: Final = table_of(
     Endpoint,
-    without=_IN_PROGRAMS,
     shapes={name: _SETTINGS[name] for name in _OF_ENDPOINTS}
+    | FUNCTIONS
     | {"method": OneOf(tuple(method.value for method in HttpMethod))},
 )
-_REGION: Final = table_of(Region, shapes={"credentials": _BEARER})
+_REGION: Final = table_of(Region, shapes={"credentials": CREDENTIALS})
 
 
 def _told_of_services(table: Table) -> Table:
@@ -110,13 +122,14 @@ def _told_of_services(table: Table) -> Table:
 
 
 _ENDPOINT: Final = _told_of_services(_OWN_ENDPOINT)
-SERVICE: Final = table_of(
+_SERVICE: Final = table_of(
     Service,
     name="service",
-    without=["name", *_IN_PROGRAMS],
-    make=dict,
-    shapes={**_SETTINGS, "endpoints": Many(_ENDPOINT), "regions": Many(_REGION)},
+    without=["name"],
+    shapes={**_SETTINGS, **FUNCTIONS, "endpoints": Many(_ENDPOINT), "regions": Many(_REGION)},
 )
+SERVICE: Final = attrs.evolve(_SERVICE, make=None)
+"""The settings of a service; those that are right stay, where others are wrong."""
 
 
 _OF_VENDORS: Final = {
@@ -220,6 +233,41 @@ CONFIGURATION: Final = Table(
             ),
             "Where the tables of tenants are looked up, that do not stand here.",
         ),
+        "credentials_from": Field(
+            Table(
+                "credentials_from",
+                "Where services with `needs_credentials` find who they are.",
+                {
+                    "url": Field(
+                        Address(),
+                        "The URL of the store: sqlite:///file.db, postgresql://… or mysql://…,"
+                        " which are sealed; file:///file.toml; or environment: for variables such"
+                        " as MOORAGE_CREDENTIAL_VAT.",
+                        required=True,
+                    ),
+                    "keys": Field(
+                        SecretText(), "The output of `generate_keys`, which opens a sealed store."
+                    ),
+                },
+            ),
+            "Where services with `needs_credentials` find who they are.",
+        ),
+        "log": Field(
+            Table(
+                "log",
+                "The integration log, which has an entry for each call.",
+                {
+                    "url": Field(
+                        Address(),
+                        "The URL of the log: memory:, sqlite:///file.db, postgresql://… or"
+                        " mysql://…; its table is made with the first entry.",
+                        required=True,
+                    ),
+                },
+            ),
+            "The integration log, which has an entry for each call; none by default.",
+        ),
+        "http": Field(HTTP, HTTP.about),
         "safety": Field(table_of(Safety, name="safety"), summary(Safety)),
         "secrets": Field(
             Named(PROVIDERS), "Providers of secrets, by the names that secret:// has for them."

@@ -1,4 +1,4 @@
-"""Putting files into a folder, over nobody's work."""
+"""Writes files into a folder without overwriting existing ones."""
 
 from __future__ import annotations
 

@@ -1,0 +1,111 @@
+"""Credentials in a configuration: a bearer token, a JSON table in one secret, or a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import attrs
+
+from moorage.config.of_classes import about_fields, table_of
+from moorage.config.shapes import (
+    Anything,
+    Either,
+    Field,
+    Many,
+    Moment,
+    Named,
+    Number,
+    OneOf,
+    SecretText,
+    Table,
+    Text,
+)
+from moorage.domain.auth import AuthMethod, Credentials, OAuthCredentials, Signing
+from moorage.domain.credential_tables import read_credentials, read_credentials_text
+from moorage.domain.secret import Secret
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.config.shapes import Shape
+    from moorage.domain.keeping import Kept
+
+_SHAPES: Final[Mapping[str, Shape]] = {
+    "claims": Anything(),
+    "headers": Named(Text()),
+    "query": Named(Text()),
+    "components": Many(Text()),
+    "lifetime": Number(),
+}
+
+
+def _of_secret(value: Secret | Kept) -> Kept:
+    """The credentials that a secret is: stored ones, a JSON table, or a bearer token."""
+    if not isinstance(value, Secret):
+        return value
+    try:
+        return read_credentials_text(value, "these credentials")
+    except InvalidData as error:
+        problem, remedy = error.message, error.remedy
+    raise ConfigurationError(problem, path="", remedy=remedy)
+
+
+def _of_table(**fields: Any) -> Kept:
+    """The credentials that the fields of a table are."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    try:
+        return read_credentials(given, "these credentials")
+    except InvalidData as error:
+        problem, remedy = error.message, error.remedy
+    raise ConfigurationError(problem, path="", remedy=remedy)
+
+
+def _optional(fields: Mapping[str, Field]) -> dict[str, Field]:
+    return {name: attrs.evolve(one, required=False) for name, one in fields.items()}
+
+
+def _signing_table() -> Table:
+    """One table with the fields of every way of signing; the `method` says which of them count."""
+    kinds: tuple[type[Any], ...] = get_args(Signing)
+    fields: dict[str, Field] = {}
+    words: list[str | int] = []
+    for kind in kinds:
+        table = table_of(kind, shapes=_SHAPES)
+        algorithm = table.fields.get("algorithm")
+        if algorithm is not None and isinstance(algorithm.shape, OneOf):
+            words += algorithm.shape.choices
+        for name, one in table.fields.items():
+            about = f"{kind.method}: {one.about}"
+            known = fields.get(name)
+            fields[name] = attrs.evolve(
+                one,
+                about=about if known is None else f"{known.about} {about}",
+                default=None,
+                required=False,
+            )
+    algorithms = OneOf(tuple(dict.fromkeys(words)))
+    fields["algorithm"] = attrs.evolve(fields["algorithm"], shape=algorithms)
+    return Table("signing", "How requests are signed with a key that is not sent.", fields, dict)
+
+
+def _table() -> Table:
+    shapes: dict[str, Shape] = {
+        "method": OneOf(tuple(method.value for method in AuthMethod)),
+        "expires_at": Moment(),
+        "issued_at": Moment(),
+        "signing": _signing_table(),
+        "secret": SecretText(),
+        "scope": Either((Text(), Many(Text()))),
+    }
+    plain = table_of(Credentials, shapes=shapes)
+    oauth = table_of(OAuthCredentials, shapes=shapes)
+    told = about_fields(Credentials)
+    fields = {**_optional(oauth.fields), **_optional(plain.fields)}
+    fields["method"] = attrs.evolve(fields["method"], default=AuthMethod.BEARER.value)
+    fields["secret_base64"] = Field(SecretText(), f"In base64: {told['secret']}")
+    return Table("credentials", "What a service knows us by.", fields, _of_table)
+
+
+CREDENTIALS: Final = Either((_table(), SecretText(_of_secret)))
+"""What stands under `credentials` of a service or a region."""

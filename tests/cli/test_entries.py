@@ -1,0 +1,257 @@
+"""`moorage outbox` and `moorage inbox`, run as an operator runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import Hub, Outbox, Request, WebhookInbox
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.sqlite_entries import SqliteInbox, SqliteOutbox
+from moorage.cli import main
+from moorage.cli.host import Host
+from moorage.contracts.payments import Charge, Money
+from moorage.domain.entries import EntryQuery, doubt
+from moorage.domain.inbox import InboxEntry
+from moorage.testing.http_script import Behaviour
+from moorage.testing.http_server import VendorServer
+from moorage.testing.sandbox.base import Lost
+from moorage.testing.sandbox.stripe import StripeSandbox
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+URL = "sqlite:///calls.db"
+
+
+@pytest.fixture
+def server() -> Iterator[VendorServer]:
+    """A vendor on this machine."""
+    with VendorServer() as made:
+        made.patience = 30.0
+        made.always(Behaviour(200))
+        yield made
+
+
+@pytest.fixture
+def outbox(server: VendorServer) -> Outbox:
+    """An outbox in a file of the test's folder, and a configuration beside it."""
+    Path("moorage.toml").write_text(f'[services.shop]\nbase_url = "{server.url}"\n')
+    store = SqliteOutbox("calls.db")
+    store.migrate()
+    return Outbox(store)
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0, **named: Any) -> Any:
+    """What a command answers to a program."""
+    assert main([*words, "--json"], **named) == code
+    told = capsys.readouterr()
+    whole = json.loads(told.out)
+    return whole["result"] if whole["ok"] else whole["error"]
+
+
+def put(outbox: Outbox, **options: Any) -> str:
+    """Write a call down."""
+    return outbox.put_request("shop", Request.post("/orders", json={}), **options).id
+
+
+def test_calls_are_made_once(
+    outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`run --once` makes what is due, and ends."""
+    put(outbox)
+    put(outbox)
+    told = run(capsys, "outbox", "run", "--store", URL, "--once")
+    assert told == {"done": 2, "later": 0, "dead": 0, "unknown": 0}
+    assert len(server.requests) == 2
+    assert main(["outbox", "run", "--store", URL, "--once"]) == 0
+    assert capsys.readouterr().out == "0 done, 0 later, 0 dead, 0 unknown\n"
+
+
+def test_payments_are_settled_before_calls_are_made(
+    server: VendorServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`run --once` ends the call of a payment that a person has closed, and sends nothing."""
+    stripe = StripeSandbox()
+    Path("moorage.toml").write_text(
+        '[state]\nurl = "sqlite:///state.db"\n[payments]\nvendor = "stripe"\n[vendors.stripe]\n'
+        f'base_url = "{server.url}"\ncredentials = "secret://env/STRIPE_KEY"\n'
+        "retry = { max_attempts = 1 }\n"
+    )
+    monkeypatch.setenv("STRIPE_KEY", stripe.api_key)
+    server.always(stripe.behave)
+    store = SqliteOutbox("calls.db")
+    store.migrate()
+    charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
+    entry = Outbox(store).put("payments", "charge", charge)
+    stripe.fail(Lost())
+    first = run(capsys, "outbox", "run", "--store", URL, "--once")
+    assert first == {"done": 0, "later": 1, "dead": 0, "unknown": 0}
+    (stored,) = store.find(EntryQuery(id=entry.id)).items
+    assert store.swap(doubt(stored, store.now(), "OutcomeUnknown"), stored.fence)
+    run(capsys, "payments", "close", entry.key, "--done")
+    second = run(capsys, "outbox", "run", "--store", URL, "--once")
+    assert second == {"done": 1, "later": 0, "dead": 0, "unknown": 0}
+    assert len(stripe.charges) == 1
+
+
+def test_a_worker_stops_at_a_signal(
+    outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`run` in this process ends with its counts at SIGTERM, once a call was made."""
+    put(outbox)
+
+    def stop() -> None:
+        wait_until(lambda: bool(server.requests), "making the call")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    told = run(capsys, "outbox", "run", "--store", URL)
+    stopper.join()
+    assert told == {"done": 1, "later": 0, "dead": 0, "unknown": 0}
+
+
+def test_a_worker_runs_until_it_is_told_to_stop(outbox: Outbox, server: VendorServer) -> None:
+    """`run` makes calls as they come, and ends well when it is told to."""
+    put(outbox)
+    command = [sys.executable, "-m", "moorage", "outbox", "run", "--pause", "0.05"]
+    environment = {**os.environ, "MOORAGE_OUTBOX": URL}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as worker:
+        server.wait_for_requests(1)
+        put(outbox)
+        server.wait_for_requests(2)
+        worker.send_signal(signal.SIGTERM)
+        told, _ = worker.communicate(timeout=30)
+    assert worker.returncode == 0
+    assert told.splitlines() == [
+        "Working; SIGTERM or Ctrl-C ends it.",
+        "2 done, 0 later, 0 dead, 0 unknown",
+    ]
+
+
+def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """A list has what is known of each call, newest first, page by page, and not its content."""
+    first, second = put(outbox), put(outbox, tenant="acme")
+    told = run(capsys, "outbox", "list", "--store", URL, "--limit", "1")
+    assert [one["id"] for one in told["entries"]] == [second]
+    rest = run(capsys, "outbox", "list", "--store", URL, "--after", told["next"])
+    assert [one["id"] for one in rest["entries"]] == [first]
+    assert rest["next"] is None
+    own = run(capsys, "outbox", "list", "--store", URL, "--tenant", "acme", "--state", "waiting")
+    assert [one["id"] for one in own["entries"]] == [second]
+    assert run(capsys, "outbox", "list", "--store", URL, "--stuck")["entries"] == []
+    run(capsys, "outbox", "list", "--store", URL, "--stuck", "--tenant", "a", code=2)
+
+    assert main(["outbox", "list", "--store", URL, "--limit", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "waiting" in shown
+    assert "More with --after" in shown
+    assert main(["outbox", "list", "--store", URL, "--state", "dead"]) == 0
+    assert capsys.readouterr().out == "nothing\n"
+
+
+def test_calls_are_dropped_and_replayed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was called off is not made, until it is replayed."""
+    names = [put(outbox), put(outbox)]
+    dropped = run(capsys, "outbox", "drop", *names, "--store", URL)
+    assert [one["state"] for one in dropped["entries"]] == ["dropped", "dropped"]
+    assert main(["outbox", "replay", names[0], "--store", URL]) == 0
+    assert capsys.readouterr().out == f"{names[0]} is waiting\n"
+    assert run(capsys, "outbox", "run", "--store", URL, "--once")["done"] == 1
+    run(capsys, "outbox", "drop", "--store", URL, code=2)
+    run(capsys, "outbox", "replay", "nobody", "--store", URL, code=1)
+
+
+@pytest.mark.usefixtures("outbox")
+def test_sealed_calls(server: VendorServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """With MOORAGE_KEYS calls are opened that were sealed with them."""
+    keys = generate_keys()
+    os.environ["MOORAGE_KEYS"] = keys.text().reveal()
+    put(Outbox(SqliteOutbox("calls.db"), cipher=AesGcmCipher(keys)))
+    assert run(capsys, "outbox", "run", "--store", URL, "--once")["done"] == 1
+    assert len(server.requests) == 1
+
+
+PROGRAM = """
+from moorage import Hub, Outbox, WebhookInbox
+from moorage.adapters.sqlite_entries import SqliteInbox, SqliteOutbox
+
+outbox = Outbox(SqliteOutbox("calls.db", create=True))
+inbox = WebhookInbox(Hub([]), SqliteInbox("calls.db", create=True))
+
+@inbox.on("webhook")
+def heard(event, entry):
+    print("heard")
+"""
+
+
+def test_objects_of_a_program(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """An outbox or an inbox of one's own program is named by module and name."""
+    Path("shop_of_mine.py").write_text(PROGRAM)
+    put(outbox)
+    assert run(capsys, "outbox", "run", "--app", "shop_of_mine:outbox", "--once")["done"] == 1
+    assert run(capsys, "inbox", "run", "--app", "shop_of_mine:inbox", "--once")["done"] == 0
+    for app in ("shop_of_mine:nothing", "no_module_of_mine:inbox", "shop_of_mine:outbox", ":"):
+        told = run(capsys, "inbox", "list", "--app", app, code=2)
+        assert told["path"] == "--app"
+
+
+@pytest.mark.usefixtures("outbox")
+def test_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
+    """Webhooks are listed, dropped and replayed as calls are."""
+    store = SqliteInbox("calls.db", create=True)
+    now = store.now()
+    store.add(InboxEntry(id="w1", target="stripe", operation="paid", added_at=now))
+    assert run(capsys, "inbox", "drop", "w1", "--store", URL)["entries"][0]["state"] == "dropped"
+    assert run(capsys, "inbox", "replay", "w1", "--store", URL)["entries"][0]["state"] == "waiting"
+    told = run(capsys, "inbox", "list", "--store", URL)
+    assert [one["operation"] for one in told["entries"]] == ["paid"]
+    run(capsys, "inbox", "run", code=2)
+
+
+@pytest.mark.usefixtures("outbox")
+def test_stores_that_are_nobodys(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a store that others share there is nothing to work on."""
+    run(capsys, "outbox", "list", code=2)
+    run(capsys, "inbox", "list", "--store", "memory:", code=2)
+
+
+def test_a_store_that_is_away_for_a_while(
+    outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A worker waits for a store that is away, and says so once."""
+    put(outbox)
+    Path("calls.db").rename("away.db")
+    Path("calls.db").mkdir()
+    command = [sys.executable, "-m", "moorage", "outbox", "run", "--store", URL, "--pause", "0.05"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline().startswith("Working")
+        assert worker.stdout.readline().startswith("Waiting: ")
+        Path("calls.db").rmdir()
+        Path("away.db").rename("calls.db")
+        server.wait_for_requests(1)
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=30)
+    assert worker.returncode == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_host_with_an_outbox(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """A program that has the command line in it gives its own outbox and inbox."""
+    put(outbox)
+    inbox = WebhookInbox(Hub([]), SqliteInbox("calls.db", create=True))
+    inbox.on("webhook")(print)
+    host = Host(source=Path("moorage.toml"), kept=lambda: {"calls": outbox, "webhooks": inbox})
+    assert run(capsys, "outbox", "run", "--once", host=host)["done"] == 1
+    assert run(capsys, "inbox", "run", "--once", host=host)["done"] == 0

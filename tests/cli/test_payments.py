@@ -1,0 +1,148 @@
+"""`moorage payments`: what a killed process left is found and closed without writing code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from signal import SIGKILL
+from threading import Event
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage.cli.desk import Context
+from moorage.cli.places import opened_hub, opened_store
+from moorage.contracts.payments import Charge, Money
+from moorage.domain.unsettled import Register
+from moorage.errors import ConnectionFailed
+from moorage.packing import pack
+from moorage.testing.sandbox.base import Lost
+from moorage.testing.sandbox.stripe import StripeSandbox
+from tests.support.command import command
+from tests.support.configured import STORES, configure, unique
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage import Response
+    from moorage.testing.sandbox.base import Asked
+
+WHOLE = """
+[state]
+url = "{state}"
+[payments]
+vendor = "stripe"
+[vendors.stripe]
+base_url = "{url}"
+credentials = "sk_test_sandbox"
+retry = {{ max_attempts = 1 }}
+volatile_keys = true
+"""
+CHARGING = """
+import sys, moorage
+from moorage.contracts.payments import Charge, Money
+key = sys.argv[1]
+hub = moorage.open("moorage.toml")
+charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference=key)
+hub.payments().charge(charge, idempotency_key=key)
+"""
+
+
+class Killing(StripeSandbox):
+    """Kills whoever charges, after the charge is made and before it is answered."""
+
+    def __init__(self) -> None:
+        super().__init__(api_key="sk_test_sandbox")
+        self.victim: subprocess.Popen[bytes] | None = None
+        self.known = Event()
+
+    def answer(self, request: Asked) -> Response:
+        """As Stripe, and then the process is killed."""
+        answer = super().answer(request)
+        if request.method == "POST" and self.victim is not None:
+            self.known.wait()
+            self.victim.send_signal(SIGKILL)
+            self.victim = None
+        return answer
+
+    def kill(self, key: str) -> int:
+        """Have a process charge, and kill it meanwhile; its exit code."""
+        with subprocess.Popen([sys.executable, "-c", CHARGING, key]) as victim:
+            self.victim = victim
+            self.known.set()
+        return victim.returncode
+
+
+def listed(key: str) -> list[dict[str, object]]:
+    """What the command lists under a key."""
+    found = command("payments", "unsettled", "--json").result["payments"]
+    return [one for one in found if one["idempotency_key"] == key]
+
+
+@pytest.mark.parametrize("make", STORES.values(), ids=STORES)
+def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str]) -> None:
+    """An operator finds what a killed process left, closes it, and the buyer is charged once."""
+    stripe, key = Killing(), unique("INV")
+    state = make()
+    command("housekeep", state, "--migrate")
+    with stripe.serving() as server:
+        configure(WHOLE.format(state=state, url=server.url))
+        assert -SIGKILL == stripe.kill(key)
+
+        (one,) = listed(key)
+        assert ("charge", "20.00 EUR", key, "wait") == (
+            one["operation"],
+            one["amount"],
+            one["reference"],
+            one["next"],
+        )
+        people = command("payments", "unsettled")
+        assert (1, True) == (people.code, key in people.out)
+        early = command("payments", "close", key, "--not-done")
+        assert "may still be under way" in early.err
+
+        closed = command("payments", "close", key, "--done")
+        assert f"{key} is closed as done" in closed.out
+        assert [] == listed(key)
+        with opened_hub(Context()) as hub:
+            charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference=key)
+            assert hub.payments().charge(charge, idempotency_key=key).replayed
+        assert 1 == len(stripe.charges)
+
+
+def test_timer_settles_what_the_vendor_can_tell() -> None:
+    """What was lost and is due is told by key; nothing is said where there is nothing to do."""
+    stripe = StripeSandbox(api_key="sk_test_sandbox")
+    with stripe.serving() as server:
+        whole = WHOLE.format(state="sqlite:///state.db", url=server.url)
+        configure(whole)
+        assert "nothing was settled" in command("payments", "settle").out
+        assert "no payment is unsettled" in command("payments", "unsettled").out
+        charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-1")
+        stripe.fail(Lost())
+        with opened_hub(Context()) as hub, pytest.raises(ConnectionFailed):
+            hub.payments().charge(charge, idempotency_key="INV-1/1")
+        reference = next(iter(stripe.intents))
+        closed = command(
+            "payments", "close", "INV-1/1", "--done", "--reference", reference, "--json"
+        )
+
+        assert "done" == closed.result["outcome"]
+        assert 0 == command("payments", "unsettled").code
+
+        what = (None, "INV-2", "charge", ("stripe",), ("", pack(((charge,), {}))))
+        register = Register(
+            "payments", None, "INV-2", fingerprint=b"", what=what, span=0, memory=10**12
+        )
+        with opened_store("sqlite:///state.db") as store:
+            store.execute(register)
+        assert "INV-2: was never sent" in command("payments", "settle").out
+        assert 1 == len(stripe.charges)
+
+
+def test_closing_says_whether_it_was_done() -> None:
+    """A person has to say one of the two, and of a payment that is listed."""
+    configure(WHOLE.format(state="sqlite:///state.db", url="http://127.0.0.1:9"))
+    for given in ((), ("--done", "--not-done")):
+        assert "Give either --done or --not-done." in command("payments", "close", "k", *given).err
+    assert "No unsettled payment has the key 'k'" in command("payments", "close", "k", "--done").err

@@ -1,0 +1,427 @@
+"""Broken configurations: texts that no parser takes, and tables that say wrong things.
+
+A row of `TEXTS` is a file by the end of its name, and the words of the one cause. A row of `TABLES`
+is a configuration that is tried as TOML, JSON and YAML, with the path of every mistake in it and
+some words of the cause or the remedy.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tests.config.broken import SID, TWILIO
+
+TEXTS: Final[dict[str, list[tuple[str, str]]]] = {
+    "toml": [
+        ("[state]\n[state]\n", "the table state stands twice (line 2"),
+        ("[vendors.a]\n[vendors.a]\n", "the table vendors.a stands twice"),
+        ("[[sms]]\n[sms]\n", "the table sms stands twice"),
+        ("version = 1\nversion = 1\n", "a key stands twice in one table (line 2"),
+        ("version = 1\n[version]\n", "a key stands twice"),
+        ("state = { url = 'a', url = 'b' }\n", "the key url stands twice in one table"),
+        ("[state.a]\nx = 1\n[state]\na.y = 2\n", "a table stands twice"),
+        ("[state\n", "the name of a table is not closed"),
+        ("[[sms]\n", "the name of a list of tables is not closed"),
+        ("sms = [\n", "a value is missing"),
+        ('sms = ["a" "b"]\n', "a list is not closed with ]"),
+        ("state = { url = 'a'\n", "a table in braces is not closed"),
+        ('a = "x\n', "a character stands there that TOML does not allow"),
+        ("a = 'x", "a text is not closed"),
+        ('a = """x', "a text is not closed"),
+        ('a = "\\q"', "a text has a backslash that escapes nothing"),
+        ('a = "\\uZZZZ"', "an escape in a text has no hexadecimal number"),
+        ('a = "\\ud800"', "an escape in a text stands for no character"),
+        ("a =\n", "a value is missing"),
+        ("a = foo\n", "is a text without quotation marks (line 1"),
+        ("a b = 1\n", "there is no = after a key"),
+        ("a = 1 b = 2\n", "there is more on the line after a value"),
+        ("a = 1e\n", "there is more on the line"),
+        ("ä = 1\n", "a line is neither a table nor a setting"),
+        ("a. = 1\n", "a key has a character that belongs in quotation marks"),
+        ("a = 2020-02-30\n", "a date or time does not exist"),
+        ("a = '\x01'\n", "a character stands there that TOML does not allow"),
+    ],
+    "json": [
+        ('{"sms": {}, "sms": {}}', "the key sms stands twice in one object"),
+        ('{"services": {"a": {"timeout": NaN}}}', "NaN is no number of JSON"),
+        ('{"services": {"a": {"timeout": -Infinity}}}', "-Infinity is no number of JSON"),
+        ('{"version": 1,}', "a comma stands before a"),
+        ("{version: 1}", "a name in double quotation marks is missing"),
+        ("{'version': 1}", "a name in double quotation marks is missing"),
+        ('{"version": }', "a value is missing, or is none of JSON (line 1"),
+        ('{"version": True}', "a value is missing, or is none of JSON"),
+        ('{"version" 1}', "a colon is missing after a name"),
+        ('{"version": 1 "sms": {}}', "a comma or a closing bracket is missing"),
+        ('{"version": 1', "a comma or a closing bracket is missing"),
+        ('{"a": "x', "a text is not closed"),
+        ('{"a": "x\ny"}', "a text has a line break or another control character"),
+        ('{"a": "\\q"}', "a text has a backslash that escapes nothing"),
+        ('{"a": "\\u12"}', "an escape in a text has no hexadecimal number"),
+        ("{} {}", "there is more after the end of the object"),
+        ("// ours\n{}", "a value is missing, or is none of JSON"),
+        ("", "a value is missing"),
+        ("[]", "this is no table"),
+        ('{"version": 1' + "0" * 5_000 + "}", "is out of range"),
+    ],
+    "yaml": [
+        ("a: &x 1\nb: 2\n", "&x is an anchor, which no configuration may have (line 1)"),
+        ("a: *x\n", "*x is an alias, which no configuration may have"),
+        ("a: !!python/name:os.system\n", "is a tag, which no configuration may have"),
+        ("a: !ours 1\n", '"!ours" is a tag'),
+        ("sms: {}\nsms: {}\n", "the key sms stands twice in one table (line 2)"),
+        ("vendors:\n  a: 1\n  a: 2\n", "the key a stands twice in one table (line 3)"),
+        ("1: a\n", "a key is no text (line 1)"),
+        ("on: {}\n", "a key is no text"),
+        ("<<: {a: 1}\n", "a key is no text"),
+        ("? [a]\n: 1\n", "a key is no text"),
+        ("a: b: c\n", "there is a second colon on the line"),
+        ("a: 1\n b: 2\n", "indented otherwise than its table"),
+        ("a:\n  b: 1\n c: 2\n", "indented otherwise than its table"),
+        ("\ta: 1\n", "there is a tab"),
+        ("a: [1\n", "is not closed"),
+        ('a: "x\n', "a text is not closed"),
+        ("a: @x\n", "begins with a character that YAML reserves"),
+        ("a: 1\n---\nb: 1\n", "there is a second document"),
+        ("a: \x00\n", "there is a control character"),
+        ("a: {\n", "a bracket is not closed"),
+        ('a: "\\q"\n', "the text is malformed"),
+        ("a: 2020-99-99\n", "is out of range"),
+        ("- a\n", "this is no table"),
+        ("a\nb: c\n", "there is a second colon on the line"),
+    ],
+}
+
+_STRIPE: Final[dict[str, Any]] = {"credentials": "sk_test_1", "volatile_keys": True}
+_PAYPAL: Final[dict[str, Any]] = {
+    "kind": "paypal",
+    "client_id": "a",
+    "client_secret": "b",
+    "volatile_keys": True,
+}
+_VAULT: Final[dict[str, Any]] = {"kind": "vault", "address": "https://vault.example"}
+
+
+def _stripe(**fields: Any) -> dict[str, Any]:
+    return {"vendors": {"stripe": {**_STRIPE, **fields}}}
+
+
+def _twilio(**fields: Any) -> dict[str, Any]:
+    return {"vendors": {"twilio": {**TWILIO, **fields}}}
+
+
+def _service(**fields: Any) -> dict[str, Any]:
+    return {"services": {"vat": {"base_url": "https://vat.example", **fields}}}
+
+
+def _endpoint(**fields: Any) -> dict[str, Any]:
+    return _service(endpoints=[{"name": "rates", **fields}])
+
+
+_KEYLESS: Final = {"volatile_keys": True}
+_OURS: Final = "services.vat"
+
+TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
+    # accounts beside services, and accounts without what they need
+    (
+        {**_stripe(), "services": {"stripe": {"base_url": "https://a.example"}}},
+        {"services.stripe": "Rename one of them"},
+    ),
+    ({"vendors": {"stripe": _KEYLESS}}, {"vendors.stripe.credentials": "[credentials_from]"}),
+    (
+        {"vendors": {"resend": {"sender": "a@example.com"}}},
+        {"vendors.resend.credentials": "no store of credentials is named"},
+    ),
+    (
+        {"state": {"url": "memory:"}, "vendors": {"stripe": {"credentials": "sk_test_1"}}},
+        {"vendors.stripe.moves_money": ""},
+    ),
+    (_stripe(credentials=" sk_test_1"), {"vendors.stripe.credentials": "white space"}),
+    (_stripe(moves_money=False), {"vendors.stripe.moves_money": "Leave it out"}),
+    (_stripe(base_url="http://pay.example"), {"vendors.stripe.base_url": "without TLS"}),
+    (
+        {"vendors": {"wallet": {**_PAYPAL, "base_url": "http://pay.example"}}},
+        {"vendors.wallet.base_url": "https"},
+    ),
+    (
+        _service(base_url="http://pay.example", moves_money=True, volatile_keys=True),
+        {f"{_OURS}.base_url": "Give an https:// URL"},
+    ),
+    (
+        {
+            "services": {
+                "pay": {
+                    "regions": [{"name": "eu", "base_url": "http://pay.example"}],
+                    "moves_money": True,
+                    "volatile_keys": True,
+                }
+            }
+        },
+        {"services.pay.base_url": "without TLS"},
+    ),
+    (
+        {"state": {"url": "memory:"}, **_service(moves_money=True)},
+        {f"{_OURS}.moves_money": "volatile_keys"},
+    ),
+    (_service(needs_credentials=True), {f"{_OURS}.credentials": "[credentials_from]"}),
+    ({"services": {"vat": {"credentials": "token"}}}, {f"{_OURS}.base_url": "need an address"}),
+    ({"services": {"vat": {"headers": {"X-Shop": "7"}}}}, {f"{_OURS}.base_url": "missing"}),
+    (
+        {"services": {"vat": {"endpoints": [{"name": "rates", "path": "/rates"}]}}},
+        {f"{_OURS}.base_url": "Write the URL"},
+    ),
+    (_stripe(webhook_secrets=[" "]), {"vendors.stripe.webhook_secrets": "let anybody in"}),
+    (
+        {"vendors": {"smtp": {"host": "a.example", "login": False, "webhook_secrets": ["hidden"]}}},
+        {"vendors.smtp.webhook_secrets": "sends no webhooks"},
+    ),
+    (
+        {"vendors": {"smtp": {"host": "a.example", "login": False, "port": 99_999}}},
+        {"vendors.smtp.port": ""},
+    ),
+    (
+        {"vendors": {"smtp": {"host": "a.example", "login": False, "security": "none"}}},
+        {"vendors.smtp.security": "Use starttls"},
+    ),
+    (
+        {"vendors": {"ups": {}}},
+        {"vendors.ups.account_number": "missing"},
+    ),
+    (
+        {"vendors": {"resend": {"credentials": "re_1", "sender": "nobody"}}},
+        {"vendors.resend.sender": "address"},
+    ),
+    ({"vendors": {"strype": _STRIPE}}, {"vendors.strype.kind": "Did you mean stripe?"}),
+    (
+        _twilio(account_sid="x", cost=-1),
+        {
+            "vendors.twilio.account_sid": "AC",
+            "vendors.twilio.cost": "Give a number",
+        },
+    ),
+    ({"safety": {"live": True}, **_stripe()}, {"vendors.stripe": "mend `safety.live`"}),
+    # routes
+    ({**_twilio(), "sms": {"vendor": ["twilio", "twilio"]}}, {"sms.vendor": "twice"}),
+    (
+        {"vendors": {"twilio": TWILIO, "spare": {"kind": "twilio", **TWILIO}}},
+        {"sms": "no route says which"},
+    ),
+    (
+        {**_twilio(), "sms": [{"vendor": "twilio"}, {"vendor": "twilio"}]},
+        {"sms[1]": "sms[0] takes all of them"},
+    ),
+    (
+        {
+            **_twilio(),
+            "sms": [
+                {"vendor": "twilio", "countries": ["DE", "FR"]},
+                {"vendor": "twilio", "countries": ["FR"]},
+            ],
+        },
+        {"sms[1]": "takes all of them"},
+    ),
+    ({**_twilio(), "sms": {"vendor": "twilio", "countries": ["Germany"]}}, {"sms.countries": "DE"}),
+    (
+        {**_stripe(), "payments": {"vendor": "stripe", "currencies": ["EURO"]}},
+        {"payments.currencies": "EUR"},
+    ),
+    (
+        {**_stripe(), "payments": {"vendor": "stripe", "currencies": ["QQQ"]}},
+        {"payments.currencies": "not a currency code"},
+    ),
+    ({**_twilio(), "email": {"vendor": "twilio"}}, {"email.vendor": "not an account for email"}),
+    (
+        {
+            "tenants": {
+                "a": {"vendors": {"twilio": TWILIO}},
+                "b": {"sms": {"vendor": "twilio"}},
+            }
+        },
+        {"tenants.b.sms.vendor": "not an account for sms"},
+    ),
+    ({"tenants": {"": {}}}, {'tenants.""': "printable"}),
+    # endpoints
+    (_endpoint(path="/rates/{country"), {f"{_OURS}.endpoints[0].path": "not closed"}),
+    (_endpoint(path="/rates/{}"), {f"{_OURS}.endpoints[0].path": "is empty"}),
+    (_endpoint(path="/rates/v{number}"), {f"{_OURS}.endpoints[0].path": "half of a part"}),
+    (_endpoint(path="/rates}"), {f"{_OURS}.endpoints[0].path": "braces"}),
+    (_endpoint(path="/rates?all"), {f"{_OURS}.endpoints[0].path": "has a query"}),
+    (_endpoint(path="https://vat.example/a"), {f"{_OURS}.endpoints[0].path": "below the base URL"}),
+    (_endpoint(path="/${OURS_UNSET}"), {f"{_OURS}.endpoints[0].path": "is not set"}),
+    (_endpoint(method="FETCH"), {f"{_OURS}.endpoints[0].method": "Did you mean PATCH?"}),
+    (
+        {
+            "services": {
+                "vat": {
+                    "base_url": "https://a.example",
+                    "limits": {"rate": 1, "burst": 1},
+                    "endpoints": [{"name": "a"}, {"name": "b", "cost": 5}],
+                }
+            }
+        },
+        {f"{_OURS}.endpoints[1].cost": "can never be granted"},
+    ),
+    (_service(endpoints=[{"name": "a"}, {"name": "a"}]), {f"{_OURS}.endpoints": "Two endpoints"}),
+    # settings of services
+    (_service(base_url="https://vat.example?a=b"), {f"{_OURS}.base_url": "has a query"}),
+    (_service(base_url="https://u:p@vat.example"), {f"{_OURS}.base_url": "user name or password"}),
+    (_service(base_url="vat.example"), {f"{_OURS}.base_url": "Give scheme"}),
+    (_service(timeout=0), {f"{_OURS}.timeout": "more than zero"}),
+    (_service(timeout="ten"), {f"{_OURS}.timeout": "Write a number"}),
+    (_service(tymeout=5, retry=3), {f"{_OURS}.tymeout": "timeout?", f"{_OURS}.retry": "a table"}),
+    (_service(headers={"X Shop": "7"}), {f"{_OURS}.headers": "not a header name"}),
+    (_service(idempotency_header="Key"), {f"{_OURS}.idempotency_memory": "Give the seconds"}),
+    (_service(bulkhead={"max_concurrent": 0}), {f"{_OURS}.bulkhead.max_concurrent": ""}),
+    (_service(circuit={"failure_rate": 2}), {f"{_OURS}.circuit.failure_rate": "not a share"}),
+    (_service(limits={"rate": 5, "per": "minute", "calendar": "day"}), {f"{_OURS}.limits.per": ""}),
+    (_service(redaction={"patterns": ["("]}), {f"{_OURS}.redaction.patterns": "the pattern"}),
+    (_service(redaction={"personal": ["cards"]}), {f"{_OURS}.redaction.personal[0]": "card?"}),
+    (_service(retry={"retry_on": ["Timeout"]}), {f"{_OURS}.retry.retry_on[0]": "Did you mean"}),
+    (
+        _service(credentials={"method": "basic", "secret": "p"}),
+        {f"{_OURS}.credentials": "username"},
+    ),
+    (_service(credentials={"method": "hmac", "secret": "p"}), {f"{_OURS}.credentials": "signing"}),
+    (_service(credentials="a b\nc"), {f"{_OURS}.credentials": "white space"}),
+    (
+        _service(regions=[{"name": "eu", "base_url": "https://eu.example"}]),
+        {f"{_OURS}.regions": "both a base_url and regions"},
+    ),
+    (
+        {"http": {"guard": {"hosts": ["a.example"]}}, **_service()},
+        {f"{_OURS}.base_url": "not one of the hosts"},
+    ),
+    # stores and connections
+    ({"state": {"url": "nosql://host"}}, {"state.url": "names no store"}),
+    ({"state": {"url": "sqlite:///"}}, {"state.url": "sqlite:///file.db"}),
+    ({"state": {"url": "redis://host:port"}}, {"state.url": "redis://"}),
+    (
+        {"state": {"url": "memory:", "environment_id": "a\tb"}},
+        {"state.environment_id": "printable"},
+    ),
+    ({"state": {"url": "memory:", "environment_id": "a" * 600}}, {"state.environment_id": "short"}),
+    ({"tenants_from": {"url": "redis://host", "keys": "x"}}, {"tenants_from.keys": "version:key"}),
+    ({"credentials_from": {"url": "sqlite:///a.db"}}, {"credentials_from.keys": "generate_keys"}),
+    ({"credentials_from": {"url": "redis://host"}}, {"credentials_from.url": "no store"}),
+    ({"http": {"tls": {"authorities": "nowhere.pem"}}}, {"http.tls.authorities": "PEM files"}),
+    ({"http": {"proxy": {"url": "proxy.example"}}}, {"http.proxy": "Give http://host:port"}),
+    ({"http": {"max_connections": 0}}, {"http.max_connections": ""}),
+    ({"safety": {"recipients": ["@@"]}}, {"safety.recipients": "phone number"}),
+    ({"environment": {"test": {}}}, {"environment": "has no meaning here"}),
+    ({"version": 9}, {"version": "Install a newer"}),
+    # secrets
+    (
+        {"secrets": {"a": {**_VAULT, "token": "secret://a/x"}}},
+        {"secrets.a.token": "secrets.a needs secrets.a"},
+    ),
+    (
+        {
+            "secrets": {
+                "a": {**_VAULT, "token": "secret://b/x"},
+                "b": {**_VAULT, "token": "secret://a/x"},
+                "c": {**_VAULT, "token": "secret://b/x"},
+            },
+            **_stripe(credentials="secret://c/key"),
+        },
+        {"secrets.a.token": "need each other"},
+    ),
+    (
+        {
+            "secrets": {
+                "a": {**_VAULT, "token": "secret://b/x"},
+                "b": {**_VAULT, "token": "secret://a/x", "timeout": "soon"},
+            },
+        },
+        {"secrets.a.token": "need each other", "secrets.b.timeout": "Write a number"},
+    ),
+    (_stripe(credentials="secret://evn/KEY"), {"vendors.stripe.credentials": "Did you mean env?"}),
+    (_stripe(credentials="secret://env"), {"vendors.stripe.credentials": "no reference"}),
+    (_service(base_url="${NOT_SET_0}"), {f"{_OURS}.base_url": "NOT_SET_0"}),
+    (
+        {"state": {"url": "secret://env/NOT_SET_0"}, **_service(timeout=0)},
+        {"state.url": "NOT_SET_0", f"{_OURS}.timeout": ""},
+    ),
+    # a secret where a text belongs, which cannot be read either
+    (
+        {"services": {"vat": {"base_url": "secret://env/NOT_SET_0", "timeout": 0}}},
+        {f"{_OURS}.base_url": "", f"{_OURS}.timeout": "more than zero"},
+    ),
+    (
+        {
+            "state": {"environment_id": "a" * 600},
+            "vendors": {"stripe": {"credentials": "sk_test_1"}},
+        },
+        {"state.environment_id": "short"},
+    ),
+    # several at once, none of which hides another
+    (
+        {
+            "state": {"url": "memory:"},
+            "vendors": {
+                "stripe": {"credentials": "secret://env/NOT_SET_0", "base_url": "http://a.example"}
+            },
+            "payments": {"vendor": ["stripe", "stripe"]},
+            "services": {"stripe": {"base_url": "https://a.example", "timeout": 0}},
+        },
+        {
+            "vendors.stripe.credentials": "NOT_SET_0",
+            "vendors.stripe.moves_money": "durable",
+            "vendors.stripe.base_url": "without TLS",
+            "payments.vendor": "twice",
+            "services.stripe": "Rename",
+            "services.stripe.timeout": "more than zero",
+        },
+    ),
+    (
+        {"state": {"url": "memory:"}, "vendors": {"stripe": {"tymeout": 5}}},
+        {
+            "vendors.stripe.tymeout": "timeout?",
+            "vendors.stripe.credentials": "no credentials here",
+            "vendors.stripe.moves_money": "durable",
+        },
+    ),
+    (
+        {
+            "state": {"url": "nosql://host", "env": "x"},
+            "http": {"max_connections": 0},
+            **_twilio(timeout=-1),
+            **_service(needs_credentials=True, circuit={"failures": "many"}),
+            "sms": {"vendor": "twilo"},
+        },
+        {
+            "state.env": "environment_id",
+            "state.url": "names no store",
+            "http.max_connections": "",
+            "vendors.twilio.timeout": "",
+            f"{_OURS}.circuit.failures": "whole number",
+            f"{_OURS}.credentials": "[credentials_from]",
+            "sms.vendor": "not an account",
+        },
+    ),
+]
+
+RIGHT: Final[list[dict[str, Any]]] = [
+    {},
+    {"version": 1, "state": {"url": "memory:"}},
+    {"state": {"url": "sqlite:///state.db", "environment_id": "test"}},
+    _stripe(),
+    {"state": {"url": "sqlite:///state.db"}, "vendors": {"stripe": {"credentials": "sk_test_1"}}},
+    _stripe(base_url="http://localhost:8080", webhook_secrets=["whsec_1"]),
+    {**_twilio(), "sms": {"vendor": "twilio", "countries": ["de", "FR"]}},
+    {
+        "vendors": {"stripe": _STRIPE, "wallet": _PAYPAL},
+        "payments": [
+            {"vendor": "wallet", "currencies": ["USD"]},
+            {"vendor": ["stripe", "wallet"]},
+        ],
+    },
+    {"tenants": {"acme": {"vendors": {"twilio": TWILIO}, "sms": {"vendor": "twilio"}}}},
+    _endpoint(path="/rates/{country}/{year}", method="GET", cost=2),
+    {"services": {"sums": {"timeout": 5, "circuit": {"failures": 3}}}},
+    _service(credentials={"method": "basic", "username": "erp", "secret": "hidden"}),
+    _service(base_url="http://intranet.example", redaction={"body_paths": ["customer.name"]}),
+    {"credentials_from": {"url": "environment:"}, **_service(needs_credentials=True)},
+    {"http": {"max_connections": 5, "guard": {"hosts": [".example"]}}, **_service()},
+    {"vendors": {"smtp": {"host": "mail.example", "login": False, "port": 2525}}},
+    {"vendors": {"main": {"kind": "twilio", "account_sid": SID, "credentials": "t"}}},
+    {"environments": {"test": {"state": {"url": "memory:"}}}},
+]

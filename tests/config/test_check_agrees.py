@@ -1,0 +1,177 @@
+"""`moorage check` and `moorage.open` refuse the same, and tell everything at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+import moorage
+from moorage import ConfigurationError
+from moorage.config.toml_text import write_toml
+from tests.config.broken_texts import RIGHT, TABLES, TEXTS
+from tests.support.command import command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+FORMATS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "toml": write_toml,
+    "json": json.dumps,
+    "yaml": yaml.safe_dump,
+}
+BROKEN = [(end, text, words) for end, rows in TEXTS.items() for text, words in rows]
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of its own, where stores and files of certificates are looked for."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("warnings.filters", [("ignore", None, UserWarning, None, 0)])
+
+
+def written(end: str, text: str) -> Path:
+    """A configuration in a file."""
+    path = Path(f"moorage.{end}")
+    path.write_text(text, "utf-8")
+    return path
+
+
+def refused(path: Path, opened: Any = moorage.open) -> list[dict[str, str]]:
+    """The problems for which a configuration is not opened."""
+    with pytest.raises(ConfigurationError) as caught:
+        opened(path)
+    return [
+        {name: value for name, value in one._asdict().items() if value is not None}
+        for one in caught.value.problems
+    ]
+
+
+def checked(path: Path) -> list[dict[str, str]]:
+    """The problems that `moorage check` tells of a configuration."""
+    found = command("check", "--config", str(path), "--json")
+    assert 2 == found.code
+    assert "is valid" not in found.out
+    problems: list[dict[str, str]] = found.document["error"]["problems"]
+    if path.suffix == ".toml":
+        people = command("check", "--config", str(path))
+        assert (2, "") == (people.code, people.out)
+        assert [] == [one for one in problems if one["path"] not in people.err]
+    return problems
+
+
+@pytest.mark.parametrize("place", range(len(BROKEN)))
+def test_a_text_that_is_none_has_one_reason(place: int) -> None:
+    """A mistake in the writing is told with its cause and its remedy."""
+    end, text, words = BROKEN[place]
+    path = written(end, text)
+    (problem,) = refused(path)
+
+    assert [problem] == refused(path, moorage.aopen) == checked(path)
+    assert words in problem["found"]
+    assert problem["remedy"]
+    assert "there is a mistake" not in problem["found"]
+
+
+@pytest.mark.parametrize("end", FORMATS)
+@pytest.mark.parametrize("place", range(len(TABLES)))
+def test_everything_wrong_is_told_at_once(place: int, end: str) -> None:
+    """Each mistake has its path, its cause and its remedy, from `open` as from `check`."""
+    table, expected = TABLES[place]
+    path = written(end, FORMATS[end](table))
+    problems = refused(path)
+
+    assert sorted(expected) == sorted({one["path"] for one in problems})
+    for one in problems:
+        assert expected[one["path"]] in f"{one['found']} {one['remedy']}"
+        assert one["found"]
+        assert one["remedy"]
+    assert problems == refused(path, moorage.aopen) == checked(path)
+
+
+@pytest.mark.parametrize("end", FORMATS)
+@pytest.mark.parametrize("place", range(len(RIGHT)))
+def test_neither_refuses_what_is_right(place: int, end: str) -> None:
+    """A configuration that works is opened, and `check` says that it is right."""
+    path = written(end, FORMATS[end](RIGHT[place]))
+    moorage.open(path).close()
+    ended = command("check", "--config", str(path))
+
+    assert (0, "") == (ended.code, ended.err)
+    assert "is valid." in ended.out
+
+
+def test_there_are_enough() -> None:
+    """The table is as long as it promises."""
+    assert len(BROKEN) + len(TABLES) >= 150
+    assert len(RIGHT) >= 18
+
+
+def test_every_environment_is_checked() -> None:
+    """With --all-environments each is opened, and the worst of them decides."""
+    path = written(
+        "toml",
+        '[services.vat]\nbase_url = "https://vat.example"\n'
+        "[environments.test.services.vat]\ntimeout = 5\n"
+        "[environments.production.services.vat]\ntimeout = 0\n",
+    )
+    one = command("check", "--config", str(path))
+    people = command("check", "--config", str(path), "--all-environments")
+    found = command("check", "--config", str(path), "--all-environments", "--json").document
+
+    assert (0, 2) == (one.code, people.code)
+    assert "Environment test:\n" in people.out
+    assert "0 is out of range for a duration." in people.out
+    test, production = found["result"]["environments"]
+    assert ("test", "production") == (test["environment"], production["environment"])
+    assert ["services.vat.timeout"] == [one["path"] for one in production["error"]["problems"]]
+    assert ["vat"] == [one["service"] for one in test["services"]]
+    alone = command("check", "--config", str(written("json", "{}")), "--all-environments")
+    assert (0, True) == (alone.code, alone.out.startswith("Environment none:\n"))
+
+
+def test_a_program_may_give_the_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a program gives a store of credentials, so does whoever checks its configuration."""
+    monkeypatch.setenv("MOORAGE_CREDENTIAL_VAT", "hidden")
+    path = written(
+        "toml", 'services.vat = { base_url = "https://a.example", needs_credentials = true }\n'
+    )
+
+    assert 2 == command("check", "--config", str(path)).code
+    assert 0 == command("check", "--config", str(path), "--credentials", "environment:").code
+
+
+def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> None:
+    """A provider of secrets may need a secret of another, whichever stands first."""
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "deep").write_text("hidden")
+    source: dict[str, Any] = {
+        "secrets": {
+            "a": {"kind": "file", "folder": "."},
+            "z": {"kind": "sqlite", "path": "a.db", "keys": "secret://a/inner/keys"},
+        },
+        "state": {"url": "memory:"},
+    }
+    (tmp_path / "inner" / "keys").write_text(f"1:{'A' * 43}=")
+    backwards = {**source, "secrets": dict(reversed(source["secrets"].items()))}
+
+    moorage.open(source).close()
+    moorage.open(backwards).close()
+
+
+def test_a_missing_secret_where_a_text_belongs() -> None:
+    """Both mistakes are told, and nothing is made of the secret that is not there."""
+    path = written(
+        "json",
+        json.dumps(
+            {
+                "vendors": {"resend": {"credentials": "re_1"}},
+                "email": {"vendor": "secret://env/NOT_SET_0"},
+            }
+        ),
+    )
+
+    assert ["email.vendor", "email.vendor"] == [one["path"] for one in refused(path)]

@@ -1,0 +1,198 @@
+"""What a file names besides services: the store of credentials, and the HTTP client's settings."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError, Credentials, Request, Response
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
+from moorage.testing import Behaviour, FakeVendor, ProxyServer, ScriptedHttpClient, VendorServer
+from moorage.testing.http import AsyncScriptedHttpClient
+from moorage.testing.http_tls import certificate_files
+from tests.support.servers import postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+NEEDS = {"services": {"vat": {"base_url": "https://vat.example", "needs_credentials": True}}}
+
+
+def _environment(_: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    patch.setenv("MOORAGE_CREDENTIAL_VAT", "hidden")
+    return {"url": "environment:"}
+
+
+def _file(folder: Path, _: pytest.MonkeyPatch) -> dict[str, Any]:
+    path = folder / "our keys.toml"
+    path.write_text('[services]\nvat = "hidden"\n')
+    path.chmod(0o600)
+    return {"url": f"file:///{str(path).replace(' ', '%20')}"}
+
+
+def _sqlite(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    keys = generate_keys()
+    patch.setenv("KEYS", keys.text().reveal())
+    store = SqliteCredentialProvider(folder / "our keys.db", AesGcmCipher(keys))
+    store.rotate("vat", None, Credentials.bearer("hidden"))
+    return {"url": f"sqlite:///{folder}/our%20keys.db", "keys": "secret://env/KEYS"}
+
+
+@pytest.mark.parametrize("make", [_environment, _file, _sqlite])
+def test_a_file_names_the_store_of_credentials(
+    make: Callable[[Path, pytest.MonkeyPatch], dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A service that needs credentials gets them from the store that is named, in both colours."""
+    source = {**NEEDS, "credentials_from": make(tmp_path, monkeypatch)}
+    vendor = FakeVendor()
+    vendor.always(Response(200))
+    with moorage.open(source, http=ScriptedHttpClient(vendor)) as hub:
+        hub.manager.call("vat", Request.get("/"))
+
+    async def later() -> None:
+        async with moorage.aopen(source, http=AsyncScriptedHttpClient(vendor)) as hub:
+            await hub.manager.call("vat", Request.get("/"))
+
+    asyncio.run(later())
+    assert ["Bearer hidden"] * 2 == [one.headers.get("Authorization") for one in vendor.requests]
+
+
+@pytest.mark.parametrize(
+    "store, path, remedy",
+    [
+        ({"url": "redis://host"}, "credentials_from.url", "Give sqlite:///file.db"),
+        ({"url": "file:///credentials.ini"}, "credentials_from.url", "Name the file"),
+        ({"url": "sqlite:///credentials.db"}, "credentials_from.keys", "generate_keys"),
+        ({"url": "sqlite:///", "keys": "x"}, "credentials_from.keys", "version:key"),
+        ({}, "credentials_from.url", "Write a URL"),
+    ],
+)
+def test_a_store_of_credentials_that_cannot_be(
+    store: dict[str, str], path: str, remedy: str
+) -> None:
+    """A URL of nothing, and a sealed store without keys, are refused where they stand."""
+    with pytest.raises(ConfigurationError) as caught:
+        moorage.open({"credentials_from": store})
+
+    (problem,) = caught.value.problems
+    assert (path, True) == (problem.path, remedy in problem.remedy)
+
+
+def test_a_database_keeps_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database is such a store, too; without its library, the extra is named."""
+    keys = {"keys": generate_keys().text()}
+    moorage.open({**NEEDS, "credentials_from": {"url": postgres_url(), **keys}}).close()
+    monkeypatch.setitem(__import__("sys").modules, "moorage.adapters.sql_credentials", None)
+
+    with pytest.raises(ConfigurationError, match=r"pip install '\.\[mysql\]'"):
+        moorage.open({"credentials_from": {"url": "mariadb://host/name", **keys}})
+
+
+def test_nobody_knows_the_credentials() -> None:
+    """A service or a vendor whose every call would fail is refused; a provider of ours will do."""
+    source = {**NEEDS, "vendors": {"resend": {"sender": "a@example.com"}}}
+    with pytest.raises(ConfigurationError) as caught:
+        moorage.open(source)
+    assert ["vendors.resend.credentials", "services.vat.credentials"] == [
+        one.path for one in caught.value.problems
+    ]
+    keys = generate_keys()
+
+    moorage.open(source, credentials=SqliteCredentialProvider("x.db", AesGcmCipher(keys))).close()
+
+
+def test_the_store_of_credentials_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub that runs keeps its store of credentials and its HTTP client's settings."""
+    store = _file(tmp_path, monkeypatch)
+    source = {**NEEDS, "credentials_from": store, "http": {"max_connections": 5}}
+    with moorage.open(source) as hub:
+        hub.reload(source)
+        with pytest.raises(ConfigurationError) as caught:
+            hub.reload({**NEEDS, "credentials_from": {"url": "environment:"}})
+
+    assert ["credentials_from.url", "http"] == [one.path for one in caught.value.problems]
+
+
+@pytest.fixture(name="vendor")
+def _vendor(tmp_path: Path) -> Iterator[VendorServer]:
+    """A vendor whose certificate an authority of ours vouches for."""
+    certificate, key = certificate_files(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with VendorServer(tls=context) as vendor:
+        vendor.always(Behaviour.of_json({"rate": 7}))
+        yield vendor
+
+
+def test_trust_proxy_and_pool_by_file(
+    vendor: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client trusts, goes through and keeps what the file says, and is closed with the hub."""
+    key = (tmp_path / "key.pem").read_text()
+    monkeypatch.setenv("KEY", key)
+    with ProxyServer(leads_to=vendor.address, knows=("erp", "s3cret")) as proxy:
+        monkeypatch.setenv("PROXY", proxy.url.replace("//", "//erp:s3cret@"))
+        for own in ("secret://env/KEY", "key.pem"):
+            path = tmp_path / "moorage.toml"
+            path.write_text(
+                f'services.vat.base_url = "{vendor.url}"\n'
+                "[http]\nmax_connections = 3\nkeep_alive = 1.5\nmax_body = 1000\n"
+                'proxy = { url = "secret://env/PROXY", bypass = ["intranet.example"] }\n'
+                '[http.tls]\nauthorities = "certificate.pem"\ncertificate = "certificate.pem"\n'
+                f'key = "{own}"\nminimum = "1.3"\n'
+            )
+            with moorage.open(path) as hub:
+                assert 7 == hub.manager.call("vat", Request.get("/")).json()["rate"]
+
+            async def later(path: Path = path) -> None:
+                async with moorage.aopen(path) as hub:
+                    answer = await hub.manager.call("vat", Request.get("/"))
+                    assert 7 == answer.json()["rate"]
+
+            asyncio.run(later())
+        assert 4 == len(vendor.requests)
+
+
+def test_unverified_by_file(vendor: VendorServer) -> None:
+    """Checks are left out for a reason only, and with a warning."""
+    source = {
+        "services": {"vat": {"base_url": vendor.url}},
+        "http": {"tls": {"unverified": "a test bench"}},
+    }
+    with pytest.warns(UserWarning, match="TLS is not verified"), moorage.open(source) as hub:
+        assert 200 == hub.manager.call("vat", Request.get("/")).status
+
+
+@pytest.mark.parametrize(
+    "http, path, remedy",
+    [
+        ({"tls": {"authorities": "nowhere.pem"}}, "http.tls.authorities", "Give PEM files"),
+        ({"tls": {"minimum": "1.1"}}, "http.tls.minimum", "Did you mean 1.3?"),
+        ({"tls": {"key": "key.pem"}}, "http.tls.certificate", "Give the certificate"),
+        ({"tls": {"unverified": " "}}, "http.tls.because", "Say in `because` why"),
+        ({"proxy": {"url": "ftp://a"}}, "http.proxy", "Give http://host:port"),
+        ({"proxy": {"bypass": ["a"]}}, "http.proxy.url", "Write a URL"),
+        ({"proxy": {"url": "http://a:1", "bypass": ["http://b"]}}, "http.proxy", "Give names"),
+        ({"guard": {"ports": [0]}}, "http.guard.ports", "Give ports"),
+        ({"guard": {"networks": ["x"]}}, "http.guard.networks", "Give networks"),
+        ({"max_connections": 0}, "http.max_connections", ""),
+        ({"keep_alive": -1}, "http.keep_alive", ""),
+        ({"proxy": {"url": "secret://env/NOT_SET_0"}}, "http.proxy.url", "NOT_SET_0"),
+    ],
+)
+def test_settings_that_no_client_takes(http: dict[str, Any], path: str, remedy: str) -> None:
+    """What no HTTP client would take is refused where it stands."""
+    with pytest.raises(ConfigurationError) as caught:
+        moorage.open({"http": http})
+
+    (problem,) = caught.value.problems
+    assert path == problem.path
+    assert remedy in problem.remedy

@@ -1,0 +1,136 @@
+"""Where the keys of payments are kept if the configuration names no store."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError
+from moorage.config import read_configuration
+from moorage.config.default_state import default_url
+from moorage.contracts.payments import Charge, Money
+from moorage.opening import open_storage
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.stripe import StripeSandbox
+from tests.support.command import command
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+ORDER = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
+VARIABLE = "MOORAGE_STATE_DIRECTORY"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is named by the environment, and is not there yet."""
+    before = os.environ[VARIABLE]
+    os.environ[VARIABLE] = str(tmp_path / "a b" / "state")
+    yield tmp_path / "a b" / "state"
+    os.environ[VARIABLE] = before
+
+
+@contextmanager
+def nobody() -> Generator[None]:
+    """Let checks of access be those of an ordinary user, also where root runs the tests."""
+    user, effective, saved = os.getresuid()
+    os.setresuid(user or 65_534, effective, saved)
+    try:
+        yield
+    finally:
+        os.setresuid(user, effective, saved)
+
+
+def tables(stripe: StripeSandbox, **more: Any) -> dict[str, Any]:
+    """A configuration that takes payments and names no store."""
+    return {
+        "payments": {"vendor": "stripe"},
+        "vendors": {"stripe": {"credentials": stripe.api_key, **more}},
+    }
+
+
+def test_processes_share_a_file_that_outlives_them(folder: Path) -> None:
+    """What one hub has charged another does not charge again; nobody else may read it."""
+    stripe = StripeSandbox()
+    for replayed in (False, True):
+        with moorage.open(tables(stripe), http=SandboxHttpClient(stripe)) as hub:
+            receipt = hub.payments().charge(ORDER, idempotency_key="INV-7/1")
+            assert replayed is receipt.replayed
+    assert 1 == len(stripe.charges)
+    assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
+    assert 0o600 == stat.S_IMODE((folder / "state.db").stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    "variables, environment, url",
+    [
+        ({VARIABLE: "/srv/a b"}, None, "sqlite:////srv/a%20b/state.db"),
+        ({"STATE_DIRECTORY": "/var/lib/shop:/x"}, None, "sqlite:////var/lib/shop/state.db"),
+        ({"XDG_STATE_HOME": "/x"}, "prod/eu", "sqlite:////x/moorage/state.prod%252Feu.db"),
+    ],
+)
+def test_environment_says_where_the_file_is(
+    variables: dict[str, str], environment: str | None, url: str
+) -> None:
+    """The folder is the operator's choice, and each environment has a file of its own."""
+    assert url == default_url(variables, environment)
+
+
+def test_home_is_used_where_nothing_is_said() -> None:
+    """A relative XDG_STATE_HOME is ignored, as its specification says."""
+    url = default_url({"XDG_STATE_HOME": "here"}, None)
+    assert f"{Path.home()}/.local/state/moorage/state.db" == url.removeprefix("sqlite:///")
+
+
+@pytest.mark.parametrize("said", [{"volatile_keys": True}, None])
+def test_nothing_is_kept_where_nothing_needs_it(folder: Path, said: dict[str, bool] | None) -> None:
+    """Without money, or with keys that may be lost, no file is made."""
+    found = {} if said is None else tables(StripeSandbox(), **said)
+    moorage.open(found).close()
+    assert read_configuration(found).store is None
+    assert not folder.exists()
+
+
+def test_store_of_the_program_comes_first(folder: Path) -> None:
+    """A store for the keys, or for everything, takes the place of the file."""
+    store = open_storage(f"sqlite:///{folder.parent.parent}/own.db")
+    found = tables(StripeSandbox())
+    for port in ("state", "claims"):
+        moorage.open(found, **{port: store}).close()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("problem", ["file", "world", "missing", "foreign"])
+def test_folder_that_cannot_be_used_is_refused(folder: Path, problem: str) -> None:
+    """The message names the file, why it cannot be used, and what to say instead."""
+    match problem:
+        case "file":
+            folder.parent.write_text("not a folder")
+        case "world":
+            folder.mkdir(parents=True)
+            folder.chmod(0o777)
+        case "foreign":
+            folder.mkdir(parents=True)
+            folder.chmod(0o500)
+        case _:
+            os.environ[VARIABLE] = "/proc/nowhere"
+    with pytest.raises(ConfigurationError, match="outlives a crash") as caught, nobody():
+        moorage.open(tables(StripeSandbox()))
+    assert "state.url" == caught.value.path
+    assert "state.db cannot be used" in caught.value.message
+    assert VARIABLE in caught.value.remedy
+
+
+def test_commands_use_the_same_file(folder: Path) -> None:
+    """Commands find what the program keeps there, also before it has begun."""
+    file = folder.parent.parent / "moorage.toml"
+    stripe = '[vendors.stripe]\ncredentials = "sk_test_1"\n'
+    file.write_text(f'[payments]\nvendor = "stripe"\n{stripe}')
+    assert 0 == command("payments", "unsettled", "--config", str(file)).code
+    assert (folder / "state.db").exists()

@@ -1,0 +1,62 @@
+"""The integration log that a configuration names."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError, LogQuery
+from moorage.adapters.memory_log import MemoryIntegrationLogger
+from moorage.opening import open_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SERVICES = {"vat": {"base_url": "https://vat.example"}}
+
+
+def test_a_hub_writes_the_log_that_is_named(tmp_path: Path) -> None:
+    """The table is made, and what is queued is written when the hub is closed."""
+    url = f"sqlite:///{tmp_path}/calls.db"
+    with moorage.open({"services": SERVICES, "log": {"url": url}}) as hub:
+        hub.manager.run("vat", lambda: 1, request_id="order-7")
+    with open_log(url) as log:
+        assert ["order-7"] == [entry.id for entry in log.find(LogQuery()).items]
+
+
+def test_an_asynchronous_hub_writes_the_log_that_is_named(tmp_path: Path) -> None:
+    """The asynchronous log is closed with the hub too."""
+    url = f"sqlite:///{tmp_path}/calls.db"
+
+    async def call() -> None:
+        async with moorage.aopen({"services": SERVICES, "log": {"url": url}}) as hub:
+            await hub.manager.run("vat", partial(asyncio.sleep, 0), request_id="order-7")
+
+    asyncio.run(call())
+    with open_log(url) as log:
+        assert ["order-7"] == [entry.id for entry in log.find(LogQuery()).items]
+
+
+@pytest.mark.parametrize("given", [{}, {"log": MemoryIntegrationLogger()}])
+def test_a_log_of_the_program_takes_the_place_of_the_one_that_is_named(given: Any) -> None:
+    """Without one of the program's, the hub has the log in memory that the file names."""
+    with moorage.open({"services": SERVICES, "log": {"url": "memory:"}}, **given) as hub:
+        hub.manager.run("vat", lambda: 1)
+        if given:
+            assert 1 == given["log"].summarise(LogQuery()).count
+
+
+def test_a_hub_keeps_its_log(tmp_path: Path) -> None:
+    """A reload that names another log is refused, unless the program supplied the log."""
+    source: dict[str, Any] = {"services": SERVICES, "log": {"url": "memory:"}}
+    other = {**source, "log": {"url": f"sqlite:///{tmp_path}/calls.db"}}
+    with moorage.open(source) as hub:
+        with pytest.raises(ConfigurationError, match="one integration log") as caught:
+            hub.reload(other)
+        assert "log.url" == caught.value.path
+    with moorage.open(source, log=MemoryIntegrationLogger()) as hub:
+        hub.reload(other)

@@ -1,0 +1,295 @@
+"""Services by file: every setting of `Service` that is no function, and who each says it is."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import moorage
+from moorage import (
+    AwsSigV4,
+    BulkheadConfig,
+    CachePolicy,
+    CircuitBreakerConfig,
+    ConfigurationError,
+    ConnectionFailed,
+    Credentials,
+    Endpoint,
+    HedgeConfig,
+    HmacSigning,
+    JwtSigning,
+    OAuthCredentials,
+    Personal,
+    RateLimitConfig,
+    Redaction,
+    Region,
+    Request,
+    Response,
+    RetryBudget,
+    RetryPolicy,
+    Service,
+    Timeouts,
+    VendorFailed,
+)
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
+from moorage.config import read_configuration
+from moorage.config.tables import FUNCTIONS, SERVICE
+from moorage.testing import FakeVendor, ScriptedHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parents[2]
+BASE = "https://vat.example"
+SAMPLES: Mapping[str, tuple[Any, Any]] = {
+    "base_url": (BASE, BASE),
+    "timeout": (3.5, 3.5),
+    "attempt_timeout": (2, 2),
+    "timeouts": ({"connect": 1.5}, Timeouts(connect=1.5)),
+    "retry": (
+        {"max_attempts": 5, "retry_on": ["ConnectionFailed", "VendorFailed"]},
+        RetryPolicy(max_attempts=5, retry_on=(ConnectionFailed, VendorFailed)),
+    ),
+    "limits": (
+        [{"rate": 5, "per": "minute"}],
+        (RateLimitConfig(rate=5, per=60.0),),
+    ),
+    "circuit": ({"failures": 3}, CircuitBreakerConfig(failures=3)),
+    "retry_budget": ({"ratio": 0.5}, RetryBudget(ratio=0.5)),
+    "bulkhead": ({"max_concurrent": 4}, BulkheadConfig(max_concurrent=4)),
+    "hedge": ({"delay": 0.5}, HedgeConfig(delay=0.5)),
+    "cache": ({"heuristic": 0.1}, CachePolicy(heuristic=0.1)),
+    "credentials": (
+        {"method": "basic", "username": "erp", "secret": "hidden"},
+        Credentials.basic("erp", "hidden"),
+    ),
+    "needs_credentials": (True, True),
+    "headers": ({"X-Shop": "7"}, {"X-Shop": "7"}),
+    "idempotency_header": ("Idempotency-Key", "Idempotency-Key"),
+    "idempotency_memory": (3600, 3600),
+    "idempotency_replays": (False, False),
+    "idempotency_across_regions": (True, True),
+    "idempotency_ttl": (60, 60),
+    "moves_money": (True, True),
+    "volatile_keys": (True, True),
+    "max_limit_wait": (2, 2),
+    "max_pause": (9, 9),
+    "redaction": (
+        {
+            "header_names": "X-Trace",
+            "query_names": ["iban"],
+            "body_keys": ["name"],
+            "body_paths": ["customer.name"],
+            "patterns": ["[0-9]{9}"],
+            "personal": ["card", "iban"],
+        },
+        Redaction(
+            header_names=["X-Trace"],
+            query_names=["iban"],
+            body_keys=["name"],
+            body_paths=["customer.name"],
+            patterns=["[0-9]{9}"],
+            personal=[Personal.CARD, Personal.IBAN],
+        ),
+    ),
+    "endpoints": (
+        [{"name": "rates", "path": "/rates/{country}", "cost": 2}],
+        (Endpoint("rates", path="/rates/{country}", cost=2),),
+    ),
+    "regions": (
+        [{"name": "eu", "base_url": BASE, "credentials": "token"}],
+        (Region("eu", BASE, credentials=Credentials.bearer("token")),),
+    ),
+}
+"""By setting: how a file says it, and the value in a program."""
+BESIDE: Mapping[str, Mapping[str, Any]] = {
+    "idempotency_header": {"idempotency_memory": 3600},
+}
+
+
+def _is_function(field: attrs.Attribute[Any]) -> bool:
+    """Whether a field's type, as it is written in the class, is a function or made of such."""
+    return re.search(r"Transform|Classify|Fallback|Callable", str(field.type)) is not None
+
+
+FIELDS = [field for field in attrs.fields(Service) if field.init and field.name != "name"]
+
+
+def test_every_setting_can_be_said() -> None:
+    """A file has each setting of a service; the functions it names by entry points."""
+    assert {field.name for field in FIELDS} == set(SERVICE.fields)
+    assert {field.name for field in FIELDS if _is_function(field)} == set(FUNCTIONS)
+    assert SAMPLES.keys() == SERVICE.fields.keys() - FUNCTIONS.keys()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_setting_of_a_file_is_that_of_a_program(name: str) -> None:
+    """What a file says of a service is what its constructor takes."""
+    written, value = SAMPLES[name]
+    beside = BESIDE.get(name, {})
+    (service,) = read_configuration({"services": {"vat": {name: written, **beside}}}).services
+
+    assert Service("vat", **{name: value, **beside}) == service
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/how-to/configuration.md"])
+def test_the_pages_name_the_functions(page: str) -> None:
+    """README, index and manual name the same settings as functions, and how a file has them."""
+    text = (ROOT / page).read_text("utf-8")
+
+    assert "`moorage.functions`" in text
+    assert [] == [name for name in FUNCTIONS if f"`{name}`" not in text]
+
+
+MOMENT = datetime(2030, 1, 31, 12, tzinfo=UTC)
+FORMS: list[tuple[Any, Credentials | OAuthCredentials]] = [
+    ("hidden", Credentials.bearer("hidden")),
+    ('{"method": "basic", "username": "u", "secret": "p"}', Credentials.basic("u", "p")),
+    ('{"access_token": "t"}', OAuthCredentials(access_token="t")),
+    ({"secret": "hidden"}, Credentials.bearer("hidden")),
+    (
+        {"method": "api_key_header", "name": "X-Key", "secret": "hidden"},
+        Credentials.api_key("hidden", header="X-Key"),
+    ),
+    (
+        {"method": "api_key_query", "name": "key", "secret": "hidden", "expires_at": MOMENT},
+        Credentials.api_key("hidden", query="key", expires_at=MOMENT),
+    ),
+    ({"method": "mtls"}, Credentials.mtls()),
+    (
+        {
+            "access_token": "t",
+            "refresh_token": None,
+            "scope": "a b",
+            "issued_at": "2030-01-31T12:00Z",
+        },
+        OAuthCredentials(access_token="t", scope="a b", issued_at=MOMENT),
+    ),
+    (
+        {
+            "method": "hmac",
+            "secret_base64": b64encode(b"\xff\x00").decode(),
+            "signing": {"signs": "{body}", "headers": {"X-Sign": "{signature}"}},
+        },
+        Credentials.signed(
+            HmacSigning(signs="{body}", headers={"X-Sign": "{signature}"}), b"\xff\x00"
+        ),
+    ),
+    (
+        {
+            "method": "jwt",
+            "secret": "k" * 32,
+            "signing": {"algorithm": "HS256", "lifetime": 30, "claims": {"shop": 7}},
+        },
+        Credentials.signed(
+            JwtSigning(algorithm="HS256", lifetime=timedelta(seconds=30), claims={"shop": 7}),
+            "k" * 32,
+        ),
+    ),
+    (
+        {
+            "method": "aws_sigv4",
+            "secret": "hidden",
+            "signing": {"access_key_id": "AK", "region": "eu", "service": "s3"},
+        },
+        Credentials.signed(AwsSigV4(access_key_id="AK", region="eu", service="s3"), "hidden"),
+    ),
+]
+
+
+@pytest.mark.parametrize("place", range(len(FORMS)))
+def test_credentials_have_every_form(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kind of credentials can be written; a text is a table in JSON, or a bearer token."""
+    written, made = FORMS[place]
+    if isinstance(written, str):
+        monkeypatch.setenv("OURS", written)
+        written = "secret://env/OURS"
+    table = {"base_url": BASE, "credentials": written}
+    region = {"name": "eu", "base_url": BASE, "credentials": written}
+    alone, several = read_configuration(
+        {"services": {"alone": table, "several": {"regions": [region]}}}
+    ).services
+
+    assert made == alone.credentials
+    assert made == several.regions[0].credentials
+
+
+@pytest.mark.parametrize(
+    "credentials, path, remedy",
+    [
+        ({"method": "basic", "secret": "hidden"}, "", "a username"),
+        ({"method": "basick", "secret": "hidden"}, ".method", "Did you mean basic?"),
+        ({"secret": "hidden", "usernam": "u"}, ".usernam", "Did you mean username?"),
+        ({"secret": 7}, ".secret", "Write a secret"),
+        ({"secret": "hidden", "expires_at": "soon"}, ".expires_at", "a time zone"),
+        ({"secret": "hidden", "expires_at": "2030-01-31"}, ".expires_at", "a time zone"),
+        ({"secret": "hidden", "expires_at": 7}, ".expires_at", "a time zone"),
+        ({"secret_base64": "hidden"}, "", "Write a token; or a table"),
+        ('{"method": "basic", "secret": "hidden"}', "", "a username"),
+        ('{"method": ', "", "Write a token; or a table"),
+        (7, "", "Write a table or a secret"),
+    ],
+)
+def test_credentials_that_cannot_be_sent(credentials: Any, path: str, remedy: str) -> None:
+    """Half a credential is refused where it stands, and never sent as a token."""
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration({"services": {"vat": {"credentials": credentials}}})
+
+    (problem,) = caught.value.problems
+    assert f"services.vat.credentials{path}" == problem.path
+    assert remedy in problem.remedy
+    assert "hidden" not in str(caught.value)
+
+
+def test_stored_credentials_are_sent_as_they_were_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Basic credentials of a sealed store, or in JSON, go out as Basic and never as a token."""
+    keys = generate_keys()
+    monkeypatch.setenv("KEYS", keys.text().reveal())
+    monkeypatch.setenv("TABLE", '{"method": "basic", "username": "u", "secret": "p"}')
+    store = SqliteCredentialProvider(tmp_path / "c.db", AesGcmCipher(keys))
+    store.rotate("api", None, Credentials.basic("u", "p"))
+    vendor = FakeVendor()
+    vendor.always(Response(200))
+    source = {
+        "secrets": {
+            "store": {"kind": "sqlite", "path": str(tmp_path / "c.db"), "keys": "secret://env/KEYS"}
+        },
+        "services": {
+            "a": {"base_url": BASE, "credentials": "secret://env/TABLE"},
+            "b": {"base_url": BASE, "credentials": "secret://store/api"},
+        },
+    }
+    with moorage.open(source, http=ScriptedHttpClient(vendor)) as hub:
+        for name in ("a", "b"):
+            hub.manager.call(name, Request.get("/"))
+
+    assert [f"Basic {b64encode(b'u:p').decode()}"] * 2 == [
+        one.headers.get("Authorization") for one in vendor.requests
+    ]
+
+
+def test_a_secret_of_stored_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a secret belongs, that of stored credentials is taken; where a text belongs, none."""
+    keys = generate_keys()
+    monkeypatch.setenv("KEYS", keys.text().reveal())
+    store = SqliteCredentialProvider(tmp_path / "c.db", AesGcmCipher(keys))
+    store.rotate("api", None, Credentials.basic("u", "p"))
+    store.rotate("nobody", None, Credentials.mtls())
+    table = {"kind": "sqlite", "path": str(tmp_path / "c.db"), "keys": "secret://env/KEYS"}
+    source = {"secrets": {"store": table}, "state": {"url": "secret://store/api"}}
+
+    assert "p" == read_configuration(source).state
+    for name, where in (("nobody", "state.url"), ("api", "state.environment_id")):
+        broken = {"secrets": {"store": table}, "state": {where[6:]: f"secret://store/{name}"}}
+        with pytest.raises(ConfigurationError) as caught:
+            read_configuration(broken)
+        assert [where] == [one.path for one in caught.value.problems]
