@@ -1,8 +1,10 @@
 """One process that calls a service with tokens it gets by OAuth.
 
 Run as `python -m tests.oauth.caller`, with what it does as JSON on its standard input. It says
-"ready", begins at the next line, and says how its calls ended. It may be told to kill itself, just
-before it asks for a token or just after it has stored one, and says so before it does.
+"ready", begins at the next line, and says how its calls ended. It may be told to kill itself: just
+before it asks for a token, with the answer in its hand, or just after it has stored one. It says so
+before it does. Told to die at its second renewal, it says "renewed" after the first, and calls
+again at the next line.
 """
 
 from __future__ import annotations
@@ -56,13 +58,15 @@ class Deadly(StdlibHttpClient):
     def __init__(self, when: str) -> None:
         super().__init__()
         self._when = when
+        self._answers = 0
 
     def send(self, request: Request, url: str, timeouts: Any, /) -> Any:  # noqa: D102 - the client's
         if self._when == "before":
             die("before")
         answer = super().send(request, url, timeouts)
-        if self._when == "between":
-            die("between")
+        self._answers += 1
+        if self._when == "between" or (self._when, self._answers) == ("second", 2):
+            die(self._when)
         return answer
 
 
@@ -105,7 +109,7 @@ def plain(job: dict[str, Any]) -> list[str]:
         clients,
         vault=vault,
         storage=SqliteStorage(folder / "state.db"),
-        http=Deadly(dies) if dies in {"before", "between"} else None,
+        http=Deadly(dies) if dies in {"before", "between", "second"} else None,
         request_timeout=job["request_timeout"],
     )
     manager = ConnectorManager([service], credentials=refresher)
@@ -127,6 +131,10 @@ def plain(job: dict[str, Any]) -> list[str]:
     barrier.wait()
     for thread in threads:
         thread.join()
+    if dies == "second":
+        say("renewed")
+        sys.stdin.readline()
+        manager.call("crm", Request.get("/resource"))
     return endings
 
 

@@ -68,7 +68,7 @@ def test_a_call_ends_in_time_and_the_renewal_later() -> None:
     refresher = OAuthTokenRefresher(CLIENTS, vault=vault, http=held)
     manager = ConnectorManager([SERVICE], credentials=refresher, http=SILENT)
 
-    with pytest.raises(CredentialRefreshFailed, match="longer than we can wait"):
+    with pytest.raises(CredentialRefreshFailed, match="longer than this call can wait"):
         manager.call("crm", Request.get("/"), tenant="acme", timeout=0.2)
     held.let.set()
     for thread in threading.enumerate():

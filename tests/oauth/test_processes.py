@@ -48,7 +48,14 @@ class Scene:
         )
         server.expire_access_tokens()
 
-    def process(self, *, awaited: bool = False, dies: str = "", callers: int = _CALLERS) -> Any:
+    def process(
+        self,
+        *,
+        awaited: bool = False,
+        dies: str = "",
+        callers: int = _CALLERS,
+        request_timeout: float = 2.0,
+    ) -> Any:
         """Start a process that is ready to call."""
         process = self._stack.enter_context(
             subprocess.Popen(
@@ -68,7 +75,7 @@ class Scene:
             "awaited": awaited,
             "dies": dies,
             "callers": callers,
-            "request_timeout": 2.0,
+            "request_timeout": request_timeout,
         }
         assert process.stdin is not None
         process.stdin.write(json.dumps(job) + "\n")
@@ -174,3 +181,27 @@ def test_a_server_in_trouble_loses_no_grant(scene: Scene) -> None:
 
     assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
     assert (3, 1, 0) == (len(scene.server.requests), scene.server.rotations, scene.server.reuses)
+
+
+def test_dead_holder_of_a_lasting_token_is_followed_before_its_request_must_end(
+    tmp_path: Path,
+) -> None:
+    """A killed holder whose refresh token does not rotate is replaced when its lease ends.
+
+    Its request might take two minutes, and the others wait for no more than thirty seconds.
+    """
+    with AuthorizationServer(rotating=False) as server, ExitStack() as stack:
+        scene = Scene(tmp_path, server, stack)
+        victim = scene.process(dies="second", callers=1, request_timeout=120.0)
+        others = [scene.process(request_timeout=120.0) for _ in range(_PROCESSES)]
+        begin(victim)
+        assert "renewed\n" == victim.stdout.readline()
+        server.expire_access_tokens()
+        begin(victim)
+        assert "second\n" == victim.stdout.readline()
+        server.expire_access_tokens()
+        for process in others:
+            begin(process)
+
+        assert Counter({"200": _PROCESSES * _CALLERS}) == endings(others)
+        assert (3, 0) == (len(server.requests), server.rotations)

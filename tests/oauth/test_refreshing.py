@@ -633,7 +633,7 @@ async def test_nobody_waits_for_ever(world: World) -> None:
 
     error = await _raised(refresher.get(*OWNER))
 
-    assert "longer than we can wait" in str(error)
+    assert "longer than this call can wait" in str(error)
     assert error.retryable
     assert "crm" == error.service
     gate.open()

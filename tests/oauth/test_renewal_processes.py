@@ -9,14 +9,17 @@ import pytest
 
 from moorage import (
     AuthorizationRequired,
+    ConnectionFailed,
     Credentials,
     Secret,
     StorageUnavailable,
 )
+from moorage.adapters.memory import AsyncMemoryStorage
 from moorage.domain.idempotency import LEASE, Claim
 from tests.oauth.others import PAST, Other, refused
 from tests.oauth.world import OWNER, Stage, Vault, grants, token
 from tests.support.colours import AWAITED, World, in_both_colours
+from tests.support.timed_store import TimedStorage
 
 
 @in_both_colours
@@ -174,7 +177,7 @@ async def test_patience_ends(world: World) -> None:
 
     error = await refused(stage.refresher(patience=5).get(*OWNER))
 
-    assert "longer than we can wait" in str(error)
+    assert "longer than this call can wait" in str(error)
     assert error.retryable
     assert "crm" == error.service
     assert 4.7 < sum(world.sleeper.slept) <= 5
@@ -302,3 +305,57 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
     error = await refused(refresher.get(*OWNER))
     assert "crm" == error.service
     assert [] == stage.asked()
+
+
+@in_both_colours
+async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
+    """Claims wait no longer than their caller does, and what follows no longer than the claim."""
+    stage = Stage(world, PAST)
+    storage = TimedStorage(world.clock)
+    stage.vendor.answers(grants(2))
+    shared = AsyncMemoryStorage(storage) if world.is_awaited else storage
+    storage.slow = 1.0
+    await stage.refresher(storage=shared, patience=7, request_timeout=4).get(*OWNER)
+    assert [("Claim", 7.0), ("MarkSent", 7.0), ("Settle", 6.0)] == storage.timeouts
+
+    storage.timeouts.clear()
+    stage.vault.kept[OWNER] = token(1, ago=3560)
+    stage.vendor.answers(grants(3))
+    await stage.refresher(storage=shared, patience=7, request_timeout=0.3).get(*OWNER)
+    assert [("Claim", 0.6), ("MarkSent", 0.5), ("Settle", 0.5)] == storage.timeouts
+
+
+@in_both_colours
+async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> None:
+    """What the last renewal left as it was is not marked, so nobody waits for a dead holder's time.
+
+    One that changes is marked each time.
+    """
+    storage = TimedStorage(world.clock)
+    shared = AsyncMemoryStorage(storage) if world.is_awaited else storage
+    stage = Stage(world, PAST)
+    refresher = stage.refresher(storage=shared)
+    marked = []
+    for kept in ("rt-1", "rt-1", "rt-2", "rt-3"):
+        stage.vendor.answers(grants(2, refresh_token=kept))
+        await refresher.get(*OWNER)
+        marked.append("MarkSent" in [name for name, _ in storage.timeouts])
+        storage.timeouts.clear()
+        world.clock.advance(3600)
+    assert [True, False, False, True] == marked
+    assert ["rt-1", "rt-1", "rt-1", "rt-2"] == stage.shown()
+
+
+@in_both_colours
+async def test_token_that_lasts_is_shown_again_when_its_answer_is_lost(world: World) -> None:
+    """It is as good as before, so that no person is asked for another."""
+    stage = Stage(world, PAST)
+    refresher = stage.refresher()
+    lost = ConnectionFailed("reset", may_have_been_processed=True)
+    stage.vendor.answers(grants(2, refresh_token="rt-1"), *[lost] * 3, grants(3))
+    await refresher.get(*OWNER)
+    world.clock.advance(3600)
+    await refused(refresher.get(*OWNER))
+    world.clock.advance(3600)
+    assert Secret("at-3") == (await refresher.get(*OWNER)).access_token
+    assert ["rt-1"] * 5 == stage.shown()

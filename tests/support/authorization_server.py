@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuthorizationServer", "Client", "ResourceRequest", "TokenRequest", "Tokens"]
 
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 120.0
 
 
 class _Watch(Protocol):

@@ -23,7 +23,7 @@ SPACE: Final = " "
 DOWN: Final = "\ue015"
 
 _ELEMENT: Final = "element-6066-11e4-a52e-4f735466cecf"
-_PATIENCE: Final = 15.0
+_PATIENCE: Final = 120.0
 _ARGUMENTS: Final = (
     "--headless=new",
     "--no-sandbox",

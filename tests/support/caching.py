@@ -52,28 +52,38 @@ class Cupboard:
         self._world = world
         self.memory = MemoryCache(world.clock)
         self.asked: list[str] = []
+        self.timeouts: list[float | None] = []
         self.fails: BaseException | None = None
         self.slow = 0.0
         self.unreadable: str | None = None
 
-    async def _reach(self, verb: str) -> None:
+    async def _reach(self, verb: str, timeout: float | None) -> None:
         self.asked.append(verb)
         await self._world.reach(f"before the cache is asked to {verb}")
+        self.timeouts.append(timeout)
         self._world.clock.advance(self.slow)
         if self.fails is not None:
             raise self.fails
 
-    async def look(self, key: str, /) -> Found:
-        await self._reach("look")
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+        await self._reach("look", timeout)
         found = self.memory.look(key)
         return found if self.unreadable is None else Found(found.mark, (), self.unreadable)
 
-    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
-        await self._reach("keep")
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
+        await self._reach("keep", timeout)
         return self.memory.keep(key, mark, entries, seconds)
 
-    async def forget(self, key: str, /) -> None:
-        await self._reach("forget")
+    async def forget(self, key: str, /, timeout: float | None = None) -> None:
+        await self._reach("forget", timeout)
         self.memory.forget(key)
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PLAIN, AWAITED, DISTANT = "plain", "awaited", "awaited, distant store"
 COLOURS = (PLAIN, AWAITED, DISTANT)
 START = datetime(2026, 1, 1, tzinfo=UTC)
-PATIENCE = 10.0
+PATIENCE = 120.0
 """Seconds of real time after which a test that hangs fails instead."""
 
 

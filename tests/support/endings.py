@@ -6,48 +6,48 @@ import sys
 import threading
 
 from moorage.cli.answer import Answer
-from moorage.cli.desk import Desk
+from moorage.cli.desk import Context
 from moorage.errors import ConnectionFailed, OutcomeUnknown
 
 
-def crash(*, desk: Desk) -> Answer:
+def crash(*, context: Context) -> Answer:
     """Does crash."""
     secret = "hunt"
     raise ZeroDivisionError(secret + "er2")
 
 
-def refuse(*, desk: Desk) -> Answer:
+def refuse(*, context: Context) -> Answer:
     """Does refuse."""
     raise ConnectionFailed("the vendor is away.", service="vat")
 
 
-def lose(*, desk: Desk) -> Answer:
+def lose(*, context: Context) -> Answer:
     """Does lose."""
     raise OutcomeUnknown("the answer was lost.")
 
 
-def interrupt(*, desk: Desk) -> Answer:
+def interrupt(*, context: Context) -> Answer:
     """Does interrupt."""
     raise KeyboardInterrupt
 
 
-def leave(*, desk: Desk) -> Answer:
+def leave(*, context: Context) -> Answer:
     """Does leave."""
     sys.exit("enough")
 
 
-def talk(*, desk: Desk) -> Answer:
+def talk(*, context: Context) -> Answer:
     """Does talk."""
     return Answer({}, ["word " * 20] * 100_000)
 
 
-def mumble(*, desk: Desk) -> Answer:
+def mumble(*, context: Context) -> Answer:
     """Does mumble."""
     return Answer({}, ["word"])
 
 
-def wait(*, desk: Desk) -> Answer:
+def wait(*, context: Context) -> Answer:
     """Does wait."""
-    desk.tell("waiting")
+    context.tell("waiting")
     threading.Event().wait(60)
     return Answer({})

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 REGION: Final = "eu-central-1"
-_PATIENCE: Final = 60.0
+_PATIENCE: Final = 120.0
 _SERVE: Final = "import sys; from moto.server import main; main(sys.argv[1:])"
 _ALL: Final = {
     "Version": "2012-10-17",

@@ -114,6 +114,7 @@ class Proxy:
         cuts: how many of the next replies are lost: the request arrives, the connection ends,
         keep: after so many bytes of the reply.
         calls: how often the script was called.
+        trickles: whether replies begin, go on byte by byte, and never end.
     """
 
     def __init__(self, port: int) -> None:
@@ -121,6 +122,8 @@ class Proxy:
         self.cuts = 0
         self.keep = 0
         self.calls = 0
+        self.trickles = False
+        self._never = threading.Event()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         self._open: list[socket.socket] = []
@@ -159,12 +162,21 @@ class Proxy:
     ) -> None:
         with contextlib.suppress(OSError):
             while reply := server.recv(1 << 20):
+                if self.trickles:
+                    self._trickle(client)
                 if self.cuts and called.is_set():
                     self.cuts -= 1
                     client.sendall(reply[: self.keep])
                     break
                 client.sendall(reply)
             _hang_up(client)
+
+    def _trickle(self, client: socket.socket) -> None:
+        """Send the numbers of a long list, one at a time, until the client hangs up."""
+        client.sendall(b"*1000000\r\n")
+        while True:
+            client.sendall(b":1\r\n")
+            self._never.wait(0.02)
 
     def __enter__(self) -> Self:
         return self

@@ -45,6 +45,14 @@ def postgres_url() -> str:
     )
 
 
+def needs_postgres_programs() -> None:
+    """Skip the test where the programs of a PostgreSQL server are not installed."""
+    from tools.crashes import cluster  # noqa: PLC0415 - imports psycopg, which older hosts lack
+
+    if cluster.programs() is None:
+        _missing("`initdb` is not installed: install the server of PostgreSQL")
+
+
 def mariadb_url() -> str:
     """Where MariaDB answers, to a user who may do anything."""
     return _found(

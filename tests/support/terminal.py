@@ -22,7 +22,7 @@ from moorage.cli import main
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 
 
 class Terminal:

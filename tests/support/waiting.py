@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 120.0
 
 
 def wait_until(true: Callable[[], object], what: str) -> None:

@@ -21,84 +21,140 @@ if TYPE_CHECKING:
 class _Losing(AsyncMemoryCache):
     """Keeps nothing, and says that it does."""
 
-    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
         return True
 
 
 class _Refusing(AsyncMemoryCache):
     """Keeps nothing, and says so."""
 
-    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
         return False
 
 
 class _Stripping(AsyncMemoryCache):
     """Keeps no reason phrases."""
 
-    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
         entries = tuple(
             attrs.evolve(one, response=one.response.evolve(reason=None)) for one in entries
         )
-        return await super().keep(key, mark, entries, seconds)
+        return await super().keep(key, mark, entries, seconds, timeout)
 
 
 class _OneOnly(AsyncMemoryCache):
     """Keeps the first answer of several."""
 
-    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
-        return await super().keep(key, mark, entries[:1], seconds)
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
+        return await super().keep(key, mark, entries[:1], seconds, timeout)
 
 
 class _Adding(AsyncMemoryCache):
     """Puts new answers before the old."""
 
-    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
-        before = await super().look(key)
-        return await super().keep(key, mark, entries + before.entries, seconds)
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
+        before = await super().look(key, timeout)
+        return await super().keep(key, mark, entries + before.entries, seconds, timeout)
 
 
 class _Folding(AsyncMemoryCache):
     """Takes keys for one that differ in case only."""
 
-    async def look(self, key: str, /) -> Found:
-        return await super().look(key.lower())
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+        return await super().look(key.lower(), timeout)
 
-    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
-        return await super().keep(key.lower(), mark, entries, seconds)
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
+        return await super().keep(key.lower(), mark, entries, seconds, timeout)
 
 
 class _Remembering(AsyncMemoryCache):
     """Forgets nothing."""
 
-    async def forget(self, key: str, /) -> None:
+    async def forget(self, key: str, /, timeout: float | None = None) -> None:
         """Do nothing."""
 
 
 class _Traceless(AsyncMemoryCache):
     """Knows nothing of what it has forgotten."""
 
-    async def forget(self, key: str, /) -> None:
-        found = await super().look(key)
+    async def forget(self, key: str, /, timeout: float | None = None) -> None:
+        found = await super().look(key, timeout)
         if found.entries:
-            await super().keep(key, found.mark, (), 60)
+            await super().keep(key, found.mark, (), 60, timeout)
 
-    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
-        return await super().keep(key, 10**9, entries, seconds)
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
+        return await super().keep(key, 10**9, entries, seconds, timeout)
 
 
 class _Damaged(AsyncMemoryCache):
     """Cannot read what it has kept."""
 
-    async def look(self, key: str, /) -> Found:
-        found = await super().look(key)
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+        found = await super().look(key, timeout)
         return found._replace(unreadable="InvalidData") if found.entries else found
 
 
 class _Frozen(AsyncMemoryCache):
     """Lets nothing grow older."""
 
-    async def look(self, key: str, /) -> Found:
-        found = await super().look(key)
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+        found = await super().look(key, timeout)
         return found._replace(entries=tuple(attrs.evolve(e, age=7.25) for e in found.entries))
 
 
@@ -109,8 +165,8 @@ class _Young(AsyncMemoryCache):
         super().__init__()
         self._looks = itertools.count()
 
-    async def look(self, key: str, /) -> Found:
-        found = await super().look(key)
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+        found = await super().look(key, timeout)
         back = next(self._looks)
         younger = (attrs.evolve(one, age=7.25 + 0.01 / (1 + back)) for one in found.entries)
         return found._replace(entries=tuple(younger))
@@ -119,8 +175,8 @@ class _Young(AsyncMemoryCache):
 class _Hasty(AsyncMemoryCache):
     """Takes seconds for milliseconds when it tells ages."""
 
-    async def look(self, key: str, /) -> Found:
-        found = await super().look(key)
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+        found = await super().look(key, timeout)
         older = (attrs.evolve(one, age=one.age + 5) for one in found.entries)
         return found._replace(entries=tuple(older))
 
@@ -128,29 +184,45 @@ class _Hasty(AsyncMemoryCache):
 class _Fleeting(AsyncMemoryCache):
     """Keeps nothing for longer than a moment."""
 
-    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
-        return await super().keep(key, mark, entries, min(seconds, 0.01))
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
+        return await super().keep(key, mark, entries, min(seconds, 0.01), timeout)
 
 
 class _Eternal(AsyncMemoryCache):
     """Keeps everything for ever."""
 
-    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
-        return await super().keep(key, mark, entries, 1e6)
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
+        return await super().keep(key, mark, entries, 1e6, timeout)
 
 
 class _Found(AsyncMemoryCache):
     """Has something under every key."""
 
-    async def look(self, key: str, /) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:
         return Found(0, (kit.entry(1),))
 
 
 class _Aged(AsyncMemoryCache):
     """Takes everything for old."""
 
-    async def look(self, key: str, /) -> Found:
-        found = await super().look(key)
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+        found = await super().look(key, timeout)
         return found._replace(entries=tuple(attrs.evolve(e, age=1e4) for e in found.entries))
 
 
@@ -193,33 +265,49 @@ def test_notices_a_wrong_cache(
 class _Unmarked(MemoryCache):
     """Lets everybody keep."""
 
-    def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
-        super().keep(key, 10**9, entries, seconds)
+    def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
+        super().keep(key, 10**9, entries, seconds, timeout)
         return True
 
-    def look(self, key: str, /) -> Found:
-        return super().look(key)._replace(mark=7)
+    def look(self, key: str, /, timeout: float | None = None) -> Found:
+        return super().look(key, timeout)._replace(mark=7)
 
 
 class _Breaking(MemoryCache):
     """Breaks when it is used."""
 
-    def look(self, key: str, /) -> Found:
+    def look(self, key: str, /, timeout: float | None = None) -> Found:
         raise ZeroDivisionError("broken")
 
 
 class _Stingy(MemoryCache):
     """Keeps nothing."""
 
-    def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+    def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
         return False
 
 
 class _Mute(MemoryCache):
     """Keeps what it shows to nobody."""
 
-    def look(self, key: str, /) -> Found:
-        return super().look(key)._replace(entries=())
+    def look(self, key: str, /, timeout: float | None = None) -> Found:
+        return super().look(key, timeout)._replace(entries=())
 
 
 @pytest.mark.parametrize(

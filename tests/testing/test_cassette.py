@@ -696,8 +696,8 @@ TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 
 
 def _echo(request: Request, url: str) -> Response:
-    told = f"{url} {[*request.headers.pairs]} {as_bytes(request)!r}"
-    return Response(400, {"X-Told": url.partition("//")[2]}, told.encode(), reason="No")
+    text = f"{url} {[*request.headers.pairs]} {as_bytes(request)!r}"
+    return Response(400, {"X-Told": url.partition("//")[2]}, text.encode(), reason="No")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from moorage import AttemptTimeout
 from moorage.testing.checks import (
+    Control,
     Flag,
     TooLate,
     blocking,
@@ -17,6 +19,7 @@ from moorage.testing.checks import (
     require,
     soon,
     timely,
+    withheld,
 )
 from moorage.testing.checks import waiting_at_most as at_most
 
@@ -43,6 +46,20 @@ def test_patience_ends() -> None:
     assert time.monotonic() - start < patience() == 20.0
 
 
+class Steady(Control):
+    """The measurement of a machine that keeps time."""
+
+    def _measure(self) -> None:
+        """Find that nothing was lost."""
+
+
+class Busy(Control):
+    """The measurement of a machine that withholds a second from everybody."""
+
+    def _measure(self) -> None:
+        self.lost = 1.0
+
+
 @pytest.mark.parametrize("late, tries", [(0, 1), (1, 2), (2, 3), (9, 3)])
 def test_what_is_late_by_accident_is_tried_again(late: int, tries: int) -> None:
     """A check may come too late twice, not always; what fails otherwise fails at once."""
@@ -54,10 +71,10 @@ def test_what_is_late_by_accident_is_tried_again(late: int, tries: int) -> None:
             raise TooLate("It took 9 s.")
 
     if late < 3:
-        asyncio.run(timely(a_check)("once"))
+        asyncio.run(timely(a_check, Steady)("once"))
     else:
         with pytest.raises(TooLate, match="9 s"):
-            asyncio.run(timely(a_check)("once"))
+            asyncio.run(timely(a_check, Steady)("once"))
     assert ["once"] * tries == seen
     assert "a_check" == name_of(timely(a_check))
 
@@ -71,8 +88,44 @@ def test_what_is_wrong_is_not_tried_again() -> None:
         require([], "Said once")
 
     with pytest.raises(AssertionError, match="Said once"):
-        asyncio.run(timely(a_check)())
+        asyncio.run(timely(a_check, Steady)())
     assert [1] == seen
+
+
+@pytest.mark.parametrize("error", [TooLate("It took 9 s."), AttemptTimeout("No answer.")])
+@pytest.mark.parametrize("failures", [5, 11, 99])
+def test_a_failure_on_a_busy_machine_is_tried_again(error: Exception, failures: int) -> None:
+    """Any failure while the machine withheld time is tried again, but not for ever."""
+    tries: list[int] = []
+
+    async def a_check() -> None:
+        tries.append(1)
+        if len(tries) <= failures:
+            raise error
+
+    if failures < 12:
+        asyncio.run(timely(a_check, Busy)())
+    else:
+        with pytest.raises(type(error)):
+            asyncio.run(timely(a_check, Busy)())
+    assert min(failures + 1, 12) == len(tries)
+
+
+@pytest.mark.parametrize(
+    "wall, used, expected", [(0.02, 0.0, 0.0), (0.024, 0.0, 0.0), (0.52, 0.0, 0.5), (0.52, 0.5, 0)]
+)
+def test_time_withheld_from_a_nap(wall: float, used: float, expected: float) -> None:
+    """The nap, the process's own work and a timer's usual lateness are not the machine's fault."""
+    assert pytest.approx(expected) == withheld(wall, used)
+
+
+def test_a_control_measures_until_its_block_ends() -> None:
+    """A control ends with its block, and what it measured can be read afterwards."""
+    with Control() as control:
+        [thread] = [found for found in threading.enumerate() if "control" in found.name]
+
+    assert 0.0 <= control.lost
+    assert not thread.is_alive()
 
 
 def test_a_call_in_a_thread_answers_or_raises() -> None:

@@ -37,6 +37,35 @@ class _Forgetful(SendGrid):
         return await super().send_transactional(wire, plain, key=None)
 
 
+class _Untagged(SendGrid):
+    """Loses a tag where a word of metadata has its name."""
+
+    async def send_transactional(
+        self,
+        wire: Wire,
+        message: EmailMessage,
+        /,
+        *,
+        key: str | None,
+    ) -> EmailReceipt:
+        own = tuple(tag for tag in message.tags if tag not in message.metadata)
+        return await super().send_transactional(wire, attrs.evolve(message, tags=own), key=key)
+
+
+class _Wordless(SendGrid):
+    """Loses metadata."""
+
+    async def send_transactional(
+        self,
+        wire: Wire,
+        message: EmailMessage,
+        /,
+        *,
+        key: str | None,
+    ) -> EmailReceipt:
+        return await super().send_transactional(wire, attrs.evolve(message, metadata={}), key=key)
+
+
 class _Silent(SendGrid):
     """Sends nothing, and says that all is well."""
 
@@ -70,6 +99,8 @@ def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
     [
         (kit.a_message_arrives, _Forgetful, "The text is"),
         (kit.a_message_arrives, _Silent, "0 messages arrived"),
+        (kit.tags_and_metadata_arrive, _Untagged, "A tag is lost"),
+        (kit.tags_and_metadata_arrive, _Wordless, "Metadata is lost"),
         (kit.files_and_images_arrive, _Forgetful, "did not arrive"),
         (kit.a_key_is_used_once, _Forgetful, "another receipt"),
         (kit.a_lost_answer_is_unknown, _Silent, "ended with None"),

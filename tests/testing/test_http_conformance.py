@@ -128,7 +128,7 @@ async def slow(send: Send, request: Request, url: str, timeouts: Timeouts) -> Re
     try:
         return await send(request, url, timeouts)
     finally:
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.5)
 
 
 async def stubborn(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:

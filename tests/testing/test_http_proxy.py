@@ -36,3 +36,14 @@ def test_a_vendor_that_is_not_there_is_hung_up_on() -> None:
         sock.sendall(b"CONNECT vendor.example:443 HTTP/1.1\r\n\r\n")
 
         assert b"" == sock.recv(99)
+
+
+def test_started_proxy_listens_until_it_is_closed() -> None:
+    """Without a `with` block a proxy listens from `start()` to `close()`."""
+    proxy = ProxyServer(leads_to=("127.0.0.1", 9)).start()
+    with socket.create_connection(proxy.address):
+        pass
+
+    proxy.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(proxy.address)

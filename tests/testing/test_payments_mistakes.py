@@ -10,16 +10,18 @@ import pytest
 
 from moorage.contracts.payments import Money, MoveState, PaymentState
 from moorage.domain.http import Request
-from moorage.errors import VendorFailed
+from moorage.errors import InvalidData, VendorFailed
 from moorage.testing import payments_conformance as kit
 from moorage.vendors._stripe_answers import read_payment
 from moorage.vendors.stripe import Stripe, confirmed_body, form_pairs
 from tests.vendors.payments_subjects import stripe
 
 if TYPE_CHECKING:
-    from moorage.contracts.payments import Charge, Payment, Refund
+    from moorage.contracts.payments import Charge, Payment, PaymentEvent, Refund
+    from moorage.contracts.vendor import MakeRef
     from moorage.contracts.wire import Wire
     from moorage.domain.http import Response
+    from moorage.domain.webhooks.events import WebhookEvent
 
 
 def taken(payment: Payment, *states: PaymentState) -> Payment:
@@ -88,6 +90,41 @@ class Pinning(Stripe):
         return read_payment(wire, response)
 
 
+@attrs.frozen(kw_only=True)
+class Believing(Stripe):
+    """Takes every webhook of a payment for news that it was taken."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """News."""
+        news = Stripe.events(self, event, ref)
+        return tuple(attrs.evolve(one, state=PaymentState.CAPTURED) for one in news)
+
+
+@attrs.frozen(kw_only=True)
+class BelievingRefunds(Stripe):
+    """Takes every webhook of a refund for news that it was paid out."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """News."""
+        news = Stripe.events(self, event, ref)
+        return tuple(
+            attrs.evolve(
+                one, refund=one.refund and attrs.evolve(one.refund, state=MoveState.SUCCEEDED)
+            )
+            for one in news
+        )
+
+
+@attrs.frozen(kw_only=True)
+class CoarseNews(Stripe):
+    """Reads every amount in a webhook as one of two decimals."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """News."""
+        news = Stripe.events(self, event, ref)
+        return tuple(attrs.evolve(one, amount=one.amount and one.amount * 10) for one in news)
+
+
 def _as_it_is(response: Response) -> Response:
     return response
 
@@ -100,6 +137,9 @@ def _as_it_is(response: Response) -> Response:
         (Hasty, "what_is_pending_is_no_success"),
         (HastyRefund, "what_is_pending_is_no_success"),
         (Coarse, "amounts_are_exact"),
+        (Believing, "a_new_word_in_a_webhook_is_no_success"),
+        (BelievingRefunds, "a_new_word_in_a_webhook_is_no_success"),
+        (CoarseNews, "amounts_in_webhooks_are_exact"),
         (Pinning, "an_unreadable_success_is_asked_for_again"),
     ],
 )
@@ -117,3 +157,26 @@ def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:
         plain(subject)
     with pytest.raises((AssertionError, VendorFailed)):
         asyncio.run(awaited(subject))
+
+
+@attrs.frozen(kw_only=True)
+class WithoutThirds(Stripe):
+    """Refuses currencies of three decimals, as some vendors have to."""
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Take an amount."""
+        if charge.amount.currency == "KWD":
+            raise InvalidData("KWD is not supported.", field="amount", remedy="Use EUR.")
+        return await Stripe.charge(self, wire, charge, key=key)
+
+
+def test_a_currency_may_be_refused() -> None:
+    """A vendor that refuses a currency with a message conforms: it takes no wrong amount."""
+
+    def subject() -> kit.PaymentsSubject:
+        right = stripe()
+        return attrs.evolve(right, vendor=WithoutThirds(credentials=right.secret))
+
+    name = "amounts_in_webhooks_are_exact"
+    next(one for one in kit.CHECKS if one.__name__ == name)(subject)
+    asyncio.run(next(one for one in kit.ASYNC_CHECKS if one.__name__ == name)(subject))

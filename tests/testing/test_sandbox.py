@@ -57,13 +57,13 @@ class Shelf(Sandbox):
             "GET /who": lambda asked: reply([asked.basic(), asked.bearer()]),
         }
 
-    def _get(self, asked: Asked, name: str) -> Response:
+    def _get(self, request: Asked, name: str) -> Response:
         if name not in self.things:
             raise Refusal(reply({"message": "None."}, 404))
-        return reply({"name": name, "query": asked.query})
+        return reply({"name": name, "query": request.query})
 
-    def _put(self, asked: Asked) -> Response:
-        self.things.append(dict(asked.form)["name"])
+    def _put(self, request: Asked) -> Response:
+        self.things.append(dict(request.form)["name"])
         return reply({"id": self.number()}, 201)
 
 
@@ -103,9 +103,9 @@ def test_what_it_does_not_know_it_refuses() -> None:
 
 def test_a_sandbox_without_routes_knows_nothing() -> None:
     """Without routes everything is refused."""
-    asked = Asked("GET", "a.example", "/", (), Headers(), b"")
+    request = Asked("GET", "a.example", "/", (), Headers(), b"")
 
-    assert 404 == Sandbox().answer(asked).status
+    assert 404 == Sandbox().answer(request).status
 
 
 def test_bodies_say_what_they_are() -> None:

@@ -38,8 +38,8 @@ class Client:
             fields["Idempotency-Key"] = key
         fields |= {name.replace("_", "-"): value for name, value in headers.items()}
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-        asked = Asked("POST", "", self.base + path, (), Headers(fields), sent)
-        self.answer = self.sandbox.answer(asked)
+        request = Asked("POST", "", self.base + path, (), Headers(fields), sent)
+        self.answer = self.sandbox.answer(request)
         return self.answer.status, json.loads(self.answer.body)
 
     def pay(self, **changes: Json) -> Json:

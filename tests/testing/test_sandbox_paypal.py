@@ -35,8 +35,8 @@ class Client:
             "Authorization": "Basic cGF5cGFsLWNsaWVudDpwYXlwYWwtc2FuZGJveC1zZWNyZXQ=",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        asked = Asked("POST", "", "/v1/oauth2/token", (), Headers(told), form)
-        self.token = self.sandbox.at("/v1/oauth2/token").answer(asked).json()["access_token"]
+        request = Asked("POST", "", "/v1/oauth2/token", (), Headers(told), form)
+        self.token = self.sandbox.at("/v1/oauth2/token").answer(request).json()["access_token"]
 
     def ask(
         self, method: str, path: str, body: Json = None, *, key: str | None = None, **more: Any

@@ -70,6 +70,27 @@ def test_an_awaited_store_that_is_right_passes_in_time(check: Callable[..., Any]
     asyncio.run(check(_timed(AsyncNaiveStore)))
 
 
+@pytest.mark.parametrize("pause", [0.05, 0.1, 1.0, 2.5], ids=str)
+def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None:
+    """A busy machine may let a state lapse between two commands, or within one."""
+    (check,) = (each for each in kit.TIMED_CHECKS if name_of(each) == "decisions_equal_the_model")
+
+    class Busy(NaiveStore):
+        """Forgets whatever has lapsed, and takes its time between two commands."""
+
+        def now(self) -> int:
+            self.time.pass_by(pause)
+            now = super().now()
+            self.forget(now)
+            return now
+
+        def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
+            self.now()
+            return super().execute(command, timeout)
+
+    check(_timed(Busy))
+
+
 @pytest.mark.parametrize(
     "checks",
     [

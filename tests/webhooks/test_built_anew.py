@@ -226,6 +226,6 @@ def test_no_preset_is_found_by_what_is_no_name() -> None:
     for name in ("nobody", "", None, ["svix"]):
         with pytest.raises(ConfigurationError) as caught:
             preset(name)  # type: ignore[arg-type]  # what is wrong
-        assert f"{name!r} is no webhook scheme." == caught.value.message
+        assert f"{name!r} is not a webhook scheme." == caught.value.message
         assert "scheme" == caught.value.path
         assert ", standard-webhooks, " in caught.value.remedy

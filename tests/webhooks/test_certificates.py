@@ -114,7 +114,7 @@ def test_a_vendor_that_fails_is_no_forgery() -> None:
             Receiver.of(BY_NAME["paypal"], links=links).verify(paypal(NOW, 1))
         assert caught.value.retryable
         assert (links.status, "paypal") == (caught.value.status, caught.value.service)
-        assert f"the vendor answered {links.status}" in caught.value.message
+        assert f"The vendor answered {links.status}" in caught.value.message
     unknown = paypal(NOW, 1).headers | {"PAYPAL-CERT-URL": CERT_PAYPAL + "-unknown"}
     given = attrs.evolve(paypal(NOW, 1), headers=unknown)
     assert "certificate" == Receiver.of(BY_NAME["paypal"]).refused(given)
@@ -145,7 +145,7 @@ def test_a_pinned_client_is_known_by_its_certificate() -> None:
         attrs.evolve(sent, headers={"Client-Cert": quote(changed.decode())})
     )
     assert "certificate" == receiver.refused(attrs.evolve(sent, headers={"Client-Cert": "::"}))
-    with pytest.raises(ConfigurationError, match="no key for client-certificate"):
+    with pytest.raises(ConfigurationError, match="not a key for client-certificate"):
         Receiver.of(sender, secret="abc")
 
 

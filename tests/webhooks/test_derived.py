@@ -184,7 +184,7 @@ def test_what_is_no_place(text: str, shown: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Template(text)
 
-    assert f"{shown} is nothing that can be filled in here." == caught.value.message
+    assert f"{shown} is not a known place in a template." == caught.value.message
     assert "scheme" == caught.value.path
     assert caught.value.remedy.startswith("Use body, body_crc32, body_sha256, claim, form, header,")
 
@@ -222,14 +222,14 @@ def test_what_is_no_choice(field: str, path: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         scheme(**{field: "rot13"})
 
-    assert (path, f"'rot13' is no {path}.") == (caught.value.path, caught.value.message)
+    assert (path, f"'rot13' is not a valid {path}.") == (caught.value.path, caught.value.message)
     assert "Use one of " in caught.value.remedy
 
 
 @pytest.mark.parametrize("address", [7, "https://(", "http://a/"])
 def test_what_is_no_address_of_certificates(address: object) -> None:
     """A pattern that pins no https is refused by its field."""
-    with pytest.raises(ConfigurationError, match="no pattern that begins with https") as caught:
+    with pytest.raises(ConfigurationError, match="not a pattern that begins with https") as caught:
         scheme(certificate="{json:url}", certificate_url=address)
 
     assert "certificate_url" == caught.value.path
@@ -247,7 +247,7 @@ def test_what_is_no_tolerance() -> None:
 
 def test_what_is_no_parameter() -> None:
     """A brace that is not closed is refused, cut short."""
-    with pytest.raises(ConfigurationError, match="has a brace that is not closed") as caught:
+    with pytest.raises(ConfigurationError, match="has an unclosed brace") as caught:
         scheme(prefix="{" + "v" * 99)
 
     assert caught.value.message.startswith(repr("{" + "v" * 79))
@@ -265,7 +265,7 @@ def test_what_is_no_text_with_places() -> None:
     with pytest.raises(ConfigurationError) as caught:
         scheme(signs=[7])
 
-    assert "A int is no text with places." == caught.value.message
+    assert "The value is an int, not a template." == caught.value.message
     assert ("scheme", "Give a str.") == (caught.value.path, caught.value.remedy)
 
 

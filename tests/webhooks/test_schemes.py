@@ -189,7 +189,7 @@ def test_every_public_key() -> None:
         assert Receiver(either, key, replay_guard=False).verify(capitals)
         for other in signed:
             if other[:3] != algorithm[:3]:
-                with pytest.raises(ConfigurationError, match=f"no key for {other}"):
+                with pytest.raises(ConfigurationError, match=f"not a key for {other}"):
                     Receiver(own(algorithm=other), key)
 
 
@@ -408,7 +408,7 @@ def test_headers_in_any_form() -> None:
     unusable: list[Any] = [7, None, [7], {name: 7}, {7: "x"}, [("a",)]]
     for headers in unusable:
         kind = type(headers).__name__
-        with pytest.raises(InvalidData, match=f"cannot be read from this {kind}") as caught:
+        with pytest.raises(InvalidData, match=f"cannot be read from an? {kind}") as caught:
             receiver.verify({"headers": headers, "body": given.body})
         assert "headers" == caught.value.field
         assert "Give a mapping of names to values, or pairs of them." == caught.value.remedy
@@ -506,7 +506,7 @@ def test_where_a_signature_should_be_is_said() -> None:
     """Who misses one learns which header to look for."""
     with pytest.raises(WebhookRejected, match="has no signature") as caught:
         Receiver(own(), SECRET).verify(Sent(headers={}, body=b"{}"))
-    assert caught.value.remedy.startswith("Look for {header:X-Sig}: ")
+    assert caught.value.remedy.startswith("Look for the header X-Sig: ")
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
@@ -667,7 +667,7 @@ def test_we_sign_with_no_weak_secret(secret: Any) -> None:
         WebhookSigner(secret)
 
     assert "secrets" == caught.value.path
-    assert "Make one with `generate_webhook_secret`." == caught.value.remedy
+    assert "Create one with `generate_webhook_secret`." == caught.value.remedy
 
 
 def test_a_secret_of_the_least_length_signs() -> None:

@@ -84,21 +84,21 @@ def test_what_is_not_said_is_the_default() -> None:
         ({"Algorithm": "token"}, ".Algorithm", "Did you mean algorithm?"),
         ({"headers": []}, ".headers", "Use name, signature"),
         ({"zzz zzz": 1}, '."zzz zzz"', "Use name, signature"),
-        ({7: 1}, ".7", "a scheme has no '7'"),
+        ({7: 1}, ".7", "A scheme has no field '7'"),
         ({"name": None}, ".name", "has no name"),
         ({"signature": None}, ".signature", "has no signature"),
         ({"name": ""}, ".name", "printable"),
-        ({"name": 7}, ".name", "int stands where a text belongs"),
+        ({"name": 7}, ".name", "The value is an int, not a text"),
         ({"signature": []}, "", "has no signature"),
-        ({"signature": ["{header:A}", 7]}, ".signature[1]", "int stands where a text belongs"),
+        ({"signature": ["{header:A}", 7]}, ".signature[1]", "The value is an int, not a text"),
         ({"signs": ["{body}", "{boddy}"]}, ".signs[1]", "Did you mean body?"),
         ({"signs": "{heder:X}"}, ".signs", "Did you mean header?"),
         ({"signs": "{header}"}, ".signs", "with an argument"),
-        ({"signs": "{"}, ".signs", "nothing that can be filled in"),
-        ({"signs": {"a": "b"}}, ".signs", "dict stands where a text belongs"),
-        ({"older": [1]}, ".older[0]", "int stands where a text belongs"),
+        ({"signs": "{"}, ".signs", "not a known place"),
+        ({"signs": {"a": "b"}}, ".signs", "The value is a dict, not a text"),
+        ({"older": [1]}, ".older[0]", "The value is an int, not a text"),
         ({"algorithm": "hmac-sha-256"}, ".algorithm", "Did you mean hmac-sha256?"),
-        ({"algorithm": ["token"]}, ".algorithm", "list stands where a text belongs"),
+        ({"algorithm": ["token"]}, ".algorithm", "The value is a list, not a text"),
         ({"encoding": "base46"}, ".encoding", "Did you mean base64?"),
         ({"body": "jsn"}, ".body", "Did you mean json?"),
         ({"handshake": "slak"}, ".handshake", "Did you mean slack?"),
@@ -106,15 +106,15 @@ def test_what_is_not_said_is_the_default() -> None:
         ({"tolerance": "300"}, ".tolerance", "not a duration"),
         ({"tolerance": True}, ".tolerance", "not a duration"),
         ({"tolerance": 300}, "", "no timestamp"),
-        ({"repeats": "yes"}, ".repeats", "str stands where true or false belongs"),
-        ({"each_signed": 1}, ".each_signed", "int stands where true or false belongs"),
-        ({"types": []}, ".types", "list is no table"),
-        ({"types": {"." * 90: 1}}, f'.types."{"." * 80}"', "int stands where a text belongs"),
-        ({"types": {"a.b": 1}}, '.types."a.b"', "int stands where a text belongs"),
+        ({"repeats": "yes"}, ".repeats", "The value is a str, not true or false"),
+        ({"each_signed": 1}, ".each_signed", "The value is an int, not true or false"),
+        ({"types": []}, ".types", "is a list, not a table"),
+        ({"types": {"." * 90: 1}}, f'.types."{"." * 80}"', "The value is an int, not a text"),
+        ({"types": {"a.b": 1}}, '.types."a.b"', "The value is an int, not a text"),
         ({"requires": {"{heder:V}": "2"}}, '.requires."{heder:V}"', "Did you mean header?"),
-        ({"requires": {"{header:V}": 2}}, '.requires."{header:V}"', "int stands where"),
+        ({"requires": {"{header:V}": 2}}, '.requires."{header:V}"', "is an int, not"),
         ({"certificate_url": "http://a/"}, ".certificate_url", "https://"),
-        ({"certificate_url": 7}, ".certificate_url", "int stands where a text belongs"),
+        ({"certificate_url": 7}, ".certificate_url", "The value is an int, not a text"),
     ],
     ids=repr,
 )
@@ -131,7 +131,7 @@ def test_what_is_wrong_is_told_with_its_path(wrong: Any, path: str, said: str) -
 @pytest.mark.parametrize("table", [None, 7, "stripe", [LEAST]], ids=repr)
 def test_only_a_table_is_a_table(table: Any) -> None:
     """What is no table is refused by what it is."""
-    with pytest.raises(ConfigurationError, match="is no table") as caught:
+    with pytest.raises(ConfigurationError, match="not a table") as caught:
         WebhookScheme.from_table(table)
     assert "scheme" == caught.value.path
     assert "as a table of TOML" in caught.value.remedy

@@ -1,8 +1,8 @@
-"""A day of a business system, on vendors that fail in every way.
+"""Simulates a business day on local vendors that fail in many ways.
 
-Seven vendors run on this machine as real HTTP servers, in sandboxes that behave as they do. The
-business names none of them: `configuration` says who does what. At the end a table sets what
-moorage counted beside what the vendors counted, which must agree, and a page with charts is left.
+Sandboxes of seven vendors run on this machine as real HTTP servers. The business code names none
+of them; `configuration` does. At the end, a table compares moorage's own counts with those of the
+vendors, which must agree, and `REPORT` shows the day with charts.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ import attrs
 
 from moorage.demo.report import write_report
 from moorage.demo.story import Story, verdict
-from moorage.demo.street import Street, Vendors
+from moorage.demo.street import LocalNetwork, Vendors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 REPORT: Final = Path("build") / "demo.html"
-"""Where the page is left unless somebody says otherwise."""
+"""The default path of the report."""
 
 
 @attrs.frozen(kw_only=True)
-class Told:
-    """What a telling came to.
+class DemoResult:
+    """The result of a demo run.
 
     Attributes:
-        report: where the page is.
-        figures: the row of each scene, by its title, under `HEADINGS`.
-        wrong: what does not agree; nothing if all is well.
+        report: the path of the HTML report.
+        figures: each scene's counts by its title, in the order of `HEADINGS`.
+        wrong: the contradictions between counts; empty if there are none.
     """
 
     report: Path
@@ -42,28 +42,28 @@ class Told:
     wrong: tuple[str, ...]
 
 
-def tell(report: Path = REPORT, *, show: Callable[[str], object] | None = None) -> Told:
-    """Tell the story, and leave its page.
+def tell(report: Path = REPORT, *, show: Callable[[str], object] | None = None) -> DemoResult:
+    """Run the demo and write its report.
 
     Args:
-        report: where the page goes; its folder is made.
-        show: is given the URL of the page at the end, such as `webbrowser.open`.
+        report: the path of the report; its folder is created if missing.
+        show: called with the report's URL at the end, such as `webbrowser.open`.
     """
-    if isinstance(sys.stdout, TextIOWrapper):  # a terminal may lack letters that we use
+    if isinstance(sys.stdout, TextIOWrapper):  # the terminal's encoding may lack some characters
         sys.stdout.reconfigure(errors="replace")  # pyright: ignore[reportUnknownMemberType]
     began = time.monotonic()
     vendors = Vendors()
-    with TemporaryDirectory() as folder, Street(vendors) as street:
-        story = Story(vendors, street, folder)
+    with TemporaryDirectory() as folder, LocalNetwork(vendors) as network:
+        story = Story(vendors, network, folder)
         story.tell()
     narrator = story.narrator
     print(f"\n{narrator.table()}\n")
     wrong = verdict(narrator.scenes, vendors.effects)
-    print("\n".join(wrong) or "Attempts and arrivals agree, and nothing was done twice.")
+    print("\n".join(wrong) or "Attempts and arrivals agree, and nothing happened twice.")
     write_report(report, narrator, wrong)
-    print(f"Told in {time.monotonic() - began:.0f} s, over real connections.")
+    print(f"Finished in {time.monotonic() - began:.0f} s, over real connections.")
     print(f"With charts: {report}")
     if show is not None:
         show(report.resolve().as_uri())
     figures = {scene.title: scene.figures for scene in narrator.scenes}
-    return Told(report=report, figures=figures, wrong=tuple(wrong))
+    return DemoResult(report=report, figures=figures, wrong=tuple(wrong))

@@ -1,4 +1,4 @@
-"""`python -m moorage.demo` tells the story; it needs nothing but the core."""
+"""Runs the demo for `python -m moorage.demo`, with the core dependencies alone."""
 
 import sys
 import webbrowser

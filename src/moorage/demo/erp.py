@@ -1,4 +1,4 @@
-"""What a business system does all day. It names no vendor, and does not know who there is."""
+"""A small business system that names no vendor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WAREHOUSE = Address(
     name="ACME",
-    line1="417 Montgomery Street",
+    line1="417 Montgomery LocalNetwork",
     city="San Francisco",
     region="CA",
     postal_code="94104",
@@ -43,13 +43,13 @@ ADA = Address(
 
 
 class Erp:
-    """The business, on whichever hub it is given."""
+    """A small business system on a hub."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
 
     def invoice(self, number: str) -> tuple[EmailReceipt, str]:
-        """Keep an invoice, and mail it; the receipt, and a URL to read it at."""
+        """Store an invoice and mail it; returns the receipt and a URL of the invoice."""
         pdf = b"%PDF-1.7 " + number.encode()
         files = self.hub.storage()
         files.upload(f"invoices/{number}.pdf", pdf)
@@ -57,7 +57,7 @@ class Erp:
         return self.mail(number, f"Your invoice {number}", [(f"{number}.pdf", pdf)]), link
 
     def mail(self, key: str, subject: str, files: Sequence[tuple[str, bytes]] = ()) -> EmailReceipt:
-        """Mail the buyer once, however often this is asked."""
+        """Mail the buyer, once per key."""
         message = EmailMessage(
             to="Ada Lovelace <ada@example.com>",
             subject=subject,
@@ -70,7 +70,7 @@ class Erp:
         return self.hub.email().send_transactional(message, idempotency_key=f"{key}/mail")
 
     def pay(self, number: str, source: str, tenant: str | None = None) -> Payment:
-        """Have an order paid, once."""
+        """Authorise the payment of an order, once per order and card."""
         order = Charge(
             Money("149.90", "EUR"), source, reference=number, customer=Customer(id="ada-1")
         )
@@ -78,7 +78,7 @@ class Erp:
         return self.hub.payments(tenant).authorize(order, idempotency_key=key)
 
     def checkout(self, number: str, source: str) -> str:
-        """What the buyer is told who pays like this."""
+        """Pay an order and return the text that the buyer sees."""
         try:
             payment = self.pay(number, source)
         except PaymentDeclined as declined:
@@ -87,15 +87,15 @@ class Erp:
         return f"thank you for your {payment.amount}"
 
     def take(self, number: str, payment: Ref) -> Capture:
-        """Take what was set aside, once the goods are on their way."""
+        """Capture an authorised payment, once the goods are on their way."""
         return self.hub.payments().capture(payment, idempotency_key=f"{number}/take")
 
     def ship(self, number: str) -> Shipment:
-        """Buy the cheapest label."""
+        """Buy the cheapest shipping label."""
         parcel = Parcel(weight="1.5", length="30", width="20", height="10")
-        asked = RateRequest(sender=WAREHOUSE, recipient=ADA, parcels=[parcel])
+        request = RateRequest(sender=WAREHOUSE, recipient=ADA, parcels=[parcel])
         return self.hub.shipping().create_shipment(
-            ShipmentRequest(asked=asked), idempotency_key=f"{number}/parcel"
+            ShipmentRequest(asked=request), idempotency_key=f"{number}/parcel"
         )
 
     def remind(self, wave: str, numbers: Sequence[str]) -> list[Result[SmsReceipt]]:

@@ -1,4 +1,4 @@
-"""The page that the story leaves: figures and charts, in one file that needs no other."""
+"""The demo's report: one HTML file with a table and charts."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _BAR: Final = 26
 _LEFT: Final = 110
 _KINDS: Final = {"good": "answered", "bad": "refused or failed", "none": "without an answer"}
 _LEGEND: Final = (
-    "A dot is an attempt: a green one was answered, a red one refused or failed, and a ring got no"
-    " answer. While a bar is red, the circuit is open and nobody asks."
+    "Each dot is an attempt: green was answered, red was refused or failed, and a ring got no"
+    " answer. While a bar is red, the circuit is open and refuses calls."
 )
 _BARS: Final = (
-    "How many attempts each scene took at vendors, tokens aside, and how they ended: green"
-    " was answered, red was refused or failed, and what is only framed got no answer."
+    "The number of attempts of each scene, without token requests, by result: green was answered,"
+    " red was refused or failed, and framed got no answer."
 )
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2733; --faint: #6b7a89; --line: #d9e0e6;
@@ -57,39 +57,39 @@ td:first-child { white-space: nowrap; } li { overflow-wrap: anywhere; }
 
 
 def write_report(path: Path, narrator: Narrator, wrong: Sequence[str]) -> None:
-    """Write the page, and the folder that it is in.
+    """Write the report and create its folder.
 
     Raises:
-        ConfigurationError: it cannot be written there.
+        ConfigurationError: the report cannot be written there.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page(narrator, wrong), "utf-8")
     except OSError as error:
-        problem = f"The page cannot be written to {path} ({error.strerror})."
+        problem = f"The report cannot be written to {path} ({error.strerror})."
     else:
         return
     raise ConfigurationError(problem, path="report", remedy="Name a file that can be written.")
 
 
 def page(narrator: Narrator, wrong: Sequence[str]) -> str:
-    """The page, as HTML."""
-    verdict = "; ".join(wrong) or "Attempts and arrivals agree, and nothing was done twice."
+    """Return the report as HTML."""
+    verdict = "; ".join(wrong) or "Attempts and arrivals agree, and nothing happened twice."
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
         "<meta name=viewport content='width=device-width, initial-scale=1'>",
         f"<title>A day at the moorage</title><style>{_STYLE}</style>",
         "<h1>A day at the moorage</h1>",
         f"<p class='verdict{' wrong' if wrong else ''}'>{escape(verdict)}</p>",
-        "<h2>What the scenes came to</h2>",
+        "<h2>Results by scene</h2>",
         f"<div class=scroll>{_table(narrator)}</div>",
-        "<h2>Who was asked, and when</h2>",
+        "<h2>Attempts over time</h2>",
         f"<p class=faint>{_LEGEND}</p>",
         f"<div class=scroll>{_timeline(narrator)}</div>",
-        "<h2>How it went</h2>",
+        "<h2>Attempts by result</h2>",
         f"<p class=faint>{_BARS}</p>",
         f"<div class=scroll>{_bars(narrator.scenes)}</div>",
-        "<h2>The story</h2>",
+        "<h2>Scenes</h2>",
         *(_told(number, scene) for number, scene in enumerate(narrator.scenes, 1)),
         "</html>",
     ]
@@ -113,61 +113,61 @@ def _told(number: int, scene: Scene) -> str:
 
 def _timeline(narrator: Narrator) -> str:
     attempts = _attempts(narrator.events)
-    services = list(dict.fromkeys(one.service for one in attempts))
+    services = list(dict.fromkeys(attempt.service for attempt in attempts))
     began, ended = attempts[0].at, attempts[-1].at
     span = max((ended - began).total_seconds(), 0.001)
 
     def across(at: datetime) -> float:
         return _LEFT + (at - began).total_seconds() / span * (_WIDE - _LEFT - 20)
 
-    high = len(services) * _LANE + 30
-    drawn = [f"<svg viewBox='0 0 {_WIDE} {high}' role=img aria-label='Attempts over time'>"]
+    height = len(services) * _LANE + 30
+    parts = [f"<svg viewBox='0 0 {_WIDE} {height}' role=img aria-label='Attempts over time'>"]
     for lane, service in enumerate(services):
         y = lane * _LANE + 20
-        drawn.append(f"<text x=0 y={y + 4}>{escape(service)}</text>")
-        drawn.append(f"<line class=lane x1={_LEFT} x2={_WIDE - 20} y1={y} y2={y} />")
-        drawn.extend(
+        parts.append(f"<text x=0 y={y + 4}>{escape(service)}</text>")
+        parts.append(f"<line class=lane x1={_LEFT} x2={_WIDE - 20} y1={y} y2={y} />")
+        parts.extend(
             f"<rect class=open x={across(since):.1f} y={y - 9} height=18"
             f" width={max(across(until) - across(since), 2):.1f} rx=4 />"
             for since, until in _open(narrator, service, ended)
         )
-        drawn.extend(
-            f"<circle class={_kind(one)} cx={across(one.at):.1f} cy={y} r=4>"
-            f"<title>{escape(one.error or str(one.status))}</title></circle>"
-            for one in sorted(attempts, key=lambda one: one.error is not None)
-            if one.service == service
+        parts.extend(
+            f"<circle class={_kind(attempt)} cx={across(attempt.at):.1f} cy={y} r=4>"
+            f"<title>{escape(attempt.error or str(attempt.status))}</title></circle>"
+            for attempt in sorted(attempts, key=lambda attempt: attempt.error is not None)
+            if attempt.service == service
         )
-    drawn.append(f"<text class=faint x={_LEFT} y={high - 4}>0 s</text>")
-    drawn.append(f"<text class=faint x={_WIDE - 50} y={high - 4}>{span:.1f} s</text></svg>")
-    return "".join(drawn)
+    parts.append(f"<text class=faint x={_LEFT} y={height - 4}>0 s</text>")
+    parts.append(f"<text class=faint x={_WIDE - 50} y={height - 4}>{span:.1f} s</text></svg>")
+    return "".join(parts)
 
 
 def _bars(scenes: Sequence[Scene]) -> str:
-    counted = [
-        Counter(_kind(one) for one in _attempts(scene.events) if one.service != FOLDER)
+    counters = [
+        Counter(_kind(attempt) for attempt in _attempts(scene.events) if attempt.service != FOLDER)
         for scene in scenes
     ]
-    most = max((sum(one.values()) for one in counted), default=0) or 1
-    high = len(scenes) * _BAR
-    drawn = [f"<svg viewBox='0 0 {_WIDE} {high}' role=img aria-label='Attempts by their end'>"]
-    for number, (scene, kinds) in enumerate(zip(scenes, counted, strict=True)):
+    maximum = max((sum(attempt.values()) for attempt in counters), default=0) or 1
+    height = len(scenes) * _BAR
+    parts = [f"<svg viewBox='0 0 {_WIDE} {height}' role=img aria-label='Attempts by result'>"]
+    for number, (scene, kinds) in enumerate(zip(scenes, counters, strict=True)):
         y, x = number * _BAR, float(_LEFT)
-        drawn.append(f"<text x=0 y={y + 15}>{escape(scene.title)}</text>")
+        parts.append(f"<text x=0 y={y + 15}>{escape(scene.title)}</text>")
         for kind, meaning in _KINDS.items():
-            wide = kinds[kind] / most * (_WIDE - _LEFT - 40)
-            if wide:
-                drawn.append(
-                    f"<rect class={kind} x={x + 1:.1f} y={y + 3} width={wide - 2:.1f} height=15>"
+            width = kinds[kind] / maximum * (_WIDE - _LEFT - 40)
+            if width:
+                parts.append(
+                    f"<rect class={kind} x={x + 1:.1f} y={y + 3} width={width - 2:.1f} height=15>"
                     f"<title>{kinds[kind]} {meaning}</title></rect>"
                 )
-            x += wide
+            x += width
         total = sum(kinds.values())
-        drawn.append(f"<text class=faint x={x + 6:.1f} y={y + 15}>{total}</text>")
-    return "".join((*drawn, "</svg>"))
+        parts.append(f"<text class=faint x={x + 6:.1f} y={y + 15}>{total}</text>")
+    return "".join((*parts, "</svg>"))
 
 
 def _attempts(events: Iterable[Event]) -> list[AttemptFinished]:
-    return [one for one in events if isinstance(one, AttemptFinished)]
+    return [event for event in events if isinstance(event, AttemptFinished)]
 
 
 def _kind(attempt: AttemptFinished) -> str:

@@ -1,4 +1,4 @@
-"""The scenes of the day, in order."""
+"""The scenes of the demo, in order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import moorage
 from moorage import CircuitState, WebhookRejected
 from moorage.contracts.payments import advance
 from moorage.demo.erp import Erp
-from moorage.demo.street import Street, Vendors, configuration
+from moorage.demo.street import LocalNetwork, Vendors, configuration
 from moorage.demo.telling import Narrator
 from moorage.testing.sandbox.base import Lost, reply
 
@@ -23,22 +23,22 @@ _SENDGRID: Final = "api.sendgrid.com"
 
 
 class Story:
-    """What happens to the business, told to a narrator."""
+    """The demo's scenes, reported to a narrator."""
 
-    def __init__(self, vendors: Vendors, street: Street, folder: str) -> None:
+    def __init__(self, vendors: Vendors, network: LocalNetwork, folder: str) -> None:
         self.vendors = vendors
-        self.street = street
-        self.narrator = Narrator(vendors, street)
+        self.network = network
+        self.narrator = Narrator(vendors, network)
         self.say = self.narrator.say
         self.configuration = configuration(vendors, folder)
         self.hub = self._open(self.configuration)
         self.erp = Erp(self.hub)
 
-    def _open(self, told: dict[str, Any]) -> moorage.Hub:
-        return moorage.open(told, http=self.street, observers=[self.narrator])
+    def _open(self, config: dict[str, Any]) -> moorage.Hub:
+        return moorage.open(config, http=self.network, observers=[self.narrator])
 
     def tell(self) -> None:
-        """All of it."""
+        """Run all scenes."""
         self.an_order()
         self.a_declined_card()
         self.a_double_click()
@@ -52,37 +52,37 @@ class Story:
         self.hub.close()
 
     def an_order(self) -> None:
-        """Nothing goes wrong."""
-        about = "An invoice is kept and mailed, a card charged, a label bought, the money taken."
+        """Process an order without any failure."""
+        about = "An invoice is stored and mailed, a card charged, a label bought."
         with self.narrator.scene("An order", about):
             receipt, link = self.erp.invoice("INV-1")
             self.say(f"mailed as {receipt.ref}; to be read at {link.partition('?')[0]}")
             payment = self.erp.pay("INV-1", "pm_card_visa")
-            self.say(f"{payment.amount} are set aside: {payment.ref}")
+            self.say(f"{payment.amount} are authorised: {payment.ref}")
             self.shipment = self.erp.ship("INV-1")
             self.say(f"a label of {self.shipment.carrier} for {self.shipment.cost}")
             self.payment = payment
-            self.say(f"taken: {self.erp.take('INV-1', payment.ref).amount}")
+            self.say(f"captured: {self.erp.take('INV-1', payment.ref).amount}")
 
     def a_declined_card(self) -> None:
-        """A decline is an answer, not a failure."""
-        about = "The bank says no. The buyer is told so, and takes another card."
+        """Pay with a declined card: a decline is a response, not a failure."""
+        about = "The bank declines. The buyer sees the reason and uses another card."
         with self.narrator.scene("A declined card", about):
             for card in ("pm_card_chargeDeclinedInsufficientFunds", "pm_card_visa"):
                 self.say(self.erp.checkout("INV-2", card))
 
     def a_double_click(self) -> None:
-        """One key, one charge, whoever asks and however often."""
-        about = "The buyer clicks twice at once, and the page is sent again a moment later."
+        """Charge once although the buyer clicks three times with one key."""
+        about = "The buyer double-clicks, and the form is submitted again a moment later."
         with self.narrator.scene("A double click", about), ThreadPoolExecutor() as buyers:
             clicks = [buyers.submit(self.erp.pay, "INV-3", "pm_card_visa") for _ in range(2)]
             paid = [click.result() for click in clicks]
             paid.append(self.erp.pay("INV-3", "pm_card_visa"))
-            self.say(f"three clicks, charges made: {len({one.ref for one in paid})}")
+            self.say(f"three clicks, charges made: {len({payment.ref for payment in paid})}")
 
     def a_lost_answer(self) -> None:
-        """The vendor knows keys, so the same request is asked again under the same key."""
-        about = "Stripe charges, and its answer gets lost on the way."
+        """Repeat a request whose response was lost, under the same idempotency key."""
+        about = "Stripe charges the card, but its response is lost."
         with self.narrator.scene("A lost answer", about):
             self.vendors.stripe.fail(Lost())
             before = len(self.vendors.stripe.charges)
@@ -90,84 +90,86 @@ class Story:
             self.say(f"charges made: {len(self.vendors.stripe.charges) - before}")
 
     def mail_is_down(self) -> None:
-        """The circuit opens, and another vendor takes over: only where nothing can be doubled."""
-        about = "Nobody can reach SendGrid. Twenty reminders have to go out all the same."
+        """Fail over to another mail vendor once the circuit opens."""
+        about = "SendGrid is unreachable. Twenty reminders must still go out."
         with self.narrator.scene("Mail is down", about):
-            self.street.shut(_SENDGRID)
+            self.network.shut(_SENDGRID)
             mailed: Counter[str] = Counter()
             for number in range(20):
                 self.narrator.quiet = number > 2
                 receipt = self.erp.mail(f"R-{number}", f"Reminder {number}")
                 mailed[str(receipt.ref).partition(":")[0]] += 1
             self.narrator.quiet = False
-            self.say("the others as the last: " + _counted(mailed))
+            self.say("all reminders:  " + _counted(mailed))
 
     def mail_is_back(self) -> None:
-        """A circuit closes by itself after a while; who knows more closes it sooner."""
-        about = "SendGrid says that it is back. Somebody closes its circuit by hand."
+        """Close the circuit by hand, sooner than it would close by itself."""
+        about = "SendGrid is back. An operator closes its circuit by hand."
         with self.narrator.scene("Mail is back", about):
-            self.street.reopen(_SENDGRID)
+            self.network.reopen(_SENDGRID)
             self.hub.manager.set_circuit("sendgrid", CircuitState.CLOSED)
             for number in range(2):
                 receipt = self.erp.mail(f"T-{number}", f"Thank you {number}")
                 self.say(f"mailed as {receipt.ref}")
 
     def too_fast(self) -> None:
-        """A 429 makes every caller wait, not only the one that got it."""
-        about = "Twilio says 429, come back in a second. Eight texts are on their way to it."
+        """Pause every caller after one 429."""
+        about = "Twilio answers 429 with a one-second pause while eight texts are being sent."
         with self.narrator.scene("Too fast", about):
-            much = {"code": 20429, "message": "Too Many Requests", "status": 429}
-            self.vendors.twilio.fail(reply(much, 429, Retry_After="1"))
+            body = {"code": 20429, "message": "Too Many Requests", "status": 429}
+            self.vendors.twilio.fail(reply(body, 429, Retry_After="1"))
             numbers = [f"INV-{number}" for number in range(10, 18)]
             self.narrator.quiet = True
-            for what in ("sent", "and after the same once more, under the same key"):
+            for label in ("sent", "sent after a repeat under the same key"):
                 results = self.erp.remind("wave-1", numbers)
-                self.say(f"{what}: {sum(one.ok for one in results)} of {len(results)}")
+                self.say(f"{label}: {sum(result.ok for result in results)} of {len(results)}")
             self.narrator.quiet = False
-            self.say(f"texts that Twilio took: {len(self.vendors.twilio.messages)}")
+            self.say(f"texts that Twilio accepted: {len(self.vendors.twilio.messages)}")
 
     def a_token_expires(self) -> None:
-        """A token that is refused is renewed, and the call made again."""
-        about = "The Dutch branch is paid by PayPal, whose token is suddenly worth nothing."
+        """Renew a refused token and repeat the call."""
+        about = "The Dutch branch uses PayPal, whose token suddenly expires."
         with self.narrator.scene("A token expires", about):
             self.erp.pay("NL-0", "card:visa-1", "acme-nl")
             self.vendors.paypal.desk.forget()
             numbers = [f"NL-{number}" for number in range(1, 5)]
             paid = [self.erp.pay(number, "card:visa-1", "acme-nl") for number in numbers]
-            self.say(f"paid: {len({one.ref for one in paid})} more orders")
+            self.say(f"paid: {len({payment.ref for payment in paid})} more orders")
 
     def news(self) -> None:
-        """What is signed is believed, once."""
-        about = "Stripe tells what became of INV-1. So does somebody who would like it to be so."
+        """Accept a signed webhook once, and refuse its replay and a forgery."""
+        about = "Stripe reports the outcome of INV-1. So does an impostor."
         with self.narrator.scene("News", about):
             verifier = self.hub.webhooks("stripe")
-            known = self.payment
-            notices = [one for one in self.vendors.stripe.sent if known.ref.id.encode() in one.body]
+            payment = self.payment
+            notices = [
+                item for item in self.vendors.stripe.sent if payment.ref.id.encode() in item.body
+            ]
             for notice in notices:
                 with verifier.receive(**notice.given()) as events:
                     for event in events:
-                        for one in self.hub.events("stripe", event):
-                            known = advance(known, one)
-            self.say(f"{known.ref} is {known.state}")
+                        for item in self.hub.events("stripe", event):
+                            payment = advance(payment, item)
+            self.say(f"{payment.ref} is {payment.state}")
             repeated, forged = notices[0].given(), notices[-1].given()
             forged["body"] = forged["body"].replace(b"14990", b"1")
-            for what, given in (("told again", repeated), ("forged", forged)):
+            for label, webhook in (("repeated", repeated), ("forged", forged)):
                 try:
-                    verifier.verify(**given)
+                    verifier.verify(**webhook)
                 except WebhookRejected as refused:
-                    self.say(f"{what}: refused ({refused.reason})")
+                    self.say(f"{label}: refused ({refused.reason})")
 
     def another_vendor(self) -> None:
-        """One line of configuration, and open business stays where it is."""
-        about = 'One line changes: shipping = "shippo". What EasyPost sold is still tracked there.'
+        """Change the shipping vendor by one line of configuration."""
+        about = 'One line changes: shipping = "shippo". Old labels are still tracked.'
         with self.narrator.scene("Another vendor", about):
             self.hub.close()
-            told = {**self.configuration, "shipping": {"vendor": "shippo"}}
-            self.hub = self._open(told)
+            config = {**self.configuration, "shipping": {"vendor": "shippo"}}
+            self.hub = self._open(config)
             self.erp = Erp(self.hub)
             self.say(f"the next label: {self.erp.ship('INV-5').ref.vendor}")
             tracking = self.hub.shipping().track_shipment(self.shipment.ref)
-            self.say(f"{self.shipment.ref.vendor} says of the first parcel: {tracking.status}")
+            self.say(f"{self.shipment.ref.vendor} reports for the first parcel: {tracking.status}")
 
 
 def _counted(mailed: Counter[str]) -> str:
@@ -175,16 +177,16 @@ def _counted(mailed: Counter[str]) -> str:
 
 
 def verdict(scenes: Iterable[Scene], effects: Iterable[str]) -> list[str]:
-    """What is wrong with the figures."""
+    """Return the contradictions between the counts, as sentences."""
     wrong = [
         f"{scene.title}: {scene.attempts} attempts, but {scene.arrived} requests arrived."
         for scene in scenes
         if not scene.agrees
     ]
-    done = list(effects)
+    happened = list(effects)
     wrong += [
-        f"{effect} was done {done.count(effect)} times."
-        for effect in dict.fromkeys(done)
-        if done.count(effect) > 1
+        f"{effect} happened {happened.count(effect)} times."
+        for effect in dict.fromkeys(happened)
+        if happened.count(effect) > 1
     ]
     return wrong

@@ -1,4 +1,4 @@
-"""The vendors of the story: each a real HTTP server on this machine, under its real name."""
+"""The demo's vendors: each a real HTTP server on this machine, under its real host name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Vendors:
-    """All of them, with what has come of what they were asked."""
+    """The sandboxes of the demo's vendors, with counts of requests and effects."""
 
     def __init__(self) -> None:
         self.sendgrid = SendGridSandbox()
@@ -39,7 +39,7 @@ class Vendors:
 
     @property
     def all(self) -> tuple[Sandbox, ...]:
-        """Each of them."""
+        """Every sandbox."""
         return (
             *(self.sendgrid, self.postmark, self.twilio, self.stripe),
             *(self.paypal, self.easypost, self.shippo),
@@ -47,71 +47,71 @@ class Vendors:
 
     @property
     def asked(self) -> int:
-        """How many requests have arrived, those for tokens among them."""
-        return sum(len(one.asked) for one in self.all) + len(self.paypal.desk.asked)
+        """The number of requests that arrived, including token requests."""
+        return sum(len(sandbox.asked) for sandbox in self.all) + len(self.paypal.desk.asked)
 
     @property
     def effects(self) -> list[str]:
-        """Everything that cannot be undone: mails, texts, money that was taken, labels."""
+        """Everything that cannot be undone: mails, texts, payments and labels."""
         return [
-            *(f"mail {one.subject}" for one in self.sendgrid.delivered),
-            *(f"mail {one.subject}" for one in self.postmark.delivered),
-            *(f"text {one['body']}" for one in self.twilio.messages.values()),
-            *(f"charge {one['id']}" for one in self.stripe.charges.values()),
-            *(f"order {one}" for one in self.paypal.orders),
-            *(f"label {one}" for one in (*self.easypost.labels, *self.shippo.transactions)),
+            *(f"mail {item.subject}" for item in self.sendgrid.delivered),
+            *(f"mail {item.subject}" for item in self.postmark.delivered),
+            *(f"text {item['body']}" for item in self.twilio.messages.values()),
+            *(f"charge {item['id']}" for item in self.stripe.charges.values()),
+            *(f"order {item}" for item in self.paypal.orders),
+            *(f"label {item}" for item in (*self.easypost.labels, *self.shippo.transactions)),
         ]
 
 
-class Street:
-    """An HTTP client that finds the vendors at this machine's doors, as a name server would.
+class LocalNetwork:
+    """An HTTP client that sends the vendors' host names to local servers, as a DNS would.
 
     Attributes:
-        turned_away: how many requests found a door closed.
+        turned_away: the number of requests whose connection was refused.
     """
 
     def __init__(self, vendors: Vendors) -> None:
         self._vendors = vendors
         self._client = StdlibHttpClient()
         self._open = ExitStack()
-        self._doors: dict[str, str] = {}
+        self._servers: dict[str, str] = {}
         self._closed: set[str] = set()
         self.turned_away = 0
 
     def shut(self, host: str) -> None:
-        """Let nobody in any more: connections are refused."""
+        """Refuse connections to a host from now on."""
         self._closed.add(host)
 
     def reopen(self, host: str) -> None:
-        """Let everybody in again."""
+        """Accept connections to a host again."""
         self._closed.discard(host)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send it to the door behind the name."""
-        return self._client.send(request, self._led(url), timeouts).evolve(url=url)
+        """Send a request to the local server behind its host name."""
+        return self._client.send(request, self._local_url(url), timeouts).evolve(url=url)
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
-        """Send it to the door behind the name, and read the answer piece by piece."""
-        return self._client.open(request, self._led(url), timeouts)
+        """Send a request to the local server behind its host name and stream the response."""
+        return self._client.open(request, self._local_url(url), timeouts)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._client.close()
 
-    def _led(self, url: str) -> str:
+    def _local_url(self, url: str) -> str:
         parts = urlsplit(url)
-        door = self._doors.get(parts.netloc, f"http://{parts.netloc}")
+        server = self._servers.get(parts.netloc, f"http://{parts.netloc}")
         if parts.netloc in self._closed:
             self.turned_away += 1
-            door = self._nobody.url
-        return f"{door}{parts.path}{f'?{parts.query}' if parts.query else ''}"
+            server = self._nobody.url
+        return f"{server}{parts.path}{f'?{parts.query}' if parts.query else ''}"
 
     def __enter__(self) -> Self:
         self._nobody = self._open.enter_context(VendorServer(port="refusing"))
-        for one in self._vendors.all:
-            server = self._open.enter_context(one.serving())
-            self._doors |= dict.fromkeys(one.hosts, server.url)
-            if one is self._vendors.shippo:  # which knows by the host that a label is asked for
+        for sandbox in self._vendors.all:
+            server = self._open.enter_context(sandbox.serving())
+            self._servers |= dict.fromkeys(sandbox.hosts, server.url)
+            if sandbox is self._vendors.shippo:  # Shippo's label files have a host of their own
                 self._vendors.shippo.files = server.url
         return self
 
@@ -126,7 +126,7 @@ class Street:
 
 
 def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
-    """What a business system's file would say; the secrets would be `secret://env/…` there."""
+    """The configuration of the business system; a real file would use `secret://env/…`."""
     quick = {"max_attempts": 2, "base_delay": 0.1, "jitter": "none"}
     return {
         "state": {"url": f"sqlite:///{folder}/moorage.db"},
@@ -165,7 +165,7 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
             "local_files": {
                 "root": f"{folder}/files",
                 "url": "https://erp.acme.example/files",
-                "signing_key": "the demo's key, which nobody needs to guess",
+                "signing_key": "the signing key of the demo",
             },
         },
         "tenants": {

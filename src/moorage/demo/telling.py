@@ -1,4 +1,4 @@
-"""Telling the story: lines on the terminal, and the figures of its scenes."""
+"""The demo's output: lines on the terminal and the counts of each scene."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from moorage.domain.events import (
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from moorage.demo.street import Street, Vendors
+    from moorage.demo.street import LocalNetwork, Vendors
 
 FOLDER: Final = "local_files"
-"""Who is asked without a network, and so is not counted where requests arrive."""
+"""The storage vendor that uses no network, and so has no arriving requests to count."""
 HEADINGS: Final = ("calls", "answered", "attempts", "arrived", "effects")
 
 
 def _bold(text: str) -> str:
-    wanted = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return f"\033[1m{text}\033[0m" if wanted else text
+    styled = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    return f"\033[1m{text}\033[0m" if styled else text
 
 
 @attrs.define
 class Scene:
-    """What a scene came to.
+    """The output and counts of one scene.
 
-    `calls`, `answered` and `attempts` are counted by moorage's own events; `arrived` and `effects`
-    by the vendors, and `turned_away` by the doors that were closed.
+    `calls`, `answered` and `attempts` come from moorage's events; `arrived` and `effects` come from
+    the vendors; `turned_away` counts refused connections.
     """
 
     title: str
@@ -59,21 +59,21 @@ class Scene:
 
     @property
     def agrees(self) -> bool:
-        """Whether what we sent is what the vendors got."""
+        """Whether moorage and the vendors counted the same number of attempts."""
         return self.attempts == self.arrived + self.turned_away
 
     @property
     def figures(self) -> tuple[int, int, int, int, int]:
-        """The row of the table."""
+        """The counts in the order of `HEADINGS`."""
         return self.calls, self.answered, self.attempts, self.arrived, self.effects
 
 
 @attrs.define
 class Narrator:
-    """Is told every event: it counts all of them, and tells those of interest."""
+    """An observer that counts every event and prints the interesting ones."""
 
     vendors: Vendors
-    street: Street
+    network: LocalNetwork
     scenes: list[Scene] = attrs.field(factory=list)
     quiet: bool = False
     _lock: threading.Lock = attrs.field(factory=threading.Lock)
@@ -85,19 +85,19 @@ class Narrator:
         self.scenes.append(scene)
         print(f"\n{_bold(f'{len(self.scenes)}. {title}')}")
         print(f"   {about}")
-        before = self.vendors.asked, len(self.vendors.effects), self.street.turned_away
+        before = self.vendors.asked, len(self.vendors.effects), self.network.turned_away
         yield scene
         scene.arrived = self.vendors.asked - before[0]
         scene.effects = len(self.vendors.effects) - before[1]
-        scene.turned_away = self.street.turned_away - before[2]
+        scene.turned_away = self.network.turned_away - before[2]
 
     def say(self, text: str) -> None:
-        """One line of the story."""
+        """Print a line of the current scene."""
         self.scenes[-1].lines.append(text)
         print(f"      {text}", flush=True)
 
     def __call__(self, event: Event) -> None:
-        """Count, and tell."""
+        """Count an event and print it if it is interesting."""
         with self._lock:
             self.scenes[-1].events.append(event)
             self._count(event)
@@ -107,7 +107,7 @@ class Narrator:
 
     @property
     def events(self) -> list[Event]:
-        """Everything that happened, in order."""
+        """The events of all scenes, in order."""
         return [event for scene in self.scenes for event in scene.events]
 
     def _count(self, event: Event) -> None:
@@ -120,32 +120,34 @@ class Narrator:
             scene.attempts += event.attempts
 
     def table(self) -> str:
-        """The figures of every scene, and of all together."""
+        """Return the counts of every scene and their totals, as a text table."""
         rows = [(scene.title, scene.figures, scene.agrees) for scene in self.scenes]
-        wide = max(len(title) for title, _, _ in rows)
-        line = "─" * (wide + sum(len(heading) + 3 for heading in HEADINGS))
+        width = max(len(title) for title, _, _ in rows)
+        line = "─" * (width + sum(len(heading) + 3 for heading in HEADINGS))
         return "\n".join(
             (
-                _row("", HEADINGS, wide),
+                _row("", HEADINGS, width),
                 line,
-                *(_row(title, figures, wide, ok=ok) for title, figures, ok in rows),
+                *(_row(title, figures, width, ok=ok) for title, figures, ok in rows),
                 line,
-                _row("in all", self.totals, wide),
+                _row("in all", self.totals, width),
             )
         )
 
     @property
     def totals(self) -> tuple[int, ...]:
-        """The figures of all scenes together."""
+        """The counts of all scenes together."""
         rows = (scene.figures for scene in self.scenes)
         return tuple(sum(column) for column in zip(*rows, strict=True))
 
 
-def _row(title: str, cells: tuple[object, ...], wide: int, *, ok: bool = True) -> str:
-    shown = (
+def _row(title: str, cells: tuple[object, ...], width: int, *, ok: bool = True) -> str:
+    padded = (
         str(cell).rjust(len(heading) + 3) for heading, cell in zip(HEADINGS, cells, strict=True)
     )
-    return title.ljust(wide) + "".join(shown) + ("" if ok else "   ← attempts and arrivals differ")
+    return (
+        title.ljust(width) + "".join(padded) + ("" if ok else "   ← attempts and arrivals differ")
+    )
 
 
 def _line(event: Event) -> str | None:
@@ -153,17 +155,17 @@ def _line(event: Event) -> str | None:
         case AttemptFinished():
             return _failure(event)
         case RetryScheduled(delay=delay):
-            return f"once more in {delay:.1f} s"
+            return f"retry in {delay:.1f} s"
         case VendorPaused(service=service, delay=delay):
-            return f"everybody leaves {service} alone for {delay:.0f} s"
+            return f"all calls to {service} pause for {delay:.0f} s"
         case CircuitChanged(service=service, state=state):
             return f"the circuit of {service} is now {state.value.replace('_', ' ')}"
         case CallRefused(service=service):
-            return f"{service} is not even asked"
+            return f"{service} is skipped because its circuit is open"
         case FailedOver(to=to):
-            return f"{to} does it instead"
+            return f"{to} takes over"
         case IdempotencyReplayed(idempotency_key=key):
-            return f"{key} is done already: the stored answer, and nothing is sent"
+            return f"{key} is already done: the stored response is returned and nothing is sent"
         case TokenRenewed(service=service):
             return f"a new token for {service}"
         case _:
@@ -174,5 +176,5 @@ def _failure(attempt: AttemptFinished) -> str | None:
     if attempt.error is None:
         return None
     if attempt.status is None:
-        return f"{attempt.service} gives no answer ({attempt.error})"
+        return f"{attempt.service} does not answer ({attempt.error})"
     return f"{attempt.service} answers {attempt.status} ({attempt.error})"

@@ -1,4 +1,4 @@
-"""What every store of entries must do, whether webhooks or calls are kept in it."""
+"""The checks that every store of inbox or outbox entries must pass."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _STEPS: Final = 250
 
 
 class _Lifted:
-    """A plain store, as if it were awaited."""
+    """A synchronous store with an asynchronous interface."""
 
     def __init__(self, factory: Factory) -> None:
         self._store = factory()
@@ -72,7 +72,7 @@ class Checks:
     # --- one entry ----------------------------------------------------------------------
 
     async def entries_are_kept_as_they_are(self, factory: Factory) -> None:
-        """What was added or written over comes back, attribute by attribute."""
+        """Entries that are added or replaced come back unchanged, attribute by attribute."""
         store = factory()
         for number, entry in enumerate((self._entry(0), self._full()), 1):
             added = await store.add(entry)
@@ -93,7 +93,7 @@ class Checks:
         self._same(found, attrs.evolve(emptied, number=found.number), "After `swap` there is")
 
     async def times_are_the_stores(self, factory: Factory) -> None:
-        """When an entry came, and when it is due, the store says, whatever its caller's clock."""
+        """Arrival and due times come from the store's clock, whatever the caller's clock."""
         store = factory()
         before = await store.now()
         require(before.utcoffset() == timedelta(), f"The store's time is {before!r}, not in UTC.")
@@ -111,7 +111,7 @@ class Checks:
         await self._offers(store, [0, 1])
 
     async def an_id_is_added_once(self, factory: Factory) -> None:
-        """Whoever adds an id again gets what is there, and changes nothing."""
+        """Adding an existing id returns the existing entry and changes nothing."""
         store = factory()
         first = await store.add(self._entry(1))
         await store.swap(attrs.evolve(first, fence=1, error="later"), 0)
@@ -120,7 +120,7 @@ class Checks:
         self._same(await _one(store, first.id), again, "After the repeat there is")
 
     async def numbers_grow(self, factory: Factory) -> None:
-        """Each entry has a higher number than all before it, which it keeps."""
+        """Each entry has a higher number than all earlier ones, and keeps it."""
         store = factory()
         numbers = [(await store.add(self._entry(one))).number for one in range(20)]
         require(numbers == sorted(set(numbers)), f"The numbers are {numbers}.")
@@ -135,7 +135,7 @@ class Checks:
     # --- what is due --------------------------------------------------------------------
 
     async def what_is_due_is_offered(self, factory: Factory) -> None:
-        """Of what is due the lowest numbers come first, and no more than were asked for."""
+        """`due` returns the entries with the lowest numbers first, up to the limit."""
         store = factory()
         for number in range(6):
             await store.add(self._entry(number))
@@ -149,8 +149,21 @@ class Checks:
         await self._changes(store, 1, due=now - _TICK)
         await self._offers(store, [1, 3, 4, 5])
 
+    async def higher_priorities_come_first(self, factory: Factory) -> None:
+        """`due` returns higher priorities first, but never overtakes within a lane."""
+        store = factory()
+        ranks = (0, -1, 5, 5, 0)
+        for number, rank in enumerate(ranks):
+            await store.add(attrs.evolve(self._entry(number), priority=rank))
+        for number, rank in ((5, 0), (6, 9)):
+            await store.add(attrs.evolve(self._entry(number), priority=rank, lane="a"))
+        await self._offers(store, [2, 3, 0, 4, 5, 1])
+        await self._offers(store, [2, 3], limit=2)
+        await self._changes(store, 5, holds=False, due=None)
+        await self._offers(store, [6, 2, 3, 0, 4, 1])
+
     async def a_lane_goes_in_order(self, factory: Factory) -> None:
-        """Of one lane only the first that holds is offered, due or not; others do not wait."""
+        """`due` returns only the first open entry of a lane; other lanes do not wait for it."""
         store = factory()
         lanes = ("a", "a", "b", None, "A", "a", "b", None)
         for number, lane in enumerate(lanes):
@@ -183,7 +196,7 @@ class Checks:
         require(not (await store.find(EntryQuery())).items, "What is gone came back.")
 
     async def a_lease_is_renewed_under_its_fence(self, factory: Factory) -> None:
-        """Whoever has an entry renews its lease as often as it likes, until its result is there."""
+        """The holder of an entry can renew its lease until its result is stored."""
         store = factory()
         added = await store.add(self._entry(0))
         taken = take(added, await store.now() - _DAY, 60.0, 5)
@@ -203,14 +216,14 @@ class Checks:
         require(not await store.swap(renewed, taken.fence), "What is done was renewed.")
 
     async def many_tasks_add_one(self, factory: Factory) -> None:
-        """Of many who add the same id at once one does, and all get that one."""
+        """If many tasks add the same id at once, one adds it and all get that entry."""
         store = factory()
         entries = [attrs.evolve(self._entry(0), error=str(one)) for one in range(_MANY)]
         added = await asyncio.gather(*map(store.add, entries))
         self._agreed(added, (await store.find(EntryQuery())).items)
 
     async def many_tasks_write_over_one(self, factory: Factory) -> None:
-        """Of many who write over the same fence at once one does."""
+        """If many tasks replace the same version at once, one succeeds."""
         store = factory()
         entry = await store.add(self._entry(0))
         claims = [attrs.evolve(entry, fence=1, error=str(one)) for one in range(_MANY)]
@@ -218,14 +231,14 @@ class Checks:
         self._won(wrote, claims, await _one(store, entry.id))
 
     def many_threads_add_one(self, factory: Factory) -> None:
-        """Of many who add the same id at once one does, and all get that one."""
+        """If many threads add the same id at once, one adds it and all get that entry."""
         store = factory()
         entries = [attrs.evolve(self._entry(0), error=str(one)) for one in range(_MANY)]
         added = _at_once([partial(store.add, entry) for entry in entries])
         self._agreed(added, store.find(EntryQuery()).items)
 
     def many_threads_write_over_one(self, factory: Factory) -> None:
-        """Of many who write over the same fence at once one does."""
+        """If many threads replace the same version at once, one succeeds."""
         store = factory()
         entry = store.add(self._entry(0))
         claims = [attrs.evolve(entry, fence=1, error=str(one)) for one in range(_MANY)]
@@ -235,7 +248,7 @@ class Checks:
     # --- questions ----------------------------------------------------------------------
 
     async def what_matches_is_found(self, factory: Factory) -> None:
-        """Each question finds what matches, newest first, page by page and without a seam."""
+        """Each query finds its matches, newest first, without gaps between pages."""
         store, entries = await self._filled(factory)
         for query in self._queries():
             expected = [entry.id for entry in entries if query.matches(entry)]
@@ -253,19 +266,22 @@ class Checks:
 
     async def what_matches_is_removed(self, factory: Factory) -> None:
         """All that match are gone, on whatever page they were, and nothing else."""
+        store, entries = await self._filled(factory)
         for query in self._queries():
-            store, entries = await self._filled(factory)
-            left = [entry.id for entry in entries if not query.matches(entry)]
-            removed = await store.remove(attrs.evolve(query, limit=1))
-            found = [entry.id for entry in (await store.find(EntryQuery())).items]
-            require(found == left, f"{query!r} was removed, and what is left is {found}.")
-            told = len(entries) - len(left)
+            matching = [entry for entry in entries if query.matches(entry)]
+            left = sorted(entry.id for entry in entries if entry not in matching)
+            removed = await store.remove(attrs.evolve(query, limit=4))
+            ids = sorted(entry.id for entry in (await store.find(EntryQuery())).items)
+            require(ids == left, f"{query!r} was removed, and what is left is {ids}.")
+            told = len(matching)
             require(removed == told, f"{query!r} removed {told}, and says {removed}.")
+            for entry in matching:
+                await self._put(store, entry)
 
     # --- everything together ------------------------------------------------------------
 
     async def a_walk_ends_as_in_memory(self, factory: Factory) -> None:
-        """Whatever comes after what, a store tells what one in memory tells."""
+        """A random sequence of operations gives the same results as the in-memory store."""
         chance = Random(4)  # noqa: S311 - a walk, and no secret
         model: Any = MemoryInbox()
         store = factory()
@@ -324,6 +340,7 @@ class Checks:
             state=EntryState.UNKNOWN,
             due=_START + _TICK,
             holds=False,
+            priority=-3,
             fence=7,
             attempts=3,
             turn=2,
@@ -343,16 +360,21 @@ class Checks:
                 operation=("charge", "refund", "Charge")[number % 3],
                 tenant=(None, "acme", "acme-fr")[number % 3],
                 subject=(None, "customer-1", "customer-2", "Customer-1")[number % 4],
+                lane=(None, "lane-1", "Lane-1", "lane-12")[number % 4],
                 state=state,
                 due=_START + number * _SECOND,
                 attempts=number % 4,
                 settled_at=_START + number * _SECOND if state is EntryState.DONE else None,
             )
-            added = await store.add(entry)
-            # A store says itself when something came, and is told otherwise afterwards.
-            entries.append(attrs.evolve(entry, number=added.number, fence=1))
-            await store.swap(entries[-1], 0)
+            entries.append(await self._put(store, entry))
         return store, entries[::-1]
+
+    async def _put(self, store: Any, entry: Any) -> Entry:
+        """Add an entry, and then set the times that a store chooses itself when it adds one."""
+        added = await store.add(attrs.evolve(entry, fence=0))
+        written: Entry = attrs.evolve(entry, number=added.number, fence=1)
+        await store.swap(written, 0)
+        return written
 
     def _queries(self) -> tuple[EntryQuery, ...]:
         noon = _START + 12 * _SECOND
@@ -364,6 +386,7 @@ class Checks:
             EntryQuery(operation="charge"),
             EntryQuery(tenant="acme"),
             EntryQuery(subject="customer-1"),
+            EntryQuery(lane="lane-1"),
             EntryQuery(states=(EntryState.DONE,)),
             EntryQuery(states=("dead", "unknown")),
             EntryQuery(since=noon),
@@ -405,7 +428,7 @@ class Checks:
 
     @property
     def awaited(self) -> tuple[AsyncCheck, ...]:
-        """For stores that are awaited."""
+        """Return the checks for asynchronous stores."""
         return (*self._both, self.many_tasks_add_one, self.many_tasks_write_over_one)
 
     @property
@@ -425,6 +448,7 @@ class Checks:
             self.an_id_is_added_once,
             self.numbers_grow,
             self.what_is_due_is_offered,
+            self.higher_priorities_come_first,
             self.a_lane_goes_in_order,
             self.a_fence_keeps_late_writers_out,
             self.a_lease_is_renewed_under_its_fence,
@@ -454,7 +478,7 @@ async def _one(store: Any, id: str) -> Any:
 
 
 def _at_once(calls: list[Callable[[], Any]]) -> list[Any]:
-    """What each call gave, made in a thread of its own, all at once."""
+    """Return the results of calls made at once, each in its own thread."""
     answers: list[Any] = [None] * len(calls)
     ready = Barrier(len(calls))
 

@@ -70,7 +70,7 @@ _FLOODS: Final[dict[str, Behaviour]] = {
 
 
 async def a_flood_is_refused(clients: Clients) -> None:
-    """Whatever part of an answer has no end, or one that is too far away, is refused."""
+    """A response with an endless or oversized part is refused."""
     async with lab(clients) as (vendor, client):
         for because, behaviour in _FLOODS.items():
             vendor.queue(behaviour)
@@ -133,7 +133,7 @@ async def cookies_are_the_callers_business(clients: Clients) -> None:
 
 
 async def a_body_to_head_is_not_the_next_answer(clients: Clients) -> None:
-    """What a vendor sends after the answer to HEAD, or after 204, is taken for nothing."""
+    """A body after a response to HEAD, or after 204, is never taken for the next response."""
     for method, head in (
         ("HEAD", _OK + b"Content-Length: %d\r\n\r\n" % len(_STRAY)),
         ("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
@@ -222,7 +222,7 @@ async def nothing_is_smuggled(clients: Clients) -> None:
 
 
 async def no_other_protocol_is_a_success(clients: Clients) -> None:
-    """A switch to another protocol is refused or told as it is, and taints no other answer."""
+    """A protocol switch is refused or returned as 101, and affects no other response."""
     switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(raw=switch + _STRAY), Behaviour(201))
@@ -242,7 +242,7 @@ def _of(method: str) -> Request:
 
 
 async def _answer_or_refusal(call: Awaitable[Response]) -> Response | None:
-    """What came back, or None if the vendor was refused."""
+    """Return the response, or None if the client refused it."""
     try:
         return await call
     except VendorFailed:

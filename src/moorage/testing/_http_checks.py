@@ -35,7 +35,7 @@ async def an_answer_comes_back_whole(clients: Clients) -> None:
 
 
 async def a_request_arrives_as_given(clients: Clients) -> None:
-    """Each method, field and byte of the body reaches the vendor; repeated fields in order."""
+    """The method, fields and body reach the vendor unchanged; repeated fields keep their order."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for method in HttpMethod:
@@ -86,9 +86,9 @@ async def streams_are_sent(clients: Clients) -> None:
                 await client.send(request, vendor.url, PATIENT)
                 received = vendor.requests[-1]
                 require(received.body == b"".join(chunks), "A streamed body arrived changed.")
-                said = received.headers.get("content-length")
+                header = received.headers.get("content-length")
                 known = str(length) if length else None
-                require(said == known, f"A body of length {known} was announced as {said}.")
+                require(header == known, f"A body of length {known} was announced as {header}.")
 
 
 async def what_can_be_read_once_is_sent_once(clients: Clients) -> None:
@@ -132,7 +132,7 @@ async def every_framing_is_understood(clients: Clients) -> None:
 
 
 async def interim_answers_are_skipped(clients: Clients) -> None:
-    """What comes before the answer is not taken for it."""
+    """Interim responses (1xx) are not taken for the response."""
     early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(201, body=b"final", before=early))
@@ -143,7 +143,7 @@ async def interim_answers_are_skipped(clients: Clients) -> None:
 
 
 async def compression_is_undone(clients: Clients) -> None:
-    """A body comes back as it was before it was compressed, unless it is wanted as it is."""
+    """A compressed body is decompressed, unless the request asks for the raw body."""
     async with lab(clients) as (vendor, client):
         for coding, body in (("gzip", gzip.compress(_BYTES)), ("deflate", zlib.compress(_BYTES))):
             vendor.respond(200, {"Content-Encoding": coding}, body)
@@ -213,7 +213,7 @@ async def closing_again_is_nothing(clients: Clients) -> None:
 
 
 async def a_closed_client_blames_nobody_else(clients: Clients) -> None:
-    """Using a client after it was closed is told apart from a vendor that cannot be reached."""
+    """The error of a closed client differs from that of an unreachable vendor."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.close()

@@ -1,4 +1,4 @@
-"""What can go wrong with an exchange, as a table: each row is produced, and its error compared.
+"""The failures of an HTTP exchange, as a table; a check produces each and compares its error.
 
 `processed` is what the error has to say about the request: False where certainly no byte of it was
 read, True where that cannot be excluded, None where there was an answer, so that nobody asks.
@@ -42,7 +42,7 @@ _DRIP: Final = BRIEFLY / 10
 
 @attrs.frozen
 class Failure:
-    """One row.
+    """One row of the table of failures.
 
     Attributes:
         happened: what went wrong, as a clause.

@@ -172,7 +172,7 @@ async def an_endless_answer_is_refused(clients: Clients) -> None:
 
 
 async def what_was_not_reached_did_nothing(clients: Clients) -> None:
-    """Where no byte of the request can have arrived, the error says so."""
+    """If no byte of the request can have arrived, the error says so."""
     for port, within in (("refusing", PATIENCE), ("ignoring", BRIEFLY + GRACE)):
         async with lab(clients, port=port) as (vendor, client):
             because = f"its port was {port}"
@@ -274,7 +274,7 @@ async def what_was_read_is_not_sent_again(clients: Clients) -> None:
 
 
 async def stray_bytes_are_no_answer(clients: Clients) -> None:
-    """What a vendor sends after its answer is not taken for the next one."""
+    """Bytes after a response are not taken for the next response."""
     stray = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(raw=_OK + b"Content-Length: 2\r\n\r\nok" + stray), Behaviour(204))

@@ -61,7 +61,7 @@ async def _is_refused(client: AsyncHttpClient, url: str) -> None:
 
 
 async def what_leads_inside_is_not_asked(clients: Guarded) -> None:
-    """It is refused in every notation, and nobody is connected to."""
+    """Internal addresses are refused in every notation, without a connection."""
     async with _guarded(clients, OutgoingGuard()) as client:
         for url in _LEADING_INSIDE:
             await _is_refused(client, url)
@@ -74,7 +74,7 @@ async def what_leads_inside_is_not_asked(clients: Guarded) -> None:
 
 
 async def what_is_allowed_is_asked(clients: Guarded) -> None:
-    """A number or a name that leads where it may is asked by that name, and no other place is."""
+    """An allowed address or name is reached by that name, and no other destination is."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(302, {"Location": "http://127.0.0.2/"}))
         port = vendor.address[1]
@@ -101,7 +101,7 @@ async def only_what_is_allowed_is_asked(clients: Guarded) -> None:
 
 
 async def a_vendor_is_verified_by_name(clients: Guarded) -> None:
-    """Whoever is connected to by address still has to show a certificate for the name."""
+    """A vendor connected by address still needs a certificate for its name."""
     server, authority = tls_pem("localhost")
     with VendorServer(tls=server) as vendor:
         vendor.always(Behaviour(204))

@@ -1,4 +1,4 @@
-"""What the checks of HTTP clients are written with."""
+"""Helpers for the checks of HTTP clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from moorage.domain.http import Timeouts
 from moorage.errors import ConnectorError
 from moorage.ports.http import AsyncHttpClient, AsyncIncoming, HttpClient, Incoming
-from moorage.testing.checks import TooLate, in_thread
+from moorage.testing.checks import Control, TooLate, in_thread
 from moorage.testing.http_server import VendorServer
 
 if TYPE_CHECKING:
@@ -64,11 +64,12 @@ async def failure_of(
     call: Awaitable[object], kind: type[Failure], *, because: str, within: float = PATIENCE
 ) -> Failure:
     """The error of this kind, and of no kind more general, that the call must end with."""
-    start = time.monotonic()
+    start, control = time.monotonic(), Control()
     try:
-        answer = await asyncio.wait_for(call, PATIENCE)
+        with control:
+            answer = await asyncio.wait_for(call, PATIENCE)
     except kind as error:
-        took = time.monotonic() - start
+        took = time.monotonic() - start - control.lost
         if took > within:
             raise TooLate(f"It took {took:.2f} s to notice: {because}") from error
         return error

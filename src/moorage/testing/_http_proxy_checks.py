@@ -43,7 +43,7 @@ async def _through(
 
 
 async def plain_requests_are_forwarded(clients: Proxied) -> None:
-    """A proxy is asked for the whole URL and told who asks; the vendor is not told that."""
+    """A proxy receives the full URL and its credentials; the vendor never sees the latter."""
     with (
         VendorServer() as vendor,
         ProxyServer(leads_to=vendor.address, knows=(_USER, _PASSWORD)) as proxy,
@@ -90,7 +90,7 @@ async def secure_requests_are_tunnelled(clients: Proxied) -> None:
 
 
 async def a_vendor_is_verified_through_a_tunnel(clients: Proxied) -> None:
-    """A proxy that leads to somebody else is found out before anything is sent."""
+    """A proxy that connects to another server is detected before anything is sent."""
     server, authority = tls_pem("another.example")
     with VendorServer(tls=server) as vendor, ProxyServer(leads_to=vendor.address) as proxy:
         async with _through(clients, Proxy(url=proxy.url), Tls(authorities=authority)) as client:
@@ -128,7 +128,7 @@ async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
 
 
 async def some_hosts_are_reached_directly(clients: Proxied) -> None:
-    """What is to be bypassed is not asked of the proxy."""
+    """Hosts on the bypass list are reached without the proxy."""
     with VendorServer() as vendor, ProxyServer(leads_to=vendor.address) as proxy:
         vendor.always(Behaviour(204))
         for bypass, asked in (((), 1), (("127.0.0.0/8",), 1), (("*",), 1), (("other.example",), 2)):

@@ -136,7 +136,7 @@ async def a_place_is_waited_for(clients: Clients) -> None:
 
 
 async def tls_is_verified(clients: Callable[[SSLContext], AsyncHttpClient]) -> None:
-    """Whom the client was told to trust is trusted, under its own name, and nobody else."""
+    """The client trusts only the configured authorities, and only for the right host name."""
     from moorage.testing.http_tls import tls_pair  # noqa: PLC0415 - costs milliseconds to load
 
     server, trusting = tls_pair("127.0.0.1")

@@ -1,4 +1,4 @@
-"""Checks of an HTTP client that is told in words whom to trust, and who to say it is."""
+"""Checks of an HTTP client with TLS settings: its authorities and its client certificate."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _server(folder: Path) -> ssl.SSLContext:
 
 
 async def authorities_are_a_choice(clients: Trusting) -> None:
-    """Authorities from a file or as text are trusted, and nobody else is any more."""
+    """Authorities from a file or text are trusted, and no others."""
     with TemporaryDirectory() as one, TemporaryDirectory() as other:
         papers, _ = _papers(Path(one)), _papers(Path(other))
         for authorities in (papers.certificate, f"{one}/certificate.pem"):

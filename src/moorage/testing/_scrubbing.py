@@ -1,4 +1,4 @@
-"""What may be written down of a real exchange.
+"""Masks secrets before a real exchange is recorded.
 
 Three things are masked. What stands where credentials stand, by the rules of `Redaction`. Every
 secret that is known, wherever it stands and however it is spelt. And every value that stood where
@@ -94,7 +94,7 @@ class Scrubber:
         self.know((), [*telling(head), *telling(self._names.in_body(body, kind))])
 
     def learn_request(self, url: str, headers: Headers, body: bytes) -> None:
-        """As `learn`, and besides what may be a credential under a name that nobody knows."""
+        """Learn secrets as `learn` does, and also possible credentials under unknown names."""
         self.learn(url, headers, body)
         found = {*telling(_unlisted(url, headers))}
         if found - self._doubtful:
@@ -188,7 +188,7 @@ def _short_field(field: str) -> str:
 
 
 def _unlisted(url: str, headers: Headers) -> Iterator[str]:
-    """What may be a credential in a request, though its name does not promise one."""
+    """Yield values of a request that may be credentials although their names do not say so."""
     for name, value in headers.pairs:
         if name.lower() not in _KEPT and _DATE.fullmatch(value) is None:
             yield value

@@ -57,7 +57,7 @@ async def offers_are_given(make: Open) -> None:
 
 
 async def nobody_offers(make: Open) -> None:
-    """If no carrier offers anything, what they say of it is told, and nothing is bought."""
+    """If no carrier offers a rate, the error has their reasons, and nothing is bought."""
     async with make() as lab:
         request = lab.request(lab.address(postal_code=lab.subject.no_rates))
         result: RateResult = await lab("get_rates", request)
@@ -99,14 +99,17 @@ async def a_label_is_converted_or_not(make: Open) -> None:
     """A label in another format is given, or refused before anything is sent."""
     async with make() as lab:
         bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
-        asked = len(lab.sandbox.asked)
+        request_count = len(lab.sandbox.asked)
         other = partial(lab, "get_label", bought.ref, LabelFormat.ZPL)
         if ShippingCapability.CONVERT_LABEL in lab.able:
             label = await other()
             require(label.format is LabelFormat.ZPL and label.content, "It was not converted.")
         else:
             await lab.refused(UnsupportedByVendor, other(), "A label in another format")
-            require(len(lab.sandbox.asked) == asked, "Something was sent for what cannot be done.")
+            require(
+                len(lab.sandbox.asked) == request_count,
+                "Something was sent for what cannot be done.",
+            )
         zpl = ShipmentRequest(asked=lab.request(label="zpl"))
         bought = await lab("create_shipment", zpl, idempotency_key="k-2")
         require(bought.labels[0].format is LabelFormat.ZPL, "It was not written as was asked.")
@@ -134,7 +137,7 @@ async def a_chosen_offer_is_bought(make: Open) -> None:
 
 
 async def a_key_buys_once(make: Open) -> None:
-    """A label is bought once for a key, and is the same whenever it is asked for."""
+    """A label is bought once per key, and a repeat returns the same label."""
     async with make() as lab:
         buy = partial(lab, "create_shipment", lab.shipment())
         bought = [await buy(idempotency_key="k-1") for _ in range(3)]
@@ -148,7 +151,7 @@ async def a_key_buys_once(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each way in which the vendor refuses to sell is the right error, with the vendor's code."""
+    """Each refusal raises the right error, with the vendor's code."""
     async with make() as lab:
         for number, (answer, kind, code) in enumerate(lab.subject.refusals):
             lab.line.refusal = answer
@@ -166,7 +169,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def an_outage_is_no_refusal(make: Open) -> None:
-    """Of what fails at the vendor nobody says that it was refused, and no key buys twice."""
+    """An outage is not reported as a refusal, and no key buys twice."""
     async with make() as lab:
         lab.line.refusal = Response(503, body=b"<html></html>")
         doing = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
@@ -224,7 +227,7 @@ async def a_batch_that_was_cut_off_goes_on(make: Open) -> None:
                 first: list[Result[Shipment]] = await batch()
                 require([one.ok for one in first] == [True, True, False, False, False], "Not cut.")
                 lab.line.whole = True
-            asked = len(lab.sandbox.asked)
+            request_count = len(lab.sandbox.asked)
             ended: list[Result[Shipment]] = await batch()
             lost = [one.error for one in ended if not one.ok]
             require(all(isinstance(one, OutcomeUnknown) for one in lost), f"{lost} failed.")
@@ -234,7 +237,7 @@ async def a_batch_that_was_cut_off_goes_on(make: Open) -> None:
                 number for one in ended if one.value for number in one.value.tracking_numbers
             }
             require(len(numbers) == lab.sold(), "Two items have one label.")
-            require(len(lab.sandbox.asked) > asked, "Nothing was asked.")
+            require(len(lab.sandbox.asked) > request_count, "Nothing was asked.")
             final = [one.value for one in await batch()]
             require(final == [one.value for one in ended], "A repeat has other labels.")
 
@@ -256,9 +259,9 @@ async def a_label_outlives_its_file(make: Open) -> None:
             again = await lab("get_label", bought.ref)
             require(again.content, "The label cannot be fetched later.")
         home = urlsplit(str(lab.subject.vendor.services()[""].base_url)).netloc
-        for asked in lab.sandbox.asked:
-            told = str(asked.headers.pairs) + str(asked.query)
-            require(asked.host == home or "uthorization" not in told, "A stranger is told.")
+        for request in lab.sandbox.asked:
+            told = str(request.headers.pairs) + str(request.query)
+            require(request.host == home or "uthorization" not in told, "A stranger is told.")
 
 
 BUYING: Final = (

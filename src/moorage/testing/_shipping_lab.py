@@ -49,7 +49,7 @@ _RECIPIENT: Final = attrs.evolve(
 
 @attrs.frozen(kw_only=True)
 class ShippingSubject:
-    """A vendor as it is checked, with a sandbox that nobody else uses.
+    """A vendor under test, with a sandbox of its own.
 
     Attributes:
         vendor: an account of ours at the sandbox.
@@ -90,7 +90,7 @@ class ShippingSubject:
 
 
 class Line:
-    """What lies between the vendor and us.
+    """The connection between the hub and the vendor's sandbox.
 
     Attributes:
         whole: whether anything passes at all.
@@ -160,7 +160,7 @@ class _AsyncClient(AsyncSandboxHttpClient):
 
 
 class Lab:
-    """A subject behind a hub, whose operations are awaited whatever the hub's colour."""
+    """A vendor under test behind a synchronous or asynchronous hub, called asynchronously."""
 
     def __init__(self, subject: ShippingSubject, line: Line, hub: Hub | AsyncHub) -> None:
         self.subject = subject

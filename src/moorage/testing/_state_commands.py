@@ -32,7 +32,7 @@ _LONG: Final = 2_000
 
 
 class Write:
-    """Writes what it was told, each with its key; answers what it was given.
+    """A command that writes a value under each of its keys and returns an answer.
 
     It takes a moment, so that others come in between where a store lets them.
     """
@@ -66,7 +66,7 @@ class Write:
 
 
 def new_key() -> str:
-    """A key that nobody else uses, in the form of those that services use."""
+    """Return a unique key in the form that services use."""
     return f"{{conformance:{uuid4().hex}}}"
 
 
@@ -125,7 +125,7 @@ class Append:
 
 @attrs.frozen
 class Appended:
-    """What became of one `Append`: its number, keys and answer, and when it began and ended."""
+    """The result of one `Append`: its number, keys and answer, and its start and end."""
 
     number: int
     keys: tuple[str, ...]

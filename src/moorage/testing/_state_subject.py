@@ -1,4 +1,4 @@
-"""A store under test, of either colour, and many callers of it at once."""
+"""A synchronous or asynchronous store under test, with many concurrent callers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Subject:
             _in_threads(flows)
 
     async def breathe(self) -> None:
-        """Let other tasks go on."""
+        """Yield to other tasks."""
         if self._awaited:
             await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""What a service's callers ask of a store, drawn at random, and how answers may differ by time."""
+"""Random sequences of a service's store commands, and the time tolerance of their answers."""
 
 from __future__ import annotations
 

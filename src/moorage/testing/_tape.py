@@ -1,4 +1,4 @@
-"""An exchange as it is written on a tape, and how a tape is written and read."""
+"""Recorded exchanges: their form in a cassette file, and reading and writing them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _SHOWN: Final = 200
 
 @attrs.frozen
 class Sent:
-    """A request as it is written."""
+    """A recorded request."""
 
     method: str
     url: str
@@ -61,7 +61,7 @@ class Sent:
 
     @property
     def path(self) -> str:
-        """The path it asked for."""
+        """The path of the request."""
         return urlsplit(self.url).path
 
     @property
@@ -83,7 +83,7 @@ class Sent:
         return f"{self.method} {self.path}{'?' if query else ''}{query}"
 
     def differs(self, other: Sent) -> list[str]:
-        """What makes this another request than that one, in words."""
+        """Describe the difference from another request in words."""
         parts = (
             ("method", self.method, other.method),
             ("path", self.path, other.path),
@@ -97,14 +97,14 @@ class Sent:
         ]
 
     def likeness(self, other: Sent) -> float:
-        """How near this is to that, to put the nearest first."""
+        """Return the similarity to another request, to sort the nearest first."""
         told = SequenceMatcher(None, self.told, other.told, autojunk=False).ratio()
         return told - len(self.differs(other))
 
 
 @attrs.frozen
 class Answered:
-    """An answer as it is written; `whole` unless its reader left before its end."""
+    """A recorded response; `whole` unless its reader stopped before its end."""
 
     status: int
     reason: str | None
@@ -121,7 +121,7 @@ class Answered:
         return cls(response.status, reason, scrubber.headers(headers), content, whole)
 
     def response(self, url: str) -> Response:
-        """The answer to whoever asks this URL."""
+        """Return the response to a request for this URL."""
         body = _body(self.content)
         return Response(self.status, self.headers, body, reason=self.reason, url=url)
 
@@ -134,7 +134,7 @@ class Exchange:
     answered: Answered
 
     def as_json(self) -> dict[str, Any]:
-        """The exchange as it stands in the file."""
+        """Return the exchange in the form of the file."""
         sent, answered = self.sent, self.answered
         answer = {
             "status": answered.status,
@@ -243,9 +243,9 @@ def _content(body: bytes, headers: Headers, scrubber: Scrubber, *, sent: bool) -
 
 
 def _charset(body: bytes, content_type: str) -> str:
-    found = _CHARSET.search(content_type)
-    if found:
-        return found[1].lower()
+    match = _CHARSET.search(content_type)
+    if match:
+        return match[1].lower()
     return json.detect_encoding(body) if is_json(content_type) else "utf-8"
 
 

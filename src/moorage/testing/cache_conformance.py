@@ -1,9 +1,15 @@
-"""What every response cache must do, as checks to run on one's own.
+"""Checks that every response cache must pass; run them on your own.
 
 ```python
+import pytest
+
+from moorage.adapters.memory_cache import MemoryCache  # yours
+from moorage.testing import cache_conformance, name_of
+
+
 @pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)
-def test_my_cache(check):
-    check(MyCache)
+def test_cache(check):
+    check(MemoryCache)
 ```
 
 `CHECKS` are for `ResponseCache`. `ASYNC_CHECKS` are for `AsyncResponseCache`, and awaited. Each
@@ -40,18 +46,26 @@ _ROUNDS: Final = 10
 
 
 class _Lifted:
-    """A plain cache, as if it were awaited."""
+    """A synchronous cache with an asynchronous interface."""
 
     def __init__(self, factory: Factory) -> None:
         self._cache = factory()
 
-    async def look(self, key: str, /) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - no check gives one
         return self._cache.look(key)
 
-    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,  # noqa: ARG002 - no check gives one
+    ) -> bool:
         return self._cache.keep(key, mark, entries, seconds)
 
-    async def forget(self, key: str, /) -> None:
+    async def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - no check gives one
         self._cache.forget(key)
 
 
@@ -72,7 +86,7 @@ async def nothing_is_there_at_first(factory: AsyncFactory) -> None:
 
 
 async def answers_come_back_as_they_were(factory: AsyncFactory) -> None:
-    """What was kept is found in its order, exact to the byte, and as often as it is looked for."""
+    """Stored responses come back in order, byte for byte, on every lookup."""
     cache, key = factory(), _key()
     expected = (entry(1), entry(2), attrs.evolve(entry(3), varies_by=(), lifetime=0.0))
     await _keep(cache, key, *expected)
@@ -81,7 +95,7 @@ async def answers_come_back_as_they_were(factory: AsyncFactory) -> None:
 
 
 async def keys_are_apart(factory: AsyncFactory) -> None:
-    """What is kept or forgotten under one key says nothing of another."""
+    """Storing or deleting under one key does not affect another key."""
     cache, key = factory(), _key()
     keys = [key, key.upper(), f"{key} ", f"{key}0", key.replace("@", "")]
     for number, one in enumerate(keys):
@@ -93,7 +107,7 @@ async def keys_are_apart(factory: AsyncFactory) -> None:
 
 
 async def the_latest_takes_the_place_of_all(factory: AsyncFactory) -> None:
-    """What is kept takes the place of everything that was."""
+    """Storing under a key replaces everything stored there before."""
     cache, key = factory(), _key()
     await _keep(cache, key, entry(1), entry(2))
     await _keep(cache, key, entry(3))
@@ -116,20 +130,20 @@ async def what_was_looked_up_before_it_was_forgotten_is_not_kept(factory: AsyncF
     for there in (False, True):
         if there:
             await _keep(cache, key, entry(1))
-        found = await cache.look(key)
+        lookup = await cache.look(key)
         await cache.forget(key)
-        kept = await cache.keep(key, found.mark, (entry(2),), _LONG)
-        require(not kept, "An answer is said to be kept that was under way when its key was"
+        was_stored = await cache.keep(key, lookup.mark, (entry(2),), _LONG)
+        require(not was_stored, "An answer is said to be kept that was under way when its key was"
                 " forgotten.")  # fmt: skip
         await _has(cache, key)
 
 
 async def of_two_that_looked_at_once_one_keeps(factory: AsyncFactory) -> None:
-    """Whoever keeps first has kept; the other looked up what is no more."""
+    """Of two callers that read the same version, only the first can replace it."""
     cache, key = factory(), _key()
     for number in (1, 3):
-        found, same = await cache.look(key), await cache.look(key)
-        first = await cache.keep(key, found.mark, (entry(number),), _LONG)
+        lookup, same = await cache.look(key), await cache.look(key)
+        first = await cache.keep(key, lookup.mark, (entry(number),), _LONG)
         second = await cache.keep(key, same.mark, (entry(number + 1),), _LONG)
         require(first, "An answer was not kept, though nothing had changed under its key.")
         require(not second, "An answer was kept over one that came after it was asked for.")
@@ -158,10 +172,10 @@ async def answers_grow_old(factory: AsyncFactory) -> None:
 
 
 async def answers_are_kept_as_long_as_asked(factory: AsyncFactory) -> None:
-    """What was to be kept for a short time is there at first, and then it is gone."""
+    """A response stored for a short time disappears after it."""
     cache, key = factory(), _key()
-    found = await cache.look(key)
-    await cache.keep(key, found.mark, (entry(1),), _SHORT)
+    lookup = await cache.look(key)
+    await cache.keep(key, lookup.mark, (entry(1),), _SHORT)
     await _keep(cache, f"{key}0", entry(2))
     end = time.monotonic() + patience()
     while (await cache.look(key)).entries:
@@ -173,7 +187,7 @@ async def answers_are_kept_as_long_as_asked(factory: AsyncFactory) -> None:
 
 
 def many_threads_may_use_it(factory: Factory) -> None:
-    """Of several threads that keep something under one key, one at a time does."""
+    """Concurrent threads replace a key one at a time."""
     cache, key = factory(), _key()
     kept: list[int] = []
     wrong: list[str] = []
@@ -181,9 +195,9 @@ def many_threads_may_use_it(factory: Factory) -> None:
     def work(number: int) -> None:
         try:
             for _ in range(_ROUNDS):
-                found = cache.look(key)
-                if cache.keep(key, found.mark, (entry(number),), _LONG):
-                    kept.append(found.mark)
+                lookup = cache.look(key)
+                if cache.keep(key, lookup.mark, (entry(number),), _LONG):
+                    kept.append(lookup.mark)
         except Exception as error:  # noqa: BLE001 - told below
             wrong.append(f"{type(error).__name__}: {error}")
 
@@ -199,23 +213,23 @@ def many_threads_may_use_it(factory: Factory) -> None:
 
 
 def _key() -> str:
-    """A key that nobody else has, in small letters and large ones."""
+    """Return a unique key with small and capital letters."""
     return f"{{@acme:vat}}:cache:{uuid4().hex}"
 
 
 async def _keep(cache: AsyncResponseCache, key: str, *entries: CacheEntry) -> None:
-    found = await cache.look(key)
-    kept = await cache.keep(key, found.mark, entries, _LONG)
-    require(kept, "An answer was not kept, though nothing had changed under its key.")
+    lookup = await cache.look(key)
+    was_stored = await cache.keep(key, lookup.mark, entries, _LONG)
+    require(was_stored, "An answer was not kept, though nothing had changed under its key.")
 
 
 async def _has(cache: AsyncResponseCache, key: str, *expected: CacheEntry) -> None:
-    found = await cache.look(key)
-    require(found.unreadable is None, f"What is kept cannot be read: {found.unreadable}.")
-    ageless = tuple(attrs.evolve(one, age=0.0) for one in found.entries)
+    lookup = await cache.look(key)
+    require(lookup.unreadable is None, f"What is kept cannot be read: {lookup.unreadable}.")
+    ageless = tuple(attrs.evolve(one, age=0.0) for one in lookup.entries)
     wanted = tuple(attrs.evolve(one, age=0.0) for one in expected)
     require(ageless == wanted, f"{len(wanted)} answers are to be found, and {ageless!r} are.")
-    for one, kept in zip(found.entries, expected, strict=True):
+    for one, kept in zip(lookup.entries, expected, strict=True):
         require(kept.age <= one.age < kept.age + _LONG, f"An answer is {one.age} s old.")
 
 

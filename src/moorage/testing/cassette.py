@@ -1,9 +1,16 @@
 """Recorded exchanges: once with a real vendor, and from then on from a file, without secrets.
 
 ```python
-with Cassette("tests/tapes/vat.json", secrets=[key]) as cassette:
-    manager = ConnectorManager([service], http=cassette.client(StdlibHttpClient()))
-    manager.call("vat", Request.get("/rates"))
+from moorage import ConnectorManager, Request, Service
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.testing import Cassette, VendorServer
+
+with VendorServer() as vendor:  # in place of the real one
+    vendor.respond_json({"rate": "0.19"})
+    service = Service("vat", base_url=vendor.url)
+    with Cassette("vat.json") as cassette, StdlibHttpClient() as http:
+        manager = ConnectorManager([service], http=cassette.client(http))
+        print(manager.call("vat", Request.get("/rates")).json())  # → {'rate': '0.19'}
 ```
 
 The first run asks the vendor and writes the file, later ones read it (mode `once`). What
@@ -129,7 +136,7 @@ class Cassette:
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """The recorded requests that nobody has asked for again, in one line each."""
+        """The recorded requests that have not been replayed, one line each."""
         with self._lock:
             return tuple(self._tape[at].sent.told for at in self._left)
 
@@ -162,7 +169,7 @@ class Cassette:
         return recording
 
     def find(self, request: Request, url: str) -> Answered:
-        """What was recorded for this request, unless it was replayed already."""
+        """Return the recorded exchange of a request, unless it was already replayed."""
         body = as_bytes(request)
         with self._lock:
             self._scrubber.learn_request(url, request.headers, body)
@@ -181,8 +188,8 @@ class Cassette:
         ]
         count = f"{self.path.name}, which has {len(self._tape)} exchanges"
         lines = "".join(f"\n  {each}" for each in nearest)
-        told = f" The nearest are:{lines}\n" if nearest else ""
-        return NotOnTape(f"{sent.told} is not on {count}.{told}", nearest=nearest)
+        text = f" The nearest are:{lines}\n" if nearest else ""
+        return NotOnTape(f"{sent.told} is not on {count}.{text}", nearest=nearest)
 
 
 class CassetteHttpClient:
@@ -272,7 +279,7 @@ class AsyncCassetteHttpClient:
 
 
 class _Recording:
-    """One exchange while it goes on, as it is: nothing of it is shown."""
+    """An exchange while it is being recorded, hidden from repr."""
 
     def __init__(self, request: Request, url: str) -> None:
         self.response: Response | None = None
@@ -301,7 +308,7 @@ class _Recording:
             self.end(Response(incoming.status, incoming.headers, body), whole=whole)
 
     def written(self, scrubber: Scrubber) -> Exchange | None:
-        """What may be written of it, if it had an answer."""
+        """Return the masked recording of the exchange, if it had a response."""
         request, response = self._request, self.response
         if response is None:
             return None
@@ -378,7 +385,7 @@ def _all_of(answered: Answered, url: str) -> Response:
 
 
 def _rest(answered: Answered) -> NotOnTape | None:
-    """What to raise where the recorded part of an answer ends."""
+    """Return the error to raise at the end of the recorded part of a response."""
     if answered.whole:
         return None
     return NotOnTape("The rest of this answer was not read, and so not recorded, at that time.")

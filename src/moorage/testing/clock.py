@@ -1,4 +1,4 @@
-"""Time that passes only when it is told to."""
+"""A virtual clock that only advances on request."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class VirtualClock:
         self._lock = threading.RLock()
 
     def nanoseconds(self) -> int:
-        """How far it was advanced."""
+        """Return the nanoseconds by which the clock was advanced."""
         return self._now
 
     def utc(self) -> datetime:
-        """What a person's watch says."""
+        """Return the virtual date and time in UTC."""
         return self._start + timedelta(microseconds=self._now // 1_000)
 
     def advance(self, seconds: float | timedelta) -> None:
-        """Let time pass; who sleeps until then is woken, in order of time."""
+        """Advance the clock, and wake sleepers in order of time."""
         if isinstance(seconds, timedelta):
             seconds = seconds.total_seconds()
         if not seconds >= 0:
@@ -69,7 +69,7 @@ class VirtualClock:
             return True
 
     def advance_to(self, time: int) -> None:
-        """Let time pass until `nanoseconds()` is this, unless it was that before."""
+        """Advance the clock to this value of `nanoseconds()`, unless it is already later."""
         with self._lock:
             while self._alarms and self._alarms[0][0] <= time:
                 due, _, ring = heappop(self._alarms)
@@ -90,7 +90,7 @@ def nanoseconds(seconds: float) -> int:
 
 
 class VirtualSleeper:
-    """Sleeps by advancing the clock: whoever sleeps makes time pass.
+    """A sleeper that advances the virtual clock instead of waiting.
 
     Attributes:
         sleeps: the seconds of each sleep so far.
@@ -107,7 +107,7 @@ class VirtualSleeper:
 
 
 class AsyncVirtualSleeper:
-    """Sleeps until somebody advances the clock, or with `autojump` until nobody has more to do.
+    """A sleeper that waits for the virtual clock; `autojump` advances it when all tasks wait.
 
     With `autojump`, whenever every task of the event loop waits, the clock jumps to the time at
     which the next one wants to wake. What waits for the outside world (a thread, a socket, real
@@ -151,7 +151,7 @@ class AsyncVirtualSleeper:
             call_off()
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Jump whenever the loop has nothing to do, as long as somebody sleeps."""
+        """Advance the clock whenever the loop is idle, as long as a task sleeps."""
         # No public interface tells whether a loop has more to do; every loop of asyncio's own
         # keeps what it has to do under this name.
         ready: Any = getattr(loop, "_ready", None)

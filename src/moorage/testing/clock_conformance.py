@@ -1,9 +1,15 @@
-"""What every clock and sleeper must do, as checks to run on one's own.
+"""Checks that every clock and sleeper must pass; run them on your own.
 
 ```python
+import pytest
+
+from moorage.adapters.clock import SystemClock  # yours
+from moorage.testing import clock_conformance, name_of
+
+
 @pytest.mark.parametrize("check", clock_conformance.CHECKS, ids=name_of)
-def test_my_clock(check):
-    check(MyClock)
+def test_clock(check):
+    check(SystemClock)
 ```
 
 `SLEEPER_CHECKS` and `ASYNC_SLEEPER_CHECKS` take a function that makes a clock and a sleeper which
@@ -74,7 +80,7 @@ async def sleeping_lets_others_run(sleepers: AsyncSleepers) -> None:
 
 
 async def sleepers_wake_in_time_order(sleepers: AsyncSleepers) -> None:
-    """Of several sleepers, the one that asked for the shortest sleep wakes first."""
+    """Sleepers wake in the order of their durations."""
     _, sleeper = sleepers()
     woken: list[float] = []
 
@@ -98,7 +104,7 @@ async def cancelling_ends_a_sleep(sleepers: AsyncSleepers) -> None:
 
 
 async def _answer() -> None:
-    """Be somebody else."""
+    """Run as the other process."""
 
 
 def _long_enough(asked: float, slept: int) -> None:

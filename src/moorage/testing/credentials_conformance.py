@@ -1,9 +1,15 @@
-"""What every credential provider must do, as checks to run on one's own.
+"""Checks that every credential provider must pass; run them on your own.
 
 ```python
+import pytest
+
+from moorage.adapters.memory_credentials import MemoryCredentialProvider  # yours
+from moorage.testing import credentials_conformance, name_of
+
+
 @pytest.mark.parametrize("check", credentials_conformance.CHECKS, ids=name_of)
-def test_my_provider(check):
-    check(lambda renew: MyProvider(renew=renew))
+def test_credentials(check):
+    check(lambda renew: MemoryCredentialProvider(renew=renew))
 ```
 
 `CHECKS` are for `CredentialProvider`. `ASYNC_CHECKS` are for `AsyncCredentialProvider`, and
@@ -94,7 +100,7 @@ async def what_was_put_is_got(factory: AsyncFactory) -> None:
 
 
 async def nothing_is_not_found(factory: AsyncFactory) -> None:
-    """Where nothing was put, nothing is got or renewed."""
+    """A tenant without credentials gets none, and none are renewed."""
     renewals = Renewals()
     provider = factory(renewals)
     require(not await provider.has("stripe", None), "A credential is there that nobody put.")
@@ -139,7 +145,7 @@ async def what_is_stale_is_renewed(factory: AsyncFactory) -> None:
 
 
 async def what_is_newer_is_not_renewed(factory: AsyncFactory) -> None:
-    """Who asks for the renewal of a credential that was replaced gets what replaced it."""
+    """Renewing a credential that was already replaced returns its replacement."""
     renewals = Renewals()
     provider = factory(renewals)
     for put in (OLD, OTHER):
@@ -150,7 +156,7 @@ async def what_is_newer_is_not_renewed(factory: AsyncFactory) -> None:
 
 
 async def one_renews_for_all(factory: AsyncFactory) -> None:
-    """Of many who ask for the same renewal, one renews, and all get what came of it."""
+    """If many callers request the same renewal, one renews and all get its result."""
     renewals = Renewals(waits=True)
     provider = factory(renewals)
     await provider.rotate("stripe", None, OLD)
@@ -179,7 +185,7 @@ async def owners_do_not_wait_for_each_other(factory: AsyncFactory) -> None:
 
 
 async def a_failed_renewal_keeps_what_there_is(factory: AsyncFactory) -> None:
-    """Whatever a renewal fails with, CredentialRefreshFailed is raised and nothing is lost."""
+    """A failed renewal raises CredentialRefreshFailed and keeps the old credential."""
     for error in (ValueError("no"), CredentialRefreshFailed("no"), ConnectionFailed("no")):
         renewals = Renewals(error=error)
         provider = factory(renewals)
@@ -194,7 +200,7 @@ async def a_failed_renewal_keeps_what_there_is(factory: AsyncFactory) -> None:
 
 
 async def all_who_wait_learn_of_a_failure(factory: AsyncFactory) -> None:
-    """When a renewal fails, everybody who waited for it is told so."""
+    """If a renewal fails, every waiting caller gets its error."""
     renewals = Renewals(waits=True, error=ValueError("no"))
     provider = factory(renewals)
     await provider.rotate("stripe", None, OLD)
@@ -209,7 +215,7 @@ async def all_who_wait_learn_of_a_failure(factory: AsyncFactory) -> None:
 
 
 async def a_cancelled_renewal_is_taken_over(factory: AsyncFactory) -> None:
-    """When the one who renews is cancelled, one of those who wait renews instead."""
+    """If the renewing task is cancelled, a waiting caller renews instead."""
     renewals = Renewals(waits=True)
     provider = factory(renewals)
     await provider.rotate("stripe", None, OLD)
@@ -225,8 +231,8 @@ async def a_cancelled_renewal_is_taken_over(factory: AsyncFactory) -> None:
     require(renewed == [NEW] * 3, "Those who waited did not get a new credential.")
 
 
-async def _raised(asked: Awaitable[object]) -> BaseException | None:
-    asking = asyncio.ensure_future(asked)
+async def _raised(awaitable: Awaitable[object]) -> BaseException | None:
+    asking = asyncio.ensure_future(awaitable)
     await soon(asyncio.wait([asking]), _HANGS)
     return asking.exception()
 

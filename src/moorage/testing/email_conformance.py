@@ -1,10 +1,7 @@
-"""What every vendor of mail must do, as checks to run on one's own.
+"""Checks that every vendor of mail must pass; run them on your own.
 
-```python
-@pytest.mark.parametrize("check", email_conformance.CHECKS, ids=name_of)
-def test_my_vendor(check):
-    check(my_lab)
-```
+`moorage scaffold vendor NAME --contract email` writes a vendor, and a test that runs all
+checks.
 
 `CHECKS` are for the vendor behind a `Hub`. `ASYNC_CHECKS` are for it behind an `AsyncHub`, and
 awaited. Each takes a function that makes an `EmailLab`: a hub with one account of the vendor at a
@@ -85,7 +82,7 @@ LETTER: Final = b"%PDF-1.7\r\n\x00" + bytes(reversed(range(256))) * 41
 
 
 class _Awaited:
-    """The operations of a plain hub, to be awaited."""
+    """The operations of a synchronous hub as coroutines."""
 
     def __init__(self, plain: Any) -> None:
         self._plain = plain
@@ -100,7 +97,7 @@ class _Awaited:
 
 
 class _AwaitedHub:
-    """A plain hub whose operations are awaited."""
+    """A synchronous hub whose operations are coroutines."""
 
     def __init__(self, plain: Any) -> None:
         self.account = plain.account
@@ -123,16 +120,16 @@ def message(**changes: Any) -> EmailMessage:
 
 
 async def a_message_arrives(factory: Factory) -> None:
-    """What was written arrives as it was written, and everybody who was named gets it."""
+    """A message arrives unchanged at every named recipient."""
     lab = factory()
-    given = message(
+    mail = message(
         html="<p>Dear Ada</p>",
         cc="cc@example.com",
         bcc="bcc@example.com",
         reply_to="answers@example.com",
         headers={"X-Invoice": "7", "X-Kunde": "Grüße"},
     )
-    receipt = await lab.hub.email().send_transactional(given)
+    receipt = await lab.hub.email().send_transactional(mail)
     require(len(lab.delivered) == 1, f"{len(lab.delivered)} messages arrived.")
     got = lab.delivered[0]
     require(got.sender == "shop@example.com", "It is from somebody else.")
@@ -140,9 +137,9 @@ async def a_message_arrives(factory: Factory) -> None:
     people = (got.to, got.cc, got.bcc)
     wanted = (("ada@example.com",), ("cc@example.com",), ("bcc@example.com",))
     require(people == wanted, f"It reached {people}.")
-    require(got.subject == given.subject, f"The subject is {got.subject!r}.")
-    require((got.text or "").strip() == given.text, f"The text is {got.text!r}.")
-    require((got.html or "").strip() == given.html, f"The HTML is {got.html!r}.")
+    require(got.subject == mail.subject, f"The subject is {got.subject!r}.")
+    require((got.text or "").strip() == mail.text, f"The text is {got.text!r}.")
+    require((got.html or "").strip() == mail.html, f"The HTML is {got.html!r}.")
     told = {name.lower(): value for name, value in got.headers.items()}
     require(told.get("x-invoice") == "7", "A header is missing.")
     require(told.get("x-kunde") == "Grüße", f"A header says {told.get('x-kunde')!r}.")
@@ -151,17 +148,41 @@ async def a_message_arrives(factory: Factory) -> None:
     require(receipt.ref.account == "mail", "The reference is of another account.")
     require(receipt.status is EmailStatus.QUEUED, f"It is {receipt.status} already.")
     emails = [one.email for one in receipt.recipients]
-    require(emails == [one.email for one in given.everybody], "A recipient is not told of.")
+    require(emails == [one.email for one in mail.everybody], "A recipient is not told of.")
 
 
 def _headers_of(got: Delivered) -> bytes:
     return got.raw.partition(b"\r\n\r\n")[0] if isinstance(got.raw, bytes) else b""
 
 
+async def tags_and_metadata_arrive(factory: Factory) -> None:
+    """A tag and a word of metadata of the same name both arrive, where the vendor takes them."""
+    lab = factory()
+    able = lab.vendor.capabilities
+    words: dict[str, Any] = {}
+    if EmailCapability.METADATA in able:
+        words["metadata"] = {"invoice": "n2041"}
+    await lab.hub.email().send_transactional(message(**words))
+    if EmailCapability.TAGS in able:
+        await lab.hub.email().send_transactional(message(**words, tags=("invoice",)))
+    first, last = (_handed(got) for got in (lab.delivered[0], lab.delivered[-1]))
+    if "metadata" in words:
+        arrived = all(word in text for text in (first, last) for word in ("invoice", "n2041"))
+        require(arrived, "Metadata is lost.")
+    if EmailCapability.TAGS in able:
+        # The subject has the word as well, with a capital letter.
+        require(last.count("invoice") > first.count("invoice"), "A tag is lost beside metadata.")
+
+
+def _handed(got: Delivered) -> str:
+    """All that was handed over for a message, as text."""
+    return got.raw.decode(errors="replace") if isinstance(got.raw, bytes) else repr(got.raw)
+
+
 async def files_and_images_arrive(factory: Factory) -> None:
     """Files and inline images arrive byte for byte."""
     lab = factory()
-    given = message(
+    mail = message(
         html='<img src="cid:logo">',
         attachments=(
             Attachment(filename="Rechnung é.pdf", content=LETTER, content_type="application/pdf"),
@@ -175,10 +196,10 @@ async def files_and_images_arrive(factory: Factory) -> None:
             Attachment(filename="empty.txt", content=b"", content_type="text/plain"),
         ),
     )
-    await lab.hub.email().send_transactional(given)
+    await lab.hub.email().send_transactional(mail)
     # What the HTML calls an image by is all that some vendors keep of its names.
     items = {item.content_id or item.filename: item for item in lab.delivered[0].items}
-    for file in given.attachments:
+    for file in mail.attachments:
         item = items.get(file.content_id or file.filename)
         require(item is not None, f"{file.filename!r} did not arrive.")
         require(item is not None and item.content == file.content, "A file was changed.")
@@ -210,10 +231,10 @@ async def a_key_is_used_once(factory: Factory) -> None:
 
 
 async def a_lost_answer_is_unknown(factory: Factory) -> None:
-    """What may have been sent is sent once: said to be unknown, or asked for under its key."""
+    """A message with a lost answer is not sent twice: it is unknown, or its key is repeated."""
     lab = factory()
-    given = message(to=lab.lose())
-    send = partial(lab.hub.email().send_transactional, given, idempotency_key="INV-7")
+    mail = message(to=lab.lose())
+    send = partial(lab.hub.email().send_transactional, mail, idempotency_key="INV-7")
     if lab.vendor.services()[""].idempotency_header is not None:
         require(await send() == await send(), "A repeat got another receipt.")
     else:
@@ -237,7 +258,7 @@ _TASTES: Final[dict[EmailCapability, dict[str, Any]]] = {
 
 
 async def what_it_cannot_do_is_refused(factory: Factory) -> None:
-    """What the vendor cannot do is refused before anything is sent, naming who can."""
+    """An unsupported feature is refused before sending, and the error names other vendors."""
     lab = factory()
     lacks = sorted(frozenset(EmailCapability) - lab.vendor.capabilities)
     for capability in lacks:
@@ -258,7 +279,7 @@ async def what_it_cannot_do_is_refused(factory: Factory) -> None:
 
 
 async def failures_have_their_types(factory: Factory) -> None:
-    """Each failure is of the class that it has at every vendor, with the vendor's own code."""
+    """Each failure raises the same error class at every vendor, with the vendor's code."""
     lab = factory()
     kinds: dict[str, tuple[type[ConnectorError], ...]] = {
         "throttled": (RateLimitExceeded,),
@@ -266,8 +287,8 @@ async def failures_have_their_types(factory: Factory) -> None:
         "refused": (VendorRejected,),
     }
     for what, kind in kinds.items():
-        given = message(to=f"{what}@example.com")
-        raised = await _raised(lab.hub.email().send_transactional(given))
+        mail = message(to=f"{what}@example.com")
+        raised = await _raised(lab.hub.email().send_transactional(mail))
         require(isinstance(raised, kind), f"{what} ended with {raised!r}.")
         code = getattr(raised, "vendor_code", None)
         require(code == lab.codes[what], f"{what} has the code {code!r}.")
@@ -304,7 +325,7 @@ def _bulk(count: int) -> BulkMessage:
 
 
 async def each_of_a_bulk_has_their_own(factory: Factory) -> None:
-    """Each recipient gets their own words, escaped in HTML, and nobody sees who else gets it."""
+    """Each bulk recipient gets their own text, escaped in HTML, and sees no other recipient."""
     lab = factory()
     results = await lab.hub.email().send_bulk(_bulk(3))
     require(all(result.ok for result in results), f"It ended with {results!r}.")
@@ -321,7 +342,7 @@ async def each_of_a_bulk_has_their_own(factory: Factory) -> None:
 
 
 async def a_large_bulk_goes_in_chunks(factory: Factory) -> None:
-    """Everybody gets the message once, and each is told of in order."""
+    """Every recipient of a large bulk gets one message, and the results keep their order."""
     lab = factory()
     results = await lab.hub.email().send_bulk(_bulk(lab.many), idempotency_key="news")
     require(len(results) == lab.many, f"{len(results)} were told of.")
@@ -356,19 +377,19 @@ async def a_bulk_goes_on_where_it_was(factory: Factory) -> None:
 async def nothing_personal_is_shown(factory: Factory) -> None:
     """Neither values nor errors show addresses, words or secrets."""
     lab = factory()
-    given = message(metadata={}, html="<p>confidential</p>")
-    receipt = await lab.hub.email().send_transactional(given)
+    mail = message(metadata={}, html="<p>confidential</p>")
+    receipt = await lab.hub.email().send_transactional(mail)
     refused = await _raised(
         lab.hub.email().send_transactional(message(to="refused@example.com", text="confidential"))
     )
-    shown = " ".join(map(repr, (given, receipt, _bulk(2), lab.hub.account("mail"), refused)))
+    shown = " ".join(map(repr, (mail, receipt, _bulk(2), lab.hub.account("mail"), refused)))
     for word in ("ada@", "refused@", "person0", "confidential", "Invoice", "Zoë", lab.secret):
         require(word not in shown, f"{word!r} is shown: {shown}")
 
 
-async def _raised(asked: Awaitable[Any]) -> Exception | None:
+async def _raised(awaitable: Awaitable[Any]) -> Exception | None:
     try:
-        await asked
+        await awaitable
     except ConnectorError as error:
         return error
     return None
@@ -376,6 +397,7 @@ async def _raised(asked: Awaitable[Any]) -> Exception | None:
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     a_message_arrives,
+    tags_and_metadata_arrive,
     files_and_images_arrive,
     a_file_alone_is_a_message,
     a_key_is_used_once,

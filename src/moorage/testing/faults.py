@@ -1,12 +1,20 @@
-"""A network that fails as it is told: in memory, on virtual time, and the same way every time.
+"""A simulated network with chosen faults: in memory, on virtual time, and reproducible.
 
 ```python
-faults = FaultSchedule([Refused(), None, LostAnswer()])       # the first, the third request
-faults = FaultSchedule.random(7, {LostAnswer(): 0.1, Delay(3): 0.2})
-network = FaultNetwork(vendor, faults, sleeper=sleeper)
-manager = ConnectorManager([service], http=network, clock=clock, sleeper=sleeper)
-...
-print(faults)    # FaultSchedule([None, LostAnswer(), Delay(seconds=3.0), None])
+from moorage import ConnectorManager, Request, Response, Service
+from moorage.testing import FakeVendor, FaultNetwork, FaultSchedule, LostAnswer, Refused
+from moorage.testing import VirtualClock, VirtualSleeper
+
+clock = VirtualClock()
+sleeper = VirtualSleeper(clock)
+faults = FaultSchedule([Refused(), LostAnswer()])  # of the first two requests
+network = FaultNetwork(FakeVendor(Response(200)), faults, sleeper=sleeper)
+vat = Service("vat", base_url="https://vat.example")
+manager = ConnectorManager([vat], http=network, clock=clock, sleeper=sleeper)
+print(manager.call("vat", Request.get("/rates")).status)  # → 200
+
+print(faults)  # → FaultSchedule([Refused(), LostAnswer(), None])
+faults = FaultSchedule.random(7, {LostAnswer(): 0.1, Refused(): 0.2})  # the same for each seed
 ```
 
 | fault | the vendor processes the request | what the client gets | may have been processed |
@@ -66,17 +74,17 @@ class Refused:
 
 @attrs.frozen
 class LostRequest:
-    """The connection ends before the vendor has read the request, which nobody here can tell."""
+    """The connection ends before the vendor has read the request; the client cannot know that."""
 
 
 @attrs.frozen
 class LostAnswer:
-    """The vendor does what it is asked, and the connection ends before its answer comes."""
+    """The vendor carries out the request, and the connection ends before its response."""
 
 
 @attrs.frozen
 class Delay:
-    """The vendor does what it is asked, and its answer comes after so many seconds, if in time."""
+    """The vendor carries out the request, and its response arrives after a delay."""
 
     seconds: float = attrs.field(converter=plain, validator=is_seconds)
 
@@ -106,7 +114,7 @@ class ServerError:
 
 @attrs.frozen
 class Garbage:
-    """The vendor does what it is asked, and what it answers is not HTTP."""
+    """The vendor carries out the request, and its response is not HTTP."""
 
 
 Fault: TypeAlias = (
@@ -158,12 +166,12 @@ class FaultSchedule:
 
     @property
     def met(self) -> tuple[Fault | None, ...]:
-        """What the requests so far have met."""
+        """The faults that the requests so far have met."""
         with self._lock:
             return tuple(self._met)
 
     def next(self) -> Fault | None:
-        """What the request that comes now meets."""
+        """Return the fault for the current request."""
         with self._lock:
             fault = next(self._coming, None)
             self._met.append(fault)
@@ -316,7 +324,7 @@ async def _sent(
     sleep: Callable[[float], Awaitable[None]],
     send: Callable[[], Awaitable[Response]],
 ) -> Response:
-    """What the client gets of a whole answer."""
+    """Return the part of a complete response that reaches the client."""
     response = await _through(fault, timeouts, sleep, send)
     if isinstance(fault, CutMidBody):
         raise _cut()
@@ -329,7 +337,7 @@ async def _through(
     sleep: Callable[[float], Awaitable[None]],
     exchange: Callable[[], Awaitable[Arrived]],
 ) -> Arrived | Response:
-    """What the client gets before the body."""
+    """Return the part of a response that reaches the client before the body."""
     instead = _on_the_way_there(fault)
     if instead is not None:
         return instead
@@ -344,7 +352,7 @@ async def _through(
 
 
 def _on_the_way_there(fault: Fault | None) -> Response | None:
-    """What comes back instead of the vendor's answer, of a request that it does not process."""
+    """Return the result of a fault that stops the request before the vendor."""
     match fault:
         case Refused():
             raise ConnectionFailed("The connection was refused.", may_have_been_processed=False)
@@ -362,7 +370,7 @@ def _on_the_way_there(fault: Fault | None) -> Response | None:
 async def _on_the_way_back(
     fault: Fault | None, timeouts: Timeouts, sleep: Callable[[float], Awaitable[None]]
 ) -> None:
-    """What happens to the vendor's answer."""
+    """Apply a fault to the vendor's response."""
     match fault:
         case LostAnswer():
             raise _hung_up()

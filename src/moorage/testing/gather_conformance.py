@@ -1,9 +1,15 @@
-"""What every way of doing several things at once must do, as checks to run on one's own.
+"""Checks that every way of doing several things at once must pass; run them on your own.
 
 ```python
+import pytest
+
+from moorage.adapters.gather import ThreadGather  # yours
+from moorage.testing import gather_conformance, name_of
+
+
 @pytest.mark.parametrize("check", gather_conformance.CHECKS, ids=name_of)
-def test_my_gather(check):
-    check(MyGather)
+def test_gather(check):
+    check(ThreadGather)
 ```
 
 `CHECKS` are for `Gather`. `ASYNC_CHECKS` are for `AsyncGather`, and awaited. Each takes a function
@@ -89,7 +95,7 @@ async def nothing_comes_of_nothing(factory: AsyncFactory) -> None:
 
 
 async def steps_run_at_once(factory: AsyncFactory) -> None:
-    """As many steps as are allowed are under way together, and never more."""
+    """The allowed number of steps run concurrently, and never more."""
     for at_once in (1, 2, 3):
         visit = _Visit(at_once)
         steps = [visit.__call__] * (at_once * 2)
@@ -121,7 +127,7 @@ class _Visit:
 
 
 async def steps_see_the_context(factory: AsyncFactory) -> None:
-    """Each step sees the caller's context variables, and changes them for itself only."""
+    """Each step sees the caller's context variables; its changes stay its own."""
     token = _who.set("caller")
 
     async def rename() -> str:
@@ -169,7 +175,7 @@ async def without_a_good_result_the_last_is_returned(factory: AsyncFactory) -> N
 
 
 async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
-    """When a step takes long, the next starts beside it, and its good result does not wait."""
+    """The next step starts beside a slow one, and its good result returns at once."""
     flag, slow, fast = Flag(), list[float](), list[float]()
 
     async def hang() -> str:
@@ -209,7 +215,7 @@ async def a_slow_good_result_beats_a_fast_bad_one(factory: AsyncFactory) -> None
 
 
 async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
-    """When the caller is cancelled, each step is cancelled and has ended before it goes on."""
+    """A cancelled caller cancels every step and waits for its end."""
     for verb in ("every", "first"):
         gather, begun, ended = factory(), list[int](), list[int]()
         both = asyncio.Event()
@@ -243,7 +249,7 @@ async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
 
 
 async def losers_have_ended(factory: AsyncFactory) -> None:
-    """When a good result is returned, the other steps have been cancelled, and have ended."""
+    """When a good result returns, all other steps have been cancelled and have ended."""
     ended = list[str]()
 
     async def hang() -> str:

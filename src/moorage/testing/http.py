@@ -1,12 +1,15 @@
-"""A vendor that lives in memory, and HTTP clients that reach nobody else.
+"""An in-memory vendor, and HTTP clients that only reach it.
 
 ```python
+from moorage import ConnectorManager, Request, Service
+from moorage.testing import FakeVendor, ScriptedHttpClient
+
 vendor = FakeVendor()
-vendor.respond(503)
 vendor.respond_json({"rate": "0.19"})
+service = Service("vat", base_url="https://vat.example")
 manager = ConnectorManager([service], http=ScriptedHttpClient(vendor))
 manager.call("vat", Request.get("/rates"))
-assert ["/rates", "/rates"] == [request.path for request in vendor.requests]
+print(vendor.requests[0].path)  # → /rates
 ```
 """
 
@@ -50,7 +53,7 @@ class UnexpectedRequest(ConfigurationError):
 
 @attrs.frozen(repr=False)
 class Delivery:
-    """One request, as it reached the vendor.
+    """One request as the vendor received it.
 
     Attributes:
         method: what it does.
@@ -90,7 +93,7 @@ class Delivery:
 
 
 class FakeVendor:
-    """A vendor in memory that answers as it was told, and keeps what it was asked.
+    """A vendor in memory with scripted responses, which records its requests.
 
     An answer is a response, an error to raise instead of one, or a function of the request and
     its URL that returns the one or raises the other. It is told things in the same words as
@@ -183,7 +186,7 @@ class FakeVendor:
 
 
 class ScriptedHttpClient:
-    """An `HttpClient` that reaches a fake vendor and nobody else.
+    """An `HttpClient` that only reaches a fake vendor.
 
     Args:
         vendor: answers.
@@ -196,12 +199,12 @@ class ScriptedHttpClient:
         self._piece = piece
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Let the vendor answer."""
+        """Return the vendor's response."""
         refuse_if(closed=self.closed)
         return self.vendor.receive(run_now(with_whole_body(request, plain=True)), url, timeouts)
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
-        """Let the vendor answer, and hand its body over in pieces."""
+        """Return the vendor's response as a stream."""
         return ScriptedIncoming(self.send(request, url, timeouts), piece=self._piece)
 
     def close(self) -> None:
@@ -210,7 +213,7 @@ class ScriptedHttpClient:
 
 
 class AsyncScriptedHttpClient:
-    """An `AsyncHttpClient` that reaches a fake vendor and nobody else.
+    """An `AsyncHttpClient` that only reaches a fake vendor.
 
     Args:
         vendor: answers.
@@ -223,14 +226,14 @@ class AsyncScriptedHttpClient:
         self._piece = piece
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Let the vendor answer."""
+        """Return the vendor's response."""
         refuse_if(closed=self.closed)
         return self.vendor.receive(await with_whole_body(request, plain=False), url, timeouts)
 
     async def open(
         self, request: Request, url: str, timeouts: Timeouts, /
     ) -> AsyncScriptedIncoming:
-        """Let the vendor answer, and hand its body over in pieces."""
+        """Return the vendor's response as a stream."""
         return AsyncScriptedIncoming(await self.send(request, url, timeouts), piece=self._piece)
 
     async def close(self) -> None:
@@ -329,7 +332,7 @@ class _Pieces:
 
 
 async def with_whole_body(request: Request, *, plain: bool) -> Request:
-    """The request with its body read; `plain` refuses a body that must be awaited."""
+    """Return the request with its body read; `plain` refuses an asynchronous body."""
     if isinstance(request.body, bytes):
         return request
     pieces: list[bytes] = []

@@ -1,9 +1,15 @@
-"""What every HTTP client must do, as checks to run on one's own.
+"""Checks that every HTTP client must pass; run them on your own.
 
 ```python
+import pytest
+
+from moorage.adapters.stdlib_http import StdlibHttpClient  # yours
+from moorage.testing import http_conformance, name_of
+
+
 @pytest.mark.parametrize("check", http_conformance.CHECKS, ids=name_of)
-def test_my_client(check):
-    check(MyClient)
+def test_http(check):
+    check(StdlibHttpClient)
 ```
 
 `CHECKS` are for `HttpClient`. `ASYNC_CHECKS` are for `AsyncHttpClient`, and awaited. Each takes a

@@ -1,10 +1,16 @@
-"""A proxy on this machine: it forwards whole URLs, opens tunnels, and refuses what it is told to.
+"""A local proxy that forwards full URLs, opens tunnels, and refuses chosen requests.
 
 ```python
+from moorage import ConnectorManager, Proxy, Request, Service
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.testing import ProxyServer, VendorServer
+
 with VendorServer() as vendor, ProxyServer(leads_to=vendor.address) as proxy:
-    client = StdlibHttpClient(proxy=proxy.url)
-    ...
-    assert "CONNECT" == proxy.requests[0].method
+    vendor.respond_json({"rate": "0.19"})
+    with StdlibHttpClient(proxy=Proxy.at(proxy.url)) as http:
+        manager = ConnectorManager([Service("vat", base_url=vendor.url)], http=http)
+        manager.call("vat", Request.get("/rates"))
+    print(proxy.requests[0].method)  # → GET
 ```
 """
 
@@ -83,12 +89,16 @@ class ProxyServer:
             if not self._news.wait_for(lambda: self._closed >= count, self.patience):
                 raise AssertionError(f"{count} connections did not end in {self.patience} s.")
 
-    def __enter__(self) -> Self:
+    def start(self) -> Self:
+        """Listen from now on, until `close()` or the end of the program; returns the proxy."""
         self._door.bind((_LOCALHOST, 0))
         self._door.listen()
         self.address = self._door.getsockname()
         self._start(self._welcome)
         return self
+
+    def __enter__(self) -> Self:
+        return self.start()
 
     def __exit__(
         self,
@@ -96,6 +106,10 @@ class ProxyServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up on everybody and wait until every thread has ended."""
         self._leaving = True
         with contextlib.suppress(OSError), socket.create_connection(self.address):
             pass  # which wakes whoever waits at the door

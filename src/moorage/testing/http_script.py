@@ -1,4 +1,4 @@
-"""What a local vendor does with a request, and what it remembers of it, as values."""
+"""The scripted behaviour of a local vendor, and its recorded requests, as values."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _reason(status: int) -> str:
 
 @attrs.frozen(repr=False)
 class Behaviour:
-    """What the server does with one request: an ordinary answer, or any of the faults.
+    """The server's reaction to one request: an ordinary response, or a fault.
 
     `Behaviour(raw=b"")` never answers; `Behaviour(raw=b"", then="close")` hangs up instead.
 

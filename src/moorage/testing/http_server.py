@@ -1,13 +1,15 @@
-"""A vendor on this machine: a real HTTP/1.1 server that does what it is told, faults included.
+"""A local HTTP/1.1 server that plays a vendor, with chosen faults.
 
 ```python
+from urllib.request import urlopen
+
+from moorage.testing import Behaviour, VendorServer
+
 with VendorServer() as vendor:
-    vendor.respond(503, {"Retry-After": "1"})          # the first answer on any path,
-    vendor.respond_json({"rate": "0.19"}, path="/vat") # then one on this path,
-    vendor.queue(Behaviour(raw=b"", then="close"))     # then hang up,
-    vendor.always(lambda request: Behaviour(404))      # and from then on not found.
-    ...
-    assert "GET" == vendor.requests[0].method
+    vendor.respond_json({"rate": "0.19"}, path="/vat")  # once, on this path
+    vendor.always(lambda request: Behaviour(200))  # and whenever nothing is queued
+    print(urlopen(f"{vendor.url}/vat").read())  # → b'{"rate": "0.19"}'
+    print(vendor.requests[0].method)  # → GET
 ```
 
 It listens at 127.0.0.1 on a port of its own. What nothing was said about is answered with 501.
@@ -44,6 +46,8 @@ _NO_GOODBYE: Final = struct.pack("ii", 1, 0)  # linger, for no time
 
 class VendorServer:
     """A vendor on this machine, listening while the `with` block runs.
+
+    `VendorServer().start()` listens until `close()`, or until the program ends.
 
     Args:
         tls: speaks TLS with this context (`moorage.testing.http_tls` makes some).
@@ -141,8 +145,14 @@ class VendorServer:
 
     # --- how it lives ------------------------------------------------------
 
-    def __enter__(self) -> Self:
-        self._door.bind((_LOCALHOST, 0))
+    def start(self, port: int = 0) -> Self:
+        """Listen from now on, until `close()` or the end of the program; returns the server.
+
+        Args:
+            port: of 127.0.0.1; any that is free if it is 0.
+        """
+        self._door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._door.bind((_LOCALHOST, port))
         self.address = self._door.getsockname()
         if self._mode == "open":
             self._door.listen(_QUEUE)
@@ -150,6 +160,9 @@ class VendorServer:
         elif self._mode == "ignoring":
             self._fill_up()
         return self
+
+    def __enter__(self) -> Self:
+        return self.start()
 
     def __exit__(
         self,
@@ -180,7 +193,7 @@ class VendorServer:
         thread.start()
 
     def _fill_up(self) -> None:
-        """Let so many wait at the door that the system ignores who comes next."""
+        """Fill the listening queue, so that the system ignores further connections."""
         self._door.listen(0)
         let_in = True
         while let_in:

@@ -1,9 +1,15 @@
-"""What every store of webhooks must do, as checks to run on one's own.
+"""Checks that every store of webhooks must pass; run them on your own.
 
 ```python
+import pytest
+
+from moorage.adapters.memory_entries import MemoryInbox  # yours
+from moorage.testing import inbox_conformance, name_of
+
+
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
-def test_my_inbox(check):
-    check(MyInboxStorage)
+def test_inbox(check):
+    check(MemoryInbox)
 ```
 
 `CHECKS` are for `InboxStorage`. `ASYNC_CHECKS` are for `AsyncInboxStorage`, and awaited. Each takes

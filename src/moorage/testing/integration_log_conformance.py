@@ -1,9 +1,15 @@
-"""What every integration log must do, as checks to run on one's own.
+"""Checks that every integration log must pass; run them on your own.
 
 ```python
+import pytest
+
+from moorage.adapters.memory_log import MemoryIntegrationLogger  # yours
+from moorage.testing import integration_log_conformance, name_of
+
+
 @pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
-def test_my_log(check):
-    check(MyLogger)
+def test_integration_log(check):
+    check(MemoryIntegrationLogger)
 ```
 
 `CHECKS` are for `IntegrationLogger`. `ASYNC_CHECKS` are for `AsyncIntegrationLogger`, and awaited.
@@ -43,7 +49,7 @@ _STATUSES: Final = tuple(IntegrationStatus)
 
 
 class _Lifted:
-    """A plain log, as if its questions were awaited."""
+    """A synchronous log with asynchronous queries."""
 
     def __init__(self, factory: Factory) -> None:
         self._log = factory()
@@ -102,7 +108,7 @@ QUERIES: Final = (
 
 
 async def entries_are_kept_as_they_are(factory: AsyncFactory) -> None:
-    """What was written is found, field by field."""
+    """Entries come back unchanged, field by field."""
     log = factory()
     for number in (0, 1):
         written = entry(number)
@@ -118,8 +124,8 @@ async def the_newest_come_first(factory: AsyncFactory) -> None:
     for query in QUERIES:
         page = await log.find(query)
         expected = [entry.id for entry in entries if query.matches(entry)]
-        found = [entry.id for entry in page.items]
-        require(found == expected, f"{query!r} found {found}, where {expected} match.")
+        ids = [entry.id for entry in page.items]
+        require(ids == expected, f"{query!r} found {ids}, where {expected} match.")
         require(page.next is None, f"{query!r} leads from its only page to another.")
 
 
@@ -142,16 +148,16 @@ async def pages_join_without_seam(factory: AsyncFactory) -> None:
 
 
 async def pages_stay_while_entries_are_written(factory: AsyncFactory) -> None:
-    """What is written after the first page moves nothing on the pages that follow."""
+    """New entries do not shift the pages after the first one."""
     log, entries = await _filled(factory)
     first = await log.find(LogQuery(limit=10))
     for number in range(30, 45):
         log.write(entry(number))
     await _shows(log, 45)
     second = await log.find(LogQuery(limit=100, after=first.next))
-    found = [entry.id for entry in (*first.items, *second.items)]
+    ids = [entry.id for entry in (*first.items, *second.items)]
     expected = [entry.id for entry in entries]
-    require(found == expected, f"Two pages, with writing between them, hold {found}.")
+    require(ids == expected, f"Two pages, with writing between them, hold {ids}.")
 
 
 async def all_that_match_are_summed_up(factory: AsyncFactory) -> None:
@@ -169,14 +175,14 @@ async def all_that_match_are_removed(factory: AsyncFactory) -> None:
         log, entries = await _filled(factory)
         expected = [entry.id for entry in entries if not query.matches(entry)]
         removed = await log.remove(attrs.evolve(query, limit=1))
-        found = [entry.id for entry in (await log.find(LogQuery())).items]
-        require(found == expected, f"{query!r} was removed, and what is left is {found}.")
+        ids = [entry.id for entry in (await log.find(LogQuery())).items]
+        require(ids == expected, f"{query!r} was removed, and what is left is {ids}.")
         told = len(entries) - len(expected)
         require(removed == told, f"{query!r} removed {told}, and says {removed}.")
 
 
 async def what_was_just_written_is_removed(factory: AsyncFactory) -> None:
-    """An entry that was written before is removed, even if nobody could read it yet."""
+    """Removal also covers entries that are written but not yet visible."""
     log = factory()
     for number in range(30):
         log.write(entry(number))
@@ -200,8 +206,8 @@ def many_threads_may_write(factory: Factory) -> None:
     for thread in threads:
         thread.join()
     asyncio.run(_shows(_Lifted(lambda: log), 200))
-    found = sorted(entry.id for entry in log.find(LogQuery(limit=500)).items)
-    require(found == [entry(number).id for number in range(200)], f"200 became {len(found)}.")
+    ids = sorted(entry.id for entry in log.find(LogQuery(limit=500)).items)
+    require(ids == [entry(number).id for number in range(200)], f"200 became {len(ids)}.")
 
 
 async def _filled(

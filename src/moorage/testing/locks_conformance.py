@@ -1,9 +1,15 @@
-"""What all locks must do, as checks to run on one's own.
+"""Checks that every kind of locks must pass; run them on your own.
 
 ```python
+import pytest
+
+from moorage.adapters.locks import ThreadLocks  # yours
+from moorage.testing import locks_conformance, name_of
+
+
 @pytest.mark.parametrize("check", locks_conformance.CHECKS, ids=name_of)
-def test_my_locks(check):
-    check(MyLocks)
+def test_locks(check):
+    check(ThreadLocks)
 ```
 
 `CHECKS` are for `Locks`. `ASYNC_CHECKS` are for `AsyncLocks`, and awaited. Each takes a function
@@ -49,16 +55,16 @@ class _Threaded:
 
 
 class _Guest:
-    """One who stands in line, and holds a place once let in."""
+    """A caller that waits for a place and holds it once admitted."""
 
     def __init__(self, locks: AsyncLocks, *, timeout: float | None = None) -> None:
         timeout = patience() if timeout is None else timeout
-        asked = locks.acquire(_NAME, self, places=1, queue=99, timeout=timeout)
-        self.asked: asyncio.Task[bool] = asyncio.ensure_future(asked)
+        acquisition = locks.acquire(_NAME, self, places=1, queue=99, timeout=timeout)
+        self.asked: asyncio.Task[bool] = asyncio.ensure_future(acquisition)
 
 
 async def there_are_as_many_places_as_told(factory: AsyncFactory) -> None:
-    """Each place is given once, and again when it was given back."""
+    """Each place is held by one caller at a time, and available again when released."""
     locks = factory()
     holders = [object(), object(), object()]
     for places, holder in enumerate(holders, 1):
@@ -99,13 +105,13 @@ async def nobody_waits_without_time_or_line(factory: AsyncFactory) -> None:
     locks = factory()
     await _enters(locks)
     for queue, timeout in ((9, 0.0), (9, -1.0), (0, patience() * 2)):
-        asked = locks.acquire(_NAME, object(), places=1, queue=queue, timeout=timeout)
-        refused = not await soon(asked, f"Waited, with a line of {queue} and {timeout} s.")
+        acquisition = locks.acquire(_NAME, object(), places=1, queue=queue, timeout=timeout)
+        refused = not await soon(acquisition, f"Waited, with a line of {queue} and {timeout} s.")
         require(refused, "A place was given twice.")
 
 
 async def a_wait_is_as_long_as_told(factory: AsyncFactory) -> None:
-    """Who waits in vain waits for the time given, and leaves the line then."""
+    """An unsuccessful caller waits for its timeout, then leaves the queue."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     start = time.monotonic()
@@ -117,12 +123,12 @@ async def a_wait_is_as_long_as_told(factory: AsyncFactory) -> None:
 
 
 async def a_full_line_refuses_at_once(factory: AsyncFactory) -> None:
-    """As many wait as there is room in line for, and no more."""
+    """A full queue refuses further callers at once."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     waiting = [await _joins(locks, ahead) for ahead in range(3)]
-    asked = locks.acquire(_NAME, object(), places=1, queue=3, timeout=patience() * 2)
-    refused = not await soon(asked, "A fourth caller waits in a line for three.")
+    acquisition = locks.acquire(_NAME, object(), places=1, queue=3, timeout=patience() * 2)
+    refused = not await soon(acquisition, "A fourth caller waits in a line for three.")
     require(refused, "A place was given twice.")
     await _everybody_enters(locks, holder, waiting)
 
@@ -136,7 +142,7 @@ async def first_come_first_served(factory: AsyncFactory) -> None:
 
 
 async def nobody_overtakes(factory: AsyncFactory) -> None:
-    """A place given back is at once that of whoever waits, not of whoever asks next."""
+    """A released place goes to the waiting caller, not to the next one to ask."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     guest = await _joins(locks, 0)
@@ -159,7 +165,7 @@ async def who_waited_in_vain_is_passed_over(factory: AsyncFactory) -> None:
 
 
 async def nobody_is_lost(factory: AsyncFactory) -> None:
-    """Of many who come, wait, lose patience and go, never too many are in, and all go on."""
+    """With many callers that come, wait, give up and go, the limit holds and all proceed."""
     locks = factory()
     inside = most = served = 0
 
@@ -239,21 +245,23 @@ async def _enters(
 
 
 async def _joins(locks: AsyncLocks, ahead: int) -> _Guest:
-    """Let one more guest join the line in which `ahead` stand, and see it standing there."""
+    """Add a caller behind `ahead` waiting ones, and see it wait."""
     guest = _Guest(locks)
     end = time.monotonic() + patience()
     while time.monotonic() < end:
         # With so many in line this is refused, which is known by its being refused too soon.
         start = time.monotonic()
-        asked = locks.acquire(_NAME, object(), places=1, queue=ahead + 1, timeout=_BRIEFLY)
-        require(not await soon(asked, "A wait did not end in time."), "A place was given twice.")
+        acquisition = locks.acquire(_NAME, object(), places=1, queue=ahead + 1, timeout=_BRIEFLY)
+        require(
+            not await soon(acquisition, "A wait did not end in time."), "A place was given twice."
+        )
         if time.monotonic() - start < _BRIEFLY:
             return guest
     raise AssertionError("A caller that could wait did not.")
 
 
 async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_Guest]) -> None:
-    """One after another goes out, and the next comes in, until nobody is left."""
+    """Release the places one by one, and see the next caller enter each time."""
     asked = [guest.asked for guest in waiting]
     for guest in waiting:
         locks.release(_NAME, holder)

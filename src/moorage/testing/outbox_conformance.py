@@ -1,9 +1,15 @@
-"""What every store of calls must do, as checks to run on one's own.
+"""Checks that every store of calls must pass; run them on your own.
 
 ```python
+import pytest
+
+from moorage.adapters.memory_entries import MemoryOutbox  # yours
+from moorage.testing import name_of, outbox_conformance
+
+
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
-def test_my_outbox(check):
-    check(MyOutboxStorage)
+def test_outbox(check):
+    check(MemoryOutbox)
 ```
 
 `CHECKS` are for `OutboxStorage`. `ASYNC_CHECKS` are for `AsyncOutboxStorage`, and awaited. Each

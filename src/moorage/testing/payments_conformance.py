@@ -1,23 +1,15 @@
-"""What every vendor of payments must do, as checks to run on one's own.
+"""Checks that every vendor of payments must pass; run them on your own.
 
-```python
-@pytest.mark.parametrize("check", payments_conformance.CHECKS, ids=name_of)
-def test_my_vendor(check):
-    check(make_subject)
+`moorage scaffold vendor NAME --contract payments` writes a vendor, and a test that runs all
+checks.
 
-
-@pytest.mark.parametrize("check", payments_conformance.ASYNC_CHECKS, ids=name_of)
-def test_my_vendor_awaited(check):
-    asyncio.run(check(make_subject))
-```
-
-Each takes a function that makes a new `PaymentsSubject`: the vendor, its sandbox, and what the kit
-cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+Each check takes a function that makes a new `PaymentsSubject`: the vendor, its sandbox, and what
+the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
@@ -69,7 +61,9 @@ from moorage.testing.sandbox.base import (
 from moorage.wiring.catalog import able
 
 if TYPE_CHECKING:
+    from moorage.contracts.payments import PaymentEvent
     from moorage.contracts.vendor import Vendor
+    from moorage.domain.webhooks.events import WebhookEvent
     from moorage.parts.webhook_verifier import WebhookVerifier
     from moorage.testing.sandbox.base import Asked, Sandbox
 
@@ -80,6 +74,14 @@ _EUROS: Final = Money("149.90", "EUR")
 _STEPS: Final = 4
 _NEW: Final = "levitated"
 _OPEN: Final = frozenset({MoveState.PENDING, MoveState.UNKNOWN})
+_TAKEN: Final = frozenset(
+    {
+        PaymentState.CAPTURED,
+        PaymentState.PARTIALLY_CAPTURED,
+        PaymentState.REFUNDED,
+        PaymentState.PARTIALLY_REFUNDED,
+    }
+)
 _MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"id": "x"}')
 _AMOUNTS: Final = (
     (Money("149.90", "EUR"), 14990),
@@ -97,7 +99,7 @@ _AMOUNTS: Final = (
 
 @attrs.frozen(kw_only=True)
 class PaymentsSubject:
-    """A vendor as it is checked, with a sandbox that nobody else uses.
+    """A vendor under test, with a sandbox of its own.
 
     Attributes:
         vendor: an account of ours at the sandbox.
@@ -137,7 +139,7 @@ AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
 
 
 class _Lab:
-    """A subject behind a hub, whose operations are awaited whatever the hub's colour."""
+    """A vendor under test behind a synchronous or asynchronous hub, called asynchronously."""
 
     def __init__(self, subject: PaymentsSubject, make: Callable[..., Hub | AsyncHub]) -> None:
         self.subject = subject
@@ -164,14 +166,14 @@ class _Lab:
         )
 
     async def known(self, payment: Payment) -> Payment:
-        """What is known of a payment after everything has happened."""
+        """Return the final known state of a payment."""
         self.subject.happen()
         if PaymentsCapability.LOOK_UP in self.able:
             return await self("get", payment.ref)  # type: ignore[no-any-return]  # a Payment
         return await self.told(payment)
 
     def verifier(self, *, strange: bool = False, **options: Any) -> WebhookVerifier:
-        """A verifier of the vendor's webhooks, or of somebody else's."""
+        """Return a verifier of the vendor's webhooks, or one with other secrets."""
         secret = self.subject.webhook_secret
         if secret is not None:
             options["secrets"] = "ab" * 32 if strange else secret
@@ -181,7 +183,7 @@ class _Lab:
         return self.hub.webhooks(_FIRST, http=SandboxHttpClient(self.sandbox), **options)
 
     async def told(self, payment: Payment, *, backwards: bool = False) -> Payment:
-        """What webhooks make of a payment, in or against their order."""
+        """Return the payment after its webhooks, in order or reversed."""
         # The same news is read again and again here.
         verifier = self.verifier(replay_guard=False)
         news = [
@@ -197,16 +199,31 @@ class _Lab:
             payment = advance(payment, await self("follow_up", event))
         return payment
 
+    def retold(self, word: str, refund_word: str) -> Iterator[PaymentEvent]:
+        """Events of the webhooks so far, as if each had other words for its states.
+
+        Args:
+            word: in place of the vendor's word for the state of a payment.
+            refund_word: in place of that for the state of a refund.
+        """
+        for notice in self.sandbox.sent:
+            for webhook in self.verifier(replay_guard=False).verify(**notice.given()):
+                for event in self.hub.events(_FIRST, webhook):
+                    given = None if event.refund is None else event.refund.vendor_state
+                    for was, now in ((event.vendor_state, word), (given, refund_word)):
+                        if was is not None:
+                            yield from self.hub.events(_FIRST, _with_words(webhook, was, now))
+
     async def told_as(self, word: str, operation: str, *given: Any, **named: Any) -> Any:
-        """What an operation gives whose last answer has this word for its state, and its own word.
+        """Return an operation's result when the vendor's last answer has this state.
 
         It is done twice: first as ever, to learn the word and how many requests it takes.
         """
-        asked = len(self.sandbox.asked)
+        request_count = len(self.sandbox.asked)
         keys = [named.pop("idempotency_key", None), named.pop("other_key", None)]
         first, second = [{**named, "idempotency_key": key} if key else named for key in keys]
         usual = await self(operation, *given, **first)
-        steps = len(self.sandbox.asked) - asked
+        steps = len(self.sandbox.asked) - request_count
         change = partial(_with_word, usual.vendor_state, word)
         self.sandbox.fail(*[Slow(0.0)] * (steps - 1), Altered(change))
         try:
@@ -249,8 +266,14 @@ Open: TypeAlias = Callable[[], _Lab]
 
 
 def _with_word(was: str, word: str, response: Response) -> Response:
-    """An answer that has another word wherever it had the vendor's word for a state."""
+    """Return the answer with each of the vendor's status words replaced by another word."""
     return response.evolve(body=encode_json(_replaced(response.json(), was, word)))
+
+
+def _with_words(webhook: WebhookEvent, was: str, word: str) -> WebhookEvent:
+    """Return the webhook with each of the vendor's status words replaced by another word."""
+    payload, data = (_replaced(one, was, word) for one in (webhook.payload, webhook.data))
+    return attrs.evolve(webhook, payload=payload, data=data)
 
 
 def _replaced(value: Any, was: str, word: str) -> Any:
@@ -302,9 +325,14 @@ async def a_payment_is_taken_once(make: Open) -> None:
         require(payment.ref.account == _FIRST, "The receipt names no account.")
         require(payment.vendor_state and payment.raw, "What the vendor said is lost.")
         require(Ref.parse(str(payment.ref)) == payment.ref, "A reference changes as text.")
-        known = await lab.known(payment)
-        require(known.state is PaymentState.CAPTURED, f"What was taken is {known.state}.")
-        require(known.amount == known.captured == _EUROS, "Another amount was taken.")
+        payment_state = await lab.known(payment)
+        require(
+            payment_state.state is PaymentState.CAPTURED,
+            f"What was taken is {payment_state.state}.",
+        )
+        require(
+            payment_state.amount == payment_state.captured == _EUROS, "Another amount was taken."
+        )
         other = lab("charge", lab.order(reference="other"), idempotency_key="k-1")
         error = await lab.refused(IdempotencyConflict, other, "A key for another payment")
         require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "A used key is no charge.")
@@ -328,7 +356,7 @@ async def a_key_is_required(make: Open) -> None:
 
 
 async def amounts_are_exact(make: Open) -> None:
-    """Whatever the currency's decimals, the amount that arrives is the amount that was meant."""
+    """The vendor receives the exact amount, whatever the currency's decimals."""
     async with make() as lab:
         for number, (amount, minor) in enumerate(_AMOUNTS):
             key = f"k-{number}"
@@ -373,7 +401,7 @@ async def a_buyer_may_be_asked(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each way in which the vendor refuses is the right error, and no buyer was charged."""
+    """Each refusal raises the right error, and charges no buyer."""
     async with make() as lab:
         for number, (answer, kind) in enumerate(lab.subject.refusals):
             lab.configure(_FIRST)
@@ -388,7 +416,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def what_failed_is_unknown(make: Open) -> None:
-    """After an outage or a malformed answer nobody is told that nothing was charged."""
+    """An outage or malformed response is never reported as "nothing was charged"."""
     async with make() as lab:
         answers = [Response(503, body=b"<html></html>")]
         answers += [Response(200, {"Content-Type": "application/json"}, b) for b in _MALFORMED]
@@ -400,20 +428,20 @@ async def what_failed_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_asked_for_again(make: Open) -> None:
-    """What lost its answer is unknown, and settled under its key without being done twice."""
+    """A payment with a lost answer is unknown, and settled under its key without a charge."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         doing = lab("charge", lab.order(), idempotency_key="k-1")
         error = await lab.refused(ConnectionFailed, doing, "A lost answer")
         require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "It is told as known.")
         unsettled = Unsettled(charge=lab.order(), idempotency_key="k-1")
-        found = (await lab("settle", [unsettled]))[0].unwrap()
+        settled = (await lab("settle", [unsettled]))[0].unwrap()
         require(lab.subject.charged() == 1, "A lost answer was paid for twice.")
-        require(found == await lab("charge", lab.order(), idempotency_key="k-1"), "It changed.")
+        require(settled == await lab("charge", lab.order(), idempotency_key="k-1"), "It changed.")
 
 
 async def an_unreadable_success_is_asked_for_again(make: Open) -> None:
-    """What was done and answered unreadably is unknown, and its key brings the receipt, once."""
+    """A payment with an unreadable answer is unknown, and its key returns the receipt, once."""
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
             key = f"k-{number}"
@@ -422,10 +450,10 @@ async def an_unreadable_success_is_asked_for_again(make: Open) -> None:
             error = await lab.refused(ConnectorError, doing, f"{body!r}")
             require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "It is told as known.")
             unsettled = Unsettled(charge=lab.order(), idempotency_key=key)
-            found = (await lab("settle", [unsettled]))[0].unwrap()
+            settled = (await lab("settle", [unsettled]))[0].unwrap()
             require(lab.subject.charged() == number + 1, f"{body!r} was paid for twice.")
             again = await lab("charge", lab.order(), idempotency_key=key)
-            require(found == again, "A repeat has another receipt.")
+            require(settled == again, "A repeat has another receipt.")
 
 
 async def an_unreadable_step_is_asked_for_again(make: Open) -> None:
@@ -437,9 +465,9 @@ async def an_unreadable_step_is_asked_for_again(make: Open) -> None:
             await lab.despite("capture", payment.ref, _EUROS, step=step, idempotency_key="c")
             await lab.known(payment)
             await lab.despite("refund", payment.ref, part, step=step, idempotency_key=f"r-{step}")
-            known = await lab.known(payment)
-            require(known.captured == _EUROS, f"{known.captured} was captured.")
-            require(known.refunded == part, f"{known.refunded} was given back.")
+            payment_state = await lab.known(payment)
+            require(payment_state.captured == _EUROS, f"{payment_state.captured} was captured.")
+            require(payment_state.refunded == part, f"{payment_state.refunded} was given back.")
             other: Payment = await lab("authorize", lab.order(), idempotency_key=f"v-{step}")
             await lab.despite("void", other.ref, step=step, idempotency_key=f"w-{step}")
             state = (await lab.known(other)).state
@@ -447,7 +475,7 @@ async def an_unreadable_step_is_asked_for_again(make: Open) -> None:
 
 
 async def a_new_word_is_no_success(make: Open) -> None:
-    """A word for a state that nobody knows is unknown, wherever it stands, and it is kept."""
+    """An unknown state is reported as unknown, never as success, and its word is kept."""
     async with make() as lab:
         part = Money("5.00", "EUR")
         order = lab.order()
@@ -458,8 +486,10 @@ async def a_new_word_is_no_success(make: Open) -> None:
         require(payment.vendor_state == _NEW, "The vendor's new word is lost.")
         ref = (await lab.known(await lab("charge", order, idempotency_key="k-1"))).ref
         if PaymentsCapability.LOOK_UP in lab.able:
-            known: Payment = await lab.told_as(_NEW, "get", ref)
-            require(known.state is PaymentState.UNKNOWN, f"A new word is {known.state}.")
+            payment_state: Payment = await lab.told_as(_NEW, "get", ref)
+            require(
+                payment_state.state is PaymentState.UNKNOWN, f"A new word is {payment_state.state}."
+            )
         refund: Refund = await lab.told_as(
             _NEW, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
         )
@@ -480,8 +510,11 @@ async def what_is_pending_is_no_success(make: Open) -> None:
         require(payment.state is PaymentState.PENDING, f"What is pending is {payment.state}.")
         ref = (await lab.known(await lab("charge", order, idempotency_key="k-1"))).ref
         if PaymentsCapability.LOOK_UP in lab.able:
-            known: Payment = await lab.told_as(word, "get", ref)
-            require(known.state is PaymentState.PENDING, f"What is pending is {known.state}.")
+            payment_state: Payment = await lab.told_as(word, "get", ref)
+            require(
+                payment_state.state is PaymentState.PENDING,
+                f"What is pending is {payment_state.state}.",
+            )
         refund: Refund = await lab.told_as(
             given, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
         )
@@ -491,13 +524,54 @@ async def what_is_pending_is_no_success(make: Open) -> None:
             require(refund.state is MoveState.PENDING, f"A pending refund is {refund.state}.")
 
 
+async def a_new_word_in_a_webhook_is_no_success(make: Open) -> None:
+    """A webhook with an unknown or pending state never reports success.
+
+    The word of the vendor decides, whatever the webhook is called.
+    """
+    async with make() as lab:
+        payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
+        lab.subject.happen()
+        ref = (await lab.known(payment)).ref
+        await lab("refund", ref, Money("50.00", "EUR"), idempotency_key="k-2")
+        lab.subject.happen()
+        for word, refund_word in (
+            (_NEW, _NEW),
+            (lab.subject.pending, lab.subject.pending_refund),
+        ):
+            for event in lab.retold(word, refund_word):
+                if event.vendor_state == word:
+                    require(event.state not in _TAKEN, f"A webhook's {word!r} is {event.state}.")
+                refund = event.refund
+                if refund is not None and refund.vendor_state == refund_word:
+                    message = f"A webhook's refund of {refund_word!r} is {refund.state}."
+                    require(refund.state in _OPEN, message)
+
+
+async def amounts_in_webhooks_are_exact(make: Open) -> None:
+    """Webhooks report exact amounts in currencies with three decimals and with none."""
+    for amount in (Money("1.230", "KWD"), Money("500", "JPY")):
+        async with make() as lab:
+            try:
+                await lab("charge", lab.order(amount=amount), idempotency_key="k-1")
+            except InvalidData:
+                continue  # the vendor cannot write it, and has said so
+            lab.subject.happen()
+            for notice in lab.sandbox.sent:
+                for webhook in lab.verifier(replay_guard=False).verify(**notice.given()):
+                    for event in lab.hub.events(_FIRST, webhook):
+                        for told in (event.amount, event.captured):
+                            message = f"{amount} is {told} in a webhook."
+                            require(told is None or told in {amount, amount * 0}, message)
+
+
 async def a_part_is_captured(make: Open) -> None:
     """A part of what was authorised is taken, once for its key, and never in another currency."""
     async with make() as lab:
         payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
-        known = await lab.known(payment)
-        require(known.state is PaymentState.AUTHORIZED, f"It is {known.state}.")
-        require(known.remaining == _EUROS, f"{known.remaining} could be captured.")
+        payment_state = await lab.known(payment)
+        require(payment_state.state is PaymentState.AUTHORIZED, f"It is {payment_state.state}.")
+        require(payment_state.remaining == _EUROS, f"{payment_state.remaining} could be captured.")
         asked, dollars = len(lab.sandbox.asked), Money("100.00", "USD")
         doing = lab("capture", payment.ref, dollars, idempotency_key="k-2")
         await lab.refused(InvalidData, doing, "Another currency")
@@ -509,10 +583,15 @@ async def a_part_is_captured(make: Open) -> None:
         require(captures[0] == captures[1], "A repeat captures again.")
         require(captures[0].state in {MoveState.SUCCEEDED, MoveState.PENDING}, "It failed.")
         require(captures[0].amount == part and captures[0].raw, "What was captured is lost.")
-        known = await lab.known(known)
-        require(known.state is PaymentState.PARTIALLY_CAPTURED, f"It is {known.state}.")
-        require(known.captured == part, f"{known.captured} was captured.")
-        require(known.remaining == part * 0, f"{known.remaining} could be captured after it.")
+        payment_state = await lab.known(payment_state)
+        require(
+            payment_state.state is PaymentState.PARTIALLY_CAPTURED, f"It is {payment_state.state}."
+        )
+        require(payment_state.captured == part, f"{payment_state.captured} was captured.")
+        require(
+            payment_state.remaining == part * 0,
+            f"{payment_state.remaining} could be captured after it.",
+        )
 
 
 async def what_was_given_up_is_not_captured(make: Open) -> None:
@@ -521,14 +600,14 @@ async def what_was_given_up_is_not_captured(make: Open) -> None:
         payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
         void: Void = await lab("void", payment.ref, idempotency_key="k-2")
         require(void.state in {MoveState.SUCCEEDED, MoveState.PENDING}, f"It is {void.state}.")
-        known = await lab.known(payment)
-        require(known.state is PaymentState.VOIDED, f"It is {known.state}.")
+        payment_state = await lab.known(payment)
+        require(payment_state.state is PaymentState.VOIDED, f"It is {payment_state.state}.")
         try:
             late: Capture = await lab("capture", payment.ref, _EUROS, idempotency_key="k-3")
         except VendorRejected:
             return
         require(late.state is MoveState.PENDING, "What was given up was captured.")
-        require((await lab.known(known)).state is PaymentState.VOIDED, "It was captured.")
+        require((await lab.known(payment_state)).state is PaymentState.VOIDED, "It was captured.")
 
 
 async def money_is_given_back_in_parts(make: Open) -> None:
@@ -537,10 +616,10 @@ async def money_is_given_back_in_parts(make: Open) -> None:
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
         payment = await lab.known(payment)
         part = Money("50.00", "EUR")
-        asked = len(lab.sandbox.asked)
+        request_count = len(lab.sandbox.asked)
         doing = lab("refund", payment.ref, Money("50.00", "USD"), idempotency_key="k-2")
         await lab.refused(InvalidData, doing, "Another currency")
-        require(asked == len(lab.sandbox.asked), "Another currency was sent.")
+        require(request_count == len(lab.sandbox.asked), "Another currency was sent.")
         for key in ("r-1", "r-1", "r-2"):
             refund: Refund = await lab("refund", payment.ref, part, idempotency_key=key)
             require(refund.state in {MoveState.SUCCEEDED, MoveState.PENDING}, "It failed.")
@@ -585,11 +664,11 @@ async def a_refund_is_of_what_is_left(make: Open) -> None:
         part = Money("50.00", "EUR")
         await lab("refund", payment.ref, part, idempotency_key="r-1")
         lab.subject.happen()
-        asked = len(lab.sandbox.asked)
+        request_count = len(lab.sandbox.asked)
         try:
             rest: Refund = await lab("refund", payment.ref, idempotency_key="r-2")
         except VendorRejected:
-            require(asked == len(lab.sandbox.asked), "It was sent all the same.")
+            require(request_count == len(lab.sandbox.asked), "It was sent all the same.")
             return
         require(rest.amount == _EUROS - part, f"{rest.amount} was given back.")
 
@@ -620,14 +699,14 @@ async def nobody_takes_over_what_may_be_done(make: Open) -> None:
 
 
 async def what_it_cannot_do_is_refused(make: Open) -> None:
-    """What a vendor cannot do is refused before anything is sent, naming who can."""
+    """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
         ref = Ref(lab.subject.vendor.name, _FIRST, "1")
 
         def charge(**fields: Any) -> Callable[[], Awaitable[Any]]:
             return lambda: lab("charge", lab.order(**fields), idempotency_key="4")
 
-        asked: Mapping[PaymentsCapability, Callable[[], Awaitable[Any]]] = {
+        calls: Mapping[PaymentsCapability, Callable[[], Awaitable[Any]]] = {
             PaymentsCapability.INTENT: lambda: lab(
                 "create_intent", lab.order(), idempotency_key="1"
             ),
@@ -646,7 +725,7 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
             PaymentsCapability.THREE_DS: charge(three_ds=ThreeDs.ALWAYS),
         }
         for capability in set(PaymentsCapability) - lab.able:
-            error = await lab.refused(UnsupportedByVendor, asked[capability](), str(capability))
+            error = await lab.refused(UnsupportedByVendor, calls[capability](), str(capability))
             require(error.capabilities == (capability,), f"{capability} is not named.")
             require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
         require(lab.sandbox.asked == [], "Something was sent for what cannot be done.")
@@ -674,7 +753,7 @@ async def nothing_shows_what_is_paid_with(make: Open) -> None:
 
 
 async def news_is_believed_if_it_is_signed(make: Open) -> None:
-    """What webhooks tell is the same in whatever order they come, and no stranger's is believed."""
+    """Signed webhooks give the same result in any order, and unsigned ones are refused."""
     async with make() as lab:
         payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
         await lab("capture", payment.ref, _EUROS, idempotency_key="k-2")
@@ -682,12 +761,20 @@ async def news_is_believed_if_it_is_signed(make: Open) -> None:
         await lab("refund", payment.ref, Money("50.00", "EUR"), idempotency_key="k-3")
         lab.subject.happen()
         for backwards in (False, True):
-            known = await lab.told(payment, backwards=backwards)
-            require(known.state is PaymentState.PARTIALLY_REFUNDED, f"It is {known.state}.")
-            require(known.captured == _EUROS, f"{known.captured} was captured.")
-            require(known.refunded == Money("50.00", "EUR"), f"{known.refunded} came back.")
-        known = await lab.told(await lab.told(payment))
-        require(known.refunded == Money("50.00", "EUR"), "What was told twice counts twice.")
+            payment_state = await lab.told(payment, backwards=backwards)
+            require(
+                payment_state.state is PaymentState.PARTIALLY_REFUNDED,
+                f"It is {payment_state.state}.",
+            )
+            require(payment_state.captured == _EUROS, f"{payment_state.captured} was captured.")
+            require(
+                payment_state.refunded == Money("50.00", "EUR"),
+                f"{payment_state.refunded} came back.",
+            )
+        payment_state = await lab.told(await lab.told(payment))
+        require(
+            payment_state.refunded == Money("50.00", "EUR"), "What was told twice counts twice."
+        )
         stranger = lab.verifier(strange=True)
         believing = in_thread(lambda: stranger.verify(**lab.sandbox.sent[0].given()))
         await lab.refused(WebhookRejected, believing, "News that somebody else signed")
@@ -706,6 +793,8 @@ _ALL: Final = (
     an_unreadable_step_is_asked_for_again,
     a_new_word_is_no_success,
     what_is_pending_is_no_success,
+    a_new_word_in_a_webhook_is_no_success,
+    amounts_in_webhooks_are_exact,
     a_part_is_captured,
     what_was_given_up_is_not_captured,
     money_is_given_back_in_parts,

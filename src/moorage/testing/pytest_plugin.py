@@ -1,6 +1,9 @@
 """Fixtures for tests of whatever calls services through moorage.
 
 ```python
+from moorage import Request, Service
+
+
 def test_rate(moorage_manager, moorage_vendor):
     moorage_vendor.respond(503)
     moorage_vendor.respond_json({"rate": "0.19"})
@@ -63,7 +66,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def moorage_clock() -> VirtualClock:
-    """A clock that passes only when somebody sleeps or advances it."""
+    """A virtual clock that advances only when a task sleeps or a test advances it."""
     return testing.VirtualClock()
 
 
@@ -81,7 +84,7 @@ def moorage_async_sleeper(moorage_clock: VirtualClock) -> AsyncVirtualSleeper:
 
 @pytest.fixture
 def moorage_vendor() -> FakeVendor:
-    """A vendor in memory, which has been told nothing yet."""
+    """A vendor in memory without scripted responses."""
     return testing.FakeVendor()
 
 
@@ -98,7 +101,7 @@ def moorage_manager(
     moorage_vendor: FakeVendor,
     moorage_observer: RecordingObserver,
 ) -> Iterator[Callable[..., ConnectorManager]]:
-    """A function of services that makes a manager which reaches nobody but the fake vendor.
+    """A function that makes a manager of services; it only reaches the fake vendor.
 
     It takes every port that `ConnectorManager` takes, in place of the fixture's.
     """
@@ -127,7 +130,7 @@ def moorage_async_manager(
     moorage_vendor: FakeVendor,
     moorage_observer: RecordingObserver,
 ) -> Callable[..., AsyncConnectorManager]:
-    """As `moorage_manager`; what it makes is awaited."""
+    """The asynchronous counterpart of `moorage_manager`."""
 
     def make(services: Iterable[Service], **ports: Any) -> AsyncConnectorManager:
         ports = {
@@ -143,13 +146,13 @@ def moorage_async_manager(
 
 @pytest.fixture(scope="session")
 def moorage_redaction() -> Redaction | None:
-    """What cassettes mask by name or look; None is what moorage knows by itself."""
+    """The names and patterns that cassettes mask; None for moorage's defaults."""
     return None
 
 
 @pytest.fixture(scope="session")
 def moorage_secrets() -> Iterable[Secret]:
-    """What cassettes mask wherever it stands; the credentials a project records with."""
+    """The values that cassettes mask everywhere, such as the credentials of a recording."""
     return ()
 
 
@@ -184,7 +187,7 @@ def _shared(clock: VirtualClock, observer: RecordingObserver) -> dict[str, Any]:
 
 
 def _tape_of(request: pytest.FixtureRequest) -> Path:
-    """Where a test's cassette is: no two tests share one, and its name can be read."""
+    """Return the path of a test's cassette, unique and readable."""
     test = request.node.nodeid.partition("::")[2]
     name = re.sub(r"[^\w.\-]+", "-", test).strip("-")
     if len(name) > _LONGEST or name != test.replace("::", "-"):

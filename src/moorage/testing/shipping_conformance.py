@@ -1,18 +1,10 @@
-"""What every vendor of shipping must do, as checks to run on one's own.
+"""Checks that every vendor of shipping must pass; run them on your own.
 
-```python
-@pytest.mark.parametrize("check", shipping_conformance.CHECKS, ids=name_of)
-def test_my_vendor(check):
-    check(make_subject)
+`moorage scaffold vendor NAME --contract shipping` writes a vendor, and a test that runs all
+checks.
 
-
-@pytest.mark.parametrize("check", shipping_conformance.ASYNC_CHECKS, ids=name_of)
-def test_my_vendor_awaited(check):
-    asyncio.run(check(make_subject))
-```
-
-Each takes a function that makes a new `ShippingSubject`: the vendor, its sandbox, and what the kit
-cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+Each check takes a function that makes a new `ShippingSubject`: the vendor, its sandbox, and what
+the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
 """
 
 from __future__ import annotations
@@ -95,7 +87,7 @@ def _asked(lab: Lab) -> dict[ShippingCapability, Callable[[], Awaitable[Any]]]:
 
 
 async def what_it_cannot_do_is_refused(make: Open) -> None:
-    """What a vendor cannot do is refused before anything is sent, naming who can."""
+    """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
         for capability, ask in _asked(lab).items():
             if capability in lab.able:
@@ -107,7 +99,7 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
 
 
 async def what_it_can_do_is_done(make: Open) -> None:
-    """What a vendor says that it can do, it asks carriers for, as they take it."""
+    """Each declared capability reaches the carriers in the right form."""
     async with make() as lab:
         one_by_one = {
             ShippingCapability.LABEL_AGAIN,
@@ -149,7 +141,7 @@ async def a_parcel_is_followed(make: Open) -> None:
 
 
 async def a_shipment_is_called_back(make: Open) -> None:
-    """What is called back is requested until the carrier says so, and asking again does no harm."""
+    """A cancellation is pending until the carrier confirms it, and a repeat does no harm."""
     async with make() as lab:
         if ShippingCapability.CANCEL not in lab.able:
             return
@@ -193,7 +185,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def news_is_believed_if_it_is_signed(make: Open) -> None:
-    """Where a parcel is comes by a webhook too, if the vendor signed it, whatever it says."""
+    """Signed tracking webhooks are accepted and others refused, whatever their status."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:

@@ -1,18 +1,10 @@
-"""What every vendor of text messages must do, as checks to run on one's own.
+"""Checks that every vendor of text messages must pass; run them on your own.
 
-```python
-@pytest.mark.parametrize("check", sms_conformance.CHECKS, ids=name_of)
-def test_my_vendor(check):
-    check(make_subject)
+`moorage scaffold vendor NAME --contract sms` writes a vendor, and a test that runs all
+checks.
 
-
-@pytest.mark.parametrize("check", sms_conformance.ASYNC_CHECKS, ids=name_of)
-def test_my_vendor_awaited(check):
-    asyncio.run(check(make_subject))
-```
-
-Each takes a function that makes a new `SmsSubject`: the vendor, its sandbox, and what the kit
-cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+Each check takes a function that makes a new `SmsSubject`: the vendor, its sandbox, and what
+the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
 """
 
 from __future__ import annotations
@@ -64,7 +56,7 @@ _MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"messages"
 
 @attrs.frozen(kw_only=True)
 class SmsSubject:
-    """A vendor as it is checked, with a sandbox that nobody else uses.
+    """A vendor under test, with a sandbox of its own.
 
     Attributes:
         vendor: an account of ours at the sandbox.
@@ -106,7 +98,7 @@ AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
 
 
 class _Lab:
-    """A subject behind a hub, whose operations are awaited whatever the hub's colour."""
+    """A vendor under test behind a synchronous or asynchronous hub, called asynchronously."""
 
     def __init__(self, subject: SmsSubject, hub: Hub | AsyncHub) -> None:
         self.subject = subject
@@ -168,7 +160,7 @@ def _awaited(factory: Factory) -> _Lab:
 
 
 async def a_message_is_sent(make: Open) -> None:
-    """A message is sent once, and its receipt says where it is, and all that the vendor said."""
+    """A message is sent once, and its receipt has its state and the vendor's whole answer."""
     async with make() as lab:
         receipt: SmsReceipt = await lab("send", lab.message())
         require(lab.subject.sent() == 1, "One message was not sent once.")
@@ -191,7 +183,7 @@ async def a_reference_survives_as_text(make: Open) -> None:
 
 
 async def a_key_sends_once(make: Open) -> None:
-    """A message is sent once for a key, and its receipt is the same whenever it is asked for."""
+    """A message is sent once per key, and a repeat returns the same receipt."""
     async with make() as lab:
         receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
         require(lab.subject.sent() == 1, "A key sent its message more than once.")
@@ -230,7 +222,7 @@ def _asked(lab: _Lab) -> Mapping[SmsCapability, Callable[[], Awaitable[Any]]]:
 
 
 async def what_it_cannot_do_is_refused(make: Open) -> None:
-    """What a vendor cannot do is refused before anything is sent, naming who can."""
+    """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
         for capability, ask in _asked(lab).items():
             if capability in lab.able:
@@ -242,7 +234,7 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
 
 
 async def what_it_can_do_is_done(make: Open) -> None:
-    """What a vendor says that it can do, it does."""
+    """Each declared capability works."""
     async with make() as lab:
         asked = _asked(lab)
         for capability in (
@@ -265,7 +257,7 @@ async def what_it_can_do_is_done(make: Open) -> None:
 
 
 async def what_is_scheduled_can_be_cancelled(make: Open) -> None:
-    """Who can schedule and cancel calls back what was to be sent later."""
+    """A vendor that can schedule and cancel messages cancels a scheduled one."""
     async with make() as lab:
         if not {SmsCapability.SCHEDULED, SmsCapability.CANCEL} <= lab.able:
             return
@@ -279,7 +271,7 @@ async def what_is_scheduled_can_be_cancelled(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each way in which the vendor refuses is the right error, with the vendor's own answer."""
+    """Each refusal raises the right error, with the vendor's own answer."""
     async with make() as lab:
         for number, (answer, kind) in enumerate(lab.subject.refusals):
             for key in (None, f"k-{number}"):
@@ -293,7 +285,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def an_outage_is_no_refusal(make: Open) -> None:
-    """Of what fails at the vendor nobody knows whether it was done."""
+    """After an outage, the outcome is unknown and not reported as a refusal."""
     async with make() as lab:
         lab.sandbox.fail(Response(503, body=b"<html></html>"))
         await lab.refused(VendorFailed, lab("send", lab.message()), "An outage")
@@ -313,7 +305,7 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
 
 
 async def an_unreadable_success_is_unknown(make: Open) -> None:
-    """What was sent and answered unreadably is unknown, and its key sends nothing twice."""
+    """A message with an unreadable answer is unknown, and its key sends nothing twice."""
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
             lab.sandbox.fail(Altered(partial(_with_body, body)))
@@ -321,18 +313,18 @@ async def an_unreadable_success_is_unknown(make: Open) -> None:
             kind = VendorFailed if lab.honours_keys() else OutcomeUnknown
             doing = lab("send", lab.message(), idempotency_key=key)
             await lab.refused(kind, doing, f"{body!r}")
-            asked = len(lab.sandbox.asked)
+            request_count = len(lab.sandbox.asked)
             again = lab("send", lab.message(), idempotency_key=key)
             if lab.honours_keys():
                 await again
-                require(len(lab.sandbox.asked) > asked, f"{body!r} is kept under its key.")
+                require(len(lab.sandbox.asked) > request_count, f"{body!r} is kept under its key.")
             else:
                 await lab.refused(OutcomeUnknown, again, "A repeat of what is unknown")
                 require(lab.subject.sent() == number + 1, f"{body!r} was sent twice.")
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
-    """What was sent and lost its answer is unknown, and the key never sends it again."""
+    """A message with a lost answer is unknown, and its key never sends it again."""
     async with make() as lab:
         if any(
             one.idempotency_header is not None for one in lab.subject.vendor.services().values()
@@ -346,7 +338,7 @@ async def a_lost_answer_is_unknown(make: Open) -> None:
 
 
 async def an_unknown_status_is_kept(make: Open) -> None:
-    """A status that nobody knows is unknown, and the vendor's word for it is kept."""
+    """A new status is reported as unknown, and the vendor's word for it is kept."""
     async with make() as lab:
         if lab.subject.unknown is None:
             return
@@ -357,7 +349,7 @@ async def an_unknown_status_is_kept(make: Open) -> None:
 
 
 async def each_of_many_has_its_result(make: Open) -> None:
-    """One message that is refused loses no other, and a repeat sends only what is missing."""
+    """A refused message affects no other, and a repeat sends only the missing ones."""
     async with make() as lab:
         answer, kind = lab.subject.refusals[0]
         messages = [lab.message(f"Number {number}.") for number in range(3)]
@@ -375,11 +367,11 @@ async def each_of_many_has_its_result(make: Open) -> None:
         require(lab.subject.sent() <= 3, _REPEATED)
 
 
-def _told(asked: Asked) -> list[tuple[str, Any]]:
-    """What a request said, be it as a form, as JSON or in the query."""
-    kind = asked.headers.get("content-type") or ""
-    body = asked.json().items() if kind.startswith("application/json") else asked.form
-    return [*body, *asked.query]
+def _told(request: Asked) -> list[tuple[str, Any]]:
+    """Return the values of a request, from its form, JSON or query."""
+    kind = request.headers.get("content-type") or ""
+    body = request.json().items() if kind.startswith("application/json") else request.form
+    return [*body, *request.query]
 
 
 async def options_arrive(make: Open) -> None:
@@ -402,7 +394,7 @@ async def nothing_shows_whom_it_went_to(make: Open) -> None:
 
 
 async def news_is_believed_if_it_is_signed(make: Open) -> None:
-    """What became of a message is told by a webhook, if the vendor signed it, whatever it says."""
+    """Signed delivery webhooks are accepted and others refused, whatever their status."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:

@@ -1,13 +1,10 @@
-"""What every vendor of storage must do, as checks to run on one's own.
+"""Checks that every vendor of storage must pass; run them on your own.
 
-```python
-@pytest.mark.parametrize("check", storage_conformance.CHECKS, ids=name_of)
-def test_my_vendor(check, hub):
-    check(lambda: storage_conformance.Subject(hub.storage()))
-```
+`moorage scaffold vendor NAME --contract storage` writes a vendor, and a test that runs all
+checks.
 
 `CHECKS` are for the storage of a `Hub`, `ASYNC_CHECKS` for that of an `AsyncHub`, and awaited.
-Each takes a function that gives what is checked; every check has keys of its own.
+Each check takes a function that gives what is checked; every check has keys of its own.
 """
 
 from __future__ import annotations
@@ -45,7 +42,7 @@ _EVERYTHING: Final = frozenset(StorageCapability)
 
 @attrs.frozen
 class Subject:
-    """What is checked.
+    """A storage vendor under test.
 
     Attributes:
         storage: the storage of a hub, of either colour.
@@ -62,7 +59,7 @@ class Subject:
 
 
 class _LiftedDownload:
-    """A plain download, as if it were awaited."""
+    """A synchronous download with an asynchronous interface."""
 
     def __init__(self, coming: Any) -> None:
         self._coming = coming
@@ -74,7 +71,7 @@ class _LiftedDownload:
 
 
 class _Lifted:
-    """The plain face of storage, as if it were awaited."""
+    """A synchronous storage with an asynchronous interface."""
 
     def __init__(self, plain: Any) -> None:
         self._plain = plain
@@ -121,7 +118,7 @@ async def _fails(
 
 
 async def what_is_put_comes_back(factory: Factory) -> None:
-    """Bytes come back as they were put, whatever the key is like, and so does what is said."""
+    """Bytes and metadata come back unchanged, whatever the key."""
     storage = factory().storage
     for name in ("a", "with space", "ünï+&=?#%25.txt", "deep/er/x.y", "~-_.!*'()"):
         key, data = _key(name), name.encode()
@@ -144,7 +141,7 @@ async def nothing_is_an_object_too(factory: Factory) -> None:
 
 
 async def headers_and_metadata_are_kept(factory: Factory) -> None:
-    """What is said of an object comes back with it."""
+    """An object's headers and metadata come back with it."""
     storage, key = factory().storage, _key()
     options = PutOptions(
         content_type="application/pdf",
@@ -162,7 +159,7 @@ async def headers_and_metadata_are_kept(factory: Factory) -> None:
 
 
 async def packed_bytes_come_back_packed(factory: Factory) -> None:
-    """What was put packed comes back byte for byte, and says how it is packed."""
+    """A compressed object comes back byte for byte, with its content encoding."""
     storage, key = factory().storage, _key("file.json.gz")
     packed = gzip.compress(_bytes(1_000), mtime=0)
     await storage.upload(key, packed, PutOptions(content_encoding="gzip"))
@@ -175,7 +172,7 @@ async def packed_bytes_come_back_packed(factory: Factory) -> None:
 
 
 async def what_is_missing_is_told(factory: Factory) -> None:
-    """What is not there raises FileNotFound; deleting it is fine."""
+    """Reading a missing object raises FileNotFound; deleting it succeeds."""
     storage, key = factory().storage, _key()
     sentence = "What is not there did not raise FileNotFound."
     await _fails(storage.head(key), FileNotFound, sentence)
@@ -186,7 +183,7 @@ async def what_is_missing_is_told(factory: Factory) -> None:
 
 
 async def deleted_is_gone(factory: Factory) -> None:
-    """What is deleted is gone, of one and of many, and each of many has its result."""
+    """Deleted objects are gone, singly and in bulk, and each has its result."""
     storage = factory().storage
     one, two, three, none = _key(), _key(), _key(), _key()
     for key in (one, two, three):
@@ -228,7 +225,7 @@ async def ranges_are_exact(factory: Factory) -> None:
 
 
 async def conditions_hold_when_reading(factory: Factory) -> None:
-    """What has not changed does not come again, and what is another does not come at all."""
+    """A conditional read returns an unchanged object only once, and never a different one."""
     storage, key = factory().storage, _key()
     etag = (await storage.upload(key, b"first")).etag
     same = await storage.download(key, if_none_match=etag)
@@ -279,7 +276,7 @@ def _cut(data: bytes, size: int) -> Iterator[bytes]:
 
 
 async def what_fails_leaves_nothing(factory: Factory) -> None:
-    """A source that breaks, or is not what it was said to be, leaves no object and no parts."""
+    """An upload from a failing or wrong source leaves no object and no parts."""
     subject = factory()
     storage, part = subject.storage, subject.part
 
@@ -307,7 +304,7 @@ async def what_fails_leaves_nothing(factory: Factory) -> None:
 
 
 async def uploads_are_resumed(factory: Factory) -> None:
-    """What was begun goes on where it was, and ends as it should."""
+    """An interrupted upload resumes at its last part and completes."""
     subject = factory()
     storage, part, key = subject.storage, subject.part, _key()
     data = _bytes(3 * part + 5)
@@ -369,7 +366,7 @@ async def lists_are_in_order(factory: Factory) -> None:
 
 
 async def folders_stand_together(factory: Factory) -> None:
-    """With a delimiter, what is deeper is told by its folder, once."""
+    """With a delimiter, deeper keys are listed once, as their folder."""
     storage, base = factory().storage, _key("")
     for name in ("a.txt", "a/1", "a/2", "b", "c/d/e"):
         await storage.upload(base + name, b"")
@@ -389,7 +386,7 @@ async def folders_stand_together(factory: Factory) -> None:
 
 
 async def copies_are_objects_of_their_own(factory: Factory) -> None:
-    """A copy has the bytes and what is said of them, or what is said anew."""
+    """A copy has the same bytes, with the original's or new metadata."""
     storage, key, copy = factory().storage, _key(), _key()
     await storage.upload(key, b"bytes", PutOptions(content_type="a/b", metadata={"x": "1"}))
     made = await storage.copy(key, copy)
@@ -404,7 +401,7 @@ async def copies_are_objects_of_their_own(factory: Factory) -> None:
 
 
 async def a_reference_is_enough(factory: Factory) -> None:
-    """What was put is found by its reference."""
+    """An object is found by its reference."""
     storage, key = factory().storage, _key()
     put = await storage.upload(key, b"bytes")
     require(Ref.parse(str(put.ref)) == put.ref, "The reference is not the same as text.")
@@ -434,7 +431,7 @@ async def signed_urls_do_one_thing(factory: Factory) -> None:
 
 
 async def what_it_cannot_is_refused(factory: Factory) -> None:
-    """What the vendor does not say it can is refused, naming who can."""
+    """An unsupported feature is refused, and the error names vendors that have it."""
     subject = factory()
     wanted = {
         StorageCapability.TAGS: PutOptions(tags={"a": "b"}),

@@ -1,9 +1,20 @@
-"""What everything that knows tenants must do, as checks to run on one's own.
+"""Checks that every source of tenants must pass; run them on your own.
 
 ```python
+import pytest
+
+from moorage.adapters.memory_tenants import MemoryTenants  # yours
+from moorage.testing import name_of, tenants_conformance
+
+
+def make():
+    tenants = MemoryTenants()
+    return tenants, tenants.put
+
+
 @pytest.mark.parametrize("check", tenants_conformance.CHECKS, ids=name_of)
-def test_my_tenants(check):
-    check(lambda: (MyTenants(), my_put))
+def test_tenants(check):
+    check(make)
 ```
 
 `CHECKS` are for `Tenants`. `ASYNC_CHECKS` are for `AsyncTenants`, and awaited. Each takes a
@@ -62,14 +73,14 @@ async def _tables(tenants: AsyncTenants, name: str) -> Mapping[str, Any]:
 
 
 async def nobody_is_known_at_first(factory: AsyncFactory) -> None:
-    """A tenant that nobody has put there has no version and no tables."""
+    """An unknown tenant has no version and no tables."""
     tenants, _ = factory()
     require(await _version(tenants, "acme") is None, "An unknown tenant has a version.")
     require(not await _tables(tenants, "acme"), "An unknown tenant has tables.")
 
 
 async def what_is_kept_is_given(factory: AsyncFactory) -> None:
-    """The tables are given as they were put, whenever somebody asks, under one version."""
+    """Tables come back unchanged on every lookup, under one version."""
     tenants, put = factory()
     put("acme", _ONE)
     versions = {await _version(tenants, "acme") for _ in range(3)}

@@ -1,9 +1,25 @@
-"""What every provider of webhook secrets must do, as checks to run on one's own.
+"""Checks that every provider of webhook secrets must pass; run them on your own.
 
 ```python
+import pytest
+
+from moorage import CredentialNotFound
+from moorage.testing import name_of, webhook_secrets_conformance
+
+
+class TableOfSecrets:  # yours
+    def __init__(self, rows):
+        self._rows = rows
+
+    def get(self, name, tenant, key_id):
+        if (name, tenant) not in self._rows:
+            raise CredentialNotFound("no webhook secret was entered.", service=name)
+        return self._rows[name, tenant]
+
+
 @pytest.mark.parametrize("check", webhook_secrets_conformance.CHECKS, ids=name_of)
-def test_my_secrets(check):
-    check(lambda kept: MySecrets(kept))
+def test_webhook_secrets(check):
+    check(TableOfSecrets)
 ```
 
 `CHECKS` are for `WebhookSecrets`. `ASYNC_CHECKS` are for `AsyncWebhookSecrets`, and awaited. Each
@@ -72,10 +88,10 @@ async def _refusal(
     except CredentialNotFound as error:
         return error
     except Exception as error:  # noqa: BLE001 - told, whatever it is
-        said = f"raised {type(error).__name__}"
+        message = f"raised {type(error).__name__}"
     else:
-        said = f"gave {len(got)}"
-    raise AssertionError(f"Asking for the secrets of a tenant that has none {said}.")
+        message = f"gave {len(got)}"
+    raise AssertionError(f"Asking for the secrets of a tenant that has none {message}.")
 
 
 async def every_secret_is_given(factory: AsyncFactory) -> None:
@@ -89,7 +105,7 @@ async def every_secret_is_given(factory: AsyncFactory) -> None:
 
 
 async def tenants_are_apart(factory: AsyncFactory) -> None:
-    """A tenant gets its own secrets; none gets those of another, or of nobody."""
+    """A tenant gets only its own secrets."""
     for owner in _TENANTS:
         provider = factory({(_NAME, owner): (_secret(1),)})
         require([*await _got(provider, owner)] == [_secret(1)], f"{owner!r} lacks its secret.")
@@ -104,7 +120,7 @@ async def tenants_are_apart(factory: AsyncFactory) -> None:
 
 
 async def nothing_is_not_found(factory: AsyncFactory) -> None:
-    """A tenant without secrets is refused, whichever key is wanted, and no secret is told of."""
+    """A tenant without secrets is refused, whichever key is requested."""
     provider = factory({(_NAME, "acme"): (_secret(1),)})
     for key in (None, *_KEYS):
         error = await _refusal(provider, "globex", key)
@@ -112,7 +128,7 @@ async def nothing_is_not_found(factory: AsyncFactory) -> None:
 
 
 async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
-    """Whatever a webhook calls its key, nothing breaks, and no other tenant's secret is given."""
+    """An unknown key id raises no error and returns no other tenant's secret."""
     kept: Kept = {(_NAME, tenant): (_secret(n),) for n, tenant in enumerate((None, "acme"))}
     provider = factory(kept)
     for tenant in (None, "acme"):
@@ -128,7 +144,7 @@ async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
 
 
 async def a_named_key_is_given(factory: AsyncFactory) -> None:
-    """Where keys have names, the one that is asked for is among those that are given."""
+    """If keys have names, the requested one is among those returned."""
     keys = {name: Secret(json.dumps({"kty": "OKP", "kid": name})) for name in ("k1", "k2")}
     provider = factory({(_NAME, None): (*keys.values(),)})
     for name, key in keys.items():
@@ -143,7 +159,7 @@ async def nothing_shows_a_secret(factory: AsyncFactory) -> None:
 
 
 async def many_may_ask_at_once(factory: AsyncFactory) -> None:
-    """Who asks at the same time gets his own secrets."""
+    """Concurrent callers each get their own secrets."""
     tenants = [f"tenant-{number}" for number in range(8)]
     provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in enumerate(tenants)})
     asked = [_got(provider, tenant) for _ in range(4) for tenant in tenants]

@@ -1,4 +1,4 @@
-"""How Adyen's sandbox reads what it is asked: fields, what is wrong with them, magic values."""
+"""How Adyen's sandbox validates requests: fields, errors and magic values."""
 
 from __future__ import annotations
 
@@ -139,11 +139,11 @@ def error(
     return Refusal(reply(body, status, **headers))
 
 
-def body_of(asked: Asked) -> dict[str, Any]:
+def body_of(request: Asked) -> dict[str, Any]:
     """The object that was sent."""
-    kind = (asked.headers.get("content-type") or "").partition(";")[0]
+    kind = (request.headers.get("content-type") or "").partition(";")[0]
     try:
-        body = json.loads(asked.body) if kind == "application/json" else None
+        body = json.loads(request.body) if kind == "application/json" else None
     except ValueError:
         body = None
     if is_object(body):
@@ -165,7 +165,7 @@ def check(body: dict[str, Any], known: dict[str, type], kind: str) -> None:
 
 
 def amount_of(body: dict[str, Any]) -> tuple[int, str]:
-    """The amount that was asked for, in minor units."""
+    """Return the requested amount in minor units."""
     amount = body.get("amount", {})
     value, currency = amount.get("value"), amount.get("currency")
     if value is None:

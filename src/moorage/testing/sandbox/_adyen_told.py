@@ -1,4 +1,4 @@
-"""What Adyen's sandbox tells: notifications, signed, and what a buyer has to do."""
+"""The signed notifications and buyer actions of Adyen's sandbox."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def redirect_to(kind: str, psp: str) -> dict[str, Any]:
 
 
 def challenge(psp: str, *, native: bool) -> dict[str, Any]:
-    """What has a card's holder prove who they are, on our page or on their bank's."""
+    """Return the action by which a cardholder authenticates, on our page or the bank's."""
     if not native:
         return {"resultCode": "RedirectShopper", "action": redirect_to("scheme", psp)}
     action = {

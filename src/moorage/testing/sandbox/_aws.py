@@ -1,4 +1,4 @@
-"""Who may come in where AWS signs, but for S3."""
+"""The authentication of AWS sandboxes other than S3."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ STRANGER: Final = "The security token is invalid."
 MISMATCH: Final = "The signature does not match."
 
 
-def objection(asked: Asked, service: str, region: str, key: tuple[str, str]) -> str | None:
-    """What speaks against a request, signed again as its sender should have; None if nothing."""
-    given = asked.headers.get("authorization") or ""
-    found = _CREDENTIAL.search(given)
-    if found is None:
+def objection(request: Asked, service: str, region: str, key: tuple[str, str]) -> str | None:
+    """Return the problem of a request's AWS signature; None if it is valid."""
+    header = request.headers.get("authorization") or ""
+    match = _CREDENTIAL.search(header)
+    if match is None:
         return UNSIGNED
     id_, secret = key
-    if found.groups() != (id_, region, service):
+    if match.groups() != (id_, region, service):
         return STRANGER
-    stamp = asked.headers.get("x-amz-date") or ""
+    stamp = request.headers.get("x-amz-date") or ""
     now = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    names = re.findall(r"SignedHeaders=([^,]+)", given)[0].split(";")
-    kept = {name: asked.headers.get(name) or "" for name in names if name != "host"}
+    names = re.findall(r"SignedHeaders=([^,]+)", header)[0].split(";")
+    kept = {name: request.headers.get(name) or "" for name in names if name != "host"}
     again = AwsSigV4(access_key_id=id_, region=region, service=service).sign(
-        Request.post(asked.path, headers=kept, body=asked.body),
-        f"https://{asked.host}{asked.path}",
+        Request.post(request.path, headers=kept, body=request.body),
+        f"https://{request.host}{request.path}",
         Secret(secret),
         Occasion(now, ""),
     )
-    return None if again.headers.get("authorization") == given else MISMATCH
+    return None if again.headers.get("authorization") == header else MISMATCH

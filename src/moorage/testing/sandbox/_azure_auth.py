@@ -1,4 +1,4 @@
-"""Who may come in: Shared Key and shared access signatures, read anew, to prove what signs."""
+"""The authentication of the Azure sandbox: Shared Key and shared access signatures."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Account:
 
 
 def failed(detail: str) -> No:
-    """It may not come in."""
+    """Return the response to a request that fails authentication."""
     message = "Server failed to authenticate the request."
     return No("AuthenticationFailed", 403, message, AuthenticationErrorDetail=detail)
 
@@ -64,18 +64,20 @@ def signature(key: str, text: str) -> str:
     return b64encode(hmac.new(b64decode(key), text.encode(), hashlib.sha256).digest()).decode()
 
 
-def check_shared_key(asked: Asked, length: int, account: Account, now: datetime) -> None:
+def check_shared_key(request: Asked, length: int, account: Account, now: datetime) -> None:
     """Check a request that is signed with the account's key."""
-    _fresh(asked, now)
-    _, _, told = asked.headers["authorization"].partition(" ")
-    fields = {name: asked.headers.get(name, "") for name in _STANDARD}
-    lines = [asked.method, *(fields | {"Content-Length": str(length or "")}).values()]
+    _fresh(request, now)
+    _, _, told = request.headers["authorization"].partition(" ")
+    fields = {name: request.headers.get(name, "") for name in _STANDARD}
+    lines = [request.method, *(fields | {"Content-Length": str(length or "")}).values()]
     own = {
-        name.lower(): value for name, value in asked.headers.items() if name[:5].lower() == "x-ms-"
+        name.lower(): value
+        for name, value in request.headers.items()
+        if name[:5].lower() == "x-ms-"
     }
     lines += [f"{name}:{own[name]}" for name in sorted(own, key=_as_azure_sorts)]
-    lines.append(f"/{account.name}{asked.path}")
-    lines += [f"{name.lower()}:{value}" for name, value in sorted(asked.query)]
+    lines.append(f"/{account.name}{request.path}")
+    lines += [f"{name.lower()}:{value}" for name, value in sorted(request.query)]
     expected = f"{account.name}:{signature(account.key, chr(10).join(lines))}"
     if not hmac.compare_digest(expected.encode(), told.encode()):
         raise failed("The MAC signature found in the HTTP request is not the same.")
@@ -116,43 +118,43 @@ def _as_azure_sorts(name: str) -> list[int]:
     return [alphabet.find(letter) for letter in name if letter != "-"]
 
 
-def _fresh(asked: Asked, now: datetime) -> None:
+def _fresh(request: Asked, now: datetime) -> None:
     try:
-        stamp = parsedate_to_datetime(asked.headers.get("x-ms-date", ""))
+        stamp = parsedate_to_datetime(request.headers.get("x-ms-date", ""))
     except ValueError:
         raise failed("The Date header in the request is incorrect.") from None
     if abs(now - stamp) > _SKEW:
         raise failed("Request date header too old.")
 
 
-def check_sas(asked: Asked, account: Account, now: datetime) -> None:
+def check_sas(request: Asked, account: Account, now: datetime) -> None:
     """Check a request whose URL is signed.
 
     Raises:
         No: it is not signed so, or not any more.
     """
-    told = dict(asked.query)
+    query = dict(request.query)
     own, key = [""], account.key
-    if "skoid" in told:
-        own = [*(told.get(name, "") for name in _LENT), "", "", ""]
+    if "skoid" in query:
+        own = [*(query.get(name, "") for name in _LENT), "", "", ""]
         key = _lent_key(account, own)
-        _check_lent(told, now)
+        _check_lent(query, now)
     lines = [
-        told.get("sp", ""),
-        told.get("st", ""),
-        told.get("se", ""),
-        f"/blob/{account.name}{unquote(asked.path)}",
+        query.get("sp", ""),
+        query.get("st", ""),
+        query.get("se", ""),
+        f"/blob/{account.name}{unquote(request.path)}",
         *own,
-        told.get("sip", ""),
-        told.get("spr", ""),
-        told.get("sv", ""),
-        told.get("sr", ""),
+        query.get("sip", ""),
+        query.get("spr", ""),
+        query.get("sv", ""),
+        query.get("sr", ""),
         *("", "", ""),
-        *(told.get(name, "") for name in ("rscd", "rsce", "rscl", "rsct")),
+        *(query.get(name, "") for name in ("rscd", "rsce", "rscl", "rsct")),
     ]
-    if not hmac.compare_digest(signature(key, "\n".join(lines)).encode(), told["sig"].encode()):
+    if not hmac.compare_digest(signature(key, "\n".join(lines)).encode(), query["sig"].encode()):
         raise failed("Signature did not match.")
-    if now >= _moment(told.get("se", "")):
+    if now >= _moment(query.get("se", "")):
         raise failed("Signed expiry time has passed.")
-    if not any(asked.method in _MAY[letter] for letter in told["sp"]):
+    if not any(request.method in _MAY[letter] for letter in query["sp"]):
         raise No("AuthorizationPermissionMismatch", 403, "This request is not authorized.")

@@ -1,4 +1,4 @@
-"""What the Azure of a sandbox says and understands: documents, headers, ranges, refusals."""
+"""The documents, headers, ranges and errors of the Azure sandbox."""
 
 from __future__ import annotations
 
@@ -107,33 +107,33 @@ def parsed(spool: Spool) -> ET.Element:
         raise No("InvalidXmlDocument", 400, "XML specified is not syntactically valid.") from None
 
 
-def check_version(asked: Asked) -> None:
+def check_version(request: Asked) -> None:
     """Refuse what pins no version."""
-    version = asked.headers.get("x-ms-version", "")
+    version = request.headers.get("x-ms-version", "")
     if not _VERSION.fullmatch(version):
         raise wrong("x-ms-version", version)
 
 
-def check_headers(asked: Asked, operation: str) -> None:
+def check_headers(request: Asked, operation: str) -> None:
     """Refuse headers that the operation does not take."""
-    for name, value in asked.headers.items():
+    for name, value in request.headers.items():
         folded = name.lower()
         if folded.startswith(_META) and operation in _WITH_METADATA:
             if not _IDENTIFIER.fullmatch(folded.removeprefix(_META)) or not value.isascii():
                 raise No("InvalidMetadata", 400, "The metadata specified is invalid.")
         elif folded.startswith("x-ms-") and folded not in HEADERS[operation] | _USUAL:
             raise No("UnsupportedHeader", 400, "A header is not supported.", HeaderName=name)
-    if asked.headers.get("x-ms-access-tier", "Hot") not in _TIERS:
-        raise wrong("x-ms-access-tier", asked.headers["x-ms-access-tier"])
-    tags = parse_qsl(asked.headers.get("x-ms-tags", ""), keep_blank_values=True)
+    if request.headers.get("x-ms-access-tier", "Hot") not in _TIERS:
+        raise wrong("x-ms-access-tier", request.headers["x-ms-access-tier"])
+    tags = parse_qsl(request.headers.get("x-ms-tags", ""), keep_blank_values=True)
     if len(tags) > _MOST_TAGS:
         raise No("TagsTooLarge", 400, "The tags specified exceed the maximum size.")
 
 
-def check_md5(asked: Asked, spool: Spool) -> str:
-    """The MD5 of what came, which must be what it was said to be."""
+def check_md5(request: Asked, spool: Spool) -> str:
+    """Return the MD5 of a body, after comparing it with the announced one."""
     md5 = b64encode(spool.digests["md5"]).decode()
-    if asked.headers.get("content-md5", md5) != md5:
+    if request.headers.get("content-md5", md5) != md5:
         raise No("Md5Mismatch", 400, "The MD5 value specified did not match.")
     return md5
 
@@ -150,9 +150,9 @@ def check_block_name(name: str, others: list[Block]) -> None:
         raise No("InvalidBlobOrBlock", 400, "The specified blob or block content is invalid.")
 
 
-def content(asked: Asked) -> dict[str, str]:
-    """What is said of a blob's content."""
-    said = {plain: asked.headers[own] for own, plain in CONTENT.items() if own in asked.headers}
+def content(request: Asked) -> dict[str, str]:
+    """Return the content headers of a blob."""
+    said = {plain: request.headers[own] for own, plain in CONTENT.items() if own in request.headers}
     return {"Content-Type": "application/octet-stream", **said}
 
 
@@ -161,34 +161,34 @@ def is_metadata(name: str) -> bool:
     return name.lower().startswith(_META)
 
 
-def metadata(asked: Asked) -> dict[str, str]:
+def metadata(request: Asked) -> dict[str, str]:
     """The metadata that is given."""
-    return {name.lower(): value for name, value in asked.headers.items() if is_metadata(name)}
+    return {name.lower(): value for name, value in request.headers.items() if is_metadata(name)}
 
 
-def kept(asked: Asked) -> dict[str, str]:
-    """What else is kept with a blob."""
-    fields = {"x-ms-access-tier": asked.headers.get("x-ms-access-tier", "Hot")}
-    tags = parse_qsl(asked.headers.get("x-ms-tags", ""), keep_blank_values=True)
+def kept(request: Asked) -> dict[str, str]:
+    """Return the other stored properties of a blob."""
+    fields = {"x-ms-access-tier": request.headers.get("x-ms-access-tier", "Hot")}
+    tags = parse_qsl(request.headers.get("x-ms-tags", ""), keep_blank_values=True)
     if tags:
         fields["x-ms-tag-count"] = str(len(tags))
-    if _SCOPE in asked.headers:
-        fields[_SCOPE] = asked.headers[_SCOPE]
+    if _SCOPE in request.headers:
+        fields[_SCOPE] = request.headers[_SCOPE]
     return fields
 
 
-def may_write(asked: Asked, blob: Blob | None) -> None:
+def may_write(request: Asked, blob: Blob | None) -> None:
     """Refuse to write where a condition is broken."""
-    wanted = asked.headers.get("if-match")
-    if asked.headers.get("if-none-match") == "*" and blob is not None:
+    header = request.headers.get("if-match")
+    if request.headers.get("if-none-match") == "*" and blob is not None:
         raise No("BlobAlreadyExists", 409, "The specified blob already exists.")
-    if wanted is not None and (blob is None or wanted not in {f'"{blob.etag}"', "*"}):
+    if header is not None and (blob is None or header not in {f'"{blob.etag}"', "*"}):
         raise No("ConditionNotMet", 412, "The condition specified was not met.")
 
 
-def is_wanted(asked: Asked, blob: Blob) -> bool:
+def is_wanted(request: Asked, blob: Blob) -> bool:
     """Whether a conditional GET wants the blob; 412 if it must not have it."""
-    fields = asked.headers
+    fields = request.headers
     modified = blob.modified.replace(microsecond=0)
     until, since = fields.get("if-unmodified-since"), fields.get("if-modified-since")
     same, other = fields.get("if-match"), fields.get("if-none-match")
@@ -203,13 +203,13 @@ def is_wanted(asked: Asked, blob: Blob) -> bool:
 
 def range_of(text: str, size: int) -> tuple[int, int]:
     """The first byte, and how many."""
-    found = _RANGE.fullmatch(text)
-    if found is None:
+    match = _RANGE.fullmatch(text)
+    if match is None:
         raise wrong("x-ms-range", text)
-    start = int(found[1])
+    start = int(match[1])
     if start >= size:
         raise No("InvalidRange", 416, "The range specified is invalid for the current size.")
-    last = min(int(found[2]), size - 1) if found[2] else size - 1
+    last = min(int(match[2]), size - 1) if match[2] else size - 1
     return start, last - start + 1
 
 

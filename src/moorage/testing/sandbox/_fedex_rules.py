@@ -1,4 +1,4 @@
-"""What the sandbox of FedEx takes, as tables of fields."""
+"""The fields that FedEx's sandbox accepts, as tables."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def words(text: str) -> frozenset[str]:
 
 
 def problems(shape: Any, value: object, at: str = "#") -> Iterator[tuple[str, str, str]]:
-    """What is wrong: where, with which name, and whether it is missing, extraneous or a type."""
+    """Yield each problem of a table: its path, name and kind (missing, extra or mistyped)."""
     if is_object(shape):
         if not is_object(value):
             yield at, "object", "type"
@@ -46,12 +46,12 @@ def problems(shape: Any, value: object, at: str = "#") -> Iterator[tuple[str, st
 def _object(
     shape: Mapping[str, Any], value: Mapping[str, Any], at: str
 ) -> Iterator[tuple[str, str, str]]:
-    known = {name.rstrip("!"): inner for name, inner in shape.items()}
+    rules_by_name = {name.rstrip("!"): inner for name, inner in shape.items()}
     for name in shape:
         if name.endswith("!") and name[:-1] not in value:
             yield at, name[:-1], "missing"
     for name, inner in value.items():
-        if name not in known:
+        if name not in rules_by_name:
             yield at, name, "extraneous"
         else:
-            yield from problems(known[name], inner, f"{at}/{name}")
+            yield from problems(rules_by_name[name], inner, f"{at}/{name}")

@@ -1,4 +1,4 @@
-"""Who may come in to the Google Cloud Storage of a sandbox: tokens, and signatures read anew."""
+"""The authentication of the Google Cloud Storage sandbox: tokens and signatures."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ class GoogleTokens(TokenDesk):
         self._now = now
         super().__init__("/token", email, "")
 
-    def _grant(self, asked: Asked) -> Response:
-        form = dict(asked.form)
+    def _grant(self, request: Asked) -> Response:
+        form = dict(request.form)
         if form.pop("grant_type", None) != _GRANT:
             raise Refusal(self.refuse("unsupported_grant_type"))
         assertion = form.pop("assertion", "")
-        if form or asked.headers.get("authorization") is not None:
+        if form or request.headers.get("authorization") is not None:
             raise Refusal(self.refuse("invalid_request"))
         if not self._vouches(assertion):
             raise Refusal(self.refuse("invalid_grant"))
@@ -134,9 +134,9 @@ def _check_credential(credential: str, email: str, stamp: str) -> None:
         raise No("AccessDenied", 403, "The credential is not known.")
 
 
-def check_url(asked: Asked, email: str, now: datetime) -> None:
+def check_url(request: Asked, email: str, now: datetime) -> None:
     """Check a request whose URL is signed."""
-    query = dict(asked.query)
+    query = dict(request.query)
     stamp, expires = query.get("X-Goog-Date", ""), query.get("X-Goog-Expires", "")
     begun = _begun(stamp)
     if not expires.isdigit() or not 0 < int(expires) <= 604_800:
@@ -146,17 +146,17 @@ def check_url(asked: Asked, email: str, now: datetime) -> None:
     _check_credential(query.get("X-Goog-Credential", ""), email, stamp)
     pairs = sorted(
         (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
-        for name, value in asked.query
+        for name, value in request.query
         if name != "X-Goog-Signature"
     )
     names = query.get("X-Goog-SignedHeaders", "").split(";")
-    values = {"host": asked.host, **{k.lower(): v for k, v in asked.headers.pairs}}
-    values["host"] = asked.host
+    values = {"host": request.host, **{k.lower(): v for k, v in request.headers.pairs}}
+    values["host"] = request.host
     lines = "".join(f"{name}:{values.get(name, '')}\n" for name in names)
     canonical = "\n".join(
         (
-            asked.method,
-            quote(unquote(asked.path), safe="/~"),
+            request.method,
+            quote(unquote(request.path), safe="/~"),
             "&".join(f"{name}={value}" for name, value in pairs),
             lines,
             ";".join(names),

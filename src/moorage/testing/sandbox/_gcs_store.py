@@ -1,4 +1,4 @@
-"""What the Google Cloud Storage of a sandbox keeps: generations of objects, and uploads."""
+"""The stored objects, generations and uploads of the Google Cloud Storage sandbox."""
 
 from __future__ import annotations
 
@@ -95,10 +95,10 @@ class Session:
 
     def take(self, spool: Spool, content_range: str) -> bool:
         """Take in a chunk; whether it was the last."""
-        found = _RANGE.fullmatch(content_range)
-        if found is None:
+        match = _RANGE.fullmatch(content_range)
+        if match is None:
             raise invalid("Invalid Content-Range")
-        first, last, total = found.groups()
+        first, last, total = match.groups()
         if first is None:
             if spool.size:
                 raise invalid("A status check has no body")

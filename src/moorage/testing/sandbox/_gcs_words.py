@@ -1,4 +1,4 @@
-"""What the Google Cloud Storage of a sandbox says and understands."""
+"""The documents and errors of the Google Cloud Storage sandbox."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def told(value: object, status: int = 200, **headers: str) -> Reply:
 
 
 def invalid(message: str) -> No:
-    """What is wrong with a request."""
+    """Return the response to an invalid request."""
     return No("invalid", 400, message)
 
 
@@ -85,7 +85,7 @@ def number_in(query: dict[str, str], name: str) -> int | None:
 
 
 def resource_of(body: bytes) -> dict[str, Any]:
-    """What is said of an object that is to be made."""
+    """Return the metadata of an object to be created."""
     try:
         found = json.loads(body)
     except ValueError:
@@ -105,9 +105,9 @@ def resource_of(body: bytes) -> dict[str, Any]:
     return found
 
 
-def related(asked: Asked, spool: Spool) -> tuple[bytes, bytes, str]:
+def related(request: Asked, spool: Spool) -> tuple[bytes, bytes, str]:
     """Both parts of an upload in one request, and the type of the second."""
-    kind, _, boundary = asked.headers.get("content-type", "").partition("; boundary=")
+    kind, _, boundary = request.headers.get("content-type", "").partition("; boundary=")
     # A parser of mail would mend line ends, which are the file's own.
     parts = (b"\r\n" + spool.content()).split(f"\r\n--{boundary}".encode())
     if kind != "multipart/related" or len(parts) != 4 or not parts[3].startswith(b"--"):

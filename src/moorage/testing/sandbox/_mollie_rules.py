@@ -1,4 +1,4 @@
-"""What Mollie's sandbox takes and refuses, and its magic means of payment."""
+"""The requests that Mollie's sandbox accepts, and its magic payment methods."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def error(status: int, title: str, detail: str, field: str | None = None) -> Res
 
 
 def wrong(detail: str, field: str | None = None) -> Refusal:
-    """What Mollie says of a request that it understands and does not take."""
+    """Return Mollie's response to a well-formed request that it refuses."""
     return Refusal(error(422, "Unprocessable Entity", detail, field))
 
 
@@ -145,7 +145,7 @@ def written(amount: Money) -> dict[str, str]:
 
 
 def magic(token: str | None) -> str | None:
-    """What a card's token stands for: a reason to fail, or `CONFIRMED`; None pays."""
+    """Return a card token's outcome: a failure reason, `CONFIRMED`, or None for success."""
     kind = (token or "tkn_visa").removeprefix("tkn_")
     if kind == "visa":
         return None

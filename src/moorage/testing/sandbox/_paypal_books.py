@@ -1,4 +1,4 @@
-"""What PayPal's sandbox keeps: orders, what was done under them, disputes, and news of it all."""
+"""The stored orders, payments, disputes and webhooks of PayPal's sandbox."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Thing = dict[str, Any]
 
 
 class PayPalBooks(Sandbox):
-    """What there is, and what becomes of it."""
+    """The stored objects of PayPal's sandbox, and their state changes."""
 
     def __init__(self, webhook_id: str, webhook_url: str, now: Callable[[], float]) -> None:
         super().__init__()
@@ -74,14 +74,14 @@ class PayPalBooks(Sandbox):
         self.orders[order_id]["payment_source"] = {"card": card}
 
     def reverse(self, order_id: str) -> Notice:
-        """Let the time pass in which an approved order can be captured."""
+        """Expire an approved order that was not captured."""
         order = self.orders[order_id]
         order["status"] = "VOIDED"
         told = {"order_id": order_id, "purchase_units": order["purchase_units"]}
         return self._tell("CHECKOUT.PAYMENT-APPROVAL.REVERSED", "checkout-order", told)
 
     def arrive(self, capture_id: str) -> Notice:
-        """Let the money of a capture arrive that was under way."""
+        """Complete a pending capture."""
         capture = self.captures[capture_id]
         capture["status"] = "COMPLETED"
         del capture["status_details"]
@@ -164,7 +164,7 @@ class PayPalBooks(Sandbox):
         return made
 
     def _under(self, order: Thing, kind: str, begins: str, amount: Thing, vault_id: str) -> Thing:
-        """Something new under an order, with nothing said yet of how it went."""
+        """Create an object under an order, without an outcome yet."""
         unit, key = order["purchase_units"][0], self._id(begins)
         made: Thing = {
             "id": key,
@@ -226,13 +226,13 @@ class PayPalBooks(Sandbox):
         return made
 
     def _given(self, capture: Thing) -> Money:
-        """How much of a capture was given back."""
+        """Return the refunded amount of a capture."""
         up = link("up", f"/v2/payments/captures/{capture['id']}")
         given = (read(one["amount"]) for one in self.refunds.values() if up in one["links"])
         return sum(given, read(capture["amount"]) * 0)
 
     def _captured(self, order: Thing) -> Money:
-        """How much of an order was captured."""
+        """Return the captured amount of an order."""
         payments = order["purchase_units"][0].get("payments", {})
         taken = (read(one["amount"]) for one in payments.get("captures", ()))
         return sum(taken, read(order["purchase_units"][0]["amount"]) * 0)
@@ -278,7 +278,7 @@ def read(amount: Thing) -> Money:
 
 
 def link(rel: str, path: str, method: str = "GET") -> dict[str, str]:
-    """Where something is."""
+    """Return the link of a resource."""
     return {"rel": rel, "href": f"{HOST}{path}", "method": method}
 
 

@@ -1,4 +1,4 @@
-"""What PayPal's sandbox takes, and how it refuses the rest."""
+"""The requests that PayPal's sandbox accepts, and its errors."""
 
 from __future__ import annotations
 
@@ -144,15 +144,15 @@ def _wrong_fields(value: object, rules: Mapping[str, Rule], at: str) -> Iterator
     table = value if is_object(value) else None
     if table is None:
         yield "MALFORMED_REQUEST_JSON", at or "/"
-    known = {name.rstrip("!"): rule for name, rule in rules.items()}
+    rules_by_name = {name.rstrip("!"): rule for name, rule in rules.items()}
     for name in rules:
         if name.endswith("!") and name.rstrip("!") not in (table or {}):
             yield "MISSING_REQUIRED_PARAMETER", f"{at}/{name.rstrip('!')}"
     for name, item in (table or {}).items():
-        if name not in known:
+        if name not in rules_by_name:
             yield "INVALID_PARAMETER", f"{at}/{name}"
         else:
-            yield from _wrong(item, known[name], f"{at}/{name}")
+            yield from _wrong(item, rules_by_name[name], f"{at}/{name}")
 
 
 def amount_of(said: Mapping[str, str]) -> Money:

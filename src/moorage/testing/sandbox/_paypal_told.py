@@ -1,4 +1,4 @@
-"""What PayPal's sandbox tells: webhooks, signed with a key whose certificate it has."""
+"""The webhooks of PayPal's sandbox, signed with a certificate of its own."""
 
 from __future__ import annotations
 

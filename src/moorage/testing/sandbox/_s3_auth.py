@@ -1,4 +1,4 @@
-"""Who may come in: SigV4 as S3 checks it, read anew, so that it proves what signs."""
+"""The authentication of the S3 sandbox: AWS Signature Version 4, implemented independently."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STAMP: Final = "%Y%m%dT%H%M%SZ"
 
 
 class Denied(No):
-    """It may not come in; with the code of S3 that says why."""
+    """A request failed authentication, with S3's error code."""
 
     def __init__(self, code: str, status: int = 403, message: str = "Access Denied") -> None:
         super().__init__(code, status, message)
@@ -62,21 +62,21 @@ def _scoped(key: Key, credential: str, day: str) -> str:
     return scope
 
 
-def _canonical(asked: Asked, names: list[str], payload: str, leave_out: str | None) -> str:
+def _canonical(request: Asked, names: list[str], payload: str, leave_out: str | None) -> str:
     pairs = sorted(
         (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
-        for name, value in asked.query
+        for name, value in request.query
         if name != leave_out
     )
     query = "&".join(f"{name}={value}" for name, value in pairs)
-    path = quote(unquote(asked.path), safe="/-_.~")
+    path = quote(unquote(request.path), safe="/-_.~")
     lines = ""
     for name in names:
-        values = asked.headers.get_all(name) if name != "host" else [asked.host]
+        values = request.headers.get_all(name) if name != "host" else [request.host]
         if not values:
             raise Denied("SignatureDoesNotMatch", message=f"{name} is signed and was not sent")
         lines += f"{name}:{','.join(' '.join(value.split()) for value in values)}\n"
-    return "\n".join([asked.method, path, query, lines, ";".join(names), payload])
+    return "\n".join([request.method, path, query, lines, ";".join(names), payload])
 
 
 def _matches(key: Key, stamp: str, scope: str, canonical: str, signature: str) -> None:
@@ -86,46 +86,48 @@ def _matches(key: Key, stamp: str, scope: str, canonical: str, signature: str) -
         raise Denied("SignatureDoesNotMatch", message="The signature does not match")
 
 
-def check_header(asked: Asked, key: Key, now: datetime, sha256: str) -> None:
+def check_header(request: Asked, key: Key, now: datetime, sha256: str) -> None:
     """Check a request that is signed in a header."""
-    kind, _, rest = (asked.headers.get("authorization") or "").partition(" ")
+    kind, _, rest = (request.headers.get("authorization") or "").partition(" ")
     if kind != _ALGORITHM:
         raise Denied("AccessDenied")
     pairs = (part.strip().partition("=") for part in rest.split(","))
     parts = {name: value for name, _, value in pairs}
-    stamp = asked.headers.get("x-amz-date") or ""
+    stamp = request.headers.get("x-amz-date") or ""
     if abs(now - _stamp(stamp)) > _SKEW:
         raise Denied("RequestTimeTooSkewed", message="The difference in time is too large")
     scope = _scoped(key, parts.get("Credential", ""), stamp[:8])
-    if asked.headers.get("x-amz-security-token") != key.token:
+    if request.headers.get("x-amz-security-token") != key.token:
         raise Denied("InvalidToken", 400, "The provided token is malformed or otherwise invalid")
     names = parts.get("SignedHeaders", "").split(";")
-    unsigned = {name.lower() for name in asked.headers if name.lower().startswith("x-amz-")}
+    unsigned = {name.lower() for name in request.headers if name.lower().startswith("x-amz-")}
     if names != sorted(names) or "host" not in names or unsigned - set(names):
         raise Denied("AccessDenied", message="There were headers present which were not signed")
-    payload = asked.headers.get("x-amz-content-sha256")
+    payload = request.headers.get("x-amz-content-sha256")
     if payload is None:
         raise Denied("InvalidRequest", 400, "Missing required header: x-amz-content-sha256")
-    _matches(key, stamp, scope, _canonical(asked, names, payload, None), parts.get("Signature", ""))
+    _matches(
+        key, stamp, scope, _canonical(request, names, payload, None), parts.get("Signature", "")
+    )
     if payload not in {sha256, "UNSIGNED-PAYLOAD"}:
         raise Denied("XAmzContentSHA256Mismatch", 400, "The SHA256 of the body does not match")
 
 
-def check_query(asked: Asked, key: Key, now: datetime) -> None:
+def check_query(request: Asked, key: Key, now: datetime) -> None:
     """Check a request whose URL is signed."""
-    told = dict(asked.query)
-    stamp, expires = told.get("X-Amz-Date", ""), told.get("X-Amz-Expires", "")
+    query = dict(request.query)
+    stamp, expires = query.get("X-Amz-Date", ""), query.get("X-Amz-Expires", "")
     begun = _stamp(stamp)
     if not expires.isdigit() or not 0 < int(expires) <= 604_800:
         raise Denied("AuthorizationQueryParametersError", 400, "X-Amz-Expires is wrong")
     if not begun - _SKEW <= now <= begun + timedelta(seconds=int(expires)):
         raise Denied("AccessDenied", message="Request has expired")
-    scope = _scoped(key, told.get("X-Amz-Credential", ""), stamp[:8])
-    if told.get("X-Amz-Security-Token") != key.token:
+    scope = _scoped(key, query.get("X-Amz-Credential", ""), stamp[:8])
+    if query.get("X-Amz-Security-Token") != key.token:
         raise Denied("InvalidToken", 400, "The provided token is malformed or otherwise invalid")
-    names = told.get("X-Amz-SignedHeaders", "").split(";")
-    canonical = _canonical(asked, names, "UNSIGNED-PAYLOAD", "X-Amz-Signature")
-    _matches(key, stamp, scope, canonical, told.get("X-Amz-Signature", ""))
+    names = query.get("X-Amz-SignedHeaders", "").split(";")
+    canonical = _canonical(request, names, "UNSIGNED-PAYLOAD", "X-Amz-Signature")
+    _matches(key, stamp, scope, canonical, query.get("X-Amz-Signature", ""))
 
 
 def check_form(fields: dict[str, str], key: Key) -> None:

@@ -44,18 +44,18 @@ def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) 
 
 
 def taken(
-    asked: Asked, spool: Spool, key: Key, bucket: str, now: datetime
+    request: Asked, spool: Spool, key: Key, bucket: str, now: datetime
 ) -> tuple[dict[str, str], bytes]:
     """The fields of a form and its file, if the policy that is signed allows them."""
-    fields, data = parts_of(asked, spool)
+    fields, data = parts_of(request, spool)
     check_form(fields, key)
     check_policy(fields, len(data), bucket, now)
     return fields, data
 
 
-def parts_of(asked: Asked, spool: Spool) -> tuple[dict[str, str], bytes]:
+def parts_of(request: Asked, spool: Spool) -> tuple[dict[str, str], bytes]:
     """The fields of a form and its file, by anybody."""
-    kind = asked.headers["content-type"]
+    kind = request.headers["content-type"]
     message = BytesParser(policy=HTTP).parsebytes(
         f"Content-Type: {kind}\r\n\r\n".encode() + spool.content()
     )

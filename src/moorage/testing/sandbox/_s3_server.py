@@ -28,7 +28,7 @@ class _Server(ThreadingHTTPServer):
     sandbox: SpoolingSandbox
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Who hangs up is free to."""
+        """Ignore a client that closed its connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -44,7 +44,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's
-        """Say nothing."""
+        """Log nothing."""
 
     def _answer(self) -> None:
         sandbox = cast("_Server", self.server).sandbox
@@ -61,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         url = urlsplit(self.path)
-        asked = Asked(
+        request = Asked(
             self.command,
             self.headers.get("host", ""),
             url.path,
@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
         delay = sandbox.delay()
         try:
-            reply = sandbox.handle(asked, spool)
+            reply = sandbox.handle(request, spool)
         except ConnectorError:
             self.close_connection = True
             return

@@ -1,4 +1,4 @@
-"""What the S3 of a sandbox keeps: bodies on the disk, and what is said of them."""
+"""The objects of the S3 sandbox: bodies on the disk, and metadata."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Spool:
         self._crc32 = zlib.crc32(data, self._crc32)
 
     def close(self) -> None:
-        """All of it has come."""
+        """Finish a body."""
         self._file.close()
 
     def drop(self) -> None:
-        """It is not kept."""
+        """Discard a body."""
         self.close()
         self.path.unlink(missing_ok=True)
 
@@ -59,7 +59,7 @@ class Spool:
         }
 
     def content(self) -> bytes:
-        """All of it, in memory."""
+        """The whole body, in memory."""
         return self.path.read_bytes()
 
 
@@ -90,7 +90,7 @@ class Stored:
 
     @property
     def size(self) -> int:
-        """How many bytes it has."""
+        """The number of bytes."""
         return sum(piece.size for piece in self.pieces)
 
     def read(self, start: int, length: int) -> Iterator[bytes]:
@@ -118,7 +118,7 @@ class StoredPart:
 
     @property
     def etag(self) -> str:
-        """What S3 calls it."""
+        """The ETag, as S3 computes it."""
         return self.md5.hex()
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class UploadSandbox(SpoolingSandbox):
-    """What is kept, and the uploads that are under way."""
+    """The stored objects and the active uploads."""
 
     page: int = 1000
     """How many parts or uploads a page of a list has at most."""
@@ -49,14 +49,14 @@ class UploadSandbox(SpoolingSandbox):
         self.uploads: dict[str, StoredUpload] = {}
         self._now = now
 
-    def _may_put(self, asked: Asked, key: str) -> None:
+    def _may_put(self, request: Asked, key: str) -> None:
         stored = self.objects.get(key)
-        if asked.headers.get("if-none-match") == "*" and stored is not None:
+        if request.headers.get("if-none-match") == "*" and stored is not None:
             raise No("PreconditionFailed", 412, Condition="If-None-Match")
-        wanted = asked.headers.get("if-match")
-        if wanted is not None and stored is None:
+        header = request.headers.get("if-match")
+        if header is not None and stored is None:
             raise No("NoSuchKey", 404, "The specified key does not exist.", Key=key)
-        if wanted is not None and stored is not None and wanted.strip('"') != stored.etag:
+        if header is not None and stored is not None and header.strip('"') != stored.etag:
             raise No("PreconditionFailed", 412, Condition="If-Match")
 
     def _keep(self, key: str, stored: Stored) -> Stored:
@@ -68,13 +68,13 @@ class UploadSandbox(SpoolingSandbox):
 
     # --- uploads -----------------------------------------------------------
 
-    def _start(self, asked: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+    def _start(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
         id_ = f"upload-{self.number()}"
-        algorithm = (asked.headers.get("x-amz-checksum-algorithm") or "").lower() or None
+        algorithm = (request.headers.get("x-amz-checksum-algorithm") or "").lower() or None
         if algorithm not in {None, *ALGORITHMS}:
             raise No("InvalidRequest", 400, "Checksum algorithm provided is unsupported.")
         self.uploads[id_] = StoredUpload(
-            key=key, algorithm=algorithm, headers=kept(asked), begun=self._now()
+            key=key, algorithm=algorithm, headers=kept(request), begun=self._now()
         )
         inside = tag("Bucket", self.bucket), tag("Key", key), tag("UploadId", id_)
         return answer(xml("InitiateMultipartUploadResult", *inside))
@@ -85,12 +85,12 @@ class UploadSandbox(SpoolingSandbox):
             raise No("NoSuchUpload", 404, "The specified upload does not exist.")
         return upload
 
-    def _put_part(self, asked: Asked, key: str, query: dict[str, str], spool: Spool) -> Reply:
+    def _put_part(self, request: Asked, key: str, query: dict[str, str], spool: Spool) -> Reply:
         upload = self._upload(key, query)
         number = query["partNumber"]
         if not number.isdigit() or not 1 <= int(number) <= 10_000:
             raise No("InvalidArgument", 400, "Part number must be between 1 and 10000, inclusive")
-        sums = dict(sums_of(asked))
+        sums = dict(sums_of(request))
         if upload.algorithm is not None and upload.algorithm not in sums:
             raise No("InvalidRequest", 400, f"Checksum Type mismatch: expected {upload.algorithm}")
         checksum = spool.digests[upload.algorithm] if upload.algorithm else None
@@ -125,7 +125,7 @@ class UploadSandbox(SpoolingSandbox):
             told += tag("NextPartNumberMarker", numbers[self.page - 1])
         return answer(xml("ListPartsResult", tag("IsTruncated", yes_or_no(more)), told))
 
-    def _complete(self, asked: Asked, key: str, query: dict[str, str], spool: Spool) -> Reply:
+    def _complete(self, request: Asked, key: str, query: dict[str, str], spool: Spool) -> Reply:
         upload = self._upload(key, query)
         told = [found for found in parsed(spool).iter() if name_of(found) == "Part"]
         named = [{name_of(field): field.text or "" for field in part} for part in told]
@@ -140,9 +140,9 @@ class UploadSandbox(SpoolingSandbox):
         if any(part.piece.size < self.least_part for part in parts[:-1]):
             raise No("EntityTooSmall", 400, "Your proposed upload is smaller than the minimum")
         size = sum(part.piece.size for part in parts)
-        if asked.headers.get("x-amz-mp-object-size", str(size)) != str(size):
+        if request.headers.get("x-amz-mp-object-size", str(size)) != str(size):
             raise No("InvalidRequest", 400, "The size of the object is not what was said")
-        self._may_put(asked, key)
+        self._may_put(request, key)
         etag, checksum = joined(parts, upload.algorithm)
         stored = Stored(
             pieces=tuple(part.piece for part in parts),

@@ -1,4 +1,4 @@
-"""What the S3 of a sandbox says and understands: documents, headers, ranges, refusals."""
+"""The documents, headers, ranges and errors of the S3 sandbox."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Reply:
 
     @property
     def length(self) -> int:
-        """How many bytes its body has."""
+        """The number of bytes of the body."""
         return len(self.body) if self.stored is None else self.stored[2]
 
     def chunks(self) -> Iterator[bytes]:
@@ -103,12 +103,12 @@ def error_xml(code: str, message: str = "", **more: str) -> bytes:
 
 
 def quote_plus(text: str) -> str:
-    """As S3 writes keys where it is asked to encode them."""
+    """Return a key in S3's URL encoding."""
     return quote(text, safe="/").replace("%20", "+")
 
 
 def answer(body: bytes, headers: Mapping[str, str] | None = None) -> Reply:
-    """A document, and what its headers say besides."""
+    """Return a response with an XML document and extra headers."""
     return Reply(200, {"Content-Type": "application/xml", **(headers or {})}, body)
 
 
@@ -140,10 +140,10 @@ def folder_of(key: str, prefix: str, delimiter: str | None) -> str:
     return key[: key.index(delimiter, len(prefix)) + len(delimiter)]
 
 
-def kept(asked: Asked) -> dict[str, str]:
+def kept(request: Asked) -> dict[str, str]:
     fields = {
         name.lower(): value
-        for name, value in asked.headers.items()
+        for name, value in request.headers.items()
         if name.lower() in KEPT or name.lower().startswith("x-amz-meta-")
     }
     tags = parse_qsl(fields.get("x-amz-tagging", ""))
@@ -152,29 +152,29 @@ def kept(asked: Asked) -> dict[str, str]:
     return {"content-type": "binary/octet-stream", **fields}
 
 
-def sums_of(asked: Asked) -> list[tuple[str, str]]:
+def sums_of(request: Asked) -> list[tuple[str, str]]:
     return [
         (name, text)
         for name in ALGORITHMS
-        if (text := asked.headers.get(f"x-amz-checksum-{name}")) is not None
+        if (text := request.headers.get(f"x-amz-checksum-{name}")) is not None
     ]
 
 
-def checked_sums(asked: Asked, spool: Spool) -> None:
-    told = sums_of(asked)
-    if asked.method == "POST" and "uploadId" in dict(asked.query):
+def checked_sums(request: Asked, spool: Spool) -> None:
+    told = sums_of(request)
+    if request.method == "POST" and "uploadId" in dict(request.query):
         return  # those are of the object
     if len(told) > 1:
         raise No("InvalidRequest", 400, "Expecting a single x-amz-checksum- header.")
-    md5 = asked.headers.get("content-md5")
+    md5 = request.headers.get("content-md5")
     for name, text in [*told, *([("md5", md5)] if md5 is not None else [])]:
         if text != b64encode(spool.digests[name]).decode():
             raise No("BadDigest", 400, f"The {name.upper()} you specified did not match")
 
 
-def fresh(asked: Asked, stored: Stored) -> bool:
+def fresh(request: Asked, stored: Stored) -> bool:
     """Whether a conditional GET wants the object; 412 if it must not have it."""
-    fields = asked.headers
+    fields = request.headers
     modified = stored.modified.replace(microsecond=0)
     same, other = fields.get("if-match"), fields.get("if-none-match")
     since, until = fields.get("if-modified-since"), fields.get("if-unmodified-since")

@@ -1,4 +1,4 @@
-"""What the sandbox of ShipEngine takes, as tables of fields, and how it refuses."""
+"""The fields that ShipEngine's sandbox accepts, as tables, and its errors."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ LABEL: Final[dict[str, Any]] = {
 
 
 def refusal(status: int, code: str, kind: str, message: str, **more: str) -> Refusal:
-    """What answers a request that is refused."""
+    """Return the response to a refused request."""
     error = {"error_source": "shipengine", "error_type": kind, "error_code": code, **more}
     body = {"request_id": "0" * 8, "errors": [{**error, "message": message}]}
     return Refusal(reply(body, status))

@@ -29,7 +29,7 @@ _SMALL: Final = 65_536
 
 
 class SpoolingSandbox(Sandbox):
-    """A sandbox of storage; a subclass does what is asked of it, and writes its refusals."""
+    """The base of storage sandboxes; a subclass executes requests and formats errors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,15 +38,15 @@ class SpoolingSandbox(Sandbox):
         self._cuts: deque[tuple[str, int]] = deque()
 
     @abstractmethod
-    def done(self, asked: Asked, spool: Spool) -> Reply:
-        """Do what is asked, or raise `No`."""
+    def done(self, request: Asked, spool: Spool) -> Reply:
+        """Execute a request, or raise `No`."""
 
     @abstractmethod
     def refused(self, no: No) -> Reply:
         """The answer that says no."""
 
     def close(self) -> None:
-        """Throw everything away; whoever forgets the sandbox does so too."""
+        """Delete all data; garbage collection of the sandbox does so too."""
         self._home()
 
     # --- faults over a socket ----------------------------------------------
@@ -57,11 +57,11 @@ class SpoolingSandbox(Sandbox):
             self._cuts.append((method, after))
 
     def cuts(self, method: str, length: int) -> int | None:
-        """How many bytes of a body to read before hanging up; None is all, and stay."""
+        """Return the bytes of a body to read before disconnecting; None for the whole body."""
         return self._cut(method, length) if method != "GET" else None
 
     def breaks_off(self, method: str, length: int) -> int | None:
-        """How many bytes of an answer to send before hanging up; None is all, and stay."""
+        """Return the bytes of a response to send before disconnecting; None for all of it."""
         return self._cut(method, length) if method == "GET" else None
 
     def _cut(self, method: str, length: int) -> int | None:
@@ -78,28 +78,28 @@ class SpoolingSandbox(Sandbox):
         with S3Server(self) as server:
             yield server
 
-    def answer(self, asked: Asked) -> Response:
-        """Do what is asked, in memory."""
+    def answer(self, request: Asked) -> Response:
+        """Execute a request in memory."""
         spool = Spool(self.folder)
-        spool.write(asked.body)
+        spool.write(request.body)
         spool.close()
-        reply = self.handle(attrs.evolve(asked, body=b""), spool)
-        body = b"" if asked.method == "HEAD" else b"".join(reply.chunks())
+        reply = self.handle(attrs.evolve(request, body=b""), spool)
+        body = b"" if request.method == "HEAD" else b"".join(reply.chunks())
         fields = {"Content-Length": str(reply.length), **reply.headers}
         return Response(reply.status, fields, body)
 
-    def handle(self, asked: Asked, spool: Spool) -> Reply:
-        """Do what is asked, with a body on the disk."""
+    def handle(self, request: Asked, spool: Spool) -> Reply:
+        """Execute a request with a body on the disk."""
         with self._lock:
             small = spool.content() if spool.size <= _SMALL else b""
-            self.asked.append(attrs.evolve(asked, body=small))
+            self.asked.append(attrs.evolve(request, body=small))
             planned = self._next.popleft() if self._next else None
             if isinstance(planned, Response):
                 return Reply(planned.status, dict(planned.headers), planned.body)
             if isinstance(planned, ConnectorError):
                 raise planned
             try:
-                reply = self.done(asked, spool)
+                reply = self.done(request, spool)
             except No as no:
                 reply = self.refused(no)
             if isinstance(planned, Lost):

@@ -1,4 +1,4 @@
-"""What Square's sandbox takes and refuses, and its magic sources."""
+"""The requests that Square's sandbox accepts, and its magic sources."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def error(status: int, category: str, code: str, detail: str, **more: Any) -> Re
 
 
 def wrong(code: str, detail: str, status: int = 400, **more: Any) -> Refusal:
-    """What Square says of a request that is wrong."""
+    """Return Square's response to an invalid request."""
     return Refusal(error(status, _WRONG, code, detail, **more))
 
 
@@ -137,15 +137,15 @@ def amount_of(money: Mapping[str, Any], currency: str | None = None) -> int:
 
 
 def magic(source: str) -> str | None:
-    """What a source is declined with; None pays."""
-    found = _ANY.fullmatch(source)
-    if found is not None:
-        return found[1]
+    """Return the decline code of a source; None for success."""
+    match = _ANY.fullmatch(source)
+    if match is not None:
+        return match[1]
     if source not in _MAGIC:
         raise wrong("NOT_FOUND", "Card nonce not found.", 404, field="source_id")
     return _MAGIC[source]
 
 
 def missing(id: str) -> Refusal:
-    """What Square says of what is not there."""
+    """Return Square's response for a missing object."""
     return wrong("NOT_FOUND", f"Could not find {id}.", 404)

@@ -1,4 +1,4 @@
-"""What there is in Stripe's sandbox, what becomes of it, and the webhooks that tell of it."""
+"""The stored objects of Stripe's sandbox, their state changes and webhooks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StripeBooks(Sandbox):
         self.payouts: dict[str, dict[str, Any]] = {}
 
     def authenticate(self, id: str, *, success: bool = True) -> None:
-        """Let the buyer do, or fail at, what an intent waits for."""
+        """Complete or fail the authentication that an intent waits for."""
         intent = self.intents[id]
         intent["next_action"] = None
         if success:
@@ -43,11 +43,11 @@ class StripeBooks(Sandbox):
         self.fails(intent, error)
 
     def arrive(self, id: str) -> None:
-        """Let what is under way arrive."""
+        """Complete a pending payment."""
         self.pays(self.intents[id])
 
     def arrive_refund(self, id: str, *, success: bool = True) -> None:
-        """Let a refund that is under way arrive, or fail."""
+        """Complete or fail a pending refund."""
         refund = self.refunds[id]
         refund["status"] = "succeeded" if success else "failed"
         if not success:
@@ -58,7 +58,7 @@ class StripeBooks(Sandbox):
         self.tell("refund.updated" if success else "refund.failed", refund)
 
     def lapse(self, id: str) -> None:
-        """Let an authorisation lapse."""
+        """Expire an authorisation."""
         intent = self.intents[id]
         intent |= {"status": "canceled", "cancellation_reason": "automatic"}
         intent["amount_capturable"] = 0
@@ -66,7 +66,7 @@ class StripeBooks(Sandbox):
         self.tell("charge.expired", self.charges[intent["latest_charge"]])
 
     def dispute(self, id: str, status: str = "needs_response") -> str:
-        """Let the buyer's bank dispute a payment, and say which dispute it is."""
+        """Open a dispute of a payment and return it."""
         charge = self.charges[self.intents[id]["latest_charge"]]
         charge["disputed"] = True
         key = f"du_{self.number():08d}"
@@ -158,7 +158,7 @@ class StripeBooks(Sandbox):
         raise Done(reply({"error": {**error, "payment_intent": dict(intent)}}, 402))
 
     def fails(self, intent: dict[str, Any], error: dict[str, Any]) -> None:
-        """Let a try to pay fail."""
+        """Make an attempt to pay fail."""
         intent |= {"status": "requires_payment_method", "last_payment_error": error}
         self.tell("payment_intent.payment_failed", intent)
 

@@ -1,4 +1,4 @@
-"""What Stripe's sandbox takes and refuses, and its magic means of payment."""
+"""The requests that Stripe's sandbox accepts, and its magic payment methods."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class AdyenSandbox(Sandbox):
         self._busy: set[str] = set()
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         below: dict[str, Callable[..., Response]] = {
             "/payments": self._pay,
             "/payments/details": self._complete,
@@ -120,9 +120,9 @@ class AdyenSandbox(Sandbox):
             for path, handle in below.items()
         }
 
-    def unknown(self, asked: Asked) -> Response:
+    def unknown(self, request: Asked) -> Response:
         """The answer to what no route is for."""
-        return error(404, "000", f"There is no {asked.method} {asked.path}.").response
+        return error(404, "000", f"There is no {request.method} {request.path}.").response
 
     # --- what happens besides requests --------------------------------------
 
@@ -131,7 +131,7 @@ class AdyenSandbox(Sandbox):
         self._busy = set(keys)
 
     def buyer_returns(self, psp: str, word: str = "APPROVED") -> dict[str, str]:
-        """Let the buyer do what they were asked to; what they bring back completes the payment.
+        """Complete the buyer's action; returns the details that complete the payment.
 
         Args:
             psp: the payment's PSP reference.
@@ -161,7 +161,7 @@ class AdyenSandbox(Sandbox):
         by: str | None = None,
         **additional: str,
     ) -> Notice:
-        """Let something happen to a payment, such as a CHARGEBACK, and tell of it.
+        """Apply an event to a payment, such as a CHARGEBACK, and notify of it.
 
         Args:
             event: Adyen's code of it.
@@ -198,14 +198,14 @@ class AdyenSandbox(Sandbox):
     # --- requests -----------------------------------------------------------
 
     def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answered(asked: Asked, **found: str) -> Response:
-            if asked.headers.get("x-api-key") != self.api_key:
+        def answered(request: Asked, **found: str) -> Response:
+            if request.headers.get("x-api-key") != self.api_key:
                 raise error(401, "000", "HTTP Status Response - Unauthorized", "security")
-            body = body_of(asked)
-            key = asked.headers.get("idempotency-key")
+            body = body_of(request)
+            key = request.headers.get("idempotency-key")
             if key is None:
                 return handle(body, **found)
-            return self._kept(key, (asked.path, body), lambda: handle(body, **found))
+            return self._kept(key, (request.path, body), lambda: handle(body, **found))
 
         return answered
 

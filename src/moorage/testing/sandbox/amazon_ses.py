@@ -94,7 +94,7 @@ class AmazonSesSandbox(Sandbox):
         self._key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         return {
             "POST /v2/email/outbound-emails": self._send,
             "POST /v2/email/outbound-bulk-emails": self._send_bulk,
@@ -135,9 +135,9 @@ class AmazonSesSandbox(Sandbox):
         pem = built.public_bytes(serialization.Encoding.PEM)
         return Response(200, {"Content-Type": "application/x-pem-file"}, pem)
 
-    def _send(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        body = _known(asked.json(), _MAIL)
+    def _send(self, request: Asked) -> Response:
+        self._let_in(request)
+        body = _known(request.json(), _MAIL)
         content, destination = body.get("Content", {}), body.get("Destination", {})
         _check_people(body, [destination])
         for email in _everybody(destination):
@@ -154,9 +154,9 @@ class AmazonSesSandbox(Sandbox):
         self.delivered.append(_delivered(body, content, data, id_))
         return reply({"MessageId": id_})
 
-    def _send_bulk(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        body = _known(asked.json(), _BULK)
+    def _send_bulk(self, request: Asked) -> Response:
+        self._let_in(request)
+        body = _known(request.json(), _BULK)
         entries = body.get("BulkEmailEntries", [])
         if not 1 <= len(entries) <= 50:
             raise _refusal(400, "BadRequestException", "1 to 50 entries are allowed.")
@@ -185,9 +185,9 @@ class AmazonSesSandbox(Sandbox):
         if "TemplateContent" not in template and name not in self.templates:
             raise _refusal(404, "NotFoundException", "There is no such template.")
 
-    def _insights(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        local, _, host = asked.json()["EmailAddress"].rpartition("@")
+    def _insights(self, request: Asked) -> Response:
+        self._let_in(request)
+        local, _, host = request.json()["EmailAddress"].rpartition("@")
         bad = host.endswith(".invalid")
 
         def sure(yes: bool) -> dict[str, str]:  # noqa: FBT001 - of a test's own
@@ -210,9 +210,9 @@ class AmazonSesSandbox(Sandbox):
             }
         )
 
-    def _metrics(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        queries = asked.json()["Queries"]
+    def _metrics(self, request: Asked) -> Response:
+        self._let_in(request)
+        queries = request.json()["Queries"]
         if not 1 <= len(queries) <= 10:
             raise _refusal(400, "BadRequestException", "1 to 10 queries are allowed.")
         if self.broken_metrics is not None:
@@ -232,9 +232,9 @@ class AmazonSesSandbox(Sandbox):
     def _id(self) -> str:
         return f"0107-sandbox-{self.number():08d}-000000"
 
-    def _let_in(self, asked: Asked) -> None:
+    def _let_in(self, request: Asked) -> None:
         key = (self.access_key_id, self.secret_access_key)
-        against = objection(asked, "ses", self.region, key)
+        against = objection(request, "ses", self.region, key)
         if against is not None:
             raise _refusal(403, _WHO[against], against)
 

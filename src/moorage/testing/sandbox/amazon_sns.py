@@ -81,15 +81,15 @@ class AmazonSnsSandbox(Sandbox):
         self.messages: dict[str, dict[str, Any]] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         return {"POST /": self._act}
 
-    def _act(self, asked: Asked) -> Response:
+    def _act(self, request: Asked) -> Response:
         key = (self.access_key_id, self.secret_access_key)
-        against = objection(asked, "sns", self.region, key)
+        against = objection(request, "sns", self.region, key)
         if against is not None:
             raise _refusal(403, _WHO[against], against)
-        form = dict(asked.form)
+        form = dict(request.form)
         wrong = _wrong(form)
         if wrong is not None:
             raise _refusal(400, *wrong)
@@ -126,7 +126,7 @@ def _wrong(form: dict[str, str]) -> tuple[str, str] | None:
 
 def _attributes(form: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Name, type and value of each attribute."""
-    numbers = sorted({found[1] for name in form if (found := _ENTRY.fullmatch(name))})
+    numbers = sorted({match[1] for name in form if (match := _ENTRY.fullmatch(name))})
     return [_attribute(form, f"MessageAttributes.entry.{number}.") for number in numbers]
 
 

@@ -76,7 +76,7 @@ def _now() -> datetime:
 
 
 class AzureBlobSandbox(SpoolingSandbox):
-    """One container.
+    """A sandbox of Azure Blob Storage with one container.
 
     Args:
         account, container: what they are called.
@@ -120,7 +120,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         self._now = now
 
     def lapse(self) -> None:
-        """Let a week go by, after which nothing uncommitted is left."""
+        """Advance by a week, after which uncommitted blocks are gone."""
         with self._lock:
             self.blocks.clear()
 
@@ -131,46 +131,46 @@ class AzureBlobSandbox(SpoolingSandbox):
         fields = {"Content-Type": "application/xml", "x-ms-error-code": no.code}
         return Reply(no.status, fields, azure_error(no.code, no.message, **no.more))
 
-    def done(self, asked: Asked, spool: Spool) -> Reply:
-        """Do what is asked."""
-        query = dict(asked.query)
-        self._let_in(asked, query, spool.size)
-        if (asked.method, query.get("comp")) == ("POST", "userdelegationkey"):
-            return self._lend(asked, spool)
-        container, _, key = unquote(asked.path).removeprefix("/").partition("/")
+    def done(self, request: Asked, spool: Spool) -> Reply:
+        """Execute a request."""
+        query = dict(request.query)
+        self._let_in(request, query, spool.size)
+        if (request.method, query.get("comp")) == ("POST", "userdelegationkey"):
+            return self._lend(request, spool)
+        container, _, key = unquote(request.path).removeprefix("/").partition("/")
         if container != self.container:
             raise No("ContainerNotFound", 404, "The specified container does not exist.")
         if key in _MAGIC:
             raise No(*_MAGIC[key])
-        operation, do = self._operation(asked, key, query)
-        check_headers(asked, operation)
-        if "chunked" in asked.headers.get("transfer-encoding", ""):
+        operation, do = self._operation(request, key, query)
+        check_headers(request, operation)
+        if "chunked" in request.headers.get("transfer-encoding", ""):
             raise No("MissingContentLengthHeader", 411)
-        return do(asked, key, query, spool)
+        return do(request, key, query, spool)
 
-    def _let_in(self, asked: Asked, query: dict[str, str], length: int) -> None:
-        if self.desk.allows(asked):
-            check_version(asked)
-        elif asked.bearer() is not None:
+    def _let_in(self, request: Asked, query: dict[str, str], length: int) -> None:
+        if self.desk.allows(request):
+            check_version(request)
+        elif request.bearer() is not None:
             raise No("InvalidAuthenticationInfo", 401, "Server failed to authenticate.")
         elif "sig" in query:
-            check_sas(asked, self.account, self._now())
-        elif asked.headers.get("authorization", "").startswith("SharedKey "):
-            check_shared_key(asked, length, self.account, self._now())
-            check_version(asked)
+            check_sas(request, self.account, self._now())
+        elif request.headers.get("authorization", "").startswith("SharedKey "):
+            check_shared_key(request, length, self.account, self._now())
+            check_version(request)
         else:
             raise No("NoAuthenticationInformation", 401, "Server failed to authenticate.")
 
     def _operation(
-        self, asked: Asked, key: str, query: dict[str, str]
+        self, request: Asked, key: str, query: dict[str, str]
     ) -> tuple[str, Callable[[Asked, str, dict[str, str], Spool], Reply]]:
-        """What is asked, and what does it."""
+        """Return the name of the requested operation and its handler."""
         comp = query.get("comp", "")
         if not key:
-            if (asked.method, comp, query.get("restype")) == ("GET", "list", "container"):
+            if (request.method, comp, query.get("restype")) == ("GET", "list", "container"):
                 return "get", self._list
             raise No("UnsupportedHttpVerb", 405, "The resource doesn't support this.")
-        copies = "x-ms-copy-source" in asked.headers
+        copies = "x-ms-copy-source" in request.headers
         found = {
             ("PUT", ""): ("copy", self._copy) if copies else ("put", self._put),
             ("PUT", "block"): ("block", self._put_block),
@@ -181,13 +181,13 @@ class AzureBlobSandbox(SpoolingSandbox):
             ("GET", ""): ("get", self._get),
             ("HEAD", ""): ("get", self._get),
             ("DELETE", ""): ("get", self._delete),
-        }.get((asked.method, comp))
+        }.get((request.method, comp))
         if found is None:
             raise No("UnsupportedHttpVerb", 405, "The resource doesn't support this.")
         return found
 
-    def _lend(self, asked: Asked, spool: Spool) -> Reply:
-        if asked.bearer() is None:
+    def _lend(self, request: Asked, spool: Spool) -> Reply:
+        if request.bearer() is None:
             raise failed("Only authentication scheme Bearer is supported.")
         times = {found.tag: found.text or "" for found in parsed(spool)}
         return told(lent(self.account, times, self._now()))
@@ -218,28 +218,28 @@ class AzureBlobSandbox(SpoolingSandbox):
             raise No("BlobNotFound", 404, "The specified blob does not exist.")
         return blob
 
-    def _put(self, asked: Asked, key: str, _: dict[str, str], spool: Spool) -> Reply:
-        if asked.headers.get("x-ms-blob-type") != "BlockBlob":
+    def _put(self, request: Asked, key: str, _: dict[str, str], spool: Spool) -> Reply:
+        if request.headers.get("x-ms-blob-type") != "BlockBlob":
             raise No("MissingRequiredHeader", 400, HeaderName="x-ms-blob-type")
-        md5 = check_md5(asked, spool)
-        may_write(asked, self.blobs.get(key))
+        md5 = check_md5(request, spool)
+        may_write(request, self.blobs.get(key))
         self.blocks.pop(key, None)
-        said = content(asked) | {"Content-MD5": md5}
-        if "x-ms-blob-content-type" not in asked.headers and "content-type" in asked.headers:
-            said["Content-Type"] = asked.headers["content-type"]
+        said = content(request) | {"Content-MD5": md5}
+        if "x-ms-blob-content-type" not in request.headers and "content-type" in request.headers:
+            said["Content-Type"] = request.headers["content-type"]
         etag, version = self._stamp()
         blob = Blob(
             etag=etag,
             version=version,
             pieces=(Piece(spool.path, spool.size),),
             checksum=None,
-            headers={**said, **metadata(asked), **kept(asked)},
+            headers={**said, **metadata(request), **kept(request)},
             modified=self._now(),
         )
         reply = self._keep(key, blob)
         return attrs.evolve(reply, headers={**reply.headers, "Content-MD5": md5})
 
-    def _get(self, asked: Asked, key: str, query: dict[str, str], _: Spool) -> Reply:
+    def _get(self, request: Asked, key: str, query: dict[str, str], _: Spool) -> Reply:
         blob = self._blob(key, query)
         fields = described(blob)
         if blob.copy:
@@ -247,14 +247,14 @@ class AzureBlobSandbox(SpoolingSandbox):
         for asks, title in (("rscd", "Content-Disposition"), ("rsct", "Content-Type")):
             if asks in query:
                 fields[title] = query[asks]
-        if not is_wanted(asked, blob):
+        if not is_wanted(request, blob):
             return Reply(304, {"ETag": fields["ETag"], "x-ms-error-code": "ConditionNotMet"})
-        if asked.method == "GET" and blob.headers["x-ms-access-tier"] == "Archive":
+        if request.method == "GET" and blob.headers["x-ms-access-tier"] == "Archive":
             raise No(*_MAGIC["magic/archived"])
-        wanted = asked.headers.get("x-ms-range")
-        if wanted is None:
+        header = request.headers.get("x-ms-range")
+        if header is None:
             return Reply(200, fields, stored=(blob, 0, blob.size))
-        start, length = range_of(wanted, blob.size)
+        start, length = range_of(header, blob.size)
         if "Content-MD5" in fields:
             fields["x-ms-blob-content-md5"] = fields.pop("Content-MD5")
         fields["Content-Range"] = f"bytes {start}-{start + length - 1}/{blob.size}"
@@ -268,32 +268,32 @@ class AzureBlobSandbox(SpoolingSandbox):
             del self.blobs[key]
         return Reply(202)
 
-    def _say(self, asked: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+    def _say(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
         blob = self._blob(key, {})
-        may_write(asked, blob)
+        may_write(request, blob)
         others = {name: text for name, text in blob.headers.items() if name.startswith("x-ms-")}
-        said = attrs.evolve(blob, headers={**content(asked), **others}, etag=self._stamp()[0])
+        said = attrs.evolve(blob, headers={**content(request), **others}, etag=self._stamp()[0])
         self._keep(key, said)
         return self._written(said, 200)
 
-    def _set_metadata(self, asked: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+    def _set_metadata(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
         blob = self._blob(key, {})
-        may_write(asked, blob)
+        may_write(request, blob)
         others = {name: text for name, text in blob.headers.items() if not is_metadata(name)}
         etag, version = self._stamp()
-        fields = {**others, **metadata(asked)}
+        fields = {**others, **metadata(request)}
         said = attrs.evolve(blob, headers=fields, etag=etag, version=version)
         self._keep(key, said)
         return self._written(said, 200)
 
-    def _copy(self, asked: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
-        url = urlsplit(asked.headers["x-ms-copy-source"])
+    def _copy(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+        url = urlsplit(request.headers["x-ms-copy-source"])
         container, _slash, name = unquote(url.path).removeprefix("/").partition("/")
-        if url.netloc != asked.host or container != self.container:
+        if url.netloc != request.host or container != self.container:
             raise No("CannotVerifyCopySource", 404, "The specified resource does not exist.")
         source = self._blob(name, {})
-        may_write(asked, self.blobs.get(key))
-        given = metadata(asked)
+        may_write(request, self.blobs.get(key))
+        given = metadata(request)
         headers = {
             known: text
             for known, text in source.headers.items()
@@ -303,7 +303,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         etag, version = self._stamp()
         made = attrs.evolve(
             source,
-            headers={**headers, **given, **kept(asked)},
+            headers={**headers, **given, **kept(request)},
             modified=self._now(),
             copy=[*["pending"] * self.looks, copy],
             etag=etag,
@@ -314,13 +314,13 @@ class AzureBlobSandbox(SpoolingSandbox):
 
     # --- blocks ------------------------------------------------------------
 
-    def _put_block(self, asked: Asked, key: str, query: dict[str, str], spool: Spool) -> Reply:
+    def _put_block(self, request: Asked, key: str, query: dict[str, str], spool: Spool) -> Reply:
         others = self.blocks.setdefault(key, [])
         name = query.get("blockid", "")
         check_block_name(name, others)
         if not spool.size:
             raise wrong("Content-Length", "0")
-        md5 = check_md5(asked, spool)
+        md5 = check_md5(request, spool)
         self.blocks[key] = [other for other in others if other.name != name]
         self.blocks[key].append(Block(name, Piece(spool.path, spool.size)))
         return Reply(201, {"Content-MD5": md5})
@@ -335,10 +335,10 @@ class AzureBlobSandbox(SpoolingSandbox):
             kinds["UncommittedBlocks"] = waiting
         return told(document("BlockList", *(_listed(kind, kinds[kind]) for kind in kinds)))
 
-    def _commit(self, asked: Asked, key: str, _: dict[str, str], spool: Spool) -> Reply:
-        check_md5(asked, spool)
+    def _commit(self, request: Asked, key: str, _: dict[str, str], spool: Spool) -> Reply:
+        check_md5(request, spool)
         blob = self.blobs.get(key)
-        may_write(asked, blob)
+        may_write(request, blob)
         known = {} if blob is None else _by_name(blob)
         known |= {block.name: block.piece for block in self.blocks.get(key, [])}
         asks = parsed(spool)
@@ -355,7 +355,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             pieces=tuple(known[name] for name in wanted),
             blocks=tuple((name, known[name].size) for name in wanted),
             checksum=None,
-            headers={**content(asked), **metadata(asked), **kept(asked)},
+            headers={**content(request), **metadata(request), **kept(request)},
             modified=self._now(),
         )
         return self._keep(key, made)

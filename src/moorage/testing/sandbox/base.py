@@ -1,4 +1,4 @@
-"""What every sandbox vendor is made of."""
+"""The base of every vendor's sandbox."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PIECE: Final = 65_536
 
 
 def no_fields() -> dict[str, str]:
-    """What stands where no headers were given."""
+    """Return the empty default for headers."""
     return {}
 
 
@@ -110,7 +110,7 @@ class Notice:
     method: str = "POST"
 
     def given(self) -> dict[str, Any]:
-        """As `WebhookVerifier.verify` takes it: `verify(**notice.given())`."""
+        """Return the arguments of `WebhookVerifier.verify`: `verify(**notice.given())`."""
         return attrs.asdict(self)
 
     def deliver(self, timeout: float = 10.0) -> int:
@@ -161,7 +161,7 @@ class Sandbox:
 
     Attributes:
         hosts: the names under which the real vendor is reached.
-        asked: every request, in order of arrival.
+        request: every request, in order of arrival.
         sent: every webhook that it made, in order.
         beside: by path, sandboxes under the same hosts that keep what is asked of them, and fail,
             for themselves: such as where tokens come from.
@@ -181,12 +181,12 @@ class Sandbox:
         ]
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers, by method and path."""
+        """The sandbox's routes, by method and path."""
         return {}
 
-    def unknown(self, asked: Asked) -> Response:
+    def unknown(self, request: Asked) -> Response:
         """The answer to what no route is for."""
-        return reply({"message": f"There is no {asked.method} {asked.path}."}, 404)
+        return reply({"message": f"There is no {request.method} {request.path}."}, 404)
 
     def number(self) -> int:
         """A number that this sandbox has not used."""
@@ -215,22 +215,22 @@ class Sandbox:
 
     # --- requests ----------------------------------------------------------
 
-    def answer(self, asked: Asked) -> Response:
-        """Do what is asked, as the vendor would."""
+    def answer(self, request: Asked) -> Response:
+        """Execute a request as the vendor would."""
         with self._lock:
-            self.asked.append(asked)
+            self.asked.append(request)
             planned = self._next.popleft() if self._next else None
             if isinstance(planned, Response):
                 return planned
             if isinstance(planned, ConnectorError):
                 raise planned
-            response = self._routed(asked)
+            response = self._routed(request)
             if isinstance(planned, Lost):
                 raise ConnectionFailed("The answer was lost.")
             return planned.change(response) if isinstance(planned, Altered) else response
 
     def at(self, path: str) -> Sandbox:
-        """Who answers to this path: this one, or one beside it."""
+        """Return the sandbox for this path: this one, or one beside it."""
         return self.beside.get(path, self)
 
     def route(self, method: str, path: str) -> str | None:
@@ -245,16 +245,16 @@ class Sandbox:
             planned = self._next[0] if self._next else None
             return planned.seconds if isinstance(planned, Slow) else 0.0
 
-    def _routed(self, asked: Asked) -> Response:
-        line = f"{asked.method} {asked.path}"
+    def _routed(self, request: Asked) -> Response:
+        line = f"{request.method} {request.path}"
         for _, pattern, handle in self._table:
-            found = pattern.fullmatch(line)
-            if found is not None:
+            match = pattern.fullmatch(line)
+            if match is not None:
                 try:
-                    return handle(asked, **{k: unquote(v) for k, v in found.groupdict().items()})
+                    return handle(request, **{k: unquote(v) for k, v in match.groupdict().items()})
                 except Refusal as refusal:
                     return refusal.response
-        return self.unknown(asked)
+        return self.unknown(request)
 
     @contextmanager
     def serving(self) -> Generator[VendorServer]:
@@ -264,9 +264,9 @@ class Sandbox:
             yield server
 
     def behave(self, received: Received) -> Behaviour:
-        """What a server of its own does with a request, so that another may stand before it."""
+        """Return a server's behaviour for a request, for use behind another server."""
         url = urlsplit(received.target)
-        asked = Asked(
+        request = Asked(
             received.method,
             received.headers.get("host") or "",
             url.path,
@@ -277,7 +277,7 @@ class Sandbox:
         found = self.at(url.path)
         delay = found.delay()
         try:
-            response = found.answer(asked)
+            response = found.answer(request)
         except ConnectorError:
             return Behaviour(raw=b"", then="close")
         return Behaviour(response.status, response.headers.pairs, response.body, delay=delay)
@@ -339,18 +339,18 @@ class _Clients:
 
 
 class SandboxHttpClient:
-    """An `HttpClient` that reaches these sandboxes and nobody else, in memory."""
+    """An `HttpClient` that only reaches these sandboxes, in memory."""
 
     def __init__(self, *sandboxes: Sandbox) -> None:
         self._clients = _Clients(sandboxes)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Let the sandbox answer."""
+        """Return the sandbox's response."""
         whole = run_now(with_whole_body(request, plain=True))
         return self._clients.answer(whole, url, timeouts)
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
-        """Let the sandbox answer, and hand its body over in pieces."""
+        """Return the sandbox's response as a stream."""
         return ScriptedIncoming(self.send(request, url, timeouts), piece=PIECE)
 
     def close(self) -> None:
@@ -358,19 +358,19 @@ class SandboxHttpClient:
 
 
 class AsyncSandboxHttpClient:
-    """An `AsyncHttpClient` that reaches these sandboxes and nobody else, in memory."""
+    """An `AsyncHttpClient` that only reaches these sandboxes, in memory."""
 
     def __init__(self, *sandboxes: Sandbox) -> None:
         self._clients = _Clients(sandboxes)
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Let the sandbox answer."""
+        """Return the sandbox's response."""
         return self._clients.answer(await with_whole_body(request, plain=False), url, timeouts)
 
     async def open(
         self, request: Request, url: str, timeouts: Timeouts, /
     ) -> AsyncScriptedIncoming:
-        """Let the sandbox answer, and hand its body over in pieces."""
+        """Return the sandbox's response as a stream."""
         return AsyncScriptedIncoming(await self.send(request, url, timeouts), piece=PIECE)
 
     async def close(self) -> None:

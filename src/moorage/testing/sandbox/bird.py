@@ -78,7 +78,7 @@ class BirdSandbox(Sandbox):
         self._answers: dict[str, tuple[tuple[str, bytes], Response]] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         return {
             "POST /v1/sms/messages": self._create,
             "GET /v1/sms/messages/{sms}": self._fetch,
@@ -88,7 +88,7 @@ class BirdSandbox(Sandbox):
     def report(
         self, sms: str, status: str, *, error_code: str | None = None, at: datetime | None = None
     ) -> Notice:
-        """Say what became of a message, as a webhook to the endpoint.
+        """Report the delivery of a message by a webhook to the endpoint.
 
         Args:
             sms: the id of the message.
@@ -110,7 +110,7 @@ class BirdSandbox(Sandbox):
         return self._signed(f"sms.{status}", data, moment)
 
     def receive(self, sender: str, text: str, *, at: datetime | None = None) -> Notice:
-        """Have somebody send us a message, as a webhook to the endpoint.
+        """Send an incoming message as a webhook to the endpoint.
 
         Args:
             sender: whose number it comes from.
@@ -145,15 +145,15 @@ class BirdSandbox(Sandbox):
         }
         return self.notify(self.webhook_url, body, headers)
 
-    def _create(self, asked: Asked) -> Response:
-        return self._once(asked, self._send)
+    def _create(self, request: Asked) -> Response:
+        return self._once(request, self._send)
 
-    def _once(self, asked: Asked, act: Callable[[Asked], Response]) -> Response:
-        """Do what is asked, or repeat what was answered to this key; a refusal too."""
-        self._let_in(asked)
-        key, same = asked.headers.get("idempotency-key"), (asked.path, asked.body)
+    def _once(self, request: Asked, act: Callable[[Asked], Response]) -> Response:
+        """Execute a request, or repeat the response stored for its key, refusals included."""
+        self._let_in(request)
+        key, same = request.headers.get("idempotency-key"), (request.path, request.body)
         if key is None:
-            return act(asked)
+            return act(request)
         if not 0 < len(key) <= _LONGEST_KEY:
             raise _error(400, "bad_request_error", "The key is empty or too long.", "E01002")
         if key in self._answers:
@@ -163,14 +163,14 @@ class BirdSandbox(Sandbox):
             replayed = answer.headers.with_header("Idempotency-Replay", "true")
             return answer.evolve(headers=replayed)
         try:
-            answer = act(asked)
+            answer = act(request)
         except Refusal as refusal:
             answer = refusal.response
         self._answers[key] = same, answer
         return answer
 
-    def _send(self, asked: Asked) -> Response:
-        body = asked.json()
+    def _send(self, request: Asked) -> Response:
+        body = request.json()
         wrong = _wrong(body)
         if wrong:
             raise _invalid(wrong)
@@ -193,17 +193,17 @@ class BirdSandbox(Sandbox):
         }
         return reply(self.messages[sms], 202)
 
-    def _fetch(self, asked: Asked, sms: str) -> Response:
-        self._let_in(asked)
+    def _fetch(self, request: Asked, sms: str) -> Response:
+        self._let_in(request)
         if sms not in self.messages:
             raise _error(404, "not_found_error", "There is no such message.")
         price = {"transaction_amount": "0.00790", "passthrough_amount": "0.00200"}
         cost = {"amount": "0.00990", "currency_code": "USD", **price}
         return reply({**self.messages[sms], "cost": cost})
 
-    def _look_up(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        body = asked.json()
+    def _look_up(self, request: Asked) -> Response:
+        self._let_in(request)
+        body = request.json()
         number = body.get("phone_number") if is_object(body) else None
         if not isinstance(number, str) or not _NUMBER.fullmatch(number) or number == _NOBODY:
             raise _invalid({"phone_number": "is not a phone number"})
@@ -222,8 +222,8 @@ class BirdSandbox(Sandbox):
     def _id(self, kind: str) -> str:
         return f"{kind}_{self.number():026d}"
 
-    def _let_in(self, asked: Asked) -> None:
-        if asked.bearer() != self.api_key:
+    def _let_in(self, request: Asked) -> None:
+        if request.bearer() != self.api_key:
             raise _error(401, "auth_error", "The key is unknown.")
 
 
@@ -233,7 +233,7 @@ def _cut(text: str) -> dict[str, Any]:
 
 
 def _wrong(body: Any) -> dict[str, str]:
-    """What is wrong with a message, by field."""
+    """Return the problems of a message, by field."""
     if not is_object(body):
         return {".": "must be an object"}
     wrong = {

@@ -133,7 +133,7 @@ class DhlExpressSandbox(Sandbox):
         self.shipments: dict[str, dict[str, Any]] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         return {
             f"{method} /mydhlapi{test}{path}": handle
             for test in ("", "/test")
@@ -149,7 +149,7 @@ class DhlExpressSandbox(Sandbox):
     # --- what happens on the way ---------------------------------------------
 
     def move(self, number: str, code: str, offset: str = "+02:00") -> None:
-        """Let a checkpoint be reached, in DHL's code for it."""
+        """Move a parcel to a checkpoint, given by DHL's code."""
         events = self._shipment(number)["events"]
         events.append(
             {
@@ -165,8 +165,8 @@ class DhlExpressSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _rates(self, asked: Asked) -> Response:
-        given = self._body(asked, _RATES, "/rates")
+    def _rates(self, request: Asked) -> Response:
+        given = self._body(request, _RATES, "/rates")
         home, away = (given["customerDetails"][f"{one}Details"] for one in ("shipper", "receiver"))
         if away["postalCode"] == NO_RATES or any(
             one["weight"] > _HEAVIEST for one in given["packages"]
@@ -176,8 +176,8 @@ class DhlExpressSandbox(Sandbox):
         table = _HOME if home["countryCode"] == away["countryCode"] else _AWAY
         return reply({"products": [_product(*one) for one in table]})
 
-    def _buy(self, asked: Asked) -> Response:
-        given = self._body(asked, _SHIPMENT, "/shipments")
+    def _buy(self, request: Asked) -> Response:
+        given = self._body(request, _SHIPMENT, "/shipments")
         home, away = (
             given["customerDetails"][f"{one}Details"]["postalAddress"]
             for one in ("shipper", "receiver")
@@ -219,15 +219,15 @@ class DhlExpressSandbox(Sandbox):
             201,
         )
 
-    def _track(self, asked: Asked, number: str) -> Response:
-        self._let_in(asked)
-        return self._seen(asked, [self._shipment(number)])
+    def _track(self, request: Asked, number: str) -> Response:
+        self._let_in(request)
+        return self._seen(request, [self._shipment(number)])
 
-    def _search(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        query = dict(asked.query)
+    def _search(self, request: Asked) -> Response:
+        self._let_in(request)
+        query = dict(request.query)
         if "pieceTrackingNumber" in query:
-            return self._seen(asked, [self._shipment(query["pieceTrackingNumber"])])
+            return self._seen(request, [self._shipment(query["pieceTrackingNumber"])])
         for name in ("shipmentReference", "shipperAccountNumber", "dateRangeFrom", "dateRangeTo"):
             if name not in query:
                 raise _refusal(400, f"Missing mandatory parameters: {name}", "/tracking")
@@ -242,15 +242,15 @@ class DhlExpressSandbox(Sandbox):
         ]
         if not found:
             raise _refusal(404, f"No Shipments Found for ReferenceID | {wanted}", "/tracking")
-        return self._seen(asked, found)
+        return self._seen(request, found)
 
-    def _seen(self, asked: Asked, found: list[dict[str, Any]]) -> Response:
-        """What is handed over is seen in one view, and what is not in another."""
-        view = dict(asked.query).get("trackingView", "all-checkpoints")
+    def _seen(self, request: Asked, found: list[dict[str, Any]]) -> Response:
+        """Whether a shipment is visible in a view, before or after its handover."""
+        view = dict(request.query).get("trackingView", "all-checkpoints")
         ahead = view == "advance-shipment"
         seen = [one for one in found if ahead or one["events"]]
         if not seen:
-            raise _refusal(404, "No data found", asked.path)
+            raise _refusal(404, "No data found", request.path)
         return reply(
             {
                 "shipments": [
@@ -259,9 +259,9 @@ class DhlExpressSandbox(Sandbox):
             }
         )
 
-    def _validate(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        query = dict(asked.query)
+    def _validate(self, request: Asked) -> Response:
+        self._let_in(request)
+        query = dict(request.query)
         for name in ("type", "countryCode"):
             if name not in query:
                 raise _refusal(400, f"Missing mandatory parameters: {name}", "/address-validate")
@@ -281,9 +281,9 @@ class DhlExpressSandbox(Sandbox):
                 return one
         raise _refusal(404, "No data found", "/tracking")
 
-    def _body(self, asked: Asked, shape: object, path: str) -> dict[str, Any]:
-        self._let_in(asked)
-        given: dict[str, Any] = asked.json()
+    def _body(self, request: Asked, shape: object, path: str) -> dict[str, Any]:
+        self._let_in(request)
+        given: dict[str, Any] = request.json()
         wrong = [_words(*one) for one in problems(shape, given)]
         wrong += _too_long(given, "#")
         if len(wrong) == 1:
@@ -297,11 +297,11 @@ class DhlExpressSandbox(Sandbox):
             raise _refusal(400, words, path)
         return given
 
-    def _let_in(self, asked: Asked) -> None:
-        if asked.basic() != (self.username, self.password):
-            raise _refusal(401, "Invalid Credentials", asked.path)
-        if "x-version" not in asked.headers:
-            raise _refusal(400, "Missing mandatory parameters: x-version", asked.path)
+    def _let_in(self, request: Asked) -> None:
+        if request.basic() != (self.username, self.password):
+            raise _refusal(401, "Invalid Credentials", request.path)
+        if "x-version" not in request.headers:
+            raise _refusal(400, "Missing mandatory parameters: x-version", request.path)
 
 
 def _product(code: str, name: str, price: float, days: int) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class EasyPostSandbox(Sandbox):
         self.labels: dict[str, bytes] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         return {
             "POST /v2/shipments": self._create,
             "GET /v2/shipments": self._list,
@@ -103,22 +103,22 @@ class EasyPostSandbox(Sandbox):
             "GET /files/{path*}": self._file,
         }
 
-    def unknown(self, asked: Asked) -> Response:
+    def unknown(self, request: Asked) -> Response:
         """The answer to what no route is for."""
-        self._let_in(asked)
+        self._let_in(request)
         return _refusal(404, "NOT_FOUND", "The requested resource could not be found.").response
 
     # --- what happens at the carrier -----------------------------------------
 
     def move(self, code: str, status: str, detail: str | None = None) -> None:
-        """Let a parcel come so far."""
+        """Move a parcel to a status."""
         tracker = self.trackers[code]
         tracker["status"] = status
         tracker["status_detail"] = detail
         tracker["tracking_details"].append(_detail(status, len(tracker["tracking_details"])))
 
     def settle_refund(self, id: str, status: str = "refunded") -> None:
-        """Let the carrier decide on a refund."""
+        """Decide a refund as the carrier."""
         self.shipments[id]["refund_status"] = status
 
     def report(self, url: str, description: str, result: Mapping[str, Any]) -> Notice:
@@ -139,8 +139,8 @@ class EasyPostSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _create(self, asked: Asked) -> Response:
-        given = self._object(asked, "shipment")
+    def _create(self, request: Asked) -> Response:
+        given = self._object(request, "shipment")
         unknown = set(given) - _FIELDS
         if unknown:
             raise _refusal(422, "PARAMETER.INVALID", "Unknown parameters.", *sorted(unknown))
@@ -198,16 +198,16 @@ class EasyPostSandbox(Sandbox):
             "carrier_account_id": "ca_" + "0" * 32,
         }
 
-    def _list(self, asked: Asked) -> Response:
-        self._let_in(asked)
+    def _list(self, request: Asked) -> Response:
+        self._let_in(request)
         return reply({"shipments": [], "has_more": False})
 
-    def _fetch(self, asked: Asked, id: str) -> Response:
-        self._let_in(asked)
+    def _fetch(self, request: Asked, id: str) -> Response:
+        self._let_in(request)
         return reply(self._shipment(id))
 
-    def _buy(self, asked: Asked, id: str) -> Response:
-        given = self._body(asked)
+    def _buy(self, request: Asked, id: str) -> Response:
+        given = self._body(request)
         shipment = self._shipment(id)
         rates = {one["id"]: one for one in shipment["rates"]}
         wanted: dict[str, Any] = given.get("rate") or {}
@@ -240,8 +240,8 @@ class EasyPostSandbox(Sandbox):
         }
         return reply(shipment)
 
-    def _refund(self, asked: Asked, id: str) -> Response:
-        self._let_in(asked)
+    def _refund(self, request: Asked, id: str) -> Response:
+        self._let_in(request)
         shipment = self._shipment(id)
         if shipment["postage_label"] is None:
             raise _refusal(
@@ -254,10 +254,10 @@ class EasyPostSandbox(Sandbox):
             shipment["refund_status"] = "submitted"
         return reply(shipment)
 
-    def _convert(self, asked: Asked, id: str) -> Response:
-        self._let_in(asked)
+    def _convert(self, request: Asked, id: str) -> Response:
+        self._let_in(request)
         shipment = self._shipment(id)
-        kind = _FORMATS.get(dict(asked.query).get("file_format", ""))
+        kind = _FORMATS.get(dict(request.query).get("file_format", ""))
         if shipment["postage_label"] is None:
             raise _refusal(422, "SHIPMENT.POSTAGE.REQUIRED", "There is no postage yet.")
         if kind is None or kind[2] == "png":
@@ -265,8 +265,8 @@ class EasyPostSandbox(Sandbox):
         shipment["postage_label"][kind[1]] = self._kept(shipment["tracking_code"], kind[2])
         return reply(shipment)
 
-    def _track(self, asked: Asked) -> Response:
-        given = self._object(asked, "tracker")
+    def _track(self, request: Asked) -> Response:
+        given = self._object(request, "tracker")
         code = str(given.get("tracking_code"))
         if code not in self.trackers:
             if code not in _CODES:
@@ -275,9 +275,9 @@ class EasyPostSandbox(Sandbox):
             self.trackers[code] = _tracker(code, _CODES[code], None)
         return reply(self.trackers[code], 201)
 
-    def _verify(self, asked: Asked) -> Response:
-        body = self._body(asked)
-        given = self._object(asked, "address")
+    def _verify(self, request: Asked) -> Response:
+        body = self._body(request)
+        given = self._object(request, "address")
         verified: dict[str, Any] = {}
         told = given
         if body.get("verify"):
@@ -296,8 +296,8 @@ class EasyPostSandbox(Sandbox):
         id = f"adr_{self.number():032x}"
         return reply({**told, "id": id, "object": "Address", "verifications": verified}, 201)
 
-    def _file(self, asked: Asked, path: str) -> Response:
-        if "authorization" in asked.headers:
+    def _file(self, request: Asked, path: str) -> Response:
+        if "authorization" in request.headers:
             raise Refusal(Response(400, body=b"Only one auth mechanism allowed."))
         content = self.labels.get(path)
         if content is None:
@@ -315,19 +315,19 @@ class EasyPostSandbox(Sandbox):
             raise _refusal(404, "NOT_FOUND", "The requested resource could not be found.")
         return shipment
 
-    def _object(self, asked: Asked, name: str) -> dict[str, Any]:
-        given = self._body(asked).get(name)
+    def _object(self, request: Asked, name: str) -> dict[str, Any]:
+        given = self._body(request).get(name)
         if not is_object(given) or not given:
             raise _refusal(422, "PARAMETER.REQUIRED", "Missing required parameter.", name)
         return given
 
-    def _body(self, asked: Asked) -> dict[str, Any]:
-        self._let_in(asked)
-        body = asked.json()
+    def _body(self, request: Asked) -> dict[str, Any]:
+        self._let_in(request)
+        body = request.json()
         return body if is_object(body) else {}
 
-    def _let_in(self, asked: Asked) -> None:
-        if asked.basic() != (self.api_key, ""):
+    def _let_in(self, request: Asked) -> None:
+        if request.basic() != (self.api_key, ""):
             raise _refusal(401, "APIKEY.INACTIVE", "This api key is no longer active.")
 
 

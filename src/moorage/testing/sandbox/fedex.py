@@ -79,7 +79,7 @@ class FedExSandbox(Sandbox):
         self.tracks: dict[str, dict[str, Any]] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         return {
             "POST /rate/v1/rates/quotes": self._offer,
             "POST /ship/v1/shipments": self._buy,
@@ -89,14 +89,14 @@ class FedExSandbox(Sandbox):
             "POST /address/v1/addresses/resolve": self._resolve,
         }
 
-    def unknown(self, asked: Asked) -> Response:  # noqa: ARG002 - whoever asks
+    def unknown(self, request: Asked) -> Response:  # noqa: ARG002 - whoever asks
         """The answer to what no route is for."""
         return _refusal(404, "NOT.FOUND.ERROR", "The resource is not available.").response
 
     # --- what happens on the way ---------------------------------------------
 
     def move(self, number: str, status: str) -> None:
-        """Let a parcel come so far."""
+        """Move a parcel to a status."""
         track = self.tracks[number]
         event = _event(status, len(track["scanEvents"]))
         track["scanEvents"].insert(0, event)
@@ -106,8 +106,8 @@ class FedExSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _offer(self, asked: Asked) -> Response:
-        shipment = self._body(asked, RATES)["requestedShipment"]
+    def _offer(self, request: Asked) -> Response:
+        shipment = self._body(request, RATES)["requestedShipment"]
         _check_border(shipment, shipment["recipient"])
         if shipment["recipient"]["address"].get("postalCode") == NO_RATES:
             raise _refusal(400, "RATE.LOCATION.NOSERVICE", "FedEx does not carry there.")
@@ -117,8 +117,8 @@ class FedExSandbox(Sandbox):
         offers = [_offered(kind, *one) for kind, one in _SERVICES.items()]
         return _told({"alerts": [], "rateReplyDetails": offers})
 
-    def _buy(self, asked: Asked) -> Response:
-        given = self._body(asked, SHIPMENT)
+    def _buy(self, request: Asked) -> Response:
+        given = self._body(request, SHIPMENT)
         shipment = given["requestedShipment"]
         [recipient] = shipment["recipients"]
         _check_border(shipment, recipient)
@@ -147,8 +147,8 @@ class FedExSandbox(Sandbox):
         document = {"contentType": "LABEL", "docType": image, "encodedLabel": content}
         return {"trackingNumber": code, "packageDocuments": [document]}
 
-    def _cancel(self, asked: Asked) -> Response:
-        code = self._body(asked, CANCEL)["trackingNumber"]
+    def _cancel(self, request: Asked) -> Response:
+        code = self._body(request, CANCEL)["trackingNumber"]
         sold = self.shipments.get(code)
         if sold is None:
             raise _refusal(400, "TRACKINGNUMBER.NOTFOUND", "The number is not known.")
@@ -161,8 +161,8 @@ class FedExSandbox(Sandbox):
         told = {"cancelledShipment": True, "cancelledHistory": True}
         return _told({**told, "message": "Shipment is successfully cancelled"})
 
-    def _track(self, asked: Asked) -> Response:
-        infos = self._body(asked, TRACK)["trackingInfo"]
+    def _track(self, request: Asked) -> Response:
+        infos = self._body(request, TRACK)["trackingInfo"]
         numbers = [one["trackingNumberInfo"]["trackingNumber"] for one in infos]
         return _told({"completeTrackResults": [self._result(one) for one in numbers]})
 
@@ -174,8 +174,8 @@ class FedExSandbox(Sandbox):
         unknown = {"trackingNumberInfo": {"trackingNumber": code}, "error": error}
         return {"trackingNumber": code, "trackResults": [self.tracks.get(code, unknown)]}
 
-    def _find(self, asked: Asked) -> Response:
-        asked_for = self._body(asked, REFERENCES)["referencesInformation"]
+    def _find(self, request: Asked) -> Response:
+        asked_for = self._body(request, REFERENCES)["referencesInformation"]
         if asked_for.get("accountNumber") != self.account_number:
             raise _refusal(400, "TRACKING.ACCOUNTNUMBER.EMPTY", "The account is not known.")
         found = [
@@ -185,14 +185,14 @@ class FedExSandbox(Sandbox):
             raise _refusal(404, "TRACKING.REFERENCENUMBER.NOTFOUND", "There is no such reference.")
         return _told({"completeTrackResults": [self._result(one) for one in found]})
 
-    def _resolve(self, asked: Asked) -> Response:
-        [given] = self._body(asked, ADDRESSES)["addressesToValidate"]
+    def _resolve(self, request: Asked) -> Response:
+        [given] = self._body(request, ADDRESSES)["addressesToValidate"]
         return _told({"resolvedAddresses": [_resolved(given["address"])], "alerts": []})
 
-    def _body(self, asked: Asked, shape: Any) -> Any:
-        if not self.desk.allows(asked):
+    def _body(self, request: Asked, shape: Any) -> Any:
+        if not self.desk.allows(request):
             raise _refusal(401, "NOT.AUTHORIZED.ERROR", "Access token expired.")
-        body = asked.json()
+        body = request.json()
         for where, name, wrong in problems(shape, body):
             raise _refusal(400, "INVALID.INPUT.EXCEPTION", f"{where}/{name} is {wrong}.")
         account = body.get("accountNumber")

@@ -62,7 +62,7 @@ def _now() -> datetime:
 
 
 class GcsSandbox(SpoolingSandbox):
-    """One bucket, and the tokens of one service account.
+    """A sandbox of Google Cloud Storage with one bucket and one service account.
 
     Args:
         bucket: what it is called.
@@ -117,12 +117,12 @@ class GcsSandbox(SpoolingSandbox):
 
     # --- requests ----------------------------------------------------------
 
-    def handle(self, asked: Asked, spool: Spool) -> Reply:
-        """Do what is asked, with a body on the disk."""
-        beside = self.at(asked.path)
+    def handle(self, request: Asked, spool: Spool) -> Reply:
+        """Execute a request with a body on the disk."""
+        beside = self.at(request.path)
         if beside is self:
-            return super().handle(asked, spool)
-        response = beside.answer(attrs.evolve(asked, body=spool.content()))
+            return super().handle(request, spool)
+        response = beside.answer(attrs.evolve(request, body=spool.content()))
         return Reply(response.status, dict(response.headers), response.body)
 
     def refused(self, no: No) -> Reply:
@@ -131,42 +131,42 @@ class GcsSandbox(SpoolingSandbox):
         body = b"" if no.status == _UNCHANGED else said(no.status, no.code, no.message)
         return Reply(no.status, fields, body)
 
-    def done(self, asked: Asked, spool: Spool) -> Reply:
-        """Do what is asked."""
-        query = dict(asked.query)
+    def done(self, request: Asked, spool: Spool) -> Reply:
+        """Execute a request."""
+        query = dict(request.query)
         if "X-Goog-Signature" in query:
-            return self._by_url(asked, query, spool)
-        if asked.headers.get("content-type", "").startswith("multipart/form-data"):
-            return self._by_form(asked, spool)
-        if not self.tokens.allows(asked):
+            return self._by_url(request, query, spool)
+        if request.headers.get("content-type", "").startswith("multipart/form-data"):
+            return self._by_form(request, spool)
+        if not self.tokens.allows(request):
             raise No("authError", 401, "Invalid Credentials")
-        upload = asked.path.startswith("/upload/")
-        found = _PATH.fullmatch(asked.path.removeprefix("/upload"))
-        if found is None or (upload and found["key"] is not None):
+        upload = request.path.startswith("/upload/")
+        match = _PATH.fullmatch(request.path.removeprefix("/upload"))
+        if match is None or (upload and match["key"] is not None):
             raise No("notFound", 404, "Not Found")
-        if found["bucket"] != self.bucket or found["other"] not in {None, self.bucket}:
+        if match["bucket"] != self.bucket or match["other"] not in {None, self.bucket}:
             raise No("notFound", 404, "The specified bucket does not exist.")
-        key = None if found["key"] is None else unquote(found["key"])
+        key = None if match["key"] is None else unquote(match["key"])
         if key in _MAGIC:
             raise No(*_MAGIC[key])
         if upload:
-            return self._upload(asked, query, spool)
+            return self._upload(request, query, spool)
         if key is None:
-            return self._list(asked, query)
-        if found["to"] is not None:
-            return self._rewrite(asked, key, unquote(found["to"]), query, spool)
-        return self._of_object(asked, key, query)
+            return self._list(request, query)
+        if match["to"] is not None:
+            return self._rewrite(request, key, unquote(match["to"]), query, spool)
+        return self._of_object(request, key, query)
 
-    def _of_object(self, asked: Asked, key: str, query: dict[str, str]) -> Reply:
-        if asked.method == "DELETE":
+    def _of_object(self, request: Asked, key: str, query: dict[str, str]) -> Reply:
+        if request.method == "DELETE":
             known_query(query, "generation ifGenerationMatch")
             return self._delete(key, query)
-        if asked.method != "GET":
+        if request.method != "GET":
             raise No("methodNotAllowed", 405, "Method Not Allowed")
         known_query(query, f"alt projection {_READ}")
         kept = self._kept(key, query)
         self._may_read(kept, query)
-        return self._media(asked, kept) if query.get("alt") == "media" else told(kept.resource)
+        return self._media(request, kept) if query.get("alt") == "media" else told(kept.resource)
 
     # --- reading -----------------------------------------------------------
 
@@ -188,7 +188,7 @@ class GcsSandbox(SpoolingSandbox):
         if number_in(query, "ifGenerationNotMatch") == kept.generation:
             raise No("notModified", _UNCHANGED, "Not Modified")
 
-    def _media(self, asked: Asked, kept: Kept) -> Reply:
+    def _media(self, request: Asked, kept: Kept) -> Reply:
         resource, size = kept.resource, kept.stored.size
         encoding = resource.get("contentEncoding")
         fields = {
@@ -204,19 +204,19 @@ class GcsSandbox(SpoolingSandbox):
         }
         if encoding is not None:
             fields["Content-Encoding"] = encoding
-        wanted = asked.headers.get("range")
-        if wanted is None:
+        header = request.headers.get("range")
+        if header is None:
             return Reply(200, fields, stored=(kept.stored, 0, size))
         try:
-            start, length = range_of(wanted, size)
+            start, length = range_of(header, size)
         except No:
             message = "The requested range cannot be satisfied."
             raise No("requestedRangeNotSatisfiable", 416, message) from None
         fields["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
         return Reply(206, fields, stored=(kept.stored, start, length))
 
-    def _list(self, asked: Asked, query: dict[str, str]) -> Reply:
-        if asked.method != "GET":
+    def _list(self, request: Asked, query: dict[str, str]) -> Reply:
+        if request.method != "GET":
             raise No("methodNotAllowed", 405, "Method Not Allowed")
         known_query(query, "prefix delimiter maxResults pageToken")
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
@@ -299,9 +299,9 @@ class GcsSandbox(SpoolingSandbox):
         return Reply(204)
 
     def _rewrite(
-        self, asked: Asked, key: str, to: str, query: dict[str, str], spool: Spool
+        self, request: Asked, key: str, to: str, query: dict[str, str], spool: Spool
     ) -> Reply:
-        if asked.method != "POST":
+        if request.method != "POST":
             raise No("methodNotAllowed", 405, "Method Not Allowed")
         known_query(
             query, "rewriteToken destinationPredefinedAcl destinationKmsKeyName ifGenerationMatch"
@@ -332,21 +332,21 @@ class GcsSandbox(SpoolingSandbox):
 
     # --- uploads -----------------------------------------------------------
 
-    def _upload(self, asked: Asked, query: dict[str, str], spool: Spool) -> Reply:
+    def _upload(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
         kind = query.pop("uploadType", None)
         if "upload_id" in query:
-            return self._of_session(asked, query["upload_id"], spool)
+            return self._of_session(request, query["upload_id"], spool)
         known_query(query, f"name {_HOW}")
-        if asked.method != "POST" or kind not in {"multipart", "resumable"}:
+        if request.method != "POST" or kind not in {"multipart", "resumable"}:
             raise invalid("Invalid upload type")
         return (
-            self._put(asked, query, spool)
+            self._put(request, query, spool)
             if kind == "multipart"
-            else self._start(asked, query, spool)
+            else self._start(request, query, spool)
         )
 
-    def _put(self, asked: Asked, query: dict[str, str], spool: Spool) -> Reply:
-        first, data, kind = related(asked, spool)
+    def _put(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
+        first, data, kind = related(request, spool)
         resource = {"contentType": kind, **resource_of(first)}
         key = self._named(resource, query)
         body = Body(self.folder)
@@ -362,64 +362,64 @@ class GcsSandbox(SpoolingSandbox):
             raise No(*_MAGIC[key])
         return str(key)
 
-    def _start(self, asked: Asked, query: dict[str, str], spool: Spool) -> Reply:
+    def _start(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
         resource = resource_of(spool.content())
         key = self._named(resource, query)
         self._may_put(key, query)
         id_ = f"ABPtcP-{self.number()}"
         self.sessions[id_] = Session({**resource, "name": key}, query, Body(self.folder))
-        place = f"https://{asked.host}{asked.path}?uploadType=resumable&name={quote(key)}"
+        place = f"https://{request.host}{request.path}?uploadType=resumable&name={quote(key)}"
         return Reply(200, {"Location": f"{place}&upload_id={id_}", "X-GUploader-UploadID": id_})
 
-    def _of_session(self, asked: Asked, id_: str, spool: Spool) -> Reply:
+    def _of_session(self, request: Asked, id_: str, spool: Spool) -> Reply:
         session = self.sessions.get(id_)
         if session is None:
             raise No("notFound", 404, "The upload is not known.")
-        if session.aborted or asked.method == "DELETE":
+        if session.aborted or request.method == "DELETE":
             session.aborted = True
             return Reply(499)
-        if asked.method != "PUT":
+        if request.method != "PUT":
             raise No("methodNotAllowed", 405, "Method Not Allowed")
         if session.made is None:
-            over = session.take(spool, asked.headers.get("content-range", ""))
+            over = session.take(spool, request.headers.get("content-range", ""))
             if not over:
-                return self._more(asked, session)
-            session.check(asked.headers.get("x-goog-hash"))
+                return self._more(request, session)
+            session.check(request.headers.get("x-goog-hash"))
             name = session.resource["name"]
             resource = {"contentType": "application/octet-stream", **session.resource}
             session.made = self._keep(name, resource, session.body, session.query)
         return told(session.made.resource)
 
-    def _more(self, asked: Asked, session: Session) -> Reply:
+    def _more(self, request: Asked, session: Session) -> Reply:
         size = session.body.size
         fields = {"Range": f"bytes=0-{size - 1}"} if size else {}
-        if asked.headers.get("x-guploader-no-308") == "yes":
+        if request.headers.get("x-guploader-no-308") == "yes":
             return Reply(200, {**fields, "X-HTTP-Status-Code-Override": "308"})
         return Reply(308, fields)
 
     # --- for others --------------------------------------------------------
 
-    def _by_url(self, asked: Asked, query: dict[str, str], spool: Spool) -> Reply:
-        check_url(asked, self.email, self._now())
-        bucket, _, key = unquote(asked.path).removeprefix("/").partition("/")
+    def _by_url(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
+        check_url(request, self.email, self._now())
+        bucket, _, key = unquote(request.path).removeprefix("/").partition("/")
         if bucket != self.bucket:
             raise No("NoSuchBucket", 404, "The specified bucket does not exist.")
-        if asked.method == "PUT":
+        if request.method == "PUT":
             body = Body(self.folder)
             body.take(part_of(spool))
-            kind = asked.headers.get("content-type", "application/octet-stream")
+            kind = request.headers.get("content-type", "application/octet-stream")
             self._keep(key, {"contentType": kind}, body, {})
             return Reply(200)
-        if asked.method == "DELETE":
+        if request.method == "DELETE":
             return self._delete(key, {})
-        reply = self._media(asked, self._kept(key, {}))
+        reply = self._media(request, self._kept(key, {}))
         for name in ("content-type", "content-disposition"):
             if f"response-{name}" in query:
                 reply.headers[name.title()] = query[f"response-{name}"]
         return reply
 
-    def _by_form(self, asked: Asked, spool: Spool) -> Reply:
-        fields, data = parts_of(asked, spool)
+    def _by_form(self, request: Asked, spool: Spool) -> Reply:
+        fields, data = parts_of(request, spool)
         check_form(fields, self.email)
         check_policy(fields, len(data), self.bucket, self._now())
         body = Body(self.folder)

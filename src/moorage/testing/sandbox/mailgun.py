@@ -126,7 +126,7 @@ class MailgunSandbox(Sandbox):
         self.signing_key = "mailgun-sandbox-signing-key"
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         return {
             "POST /v3/{domain}/messages": self._send,
             "GET /v4/address/validate": self._validate,
@@ -134,8 +134,8 @@ class MailgunSandbox(Sandbox):
             "POST /v1/analytics/metrics": self._metrics,
         }
 
-    def unknown(self, asked: Asked) -> Response:  # noqa: ARG002 - to override
-        """Mailgun greets whoever goes astray."""
+    def unknown(self, request: Asked) -> Response:  # noqa: ARG002 - to override
+        """Return Mailgun's greeting for an unknown path."""
         return Response(200, {"Content-Type": "text/html"}, b"Mailgun Magnificent API")
 
     def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> Notice:
@@ -150,13 +150,13 @@ class MailgunSandbox(Sandbox):
         body = encode_json({"signature": signature, "event-data": dict(event)})
         return self.notify(url, body, {"Content-Type": "application/json"})
 
-    def _send(self, asked: Asked, domain: str) -> Response:
-        self._let_in(asked)
-        if len(asked.body) > _MOST_BYTES:
+    def _send(self, request: Asked, domain: str) -> Response:
+        self._let_in(request)
+        if len(request.body) > _MOST_BYTES:
             raise _refusal(413, "request size exceeds limit")
         if domain != self.domain:
             raise _refusal(404, f"Domain not found: {domain}")
-        form = read_form(asked)
+        form = read_form(request)
         _check_form(form)
         people = _check_people(form)
         self._check_contents(form)
@@ -176,13 +176,13 @@ class MailgunSandbox(Sandbox):
         if not template and not form.all("subject"):
             raise _refusal(400, "subject parameter is missing")
 
-    def _show(self, asked: Asked, domain: str) -> Response:
-        self._let_in(asked)
+    def _show(self, request: Asked, domain: str) -> Response:
+        self._let_in(request)
         return reply({"domain": {"name": domain, "state": "active"}})
 
-    def _validate(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        address = dict(asked.query).get("address")
+    def _validate(self, request: Asked) -> Response:
+        self._let_in(request)
+        address = dict(request.query).get("address")
         if not address:
             raise _refusal(400, "address parameter is required")
         local, _, host = address.rpartition("@")
@@ -202,9 +202,9 @@ class MailgunSandbox(Sandbox):
             told |= {"reason": ["mailbox_is_role_address"], "result": "catch_all", "risk": "medium"}
         return reply(told)
 
-    def _metrics(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        body = asked.json()
+    def _metrics(self, request: Asked) -> Response:
+        self._let_in(request)
+        body = request.json()
         if set(body) - _METRICS or body.get("dimensions") != ["time"]:
             raise _refusal(400, "reason for bad request")
         values = [one["value"] for part in body["filter"]["AND"] for one in part["values"]]
@@ -222,20 +222,20 @@ class MailgunSandbox(Sandbox):
         pages = {"skip": skip, "limit": limit, "total": len(rows)}
         return reply({"items": rows[skip : skip + limit], "pagination": pages})
 
-    def _let_in(self, asked: Asked) -> None:
-        if asked.basic() != ("api", self.api_key):
+    def _let_in(self, request: Asked) -> None:
+        if request.basic() != ("api", self.api_key):
             raise Refusal(Response(401, body=b"Forbidden"))
 
 
-def read_form(asked: Asked) -> Form:
+def read_form(request: Asked) -> Form:
     """A form with files; Mailgun takes no other."""
-    kind = asked.headers.get("content-type") or ""
+    kind = request.headers.get("content-type") or ""
     main, _, boundary = kind.partition("; boundary=")
     if main != "multipart/form-data":
         raise _refusal(400, "Invalid request content type. Expecting 'multipart/form-data'")
     fields: list[tuple[str, str]] = []
     files: list[tuple[str, Item]] = []
-    for part in asked.body.split(f"--{boundary}".encode())[1:-1]:
+    for part in request.body.split(f"--{boundary}".encode())[1:-1]:
         head, _, content = part[2:-2].partition(b"\r\n\r\n")
         text = head.decode()
         name, filename = _NAME.search(text), _FILENAME.search(text)
@@ -255,8 +255,8 @@ def _plain(text: str) -> str:
 
 
 def _item(name: str, filename: str, head: str, content: bytes) -> Item:
-    found = _TYPE.search(head)
-    kind = "application/octet-stream" if found is None else found[1].strip()
+    match = _TYPE.search(head)
+    kind = "application/octet-stream" if match is None else match[1].strip()
     inline = name == "inline"
     return Item(filename, content, kind, name, filename if inline else None)
 
@@ -334,7 +334,7 @@ def _check_people(form: Form) -> list[str]:
 
 
 def _deliveries(form: Form, id_: str, people: list[str]) -> list[Delivered]:
-    """What arrives: with variables each gets a message of their own."""
+    """Return the delivered messages; with variables, one per recipient."""
     if not form.all("recipient-variables"):
         return [_delivered(form, id_, tuple(people), {})]
     variables = json.loads(form.one("recipient-variables"))

@@ -79,7 +79,7 @@ class MollieSandbox(Sandbox):
         self._kept: dict[str, tuple[tuple[str, bytes], Response]] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         one = f"{_PAYMENTS}/{{id}}"
         return {
             f"POST {_PAYMENTS}": self._once(self._create),
@@ -93,14 +93,14 @@ class MollieSandbox(Sandbox):
             "GET /v2/chargebacks": self._lists(lambda: self.chargebacks),
         }
 
-    def unknown(self, asked: Asked) -> Response:
+    def unknown(self, request: Asked) -> Response:
         """The answer to what no route is for."""
-        return error(404, "Not Found", f"No such endpoint: {asked.path}")
+        return error(404, "Not Found", f"No such endpoint: {request.path}")
 
     # --- what the world does -----------------------------------------------
 
     def visit(self, where: str, status: str = "paid") -> None:
-        """Let the buyer act at a checkout, by its URL or the payment's id.
+        """Act as the buyer at a checkout, given its URL or the payment's id.
 
         Args:
             where: the payment.
@@ -115,12 +115,12 @@ class MollieSandbox(Sandbox):
         self._tell(payment)
 
     def arrive(self, id: str) -> None:
-        """Let what is under way arrive."""
+        """Complete a pending payment."""
         self._pays(self.payments[id])
         self._tell(self.payments[id])
 
     def arrive_refund(self, id: str, *, success: bool = True) -> None:
-        """Let a refund arrive, or fail."""
+        """Complete or fail a refund."""
         refund = self.refunds[id]
         refund["status"] = "refunded" if success else "failed"
         payment = self.payments[refund["paymentId"]]
@@ -130,7 +130,7 @@ class MollieSandbox(Sandbox):
         self._tell(payment)
 
     def charge_back(self, id: str) -> str:
-        """Let the buyer's bank take a payment back, and say which chargeback it is."""
+        """Charge a payment back and return the chargeback."""
         payment, key = self.payments[id], f"chb_{self.number():08d}"
         self.chargebacks[key] = {
             "resource": "chargeback",
@@ -146,7 +146,7 @@ class MollieSandbox(Sandbox):
         return key
 
     def reverse(self, id: str) -> None:
-        """Let a chargeback be reversed."""
+        """Reverse a chargeback."""
         chargeback = self.chargebacks[id]
         chargeback["reversedAt"] = self._moment()
         payment = self.payments[chargeback["paymentId"]]
@@ -156,11 +156,11 @@ class MollieSandbox(Sandbox):
     # --- how it is asked ---------------------------------------------------
 
     def _let_in(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answer(asked: Asked, **names: str) -> Response:
-            if asked.bearer() != self.api_key:
+        def answer(request: Asked, **names: str) -> Response:
+            if request.bearer() != self.api_key:
                 detail = "Missing authentication, or failed to authenticate"
                 return error(401, "Unauthorized Request", detail)
-            response = handle(asked, **names)
+            response = handle(request, **names)
             moment = datetime.fromtimestamp(self.now(), UTC)
             return response.evolve(
                 headers={
@@ -173,12 +173,12 @@ class MollieSandbox(Sandbox):
         return answer
 
     def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answer(asked: Asked, **names: str) -> Response:
-            key, same = asked.headers.get("idempotency-key"), (asked.path, asked.body)
+        def answer(request: Asked, **names: str) -> Response:
+            key, same = request.headers.get("idempotency-key"), (request.path, request.body)
             if key is None:
-                return handle(asked, **names)
+                return handle(request, **names)
             if key not in self._kept:
-                self._kept[key] = same, answered(lambda: handle(asked, **names))
+                self._kept[key] = same, answered(lambda: handle(request, **names))
                 return self._kept[key][1]
             before, kept = self._kept[key]
             if before != same:
@@ -189,8 +189,8 @@ class MollieSandbox(Sandbox):
         return self._let_in(answer)
 
     def _lists(self, things: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
-        def answer(asked: Asked) -> Response:
-            query = _known(asked, "from", "limit", "sort")
+        def answer(request: Asked) -> Response:
+            query = _known(request, "from", "limit", "sort")
             limit, names = query.get("limit", "50"), list(things())[::-1]
             if not limit.isdigit() or not 1 <= int(limit) <= 250:
                 return error(400, "Bad Request", "The limit is invalid", "limit")
@@ -200,9 +200,9 @@ class MollieSandbox(Sandbox):
             begin = 0 if start is None else names.index(start)
             end = begin + int(limit)
             page = [things()[name] for name in names[begin:end]]
-            url, more = f"https://api.mollie.com{asked.path}", names[end : end + 1]
+            url, more = f"https://api.mollie.com{request.path}", names[end : end + 1]
             following = {"href": f"{url}?from={more[0]}&limit={limit}"} if more else None
-            name = asked.path.rpartition("/")[2]
+            name = request.path.rpartition("/")[2]
             links = {"self": {"href": url}, "previous": None, "next": following}
             body = {"count": len(page), "_embedded": {name: page}, "_links": links}
             return reply(body)
@@ -211,8 +211,8 @@ class MollieSandbox(Sandbox):
 
     # --- what it does ------------------------------------------------------
 
-    def _create(self, asked: Asked) -> Response:
-        fields = check_payment(asked.json())
+    def _create(self, request: Asked) -> Response:
+        fields = check_payment(request.json())
         amount = amount_of(fields["amount"])
         customer = fields.get("customerId")
         if customer is not None and customer not in self.customers:
@@ -268,8 +268,8 @@ class MollieSandbox(Sandbox):
             return
         self._tell(payment)
 
-    def _show(self, asked: Asked, id: str) -> Response:
-        embed = _known(asked, "embed").get("embed", "")
+    def _show(self, request: Asked, id: str) -> Response:
+        embed = _known(request, "embed").get("embed", "")
         payment, whole = self._payment(id), {"captures": self.captures, "refunds": self.refunds}
         wanted = [name for name in embed.split(",") if name]
         if not set(wanted) <= set(whole):
@@ -293,8 +293,8 @@ class MollieSandbox(Sandbox):
         self._tell(payment)
         return reply(payment)
 
-    def _release(self, asked: Asked, id: str) -> Response:
-        check_fields(asked.json(), {})
+    def _release(self, request: Asked, id: str) -> Response:
+        check_fields(request.json(), {})
         payment = self._payment(id)
         if payment["status"] != "authorized":
             raise wrong("The payment is not authorized")
@@ -305,8 +305,8 @@ class MollieSandbox(Sandbox):
         self._tell(payment)
         return reply({}, 202).evolve(body=b"")
 
-    def _capture(self, asked: Asked, id: str) -> Response:
-        fields, payment = check_fields(asked.json(), CAPTURE), self._payment(id)
+    def _capture(self, request: Asked, id: str) -> Response:
+        fields, payment = check_fields(request.json(), CAPTURE), self._payment(id)
         if payment["status"] != "authorized":
             raise wrong("The payment is not authorized")
         whole = amount_of(payment["amount"])
@@ -331,8 +331,8 @@ class MollieSandbox(Sandbox):
         # Mollie takes note of it first, and captures a little later.
         return reply({**capture, "status": "pending"}, 201)
 
-    def _refund(self, asked: Asked, id: str) -> Response:
-        fields, payment = check_fields(asked.json(), REFUND), self._payment(id)
+    def _refund(self, request: Asked, id: str) -> Response:
+        fields, payment = check_fields(request.json(), REFUND), self._payment(id)
         if "amount" not in fields:
             raise wrong("The amount is missing", "amount")
         whole = amount_of(payment["amount"])
@@ -422,8 +422,8 @@ def _missing(id: str) -> Refusal:
     return Refusal(error(404, "Not Found", f"No entity exists with token '{id}'"))
 
 
-def _known(asked: Asked, *names: str) -> dict[str, str]:
-    query = dict(asked.query)
+def _known(request: Asked, *names: str) -> dict[str, str]:
+    query = dict(request.query)
     for name in query:
         if name not in names:
             raise Refusal(error(400, "Bad Request", f"Non-existent query parameter {name}", name))

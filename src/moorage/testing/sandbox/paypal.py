@@ -88,7 +88,7 @@ class PayPalSandbox(PayPalBooks):
         self._answers: dict[tuple[str, str], Response] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         orders, payments = "/v2/checkout/orders", "/v2/payments"
         once = self._once
         return {
@@ -106,7 +106,7 @@ class PayPalSandbox(PayPalBooks):
             "GET /v1/reporting/transactions": self._let_in(self._search),
         }
 
-    def unknown(self, asked: Asked) -> Response:  # noqa: ARG002 - whatever it is
+    def unknown(self, request: Asked) -> Response:  # noqa: ARG002 - whatever it is
         """The answer to what no route is for."""
         return refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID")
 
@@ -117,25 +117,25 @@ class PayPalSandbox(PayPalBooks):
     # --- how it is asked ---------------------------------------------------
 
     def _let_in(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answer(asked: Asked, **names: str) -> Response:
-            if not self.desk.allows(asked):
+        def answer(request: Asked, **names: str) -> Response:
+            if not self.desk.allows(request):
                 return refusal(401, "AUTHENTICATION_FAILURE")
-            return handle(asked, **names)
+            return handle(request, **names)
 
         return answer
 
     def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
         """Answer what has the same key and path as it was answered first."""
 
-        def answer(asked: Asked, **names: str) -> Response:
-            key = asked.headers.get("PayPal-Request-Id")
+        def answer(request: Asked, **names: str) -> Response:
+            key = request.headers.get("PayPal-Request-Id")
             if key is None:
-                return handle(asked, **names)
+                return handle(request, **names)
             if not 0 < len(key) <= _KEY:
                 return refusal(400, "INVALID_REQUEST", "INVALID_STRING_LENGTH", "PayPal-Request-Id")
-            known = self._answers.get((asked.path, key))
+            known = self._answers.get((request.path, key))
             if known is None:
-                known = self._answers[asked.path, key] = handle(asked, **names)
+                known = self._answers[request.path, key] = handle(request, **names)
             return known
 
         return self._let_in(answer)
@@ -148,12 +148,12 @@ class PayPalSandbox(PayPalBooks):
 
     # --- orders ------------------------------------------------------------
 
-    def _create(self, asked: Asked) -> Response:
-        body = checked(asked.json(), ORDER)
+    def _create(self, request: Asked) -> Response:
+        body = checked(request.json(), ORDER)
         unit = body["purchase_units"][0]
         amount_of(unit["amount"])
         source: Thing = body.get("payment_source", {})
-        if source and asked.headers.get("PayPal-Request-Id") is None:
+        if source and request.headers.get("PayPal-Request-Id") is None:
             raise Refusal(refusal(400, "INVALID_REQUEST", "PAYPAL_REQUEST_ID_REQUIRED"))
         waits = self._waits(source)
         key = self._id("5O")
@@ -173,7 +173,7 @@ class PayPalSandbox(PayPalBooks):
         else:
             self._perform(order)
         self.orders[key] = order
-        return _shown(asked, order, 200 if waits else 201)
+        return _shown(request, order, 200 if waits else 201)
 
     def _waits(self, source: Thing) -> bool:
         """Whether the buyer has to do something first."""
@@ -190,9 +190,9 @@ class PayPalSandbox(PayPalBooks):
         return vault_id == "confirms-1" or verification.get("method") == "SCA_ALWAYS"
 
     def _finish(self, intent: str) -> Callable[..., Response]:
-        def answer(asked: Asked, id: str) -> Response:
+        def answer(request: Asked, id: str) -> Response:
             order = self._found(self.orders, id)
-            checked(asked.json(), NOTHING)
+            checked(request.json(), NOTHING)
             if order["status"] == "COMPLETED":
                 raise unprocessable(_DONE[intent])
             if order["intent"] != intent:
@@ -201,16 +201,16 @@ class PayPalSandbox(PayPalBooks):
             if order["status"] != "APPROVED" and not entered:
                 raise unprocessable("ORDER_NOT_APPROVED")
             self._perform(order)
-            return _shown(asked, order, 201)
+            return _shown(request, order, 201)
 
         return answer
 
     # --- what was authorised, captured and given back ------------------------
 
-    def _capture(self, asked: Asked, id: str) -> Response:
+    def _capture(self, request: Asked, id: str) -> Response:
         authorization = self._found(self.authorizations, id)
         order = self.orders[self._order_of[id]]
-        body = checked(asked.json(), CAPTURE)
+        body = checked(request.json(), CAPTURE)
         whole, before = read(authorization["amount"]), self._captured(order)
         amount = amount_of(body["amount"]) if "amount" in body else whole
         if authorization["status"] == "VOIDED":
@@ -226,9 +226,9 @@ class PayPalSandbox(PayPalBooks):
         made = self._take(order, written(amount), "", final=final)
         done = before + amount >= whole
         authorization["status"] = "CAPTURED" if done else "PARTIALLY_CAPTURED"
-        return _shown(asked, made, 201)
+        return _shown(request, made, 201)
 
-    def _void(self, asked: Asked, id: str) -> Response:
+    def _void(self, request: Asked, id: str) -> Response:
         authorization = self._found(self.authorizations, id)
         if authorization["status"] == "VOIDED":
             raise unprocessable("PREVIOUSLY_VOIDED")
@@ -236,13 +236,13 @@ class PayPalSandbox(PayPalBooks):
             raise unprocessable("PREVIOUSLY_CAPTURED")
         authorization |= {"status": "VOIDED", "update_time": self._time()}
         self._tell("PAYMENT.AUTHORIZATION.VOIDED", "authorization", authorization)
-        if not _wants_all(asked):
+        if not _wants_all(request):
             return Response(204)
         return reply(authorization)
 
-    def _refund(self, asked: Asked, id: str) -> Response:
+    def _refund(self, request: Asked, id: str) -> Response:
         capture = self._found(self.captures, id)
-        body = checked(asked.json(), REFUND)
+        body = checked(request.json(), REFUND)
         left = read(capture["amount"]) - self._given(capture)
         amount = amount_of(body["amount"]) if "amount" in body else left
         if capture["status"] == "PENDING":
@@ -253,12 +253,12 @@ class PayPalSandbox(PayPalBooks):
             raise unprocessable("CAPTURE_FULLY_REFUNDED")
         if amount > left:
             raise unprocessable("REFUND_AMOUNT_EXCEEDED")
-        return _shown(asked, self._give_back(capture, amount, body.get("custom_id")), 201)
+        return _shown(request, self._give_back(capture, amount, body.get("custom_id")), 201)
 
     # --- lists ---------------------------------------------------------------
 
-    def _list(self, asked: Asked) -> Response:
-        query = dict(asked.query)
+    def _list(self, request: Asked) -> Response:
+        query = dict(request.query)
         if not query.keys() <= _DISPUTES:
             raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER"))
         size, start = int(query.get("page_size", "10")), int(query.get("next_page_token", "0"))
@@ -273,8 +273,8 @@ class PayPalSandbox(PayPalBooks):
         items = [_summary(one) for one in found[start : start + size]]
         return reply({"items": items, "links": links})
 
-    def _search(self, asked: Asked) -> Response:
-        query = dict(asked.query)
+    def _search(self, request: Asked) -> Response:
+        query = dict(request.query)
         if not {"start_date", "end_date"} <= query.keys() <= _REPORT:
             raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER"))
         since, until = (_moment(query[name]) for name in ("start_date", "end_date"))
@@ -301,14 +301,14 @@ def _moment(text: str) -> datetime:
         raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_SYNTAX")) from None
 
 
-def _wants_all(asked: Asked) -> bool:
-    return asked.headers.get("Prefer") == "return=representation"
+def _wants_all(request: Asked) -> bool:
+    return request.headers.get("Prefer") == "return=representation"
 
 
-def _shown(asked: Asked, thing: Thing, status: int) -> Response:
-    """All of it, if that is asked for."""
+def _shown(request: Asked, thing: Thing, status: int) -> Response:
+    """Return the full representation if requested."""
     some = {name: thing[name] for name in ("id", "status", "links") if name in thing}
-    return reply(thing if _wants_all(asked) else some, status)
+    return reply(thing if _wants_all(request) else some, status)
 
 
 def _closed(order: Thing) -> bool:
@@ -317,7 +317,7 @@ def _closed(order: Thing) -> bool:
 
 
 def _summary(dispute: Thing) -> Thing:
-    """A dispute as it stands in a list, which does not tell what it is about."""
+    """Return a dispute as lists show it, without its transactions."""
     hidden = {"disputed_transactions", "dispute_outcome"}
     at = f"/v1/customer/disputes/{dispute['dispute_id']}"
     shown: dict[str, Any] = {name: one for name, one in dispute.items() if name not in hidden}

@@ -77,7 +77,7 @@ class PlivoSandbox(Sandbox):
         self.balance = "25.50750"
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         base = "/v1/Account/{account}"
         return {
             f"POST {base}/Message/": self._create,
@@ -86,14 +86,14 @@ class PlivoSandbox(Sandbox):
             "GET /v1/Number/{number}": self._look_up,
         }
 
-    def unknown(self, asked: Asked) -> Response:
-        """The answer to what is not there."""
-        return _error(404, f"not found: {asked.path}").response
+    def unknown(self, request: Asked) -> Response:
+        """Return the response for an unknown path."""
+        return _error(404, f"not found: {request.path}").response
 
     def report(
         self, uuid: str, status: str, *, error_code: str | None = None, url: str | None = None
     ) -> Notice:
-        """Say what became of a message, as a webhook to where its sender wanted it.
+        """Report the delivery of a message by a webhook to its callback URL.
 
         Args:
             uuid: of the message.
@@ -118,7 +118,7 @@ class PlivoSandbox(Sandbox):
         return self._signed(url or self._callbacks[uuid], fields)
 
     def receive(self, sender: str, text: str, *, url: str) -> Notice:
-        """Have somebody send us a message, as a webhook.
+        """Send an incoming message as a webhook.
 
         Args:
             sender: whose number it comes from.
@@ -152,9 +152,9 @@ class PlivoSandbox(Sandbox):
             }
         return self.notify(url, urlencode(fields).encode(), headers)
 
-    def _create(self, asked: Asked, account: str) -> Response:
-        self._let_in(asked, account)
-        body = asked.json()
+    def _create(self, request: Asked, account: str) -> Response:
+        self._let_in(request, account)
+        body = request.json()
         wrong = _wrong(body)
         if wrong is not None:
             raise _error(400, wrong)
@@ -181,19 +181,19 @@ class PlivoSandbox(Sandbox):
             self._callbacks[uuid] = body["url"]
         return self._reply({"message": "message(s) queued", "message_uuid": [uuid]}, 202)
 
-    def _fetch(self, asked: Asked, account: str, uuid: str) -> Response:
-        self._let_in(asked, account)
+    def _fetch(self, request: Asked, account: str, uuid: str) -> Response:
+        self._let_in(request, account)
         if uuid not in self.messages:
             raise _error(404, "not found")
         return self._reply(self.messages[uuid])
 
-    def _account(self, asked: Asked, account: str) -> Response:
-        self._let_in(asked, account)
+    def _account(self, request: Asked, account: str) -> Response:
+        self._let_in(request, account)
         return self._reply({"auth_id": self.auth_id, "cash_credits": self.balance})
 
-    def _look_up(self, asked: Asked, number: str) -> Response:
-        self._let_in(asked, self.auth_id)
-        if dict(asked.query).get("type") != "carrier":
+    def _look_up(self, request: Asked, number: str) -> Response:
+        self._let_in(request, self.auth_id)
+        if dict(request.query).get("type") != "carrier":
             raise _error(400, "type is required")
         if number.removeprefix("+") == _NOBODY:
             return self._reply({"error_code": 404, "message": "number not found"}, 404)
@@ -214,13 +214,13 @@ class PlivoSandbox(Sandbox):
     def _uuid(self) -> str:
         return f"00000000-0000-4000-8000-{self.number():012d}"
 
-    def _let_in(self, asked: Asked, account: str) -> None:
-        if asked.basic() != (self.auth_id, self.auth_token) or account != self.auth_id:
+    def _let_in(self, request: Asked, account: str) -> None:
+        if request.basic() != (self.auth_id, self.auth_token) or account != self.auth_id:
             raise _error(401, "authentication_failed")
 
 
 def _wrong(body: Any) -> str | None:
-    """What is wrong with a message; None if nothing is."""
+    """Return the problem of a message; None if it is valid."""
     if not is_object(body):
         return "the body is no object"
     bad = [

@@ -79,7 +79,7 @@ class PostmarkSandbox(Sandbox):
         self.password = "hook:sandbox"
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         return {
             "POST /email": self._send,
             "POST /email/withTemplate": self._send_template,
@@ -97,23 +97,23 @@ class PostmarkSandbox(Sandbox):
         }
         return self.notify(url, encode_json(dict(record)), headers)
 
-    def _send(self, asked: Asked) -> Response:
-        return self._alone(asked, self._plain)
+    def _send(self, request: Asked) -> Response:
+        return self._alone(request, self._plain)
 
-    def _send_template(self, asked: Asked) -> Response:
-        return self._alone(asked, self._filled)
+    def _send_template(self, request: Asked) -> Response:
+        return self._alone(request, self._filled)
 
-    def _batch(self, asked: Asked) -> Response:
-        return self._several(self._let_in(asked), self._plain)
+    def _batch(self, request: Asked) -> Response:
+        return self._several(self._let_in(request), self._plain)
 
-    def _batch_templates(self, asked: Asked) -> Response:
-        body = self._let_in(asked)
+    def _batch_templates(self, request: Asked) -> Response:
+        body = self._let_in(request)
         if not is_object(body) or set(body) != {"Messages"}:
             raise _refusal(403, "Invalid request field(s) - Messages")
         return self._several(body["Messages"], self._filled)
 
-    def _alone(self, asked: Asked, check: Callable[[Any], None]) -> Response:
-        told = self._taken(self._let_in(asked), check)
+    def _alone(self, request: Asked, check: Callable[[Any], None]) -> Response:
+        told = self._taken(self._let_in(request), check)
         return reply(told, 422 if told["ErrorCode"] else 200)
 
     def _several(self, bodies: Any, check: Callable[[Any], None]) -> Response:
@@ -124,7 +124,7 @@ class PostmarkSandbox(Sandbox):
         return reply([self._taken(body, check) for body in bodies])
 
     def _taken(self, body: Any, check: Callable[[Any], None]) -> dict[str, Any]:
-        """What is said of one message."""
+        """Return the result of one message."""
         try:
             check(body)
             people = _checked_people(body)
@@ -167,15 +167,15 @@ class PostmarkSandbox(Sandbox):
         if str(body.get("TemplateId", body.get("TemplateAlias"))) not in self.templates:
             raise _Refused(1101, "The template is not there, or is not yours.")
 
-    def _server(self, asked: Asked) -> Response:
-        self._known(asked)
+    def _server(self, request: Asked) -> Response:
+        self._known(request)
         return reply({"ID": 1, "Name": "Shop"})
 
-    def _stats(self, asked: Asked, what: str) -> Response:
-        self._known(asked)
-        query = dict(asked.query)
+    def _stats(self, request: Asked, what: str) -> Response:
+        self._known(request)
+        query = dict(request.query)
         if what not in _DAYS:
-            return self.unknown(asked)
+            return self.unknown(request)
         if set(query) - {"fromdate", "todate", "tag", "messagestream"}:
             raise _refusal(403, "Invalid request field(s)")
         first, last = query.get("fromdate", ""), query.get("todate", "9999-12-31")
@@ -188,19 +188,19 @@ class PostmarkSandbox(Sandbox):
         sums = {name: sum(row.get(name, 0) for row in rows) for name in _DAYS[what]}
         return reply({"Days": rows, **sums})
 
-    def _known(self, asked: Asked) -> None:
-        if asked.headers.get("x-postmark-server-token") != self.token:
+    def _known(self, request: Asked) -> None:
+        if request.headers.get("x-postmark-server-token") != self.token:
             raise _refusal(10, "The Server Token you provided is not valid.", 401)
-        if asked.headers.get("accept") != "application/json":
+        if request.headers.get("accept") != "application/json":
             raise _refusal(409, "JSON is required.", 415)
 
-    def _let_in(self, asked: Asked) -> Any:
-        self._known(asked)
-        return asked.json()
+    def _let_in(self, request: Asked) -> Any:
+        self._known(request)
+        return request.json()
 
 
 class _Refused(Exception):
-    """One message is refused; of a batch the others are not."""
+    """One message is refused; the rest of its batch is not."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)

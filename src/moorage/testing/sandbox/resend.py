@@ -72,7 +72,7 @@ class ResendSandbox(Sandbox):
         self._answers: dict[tuple[str, str], tuple[bytes, Response]] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         return {
             "POST /emails": partial(self._once, self._send),
             "POST /emails/batch": partial(self._once, self._batch),
@@ -94,32 +94,32 @@ class ResendSandbox(Sandbox):
         }
         return self.notify(url, body, headers)
 
-    def _once(self, do: Callable[[Asked], Response], asked: Asked) -> Response:
-        """What was answered to a key before, or what is answered now."""
-        self._let_in(asked)
-        key = asked.headers.get("idempotency-key")
+    def _once(self, do: Callable[[Asked], Response], request: Asked) -> Response:
+        """Return the response stored for a key, or execute the request."""
+        self._let_in(request)
+        key = request.headers.get("idempotency-key")
         if key is None:
-            return do(asked)
+            return do(request)
         if not 1 <= len(key) <= 256:
             raise _refusal(400, "invalid_idempotency_key", "The key has 1 to 256 characters.")
-        kept = self._answers.get((asked.path, key))
+        kept = self._answers.get((request.path, key))
         if kept is None:
-            self._answers[asked.path, key] = asked.body, do(asked)
-        elif kept[0] != asked.body:
+            self._answers[request.path, key] = request.body, do(request)
+        elif kept[0] != request.body:
             raise _refusal(409, "invalid_idempotent_request", "The body is another.")
-        return self._answers[asked.path, key][1]
+        return self._answers[request.path, key][1]
 
-    def _send(self, asked: Asked) -> Response:
+    def _send(self, request: Asked) -> Response:
         try:
-            return reply(self._taken(asked.json(), batch=False))
+            return reply(self._taken(request.json(), batch=False))
         except _Refused as refused:
             raise _refusal(refused.status, refused.name, str(refused)) from None
 
-    def _batch(self, asked: Asked) -> Response:
-        bodies = asked.json()
+    def _batch(self, request: Asked) -> Response:
+        bodies = request.json()
         if not is_list(bodies) or not 1 <= len(bodies) <= 100:
             raise _refusal(422, "validation_error", "A batch is a list of 1 to 100 emails.")
-        mode = asked.headers.get("x-batch-validation", "strict")
+        mode = request.headers.get("x-batch-validation", "strict")
         wrong = {number: error for number, one in enumerate(bodies) if (error := self._wrong(one))}
         if wrong and mode != "permissive":
             first = next(iter(wrong.values()))
@@ -169,13 +169,13 @@ class ResendSandbox(Sandbox):
         if any(type(value) not in {str, int, float} for value in variables.values()):
             raise _Refused(422, "validation_error", "A variable is neither text nor number.")
 
-    def _domains(self, asked: Asked) -> Response:
-        self._let_in(asked)
+    def _domains(self, request: Asked) -> Response:
+        self._let_in(request)
         return reply({"object": "list", "has_more": False, "data": []})
 
-    def _metrics(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        query = dict(asked.query)
+    def _metrics(self, request: Asked) -> Response:
+        self._let_in(request)
+        query = dict(request.query)
         if set(query) - _METRICS or query.get("dimensions") != "period":
             raise _refusal(422, "invalid_parameter", "A parameter is not known here.")
         first, last = query.get("start_date", ""), query.get("end_date", "9999-12-31")
@@ -187,10 +187,10 @@ class ResendSandbox(Sandbox):
         ]
         return reply({"object": "metrics", "granularity": "daily", "totals": {}, "data": rows})
 
-    def _let_in(self, asked: Asked) -> None:
-        if not asked.headers.get("user-agent"):
+    def _let_in(self, request: Asked) -> None:
+        if not request.headers.get("user-agent"):
             raise Refusal(Response(403, body=b"error code: 1010"))
-        key = asked.bearer()
+        key = request.bearer()
         if key is None:
             raise _refusal(401, "missing_api_key", "Missing API key in the authorization header")
         if key != self.api_key:
@@ -198,7 +198,7 @@ class ResendSandbox(Sandbox):
 
 
 class _Refused(Exception):
-    """One message is refused; of a permissive batch the others are not."""
+    """One message is refused; the rest of a permissive batch is not."""
 
     def __init__(self, status: int, name: str, message: str) -> None:
         super().__init__(message)

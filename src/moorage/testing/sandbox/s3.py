@@ -63,7 +63,7 @@ def _now() -> datetime:
 
 
 class S3Sandbox(UploadSandbox):
-    """One bucket.
+    """A sandbox of S3 with one bucket.
 
     Args:
         bucket, region: what it is called, and where it is.
@@ -102,68 +102,68 @@ class S3Sandbox(UploadSandbox):
             fields["x-amz-bucket-region"] = "eu-elsewhere-1"
         return Reply(no.status, fields, error_xml(no.code, no.message, **no.more))
 
-    def done(self, asked: Asked, spool: Spool) -> Reply:
-        """Do what is asked."""
-        key = self._key(asked)
-        query = dict(asked.query)
-        form = asked.headers.get("content-type", "").startswith("multipart/form-data")
-        if asked.method == "POST" and not key and form:
-            return self._form(asked, spool)
+    def done(self, request: Asked, spool: Spool) -> Reply:
+        """Execute a request."""
+        key = self._key(request)
+        query = dict(request.query)
+        form = request.headers.get("content-type", "").startswith("multipart/form-data")
+        if request.method == "POST" and not key and form:
+            return self._form(request, spool)
         if "X-Amz-Signature" in query:
-            check_query(asked, self.key, self._now())
+            check_query(request, self.key, self._now())
         else:
-            check_header(asked, self.key, self._now(), spool.digests["sha256"].hex())
-        self._check_headers(asked, spool)
+            check_header(request, self.key, self._now(), spool.digests["sha256"].hex())
+        self._check_headers(request, spool)
         if key in _MAGIC:
             raise No(*_MAGIC[key])
         if not key:
-            return self._of_bucket(asked, query, spool)
-        if asked.method == "PUT" and "partNumber" in query:
-            return self._put_part(asked, key, query, spool)
+            return self._of_bucket(request, query, spool)
+        if request.method == "PUT" and "partNumber" in query:
+            return self._put_part(request, key, query, spool)
         verbs = {
-            "PUT": self._copy if "x-amz-copy-source" in asked.headers else self._put,
+            "PUT": self._copy if "x-amz-copy-source" in request.headers else self._put,
             "GET": self._list_parts if "uploadId" in query else self._get,
             "HEAD": self._get,
             "DELETE": self._abort if "uploadId" in query else self._delete,
             "POST": self._start if "uploads" in query else self._complete,
         }
-        if asked.method not in verbs:
+        if request.method not in verbs:
             raise No("MethodNotAllowed", 405)
-        return verbs[asked.method](asked, key, query, spool)
+        return verbs[request.method](request, key, query, spool)
 
-    def _key(self, asked: Asked) -> str:
-        path = unquote(asked.path).removeprefix("/")
-        if asked.host.partition(".")[0] == self.bucket:
+    def _key(self, request: Asked) -> str:
+        path = unquote(request.path).removeprefix("/")
+        if request.host.partition(".")[0] == self.bucket:
             return path
         bucket, _, key = path.partition("/")
         if bucket != self.bucket:
             raise No("NoSuchBucket", 404, "The specified bucket does not exist")
         return key
 
-    def _check_headers(self, asked: Asked, spool: Spool) -> None:
-        for name in asked.headers:
+    def _check_headers(self, request: Asked, spool: Spool) -> None:
+        for name in request.headers:
             folded = name.lower()
             ours = folded.startswith("x-amz-") and not folded.startswith("x-amz-meta-")
             if ours and folded not in KNOWN:
                 raise No("NotImplemented", 501, f"{name} is not implemented", Header=name)
-        chunked = "chunked" in asked.headers.get("transfer-encoding", "")
+        chunked = "chunked" in request.headers.get("transfer-encoding", "")
         if chunked:
             raise No("MissingContentLength", 411)
-        checked_sums(asked, spool)
+        checked_sums(request, spool)
 
     # --- the bucket --------------------------------------------------------
 
-    def _of_bucket(self, asked: Asked, query: dict[str, str], spool: Spool) -> Reply:
-        if asked.method == "POST" and "delete" in query:
-            return self._delete_many(asked, spool)
-        if asked.method == "GET" and "uploads" in query:
+    def _of_bucket(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
+        if request.method == "POST" and "delete" in query:
+            return self._delete_many(request, spool)
+        if request.method == "GET" and "uploads" in query:
             return self._list_uploads(query)
-        if asked.method == "GET" and query.get("list-type") == "2":
+        if request.method == "GET" and query.get("list-type") == "2":
             return self._list(query)
         raise No("NotImplemented", 501)
 
-    def _delete_many(self, asked: Asked, spool: Spool) -> Reply:
-        if "content-md5" not in asked.headers and not sums_of(asked):
+    def _delete_many(self, request: Asked, spool: Spool) -> Reply:
+        if "content-md5" not in request.headers and not sums_of(request):
             message = "Missing required header for this request: Content-MD5"
             raise No("InvalidRequest", 400, message)
         keys = [found.text or "" for found in parsed(spool).iter() if name_of(found) == "Key"]
@@ -228,20 +228,20 @@ class S3Sandbox(UploadSandbox):
 
     # --- objects -----------------------------------------------------------
 
-    def _put(self, asked: Asked, key: str, _: dict[str, str], spool: Spool) -> Reply:
-        self._may_put(asked, key)
-        sums = sums_of(asked)
+    def _put(self, request: Asked, key: str, _: dict[str, str], spool: Spool) -> Reply:
+        self._may_put(request, key)
+        sums = sums_of(request)
         stored = Stored(
             pieces=(Piece(spool.path, spool.size),),
             etag=spool.digests["md5"].hex(),
             checksum=sums[0] if sums else None,
-            headers=kept(asked),
+            headers=kept(request),
             modified=self._now(),
         )
         fields = {"ETag": f'"{stored.etag}"', **self._keep(key, stored).told}
         return Reply(200, fields | {f"x-amz-checksum-{name}": value for name, value in sums})
 
-    def _get(self, asked: Asked, key: str, query: dict[str, str], _: Spool) -> Reply:
+    def _get(self, request: Asked, key: str, query: dict[str, str], _: Spool) -> Reply:
         stored = self._stored(key, query)
         fields = {
             **{title(name): value for name, value in stored.headers.items()},
@@ -254,16 +254,18 @@ class S3Sandbox(UploadSandbox):
         for name, value in query.items():
             if name.startswith("response-"):
                 fields[title(name.removeprefix("response-"))] = value
-        if not fresh(asked, stored):
+        if not fresh(request, stored):
             return Reply(304, {"ETag": fields["ETag"], "Last-Modified": fields["Last-Modified"]})
         start, length = 0, stored.size
         status = 200
-        wanted = asked.headers.get("range")
-        if wanted is not None:
-            start, length = range_of(wanted, stored.size)
+        header = request.headers.get("range")
+        if header is not None:
+            start, length = range_of(header, stored.size)
             status = 206
             fields["Content-Range"] = f"bytes {start}-{start + length - 1}/{stored.size}"
-        elif asked.headers.get("x-amz-checksum-mode") == "ENABLED" and stored.checksum is not None:
+        elif (
+            request.headers.get("x-amz-checksum-mode") == "ENABLED" and stored.checksum is not None
+        ):
             fields[f"x-amz-checksum-{stored.checksum[0]}"] = stored.checksum[1]
             fields["x-amz-checksum-type"] = "COMPOSITE" if stored.composite else "FULL_OBJECT"
         return Reply(status, fields, stored=(stored, start, length))
@@ -295,25 +297,25 @@ class S3Sandbox(UploadSandbox):
                 self.objects[key] = left[-1]
         return Reply(204, {"x-amz-version-id": wanted})
 
-    def _copy(self, asked: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
-        bucket, name = unquote(asked.headers["x-amz-copy-source"]).lstrip("/").split("/", 1)
+    def _copy(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+        bucket, name = unquote(request.headers["x-amz-copy-source"]).lstrip("/").split("/", 1)
         if bucket != self.bucket:
             raise No("NoSuchBucket", 404)
         source = self._stored(name, {})
-        replaces = asked.headers.get("x-amz-metadata-directive") == "REPLACE"
+        replaces = request.headers.get("x-amz-metadata-directive") == "REPLACE"
         if name == key and not replaces:
             raise No("InvalidRequest", 400, "This copies an object to itself, changing nothing.")
-        self._may_put(asked, key)
+        self._may_put(request, key)
         made = attrs.evolve(source, modified=self._now())
-        made = self._keep(key, attrs.evolve(made, headers=kept(asked)) if replaces else made)
+        made = self._keep(key, attrs.evolve(made, headers=kept(request)) if replaces else made)
         modified = made.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")
         inside = tag("LastModified", modified), tag("ETag", f'"{made.etag}"')
         return answer(xml("CopyObjectResult", *inside), made.told)
 
     # --- forms -------------------------------------------------------------
 
-    def _form(self, asked: Asked, spool: Spool) -> Reply:
-        fields, data = taken(asked, spool, self.key, self.bucket, self._now())
+    def _form(self, request: Asked, spool: Spool) -> Reply:
+        fields, data = taken(request, spool, self.key, self.bucket, self._now())
         put = Spool(self.folder)
         put.write(data)
         put.close()

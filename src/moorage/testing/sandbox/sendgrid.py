@@ -85,14 +85,14 @@ class SendGridSandbox(Sandbox):
 
     @property
     def public_key(self) -> str:
-        """What webhooks are verified with, in the form that SendGrid shows it."""
+        """The public key that verifies webhooks, in SendGrid's format."""
         key = self._key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         return b64encode(key).decode()
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         return {
             "POST /v3/mail/send": self._send,
             "POST /v3/validations/email": self._validate,
@@ -111,9 +111,9 @@ class SendGridSandbox(Sandbox):
         }
         return headers, body
 
-    def _send(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        body = asked.json()
+    def _send(self, request: Asked) -> Response:
+        self._let_in(request)
+        body = request.json()
         own: list[dict[str, Any]] = body.get("personalizations") or []
         _check(body, own, self.templates)
         sandboxed = body.get("mail_settings", {}).get("sandbox_mode", {}).get("enable", False)
@@ -124,9 +124,9 @@ class SendGridSandbox(Sandbox):
             self.delivered.append(_delivered(body, one, id_))
         return Response(202, {"X-Message-Id": id_})
 
-    def _validate(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        email = asked.json().get("email")
+    def _validate(self, request: Asked) -> Response:
+        self._let_in(request)
+        email = request.json().get("email")
         if not email:
             raise _refusal(400, "email is required", "email")
         local, _, host = email.rpartition("@")
@@ -151,9 +151,9 @@ class SendGridSandbox(Sandbox):
             result["suggestion"] = "gmail.com"
         return reply({"result": {**result, "local": local, "host": host, "ip_address": "::1"}})
 
-    def _stats(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        query = dict(asked.query)
+    def _stats(self, request: Asked) -> Response:
+        self._let_in(request)
+        query = dict(request.query)
         if "start_date" not in query:
             raise _refusal(400, "start_date is required", "start_date")
         first, last = query["start_date"], query.get("end_date", "9999-12-31")
@@ -161,12 +161,12 @@ class SendGridSandbox(Sandbox):
         begin = int(query.get("offset", "0"))
         return reply(days[begin : begin + int(query.get("limit", "500"))])
 
-    def _scopes(self, asked: Asked) -> Response:
-        self._let_in(asked)
+    def _scopes(self, request: Asked) -> Response:
+        self._let_in(request)
         return reply({"scopes": ["mail.send"]})
 
-    def _let_in(self, asked: Asked) -> None:
-        if asked.bearer() != self.api_key:
+    def _let_in(self, request: Asked) -> None:
+        if request.bearer() != self.api_key:
             raise _refusal(401, "The provided authorization grant is invalid", None)
 
 

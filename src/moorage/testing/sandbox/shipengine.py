@@ -95,7 +95,7 @@ class ShipEngineSandbox(Sandbox):
         return public.public_bytes(serialization.Encoding.PEM, form).decode()
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         return {
             "GET /v1/carriers": self._carriers,
             "POST /v1/rates": self._offer,
@@ -109,14 +109,14 @@ class ShipEngineSandbox(Sandbox):
             "GET /v1/downloads/{path*}": self._file,
         }
 
-    def unknown(self, asked: Asked) -> Response:  # noqa: ARG002 - whoever asks
+    def unknown(self, request: Asked) -> Response:  # noqa: ARG002 - whoever asks
         """The answer to what no route is for."""
         return _missing().response
 
     # --- what happens at the carrier -----------------------------------------
 
     def move(self, number: str, status: str, detail: str | None = None) -> None:
-        """Let a parcel come so far."""
+        """Move a parcel to a status."""
         track = self.tracks[number]
         event = _event(status, detail, len(track["events"]))
         track["events"].insert(0, event)
@@ -155,13 +155,13 @@ class ShipEngineSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _carriers(self, asked: Asked) -> Response:
-        self._let_in(asked)
+    def _carriers(self, request: Asked) -> Response:
+        self._let_in(request)
         known = [{"carrier_id": one, "carrier_code": _CARRIER} for one in self.carriers]
         return reply({"carriers": known, "request_id": "0" * 8, "errors": []})
 
-    def _offer(self, asked: Asked) -> Response:
-        given = self._body(asked, RATES)
+    def _offer(self, request: Asked) -> Response:
+        given = self._body(request, RATES)
         shipment = given["shipment"]
         _check_shipment(shipment)
         for carrier in given["rate_options"]["carrier_ids"]:
@@ -198,8 +198,8 @@ class ShipEngineSandbox(Sandbox):
         self.rates[id] = {**rate, "shipment_id": shipment}
         return rate
 
-    def _buy(self, asked: Asked, id: str) -> Response:
-        given = self._body(asked, LABEL)
+    def _buy(self, request: Asked, id: str) -> Response:
+        given = self._body(request, LABEL)
         rate = self.rates.get(id)
         if rate is None:
             raise _missing()
@@ -260,18 +260,18 @@ class ShipEngineSandbox(Sandbox):
             links[kind] = f"{self.files}/v1/downloads/{path}"
         return {**links, "href": links["pdf"]}
 
-    def _list(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        wanted = dict(asked.query).get("rate_id")
+    def _list(self, request: Asked) -> Response:
+        self._let_in(request)
+        wanted = dict(request.query).get("rate_id")
         found = [one for one in self.labels.values() if wanted in {None, one["rate_id"]}]
         return reply({"labels": found[::-1], "total": len(found), "page": 1, "pages": 1})
 
-    def _fetch(self, asked: Asked, id: str) -> Response:
-        self._let_in(asked)
+    def _fetch(self, request: Asked, id: str) -> Response:
+        self._let_in(request)
         return reply(self._label(id))
 
-    def _void(self, asked: Asked, id: str) -> Response:
-        self._let_in(asked)
+    def _void(self, request: Asked, id: str) -> Response:
+        self._let_in(request)
         label = self._label(id)
         message, reason = "Request for refund submitted. This label has been voided.", None
         if label["voided"]:
@@ -285,16 +285,16 @@ class ShipEngineSandbox(Sandbox):
         told = {} if reason is None else {"reason_code": reason}
         return reply({"approved": reason is None, "message": message, **told})
 
-    def _track_label(self, asked: Asked, id: str) -> Response:
-        self._let_in(asked)
+    def _track_label(self, request: Asked, id: str) -> Response:
+        self._let_in(request)
         label = self._label(id)
         if label["tracking_number"] is None:
             return reply({"tracking_number": None, "status_code": "UN", "events": []})
         return reply(self.tracks[label["tracking_number"]])
 
-    def _track(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        query = dict(asked.query)
+    def _track(self, request: Asked) -> Response:
+        self._let_in(request)
+        query = dict(request.query)
         track = self.tracks.get(query.get("tracking_number", ""))
         if query.get("carrier_code") != _CARRIER:
             raise refusal(400, "carrier_not_supported", "validation", "The carrier is not known.")
@@ -302,11 +302,11 @@ class ShipEngineSandbox(Sandbox):
             raise _missing()
         return reply(track)
 
-    def _validate(self, asked: Asked) -> Response:
-        return reply([_judged(one) for one in self._body(asked, [ADDRESS])])
+    def _validate(self, request: Asked) -> Response:
+        return reply([_judged(one) for one in self._body(request, [ADDRESS])])
 
-    def _file(self, asked: Asked, path: str) -> Response:
-        if "api-key" in asked.headers:
+    def _file(self, request: Asked, path: str) -> Response:
+        if "api-key" in request.headers:
             raise Refusal(Response(400, body=b"A stranger was told the key."))
         content = self.contents.get(path)
         if content is None:
@@ -318,17 +318,17 @@ class ShipEngineSandbox(Sandbox):
             raise _missing()
         return self.labels[id]
 
-    def _body(self, asked: Asked, rule: Any) -> Any:
-        self._let_in(asked)
-        body = asked.json()
+    def _body(self, request: Asked, rule: Any) -> Any:
+        self._let_in(request)
+        body = request.json()
         for where, name, wrong in problems(rule, body):
             code = "field_value_required" if wrong == "missing" else "invalid_field_value"
             at = f"{where}/{name}"
             raise refusal(400, code, "validation", f"{at} is {wrong}.", field_name=at)
         return body
 
-    def _let_in(self, asked: Asked) -> None:
-        if asked.headers.get("api-key") != self.api_key:
+    def _let_in(self, request: Asked) -> None:
+        if request.headers.get("api-key") != self.api_key:
             raise refusal(401, "unauthorized", "security", "The API key is not valid.")
 
 

@@ -1,4 +1,4 @@
-"""What the sandboxes of shipping have in common: carriers, their prices, and what they refuse."""
+"""The common base of the shipping sandboxes: carriers, prices and errors."""
 
 from __future__ import annotations
 

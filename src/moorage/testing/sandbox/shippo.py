@@ -99,7 +99,7 @@ class ShippoSandbox(Sandbox):
         self.labels: dict[str, bytes] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         return {
             "POST /shipments": self._create,
             "GET /rates/{id}": self._rate,
@@ -112,15 +112,15 @@ class ShippoSandbox(Sandbox):
             "GET /{path*}": self._file,
         }
 
-    def unknown(self, asked: Asked) -> Response:
+    def unknown(self, request: Asked) -> Response:
         """The answer to what no route is for."""
-        self._let_in(asked)
+        self._let_in(request)
         return reply({"detail": "Not found."}, 404)
 
     # --- what happens at the carrier -----------------------------------------
 
     def move(self, number: str, status: str, substatus: str | None = None) -> None:
-        """Let a parcel come so far."""
+        """Move a parcel to a status."""
         track = self.tracks[number]
         event = _event(status, substatus, len(track["tracking_history"]))
         track["tracking_history"].append(event)
@@ -131,7 +131,7 @@ class ShippoSandbox(Sandbox):
         self._settle(self.transactions[id], status)
 
     def settle_refund(self, id: str, status: str = "SUCCESS") -> None:
-        """Let the carrier decide on the refund of a transaction."""
+        """Decide a transaction's refund as the carrier."""
         states = {"SUCCESS": "REFUNDED", "ERROR": "REFUNDREJECTED"}
         self.refunds[id]["status"] = status
         self.transactions[id]["status"] = states[status]
@@ -147,8 +147,8 @@ class ShippoSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _create(self, asked: Asked) -> Response:
-        given = self._body(asked)
+    def _create(self, request: Asked) -> Response:
+        given = self._body(request)
         for name in ("address_from", "address_to", "parcels"):
             if not given.get(name):
                 raise _wrong(name, "This field is required.")
@@ -188,12 +188,12 @@ class ShippoSandbox(Sandbox):
         }
         return self.rates[id]
 
-    def _rate(self, asked: Asked, id: str) -> Response:
-        self._let_in(asked)
+    def _rate(self, request: Asked, id: str) -> Response:
+        self._let_in(request)
         return reply(_known(self.rates, id))
 
-    def _buy(self, asked: Asked) -> Response:
-        given = self._body(asked)
+    def _buy(self, request: Asked) -> Response:
+        given = self._body(request)
         rate = self.rates.get(str(given.get("rate")))
         if rate is None:
             raise _wrong("rate", "Rate does not exist.")
@@ -241,18 +241,18 @@ class ShippoSandbox(Sandbox):
             "label_url": f"{self.files}/{path}?Expires=1893456000&Signature=a%2Fb~c-d_e",
         }
 
-    def _list(self, asked: Asked) -> Response:
-        self._let_in(asked)
-        rate = dict(asked.query).get("rate")
+    def _list(self, request: Asked) -> Response:
+        self._let_in(request)
+        rate = dict(request.query).get("rate")
         found = [one for one in self.transactions.values() if rate in {None, one["rate"]}]
         return reply({"next": None, "previous": None, "results": found})
 
-    def _fetch(self, asked: Asked, id: str) -> Response:
-        self._let_in(asked)
+    def _fetch(self, request: Asked, id: str) -> Response:
+        self._let_in(request)
         return reply(_known(self.transactions, id))
 
-    def _refund(self, asked: Asked) -> Response:
-        id = str(self._body(asked).get("transaction"))
+    def _refund(self, request: Asked) -> Response:
+        id = str(self._body(request).get("transaction"))
         transaction = self.transactions.get(id)
         if transaction is None or transaction["status"] not in {"SUCCESS", "REFUNDREJECTED"}:
             raise _wrong("transaction", "This transaction cannot be refunded.")
@@ -267,8 +267,8 @@ class ShippoSandbox(Sandbox):
         }
         return reply(self.refunds[id], 201)
 
-    def _track(self, asked: Asked, carrier: str, number: str) -> Response:
-        self._let_in(asked)
+    def _track(self, request: Asked, carrier: str, number: str) -> Response:
+        self._let_in(request)
         status = number.removeprefix("SHIPPO_")
         if carrier == "shippo" and status in _STATUSES:
             self.tracks.setdefault(number, _track(carrier, number, status, None))
@@ -277,8 +277,8 @@ class ShippoSandbox(Sandbox):
             raise Refusal(reply({"detail": "Not found."}, 404))
         return reply(track)
 
-    def _validate(self, asked: Asked) -> Response:
-        given = self._body(asked)
+    def _validate(self, request: Asked) -> Response:
+        given = self._body(request)
         if not given.get("country"):
             raise _wrong("country", "This field is required.")
         results: dict[str, Any] = {}
@@ -298,25 +298,25 @@ class ShippoSandbox(Sandbox):
         own = {"object_id": f"{self.number():032x}", "validation_results": results}
         return reply({**told, **own}, 201)
 
-    def _file(self, asked: Asked, path: str) -> Response:
-        if asked.host not in self.files:
-            return self.unknown(asked)
-        if "authorization" in asked.headers:
+    def _file(self, request: Asked, path: str) -> Response:
+        if request.host not in self.files:
+            return self.unknown(request)
+        if "authorization" in request.headers:
             raise Refusal(Response(400, body=b"Only one auth mechanism allowed."))
         content = self.labels.get(path)
-        if content is None or dict(asked.query).get("Signature") != "a/b~c-d_e":
+        if content is None or dict(request.query).get("Signature") != "a/b~c-d_e":
             raise Refusal(Response(403))
         return Response(200, {"Content-Type": "application/octet-stream"}, content)
 
-    def _body(self, asked: Asked) -> dict[str, Any]:
-        self._let_in(asked)
-        body = asked.json()
+    def _body(self, request: Asked) -> dict[str, Any]:
+        self._let_in(request)
+        body = request.json()
         return body if is_object(body) else {}
 
-    def _let_in(self, asked: Asked) -> None:
-        if asked.headers.get("authorization") != f"ShippoToken {self.token}":
+    def _let_in(self, request: Asked) -> None:
+        if request.headers.get("authorization") != f"ShippoToken {self.token}":
             raise Refusal(reply({"detail": "Invalid token"}, 401))
-        if asked.headers.get("shippo-api-version") != _VERSION:
+        if request.headers.get("shippo-api-version") != _VERSION:
             raise Refusal(reply({"detail": "This version of the API is not known."}, 400))
 
 

@@ -86,7 +86,7 @@ class SmtpSandbox:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port of the server."""
         return int(self._server.server_address[1])
 
     def __enter__(self) -> Self:
@@ -113,11 +113,11 @@ class SmtpSandbox:
 
 
 class _Conversation(StreamRequestHandler):
-    """One client's visit."""
+    """One client's SMTP session."""
 
     @property
     def sandbox(self) -> SmtpSandbox:
-        """Whom it visits."""
+        """The sandbox of the session."""
         server: Any = self.server
         found: SmtpSandbox = server.sandbox
         return found
@@ -141,7 +141,7 @@ class _Conversation(StreamRequestHandler):
                     return
 
     def finish(self) -> None:
-        """Leave, whoever was first."""
+        """Close the connection, whichever side closed first."""
         with suppress(OSError, ValueError):
             super().finish()
         with suppress(OSError):

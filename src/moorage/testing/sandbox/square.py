@@ -81,7 +81,7 @@ class SquareSandbox(Sandbox):
         self._kept: dict[tuple[str, str], tuple[dict[str, Any], Response]] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         one = f"{_PAYMENTS}/{{id}}"
         return {
             f"POST {_PAYMENTS}": self._once(PAY, self._pay),
@@ -96,15 +96,15 @@ class SquareSandbox(Sandbox):
             "GET /v2/payouts": self._lists(lambda: self.payouts, "created_at"),
         }
 
-    def unknown(self, asked: Asked) -> Response:
+    def unknown(self, request: Asked) -> Response:
         """The answer to what no route is for."""
-        detail = f"API endpoint for URL path {asked.path} is not found."
+        detail = f"API endpoint for URL path {request.path} is not found."
         return error(404, "INVALID_REQUEST_ERROR", "NOT_FOUND", detail)
 
     # --- what the world does -----------------------------------------------
 
     def settle(self, *, success: bool = True) -> None:
-        """Let all refunds that are under way arrive, or fail."""
+        """Complete or fail all pending refunds."""
         for refund in self.refunds.values():
             if refund["status"] == "PENDING":
                 refund |= {
@@ -119,7 +119,7 @@ class SquareSandbox(Sandbox):
                 self._changed(payment)
 
     def arrive(self, id: str, *, success: bool = True) -> None:
-        """Let a debit that is under way arrive, or come back."""
+        """Complete or return a pending debit."""
         payment = self.payments[id]
         payment["status"] = "COMPLETED" if success else "FAILED"
         if not success:
@@ -132,7 +132,7 @@ class SquareSandbox(Sandbox):
         self._changed(payment)
 
     def dispute(self, id: str, state: str = "EVIDENCE_REQUIRED") -> str:
-        """Let the buyer's bank dispute a payment, and say which dispute it is."""
+        """Open a dispute of a payment and return it."""
         key = f"dsp-{self.number():08d}"
         self.disputes[key] = {
             "id": key,
@@ -172,23 +172,23 @@ class SquareSandbox(Sandbox):
     # --- how it is asked ---------------------------------------------------
 
     def _let_in(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answer(asked: Asked, **names: str) -> Response:
-            if asked.bearer() != self.access_token:
+        def answer(request: Asked, **names: str) -> Response:
+            if request.bearer() != self.access_token:
                 detail = "This request could not be authorized."
                 return error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", detail)
-            if VERSION.fullmatch(asked.headers.get("square-version") or "") is None:
+            if VERSION.fullmatch(request.headers.get("square-version") or "") is None:
                 raise wrong("INVALID_SQUARE_VERSION_FORMAT", "This is no version.")
-            return handle(asked, **names)
+            return handle(request, **names)
 
         return answer
 
     def _once(
         self, known: Mapping[str, Any], handle: Callable[..., Response]
     ) -> Callable[..., Response]:
-        def answer(asked: Asked, **names: str) -> Response:
-            body = check(asked.json(), known)
+        def answer(request: Asked, **names: str) -> Response:
+            body = check(request.json(), known)
             needed(body, "idempotency_key")
-            at = asked.path, body["idempotency_key"]
+            at = request.path, body["idempotency_key"]
             if at not in self._kept:
                 self._kept[at] = body, answered(lambda: handle(body, **names))
             before, response = self._kept[at]
@@ -206,8 +206,8 @@ class SquareSandbox(Sandbox):
         if time_field is not None:
             names |= {"begin_time", "end_time", "limit", "sort_order"}
 
-        def answer(asked: Asked) -> Response:
-            query = dict(asked.query)
+        def answer(request: Asked) -> Response:
+            query = dict(request.query)
             for name in set(query) - names:
                 raise wrong("UNKNOWN_QUERY_PARAMETER", "Not a parameter.", field=name)
             limit, begin = int(query.get("limit", "100")), query.get("cursor", "0")
@@ -220,7 +220,7 @@ class SquareSandbox(Sandbox):
                 if time_field is None or (since or "") <= one[time_field][:19] <= (until or "9999")
             ]
             end = int(begin) + limit
-            page, name = found[int(begin) : end], asked.path.rpartition("/")[2]
+            page, name = found[int(begin) : end], request.path.rpartition("/")[2]
             # Square leaves out a list that is empty.
             body: dict[str, Any] = {name: page} if page else {}
             return reply({**body, "cursor": str(end)} if len(found) > end else body)
@@ -295,15 +295,15 @@ class SquareSandbox(Sandbox):
         self._changed(payment)
         return reply({"payment": payment})
 
-    def _complete(self, asked: Asked, id: str) -> Response:
-        check(asked.json(), COMPLETE)
+    def _complete(self, request: Asked, id: str) -> Response:
+        check(request.json(), COMPLETE)
         payment = self._approved(id)
         payment["status"] = "COMPLETED"
         self._changed(payment)
         return reply({"payment": payment})
 
-    def _cancel(self, asked: Asked, id: str) -> Response:
-        if asked.body:
+    def _cancel(self, request: Asked, id: str) -> Response:
+        if request.body:
             raise wrong("UNKNOWN_BODY_PARAMETER", "There is nothing to say.")
         payment = self._approved(id)
         payment["status"] = "CANCELED"

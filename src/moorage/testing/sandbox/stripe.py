@@ -80,7 +80,7 @@ class StripeSandbox(StripeBooks):
         self._kept: dict[str, tuple[tuple[str, bytes], Response]] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         at = "/v1/payment_intents"
         return {
             f"POST {at}": self._changes(CREATE, self._create),
@@ -95,18 +95,18 @@ class StripeSandbox(StripeBooks):
             "GET /v1/payouts": self._lists(lambda: self.payouts),
         }
 
-    def unknown(self, asked: Asked) -> Response:
+    def unknown(self, request: Asked) -> Response:
         """The answer to what no route is for."""
-        return error(404, "invalid_request_error", f"Unrecognized request URL ({asked.path})")
+        return error(404, "invalid_request_error", f"Unrecognized request URL ({request.path})")
 
     # --- how it is asked ---------------------------------------------------
 
     def _changes(
         self, known: frozenset[str], handle: Callable[..., Response]
     ) -> Callable[..., Response]:
-        def answer(asked: Asked, **names: str) -> Response:
-            self._let_in(asked, changes=True)
-            key, same = asked.headers.get("idempotency-key"), (asked.path, asked.body)
+        def answer(request: Asked, **names: str) -> Response:
+            self._let_in(request, changes=True)
+            key, same = request.headers.get("idempotency-key"), (request.path, request.body)
             if key is not None and key in self._kept:
                 before, kept = self._kept[key]
                 if before != same:
@@ -118,7 +118,7 @@ class StripeSandbox(StripeBooks):
                     )
                 return kept.evolve(headers={**dict(kept.headers), "Idempotent-Replayed": "true"})
             try:
-                response = handle(fields_of(asked.form, known), **names)
+                response = handle(fields_of(request.form, known), **names)
             except Done as late:
                 response = late.response
             if key is not None:
@@ -128,16 +128,16 @@ class StripeSandbox(StripeBooks):
         return answer
 
     def _shows(self, things: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
-        def answer(asked: Asked, id: str) -> Response:
-            self._let_in(asked)
-            return self._shown(found_in(things(), id), fields_of(asked.query, SHOW))
+        def answer(request: Asked, id: str) -> Response:
+            self._let_in(request)
+            return self._shown(found_in(things(), id), fields_of(request.query, SHOW))
 
         return answer
 
     def _lists(self, things: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
-        def answer(asked: Asked) -> Response:
-            self._let_in(asked)
-            fields = fields_of(asked.query, LIST)
+        def answer(request: Asked) -> Response:
+            self._let_in(request)
+            fields = fields_of(request.query, LIST)
             limit = int(fields.get("limit", "10"))
             if not 1 <= limit <= 100:
                 raise refusal(400, "invalid_request_error", "This limit is out of range.")
@@ -151,16 +151,16 @@ class StripeSandbox(StripeBooks):
             expand = [name.removeprefix("data.") for name in expanded(fields)]
             page = [self._with_charge(one, expand) for one in found[start : start + limit]]
             more = len(found) > start + limit
-            return reply({"object": "list", "data": page, "has_more": more, "url": asked.path})
+            return reply({"object": "list", "data": page, "has_more": more, "url": request.path})
 
         return answer
 
-    def _let_in(self, asked: Asked, *, changes: bool = False) -> None:
-        if asked.bearer() not in {self.api_key, self.restricted_key}:
+    def _let_in(self, request: Asked, *, changes: bool = False) -> None:
+        if request.bearer() not in {self.api_key, self.restricted_key}:
             raise refusal(401, "invalid_request_error", "Invalid API Key provided.")
-        if VERSION.fullmatch(asked.headers.get("stripe-version") or "") is None:
+        if VERSION.fullmatch(request.headers.get("stripe-version") or "") is None:
             raise refusal(400, "invalid_request_error", "Invalid Stripe API version.")
-        if changes and asked.bearer() == self.restricted_key:
+        if changes and request.bearer() == self.restricted_key:
             raise refusal(
                 403,
                 "invalid_request_error",

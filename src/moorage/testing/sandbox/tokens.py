@@ -1,4 +1,4 @@
-"""Where access tokens come from: OAuth's token endpoint, for clients in their own names."""
+"""A strict OAuth token endpoint for client credentials."""
 
 from __future__ import annotations
 
@@ -52,21 +52,21 @@ class TokenDesk(Sandbox):
         """The endpoint."""
         return {f"POST {self.path}": self._grant}
 
-    def allows(self, asked: Asked) -> bool:
+    def allows(self, request: Asked) -> bool:
         """Whether a request carries a token that is good."""
-        return asked.bearer() in self._good
+        return request.bearer() in self._good
 
     def forget(self) -> None:
-        """Let no token be good that was granted before."""
+        """Invalidate all granted tokens."""
         self._good.clear()
 
     def refuse(self, error: str, status: int = 400) -> Response:
         """The answer that grants nothing."""
         return reply({"error": error}, status)
 
-    def _grant(self, asked: Asked) -> Response:
-        form = dict(asked.form)
-        shown = asked.basic()
+    def _grant(self, request: Asked) -> Response:
+        form = dict(request.form)
+        shown = request.basic()
         if self._posted:
             shown = form.pop("client_id", ""), form.pop("client_secret", "")
         if shown != self._client:

@@ -95,7 +95,7 @@ class TwilioSandbox(Sandbox):
         self.balance = "25.5075"
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         base = "/2010-04-01/Accounts/{account}"
         return {
             f"POST {base}/Messages.json": self._create,
@@ -108,7 +108,7 @@ class TwilioSandbox(Sandbox):
     def report(
         self, sid: str, status: str, *, error_code: str | None = None, url: str | None = None
     ) -> Notice:
-        """Say what became of a message, as a webhook to where its sender wanted it.
+        """Report the delivery of a message by a webhook to its callback URL.
 
         Args:
             sid: of the message.
@@ -133,7 +133,7 @@ class TwilioSandbox(Sandbox):
         return self._signed(url or self._callbacks[sid] or "", fields)
 
     def receive(self, sender: str, text: str, *, url: str) -> Notice:
-        """Have somebody send us a message, as a webhook.
+        """Send an incoming message as a webhook.
 
         Args:
             sender: whose number it comes from.
@@ -169,9 +169,9 @@ class TwilioSandbox(Sandbox):
         }
         return self.notify(url, urlencode(form).encode(), headers)
 
-    def _create(self, asked: Asked, account: str) -> Response:
-        self._let_in(asked, account)
-        form = dict(asked.form)
+    def _create(self, request: Asked, account: str) -> Response:
+        self._let_in(request, account)
+        form = dict(request.form)
         unknown = set(form) - self.fields
         if unknown:
             raise _refusal(400, 20001, f"Unknown parameters: {sorted(unknown)}")
@@ -204,7 +204,7 @@ class TwilioSandbox(Sandbox):
             "body": form.get("Body"),
             "status": "scheduled" if scheduled else "queued",
             "num_segments": str(segments(form.get("Body", ""))),
-            "num_media": str(sum(name == "MediaUrl" for name, _ in asked.form)),
+            "num_media": str(sum(name == "MediaUrl" for name, _ in request.form)),
             "direction": "outbound-api",
             "api_version": "2010-04-01",
             "price": None,
@@ -217,26 +217,26 @@ class TwilioSandbox(Sandbox):
         self._callbacks[sid] = form.get("StatusCallback")
         return reply(self.messages[sid], 201)
 
-    def _fetch(self, asked: Asked, account: str, sid: str) -> Response:
-        self._let_in(asked, account)
+    def _fetch(self, request: Asked, account: str, sid: str) -> Response:
+        self._let_in(request, account)
         return reply(self._message(sid))
 
-    def _update(self, asked: Asked, account: str, sid: str) -> Response:
-        self._let_in(asked, account)
+    def _update(self, request: Asked, account: str, sid: str) -> Response:
+        self._let_in(request, account)
         message = self._message(sid)
-        if dict(asked.form).get("Status") != "canceled" or message["status"] != "scheduled":
+        if dict(request.form).get("Status") != "canceled" or message["status"] != "scheduled":
             raise _refusal(400, 30409, "The message is not in a state to be canceled.")
         message["status"] = "canceled"
         return reply(message)
 
-    def _balance(self, asked: Asked, account: str) -> Response:
-        self._let_in(asked, account)
+    def _balance(self, request: Asked, account: str) -> Response:
+        self._let_in(request, account)
         return reply({"account_sid": self.account_sid, "balance": self.balance, "currency": "USD"})
 
-    def _look_up(self, asked: Asked, number: str) -> Response:
-        self._let_in(asked, self.account_sid)
+    def _look_up(self, request: Asked, number: str) -> Response:
+        self._let_in(request, self.account_sid)
         digits = number.removeprefix("+")
-        country = dict(asked.query).get("CountryCode")
+        country = dict(request.query).get("CountryCode")
         valid = digits.isdigit() and 7 <= len(digits) <= 15 and (number[0] == "+" or bool(country))
         line = {"type": "mobile", "carrier_name": "Sandbox Mobile", "error_code": None}
         return reply(
@@ -247,7 +247,7 @@ class TwilioSandbox(Sandbox):
                 "national_format": digits if valid else None,
                 "validation_errors": [] if valid else ["NOT_A_NUMBER"],
                 "line_type_intelligence": line
-                if valid and "line_type_intelligence" in dict(asked.query).get("Fields", "")
+                if valid and "line_type_intelligence" in dict(request.query).get("Fields", "")
                 else None,
             }
         )
@@ -258,8 +258,8 @@ class TwilioSandbox(Sandbox):
             raise _refusal(404, 20404, f"The requested resource {sid} was not found")
         return message
 
-    def _let_in(self, asked: Asked, account: str) -> None:
-        if asked.basic() != (self.account_sid, self.auth_token) or account != self.account_sid:
+    def _let_in(self, request: Asked, account: str) -> None:
+        if request.basic() != (self.account_sid, self.auth_token) or account != self.account_sid:
             raise _refusal(401, 20003, "Authenticate")
 
 

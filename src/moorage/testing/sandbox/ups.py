@@ -178,7 +178,7 @@ class UpsSandbox(Sandbox):
         self.shipments: dict[str, dict[str, Any]] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         return {
             "POST /api/rating/v2409/Shop": self._rates,
             "POST /api/shipments/v2409/ship": self._ship,
@@ -191,7 +191,7 @@ class UpsSandbox(Sandbox):
     # --- what happens on the way ---------------------------------------------
 
     def move(self, number: str, kind: str, code: str = "ZZ") -> None:
-        """Let a parcel come so far, in UPS's type of status."""
+        """Move a parcel to a status of UPS."""
         activity = self._shipment(number)["activity"]
         day = f"203001{1 + len(activity):02}"
         activity.insert(
@@ -211,8 +211,8 @@ class UpsSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _rates(self, asked: Asked) -> Response:
-        shipment = self._body(asked, _RATES)["RateRequest"]["Shipment"]
+    def _rates(self, request: Asked) -> Response:
+        shipment = self._body(request, _RATES)["RateRequest"]["Shipment"]
         self._check_account(shipment, "PaymentDetails")
         _check_packages(shipment)
         if shipment["ShipTo"]["Address"].get("PostalCode") == NO_RATES:
@@ -227,8 +227,8 @@ class UpsSandbox(Sandbox):
             }
         )
 
-    def _ship(self, asked: Asked) -> Response:
-        given = self._body(asked, _SHIPMENT)["ShipmentRequest"]
+    def _ship(self, request: Asked) -> Response:
+        given = self._body(request, _SHIPMENT)["ShipmentRequest"]
         shipment = given["Shipment"]
         self._check_account(shipment, "PaymentInformation")
         _check_packages(shipment)
@@ -271,8 +271,8 @@ class UpsSandbox(Sandbox):
             results["NegotiatedRateCharges"] = {"TotalCharge": _usd(own)}
         return reply({"ShipmentResponse": {"Response": {}, "ShipmentResults": results}})
 
-    def _void(self, asked: Asked, number: str) -> Response:
-        self._let_in(asked)
+    def _void(self, request: Asked, number: str) -> Response:
+        self._let_in(request)
         shipment = self._shipment(number)
         if shipment["activity"][0]["status"]["type"] not in {"M", "MV"}:
             words = "No shipment found within the allowed void period."
@@ -283,8 +283,8 @@ class UpsSandbox(Sandbox):
         done = {"Status": {"Code": "1", "Description": "Voided"}}
         return reply({"VoidShipmentResponse": {"Response": {}, "SummaryResult": done}})
 
-    def _recover(self, asked: Asked) -> Response:
-        given = self._body(asked, _RECOVERY)["LabelRecoveryRequest"]
+    def _recover(self, request: Asked) -> Response:
+        given = self._body(request, _RECOVERY)["LabelRecoveryRequest"]
         kind = given.get("LabelSpecification", {}).get("LabelImageFormat", {}).get("Code", "GIF")
         wanted = given.get("ReferenceValues")
         if "TrackingNumber" in given:
@@ -304,10 +304,10 @@ class UpsSandbox(Sandbox):
         told = {"ShipmentIdentificationNumber": shipment["numbers"][0], "LabelResults": results}
         return reply({"LabelRecoveryResponse": {"Response": {}, **told}})
 
-    def _track(self, asked: Asked, number: str) -> Response:
-        self._let_in(asked)
+    def _track(self, request: Asked, number: str) -> Response:
+        self._let_in(request)
         for name in ("transId", "transactionSrc"):
-            if name not in asked.headers:
+            if name not in request.headers:
                 raise _refusal(400, "VSS002", f"Missing {name}")
         shipment = self._shipment(number)
         arrived = shipment["activity"][0]["status"]["type"] == "D"
@@ -323,8 +323,8 @@ class UpsSandbox(Sandbox):
             {"trackResponse": {"shipment": [{"inquiryNumber": number, "package": [package]}]}}
         )
 
-    def _validate(self, asked: Asked) -> Response:
-        given = self._body(asked, _ASKED_ADDRESS)["XAVRequest"]["AddressKeyFormat"]
+    def _validate(self, request: Asked) -> Response:
+        given = self._body(request, _ASKED_ADDRESS)["XAVRequest"]["AddressKeyFormat"]
         if given["CountryCode"] not in {"US", "PR"}:
             raise _refusal(400, "264002", "Country code is invalid or missing.")
         told: dict[str, Any] = {"Response": {"ResponseStatus": {"Code": "1"}}}
@@ -362,9 +362,9 @@ class UpsSandbox(Sandbox):
         if {shipment["Shipper"]["ShipperNumber"], *payers} != {self.account_number}:
             raise _refusal(400, "120100", "Missing or invalid shipper number")
 
-    def _body(self, asked: Asked, shape: object) -> dict[str, Any]:
-        self._let_in(asked)
-        given: dict[str, Any] = asked.json()
+    def _body(self, request: Asked, shape: object) -> dict[str, Any]:
+        self._let_in(request)
+        given: dict[str, Any] = request.json()
         wrong = next(problems(shape, given), None)
         if wrong is not None:
             at, name, what = wrong
@@ -372,8 +372,8 @@ class UpsSandbox(Sandbox):
             raise _refusal(400, "9120002", words)
         return given
 
-    def _let_in(self, asked: Asked) -> None:
-        if not self.tokens.allows(asked):
+    def _let_in(self, request: Asked) -> None:
+        if not self.tokens.allows(request):
             raise _refusal(401, "250002", "Invalid Authentication Information.")
 
 

@@ -85,7 +85,7 @@ class VonageSandbox(Sandbox):
         self.balance = 15.5359
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The sandbox's routes, by method and path."""
         return {
             "POST /sms/json": self._send,
             "GET /ni/standard/json": self._look_up,
@@ -102,7 +102,7 @@ class VonageSandbox(Sandbox):
         sent_as: str = "json",
         at: datetime | None = None,
     ) -> Notice:
-        """Say what became of a part of a message, as a delivery receipt.
+        """Report the delivery of a message part by a delivery receipt.
 
         Args:
             part: its id.
@@ -135,7 +135,7 @@ class VonageSandbox(Sandbox):
         sent_as: str = "json",
         at: datetime | None = None,
     ) -> Notice:
-        """Have somebody send us a message, as a webhook.
+        """Send an incoming message as a webhook.
 
         Args:
             sender: whose number it comes from.
@@ -177,10 +177,10 @@ class VonageSandbox(Sandbox):
             return self.notify(url, urlencode(told).encode(), {"Content-Type": kind})
         return self.notify(url, encode_json(told), {"Content-Type": "application/json"})
 
-    def _send(self, asked: Asked) -> Response:
-        if asked.basic() != (self.api_key, self.api_secret):
+    def _send(self, request: Asked) -> Response:
+        if request.basic() != (self.api_key, self.api_secret):
             raise _refusal("4")
-        form = dict(asked.form)
+        form = dict(request.form)
         refused = _wrong(form)
         if refused is not None:
             raise _refusal(refused)
@@ -209,10 +209,10 @@ class VonageSandbox(Sandbox):
     def _id(self) -> str:
         return f"0A0000000{self.number():07X}"
 
-    def _look_up(self, asked: Asked) -> Response:
-        if asked.basic() != (self.api_key, self.api_secret):
+    def _look_up(self, request: Asked) -> Response:
+        if request.basic() != (self.api_key, self.api_secret):
             return reply({"status": 4, "status_message": "Invalid credentials"})
-        query = dict(asked.query)
+        query = dict(request.query)
         number, country = query.get("number", ""), query.get("country")
         magic = _MAGIC.fullmatch(number)
         status = 0 if magic is None or magic[1] == "1" else int(magic[2])
@@ -233,8 +233,8 @@ class VonageSandbox(Sandbox):
             }
         )
 
-    def _balance(self, asked: Asked) -> Response:
-        if asked.basic() != (self.api_key, self.api_secret):
+    def _balance(self, request: Asked) -> Response:
+        if request.basic() != (self.api_key, self.api_secret):
             return reply({"error-code": "401", "error-code-label": "authentication failed"}, 401)
         return reply({"value": self.balance, "autoReload": False})
 

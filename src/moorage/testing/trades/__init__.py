@@ -60,7 +60,7 @@ class Trade:
 
 
 def action_url(payment: Payment) -> str:
-    """Where a buyer goes who has to do something for a payment."""
+    """Return the URL where a buyer completes a payment's action."""
     return "" if payment.next_action is None else str(payment.next_action.url)
 
 

@@ -22,6 +22,6 @@ def trade(folder: Path) -> Trade:
 
 
 def served(files: LocalFiles, url: str) -> bytes:
-    """What a business system gives to whoever comes with a URL that it has signed."""
+    """Return a file for a signed URL, as the business system's web server would."""
     grant = files.allowed("GET", url, now=datetime.now(UTC))
     return sha256((Path(files.root) / grant.key).read_bytes()).digest()

@@ -1,4 +1,4 @@
-"""Asking a vendor, whatever the colour of the hub that it is behind."""
+"""Calls to a vendor behind a synchronous or asynchronous hub."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 async def given(value: Any) -> Any:
-    """What a face gave, awaited if it is of that colour."""
+    """Return the result of a call, awaited if the hub is asynchronous."""
     return await value if inspect.isawaitable(value) else value
 
 
 @attrs.frozen(kw_only=True)
 class At:
-    """A vendor that is asked.
+    """A vendor behind a hub.
 
     Attributes:
         face: what the operations are called on, of either colour.
@@ -40,7 +40,7 @@ class At:
         return await given(getattr(self.face, operation)(*arguments, **named))
 
     async def ref(self, operation: str, *arguments: Any, **named: Any) -> Ref:
-        """What came of something, or would have come."""
+        """Return the reference of a result, or a plausible one."""
         if not self.able:
             return Ref.parse(f"{self.vendor}:{self.vendor}:1")
         made: Ref = (await self(operation, *arguments, **named)).ref

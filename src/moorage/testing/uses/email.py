@@ -1,4 +1,4 @@
-"""What is asked of vendors of mail."""
+"""Example calls to mail vendors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def inline(at: At) -> Any:
 
 
 async def template(at: At) -> Any:
-    """What the vendor keeps, filled in."""
+    """Return a message from the vendor's template."""
     words = TemplateRef(str(at.trade.words.get("template", "welcome")), {"name": "Ada"})
     return await mail(at, subject="", text=None, template=words)
 
@@ -51,13 +51,13 @@ async def address(at: At) -> Any:
 
 
 async def counts(at: At) -> Any:
-    """What became of a month of mail."""
+    """Return a month of mail statistics."""
     query = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 31))
     return (await at("get_statistics", query)).query == query
 
 
 async def many(at: At) -> Any:
-    """The same to several, in one go."""
+    """Send one message to several recipients at once."""
     base = EmailMessage(subject="Hello", text="Hello.")
     people = [BulkRecipient(to=f"{name}@example.com") for name in ("ada", "grace")]
     results = await at("send_bulk", BulkMessage(base=base, recipients=people))

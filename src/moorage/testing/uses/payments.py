@@ -1,4 +1,4 @@
-"""What is asked of vendors of payments."""
+"""Example calls to payment vendors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def order(at: At, **fields: Any) -> Charge:
-    """What is to be paid."""
+    """Return a charge to pay."""
     usual: dict[str, Any] = {
         "amount": Money("149.90", "EUR"),
         "source": at.trade.token,
@@ -29,7 +29,7 @@ async def pay(at: At, **fields: Any) -> Any:
 
 
 async def intent(at: At) -> Any:
-    """What the buyer's browser goes on with."""
+    """Return the data with which the buyer's browser continues."""
     return (await at("create_intent", order(at), idempotency_key="1")).ref
 
 
@@ -66,13 +66,13 @@ async def captures(at: At) -> Any:
 
 
 async def payment(at: At) -> Any:
-    """What became of a payment."""
+    """Return the state of a payment."""
     ref = await authorized(at)
     return (await at("get", ref)).ref.id == ref.id
 
 
 async def refund(at: At) -> Any:
-    """What became of money that goes back."""
+    """Return the state of a refund."""
     ref = await authorized(at)
     if at.able:
         await at("capture", ref, idempotency_key="5")
@@ -81,7 +81,7 @@ async def refund(at: At) -> Any:
 
 
 async def listed(at: At, operation: str) -> Any:
-    """What the vendor has of something."""
+    """Return a list from the vendor."""
     return (await at(operation)) is not None
 
 

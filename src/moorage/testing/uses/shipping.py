@@ -1,4 +1,4 @@
-"""What is asked of vendors of parcels."""
+"""Example calls to shipping vendors."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ ABROAD: Final = attrs.evolve(
 
 
 def parcel(at: At, **fields: Any) -> RateRequest:
-    """What is to be sent."""
+    """Return a shipment to send."""
     usual: dict[str, Any] = {"sender": SHOP, "recipient": ADA, "parcels": [PARCEL]}
     return RateRequest(**{**usual, **at.trade.words.get("parcel", {}), **fields})
 
 
 async def offered(at: At, **fields: Any) -> Any:
-    """What sending it costs."""
+    """Return the rates of a shipment."""
     return (await at("get_rates", parcel(at, **fields))).rates
 
 
@@ -98,7 +98,7 @@ async def converted(at: At) -> Any:
 
 
 async def tracked(at: At) -> Any:
-    """Where a parcel is."""
+    """Return the tracking of a parcel."""
     return (await at("track_shipment", await bought(at))).number
 
 

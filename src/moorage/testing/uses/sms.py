@@ -1,4 +1,4 @@
-"""What is asked of vendors of text messages."""
+"""Example calls to vendors of text messages."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def unsent(at: At) -> Any:
 
 
 async def sent(at: At) -> Any:
-    """What became of a text message."""
+    """Return the state of a text message."""
     ref = await at.ref("send", SmsMessage(to=PHONE, text="Hello."))
     return (await at("get", ref)).ref == ref
 
@@ -50,12 +50,12 @@ async def number(at: At) -> Any:
 
 
 async def carrier(at: At) -> Any:
-    """Who serves a number."""
+    """Look up the carrier of a number."""
     return (await at("validate_number", PHONE)).carrier
 
 
 async def balance(at: At) -> Any:
-    """What is left."""
+    """Return the account's balance."""
     return (await at("check_balance")).amount
 
 

@@ -1,4 +1,4 @@
-"""What is asked of vendors of files."""
+"""Example calls to storage vendors."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ async def begun(at: At) -> Any:
 
 
 async def stale(at: At) -> Any:
-    """Uploads that nobody ended."""
+    """List unfinished uploads."""
     if at.able:
         await at("start_upload", KEY)
     return await at("list_stale_uploads", older_than=timedelta(0))
 
 
 async def copied(at: At) -> Any:
-    """The same under another name."""
+    """Copy an object to another key."""
     if at.able:
         await kept(at)
     await at("copy", KEY, "b.txt")
@@ -74,12 +74,12 @@ async def version(at: At) -> Any:
 
 
 async def signed(at: At) -> Any:
-    """A URL for somebody's browser."""
+    """Return a signed URL for a browser."""
     return (await at("signed_url", KEY, expires=60)).url
 
 
 async def form(at: At) -> Any:
-    """A form for somebody's browser."""
+    """Return an upload form for a browser."""
     return (await at("signed_post", KEY, expires=60, largest=100)).url
 
 

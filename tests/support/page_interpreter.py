@@ -1,0 +1,122 @@
+"""The reader of a page: writes its files, types its commands and runs its Python, in order.
+
+Called with the path of a JSON file: the page's name, and its steps as `tests.support.pages` makes
+them. It works in the current directory, and ends with 1 and a sentence where a step does not do
+what the page says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import traceback
+import types
+from pathlib import Path
+
+_PRINTS = re.compile(r"# → (.*)$", re.MULTILINE)
+_PATIENCE = 120.0  # seconds for a command in the background to say what the page shows
+
+
+class Wrong(Exception):
+    """A step does something else than the page says."""
+
+
+class Shell:
+    """The reader's terminal: its folder and its variables outlive each command."""
+
+    def __init__(self) -> None:
+        self.environment = dict(os.environ)
+        self.folder = str(Path.cwd())
+        self._notes = Path.home()  # which nobody else has
+
+    def run(self, command: str, shown: list[str], status: int) -> None:
+        """Type a command, and compare what it prints and its exit status with what is shown."""
+        printed, state = self._notes / f"printed{time.monotonic_ns()}", self._notes / "state"
+        script = f"{command}\nstatus=$?\nenv -0 > {state}\nexit $status"
+        with printed.open("wb") as out:
+            ended = subprocess.run(
+                ["/bin/bash", "-c", script],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=self.environment,
+                cwd=self.folder,
+                check=False,
+                timeout=600,
+            ).returncode
+        last = time.monotonic() + (_PATIENCE if command.endswith("&") else 0)
+        while not matches(shown, text := printed.read_text("utf-8")):
+            if time.monotonic() >= last:
+                raise Wrong(f"`{command}` printed\n{text}\nThe page shows\n" + "\n".join(shown))
+            time.sleep(0.02)
+        if ended != status:
+            raise Wrong(f"`{command}` ended with {ended} and printed\n{text}")
+        pairs = [pair.split("=", 1) for pair in state.read_text("utf-8").split("\0") if pair]
+        self.environment = dict(pairs)
+        self.folder = self.environment["PWD"]
+
+
+def matches(shown: list[str], printed: str) -> bool:
+    """Compare line by line; `…` stands for anything, on a line of its own for any lines."""
+    if not shown:
+        return True
+    pattern = r"\n".join(
+        r"(?:.*\n)*?.*" if line == "…" else re.escape(line.rstrip()).replace("…", ".*") + " *"
+        for line in shown
+    )
+    lines = "\n".join(line.rstrip() for line in printed.splitlines())
+    return re.fullmatch(pattern, lines) is not None
+
+
+class Interpreter:
+    """The reader's Python, which begins with the first block that is for it."""
+
+    def __init__(self, page: str) -> None:
+        self._page = page
+        self._module: types.ModuleType | None = None
+
+    def run(self, code: str, line: int, shell: Shell) -> None:
+        """Run a block, and compare what it prints with its `# →`."""
+        if self._module is None:
+            os.environ.update(shell.environment)
+            os.chdir(shell.folder)
+            self._module = sys.modules["__main__"] = types.ModuleType("__main__")
+        compiled = compile("\n" * line + code, self._page, "exec")
+        out, errors = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+            exec(compiled, vars(self._module))  # noqa: S102 - which is what this file is for
+        if errors.getvalue():
+            raise Wrong(f"the block wrote to the standard error:\n{errors.getvalue()}")
+        if _PRINTS.findall(code) != out.getvalue().splitlines():
+            raise Wrong(f"the block printed\n{out.getvalue()}")
+
+
+def main(path: str) -> None:
+    """Follow a page."""
+    sys.path[0] = ""
+    plan = json.loads(Path(path).read_text("utf-8"))
+    shell, interpreter = Shell(), Interpreter(plan["page"])
+    for step in plan["steps"]:
+        try:
+            if step["kind"] == "file":
+                file = Path(shell.folder, step["name"])
+                file.parent.mkdir(parents=True, exist_ok=True)
+                with file.open("a" if step["more"] else "w", encoding="utf-8") as text:
+                    text.write(step["text"])
+            elif step["kind"] == "command":
+                shell.run(step["text"], step["shown"], step["status"])
+            else:
+                interpreter.run(step["text"], step["line"], shell)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the page is wrong
+            said = str(error) if isinstance(error, Wrong) else traceback.format_exc()
+            sys.exit(f"{plan['page']}:{step['line'] + 1}: {said}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,287 @@
+"""A page of the documentation as a stranger follows it: from top to bottom, and nothing else.
+
+Each page is followed in an empty folder and a Python of its own, in which only those packages are
+there that the page has had installed. What a block is for, it says itself:
+
+- `python` runs, in one interpreter for the page. `# → text` is a line that the block prints.
+- A block whose first line is a comment with a file's name, such as `# moorage.toml` or
+  `# shop/settings.py`, is that file. With `, at the end` behind the name it is added to it.
+- `console`: the lines after `$ ` are typed. What is shown below them is what they print; `…`
+  stands for anything. A command ends with 0, or `$ echo $?` shows what it ends with.
+- `pip install` is not run: it decides which packages are there, but for `pip install -e .`, which
+  installs the package in the reader's folder. `make` is for a checkout, and only has to be a target
+  of its Makefile.
+- `text` is shown and not run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+EXAMPLES = ROOT / "adapters-examples"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted(EXAMPLES.rglob("*.md"))]
+LANGUAGES = {"console", "python", "text", "toml"}
+
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^\s*(?:```|~~~)", re.MULTILINE)
+_TEST = re.compile(r"^(?:async )?def test_", re.MULTILINE)
+_NAME = re.compile(r"\A# ([\w./-]+\.\w+)(, at the end)?\n")
+_PIP = re.compile(r"^(?:python -m )?pip install (.*)$")
+_MAKE = re.compile(r"^make(?: (\S+))?")
+_SUPPORT = Path(__file__).parent
+
+
+_PATIENCE = 1800.0  # seconds for all steps of a page; only what hangs takes so long
+_PORT = re.compile(r"127\.0\.0\.1:\d|start\(\d|--port \d")
+_HERE = (
+    "env --unset=PYTHONPATH python -m pip install --quiet --no-build-isolation --no-deps --no-index"
+    ' --target "$SITE" .'
+)
+"""How `pip install -e .` is done: the package in the reader's folder is installed, offline."""
+
+
+class Block(NamedTuple):
+    """One block of a page.
+
+    Attributes:
+        language: the word behind the fence.
+        text: what stands in it.
+        line: how many lines of the page stand before it.
+    """
+
+    language: str
+    text: str
+    line: int
+
+
+class Unfit(Exception):
+    """A page breaks a rule for pages."""
+
+
+def blocks(text: str) -> list[Block]:
+    """Return the blocks of a page, in order."""
+    return [
+        Block(found[1], found[2], text.count("\n", 0, found.start(2)))
+        for found in _BLOCK.finditer(text)
+    ]
+
+
+class Plan(NamedTuple):
+    """What a reader of a page does.
+
+    Attributes:
+        steps: one mapping for each, as `tests.support.page_interpreter` takes them.
+        requirements: what is installed besides moorage: names of packages.
+        extras: those of moorage's that are installed.
+        folders: packages of this repository that are installed.
+    """
+
+    steps: list[dict[str, object]]
+    requirements: set[str]
+    extras: set[str]
+    folders: set[Path]
+
+
+def plan(text: str) -> Plan:
+    """Return what a reader of this page does; `Unfit` if a block does not say what it is for."""
+    made = Plan([], set(), set(), set())
+    if len(_FENCE.findall(text)) != 2 * len(blocks(text)):
+        raise Unfit("a block is indented, or does not end.")
+    for block in blocks(text):
+        name = _NAME.match(block.text)
+        if block.language not in LANGUAGES:
+            raise Unfit(f"line {block.line}: `{block.language}` is no language of a block.")
+        if block.language == "console":
+            _type(block, made)
+        elif name is not None:
+            step = {"kind": "file", "name": name[1], "more": bool(name[2]), "text": block.text}
+            made.steps.append({**step, "line": block.line})
+        elif block.language == "python":
+            if _TEST.search(block.text):
+                raise Unfit(f"line {block.line}: a test has to be in a file, which pytest runs.")
+            made.steps.append({"kind": "python", "text": block.text, "line": block.line})
+        elif block.language != "text":
+            raise Unfit(f"line {block.line}: the first line has to name the file.")
+    return made
+
+
+def _type(block: Block, made: Plan) -> None:
+    lines = block.text.splitlines()
+    if not lines or not lines[0].startswith("$ "):
+        raise Unfit(f"line {block.line}: a block for the terminal begins with `$ `.")
+    at = 0
+    while at < len(lines):
+        begin, command = at, lines[at][2:]
+        at += 1
+        while command.endswith("\\"):
+            command, at = f"{command}\n{lines[at]}", at + 1
+        shown: list[str] = []
+        while at < len(lines) and not lines[at].startswith("$ "):
+            shown, at = [*shown, lines[at]], at + 1
+        command = re.sub(r"\s+# .*$", "", command)
+        pip, make = _PIP.match(command), _MAKE.match(command)
+        if command == "echo $?":
+            made.steps[-1]["status"] = int("".join(shown))
+        elif pip is not None:
+            _install(pip[1], block.line + begin, made)
+        elif make is not None:
+            if make[1] is not None and make[1] not in _targets():
+                raise Unfit(f"line {block.line}: the Makefile has no target {make[1]}.")
+        else:
+            step = {"kind": "command", "text": command, "shown": shown, "status": 0}
+            made.steps.append({**step, "line": block.line + begin})
+
+
+@cache
+def _targets() -> set[str]:
+    return set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+
+
+def _install(what: str, line: int, made: Plan) -> None:
+    for item in what.replace("'", "").split():
+        here = re.fullmatch(r"(?:\.|\.\./moorage)(?:\[([\w,]+)\])?", item)
+        if here is not None:
+            made.extras.update(here[1].split(",") if here[1] else ())
+            if "-e" in what.split():
+                made.steps.append(
+                    {"kind": "command", "text": _HERE, "shown": [], "status": 0, "line": line}
+                )
+        elif item.startswith("./adapters-examples/"):
+            made.folders.add(ROOT / item)
+        elif item != "-e":
+            made.requirements.add(item)
+
+
+# --- the environment ---------------------------------------------------------
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@cache
+def _installed() -> dict[str, metadata.Distribution]:
+    return {_normal(found.metadata["Name"]): found for found in metadata.distributions()}
+
+
+@cache
+def _modules() -> dict[str, set[str]]:
+    return {
+        module: {_normal(name) for name in names}
+        for module, names in metadata.packages_distributions().items()
+    }
+
+
+_REQUIREMENT = re.compile(r"([\w.-]+)(?:\[([\w, -]+)\])?")
+
+
+def _closure(wanted: list[str]) -> set[str]:
+    """Return the packages that come along with these requirements."""
+    there: set[str] = set()
+    seen: set[str] = set()
+    while wanted:
+        text = wanted.pop()
+        found = _REQUIREMENT.match(text)
+        if text in seen or found is None:
+            continue
+        seen.add(text)
+        name = _normal(found[1])
+        extras = {extra.strip() for extra in (found[2] or "").split(",") if extra}
+        if name not in _installed():
+            continue
+        there.add(name)
+        for requirement in _installed()[name].requires or ():
+            asked, _, marker = requirement.partition(";")
+            extra = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
+            if extra is None or extra[1] in extras:
+                wanted.append(asked.strip())
+    return there
+
+
+def _environment(made: Plan, notes: Path) -> dict[str, str]:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    unknown = made.extras - extras["optional-dependencies"].keys()
+    if unknown:
+        raise Unfit(f"there is no extra {', '.join(sorted(unknown))}.")
+    wanted = [*extras["dependencies"], *made.requirements, "moorage"]
+    for extra in made.extras:
+        wanted += extras["optional-dependencies"][extra]
+    for folder in made.folders:
+        wanted += tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
+    there = _closure(wanted)
+    hidden = [module for module, names in _modules().items() if not names & there]
+    packages = notes / "packages.json"
+    packages.write_text(
+        json.dumps({"packages": sorted(_installed().keys() - there), "hidden": sorted(hidden)})
+    )
+    path = [
+        _SUPPORT / "page_environment",
+        notes / "site",
+        *(folder / "src" for folder in made.folders),
+    ]
+    return {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "HOME": str(notes),
+        "SITE": str(notes / "site"),
+        "LANG": "C.UTF-8",
+        "COLUMNS": "80",
+        "PAGE_PACKAGES": str(packages),
+        "PYTHONPATH": os.pathsep.join(map(str, path)),
+    }
+
+
+@contextlib.contextmanager
+def _ports(text: str) -> Generator[None]:
+    """Wait until no other page of this machine uses ports that it names, as this one does."""
+    with (Path(tempfile.gettempdir()) / "pages-with-ports.lock").open("a") as lock:
+        if _PORT.search(text):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def follow(name: str, text: str, empty: Path) -> None:
+    """Do all that a page says, in an empty folder; `Unfit` where that does not hold."""
+    made = plan(text)
+    folder, notes = empty / "folder", empty / "notes"
+    folder.mkdir()
+    notes.mkdir()
+    steps = notes / "steps.json"
+    steps.write_text(json.dumps({"page": name, "steps": made.steps}))
+    with _ports(text):
+        _read(made, notes, folder, steps)
+
+
+def _read(made: Plan, notes: Path, folder: Path, steps: Path) -> None:
+    reader = subprocess.Popen(
+        [sys.executable, str(_SUPPORT / "page_interpreter.py"), str(steps)],
+        cwd=folder,
+        env=_environment(made, notes),
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        out, errors = reader.communicate(timeout=_PATIENCE)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(reader.pid, signal.SIGKILL)  # with what runs in the background
+    if reader.returncode or errors or out:
+        raise Unfit(f"{errors.decode()}{out.decode()}")
