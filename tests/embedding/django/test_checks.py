@@ -12,6 +12,7 @@ from django.views.debug import SafeExceptionReporterFilter
 
 import moorage_django
 from moorage import Secret
+from moorage.adapters.aes_gcm import KEYS_COMMAND
 from moorage_django.checks import settings_are_right, tables_are_there
 from tests.embedding.django.shop import KEYS
 from tests.support.django_project import BARE, SMTP_ALONE, SQLITE, migrated
@@ -150,3 +151,13 @@ def test_missing_tables() -> None:
     (missing,) = tables_are_there([BARE])
 
     assert ("moorage.W008", True) == (missing.id, "--database bare" in missing.hint)
+
+
+def test_the_hint_for_keys_can_be_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The warning tells the command that prints keys, and not a mask."""
+    monkeypatch.delenv("MOORAGE_KEYS", raising=False)
+    with override_settings(MOORAGE={**RIGHT, "KEYS": None}):
+        (warning,) = [one for one in settings_are_right() if one.id == "moorage.W004"]
+
+    assert str(warning.hint).endswith(KEYS_COMMAND)
+    assert ".reveal()" in KEYS_COMMAND

@@ -73,7 +73,7 @@ def test_credentials_of_a_tenant(shop: Shop) -> None:
 
 def test_nobody(shop: Shop) -> None:
     """Who is to be erased must be said."""
-    with pytest.raises(CommandError, match="Nobody was named"):
+    with pytest.raises(CommandError, match="Neither a subject nor a tenant"):
         run("erase")
 
 
@@ -95,7 +95,7 @@ def test_commands_of_moorages_own(
         Command().run_from_argv(["manage.py", "moorage", "check"])
 
     assert 0 == ended.value.code
-    assert f"{file} is right." in capsys.readouterr().out
+    assert f"{file} is valid." in capsys.readouterr().out
 
 
 def test_a_copy_is_made_harmless(capsys: pytest.CaptureFixture[str]) -> None:

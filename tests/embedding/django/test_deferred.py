@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.db import transaction
+from django.test.utils import override_settings
 
 from moorage.outbox import EntryQuery, EntryState
 from moorage_django import after_commit, hub, outbox
@@ -69,3 +70,50 @@ def test_a_rollback_takes_no_charge_back(shop: Shop) -> None:
 
     assert 1 == shop.charges
     assert first.ref == again.ref
+
+
+def test_what_cannot_be_delivered_disturbs_nobody(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The commit and the host's other hooks go on, the reason is logged, and the call stays."""
+    went_on: list[str] = []
+    with override_settings(MOORAGE={**shop.settings, "CONFIGURATION": UNREADABLE}):
+        with transaction.atomic():
+            after_commit("payments", "charge", order())
+            transaction.on_commit(lambda: went_on.append("hook"))
+        went_on.append("view")
+
+    assert ["hook", "view"] == went_on
+    assert "payments.charge after the commit failed" in caplog.text
+    assert "NO_SUCH_KEY" in caplog.text
+    assert [EntryState.WAITING] == [one.state for one in outbox().find(EntryQuery()).items]
+    assert 1 == outbox().deliver(hub()).done
+
+
+def test_what_breaks_is_logged_without_its_words(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error that is none of ours is named, and its words, which may hold a secret, are not."""
+
+    def broken() -> None:
+        raise RuntimeError("hunter2")
+
+    with override_settings(MOORAGE={**shop.settings, "PORTS": broken}):
+        after_commit("payments", "charge", order())
+
+    assert "RuntimeError" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_nobody_makes_the_calls_of_others(shop: Shop) -> None:
+    """A request makes the calls that it put off itself; those of others wait for a worker."""
+    others = outbox().put("payments", "charge", order("INV-1"))
+    with transaction.atomic():
+        mine = [after_commit("payments", "charge", order(name)) for name in ("INV-2", "INV-3")]
+
+    assert 2 == shop.charges
+    states = {one.id: one.state for one in outbox().find(EntryQuery()).items}
+    assert {others.id: EntryState.WAITING, **{one.id: EntryState.DONE for one in mine}} == states
+
+
+UNREADABLE = {"vendors": {"stripe": {"credentials": "secret://env/NO_SUCH_KEY"}}}

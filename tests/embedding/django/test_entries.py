@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 
+from moorage.domain.entries import EntryQuery, EntryState, finish
+from moorage.outbox import OutboxEntry
 from moorage.testing import inbox_conformance, outbox_conformance
 from moorage.testing.checks import name_of
 from moorage_django.entries import AsyncOrmInbox, AsyncOrmOutbox, OrmInbox, OrmOutbox
@@ -64,6 +67,53 @@ def test_a_renewal_uses_a_connection_of_its_own_and_closes_it(home: str) -> None
     thread.join()
     assert [False, True] == found
     assert connections[home].connection is not None
+
+
+def test_leases_outlast_transactions_of_a_file(home: str) -> None:
+    """In a file, where a handler's transaction keeps renewals out, entries are taken for longer."""
+    wanted = 10.0 if connections[home].vendor == "sqlite" else 1.5
+    assert wanted == OrmInbox(home).shortest_lease == AsyncOrmInbox(home).shortest_lease
+
+
+def test_workers_claim_different_calls_together(home: str) -> None:
+    """Of ten calls two workers have each call once, and late results change nothing."""
+    store = emptied(Deferred, OrmOutbox, home)()
+    for number in range(10):
+        store.add(call(f"call-{number}"))
+    first = store.claim(4, 60.0, 5)
+    later = asyncio.run(AsyncOrmOutbox(home).claim(10, 60.0, 5))
+
+    assert [1] * 10 == [entry.fence for entry in (*first, *later)]
+    assert 10 == len({entry.id for entry in (*first, *later)})
+    done = [finish(entry, store.now()) for entry in first]
+    assert [True, False] == store.settle(done[:2], [1, 0])
+    assert [False, True] == asyncio.run(AsyncOrmOutbox(home).settle(done[:2], [7, 1]))
+    found = store.find(EntryQuery(states=(EntryState.DONE,))).items
+    assert {entry.id for entry in done[:2]} == {entry.id for entry in found}
+
+
+def test_a_call_that_another_worker_locks_is_passed_over(home: str) -> None:
+    """Where the database can, a worker does not wait for the rows that another one takes."""
+    features = connections[home].features
+    if not features.has_select_for_update_skip_locked:
+        pytest.skip("this database locks no rows: run the cases of the servers")
+    store = emptied(Deferred, OrmOutbox, home)()
+    for name in ("a", "b"):
+        store.add(call(name))
+    claimed: list[str] = []
+    with transaction.atomic(using=home):
+        Deferred.objects.using(home).select_for_update().get(id="a")
+        thread = Thread(
+            target=lambda: claimed.extend(one.id for one in OrmOutbox(home).claim(9, 60.0, 5))
+        )
+        thread.start()
+        thread.join()
+    assert ["b"] == claimed
+
+
+def call(name: str) -> OutboxEntry:
+    """A call that is due."""
+    return OutboxEntry(id=name, target="shop", operation="call", added_at=datetime.now(UTC))
 
 
 def emptied(table: Any, kind: Callable[[str], Any], alias: str) -> Callable[[], Any]:

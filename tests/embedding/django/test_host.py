@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.test import Client, RequestFactory
+from django.test import RequestFactory
 from django.test.utils import override_settings
 from django.views.debug import ExceptionReporter
 
 from moorage import AuthenticationFailed, ConfigurationError, LogQuery
 from moorage_django import ahub, hub
 from moorage_django.runtime import process
+from moorage_django.state import OrmStorage
 from tests.embedding.django.shop import Shop, opened, order
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ def test_inside_a_write_transaction(shop: Shop) -> None:
     assert inside - before < MOST
 
 
+def test_the_state_is_in_the_database(shop: Shop) -> None:
+    """Where no store is named, Django's database is it, also for what moves money."""
+    assert isinstance(process.ports()["state"], OrmStorage)
+    assert shop.settings["CONFIGURATION"].keys() == {"vendors"}
+
+
 def test_the_log_survives_a_rollback(shop: Shop) -> None:
     """What was called stays in the log, whatever the host rolls back."""
     with transaction.atomic():
@@ -62,16 +69,6 @@ def test_the_log_survives_a_rollback(shop: Shop) -> None:
         transaction.set_rollback(True)
 
     assert 1 == process.log().summarise(LogQuery()).count
-
-
-def test_the_log_is_written_after_the_response(shop: Shop) -> None:
-    """Entries that wait are written when a response is sent, at the latest a second later."""
-    hub().payments().charge(order(), idempotency_key="INV-1/1")
-    log = process.log()
-    log._since = -1e9  # noqa: SLF001 - a second passes
-
-    Client().get("/nothing/")
-    assert not log._waiting  # noqa: SLF001 - asking the log would write them
 
 
 def test_in_an_event_loop(shop: Shop) -> None:

@@ -71,7 +71,8 @@ def environment(vendor: StripeSandbox, tmp_path: Path) -> Generator[dict[str, st
             "MOORAGE_KEYS": KEYS,
         }
         program(SITE, "migrate", "--verbosity=0", environment=made)
-        program(SITE, "migrate", "--verbosity=0", "--database=moorage", environment=made)
+        own = ("migrate", "moorage_django", "--verbosity=0", "--database=moorage")
+        program(SITE, *own, environment=made)
         yield made
 
 
@@ -90,7 +91,7 @@ def serving(words: Sequence[str], environment: Mapping[str, str]) -> Generator[s
             yield said(server)
         finally:
             server.terminate()
-            server.communicate(timeout=20)
+            server.communicate(timeout=150)
 
 
 def said(server: subprocess.Popen[str]) -> str:
@@ -165,6 +166,6 @@ def test_the_worker_ends_kindly(environment: dict[str, str]) -> None:
         assert worker.stdout is not None
         assert "At work, until told to end.\n" == worker.stdout.readline()
         worker.terminate()
-        _, errors = worker.communicate(timeout=20)
+        _, errors = worker.communicate(timeout=150)
 
     assert (0, "") == (worker.returncode, errors)

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from moorage.testing import state_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.checks import name_of, waiting_at_most
 from moorage_django.state import AsyncOrmStorage, OrmStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@pytest.fixture(autouse=True)
+def _patient() -> Generator[None]:
+    """Wait two minutes for commands that need much CPU time, which a busy machine has not."""
+    with waiting_at_most(120.0):
+        yield
 
 
 @pytest.fixture

@@ -14,11 +14,14 @@ from django.urls import reverse
 from moorage import ConfigurationError, InvalidData
 from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
 from moorage.domain.sealing import KeyRing
+from moorage.inbox import EntryQuery
 from moorage.testing import tenants_conformance
 from moorage.testing.checks import name_of
-from moorage_django import hub
+from moorage_django import hub, inbox
 from moorage_django.models import Tenant
+from moorage_django.runtime import process
 from moorage_django.tenants import HIDDEN, AsyncOrmTenants, OrmTenants, hidden, revealed
+from moorage_django.worker import deliver
 from tests.embedding.django.shop import KEYS, Shop, opened, order
 
 if TYPE_CHECKING:
@@ -82,6 +85,57 @@ def test_in_use_without_a_restart(shop: Shop) -> None:
 
     payment = hub().payments("acme").charge(order(), idempotency_key="INV-1/1")
     assert ("acme.stripe", 1) == (payment.ref.account, shop.charges)
+
+
+def written(shop: Shop, **changes: Any) -> OrmTenants:
+    """Tenants of whom one has an account with webhooks, written down and not yet looked up."""
+    found = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
+    account = {
+        "credentials": shop.sandbox.api_key,
+        "webhook_secrets": [shop.sandbox.webhook_secret],
+        **changes,
+    }
+    found.put("acme", {"vendors": {"stripe": account}, "payments": {"vendor": "stripe"}})
+    return found
+
+
+def webhook(shop: Shop) -> int:
+    """Send a webhook of the tenant's account, and tell the status of the answer."""
+    shop.sandbox.webhook_url = "http://testserver/moorage/webhooks/acme.stripe/"
+    shop.sandbox.tell("payment_intent.succeeded", INTENT)
+    return shop.deliver()
+
+
+INTENT = {
+    "id": "pi_1",
+    "object": "payment_intent",
+    "amount": 100,
+    "currency": "eur",
+    "status": "succeeded",
+}
+
+
+def test_webhook_of_a_tenant_that_was_not_called() -> None:
+    """A process that has just begun takes it, and another that has just begun handles it."""
+    with opened(Shop(), TENANTS=True, WORKER=True) as shop:
+        written(shop)
+        assert 200 == webhook(shop)
+        (entry,) = inbox().find(EntryQuery()).items
+        assert ("acme.stripe", "acme") == (entry.account, entry.tenant)
+        process.close()
+
+        assert [1] == [one.done for one in deliver()]
+        assert ["pi_1"] == [event.ref.id for event in shop.news]
+
+
+def test_webhook_of_a_tenant_whose_tables_are_wrong() -> None:
+    """The vendor is not told that nobody is there, so it sends again."""
+    with opened(Shop(), TENANTS=True) as shop:
+        written(shop, speed=5)
+        assert 500 == webhook(shop)
+        written(shop)
+        process.close()
+        assert 200 == webhook(shop)
 
 
 def test_the_form_shows_no_secret(shop: Shop) -> None:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from django.test import Client
 
-from moorage import ConfigurationError
+from moorage import ConfigurationError, StorageUnavailable
 from moorage.inbox import EntryQuery, EntryState
 from moorage_django import hub, inbox
+from moorage_django.entries import OrmInbox
+from moorage_django.runtime import process
 from tests.embedding.django.shop import Shop, opened, order
 
 if TYPE_CHECKING:
@@ -124,3 +126,34 @@ def test_no_secret() -> None:
 
         assert 500 == shop.deliver()
         assert () == inbox().find(EntryQuery()).items
+
+
+def test_nobody_handles_the_webhooks_of_others(shop: Shop) -> None:
+    """A response is followed by its own webhook only; others wait for a worker."""
+    charge()
+    shop.failing = True
+    assert 200 == shop.deliver()
+    shop.failing = False
+    (others,) = inbox().find(EntryQuery()).items
+    inbox().replay(others.id)
+    mine = charge("INV-2/1")
+
+    assert 200 == shop.deliver()
+    assert [mine] == [event.ref.id for event in shop.news]
+
+
+def test_a_store_that_is_away_after_the_response(
+    shop: Shop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be handled after the response is logged, and no server hears of it."""
+
+    def away(*_: object) -> None:
+        raise StorageUnavailable("the database could not be used.")
+
+    charge()
+    monkeypatch.setattr(OrmInbox, "now", away)
+    process.inbox()
+    process.webhook_came("any")
+    process.after_request()
+
+    assert "The handling of a webhook after its response failed" in caplog.text

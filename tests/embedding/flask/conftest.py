@@ -9,12 +9,16 @@ from uuid import uuid4
 import pytest
 import sqlalchemy
 
+from moorage_flask.database import MODERN
 from tests.embedding.flask.shop import Shop
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+POSTGRESQL = "postgresql+psycopg" if MODERN else "postgresql+psycopg2"
 
 
 @pytest.fixture
@@ -27,8 +31,8 @@ def sqlite_url(tmp_path: Path) -> str:
 def postgresql_url() -> Iterator[str]:
     """A database of a host, in PostgreSQL: a schema that nobody else uses."""
     name = f"flask_{uuid4().hex[:12]}"
-    url = sqlalchemy.make_url(postgres_url()).set(drivername="postgresql+psycopg")
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    url = sqlalchemy.engine.make_url(postgres_url()).set(drivername=POSTGRESQL)
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"CREATE SCHEMA {name}")
     own = url.update_query_dict({"options": f"-csearch_path={name}"})
@@ -41,8 +45,8 @@ def postgresql_url() -> Iterator[str]:
 def mariadb_database_url() -> Iterator[str]:
     """A database of a host, in MariaDB, that nobody else uses."""
     name = f"flask_{uuid4().hex[:12]}"
-    url = sqlalchemy.make_url(mariadb_url()).set(drivername="mariadb+pymysql")
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    url = sqlalchemy.engine.make_url(mariadb_url()).set(drivername="mariadb+pymysql")
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
     yield url.set(database=name).render_as_string(hide_password=False)
@@ -55,6 +59,14 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """A database of a host, of the kinds that hosts have most."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture
+def sql_url(database_url: str) -> str:
+    """A database in which moorage's own stores can be."""
+    if not MODERN and not database_url.startswith("sqlite"):
+        pytest.skip("moorage's own stores use a server through SQLAlchemy 2 only")
+    return database_url
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb_database"])

@@ -14,8 +14,7 @@ from moorage import Hub, WebhookInbox
 from moorage.testing.sandbox.base import SandboxHttpClient
 from moorage.testing.sandbox.stripe import StripeSandbox
 from moorage_flask.database import Database
-from moorage_flask.entries import SqlAlchemyInbox
-from moorage_flask.tables import tables
+from moorage_flask.stores import inbox_in
 
 POLL = 0.1
 
@@ -33,15 +32,9 @@ def hub_of(vendor: StripeSandbox) -> Hub:
     )
 
 
-def store_of(database: Database) -> SqlAlchemyInbox:
-    """The store of that inbox."""
-    made = tables()
-    return SqlAlchemyInbox(database, made.inbox, made.lanes)
-
-
 def work(url: str, seconds: float) -> None:
     """Handle what is due until this process is killed."""
-    inbox = WebhookInbox(hub_of(StripeSandbox()), store_of(Database(url)))
+    inbox = WebhookInbox(hub_of(StripeSandbox()), inbox_in(Database(url)))
 
     @inbox.on("webhook")
     def handle(_: Any, entry: Any) -> None:

@@ -58,6 +58,7 @@ app.config["MOORAGE"] = {
         }
     },
     "DATABASE": sessions,
+    "STATE": os.environ.get("MOORAGE_TEST_STATE"),
     "PORTS": {"http": Door()},
 }
 moorage.init_app(app)

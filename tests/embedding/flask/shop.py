@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy
@@ -13,6 +15,7 @@ from moorage.testing.sandbox.base import SandboxHttpClient
 from moorage.testing.sandbox.stripe import StripeSandbox
 from moorage_flask import Moorage
 from moorage_flask.current import moored_in
+from moorage_flask.database import MODERN
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -43,6 +46,11 @@ class Shop:
         self.engine = None if database is None else sqlalchemy.create_engine(database)
         self.sessions = scoped_session(sessionmaker(self.engine))
         self.app = Flask("shop")
+        self._folder: str | None = None
+        if not MODERN and self.engine is not None and self.engine.dialect.name != "sqlite":
+            # The state of moorage is in a server through SQLAlchemy 2 only.
+            self._folder = mkdtemp()
+            settings = {"STATE": f"sqlite:///{self._folder}/state.db", **settings}
         self.app.config["MOORAGE"] = {
             "CONFIGURATION": {
                 "vendors": {
@@ -84,6 +92,8 @@ class Shop:
         self.sessions.remove()
         if self.engine is not None:
             self.engine.dispose()
+        if self._folder is not None:
+            rmtree(self._folder)
 
     def _told(self, event: PaymentEvent, entry: InboxEntry) -> None:
         if self.failing:

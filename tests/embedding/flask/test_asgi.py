@@ -35,8 +35,8 @@ def test_webhook(shop: Shop) -> None:
     async def deliver() -> int:
         application = testing.ApplicationCommunicator(wsgi.WsgiToAsgi(shop.app), scope)
         await application.send_input({"type": "http.request", "body": notice.body})
-        answer = await application.receive_output(timeout=20)
-        await application.wait(timeout=20)
+        answer = await application.receive_output(timeout=120)
+        await application.wait(timeout=120)
         status: int = answer["status"]
         return status
 

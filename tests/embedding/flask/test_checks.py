@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from moorage import Secret
+from moorage.domain.sealing import KeyRing
 from moorage_flask.checks import findings
 from moorage_flask.places import Places, places
-from tests.embedding.flask.shop import KEYS, Shop
+from tests.embedding.flask.shop import KEYS as TEXT
+from tests.embedding.flask.shop import Shop
 
-if TYPE_CHECKING:
-    from pathlib import Path
+KEYS = Secret(TEXT)
 
 
 def named(shop: Shop, **environment: str) -> dict[str, bool]:
@@ -23,9 +28,9 @@ def named(shop: Shop, **environment: str) -> dict[str, bool]:
         shop.close()
 
 
-def test_nothing_amiss(database_url: str) -> None:
+def test_nothing_amiss(sql_url: str) -> None:
     """Of an application that has everything nothing is said."""
-    assert {} == named(Shop(database_url, KEYS=KEYS), WEB_CONCURRENCY="4")
+    assert {} == named(Shop(sql_url, KEYS=KEYS), WEB_CONCURRENCY="4")
 
 
 def test_no_keys(sqlite_url: str) -> None:
@@ -104,7 +109,7 @@ def test_what_makes_no_store(sqlite_url: str, wrong: dict[str, Any], path: str) 
     """What no store can be made of is named, and not only met by the first call."""
     settings: dict[str, Any] = {"KEYS": KEYS, **wrong}
     shop = Shop(sqlite_url, **settings)
-    (found,) = findings(shop.moored)
+    found, *_ = findings(shop.moored)
     shop.close()
 
     assert (True, "settings") == (found.severe, found.name)
@@ -134,3 +139,44 @@ def test_what_makes_no_store(sqlite_url: str, wrong: dict[str, Any], path: str) 
 def test_places(given: dict[str, Any], expected: Places) -> None:
     """Where things are kept follows from the host's database and the settings."""
     assert expected == places(**given)
+
+
+@pytest.mark.parametrize(
+    "setting, path",
+    [
+        ({"DATABASE": "postgresql://erp:hunter2@127.0.0.1:9/erp"}, "MOORAGE.DATABASE"),
+        ({"STATE": "redis://:hunter2@127.0.0.1:9/0"}, "MOORAGE.STATE"),
+        ({"ASIDE": "postgresql://erp:hunter2@127.0.0.1:9/erp"}, "MOORAGE.ASIDE"),
+        ({"KEYS": TEXT}, "MOORAGE.KEYS"),
+    ],
+)
+def test_passwords_in_the_settings(setting: dict[str, Any], path: str, sqlite_url: str) -> None:
+    """A password in a URL, and keys that stand there as they are, are named and not shown."""
+    with closing(Shop(sqlite_url, **dict[str, Any](KEYS=KEYS) | setting)) as shop:
+        (found,) = [one for one in findings(shop.moored, {}) if one.name == "secret-in-settings"]
+
+    assert path in str(found)
+    assert "hunter2" not in str(found)
+    assert TEXT not in str(found)
+
+
+def test_a_secret_url_is_no_finding(sqlite_url: str) -> None:
+    """A URL that is wrapped is shown by nobody, and used as one that is not."""
+    url = Secret("redis://:hunter2@127.0.0.1:9/0")
+    shop = Shop(sqlite_url, KEYS=KEYS, STATE=url)
+    assert "redis://:hunter2@127.0.0.1:9/0" == shop.moored.stores.state_url
+    assert "hunter2" not in repr(shop.app.config)
+    assert {} == named(shop)
+
+
+def test_keys_are_made_by_the_command_that_is_named(sqlite_url: str) -> None:
+    """What the finding tells to run prints keys that seal."""
+    with closing(Shop(sqlite_url)) as shop:
+        (found,) = findings(shop.moored, {})
+    command = found.remedy.partition(": ")[2]
+    python = str(Path(sys.executable).parent)
+    printed = subprocess.run(
+        ["/bin/sh", "-c", command], env={"PATH": python}, capture_output=True, text=True, check=True
+    )
+
+    assert 1 == len(KeyRing.parse(printed.stdout).keys)

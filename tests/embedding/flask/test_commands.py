@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import Credentials, LogQuery, Money
+from moorage import Credentials, LogQuery, Money, Secret
 from moorage.contracts.payments import Charge
 from moorage.fence import rearm
 from moorage.inbox import EntryQuery
@@ -44,9 +44,9 @@ def test_tables_are_missing(database_url: str) -> None:
     assert "flask moorage migrate" in told.output
 
 
-def test_check(database_url: str) -> None:
+def test_check(sql_url: str) -> None:
     """Nothing amiss ends well, what is severe does not, and no traceback is shown."""
-    good, bad = Shop(database_url, KEYS=KEYS), Shop(CONFIGURATION={"paymets": {}})
+    good, bad = Shop(sql_url, KEYS=Secret(KEYS)), Shop(CONFIGURATION={"paymets": {}})
     told = [run(good, "check"), run(bad, "check")]
     good.close()
     bad.close()
@@ -83,9 +83,9 @@ def test_subject(shop: Shop) -> None:
     assert {"log": [], "inbox": [], "outbox": []} == left
 
 
-def test_credentials_of_a_tenant(database_url: str) -> None:
+def test_credentials_of_a_tenant(sql_url: str) -> None:
     """A tenant's credentials are told of, not shown, and erased with the rest."""
-    shop = Shop(database_url, KEYS=KEYS)
+    shop = Shop(sql_url, KEYS=KEYS)
     shop.moored.migrate()
     kept: Any = shop.moored.stores.credentials
     kept.rotate("stripe", "acme", Credentials.bearer("hidden"))

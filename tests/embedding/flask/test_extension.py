@@ -15,7 +15,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 from moorage import ConfigurationError, InvalidData, LogQuery, StorageUnavailable
 from moorage_flask import Moorage, current_moorage, tables
 from moorage_flask.current import moored_in
-from moorage_flask.database import Database
+from moorage_flask.database import MODERN, Database
 from moorage_flask.host import host_of
 from moorage_flask.settings import Settings
 from tests.embedding.flask.test_webhooks import charge
@@ -91,7 +91,7 @@ def session_of(url: str) -> scoped_session[Any]:
     "give, has_session",
     [
         (str, False),
-        (sqlalchemy.make_url, False),
+        (sqlalchemy.engine.make_url, False),
         (engine_of, False),
         (session_of, True),
         (lambda url: SimpleNamespace(engine=engine_of(url), session=session_of(url)), True),
@@ -127,7 +127,8 @@ def test_passwords_are_not_shown() -> None:
     """A database is named without its password."""
     database = Database("postgresql://shop:canary@db.example/shop?sslpassword=canary")
 
-    assert "<Database postgresql+psycopg://shop:***@db.example/shop>" == repr(database)
+    driver = "psycopg" if MODERN else "psycopg2"
+    assert f"<Database postgresql+{driver}://shop:***@db.example/shop>" == repr(database)
 
 
 def test_database_that_is_away() -> None:

@@ -17,6 +17,7 @@ import pytest
 from moorage import Request, Timeouts
 from moorage.adapters.stdlib_http import StdlibHttpClient
 from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage_flask.database import MODERN
 from tests.embedding.flask.shop import Shop
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def started(
             yield program
         finally:
             program.terminate()
-            program.communicate(timeout=20)
+            program.communicate(timeout=150)
 
 
 def said(program: subprocess.Popen[str], pattern: str) -> str:
@@ -69,13 +70,14 @@ def said(program: subprocess.Popen[str], pattern: str) -> str:
 
 
 @pytest.fixture
-def environment(database_url: str) -> dict[str, str]:
+def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
     """The environment of a shop whose tables are there."""
     shop = Shop(database_url)
     shop.moored.migrate()
     shop.close()
     return {
         "MOORAGE_TEST_DATABASE": database_url,
+        **({} if MODERN else {"MOORAGE_TEST_STATE": f"sqlite:///{tmp_path / 'state.db'}"}),
         "MOORAGE_TEST_KEY": shop.sandbox.api_key,
         "MOORAGE_TEST_SECRET": shop.sandbox.webhook_secret,
     }

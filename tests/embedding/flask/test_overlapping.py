@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 
 from moorage.testing.checks import name_of
 from moorage_flask.database import Database
-from moorage_flask.entries import SqlAlchemyOutbox
+from moorage_flask.stores import outbox_in
 from moorage_flask.tables import tables
 from tests.support import overlapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from moorage.adapters.host_entries import HostOutbox
     from tests.support.overlapping import Begin
 
 
@@ -37,10 +38,10 @@ def test_order(check: Callable[[Begin, Any], None], server_url: str, isolation: 
     database.create(made.outbox.metadata, (made.outbox, made.lanes))
 
     @contextmanager
-    def begin() -> Generator[SqlAlchemyOutbox]:
+    def begin() -> Generator[HostOutbox]:
         with Session(engine) as session, session.begin():
-            yield SqlAlchemyOutbox(database, made.outbox, made.lanes, lambda: session)
+            yield outbox_in(database, lambda: session)
 
-    check(begin, SqlAlchemyOutbox(database, made.outbox, made.lanes))
+    check(begin, outbox_in(database))
     database.close()
     engine.dispose()

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import uuid4
 
 import attrs
 import pytest
 import sqlalchemy
+from sqlalchemy.orm import Session
 
 from moorage import (
     ConfigurationError,
     CredentialNotFound,
     Credentials,
+    IntegrationLog,
+    InvalidData,
     LogQuery,
     Money,
     Secret,
     StorageUnavailable,
 )
+from moorage.adapters.host_entries import HostOutbox
 from moorage.adapters.memory import MemoryStorage
-from moorage.adapters.sql import SqlStorage
-from moorage.adapters.sqlite import SqliteStorage
 from moorage.contracts.payments import Charge
+from moorage.domain.entries import EntryQuery, EntryState, finish
 from moorage.testing import (
     inbox_conformance,
     integration_log_conformance,
@@ -32,29 +39,33 @@ from moorage.testing import (
 from moorage.testing.checks import name_of
 from tests.embedding.flask.shop import KEYS, Shop
 from tests.embedding.flask.test_webhooks import charge
+from tests.support import overlapping
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from moorage.adapters.host_entries import HostInbox
+    from moorage.adapters.host_log import HostIntegrationLogger
+
 from moorage_flask import worker
 from moorage_flask.database import Database
-from moorage_flask.entries import SqlAlchemyInbox, SqlAlchemyOutbox
-from moorage_flask.log import SqlAlchemyLog
-from moorage_flask.tables import Tables, tables
+from moorage_flask.stores import inbox_in, log_in, outbox_in
+from moorage_flask.tables import tables
 
-Fresh: TypeAlias = Callable[[], tuple[Database, Tables]]
+Fresh: TypeAlias = Callable[[], tuple[Database, str]]
 
 
 @pytest.fixture
 def fresh(any_database_url: str) -> Iterator[Fresh]:
-    """Makes tables that nobody has written in, with the database they are in."""
+    """Makes tables that nobody has written in; their database, and their names' beginning."""
     with ExitStack() as stack:
 
-        def make() -> tuple[Database, Tables]:
-            database, made = Database(any_database_url), tables(prefix=f"m{uuid4().hex[:8]}_")
+        def make() -> tuple[Database, str]:
+            database, prefix = Database(any_database_url), f"m{uuid4().hex[:8]}_"
+            made = tables(prefix=prefix)
             stack.callback(database.close)
             database.create(made.log.metadata, (made.log, made.inbox, made.outbox, made.lanes))
-            return database, made
+            return database, prefix
 
         yield make
 
@@ -64,9 +75,9 @@ def test_log(check: integration_log_conformance.Check, fresh: Fresh) -> None:
     """The log does what every integration log must."""
     with ExitStack() as stack:
 
-        def make() -> SqlAlchemyLog:
-            database, made = fresh()
-            log = SqlAlchemyLog(database, made.log)
+        def make() -> HostIntegrationLogger:
+            database, prefix = fresh()
+            log = log_in(database, prefix=prefix)
             stack.callback(log.close)
             return log
 
@@ -77,9 +88,9 @@ def test_log(check: integration_log_conformance.Check, fresh: Fresh) -> None:
 def test_inbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> None:
     """The inbox does what every store of webhooks must."""
 
-    def make() -> SqlAlchemyInbox:
-        database, made = fresh()
-        return SqlAlchemyInbox(database, made.inbox, made.lanes)
+    def make() -> HostInbox:
+        database, prefix = fresh()
+        return inbox_in(database, prefix=prefix)
 
     check(make)
 
@@ -88,19 +99,99 @@ def test_inbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> N
 def test_outbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> None:
     """The outbox does what every store of calls must."""
 
-    def make() -> SqlAlchemyOutbox:
-        database, made = fresh()
-        return SqlAlchemyOutbox(database, made.outbox, made.lanes)
+    def make() -> HostOutbox:
+        database, prefix = fresh()
+        return outbox_in(database, prefix=prefix)
 
     check(make)
 
 
-def test_state(database_url: str) -> None:
+@pytest.mark.parametrize("skips", [True, False])
+def test_workers_claim_different_calls_together(fresh: Fresh, skips: bool) -> None:
+    """Of ten calls two workers have each call once, also in servers without SKIP LOCKED."""
+    database, prefix = fresh()
+    wanted = None if skips else (lambda: False)
+    store = HostOutbox(database.kind, database.lend, prefix=prefix, skips_locked=wanted)
+    for number in range(10):
+        store.add(overlapping.entry(f"call-{number}", None))
+    first, later = store.claim(4, 60.0, 5), store.claim(10, 60.0, 5)
+
+    assert [1] * 10 == [entry.fence for entry in (*first, *later)]
+    assert 10 == len({entry.id for entry in (*first, *later)})
+    done = [finish(entry, store.now()) for entry in first]
+    assert [True, False] == store.settle(done[:2], [1, 0])
+    found = store.find(EntryQuery(states=(EntryState.DONE,))).items
+    assert [done[0].id] == [entry.id for entry in found]
+
+
+def test_a_call_that_another_worker_locks_is_passed_over(fresh: Fresh) -> None:
+    """A worker does not wait for the rows that another one takes."""
+    database, prefix = fresh()
+    if database.kind == "sqlite":
+        pytest.skip("a file locks no rows: run the cases of the servers")
+    store = outbox_in(database, prefix=prefix)
+    for name in ("a", "b"):
+        store.add(overlapping.entry(name, None))
+    with database.begin() as connection:
+        connection.exec_driver_sql(f"SELECT id FROM {prefix}outbox WHERE id = 'a' FOR UPDATE")
+        assert ["b"] == [entry.id for entry in store.claim(9, 60.0, 5)]
+
+
+def test_claims_that_overlap_have_different_calls(fresh: Fresh) -> None:
+    """Workers that claim at the same time share the calls, and none of them fails."""
+    database, prefix = fresh()
+    if database.kind == "sqlite":
+        pytest.skip("a file has one worker at a time: run the cases of the servers")
+    store = outbox_in(database, prefix=prefix)
+    for number in range(60):
+        store.add(overlapping.entry(f"call-{number:02}", None))
+
+    def work() -> list[str]:
+        taken: list[str] = []
+        while batch := store.claim(3, 60.0, 5):
+            taken += [entry.id for entry in batch]
+            store.settle([finish(entry, store.now()) for entry in batch], [1] * len(batch))
+        return taken
+
+    with ThreadPoolExecutor(4) as workers:
+        shares = [share.result() for share in [workers.submit(work) for _ in range(4)]]
+    everything = [name for share in shares for name in share]
+    assert len(everything) == len(set(everything))
+    left = store.find(EntryQuery(states=(EntryState.WAITING,))).items
+    assert 60 == len(everything) + len(left)
+
+
+def test_a_session_with_several_databases(sqlite_url: str, tmp_path: Path) -> None:
+    """A session that has a database for each table is asked for that of the outbox."""
+    books = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'books.db'}")
+    database = Database(sqlite_url)
+    engines = {"moorage_outbox": database.engine}
+
+    class Routing(Session):
+        def get_bind(self, mapper: Any = None, clause: Any = None, **_: Any) -> Any:
+            table = getattr(clause, "table", None)
+            return engines.get(getattr(table, "name", ""), books)
+
+    made = tables()
+    database.create(made.log.metadata, (made.outbox, made.lanes))
+    with Routing() as session:
+        store = outbox_in(database, lambda: session)
+        store.add(overlapping.entry("given-up", None))
+        session.rollback()
+        store.add(overlapping.entry("kept", None))
+        session.commit()
+
+    assert ["kept"] == [entry.id for entry in store.find(EntryQuery()).items]
+    books.dispose()
+    database.close()
+
+
+def test_state(sql_url: str) -> None:
     """State is on connections of its own: in the host's server, or in a file beside the host's."""
-    with closing(Shop(database_url)) as shop:
+    with closing(Shop(sql_url)) as shop:
         kind = type(shop.moored.stores.state)
 
-    assert (SqliteStorage if "sqlite" in database_url else SqlStorage) is kind
+    assert ("SqliteStorage" if "sqlite" in sql_url else "SqlStorage") == kind.__name__
 
 
 def test_state_that_is_given(sqlite_url: str) -> None:
@@ -110,11 +201,11 @@ def test_state_that_is_given(sqlite_url: str) -> None:
         assert given is shop.moored.stores.state
 
 
-def test_credentials(database_url: str) -> None:
+def test_credentials(sql_url: str) -> None:
     """Credentials are shared by all who have the key, and nobody reads them in the database."""
     with (
-        closing(Shop(database_url, KEYS=KEYS)) as first,
-        closing(Shop(database_url, KEYS=Secret(KEYS))) as second,
+        closing(Shop(sql_url, KEYS=KEYS)) as first,
+        closing(Shop(sql_url, KEYS=Secret(KEYS))) as second,
     ):
         first.moored.migrate()
         told = Credentials.bearer("canary-4711")
@@ -134,9 +225,9 @@ def test_without_keys_no_credentials(database_url: str) -> None:
         assert None is shop.moored.stores.credentials
 
 
-def test_tenants(database_url: str) -> None:
+def test_tenants(sql_url: str) -> None:
     """A tenant's accounts may be in the database, and are used without a restart."""
-    with closing(Shop(database_url, KEYS=KEYS, TENANTS=True)) as shop:
+    with closing(Shop(sql_url, KEYS=KEYS, TENANTS=True)) as shop:
         shop.moored.migrate()
         stripe = {"credentials": shop.sandbox.api_key}
         tenants = shop.moored.stores.tenants
@@ -174,12 +265,15 @@ def test_log_of_a_database_that_is_away(tmp_path: Path) -> None:
     made = tables()
     path = tmp_path / "later" / "log.db"
     database = Database(f"sqlite:///{path}")
-    log = SqlAlchemyLog(database, made.log, max_waiting=3)
-    for number in range(5):
+    log = log_in(database, max_waiting=3, threads=False)
+    for number in range(3):
         log.write(integration_log_conformance.entry(number))
+    with pytest.warns(RuntimeWarning, match="loses entries"):
+        log.write(integration_log_conformance.entry(3))
+    log.write(integration_log_conformance.entry(4))
     with pytest.raises(StorageUnavailable):
         log.find(LogQuery())
-    log.close()
+    assert 2 == log.lost
     path.parent.mkdir()
     database.create(made.log.metadata, (made.log,))
 
@@ -191,23 +285,147 @@ def test_log_of_a_database_that_is_away(tmp_path: Path) -> None:
 @pytest.mark.parametrize("unfit", ["\ud800", "a\0b"])
 def test_an_entry_that_no_database_takes(fresh: Fresh, unfit: str) -> None:
     """One entry that cannot be written holds up none of the others."""
-    database, made = fresh()
-    log = SqlAlchemyLog(database, made.log)
+    database, prefix = fresh()
+    log = log_in(database, prefix=prefix, threads=False)
     entries = [integration_log_conformance.entry(number) for number in range(5)]
     entries[2] = attrs.evolve(entries[2], vendor_code=unfit)
-    with log._queue().writing:  # noqa: SLF001 - so that all of them wait together
-        for entry in entries:
-            log.write(entry)
+    for entry in entries:
+        log.write(entry)
 
     kept = {entry.id for entry in log.find(LogQuery()).items}
     log.close()
     assert {"call-0000", "call-0001", "call-0003", "call-0004"} <= kept
 
 
+def test_a_number_that_a_column_has_no_room_for(fresh: Fresh) -> None:
+    """An entry whose number is too large for a server's column is lost alone, and counted."""
+    database, prefix = fresh()
+    log = log_in(database, prefix=prefix, threads=False)
+    entries = [integration_log_conformance.entry(number) for number in range(3)]
+    entries[1] = attrs.evolve(entries[1], attempts=2**40)
+    for entry in entries:
+        log.write(entry)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        log.after_request()
+    is_file = database.kind == "sqlite"
+
+    assert (3 if is_file else 2) == len(log.find(LogQuery()).items)
+    assert (0 if is_file else 1) == log.lost
+
+
+def test_a_database_of_an_unknown_kind() -> None:
+    """A store says which databases it can be in."""
+    database = Database("sqlite://")
+    with pytest.raises(ConfigurationError, match="mariadb, mysql, postgresql, sqlite"):
+        HostOutbox("oracle", database.lend)
+
+
+def test_log_is_written_without_another_request(fresh: Fresh) -> None:
+    """A thread writes it soon, though nobody asks and no request ends, and then it ends."""
+    database, prefix = fresh()
+    log = log_in(database, prefix=prefix)
+    log.write(integration_log_conformance.entry(1))
+    until = time.monotonic() + PATIENCE
+    while "moorage-log" in _threads() and time.monotonic() < until:
+        threading.Event().wait(0.01)
+
+    assert ("moorage-log" in _threads(), rows(database, prefix)) == (False, 1)
+    log.close()
+
+
+def test_log_without_threads(fresh: Fresh) -> None:
+    """Where a server runs no threads, the end of a request writes it."""
+    database, prefix = fresh()
+    log = log_in(database, prefix=prefix, threads=False)
+    log.write(integration_log_conformance.entry(1))
+    assert ("moorage-log" in _threads(), rows(database, prefix)) == (False, 0)
+
+    log.after_request()
+    log.after_request()
+    assert 1 == rows(database, prefix)
+
+
+def test_end_of_a_request_writes_the_log(database_url: str) -> None:
+    """An application writes what waits when a request ends, where no thread does so."""
+    with closing(Shop(database_url)) as shop:
+        shop.moored.migrate()
+        shop.client().get("/nothing")  # nothing was opened yet
+        stores = shop.moored.stores
+        log = log_in(stores._aside, threads=False)  # noqa: SLF001 - asking the log would write it
+        stores.__dict__["log"] = log
+        log.write(integration_log_conformance.entry(1))
+        shop.client().get("/nothing")
+
+        assert 1 == rows(stores._aside, "moorage_")  # noqa: SLF001 - as above
+
+
+def test_end_of_a_request_without_a_database(tmp_path: Path) -> None:
+    """What cannot be written at the end of a request waits for the next."""
+    made, path = tables(), tmp_path / "later" / "log.db"
+    database = Database(f"sqlite:///{path}")
+    log = log_in(database, threads=False)
+    log.write(integration_log_conformance.entry(1))
+    log.after_request()
+    path.parent.mkdir()
+    database.create(made.log.metadata, (made.log,))
+    log.after_request()
+
+    assert 1 == rows(database, "moorage_")
+
+
+def test_log_is_in_order_of_time(fresh: Fresh) -> None:
+    """Entries that were written later may be of earlier calls; pages go by the calls' time."""
+    database, prefix = fresh()
+    log = log_in(database, prefix=prefix, threads=False)
+    late, early = integration_log_conformance.entry(2), integration_log_conformance.entry(1)
+    same = attrs.evolve(early, id="same")
+    for entry in (late, early, same):
+        log.write(entry)
+    pages = [log.find(LogQuery(limit=1))]
+    while pages[-1].next is not None:
+        pages.append(log.find(LogQuery(limit=1, after=pages[-1].next)))
+
+    assert [late.id, "same", early.id] == [page.items[0].id for page in pages]
+    for cursor in ("7", "x.y", "9" * 30 + ".1"):
+        with pytest.raises(InvalidData):
+            log.find(LogQuery(after=cursor))
+
+
+PATIENCE = 30.0
+"""Seconds for a thread on a machine that is busy."""
+
+
+def rows(database: Database, prefix: str) -> int:
+    """How many entries are in the database."""
+    with database.begin() as connection:
+        counted = sqlalchemy.select(sqlalchemy.func.count()).select_from(tables(prefix=prefix).log)
+        return int(connection.execute(counted).scalar_one())
+
+
+def _threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
+
+
 def test_a_database_that_is_not_there(postgresql_url: str) -> None:
     """A database that is not there is away; only where it is there are tables missing."""
-    there = sqlalchemy.make_url(postgresql_url)
+    there = sqlalchemy.engine.make_url(postgresql_url)
     nowhere = there.set(database="nobody_made_this").render_as_string(hide_password=False)
     for url, said in ((nowhere, "did not do it"), (postgresql_url, "no tables")):
         with closing(Database(url)) as database, pytest.raises(StorageUnavailable, match=said):
-            SqlAlchemyLog(database, tables().log).find(LogQuery())
+            log_in(database).find(LogQuery())
+
+
+def test_a_newer_entry_is_kept_but_for_what_is_new(fresh: Fresh) -> None:
+    """A field that only a newer moorage has costs no entry."""
+
+    @attrs.frozen(kw_only=True)
+    class Newer(IntegrationLog):
+        colour: str = "red"
+
+    database, prefix = fresh()
+    log = log_in(database, prefix=prefix, threads=False)
+    entry = integration_log_conformance.entry(1)
+    log.write(Newer(**attrs.asdict(entry, recurse=False)))
+
+    assert [entry] == list(log.find(LogQuery()).items)

@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING
 
 from moorage import WebhookInbox
 from moorage.contracts.payments import Charge, Money
-from moorage.domain.renewal import ENTRY_LEASE
 from moorage.inbox import EntryQuery, EntryState
 from moorage.testing.sandbox.stripe import StripeSandbox
 from moorage_flask.database import Database
+from moorage_flask.stores import inbox_in
 from moorage_flask.tables import tables
-from tests.embedding.flask.handling import hub_of, store_of
+from tests.embedding.flask.handling import hub_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-
-LEASE = timedelta(seconds=ENTRY_LEASE)
 
 
 @contextmanager
@@ -51,7 +49,8 @@ def test_a_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
     """
     database, made = Database(database_url), tables()
     database.create(made.inbox.metadata, (made.inbox, made.lanes))
-    store, vendor = store_of(database), StripeSandbox()
+    store, vendor = inbox_in(database), StripeSandbox()
+    lease = timedelta(seconds=store.shortest_lease)
     hub = hub_of(vendor)
     hub.payments().charge(
         Charge(Money("149.90", "EUR"), "tok_visa", reference="INV-1"), idempotency_key="INV-1"
@@ -61,7 +60,7 @@ def test_a_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
     with worker(database_url, 3_600.0) as one:
         first = taken_until(one)
         with worker(database_url, 0.0) as other:
-            while store.now() < first + 2 * LEASE:
+            while store.now() < first + 2 * lease:
                 time.sleep(0.1)
             entry = store.find(EntryQuery(id=id_)).items[0]
             assert (EntryState.CLAIMED, 1) == (entry.state, entry.attempts)
@@ -70,9 +69,9 @@ def test_a_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
             died = store.now()
             over = store.find(EntryQuery(id=id_)).items[0].due
             assert over is not None
-            assert first < over <= died + LEASE
+            assert first < over <= died + lease
 
-            assert over <= taken_until(other) - LEASE
+            assert over <= taken_until(other) - lease
             while (entry := store.find(EntryQuery(id=id_)).items[0]).state is EntryState.CLAIMED:
                 time.sleep(0.1)
     assert (EntryState.DONE, 2) == (entry.state, entry.attempts)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
+from typing import Any
 
 import pytest
 
 from moorage import ConfigurationError, Money
 from moorage.contracts.payments import Charge
 from moorage.inbox import EntryQuery
-from tests.embedding.flask.shop import Shop
+from moorage_flask.worker import deliver
+from tests.embedding.flask.shop import KEYS, Shop
 
 
 def charge(shop: Shop, key: str = "INV-1/1") -> str:
@@ -87,3 +89,44 @@ def test_wrong_configuration(sqlite_url: str) -> None:
         shop.app.testing = True
         with pytest.raises(ConfigurationError, match="NO_SUCH_KEY"):
             shop.client().post("/moorage/webhooks/stripe")
+
+
+def test_webhook_of_a_tenant_that_was_not_called(sql_url: str) -> None:
+    """A process that has just begun takes it, and another that has just begun handles it."""
+    with closing(Shop(sql_url, TENANTS=True, KEYS=KEYS)) as shop:
+        shop.moored.migrate()
+        account = {
+            "credentials": shop.sandbox.api_key,
+            "webhook_secrets": [shop.sandbox.webhook_secret],
+        }
+        tenants: Any = shop.moored.stores.tenants
+        tenants.put("acme", {"vendors": {"stripe": account}, "payments": {"vendor": "stripe"}})
+        shop.sandbox.webhook_url = "http://localhost/moorage/webhooks/acme.stripe"
+        shop.sandbox.tell("payment_intent.succeeded", INTENT)
+
+        assert 200 == shop.deliver()
+        (entry,) = shop.moorage.inbox.find(EntryQuery()).items
+        assert ("acme.stripe", "acme") == (entry.account, entry.tenant)
+        shop.moored.close()
+        assert [1] == [one.done for one in deliver(shop.moored)]
+        assert ["pi_1"] == [event.ref.id for event in shop.news]
+
+
+def test_webhook_of_a_tenant_whose_tables_are_wrong(sqlite_url: str) -> None:
+    """The vendor is not told that nobody is there, so it sends again."""
+    with closing(Shop(sqlite_url, TENANTS=True, KEYS=KEYS)) as shop:
+        shop.moored.migrate()
+        tenants: Any = shop.moored.stores.tenants
+        tenants.put("acme", {"vendors": {"stripe": {"speed": 5}}})
+
+        assert 500 == shop.client().post("/moorage/webhooks/acme.stripe").status_code
+        assert 404 == shop.client().post("/moorage/webhooks/other.stripe").status_code
+
+
+INTENT = {
+    "id": "pi_1",
+    "object": "payment_intent",
+    "amount": 100,
+    "currency": "eur",
+    "status": "succeeded",
+}

@@ -11,16 +11,17 @@ from django.shortcuts import redirect
 from moorage import ConnectorError
 from moorage.config.tenants import read_tenant
 from moorage_django import stores
+from moorage_django.admin_acts import LimitsPage, decide
+from moorage_django.admin_payments import UnsettledPage
+from moorage_django.log import NEWEST_FIRST
 from moorage_django.models import Call, Deferred, Tenant, Webhook
 from moorage_django.runtime import process
 from moorage_django.settings import chosen
 from moorage_django.tenants import OrmTenants, hidden, revealed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from django.db.models import QuerySet
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -40,12 +41,13 @@ class ReadOnly(admin.ModelAdmin):
 
 
 @admin.register(Call)
-class CallAdmin(ReadOnly):
+class CallAdmin(LimitsPage, UnsettledPage, ReadOnly):
     """The integration log."""
 
     list_display = ("started_at", "service", "operation", "tenant", "status", "duration", "error")
     list_filter = ("status", "service")
     search_fields = ("call", "idempotency_key", "subject")
+    ordering = NEWEST_FIRST
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Call]:
         """The entries, those included that wait to be written."""
@@ -79,23 +81,30 @@ class EntryAdmin(ReadOnly):
         return request.user.has_perm(f"{meta.app_label}.change_{meta.model_name}")
 
     @admin.action(description="Do again", permissions=["decide"])
-    def replay(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+    def replay(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Have them done again, from the first try on."""
-        self._each(request, queryset, self.box().replay)
+        return decide(
+            self,
+            request,
+            queryset,
+            action="replay",
+            act="do again",
+            effect="put back to be done again",
+            change=self.box().replay,
+        )
 
     @admin.action(description="Call off", permissions=["decide"])
-    def drop(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+    def drop(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Call them off."""
-        self._each(request, queryset, self.box().drop)
-
-    def _each(
-        self, request: HttpRequest, queryset: QuerySet[Any], decide: Callable[[str], object]
-    ) -> None:
-        for id_ in queryset.values_list("id", flat=True):
-            try:
-                decide(id_)
-            except ConnectorError as error:
-                self.message_user(request, str(error), messages.ERROR)
+        return decide(
+            self,
+            request,
+            queryset,
+            action="drop",
+            act="call off",
+            effect="called off",
+            change=self.box().drop,
+        )
 
 
 @admin.register(Webhook)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
@@ -12,9 +11,12 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from moorage import ConfigurationError
+from moorage.adapters.aes_gcm import KEYS_COMMAND
+from moorage.config.toml_text import has_password
 from moorage.opening import open_storage
 from moorage_django import stores
 from moorage_django.databases import LABEL, same_database
+from moorage_django.log import UNKEPT
 from moorage_django.settings import chosen
 
 if TYPE_CHECKING:
@@ -58,16 +60,26 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
         return found + [_error(one, "E001") for one in error.problems]
     found += _of_stores(picked, url)
     found += _of_configuration(configured)
+    if UNKEPT:
+        found.append(_unkept(UNKEPT))
     if cipher is None:
         found.append(
             checks.Warning(
                 "MOORAGE_KEYS is not set: what is stored is not sealed, and tokens are kept in"
                 " memory only.",
-                hint="Set it to what moorage.adapters.aes_gcm.generate_keys().text() makes.",
+                hint=f"Set it in the environment to what this prints: {KEYS_COMMAND}",
                 id="moorage.W004",
             )
         )
     return found
+
+
+def _unkept(names: Sequence[str]) -> checks.CheckMessage:
+    return checks.Warning(
+        f"moorage-django keeps no {', '.join(names)} of the integration log: moorage is newer.",
+        hint="Upgrade moorage-django, and run its migrations.",
+        id="moorage.W010",
+    )
 
 
 def tables_are_there(
@@ -83,7 +95,7 @@ def tables_are_there(
                 # No error: that would keep `migrate` from making them.
                 checks.Warning(
                     f"The migrations of moorage are missing in the database {alias!r}.",
-                    hint=f"Run manage.py migrate --database {alias}.",
+                    hint=f"Run manage.py migrate {LABEL} --database {alias}.",
                     id="moorage.W008",
                 )
             )
@@ -126,7 +138,7 @@ def _of_stores(picked: Chosen, url: str | None) -> Iterator[checks.CheckMessage]
             hint='Set DATABASES["moorage"] = moorage_django.beside(DATABASES["default"]).',
             id="moorage.W002",
         )
-    if isinstance(picked.state, str) and urlsplit(picked.state).password:
+    if isinstance(picked.state, str) and has_password(picked.state):
         yield checks.Warning(
             "MOORAGE['STATE'] has a password in it, and Django shows it with every error that it"
             " reports.",

@@ -47,7 +47,7 @@ class Router:
     """Tells Django which tables lie where; name it in `DATABASE_ROUTERS`.
 
     With it, `migrate` makes the host's tables in the host's databases only, and
-    `migrate --database moorage` those of moorage that lie apart.
+    `migrate moorage_django --database moorage` those of moorage that lie apart.
     """
 
     def db_for_read(self, model: Any, **_: object) -> str | None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import DEFAULT_DB_ALIAS, transaction
 
+from moorage_django.guard import logged
 from moorage_django.runtime import process
 from moorage_django.settings import chosen
 
 if TYPE_CHECKING:
     from moorage.outbox import Outbox, OutboxEntry
 
-_AT_ONCE: Final = 10
+_REMEDY: Final = "It stays in the outbox until `manage.py moorage deliver` makes the call."
 
 
 def outbox() -> Outbox:
@@ -25,8 +25,10 @@ def after_commit(contract: str, verb: str, *values: Any, **options: Any) -> Outb
     """Have a call made once the open transaction is committed, and not if it is rolled back.
 
     It is written down in the host's own transaction, and made right after the commit, or by
-    `manage.py moorage deliver` where the settings say that there is a worker. A crash in between
-    loses nothing: whoever delivers next makes it.
+    `manage.py moorage deliver` where the settings say that there is a worker. What cannot be made
+    right away, or ends in an error that may pass, stays in the outbox for that command; so does
+    what a crash has interrupted. The commit and the host's other hooks are never disturbed: the
+    reason goes to the logger `moorage_django`, and to the entry.
 
     Args:
         contract: such as "payments".
@@ -36,9 +38,10 @@ def after_commit(contract: str, verb: str, *values: Any, **options: Any) -> Outb
     """
     entry = process.outbox().put(contract, verb, *values, **options)
     if not chosen().worker:
-        transaction.on_commit(partial(_deliver, _AT_ONCE), using=DEFAULT_DB_ALIAS, robust=True)
+
+        def deliver_entry() -> None:
+            with logged(f"The delivery of {contract}.{verb} after the commit", _REMEDY):
+                process.outbox().deliver(process.hub(), ids=[entry.id])
+
+        transaction.on_commit(deliver_entry, using=DEFAULT_DB_ALIAS)
     return entry
-
-
-def _deliver(limit: int) -> None:
-    process.outbox().deliver(process.hub(), limit=limit)

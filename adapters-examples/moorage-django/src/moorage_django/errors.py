@@ -42,9 +42,10 @@ def meaning(error: Exception) -> ConnectorError:
     """What went wrong, without what the driver's frames know."""
     if isinstance(error, SynchronousOnlyOperation):
         return ConfigurationError(
-            "the plain hub was called in an event loop.",
+            "the synchronous hub was called in an event loop.",
             path="MOORAGE",
-            remedy="Await `moorage_django.ahub()` there.",
+            remedy="Use `moorage_django.ahub()` there and await its methods, as in"
+            " `await ahub().payments().charge(...)`.",
         )
     said = str(error).lower()
     words = (*_NO_TABLE, *_NOTHING_THERE) if isinstance(error, ProgrammingError) else _NO_TABLE
@@ -52,8 +53,8 @@ def meaning(error: Exception) -> ConnectorError:
         return ConfigurationError(
             "tables of moorage are missing in the database.",
             path="MOORAGE.DATABASE",
-            remedy="Run manage.py migrate, for each database: manage.py check --database … says"
-            " which.",
+            remedy="Run manage.py migrate moorage_django for each database: manage.py check"
+            " --database … says which.",
         )
     return StorageUnavailable(
         f"the database could not be used ({type(error).__name__}).",

@@ -1,18 +1,16 @@
 """The integration log in Django's database.
 
-`write` only queues an entry. The queue is written after the response, with the next `hub()`, before
-a question is answered, and at exit. It is bounded: past `MOST` the oldest fall out.
+Entries wait in moorage's own queue. Its thread writes them about once a second; where threads do
+not run, they are written at the end of each request. Past `MOST` the oldest are lost.
 """
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from threading import Lock
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from django.db import connections, transaction
+from django.db import DataError, connections, transaction
 from django.db.models import Count, Q
 
 from moorage import (
@@ -22,102 +20,116 @@ from moorage import (
     LogPage,
     LogSummary,
 )
-from moorage.adapters.forking import in_child
+from moorage.adapters.log_queue import LogQueue
 from moorage_django.errors import guarded
 from moorage_django.models import Call
+from moorage_django.moments import EPOCH, MICROSECOND
 from moorage_django.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from moorage import LogQuery
 
 MOST: Final = 10_000
-_BATCH: Final = 500
-_LATE: Final = 1.0
+NEWEST_FIRST: Final = ("-started_at", "-number")
+"""The order of entries: processes write in batches, so numbers alone do not tell it."""
+
 _SHORT: Final = {"call": 200, "idempotency_key": 500}
 _EXACTLY: Final = ("service", "operation", "tenant", "region")
-_NAMES: Final = tuple(field.name for field in attrs.fields(IntegrationLog) if field.name != "id")
+_CALLED: Final = {"id": "call"}
+"""The columns of fields that have another name here."""
+
+
+def kept_fields(
+    entry: type[Any], columns: Iterable[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The fields of an entry that these columns keep, and those that they do not.
+
+    A newer moorage may have fields of which this release knows nothing: the rest is kept.
+    """
+    known = {*columns}
+    names = [field.name for field in attrs.fields(entry)]
+    kept = tuple(name for name in names if _CALLED.get(name, name) in known)
+    return kept, tuple(name for name in names if name not in kept)
+
+
+_KEPT, UNKEPT = kept_fields(
+    IntegrationLog,
+    (field.name for field in Call._meta.concrete_fields),  # noqa: SLF001 - Django's documented API
+)
+_NAMES: Final = tuple(name for name in _KEPT if name != "id")
 
 
 class OrmLogger:
     """Keeps an entry for every call in the database of an alias.
 
     Args:
-        alias: of the database; what the host rolls back there is lost.
+        alias: of the database; entries that the host rolls back there are lost.
+        every: seconds after which what is queued is written.
+        threads: whether a thread of its own may write the queue; by default where threads run.
     """
 
-    def __init__(self, alias: str) -> None:
+    def __init__(self, alias: str, *, every: float = 1.0, threads: bool | None = None) -> None:
         self.alias = alias
-        self._start_afresh()
-        in_child(self, OrmLogger._start_afresh)
+        self._queue = LogQueue(
+            partial(_insert, alias),
+            f"the database {alias!r}",
+            max_waiting=MOST,
+            every=every,
+            threads=threads,
+            release=self._release_thread,
+        )
 
-    def _start_afresh(self) -> None:
-        # What a parent has queued is the parent's to write.
-        self._waiting: deque[IntegrationLog] = deque(maxlen=MOST)
-        self._since: float | None = None
-        self._lock = Lock()
+    @property
+    def lost(self) -> int:
+        """How many entries this process could not keep."""
+        return self._queue.lost
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Queue an entry."""
-        self._waiting.append(entry)
-        if self._since is None:
-            self._since = time.monotonic()
+        """Queue an entry; where the queue is full, the oldest one is lost and counted."""
+        self._queue.write(entry)
 
-    def tend(self) -> None:
-        """Write what has waited long enough, unless a transaction would take it along."""
-        since = self._since
-        if since is None or (len(self._waiting) < _BATCH and time.monotonic() - since < _LATE):
-            return
-        self.flush()
+    def after_request(self) -> None:
+        """Write what is queued, where no thread does so and no transaction could take it along."""
+        if not connections[self.alias].in_atomic_block:
+            self._queue.after_request()
 
-    def flush(self, *, inside: bool = False) -> None:
-        """Write what is queued; what cannot be written stays queued.
+    def close(self) -> None:
+        """Write what is queued, and end the thread."""
+        self._queue.close()
 
-        Args:
-            inside: also in a transaction, which may take the entries along.
+    def flush(self) -> None:
+        """Write what is queued, also in a transaction, which may take the entries along.
+
+        Raises:
+            StorageUnavailable: the database takes nothing now; what is queued stays queued.
+            ConfigurationError: there is no table.
         """
-        if not self._waiting or not self._lock.acquire(blocking=inside):
-            return
-        try:
-            if inside or not connections[self.alias].in_atomic_block:
-                self._since = None
-                while self._waiting and self._flushed():
-                    pass
-        except Exception:  # noqa: BLE001 - no call fails for its entry in the log; it stays queued
-            return
-        finally:
-            self._lock.release()
+        self._queue.flush()
 
-    def _flushed(self) -> bool:
-        """Write some of what is queued, and tell whether that could be done."""
-        batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-        if _inserted(self.alias, batch):
-            return True
-        left = [entry for entry in batch if not _inserted(self.alias, [entry])]
-        if len(left) < len(batch):
-            # The database takes others, so it is these that it does not take.
-            return True
-        self._waiting.extendleft(reversed(left))
-        return False
+    def _release_thread(self) -> None:
+        connections[self.alias].close()
 
     @guarded
     def find(self, query: LogQuery, /) -> LogPage:
         """One page of the entries that match, newest first."""
-        self.flush(inside=True)
+        self.flush()
         found = self._matching(query)
         if query.after is not None:
-            found = found.filter(number__lt=_position(query.after))
-        rows = list(found.order_by("-number")[: query.limit + 1])
+            at, number = _position(query.after)
+            found = found.filter(Q(started_at__lt=at) | Q(started_at=at, number__lt=number))
+        rows = list(found.order_by(*NEWEST_FIRST)[: query.limit + 1])
         return LogPage(
             items=tuple(map(_entry, rows[: query.limit])),
-            next=str(rows[query.limit - 1].number) if len(rows) > query.limit else None,
+            next=_cursor(rows[query.limit - 1]) if len(rows) > query.limit else None,
         )
 
     @guarded
     def summarise(self, query: LogQuery, /) -> LogSummary:
         """What all entries that match come to, whatever page they would be on."""
-        self.flush(inside=True)
+        self.flush()
         found = self._matching(query)
         counted = found.values_list("status").annotate(count=Count("number")).order_by()
         by_status = {IntegrationStatus(status): count for status, count in counted}
@@ -143,7 +155,7 @@ class OrmLogger:
     @guarded
     def remove(self, query: LogQuery, /) -> int:
         """Forget all entries that match, and say how many those were."""
-        self.flush(inside=True)
+        self.flush()
         return int(self._matching(query).delete()[0])
 
     def _matching(self, query: LogQuery) -> Any:
@@ -181,14 +193,22 @@ class AsyncOrmLogger:
         return await in_thread(self.shared.alias, self.shared.remove, query)
 
 
-def _inserted(alias: str, entries: Iterable[IntegrationLog]) -> bool:
-    """Write all of these or none, and tell whether that could be done."""
+@guarded
+def _insert(alias: str, entries: Iterable[IntegrationLog]) -> None:
+    """Write all of these or none."""
     try:
         with transaction.atomic(using=alias):
             Call.objects.using(alias).bulk_create(map(_row, entries))
-    except Exception:  # noqa: BLE001 - whatever it is, they are not in the log
-        return False
-    return True
+    except (DataError, ValueError, OverflowError):
+        unfit = True
+    else:
+        unfit = False
+    if unfit:
+        raise InvalidData(
+            "an entry of the integration log has values that the database cannot hold.",
+            field="entry",
+            remedy="Write entries as moorage makes them.",
+        )
 
 
 def _row(entry: IntegrationLog) -> Call:
@@ -209,12 +229,18 @@ def _entry(row: Call) -> IntegrationLog:
     return IntegrationLog(**fields)
 
 
-def _position(cursor: str) -> int:
+def _cursor(row: Call) -> str:
+    """The text that leads to the entries after this one, in the order of `NEWEST_FIRST`."""
+    return f"{(row.started_at - EPOCH) // MICROSECOND}.{row.number}"
+
+
+def _position(cursor: str) -> tuple[datetime, int]:
     try:
-        return int(cursor)
-    except ValueError:
+        at, number = map(int, cursor.split("."))
+        return EPOCH + at * MICROSECOND, number
+    except (ValueError, OverflowError):
         raise InvalidData(
-            f"{cursor!r} leads to no page.",
+            f"{cursor[:80]!r} leads to no page.",
             field="after",
             remedy="Give what a page of this log said in `next`, unchanged.",
         ) from None

@@ -88,6 +88,7 @@ class Entry(models.Model):
     state = WordField(max_length=10)
     due = MomentField(null=True, db_index=True)
     holds = models.BooleanField()
+    priority = models.IntegerField(default=0)
     fence = models.BigIntegerField()
     attempts = models.IntegerField()
     turn = models.IntegerField()

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+from contextlib import suppress
 from threading import RLock, local
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS
 
 import moorage
+from moorage import ConnectorError
 from moorage.adapters.forking import in_child
 from moorage.inbox import WebhookInbox
 from moorage.outbox import Outbox
 from moorage_django import stores
 from moorage_django.databases import leave_to_parent
 from moorage_django.entries import OrmInbox, OrmOutbox
+from moorage_django.guard import logged
 from moorage_django.log import OrmLogger
 from moorage_django.moments import now_in
 from moorage_django.settings import NAME, chosen
@@ -29,8 +32,7 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 
-_AT_ONCE: Final = 10
-"""So many webhooks are handled after one response."""
+_REMEDY: Final = "It stays in the inbox until `manage.py moorage deliver` handles it."
 
 
 class Process:
@@ -84,31 +86,31 @@ class Process:
         """What time it is by the database of the inbox and the outbox."""
         return now_in(DEFAULT_DB_ALIAS)
 
-    def webhook_came(self) -> None:
-        """Remember that this thread has something to handle when its response is sent."""
-        self._came.now = True
+    def webhook_came(self, id: str) -> None:
+        """Remember which webhook this thread is to handle when its response is sent."""
+        self._came.id = id
 
     def after_request(self) -> None:
         """Do what was put off until the response is sent."""
-        if getattr(self._came, "now", False):
-            self._came.now = False
+        id = getattr(self._came, "id", None)
+        if id is not None:
+            self._came.id = None
             if has_handlers() and not chosen().worker:
-                self.inbox().handle(limit=_AT_ONCE)
-        self.tend()
-
-    def tend(self) -> None:
-        """Write what the log has queued, if it is time."""
+                with logged("The handling of a webhook after its response", _REMEDY):
+                    self.inbox().handle(ids=[id])
         if "log" in self._made:
-            self.log().tend()
+            self.log().after_request()
 
     def flush(self) -> None:
-        """Write what the log has queued."""
+        """Write what the log has queued, if the database takes it."""
         if "log" in self._made:
-            self.log().flush()
+            with suppress(ConnectorError):
+                self.log().flush()
 
     def close(self) -> None:
         """Write what the log has queued, and close what was opened."""
-        self.flush()
+        if "log" in self._made:
+            self.log().close()
         closing = self._closing
         self._start_afresh()
         for close in reversed(closing):
@@ -156,12 +158,15 @@ def hub() -> Hub:
         ConfigurationError: the settings or the configuration are wrong; `manage.py check` tells
             all that is.
     """
-    process.tend()
     return process.hub()
 
 
 def ahub() -> AsyncHub:
-    """The hub of this project, for what is awaited."""
+    """The asynchronous hub of this project. Its methods are awaited, and this function is not.
+
+    Raises:
+        ConfigurationError: the settings or the configuration are wrong.
+    """
     return process.ahub()
 
 

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage import ConfigurationError
-from moorage.adapters.aes_gcm import AesGcmCipher
+from moorage.adapters.aes_gcm import KEYS_COMMAND, AesGcmCipher
 from moorage.config import read_configuration
 from moorage.domain.sealing import KeyRing
 from moorage.opening import aopen_storage, open_storage
@@ -65,7 +65,7 @@ def needed(cipher: AesGcmCipher | None) -> AesGcmCipher:
     raise ConfigurationError(
         "the accounts of tenants are sealed, and there are no keys.",
         path="MOORAGE.KEYS",
-        remedy="Set MOORAGE_KEYS to what moorage.adapters.aes_gcm.generate_keys().text() makes.",
+        remedy=f"Set MOORAGE_KEYS in the environment to what this prints: {KEYS_COMMAND}",
     )
 
 

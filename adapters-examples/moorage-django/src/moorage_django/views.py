@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from moorage import ConfigurationError, ConnectorError
+from moorage import ConnectorError
 from moorage.domain.webhooks.replies import reply_to
 from moorage.receiving import from_django
 from moorage_django.runtime import process
@@ -31,16 +31,17 @@ def receive(request: HttpRequest, account: str) -> HttpResponse:
     """
     hub = process.hub()
     try:
-        found = hub.account(account)
-    except ConfigurationError:
-        return HttpResponse(status=404)
-    try:
+        found = hub.find_account(account)
+        if found is None:
+            return HttpResponse(status=404)
         given: dict[str, Any] = {**from_django(request), "tenant": _tenant(found.tenants)}
+        inbox = process.inbox()
+        entry = inbox.receive(account, **given)
     except ConnectorError as error:
         reply = reply_to(error)
     else:
-        reply = process.inbox().answer(account, **given)
-        process.webhook_came()
+        reply = inbox.reply(entry)
+        process.webhook_came(entry.id)
     return HttpResponse(reply.body, status=reply.status, content_type=reply.content_type)
 
 

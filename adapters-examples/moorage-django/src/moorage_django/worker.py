@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from django.db import close_old_connections
 
 from moorage import LogQuery
+from moorage.worker import at_times
 from moorage_django.runtime import process
 from moorage_django.settings import chosen
 from moorage_django.webhooks import has_handlers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from moorage.inbox import Handled
     from moorage.outbox import Delivered
 
-Step: TypeAlias = "Callable[[], list[Handled | Delivered]]"
+Step: TypeAlias = "Callable[[], Sequence[Handled | Delivered]]"
 
 _TIDYING: Final = 3_600.0
+_SETTLING: Final = 60.0
 
 
 def deliver(limit: int = 100) -> list[Handled | Delivered]:
@@ -53,15 +54,18 @@ def tidy() -> int:
     return gone + (0 if housekeep is None else int(housekeep()))
 
 
+def settle() -> list[Handled | Delivered]:
+    """Settle what vendors can tell of unknown payments; `deliver` settles the calls afterwards."""
+    close_old_connections()
+    process.hub().settle_payments(limit=10)
+    return []
+
+
 def steps() -> list[Step]:
     """One webhook or call after another, so that who says stop waits for few; tidying at times."""
-    tidied = time.monotonic()
 
-    def tidy_at_times() -> list[Handled | Delivered]:
-        nonlocal tidied
-        if time.monotonic() - tidied >= _TIDYING:
-            tidied = time.monotonic()
-            tidy()
+    def tidied() -> list[Handled | Delivered]:
+        tidy()
         return []
 
-    return [lambda: deliver(1), tidy_at_times]
+    return [at_times(settle, _SETTLING), lambda: deliver(1), at_times(tidied, _TIDYING)]

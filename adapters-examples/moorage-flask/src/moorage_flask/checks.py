@@ -13,12 +13,21 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from moorage import ConnectorError
+from moorage.adapters.aes_gcm import KEYS_COMMAND
+from moorage.config.toml_text import has_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from moorage import Account
     from moorage_flask.moored import Moored
+
+_URLS: Final = {
+    "database": "Give an engine or a session of SQLAlchemy, or a URL that its make_url(…) made.",
+    "state": "Wrap it: moorage.Secret(…).",
+    "aside": "Give the path of a SQLite file.",
+}
+"""The settings that may be URLs, with what to give instead of a password in one."""
 
 _OPTION: Final = re.compile(r"(?:^|\s)(?:-w|--workers)[=\s]?(\d+)")
 
@@ -52,7 +61,7 @@ def findings(moored: Moored, environment: Mapping[str, str] = os.environ) -> tup
     try:
         moored.stores.ready()
     except ConnectorError as error:
-        return (Finding("settings", str(error), severe=True),)
+        return (Finding("settings", str(error), severe=True), *_inline(moored))
     return (
         *_stores(moored, environment),
         *_inline(moored),
@@ -87,6 +96,22 @@ def _stores(moored: Moored, environment: Mapping[str, str]) -> Iterator[Finding]
 
 
 def _inline(moored: Moored) -> Iterator[Finding]:
+    settings = moored.settings
+    for name, remedy in _URLS.items():
+        value = getattr(settings, name)
+        if isinstance(value, str) and has_password(value):
+            yield Finding(
+                "secret-in-settings",
+                f"MOORAGE.{name.upper()} has a password in it. Debuggers and error trackers show"
+                " app.config.",
+                remedy,
+            )
+    if isinstance(settings.keys, str):
+        yield Finding(
+            "secret-in-settings",
+            "MOORAGE.KEYS stands there as it is. Debuggers and error trackers show app.config.",
+            "Set MOORAGE_KEYS in the environment instead, or wrap it: moorage.Secret(…).",
+        )
     for problem in moored.inline:
         yield Finding(
             "secret-in-settings",
@@ -107,13 +132,19 @@ def _webhooks(accounts: Iterable[Account]) -> Iterator[Finding]:
 
 
 def _keys(moored: Moored) -> Iterator[Finding]:
+    if moored.stores.forgets_credentials:
+        yield Finding(
+            "credentials-in-memory",
+            "Stored credentials and OAuth tokens are lost with each process: a database server"
+            " keeps them through SQLAlchemy 2 only.",
+            "Set ASIDE to a SQLite file, or install SQLAlchemy 2.",
+        )
     if moored.stores.cipher is not None:
         return
     yield Finding(
         "no-keys",
         "Webhooks and calls that wait are stored unsealed, and access tokens in memory only.",
-        "Set MOORAGE_KEYS in the environment; `moorage.adapters.aes_gcm.generate_keys().text()`"
-        " makes one.",
+        f"Set MOORAGE_KEYS in the environment to what this prints: {KEYS_COMMAND}",
     )
 
 

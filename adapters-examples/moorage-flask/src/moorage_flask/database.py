@@ -9,21 +9,31 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, nullcontext
 from threading import RLock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
+import sqlalchemy
+from sqlalchemy import create_engine, insert
+from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.exc import ArgumentError, DataError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from moorage import ConfigurationError, StorageUnavailable
+from moorage import ConfigurationError, InvalidData, StorageUnavailable
 from moorage.adapters.forking import around_fork, in_child
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from sqlalchemy import Connection, MetaData, Table
+    from sqlalchemy.orm import Session
+
+    from moorage import ConnectorError
+
+A = TypeVar("A")
 
 _MEMORY: Final = frozenset({None, "", ":memory:"})
+_SERVERS: Final = frozenset({"mysql", "mariadb"})
+_SKIPPING_MARIADB: Final = (10, 6)
+_SKIPPING_MYSQL: Final = (8,)
 _PATIENCE: Final = 5
 """Seconds to wait for a file that somebody else writes, or for a server's connection."""
 
@@ -64,13 +74,6 @@ class Database:
         return self._given.url.database
 
     @property
-    def reach(self) -> str:
-        """Who shares it: those of a process, of a machine or of a network."""
-        if self.fleeting:
-            return "process"
-        return "machine" if self.kind == "sqlite" else "network"
-
-    @property
     def engine(self) -> Engine:
         """The engine that this was made of."""
         return self._given
@@ -86,19 +89,54 @@ class Database:
 
         Raises:
             StorageUnavailable: the database could not be reached, or did not do it.
+            InvalidData: it cannot hold a value.
         """
         try:
             with self._alone, self._engine().begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            failure = self.unavailable(error)
+            failure = self._meaning(error)
         else:
             return
         # Out here, or it would carry along the frames of the driver, which hold the password.
         raise failure
 
-    def unavailable(self, error: SQLAlchemyError) -> StorageUnavailable:
+    def lend(self, work: Callable[[Any], A], /) -> A:
+        """Call a function with a connection of our own, in a transaction."""
+        with self.begin() as connection:
+            return work(connection)
+
+    def lend_session(
+        self, session: Callable[[], Session], table: Table, work: Callable[[Any], A], /
+    ) -> A:
+        """Call a function with the connection of the host's session, which ends its transaction.
+
+        Args:
+            session: gives the session.
+            table: what is written to, for sessions that have several databases.
+            work: the function.
+        """
+        try:
+            return work(session().connection(bind_arguments={"clause": insert(table)}))
+        except SQLAlchemyError as error:
+            failure = self._meaning(error)
+        raise failure
+
+    def skips_locked(self) -> bool:
+        """Whether the server, once it was connected to, can leave out rows that are locked."""
+        if self.kind not in _SERVERS:
+            return True
+        dialect: Any = self._given.dialect
+        least = _SKIPPING_MARIADB if dialect.is_mariadb else _SKIPPING_MYSQL
+        return bool(dialect.server_version_info >= least)
+
+    def _meaning(self, error: SQLAlchemyError) -> ConnectorError:
         """What an error of SQLAlchemy's means."""
+        if isinstance(error, DataError):
+            return InvalidData(
+                f"{self.where} cannot hold a value.",
+                remedy="Compare the tables with those of this release of moorage_flask.",
+            )
         said = str(getattr(error, "orig", "")).lower()
         gone = "does not exist" in said or "doesn't exist" in said
         # A database that is not there itself says so by another error.
@@ -144,7 +182,11 @@ class Database:
         given = self._given
         if self.fleeting:  # there is one connection to it
             return given
-        return Engine(given.pool.recreate(), given.dialect, given.url)
+        engine = Engine(given.pool.recreate(), given.dialect, given.url)
+        if self.kind not in _SERVERS:
+            return engine
+        # Two workers who take entries would each wait for a gap that the other has locked.
+        return engine.execution_options(isolation_level="READ COMMITTED")
 
 
 def _made(url: str) -> Engine:
@@ -167,8 +209,11 @@ def _made(url: str) -> Engine:
     )
 
 
+MODERN: Final = int(sqlalchemy.__version__.partition(".")[0]) >= 2
+"""Whether SQLAlchemy has the driver and the features that moorage's own stores need: from 2 on."""
+
 _DRIVERS: Final = {
-    "postgresql": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg" if MODERN else "postgresql+psycopg2",
     "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql",
 }

@@ -53,6 +53,7 @@ class Moorage:
         app.extensions[NAME] = Moored(app, settings_of(app), self._handlers)
         app.register_blueprint(blueprint())
         app.cli.add_command(commands())
+        app.teardown_request(_after_request)
         self._apps.append(app)
 
     def on(self, kind: type | str) -> Callable[[Handling], Handling]:
@@ -99,3 +100,7 @@ class Moorage:
     def log(self) -> IntegrationLogger:
         """The record of every call."""
         return self.here.log
+
+
+def _after_request(_: BaseException | None) -> None:
+    moored_in(current_app).after_request()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from sqlalchemy import URL, Engine
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import scoped_session
 
 from moorage import ConfigurationError

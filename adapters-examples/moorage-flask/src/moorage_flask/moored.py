@@ -14,6 +14,7 @@ from flask import current_app, has_app_context
 
 import moorage
 from moorage import Subjects
+from moorage.adapters.host_log import HostIntegrationLogger
 from moorage.cli.host import Host as CliHost
 from moorage.config import read_configuration
 from moorage.inbox import WebhookInbox
@@ -112,7 +113,7 @@ class Moored:
         return places(
             kind=None if database is None else database.kind,
             file=None if database is None else database.file,
-            state=settings.state if isinstance(settings.state, str) else None,
+            state=settings.state_url,
             aside=settings.aside,
         )
 
@@ -154,6 +155,14 @@ class Moored:
     def migrate(self) -> None:
         """Make the tables and files that are missing."""
         self.stores.migrate()
+
+    def after_request(self) -> None:
+        """Have the log written, where no thread does so and anything was opened."""
+        process = self._processes.get(os.getpid())
+        stores = None if process is None else process.stores.made
+        log = None if stores is None else stores.__dict__.get("log")
+        if isinstance(log, HostIntegrationLogger):
+            log.after_request()
 
     def close(self) -> None:
         """Give back what this process has opened; it opens anew what is used after that."""

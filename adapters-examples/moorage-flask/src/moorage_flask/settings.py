@@ -28,7 +28,8 @@ class Settings:
             sessions, or an extension with an `engine` and a `session`. Without it, the memory of
             each process.
         session: gives the session that the host is using, for what is written in its transaction.
-        state: where circuits, limits and keys live: a URL, or a `StateStorage`.
+        state: where circuits, limits and keys live: a URL, which a `Secret` may hold, or a
+            `StateStorage`.
         aside: the database of what must not wait for the host's transactions, if it is another.
         keys: what seals stored credentials and webhooks, as `KeyRing.parse` reads it.
         tenants: whether tenants have their accounts in the database, beside the configuration.
@@ -48,6 +49,12 @@ class Settings:
     keep: float = 90.0
     guard: Callable[[], bool] | None = None
     ports: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+
+    @property
+    def state_url(self) -> str | None:
+        """The URL of the state, if it is given as one."""
+        url = self.state.reveal() if isinstance(self.state, Secret) else self.state
+        return url if isinstance(url, str) else None
 
 
 def settings_of(app: Flask) -> Settings:

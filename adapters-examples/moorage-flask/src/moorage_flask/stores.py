@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from moorage import ConfigurationError
 from moorage.adapters.aes_gcm import AesGcmCipher
+from moorage.adapters.host_entries import HostInbox, HostOutbox
+from moorage.adapters.host_log import HostIntegrationLogger
 from moorage.adapters.memory_credentials import MemoryCredentialProvider
 from moorage.adapters.memory_entries import MemoryInbox
 from moorage.adapters.memory_log import MemoryIntegrationLogger
 from moorage.adapters.memory_tenants import MemoryTenants
-from moorage.adapters.sql import SqlStorage
-from moorage.adapters.sql_credentials import SqlCredentialProvider
-from moorage.adapters.sql_tenants import SqlTenants
 from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
 from moorage.adapters.sqlite_tenants import SqliteTenants
 from moorage.domain.sealing import KeyRing
 from moorage.opening import open_storage
-from moorage_flask.database import Database
-from moorage_flask.entries import SqlAlchemyInbox, SqlAlchemyOutbox
-from moorage_flask.log import SqlAlchemyLog
-from moorage_flask.tables import tables
+from moorage_flask.database import MODERN, Database
+from moorage_flask.tables import PREFIX, tables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from moorage.adapters.sql_tenants import SqlTenants
     from moorage.ports.cipher import Cipher
     from moorage.ports.credentials import CredentialProvider
     from moorage.ports.inbox import InboxStorage
@@ -58,7 +60,7 @@ class Stores:
     def state(self) -> StateStorage:
         """Circuits, limits and idempotency keys."""
         given = self._settings.state
-        if given is not None and not isinstance(given, str):
+        if given is not None and self._settings.state_url is None:
             return cast("StateStorage", given)
         if self._places.state is None:
             return self._beside_host()
@@ -67,8 +69,7 @@ class Stores:
     @property
     def state_url(self) -> str | None:
         """The URL of the same, where it has one."""
-        given = self._settings.state
-        if given is not None and not isinstance(given, str):
+        if self._settings.state is not None and self._settings.state_url is None:
             return None
         return self._places.state or _plain(self._database)
 
@@ -77,21 +78,19 @@ class Stores:
         """The record of every call."""
         if self._places.memory:
             return MemoryIntegrationLogger()
-        return SqlAlchemyLog(self._aside, self._tables.log)
+        return log_in(self._aside)
 
     @cached_property
     def inbox(self) -> InboxStorage:
         """Webhooks that came."""
         if self._places.memory:
             return MemoryInbox()
-        return SqlAlchemyInbox(self._aside, self._tables.inbox, self._tables.lanes)
+        return inbox_in(self._aside)
 
     @cached_property
-    def outbox(self) -> SqlAlchemyOutbox:
+    def outbox(self) -> HostOutbox:
         """Calls that are to be made once the host has committed."""
-        session = self._host.session or _no_session
-        ours = self._tables
-        return SqlAlchemyOutbox(self._database, ours.outbox, ours.lanes, session)
+        return outbox_in(self._database, self._host.session or _no_session)
 
     @cached_property
     def credentials(self) -> CredentialProvider | None:
@@ -103,7 +102,19 @@ class Stores:
         if self._places.aside is not None:
             path = Path(self._places.aside).with_suffix(".credentials.db")
             return SqliteCredentialProvider(path, self.cipher)
+        if not MODERN:
+            return MemoryCredentialProvider()
+        from moorage.adapters.sql_credentials import (  # noqa: PLC0415 - wants SQLAlchemy 2
+            SqlCredentialProvider,
+        )
+
         return SqlCredentialProvider(_reachable(self._database), self.cipher)
+
+    @property
+    def forgets_credentials(self) -> bool:
+        """Whether credentials are sealed and yet lost with the process, for want of a store."""
+        in_memory = isinstance(self.credentials, MemoryCredentialProvider)
+        return in_memory and not self._places.memory
 
     @cached_property
     def tenants(self) -> MemoryTenants | SqlTenants | SqliteTenants | None:
@@ -121,6 +132,10 @@ class Stores:
         if self._places.aside is not None:
             path = Path(self._places.aside).with_suffix(".tenants.db")
             return SqliteTenants(path, self.cipher)
+        if not MODERN:
+            raise _needs_modern("accounts of tenants", "TENANTS", "Set ASIDE to a SQLite file")
+        from moorage.adapters.sql_tenants import SqlTenants  # noqa: PLC0415 - wants SQLAlchemy 2
+
         return SqlTenants(_reachable(self._database), self.cipher)
 
     def ready(self) -> None:
@@ -175,7 +190,54 @@ class Stores:
 
     def _beside_host(self) -> StateStorage:
         """State in the host's database, on connections of its own."""
+        if not MODERN:
+            raise _needs_modern("the state", "STATE", "Set STATE, as to redis://localhost/0")
+        from moorage.adapters.sql import SqlStorage  # noqa: PLC0415 - wants SQLAlchemy 2
+
         return SqlStorage(_reachable(self._database))
+
+
+def inbox_in(database: Database, *, prefix: str = PREFIX) -> HostInbox:
+    """The inbox in this database."""
+    return HostInbox(
+        database.kind, database.lend, prefix=prefix, skips_locked=database.skips_locked
+    )
+
+
+def outbox_in(
+    database: Database, session: Callable[[], Session] | None = None, *, prefix: str = PREFIX
+) -> HostOutbox:
+    """The outbox in this database.
+
+    Args:
+        database: where the table is.
+        session: gives the session whose transaction `add` writes in; without it, `add` commits.
+        prefix: what the names of the tables begin with.
+    """
+    table = tables(prefix=prefix).outbox
+    return HostOutbox(
+        database.kind,
+        database.lend,
+        lend_to_add=None if session is None else partial(database.lend_session, session, table),
+        prefix=prefix,
+        skips_locked=database.skips_locked,
+    )
+
+
+def log_in(database: Database, *, prefix: str = PREFIX, **options: Any) -> HostIntegrationLogger:
+    """The record of every call in this database."""
+    columns = tables(prefix=prefix).log.columns.keys()
+    return HostIntegrationLogger(
+        database.kind, database.lend, database.where, columns=columns, prefix=prefix, **options
+    )
+
+
+def _needs_modern(content: str, setting: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{content} can be kept in a database server through SQLAlchemy 2 only.",
+        path=f"MOORAGE.{setting}",
+        remedy=f"{remedy}, or install SQLAlchemy 2.",
+    )
 
 
 def _no_session() -> NoReturn:

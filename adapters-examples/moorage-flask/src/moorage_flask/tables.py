@@ -6,14 +6,16 @@ driver gives an integer back as it was.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import attrs
+import sqlalchemy
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Double,
+    Float,
     Index,
     Integer,
     LargeBinary,
@@ -27,7 +29,11 @@ from sqlalchemy.dialects import mysql
 PREFIX: Final = "moorage_"
 
 _NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
-_BYTES: Final = LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+_BYTES: Final = (
+    LargeBinary().with_variant(mysql.LONGBLOB(), "mysql").with_variant(mysql.LONGBLOB(), "mariadb")
+)
+_SECONDS: Final = getattr(sqlalchemy, "Double", partial(Float, 53))()
+"""Twice the precision of a float, which SQLAlchemy 1.4 has no name for."""
 _LIKE_BYTES: Final[dict[str, Any]] = {
     f"{kind}_{option}": value
     for kind in ("mysql", "mariadb")
@@ -81,7 +87,7 @@ def _log(metadata: MetaData, name: str, schema: str | None) -> Table:
         Column("subject", Text),
         Column("status", Text, nullable=False),
         Column("started_at", BigInteger, nullable=False),
-        Column("duration", Double, nullable=False),
+        Column("duration", _SECONDS, nullable=False),
         Column("attempts", Integer, nullable=False),
         Column("error", Text),
         Column("http_status", Integer),
@@ -111,6 +117,7 @@ def _entries(metadata: MetaData, name: str, schema: str | None) -> Table:
         Column("state", String(20), nullable=False),
         Column("due", BigInteger),
         Column("holds", Boolean, nullable=False),
+        Column("priority", Integer, nullable=False, server_default="0"),
         Column("fence", Integer, nullable=False),
         Column("attempts", Integer, nullable=False),
         Column("turn", Integer, nullable=False),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from flask import Blueprint, Response, request
 
-from moorage import ConfigurationError, ConnectorError
+from moorage import ConnectorError
 from moorage.domain.webhooks.replies import reply_to
 from moorage.receiving import from_flask
 from moorage_flask.current import current_moorage
@@ -35,18 +35,12 @@ def webhook(account: str) -> Response:
     """Take a delivery from the vendor of this account; some vendors ask something by GET before."""
     hub = current_moorage.hub
     try:
-        hub.account(account)
-    except ConfigurationError:
-        return Response(status=_NOBODY)
-    return _answered(_reply(account))
-
-
-def _reply(account: str) -> WebhookReply:
-    try:
+        if hub.find_account(account) is None:
+            return Response(status=_NOBODY)
         received = from_flask(request)
     except ConnectorError as error:
-        return reply_to(error)
-    return current_moorage.inbox.answer(account, **received)
+        return _answered(reply_to(error))
+    return _answered(current_moorage.inbox.answer(account, **received))
 
 
 def _answered(reply: WebhookReply) -> Response:

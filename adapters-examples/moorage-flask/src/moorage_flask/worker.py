@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from moorage import LogQuery
+from moorage.worker import at_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,9 +17,15 @@ if TYPE_CHECKING:
 
 Step: TypeAlias = "Callable[[], Handled | Delivered]"
 
+_SETTLING: Final = 60.0
+"""Seconds from one time that payments are settled to the next."""
+_AT_ONCE: Final = 10
+
 
 def steps(moored: Moored, limit: int) -> list[Step]:
     """Handle webhooks, if anybody does, and make calls, if the application writes any down.
+
+    Before it makes calls, it settles at times what vendors can tell of unknown payments.
 
     Args:
         moored: whose.
@@ -28,7 +35,13 @@ def steps(moored: Moored, limit: int) -> list[Step]:
     if moored.handled:
         taken.append(lambda: moored.inbox.handle(limit=limit))
     if moored.host.database is not None:
-        taken.append(lambda: moored.outbox.deliver(moored.hub, limit=limit))
+        settle = at_times(lambda: moored.hub.settle_payments(limit=_AT_ONCE), _SETTLING)
+
+        def make_calls() -> Delivered:
+            settle()
+            return moored.outbox.deliver(moored.hub, limit=limit)
+
+        taken.append(make_calls)
     return taken
 
 

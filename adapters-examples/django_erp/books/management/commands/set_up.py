@@ -21,8 +21,11 @@ class Command(BaseCommand):
 
     def handle(self, **_: Any) -> None:
         """Do it; what is there stays."""
+        call_command("migrate", interactive=False, verbosity=0)
         for alias in settings.DATABASES:
-            call_command("migrate", database=alias, interactive=False, verbosity=0)
+            call_command(
+                "migrate", "moorage_django", database=alias, interactive=False, verbosity=0
+            )
         self._fill()
 
     @transaction.atomic

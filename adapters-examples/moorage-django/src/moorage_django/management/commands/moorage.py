@@ -68,6 +68,7 @@ class Command(BaseCommand):
 
     def _deliver(self, options: dict[str, Any]) -> None:
         if options["once"]:
+            worker.settle()
             rounds = worker.deliver()
             done = sum(one.done for one in rounds)
             self.stdout.write(f"{done} done, {sum(map(len, rounds)) - done} not.")

@@ -1,0 +1,34 @@
+"""Work of moorage's that the host has not asked for at this moment, and that must not hurt it."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from moorage import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+_logger: Final = logging.getLogger("moorage_django")
+
+
+@contextmanager
+def logged(task: str, remedy: str) -> Generator[None]:
+    """Log what the block raises in place of raising it.
+
+    Args:
+        task: what the block does, as the subject of a sentence.
+        remedy: what to do when it fails.
+    """
+    try:
+        yield
+    except ConnectorError as error:
+        reason = str(error)
+    except Exception as error:  # noqa: BLE001 - the host goes on, whatever it is
+        # The words of a foreign error may hold a secret.
+        reason = f"{type(error).__name__}."
+    else:
+        return
+    _logger.error("%s failed: %s %s", task, reason, remedy)

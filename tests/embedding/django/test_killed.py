@@ -1,0 +1,73 @@
+"""Django processes that are killed: a commit is delivered, and an open transaction is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import connections
+
+from moorage import Outbox
+from moorage.outbox import EntryQuery
+from moorage_django.entries import OrmOutbox
+from tests.entries.killed import hub
+from tests.entries.test_killed import BATCH, OPEN, PATIENCE, made_by
+from tests.support.django_project import POSTGRES, migrated
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CALLS = 300
+KILLED = -9
+
+
+@pytest.fixture(params=["default", POSTGRES])
+def database(request: pytest.FixtureRequest) -> str:
+    """A database of the host's without calls."""
+    alias = migrated(request.param)
+    OrmOutbox(alias).remove(EntryQuery())
+    return alias
+
+
+def process(alias: str, made: Path, *words: str) -> subprocess.Popen[bytes]:
+    """A host that is killed in its transaction, or a worker."""
+    given = connections[alias].settings_dict
+    names = ("ENGINE", "NAME", "HOST", "PORT", "USER", "PASSWORD")
+    place = json.dumps({name: given[name] for name in names}, default=str)
+    command = [sys.executable, "-m", "tests.embedding.django.killed", place, str(made), *words]
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
+
+
+def test_hosts_and_workers_that_are_killed(database: str, tmp_path: Path) -> None:
+    """Each committed call is made, in order, and only those that were at work are repeated."""
+    made = tmp_path / "made.txt"
+    with process(database, made, str(CALLS)) as host:
+        assert host.wait(PATIENCE) == KILLED
+    end = time.monotonic() + PATIENCE
+    for left in (200, 100):
+        with process(database, made) as worker:
+            while CALLS - len(made_by(made)) > left:
+                assert time.monotonic() < end, "the worker makes no calls"
+                time.sleep(0.002)
+            worker.kill()
+
+    outbox, shop = Outbox(OrmOutbox(database)), hub(made)
+    while outbox.find(OPEN).items:
+        outbox.deliver(shop, limit=1_000)
+        assert time.monotonic() < end, "calls are left"
+
+    counts = made_by(made)
+    assert sorted(map(int, counts)) == list(range(CALLS))
+    repeated = [number for number, count in counts.items() if count > 1]
+    assert len(repeated) <= 2 * BATCH
+    for lane in range(5):
+        own = [
+            number for number in map(int, counts) if number % 10 == 0 and number // 10 % 5 == lane
+        ]
+        assert own == sorted(own)
