@@ -1,6 +1,7 @@
-"""What starting each command takes once its bytecode is cached.
+"""The processor time that starting a command, or importing the package, takes.
 
-It is the time of the processor, which is what a shell waits for where nothing else runs.
+It is what a shell waits for where nothing else runs. Bytecode is cached, and the time of the bare
+interpreter is included.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, getrusage
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from measure import CHILDREN, Block, Comparison, Contender, Read, Target, compare
 
 from moorage.cli.table import COMMANDS
 
-MOST: Final = 250.0
-"""Milliseconds that help, version and check may take."""
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-_BOUND: Final = ("--version", "--help", "check")
+MOST: Final = 250_000.0
+"""Microseconds that help, version and check may take."""
+
 _ROUNDS: Final = 7
 _CONFIGURATION: Final = """
 [state]
@@ -33,37 +37,67 @@ base_url = "https://vat.example"
 """
 
 
-def start_up() -> dict[str, float]:
-    """Milliseconds of the best of a few starts, by command."""
+def import_time(rounds: int) -> Comparison:
+    """Importing, over starting the interpreter."""
+    contenders = {
+        "the interpreter": ("-c", "pass"),
+        "import moorage": ("-c", "import moorage"),
+        "import moorage, every export": ("-c", "from moorage import *"),
+    }
+    return _starts("importing", contenders, rounds, None)
+
+
+def command_start(rounds: int) -> Comparison:
+    """The commands that people wait for most often."""
+    words = ("--version", "--help", "check")
+    contenders = {"the interpreter": ("-c", "pass")} | {
+        f"moorage {word}": ("-m", "moorage", word) for word in words
+    }
+    return _starts("starting a command", contenders, rounds, Target(MOST, MOST, more=True))
+
+
+def command_help(rounds: int) -> Comparison:
+    """The help of every command."""
+    contenders = {"the interpreter": ("-c", "pass")} | {
+        f"moorage {word} --help": ("-m", "moorage", word, "--help") for word in COMMANDS
+    }
+    return _starts("the help of a command", contenders, rounds, Target(MOST, MOST, more=True))
+
+
+def _starts(
+    title: str, contenders: Mapping[str, tuple[str, ...]], rounds: int, target: Target | None
+) -> Comparison:
     with TemporaryDirectory() as folder:
         Path(folder, "moorage.toml").write_text(_CONFIGURATION)
-        told = {words: _started(folder, words) for words in _BOUND}
-        return told | {f"{words} --help": _started(folder, f"{words} --help") for words in COMMANDS}
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(Path(folder, "cache"))}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        table = compare(
+            None,
+            [
+                Contender(name, _started(folder, environment, arguments))
+                for name, arguments in contenders.items()
+            ],
+            rounds=min(rounds, _ROUNDS),
+            clock=CHILDREN,
+            block_seconds=0.05,
+        )
+    return Comparison(title, table, target, more=True)
 
 
-def shown(told: dict[str, float]) -> str:
-    """The same as text."""
-    lines = [f"starting a command (help, version and check must be ≤ {MOST:.0f} ms)"]
-    lines += [f"  moorage {words:<36}{taken:8.0f} ms" for words, taken in told.items()]
-    return "\n".join(lines)
+def _started(folder: str, environment: Mapping[str, str], arguments: tuple[str, ...]) -> Block:
+    def block(calls: int, read: Read) -> float:
+        start = read()
+        for _ in range(calls):
+            subprocess.run(
+                [sys.executable, *arguments],
+                cwd=folder,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
+        return read() - start
+
+    return block
 
 
-def _started(folder: str, words: str) -> float:
-    command = [sys.executable, "-m", "moorage", *words.split()]
-    given = {**os.environ, "PYTHONPYCACHEPREFIX": str(Path(folder, "cache"))}
-    given.pop("PYTHONDONTWRITEBYTECODE", None)
-    best = float("inf")
-    for _ in range(_ROUNDS):
-        began = _worked()
-        subprocess.run(command, cwd=folder, env=given, stdout=subprocess.DEVNULL, check=True)
-        best = min(best, _worked() - began)
-    return best * 1000
-
-
-def _worked() -> float:
-    used = getrusage(RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-if __name__ == "__main__":
-    print(shown(start_up()))
+ALL = (import_time, command_start, command_help)

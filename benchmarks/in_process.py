@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import logging
 import threading
-import time
 import tracemalloc
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import aiobreaker
-import attrs
 import limits
 import purgatory
 import pybreaker
@@ -21,7 +19,7 @@ import stamina
 import throttled
 from limits.storage import MemoryStorage as LimitsStorage
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
-from measure import Contender, Row, awaited, compare, plain
+from measure import ELAPSED, Comparison, Contender, Target, async_block, compare, sync_block
 
 from moorage import (
     AsyncConnectorManager,
@@ -39,32 +37,13 @@ from moorage.adapters.memory import MemoryStorage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from measure import Block, Read
+
 logging.disable(logging.CRITICAL)
 
 PLENTY = 1_000_000
 AHEAD = 1_000_000_000
 """Limits so wide that no contender is ever refused: what is timed is the asking."""
-
-
-@attrs.frozen
-class Target:
-    """What a comparison must come to: a ratio to its reference, and the aim beyond it.
-
-    With `more`, both are microseconds on top of the reference instead.
-    """
-
-    must: float
-    aim: float
-    more: bool = False
-
-
-@attrs.frozen
-class Comparison:
-    """A table: its title, the reference first, ours last."""
-
-    title: str
-    rows: list[Row]
-    target: Target
 
 
 def nothing() -> None:
@@ -122,11 +101,11 @@ def full_stack(rounds: int) -> Comparison:
     return Comparison(
         "full stack, sync",
         compare(
-            plain(nothing),
+            sync_block(nothing),
             [
-                Contender("redress + purgatory + limits", plain(lambda: policy.call(limited))),
-                Contender("stamina + pybreaker + limits", plain(usual)),
-                Contender("moorage", plain(lambda: manager.run("ours", nothing))),
+                Contender("redress + purgatory + limits", sync_block(lambda: policy.call(limited))),
+                Contender("stamina + pybreaker + limits", sync_block(usual)),
+                Contender("moorage", sync_block(lambda: manager.run("ours", nothing))),
             ],
             rounds=rounds,
         ),
@@ -169,13 +148,13 @@ def full_stack_async(rounds: int) -> Comparison:
     manager = AsyncConnectorManager([Service("ours", limits=_wide())])
     try:
         rows = compare(
-            awaited(nothing_later, loop),
+            async_block(nothing_later, loop),
             [
                 Contender(
-                    "redress + purgatory + limits", awaited(lambda: policy.call(limited), loop)
+                    "redress + purgatory + limits", async_block(lambda: policy.call(limited), loop)
                 ),
-                Contender("stamina + aiobreaker + limits", awaited(usual, loop)),
-                Contender("moorage", awaited(lambda: manager.run("ours", nothing_later), loop)),
+                Contender("stamina + aiobreaker + limits", async_block(usual, loop)),
+                Contender("moorage", async_block(lambda: manager.run("ours", nothing_later), loop)),
             ],
             rounds=rounds,
         )
@@ -198,12 +177,14 @@ def breaker_alone(rounds: int) -> Comparison:
     return Comparison(
         "breaker alone, sync",
         compare(
-            plain(nothing),
+            sync_block(nothing),
             [
-                Contender("redress (windowed)", plain(lambda: windowed.call(nothing))),
-                Contender("purgatory (consecutive only)", plain(counted)),
-                Contender("pybreaker (consecutive only)", plain(lambda: counting.call(nothing))),
-                Contender("moorage", plain(lambda: ours.call(nothing))),
+                Contender("redress (windowed)", sync_block(lambda: windowed.call(nothing))),
+                Contender("purgatory (consecutive only)", sync_block(counted)),
+                Contender(
+                    "pybreaker (consecutive only)", sync_block(lambda: counting.call(nothing))
+                ),
+                Contender("moorage", sync_block(lambda: ours.call(nothing))),
             ],
             rounds=rounds,
         ),
@@ -225,12 +206,12 @@ def limiter_alone(rounds: int) -> Comparison:
     return Comparison(
         "limiter alone, sync",
         compare(
-            plain(nothing),
+            sync_block(nothing),
             [
-                Contender("throttled (GCRA)", plain(gcra.limit)),
-                Contender("limits (fixed window)", plain(_limits())),
-                Contender("limits (moving window)", plain(lambda: moving.hit(item, "key"))),
-                Contender("moorage", plain(ours.acquire)),
+                Contender("throttled (GCRA)", sync_block(gcra.limit)),
+                Contender("limits (fixed window)", sync_block(_limits())),
+                Contender("limits (moving window)", sync_block(lambda: moving.hit(item, "key"))),
+                Contender("moorage", sync_block(ours.acquire)),
             ],
             rounds=rounds,
         ),
@@ -246,11 +227,11 @@ def retry_alone(rounds: int) -> Comparison:
     return Comparison(
         "retry, success at once, sync",
         compare(
-            plain(nothing),
+            sync_block(nothing),
             [
-                Contender("redress", plain(lambda: policy.call(nothing))),
-                Contender("stamina", plain(stamped)),
-                Contender("moorage", plain(lambda: ours.call(nothing))),
+                Contender("redress", sync_block(lambda: policy.call(nothing))),
+                Contender("stamina", sync_block(stamped)),
+                Contender("moorage", sync_block(lambda: ours.call(nothing))),
             ],
             rounds=rounds,
         ),
@@ -293,15 +274,15 @@ def rejection(rounds: int) -> Comparison:
     return Comparison(
         "rejection by an open circuit, sync",
         compare(
-            plain(raised),
+            sync_block(raised),
             [
                 Contender(
-                    "aiobreaker", plain(refused(opened.call, aiobreaker.CircuitBreakerError))
+                    "aiobreaker", sync_block(refused(opened.call, aiobreaker.CircuitBreakerError))
                 ),
                 Contender(
-                    "pybreaker", plain(refused(counting.call, pybreaker.CircuitBreakerError))
+                    "pybreaker", sync_block(refused(counting.call, pybreaker.CircuitBreakerError))
                 ),
-                Contender("moorage", plain(refused(ours.call, CircuitBreakerOpen))),
+                Contender("moorage", sync_block(refused(ours.call, CircuitBreakerOpen))),
             ],
             rounds=rounds,
         ),
@@ -309,31 +290,38 @@ def rejection(rounds: int) -> Comparison:
     )
 
 
-def contention(rounds: int) -> Comparison:
-    """Four threads on one key, beside one thread: what each call costs in all."""
-    hit = _limits()
-    ours = RateLimiter(_wide())
+def contention_peer(rounds: int) -> Comparison:
+    """Four threads on one key of limits, beside one thread."""
+    return _contention("limits", _limits(), rounds)
+
+
+def contention_limiter(rounds: int) -> Comparison:
+    """Four threads on one key of our limiter, beside one thread."""
+    return _contention("moorage limiter", RateLimiter(_wide()).try_acquire, rounds)
+
+
+def contention_full_stack(rounds: int) -> Comparison:
+    """Four threads on one service, beside one thread."""
     manager = ConnectorManager([Service("ours", limits=_wide())])
-    calls: dict[str, Callable[[], object]] = {
-        "limits": hit,
-        "moorage limiter": ours.try_acquire,
-        "moorage full stack": lambda: manager.run("ours", nothing),
-    }
-    rows = []
-    for name, call in calls.items():
-        alone, together = _threads(call, 1), _threads(call, 4)
-        compared = compare(
-            None,
-            [Contender(f"{name}, 1 thread", alone), Contender(f"{name}, 4 threads", together)],
-            rounds=max(5, rounds // 3),
-            block_seconds=0.1,
-        )
-        rows.extend(compared[:2])
-    return Comparison("four threads on one key", rows, Target(1.3, 1.15))
+    return _contention("moorage full stack", lambda: manager.run("ours", nothing), rounds)
 
 
-def _threads(call: Callable[[], object], number: int) -> Callable[[int], float]:
-    def block(calls: int) -> float:
+def _contention(name: str, call: Callable[[], object], rounds: int) -> Comparison:
+    table = compare(
+        None,
+        [
+            Contender(f"{name}, 1 thread", _threads(call, 1)),
+            Contender(f"{name}, 4 threads", _threads(call, 4)),
+        ],
+        rounds=max(5, rounds // 3),
+        clock=ELAPSED,
+        block_seconds=0.1,
+    )
+    return Comparison(f"four threads on one key, {name}", table, Target(1.3, 1.15))
+
+
+def _threads(call: Callable[[], object], number: int) -> Block:
+    def block(calls: int, read: Read) -> float:
         each = max(1, calls // number)
         ready = threading.Barrier(number + 1)
 
@@ -346,10 +334,10 @@ def _threads(call: Callable[[], object], number: int) -> Callable[[int], float]:
         for worker in workers:
             worker.start()
         ready.wait()
-        began = time.perf_counter()
+        start = read()
         for worker in workers:
             worker.join()
-        return (time.perf_counter() - began) * calls / (each * number)
+        return (read() - start) * calls / (each * number)
 
     return block
 
@@ -417,5 +405,7 @@ ALL = (
     limiter_alone,
     retry_alone,
     rejection,
-    contention,
+    contention_peer,
+    contention_limiter,
+    contention_full_stack,
 )

@@ -1,10 +1,13 @@
-"""Timing several contenders in one run, so that the machine's moods fall on all alike.
+"""Timing several contenders in one run, so that a busy machine slows all of them alike.
 
-Every round runs one block of each contender, in an order that is drawn anew, and the cost of the
-bare call is taken off within the same round. What is reported is the median over the rounds with
-the interval that 95 of 100 resamplings of the rounds fall in. A ratio is taken round by round. The
-reference stands in every comparison twice: the second time is the control, and what it differs
-from 1 by is what differences mean nothing below.
+Every round runs one block of each contender in a new random order. The cost of the bare call is
+subtracted within the same round. A figure is the median over the rounds, with the interval that 95
+of 100 resamplings of the rounds fall in. A ratio is taken round by round.
+
+The reference takes part twice. Its second part is the control: its ratio to the first would be 1 on
+a quiet machine. A table counts as steady if the whole interval of that ratio is between 0.95 and
+1.05. One that is not steady gets further rounds, up to three times as many, and is not printed if
+it is still not steady then.
 """
 
 from __future__ import annotations
@@ -13,21 +16,53 @@ import gc
 import random
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from resource import RUSAGE_CHILDREN, getrusage
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 if TYPE_CHECKING:
     import asyncio
 
-Block = Callable[[int], float]
-"""Runs so many calls and returns the seconds they took."""
+Read = Callable[[], float]
+"""Reads a clock, in seconds."""
+
+Block = Callable[[int, Read], float]
+"""Runs so many calls and returns the seconds that they took by a clock."""
+
+CONTROL: Final = " (control)"
+ATTEMPTS: Final = 3
+STEADY: Final = (0.95, 1.05)
+_REPEATS: Final = 3
+
+
+@attrs.frozen
+class Clock:
+    """A clock, and the name of what it counts."""
+
+    name: str
+    read: Read
+
+
+def _worked_by_children() -> float:
+    used = getrusage(RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+PROCESSOR: Final = Clock("processor time", time.process_time)
+"""For calls that do no input or output: other processes do not count."""
+
+ELAPSED: Final = Clock("elapsed time", time.perf_counter)
+"""For calls that wait for a disk, a network or another thread."""
+
+CHILDREN: Final = Clock("processor time of the process", _worked_by_children)
+"""For blocks that start processes and wait for their end."""
 
 
 @attrs.frozen
 class Contender:
-    """Something that is measured: a name, and a block of calls."""
+    """A candidate to measure: its name, and a block of its calls."""
 
     name: str
     block: Block
@@ -44,7 +79,7 @@ class Figure:
 
 @attrs.frozen
 class Row:
-    """What one contender cost beyond the bare call, beside the reference, and more than it."""
+    """The seconds of one contender's call, and their ratio and difference to the reference."""
 
     name: str
     cost: Figure
@@ -52,29 +87,72 @@ class Row:
     more: Figure
 
 
-def plain(function: Callable[[], object]) -> Block:
-    """A block of plain calls."""
+@attrs.frozen
+class Table:
+    """The rows of one measurement: the reference first, its control last."""
 
-    def block(calls: int) -> float:
-        counted = range(calls)
-        began = time.perf_counter()
-        for _ in counted:
+    rows: list[Row]
+    clock: str
+    rounds: int
+
+
+@attrs.frozen
+class Target:
+    """The highest permitted ratio to the reference, and the ratio aimed at.
+
+    With `more`, both are microseconds on top of the reference instead.
+    """
+
+    must: float
+    aim: float
+    more: bool = False
+
+
+@attrs.frozen
+class Comparison:
+    """A table with its title and its target, if it has one.
+
+    With `more`, the difference to the reference is shown instead of the ratio.
+    """
+
+    title: str
+    table: Table
+    target: Target | None = None
+    more: bool = attrs.field(
+        default=attrs.Factory(lambda self: bool(self.target and self.target.more), takes_self=True)
+    )
+
+
+def is_steady(low: float, high: float) -> bool:
+    """True if the interval of a control's ratio is narrow enough to print its table."""
+    return STEADY[0] <= low and high <= STEADY[1]
+
+
+def sync_block(function: Callable[[], object]) -> Block:
+    """A block of synchronous calls."""
+
+    def block(calls: int, read: Read) -> float:
+        numbers = range(calls)
+        start = read()
+        for _ in numbers:
             function()
-        return time.perf_counter() - began
+        return read() - start
 
     return block
 
 
-def awaited(function: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop) -> Block:
-    """A block of awaited calls, in one task of `loop`."""
+def async_block(
+    function: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop
+) -> Block:
+    """A block of asynchronous calls, one after another in one task of `loop`."""
 
-    def block(calls: int) -> float:
+    def block(calls: int, read: Read) -> float:
         async def timed() -> float:
-            counted = range(calls)
-            began = time.perf_counter()
-            for _ in counted:
+            numbers = range(calls)
+            start = read()
+            for _ in numbers:
                 await function()
-            return time.perf_counter() - began
+            return read() - start
 
         return loop.run_until_complete(timed())
 
@@ -86,48 +164,73 @@ def compare(
     contenders: Sequence[Contender],
     *,
     rounds: int,
+    clock: Clock = PROCESSOR,
     block_seconds: float = 0.01,
-) -> list[Row]:
+) -> Table:
     """Measure contenders against the first of them, over the bare call if there is one."""
     reference = contenders[0]
-    field = [*contenders, Contender(f"{reference.name} (control)", reference.block)]
-    blocks = {contender.name: contender.block for contender in field}
-    sizes = {name: _calls(block, block_seconds) for name, block in blocks.items()}
-    bare_calls = 0 if bare is None else _calls(bare, block_seconds)
+    blocks = {contender.name: contender.block for contender in contenders}
+    sizes = {
+        name: calls_per_block(block, clock.read, block_seconds) for name, block in blocks.items()
+    }
+    control = reference.name + CONTROL
+    blocks[control], sizes[control] = reference.block, sizes[reference.name]
+    bare_calls = 0 if bare is None else calls_per_block(bare, clock.read, block_seconds)
     dice = random.Random(1)
     costs: dict[str, list[float]] = {name: [] for name in blocks}
+
+    def measure_round() -> None:
+        order = list(blocks)
+        dice.shuffle(order)
+        empty = 0.0 if bare is None else bare(bare_calls, clock.read) / bare_calls
+        for name in order:
+            took = blocks[name](sizes[name], clock.read)
+            costs[name].append(took / sizes[name] - empty)
+        gc.collect(0)
+
     gc.collect()
     gc.disable()
     try:
-        for _ in range(rounds):
-            order = list(blocks)
-            dice.shuffle(order)
-            empty = 0.0 if bare is None else bare(bare_calls) / bare_calls
-            for name in order:
-                costs[name].append(blocks[name](sizes[name]) / sizes[name] - empty)
-            gc.collect(0)
+        for _ in range(ATTEMPTS):
+            for _ in range(rounds):
+                measure_round()
+            rows = table_rows(costs)
+            if is_steady(rows[-1].ratio.low, rows[-1].ratio.high):
+                break
     finally:
         gc.enable()
-    base = costs[reference.name]
+    return Table(rows, clock.name, len(costs[control]))
+
+
+def table_rows(costs: Mapping[str, Sequence[float]]) -> list[Row]:
+    """The rows for the costs of every round, by contender; the reference is the first."""
+    dice = random.Random(2)
+    base = next(iter(costs.values()))
     return [
         Row(
             name,
-            _figure(cost, dice),
-            _figure([own / other for own, other in zip(cost, base, strict=True)], dice),
-            _figure([own - other for own, other in zip(cost, base, strict=True)], dice),
+            summary(cost, dice),
+            summary([item / other for item, other in zip(cost, base, strict=True)], dice),
+            summary([item - other for item, other in zip(cost, base, strict=True)], dice),
         )
         for name, cost in costs.items()
     ]
 
 
-def _calls(block: Block, seconds: float) -> int:
-    """How many calls make a block of about so many seconds; warms up at the same time."""
+def calls_per_block(block: Block, read: Read, seconds: float) -> int:
+    """The number of calls that take about so many seconds.
+
+    The fastest of several blocks counts: the first one may open a connection, and any may be
+    interrupted by another process. A number found in such a block would be far too small, and
+    blocks of few calls cost more per call.
+    """
     calls = 1
-    while (took := block(calls)) < seconds / 4:
+    while (took := min(block(calls, read) for _ in range(_REPEATS))) < seconds / 4:
         calls *= 2
     return max(1, int(calls * seconds / took))
 
 
-def _figure(values: Sequence[float], dice: random.Random) -> Figure:
+def summary(values: Sequence[float], dice: random.Random) -> Figure:
+    """The median of the values, and the interval that 95 of 100 resampled medians fall in."""
     medians = sorted(statistics.median(dice.choices(values, k=len(values))) for _ in range(200))
     return Figure(statistics.median(values), medians[5], medians[194])

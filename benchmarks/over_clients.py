@@ -1,7 +1,7 @@
 """HTTP clients beside each other: keep-alive on loopback, a small JSON answer, with TLS or not.
 
-Each is asked for the same: status, fields and body. What is not ours is told nothing else, and so
-does less: it has no bounds but a total timeout, and says less of what went wrong.
+Each is asked for the same: status, fields and body. The reference is `http.client` of the standard
+library, called directly. Clients of others have a total timeout and no further bounds.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import httpx2
 import urllib3
-from in_process import Comparison, Target
-from measure import Contender, compare, plain
+from measure import ELAPSED, PROCESSOR, Clock, Comparison, Contender, compare, sync_block
 from over_http import Vendor
 from pyreqwest.client import ClientBuilder, SyncClientBuilder
 
@@ -34,7 +33,7 @@ from moorage.testing.http_tls import certificate_files
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from measure import Block
+    from measure import Block, Read
 
     from moorage.ports.http import AsyncHttpClient, HttpClient
 
@@ -55,7 +54,8 @@ def _bare_pyreqwest(url: str, authority: bytes | None) -> Callable[[], object]:
     return ask
 
 
-def _http_client(url: str, trust: ssl.SSLContext | None) -> Callable[[], object]:
+def http_client(url: str, trust: ssl.SSLContext | None) -> Callable[[], object]:
+    """A GET request by `http.client` of the standard library, over one connection."""
     where = urlsplit(url)
     connection = (
         http.client.HTTPConnection(where.netloc, timeout=SECONDS)
@@ -95,23 +95,23 @@ def _ours(client: HttpClient | AsyncHttpClient, url: str) -> Callable[[], Any]:
     return lambda: client.send(GET, url, TIMEOUTS)
 
 
-def _sync(rounds: int, *, secure: bool) -> Comparison:
+def _sync(rounds: int, clock: Clock, *, secure: bool) -> Comparison:
     with ExitStack() as stack:
         url, tls, trust = _vendor(stack, secure=secure)
         authority = None if tls is None else Path(str(tls.authorities)).read_bytes()
         contenders = [
-            Contender("pyreqwest, bare", plain(_bare_pyreqwest(url, authority))),
-            Contender("PyreqwestHttpClient", plain(_ours(PyreqwestHttpClient(tls=tls), url))),
-            Contender("StdlibHttpClient", plain(_ours(StdlibHttpClient(tls=tls), url))),
-            Contender("http.client, bare", plain(_http_client(url, trust))),
-            Contender("urllib3, bare", plain(_urllib3(url, trust))),
-            Contender("httpx2, bare", plain(_httpx2(url, trust))),
+            Contender("http.client", sync_block(http_client(url, trust))),
+            Contender("StdlibHttpClient", sync_block(_ours(StdlibHttpClient(tls=tls), url))),
+            Contender("PyreqwestHttpClient", sync_block(_ours(PyreqwestHttpClient(tls=tls), url))),
+            Contender("pyreqwest, bare", sync_block(_bare_pyreqwest(url, authority))),
+            Contender("urllib3, bare", sync_block(_urllib3(url, trust))),
+            Contender("httpx2, bare", sync_block(_httpx2(url, trust))),
         ]
-        rows = compare(None, contenders, rounds=rounds, block_seconds=0.03)
-    return Comparison(f"HTTP clients, sync{', TLS' * secure}", rows, Target(1.15, 1.05))
+        rows = compare(None, contenders, rounds=rounds, clock=clock, block_seconds=0.03)
+    return Comparison(f"HTTP clients, sync{', TLS' * secure}", rows)
 
 
-def _async(rounds: int, *, secure: bool) -> Comparison:
+def _async(rounds: int, clock: Clock, *, secure: bool) -> Comparison:
     loop = asyncio.new_event_loop()
     with ExitStack() as stack:
         url, tls, trust = _vendor(stack, secure=secure)
@@ -142,23 +142,24 @@ def _async(rounds: int, *, secure: bool) -> Comparison:
             return answer.status_code, answer.headers.items(), answer.content
 
         contenders = [
-            Contender("pyreqwest, bare", _at_once(ask_pyreqwest, loop)),
+            Contender("http.client, one at a time", sync_block(http_client(url, trust))),
+            Contender(
+                "AsyncStdlibHttpClient", _at_once(_ours(AsyncStdlibHttpClient(tls=tls), url), loop)
+            ),
             Contender(
                 "AsyncPyreqwestHttpClient",
                 _at_once(_ours(AsyncPyreqwestHttpClient(tls=tls), url), loop),
             ),
-            Contender(
-                "AsyncStdlibHttpClient", _at_once(_ours(AsyncStdlibHttpClient(tls=tls), url), loop)
-            ),
+            Contender("pyreqwest, bare", _at_once(ask_pyreqwest, loop)),
             Contender("aiohttp, bare", _at_once(ask_aiohttp, loop)),
             Contender("httpx2, bare", _at_once(ask_httpx, loop)),
         ]
-        rows = compare(None, contenders, rounds=rounds, block_seconds=0.05)
+        rows = compare(None, contenders, rounds=rounds, clock=clock, block_seconds=0.05)
         loop.run_until_complete(session.close())
         loop.run_until_complete(httpx.aclose())
     loop.close()
     title = f"HTTP clients, async, {AT_ONCE} at once{', TLS' * secure}"
-    return Comparison(title, rows, Target(1.25, 1.1))
+    return Comparison(title, rows)
 
 
 def _vendor(stack: ExitStack, *, secure: bool) -> tuple[str, Tls | None, ssl.SSLContext | None]:
@@ -175,7 +176,7 @@ def _vendor(stack: ExitStack, *, secure: bool) -> tuple[str, Tls | None, ssl.SSL
 def _at_once(ask: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop) -> Block:
     """A block of calls, so many of them at any time."""
 
-    def block(calls: int) -> float:
+    def block(calls: int, read: Read) -> float:
         each = max(1, calls // AT_ONCE)
 
         async def some() -> None:
@@ -183,9 +184,9 @@ def _at_once(ask: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLo
                 await ask()
 
         async def timed() -> float:
-            began = loop.time()
+            start = read()
             await asyncio.gather(*(some() for _ in range(AT_ONCE)))
-            return (loop.time() - began) * calls / (each * AT_ONCE)
+            return (read() - start) * calls / (each * AT_ONCE)
 
         return loop.run_until_complete(timed())
 
@@ -194,22 +195,51 @@ def _at_once(ask: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLo
 
 def http_clients(rounds: int) -> Comparison:
     """One thread, call after call."""
-    return _sync(rounds, secure=False)
+    return _sync(rounds, ELAPSED, secure=False)
 
 
-def http_clients_async(rounds: int) -> Comparison:
-    """One event loop, fifty calls at any time."""
-    return _async(rounds, secure=False)
+def http_clients_processor(rounds: int) -> Comparison:
+    """One thread, call after call: the work of the calling process alone."""
+    return _sync(rounds, PROCESSOR, secure=False)
 
 
 def http_clients_tls(rounds: int) -> Comparison:
     """One thread, over TLS."""
-    return _sync(rounds, secure=True)
+    return _sync(rounds, ELAPSED, secure=True)
+
+
+def http_clients_tls_processor(rounds: int) -> Comparison:
+    """One thread, over TLS: the work of the calling process alone."""
+    return _sync(rounds, PROCESSOR, secure=True)
+
+
+def http_clients_async(rounds: int) -> Comparison:
+    """One event loop, fifty calls at any time."""
+    return _async(rounds, ELAPSED, secure=False)
+
+
+def http_clients_async_processor(rounds: int) -> Comparison:
+    """One event loop, fifty calls at any time: the work of the calling process alone."""
+    return _async(rounds, PROCESSOR, secure=False)
 
 
 def http_clients_async_tls(rounds: int) -> Comparison:
     """One event loop, over TLS."""
-    return _async(rounds, secure=True)
+    return _async(rounds, ELAPSED, secure=True)
 
 
-ALL = (http_clients, http_clients_async, http_clients_tls, http_clients_async_tls)
+def http_clients_async_tls_processor(rounds: int) -> Comparison:
+    """One event loop, over TLS: the work of the calling process alone."""
+    return _async(rounds, PROCESSOR, secure=True)
+
+
+ALL = (
+    http_clients,
+    http_clients_processor,
+    http_clients_tls,
+    http_clients_tls_processor,
+    http_clients_async,
+    http_clients_async_processor,
+    http_clients_async_tls,
+    http_clients_async_tls_processor,
+)

@@ -7,8 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from in_process import AHEAD, PLENTY, Comparison, Target
-from measure import Contender, awaited, compare, plain
+from in_process import AHEAD, PLENTY
+from measure import (
+    ELAPSED,
+    PROCESSOR,
+    Clock,
+    Comparison,
+    Contender,
+    Target,
+    async_block,
+    compare,
+    sync_block,
+)
 
 from moorage import AsyncConnectorManager, ConnectorManager, RateLimitConfig, Request, Service
 from moorage.adapters.stdlib_http import StdlibHttpClient
@@ -43,26 +53,27 @@ def _service(url: str) -> Service:
     return Service("ours", base_url=url, limits=RateLimitConfig.per_second(PLENTY, burst=AHEAD))
 
 
-def manager_over_client(rounds: int) -> Comparison:
-    """`ConnectorManager.call` over the HTTP client that it uses."""
+def _sync(rounds: int, clock: Clock) -> Comparison:
     with Vendor() as url, StdlibHttpClient() as bare, ConnectorManager([_service(url)]) as manager:
         request, timeouts = Request.get("/rates"), Timeouts(total=30.0)
         rows = compare(
             None,
             [
                 Contender(
-                    "bare client", plain(lambda: bare.send(request, url + "/rates", timeouts))
+                    "bare client", sync_block(lambda: bare.send(request, url + "/rates", timeouts))
                 ),
-                Contender("ConnectorManager.call", plain(lambda: manager.call("ours", request))),
+                Contender(
+                    "ConnectorManager.call", sync_block(lambda: manager.call("ours", request))
+                ),
             ],
             rounds=rounds,
+            clock=clock,
             block_seconds=0.03,
         )
     return Comparison("manager over its bare client, sync", rows, Target(20, 8, more=True))
 
 
-def manager_over_client_async(rounds: int) -> Comparison:
-    """`AsyncConnectorManager.call` over the HTTP client that it uses."""
+def _async(rounds: int, clock: Clock) -> Comparison:
     loop = asyncio.new_event_loop()
     bare = AsyncStdlibHttpClient()
     with Vendor() as url:
@@ -73,14 +84,15 @@ def manager_over_client_async(rounds: int) -> Comparison:
             [
                 Contender(
                     "bare client",
-                    awaited(lambda: bare.send(request, url + "/rates", timeouts), loop),
+                    async_block(lambda: bare.send(request, url + "/rates", timeouts), loop),
                 ),
                 Contender(
                     "AsyncConnectorManager.call",
-                    awaited(lambda: manager.call("ours", request), loop),
+                    async_block(lambda: manager.call("ours", request), loop),
                 ),
             ],
             rounds=rounds,
+            clock=clock,
             block_seconds=0.03,
         )
         loop.run_until_complete(manager.close())
@@ -89,4 +101,29 @@ def manager_over_client_async(rounds: int) -> Comparison:
     return Comparison("manager over its bare client, async", rows, Target(20, 8, more=True))
 
 
-ALL = (manager_over_client, manager_over_client_async)
+def manager_over_client(rounds: int) -> Comparison:
+    """`ConnectorManager.call` over the HTTP client that it uses."""
+    return _sync(rounds, ELAPSED)
+
+
+def manager_over_client_processor(rounds: int) -> Comparison:
+    """`ConnectorManager.call` over the HTTP client that it uses, in processor time."""
+    return _sync(rounds, PROCESSOR)
+
+
+def manager_over_client_async(rounds: int) -> Comparison:
+    """`AsyncConnectorManager.call` over the HTTP client that it uses."""
+    return _async(rounds, ELAPSED)
+
+
+def manager_over_client_async_processor(rounds: int) -> Comparison:
+    """`AsyncConnectorManager.call` over the HTTP client that it uses, in processor time."""
+    return _async(rounds, PROCESSOR)
+
+
+ALL = (
+    manager_over_client,
+    manager_over_client_processor,
+    manager_over_client_async,
+    manager_over_client_async_processor,
+)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,10 +17,20 @@ import redis
 import redis.asyncio
 import stamina
 import throttled
-from in_process import AHEAD, PLENTY, Comparison, Target, nothing, nothing_later
+from in_process import AHEAD, PLENTY, nothing, nothing_later
 from limits.storage import RedisStorage as LimitsStorage
 from limits.strategies import FixedWindowRateLimiter
-from measure import Block, Contender, awaited, compare, plain
+from measure import (
+    ELAPSED,
+    Block,
+    Comparison,
+    Contender,
+    Read,
+    Target,
+    async_block,
+    compare,
+    sync_block,
+)
 
 from moorage import (
     AsyncConnectorManager,
@@ -73,17 +82,26 @@ def redis_full_stack(rounds: int) -> Comparison:
         manager = ConnectorManager(
             [_service("ours"), _service("budgeted", retry_budget=RetryBudget())], state=state
         )
+        numbers = iter(range(10**9))
+
+        def with_key() -> object:
+            return manager.run("ours", nothing, idempotency_key=f"{os.getpid()}-{next(numbers)}")
+
         rows = compare(
             None,
             [
                 Contender(
-                    "one INCRBY of redis-py", plain(lambda: client.incrby("moorage-bench", 1))
+                    "one INCRBY of redis-py", sync_block(lambda: client.incrby("moorage-bench", 1))
                 ),
-                Contender("pybreaker + limits + stamina", plain(_usual())),
-                Contender("moorage with a budget", plain(lambda: manager.run("budgeted", nothing))),
-                Contender("moorage", plain(lambda: manager.run("ours", nothing))),
+                Contender("pybreaker + limits + stamina", sync_block(_usual())),
+                Contender("moorage with an idempotency key", sync_block(with_key)),
+                Contender(
+                    "moorage with a budget", sync_block(lambda: manager.run("budgeted", nothing))
+                ),
+                Contender("moorage", sync_block(lambda: manager.run("ours", nothing))),
             ],
             rounds=rounds,
+            clock=ELAPSED,
             block_seconds=0.03,
         )
         manager.close()
@@ -106,13 +124,14 @@ def redis_limiter(rounds: int) -> Comparison:
             None,
             [
                 Contender(
-                    "one INCRBY of redis-py", plain(lambda: client.incrby("moorage-bench", 1))
+                    "one INCRBY of redis-py", sync_block(lambda: client.incrby("moorage-bench", 1))
                 ),
-                Contender("throttled (GCRA)", plain(gcra.limit)),
-                Contender("limits (fixed window)", plain(_limits())),
-                Contender("moorage", plain(ours.acquire)),
+                Contender("throttled (GCRA)", sync_block(gcra.limit)),
+                Contender("limits (fixed window)", sync_block(_limits())),
+                Contender("moorage", sync_block(ours.acquire)),
             ],
             rounds=rounds,
+            clock=ELAPSED,
             block_seconds=0.03,
         )
     client.close()
@@ -129,11 +148,12 @@ def redis_lease(rounds: int) -> Comparison:
             None,
             [
                 Contender(
-                    "one INCRBY of redis-py", plain(lambda: client.incrby("moorage-bench", 1))
+                    "one INCRBY of redis-py", sync_block(lambda: client.incrby("moorage-bench", 1))
                 ),
-                Contender("moorage, lease=20", plain(ours.acquire)),
+                Contender("moorage, lease=20", sync_block(ours.acquire)),
             ],
             rounds=rounds,
+            clock=ELAPSED,
             block_seconds=0.03,
         )
     client.close()
@@ -156,12 +176,13 @@ def redis_together(rounds: int) -> Comparison:
     rows = compare(
         None,
         [
-            Contender("one INCRBY of redis-py, alone", awaited(increment, loop)),
+            Contender("one INCRBY of redis-py, alone", async_block(increment, loop)),
             Contender("one INCRBY, 50 at once", _at_once(increment, loop)),
-            Contender("moorage full stack, alone", awaited(protect, loop)),
+            Contender("moorage full stack, alone", async_block(protect, loop)),
             Contender("moorage full stack, 50 at once", _at_once(protect, loop)),
         ],
         rounds=rounds,
+        clock=ELAPSED,
         block_seconds=0.05,
     )
     loop.run_until_complete(manager.close())
@@ -178,19 +199,20 @@ def _at_once(function: Callable[[], Awaitable[object]], loop: asyncio.AbstractEv
         for _ in range(calls):
             await function()
 
-    async def timed(each: int) -> float:
-        began = time.perf_counter()
+    async def timed(each: int, read: Read) -> float:
+        start = read()
         await asyncio.gather(*(caller(each) for _ in range(TOGETHER)))
-        return time.perf_counter() - began
+        return read() - start
 
-    def block(calls: int) -> float:
+    def block(calls: int, read: Read) -> float:
         each = -(-calls // TOGETHER)
-        return loop.run_until_complete(timed(each)) * calls / (each * TOGETHER)
+        return loop.run_until_complete(timed(each, read)) * calls / (each * TOGETHER)
 
     return block
 
 
-def _there() -> bool:
+def is_there() -> bool:
+    """True if a Redis answers at `URL`."""
     place = urlsplit(URL)
     try:
         socket.create_connection((place.hostname or "", place.port or 6379), 1).close()
@@ -199,4 +221,4 @@ def _there() -> bool:
     return True
 
 
-ALL = (redis_full_stack, redis_limiter, redis_lease, redis_together) if _there() else ()
+ALL = (redis_full_stack, redis_limiter, redis_lease, redis_together) if is_there() else ()

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pymysql
 import sqlalchemy
-from in_process import Comparison, Target
-from measure import Contender, awaited, compare, plain
+from measure import ELAPSED, Comparison, Contender, Target, async_block, compare, sync_block
 
 from moorage import AsyncConnectorManager, ConnectorManager, RateLimitConfig, Service
 from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
@@ -44,6 +43,12 @@ async def _nothing_later() -> None:
 
 def _service() -> Service:
     return Service("ours", limits=RateLimitConfig.per_second(PLENTY, burst=AHEAD))
+
+
+def _with_key(manager: ConnectorManager) -> Callable[[], object]:
+    """A call with an idempotency key that no other call has."""
+    numbers = iter(range(10**9))
+    return lambda: manager.run("ours", _nothing, idempotency_key=f"k{os.getpid()}-{next(numbers)}")
 
 
 def _tables(cursor: Any) -> None:
@@ -75,26 +80,22 @@ def over_postgresql(rounds: int) -> Comparison:
         _tables(one)
         with SqlStorage(POSTGRES, prefix=PREFIX, timeout=5, create=True) as store:
             manager = ConnectorManager([_service()], state=store)
-            keys = iter(range(10**9))
             rows = compare(
                 None,
                 [
-                    Contender("an update, committed", plain(_update(one.cursor()))),
+                    Contender("an update, committed", sync_block(_update(one.cursor()))),
                     Contender(
                         "an update that does not wait for the disk",
-                        plain(_update(other.cursor(), durable=False)),
+                        sync_block(_update(other.cursor(), durable=False)),
                     ),
                     Contender(
                         "moorage, with an idempotency key",
-                        plain(
-                            lambda: manager.run(
-                                "ours", _nothing, idempotency_key=f"k{os.getpid()}-{next(keys)}"
-                            )
-                        ),
+                        sync_block(_with_key(manager)),
                     ),
-                    Contender("moorage", plain(lambda: manager.run("ours", _nothing))),
+                    Contender("moorage", sync_block(lambda: manager.run("ours", _nothing))),
                 ],
                 rounds=min(rounds, 20),
+                clock=ELAPSED,
                 block_seconds=0.05,
             )
         _tables(one)
@@ -126,15 +127,18 @@ def over_postgresql_async(rounds: int) -> Comparison:
             [
                 Contender(
                     "an update, committed",
-                    awaited(loop.run_until_complete(connected(durable=True)), loop),
+                    async_block(loop.run_until_complete(connected(durable=True)), loop),
                 ),
                 Contender(
                     "an update that does not wait for the disk",
-                    awaited(loop.run_until_complete(connected(durable=False)), loop),
+                    async_block(loop.run_until_complete(connected(durable=False)), loop),
                 ),
-                Contender("moorage", awaited(lambda: manager.run("ours", _nothing_later), loop)),
+                Contender(
+                    "moorage", async_block(lambda: manager.run("ours", _nothing_later), loop)
+                ),
             ],
             rounds=min(rounds, 20),
+            clock=ELAPSED,
             block_seconds=0.05,
         )
         loop.run_until_complete(store.aclose())
@@ -161,10 +165,12 @@ def over_mariadb(rounds: int) -> Comparison:
         rows = compare(
             None,
             [
-                Contender("an update, committed", plain(lambda: cursor.execute(UPDATE))),
-                Contender("moorage", plain(lambda: manager.run("ours", _nothing))),
+                Contender("an update, committed", sync_block(lambda: cursor.execute(UPDATE))),
+                Contender("moorage, with an idempotency key", sync_block(_with_key(manager))),
+                Contender("moorage", sync_block(lambda: manager.run("ours", _nothing))),
             ],
             rounds=min(rounds, 20),
+            clock=ELAPSED,
             block_seconds=0.05,
         )
         _tables(cursor)

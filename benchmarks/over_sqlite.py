@@ -1,8 +1,8 @@
-"""What protection costs where the state is in a SQLite file that other processes share.
+"""The cost of protection where the state is in a SQLite file that other processes share.
 
-`ALL` compares a limiter with a peer's, beside the least that a transaction of SQLite's costs.
-`latencies` tells how long single calls take: the whole stack from one process and from several on
-one file, and a claim with what settles it, each of which waits for the disk.
+A limiter is compared with a peer's, beside the least that a transaction of SQLite costs. Calls with
+the whole stack are compared by the number of processes that share one file: the median of the calls
+of a block, and the time below which 99 of 100 of them stay.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measure import Contender, compare, plain
-from pyrate_limiter import Duration, Limiter, Rate, SQLiteBucket
+from measure import ELAPSED, Block, Comparison, Contender, Read, Target, compare, sync_block
 
 from moorage import ConnectorManager, RateLimitConfig, RateLimiter, RetryBudget, Service
 from moorage.adapters.sqlite import SqliteStorage
@@ -28,11 +28,8 @@ from moorage.domain.idempotency import Claim, complete
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from in_process import Comparison
-
 PLENTY = 1_000_000
 AHEAD = 1_000_000_000
-SECONDS = 3.0
 
 
 def _nothing() -> None:
@@ -59,7 +56,12 @@ def _transaction(path: Path) -> Callable[[], object]:
 
 def limiter_in_a_file(rounds: int) -> Comparison:
     """A token that is there, in a file."""
-    from in_process import Comparison, Target  # noqa: PLC0415 - workers need no peers
+    from pyrate_limiter import (  # noqa: PLC0415 - workers need no peers
+        Duration,
+        Limiter,
+        Rate,
+        SQLiteBucket,
+    )
 
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -70,29 +72,54 @@ def limiter_in_a_file(rounds: int) -> Comparison:
             rows = compare(
                 None,
                 [
-                    Contender("pyrate-limiter", plain(lambda: peer.try_acquire("key"))),
-                    Contender("a bare transaction", plain(_transaction(home / "bare.db"))),
-                    Contender("moorage", plain(ours.acquire)),
+                    Contender("pyrate-limiter", sync_block(lambda: peer.try_acquire("key"))),
+                    Contender("a bare transaction", sync_block(_transaction(home / "bare.db"))),
+                    Contender("moorage", sync_block(ours.acquire)),
                 ],
                 rounds=min(rounds, 20),
+                clock=ELAPSED,
                 block_seconds=0.05,
             )
     return Comparison("limiter in a SQLite file, sync", rows, Target(0.5, 0.25))
 
 
-def latencies() -> dict[str, dict[str, float]]:
-    """Microseconds per call, and calls per second."""
-    with tempfile.TemporaryDirectory() as folder:
-        found = {
-            f"full stack, {number} processes": _together(Path(folder) / f"{number}.db", number)
-            for number in (1, 2, 4)
-        }
-        with SqliteStorage(Path(folder) / "claims.db") as store:
-            numbers = iter(range(10**9))
-            found["claim and settle"] = _told(
-                _timed(lambda: _settle(store, next(numbers)), SECONDS)
-            )
-    return found
+def sqlite_calls(rounds: int) -> Comparison:
+    """The full stack around nothing, with processes that share one file: the median call."""
+    return _shared_file(rounds, 0.5, "median")
+
+
+def sqlite_slow_calls(rounds: int) -> Comparison:
+    """The full stack around nothing, with processes that share one file: the 99th percentile."""
+    return _shared_file(rounds, 0.99, "99th percentile")
+
+
+def sqlite_keys(rounds: int) -> Comparison:
+    """Claiming and settling an idempotency key, each of which waits for the disk."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        SqliteStorage(Path(folder) / "claims.db") as store,
+    ):
+        numbers = iter(range(10**9))
+        table = compare(
+            None,
+            [
+                Contender("a durable transaction", sync_block(_durable(Path(folder) / "bare.db"))),
+                Contender("moorage", sync_block(lambda: _settle(store, next(numbers)))),
+            ],
+            rounds=min(rounds, 20),
+            clock=ELAPSED,
+            block_seconds=0.05,
+        )
+    return Comparison("an idempotency key in a SQLite file, sync", table)
+
+
+def _durable(path: Path) -> Callable[[], object]:
+    """One row inserted by hand, in one transaction that waits for the disk."""
+    file = sqlite3.connect(path, isolation_level=None).cursor()
+    file.execute("PRAGMA journal_mode = WAL")
+    file.execute("PRAGMA synchronous = FULL")
+    file.execute("CREATE TABLE state (key INTEGER PRIMARY KEY, value BLOB)")
+    return lambda: file.execute("INSERT INTO state (value) VALUES (?)", (b"a" * 500,))
 
 
 def _settle(store: SqliteStorage, number: int) -> None:
@@ -103,43 +130,45 @@ def _settle(store: SqliteStorage, number: int) -> None:
     store.execute(complete(key, claimed.fence, b"a" * 500, ttl=DAY))
 
 
-def _together(path: Path, number: int) -> dict[str, float]:
-    """Several processes on one file."""
+def _shared_file(rounds: int, share: float, name: str) -> Comparison:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        contenders = [
+            Contender(
+                f"moorage, processes: {number}",
+                _processes(stack, folder / f"{number}.db", number, share),
+            )
+            for number in (1, 2, 4)
+        ]
+        table = compare(None, contenders, rounds=min(rounds, 20), clock=ELAPSED, block_seconds=0.05)
+    return Comparison(f"a SQLite file that processes share, {name} of the calls", table)
+
+
+def _processes(stack: ExitStack, path: Path, number: int, share: float) -> Block:
+    """A block of calls by each of several processes at once, whose cost is a quantile of them."""
     workers = [
-        subprocess.Popen([sys.executable, __file__, str(path)], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, __file__, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(number)
     ]
-    told = [json.loads(worker.communicate()[0]) for worker in workers]
-    return {
-        "p50": statistics.median(each["p50"] for each in told),
-        "p99": max(each["p99"] for each in told),
-        "p99.9": max(each["p99.9"] for each in told),
-        "calls per second": sum(each["calls per second"] for each in told),
-    }
+    for worker in workers:
+        stack.callback(worker.communicate)  # closes its input, which ends it
 
+    def block(calls: int, read: Read) -> float:
+        for worker in workers:
+            print(max(calls, 100), file=worker.stdin, flush=True)
+        took = [item for worker in workers for item in json.loads(worker.stdout.readline())]  # type: ignore[union-attr]  # workers have pipes
+        return float(statistics.quantiles(took, n=100)[round(share * 100) - 1]) * calls
 
-def _timed(call: Callable[[], object], seconds: float) -> list[int]:
-    took: list[int] = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        began = time.perf_counter_ns()
-        call()
-        took.append(time.perf_counter_ns() - began)
-    return took
-
-
-def _told(took: list[int]) -> dict[str, float]:
-    cuts = statistics.quantiles(took, n=1000)
-    return {
-        "p50": cuts[499] / 1e3,
-        "p99": cuts[989] / 1e3,
-        "p99.9": cuts[998] / 1e3,
-        "calls per second": len(took) / SECONDS,
-    }
+    return block
 
 
 def _work(path: str) -> None:
-    """What each of several processes does: the whole stack around nothing, again and again."""
+    """Run blocks of calls with the whole stack; print the seconds that each call took."""
     service = Service(
         "ours",
         limits=RateLimitConfig.per_second(PLENTY, burst=AHEAD),
@@ -147,13 +176,16 @@ def _work(path: str) -> None:
     )
     with SqliteStorage(path, timeout=5) as store:
         manager = ConnectorManager([service], state=store)
-        for _ in range(200):
-            manager.run("ours", _nothing)
-        took = _timed(lambda: manager.run("ours", _nothing), SECONDS)
-    print(json.dumps(_told(took)))
+        for line in sys.stdin:
+            took = []
+            for _ in range(int(line)):
+                start = time.perf_counter()
+                manager.run("ours", _nothing)
+                took.append(time.perf_counter() - start)
+            print(json.dumps(took), flush=True)
 
 
-ALL = (limiter_in_a_file,)
+ALL = (limiter_in_a_file, sqlite_calls, sqlite_slow_calls, sqlite_keys)
 
 if __name__ == "__main__":
     _work(sys.argv[1])

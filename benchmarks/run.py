@@ -1,4 +1,8 @@
-"""Measure moorage beside its peers and print tables; the same as JSON goes to build/."""
+"""Measure moorage beside its peers and print tables; the same as JSON goes to build/.
+
+Name tables, or patterns such as `http_clients*`, to measure these alone. A table whose control is
+outside 0.95-1.05 is not printed.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,9 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
+from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,15 +22,17 @@ import commands
 import in_process
 import over_clients
 import over_http
+import over_outbox
 import over_redis
 import over_sql
 import over_sqlite
+import production
 import signing
 import webhooks
-from in_process import Comparison
+from measure import is_steady
 
 if TYPE_CHECKING:
-    from measure import Figure, Row
+    from measure import Comparison, Figure, Row
 
 PEERS = (
     "redress",
@@ -42,69 +48,82 @@ PEERS = (
     "httpx2",
     "urllib3",
     "botocore",
+    "stripe",
+    "standardwebhooks",
+    "svix",
+    "procrastinate",
+    "celery",
 )
+
+TABLES = {
+    make.__name__: make
+    for module in (
+        in_process,
+        production,
+        over_http,
+        over_clients,
+        signing,
+        over_sqlite,
+        over_redis,
+        over_sql,
+        over_outbox,
+        webhooks,
+        commands,
+    )
+    for make in module.ALL
+}
 
 
 def main() -> int:
     """Run the comparisons named, or all."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("names", nargs="*", help="which comparisons, by part of their name")
+    arguments.add_argument("names", nargs="*", help="tables or patterns of their names")
     arguments.add_argument("--rounds", type=int, default=60)
     arguments.add_argument("--json", type=Path, default=Path("build/benchmarks.json"))
     options = arguments.parse_args()
+    for name in options.names:
+        if not any(fnmatch(table, name) for table in TABLES):
+            arguments.error(f"no table is named {name}; there are: {', '.join(TABLES)}")
 
-    began = time.time()
-    comparisons = []
-    for make in (
-        *in_process.ALL,
-        *over_http.ALL,
-        *over_clients.ALL,
-        *signing.ALL,
-        *over_sqlite.ALL,
-        *over_redis.ALL,
-        *over_sql.ALL,
-        *webhooks.ALL,
-    ):
-        if options.names and not any(name in make.__name__ for name in options.names):
+    start = time.time()
+    comparisons = {}
+    for name, make in TABLES.items():
+        if options.names and not any(fnmatch(name, pattern) for pattern in options.names):
             continue
-        comparison = make(options.rounds)
-        comparisons.append(comparison)
-        print(table(comparison), flush=True)
+        comparisons[name] = comparison = make(options.rounds)
+        print(text(name, comparison), flush=True)
     report: dict[str, object] = {
         "machine": machine(),
-        "seconds": round(time.time() - began, 1),
-        "comparisons": [attrs.asdict(comparison) for comparison in comparisons],
+        "seconds": round(time.time() - start, 1),
+        "date": time.strftime("%Y-%m-%d", time.gmtime(start)),
+        "tables": list(TABLES),
+        "comparisons": {name: attrs.asdict(comparison) for name, comparison in comparisons.items()},
     }
     if not options.names:
         report["bytes_per_idle_key"] = sizes = in_process.memory()
-        report["sqlite"] = latencies = over_sqlite.latencies()
-        for name, told in latencies.items():
-            figures = ", ".join(f"{figure} {value:,.0f}" for figure, value in told.items())
-            print(f"SQLite, {name}, µs: {figures}")
-        report["commands_ms"] = started = commands.start_up()
-        print(commands.shown(started))
-        report["import_ms"] = imported = import_time()
         print("bytes per idle key, key included:")
         for name, size in sizes.items():
             print(f"  {name:<34}{size:8.0f}")
-        print(
-            f"\nimport moorage: {imported['moorage']:.1f} ms, with every export "
-            f"{imported['everything']:.1f} ms, over a bare interpreter"
-        )
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(report, indent=2) + "\n")
     print(f"\n{machine()['summary']}; {report['seconds']} s; {options.json}")
     return 0
 
 
-def table(comparison: Comparison) -> str:
-    """A comparison as text."""
-    target = comparison.target
-    form = "+{:g} µs" if target.more else "{:g} ×"
-    must, aim = form.format(target.must), form.format(target.aim)
-    lines = [f"{comparison.title} (must be ≤ {must}, aim {aim})"]
-    lines += [_line(row, more=target.more) for row in comparison.rows]
-    return "\n".join([*lines, ""])
+def text(name: str, comparison: Comparison) -> str:
+    """A comparison as text, or the sentence that it was not steady."""
+    rows, target = comparison.table.rows, comparison.target
+    control = rows[-1].ratio
+    head = f"{name}: {comparison.title} ({comparison.table.clock})"
+    if not is_steady(control.low, control.high):
+        return (
+            f"{head}\n  not steady: the reference took {control.low:.2f}-{control.high:.2f} × of"
+            " itself; measure again on a quieter machine\n"
+        )
+    if target:
+        form = "+{:g} µs" if target.more else "{:g} ×"
+        head += f", at most {form.format(target.must)}, aim {form.format(target.aim)}"
+    return "\n".join([head, *(_line(row, more=comparison.more) for row in rows), ""])
 
 
 def _line(row: Row, *, more: bool) -> str:
@@ -124,31 +143,13 @@ def _shown(figure: Figure, unit: float) -> str:
 
 
 def machine() -> dict[str, str]:
-    """What these figures were measured on."""
+    """The machine that the figures were measured on, and the versions of the peers."""
     peers = ", ".join(f"{name} {version(name)}" for name in PEERS)
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return {
         "summary": f"{python}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "peers": peers,
     }
-
-
-def import_time() -> dict[str, float]:
-    """Milliseconds that importing takes, in a fresh interpreter, over importing nothing."""
-    bare = _started("pass")
-    return {
-        "moorage": _started("import moorage") - bare,
-        "everything": _started("from moorage import *") - bare,
-    }
-
-
-def _started(code: str) -> float:
-    best = float("inf")
-    for _ in range(9):
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True)
-        best = min(best, time.perf_counter() - began)
-    return best * 1000
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
-from in_process import Comparison, Target
-from measure import Contender, compare, plain
+from measure import Comparison, Contender, Target, compare, sync_block
 
 from moorage import Credentials, Request
 from moorage.adapters.cached_credentials import CachedCredentials
@@ -45,8 +44,8 @@ def aws_signature(rounds: int) -> Comparison:
         compare(
             None,
             [
-                Contender("botocore", plain(lambda: theirs.add_auth(their_request))),
-                Contender("moorage", plain(moorage)),
+                Contender("botocore", sync_block(lambda: theirs.add_auth(their_request))),
+                Contender("moorage", sync_block(moorage)),
             ],
             rounds=rounds,
         ),
@@ -63,8 +62,8 @@ def kept_credential(rounds: int) -> Comparison:
         compare(
             None,
             [
-                Contender("the provider's memory", plain(lambda: provider.get("erp", None))),
-                Contender("moorage, kept", plain(lambda: kept.get("erp", None))),
+                Contender("the provider's memory", sync_block(lambda: provider.get("erp", None))),
+                Contender("moorage, kept", sync_block(lambda: kept.get("erp", None))),
             ],
             rounds=rounds,
         ),

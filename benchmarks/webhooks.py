@@ -11,8 +11,7 @@ from typing import Final
 
 import stripe
 import svix.webhooks
-from in_process import Comparison, Target
-from measure import Contender, compare, plain
+from measure import Comparison, Contender, Target, compare, sync_block
 from standardwebhooks.webhooks import Webhook
 
 from moorage import WebhookVerifier
@@ -96,8 +95,8 @@ def _signature(size: str, rounds: int) -> Comparison:
     text, content = _signed_for_stripe(body), body.decode()
     theirs = stripe.WebhookSignature.verify_header
     peers = [
-        Contender("stripe", plain(lambda: theirs(body, text, _SECRET, _DAY))),
-        Contender("stripe, given text", plain(lambda: theirs(content, text, _SECRET, _DAY))),
+        Contender("stripe", sync_block(lambda: theirs(body, text, _SECRET, _DAY))),
+        Contender("stripe, given text", sync_block(lambda: theirs(content, text, _SECRET, _DAY))),
     ]
     headers = {"Stripe-Signature": text}
     ours = [_ours("stripe", headers, body, among=among, read=False) for among in (False, True)]
@@ -112,7 +111,7 @@ def _stripe(size: str, rounds: int) -> Comparison:
     def theirs() -> object:
         return stripe.Webhook.construct_event(body, text, _SECRET, tolerance=_DAY)
 
-    peers = [Contender("stripe", plain(theirs))]
+    peers = [Contender("stripe", sync_block(theirs))]
     headers = {"Stripe-Signature": text}
     ours = [
         _ours("stripe", headers, body),
@@ -134,11 +133,11 @@ def _standard(size: str, rounds: int, *, read: bool) -> Comparison:
     peers = [
         Contender(
             "standardwebhooks",
-            plain(lambda: theirs.verify(body, headers, json_parse=read)),
+            sync_block(lambda: theirs.verify(body, headers, json_parse=read)),
         ),
     ]
     if not read:
-        peers.append(Contender("svix", plain(lambda: others.verify(body, named))))
+        peers.append(Contender("svix", sync_block(lambda: others.verify(body, named))))
     ours = [
         _ours("standard-webhooks", headers, body, among=among, read=read) for among in (False, True)
     ]
@@ -164,7 +163,7 @@ def _ours(
 
     return Contender(
         "moorage, among eleven other headers" if among else "moorage",
-        plain(known if read else verified),
+        sync_block(known if read else verified),
     )
 
 
@@ -178,7 +177,7 @@ def _guarded(scheme: str, headers: dict[str, str], body: bytes) -> Contender:
         verifier.release(events)
         return events
 
-    return Contender("moorage, claimed and released", plain(claimed))
+    return Contender("moorage, claimed and released", sync_block(claimed))
 
 
 def _compared(title: str, peers: list[Contender], ours: list[Contender], rounds: int) -> Comparison:

@@ -1,0 +1,35 @@
+"""DBOS over PostgreSQL: a host that asks for a charge, and the worker that makes it."""
+
+import sys
+import time
+
+from dbos import DBOS, DBOSClient, DBOSConfig
+from shared import DATABASE, charge, order
+
+url = DATABASE.replace("postgresql://", "postgresql+psycopg://")
+
+
+@DBOS.step()
+def pay() -> None:
+    """Charge for the order."""
+    charge()
+
+
+@DBOS.workflow(name="buy")
+def buy() -> None:
+    """Do the steps of an order."""
+    pay()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "host":
+        client = DBOSClient(system_database_url=url)
+        order(lambda: client.enqueue({"queue_name": "orders", "workflow_name": "buy"}))
+    else:
+        config: DBOSConfig = {"name": "shop", "system_database_url": url}
+        DBOS(config=config)
+        DBOS.launch()
+        DBOS.register_queue("orders")
+        while sys.argv[1] == "worker":
+            time.sleep(1)  # DBOS works in threads of its own until the harness kills it
+        DBOS.destroy()

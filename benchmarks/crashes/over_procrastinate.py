@@ -1,0 +1,25 @@
+"""Procrastinate over PostgreSQL: a host that asks for a charge, and the worker that makes it."""
+
+import sys
+
+from procrastinate import App, PsycopgConnector
+from shared import DATABASE, charge, order
+
+app = App(connector=PsycopgConnector(conninfo=DATABASE))
+
+
+@app.task(name="pay")
+def pay() -> None:
+    """Charge for the order."""
+    charge()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "worker":
+        app.run_worker()
+    else:
+        with app.open():
+            if sys.argv[1] == "migrate":
+                app.schema_manager.apply_schema()
+            else:
+                order(pay.defer)

@@ -1,0 +1,45 @@
+"""The order, the charge and the crash points that the programs of the task queues share."""
+
+import os
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+
+import psycopg
+
+DATABASE = os.environ["CRASH_DATABASE"]
+QUEUE = os.environ["CRASH_QUEUE"]
+
+
+def at(point: str) -> None:
+    """Tell the harness that this is the crash point, and stand still."""
+    if os.environ.get("CRASH_POINT") == point:
+        del os.environ["CRASH_POINT"]
+        channel = int(os.environ["CRASH_CHANNEL"])
+        os.write(channel, b"!")
+        os.read(channel, 1)
+
+
+def charge() -> None:
+    """Charge at the vendor, as an HTTP client does it."""
+    form = {"amount": 3000, "currency": "eur", "confirm": "true", "payment_method": "pm_card_visa"}
+    form["payment_method_types[]"] = "card"
+    request = urllib.request.Request(  # noqa: S310 - the vendor of the harness
+        os.environ["CRASH_VENDOR"] + "/v1/payment_intents",
+        urllib.parse.urlencode(form).encode(),
+        {"Authorization": "Bearer sk_test_sandbox", "Stripe-Version": "2025-09-30.clover"},
+    )
+    at("claimed")
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
+        answer.read()
+    at("answered")
+
+
+def order(enqueue: Callable[[], object]) -> None:
+    """Write an order, and ask for its charge once it is committed."""
+    with psycopg.connect(DATABASE) as connection:
+        connection.execute("INSERT INTO orders VALUES ('ORDER-2')")
+        at("before commit")
+        connection.commit()
+    at("committed")
+    enqueue()
