@@ -123,6 +123,7 @@ def _told(tmp_path_factory: pytest.TempPathFactory) -> Description:
             "mail": {
                 "kind": "resend",
                 "credentials": f"re_{PLANTED}",
+                "sender": "Our Shop <shop@example.com>",
                 "base_url": "https://mail.proxy.example/resend",
             },
             "money": {
@@ -167,6 +168,7 @@ def test_the_environment_lends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_no_secret_is_a_value(told: Description) -> None:
     """Where an account is and what else is no secret stands in the variables."""
     assert "+4930123456" == told.variables["texts_sender"]
+    assert "shop@example.com" == told.variables["mail_sender"]
     assert "https://mail.proxy.example/resend" == told.variables["mail_url"]
     assert "" == told.variables["mail_credentials"]
     assert "" == told.variables["texts_account_sid"]

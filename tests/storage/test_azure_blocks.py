@@ -117,7 +117,7 @@ def test_uploads_apart(made: AzureBlobSandbox, files: Storage) -> None:
 
     assert DATA[:PART] + b"two" == files.download("a").read_all()
     made.fail(*fine(5), no("InvalidBlockList", 400))
-    with pytest.raises(InvalidRequest, match="Begin the upload anew"):
+    with pytest.raises(InvalidRequest, match="Start the upload again"):
         files.upload("a", DATA, resume=one.ref, part_size=PART, at_once=1)
 
 
@@ -126,9 +126,9 @@ def test_uploads_apart(made: AzureBlobSandbox, files: Storage) -> None:
     ["evil", "0" * 20 + ".e30x", "0" * 20 + ".W10=", "0" * 20 + ".eyJhIjoxfQ==", "0" * 20 + ".Ww"],
 )
 def test_references_that_are_none(made: AzureBlobSandbox, files: Storage, upload: str) -> None:
-    """What is no reference of an upload is refused before anything is sent."""
+    """An invalid upload reference is refused before anything is sent."""
     ref = Ref("azure_blob", "azure", "a", {"upload": upload})
-    with pytest.raises(InvalidData, match="no reference of an upload"):
+    with pytest.raises(InvalidData, match="not the reference of an upload"):
         files.upload("a", DATA, resume=ref)
     assert [] == made.asked
 

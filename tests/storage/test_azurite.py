@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """What everybody knows: the emulator's own account."""
-PATIENCE = 30.0
+PATIENCE = 120.0
 OTHERWISE = {"ranges_are_exact"}
 """The emulator answers 206 where Azure answers 416."""
 

@@ -90,20 +90,20 @@ def test_sources(files: Storage, source: Callable[[], Any]) -> None:
     assert DATA == files.download("a").read_all()
 
 
-_CANNOT = "A {} cannot be uploaded.", "Give bytes, a binary file"
-_GIVES = "What is uploaded gives {}, not bytes.", "Open the file in binary mode"
+_CANNOT = "The source must yield bytes, but is {}.", "Give bytes, a binary file"
+_GIVES = "The source yields {}, not bytes.", "Open the file in binary mode"
 
 
 @pytest.mark.parametrize(
     "source, kind, words",
     [
-        (lambda: 7, "int", _CANNOT),
-        (lambda: "text", "str", _CANNOT),
-        (lambda: lambda: "text", "str", _CANNOT),
+        (lambda: 7, "an int", _CANNOT),
+        (lambda: "text", "a str", _CANNOT),
+        (lambda: lambda: "text", "a str", _CANNOT),
         (lambda: StringIO("text"), "str", _GIVES),
         (lambda: iter(["text"]), "str", _GIVES),
         (lambda: iter([b"a", None, b"b"]), "NoneType", _GIVES),
-        (lambda: None, "NoneType", _CANNOT),
+        (lambda: None, "a NoneType", _CANNOT),
     ],
     ids=["number", "text", "opened-text", "text-file", "texts", "gap", "nothing"],
 )
@@ -267,20 +267,20 @@ def test_parts_that_hold() -> None:
 )
 def test_checksums_that_cannot_be_checked(files: Storage, checksum: Checksum) -> None:
     """A checksum that nobody looks at is refused."""
-    with pytest.raises(InvalidData, match="cannot be checked") as caught:
+    with pytest.raises(InvalidData, match="cannot be verified") as caught:
         files.upload("a", b"", PutOptions(checksum=checksum))
     assert "checksum" == caught.value.field
-    assert caught.value.remedy.startswith("Give one of all bytes")
+    assert caught.value.remedy.startswith("Give a checksum of all bytes")
 
 
 def test_sources_that_are_not_what_was_said(files: Storage) -> None:
     """A source of another length, or with other bytes, is refused by the name of what was said."""
     assert 3 == files.upload("a", iter([b"ab", b"c"]), length=3).size
-    with pytest.raises(InvalidData, match=r"(^|\s)3 bytes were read, not 4") as caught:
+    with pytest.raises(InvalidData, match=r"(^|\s)The source has 3 bytes, not 4") as caught:
         files.upload("a", iter([b"ab", b"c"]), length=4)
-    assert ("length", True) == (caught.value.field, "the source has" in caught.value.remedy)
+    assert ("length", True) == (caught.value.field, "actual length" in caught.value.remedy)
     other = PutOptions(checksum=Checksum.of("sha256", b"other"))
-    with pytest.raises(InvalidData, match="does not have the checksum") as caught:
+    with pytest.raises(InvalidData, match="does not have the given checksum") as caught:
         files.upload("a", b"abc", other)
     assert ("checksum", True) == (caught.value.field, "Find out" in caught.value.remedy)
 
@@ -291,7 +291,7 @@ def test_other_uploads(files: Storage) -> None:
     with pytest.raises(InvalidData, match="another key"):
         files.upload("b", b"", resume=begun.ref)
     info = files.upload("x", b"")
-    with pytest.raises(InvalidData, match="no reference of an upload"):
+    with pytest.raises(InvalidData, match="not the reference of an upload"):
         files.abort_upload(info.ref)
     assert [begun.ref] == [one.ref for one in files.list_stale_uploads(older_than=-_HOUR)]
     assert [] == files.list_stale_uploads(older_than=_HOUR)
@@ -327,7 +327,7 @@ def test_other_accounts(tmp_path: Path) -> None:
         assert "files" == files.upload("b", DATA).ref.account
         with pytest.raises(InvalidData, match="read") as caught:
             files.upload("c", BytesIO(DATA))
-        assert ("source", True) == (caught.value.field, "opens it" in caught.value.remedy)
+        assert ("source", True) == (caught.value.field, "opens the source" in caught.value.remedy)
         assert not files.exists(Ref("local_files", "files", "c"))
 
 
