@@ -212,6 +212,38 @@ def test_order(check: Callable[[Begin, Any], None], server: EntryLab, isolation:
     check(begin, store)
 
 
+def test_lanes_of_a_transaction_fill_no_table_of_locks(server: EntryLab) -> None:
+    """However many lanes a transaction adds to, its server holds no more locks for it."""
+    store = server.outbox()
+    with server.engine.begin() as connection:
+        for number in range(40):
+            store.within(connection).add(entry(f"{number}", lane=f"INV-{number}"))
+        if server.kind == "postgresql":
+            ours = "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()"
+            assert connection.exec_driver_sql(ours).scalar_one() < 30
+            left = connection.exec_driver_sql(f"SELECT count(*) FROM {server.prefix}lane")
+            assert left.scalar_one() == 0
+    assert 40 == len(store.find(EntryQuery(limit=50)).items)
+
+
+def test_a_table_of_lanes_that_is_missing(server: EntryLab) -> None:
+    """Tables of an earlier release, without lanes, are told of before anything is added."""
+    prefix = f"{server.prefix}earlier_"
+    with open_outbox(server.url, prefix=prefix, create=True) as store:
+        store.due(1)
+    with server.engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {prefix}lane")
+    with open_outbox(server.url, prefix=prefix) as store:
+        with pytest.raises(ConfigurationError) as caught:
+            store.add(entry("a", lane="x"))
+        assert "migrate()" in str(caught.value.remedy)
+        store.migrate()
+        assert store.add(entry("a", lane="x")).lane == "x"
+    with server.engine.begin() as connection:
+        for name in ("outbox", "lane"):
+            connection.exec_driver_sql(f"DROP TABLE {prefix}{name}")
+
+
 def test_a_rollback_takes_the_entry_along(lab: EntryLab) -> None:
     """An entry in the transaction of a driver's connection comes and goes with it."""
     store = lab.outbox()

@@ -23,9 +23,9 @@ _TEXTS: Final = 1_024
 class MysqlEntryLink(MysqlLink):
     """A connection of our own to MariaDB or MySQL, for entries."""
 
-    def __init__(self, connection: Any, run: Run, table: str) -> None:
-        super().__init__(connection, run, table, table)
-        self._version = version_of(table)
+    def __init__(self, connection: Any, run: Run, tables: Sequence[str]) -> None:
+        super().__init__(connection, run, tables[0], tables[0])
+        self._version = version_of(tables)
 
     async def ask(
         self, asked: Sequence[Asked], until: float, *, goes_on: bool, writes: bool
@@ -37,9 +37,10 @@ class MysqlEntryLink(MysqlLink):
         return [Told(*one) for one in ran[: len(asked)]]
 
 
-def version_of(table: str) -> str:
-    """Asks for the version of a table of entries, which is this release's if it is there."""
-    return f"SELECT {VERSION} AS value WHERE NOT EXISTS (SELECT number FROM {table} WHERE false)"  # noqa: S608 - quoted
+def version_of(tables: Sequence[str]) -> str:
+    """Asks for the version of tables, which is this release's if all of them are there."""
+    nothing = [f"NOT EXISTS (SELECT number FROM {table} WHERE false)" for table in tables]  # noqa: S608 - quoted
+    return f"SELECT {VERSION} AS value WHERE {' AND '.join(nothing)}"
 
 
 def _filled(text: str, values: Sequence[Value]) -> str:

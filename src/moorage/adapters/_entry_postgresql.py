@@ -29,9 +29,9 @@ class PostgresEntryLink(PostgresLink):
 
     _began = False
 
-    def __init__(self, connection: Any, table: str, wait: Wait) -> None:
-        statements = Statements(table, table)
-        text = version_of(table).replace(f"SELECT {VERSION}", f"SELECT {VERSION}::bigint", 1)
+    def __init__(self, connection: Any, tables: Sequence[str], wait: Wait) -> None:
+        statements = Statements(tables[0], tables[0])
+        text = version_of(tables).replace(f"SELECT {VERSION}", f"SELECT {VERSION}::bigint", 1)
         statements.version = (b"", text.encode())
         super().__init__(connection, statements, wait)
         self._heard: set[str] = set()

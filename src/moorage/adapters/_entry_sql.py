@@ -30,9 +30,6 @@ EQUAL: Final = ("id", "target", "operation", "tenant", "subject", "lane")
 _SLOTS: Final = 2**20
 """The most rows of the table of lanes, which grows in MariaDB and MySQL."""
 
-_CLASS: Final = int.from_bytes(b"moor", "big") << 32
-"""The upper half of the numbers of our advisory locks in PostgreSQL."""
-
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,50}")
 
 _NULLABLE: Final = frozenset({"tenant", "subject", "lane", "due", "settled_at"})
@@ -92,7 +89,7 @@ class EntrySql:
         kind: `sqlite`, `postgresql` or `mysql`.
         bare: the name of the table, without quotes and schema.
         table: the quoted name of the table.
-        lanes: the quoted name of the table of lanes.
+        lanes: the quoted name of the table of lanes, which a file does not need.
         notifies: whether workers that wait are woken, which PostgreSQL alone can.
         host_made: whether a host's own migrations made the tables, without the generated column
             that finds in MariaDB and MySQL what may be taken.
@@ -104,6 +101,11 @@ class EntrySql:
     lanes: str
     notifies: bool = False
     host_made: bool = False
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The quoted names of the tables that must be there in a server."""
+        return self.table, self.lanes
 
     @cached_property
     def _all(self) -> str:
@@ -154,8 +156,6 @@ class EntrySql:
                 f"INSERT INTO {lanes} (number) VALUES (?) ON DUPLICATE KEY UPDATE number = number"  # noqa: S608 - quoted
             )
             return [(insert, (number % _SLOTS,))]
-        if not self.host_made:
-            return [("SELECT pg_advisory_xact_lock(?)", (_CLASS | number,))]
         return [
             (f"INSERT INTO {lanes} (number) VALUES (?)", (number,)),  # noqa: S608 - quoted
             (f"DELETE FROM {lanes} WHERE number = ?", (number,)),  # noqa: S608 - quoted
@@ -234,9 +234,11 @@ class EntrySql:
             columns.append("pending BOOLEAN AS (due IS NOT NULL) VIRTUAL")
             columns += [f"INDEX {name} ({of})" for name, of, _ in self._indexes]
         made = [f"CREATE TABLE IF NOT EXISTS {self.table} ({', '.join(columns)}){end}"]
-        if self.kind == "mysql":
+        if self.kind != "sqlite":
             lanes = f"CREATE TABLE IF NOT EXISTS {self.lanes} (number BIGINT PRIMARY KEY)"
-            return [*made, f"{lanes} ENGINE=InnoDB"]
+            made.append(lanes if self.kind == "postgresql" else f"{lanes} ENGINE=InnoDB")
+        if self.kind == "mysql":
+            return made
         made += [
             f"CREATE INDEX IF NOT EXISTS {self.bare}_{name} ON {self.table} ({of}){where}"
             for name, of, where in self._indexes

@@ -62,6 +62,11 @@ class LogSql:
     table: str
     columns: tuple[str, ...] = COLUMNS
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The quoted names of the tables that must be there."""
+        return (self.table,)
+
     @cached_property
     def insert(self) -> str:
         """Adds a row."""

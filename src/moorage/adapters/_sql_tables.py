@@ -41,7 +41,12 @@ class TableSql(Protocol):
 
     @property
     def table(self) -> str:
-        """The quoted name of the table, which has a column `number`."""
+        """The quoted name of the table."""
+        ...
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The quoted names of the tables that must be there; each has a column `number`."""
         ...
 
     def ddl(self, *, mariadb: bool = True) -> list[str]:
@@ -74,7 +79,7 @@ class SqlTables(Generic[S]):
         drivers = _AWAITED if awaited else _PLAIN
         self._source = Source(url, drivers, awaited=awaited, timeout=bound, path="url")
         self._sql = statements(self._source.kind)
-        links = partial(_links, self._sql.table, self._source.kind, awaited=awaited)
+        links = partial(_links, self._sql.tables, self._source.kind, awaited=awaited)
         colour: Colour = (
             Loops(self._source, links, self.migrate, bound)
             if awaited
@@ -150,13 +155,15 @@ class PlainSqlTables(SqlTables[S]):
         self.close()
 
 
-def _links(table: str, kind: str, wait: Wait, *, awaited: bool) -> Callable[[Any], Link]:
+def _links(
+    tables: tuple[str, ...], kind: str, wait: Wait, *, awaited: bool
+) -> Callable[[Any], Link]:
     """A function that makes the link of a connection."""
     if kind == "postgresql":
         from moorage.adapters._entry_postgresql import (  # noqa: PLC0415 - imports psycopg
             PostgresEntryLink,
         )
 
-        return lambda connection: PostgresEntryLink(connection, table, wait)
+        return lambda connection: PostgresEntryLink(connection, tables, wait)
     run = AwaitedRun if awaited else PlainRun
-    return lambda connection: MysqlEntryLink(connection, run(connection), table)
+    return lambda connection: MysqlEntryLink(connection, run(connection), tables)
