@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage import RateLimitConfig
 from moorage.domain.admission import Admission, Gates
@@ -13,10 +13,25 @@ from moorage.testing._state_commands import new_key
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from moorage.domain.rate_limit import Rule
     from moorage.ports.state import AsyncStateStorage
 
+LIMIT: Final = RateLimitConfig.per_second(1)
 
-async def waits_of_the_next(store: AsyncStateStorage, turns: Iterable[int]) -> list[int]:
+
+class OfOnesOwn:
+    """A rule that no store knows: it decides as the one that it holds."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rule, name)
+
+
+async def waits_of_the_next(
+    store: AsyncStateStorage, turns: Iterable[int], rule: Rule = LIMIT.rule
+) -> list[int]:
     """How long the next caller waits for a limit of one call a second, in microseconds.
 
     One call has gone before it, and one waiting caller was cancelled after so many turns of the
@@ -24,8 +39,7 @@ async def waits_of_the_next(store: AsyncStateStorage, turns: Iterable[int]) -> l
     """
     waits = []
     for count in turns:
-        limit = RateLimitConfig.per_second(1)
-        gates = Gates(limits=[limit.rule], limit_keys=[new_key()])
+        gates = Gates(limits=[rule], limit_keys=[new_key()])
         question = Admission(gates, within=10 * SECOND, lease=1)
         await store.execute(question)
         task = asyncio.ensure_future(store.execute(question))

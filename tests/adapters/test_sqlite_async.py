@@ -11,11 +11,12 @@ import pytest
 from moorage.adapters import _sqlite_engine as engine
 from moorage.adapters import _sqlite_flush
 from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.admission import Admission, Gates
 from moorage.domain.durations import HOUR, SECOND
 from moorage.errors import InvalidData, StorageUnavailable
 from moorage.testing import VirtualClock
 from tests.adapters.forked import in_a_child
-from tests.adapters.in_flight import waits_of_the_next
+from tests.adapters.in_flight import LIMIT, waits_of_the_next
 from tests.adapters.sqlite_lab import Last, Other, claim, values
 from tests.adapters.test_memory import Look, Put
 
@@ -326,3 +327,83 @@ def test_grant_of_a_cancelled_task_is_given_back(path: Path) -> None:
     found = run(path, lambda store: waits_of_the_next(store, range(4)))
     assert [] != found
     assert max(found) <= SECOND
+
+
+def limited(key: str, claimed: tuple[str, int, str] | None = None) -> Admission:
+    """Ask for a turn at a limit of one call a second."""
+    gates = Gates(limits=[LIMIT.rule], limit_keys=[key])
+    return Admission(gates, within=10 * SECOND, lease=1, claim=claimed)
+
+
+def test_grant_of_a_task_cancelled_while_a_thread_decides_is_given_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first command of a store is run in a thread, which does not end with its caller."""
+    with SqliteStorage(path) as before:
+        before.execute(limited("limit"))
+    begun, insist = threading.Event(), engine.Engine.insist
+
+    def noted(self: engine.Engine, command: Any, until: float) -> Any:
+        begun.set()
+        return insist(self, command, until)
+
+    monkeypatch.setattr(engine.Engine, "insist", noted)
+
+    async def use() -> int:
+        async with AsyncSqliteStorage(path, timeout=20) as store:
+            with Other(path):
+                task = asyncio.create_task(store.execute(limited("limit")))
+                while not begun.is_set():  # noqa: ASYNC110 - a thread tells
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+            await asyncio.to_thread(store._pool().shutdown)  # noqa: SLF001 - the thread has ended
+            store._start_afresh()  # noqa: SLF001 - and others may begin
+            return (await store.execute(limited("limit")))[1]
+
+    assert asyncio.run(use()) <= SECOND
+
+
+def test_command_of_a_cancelled_task_that_no_thread_began_is_not_run(path: Path) -> None:
+    """Where all threads are busy, who leaves has asked nothing."""
+    may = threading.Event()
+
+    async def use() -> bool:
+        async with AsyncSqliteStorage(path, timeout=20) as store:
+            busy = [store._pool().submit(may.wait) for _ in range(4)]  # noqa: SLF001 - as large answers keep them
+            task = asyncio.create_task(store.execute(Put("new", "a")))
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            may.set()
+            await asyncio.gather(*map(asyncio.wrap_future, busy))
+            return task.cancelled()
+
+    assert asyncio.run(use())
+    assert [None] == left(path, "a")
+
+
+def test_grant_of_a_task_cancelled_while_its_claim_goes_to_the_disk_is_given_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim that is marked as sent waits for the disk; who leaves meanwhile leaves the queue."""
+    may, begun = threading.Event(), threading.Event()
+
+    def slow(_: int) -> None:
+        begun.set()
+        assert may.wait(20)
+
+    async def use(store: AsyncSqliteStorage) -> int:
+        fence = (await store.execute(claim("key"))).fence
+        await store.execute(limited("limit"))
+        monkeypatch.setattr(_sqlite_flush, "flush_data", slow)
+        task = asyncio.create_task(store.execute(limited("limit", ("key", fence, "vendor"))))
+        while not begun.is_set():  # noqa: ASYNC110 - a thread tells
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        wait: int = (await store.execute(limited("limit")))[1]
+        may.set()
+        return wait
+
+    assert run(path, use) <= SECOND

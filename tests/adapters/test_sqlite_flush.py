@@ -11,7 +11,8 @@ import pytest
 from moorage import ConnectorManager, RateLimitConfig, Service
 from moorage.adapters import _sqlite_engine as engine
 from moorage.adapters.sqlite import SqliteStorage
-from moorage.domain.durations import DAY
+from moorage.domain.admission import Admission, Gates
+from moorage.domain.durations import DAY, SECOND
 from moorage.domain.idempotency import Verdict, complete
 from moorage.errors import StorageUnavailable
 from tests.adapters.sqlite_lab import Last, claim, inside, values
@@ -143,3 +144,25 @@ def test_a_journal_that_is_gone_is_in_the_file(path: Path, store: SqliteStorage)
     inside(store).flush(inside(store).flush.ticket())
 
     assert not path.with_name("state.db-wal").exists()
+
+
+def test_grant_whose_claim_does_not_reach_the_disk_is_given_back(
+    store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is told that its claim may be lost leaves nothing standing in the queue."""
+    from moorage.adapters import _sqlite_flush  # noqa: PLC0415 - what it does is watched
+
+    gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["limit"])
+    asked = Admission(gates, within=10 * SECOND, lease=1)
+    fence = store.execute(claim("key")).fence
+    store.execute(asked)
+
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_sqlite_flush, "flush_data", broken)
+        with pytest.raises(StorageUnavailable, match="may not be on the disk"):
+            store.execute(asked.evolve(claim=("key", fence, "vendor")))
+
+    assert store.execute(asked)[1] <= SECOND

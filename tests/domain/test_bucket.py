@@ -777,7 +777,7 @@ def test_a_pause_moves_the_queue_and_takes_what_is_spare(rule: TokenBucket) -> N
 
 
 def test_more_gaps_than_are_kept_cost_the_farthest_no_tokens(rule: TokenBucket) -> None:
-    """Past a hundred runs two become one, whose idle tokens are there at its end."""
+    """Past 300 runs two become one, whose idle tokens are there at its end."""
     size = 2 * RUNS + 20
     queue, tickets = a_queue(rule, (1,) * size)
     for ticket in tickets[1::2]:

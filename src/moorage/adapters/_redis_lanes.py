@@ -21,17 +21,17 @@ from redis import exceptions as wrong
 
 from moorage.adapters._redis_place import UnsentError
 from moorage.adapters._redis_wire import Swap, answer_of
-from moorage.domain.admission import Admission, unused
+from moorage.domain.admission import Admission, unclaimed
 from moorage.domain.durations import bounded
 from moorage.errors import ConnectorError, StateUnavailable
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Task
     from collections import deque
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from moorage.adapters._redis_async_links import AsyncClusterLink, AsyncLink
-    from moorage.adapters._redis_wire import Question, Questions
+    from moorage.adapters._redis_wire import Decided, Question, Questions
     from moorage.domain.state import Command
 
 FAILED: Final = (
@@ -135,7 +135,13 @@ class Lane:
         self._undecided.append((command, future, bounded(self._timeout, timeout)))
         if self._deciding is None:
             self._deciding = self.loop.create_task(self._decide_all())
-        answer, error = await self._in_time(future, timeout)
+        try:
+            answer, error = await self._in_time(future, timeout)
+        except asyncio.CancelledError:
+            # It may have been decided in the same turn of the loop.
+            if not future.cancelled() and future.exception() is None:
+                self._return(command, future.result())
+            raise
         if error is not None:
             raise error
         return answer
@@ -207,11 +213,20 @@ class Lane:
                     self._give_back(question, command, reply)
 
     def _give_back(self, question: Question, command: Command[Any] | None, reply: Any) -> None:
-        """Give back what was granted to a caller who left while it was asked for."""
+        """Give back what the script granted to a caller who left before the reply came."""
         if isinstance(command, Admission):
             with suppress(StateUnavailable):
-                for undone in unused(command.gates, answer_of(question, reply)):
-                    self.post(undone, self._questions.of(undone))
+                self._post_all(unclaimed(command, answer_of(question, reply)))
+
+    def _return(self, command: Command[Any], outcome: Decided) -> None:
+        """Give back what was granted here to a caller who left before it was written."""
+        answer, error = outcome
+        if error is None:
+            self._post_all(unclaimed(command, answer))
+
+    def _post_all(self, commands: Iterable[Command[Any]]) -> None:
+        for command in commands:
+            self.post(command, self._questions.of(command))
 
     async def _request(self, batch: Sequence[Question], patience: float) -> list[Any]:
         sent = False
@@ -272,9 +287,11 @@ class Lane:
             if not isinstance(error, FAILED):
                 raise
         else:
-            for (_, future, _), outcome in zip(batch, swap.outcomes, strict=True):
+            for (command, future, _), outcome in zip(batch, swap.outcomes, strict=True):
                 if future is not None and not future.done():
                     future.set_result(outcome)
+                elif future is not None:
+                    self._return(command, outcome)
 
     def _drop(self, batch: Sequence[_Undecided], error: BaseException) -> None:
         for _, future, _ in batch:

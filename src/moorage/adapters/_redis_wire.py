@@ -44,6 +44,8 @@ SCRIPT: Final = Path(__file__).with_name("redis_state.lua").read_bytes()
 DIGEST: Final = sha1(SCRIPT, usedforsecurity=False).hexdigest().encode()
 
 Reader: TypeAlias = "Callable[[Any], Any]"
+Decided: TypeAlias = "tuple[Any, Exception | None]"
+"""The answer to a command that is decided here, or the error that it ended with."""
 _Packed: TypeAlias = "tuple[bytes, tuple[bytes, ...], bytes]"
 """What admissions need of a circuit, of each limit, and of a budget."""
 
@@ -474,7 +476,7 @@ class Swap:
         self._names = tuple(dict.fromkeys(chain.from_iterable(each.keys for each in commands)))
         self._keys = tuple(map(questions.key, self._names))
         self.look = Question(self._keys, b"\11", list, once=False)
-        self.outcomes: list[tuple[Any, Exception | None]] = []
+        self.outcomes: list[Decided] = []
 
     def decide(self, found: list[Any]) -> Question | None:
         """Apply the commands, one after another, to what was found."""

@@ -207,7 +207,7 @@ local function everything()
   local ONE_LIFE = MILLION
   local MOST = 4294967295
   local ROWS = 8
-  local RUNS = 100
+  local RUNS = 300
   local LATER = 100
   local CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = 0, 1, 2, 3, 4
   local GOOD, FAILED, NEUTRAL = 0, 1, 3

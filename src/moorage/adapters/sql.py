@@ -22,7 +22,7 @@ from moorage.adapters._sql_engine import Engine
 from moorage.adapters._sql_schema import declared, dialect_of
 from moorage.adapters._sql_source import Source
 from moorage.adapters.forking import in_child
-from moorage.domain.admission import Admission, unused
+from moorage.domain.admission import unclaimed
 from moorage.domain.durations import count, seconds
 from moorage.domain.frames import refusing
 from moorage.errors import StorageUnavailable
@@ -64,9 +64,8 @@ class _Common(ABC):
 
     def _give_back(self, command: Command[Any], answer: Any) -> None:
         """Give back what was granted to a caller who has left."""
-        if isinstance(command, Admission):
-            for undone in unused(command.gates, answer):
-                self.post(undone)
+        for undone in unclaimed(command, answer):
+            self.post(undone)
 
     @abstractmethod
     def post(self, command: Command[Any], /) -> None:

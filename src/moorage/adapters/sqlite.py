@@ -13,10 +13,12 @@ from moorage.adapters._posts import MOST, Posts
 from moorage.adapters._sqlite_engine import Engine, Slow, pauses, tried
 from moorage.adapters._sqlite_file import Busy
 from moorage.adapters.forking import in_child
+from moorage.domain.admission import unclaimed
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from moorage.domain.state import Command
     from moorage.ports.clock import Clock
@@ -89,7 +91,11 @@ class SqliteStorage:
         except Busy:
             answer = engine.insist(command, engine.until(timeout))
         if command.durable and engine.flush.needed:
-            engine.flush(engine.flush.ticket())
+            try:
+                engine.flush(engine.flush.ticket())
+            except BaseException:
+                self._give_back(command, answer)
+                raise
         if engine.writes >= _sqlite_engine.TURN:
             engine.tend()
         return answer
@@ -102,6 +108,11 @@ class SqliteStorage:
             self._kept.append(command)
         except Exception:  # noqa: BLE001 - nobody is there to be told, as the port says
             return
+
+    def _give_back(self, command: Command[Any], answer: Any) -> None:
+        """Give back what was granted to a caller who does not get the answer."""
+        for undone in unclaimed(command, answer):
+            self.post(undone)
 
     def housekeep(self, *, limit: int = 100_000) -> int:
         """Forget up to `limit` states that cannot matter any more, and say how many.
@@ -181,9 +192,13 @@ class AsyncSqliteStorage:
         except Busy:
             answer = await self._run(command, timeout)
         except Slow:
-            answer = await self._in_thread(partial(engine.insist, command, engine.until(timeout)))
+            answer = await self._insist(command, engine.until(timeout))
         if command.durable and engine.flush.needed:
-            await self._in_thread(partial(engine.flush, engine.flush.ticket()))
+            try:
+                await self._in_thread(partial(engine.flush, engine.flush.ticket()))
+            except BaseException:
+                self._give_back(command, answer)
+                raise
         if engine.writes >= _sqlite_engine.TURN:
             engine.writes = 0
             self._pool().submit(engine.tend)
@@ -201,6 +216,11 @@ class AsyncSqliteStorage:
             posts.post(command)
         except Exception:  # noqa: BLE001 - nobody is there to be told, as the port says
             return
+
+    def _give_back(self, command: Command[Any], answer: Any) -> None:
+        """Give back what was granted to a caller who does not get the answer."""
+        for undone in unclaimed(command, answer):
+            self.post(undone)
 
     async def housekeep(self, *, limit: int = 100_000) -> int:
         """Forget up to `limit` states that cannot matter any more, and say how many.
@@ -234,13 +254,28 @@ class AsyncSqliteStorage:
             try:
                 return engine.attempt(command, _LONG)
             except Slow:
-                return await self._in_thread(partial(engine.insist, command, until))
+                return await self._insist(command, until)
             except Busy:
                 from asyncio import sleep  # noqa: PLC0415 - whoever blocks does without
 
                 # No timer of a loop is as short as the lock is usually held.
                 await sleep(pause if pause > _TICK else 0)
         raise engine.file.locked()
+
+    async def _insist(self, command: Command[Answer], until: float) -> Answer:
+        """Run one command in a thread, which gives back what a caller who leaves was granted."""
+        from asyncio import CancelledError, wrap_future  # noqa: PLC0415 - whoever blocks does without
+
+        running = self._pool().submit(self._engine.insist, command, until)
+        try:
+            return await wrap_future(running)
+        except CancelledError:
+            running.add_done_callback(partial(self._abandon, command))
+            raise
+
+    def _abandon(self, command: Command[Answer], ended: Future[Answer]) -> None:
+        if not ended.cancelled() and ended.exception() is None:
+            self._give_back(command, ended.result())
 
     async def _in_thread(self, function: Callable[[], Done]) -> Done:
         from asyncio import get_running_loop  # noqa: PLC0415 - whoever blocks does without

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         Permit,
     )
     from moorage.domain.rate_limit import Rule
-    from moorage.domain.state import Moves, State, States, Ticket
+    from moorage.domain.state import Command, Moves, State, States, Ticket
 
 
 class Answer(IntEnum):
@@ -371,6 +371,11 @@ def unused(gates: Gates, admitted: Admitted, reporter: str = "") -> tuple[Report
         *((Report(gates, permit, Outcome.NEUTRAL, reporter),) if permit is not None else ()),
         *((GiveBack(gates, tickets),) if tickets else ()),
     )
+
+
+def unclaimed(command: Command[Any], answer: Any) -> tuple[Report | GiveBack, ...]:
+    """The commands that return what any command took, if its caller left before the answer."""
+    return unused(command.gates, answer) if isinstance(command, Admission) else ()
 
 
 class Pause:

@@ -29,7 +29,7 @@ made, so a ticket can be found by them.
 
 A run continues the one before it if both are levels of one line; then `after` of the one, refilled,
 is never below `before` of the other. Where it is equal there is no gap, and the two become one.
-There are at most 100 runs. If there would be more, two become one that is not cut any more: it
+There are at most 300 runs. If there would be more, two become one that is not cut any more: it
 counts the tokens that its grants are still `live` with, to vanish with the last of them, and those
 that lie `idle` in it, which are there for others at its end. It is the two of the later half that
 hide the fewest tokens so: one run with many would hold up whoever comes until it ends.
@@ -49,7 +49,7 @@ from moorage.domain.state import steady
 if TYPE_CHECKING:
     from moorage.domain.state import State, Ticket
 
-RUNS: Final = 100
+RUNS: Final = 300
 
 Run: TypeAlias = "tuple[int, int, int, int, int, int, int, int, int]"
 Runs: TypeAlias = "tuple[Run, ...]"
@@ -321,7 +321,7 @@ class TokenBucket:
         return live or (before - after + (end - begin) * self.n) // self.price
 
     def _bounded(self, runs: Runs) -> Runs:
-        """At most 100 runs: above that, the two that hide the fewest tokens are merged."""
+        """At most 300 runs: above that, the two that hide the fewest tokens are merged."""
         if len(runs) <= RUNS:
             return runs
         place, fewest = len(runs) - 2, self.room + 1

@@ -1,0 +1,277 @@
+"""A limit in Redis whose callers give up in masses: what they leave is there for others.
+
+Verdicts are by the times that the store granted, so a slow machine changes none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from moorage import RateLimitConfig, RateLimiter
+from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
+from moorage.domain.admission import Admission, Gates, GiveBack
+from moorage.domain.durations import SECOND
+from moorage.testing._state_commands import new_key
+from tests.adapters.in_flight import LIMIT, OfOnesOwn, waits_of_the_next
+from tests.adapters.redis_faces import COLOURS, Face
+from tests.integration.laws import burst_of
+from tests.support.redis_servers import PrivateRedis
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from moorage.domain.admission import Admitted
+    from moorage.domain.state import Command, Ticket
+
+    Tickets = tuple[Ticket, ...]
+
+RATE, BURST = 20, 5
+CALLERS, LEAVERS, NEWCOMERS = 1_000, 900, 900
+THREADS, LEAVING_THREADS = 200, 180
+PATIENT = 30.0
+HORIZON: Final = NEWCOMERS * SECOND // RATE
+LIMITS: Final = RateLimitConfig.per_second(RATE, burst=BURST)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PrivateRedis]:
+    """A server that nobody else keeps busy."""
+    with PrivateRedis() as started:
+        yield started
+
+
+@pytest.fixture(params=COLOURS)
+def colour(request: pytest.FixtureRequest) -> str:
+    """The synchronous and the asynchronous store."""
+    return str(request.param)
+
+
+def question() -> Admission:
+    """Ask for a turn at a limit of its own; a grant that needs no wait has a time as well."""
+    gates = Gates(limits=[LIMITS.rule], limit_keys=[new_key()])
+    return Admission(gates, within=100 * SECOND, lease=0, ticketed=True)
+
+
+def granted_at(tickets: Tickets) -> int:
+    """The store's time of a grant, in microseconds."""
+    return int(tickets[0][1])
+
+
+def require_use(staying: Sequence[Tickets], newcomers: Sequence[Admitted]) -> None:
+    """From the first newcomer on, nine tenths of the limit are granted, and never more than all."""
+    began = granted_at(newcomers[0][3]) - newcomers[0][1]
+    times = [granted_at(tickets) for tickets in (*staying, *(each[3] for each in newcomers))]
+    used = sum(began <= time < began + HORIZON for time in times)
+    assert used >= 0.9 * RATE * HORIZON / SECOND
+    assert burst_of([(1_000 * time, 1_000 * time) for time in times], RATE) <= BURST
+
+
+ORDERS: Final[dict[str, Callable[[list[int]], list[int]]]] = {
+    "in order of arrival": lambda places: places[:LEAVERS],
+    "in reverse": lambda places: places[: -LEAVERS - 1 : -1],
+    "at random": lambda places: Random(1).sample(places, LEAVERS),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_a_crowd_gives_back_is_granted_again(
+    order: str, colour: str, server: PrivateRedis
+) -> None:
+    """Of 1,000 callers in a queue 900 leave: the next waits for those who stay only."""
+    asked = question()
+    with Face(colour, server.url, timeout=PATIENT) as store:
+        queue = [store.execute(asked)[3] for _ in range(CALLERS)]
+        leaving = ORDERS[order](list(range(CALLERS)))
+        for place in leaving:
+            store.execute(GiveBack(asked.gates, queue[place]))
+        staying = [queue[place] for place in sorted(set(range(CALLERS)) - set(leaving))]
+
+        answers = [store.execute(asked) for _ in range(NEWCOMERS)]
+
+    assert answers[0][1] <= (len(staying) + 1) * SECOND // RATE
+    require_use(staying, answers)
+
+
+class Noted:
+    """A store, the tickets that it granted, and those that came back to it."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.durable = store.durable
+        self.answers: list[Any] = []
+        self.returned: list[Tickets] = []
+
+    def answered(self, command: Command[Any], answer: Any) -> Any:
+        """Note what was granted."""
+        if isinstance(command, Admission):
+            self.answers.append(answer)
+        return answer
+
+    def post(self, command: Command[Any]) -> None:
+        """Note what a caller gives back."""
+        if isinstance(command, GiveBack):
+            self.returned.append(command.tickets)
+        self._store.post(command)
+
+    def held(self) -> list[Tickets]:
+        """The grants of callers who still wait for theirs."""
+        return [
+            answer[3] for answer in self.answers if answer[3] and answer[3] not in self.returned
+        ]
+
+
+class Plain(Noted):
+    """For threads."""
+
+    def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
+        """Run one command."""
+        return self.answered(command, self._store.execute(command, timeout))
+
+
+class Awaited(Noted):
+    """For tasks."""
+
+    async def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
+        """Run one command."""
+        return self.answered(command, await self._store.execute(command, timeout))
+
+
+class Asleep:
+    """Sleeps until the sleeper is cancelled, or told that it gives up."""
+
+    def __init__(self) -> None:
+        self.leaving: set[int] = set()
+        self.asleep = 0
+        self._turn = threading.Condition()
+
+    def sleep(self, seconds: float) -> None:
+        """Block this thread until it gives up."""
+        with self._turn:
+            self.asleep += 1
+            self._turn.wait_for(lambda: threading.get_ident() in self.leaving)
+        raise GaveUpError
+
+    def give_up(self, threads: Sequence[threading.Thread]) -> None:
+        """Have these threads give up."""
+        with self._turn:
+            self.leaving |= {thread.ident or 0 for thread in threads}
+            self._turn.notify_all()
+
+
+class AsyncAsleep:
+    """Sleeps until its task is cancelled."""
+
+    def __init__(self) -> None:
+        self.asleep = 0
+
+    async def sleep(self, seconds: float) -> None:
+        """Never come back."""
+        self.asleep += 1
+        await asyncio.get_running_loop().create_future()
+
+
+class GaveUpError(Exception):
+    """A caller gives up."""
+
+
+def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedis) -> None:
+    """900 of 1,000 tasks are cancelled, half of them while they ask: the others use the limit."""
+
+    async def crowd() -> tuple[list[Tickets], list[Admitted], int]:
+        async with AsyncRedisStorage(server.url, timeout=PATIENT) as redis:
+            chance, store, sleeper = Random(3), Awaited(redis), AsyncAsleep()
+            limiter = RateLimiter(LIMITS, name=new_key(), storage=store, async_sleeper=sleeper)
+            await redis.housekeep()  # it is connected from here on
+            tasks = [asyncio.ensure_future(limiter.aacquire()) for _ in range(CALLERS)]
+            for _ in range(3):
+                await asyncio.sleep(0)
+            early = tasks[: LEAVERS // 2]
+            for task in early:
+                task.cancel()
+            await asyncio.wait(early)
+            while sum(task.done() for task in tasks) + sleeper.asleep < CALLERS:  # noqa: ASYNC110 - each goes on by itself
+                await asyncio.sleep(0)
+            late = chance.sample([task for task in tasks if not task.done()], LEAVERS // 2)
+            for task in late:
+                task.cancel()
+            await asyncio.wait(late)
+            staying = sum(not task.done() for task in tasks)
+            queue = store.held()
+
+            store.answers = []
+            for _ in range(NEWCOMERS):
+                await limiter.areserve()
+            newcomers = store.answers[:]
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        return queue, newcomers, staying
+
+    queue, newcomers, staying = asyncio.run(crowd())
+    assert staying == len(queue)
+    assert newcomers[0][1] <= (staying + 1) * SECOND // RATE
+    require_use(queue, newcomers)
+
+
+def test_threads_that_give_up_in_masses_leave_the_limit_to_others(server: PrivateRedis) -> None:
+    """180 of 200 threads give up in the queue: the others use the limit."""
+    with RedisStorage(server.url, timeout=PATIENT) as redis:
+        store, sleeper = Plain(redis), Asleep()
+        limiter = RateLimiter(LIMITS, name=new_key(), storage=store, sleeper=sleeper)
+
+        def wait_in_line() -> None:
+            with suppress(GaveUpError):
+                limiter.acquire()
+
+        threads = [threading.Thread(target=wait_in_line) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        wait_until(
+            lambda: (
+                sleeper.asleep == sum(thread.is_alive() for thread in threads)
+                and len(store.answers) == THREADS
+            ),
+            "waiting in line",
+        )
+        alive = [thread for thread in threads if thread.is_alive()]
+        leaving = Random(4).sample(alive, LEAVING_THREADS)
+        sleeper.give_up(leaving)
+        for thread in leaving:
+            thread.join()
+        queue = store.held()
+
+        store.answers = []
+        for _ in range(NEWCOMERS):
+            limiter.reserve()
+        newcomers = store.answers[:]
+        sleeper.give_up(threads)
+        for thread in threads:
+            thread.join()
+
+    assert len(alive) - LEAVING_THREADS == len(queue)
+    assert newcomers[0][1] <= (len(queue) + 1) * SECOND // RATE
+    require_use(queue, newcomers)
+
+
+# --- rules that the script does not know -----------------------------------------
+
+
+def test_grant_by_a_rule_of_ones_own_is_given_back_by_who_was_cancelled(
+    server: PrivateRedis,
+) -> None:
+    """What is decided here for a caller who is cancelled meanwhile leaves nothing in the queue."""
+
+    async def waits() -> list[int]:
+        async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
+            return await waits_of_the_next(store, range(16), OfOnesOwn(LIMIT.rule))
+
+    found = asyncio.run(waits())
+    assert len(found) > 2
+    assert max(found) <= SECOND
