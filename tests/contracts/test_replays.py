@@ -32,7 +32,7 @@ def test_nothing_is_struck_off_or_decided_that_is_not_open() -> None:
 
     assert not store.execute(Strike(*about, number=1, certain=True))
     assert Decision(settled=False) == store.execute(Decide(*about, done=True, answer="x"))
-    assert not store.execute(Attend(effect_name(*about), pause=1))
+    assert not store.execute(Attend(effect_name(*about), pause=1)).ours
 
 
 def test_user_without_a_home_has_no_default_store() -> None:

@@ -43,6 +43,7 @@ from moorage.errors import (
     OutcomeUnknown,
     PaymentDeclined,
     StorageUnavailable,
+    VendorRejected,
 )
 from moorage.testing import VirtualClock, VirtualSleeper
 from moorage.testing.sandbox.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
@@ -731,7 +732,7 @@ def test_holder_that_sent_nothing_leaves_the_time_of_others() -> None:
     assert (0, 100, 300) == (first.held, second.held, wait())
     assert not store.execute(Withhold(*about, number=first.number, held=first.held))
     assert 300 == wait()
-    assert store.execute(Attend(effect_name(*about), pause=0)) is False
+    assert not store.execute(Attend(effect_name(*about), pause=0)).ours
     assert store.execute(Withhold(*about, number=second.number, held=second.held))
     assert 100 == wait()
     assert store.execute(Recall(*about, fingerprint=b"y")) == Registered(same=False)
@@ -746,3 +747,77 @@ def test_payment_is_found_although_our_clock_is_ahead() -> None:
         ahead = VirtualClock(world.clock.utc() + timedelta(hours=1))
         with world.hub(clock=ahead) as other:
             assert [SettledAs.DONE] == [one.outcome for one in other.settle_payments()]
+
+
+def _vanished(world: World, hub: Hub) -> None:
+    """Charge once, so that the request never arrives, and wait until its caller's time is over."""
+    world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
+    with pytest.raises(OutcomeUnknown):
+        hub.payments().charge(ORDER, idempotency_key=KEY)
+    (listed,) = hub.unsettled_payments()
+    world.clock.advance(listed.wait)
+
+
+def test_payment_that_the_vendor_does_not_list_in_its_time_is_left_to_a_person() -> None:
+    """Before that time "not there" proves nothing, and after it nobody waits for more."""
+    world = World(Keyless)
+    with world.hub() as hub:
+        _vanished(world, hub)
+        assert [] == hub.settle_payments()
+        assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
+        world.clock.advance(Keyless.listed_within - 1e-3)
+        assert [] == hub.settle_payments()
+        assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
+        world.clock.advance(Keyless.listed_within)
+        assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
+        assert [] == hub.settle_payments()
+        assert NextStep.PERSON is hub.unsettled_payments()[0].next
+        assert 0 == len(world.stripe.charges)
+
+        hub.payments().charge(ORDER, idempotency_key="by another way")
+        world.clock.advance(Keyless.listed_within)
+        assert [SettledAs.DONE] == [one.outcome for one in hub.settle_payments()]
+        assert [] == hub.unsettled_payments()
+
+
+def test_time_to_be_listed_goes_by_the_clock_of_the_store() -> None:
+    """A process whose clock is hours ahead gives up no earlier."""
+    world = World(Keyless)
+    with world.hub() as hub:
+        _vanished(world, hub)
+        ahead = VirtualClock(world.clock.utc() + timedelta(hours=9))
+        with world.hub(clock=ahead) as other:
+            assert [] == other.settle_payments()
+            assert NextStep.LOOK_UP is other.unsettled_payments()[0].next
+
+
+def test_repeat_begins_the_time_to_be_listed_anew() -> None:
+    """A request that leaves while a payment is looked up may still be listed."""
+    world = World()
+    with world.hub() as hub:
+        world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
+        with pytest.raises(ConnectionFailed):
+            hub.payments().charge(ORDER, idempotency_key=KEY)
+        world.clock.advance(WAIT)
+        world.stripe.fail(OutcomeUnknown("No answer."))
+        assert [] == hub.settle_payments()
+        (listed,) = hub.unsettled_payments()
+        assert NextStep.WAIT is listed.next
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_list_that_may_not_be_read_is_left_to_a_person(*, final: bool) -> None:
+    """A refusal for good counts as nothing found; a vendor that is down is asked again."""
+    world = World(Keyless)
+    error = (
+        VendorRejected("This key may not list payments.")
+        if final
+        else ConnectionFailed("Down for maintenance.")
+    )
+    with world.hub() as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT + Keyless.listed_within)
+        world.stripe.fail(error)
+        assert [] == hub.settle_payments()
+        expected = NextStep.PERSON if final else NextStep.LOOK_UP
+        assert expected is hub.unsettled_payments()[0].next

@@ -110,6 +110,8 @@ class Vendor:
             have an `idempotency_header`.
         unknown_outcomes: for each operation, the way to settle an unknown outcome. Required for
             each operation of a payments vendor that moves money.
+        listed_within: seconds after which a payment that was made is certainly on the vendor's
+            list. What a look-up does not find by then, a person has to decide. By default an hour.
     """
 
     name: ClassVar[str]
@@ -121,6 +123,7 @@ class Vendor:
     transport: ClassVar[str | None] = None
     idempotency: ClassVar[VendorKeys | None] = None
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = _NO_OUTCOMES
+    listed_within: ClassVar[float] = 3_600.0
 
     @abstractmethod
     def services(self) -> Mapping[str, Service]:

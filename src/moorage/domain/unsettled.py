@@ -13,10 +13,13 @@ Laws:
    done, begins a new round under keys that no earlier request has used.
 4. An effect is settled as never done only when no request for it can still be under way.
 5. A caller that sends nothing does not lengthen anybody's wait.
+6. A look-up that finds nothing proves something only if it began so long after the time of the last
+   holder that the vendor must list what was done. That time is measured by the store's clock.
 
 The state of an effect is `(seen, quiet, stage, number, since, until, again, round, fingerprint,
 what, answer)`: `until` is when its last holder's time is over, `again` when it may be looked up
-next. The state of a shard is `(seen, quiet, names)`.
+next. The `answer` of an open effect is the idle time, in microseconds, after which a look-up began
+that found nothing; None if no look-up did. The state of a shard is `(seen, quiet, names)`.
 """
 
 from __future__ import annotations
@@ -261,6 +264,20 @@ class Decide:
         return (settled, _unlisted(states[1], now, self.keys[0])), Decision(settled=True)
 
 
+class Reserved(NamedTuple):
+    """The answer to a reservation.
+
+    Attributes:
+        ours: whether this caller may look the effect up now.
+        number: the number of its last registration.
+        idle: microseconds since the time of its last holder was over.
+    """
+
+    ours: bool
+    number: int = 0
+    idle: int = 0
+
+
 class Attend:
     """The command to reserve an open effect for a look-up; no other caller gets it for `pause`.
 
@@ -275,12 +292,48 @@ class Attend:
         self.keys = (name,)
         self.pause = pause
 
-    def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """True if it is open and due."""
+    def apply(self, states: States, now: int) -> tuple[States, Reserved]:
+        """Reserve it if it is open and due."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or now < effect[6]:
+            return states, Reserved(ours=False)
+        reserved = Reserved(ours=True, number=effect[3], idle=now - effect[5])
+        return ((*effect[:6], now + self.pause, *effect[7:]),), reserved
+
+
+class NotFound:
+    """The command to record that a look-up found nothing.
+
+    `reserved` is the answer of the `Attend` with which the look-up began. Nothing is recorded if
+    the effect was registered again since: a request may have left in the meantime.
+    """
+
+    __slots__ = ("keys", "reserved")
+    once = False
+    durable = False
+
+    def __init__(self, name: str, reserved: Reserved) -> None:
+        self.keys = (name,)
+        self.reserved = reserved
+
+    def apply(self, states: States, now: int) -> tuple[States, bool]:
+        """Whether it was recorded."""
+        effect = _effect(states[0], now)
+        if effect is None or effect[2] != OPEN or effect[3] != self.reserved.number:
             return states, False
-        return ((*effect[:6], now + self.pause, *effect[7:]),), True
+        idle = max(self.reserved.idle, effect[10] or 0)
+        return ((*effect[:10], idle),), True
+
+
+def is_absent(searched: int | None, listed_within: int) -> bool:
+    """Whether the vendor's list proves that the effect did not happen.
+
+    Args:
+        searched: microseconds from the end of its last holder's time to the beginning of the latest
+            look-up that found nothing; None if no look-up found nothing.
+        listed_within: microseconds in which the vendor lists what it has done.
+    """
+    return searched is not None and searched >= listed_within
 
 
 class ReadShards:
@@ -299,13 +352,23 @@ class ReadShards:
 
 
 class Open(NamedTuple):
-    """An open effect: its age, and how long its holder may be at work, in microseconds."""
+    """An open effect; all times are in microseconds.
+
+    Attributes:
+        name: the key of its state.
+        age: time since its first registration.
+        remaining: time for which its holder may still be at work.
+        due: whether it may be looked up now.
+        what: description of the request.
+        searched: idle time after which a look-up began that found nothing; None if none did.
+    """
 
     name: str
     age: int
     remaining: int
     due: bool
     what: Any
+    searched: int | None = None
 
 
 class ReadEffects:
@@ -324,9 +387,9 @@ class ReadEffects:
         for name, state in zip(self.keys, states, strict=True):
             effect = _effect(state, now)
             if effect is not None and effect[2] == OPEN:
-                _, _, _, _, since, until, again, _, _, what, _ = effect
-                due = now >= again
-                effects.append(Open(name, max(0, now - since), max(0, until - now), due, what))
+                _, _, _, _, since, until, again, _, _, what, searched = effect
+                age, remaining = max(0, now - since), max(0, until - now)
+                effects.append(Open(name, age, remaining, now >= again, what, searched))
         return states, tuple(effects)
 
 

@@ -30,13 +30,22 @@ from moorage.domain.durations import SECOND, count, micros
 from moorage.domain.idempotency import Reach, checked_key
 from moorage.domain.money import Money
 from moorage.domain.result import Result
-from moorage.domain.unsettled import Attend, Open, ReadEffects, ReadShards, effect_name
+from moorage.domain.unsettled import (
+    Attend,
+    NotFound,
+    Open,
+    ReadEffects,
+    ReadShards,
+    effect_name,
+    is_absent,
+)
 from moorage.errors import (
     ConnectorError,
     IdempotencyInProgress,
     InvalidData,
     OutcomeUnknown,
     StorageUnavailable,
+    VendorRejected,
 )
 from moorage.services.idempotency import NotSentError
 from moorage.services.payment_effects import Kept, Request, is_refused, kept_of, ref_of
@@ -46,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from moorage.contracts.routes import Account
+    from moorage.domain.unsettled import Reserved
     from moorage.services.core import Core
     from moorage.services.counter import FindDesk
     from moorage.services.desk import Desk
@@ -98,8 +108,16 @@ class _Found:
             payment=None if kept.request is None else ref_of(kept.request),
             since=self.since,
             wait=self.opened.remaining / SECOND,
-            next=NextStep.WAIT if self.opened.remaining else self.step(desk),
+            next=NextStep.WAIT if self.opened.remaining else self._next(desk),
         )
+
+    def _next(self, desk: Desk | None) -> NextStep:
+        """What settles it; a person if the vendor had to list it by now, and does not."""
+        step = self.step(desk)
+        if desk is None or step is not NextStep.LOOK_UP:
+            return step
+        listed = max(one.vendor.listed_within for one in self.accounts(desk))
+        return NextStep.PERSON if is_absent(self.opened.searched, micros(listed)) else step
 
     def _amount(self, charge: Charge | None) -> Money | None:
         if charge is not None:
@@ -113,7 +131,7 @@ class _Found:
         return [known[name] for name in self.kept.accounts if name in known]
 
     def step(self, desk: Desk | None) -> NextStep:
-        """What settles it, once its caller's time is over."""
+        """What the job can do about it, once its caller's time is over."""
         accounts = [] if desk is None else self.accounts(desk)
         if desk is None or not accounts or self.kept.request is None:
             return NextStep.PERSON
@@ -179,9 +197,11 @@ class UnsettledFlows:
             if not one.opened.due or desk is None or step in {NextStep.WAIT, NextStep.PERSON}:
                 continue
             pause = min(max(_PAUSE, one.opened.age / SECOND * _SHARE), _LONGEST_PAUSE)
-            if await self._core.execute(Attend(one.opened.name, pause=micros(pause)), None):
+            attend = Attend(one.opened.name, pause=micros(pause))
+            reserved: Reserved = await self._core.execute(attend, None)
+            if reserved.ours:
                 limit -= 1
-                outcome = await self._settled(one, desk, step)
+                outcome = await self._settled(one, desk, step, reserved)
                 if outcome is not None:
                     settled.append(outcome)
         return settled
@@ -286,10 +306,14 @@ class UnsettledFlows:
         except ConnectorError:
             return None
 
-    async def _settled(self, one: _Found, desk: Desk, step: NextStep) -> SettledPayment | None:
+    async def _settled(
+        self, one: _Found, desk: Desk, step: NextStep, reserved: Reserved
+    ) -> SettledPayment | None:
         """What became of an operation; None if the vendor cannot tell now."""
         told = partial(SettledPayment, payment=one.told(desk))
-        unknown: ConnectorError = OutcomeUnknown("", service=one.accounts(desk)[0].name)
+        unknown: list[ConnectorError] = [
+            OutcomeUnknown("", service=account.name) for account in one.accounts(desk)
+        ]
         if step is not NextStep.LOOK_UP:
             try:
                 return told(outcome=SettledAs.DONE, receipt=await _again(one, desk, Reach.AGAIN))
@@ -300,13 +324,18 @@ class UnsettledFlows:
                     return told(outcome=SettledAs.REFUSED, error=error)
                 if not isinstance(error, OutcomeUnknown):
                     return None
-                unknown = error
-        flows = _Settling(desk, one.kept.tenant)
-        try:
-            receipt = await self._looked_up(one, flows, unknown)
-        except ConnectorError:
-            return None
-        return told(outcome=SettledAs.DONE, receipt=receipt)
+                unknown = [error]
+        flows, fruitless = _Settling(desk, one.kept.tenant), True
+        for lost in unknown:
+            try:
+                receipt = await self._looked_up(one, flows, lost)
+            except ConnectorError as error:
+                fruitless = fruitless and (error is lost or _is_final(error))
+            else:
+                return told(outcome=SettledAs.DONE, receipt=receipt)
+        if fruitless:
+            await self._core.execute(NotFound(one.opened.name, reserved), None)
+        return None
 
     async def _looked_up(self, one: _Found, flows: _Settling, unknown: ConnectorError) -> Payment:
         """A payment found by our reference of it, with which its key is settled."""
@@ -370,6 +399,11 @@ class UnsettledFlows:
                 " configured.",
             )
         return await _receipt_of(one, flows, accounts[0], _ref(one, accounts, given))
+
+
+def _is_final(error: ConnectorError) -> bool:
+    """Whether asking again cannot help, such as where the account may not list payments."""
+    return isinstance(error, VendorRejected) and not error.retryable
 
 
 async def _again(one: _Found, desk: Desk, reach: Reach) -> Any:

@@ -146,6 +146,8 @@ class PayPal(Vendor):
         "create_intent": UnknownOutcome.ASKED_AGAIN,
         "complete": UnknownOutcome.ASKED_AGAIN,
     }
+    # "A maximum of three hours": developer.paypal.com/docs/api/transaction-search/v1/
+    listed_within: ClassVar[float] = 3 * 3_600.0
 
     client_id: str | None = None
     client_secret: Secret | None = attrs.field(

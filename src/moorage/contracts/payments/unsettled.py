@@ -26,7 +26,10 @@ class NextStep(StrEnum):
     LOOK_UP = "look_up"
     """Search the payment at the vendor by our reference."""
     PERSON = "person"
-    """Wait for a person to look at the vendor and close it, because the vendor cannot be asked."""
+    """Wait for a person to look at the vendor and close it.
+
+    The vendor cannot be asked, or it has not listed the payment in the time in which it must.
+    """
 
 
 class SettledAs(StrEnum):

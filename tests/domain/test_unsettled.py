@@ -1,0 +1,106 @@
+"""What a look-up of an effect with an unknown outcome proves, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from moorage.adapters.memory import MemoryStorage
+from moorage.domain.unsettled import (
+    Attend,
+    NotFound,
+    ReadEffects,
+    Register,
+    Reserved,
+    effect_name,
+    is_absent,
+)
+from moorage.testing import VirtualClock
+
+ABOUT = ("payments", None, "k")
+NAME = effect_name(*ABOUT)
+SPAN, LISTED = 1_000_000, 5_000_000
+
+
+@pytest.mark.parametrize(
+    "searched, absent",
+    [
+        (None, False),
+        (-1, False),
+        (0, False),
+        (LISTED - 1, False),
+        (LISTED, True),
+        (LISTED + 1, True),
+    ],
+)
+def test_nothing_found_proves_something_after_the_time_to_be_listed(
+    searched: int | None, *, absent: bool
+) -> None:
+    """Only a look-up that began when the vendor had to list it tells that it is not there."""
+    assert absent is is_absent(searched, LISTED)
+
+
+class Effects:
+    """A register, and the store's clock."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self._store = MemoryStorage(self.clock)
+
+    def register(self) -> None:
+        """Register the effect."""
+        self.execute(Register(*ABOUT, fingerprint=b"x", what=(), span=SPAN, memory=10**12))
+
+    def attend(self) -> Reserved:
+        """Reserve the effect for a look-up."""
+        reserved: Reserved = self.execute(Attend(NAME, pause=0))
+        return reserved
+
+    def execute(self, command: Any) -> Any:
+        """Run a command."""
+        return self._store.execute(command)
+
+    @property
+    def searched(self) -> int | None:
+        """What a look-up without a result has left."""
+        (found,) = self.execute(ReadEffects([NAME]))
+        searched: int | None = found.searched
+        return searched
+
+
+def test_time_counts_from_the_end_of_the_holders_time_to_the_beginning_of_the_look_up() -> None:
+    """How long the look-up itself takes does not count, and an earlier one does not undo it."""
+    effects = Effects()
+    effects.register()
+    effects.clock.advance(1)
+    first = effects.attend()
+    assert Reserved(ours=True, number=first.number, idle=0) == first
+    effects.clock.advance(3)
+    later = effects.attend()
+    effects.clock.advance(100)
+    assert effects.searched is None
+    assert effects.execute(NotFound(NAME, later))
+    assert 3_000_000 == effects.searched
+    assert effects.execute(NotFound(NAME, first))
+    assert 3_000_000 == effects.searched
+
+
+def test_look_up_proves_nothing_of_a_request_that_left_after_it_began() -> None:
+    """Whoever registers the effect again undoes what look-ups have found."""
+    effects = Effects()
+    effects.register()
+    effects.clock.advance(9)
+    before = effects.attend()
+    assert effects.execute(NotFound(NAME, before))
+    effects.register()
+    assert effects.searched is None
+    assert not effects.execute(NotFound(NAME, before))
+    assert effects.searched is None
+
+
+def test_nothing_is_recorded_of_an_effect_that_is_not_open() -> None:
+    """An effect that was settled meanwhile stays so."""
+    effects = Effects()
+    assert not effects.execute(NotFound(NAME, Reserved(ours=True, number=1)))
+    assert Reserved(ours=False) == effects.attend()
