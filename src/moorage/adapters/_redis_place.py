@@ -23,7 +23,7 @@ import redis.sentinel
 from redis import exceptions as wrong
 from redis.backoff import NoBackoff
 
-from moorage.adapters._redis_socket import timed
+from moorage.adapters._redis_socket import timed, timed_for
 from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -214,10 +214,14 @@ class Place:
             for name, value in settings.items()
             if name.startswith(("ssl", "socket_")) or name in _OURS
         }
-        # They are asked one after another, and each of them once.
-        asked["socket_timeout"] = asked["socket_connect_timeout"] = timeout / len(self.nodes)
+        # They are asked one after another, and each of them once; the primary has a part as well.
+        share = timeout / (len(self.nodes) + 1)
+        asked["socket_timeout"] = asked["socket_connect_timeout"] = share
         asked["retry"] = settings["retry"] = self._driver.retry(NoBackoff(), 0)
         watch = self._driver.sentinels.Sentinel(self.nodes, sentinel_kwargs=asked, **settings)
+        if not self._awaited:
+            for asking in (each.connection_pool for each in watch.sentinels):
+                asking.connection_class = timed_for(asking.connection_class, share)
         client = watch.master_for(self._service)
         pool = client.connection_pool
         kind = pool.connection_class if self._awaited else timed(pool.connection_class)

@@ -1,0 +1,197 @@
+"""Connecting to a Redis that is silent: all steps together end by the caller's deadline.
+
+The store's own timeout is longer than any test may take, so that whatever keeps to it hangs.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+
+from moorage import StorageUnavailable
+from moorage.adapters import _http_resolve, _redis_socket
+from moorage.adapters.redis import RedisStorage
+from moorage.testing._state_commands import new_key
+from tests.adapters.redis_faces import COLOURS, Count, Face
+from tests.support.redis_servers import PrivateRedis, Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HOUR = 3_600.0
+SHORT = 0.3
+LONG = 60.0
+SILENT = ["192.0.2.1", "192.0.2.2"]
+
+
+@pytest.fixture(params=COLOURS)
+def colour(request: pytest.FixtureRequest) -> str:
+    """The synchronous and the asynchronous store."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PrivateRedis]:
+    """A server that behaves."""
+    with PrivateRedis() as started:
+        yield started
+
+
+class Watch:
+    """A clock that only silent addresses move."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waits: list[float] = []
+
+    def monotonic(self) -> float:
+        """Seconds since the test began."""
+        return self.now
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """Time as connecting to silent addresses takes it."""
+    watch = Watch()
+
+    class Socket(socket.socket):
+        def connect(self, address: Any, /) -> None:
+            if address[0] not in SILENT:
+                return super().connect(address)
+            wait = self.gettimeout()
+            assert wait is not None
+            watch.waits.append(wait)
+            watch.now += wait
+            raise TimeoutError
+
+    monkeypatch.setattr(socket, "socket", Socket)
+    monkeypatch.setattr("moorage.adapters.redis.time", watch)
+    for module in ("_redis_socket", "_redis_links"):
+        monkeypatch.setattr(f"moorage.adapters.{module}.monotonic", watch.monotonic)
+    return watch
+
+
+def named(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, int]]) -> None:
+    """Give a name these addresses."""
+
+    def look_up(host: str, *_: object, **__: object) -> list[Any]:
+        if host != "redis.example":
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        kinds = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*kinds, where) for where in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+def test_no_address_takes_the_time_of_those_after_it(
+    server: PrivateRedis, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the first addresses of a name are silent, the next one is reached in time."""
+    port = server.port
+    named(monkeypatch, [*((silent, port) for silent in SILENT), ("127.0.0.1", port)])
+    with RedisStorage(f"redis://redis.example:{port}/0", timeout=HOUR) as store:
+        assert 1 == store.execute(Count(new_key()), LONG)
+    assert [LONG / 3, LONG / 3] == watch.waits
+
+
+def test_silent_addresses_end_by_the_deadline(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many silent addresses a name has, the caller waits no longer than it asked for."""
+    named(monkeypatch, [(silent, 6379) for silent in SILENT * 2])
+    with (
+        RedisStorage("redis://redis.example/0", timeout=HOUR) as store,
+        pytest.raises(StorageUnavailable, match="did not answer in time"),
+    ):
+        store.execute(Count(new_key()), LONG)
+    assert 4 == len(watch.waits)
+    assert watch.now <= LONG
+
+
+def test_name_without_addresses_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty answer and an unknown name are told as an outage."""
+    named(monkeypatch, [])
+    for host in ("redis.example", "other.example"):
+        with (
+            RedisStorage(f"redis://{host}/0", timeout=LONG) as store,
+            pytest.raises(StorageUnavailable, match="cannot be reached"),
+        ):
+            store.execute(Count(new_key()))
+
+
+def test_name_that_is_looked_up_for_ever_ends_by_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The system bounds no look-up; the caller's deadline does."""
+    over = threading.Event()
+
+    def look_up(host: str, *_: object) -> list[Any]:
+        over.wait(LONG)
+        raise socket.gaierror(socket.EAI_AGAIN, host)
+
+    monkeypatch.setattr(_http_resolve, "numeric", lambda *_: [])
+    monkeypatch.setattr(_redis_socket, "numeric", lambda *_: [])
+    monkeypatch.setattr(_http_resolve, "_look_up", look_up)
+    try:
+        with (
+            RedisStorage("redis://redis.example/0", timeout=HOUR) as store,
+            pytest.raises(StorageUnavailable, match="did not answer in time"),
+        ):
+            store.execute(Count(new_key()), SHORT)
+    finally:
+        over.set()
+
+
+class TricklingTls:
+    """Accepts connections, and begins a TLS record that it sends byte by byte without end."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self._never = threading.Event()
+        self._serving = threading.Thread(target=self._accept, daemon=True)
+        self._serving.start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                threading.Thread(target=self._trickle, args=(client,), daemon=True).start()
+
+    def _trickle(self, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            client.sendall(b"\x16\x03\x03\x40\x00")
+            while not self._never.wait(0.02):
+                client.sendall(b"\x02")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+
+def test_tls_that_trickles_ends_by_the_deadline(colour: str) -> None:
+    """A handshake whose bytes arrive one by one ends by the deadline of its caller."""
+    with (
+        TricklingTls() as trickling,
+        Face(colour, f"rediss://localhost:{trickling.port}/0", timeout=HOUR) as store,
+        pytest.raises(StorageUnavailable, match="did not answer in time"),
+    ):
+        store.execute(Count(new_key()), SHORT)
+
+
+def test_sentinels_that_trickle_end_by_the_deadline(colour: str, server: PrivateRedis) -> None:
+    """Sentinels whose answers arrive byte by byte leave a caller no later than it asked for."""
+    with Proxy(server.port) as proxy:
+        proxy.trickles = True
+        url = f"redis+sentinel://127.0.0.1:{proxy.port},127.0.0.1:{proxy.port}/main"
+        with (
+            Face(colour, url, timeout=HOUR) as store,
+            pytest.raises(StorageUnavailable),
+        ):
+            store.execute(Count(new_key()), SHORT)
