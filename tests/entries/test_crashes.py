@@ -72,6 +72,16 @@ def test_verdict_names_what_is_wrong(
     assert (verdict == "once") is outcome.is_right(CHARGE)
 
 
+def test_person_is_right_where_nobody_else_can_tell() -> None:
+    """Of a request that never arrived, a vendor that forgot its key can tell nothing."""
+    never = Outcome(Counter(), ["unknown"], ["person"], "")
+    done = Outcome(Counter({"charge": 1}), ["unknown"], ["person"], "")
+    assert ("person", "person") == (never.verdict(LOOK_UP), done.verdict(LOOK_UP))
+    assert (True, False) == (never.is_right(LOOK_UP), done.is_right(LOOK_UP))
+    assert not never.is_right(CHARGE)
+    assert done.is_right(TEXT)
+
+
 def test_page_counts_the_cells() -> None:
     """The page has a row for each case and queue, and counts what went wrong."""
     rows: list[page.Row] = [

@@ -14,6 +14,7 @@ import moorage
 from moorage.contracts.email import EmailMessage
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.payments import Charge, Customer, Money
+from moorage.contracts.shipping import Address, Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
 from moorage.testing.sandbox.base import SandboxHttpClient
 
@@ -27,6 +28,19 @@ ALL_OF_IT = Money("30.00", "EUR")
 PART = Money("10.00", "EUR")
 PEOPLE = ("ada@example.com", "grace@example.com", "mary@example.com")
 NUMBERS = ("+4915112345678", "+4915112345679", "+4915112345680")
+
+SENDER = Address(
+    name="Ada",
+    line1="388 Townsend St",
+    city="San Francisco",
+    region="CA",
+    postal_code="94107",
+    country="US",
+    phone="5555555555",
+)
+RECIPIENT = attrs.evolve(
+    SENDER, name="Grace", line1="179 N Harbor Dr", city="Redondo Beach", postal_code="90277"
+)
 
 Put = tuple[str, str, tuple[Any, ...], dict[str, Any]]
 
@@ -48,6 +62,8 @@ class Case:
         looks: how many requests come before the one that has the effect.
         forgets: whether the vendor is said to forget keys at once, so that a payment whose outcome
             is unknown has to be looked up.
+        lists: whether the vendor takes no key, or forgets it, and lists what it has done: of a
+            request that never arrived only a person can say more.
     """
 
     contract: str
@@ -60,6 +76,7 @@ class Case:
     tells: bool = True
     looks: int = 0
     forgets: bool = False
+    lists: bool = False
 
     @property
     def name(self) -> str:
@@ -149,6 +166,12 @@ def _texts() -> tuple[Any, ...]:
     return ([SmsMessage(to=number, text="Thank you.") for number in NUMBERS],)
 
 
+def _parcel() -> tuple[Any, ...]:
+    parcel = Parcel(weight="0.4", length=25, width="20.5", height=10)
+    asked = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=parcel, reference="ORDER-2")
+    return (ShipmentRequest(asked=asked),)
+
+
 def _charged(stripe: Any) -> list[str]:
     return ["charge" for _ in stripe.charges]
 
@@ -190,6 +213,24 @@ def _texted(sandbox: Any) -> list[str]:
     return [number for text in written for number in NUMBERS if number[1:] in text]
 
 
+def _labelled(easypost: Any) -> list[str]:
+    return ["label" for one in easypost.shipments.values() if one["postage_label"] is not None]
+
+
+def _transacted(shippo: Any) -> list[str]:
+    return ["label" for one in shippo.transactions.values() if one["status"] != "ERROR"]
+
+
+def _shipped(sandbox: Any) -> list[str]:
+    return ["label" for _ in sandbox.shipments]
+
+
+def _shipping(vendor: str, effects: Callable[[Any], list[str]], looks: int = 1) -> Case:
+    """Rates are asked for first, which is as often as the vendor is asked before it sells."""
+    sells = Case("shipping", "create_shipment", vendor, _parcel, effects, ("label",), looks=looks)
+    return attrs.evolve(sells, lists=vendor != "easypost")
+
+
 def _payments(
     verb: str,
     values: Callable[..., tuple[Any, ...]],
@@ -213,7 +254,7 @@ def _at(  # noqa: PLR0917 - the columns of a table
 
 CASES = (
     _payments("charge", _order(), _charged, "charge"),
-    attrs.evolve(_payments("charge", _order(), _charged, "charge"), forgets=True),
+    attrs.evolve(_payments("charge", _order(), _charged, "charge"), forgets=True, lists=True),
     _payments("authorize", _order(), _charged, "charge"),
     _payments("create_intent", _order(), _intents, "intent"),
     _payments("capture", lambda ref: (ref, PART), _captured, "capture", _paid("authorize")),
@@ -225,7 +266,11 @@ CASES = (
         _at("complete", "paypal", lambda *values: values, _taken, "charge", _approved), looks=1
     ),
     _at("charge", "adyen", _order("APPROVED"), _asked_for, "charge"),
-    attrs.evolve(_at("charge", "mollie", _order("creditcard"), _asked_for, "charge"), forgets=True),
+    attrs.evolve(
+        _at("charge", "mollie", _order("creditcard"), _asked_for, "charge"),
+        forgets=True,
+        lists=True,
+    ),
     Case("email", "send_transactional", "resend", _mail, _mailed, PEOPLE[:1]),
     Case("email", "send_transactional", "sendgrid", _mail, _mailed, PEOPLE[:1], tells=False),
     Case("email", "send_bulk", "resend", _bulk_mail, _mailed, PEOPLE),
@@ -235,4 +280,8 @@ CASES = (
     Case("sms", "cancel", "twilio", lambda ref: (ref,), _canceled, ("cancel",), _scheduled),
     Case("sms", "send_bulk", "bird", _texts, _texted, NUMBERS),
     Case("sms", "send_bulk", "twilio", _texts, _texted, NUMBERS, tells=False),
+    _shipping("easypost", _labelled),
+    _shipping("shippo", _transacted, 2),
+    _shipping("fedex", _shipped),
+    _shipping("ups", _shipped),
 )

@@ -84,8 +84,9 @@ class Outcome:
 
     def is_right(self, case: Case) -> bool:
         """Whether all happened once, or a person is asked where nobody else can tell."""
-        allowed = {"once"} if case.tells else {"once", "person"}
-        return self.verdict(case) in allowed
+        verdict = self.verdict(case)
+        nobody_tells = not case.tells or (case.lists and not self.effects)
+        return verdict == "once" or (verdict == "person" and nobody_tells)
 
 
 class Process:

@@ -22,7 +22,7 @@ _OPENING: Final = """\
 **{cells} crashes of moorage: {double} doubled an effect, {lost} lost one, {stuck} left
 a call in a state that nobody moves.** After {person} of them a person is asked to look, only where
 the vendor takes no key and cannot be asked; in {whole} of these each effect had happened exactly
-once. The same crashes of Celery, procrastinate and DBOS, each with the task that its documentation
+once. {unrun}The same crashes of Celery, procrastinate and DBOS, each with the task that its documentation
 shows, left {failed} of {controls} orders charged twice, never charged, or stuck.
 
 Each cell is a crash of real processes. A host writes an order and a call in one transaction in
@@ -65,7 +65,13 @@ All others in the table take keys.
 
 In the rows `look-up` the vendor is said to forget keys after a second. `settle_payments` finds the
 payment there by its reference and stores its receipt, and the next round of the outbox settles the
-entry with it.
+entry with it. Shippo, FedEx and UPS take no keys either: whoever takes the entry next finds the label
+by the mark that was sent with the purchase. EasyPost sells a shipment once.
+
+Where a vendor that is looked up never got the request, it lists nothing. For a payment that counts
+as an answer once it must have been listed: the entry stays `unknown`, and the payment is listed as
+one for a [person](../how-to/unknown-payments.md). For a label a person is asked as soon as a repeat
+does not find it. Nothing is bought or charged again by itself.
 
 ## Other task queues
 
@@ -82,7 +88,8 @@ shows is where that is needed.
 
 ## What was not run
 
-- Shipping and storage.
+- Storage.
+- A request that never reaches the vendor: a process dies before it sends, or after it was answered.
 - A vendor of payments without keys: every one that moorage has takes them.
 - A wrong clock of the database's machine: leases and due times go by that clock alone.
 - A bulk of mail that goes in several requests.
@@ -113,13 +120,14 @@ def written(rows: Iterable[Row]) -> str:
     counts = Counter(found for (name, _, _), found in cells.items() if name in names)
     others = Counter(found for (name, _, _), found in cells.items() if name in peers.QUEUES)
     opening = _OPENING.format(
-        cells=counts.total(),
+        cells=counts.total() - counts["not run"],
         failed=others.total() - others["once"],
         controls=others.total(),
         whole=sum(
             row["verdict"] == "person" and row["effects"] == expected[row["case"]]
             for row in latest.values()
         ),
+        unrun=_unrun(counts["not run"]),
         **{name: counts[name] for name in ("double", "lost", "stuck", "person")},
     )
     ours = [
@@ -140,6 +148,13 @@ def written(rows: Iterable[Row]) -> str:
         + _KEYLESS.format(seconds=peers.WATCHED)
         + _table(["queue", "fault", *peers.POINTS], theirs)
         + _CLOSING
+    )
+
+
+def _unrun(count: int) -> str:
+    """What the opening says of cells whose crash point was not reached."""
+    return f"In {count} more the crash point was not reached, so that they say nothing. " * bool(
+        count
     )
 
 

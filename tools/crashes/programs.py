@@ -18,6 +18,8 @@ from moorage import Outbox, RetryPolicy
 from moorage.adapters.clock import SystemClock
 from moorage.adapters.sql import SqlStorage
 from moorage.adapters.sql_entries import SqlOutbox
+from moorage.contracts.payments import NextStep
+from moorage.contracts.vendor import Vendor
 from moorage.domain.entries import EntryState
 from moorage.domain.events import AttemptFinished
 from moorage.errors import StorageUnavailable
@@ -190,6 +192,8 @@ def vendor(case: Case, point: str | None, harness: Connection) -> None:
 
     with VendorServer() as server:
         server.always(behave)
+        if hasattr(sandbox, "files"):
+            sandbox.files = server.url
         harness.send((server.url, about))
         while harness.recv():
             harness.send(Counter(case.effects(sandbox)) - before)
@@ -217,13 +221,15 @@ def worker(site: Site, gate: Gate) -> None:
 def successor(site: Site, hours: int, harness: Connection) -> None:
     """Work until nothing moves any more, and tell what there is."""
     clock = ShiftedClock(hours)
+    Vendor.listed_within = 0.0  # a sandbox lists what it has done at once
     hub = moorage.open(site.configuration, clock=clock)
     outbox = Outbox(SqlOutbox(site.database), retry=_RETRY, clock=clock)
     for _ in range(_POLLS):
         with suppress(StorageUnavailable):
             hub.settle_payments()
             outbox.deliver(hub)
-            if not outbox.find(_OPEN).items and not hub.unsettled_payments():
+            unsettled = [one.next for one in hub.unsettled_payments()]
+            if not outbox.find(_OPEN).items and set(unsettled) <= {NextStep.PERSON}:
                 break
         time.sleep(_POLL)
     entries: list[Any] = list(outbox.find(EntryQuery(limit=10)).items)
