@@ -21,9 +21,9 @@ _OPENING: Final = """\
 
 **{cells} crashes of moorage: {double} doubled an effect, {lost} lost one, {stuck} left
 a call in a state that nobody moves.** After {person} of them a person is asked to look, only where
-the vendor takes no key and cannot be asked; in {whole} of these each effect had happened exactly
-once. {unrun}The same crashes of Celery, procrastinate and DBOS, each with the task that its documentation
-shows, left {failed} of {controls} orders charged twice, never charged, or stuck.
+the vendor takes no key and cannot be asked, or lists nothing; in {whole} of these each effect had
+happened exactly once. {unrun}The same crashes of Celery, procrastinate and DBOS, each with the task
+that its documentation shows, left {failed} of {controls} orders charged twice, never charged, or stuck.
 
 Each cell is a crash of real processes. A host writes an order and a call in one transaction in
 PostgreSQL. A worker makes the call from the [outbox](../how-to/outbox-without-a-framework.md),
@@ -65,8 +65,8 @@ All others in the table take keys.
 
 In the rows `look-up` the vendor is said to forget keys after a second. `settle_payments` finds the
 payment there by its reference and stores its receipt, and the next round of the outbox settles the
-entry with it. Shippo, FedEx and UPS take no keys either: whoever takes the entry next finds the label
-by the mark that was sent with the purchase. EasyPost sells a shipment once.
+entry with it. Shippo, FedEx and UPS take no keys either: whoever takes the entry next finds the
+label by the mark that was sent with the purchase. EasyPost sells a shipment once.
 
 Where a vendor that is looked up never got the request, it lists nothing. For a payment that counts
 as an answer once it must have been listed: the entry stays `unknown`, and the payment is listed as
@@ -89,7 +89,6 @@ shows is where that is needed.
 ## What was not run
 
 - Storage.
-- A request that never reaches the vendor: a process dies before it sends, or after it was answered.
 - A vendor of payments without keys: every one that moorage has takes them.
 - A wrong clock of the database's machine: leases and due times go by that clock alone.
 - A bulk of mail that goes in several requests.
@@ -153,9 +152,9 @@ def written(rows: Iterable[Row]) -> str:
 
 def _unrun(count: int) -> str:
     """What the opening says of cells whose crash point was not reached."""
-    return f"In {count} more the crash point was not reached, so that they say nothing. " * bool(
-        count
-    )
+    if not count:
+        return ""
+    return f"In {count} more the crash point was not reached, so that they say nothing. "
 
 
 def _cell(verdicts: list[str | None]) -> str:
