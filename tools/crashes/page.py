@@ -23,7 +23,8 @@ _OPENING: Final = """\
 a call in a state that nobody moves.** After {person} of them a person is asked to look, only where
 the vendor takes no key and cannot be asked, or lists nothing; in {whole} of these each effect had
 happened exactly once. {unrun}The same crashes of Celery, procrastinate and DBOS, each with the task
-that its documentation shows, left {failed} of {controls} orders charged twice, never charged, or stuck.
+that its documentation shows, left {failed} of {controls} orders charged twice, never charged, or
+stuck.
 
 Each cell is a crash of real processes. A host writes an order and a call in one transaction in
 PostgreSQL. A worker makes the call from the [outbox](../how-to/outbox-without-a-framework.md),
