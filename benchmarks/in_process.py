@@ -390,9 +390,9 @@ def _bytes(fill: Callable[[], object]) -> int:
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        kept = fill()
+        stored = fill()
         after = tracemalloc.get_traced_memory()[0]
-        del kept
+        del stored
         return after - before
     finally:
         tracemalloc.stop()

@@ -56,14 +56,14 @@ def aws_signature(rounds: int) -> Comparison:
 def kept_credential(rounds: int) -> Comparison:
     """A credential that is kept in the process, beside asking the provider in its memory."""
     provider = MemoryCredentialProvider({("erp", None): Credentials.bearer("token")})
-    kept = CachedCredentials(provider)
+    stored = CachedCredentials(provider)
     return Comparison(
         "a kept credential is read",
         compare(
             None,
             [
                 Contender("the provider's memory", sync_block(lambda: provider.get("erp", None))),
-                Contender("moorage, kept", sync_block(lambda: kept.get("erp", None))),
+                Contender("moorage, kept", sync_block(lambda: stored.get("erp", None))),
             ],
             rounds=rounds,
         ),

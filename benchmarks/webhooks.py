@@ -126,9 +126,9 @@ def _standard(size: str, rounds: int, *, read: bool) -> Comparison:
     key = base64.b64decode(_SECRET.removeprefix("whsec_"))
     signed = hmac.new(key, b"msg_1.%d.%s" % (stamp, body), hashlib.sha256).digest()
     signature = "v1," + base64.b64encode(signed).decode()
-    said = {"id": "msg_1", "timestamp": str(stamp), "signature": signature}
-    headers = {f"webhook-{name}": value for name, value in said.items()}
-    named = {f"svix-{name}": value for name, value in said.items()}
+    fields = {"id": "msg_1", "timestamp": str(stamp), "signature": signature}
+    headers = {f"webhook-{name}": value for name, value in fields.items()}
+    named = {f"svix-{name}": value for name, value in fields.items()}
     theirs, others = Webhook(_SECRET), svix.webhooks.Webhook(_SECRET)
     peers = [
         Contender(
@@ -153,13 +153,13 @@ def _ours(
     A run takes a while, so the tolerance is a day, as it is for the others where it can be set.
     """
     verifier = WebhookVerifier(scheme, _SECRET, replay_guard=False, tolerance=_DAY)
-    given = _USUAL | headers if among else headers
+    value = _USUAL | headers if among else headers
 
     def verified() -> object:
-        return verifier.verify(headers=given, body=body)
+        return verifier.verify(headers=value, body=body)
 
     def known() -> object:
-        return verifier.verify(headers=given, body=body)[0].payload
+        return verifier.verify(headers=value, body=body)[0].payload
 
     return Contender(
         "moorage, among eleven other headers" if among else "moorage",
@@ -170,10 +170,10 @@ def _ours(
 def _guarded(scheme: str, headers: dict[str, str], body: bytes) -> Contender:
     """Us with the guard, in memory: the delivery is claimed, and given back for the next round."""
     verifier = WebhookVerifier(scheme, _SECRET, tolerance=_DAY)
-    given = _USUAL | headers
+    value = _USUAL | headers
 
     def claimed() -> object:
-        events = verifier.verify(headers=given, body=body)
+        events = verifier.verify(headers=value, body=body)
         verifier.release(events)
         return events
 

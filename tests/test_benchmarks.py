@@ -227,9 +227,9 @@ def test_every_table_of_the_page_has_a_steady_control() -> None:
     ]
 
     for table in tables:
-        found = re.search(
+        result = re.search(
             r"(?:\(control\) \|[^|]*\||control took) *[-\d.]+ × \[([\d.]+), ([\d.]+)\]", table
         )
-        assert found, table.splitlines()[0]
-        assert is_steady(float(found[1]), float(found[2])), table.splitlines()[0]
+        assert result, table.splitlines()[0]
+        assert is_steady(float(result[1]), float(result[2])), table.splitlines()[0]
     assert tables

@@ -275,9 +275,9 @@ def test_bounds_share_a_timer(suspends: bool, number: int) -> None:
     timers: list[float] = []
     at = loop.call_at
 
-    def call_at(when: float, *given: Any, **named: Any) -> Any:
+    def call_at(when: float, *value: Any, **named: Any) -> Any:
         timers.append(when)
-        return at(when, *given, **named)
+        return at(when, *value, **named)
 
     loop.call_at = call_at  # type: ignore[method-assign, assignment]  # a loop of our own
 

@@ -1,4 +1,4 @@
-"""Running flows without an event loop, and telling the colours of functions apart."""
+"""Running flows without an event loop, and telling the modes of functions apart."""
 
 import asyncio
 import functools
@@ -230,7 +230,7 @@ def test_faces_look_as_their_flows_do(face: Callable[..., Any], flow: Callable[.
     assert not hasattr(face, "__wrapped__")
 
 
-def test_faces_have_their_colour() -> None:
+def test_faces_have_their_mode() -> None:
     """A blocking face is plain, an awaited one asynchronous."""
     for plain in (PlainFace.add, ConnectorManager.call):
         assert not inspect.iscoroutinefunction(plain)
@@ -276,7 +276,7 @@ async def later() -> str:
 
 
 def test_knows_what_is_awaited() -> None:
-    """Functions, methods, partial functions and objects are told apart by their colour."""
+    """Functions, methods, partial functions and objects are told apart by their mode."""
     flows = Flows()
     plain: list[Any] = [
         len,
@@ -391,8 +391,8 @@ def test_steps_carry_what_became_of_them() -> None:
     assert ("kept", None) == stepped_later(Promise)
 
 
-def test_steps_of_the_wrong_colour_are_refused() -> None:
-    """A step that ran in the wrong colour raises: it is no answer of what was called."""
+def test_steps_of_the_wrong_mode_are_refused() -> None:
+    """A step that ran in the wrong mode raises: it is no answer of what was called."""
     coroutine = later()
 
     with pytest.raises(ConfigurationError, match="awaitable"):
@@ -460,14 +460,14 @@ def test_an_error_does_not_hold_itself() -> None:
 
 def test_gathers_flows_in_threads() -> None:
     """The steps that a plain Gather gets are plain functions; its options are passed on."""
-    given: dict[str, object] = {}
+    fields: dict[str, object] = {}
 
     def every(steps: list[Callable[[], object]], /, **options: object) -> list[object]:
-        given.update(options)
+        fields.update(options)
         return [step() for step in steps]
 
     def step(number: int) -> Callable[[], Coroutine[Any, Any, int]]:
         return functools.partial(Flows().add, number)
 
     assert [3, 4] == run_now(gathered_now(every)([step(1), step(2)], at_once=7))
-    assert {"at_once": 7} == given
+    assert {"at_once": 7} == fields

@@ -44,24 +44,24 @@ def vendor() -> Iterator[VendorServer]:
 
 def service(vendor: VendorServer, **options: Any) -> Service:
     """A service at this server whose answers are kept."""
-    given: dict[str, Any] = {"circuit": None, "retry": None, "cache": CachePolicy()} | options
-    return Service("vat", base_url=vendor.url, **given)
+    fields: dict[str, Any] = {"circuit": None, "retry": None, "cache": CachePolicy()} | options
+    return Service("vat", base_url=vendor.url, **fields)
 
 
-def calls(colour: str, own: Service, *requests: Request, **ports: Any) -> list[Response]:
-    """Make these calls through one manager of this colour."""
-    if colour == "plain":
-        with ConnectorManager([own], **ports) as manager:
+def calls(mode: str, custom: Service, *requests: Request, **ports: Any) -> list[Response]:
+    """Make these calls through one manager of this mode."""
+    if mode == "plain":
+        with ConnectorManager([custom], **ports) as manager:
             return [manager.call("vat", request) for request in requests]
 
     async def run() -> list[Response]:
-        async with AsyncConnectorManager([own], **ports) as manager:
+        async with AsyncConnectorManager([custom], **ports) as manager:
             return [await manager.call("vat", request) for request in requests]
 
     return asyncio.run(run())
 
 
-BOTH = pytest.mark.parametrize("colour", ["plain", "awaited"])
+BOTH = pytest.mark.parametrize("mode", ["plain", "awaited"])
 
 
 def dated(fields: dict[str, str]) -> dict[str, str]:
@@ -77,7 +77,7 @@ def dated(fields: dict[str, str]) -> dict[str, str]:
 
 def versions(*fields: dict[str, str]) -> Any:
     """A resource whose version "1" is confirmed to whoever has it."""
-    given = iter(fields)
+    value = iter(fields)
 
     def answer(received: Received) -> Behaviour:
         if (
@@ -85,7 +85,7 @@ def versions(*fields: dict[str, str]) -> Any:
             or "if-modified-since" in received.headers
         ):
             return Behaviour(304, {"Cache-Control": "max-age=60"})
-        return Behaviour(200, next(given, {}), b"an answer")
+        return Behaviour(200, next(value, {}), b"an answer")
 
     return answer
 
@@ -200,20 +200,20 @@ CASES: tuple[tuple[str, dict[str, str], dict[str, str], str], ...] = (
 
 
 @pytest.mark.parametrize(
-    "fields, asked, expected", [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+    "fields, table, expected", [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
 @BOTH
 def test_cases(
-    colour: str,
+    mode: str,
     vendor: VendorServer,
     fields: dict[str, str],
-    asked: dict[str, str],
+    table: dict[str, str],
     expected: str,
 ) -> None:
     """A second request is answered from the cache, confirmed, or asked anew, as the RFCs say."""
     vendor.always(versions(dated(fields)))
 
-    _, second = calls(colour, service(vendor), GET, Request.get("/rates", headers=asked))
+    _, second = calls(mode, service(vendor), GET, Request.get("/rates", headers=table))
 
     again = CONFIRMED if second.cached else ASKED
     outcome = REUSED if len(vendor.requests) == 1 else again
@@ -226,11 +226,11 @@ def test_cases(
 
 
 @BOTH
-def test_what_was_confirmed_is_fresh_again(colour: str, vendor: VendorServer) -> None:
+def test_what_was_confirmed_is_fresh_again(mode: str, vendor: VendorServer) -> None:
     """A 304 with a new lifetime makes one confirmation enough for all who follow."""
     vendor.always(versions({"ETag": '"1"', "X-Kept": "1"}))
 
-    _, confirmed, reused = calls(colour, service(vendor), GET, GET, GET)
+    _, confirmed, reused = calls(mode, service(vendor), GET, GET, GET)
 
     assert 2 == len(vendor.requests)
     assert [(b"an answer", "1")] * 2 == [
@@ -239,25 +239,25 @@ def test_what_was_confirmed_is_fresh_again(colour: str, vendor: VendorServer) ->
 
 
 @BOTH
-def test_a_service_that_breaks(colour: str, vendor: VendorServer) -> None:
+def test_a_service_that_breaks(mode: str, vendor: VendorServer) -> None:
     """A stale answer stands in for a server that fails, and for one that is gone."""
     stale = {"Cache-Control": "max-age=1, stale-if-error=600", "Age": "5"}
     vendor.queue(
         Behaviour(200, stale, b"an answer"), Behaviour(503), Behaviour(raw=b"", then="reset")
     )
 
-    answers = calls(colour, service(vendor), GET, GET, GET)
+    answers = calls(mode, service(vendor), GET, GET, GET)
 
     assert [False, True, True] == [answer.cached for answer in answers]
     assert 3 == len(vendor.requests)
 
 
 @BOTH
-def test_a_write_between(colour: str, vendor: VendorServer) -> None:
+def test_a_write_between(mode: str, vendor: VendorServer) -> None:
     """What is kept does not outlast a write to its URL."""
     vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}))
 
-    answers = calls(colour, service(vendor), GET, GET, Request.put("/rates", json=1), GET, GET)
+    answers = calls(mode, service(vendor), GET, GET, Request.put("/rates", json=1), GET, GET)
 
     assert [False, True, False, False, True] == [answer.cached for answer in answers]
 
@@ -267,15 +267,15 @@ def test_both_managers_share_a_cache(vendor: VendorServer, tmp_path: Path) -> No
     cipher = AesGcmCipher(generate_keys())
     vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}, b"a secret"))
     path = tmp_path / "cache.db"
-    own = service(vendor, credentials=Credentials.bearer("one"))
+    custom = service(vendor, credentials=Credentials.bearer("one"))
     other = service(vendor, credentials=Credentials.bearer("two"))
 
     with SqliteStorage(path) as storage:
         plain = SealedCache(storage, cipher)
         awaited = AsyncSealedCache(AsyncSqliteStorage(path), cipher)
         answers = [
-            *calls("awaited", own, GET, cache=awaited),
-            *calls("plain", own, GET, cache=plain),
+            *calls("awaited", custom, GET, cache=awaited),
+            *calls("plain", custom, GET, cache=plain),
             *calls("plain", other, GET, GET, cache=plain),
         ]
 

@@ -112,7 +112,7 @@ def _told(error: Any) -> Any:
 
 
 def _played(
-    colour: str,
+    mode: str,
     services: list[Service],
     requests: list[Request],
     answers: list[Any],
@@ -146,7 +146,7 @@ def _played(
                 ended.append(_told(error))
         return vendor
 
-    vendor = asyncio.run(later()) if colour == "awaited" else plain()
+    vendor = asyncio.run(later()) if mode == "awaited" else plain()
     return ended, vendor.got, clock.slept
 
 
@@ -188,17 +188,17 @@ REQUESTS = [
 ]
 
 
-@pytest.mark.parametrize("colour", ["plain", "awaited"])
+@pytest.mark.parametrize("mode", ["plain", "awaited"])
 @given(data=st.data())
-def test_both_ways_end_alike(colour: str, data: st.DataObject) -> None:
+def test_both_ways_end_alike(mode: str, data: st.DataObject) -> None:
     """Whatever the vendor does, answers, errors, waits and what was sent are the same."""
     service = Service("v", base_url=BASE, **data.draw(st.sampled_from(PROTECTIONS)))
     requests = data.draw(st.lists(st.sampled_from(REQUESTS), min_size=2, max_size=5))
     takes = st.sampled_from([0.0, 0.5, 31.0])
     answers = data.draw(st.lists(st.tuples(st.sampled_from(list(ANSWERS)), takes), max_size=9))
 
-    by_face = _played(colour, [service], requests, answers)
-    by_flow = _played(colour, [service], requests, answers, request_id="of the flow")
+    by_face = _played(mode, [service], requests, answers)
+    by_flow = _played(mode, [service], requests, answers, request_id="of the flow")
 
     assert by_flow == by_face
 

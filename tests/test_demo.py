@@ -215,10 +215,10 @@ def test_unwritable_report_is_an_error(tmp_path: Path) -> None:
 
 def test_output_goes_to_any_text_file(tmp_path: Path) -> None:
     """Output goes to a redirected standard output, and no browser opens."""
-    kept = io.StringIO()
-    with redirect_stdout(kept):
+    stored = io.StringIO()
+    with redirect_stdout(stored):
         assert () == tell(tmp_path / "demo.html").wrong
-    assert "Finished in" in kept.getvalue()
+    assert "Finished in" in stored.getvalue()
 
 
 def test_streams_reach_local_vendors() -> None:

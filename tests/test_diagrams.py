@@ -39,7 +39,7 @@ def test_every_row_is_drawn(path: str) -> None:
     """Each row of the table is an arrow with its event, in the order of the table."""
     rows, number = TABLES[path]
     picture = _drawn(path)
-    arrows = [found for found in picture.iter(f"{SVG}path") if found.attrib["class"] == "arrow"]
+    arrows = [result for result in picture.iter(f"{SVG}path") if result.attrib["class"] == "arrow"]
 
     assert number == len(rows) == len(arrows)
     assert " ".join(row.event for row in rows) == " ".join(_texts(picture, "word|beside"))
@@ -58,9 +58,9 @@ def test_every_arrow_joins_its_states(path: str) -> None:
     }
     begins, ends = (
         [
-            int(re.findall(r"M(\d+)", found.attrib["d"])[0])
-            for found in picture.iter(f"{SVG}path")
-            if found.attrib["class"] == kind
+            int(re.findall(r"M(\d+)", result.attrib["d"])[0])
+            for result in picture.iter(f"{SVG}path")
+            if result.attrib["class"] == kind
         ]
         for kind in ("arrow", "tip")
     )
@@ -73,10 +73,10 @@ def test_every_arrow_joins_its_states(path: str) -> None:
 def test_a_picture_is_told_in_words(path: str) -> None:
     """Whoever cannot see a picture is told every row of it."""
     rows, _ = TABLES[path]
-    told = _drawn(path).findtext(f"{SVG}desc") or ""
+    result = _drawn(path).findtext(f"{SVG}desc") or ""
 
     for row in rows:
-        assert f"{row.state}: {row.event} → {row.then}" in told
+        assert f"{row.state}: {row.event} → {row.then}" in result
 
 
 @pytest.mark.parametrize("path", TABLES)

@@ -41,14 +41,14 @@ BOTH = pytest.mark.parametrize("find", [discover, later], ids=["plain", "awaited
 def test_a_server_is_found(find: Callable[..., Found], path: str) -> None:
     """The issuer is enough to know every endpoint, also where it has a path."""
     with AuthorizationServer(issuer_path=path) as server:
-        found = find(server.issuer)
+        result = find(server.issuer)
 
-        assert server.issuer == found.issuer
-        assert server.token_url == found.token_endpoint
-        assert server.authorize_url == found.authorization_endpoint
-        assert server.device_url == found.device_authorization_endpoint
-        assert server.revoke_url == found.revocation_endpoint
-        assert found.authorization_response_iss_parameter_supported
+        assert server.issuer == result.issuer
+        assert server.token_url == result.token_endpoint
+        assert server.authorize_url == result.authorization_endpoint
+        assert server.device_url == result.device_authorization_endpoint
+        assert server.revoke_url == result.revocation_endpoint
+        assert result.authorization_response_iss_parameter_supported
         assert 1 == server.connections
 
 
@@ -122,11 +122,11 @@ def test_only_https(find: Callable[..., Found], issuer: str) -> None:
 
 def test_a_given_client_is_used() -> None:
     """A host's own HTTP client sends the requests, and stays open."""
-    told = {"issuer": "https://login.example", "token_endpoint": "https://login.example/token"}
+    fields = {"issuer": "https://login.example", "token_endpoint": "https://login.example/token"}
     vendor = FakeVendor()
     vendor.respond(404)
-    vendor.respond_json(told)
-    vendor.respond_json(told)
+    vendor.respond_json(fields)
+    vendor.respond_json(fields)
     plain, awaited = ScriptedHttpClient(vendor), AsyncScriptedHttpClient(vendor)
 
     assert "https://login.example" == discover("https://login.example", http=plain).issuer

@@ -18,18 +18,18 @@ _HOMES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def _examples() -> list[Any]:
-    found = []
+    results = []
     for path in sorted(SOURCE.rglob("*.py")):
         text = path.read_text("utf-8")
         if "```" not in text:
             continue
         for node in ast.walk(ast.parse(text)):
             about = ast.get_docstring(node) if isinstance(node, _HOMES) else None
-            found += [
+            results += [
                 pytest.param(block, id=f"{path.relative_to(SOURCE)}:{block.line}")
                 for block in blocks(f"{about}\n")
             ]
-    return found
+    return results
 
 
 @pytest.mark.parametrize("block", _examples())
@@ -52,6 +52,6 @@ def test_example_is_complete(
         if not name.startswith("test_"):
             continue
         marks = getattr(test, "pytestmark", None)
-        wanted = () if marks else test.__code__.co_varnames[: test.__code__.co_argcount]
-        given = [marks[0].args[1][0]] if marks else map(request.getfixturevalue, wanted)
-        test(*given)
+        target = () if marks else test.__code__.co_varnames[: test.__code__.co_argcount]
+        value = [marks[0].args[1][0]] if marks else map(request.getfixturevalue, target)
+        test(*value)

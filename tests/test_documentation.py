@@ -23,8 +23,8 @@ def shown(page: Path, *, until: str) -> dict[str, Any]:
     """What the examples of a page define, up to a sentence of it."""
     text = page.read_text("utf-8")
     names: dict[str, Any] = {"__name__": "documentation"}
-    for found in _BLOCK.finditer(text, 0, text.index(until)):
-        exec(compile(found[1], str(page), "exec"), names)  # noqa: S102 - it is our own page
+    for result in _BLOCK.finditer(text, 0, text.index(until)):
+        exec(compile(result[1], str(page), "exec"), names)  # noqa: S102 - it is our own page
     return names
 
 
@@ -37,13 +37,13 @@ def test_every_error_has_a_remedy_to_read() -> None:
     headings = re.findall(
         r"^## (\w+)$", (DOCS / "troubleshooting.md").read_text("utf-8"), re.MULTILINE
     )
-    known = [
+    existing = [
         name
         for name, kind in vars(errors).items()
         if inspect.isclass(kind) and issubclass(kind, errors.ConnectorError) and name[0] != "_"
     ]
 
-    assert known == [name for name in headings if name in known]
+    assert existing == [name for name in headings if name in existing]
 
 
 def test_every_page_is_found() -> None:
@@ -68,10 +68,10 @@ def test_names_in_text_exist() -> None:
         if page.name != "coming-from.md"
         for name in re.findall(r"`(?:moorage\.)?([A-Z][a-z]+[A-Z]\w+)`", page.read_text("utf-8"))
     }
-    known = {*ours, *dir(builtins), "CancelledError"}
+    existing = {*ours, *dir(builtins), "CancelledError"}
 
     assert set() == {
         (name, page)
         for name, page in spoken
-        if name not in known and not (page.startswith("docs/vendors/") and name in theirs)
+        if name not in existing and not (page.startswith("docs/vendors/") and name in theirs)
     }

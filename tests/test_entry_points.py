@@ -143,8 +143,8 @@ def test_a_transport_of_another_package_is_found_and_closed(ours: Any) -> None:
 
 def test_a_transport_of_the_host_stays_open(ours: Any) -> None:
     """What the program gave is the program's to close."""
-    own = ours.Queue(ours.Post(topic="own"))
-    with moorage.open({"vendors": {"post_queue": {}}}, transports={"post_queue": own}):
+    custom = ours.Queue(ours.Post(topic="own"))
+    with moorage.open({"vendors": {"post_queue": {}}}, transports={"post_queue": custom}):
         pass
 
     assert [] == ours.closed
@@ -158,7 +158,7 @@ def test_a_transport_of_the_host_stays_open(ours: Any) -> None:
     ],
 )
 def test_a_transport_that_nobody_provides(vendor: str, opened: Any, words: str) -> None:
-    """A transport that is not installed, or not in this colour, is refused with its account."""
+    """A transport that is not installed, or not in this mode, is refused with its account."""
     with pytest.raises(ConfigurationError, match=words) as caught:
         opened({"vendors": {vendor: {}}})
 
@@ -199,17 +199,17 @@ def test_functions_of_another_package_by_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "name, found",
+    "name, result",
     [
         ("sing", "no entry point of moorage.functions is called 'sing'"),
         ("text", "ours_points:text, which is no function"),
         (7, "a whole number stands where the name of an installed function belongs"),
     ],
 )
-def test_functions_that_there_are_not(name: object, found: str) -> None:
+def test_functions_that_there_are_not(name: object, result: str) -> None:
     """A name that leads nowhere, or to no function, is a problem at its place."""
     with pytest.raises(ConfigurationError) as caught:
         moorage.open({"services": {"a": {"base_url": "https://a.example", "classify": name}}})
 
     (problem,) = caught.value.problems
-    assert ("services.a.classify", True) == (problem.path, found in problem.found)
+    assert ("services.a.classify", True) == (problem.path, result in problem.found)

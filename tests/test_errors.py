@@ -21,15 +21,15 @@ def drawn() -> dict[str, str | None]:
     assert errors.__doc__
     tree = errors.__doc__.split("\n\n")[1]
     above: list[str] = []
-    found: dict[str, str | None] = {}
+    fields: dict[str, str | None] = {}
     for line in tree.splitlines():
         branch = BRANCH.fullmatch(line)
         assert branch, line
         depth = len(branch[1]) // 4
         del above[depth:]
-        found[branch[2]] = above[-1] if above else None
+        fields[branch[2]] = above[-1] if above else None
         above.append(branch[2])
-    return found
+    return fields
 
 
 def public(kind: type[ConnectorError]) -> str | None:
@@ -196,7 +196,7 @@ def test_a_remedy_may_be_better_than_the_usual() -> None:
 def test_retryable_unless_told_otherwise(kind: type[ConnectorError]) -> None:
     """Whether trying again may help is known of each class, and may be known better of one."""
     assert kind.retryable is kind("?").retryable
-    assert [True, False] == [kind("?", retryable=told).retryable for told in (True, False)]
+    assert [True, False] == [kind("?", retryable=result).retryable for result in (True, False)]
 
 
 def test_fields_have_safe_defaults() -> None:

@@ -19,7 +19,7 @@ SOURCE = Path(moorage.__file__).read_text(encoding="utf-8")
 
 def typed() -> dict[str, str]:
     """Each name that type checkers are told of, with the module it comes from."""
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for node in ast.parse(SOURCE).body:
         if isinstance(node, ast.If) and "TYPE_CHECKING" == ast.unparse(node.test):
             for statement in node.body:
@@ -27,8 +27,8 @@ def typed() -> dict[str, str]:
                 for name in statement.names:
                     # Only `X as X` is an export to a type checker.
                     assert name.name == name.asname
-                    found[name.name] = statement.module or ""
-    return found
+                    fields[name.name] = statement.module or ""
+    return fields
 
 
 def test_types_and_names_agree() -> None:
@@ -44,11 +44,11 @@ def test_everything_is_where_type_checkers_look() -> None:
 
 def test_import_star() -> None:
     """`from moorage import *` gives every export and nothing else."""
-    given: dict[str, object] = {}
-    exec("from moorage import *", given)  # noqa: S102 - there is no other way to ask for a star
-    del given["__builtins__"]
+    options: dict[str, object] = {}
+    exec("from moorage import *", options)  # noqa: S102 - there is no other way to ask for a star
+    del options["__builtins__"]
 
-    assert set(moorage.__all__) == set(given)
+    assert set(moorage.__all__) == set(options)
 
 
 def test_exports_are_kept() -> None:
@@ -113,11 +113,11 @@ def test_one_export_loads_only_its_own_needs() -> None:
         "import sys; sys.path[:] = sys.argv[1:]; from moorage import ConnectorError; "
         "print([name for name in sys.modules if name.startswith('moorage.')])"
     )
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code, *filter(None, sys.path)],
         capture_output=True,
         check=True,
         text=True,
     ).stdout
 
-    assert "['moorage.errors']" == told.strip()
+    assert "['moorage.errors']" == output.strip()

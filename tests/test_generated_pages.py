@@ -44,23 +44,23 @@ def test_tables_are_whole(page: Callable[[], str]) -> None:
 def test_every_option_has_a_row(name: str) -> None:
     """The reference of configurations has a table for each vendor, with each of its options."""
     part = configuration.page().partition(f"## `[vendors.<name>]`, {name}\n")[2]
-    told = {row[0].strip("`") for row in rows(part.partition("\n## ")[0])[2:]}
+    reports = {row[0].strip("`") for row in rows(part.partition("\n## ")[0])[2:]}
     options = {field.name for field in attrs.fields(cast("Any", vendor_class(name)))}
 
-    assert options <= told
-    assert {"kind", "cost", "webhook_secrets"} <= told
+    assert options <= reports
+    assert {"kind", "cost", "webhook_secrets"} <= reports
 
 
 @pytest.mark.parametrize("name", vendor_names())
 def test_every_vendor_has_a_column(name: str) -> None:
     """The table of a kind says of a vendor what it says of itself."""
-    found = vendor_class(name)
-    for kind in found.kinds:
+    result = vendor_class(name)
+    for kind in result.kinds:
         part = vendors.page().partition(f"## {vendors.TITLES[kind]}\n")[2].partition("\n## ")[0]
         head, _, *table = rows(part)
         place = [cell.strip("[").partition("]")[0] for cell in head].index(name)
-        told = {row[0].strip("`") for row in table if row[place] == "✓"}
-        assert found.capabilities == told
+        reports = {row[0].strip("`") for row in table if row[place] == "✓"}
+        assert result.capabilities == reports
 
 
 def test_a_vendors_page_is_its_own() -> None:

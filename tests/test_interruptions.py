@@ -30,8 +30,8 @@ def fail() -> None:
 
 def managed(clock: Clock, **protections: Any) -> ConnectorManager:
     """A manager of one service with these protections."""
-    given: dict[str, Any] = {"circuit": None, "retry": None, "timeout": 60}
-    return ConnectorManager([Service("v", **given | protections)], clock=clock, sleeper=clock)
+    options: dict[str, Any] = {"circuit": None, "retry": None, "timeout": 60}
+    return ConnectorManager([Service("v", **options | protections)], clock=clock, sleeper=clock)
 
 
 @interrupted.UNTIDY

@@ -30,9 +30,11 @@ def test_a_call_inside_a_loop_is_warned_of_once() -> None:
         for _ in range(3):
             assert 200 == calling.call("a", Request.get("/")).status
 
-    with pytest.warns(RuntimeWarning, match=r"Use AsyncConnectorManager or moorage\.aopen") as told:
+    with pytest.warns(
+        RuntimeWarning, match=r"Use AsyncConnectorManager or moorage\.aopen"
+    ) as reports:
         asyncio.run(inside())
-    assert 1 == len(told)
+    assert 1 == len(reports)
 
 
 def test_a_real_client_is_watched_on_every_call() -> None:

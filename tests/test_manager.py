@@ -29,7 +29,7 @@ from moorage import (
     Service,
 )
 from moorage.adapters.memory import MemoryStorage
-from tests.support.colours import AWAITED, PLAIN, Plainly, World, in_both_colours
+from tests.support.modes import AWAITED, PLAIN, Plainly, World, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ SERVICE = Service(
 
 
 def clients() -> tuple[Any, Any]:
-    """A vendor for each colour."""
+    """A vendor for each mode."""
     return Plainly(World(PLAIN).vendor), World(AWAITED).vendor
 
 
@@ -95,7 +95,7 @@ class Closing:
 class ClosingLater(Closing):
     """The same, awaited."""
 
-    async def close(self) -> None:  # type: ignore[override]  # of the other colour
+    async def close(self) -> None:  # type: ignore[override]  # of the other mode
         """Count."""
         self.closed += 1
 
@@ -104,16 +104,16 @@ def test_a_manager_closes_what_it_opened() -> None:
     """The client that a manager made itself is closed with it; one that was never used is none."""
     manager = ConnectorManager([SERVICE])
     manager.close()
-    own = manager._wired.http._made = Closing()
+    custom = manager._wired.http._made = Closing()
     manager.close()
-    assert 1 == own.closed
+    assert 1 == custom.closed
 
     async def play() -> None:
         manager = AsyncConnectorManager([SERVICE])
         await manager.close()
-        own = manager._wired.http._made = ClosingLater()
+        custom = manager._wired.http._made = ClosingLater()
         await manager.close()
-        assert 1 == own.closed
+        assert 1 == custom.closed
 
     asyncio.run(play())
 
@@ -182,8 +182,8 @@ def test_threads_and_tasks_share_a_store() -> None:
     assert ([1], [1] * 32) == (effects, answers)
 
 
-def test_a_stream_is_an_iterator_of_its_colour() -> None:
-    """Both colours of a stream are iterated over, and end."""
+def test_a_stream_is_an_iterator_of_its_mode() -> None:
+    """Both modes of a stream are iterated over, and end."""
     http, later = clients()
     http.port.otherwise = later.otherwise = Response(200, body=b"all")
 
@@ -216,7 +216,7 @@ async def generating_later() -> Any:
 @pytest.mark.parametrize("wrong", [5, None, generating, generating_later])
 @pytest.mark.parametrize("warm", [False, True])
 def test_what_cannot_be_protected_is_refused(wrong: Any, timeout: float | None, warm: Any) -> None:
-    """What is no function, or a generator's, is neither run nor decorated in either colour."""
+    """A value that is no function, or a generator function, is refused in both modes."""
     plain, later = ConnectorManager([Service("a")]), AsyncConnectorManager([Service("a")])
 
     async def one() -> int:
@@ -269,7 +269,7 @@ FOREIGN = (ValueError("foreign"),) if sys.version_info < (3, 12) else ()
 
 
 # Here and not with the services, because mutants are called through frames of their own.
-@in_both_colours
+@sync_and_async
 async def test_an_error_leaves_no_cycle(world: World) -> None:
     """An error is freed as soon as nobody holds it: no frame that it passed keeps it."""
     manager = world.manager(SERVICE)

@@ -12,10 +12,10 @@ from moorage import ConnectorManager, Event, ObserverFailed, Service
 
 def test_an_observer_may_call_what_it_observes() -> None:
     """An observer that calls its own manager is told of other calls, and of none of its own."""
-    told: list[str] = []
+    reports: list[str] = []
 
     def alert(event: Event) -> None:
-        told.append(type(event).__name__)
+        reports.append(type(event).__name__)
         assert "alerted" == manager.run("alerts", lambda: "alerted")
 
     seen: list[Any] = []
@@ -23,23 +23,23 @@ def test_an_observer_may_call_what_it_observes() -> None:
 
     manager.run("a", lambda: None)
 
-    assert ["CallStarted", "AttemptFinished", "CallFinished"] == told
+    assert ["CallStarted", "AttemptFinished", "CallFinished"] == reports
     assert {"a", "alerts"} == {event.service for event in seen}
 
 
 def test_an_observer_that_fails_is_told_of_again() -> None:
     """An observer that raised once is told of the next event all the same."""
-    told: list[str] = []
+    reports: list[str] = []
 
     def broken(event: Event) -> None:
-        told.append(type(event).__name__)
+        reports.append(type(event).__name__)
         raise ValueError
 
     manager = ConnectorManager([Service("a")], observers=[broken])
 
     manager.run("a", lambda: None)
 
-    assert ["CallStarted", "AttemptFinished", "CallFinished"] == told
+    assert ["CallStarted", "AttemptFinished", "CallFinished"] == reports
 
 
 def test_a_lone_observer_that_fails_is_warned_of() -> None:
@@ -49,13 +49,13 @@ def test_a_lone_observer_that_fails_is_warned_of() -> None:
         raise RuntimeError("my exporter has a bug")
 
     manager = ConnectorManager([Service("a")], observers=[exporter])
-    with pytest.warns(RuntimeWarning, match=r"exporter failed \(RuntimeError\)") as told:
+    with pytest.warns(RuntimeWarning, match=r"exporter failed \(RuntimeError\)") as reports:
         manager.run("a", lambda: None)
     with warnings.catch_warnings(record=True) as again:
         warnings.simplefilter("always")
         manager.run("a", lambda: None)
 
-    assert (1, []) == (len(told), again)
+    assert (1, []) == (len(reports), again)
 
 
 def test_an_observer_that_fails_beside_another_is_reported_there() -> None:

@@ -47,7 +47,7 @@ URLS: dict[str, tuple[type, type]] = {
 
 @pytest.mark.parametrize("url", URLS)
 def test_a_url_names_a_store(url: str) -> None:
-    """Each form opens its class in both colours, and reaches for nothing."""
+    """Each form opens its class synchronously and asynchronously, and reaches for nothing."""
     plain, awaited = URLS[url]
     assert type(open_storage(url)) is plain
     assert type(aopen_storage(url)) is awaited
@@ -139,7 +139,7 @@ def test_missing_library_of_entries_is_named(opens: Any, monkeypatch: pytest.Mon
 
 
 def test_a_scheme_of_the_hosts() -> None:
-    """A host's own scheme leads to its store in both colours, and never replaces a known one."""
+    """A custom URL scheme opens its store in both modes, and cannot replace a built-in one."""
     serve("own", lambda url, *, awaited: (url, awaited))
     serve("redis", lambda url, *, awaited: (url, awaited))
 

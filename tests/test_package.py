@@ -72,11 +72,11 @@ def test_ships_its_types() -> None:
 
 def test_has_metadata() -> None:
     """An installed moorage names itself, its version and the Python it needs."""
-    found = metadata.metadata("moorage")
+    result = metadata.metadata("moorage")
 
-    assert "moorage" == found["Name"]
-    assert metadata.version("moorage") == found["Version"]
-    assert ">=3.11" == found["Requires-Python"]
+    assert "moorage" == result["Name"]
+    assert metadata.version("moorage") == result["Version"]
+    assert ">=3.11" == result["Requires-Python"]
 
 
 def test_core_dependencies_have_no_caps() -> None:

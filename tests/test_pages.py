@@ -37,12 +37,12 @@ SHOWN_ONLY = {
 
 def test_few_blocks_are_not_run() -> None:
     """Only blocks that are counted here escape the test."""
-    found = {
+    result = {
         _named(page): sum(block.language == "text" for block in blocks(page.read_text("utf-8")))
         for page in PAGES
     }
 
-    assert {name: count for name, count in found.items() if count} == SHOWN_ONLY
+    assert {name: count for name, count in result.items() if count} == SHOWN_ONLY
 
 
 GOOD = """

@@ -1,4 +1,4 @@
-"""Every pair of colours has the same names, parameters, defaults and words."""
+"""Every pair of modes has the same names, parameters, defaults and words."""
 
 import importlib
 import inspect
@@ -28,7 +28,7 @@ from moorage.parts.guard import Entry
 from moorage.parts.retry_handler import AsyncAttempts, Attempts
 from moorage.streams import AsyncStreamedAnswer, StreamedAnswer
 
-COLOURED = {
+MODEED = {
     "__iter__": "__aiter__",
     "__next__": "__anext__",
     "__enter__": "__aenter__",
@@ -38,8 +38,8 @@ COLOURED = {
 
 def ports_in_pairs() -> Iterator[tuple[type, type]]:
     """Each port with its asynchronous twin."""
-    for found in pkgutil.iter_modules(ports.__path__):
-        module = importlib.import_module(f"{ports.__name__}.{found.name}")
+    for result in pkgutil.iter_modules(ports.__path__):
+        module = importlib.import_module(f"{ports.__name__}.{result.name}")
         for name, twin in vars(module).items():
             if name.startswith("Async"):
                 yield getattr(module, name.removeprefix("Async")), twin
@@ -47,10 +47,10 @@ def ports_in_pairs() -> Iterator[tuple[type, type]]:
 
 def providers_in_pairs() -> Iterator[tuple[type, type]]:
     """Each provider of credentials with its asynchronous twin."""
-    for found in pkgutil.iter_modules(adapters.__path__):
-        if found.name.startswith("_") or not found.name.endswith("_credentials"):
+    for match in pkgutil.iter_modules(adapters.__path__):
+        if match.name.startswith("_") or not match.name.endswith("_credentials"):
             continue
-        module = importlib.import_module(f"{adapters.__name__}.{found.name}")
+        module = importlib.import_module(f"{adapters.__name__}.{match.name}")
         for name, twin in vars(module).items():
             if name.startswith("Async") and twin.__module__ == module.__name__:
                 yield getattr(module, name.removeprefix("Async")), twin
@@ -85,7 +85,7 @@ def members(kind: type) -> dict[str, Any]:
     return {
         name: member
         for name, member in inspect.getmembers(kind)
-        if not name.startswith("_") or name in {*COLOURED, *COLOURED.values(), "__init__"}
+        if not name.startswith("_") or name in {*MODEED, *MODEED.values(), "__init__"}
     }
 
 
@@ -98,14 +98,14 @@ def asked(function: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
 
 
 def hued(text: str) -> str:
-    """A name, an annotation or a sentence without what tells its colour."""
+    """A name, an annotation or a sentence without what tells its mode."""
     text = re.sub(r"\bAsync(?=[A-Z])", "", text)
     text = re.sub(r"\ban? (plain|asynchronous) function", "a function", text)
     return re.sub(r"Awaitable\[(\w+)\]|Coroutine\[Any, Any, (\w+)\]", r"\1\2", text)
 
 
 def test_there_are_pairs() -> None:
-    """The ports that can make somebody wait come in two colours."""
+    """The ports that can make somebody wait come in two modes."""
     assert {
         "CredentialProvider",
         "Gather",
@@ -136,9 +136,9 @@ def test_providers_are_made_alike(plain: type, twin: type) -> None:
 
 @IN_PAIRS
 def test_same_names(plain: type, twin: type) -> None:
-    """What one colour offers, the other offers under the same name."""
-    assert {COLOURED.get(name, name) for name in members(plain)} == {
-        COLOURED.get(name, name) for name in members(twin)
+    """What one mode offers, the other offers under the same name."""
+    assert {MODEED.get(name, name) for name in members(plain)} == {
+        MODEED.get(name, name) for name in members(twin)
     }
 
 
@@ -147,7 +147,7 @@ def test_same_parameters(plain: type, twin: type) -> None:
     """Each is called with the same things, by the same names, with the same defaults."""
     others = members(twin)
     for name, member in members(plain).items():
-        other = others.get(name) or others[COLOURED[name]]
+        other = others.get(name) or others[MODEED[name]]
         assert callable(member) == callable(other)
         if callable(member) and name != "__init__":
             assert asked(member) == asked(other), name
@@ -155,12 +155,12 @@ def test_same_parameters(plain: type, twin: type) -> None:
 
 @IN_PAIRS
 def test_same_types(plain: type, twin: type) -> None:
-    """Each takes and gives the same types, but for their colour."""
+    """Each takes and gives the same types, but for their mode."""
     others = members(twin)
     for name, member in members(plain).items():
         if not callable(member) or name == "__init__":
             continue
-        other = others.get(name) or others[COLOURED[name]]
+        other = others.get(name) or others[MODEED[name]]
         notes, twins = (inspect.signature(one).return_annotation for one in (member, other))
         assert hued(str(notes)) == hued(str(twins)), name
         for mine, its in zip(
@@ -209,7 +209,7 @@ def test_managers_say_the_same() -> None:
 
 
 def twins(part: type) -> list[tuple[str, Callable[..., Any], Callable[..., Any]]]:
-    """The methods of a part that come in two colours."""
+    """The methods of a part that come in two modes."""
     offered = members(part)
     return [
         (name, member, offered[f"a{name}"])
@@ -232,7 +232,7 @@ def test_parts_have_twins(part: type) -> None:
 
 
 def test_all_that_reaches_a_store_has_a_twin() -> None:
-    """No method of a part serves one colour only."""
+    """No method of a part serves one mode only."""
     in_both = {"accepted", "begin", "call", "guard", "receive"}
     alone = {
         f"{part.__name__}.{name}"
@@ -247,7 +247,7 @@ def test_all_that_reaches_a_store_has_a_twin() -> None:
 
 
 @EACH_PART
-def test_parts_take_their_ports_in_both_colours(part: type) -> None:
+def test_parts_take_their_ports_sync_and_async(part: type) -> None:
     """Whatever port a part takes for plain callers, it takes for tasks too."""
     parameters = inspect.signature(part).parameters
 
@@ -255,14 +255,14 @@ def test_parts_take_their_ports_in_both_colours(part: type) -> None:
         assert (name in parameters) == (f"async_{name}" in parameters)
 
 
-def test_an_entry_is_of_both_colours() -> None:
+def test_an_entry_is_of_both_modes() -> None:
     """What `guard` gives is entered with `with` and with `async with`."""
     for name in ("__enter__", "__exit__"):
-        plain, twin = getattr(Entry, name), getattr(Entry, COLOURED[name])
+        plain, twin = getattr(Entry, name), getattr(Entry, MODEED[name])
         assert asked(plain) == asked(twin)
         assert inspect.iscoroutinefunction(twin)
 
 
 def test_functions_are_shared_where_they_can_be() -> None:
-    """What never waits is one function for both colours."""
+    """What never waits is one function for both modes."""
     assert StreamedAnswer.settle is AsyncStreamedAnswer.settle

@@ -81,9 +81,9 @@ def test_pages_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     """The script writes each page to the folder it is given."""
     reference.main(tmp_path)
 
-    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.md")}
-    assert set(capsys.readouterr().out.split()) == {str(tmp_path / path) for path in found}
-    assert reference.pages().keys() == found
+    results = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.md")}
+    assert set(capsys.readouterr().out.split()) == {str(tmp_path / path) for path in results}
+    assert reference.pages().keys() == results
 
 
 def test_the_site_builds(tmp_path: Path) -> None:

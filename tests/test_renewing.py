@@ -68,8 +68,8 @@ class AsyncNoting:
 def test_a_long_call_is_renewed_in_the_store_of_its_claim(tmp_path: Path, claims: bool) -> None:
     """By a thread, while the function runs; the claim itself is short."""
     store, other = Noting(tmp_path / "state.db"), Noting(tmp_path / "other.db")
-    given: dict[str, Any] = {"state": other, "claims": store} if claims else {"state": store}
-    manager = ConnectorManager([SERVICE], **given)
+    options: dict[str, Any] = {"state": other, "claims": store} if claims else {"state": store}
+    manager = ConnectorManager([SERVICE], **options)
     assert manager.run("bank", lambda: store.renewed.wait(PATIENCE), idempotency_key="k")
     claim = next(one for one in store.commands if type(one) is Claim)
     renew = next(one for one in store.commands if type(one) is Renew)
@@ -143,7 +143,7 @@ def test_a_child_of_a_fork_renews_nothing_of_its_parents(tmp_path: Path) -> None
         def ask() -> tuple[int, int]:
             return len(renewals(manager)._held), threading.active_count()  # noqa: SLF001 - a look inside
 
-        found: tuple[int, int] = in_a_child(ask)
-        return found
+        results: tuple[int, int] = in_a_child(ask)
+        return results
 
     assert (0, 1) == manager.run("bank", act, idempotency_key="k")

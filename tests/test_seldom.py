@@ -63,27 +63,29 @@ def test_an_environment_without_a_name() -> None:
         run_now(fence.check())
 
 
-@pytest.mark.parametrize("name, said", [("sendgird", "Did you mean 'sendgrid'"), ("x", "Use one")])
-def test_a_vendor_that_is_none(name: str, said: str) -> None:
+@pytest.mark.parametrize(
+    "name, message", [("sendgird", "Did you mean 'sendgrid'"), ("x", "Use one")]
+)
+def test_a_vendor_that_is_none(name: str, message: str) -> None:
     """A name without a vendor is refused, with what it may have meant."""
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=message):
         vendor_class(name)
 
 
 @pytest.mark.parametrize("use", [uses.part, uses.copied])
 def test_what_a_vendor_cannot_do_is_not_prepared(use: Any) -> None:
     """Where a vendor is not able, nothing is done before it is asked."""
-    asked = []
+    requests = []
 
     class At:
         able = False
 
         async def __call__(self, verb: str, *_: Any, **__: Any) -> Any:
-            asked.append(verb)
+            requests.append(verb)
             raise UnsupportedByVendor("not here.")
 
     at: Any = At()
     with pytest.raises(UnsupportedByVendor):
         run_now(use(at))
-    assert asked != ["upload"]
-    assert 1 == len(asked)
+    assert requests != ["upload"]
+    assert 1 == len(requests)

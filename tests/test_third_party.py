@@ -98,10 +98,10 @@ def test_the_command_line_knows_it(python: Path, tmp_path: Path) -> None:
 
 
 def test_its_own_tests_pass(python: Path, tmp_path: Path) -> None:
-    """It keeps what the conformance kit of its contract asks, in both colours."""
+    """It keeps what the conformance kit of its contract asks, synchronously and asynchronously."""
     copy = shutil.copytree(PACKAGE / "tests", tmp_path / "tests")
-    told = run(python, "-m", "pytest", "-q", "-p", "no:randomly", str(copy), cwd=tmp_path)
-    assert "passed" in told
+    output = run(python, "-m", "pytest", "-q", "-p", "no:randomly", str(copy), cwd=tmp_path)
+    assert "passed" in output
 
 
 def test_it_is_no_part_of_this_package() -> None:

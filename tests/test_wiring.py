@@ -31,7 +31,7 @@ from moorage.wiring.ports import Ports
 from moorage.wiring.stores import both_colours
 from tests.adapters.forked import in_a_child
 from tests.support.caching import Cupboard
-from tests.support.colours import AWAITED, PLAIN, START, Plainly, World, in_both_colours
+from tests.support.modes import AWAITED, PLAIN, START, Plainly, World, sync_and_async
 
 if TYPE_CHECKING:
     from moorage.domain.events import Event
@@ -67,7 +67,7 @@ def port(world: World, name: str) -> Any:
 
 @pytest.mark.parametrize("name", PORTS)
 def test_an_awaited_port_is_refused_by_the_plain_face(name: str) -> None:
-    """A port of the other colour is refused when the manager is made, by name."""
+    """A port of the other mode is refused when the manager is made, by name."""
     with pytest.raises(ConfigurationError, match="needs plain ports") as caught:
         ConnectorManager([SERVICE], **{name: port(World(AWAITED), name)})
 
@@ -78,9 +78,9 @@ def test_an_awaited_port_is_refused_by_the_plain_face(name: str) -> None:
 @pytest.mark.parametrize("name", PORTS)
 def test_a_plain_port_is_refused_by_the_awaited_face(name: str) -> None:
     """The same the other way round."""
-    given: dict[str, Any] = {name: Plainly(port(World(PLAIN), name))}
+    options: dict[str, Any] = {name: Plainly(port(World(PLAIN), name))}
     with pytest.raises(ConfigurationError, match="needs asynchronous ports") as caught:
-        AsyncConnectorManager([SERVICE], **given)
+        AsyncConnectorManager([SERVICE], **options)
 
     assert name == caught.value.path
     assert "use ConnectorManager" in caught.value.remedy
@@ -105,7 +105,7 @@ class LaterLog:
 
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
 def test_what_is_never_awaited_must_be_plain(face: Any) -> None:
-    """Clock, ids, chance and log are plain in both colours."""
+    """Clock, ids, random numbers and log are synchronous in both modes."""
     with pytest.raises(ConfigurationError, match=r"LaterLog\.write is asynchronous") as caught:
         face([SERVICE], log=LaterLog())
 
@@ -141,17 +141,17 @@ class Trusting:
     "unverified, reasons",
     [(DangerouslyUnverified("a bench"), ["a bench"]), (None, []), ("anything", [])],
 )
-@in_both_colours
+@sync_and_async
 async def test_trusting_anybody_is_told_at_each_start(
     world: World, unverified: object, reasons: list[str]
 ) -> None:
     """Whenever a manager starts with a client that does not verify, observers are told why."""
-    told: list[Event] = []
+    reports: list[Event] = []
     for _ in range(2):
-        world.manager(SERVICE, http=world.of_colour(Trusting(unverified)), observers=[told.append])
+        world.manager(SERVICE, http=world.of_mode(Trusting(unverified)), observers=[reports.append])
     expected = [TlsUnverified(at=START, service="http", because=reason) for reason in reasons * 2]
 
-    assert expected == told
+    assert expected == reports
 
 
 class OnlySends:
@@ -172,10 +172,10 @@ class OnlyGets:
         return Credentials.bearer("t")
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_verb_is_missed_when_it_is_used(world: World) -> None:
     """A client that cannot stream serves calls, and a stream names what is missing."""
-    manager = world.manager(SERVICE, http=world.of_colour(OnlySends()))
+    manager = world.manager(SERVICE, http=world.of_mode(OnlySends()))
 
     assert 200 == (await manager.call("vat", GET)).status
     with pytest.raises(ConfigurationError, match="has no `open`") as caught:
@@ -183,12 +183,12 @@ async def test_a_verb_is_missed_when_it_is_used(world: World) -> None:
     assert ("http", "vat") == (caught.value.path, caught.value.service)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_provider_need_not_renew(world: World) -> None:
     """A provider without `refresh` serves until a credential is refused."""
     world.vendor.answers(200, 401)
     service = Service("vat", base_url="https://vat.example", needs_credentials=True)
-    manager = world.manager(service, credentials=world.of_colour(OnlyGets()))
+    manager = world.manager(service, credentials=world.of_mode(OnlyGets()))
 
     await manager.call("vat", GET)
     with pytest.raises((ConfigurationError, CredentialRefreshFailed), match="has no `refresh`"):
@@ -269,7 +269,7 @@ def test_each_face_speaks_http_by_itself() -> None:
     assert awaited_core(Ports(http=world.vendor)).own_http() is None
 
 
-def test_the_store_in_memory_serves_both_colours() -> None:
+def test_the_store_in_memory_serves_both_modes() -> None:
     """One store in memory may be given to both faces; any other serves its own."""
     world = World(AWAITED)
     plain, later = both_colours(None, None)

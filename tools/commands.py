@@ -58,10 +58,10 @@ def _codes() -> Iterator[str]:
 
 def _command(app: App, words: str) -> Iterator[str]:
     *group, name = words.split()
-    own = app[group[0]][name] if group else app[name]
+    custom = app[group[0]][name] if group else app[name]
     yield f"## moorage {words}\n"
     yield from _said(words)
-    yield from _table(own)
+    yield from _table(custom)
 
 
 def _said(words: str) -> Iterator[str]:

@@ -72,8 +72,8 @@ def _sections(name: str, field: Field, inside: dict[str, Table]) -> Iterator[str
 def _kind(path: str, kind: str, shape: Kinded, inside: dict[str, Table]) -> str:
     table = shape.table(kind)
     common = _settings() if shape.named else {}
-    own = {name: one for name, one in table.fields.items() if common.get(name) != one}
-    text = _section(f"`[{path}]`, {kind}", Table("", table.about, own), inside)
+    custom = {name: one for name, one in table.fields.items() if common.get(name) != one}
+    text = _section(f"`[{path}]`, {kind}", Table("", table.about, custom), inside)
     return f"{text}\n{_SETTINGS}\n" if common else text
 
 

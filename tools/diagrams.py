@@ -74,7 +74,7 @@ def draw(title: str, rows: Iterable[Row], column: int) -> str:
         f'<line class="life" x1="{x}" y1="{HEAD}" x2="{x}" y2="{y}"/>' for x in centre.values()
     ]
     boxes = [_box(x, state, column) for state, x in centre.items()]
-    said = "; ".join(
+    message = "; ".join(
         f"{row.state}: {row.event} → {row.then}" + (f" ({row.verdict})" if row.verdict else "")
         for row in rows
     )
@@ -83,7 +83,7 @@ def draw(title: str, rows: Iterable[Row], column: int) -> str:
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y + GAP}" {size}>',
             f"<title>{escape(title)}</title>",
-            f"<desc>{escape(said)}</desc>",
+            f"<desc>{escape(message)}</desc>",
             _STYLE,
             f'<rect class="paper" {size}/>',
             *lines,

@@ -13,8 +13,8 @@ def main() -> None:
         began = time.perf_counter()
         accepted = fuzz(family, inputs, seed=time.time_ns())
         took = time.perf_counter() - began
-        told = f"{inputs:>9,} inputs {accepted:>8,} undamaged where it counts {took:7.1f} s"
-        print(f"{family:<14}{told}", flush=True)
+        text = f"{inputs:>9,} inputs {accepted:>8,} undamaged where it counts {took:7.1f} s"
+        print(f"{family:<14}{text}", flush=True)
 
 
 if __name__ == "__main__":

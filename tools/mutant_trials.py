@@ -261,10 +261,10 @@ class Tests:
         self._near: dict[tuple[str, tuple[int, ...]], list[int]] = {}
 
     def _reaching(self, path: str, lines: Iterable[int]) -> list[int]:
-        found: set[int] = set()
+        results: set[int] = set()
         for line in lines:
-            found.update(self._reached.get((path, line), ()))
-        return sorted(found, key=self._rank.__getitem__)
+            results.update(self._reached.get((path, line), ()))
+        return sorted(results, key=self._rank.__getitem__)
 
     def of(self, mutant: Change) -> list[int]:
         """The tests that reach the function which a mutant changes, the nearest first."""
@@ -329,18 +329,18 @@ class Trials:
     def __init__(
         self,
         mutants: list[Change],
-        known: set[Change],
+        explained: set[Change],
         noticed: AbstractSet[Function],
         *,
         workers: int,
         until: float,
     ) -> None:
         self.fates = {
-            mutant.name: KILLED if mutant.whole in noticed and mutant not in known else UNTRIED
+            mutant.name: KILLED if mutant.whole in noticed and mutant not in explained else UNTRIED
             for mutant in mutants
         }
         self._mutants = [mutant for mutant in mutants if self.fates[mutant.name] == UNTRIED]
-        self._known = known
+        self._explained = explained
         self._workers = workers
         self._until = until
         self._running: dict[int, tuple[int, Callable[[str], None]]] = {}
@@ -382,7 +382,7 @@ class Trials:
         for count, mutant in enumerate(self._mutants):
             if time.monotonic() > self._until:
                 break
-            chosen = tests.near(mutant) if mutant in self._known else tests.of(mutant)
+            chosen = tests.near(mutant) if mutant in self._explained else tests.of(mutant)
             if chosen:
                 self._begin(mutant.name, chosen, tests, partial(self._note, mutant))
             else:
@@ -392,11 +392,11 @@ class Trials:
 
     def _note(self, mutant: Change, fate: str) -> None:
         self.fates[mutant.name] = fate
-        if fate == SURVIVED and mutant not in self._known:
+        if fate == SURVIVED and mutant not in self._explained:
             print(f"nobody notices {mutant.name}", flush=True)
 
     def _begin(
-        self, mutant: str, wanted: Sequence[int], tests: Tests, done: Callable[[str], None]
+        self, mutant: str, targets: Sequence[int], tests: Tests, done: Callable[[str], None]
     ) -> None:
         if len(self._running) == self._workers:
             self._end_one()
@@ -405,7 +405,7 @@ class Trials:
         child = os.fork()
         if not child:
             try:
-                self._run(mutant, wanted, tests, self._homes / str(slot))
+                self._run(mutant, targets, tests, self._homes / str(slot))
             finally:
                 os._exit(1)
         self._running[child] = (slot, done)
@@ -423,7 +423,7 @@ class Trials:
         while self._running:
             self._end_one()
 
-    def _run(self, mutant: str, wanted: Sequence[int], tests: Tests, home: Path) -> None:
+    def _run(self, mutant: str, targets: Sequence[int], tests: Tests, home: Path) -> None:
         """Be a child: end with 0 if no test notices."""
         os.setpgid(0, 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -434,7 +434,7 @@ class Trials:
         os.dup2(nowhere, 2)
         set_mutant_under_test(mutant)
         watch = None if mutant else Watch({one.path for one in self._mutants})
-        for one, following in pairwise([*wanted, None]):
+        for one, following in pairwise([*targets, None]):
             assert one is not None
             signal.setitimer(signal.ITIMER_REAL, HANGS + 3 * tests.cost([one]))
             if watch is not None:
@@ -463,9 +463,9 @@ def _read_constants() -> None:
     given(strategies.none())(lambda _: None)()
 
 
-def _must(wanted: str) -> Callable[[str], None]:
+def _must(target: str) -> Callable[[str], None]:
     def check(fate: str) -> None:
-        if fate != wanted:
+        if fate != target:
             os.write(
                 2, f"without a mutant the tests must pass, and all broken fail: {fate}\n".encode()
             )
@@ -476,7 +476,7 @@ def _must(wanted: str) -> Callable[[str], None]:
 
 def fates_of(
     only: list[str],
-    known: set[Change],
+    explained: set[Change],
     noticed: AbstractSet[Function],
     *,
     workers: int,
@@ -488,19 +488,19 @@ def fates_of(
 
     Args:
         only: patterns of names; all mutants if there is none.
-        known: those that may survive.
+        explained: those that may survive.
         noticed: of these functions every mutant has been noticed before, but those known.
         workers: how many are tried at once.
         seconds: how long trying may take.
     """
     made = make_mutants(workers)
-    wanted = [
+    targets = [
         one
         for one in made
         if not one.is_wording()
         and (not only or any(fnmatch(one.name, pattern) for pattern in only))
     ]
-    trials = Trials(wanted, known, noticed, workers=workers, until=time.monotonic() + seconds)
+    trials = Trials(targets, explained, noticed, workers=workers, until=time.monotonic() + seconds)
     set_mutant_under_test("")
     with change_cwd(WORK):
         code = pytest.main(
@@ -514,4 +514,4 @@ def fates_of(
         )
     if code not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         sys.exit(f"pytest could not collect the tests: {code}")
-    return {one: trials.fates[one.name] for one in wanted}
+    return {one: trials.fates[one.name] for one in targets}

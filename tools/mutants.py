@@ -56,22 +56,22 @@ def noticed_before() -> set[Function]:
 
 
 def noticed_now(
-    fates: dict[Change, str], known: set[Change], before: set[Function]
+    fates: dict[Change, str], existing: set[Change], before: set[Function]
 ) -> set[Function]:
     """The functions that nothing is left to try of, by a run and those before it."""
-    fate_of = {one: fate for one, fate in fates.items() if one not in known}
+    fate_of = {one: fate for one, fate in fates.items() if one not in existing}
     missed = {one.whole for one, fate in fate_of.items() if fate in {SURVIVED, UNTESTED}}
     untried = {one.whole for one, fate in fate_of.items() if fate == UNTRIED}
     return {one.whole for one in fates} - missed - (untried - before)
 
 
-def as_table(fates: dict[Change, str], known: set[Change]) -> str:
+def as_table(fates: dict[Change, str], existing: set[Change]) -> str:
     """Each module's count, as the documentation has it."""
     lines = ["| module | mutants | killed | explained | unexplained |", "|---|---:|---:|---:|---:|"]
     modules: dict[str, Counter[str]] = {}
     for change, fate in fates.items():
         module = change.name.rpartition(".")[0].removeprefix("moorage.")
-        seen = "explained" if fate == SURVIVED and change in known else fate
+        seen = "explained" if fate == SURVIVED and change in existing else fate
         modules.setdefault(module, Counter())[seen] += 1
     for module, counts in sorted(modules.items()):
         killed = counts[KILLED] + counts[TIMEOUT]
@@ -93,26 +93,26 @@ def main() -> int:
     if not hasattr(sys, "monitoring"):
         sys.exit("To see which lines tests reach takes Python 3.12: make mutants PYTHON=python3.13")
 
-    known = explained()
+    existing = explained()
     before = noticed_before()
     if WORK.exists():
         shutil.rmtree(WORK)
     fates = fates_of(
         options.only,
-        known,
+        existing,
         before if options.go_on else set(),
         workers=options.workers,
         seconds=options.minutes * 60,
     )
     if not options.only:
-        lines = sorted(f"{one.digest} {one.name}\n" for one in noticed_now(fates, known, before))
+        lines = sorted(f"{one.digest} {one.name}\n" for one in noticed_now(fates, existing, before))
         NOTICED.write_text("".join(lines), "utf-8")
 
     survivors = {one for one, fate in fates.items() if fate == SURVIVED}
-    unexplained = [one for one in fates if one in survivors - known]
+    unexplained = [one for one in fates if one in survivors - existing]
     untested = Counter(one.function for one, fate in fates.items() if fate == UNTESTED)
     untried = sum(fate == UNTRIED for fate in fates.values())
-    stale = [] if options.only or untried else sorted(known - survivors, key=str)
+    stale = [] if options.only or untried else sorted(existing - survivors, key=str)
 
     for one in unexplained:
         print(f"\n{one.as_toml()}")
@@ -120,7 +120,7 @@ def main() -> int:
         print(f"\nno selected test calls {function} ({count} mutants)")
     for one in stale:
         print(f"\nexplained, but noticed by a test or gone: {one}")
-    print(f"\n{as_table(fates, known)}")
+    print(f"\n{as_table(fates, existing)}")
     counts = ", ".join(f"{count} {fate}" for fate, count in Counter(fates.values()).items())
     print(
         f"\n{len(fates)} mutants: {counts or 'none'}\n"

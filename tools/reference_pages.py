@@ -27,22 +27,26 @@ class Page(NamedTuple):
 
 def _public(home: ModuleType) -> Iterator[tuple[str, Any]]:
     """The classes that a module defines for others."""
-    for own, value in vars(home).items():
-        if inspect.isclass(value) and value.__module__ == home.__name__ and not own.startswith("_"):
-            yield own, value
+    for custom, value in vars(home).items():
+        if (
+            inspect.isclass(value)
+            and value.__module__ == home.__name__
+            and not custom.startswith("_")
+        ):
+            yield custom, value
 
 
 def _vendors(kind: str) -> Iterator[str]:
     """Our vendors of a kind, each with the one on this machine."""
     for name in vendor_names():
-        found = vendor_class(name)
-        if kind not in found.kinds or not found.__module__.startswith("moorage."):
+        result = vendor_class(name)
+        if kind not in result.kinds or not result.__module__.startswith("moorage."):
             continue
-        yield f"{found.__module__}:{found.__name__}"
+        yield f"{result.__module__}:{result.__name__}"
         sandbox = f"moorage.testing.sandbox.{name}"
         if importlib.util.find_spec(sandbox) is not None:
-            own = dict(_public(importlib.import_module(sandbox)))
-            yield from (f"{sandbox}:{one}" for one in own if one.endswith("Sandbox"))
+            custom = dict(_public(importlib.import_module(sandbox)))
+            yield from (f"{sandbox}:{one}" for one in custom if one.endswith("Sandbox"))
 
 
 PAGES: Final = (
@@ -473,12 +477,12 @@ PAGES: Final = (
 
 def found(name: str) -> list[tuple[str, Any]]:
     """What an entry of a page stands for: names and objects."""
-    module, colon, wanted = name.partition(":")
+    module, colon, target = name.partition(":")
     if not colon:
         return [(name, getattr(moorage, name))]
     home = importlib.import_module(module)
-    if not wanted:
+    if not target:
         return [(module, home)]
-    if wanted != "*":
-        return [(wanted, getattr(home, wanted))]
+    if target != "*":
+        return [(target, getattr(home, target))]
     return list(_public(home))

@@ -108,19 +108,19 @@ def _of_call(name: str, value: Callable[..., Any]) -> str:
         signature = inspect.signature(value)
     except (TypeError, ValueError):
         return ""
-    given = [
+    options = [
         parameter
         for parameter in signature.parameters.values()
         if parameter.name not in {"self", "cls"}
     ]
-    if not given and isinstance(value, type):
+    if not options and isinstance(value, type):
         return ""
     returns = "" if isinstance(value, type) else _annotation(signature.return_annotation, " -> ")
-    given = [parameter.replace(annotation=_Shown.of(parameter)) for parameter in given]
+    options = [parameter.replace(annotation=_Shown.of(parameter)) for parameter in options]
     # Laid out by `Signature` itself, so that `/` and `*` stand where they belong.
-    line = str(signature.replace(parameters=given, return_annotation=inspect.Signature.empty))
+    line = str(signature.replace(parameters=options, return_annotation=inspect.Signature.empty))
     line = _ADDRESS.sub("", f"{name}{line}{returns}")
-    if len(line) <= 90 or not given:
+    if len(line) <= 90 or not options:
         return line
     shown = line[len(name) + 1 : line.rindex(")")]
     return f"{name}(\n    " + ",\n    ".join(_split(shown)) + f"\n){returns}"
@@ -192,8 +192,8 @@ def _members(value: Any) -> Iterator[tuple[str, Any, str]]:
 
 def _prose(value: object) -> str:
     """A docstring as markdown: its sections become lists."""
-    own = value.__dict__.get("__doc__") if isinstance(value, type) else value.__doc__
-    lines = inspect.cleandoc(own or "").split("\n")
+    custom = value.__dict__.get("__doc__") if isinstance(value, type) else value.__doc__
+    lines = inspect.cleandoc(custom or "").split("\n")
     parts: list[str] = []
     place = 0
     while place < len(lines):
@@ -213,7 +213,7 @@ def _prose(value: object) -> str:
 
 def _items(block: list[str]) -> Iterator[str]:
     for item in re.split(r"\n(?=\S)", "\n".join(block).strip()):
-        known = _ITEM.fullmatch(item)
-        text = re.sub(r"\s*\n\s*", " ", known[2] if known else item)
-        names = ", ".join(f"`{name}`" for name in known[1].split(", ")) if known else ""
+        existing = _ITEM.fullmatch(item)
+        text = re.sub(r"\s*\n\s*", " ", existing[2] if existing else item)
+        names = ", ".join(f"`{name}`" for name in existing[1].split(", ")) if existing else ""
         yield f"- {names}: {text}" if names else f"- {text}"

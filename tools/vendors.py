@@ -69,7 +69,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 def _table(kind: str) -> Iterator[str]:
     vendors = {
-        name: found for name in vendor_names() if kind in (found := vendor_class(name)).kinds
+        name: result for name in vendor_names() if kind in (result := vendor_class(name)).kinds
     }
     yield f"## {TITLES[kind]}\n"
     yield _row("", [_name(name) for name in vendors])

@@ -34,8 +34,8 @@ def application(home: Path) -> Celery:
 def main(home: str, *paths: str) -> None:
     """Ask for all, and wait for all."""
     app = application(Path(home))
-    asked = [app.send_task("ask", (path,)) for path in paths]
-    sys.stdout.write(json.dumps([answer.get(timeout=120, interval=0.05) for answer in asked]))
+    requests = [app.send_task("ask", (path,)) for path in paths]
+    sys.stdout.write(json.dumps([answer.get(timeout=120, interval=0.05) for answer in requests]))
 
 
 if __name__ == "__main__":

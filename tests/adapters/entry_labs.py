@@ -89,8 +89,8 @@ class EntryLab:
     def count(self) -> int:
         """How many calls are in the outbox."""
         with self.engine.begin() as connection:
-            asked = sqlalchemy.text(f"SELECT count(*) FROM {self.prefix}outbox")
-            return int(connection.execute(asked).scalar_one())
+            request = sqlalchemy.text(f"SELECT count(*) FROM {self.prefix}outbox")
+            return int(connection.execute(request).scalar_one())
 
 
 @contextmanager

@@ -25,6 +25,6 @@ def in_a_child(ask: Callable[[], object]) -> Any:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as answer:
-        said = answer.read()
+        message = answer.read()
     os.waitpid(child, 0)
-    return pickle.loads(said)  # noqa: S301 - our own child said it
+    return pickle.loads(message)  # noqa: S301 - our own child said it

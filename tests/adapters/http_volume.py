@@ -44,8 +44,8 @@ def main(client: str, url: str, size: int) -> None:
         down = driven.drain(Request.get("/"), f"{url}/{bytes_}", PATIENT)
         body = BodyStream.of(lambda count=bytes_: pieces(count), length=bytes_)  # type: ignore[misc]  # a default
         answer = driven.send(Request.put("/", body=body), f"{url}/", PATIENT)
-        told = {"down": down, "up": int(answer.body), "grown": peak() - before}
-    sys.stdout.write(json.dumps(told))
+        fields = {"down": down, "up": int(answer.body), "grown": peak() - before}
+    sys.stdout.write(json.dumps(fields))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A provider of each colour over one lab, asked alike."""
+"""A provider of each mode over one lab, asked alike."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 
 class Face:
-    """A lab, and providers of one colour that speak to it; nothing stays open behind it."""
+    """A lab, and providers of one mode that speak to it; nothing stays open behind it."""
 
     def __init__(self, lab: Lab, *, awaited: bool) -> None:
         self.lab, self.awaited = lab, awaited
@@ -48,9 +48,9 @@ class Face:
         self._made.append(made)
         return made
 
-    def ask(self, verb: Any, *given: object) -> Any:
-        """What a verb of either colour gives."""
-        return asyncio.run(verb(*given)) if self.awaited else verb(*given)
+    def ask(self, verb: Any, *options: object) -> Any:
+        """What a verb of either mode gives."""
+        return asyncio.run(verb(*options)) if self.awaited else verb(*options)
 
     def get(self, provider: Any, tenant: str | None = None) -> Any:
         """The credential of the shop."""

@@ -72,7 +72,7 @@ class Lab:
         """What speaks to it."""
         raise NotImplementedError
 
-    def handle(self, asked: Received) -> Behaviour:
+    def handle(self, request: Received) -> Behaviour:
         """Answer a request."""
         raise NotImplementedError
 
@@ -96,10 +96,10 @@ class Lab:
         self.complaints.append(what)
         return behaviour
 
-    def _answer(self, asked: Received) -> Behaviour:
-        if asked.headers.get_all("host") != (f"127.0.0.1:{self.server.address[1]}",):
+    def _answer(self, request: Received) -> Behaviour:
+        if request.headers.get_all("host") != (f"127.0.0.1:{self.server.address[1]}",):
             return self.bad("host", Behaviour(400))
-        return self.handle(asked)
+        return self.handle(request)
 
 
 def said(value: object, status: int = 200, **headers: str) -> Behaviour:
@@ -138,51 +138,51 @@ class VaultLab(Lab):
         self.ends[token] = self.now() + timedelta(seconds=self.lifetime)
         return token
 
-    def handle(self, asked: Received) -> Behaviour:
+    def handle(self, request: Received) -> Behaviour:
         """Answer as Vault's HTTP API does."""
-        headers = asked.headers
+        headers = request.headers
         if headers.get("x-vault-request") != "true":
             return self.bad("x-vault-request", self._errors(400, "missing header"))
         if headers.get("x-vault-namespace") != self.namespace:
             return self._errors(404, "no handler for route")
-        if asked.method == "POST" and headers.get("content-type") != "application/json":
+        if request.method == "POST" and headers.get("content-type") != "application/json":
             return self.bad("content-type", self._errors(400, "failed to parse JSON input"))
-        if not asked.path.startswith("/v1/"):
-            return self.bad(asked.path, self._errors(404))
-        path = asked.path.removeprefix("/v1/")
+        if not request.path.startswith("/v1/"):
+            return self.bad(request.path, self._errors(404))
+        path = request.path.removeprefix("/v1/")
         if path.startswith("auth/") and path.endswith("/login"):
-            return self._login(path, asked)
+            return self._login(path, request)
         token = headers.get("x-vault-token", "")
         if token not in self.tokens or self.ends.get(token, self.now()) < self.now():
             return self._errors(403, "permission denied")
         if path.startswith("auth/token/"):
-            return self._own(path, asked, token)
-        return self._kv(path, asked)
+            return self._own(path, request, token)
+        return self._kv(path, request)
 
-    def _login(self, path: str, asked: Received) -> Behaviour:
-        given = asked.json()
+    def _login(self, path: str, request: Received) -> Behaviour:
+        fields = request.json()
         if path == "auth/approle/login":
-            if given.keys() - {"role_id", "secret_id"}:
+            if fields.keys() - {"role_id", "secret_id"}:
                 return self.bad("approle", self._errors(400, "unknown field"))
-            if (given["role_id"], given.get("secret_id")) not in {
+            if (fields["role_id"], fields.get("secret_id")) not in {
                 ("our-role", SECRET),
                 ("open-role", None),
             }:
                 return self._errors(400, "invalid role or secret ID")
         elif path == "auth/clusters/ours/login":
-            if given != {"role": "our-pod", "jwt": "a.service.account"}:
+            if fields != {"role": "our-pod", "jwt": "a.service.account"}:
                 return self._errors(403, "permission denied")
         else:
             return self._errors(403, "permission denied")
         return self._auth(self.issue())
 
-    def _own(self, path: str, asked: Received, token: str) -> Behaviour:
-        if (asked.method, path) == ("GET", "auth/token/lookup-self"):
+    def _own(self, path: str, request: Received, token: str) -> Behaviour:
+        if (request.method, path) == ("GET", "auth/token/lookup-self"):
             if not self.looked:
                 return self._errors(403, "permission denied")
             ttl = self.ends[token] - self.now() if token in self.ends else timedelta()
             return said({"data": {"ttl": int(ttl.total_seconds()), "renewable": self.renewable}})
-        if (asked.method, path) == ("POST", "auth/token/renew-self"):
+        if (request.method, path) == ("POST", "auth/token/renew-self"):
             self.asked["renew"] += 1
             if not self.renewable:
                 return self._errors(400, "lease is not renewable")
@@ -196,20 +196,20 @@ class VaultLab(Lab):
         auth = {"client_token": token, "lease_duration": left, "renewable": self.renewable}
         return said({"lease_id": "", "data": None, "auth": auth})
 
-    def _kv(self, path: str, asked: Received) -> Behaviour:
+    def _kv(self, path: str, request: Received) -> Behaviour:
         head, _, name = path.partition("/data/")
         if head != self.mount:
             return self._errors(404, f"no handler for route {path!r}")
-        if asked.method == "POST":
-            if asked.json().keys() != {"data"} or not isinstance(asked.json()["data"], dict):
+        if request.method == "POST":
+            if request.json().keys() != {"data"} or not isinstance(request.json()["data"], dict):
                 return self.bad("data", self._errors(400, "no data provided"))
-            self.secrets[name] = asked.json()["data"]
+            self.secrets[name] = request.json()["data"]
             return said({"data": {"version": 1, "destroyed": False}})
         if name not in self.secrets:
             return self._errors(404)
-        kept = self.secrets[name]
-        metadata = {"version": 1, "deletion_time": "" if kept else "2026-01-01T00:00:00Z"}
-        return said({"data": {"data": kept, "metadata": metadata}}, 200 if kept else 404)
+        stored = self.secrets[name]
+        metadata = {"version": 1, "deletion_time": "" if stored else "2026-01-01T00:00:00Z"}
+        return said({"data": {"data": stored, "metadata": metadata}}, 200 if stored else 404)
 
     def _errors(self, status: int, *errors: str) -> Behaviour:
         return said({"errors": errors}, status)
@@ -235,51 +235,51 @@ class AwsLab(Lab):
         """Let no temporary key hold any longer."""
         self.keys = {"AKIDGIVEN": self.keys["AKIDGIVEN"]}
 
-    def handle(self, asked: Received) -> Behaviour:
+    def handle(self, request: Received) -> Behaviour:
         """Answer as AWS does."""
-        if asked.path.startswith("/latest/"):
-            return self._instance(asked)
-        if asked.path.startswith("/container"):
-            if asked.headers.get("authorization") != "proof of the pod":
+        if request.path.startswith("/latest/"):
+            return self._instance(request)
+        if request.path.startswith("/container"):
+            if request.headers.get("authorization") != "proof of the pod":
                 return said({"code": "AccessDenied"}, 401)
             return self._role()
-        if asked.method != "POST" or asked.target != "/":
-            return self.bad(asked.target, self._error("UnknownOperationException"))
-        if asked.headers.get("content-type") != "application/x-amz-json-1.1":
+        if request.method != "POST" or request.target != "/":
+            return self.bad(request.target, self._error("UnknownOperationException"))
+        if request.headers.get("content-type") != "application/x-amz-json-1.1":
             return self.bad("content-type", self._error("SerializationException"))
-        problem = self._unsigned(asked)
+        problem = self._unsigned(request)
         if problem is not None:
             return self._error(problem)
-        return self._operation(asked.headers["x-amz-target"], asked.json())
+        return self._operation(request.headers["x-amz-target"], request.json())
 
-    def _operation(self, target: str, given: dict[str, str]) -> Behaviour:
+    def _operation(self, target: str, options: dict[str, str]) -> Behaviour:
         service, _, action = target.partition(".")
-        wanted = {
+        fields = {
             "GetSecretValue": {"SecretId"},
             "PutSecretValue": {"SecretId", "SecretString", "ClientRequestToken"},
             "CreateSecret": {"Name", "SecretString", "ClientRequestToken"},
         }
-        if service != "secretsmanager" or given.keys() != wanted.get(action):
+        if service != "secretsmanager" or options.keys() != fields.get(action):
             return self.bad(target, self._error("ValidationException"))
-        if not 32 <= len(given.get("ClientRequestToken", "-" * 32)) <= 64:
+        if not 32 <= len(options.get("ClientRequestToken", "-" * 32)) <= 64:
             return self.bad("ClientRequestToken", self._error("ValidationException"))
-        name = given.get("SecretId") or given["Name"]
+        name = options.get("SecretId") or options["Name"]
         if (action == "CreateSecret") == (name in self.secrets):
             missing = action != "CreateSecret"
             return self._error(
                 "ResourceNotFoundException" if missing else "ResourceExistsException"
             )
         if action != "GetSecretValue":
-            self.secrets[name] = given["SecretString"]
+            self.secrets[name] = options["SecretString"]
             return said({"Name": name, "VersionId": "v"})
-        kept = self.secrets[name]
-        if isinstance(kept, bytes):
-            return said({"Name": name, "SecretBinary": b64encode(kept).decode()})
-        return said({"Name": name, "SecretString": kept})
+        stored = self.secrets[name]
+        if isinstance(stored, bytes):
+            return said({"Name": name, "SecretBinary": b64encode(stored).decode()})
+        return said({"Name": name, "SecretString": stored})
 
-    def _unsigned(self, asked: Received) -> str | None:
+    def _unsigned(self, request: Received) -> str | None:
         """What is wrong with the signature, worked out from AWS's description of it."""
-        scheme, _, rest = asked.headers.get("authorization", "").partition(" ")
+        scheme, _, rest = request.headers.get("authorization", "").partition(" ")
         if scheme != "AWS4-HMAC-SHA256":
             return "MissingAuthenticationTokenException"
         parts = dict(part.split("=", 1) for part in rest.split(", "))
@@ -287,19 +287,19 @@ class AwsLab(Lab):
         if access not in self.keys:
             return "UnrecognizedClientException"
         secret, token = self.keys[access]
-        if asked.headers.get("x-amz-security-token") != token:
+        if request.headers.get("x-amz-security-token") != token:
             return "UnrecognizedClientException"
-        stamp = asked.headers["x-amz-date"]
+        stamp = request.headers["x-amz-date"]
         sent = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         if abs(sent - self.now()) > timedelta(minutes=5):
             return "InvalidSignatureException"
         signed = parts["SignedHeaders"].split(";")
-        wanted = {"host", "x-amz-date", "x-amz-target", "content-type"}
-        if not wanted | ({"x-amz-security-token"} if token else set()) <= {*signed}:
+        targets = {"host", "x-amz-date", "x-amz-target", "content-type"}
+        if not targets | ({"x-amz-security-token"} if token else set()) <= {*signed}:
             return "InvalidSignatureException"
-        lines = "".join(f"{name}:{asked.headers[name].strip()}\n" for name in signed)
-        body = sha256(asked.body).hexdigest()
-        canonical = f"{asked.method}\n/\n\n{lines}\n{parts['SignedHeaders']}\n{body}"
+        lines = "".join(f"{name}:{request.headers[name].strip()}\n" for name in signed)
+        body = sha256(request.body).hexdigest()
+        canonical = f"{request.method}\n/\n\n{lines}\n{parts['SignedHeaders']}\n{body}"
         scope = f"{day}/{self.region}/secretsmanager/aws4_request"
         digest = sha256(canonical.encode()).hexdigest()
         key = b"AWS4" + secret.encode()
@@ -309,19 +309,19 @@ class AwsLab(Lab):
         good = hmac.digest(key, text.encode(), "sha256").hex()
         return None if good == parts["Signature"] else "InvalidSignatureException"
 
-    def _instance(self, asked: Received) -> Behaviour:
-        if (asked.method, asked.path) == ("PUT", "/latest/api/token"):
-            if asked.headers.get("x-aws-ec2-metadata-token-ttl-seconds") != "3600":
+    def _instance(self, request: Received) -> Behaviour:
+        if (request.method, request.path) == ("PUT", "/latest/api/token"):
+            if request.headers.get("x-aws-ec2-metadata-token-ttl-seconds") != "3600":
                 return self.bad("ttl", Behaviour(400))
             return Behaviour(200, body=b"metadata-token")
-        if asked.headers.get("x-aws-ec2-metadata-token") != "metadata-token":
+        if request.headers.get("x-aws-ec2-metadata-token") != "metadata-token":
             return Behaviour(401)
         roles = "/latest/meta-data/iam/security-credentials/"
         if self.role is None:
             return Behaviour(404)
-        if asked.path == roles:
+        if request.path == roles:
             return Behaviour(200, body=self.role.encode())
-        return self._role() if asked.path == roles + self.role else Behaviour(404)
+        return self._role() if request.path == roles + self.role else Behaviour(404)
 
     def _role(self) -> Behaviour:
         token = self.token()
@@ -361,36 +361,36 @@ class GcpLab(Lab):
         options = {"identity": self.account(), "endpoint": self.url, **options}
         return GcpSecretManager(self.project, **options)
 
-    def handle(self, asked: Received) -> Behaviour:
+    def handle(self, request: Received) -> Behaviour:
         """Answer as Google does."""
-        if asked.path == "/token":
-            return self._token(asked)
-        if asked.path.startswith("/computeMetadata/"):
-            if asked.headers.get("metadata-flavor") != "Google":
+        if request.path == "/token":
+            return self._token(request)
+        if request.path.startswith("/computeMetadata/"):
+            if request.headers.get("metadata-flavor") != "Google":
                 return Behaviour(403)
             whose = "/computeMetadata/v1/instance/service-accounts/default/token"
-            return self._granted() if asked.path == whose else Behaviour(404)
-        scheme, _, token = asked.headers.get("authorization", "").partition(" ")
+            return self._granted() if request.path == whose else Behaviour(404)
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or token not in self.tokens:
             return self._error(401, "UNAUTHENTICATED")
-        return self._secrets(asked)
+        return self._secrets(request)
 
-    def _secrets(self, asked: Received) -> Behaviour:
+    def _secrets(self, request: Received) -> Behaviour:
         top = f"/v1/projects/{self.project}/secrets"
-        if (asked.method, asked.path) == ("POST", top):
-            if asked.json() != {"replication": {"automatic": {}}}:
+        if (request.method, request.path) == ("POST", top):
+            if request.json() != {"replication": {"automatic": {}}}:
                 return self.bad("replication", self._error(400, "INVALID_ARGUMENT"))
-            ((key, name),) = asked.query
+            ((key, name),) = request.query
             if key != "secretId":
                 return self.bad(key, self._error(400, "INVALID_ARGUMENT"))
             self.secrets.setdefault(name, None)
             return said({"name": f"projects/1/secrets/{name}"})
-        name, _, action = asked.path.removeprefix(f"{top}/").partition(":")
-        if (asked.method, action) == ("POST", "addVersion"):
-            return self._add(name, asked.json()["payload"])
+        name, _, action = request.path.removeprefix(f"{top}/").partition(":")
+        if (request.method, action) == ("POST", "addVersion"):
+            return self._add(name, request.json()["payload"])
         name, _, version = name.partition("/versions/")
-        if (asked.method, action, version) != ("GET", "access", "latest"):
-            return self.bad(asked.path, self._error(404, "NOT_FOUND"))
+        if (request.method, action, version) != ("GET", "access", "latest"):
+            return self.bad(request.path, self._error(404, "NOT_FOUND"))
         if name in self.disabled:
             return self._error(400, "FAILED_PRECONDITION")
         if self.secrets.get(name) is None:
@@ -412,19 +412,19 @@ class GcpLab(Lab):
         self.secrets[name] = data.decode()
         return said({"name": "…", "state": "ENABLED"})
 
-    def _token(self, asked: Received) -> Behaviour:
-        form = dict(parse_qsl(asked.body.decode(), strict_parsing=True))
+    def _token(self, request: Received) -> Behaviour:
+        form = dict(parse_qsl(request.body.decode(), strict_parsing=True))
         if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
             return self.bad("grant", said({"error": "unsupported_grant_type"}, 400))
         head, claims, signature = form["assertion"].split(".")
-        told = json.loads(_decoded(claims))
+        fields = json.loads(_decoded(claims))
         wrong = (
             json.loads(_decoded(head)) != {"alg": "RS256", "typ": "JWT", "kid": "key-1"}
-            or told["iss"] != "us@our-project.iam"
-            or told["aud"] != f"{self.url}/token"
-            or told["scope"] != "https://www.googleapis.com/auth/cloud-platform"
-            or not 0 < told["exp"] - told["iat"] <= 3600
-            or abs(told["iat"] - self.now().timestamp()) > 300
+            or fields["iss"] != "us@our-project.iam"
+            or fields["aud"] != f"{self.url}/token"
+            or fields["scope"] != "https://www.googleapis.com/auth/cloud-platform"
+            or not 0 < fields["exp"] - fields["iat"] <= 3600
+            or abs(fields["iat"] - self.now().timestamp()) > 300
         )
         if wrong:
             return said({"error": "invalid_grant", "error_description": "Invalid JWT"}, 400)
@@ -458,21 +458,21 @@ class AzureLab(Lab):
         options = {"identity": AzureClient("our-app", SECRET, authority=self.url), **options}
         return AzureKeyVault(self.url, **options)
 
-    def handle(self, asked: Received) -> Behaviour:
+    def handle(self, request: Received) -> Behaviour:
         """Answer as Azure does."""
-        if asked.path.endswith("/oauth2/v2.0/token"):
-            return self._token(asked)
-        if asked.path == "/metadata/identity/oauth2/token":
-            wanted = {"api-version": "2018-02-01", "resource": self.resource}
-            query = dict(asked.query)
-            if asked.headers.get("metadata") != "true" or query.pop("client_id", "u") != "u":
+        if request.path.endswith("/oauth2/v2.0/token"):
+            return self._token(request)
+        if request.path == "/metadata/identity/oauth2/token":
+            fields = {"api-version": "2018-02-01", "resource": self.resource}
+            query = dict(request.query)
+            if request.headers.get("metadata") != "true" or query.pop("client_id", "u") != "u":
                 return said({"error": "invalid_request"}, 400)
-            if query != wanted:
+            if query != fields:
                 return self.bad("metadata", said({"error": "invalid_resource"}, 400))
             return self._granted(str(self.lifetime))
-        if dict(asked.query).get("api-version") != "7.4":
+        if dict(request.query).get("api-version") != "7.4":
             return self.bad("api-version", self._error(400, "BadParameter"))
-        scheme, _, token = asked.headers.get("authorization", "").partition(" ")
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or token not in self.tokens:
             challenge = f'Bearer authorization="{self.directory}", resource="{self.resource}"'
             return said(
@@ -480,26 +480,26 @@ class AzureLab(Lab):
                 401,
                 **{"WWW-Authenticate": challenge},
             )
-        return self._secrets(asked)
+        return self._secrets(request)
 
-    def _secrets(self, asked: Received) -> Behaviour:
-        name = asked.path.removeprefix("/secrets/")
+    def _secrets(self, request: Received) -> Behaviour:
+        name = request.path.removeprefix("/secrets/")
         if not name.replace("-", "").isalnum():
-            return self.bad(asked.path, self._error(400, "BadParameter"))
-        if asked.method == "PUT":
-            if asked.headers.get("content-type") != "application/json":
+            return self.bad(request.path, self._error(400, "BadParameter"))
+        if request.method == "PUT":
+            if request.headers.get("content-type") != "application/json":
                 return self.bad("content-type", self._error(415, "UnsupportedMediaType"))
-            self.secrets[name] = asked.json()["value"]
-        elif asked.method != "GET":
-            return self.bad(asked.method, self._error(405, "MethodNotAllowed"))
+            self.secrets[name] = request.json()["value"]
+        elif request.method != "GET":
+            return self.bad(request.method, self._error(405, "MethodNotAllowed"))
         elif name in self.disabled:
             return self._error(403, "Forbidden", {"code": "SecretDisabled"})
         elif name not in self.secrets:
             return self._error(404, "SecretNotFound")
         return said({"value": self.secrets[name], "id": f"{self.url}/secrets/{name}/1"})
 
-    def _token(self, asked: Received) -> Behaviour:
-        form = dict(parse_qsl(asked.body.decode(), strict_parsing=True))
+    def _token(self, request: Received) -> Behaviour:
+        form = dict(parse_qsl(request.body.decode(), strict_parsing=True))
         if form.get("grant_type") != "client_credentials":
             return self.bad("grant", said({"error": "unsupported_grant_type"}, 400))
         if form.get("scope") != f"{self.resource}/.default":
@@ -507,7 +507,7 @@ class AzureLab(Lab):
         if (form["client_id"], form["client_secret"]) != ("our-app", SECRET):
             description = f"AADSTS7000215: {SECRET}"
             return said({"error": "invalid_client", "error_description": description}, 401)
-        if asked.path != "/our-directory/oauth2/v2.0/token":
+        if request.path != "/our-directory/oauth2/v2.0/token":
             return said({"error": "invalid_request"}, 400)
         return self._granted(self.lifetime)
 

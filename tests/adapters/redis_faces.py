@@ -1,4 +1,4 @@
-"""A store of either colour as a test that does one thing after another uses it."""
+"""A store of either mode as a test that does one thing after another uses it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-COLOURS = ("plain", "awaited")
+MODES = ("plain", "awaited")
 DAY = 86_400_000_000
 
 
 class Face:
     """One store: what it awaits is awaited here."""
 
-    def __init__(self, colour: str, where: object, **options: Any) -> None:
+    def __init__(self, mode: str, where: object, **options: Any) -> None:
         self.store: Any
-        if colour == "plain":
+        if mode == "plain":
             self.store, self._runner = RedisStorage(where, **options), None
         else:
             self.store, self._runner = AsyncRedisStorage(where, **options), asyncio.Runner()
@@ -60,8 +60,8 @@ class Face:
         else:
             self._runner.run(self.store.aclose())
 
-    def _done(self, given: Any) -> Any:
-        return given if self._runner is None else self._runner.run(given)
+    def _done(self, value: Any) -> Any:
+        return value if self._runner is None else self._runner.run(value)
 
     def __enter__(self) -> Self:
         return self

@@ -96,14 +96,14 @@ class Redis:
         for key, name in names.items():
             if name in states:
                 pipe.set(key, states[name])
-        keys, given = arguments([question], b"%d" % now)
-        pipe.evalsha(DIGEST.decode(), len(keys), *keys, *given)
+        keys, value = arguments([question], b"%d" % now)
+        pipe.evalsha(DIGEST.decode(), len(keys), *keys, *value)
         for key in names:
             pipe.get(key)
         replies = pipe.execute()
-        found = zip(names.values(), replies[-len(names) :], strict=True)
+        results = zip(names.values(), replies[-len(names) :], strict=True)
         (reply,) = replies[-len(names) - 1]
-        return answer_of(question, reply), {name: stored for name, stored in found if stored}
+        return answer_of(question, reply), {name: stored for name, stored in results if stored}
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -273,8 +273,8 @@ class Walk:
     def _to_a_rule(self, rule: CircuitRule, edge: int) -> None:
         """To where one more failure, or one more probe, decides."""
         chance = self.chance
-        seen, quiet, mode, gen, slot, total, base, kept = self.states["circuit"]
-        record = list(kept)
+        seen, quiet, mode, gen, slot, total, base, stored = self.states["circuit"]
+        record = list(stored)
         if chance.random() < 0.4:
             record[3], record[4] = (seen,), tuple((n, n + 1, 2) for n in range(1, 33, 4))
         if mode == CLOSED and chance.random() < 0.4:
@@ -392,22 +392,22 @@ def compare(server: Redis, seed: int, steps: int) -> dict[str, int]:
         command = walk.step()
         before = {key: walk.states.get(key) for key in command.keys}
         stored = {key: pack(state) for key, state in before.items() if state is not None}
-        given = tuple(unpack(stored[key]) if key in stored else None for key in command.keys)
-        after, answer = command.apply(given, walk.now)
+        value = tuple(unpack(stored[key]) if key in stored else None for key in command.keys)
+        after, answer = command.apply(value, walk.now)
         pairs = list(zip(command.keys, after, strict=True))
-        known = {key: pack(state) for key, state in pairs if state is not None}
+        existing = {key: pack(state) for key, state in pairs if state is not None}
         if not isinstance(command, (SetCircuit, Resolve)):
-            found, left = server.run(command, stored, walk.now)
+            result, left = server.run(command, stored, walk.now)
             where = f"seed {seed}, step {step}: {type(command).__name__}"
-            assert alike(found, answer), (
-                f"{where} answered {str(found)[:500]}, the model {str(answer)[:500]}"
+            assert alike(result, answer), (
+                f"{where} answered {str(result)[:500]}, the model {str(answer)[:500]}"
             )
-            assert left.keys() == known.keys(), f"{where} left {left.keys()}"
+            assert left.keys() == existing.keys(), f"{where} left {left.keys()}"
             for key, state in pairs:
-                if left.get(key) != known.get(key):
-                    found, model = str(unpack(left[key]))[:2_000], str(state)[:2_000]
+                if left.get(key) != existing.get(key):
+                    result, model = str(unpack(left[key]))[:2_000], str(state)[:2_000]
                     raise AssertionError(
-                        f"{where} left under {key}\n{found}, the model\n{model},"
+                        f"{where} left under {key}\n{result}, the model\n{model},"
                         f" of\n{str(before[key])[:2_000]} at {walk.now}"
                     )
             name = f"{type(command).__name__} {_kind(answer)}"
@@ -425,9 +425,9 @@ def _kind(answer: Any) -> object:
 
 def main() -> None:
     """Compare as many commands as were asked for."""
-    wanted, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    target, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     server, drawn = Redis(), dict[str, int]()
-    while sum(drawn.values()) < wanted:
+    while sum(drawn.values()) < target:
         for name, times in compare(server, seed, 60).items():
             drawn[name] = drawn.get(name, 0) + times
         seed += 1

@@ -45,8 +45,8 @@ class Append:
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
         """Append."""
-        found = tuple(() if state is None else state[2] for state in states)
-        return tuple((now, DAY, (*one, self.number)) for one in found), (now, found)
+        results = tuple(() if state is None else state[2] for state in states)
+        return tuple((now, DAY, (*one, self.number)) for one in results), (now, results)
 
 
 class Look(Append):
@@ -166,12 +166,12 @@ class Lab:
 
     def backends(self) -> list[int]:
         """The server's side of every connection of a store."""
-        asked = (
+        text = (
             "SELECT pid FROM pg_stat_activity WHERE application_name = :name"
             if self.kind == "postgresql"
             else "SELECT id FROM information_schema.processlist WHERE user = :name"
         )
-        return [number for (number,) in self.run(asked, name=self.prefix)]
+        return [number for (number,) in self.run(text, name=self.prefix)]
 
     def terminate(self) -> int:
         """Cut every connection of a store at the server; return how many there were."""
@@ -184,12 +184,12 @@ class Lab:
 
     def clock(self, connection: sqlalchemy.Connection) -> int:
         """The server's time, in microseconds since 1970."""
-        asked = (
+        text = (
             "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
             if self.kind == "postgresql"
             else "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
         )
-        return int(connection.execute(sqlalchemy.text(asked)).scalar_one())
+        return int(connection.execute(sqlalchemy.text(text)).scalar_one())
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -315,10 +315,10 @@ def holding(lab: Lab, *keys: str) -> Generator[sqlalchemy.Connection]:
     """Lock the rows of keys, one after another, in a transaction that is rolled back."""
     with lab.engine.connect() as connection:
         for key in keys:
-            found = connection.execute(
+            results = connection.execute(
                 sqlalchemy.text(f"SELECT id FROM {lab.table} WHERE name = :name FOR UPDATE"),
                 {"name": key},
             )
-            assert 1 == len(list(found))
+            assert 1 == len(list(results))
         yield connection
         connection.rollback()

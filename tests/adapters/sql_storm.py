@@ -30,11 +30,11 @@ def append(url: str, prefix: str, process: int, keys: list[str]) -> None:
             chosen = chance.sample(keys, chance.randint(1, len(keys)))
             began = time.perf_counter_ns()
             try:
-                now, found = store.execute(Append(number, *chosen))
+                now, result = store.execute(Append(number, *chosen))
             except StorageUnavailable as error:
                 errors.append(str(error))
                 continue
-            history.append([number, chosen, now, found, began, time.perf_counter_ns()])
+            history.append([number, chosen, now, result, began, time.perf_counter_ns()])
 
     threads = [threading.Thread(target=work, args=(thread,)) for thread in range(THREADS)]
     for thread in threads:

@@ -50,20 +50,20 @@ class Watch:
 
 def count(path: str, threads: int, times: int) -> None:
     """Add to one count from many threads, and say what was found each time."""
-    store, found = SqliteStorage(path, timeout=30), []
+    store, results = SqliteStorage(path, timeout=30), []
 
     def add() -> None:
         for _ in range(times):
             (number, other), _ = store.execute(Add("one", "two"))
             assert number == other
-            found.append(number)
+            results.append(number)
 
     together = [Thread(target=add) for _ in range(threads)]
     for thread in together:
         thread.start()
     for thread in together:
         thread.join()
-    print(*found)
+    print(*results)
 
 
 def go_on(path: str) -> None:
@@ -72,8 +72,8 @@ def go_on(path: str) -> None:
     number = 0
     while True:
         number += 1
-        (found, _), _ = store.execute(Add("one", "two", durable=not number % 5))
-        print(found, flush=True)
+        (result, _), _ = store.execute(Add("one", "two", durable=not number % 5))
+        print(result, flush=True)
 
 
 def tell_time(path: str, hours: float) -> None:

@@ -62,12 +62,12 @@ def test_keys_of_a_container(awaited: bool, tmp_path: Path) -> None:
     proof = tmp_path / "proof"
     proof.write_text("proof of the pod\n")
     with Aws(awaited=awaited) as aws:
-        for given in (
+        for options in (
             {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "proof of the pod"},
             {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(proof)},
         ):
             full = f"{aws.lab.url}/container?id=1"
-            assert OLD == aws.get(aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=full, **given))
+            assert OLD == aws.get(aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=full, **options))
         with pytest.raises(AuthenticationFailed, match="Check the role of this machine"):
             aws.get(aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{aws.lab.url}/container"))
 
@@ -102,17 +102,17 @@ def test_the_usual_places() -> None:
 
     with Aws(awaited=False) as aws, StdlibHttpClient() as http:
         elsewhere: Any = Elsewhere(http, aws.lab)
-        for given in (
+        for value in (
             {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/container/1"},
             {},
         ):
-            manager = aws.lab.manager(identity=AwsEnvironment(given), endpoint="https://x.invalid")
+            manager = aws.lab.manager(identity=AwsEnvironment(value), endpoint="https://x.invalid")
             # What is asked of AWS itself is not signed as it wants it any more.
             with pytest.raises(ConnectorError):
                 aws.get(aws.provider(manager, http=elsewhere))
-        asked = [url for url in elsewhere.urls if "x.invalid" not in url]
-    assert "http://169.254.170.2/container/1" == asked[0]
-    assert "http://169.254.169.254/latest/api/token" == asked[1]
+        requests = [url for url in elsewhere.urls if "x.invalid" not in url]
+    assert "http://169.254.170.2/container/1" == requests[0]
+    assert "http://169.254.169.254/latest/api/token" == requests[1]
 
 
 @EITHER

@@ -47,24 +47,24 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
 
 
 class Face:
-    """A cached provider of either colour, and the one behind it, asked alike."""
+    """A cached provider of either mode, and the one behind it, asked alike."""
 
     def __init__(self, *, awaited: bool, **options: Any) -> None:
         self.clock = VirtualClock()
-        kept: dict[Any, Any] = {OWNER: OLD}
+        fields: dict[Any, Any] = {OWNER: OLD}
         self.behind: Any
         self.cached: Any
         if awaited:
-            self.behind = AsyncMemoryCredentialProvider(kept)
+            self.behind = AsyncMemoryCredentialProvider(fields)
             self.cached = AsyncCachedCredentials(self.behind, clock=self.clock, **options)
         else:
-            self.behind = MemoryCredentialProvider(kept)
+            self.behind = MemoryCredentialProvider(fields)
             self.cached = CachedCredentials(self.behind, clock=self.clock, **options)
         self._awaited = awaited
 
-    def ask(self, verb: Callable[..., Any], *given: object) -> Any:
-        """What a verb of either colour gives."""
-        return asyncio.run(verb(*given)) if self._awaited else verb(*given)
+    def ask(self, verb: Callable[..., Any], *options: object) -> Any:
+        """What a verb of either mode gives."""
+        return asyncio.run(verb(*options)) if self._awaited else verb(*options)
 
     def get(self, service: str = "stripe", tenant: str | None = "acme") -> Any:
         """What the cached one gives."""
@@ -122,10 +122,10 @@ def test_nothing_is_not_kept(awaited: bool) -> None:
 def test_what_is_kept_is_there(awaited: bool) -> None:
     """The provider is not asked whether it has what is kept; when that is too old, it is."""
     face = Face(awaited=awaited, ttl=10)
-    asked: list[object] = []
+    requests: list[object] = []
 
     def now(*owner: object) -> bool:
-        asked.append(owner)
+        requests.append(owner)
         return False
 
     async def later(*owner: object) -> bool:
@@ -134,10 +134,10 @@ def test_what_is_kept_is_there(awaited: bool) -> None:
     face.get()
     face.behind.has = later if awaited else now
     assert face.ask(face.cached.has, *OWNER)
-    assert [] == asked
+    assert [] == requests
     face.clock.advance(10)
     assert not face.ask(face.cached.has, *OWNER)
-    assert [OWNER] == asked
+    assert [OWNER] == requests
 
 
 @EITHER
@@ -241,10 +241,10 @@ class Overtaken:
 
     def get(self, service: str, tenant: str | None, /) -> Credentials:
         """Look, and be overtaken the first time."""
-        got: Credentials = self.behind.get(service, tenant)
-        if got == OLD:
+        result: Credentials = self.behind.get(service, tenant)
+        if result == OLD:
             self.cached.rotate(service, tenant, NEW)
-        return got
+        return result
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.behind, name)

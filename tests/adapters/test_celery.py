@@ -65,7 +65,7 @@ def celery(client: str, vendor: VendorServer, home: Path) -> Generator[None]:
 
 def asked(home: Path, *paths: str) -> list[dict[str, Any]]:
     """What became of a task for each of these paths."""
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-m", "tests.adapters.celery_queue", str(home), *paths],
         capture_output=True,
         check=False,
@@ -73,9 +73,9 @@ def asked(home: Path, *paths: str) -> list[dict[str, Any]]:
         text=True,
         timeout=150,
     )
-    assert not said.returncode, said.stderr
-    told: list[dict[str, Any]] = json.loads(said.stdout)
-    return told
+    assert not output.returncode, output.stderr
+    fields: list[dict[str, Any]] = json.loads(output.stdout)
+    return fields
 
 
 @pytest.mark.parametrize("client", [DEFAULT, PYREQWEST], ids=["default", "pyreqwest"])

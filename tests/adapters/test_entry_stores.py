@@ -285,8 +285,8 @@ def test_async_sqlalchemy(server: EntryLab) -> None:
             await session.commit()
         async with engine.begin() as connection:
             await store.within(connection).add(entry("too"))
-        found = await store.find(EntryQuery())
-        assert [one.id for one in found.items] == ["too", "kept"]
+        result = await store.find(EntryQuery())
+        assert [one.id for one in result.items] == ["too", "kept"]
         await engine.dispose()
         await store.aclose()
 
@@ -308,8 +308,8 @@ def test_async_driver(server: EntryLab) -> None:
             ) as connection:
                 await store.within(connection).add(entry("kept"))
                 await connection.commit()
-        found = await store.find(EntryQuery())
-        assert [one.id for one in found.items] == ["kept"]
+        result = await store.find(EntryQuery())
+        assert [one.id for one in result.items] == ["kept"]
         await store.aclose()
 
     asyncio.run(run())
@@ -349,8 +349,8 @@ def test_async_connection_to_a_file(file: EntryLab) -> None:
         await store.within(connection).add(entry("kept"))
         await connection.commit()
         await connection.close()
-        found = await store.find(EntryQuery())
-        assert [one.id for one in found.items] == ["kept"]
+        result = await store.find(EntryQuery())
+        assert [one.id for one in result.items] == ["kept"]
         await store.aclose()
 
     asyncio.run(run())
@@ -415,7 +415,7 @@ def test_a_store_without_transactions() -> None:
 
 
 def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
-    """A connection that could roll nothing back, or is of the other colour, is refused."""
+    """A connection that could roll nothing back, or is of the other mode, is refused."""
     store = file.outbox()
     with pytest.raises(ConfigurationError, match="no connection to a database"):
         store.within(object())
@@ -488,10 +488,10 @@ def test_async_migration(lab: EntryLab, tmp_path: Path) -> None:
 def test_the_statements_of_a_migration(lab: EntryLab) -> None:
     """What `ddl` prints makes the tables of a host that has migrations of its own."""
     kind: Any = {"sqlite": SqliteOutbox, "postgresql": SqlOutbox, "mariadb": SqlOutbox}[lab.kind]
-    given = () if lab.kind == "sqlite" else (lab.kind,)
+    value = () if lab.kind == "sqlite" else (lab.kind,)
     prefix = f"{lab.prefix}ddl_"
     with lab.engine.begin() as connection:
-        for statement in filter(None, kind.ddl(*given, prefix=prefix).split(";\n")):
+        for statement in filter(None, kind.ddl(*value, prefix=prefix).split(";\n")):
             connection.exec_driver_sql(statement)
     with open_outbox(lab.url, prefix=prefix) as store:
         assert store.add(entry("a", lane="x")).id == "a"
@@ -528,7 +528,7 @@ def test_a_schema(lab: EntryLab) -> None:
 
 
 def test_servers_that_are_away() -> None:
-    """A database that cannot be reached is told as such, in both colours."""
+    """A database that cannot be reached is told as such, synchronously and asynchronously."""
     url = "postgresql://nobody:secret@127.0.0.1:1/none"
     with SqlOutbox(url, timeout=0.2) as store:
         for act in (store.migrate, store.now):

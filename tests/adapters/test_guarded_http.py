@@ -38,7 +38,7 @@ from moorage.errors import (
 from moorage.testing._http_lab import lab
 from moorage.testing.http_server import Behaviour, VendorServer
 from moorage.testing.http_tls import tls_pem
-from tests.adapters.http_colours import GET, LONG, POST, Make, both
+from tests.adapters.http_modes import GET, LONG, POST, Make, both
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -68,7 +68,7 @@ class Rebinding:
 
 
 class PlainlyRebinding(Rebinding, Threads):
-    """In the blocking colour."""
+    """In the blocking mode."""
 
 
 class LaterRebinding(Rebinding, Loops):
@@ -218,13 +218,13 @@ def test_a_socket_is_made_for_what_is_allowed_only() -> None:
 @pytest.mark.parametrize(
     "refuse",
     [
-        lambda asked: PyreqwestHttpClient(guard=asked),
-        lambda asked: AsyncPyreqwestHttpClient(guard=asked),
-        lambda asked: httpx2_http.Httpx2HttpClient(client=httpx2.Client, guard=asked),
-        lambda asked: httpx2_http.AsyncHttpx2HttpClient(client=httpx2.AsyncClient, guard=asked),
-        lambda asked: requests_http.RequestsHttpClient(session=requests.Session, guard=asked),
-        lambda asked: aiohttp_http.AsyncAiohttpHttpClient(
-            session=aiohttp.ClientSession, guard=asked
+        lambda request: PyreqwestHttpClient(guard=request),
+        lambda request: AsyncPyreqwestHttpClient(guard=request),
+        lambda request: httpx2_http.Httpx2HttpClient(client=httpx2.Client, guard=request),
+        lambda request: httpx2_http.AsyncHttpx2HttpClient(client=httpx2.AsyncClient, guard=request),
+        lambda request: requests_http.RequestsHttpClient(session=requests.Session, guard=request),
+        lambda request: aiohttp_http.AsyncAiohttpHttpClient(
+            session=aiohttp.ClientSession, guard=request
         ),
     ],
     ids=["pyreqwest", "async pyreqwest", "httpx2", "async httpx2", "requests", "aiohttp"],
@@ -275,13 +275,13 @@ async def test_what_is_allowed_is_asked(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"guard": "none"}, {"guard": OutgoingGuard(), "proxy": "http://p"}]
+    "options", [{"guard": "none"}, {"guard": OutgoingGuard(), "proxy": "http://p"}]
 )
 @both
-async def test_what_cannot_be_guarded_is_refused(make: Make, given: dict[str, Any]) -> None:
+async def test_what_cannot_be_guarded_is_refused(make: Make, options: dict[str, Any]) -> None:
     """A proxy looks names up itself, so no guard can know where it connects to."""
     with pytest.raises(ConfigurationError) as caught:
-        make(**given)
+        make(**options)
 
     assert "guard" == caught.value.path
 

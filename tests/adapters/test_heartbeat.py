@@ -125,18 +125,18 @@ def test_a_caller_who_is_overtaken_starts_no_second_thread() -> None:
     """Of two callers who find no thread, the one that comes second leaves it to the first."""
     work = Work(1)
     heart = Heartbeat(work, work.wanted, OFTEN)
-    own = heart._lock  # noqa: SLF001 - two threads would rarely meet here
+    custom = heart._lock  # noqa: SLF001 - two threads would rarely meet here
 
     class Overtaken:
         """A lock before which another caller was let in."""
 
         def __enter__(self) -> None:
-            heart._lock = own  # noqa: SLF001 - as above
+            heart._lock = custom  # noqa: SLF001 - as above
             heart.wake()
-            own.acquire()
+            custom.acquire()
 
         def __exit__(self, *_: object) -> None:
-            own.release()
+            custom.release()
 
     heart._lock = Overtaken()  # type: ignore[assignment]  # noqa: SLF001 - as above
     heart.wake()

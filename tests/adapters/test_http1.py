@@ -82,10 +82,10 @@ def fields_of(request: Request) -> list[bytes]:
 
 def test_its_own_fields_go_out_as_they_are() -> None:
     """The case, order and repetition of fields are kept, and ours only fill what is missing."""
-    own = [("X-b", "1"), ("x-A", "2"), ("X-b", "ÿ"), ("user-agent", "me"), ("HOST", "other")]
-    request = Request.get("/", headers=[*own, ("accept-encoding", "br")])
+    custom = [("X-b", "1"), ("x-A", "2"), ("X-b", "ÿ"), ("user-agent", "me"), ("HOST", "other")]
+    request = Request.get("/", headers=[*custom, ("accept-encoding", "br")])
 
-    expected = [f"{name}: {value}".encode("latin-1") for name, value in own]
+    expected = [f"{name}: {value}".encode("latin-1") for name, value in custom]
     assert [*expected, b"accept-encoding: br"] == fields_of(request)
 
 
@@ -360,8 +360,8 @@ def test_an_answer_round_trips(answer: tuple[bytes, bytes, bytes], places: list[
 
     assert (body, True) == (received, done)
     assert head is not None
-    own = [line.split(":", 1) for line in fields.decode("latin-1").split("\r\n")[:-1]]
-    assert [(name, value.strip(" \t")) for name, value in own] == [
+    custom = [line.split(":", 1) for line in fields.decode("latin-1").split("\r\n")[:-1]]
+    assert [(name, value.strip(" \t")) for name, value in custom] == [
         pair
         for pair in head.headers.pairs
         if pair[0] not in {"Content-Length", "Transfer-Encoding"}

@@ -19,8 +19,8 @@ from moorage.domain.transport import Proxy
 from moorage.errors import ConnectionFailed, LocalFailure
 from moorage.testing._http_lab import Threaded
 from moorage.testing.sandbox.smtp import SmtpSandbox
-from tests.adapters import http_colours, lent_clients, pyreqwest_colours
-from tests.adapters.http_colours import GET, LONG, in_loop
+from tests.adapters import http_modes, lent_clients, pyreqwest_modes
+from tests.adapters.http_modes import GET, LONG, in_loop
 from tests.vendors.email_labs import smtp_vendor
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def _threaded(kind: Callable[..., object]) -> AsyncHttpClient:
 
 
 CLIENTS: dict[str, Callable[..., AsyncHttpClient]] = {
-    "stdlib": http_colours.plainly,
+    "stdlib": http_modes.plainly,
     "stdlib async": AsyncStdlibHttpClient,
-    "pyreqwest": pyreqwest_colours.plainly,
+    "pyreqwest": pyreqwest_modes.plainly,
     "pyreqwest async": AsyncPyreqwestHttpClient,
     **{name: partial(_threaded, kind) for name, kind in lent_clients.PLAIN.items()},
     **{f"{name} async": kind for name, kind in lent_clients.AWAITED.items()},
@@ -74,8 +74,8 @@ async def test_no_free_socket_is_a_local_failure(name: str) -> None:
     assert not failed.value.may_have_been_processed
 
 
-@http_colours.both
-async def test_no_free_socket_for_a_proxy_is_a_local_failure(make: http_colours.Make) -> None:
+@http_modes.both
+async def test_no_free_socket_for_a_proxy_is_a_local_failure(make: http_modes.Make) -> None:
     """The same holds on the way to a proxy."""
     client = make(proxy=Proxy(url="http://127.0.0.1:9"))
     with pytest.raises(ConnectionFailed):

@@ -53,7 +53,7 @@ def test_parent_children_and_pools_go_on(client: str) -> None:
     """Whoever is forked, in the middle of whatever, works, and no call outlives its deadline."""
     with VendorServer() as vendor:
         vendor.always(answered)
-        said = subprocess.run(
+        output = subprocess.run(
             [sys.executable, "-m", "tests.adapters.http_forking", client, vendor.url],
             capture_output=True,
             check=False,
@@ -61,8 +61,8 @@ def test_parent_children_and_pools_go_on(client: str) -> None:
             text=True,
             timeout=150,
         )
-    assert not said.returncode, said.stderr
-    history = json.loads(said.stdout)
+    assert not output.returncode, output.stderr
+    history = json.loads(output.stdout)
     check(history)
 
     who = {call["path"].split("/")[1] for call in history}
@@ -96,12 +96,12 @@ def gunicorn(client: str, vendor: VendorServer, home: Path) -> Generator[str]:
 
 def listening(server: subprocess.Popen[str]) -> str:
     """Where the server says it listens."""
-    said = ""
+    text = ""
     for line in server.stderr or ():
-        said += line
-        if found := re.search(r"Listening at: (http://\S+)", line):
-            return found[1]
-    raise AssertionError(said)
+        text += line
+        if result := re.search(r"Listening at: (http://\S+)", line):
+            return result[1]
+    raise AssertionError(text)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="gunicorn is run on Linux")
@@ -114,8 +114,8 @@ def test_workers_of_a_preforking_server_go_on(client: str, tmp_path: Path) -> No
         with gunicorn(client, vendor, tmp_path) as url, StdlibHttpClient(keep_alive=0) as asking:
 
             def ask(path: str) -> dict[str, Any]:
-                told: dict[str, Any] = asking.send(Request.get("/"), url + path, PATIENT).json()
-                return told
+                result: dict[str, Any] = asking.send(Request.get("/"), url + path, PATIENT).json()
+                return result
 
             with ThreadPoolExecutor(8) as threads:
                 # Whoever waits for somebody silent leaves the rest to the other worker.

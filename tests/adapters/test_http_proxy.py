@@ -17,7 +17,7 @@ from moorage.errors import AttemptTimeout, ConfigurationError, ConnectionFailed
 from moorage.testing.http_proxy import ProxyServer
 from moorage.testing.http_server import Behaviour, VendorServer
 from moorage.testing.http_tls import certificate_files, tls_pem
-from tests.adapters.http_colours import GET, LONG, POST, Make, both
+from tests.adapters.http_modes import GET, LONG, POST, Make, both
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ async def test_whoever_introduces_himself_is_not_introduced(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "proxy, said",
+    "proxy, message",
     [
         (Proxy(url="http://p", username="me"), "me:"),
         (Proxy(url="http://p", password="word"), ":word"),
@@ -67,7 +67,7 @@ async def test_whoever_introduces_himself_is_not_introduced(make: Make) -> None:
     ],
 )
 @both
-async def test_half_an_introduction_is_one(make: Make, proxy: Proxy, said: str | None) -> None:
+async def test_half_an_introduction_is_one(make: Make, proxy: Proxy, message: str | None) -> None:
     """A user without a password, or the other way round, is told as it is."""
     with VendorServer() as server:
         server.always(Behaviour(204))
@@ -76,8 +76,10 @@ async def test_half_an_introduction_is_one(make: Make, proxy: Proxy, said: str |
         await client.send(GET, "http://vendor.example/", LONG)
         await client.close()
 
-        told = server.requests[0].headers.get("proxy-authorization")
-        assert (None if said is None else f"Basic {b64encode(said.encode()).decode()}") == told
+        result = server.requests[0].headers.get("proxy-authorization")
+        assert (
+            None if message is None else f"Basic {b64encode(message.encode()).decode()}"
+        ) == result
 
 
 @both
@@ -201,24 +203,24 @@ async def test_no_frame_shows_who_we_are(
         await client.close()
 
     del body
-    told: list[Any] = []
+    reports: list[Any] = []
     error: BaseException | None = caught.value
     while error is not None:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-        told += [frame.f_locals for frame in frames if "moorage" in frame.f_code.co_filename]
+        reports += [frame.f_locals for frame in frames if "moorage" in frame.f_code.co_filename]
         error = error.__context__
-    shown = f"{told} {caught.value!r}"
+    shown = f"{reports} {caught.value!r}"
     assert "first" in shown or port == "refusing"
     assert HIDDEN not in shown
     assert basic not in shown
 
 
-@pytest.mark.parametrize("given", ["socks5://p", "p:1"])
+@pytest.mark.parametrize("value", ["socks5://p", "p:1"])
 @both
-async def test_a_proxy_that_is_none_is_refused(make: Make, given: str) -> None:
+async def test_a_proxy_that_is_none_is_refused(make: Make, value: str) -> None:
     """A client is not made with a proxy that it could not use."""
     with pytest.raises(ConfigurationError, match="proxy"):
-        make(proxy=given)
+        make(proxy=value)
 
 
 # --- what the environment says -----------------------------------------------

@@ -45,11 +45,11 @@ class Flood(BaseHTTPRequestHandler):
         left = count = int(self.headers["Content-Length"])
         while left:
             left -= len(self.rfile.read(min(left, len(_PIECE))))
-        told = str(count).encode()
+        text = str(count).encode()
         self.send_response(200)
-        self.send_header("Content-Length", str(len(told)))
+        self.send_header("Content-Length", str(len(text)))
         self.end_headers()
-        self.wfile.write(told)
+        self.wfile.write(text)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
         """Keep quiet."""
@@ -69,15 +69,15 @@ def _flood() -> Iterator[str]:
 @pytest.mark.parametrize("client", CLIENTS)
 def test_what_is_streamed_is_not_held(client: str, flood: str) -> None:
     """A stream up or down takes the memory of a piece, whatever its size."""
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-m", "tests.adapters.http_volume", client, flood, str(SIZE)],
         capture_output=True,
         check=False,
         cwd=Path(__file__).parents[2],
         text=True,
     )
-    assert not said.returncode, said.stderr
-    told = json.loads(said.stdout)
+    assert not output.returncode, output.stderr
+    fields = json.loads(output.stdout)
 
-    assert (SIZE, SIZE) == (told["down"], told["up"])
-    assert told["grown"] < GROWN
+    assert (SIZE, SIZE) == (fields["down"], fields["up"])
+    assert fields["grown"] < GROWN

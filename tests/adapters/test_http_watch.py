@@ -16,7 +16,7 @@ from moorage.adapters import _http_loops
 from moorage.adapters._http_loops import Loops, ReaderWatch, Watch, watch_in
 from moorage.adapters._http_watch import EpollWatch
 from moorage.adapters._http_wire import TimeIsUp
-from tests.adapters.http_colours import in_loop
+from tests.adapters.http_modes import in_loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,7 +164,7 @@ async def test_a_socket_that_takes_a_closed_ones_number(pair: Pair) -> None:
     with pytest.raises(TimeIsUp):
         await watch.ready(loop, ours, monotonic() + SOON, watch.readable)
     number = ours.detach()
-    kept = os.dup(number)  # as in a child that was forked meanwhile
+    stored = os.dup(number)  # as in a child that was forked meanwhile
     mine, other = socket.socketpair()
     with mine, other:
         os.dup2(mine.fileno(), number)
@@ -176,7 +176,7 @@ async def test_a_socket_that_takes_a_closed_ones_number(pair: Pair) -> None:
             other.send(b".")
             await waiting
             assert b"." == again.recv(1)
-    os.close(kept)
+    os.close(stored)
 
 
 def test_a_loop_is_not_kept_by_what_watches_in_it() -> None:

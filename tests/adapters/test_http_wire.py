@@ -26,7 +26,7 @@ from moorage.testing._http_lab import lab
 from moorage.testing.http_server import Behaviour, VendorServer
 from moorage.testing.http_tls import tls_pair
 from tests.adapters.forked import in_a_child
-from tests.adapters.http_colours import GET, LONG, POST, Make, both
+from tests.adapters.http_modes import GET, LONG, POST, Make, both
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

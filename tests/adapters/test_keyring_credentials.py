@@ -64,9 +64,9 @@ class Ring(KeyringBackend):
         self.passwords[service, username] = password
 
 
-def ask(provider: Any, verb: str, *given: object) -> Any:
-    """What a verb of either colour gives."""
-    answer = getattr(provider, verb)(*given)
+def ask(provider: Any, verb: str, *options: object) -> Any:
+    """What a verb of either mode gives."""
+    answer = getattr(provider, verb)(*options)
     return asyncio.run(answer) if isinstance(provider, AsyncKeyringCredentialProvider) else answer
 
 
@@ -157,7 +157,7 @@ def test_names_that_would_be_confused(awaited: bool) -> None:
 
 @EITHER
 @pytest.mark.parametrize(
-    "error, kind, said",
+    "error, kind, message",
     [
         (KeyringLocked("s3cr3t"), StorageUnavailable, "is locked"),
         (InitError("s3cr3t"), ConfigurationError, "no keyring on this machine"),
@@ -168,16 +168,16 @@ def test_names_that_would_be_confused(awaited: bool) -> None:
 def test_a_keyring_that_fails(
     error: Exception,
     kind: type[ConnectorError],
-    said: str,
+    message: str,
     awaited: bool,
 ) -> None:
     """Whatever a keyring raises is one of ours, in our words, and shows no password."""
     ring = Ring()
     ring.error = error
     provider = provider_of(ring, awaited=awaited)
-    for verb, given in (("get", OWNER), ("rotate", (*OWNER, Credentials.bearer("s3cr3t")))):
-        with pytest.raises(kind, match=said) as caught:
-            ask(provider, verb, *given)
+    for verb, value in (("get", OWNER), ("rotate", (*OWNER, Credentials.bearer("s3cr3t")))):
+        with pytest.raises(kind, match=message) as caught:
+            ask(provider, verb, *value)
         assert [] == [path for path, text in shown(caught.value, "error") if "s3cr3t" in text]
 
 

@@ -32,7 +32,7 @@ from moorage.testing.http_proxy import ProxyServer
 from moorage.testing.http_server import Behaviour, VendorServer
 from moorage.testing.http_tls import tls_pair
 from tests.adapters.forked import in_a_child
-from tests.adapters.http_colours import GET, LONG, POST, in_loop
+from tests.adapters.http_modes import GET, LONG, POST, in_loop
 from tests.adapters.lent_clients import (
     AWAITED,
     AWAITED_GIVEN,
@@ -89,34 +89,34 @@ def _with(
 
 def test_a_client_of_httpx2_stays_as_it_was() -> None:
     """Its transport sends; none of its headers and cookies does, and it stays open."""
-    with VendorServer() as vendor, client() as given:
-        given.headers["X-Theirs"] = "1"
-        given.cookies.set("theirs", "1")
+    with VendorServer() as vendor, client() as value:
+        value.headers["X-Theirs"] = "1"
+        value.cookies.set("theirs", "1")
         vendor.always(Behaviour(204, {"Set-Cookie": "a=b; Path=/"}))
-        with Httpx2HttpClient(client=given) as ours:
+        with Httpx2HttpClient(client=value) as ours:
             for _ in range(2):
                 ours.send(GET, vendor.url, LONG)
 
         assert 1 == vendor.connections
-        assert {"theirs": "1"} == dict(given.cookies)
-        assert not given.is_closed
-        given.get(vendor.url)
+        assert {"theirs": "1"} == dict(value.cookies)
+        assert not value.is_closed
+        value.get(vendor.url)
         assert not {"x-theirs", "cookie"} & {n.lower() for n in vendor.requests[1].headers}
         assert 1 == vendor.connections
 
 
 def test_a_session_of_requests_stays_as_it_was() -> None:
     """Its pools connect; none of its headers and cookies is sent, and what was idle stays."""
-    with VendorServer() as vendor, session() as given:
-        given.headers["X-Theirs"] = "1"
-        given.cookies.set("theirs", "1")
+    with VendorServer() as vendor, session() as value:
+        value.headers["X-Theirs"] = "1"
+        value.cookies.set("theirs", "1")
         vendor.always(Behaviour(204, {"Set-Cookie": "a=b; Path=/"}))
-        with RequestsHttpClient(session=given) as ours:
+        with RequestsHttpClient(session=value) as ours:
             for _ in range(2):
                 ours.send(GET, vendor.url, LONG)
 
-        assert {"theirs": "1"} == dict(given.cookies)
-        given.get(vendor.url)
+        assert {"theirs": "1"} == dict(value.cookies)
+        value.get(vendor.url)
         assert not {"x-theirs", "cookie"} & {n.lower() for n in vendor.requests[1].headers}
         assert 1 == vendor.connections
 
@@ -131,13 +131,13 @@ async def test_a_session_of_aiohttp_stays_as_it_was() -> None:
             connector=connector,
             headers={"X-Theirs": "1"},
             cookie_jar=aiohttp.CookieJar(unsafe=True),
-        ) as given:
-            async with AsyncAiohttpHttpClient(session=given) as ours:
+        ) as value:
+            async with AsyncAiohttpHttpClient(session=value) as ours:
                 for _ in range(2):
                     await ours.send(GET, vendor.url, LONG)
-            assert not given.closed
-            assert 0 == len(given.cookie_jar)
-            async with given.get(vendor.url):
+            assert not value.closed
+            assert 0 == len(value.cookie_jar)
+            async with value.get(vendor.url):
                 pass
 
         assert not {"x-theirs", "cookie"} & {n.lower() for n in vendor.requests[1].headers}
@@ -165,9 +165,9 @@ async def test_what_we_had_made_is_closed(make: Callable[[], AsyncHttpClient]) -
 
 def test_a_closed_client_of_httpx2_is_refused() -> None:
     """What its host has closed is not opened again."""
-    given = client()
-    ours = Httpx2HttpClient(client=given)
-    given.close()
+    value = client()
+    ours = Httpx2HttpClient(client=value)
+    value.close()
 
     with pytest.raises(ConnectionFailed, match="given to moorage is closed") as caught:
         ours.send(GET, "http://127.0.0.1:1/", LONG)
@@ -224,11 +224,11 @@ async def test_a_session_that_trusts_anybody_is_refused_in_loops() -> None:
     anybody = tls_pair()[1]
     anybody.check_hostname = False
     for trust in (False, anybody):
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as given:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as value:
             with pytest.raises(ConfigurationError, match="does not verify"):
-                AsyncAiohttpHttpClient(session=given)
+                AsyncAiohttpHttpClient(session=value)
             with pytest.warns(UserWarning, match="it is on this machine"):
-                AsyncAiohttpHttpClient(session=given, tls=UNVERIFIED)
+                AsyncAiohttpHttpClient(session=value, tls=UNVERIFIED)
 
 
 def test_who_trusts_anybody_is_found_out_as_it_connects() -> None:
@@ -323,8 +323,8 @@ def test_a_child_makes_a_client_of_its_own(make: Callable[[], Any]) -> None:
 @pytest.mark.parametrize(
     "give, take",
     [
-        (client, lambda given: Httpx2HttpClient(client=given)),
-        (session, lambda given: RequestsHttpClient(session=given)),
+        (client, lambda value: Httpx2HttpClient(client=value)),
+        (session, lambda value: RequestsHttpClient(session=value)),
     ],
     ids=["httpx2", "requests"],
 )
@@ -332,9 +332,9 @@ def test_a_child_does_not_share_a_client(
     give: Callable[[], Any], take: Callable[[Any], Any]
 ) -> None:
     """A forked child refuses a client whose connections its parent goes on using."""
-    with VendorServer() as vendor, give() as given:
+    with VendorServer() as vendor, give() as value:
         vendor.always(Behaviour(204))
-        ours = take(given)
+        ours = take(value)
         ours.send(GET, vendor.url, LONG)
 
         def ask() -> tuple[str, bool]:
@@ -342,8 +342,8 @@ def test_a_child_does_not_share_a_client(
                 ours.send(GET, vendor.url, LONG)
             return str(caught.value), caught.value.may_have_been_processed
 
-        said, processed = in_a_child(ask)
-        assert "belongs to another process" in said
+        message, processed = in_a_child(ask)
+        assert "belongs to another process" in message
         assert not processed
 
 
@@ -369,14 +369,14 @@ def test_a_client_does_not_change_its_loop() -> None:
     """A client of the host's is refused in another event loop than its first."""
     with VendorServer() as vendor, asyncio.Runner() as first, asyncio.Runner() as second:
         vendor.always(Behaviour(204))
-        given = async_client()
-        ours = AsyncHttpx2HttpClient(client=given)
+        value = async_client()
+        ours = AsyncHttpx2HttpClient(client=value)
         first.run(ours.send(GET, vendor.url, LONG))
         with pytest.raises(ConnectionFailed, match="another event loop") as caught:
             second.run(ours.send(GET, vendor.url, LONG))
         assert "function" in (caught.value.remedy or "")
         first.run(ours.close())
-        first.run(given.aclose())
+        first.run(value.aclose())
 
 
 @plain
@@ -429,8 +429,8 @@ async def test_statistics_are_told(make: Callable[..., AsyncHttpClient]) -> None
     async with lab(partial(make, max_connections=7)) as (vendor, ours):
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         incoming = await ours.open(GET, vendor.url, LONG)
-        told = ours.statistics()  # type: ignore[attr-defined]  # the adapters have it
-        assert (1, None, 0, 7) == (told.active, told.idle, told.waiting, told.limit)
+        result = ours.statistics()  # type: ignore[attr-defined]  # the adapters have it
+        assert (1, None, 0, 7) == (result.active, result.idle, result.waiting, result.limit)
         incoming.close()
 
 
@@ -480,11 +480,11 @@ async def test_a_write_timeout_is_not_a_bound_for_all_of_it(
 
 def test_a_blocking_client_must_not_speak_http2() -> None:
     """To end one exchange of HTTP/2 in time would end those of others."""
-    with client() as given:
-        pool: Any = given._transport._pool  # type: ignore[attr-defined]  # noqa: SLF001 - as below
+    with client() as value:
+        pool: Any = value._transport._pool  # type: ignore[attr-defined]  # noqa: SLF001 - as below
         pool._http2 = True  # noqa: SLF001 - as it is with httpx2[http2], which is not installed
         with pytest.raises(ConfigurationError, match="HTTP/2"):
-            Httpx2HttpClient(client=given)
+            Httpx2HttpClient(client=value)
 
 
 def test_a_transport_of_any_kind_will_do() -> None:
@@ -499,20 +499,20 @@ def test_a_transport_of_any_kind_will_do() -> None:
             raise LookupError("…")
         return httpx2.Response(200, json={"a": request.headers["x"]})
 
-    given = httpx2.Client(transport=httpx2.MockTransport(answer))
-    ours = Httpx2HttpClient(client=given)
+    value = httpx2.Client(transport=httpx2.MockTransport(answer))
+    ours = Httpx2HttpClient(client=value)
 
-    asked = Request.get("/", headers={"X": "1"})
-    assert {"a": "1"} == ours.send(asked, "http://vendor.example/", LONG).json()
+    result = Request.get("/", headers={"X": "1"})
+    assert {"a": "1"} == ours.send(result, "http://vendor.example/", LONG).json()
     for path, kind, processed in (
         ("late", AttemptTimeout, True),
         ("gone", ConnectionFailed, False),
         ("odd", ConnectionFailed, True),
     ):
         with pytest.raises(kind) as caught:
-            ours.send(asked, f"http://vendor.example/{path}", LONG)
+            ours.send(result, f"http://vendor.example/{path}", LONG)
         assert processed is caught.value.may_have_been_processed
-    given.close()
+    value.close()
 
 
 # --- of requests -------------------------------------------------------------
@@ -524,20 +524,20 @@ def test_a_session_may_trust_the_environment(monkeypatch: pytest.MonkeyPatch) ->
         vendor.always(Behaviour(204))
         monkeypatch.setenv("http_proxy", proxy.url.removeprefix("http://"))
         monkeypatch.setenv("no_proxy", "")
-        for trust_env, asked in ((True, 1), (False, 1)):
-            given = session()
-            given.trust_env = trust_env
-            with RequestsHttpClient(session=given) as ours:
+        for trust_env, request in ((True, 1), (False, 1)):
+            value = session()
+            value.trust_env = trust_env
+            with RequestsHttpClient(session=value) as ours:
                 assert 204 == ours.send(GET, vendor.url, LONG).status
-            assert asked == len(proxy.requests)
-            given.close()
+            assert request == len(proxy.requests)
+            value.close()
 
 
 def test_a_proxy_that_nobody_sees_is_not_spoken_to() -> None:
     """What goes through SOCKS is sent as if there were no proxy."""
-    with session() as given:
-        given.proxies = {"http": "socks5://127.0.0.1:1"}
-        ours = RequestsHttpClient(session=given)
+    with session() as value:
+        value.proxies = {"http": "socks5://127.0.0.1:1"}
+        ours = RequestsHttpClient(session=value)
         with pytest.raises(ConnectionFailed) as caught:
             ours.send(GET, "http://127.0.0.1:1/", LONG)
         assert not caught.value.may_have_been_processed
@@ -552,18 +552,18 @@ def test_a_session_must_have_connections() -> None:
         def close(self) -> None:
             """Close nothing."""
 
-    with session() as given:
-        given.mount("http://", Elsewhere())
+    with session() as value:
+        value.mount("http://", Elsewhere())
         with pytest.raises(ConfigurationError, match="Elsewhere, which has no connections"):
-            RequestsHttpClient(session=given).send(GET, "http://127.0.0.1:1/", LONG)
+            RequestsHttpClient(session=value).send(GET, "http://127.0.0.1:1/", LONG)
 
 
 def test_a_full_pool_is_waited_for() -> None:
     """A session whose pool blocks when it is used up is given as much time as we have."""
-    with VendorServer() as vendor, session() as given:
+    with VendorServer() as vendor, session() as value:
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
-        given.mount("http://", HTTPAdapter(pool_maxsize=1, pool_block=True))
-        ours = RequestsHttpClient(session=given)
+        value.mount("http://", HTTPAdapter(pool_maxsize=1, pool_block=True))
+        ours = RequestsHttpClient(session=value)
         incoming = ours.open(GET, vendor.url, LONG)
         with pytest.raises(AttemptTimeout) as caught:
             ours.send(POST, vendor.url, Timeouts(total=0.05))

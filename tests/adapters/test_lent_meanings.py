@@ -134,16 +134,16 @@ def _never(request: httpx2.Request) -> httpx2.Response:
 
 
 @pytest.mark.parametrize(
-    "library, told, trip", [(httpx2, HTTPX2, blocking), (aiohttp, AIOHTTP, looping)]
+    "library, fields, trip", [(httpx2, HTTPX2, blocking), (aiohttp, AIOHTTP, looping)]
 )
 def test_each_exception_has_a_meaning(
-    library: ModuleType, told: dict[str, Meaning], trip: Callable[[], Trip]
+    library: ModuleType, fields: dict[str, Meaning], trip: Callable[[], Trip]
 ) -> None:
     """Nothing a library can raise is without a meaning, and none has another than this."""
-    known = exceptions_of(library)
+    existing = exceptions_of(library)
 
-    assert set() == set(known) - set(told) - LATER
-    assert told == {name: trip().meaning(bare(known[name])) for name in told}
+    assert set() == set(existing) - set(fields) - LATER
+    assert fields == {name: trip().meaning(bare(existing[name])) for name in fields}
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ PATIENCE = 20.0
 
 def test_an_alarm_rings_in_time() -> None:
     """What goes on for too long is ended from another thread."""
-    watch, rang = Watch(), Event()
-    with watch.over(monotonic() + 0.01, rang.set) as alarm:
-        assert rang.wait(PATIENCE)
+    watch, alarms = Watch(), Event()
+    with watch.over(monotonic() + 0.01, alarms.set) as alarm:
+        assert alarms.wait(PATIENCE)
     assert alarm.rang
 
 
@@ -47,10 +47,10 @@ def test_what_ends_in_time_hears_nothing() -> None:
 
 def test_an_alarm_can_be_moved() -> None:
     """An alarm that never rings can be made to."""
-    watch, rang = Watch(), Event()
-    with watch.over(inf, rang.set) as alarm:
+    watch, alarms = Watch(), Event()
+    with watch.over(inf, alarms.set) as alarm:
         watch.move(alarm, monotonic())
-        assert rang.wait(PATIENCE)
+        assert alarms.wait(PATIENCE)
 
 
 def test_the_thread_leaves_and_comes_back() -> None:
@@ -58,9 +58,9 @@ def test_the_thread_leaves_and_comes_back() -> None:
     watch = Watch(linger=0.01)
     for _ in range(2):
         before = set(threading.enumerate())
-        rang = Event()
-        with watch.over(monotonic(), rang.set):
-            assert rang.wait(PATIENCE)
+        alarm = Event()
+        with watch.over(monotonic(), alarm.set):
+            assert alarm.wait(PATIENCE)
             (ours,) = set(threading.enumerate()) - before
         ours.join(PATIENCE)
         assert not ours.is_alive()
@@ -72,9 +72,9 @@ def test_a_child_has_a_watch_of_its_own(held: bool) -> None:
     watch = Watch()
 
     def ring() -> bool:
-        rang = Event()
-        with watch.over(monotonic(), rang.set):
-            return rang.wait(PATIENCE)
+        alarm = Event()
+        with watch.over(monotonic(), alarm.set):
+            return alarm.wait(PATIENCE)
 
     assert ring()
     if held:

@@ -57,8 +57,10 @@ def test_serves_one_event_loop_after_another() -> None:
     locks = AsyncioLocks()
 
     async def take() -> list[bool]:
-        asked = (locks.acquire("a", object(), places=2, queue=1, timeout=0.001) for _ in range(2))
-        return await asyncio.gather(*asked)
+        requests = (
+            locks.acquire("a", object(), places=2, queue=1, timeout=0.001) for _ in range(2)
+        )
+        return await asyncio.gather(*requests)
 
     assert [True, True] == asyncio.run(take())
     assert [False, False] == asyncio.run(take())

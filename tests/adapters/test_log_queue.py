@@ -79,11 +79,11 @@ def test_entries_beyond_the_bound_are_lost_counted_and_told() -> None:
     """The oldest entries go, with one warning."""
     table = Table()
     queue = LogQueue(table.insert, "here", max_waiting=3, threads=False)
-    with pytest.warns(RuntimeWarning, match="here loses entries: more than 3") as told:
+    with pytest.warns(RuntimeWarning, match="here loses entries: more than 3") as reports:
         _fill(queue, 5)
     queue.flush()
 
-    assert (2, 1) == (queue.lost, len(told))
+    assert (2, 1) == (queue.lost, len(reports))
     assert ids(2, 3, 4) == table.ids
 
 

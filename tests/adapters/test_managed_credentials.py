@@ -1,4 +1,4 @@
-"""Credentials in secret managers: what holds for all four of them, in both colours."""
+"""All four adapters of secret managers, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TOKENS = ("vault", "gcp", "azure")
 @pytest.fixture(
     name="face",
     params=[(kind, awaited) for kind in LABS for awaited in (False, True)],
-    ids=lambda given: f"{given[0]}, awaited" if given[1] else given[0],
+    ids=lambda value: f"{value[0]}, awaited" if value[1] else value[0],
 )
 def _face(request: pytest.FixtureRequest) -> Iterator[Face]:
     kind, awaited = request.param
@@ -130,14 +130,14 @@ def test_what_a_person_wrote_is_read(face: Face) -> None:
 
 def test_everything_can_be_written(face: Face) -> None:
     """What is put in place is read as it was, by another process too."""
-    kept = [
+    stored = [
         Credentials.signed(
             HmacSigning(signs="{body}", headers={"X": "{signature}"}, key_id="é"), b"\xff\x00"
         ),
         OAuthCredentials(access_token="a", refresh_token="r", scope="x y"),
         Credentials.none(),
     ]
-    for one in kept:
+    for one in stored:
         face.ask(face.provider().rotate, *OWNER, one)
         assert one == face.ask(face.provider().get, *OWNER)
 
@@ -163,16 +163,16 @@ def test_a_renewal_is_written(face: Face) -> None:
         face.lab.put(NAMED[face.lab.kind][1], "other")
         return OLD
 
-    def coloured(function: Any) -> Any:
-        async def later(*given: object) -> Any:
-            return function(*given)
+    def modeed(function: Any) -> Any:
+        async def later(*value: object) -> Any:
+            return function(*value)
 
         return later if face.awaited else function
 
     face.lab.put(NAMED[face.lab.kind][1], "old")
-    assert NEW == face.ask(face.provider(renew=coloured(renewed)).refresh, *OWNER, OLD)
+    assert NEW == face.ask(face.provider(renew=modeed(renewed)).refresh, *OWNER, OLD)
     assert NEW == face.ask(face.provider().get, *OWNER)
-    assert OTHER == face.ask(face.provider(renew=coloured(overtaken)).refresh, *OWNER, NEW)
+    assert OTHER == face.ask(face.provider(renew=modeed(overtaken)).refresh, *OWNER, NEW)
 
 
 def test_a_secret_that_is_no_credential(face: Face) -> None:
@@ -232,13 +232,13 @@ def test_many_wait_for_one_login(face: Face) -> None:
         async def run() -> list[Any]:
             return await asyncio.gather(*(provider.get(*OWNER) for _ in range(count)))
 
-        got = asyncio.run(run())
+        results = asyncio.run(run())
     else:
-        got, barrier = [], Barrier(count)
+        results, barrier = [], Barrier(count)
 
         def ask() -> None:
             barrier.wait()
-            got.append(provider.get(*OWNER))
+            results.append(provider.get(*OWNER))
 
         threads = [Thread(target=ask) for _ in range(count)]
         for thread in threads:
@@ -246,7 +246,7 @@ def test_many_wait_for_one_login(face: Face) -> None:
         for thread in threads:
             thread.join()
 
-    assert [OLD] * count == got
+    assert [OLD] * count == results
     assert 1 == face.lab.asked["login"]
 
 
@@ -272,19 +272,21 @@ def test_a_renewal_that_fails_leaves_what_holds(face: Face) -> None:
     away = Behaviour(503)
     handled = face.lab.handle
 
-    def handle(asked: Any) -> Behaviour:
-        logs_in = not asked.headers.get("x-vault-token") and "authorization" not in asked.headers
-        return away if logs_in or "renew-self" in asked.path else handled(asked)
+    def handle(request: Any) -> Behaviour:
+        logs_in = (
+            not request.headers.get("x-vault-token") and "authorization" not in request.headers
+        )
+        return away if logs_in or "renew-self" in request.path else handled(request)
 
     face.lab.handle = handle  # type: ignore[method-assign]  # a login that is away
-    asked = len(face.lab.server.requests)
+    count = len(face.lab.server.requests)
     assert OLD == face.ask(provider.get, *OWNER)
-    assert 2 == len(face.lab.server.requests) - asked
+    assert 2 == len(face.lab.server.requests) - count
     assert OLD == face.ask(provider.get, *OWNER)
-    assert 3 == len(face.lab.server.requests) - asked  # it is not tried with every call
+    assert 3 == len(face.lab.server.requests) - count  # it is not tried with every call
     face.clock.advance(5)
     assert OLD == face.ask(provider.get, *OWNER)
-    assert 5 == len(face.lab.server.requests) - asked
+    assert 5 == len(face.lab.server.requests) - count
     face.clock.advance(1200)
     with pytest.raises(StorageUnavailable):
         face.ask(provider.get, *OWNER)
@@ -297,21 +299,21 @@ def test_who_is_refused_is_told(face: Face) -> None:
     errors: list[ConnectorError] = []
     handled = face.lab.handle
 
-    def handle(asked: Any) -> Behaviour:
-        answer = handled(asked)
-        if "challenge" in repr(answer) or answer.status == 401 or "login" in asked.path:
+    def handle(request: Any) -> Behaviour:
+        answer = handled(request)
+        if "challenge" in repr(answer) or answer.status == 401 or "login" in request.path:
             return answer
-        if asked.path.endswith("/token"):
+        if request.path.endswith("/token"):
             return answer
         words = {"code": "Denied", "message": SECRET, "status": "PERMISSION_DENIED"}
-        said = {"errors": [SECRET], "__type": "x#AccessDeniedException", "error": words}
-        return Behaviour.of_json(said, status=400 if face.lab.kind == "aws" else 403)
+        fields = {"errors": [SECRET], "__type": "x#AccessDeniedException", "error": words}
+        return Behaviour.of_json(fields, status=400 if face.lab.kind == "aws" else 403)
 
     face.lab.handle = handle  # type: ignore[method-assign]  # a policy that denies
     for verb in (provider.get, partial(provider.rotate)):
-        given = (*OWNER, NEW) if verb != provider.get else OWNER
+        value = (*OWNER, NEW) if verb != provider.get else OWNER
         with pytest.raises(AuthenticationFailed, match=NAMED[face.lab.kind][1]) as caught:
-            face.ask(verb, *given)
+            face.ask(verb, *value)
         errors.append(caught.value)
         hidden(caught.value)
     assert ["shop", "shop"] == [error.service for error in errors]
@@ -410,8 +412,8 @@ def test_a_login_that_takes_too_long() -> None:
         async def run() -> None:
             provider = AsyncManagedCredentialProvider(lab.manager(), timeout=0.3)
             async with provider:
-                asked = (provider.get("shop", None) for _ in range(5))
-                outcome.extend(await asyncio.gather(*asked, return_exceptions=True))
+                requests = (provider.get("shop", None) for _ in range(5))
+                outcome.extend(await asyncio.gather(*requests, return_exceptions=True))
 
         asyncio.run(run())
     assert {StorageUnavailable} == {type(one) for one in outcome}

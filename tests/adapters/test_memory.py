@@ -360,12 +360,15 @@ def test_steps_of_the_wall_clock_change_nothing(step: timedelta) -> None:
             circuit=CircuitBreakerConfig(failures=1),
         )
         plan = Plan(service, None, None)
-        said = [store.execute(_claim("one")).verdict, store.execute(plan.question)[0]]
+        messages = [store.execute(_claim("one")).verdict, store.execute(plan.question)[0]]
         clock.watch += stepped
         clock.pass_by(60)
-        said += [store.execute(plan.question)[0], store.execute(plan.question.evolve(within=0))[0]]
-        said += [store.execute(_claim("two")).verdict]
-        outcomes.append((said, store.now()))
+        messages += [
+            store.execute(plan.question)[0],
+            store.execute(plan.question.evolve(within=0))[0],
+        ]
+        messages += [store.execute(_claim("two")).verdict]
+        outcomes.append((messages, store.now()))
 
     assert outcomes[0] == outcomes[1]
     assert [Answer.GO, Answer.LIMITED] == outcomes[0][0][2:4]  # type: ignore[index]  # a pair
@@ -444,18 +447,18 @@ def test_only_what_cannot_matter_is_forgotten() -> None:
     assert gates.circuit is not None
     store.execute(_claim("one"))
     store.execute(SetCircuit(gates.circuit, gates.circuit_key, CircuitState.FORCED_OPEN))
-    kept = {"claim", gates.circuit_key, *_touched(store, "t", slow).question.keys}
+    stored = {"claim", gates.circuit_key, *_touched(store, "t", slow).question.keys}
     dropped = {
         *_touched(store, "t", quick).question.keys,
         *_touched(store, "t", calm).question.keys,
     }
-    there = {key for key in kept | dropped if store.execute(Look(key)) != (None,)}
+    there = {key for key in stored | dropped if store.execute(Look(key)) != (None,)}
 
     clock.pass_by(7_200)
     store.execute(Look("anything"))
-    left = {key for key in kept | dropped if store.execute(Look(key)) != (None,)}
+    left = {key for key in stored | dropped if store.execute(Look(key)) != (None,)}
 
-    assert (kept | dropped, kept) == (there, left)
+    assert (stored | dropped, stored) == (there, left)
 
 
 def test_a_full_store_changes_what_it_has() -> None:

@@ -121,9 +121,9 @@ def test_nothing_older_than_the_last_change_is_kept(
             changed[key] = True
             assert () == cache.look(key).entries
         elif key in marks:
-            kept = cache.keep(key, marks[key], (entry(1),), 60)
-            assert not (kept and changed[key])
-            changed[key] = changed[key] or kept
+            stored = cache.keep(key, marks[key], (entry(1),), 60)
+            assert not (stored and changed[key])
+            changed[key] = changed[key] or stored
         assert len(cache) <= entries
 
 

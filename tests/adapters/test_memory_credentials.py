@@ -68,7 +68,7 @@ def test_a_renewal_must_give_a_credential() -> None:
 
 
 def test_without_a_way_to_renew_nothing_is_refreshed() -> None:
-    """A provider that cannot renew says so, and how to change that, in either colour."""
+    """A provider that cannot renew raises an error with a remedy, in either mode."""
     plain = MemoryCredentialProvider({OWNER: OLD})
     awaited = AsyncMemoryCredentialProvider({OWNER: OLD})
 

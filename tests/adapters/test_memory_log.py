@@ -37,8 +37,8 @@ def test_keeps_the_latest() -> None:
     assert 3 == log.summarise(LogQuery()).count
 
 
-def test_one_log_for_both_colours() -> None:
-    """Entries that either colour wrote are found by the other."""
+def test_one_log_for_both_modes() -> None:
+    """Entries that either mode wrote are found by the other."""
     log = MemoryIntegrationLogger()
     twin = AsyncMemoryIntegrationLogger(log)
     log.write(kit.entry(1))

@@ -101,11 +101,11 @@ def test_what_was_posted_without_a_loop_is_kept() -> None:
     """It is executed when the first loop comes along that wants to execute something."""
     store = Slow()
     store.post(1, 2)
-    kept, done = len(store.posts.kept), [*store.done]
+    stored, done = len(store.posts.kept), [*store.done]
 
     asyncio.run(store.posts.settle())
 
-    assert (2, [], [1, 2]) == (kept, done, store.done)
+    assert (2, [], [1, 2]) == (stored, done, store.done)
 
 
 def test_a_loop_that_ends_leaves_the_rest_to_the_next() -> None:

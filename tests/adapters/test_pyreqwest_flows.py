@@ -14,8 +14,8 @@ import pytest
 from moorage.domain.http import BodyStream, Request, Timeouts
 from moorage.domain.transport import Tls
 from moorage.testing.http_tls import tls_pem
-from tests.adapters.http_colours import GET, LONG, Make
-from tests.adapters.pyreqwest_colours import both
+from tests.adapters.http_modes import GET, LONG, Make
+from tests.adapters.pyreqwest_modes import both
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,11 +132,11 @@ class Http2Server:
             sock.sendall(frame(SETTINGS, 0, 0, b""))
             for together in (1, 2):
                 # All are asked before any is answered: they share the connection.
-                asked: list[int] = []
-                while len(asked) < together:
+                requests: list[int] = []
+                while len(requests) < together:
                     kind, stream = read_frame(file)
-                    asked += [stream] * (kind == HEADERS)
-                for stream in reversed(asked):
+                    requests += [stream] * (kind == HEADERS)
+                for stream in reversed(requests):
                     sock.sendall(frame(HEADERS, END_HEADERS, stream, STATUS_200))
                     sock.sendall(frame(DATA, END_STREAM, stream, b"two"))
             while file.read(1):

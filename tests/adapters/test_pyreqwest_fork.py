@@ -21,8 +21,8 @@ from moorage.domain.installation import install
 from moorage.errors import ConfigurationError, VendorFailed
 from moorage.testing.http_server import Behaviour, VendorServer
 from tests.adapters.forked import in_a_child
-from tests.adapters.http_colours import GET, LONG, Make
-from tests.adapters.pyreqwest_colours import both
+from tests.adapters.http_modes import GET, LONG, Make
+from tests.adapters.pyreqwest_modes import both
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -67,8 +67,8 @@ async def test_the_standard_library_takes_its_place(make: Make, vendor: VendorSe
             assert 200 == (await client.send(request, vendor.url, LONG)).status
             incoming = await client.open(request, vendor.url, LONG)
             assert b"x" * 99 == await incoming.read()
-        found = client.statistics()  # type: ignore[attr-defined]  # which the port has not
-        assert (7, False) == (found.limit, found.idle is None)
+        result = client.statistics()  # type: ignore[attr-defined]  # which the port has not
+        assert (7, False) == (result.limit, result.idle is None)
         await client.close()
 
 
@@ -110,10 +110,10 @@ def test_who_inherited_it_is_refused(builder: Callable[[], object]) -> None:
     assert "refused" == in_a_child(ask)
 
 
-@pytest.mark.parametrize("colour", ["", "Async"])
-def test_who_lacks_it_is_told_so(colour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", ["", "Async"])
+def test_who_lacks_it_is_told_so(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client is not made without its library, and the extra that brings it is named."""
-    kind = AsyncPyreqwestHttpClient if colour else PyreqwestHttpClient
+    kind = AsyncPyreqwestHttpClient if mode else PyreqwestHttpClient
     monkeypatch.setitem(sys.modules, "pyreqwest", None)
 
     with pytest.raises(ConfigurationError, match="needs pyreqwest") as caught:
@@ -133,9 +133,11 @@ def test_making_a_client_does_not_load_it() -> None:
         "    kind(tls=Tls(), proxy='http://127.0.0.1:3128').statistics()\n"
         "print('pyreqwest' in sys.modules)\n"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
 
-    assert "False" == said.stdout.strip()
+    assert "False" == output.stdout.strip()
 
 
 def test_a_child_does_without(vendor: VendorServer) -> None:
@@ -144,15 +146,15 @@ def test_a_child_does_without(vendor: VendorServer) -> None:
     client.send(GET, vendor.url, LONG)
 
     def ask() -> object:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as reports:
             warnings.simplefilter("always")
             sent = [client.send(request, vendor.url, LONG).status for request in (GET, STREAMED)]
             incoming = client.open(GET, vendor.url, LONG)
             status, body = incoming.status, incoming.read()
-            found = client.statistics()
+            result = client.statistics()
             client.close()
-        messages = [str(warning.message) for warning in told]
-        return sent, status, body, found.limit, found.idle is None, messages
+        messages = [str(warning.message) for warning in reports]
+        return sent, status, body, result.limit, result.idle is None, messages
 
     sent, status, body, limit, tells_no_idle, messages = in_a_child(ask)
 
@@ -205,9 +207,9 @@ def test_a_child_does_without_in_a_loop(vendor: VendorServer) -> None:
         sent = await _ask(other, vendor.url)
         incoming = await other.open(GET, vendor.url, LONG)
         incoming.close()
-        found = other.statistics()
+        result = other.statistics()
         await other.close()
-        return body, sent, await _ask(client, vendor.url), found.limit
+        return body, sent, await _ask(client, vendor.url), result.limit
 
     def ask() -> object:
         with warnings.catch_warnings():
@@ -246,8 +248,8 @@ def test_who_has_not_used_it_may_fork(vendor: VendorServer, before: str, expecte
         "    os._exit(0)\n"
         "os.wait()\n"
     )
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", code, vendor.url], capture_output=True, check=True, text=True
     )
 
-    assert expected == said.stdout.strip()
+    assert expected == output.stdout.strip()

@@ -1,4 +1,4 @@
-"""HTTP by pyreqwest, in both colours."""
+"""HTTP by pyreqwest, synchronously and asynchronously."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ from moorage.errors import (
 from moorage.testing._http_lab import lab
 from moorage.testing.http_server import Behaviour, VendorServer
 from moorage.testing.http_tls import certificate_files
-from tests.adapters.http_colours import GET, LONG, Make, in_loop
-from tests.adapters.pyreqwest_colours import both
+from tests.adapters.http_modes import GET, LONG, Make, in_loop
+from tests.adapters.pyreqwest_modes import both
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -48,7 +48,7 @@ CHUNKS = b"\r\n2\r\nok\r\n0\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    "head, said",
+    "head, message",
     [
         (b"200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n", "ambiguous"),
         (b"200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n", "ambiguous"),
@@ -59,11 +59,11 @@ CHUNKS = b"\r\n2\r\nok\r\n0\r\n\r\n"
     ],
 )
 @both
-async def test_an_answer_with_two_ends_is_refused(make: Make, head: bytes, said: str) -> None:
+async def test_an_answer_with_two_ends_is_refused(make: Make, head: bytes, message: str) -> None:
     """What pyreqwest lets pass is refused by what its headers say, and taints no other answer."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"HTTP/1.1 " + head + CHUNKS), Behaviour(201))
-        with pytest.raises(VendorFailed, match=said):
+        with pytest.raises(VendorFailed, match=message):
             await client.send(GET, vendor.url, LONG)
 
         assert 201 == (await client.send(GET, vendor.url, LONG)).status
@@ -454,8 +454,8 @@ async def test_exchanges_are_counted(make: Make) -> None:
         incoming = await client.open(GET, vendor.url, LONG)
         waiting = asyncio.ensure_future(client.send(GET, vendor.url, LONG))
         await asyncio.sleep(0.1)
-        found = client.statistics()  # type: ignore[attr-defined]  # which the port has not
-        assert (1, None, 1, 1) == (found.active, found.idle, found.waiting, found.limit)
+        result = client.statistics()  # type: ignore[attr-defined]  # which the port has not
+        assert (1, None, 1, 1) == (result.active, result.idle, result.waiting, result.limit)
         incoming.close()
         await waiting
         assert 0 == client.statistics().active  # type: ignore[attr-defined]  # as above

@@ -34,7 +34,7 @@ OWNERS = [("shop", None), ("shop", "acme-fr"), ("shop-acme", "fr"), ("shop-acme-
 
 
 class Place:
-    """Where credentials are written, and a provider of either colour that reads them there."""
+    """Where credentials are written, and a provider of either mode that reads them there."""
 
     def __init__(self, kind: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.kind, self.path, self._patch = kind, home / "credentials.toml", monkeypatch
@@ -68,10 +68,10 @@ class Place:
         new.chmod(mode)
         new.rename(self.path)
 
-    def ask(self, verb: str, *given: object) -> Any:
+    def ask(self, verb: str, *options: object) -> Any:
         """What a verb gives."""
         answer = getattr(self.provider, verb)
-        return asyncio.run(answer(*given)) if "awaited" in self.kind else answer(*given)
+        return asyncio.run(answer(*options)) if "awaited" in self.kind else answer(*options)
 
 
 @pytest.fixture(
@@ -91,8 +91,8 @@ def test_owners_are_apart(place: Place) -> None:
             place.ask("get", *owner)
     for number, owner in enumerate(OWNERS):
         place.put(owner, f"token-{number}")
-        found = [other for other in OWNERS if place.ask("has", *other)]
-        assert OWNERS[: number + 1] == found
+        results = [other for other in OWNERS if place.ask("has", *other)]
+        assert OWNERS[: number + 1] == results
     for number, owner in enumerate(OWNERS):
         assert Credentials.bearer(f"token-{number}") == place.ask("get", *owner)
 

@@ -27,7 +27,7 @@ from moorage.domain.admission import Admission, Answer, Gates, SetCircuit
 from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule
 from moorage.domain.durations import SECOND
 from moorage.testing._state_commands import new_key, read
-from tests.adapters.redis_faces import COLOURS, Count, Face
+from tests.adapters.redis_faces import MODES, Count, Face
 from tests.support.redis_servers import PrivateRedis, Proxy
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def calls(server: PrivateRedis) -> Iterator[Callable[[], int]]:
     client = redis.Redis(port=server.port)
 
     def since() -> int:
-        told: dict[str, Any] = client.info("commandstats")
+        fields: dict[str, Any] = client.info("commandstats")
         client.config_resetstat()
         counted = sum(
             stat["calls"]
-            for name, stat in told.items()
+            for name, stat in fields.items()
             if name.startswith(("cmdstat_eval", "cmdstat_script", "cmdstat_multi"))
         )
         return int(counted)
@@ -136,15 +136,15 @@ def test_a_call_with_a_key_is_three_round_trips(
 def test_waiting_costs_one_more(server: PrivateRedis, calls: Callable[[], int]) -> None:
     """Whoever waited for a limit asks once more before it goes."""
     slow = Service("slow", limits=RateLimitConfig.per_second(50, burst=1))
-    told: list[object] = []
+    reports: list[object] = []
     with (
         RedisStorage(server.url, timeout=PATIENT) as store,
-        ConnectorManager([slow], state=store, observers=[told.append]) as manager,
+        ConnectorManager([slow], state=store, observers=[reports.append]) as manager,
     ):
         manager.run("slow", lambda: 1)
         calls()
         manager.run("slow", lambda: 1)
-    waits = sum(isinstance(event, RateLimitWaited) for event in told)
+    waits = sum(isinstance(event, RateLimitWaited) for event in reports)
     assert 1 + waits == calls()
 
 
@@ -320,13 +320,13 @@ def test_threads_take_each_token_once(server: PrivateRedis) -> None:
     assert 100 <= answers.count(Answer.GO)
 
 
-def test_two_processes_decide_alike_over_one_circuit(colour: str, server: PrivateRedis) -> None:
+def test_two_processes_decide_alike_over_one_circuit(mode: str, server: PrivateRedis) -> None:
     """What one store sets by hand, another reads."""
     rule, key = CircuitRule(CircuitBreakerConfig()), new_key()
     asks = Admission(Gates(circuit=rule, circuit_key=key), within=0, lease=1)
     with (
-        Face(colour, server.url, timeout=PATIENT) as one,
-        Face(colour, server.url, timeout=PATIENT) as other,
+        Face(mode, server.url, timeout=PATIENT) as one,
+        Face(mode, server.url, timeout=PATIENT) as other,
     ):
         one.execute(SetCircuit(rule, key, CircuitState.FORCED_OPEN))
         assert Answer.CIRCUIT_OPEN is other.execute(asks)[0]
@@ -334,16 +334,16 @@ def test_two_processes_decide_alike_over_one_circuit(colour: str, server: Privat
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_child_speaks_on_connections_of_its_own(colour: str, server: PrivateRedis) -> None:
+def test_a_child_speaks_on_connections_of_its_own(mode: str, server: PrivateRedis) -> None:
     """Neither hears the other's answers, whoever asks first."""
-    with Face(colour, server.url, timeout=PATIENT) as face:
+    with Face(mode, server.url, timeout=PATIENT) as face:
         count = Count(new_key())
         face.execute(count)
         child = os.fork()
         if child == 0:  # pragma: no cover - in a process of its own
             done = 1
             try:
-                with Face(colour, server.url, timeout=PATIENT) as mine:
+                with Face(mode, server.url, timeout=PATIENT) as mine:
                     mine.store = face.store
                     for _ in range(20):
                         mine.execute(count)
@@ -376,23 +376,23 @@ class Overtaken(Count):
         return super().apply(states, now)
 
 
-def test_who_is_overtaken_decides_again(colour: str, server: PrivateRedis) -> None:
+def test_who_is_overtaken_decides_again(mode: str, server: PrivateRedis) -> None:
     """A change that came in between is never written over."""
-    with Face(colour, server.url, timeout=PATIENT) as face:
+    with Face(mode, server.url, timeout=PATIENT) as face:
         assert 4 == face.execute(Overtaken(new_key(), server.url, 3))
 
 
-def test_who_is_always_overtaken_gives_up(colour: str, server: PrivateRedis) -> None:
+def test_who_is_always_overtaken_gives_up(mode: str, server: PrivateRedis) -> None:
     """There is an end to trying again."""
-    with Face(colour, server.url, timeout=0.05) as face:
+    with Face(mode, server.url, timeout=0.05) as face:
         with pytest.raises(StorageUnavailable, match="faster"):
             face.execute(Overtaken(new_key(), server.url, 10**9))
         face.post(Overtaken(new_key(), server.url, 10**9))
 
 
-@pytest.fixture(params=COLOURS)
-def colour(request: pytest.FixtureRequest) -> str:
-    """Both colours, one after the other."""
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    """Both modes, one after the other."""
     return str(request.param)
 
 

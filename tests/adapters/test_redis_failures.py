@@ -20,7 +20,7 @@ from moorage.domain.codec import VERSION, pack
 from moorage.domain.idempotency import Claim, Verdict, Withdraw, complete
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.testing._state_commands import Write, new_key, read
-from tests.adapters.redis_faces import COLOURS, Count, Face
+from tests.adapters.redis_faces import MODES, Count, Face
 from tests.support.redis_servers import PrivateRedis, Proxy
 from tests.support.waiting import wait_until
 
@@ -40,9 +40,9 @@ def server() -> Iterator[PrivateRedis]:
         yield started
 
 
-@pytest.fixture(params=COLOURS)
-def colour(request: pytest.FixtureRequest) -> str:
-    """Both colours, one after the other."""
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    """Both modes, one after the other."""
     return str(request.param)
 
 
@@ -69,10 +69,10 @@ def claim(key: str, owner: int = 1) -> Claim:
 # --- Redis goes away -------------------------------------------------------------
 
 
-def test_whatever_is_flushed_begins_anew(colour: str, server: PrivateRedis) -> None:
+def test_whatever_is_flushed_begins_anew(mode: str, server: PrivateRedis) -> None:
     """States and the script itself may be gone at any moment."""
     client = redis.Redis(port=server.port)
-    with Face(colour, server.url, timeout=PATIENT) as face:
+    with Face(mode, server.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         for _ in range(3):
             assert Answer.GO is face.execute(command)[0]
@@ -82,31 +82,31 @@ def test_whatever_is_flushed_begins_anew(colour: str, server: PrivateRedis) -> N
     client.close()
 
 
-def test_a_server_that_was_restarted_is_used_again(colour: str, server: PrivateRedis) -> None:
+def test_a_server_that_was_restarted_is_used_again(mode: str, server: PrivateRedis) -> None:
     """Connections that ended meanwhile cost no call."""
-    with Face(colour, server.url, timeout=PATIENT) as face:
+    with Face(mode, server.url, timeout=PATIENT) as face:
         face.execute(one_token(new_key()))
         server.kill()
         server.start()
         assert Answer.GO is face.execute(one_token(new_key()))[0]
 
 
-def test_a_server_that_is_gone_is_unavailable(colour: str, server: PrivateRedis) -> None:
+def test_a_server_that_is_gone_is_unavailable(mode: str, server: PrivateRedis) -> None:
     """Nobody there is said so, with where and what to do, and without the password."""
     where = f"redis://me:secret-word@127.0.0.1:{server.port}/0"
-    with Face(colour, where, timeout=PATIENT) as face:
+    with Face(mode, where, timeout=PATIENT) as face:
         server.kill()
         with pytest.raises(StorageUnavailable, match=r"redis://me:\*\*\*@127") as caught:
             face.execute(one_token(new_key()))
         server.start()
     assert "cannot be reached" in str(caught.value)
-    told = "".join(traceback.format_exception(caught.value))
-    assert "secret-word" not in f"{told} {caught.value!r} {face.store!r}"
+    text = "".join(traceback.format_exception(caught.value))
+    assert "secret-word" not in f"{text} {caught.value!r} {face.store!r}"
 
 
-def test_a_server_that_is_silent_costs_one_timeout(colour: str, server: PrivateRedis) -> None:
+def test_a_server_that_is_silent_costs_one_timeout(mode: str, server: PrivateRedis) -> None:
     """Who is not answered in time is told so, asks nobody else, and hears the next answer right."""
-    with Face(colour, server.url, timeout=SHORT) as face:
+    with Face(mode, server.url, timeout=SHORT) as face:
         command = claim(new_key())
         face.execute(command)
         server.suspend()
@@ -118,7 +118,7 @@ def test_a_server_that_is_silent_costs_one_timeout(colour: str, server: PrivateR
         took = time.monotonic() - began
         server.resume()
     assert 2 * SHORT <= took < 2 * PATIENT
-    with Face(colour, server.url, timeout=PATIENT) as face:
+    with Face(mode, server.url, timeout=PATIENT) as face:
         assert Verdict.RUN is face.execute(command).verdict
 
 
@@ -130,8 +130,8 @@ def test_who_waits_behind_silence_fails_with_it(server: PrivateRedis) -> None:
         command = one_token(new_key())
         await store.execute(command)
         server.suspend()
-        asked = [store.execute(command) for _ in range(500)]
-        results = await asyncio.gather(*asked, return_exceptions=True)
+        requests = [store.execute(command) for _ in range(500)]
+        results = await asyncio.gather(*requests, return_exceptions=True)
         server.resume()
         await store.aclose()
         return list(results)
@@ -142,28 +142,28 @@ def test_who_waits_behind_silence_fails_with_it(server: PrivateRedis) -> None:
 # --- replies that are lost ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("kept", [0, 3])
-def test_what_must_not_be_repeated_is_not(colour: str, kept: int, server: PrivateRedis) -> None:
+@pytest.mark.parametrize("stored", [0, 3])
+def test_what_must_not_be_repeated_is_not(mode: str, stored: int, server: PrivateRedis) -> None:
     """A token whose grant was lost on the way is taken once."""
-    with Proxy(server.port) as proxy, Face(colour, proxy.url, timeout=PATIENT) as face:
+    with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         face.execute(command)
-        proxy.cuts, proxy.keep, before = 1, kept, proxy.calls
+        proxy.cuts, proxy.keep, before = 1, stored, proxy.calls
         with pytest.raises(StorageUnavailable, match="cut off"):
             face.execute(command)
         assert 1 == proxy.calls - before
         assert 2 == tokens_taken(face, command)
 
 
-@pytest.mark.parametrize("kept", [0, 3])
+@pytest.mark.parametrize("stored", [0, 3])
 def test_what_may_be_repeated_is_repeated_once(
-    colour: str, kept: int, server: PrivateRedis
+    mode: str, stored: int, server: PrivateRedis
 ) -> None:
     """A claim whose answer was lost is asked for again, and answered alike."""
-    with Proxy(server.port) as proxy, Face(colour, proxy.url, timeout=PATIENT) as face:
+    with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=PATIENT) as face:
         face.execute(claim(new_key()))
         command = claim(new_key())
-        proxy.cuts, proxy.keep, before = 1, kept, proxy.calls
+        proxy.cuts, proxy.keep, before = 1, stored, proxy.calls
         assert Verdict.RUN is face.execute(command).verdict
         assert 2 == proxy.calls - before
         proxy.cuts, before = 2, proxy.calls
@@ -173,9 +173,9 @@ def test_what_may_be_repeated_is_repeated_once(
 
 
 @pytest.mark.parametrize("once", [True, False])
-def test_what_is_decided_here_happens_once(colour: str, once: bool, server: PrivateRedis) -> None:
+def test_what_is_decided_here_happens_once(mode: str, once: bool, server: PrivateRedis) -> None:
     """A write whose reply was lost is repeated only where the command may be."""
-    with Proxy(server.port) as proxy, Face(colour, proxy.url, timeout=PATIENT) as face:
+    with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=PATIENT) as face:
         command = Count(new_key(), once=once)
         face.execute(command)
         for cut in (1, 2):
@@ -190,9 +190,9 @@ def test_what_is_decided_here_happens_once(colour: str, once: bool, server: Priv
     assert counted <= 4 if once else counted >= 2
 
 
-def test_what_was_posted_to_nobody_goes_with_the_next(colour: str, server: PrivateRedis) -> None:
+def test_what_was_posted_to_nobody_goes_with_the_next(mode: str, server: PrivateRedis) -> None:
     """A store that is away when something is posted hears of it when it is back."""
-    with Face(colour, server.url, timeout=PATIENT) as face:
+    with Face(mode, server.url, timeout=PATIENT) as face:
         command, key = one_token(new_key()), new_key()
         face.execute(command)
         server.kill()
@@ -204,10 +204,10 @@ def test_what_was_posted_to_nobody_goes_with_the_next(colour: str, server: Priva
         assert 1 == tokens_taken(face, command)
 
 
-def test_what_was_posted_before_a_close_is_sent(colour: str, server: PrivateRedis) -> None:
+def test_what_was_posted_before_a_close_is_sent(mode: str, server: PrivateRedis) -> None:
     """Closing sends what could not be sent before; what is closed stays closed, and says so."""
     command = one_token(new_key())
-    with Face(colour, server.url, timeout=PATIENT) as face:
+    with Face(mode, server.url, timeout=PATIENT) as face:
         face.execute(one_token(new_key()))
         server.kill()
         face.post(command)
@@ -215,14 +215,14 @@ def test_what_was_posted_before_a_close_is_sent(colour: str, server: PrivateRedi
         face.close()
         with pytest.raises(StorageUnavailable, match="this store was closed"):
             face.execute(command)
-    with Face(colour, server.url, timeout=PATIENT) as face:
+    with Face(mode, server.url, timeout=PATIENT) as face:
         assert 1 == tokens_taken(face, command)
 
 
-def test_what_is_posted_after_a_close_is_left(colour: str, server: PrivateRedis) -> None:
+def test_what_is_posted_after_a_close_is_left(mode: str, server: PrivateRedis) -> None:
     """Who is done after the store was closed opens no connection that nobody would close."""
     command = one_token(new_key())
-    with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=PATIENT) as face:
+    with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         face.execute(one_token(new_key()))
         face.close()
         connected = [len(client.client_list())]
@@ -231,7 +231,7 @@ def test_what_is_posted_after_a_close_is_left(colour: str, server: PrivateRedis)
         face.close()
         connected.append(len(client.client_list()))
     assert connected[0] >= max(connected)
-    with Face(colour, server.url, timeout=PATIENT) as face:
+    with Face(mode, server.url, timeout=PATIENT) as face:
         assert 0 == tokens_taken(face, command)
 
 
@@ -252,10 +252,10 @@ def test_one_that_ended_ends_the_others(server: PrivateRedis) -> None:
     idle.insert(0, other)
     server.suspend()
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(store.housekeep)
+        request = pool.submit(store.housekeep)
         wait_until(lambda: [other] == idle, "connection in use")
         server.kill()
-    assert isinstance(asked.exception(), StorageUnavailable)
+    assert isinstance(request.exception(), StorageUnavailable)
     assert [] == idle
     store.close()
     server.start()
@@ -298,10 +298,10 @@ def test_what_is_in_use_at_a_close_is_closed_later(server: PrivateRedis) -> None
     ids=range(7),
 )
 def test_what_is_no_state_is_refused(
-    colour: str, stored: bytes, message: str, server: PrivateRedis
+    mode: str, stored: bytes, message: str, server: PrivateRedis
 ) -> None:
     """Whatever lies under a key, it is never taken for a state, and stays as it is."""
-    with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=PATIENT) as face:
+    with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         client.set("moorage:" + command.keys[0], stored)
         with pytest.raises(StateUnavailable, match=message) as caught:
@@ -310,11 +310,11 @@ def test_what_is_no_state_is_refused(
         assert stored == client.get("moorage:" + command.keys[0])
 
 
-def test_the_state_that_cannot_be_used_is_named(colour: str, server: PrivateRedis) -> None:
+def test_the_state_that_cannot_be_used_is_named(mode: str, server: PrivateRedis) -> None:
     """Of several states of one command, the error names the one that a newer release wrote."""
     limits = [RateLimitConfig(1).rule] * 2
     later = bytes((VERSION + 1,)) + pack((1, 2, 3, 4, 5, 6, 7, ()))[1:]
-    with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=PATIENT) as face:
+    with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         for stored in (later, None):
             keys = [new_key(), new_key()]
             if stored is None:
@@ -328,9 +328,9 @@ def test_the_state_that_cannot_be_used_is_named(colour: str, server: PrivateRedi
                 assert keys[1] == caught.value.key
 
 
-def test_another_kind_of_value_is_refused(colour: str, server: PrivateRedis) -> None:
+def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> None:
     """A list under a key is nobody's state, and is left alone; others are not affected."""
-    with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=PATIENT) as face:
+    with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         command, key = one_token(new_key()), new_key()
         client.lpush("moorage:" + command.keys[0], "theirs")
         client.lpush("moorage:" + key, "theirs")
@@ -350,9 +350,9 @@ def test_one_bad_state_takes_nobody_along(server: PrivateRedis) -> None:
         with redis.Redis(port=server.port) as client:
             client.set(f"moorage:{bad}", b"garbage")
             client.lpush(f"moorage:{spoilt}", "theirs")
-        asked: list[Command[Any]] = [one_token(good), one_token(bad), Count(key), Count(spoilt)]
-        asked.append(asked[0])
-        results = await asyncio.gather(*map(store.execute, asked), return_exceptions=True)
+        requests: list[Command[Any]] = [one_token(good), one_token(bad), Count(key), Count(spoilt)]
+        requests.append(requests[0])
+        results = await asyncio.gather(*map(store.execute, requests), return_exceptions=True)
         await store.aclose()
         return list(results)
 
@@ -362,9 +362,9 @@ def test_one_bad_state_takes_nobody_along(server: PrivateRedis) -> None:
     assert isinstance(four, StorageUnavailable)
 
 
-def test_what_cannot_be_stored_is_the_callers_error(colour: str, server: PrivateRedis) -> None:
+def test_what_cannot_be_stored_is_the_callers_error(mode: str, server: PrivateRedis) -> None:
     """A value of a kind that is not kept comes back as such, and nothing is written."""
-    with Face(colour, server.url, timeout=PATIENT) as face:
+    with Face(mode, server.url, timeout=PATIENT) as face:
         key = new_key()
         with pytest.raises(InvalidData, match="object cannot be stored"):
             face.execute(Write({key: object()}))
@@ -377,9 +377,9 @@ def test_what_cannot_be_stored_is_the_callers_error(colour: str, server: Private
 # --- what Redis refuses -------------------------------------------------------------
 
 
-def test_a_full_server_takes_nothing_new(colour: str, server: PrivateRedis) -> None:
+def test_a_full_server_takes_nothing_new(mode: str, server: PrivateRedis) -> None:
     """Where it may throw nothing out, Redis refuses writes, and the store says so."""
-    with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=PATIENT) as face:
+    with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         face.execute(command)
         client.config_set("maxmemory", "1mb")
@@ -390,42 +390,40 @@ def test_a_full_server_takes_nothing_new(colour: str, server: PrivateRedis) -> N
         assert 1 == tokens_taken(face, command)
 
 
-def test_a_server_that_throws_out_what_matters_is_refused(
-    colour: str, server: PrivateRedis
-) -> None:
+def test_a_server_that_throws_out_what_matters_is_refused(mode: str, server: PrivateRedis) -> None:
     """A policy that may take live states is found at the first use, unless it is wanted."""
     with redis.Redis(port=server.port) as client:
         client.config_set("maxmemory", "1gb")
         client.config_set("maxmemory-policy", "volatile-lru")
-        with Face(colour, server.url, timeout=PATIENT) as face:
+        with Face(mode, server.url, timeout=PATIENT) as face:
             for _ in range(2):
                 with pytest.raises(ConfigurationError, match="volatile-lru"):
                     face.execute(one_token(new_key()))
-        with Face(colour, server.url, timeout=PATIENT, may_evict=True) as face:
+        with Face(mode, server.url, timeout=PATIENT, may_evict=True) as face:
             assert Answer.GO is face.execute(one_token(new_key()))[0]
         client.config_set("maxmemory", "0")
-        with Face(colour, server.url, timeout=PATIENT) as face:
+        with Face(mode, server.url, timeout=PATIENT) as face:
             assert Answer.GO is face.execute(one_token(new_key()))[0]
         client.config_set("maxmemory-policy", "noeviction")
 
 
-def test_a_replica_is_not_written_to(colour: str, server: PrivateRedis) -> None:
+def test_a_replica_is_not_written_to(mode: str, server: PrivateRedis) -> None:
     """Who is given a replica's address is told so."""
     with PrivateRedis("--replicaof", f"127.0.0.1 {server.port}") as replica:
         with redis.Redis(port=replica.port) as client:
             wait_until(lambda: client.info()["master_link_status"] == "up", "replication")
-        with Face(colour, replica.url, timeout=PATIENT) as face:
+        with Face(mode, replica.url, timeout=PATIENT) as face:
             for _ in range(2):
                 with pytest.raises(StorageUnavailable, match="is a replica"):
                     face.execute(one_token(new_key()))
 
 
-def test_a_busy_server_is_unavailable(colour: str) -> None:
+def test_a_busy_server_is_unavailable(mode: str) -> None:
     """While somebody's script runs too long, Redis answers that it is busy, and then goes on."""
     with (
         PrivateRedis("--busy-reply-threshold", "10") as busy,
         redis.Redis(port=busy.port) as client,
-        Face(colour, busy.url, timeout=PATIENT) as face,
+        Face(mode, busy.url, timeout=PATIENT) as face,
     ):
         face.execute(one_token(new_key()))
         endless = threading.Thread(target=_run_for_ever, args=(busy.port,))
@@ -451,30 +449,30 @@ def _is_busy(client: redis.Redis) -> bool:
     return False
 
 
-def test_a_wrong_password_is_unavailable(colour: str) -> None:
+def test_a_wrong_password_is_unavailable(mode: str) -> None:
     """A password that is missing or wrong is named as the reason, and never told."""
     with PrivateRedis("--requirepass", "right") as guarded:
         for user in ("", ":wrong-word@"):
             where = f"redis://{user}127.0.0.1:{guarded.port}/0"
-            with Face(colour, where, timeout=PATIENT) as face:
+            with Face(mode, where, timeout=PATIENT) as face:
                 with pytest.raises(StorageUnavailable, match="password") as caught:
                     face.execute(one_token(new_key()))
                 assert "wrong-word" not in "".join(traceback.format_exception(caught.value))
-        with Face(colour, f"redis://:right@127.0.0.1:{guarded.port}/0", timeout=PATIENT) as face:
+        with Face(mode, f"redis://:right@127.0.0.1:{guarded.port}/0", timeout=PATIENT) as face:
             assert Answer.GO is face.execute(one_token(new_key()))[0]
 
 
-def test_a_user_who_may_little_may_use_the_store(colour: str, server: PrivateRedis) -> None:
+def test_a_user_who_may_little_may_use_the_store(mode: str, server: PrivateRedis) -> None:
     """EVALSHA, EVAL, GET, SET and TIME on our own keys are all that is needed."""
     allowed = "on >word ~moorage:* +evalsha +eval +get +set +time +auth"
     with redis.Redis(port=server.port) as client:
         client.execute_command("ACL", "SETUSER", "few", *allowed.split())
         client.execute_command("ACL", "SETUSER", "none", "on", ">word", "~other:*", "+@all")
     where = f"127.0.0.1:{server.port}/0"
-    with Face(colour, f"redis://few:word@{where}", timeout=PATIENT) as face:
+    with Face(mode, f"redis://few:word@{where}", timeout=PATIENT) as face:
         assert Answer.GO is face.execute(one_token(new_key()))[0]
     with (
-        Face(colour, f"redis://none:word@{where}", timeout=PATIENT) as face,
+        Face(mode, f"redis://none:word@{where}", timeout=PATIENT) as face,
         pytest.raises(StorageUnavailable, match="or a command"),
     ):
         face.execute(one_token(new_key()))
@@ -483,9 +481,9 @@ def test_a_user_who_may_little_may_use_the_store(colour: str, server: PrivateRed
 # --- a server that is slow ----------------------------------------------------------
 
 
-def test_a_slow_server_is_waited_for(colour: str, server: PrivateRedis) -> None:
+def test_a_slow_server_is_waited_for(mode: str, server: PrivateRedis) -> None:
     """A caller who has time waits longer than the store would by itself, for any command."""
-    with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=0.2) as face:
+    with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=0.2) as face:
         for command in (one_token(new_key()), Count(new_key())):
             client.client_pause(600)
             face.execute(command, PATIENT)

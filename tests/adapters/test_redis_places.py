@@ -27,7 +27,7 @@ from moorage.testing import state_conformance as kit
 from moorage.testing._state_commands import Write, new_key
 from moorage.testing.checks import name_of
 from moorage.testing.http_tls import certificate_files
-from tests.adapters.redis_faces import COLOURS, Count, Face
+from tests.adapters.redis_faces import MODES, Count, Face
 from tests.support.redis_servers import PrivateRedis, free_port
 from tests.support.waiting import wait_until
 
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 PATIENT = 20.0
 
 
-@pytest.fixture(params=COLOURS)
-def colour(request: pytest.FixtureRequest) -> str:
-    """Both colours, one after the other."""
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    """Both modes, one after the other."""
     return str(request.param)
 
 
@@ -75,25 +75,25 @@ def works(face: Face) -> None:
         "redis+cluster://me:12#word@host:1",
     ],
 )
-def test_what_is_no_address_is_refused(colour: str, url: str) -> None:
+def test_what_is_no_address_is_refused(mode: str, url: str) -> None:
     """What is wrong is said where it is written, and not at the first call."""
     with pytest.raises(ConfigurationError, match="this is no address of a Redis"):
-        Face(colour, url)
+        Face(mode, url)
 
 
-def test_what_is_no_client_is_refused(colour: str) -> None:
-    """A client of the other colour, or of something else, is named."""
-    other: Any = redis.asyncio.Redis() if colour == "plain" else redis.Redis()
+def test_what_is_no_client_is_refused(mode: str) -> None:
+    """A client of the other mode, or of something else, is named."""
+    other: Any = redis.asyncio.Redis() if mode == "plain" else redis.Redis()
     for wrong in (other, 6379, None):
         with pytest.raises(ConfigurationError, match="is no place of a Redis"):
-            Face(colour, wrong)
+            Face(mode, wrong)
 
 
-def test_certificates_belong_to_tls(colour: str) -> None:
+def test_certificates_belong_to_tls(mode: str) -> None:
     """Where nothing is verified, nobody is to think that it is."""
     for where in ("redis://localhost", redis.Redis(), "redis+cluster://localhost"):
         with pytest.raises(ConfigurationError, match=r"certificates"):
-            Face(colour, where, ca="ca.pem")
+            Face(mode, where, ca="ca.pem")
 
 
 @pytest.mark.parametrize(
@@ -107,15 +107,15 @@ def test_certificates_belong_to_tls(colour: str) -> None:
         ("redis+sentinel://:w@a,b:2/primary/3", "redis+sentinel://:***@a,b:2/primary/3"),
     ],
 )
-def test_a_store_shows_no_secret(colour: str, url: str, shown: str) -> None:
+def test_a_store_shows_no_secret(mode: str, url: str, shown: str) -> None:
     """Its representation says where it is, and not the password."""
-    assert repr(Face(colour, url).store).endswith(f"Storage('{shown}')")
+    assert repr(Face(mode, url).store).endswith(f"Storage('{shown}')")
 
 
-def test_nothing_is_durable_unless_somebody_says_so(colour: str) -> None:
+def test_nothing_is_durable_unless_somebody_says_so(mode: str) -> None:
     """A store in Redis takes the word of whoever set it up."""
-    assert not Face(colour, "redis://host").store.durable
-    assert Face(colour, "redis://host", durable=True).store.durable
+    assert not Face(mode, "redis://host").store.durable
+    assert Face(mode, "redis://host", durable=True).store.durable
 
 
 # --- one server ----------------------------------------------------------------------
@@ -128,11 +128,11 @@ def server() -> Iterator[PrivateRedis]:
         yield started
 
 
-def test_a_ready_client_says_where(colour: str, server: PrivateRedis) -> None:
+def test_a_ready_client_says_where(mode: str, server: PrivateRedis) -> None:
     """Its address, database and password are taken over, and it is left alone."""
     options: Any = {"port": server.port, "db": 3, "decode_responses": True, "protocol": 3}
-    client: Any = (redis if colour == "plain" else redis.asyncio).Redis(**options)
-    with Face(colour, client, timeout=PATIENT, prefix="p:") as face:
+    client: Any = (redis if mode == "plain" else redis.asyncio).Redis(**options)
+    with Face(mode, client, timeout=PATIENT, prefix="p:") as face:
         works(face)
         key = new_key()
         face.execute(Count(key))
@@ -141,14 +141,14 @@ def test_a_ready_client_says_where(colour: str, server: PrivateRedis) -> None:
         assert look.exists(f"p:{key}")
 
 
-def test_a_socket_file_is_an_address(colour: str, server: PrivateRedis) -> None:
+def test_a_socket_file_is_an_address(mode: str, server: PrivateRedis) -> None:
     """What a URL calls unix is spoken to without a network."""
-    with Face(colour, f"unix://{server.folder}/redis.sock", timeout=PATIENT) as face:
+    with Face(mode, f"unix://{server.folder}/redis.sock", timeout=PATIENT) as face:
         works(face)
-    client: Any = (redis if colour == "plain" else redis.asyncio).Redis(
+    client: Any = (redis if mode == "plain" else redis.asyncio).Redis(
         unix_socket_path=f"{server.folder}/redis.sock"
     )
-    with Face(colour, client, timeout=PATIENT) as face:
+    with Face(mode, client, timeout=PATIENT) as face:
         works(face)
 
 
@@ -175,13 +175,13 @@ a_loop_ends_early = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"
 
 
 @a_loop_ends_early
-def test_tls_is_verified(colour: str, guarded: tuple[str, Path]) -> None:
+def test_tls_is_verified(mode: str, guarded: tuple[str, Path]) -> None:
     """A certificate of an authority that is given is trusted, and no other."""
     url, certificate = guarded
-    with Face(colour, url, timeout=PATIENT, ca=certificate) as face:
+    with Face(mode, url, timeout=PATIENT, ca=certificate) as face:
         works(face)
     with (
-        Face(colour, url, timeout=PATIENT) as face,
+        Face(mode, url, timeout=PATIENT) as face,
         pytest.raises(StorageUnavailable, match=r"cannot be reached.*certificates"),
     ):
         face.execute(one_token(new_key()))
@@ -189,11 +189,11 @@ def test_tls_is_verified(colour: str, guarded: tuple[str, Path]) -> None:
 
 
 @a_loop_ends_early
-def test_the_name_in_a_certificate_is_verified(colour: str, guarded: tuple[str, Path]) -> None:
+def test_the_name_in_a_certificate_is_verified(mode: str, guarded: tuple[str, Path]) -> None:
     """A certificate for another host is none for this one."""
     url, certificate = guarded
     with (
-        Face(colour, url.replace("127.0.0.1", "localhost"), timeout=9, ca=certificate) as face,
+        Face(mode, url.replace("127.0.0.1", "localhost"), timeout=9, ca=certificate) as face,
         pytest.raises(StorageUnavailable, match="cannot be reached"),
     ):
         face.execute(one_token(new_key()))
@@ -203,7 +203,7 @@ def test_the_name_in_a_certificate_is_verified(colour: str, guarded: tuple[str, 
 # --- Sentinel ------------------------------------------------------------------------
 
 
-def test_a_failover_is_followed(colour: str, tmp_path: Path) -> None:
+def test_a_failover_is_followed(mode: str, tmp_path: Path) -> None:
     """When Sentinel names another primary, the next command goes there."""
     with (
         PrivateRedis() as primary,
@@ -217,12 +217,12 @@ def test_a_failover_is_followed(colour: str, tmp_path: Path) -> None:
         with (
             PrivateRedis("--sentinel", config=config) as sentinel,
             redis.Redis(port=replica.port) as other,
-            redis.Redis(port=sentinel.port) as asked,
+            redis.Redis(port=sentinel.port) as request,
         ):
             wait_until(lambda: other.info()["master_link_status"] == "up", "replication")
-            wait_until(lambda: asked.sentinel_slaves("mine"), "finding the replica")
+            wait_until(lambda: request.sentinel_slaves("mine"), "finding the replica")
             where = f"redis+sentinel://127.0.0.1:{sentinel.port}/mine/0"
-            with Face(colour, where, timeout=PATIENT) as face:
+            with Face(mode, where, timeout=PATIENT) as face:
                 works(face)
                 primary.kill()
                 wait_until(lambda: _answers(face), "the failover")
@@ -267,8 +267,8 @@ def is_well(node: PrivateRedis) -> bool:
     """Whether a node finds its cluster complete."""
     client: Any
     with redis.Redis(port=node.port) as client:
-        told = client.execute_command("CLUSTER INFO")
-        return bool(told["cluster_state"] == "ok")
+        result = client.execute_command("CLUSTER INFO")
+        return bool(result["cluster_state"] == "ok")
 
 
 def url_of(cluster: list[PrivateRedis]) -> str:
@@ -315,11 +315,9 @@ class AtHome:
         self.apply = command.apply
 
 
-def test_nodes_that_forgot_the_script_are_given_it(
-    colour: str, cluster: list[PrivateRedis]
-) -> None:
+def test_nodes_that_forgot_the_script_are_given_it(mode: str, cluster: list[PrivateRedis]) -> None:
     """A node that was started again does not know the script, and learns it with the next call."""
-    with Face(colour, url_of(cluster), timeout=PATIENT) as face:
+    with Face(mode, url_of(cluster), timeout=PATIENT) as face:
         for number in range(2):
             for node in cluster:
                 client = redis.Redis(port=node.port)
@@ -327,7 +325,7 @@ def test_nodes_that_forgot_the_script_are_given_it(
                 client.close()
             claimed = face.execute(
                 Claim(
-                    f"{{forgetful:{colour}}}:key:{number}",
+                    f"{{forgetful:{mode}}}:key:{number}",
                     fingerprint=b"f",
                     owner=7,
                     lease=1_000_000,
@@ -350,9 +348,9 @@ def test_a_cluster_conforms_awaited(check: kit.AsyncCheck, cluster: list[Private
     asyncio.run(checked())
 
 
-def test_a_cluster_keeps_each_service_on_a_node(colour: str, cluster: list[PrivateRedis]) -> None:
+def test_a_cluster_keeps_each_service_on_a_node(mode: str, cluster: list[PrivateRedis]) -> None:
     """Commands go to whichever node has their keys; posted ones too."""
-    with Face(colour, url_of(cluster), timeout=PATIENT) as face:
+    with Face(mode, url_of(cluster), timeout=PATIENT) as face:
         works(face)
         commands = [one_token(new_key()) for _ in range(30)]
         for command in commands:
@@ -365,47 +363,47 @@ def test_a_cluster_keeps_each_service_on_a_node(colour: str, cluster: list[Priva
     assert all(sizes)
 
 
-def test_keys_of_several_homes_are_refused(colour: str, cluster: list[PrivateRedis]) -> None:
+def test_keys_of_several_homes_are_refused(mode: str, cluster: list[PrivateRedis]) -> None:
     """A command cannot join what lies on several nodes, and is told so."""
     with (
-        Face(colour, url_of(cluster), timeout=PATIENT) as face,
+        Face(mode, url_of(cluster), timeout=PATIENT) as face,
         pytest.raises(StorageUnavailable, match=r"several nodes|slot"),
     ):
         face.execute(Write({"{a}": 1, "{b}": 2, "{c}": 3}))
 
 
-def test_one_server_names_no_node(colour: str) -> None:
+def test_one_server_names_no_node(mode: str) -> None:
     """Where one server has all keys, no command is told apart from others by its node."""
-    with PrivateRedis() as server, Face(colour, server.url, timeout=PATIENT) as face:
+    with PrivateRedis() as server, Face(mode, server.url, timeout=PATIENT) as face:
         command = Count(new_key())
         face.execute(command)
         assert "" == face.node_of(command)
 
 
-def test_a_node_of_a_cluster_alone_is_no_store(colour: str, cluster: list[PrivateRedis]) -> None:
+def test_a_node_of_a_cluster_alone_is_no_store(mode: str, cluster: list[PrivateRedis]) -> None:
     """Who gives one node's address is told to give the cluster's."""
     commands = [one_token(f"{{{number}}}") for number in range(40)]
     with (
-        Face(colour, cluster[0].url, timeout=PATIENT) as face,
+        Face(mode, cluster[0].url, timeout=PATIENT) as face,
         pytest.raises(StorageUnavailable, match=r"is a cluster.*redis\+cluster://"),
     ):
         [face.execute(command) for command in commands]
 
 
-def test_a_ready_cluster_client_says_where(colour: str, cluster: list[PrivateRedis]) -> None:
+def test_a_ready_cluster_client_says_where(mode: str, cluster: list[PrivateRedis]) -> None:
     """Its nodes and settings are taken over."""
-    if colour == "plain":
+    if mode == "plain":
         client: Any = redis.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
     else:
         client = redis.asyncio.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
-    with Face(colour, client, timeout=PATIENT) as face:
+    with Face(mode, client, timeout=PATIENT) as face:
         works(face)
-    if colour == "plain":
+    if mode == "plain":
         client.close()
 
 
 def test_a_cluster_that_throws_out_what_matters_is_refused(
-    colour: str, cluster: list[PrivateRedis]
+    mode: str, cluster: list[PrivateRedis]
 ) -> None:
     """Its policy is looked at as that of a single server is."""
     clients = [redis.Redis(port=node.port) for node in cluster]
@@ -414,7 +412,7 @@ def test_a_cluster_that_throws_out_what_matters_is_refused(
         client.config_set("maxmemory-policy", "allkeys-lru")
     try:
         with (
-            Face(colour, url_of(cluster), timeout=PATIENT) as face,
+            Face(mode, url_of(cluster), timeout=PATIENT) as face,
             pytest.raises(ConfigurationError, match="allkeys-lru"),
         ):
             face.execute(one_token(new_key()))
@@ -424,9 +422,9 @@ def test_a_cluster_that_throws_out_what_matters_is_refused(
             client.close()
 
 
-def test_slots_that_move_are_followed(colour: str, cluster: list[PrivateRedis]) -> None:
+def test_slots_that_move_are_followed(mode: str, cluster: list[PrivateRedis]) -> None:
     """A key that moves to another node while it is used is found there."""
-    with Face(colour, url_of(cluster), timeout=PATIENT) as face:
+    with Face(mode, url_of(cluster), timeout=PATIENT) as face:
         count = Count("{moving}:key")
         first = face.execute(count)
         _move(redis.crc.key_slot(b"moorage:{moving}:key"), cluster)
@@ -438,7 +436,7 @@ def _move(slot: int, cluster: list[PrivateRedis]) -> None:
     clients: list[Any] = [redis.Redis(port=node.port) for node in cluster]
     names = [client.execute_command("CLUSTER MYID").decode() for client in clients]
     keys = [client.execute_command("CLUSTER GETKEYSINSLOT", slot, 10) for client in clients]
-    source = next(number for number, found in enumerate(keys) if found)
+    source = next(number for number, result in enumerate(keys) if result)
     target = (source + 1) % len(cluster)
     clients[target].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", names[source])
     clients[source].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", names[target])
@@ -449,10 +447,10 @@ def _move(slot: int, cluster: list[PrivateRedis]) -> None:
         client.close()
 
 
-def test_a_cluster_that_is_gone_is_unavailable(colour: str) -> None:
+def test_a_cluster_that_is_gone_is_unavailable(mode: str) -> None:
     """Nobody there is said so, and without the password."""
     where = f"redis+cluster://u:secret-word@127.0.0.1:{free_port()}"
-    with Face(colour, where, timeout=1) as face:
+    with Face(mode, where, timeout=1) as face:
         with pytest.raises(StorageUnavailable, match=r"u:\*\*\*@.*cannot be reached"):
             face.execute(one_token(new_key()))
         with pytest.raises(StorageUnavailable, match="cannot be reached"):
@@ -494,21 +492,21 @@ def losing() -> Iterator[list[PrivateRedis]]:
 
 def homes(cluster: list[PrivateRedis]) -> dict[int, str]:
     """A part in braces for each node, by its port."""
-    found: dict[int, str] = {}
+    fields: dict[int, str] = {}
     with redis.cluster.RedisCluster(host="127.0.0.1", port=cluster[0].port) as client:
         for number in range(99):
             node: Any = client.get_node_from_key(f"{{h{number}}}")
-            found.setdefault(node.port, f"{{h{number}}}")
-    return found
+            fields.setdefault(node.port, f"{{h{number}}}")
+    return fields
 
 
 def test_a_node_that_is_lost_takes_its_own_keys_away_only(
-    colour: str, losing: list[PrivateRedis]
+    mode: str, losing: list[PrivateRedis]
 ) -> None:
     """Keys of other nodes are served as before, by stores old and new; each has its node."""
     home = homes(losing)
     lost, *others = losing
-    with Face(colour, url_of(losing[1:]), timeout=PATIENT) as face:
+    with Face(mode, url_of(losing[1:]), timeout=PATIENT) as face:
         for node in losing:
             assert 1 == face.execute(Count(f"{home[node.port]}:1"))
             name = face.node_of(Count(f"{home[node.port]}:1"))
@@ -520,17 +518,17 @@ def test_a_node_that_is_lost_takes_its_own_keys_away_only(
             for node in others:
                 assert number == face.execute(Count(f"{home[node.port]}:1"))
     for place in (losing[1:], losing[:2]):
-        with Face(colour, url_of(place), timeout=PATIENT) as face:
+        with Face(mode, url_of(place), timeout=PATIENT) as face:
             for node in others:
                 face.execute(Count(f"{home[node.port]}:2"))
 
 
-def test_a_node_that_takes_over_is_followed(colour: str, losing: list[PrivateRedis]) -> None:
+def test_a_node_that_takes_over_is_followed(mode: str, losing: list[PrivateRedis]) -> None:
     """Slots that another node has when their own is lost are asked of that one."""
     home = homes(losing)
     lost, heir, _ = losing
     part = home[lost.port]
-    with Face(colour, url_of(losing[1:]), timeout=PATIENT) as face:
+    with Face(mode, url_of(losing[1:]), timeout=PATIENT) as face:
         face.execute(Count(f"{part}:1"))
         give_slots(losing, lost, heir)
         lost.kill()

@@ -17,7 +17,7 @@ import redis.crc
 from moorage import StorageUnavailable
 from moorage.adapters._redis_socket import TimedSocket
 from moorage.testing._state_commands import Write, new_key, read
-from tests.adapters.redis_faces import COLOURS, Count, Face
+from tests.adapters.redis_faces import MODES, Count, Face
 from tests.adapters.test_redis_places import homes, is_well, nodes_of, one_token, url_of
 from tests.support.redis_servers import PrivateRedis, Proxy
 from tests.support.waiting import wait_until
@@ -30,9 +30,9 @@ SHORT = 0.3
 LONG = 60.0
 
 
-@pytest.fixture(params=COLOURS)
-def colour(request: pytest.FixtureRequest) -> str:
-    """Both colours, one after the other."""
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    """Both modes, one after the other."""
     return str(request.param)
 
 
@@ -51,10 +51,10 @@ def cluster() -> Iterator[list[PrivateRedis]]:
 
 @pytest.mark.parametrize("connected", [False, True], ids=["new", "connected"])
 def test_a_reply_that_trickles_ends_by_the_deadline(
-    colour: str, server: PrivateRedis, *, connected: bool
+    mode: str, server: PrivateRedis, *, connected: bool
 ) -> None:
     """A reply that arrives byte by byte still ends by the deadline of its caller."""
-    with Proxy(server.port) as proxy, Face(colour, proxy.url, timeout=HOUR) as face:
+    with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=HOUR) as face:
         if connected:
             face.execute(one_token(new_key()), LONG)
         proxy.trickles = True
@@ -65,24 +65,24 @@ def test_a_reply_that_trickles_ends_by_the_deadline(
 
 
 def test_a_node_that_falls_silent_ends_by_the_deadline(
-    colour: str, cluster: list[PrivateRedis]
+    mode: str, cluster: list[PrivateRedis]
 ) -> None:
     """Its own keys are refused in time, again and again; keys of other nodes are served."""
     home = homes(cluster)
     silent, *others = cluster
-    with Face(colour, url_of(cluster), timeout=HOUR) as face:
+    with Face(mode, url_of(cluster), timeout=HOUR) as face:
         for node in cluster:
-            face.execute(Count(f"{home[node.port]}:{colour}"), LONG)
+            face.execute(Count(f"{home[node.port]}:{mode}"), LONG)
         silent.suspend()
         try:
             for number in range(2, 5):
                 with pytest.raises(StorageUnavailable, match="did not answer in time"):
-                    face.execute(Count(f"{home[silent.port]}:{colour}"), SHORT)
+                    face.execute(Count(f"{home[silent.port]}:{mode}"), SHORT)
                 for node in others:
-                    assert number == face.execute(Count(f"{home[node.port]}:{colour}"), LONG)
+                    assert number == face.execute(Count(f"{home[node.port]}:{mode}"), LONG)
         finally:
             silent.resume()
-        assert face.execute(Count(f"{home[silent.port]}:{colour}"), LONG)
+        assert face.execute(Count(f"{home[silent.port]}:{mode}"), LONG)
 
 
 def test_a_silent_node_leaves_time_to_learn_the_others(cluster: list[PrivateRedis]) -> None:
@@ -136,14 +136,14 @@ def test_a_cluster_without_slots_is_down() -> None:
         assert 0 == face.housekeep()
 
 
-def test_a_cluster_whose_only_node_is_lost_is_unavailable(colour: str) -> None:
+def test_a_cluster_whose_only_node_is_lost_is_unavailable(mode: str) -> None:
     """Where no other node can be asked, the lost one is tried again."""
     with PrivateRedis("--cluster-enabled", "yes") as node:
         with redis.Redis(port=node.port) as client:
             made: Any = client
             made.execute_command("CLUSTER", "ADDSLOTS", *range(16_384))
         wait_until(lambda: is_well(node), "having all slots")
-        with Face(colour, url_of([node, node]), timeout=LONG) as face:
+        with Face(mode, url_of([node, node]), timeout=LONG) as face:
             face.execute(one_token(new_key()))
             node.kill()
             for _ in range(2):
@@ -169,11 +169,11 @@ def test_keys_that_are_about_to_move_are_found(cluster: list[PrivateRedis]) -> N
         clients[0].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[1])
         clients[0].migrate("127.0.0.1", target.port, names[0], 0, 5_000)
 
-        _, (found,) = face.execute(read(f"{part}:1"))
+        _, (result,) = face.execute(read(f"{part}:1"))
         with pytest.raises(StorageUnavailable):
             face.execute(read(f"{part}:1", f"{part}:2"), LONG)
 
-        assert found is not None
+        assert result is not None
         clients[0].migrate("127.0.0.1", target.port, names[1], 0, 5_000)
         for client in clients:
             client.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[1])

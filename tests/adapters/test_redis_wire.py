@@ -94,8 +94,8 @@ def test_what_is_remembered_is_bounded(
         report = Report(gates, (0, 1, 0), Outcome.FAILED, "one")
         assert store.execute(report) is None
     questions: Any = vars(store)["_questions"]
-    known = [vars(questions)[name] for name in ("_admissions", "_gates", "_circuits")]
-    assert 2 >= max(map(len, known))
+    existing = [vars(questions)[name] for name in ("_admissions", "_gates", "_circuits")]
+    assert 2 >= max(map(len, existing))
 
 
 def test_an_answer_that_cannot_be_read_is_said_so(store: RedisStorage) -> None:
@@ -155,7 +155,7 @@ def test_a_post_that_comes_to_nothing_is_kept() -> None:
 
 
 def test_a_plain_post_that_comes_to_nothing_is_kept() -> None:
-    """So it is in the plain colour; and what Redis refused is not asked for ever."""
+    """So it is in the synchronous mode; and what Redis refused is not asked for ever."""
     with PrivateRedis() as server, RedisStorage(server.url, timeout=PATIENT) as store:
         commands = [ask(), ask()]
         store.execute(ask())
@@ -197,9 +197,9 @@ def test_two_who_wait_for_each_other_go_on(store: RedisStorage) -> None:
 
     class Nested(Count):
         def apply(self, states: Any, now: int) -> Any:
-            asked = threading.Thread(target=inner.execute, args=(Count(new_key()),))
-            asked.start()
-            asked.join()
+            request = threading.Thread(target=inner.execute, args=(Count(new_key()),))
+            request.start()
+            request.join()
             return super().apply(states, now)
 
     inner = RedisStorage(redis_url(), timeout=PATIENT)

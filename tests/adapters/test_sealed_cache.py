@@ -46,7 +46,7 @@ SECRET = b"a secret answer"
 
 @pytest.fixture(scope="module", params=KINDS)
 def stores(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[tuple[Any, Any]]:
-    """A store of each kind, in both colours."""
+    """A store of each kind, synchronously and asynchronously."""
     kind: str = request.param
     if kind == "memory":
         memory = MemoryStorage()
@@ -128,8 +128,8 @@ def test_what_is_moved_cannot_be_read() -> None:
     assert kept(cache)
     assert storage.execute(Keep("other", 0, content(storage), 10**9))
 
-    found = cache.look("other")
-    assert ((), "InvalidData") == (found.entries, found.unreadable)
+    result = cache.look("other")
+    assert ((), "InvalidData") == (result.entries, result.unreadable)
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", b"\x00" * 200])
@@ -154,9 +154,9 @@ def test_what_is_sealed_but_no_answer_cannot_be_read() -> None:
     for packed in (b"", b"\x02", b"\x01\x91\x01", b"\xff" * 9):
         mark = cache.look("key").mark
         assert storage.execute(Keep("key", mark, CIPHER.seal(packed, about), 10**9))
-        found = cache.look("key")
-        assert () == found.entries
-        assert (packed == b"") or found.unreadable == "InvalidData"
+        result = cache.look("key")
+        assert () == result.entries
+        assert (packed == b"") or result.unreadable == "InvalidData"
 
 
 def test_keys_are_rotated() -> None:
@@ -167,8 +167,8 @@ def test_keys_are_rotated() -> None:
     assert kept(SealedCache(storage, AesGcmCipher(old)))
 
     assert 1 == len(SealedCache(storage, AesGcmCipher(new)).look("key").entries)
-    found = SealedCache(storage, AesGcmCipher(new.without(1))).look("key")
-    assert ((), "ConfigurationError") == (found.entries, found.unreadable)
+    result = SealedCache(storage, AesGcmCipher(new.without(1))).look("key")
+    assert ((), "ConfigurationError") == (result.entries, result.unreadable)
 
 
 @pytest.mark.parametrize("kind", [SealedCache, AsyncSealedCache])

@@ -77,8 +77,8 @@ def test_owners_are_listed_and_let_go(*, awaited: bool) -> None:
     plain.rotate("stripe", "acme", kit.OLD)
     plain.rotate("stripe", None, kit.OTHER)
 
-    def ask(verb: Any, *given: object) -> Any:
-        return asyncio.run(verb(*given)) if awaited else verb(*given)
+    def ask(verb: Any, *value: object) -> Any:
+        return asyncio.run(verb(*value)) if awaited else verb(*value)
 
     assert [("stripe", None), ("stripe", "acme")] == ask(provider.owners)
     assert 0 == ask(provider.reseal)

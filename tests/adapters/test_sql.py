@@ -84,10 +84,10 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
         async with lab.awaited() as store:
             return await waits_of_the_next(store, range(0, 300, 5))
 
-    found = asyncio.run(waits())
-    assert found  # some were cancelled in time, however fast this machine is
+    results = asyncio.run(waits())
+    assert results  # some were cancelled in time, however fast this machine is
     # A server that is slow for a moment may not hear that a place is given back.
-    assert sorted(found)[len(found) // 2] <= SECOND
+    assert sorted(results)[len(results) // 2] <= SECOND
 
 
 # --- what it costs ---------------------------------------------------------------
@@ -248,9 +248,9 @@ def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
         key = a_key()
         async with lab.awaited(engine) as store:
             await store.execute(Append(1, key))
-            found = await store.execute(Look(key))
+            result = await store.execute(Look(key))
         await engine.dispose()
-        return found[1]
+        return result[1]
 
     assert ((1,),) == asyncio.run(used())
 

@@ -41,8 +41,8 @@ class Base:
 
     def __init__(self, kind: str, *, awaited: bool = False) -> None:
         self.kind, self.awaited = kind, awaited
-        found = postgres_url() if kind == "postgresql" else mariadb_url()
-        self.url = sqlalchemy.make_url(found)
+        result = postgres_url() if kind == "postgresql" else mariadb_url()
+        self.url = sqlalchemy.make_url(result)
         self.engine = sqlalchemy.create_engine(
             self.url.set(drivername=f"{kind}+{DRIVERS[kind][0]}"), poolclass=NullPool
         )
@@ -62,19 +62,21 @@ class Base:
         return f"{self.prefix}credentials"
 
     def provider(self, cipher: Any = CIPHER, url: Any = None, **options: Any) -> Any:
-        """A provider of the colour that is tested."""
+        """A provider of the mode that is tested."""
         kind: Any = AsyncSqlCredentialProvider if self.awaited else SqlCredentialProvider
-        given = {"prefix": self.prefix, "timeout": PATIENCE, **options}
-        return kind(url or self.url, cipher, **given)
+        fields = {"prefix": self.prefix, "timeout": PATIENCE, **options}
+        return kind(url or self.url, cipher, **fields)
 
     def plain(self, cipher: Any = CIPHER, **options: Any) -> SqlCredentialProvider:
         """A provider that is not awaited."""
-        given: dict[str, Any] = {"prefix": self.prefix, "timeout": PATIENCE, **options}
-        return SqlCredentialProvider(self.url, cipher, **given)
+        fields: dict[str, Any] = {"prefix": self.prefix, "timeout": PATIENCE, **options}
+        return SqlCredentialProvider(self.url, cipher, **fields)
 
-    def ask(self, verb: Any, *given: object, **options: Any) -> Any:
-        """What a verb of either colour gives."""
-        return asyncio.run(verb(*given, **options)) if self.awaited else verb(*given, **options)
+    def ask(self, verb: Any, *settings: object, **options: Any) -> Any:
+        """What a verb of either mode gives."""
+        return (
+            asyncio.run(verb(*settings, **options)) if self.awaited else verb(*settings, **options)
+        )
 
     def run(self, statement: str, **values: Any) -> list[Any]:
         """Run a statement beside the provider, and return its rows."""
@@ -112,7 +114,7 @@ def _base(request: pytest.FixtureRequest) -> Iterator[Base]:
 @pytest.fixture(
     name="face",
     params=[(kind, awaited) for kind in DRIVERS for awaited in (False, True)],
-    ids=lambda given: f"{given[0]}, awaited" if given[1] else given[0],
+    ids=lambda value: f"{value[0]}, awaited" if value[1] else value[0],
 )
 def _face(request: pytest.FixtureRequest) -> Iterator[Base]:
     kind, awaited = request.param
@@ -244,7 +246,7 @@ def test_others_read_and_write_meanwhile(face: Base) -> None:
         while not done.is_set():
             both.rotate("stripe", "19", NEW)
             wrong.extend(
-                got for number in range(19) if (got := both.get("stripe", f"{number}")) != OLD
+                result for number in range(19) if (result := both.get("stripe", f"{number}")) != OLD
             )
             reading.set()
 
@@ -356,10 +358,10 @@ def test_a_database_that_cannot_be_reached(face: Base) -> None:
     """An outage names the database, without its password, and may be over later."""
     url = face.url.set(host="127.0.0.1", port=1, password="sk_live")
 
-    for verb, given in (("has", OWNER), ("migrate", ())):
+    for verb, value in (("has", OWNER), ("migrate", ())):
         provider = face.provider(url=url)
         with pytest.raises(StorageUnavailable) as caught:
-            face.ask(getattr(provider, verb), *given)
+            face.ask(getattr(provider, verb), *value)
         assert caught.value.retryable
         assert "127.0.0.1:1" in str(caught.value)
         assert "sk_live" not in repr(provider)

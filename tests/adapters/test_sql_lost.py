@@ -128,11 +128,11 @@ def test_a_silent_server_is_given_up_awaited(lab: Lab) -> None:
 
 
 def _deaf_from(word: bytes) -> Callable[[bytes], str | None]:
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
     def sees(chunk: bytes) -> str | None:
-        heard.extend([chunk] if word in chunk else [])
-        return "never" if heard else None
+        received.extend([chunk] if word in chunk else [])
+        return "never" if received else None
 
     return sees
 
@@ -227,15 +227,15 @@ def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
     before = lab.backends()
 
     def ask() -> object:
-        found = store.execute(Append(2, key))[1]
+        result = store.execute(Append(2, key))[1]
         store.close()
         gc.collect()
-        return found
+        return result
 
-    found = in_a_child(ask)
+    result = in_a_child(ask)
     store.execute(Append(3, key))
 
-    assert ((1,),) == found
+    assert ((1,),) == result
     assert ((1, 2, 3),) == values(store, key)
     assert set(before) <= set(lab.backends())
 
@@ -253,10 +253,10 @@ def test_a_store_is_used_in_one_event_loop_after_another(lab: Lab) -> None:
         warnings.simplefilter("ignore", ResourceWarning)
         for number in range(3):
             asyncio.run(_appended(store, number, key))
-        found = asyncio.run(ended())
+        result = asyncio.run(ended())
         gc.collect()
 
-    assert ((0, 1, 2),) == found
+    assert ((0, 1, 2),) == result
 
 
 async def _appended(store: AsyncSqlStorage, number: int, key: str) -> None:
@@ -288,8 +288,8 @@ def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
         asyncio.run(store.aclose())
         gc.collect()
 
-    (found,) = values(lab.plain(), key)
-    assert list(range(20)) == sorted(found)
+    (results,) = values(lab.plain(), key)
+    assert list(range(20)) == sorted(results)
 
 
 def test_a_closed_store_says_so(lab: Lab) -> None:
@@ -351,10 +351,10 @@ def test_who_finds_no_connection_in_time_is_told_so(lab: Lab) -> None:
     def attempt() -> None:
         with pytest.raises(StorageUnavailable, match="no connection free"):
             store.execute(Look(a_key()))
-        told.append(True)
+        reports.append(True)
 
-    told: list[bool] = []
+    reports: list[bool] = []
     with contextlib.suppress(StorageUnavailable):  # its own time may be over by then
         store.execute(Meddled(meanwhile, 1, a_key()))
 
-    assert [True] == told
+    assert [True] == reports

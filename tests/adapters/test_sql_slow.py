@@ -133,19 +133,19 @@ def test_a_store_that_closes_opens_nothing_any_more(lab: Lab, stuck: Proxy) -> N
 
 def test_a_server_that_has_let_a_connection_in_is_slow_and_not_away(lab: Lab) -> None:
     """Whose time is over while the session is being set up hears that the server is there."""
-    heard = threading.Event()
+    received = threading.Event()
     word = b"current_setting" if lab.kind == "postgresql" else b"TRANSACTION ISOLATION"
 
     def sees(chunk: bytes) -> str | None:
         if word in chunk:
-            heard.set()
-        return "never" if heard.is_set() else None
+            received.set()
+        return "never" if received.is_set() else None
 
     with Watching(lab.url, sees) as proxy:
         store = lab.plain(proxy.url)
         with pytest.raises(StorageUnavailable, match="in time"):
             store.execute(Append(0, a_key()), HASTE)
-        assert heard.wait(PATIENCE)
+        assert received.wait(PATIENCE)
 
         with pytest.raises(StorageUnavailable, match="in time") as caught:
             store.execute(Append(0, a_key()), HASTE)
@@ -169,9 +169,9 @@ class Door:
         """Be ended."""
 
 
-def _late(pool: LinkPool, kept: list[Any], *, age: float = 0.0) -> Opening:
+def _late(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Opening:
     """A connection that is being opened, and that its caller could not wait for."""
-    opening = Opening(lambda _, link: kept.append(link))
+    opening = Opening(lambda _, link: stored.append(link))
     opening._began -= age  # noqa: SLF001 - no test waits so long
     Door(opening)
     assert run_now(opening.within(0, pool.late)) is None
@@ -180,8 +180,8 @@ def _late(pool: LinkPool, kept: list[Any], *, age: float = 0.0) -> Opening:
 
 def test_what_hangs_is_passed_over_until_there_are_too_many() -> None:
     """A new connection is opened beside one that hangs; never more than the store may have."""
-    pool, kept = LinkPool(), []  # type: ignore[var-annotated]  # of links
-    hanging = _late(pool, kept, age=60)
+    pool, stored = LinkPool(), []  # type: ignore[var-annotated]  # of links
+    hanging = _late(pool, stored, age=60)
 
     assert pool.begun(2) is None
     assert hanging is pool.begun(1)
@@ -190,23 +190,23 @@ def test_what_hangs_is_passed_over_until_there_are_too_many() -> None:
 
 def test_what_has_ended_meanwhile_is_not_waited_for() -> None:
     """A caller who comes when the connection has just been put by opens or takes another."""
-    pool, kept = LinkPool(), []  # type: ignore[var-annotated]  # of links
-    opening = _late(pool, kept)
+    pool, stored = LinkPool(), []  # type: ignore[var-annotated]  # of links
+    opening = _late(pool, stored)
 
     async def connected(_: Opening) -> Any:
         return "link"
 
     run_now(opening.run(connected))
 
-    assert ["link"] == kept
+    assert ["link"] == stored
     assert pool.begun(5) is None
 
 
 def test_who_is_interrupted_at_the_last_moment_leaves_the_connection() -> None:
     """A connection that came while its caller was interrupted is kept, and closed by nobody."""
-    kept: list[Any] = []
+    stored: list[Any] = []
     pool = LinkPool()
-    opening = Opening(lambda _, link: kept.append(link))
+    opening = Opening(lambda _, link: stored.append(link))
 
     class Interrupted(BaseException):
         """What a signal handler raises."""
@@ -223,7 +223,7 @@ def test_who_is_interrupted_at_the_last_moment_leaves_the_connection() -> None:
     with pytest.raises(Interrupted):
         run_now(opening.within(1, pool.late))
 
-    assert (["link"], []) == (kept, pool.late)
+    assert (["link"], []) == (stored, pool.late)
 
 
 def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck: Proxy) -> None:
@@ -239,8 +239,8 @@ def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck: Proxy) -> 
     assert caught.value.slow
 
 
-@pytest.mark.parametrize("colour", ["plain", "awaited"])
-def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, colour: str) -> None:
+@pytest.mark.parametrize("mode", ["plain", "awaited"])
+def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None:
     """A reply that arrives byte by byte still ends by the deadline of its caller."""
     key, word = a_key(), [b"never sent"]
 
@@ -256,7 +256,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, colour: str) -> No
         await store.aclose()
 
     with Watching(lab.url, sees) as proxy:
-        if colour == "awaited":
+        if mode == "awaited":
             asyncio.run(story(proxy.url))
             return
         store = lab.plain(proxy.url)

@@ -45,8 +45,8 @@ def test_processes_and_threads_append_in_one_order(
     for program in programs:
         done, failed = json.loads(program.communicate(timeout=4 * PATIENCE)[0])
         errors += failed
-        for number, chosen, now, found, began, ended in done:
-            before = tuple(map(tuple, found))
+        for number, chosen, now, result, began, ended in done:
+            before = tuple(map(tuple, result))
             history.append(Appended(number, tuple(chosen), now, before, began, ended))
 
     logs = {key: log or () for key, log in zip(keys, values(sql_store, *keys), strict=True)}

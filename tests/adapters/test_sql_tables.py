@@ -38,8 +38,8 @@ def _expire(lab: Lab, *keys: str) -> None:
 
 
 def _there(lab: Lab, *keys: str) -> list[str]:
-    found = {name for (name,) in lab.run(f"SELECT name FROM {lab.table}")}
-    return [key for key in keys if key in found]
+    results = {name for (name,) in lab.run(f"SELECT name FROM {lab.table}")}
+    return [key for key in keys if key in results]
 
 
 def test_what_cannot_matter_is_forgotten(lab: Lab, sql_store: SqlStorage) -> None:
@@ -510,7 +510,7 @@ def test_strangers_in_the_table_are_told_from_states(lab: Lab, sql_store: SqlSto
 
 
 @pytest.mark.parametrize(
-    "given, words",
+    "value, words",
     [
         ("sqlite:///x.db", "SqliteStorage"),
         ("postgresql+asyncpg://h/d", "postgresql\\+psycopg"),
@@ -520,15 +520,15 @@ def test_strangers_in_the_table_are_told_from_states(lab: Lab, sql_store: SqlSto
         (sqlalchemy.create_engine("sqlite://"), "SqliteStorage"),
         (create_async_engine("postgresql+psycopg://h/d"), "AsyncEngine cannot be used"),
     ],
-    ids=["sqlite", "asyncpg", "mysqldb", "no URL", "a number", "an engine", "another colour"],
+    ids=["sqlite", "asyncpg", "mysqldb", "no URL", "a number", "an engine", "another mode"],
 )
-def test_what_is_no_such_database_is_refused(given: Any, words: str) -> None:
+def test_what_is_no_such_database_is_refused(value: Any, words: str) -> None:
     """What cannot be used is refused where it is given, with what to give instead."""
     with pytest.raises(ConfigurationError, match=words):
-        SqlStorage(given)
+        SqlStorage(value)
 
 
-def test_an_engine_of_the_other_colour_is_refused() -> None:
+def test_an_engine_of_the_other_mode_is_refused() -> None:
     """A plain engine does not serve where connections are awaited."""
     engine = sqlalchemy.create_engine("postgresql+psycopg://h/d")
 

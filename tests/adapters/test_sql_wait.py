@@ -1,4 +1,4 @@
-"""Waiting for a socket, in both colours, and links to servers that are not at hand."""
+"""Waiting for a socket in both modes, and connections to distant servers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_waiting_ends(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> 
             asyncio.run(wait(ends[0].fileno(), until, writing=False))
 
 
-def test_the_plain_colour_never_suspends() -> None:
+def test_the_plain_mode_never_suspends() -> None:
     """A flow that suspends where nothing can wake it is a bug, and raises at once."""
     with pytest.raises(RuntimeError, match="without blocking"):
         run_now(asyncio.sleep(0))
@@ -147,7 +147,7 @@ def _nobody(*_: object) -> None:
 
 
 class OneLink:
-    """A colour that has one link."""
+    """A mode that has one link."""
 
     blocks = True
 

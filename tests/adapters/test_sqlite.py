@@ -108,7 +108,7 @@ def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, tmp_path: Path) ->
 
 
 def test_two_stores_share_a_file(path: Path, store: SqliteStorage) -> None:
-    """What one writes another reads, of whatever colour."""
+    """What one writes another reads, of whatever mode."""
 
     async def read() -> States:
         async with AsyncSqliteStorage(path) as other:

@@ -73,10 +73,10 @@ def rows(path: Path) -> dict[bytes, bytes]:
         return dict(link.execute("SELECT about, sealed FROM credential").fetchall())
 
 
-def run(path: Path, statement: str, *given: object) -> None:
+def run(path: Path, statement: str, *options: object) -> None:
     """Do something behind the provider's back."""
     with closing(sqlite3.connect(path)) as link, link:
-        link.execute(statement, given)
+        link.execute(statement, options)
 
 
 @pytest.fixture(name="path")
@@ -200,9 +200,9 @@ def test_others_read_meanwhile(path: Path) -> None:
     def read() -> None:
         while not done.is_set():
             for number in range(30):
-                got = ring_with_both.get("stripe", f"{number}")
-                if got != OLD:
-                    wrong.append(got)
+                result = ring_with_both.get("stripe", f"{number}")
+                if result != OLD:
+                    wrong.append(result)
                 reading.set()
 
     reader = Thread(target=read)
@@ -339,11 +339,11 @@ def test_two_make_the_file_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) 
     looks = list[int]()
 
     def overtaken(link: sqlite3.Connection) -> int:
-        found: int = look(link)
-        looks.append(found)
+        result: int = look(link)
+        looks.append(result)
         if len(looks) == 1:
             SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
-        return found
+        return result
 
     monkeypatch.setattr(module, "_application", overtaken)
 
@@ -367,8 +367,8 @@ def test_owners_are_listed_and_let_go(tmp_path: Path, *, awaited: bool) -> None:
     plain.rotate("stripe", "acme", OLD)
     plain.rotate("stripe", None, OTHER)
 
-    def ask(verb: Any, *given: object) -> Any:
-        return asyncio.run(verb(*given)) if awaited else verb(*given)
+    def ask(verb: Any, *value: object) -> Any:
+        return asyncio.run(verb(*value)) if awaited else verb(*value)
 
     assert [("stripe", None), ("stripe", "acme")] == ask(provider.owners)
     assert ask(provider.delete, "stripe", "acme")

@@ -46,9 +46,9 @@ def test_a_forked_child_has_connections_of_its_own(store: SqliteStorage) -> None
     store.execute(Put("parent", "a"))
 
     def child() -> list[object]:
-        found = values(store, "a")
+        result = values(store, "a")
         store.execute(Put("child", "a"))
-        return found
+        return result
 
     assert ["parent"] == in_a_child(child)
     assert ["child"] == values(store, "a")

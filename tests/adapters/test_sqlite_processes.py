@@ -118,12 +118,12 @@ def test_processes_agree_on_the_time(path: Path, workers: Workers) -> None:
     """One whose watch is an hour fast or slow goes by the same time as the others."""
     with SqliteStorage(path) as store:
         before = store.execute(Add("time"))[1]
-        told = [said(workers.start("tell_time", hours)) for hours in (1, -1, 1_000, 0)]
+        reports = [said(workers.start("tell_time", hours)) for hours in (1, -1, 1_000, 0)]
         after = store.execute(Add("time"))[1]
 
-    times = [before, *(int(line.split()[0]) for line in told), after]
+    times = [before, *(int(line.split()[0]) for line in reports), after]
     assert sorted(times) == times
-    assert all(abs(int(time) - int(wall)) < 60 * SECOND for time, wall in map(str.split, told))
+    assert all(abs(int(time) - int(wall)) < 60 * SECOND for time, wall in map(str.split, reports))
 
 
 def boots(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
@@ -232,14 +232,14 @@ def test_steps_of_the_wall_clock_change_nothing(step: timedelta, tmp_path: Path)
             circuit=CircuitBreakerConfig(failures=1),
         )
         plan = Plan(service, None, None)
-        said: list[object] = []
+        messages: list[object] = []
         for _ in range(4):
             with SqliteStorage(tmp_path / f"{number}.db", clock=clock) as store:
-                said.append(store.execute(plan.question.evolve(within=0))[:2])
-                said.append(store.execute(Look("none")))
+                messages.append(store.execute(plan.question.evolve(within=0))[:2])
+                messages.append(store.execute(Look("none")))
             clock.step_utc(stepped)
             clock.advance(60)
-        outcomes.append(said)
+        outcomes.append(messages)
 
     assert outcomes[0] == outcomes[1]
     assert Answer.LIMITED is outcomes[0][-2][0]

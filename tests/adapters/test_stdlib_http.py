@@ -1,4 +1,4 @@
-"""HTTP/1.1 with the standard library, in both colours."""
+"""HTTP/1.1 with the standard library, synchronously and asynchronously."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from moorage.testing._http_lab import lab
 from moorage.testing.checks import name_of
 from moorage.testing.http_server import Behaviour, VendorServer
 from moorage.testing.http_tls import certificate_files
-from tests.adapters.http_colours import GET, LONG, POST, Make, both, in_loop
+from tests.adapters.http_modes import GET, LONG, POST, Make, both, in_loop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,7 +121,7 @@ def test_nobody_is_asked_for_a_password(tmp_path: Path) -> None:
         f"try: StdlibHttpClient(tls=Tls(certificate={str(certificate)!r}, key={str(key)!r}))\n"
         "except ConfigurationError as error: print(error.path)"
     )
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         check=True,
@@ -130,7 +130,7 @@ def test_nobody_is_asked_for_a_password(tmp_path: Path) -> None:
         text=True,
     )
 
-    assert "tls.certificate" == said.stdout.strip()
+    assert "tls.certificate" == output.stdout.strip()
 
 
 # --- what is kept open -------------------------------------------------------
@@ -310,8 +310,8 @@ async def test_what_connections_do_is_counted(make: Make) -> None:
     """Exchanges under way, idle connections and callers who wait are counted at any moment."""
 
     def counted() -> tuple[int, int | None, int, int]:
-        found = client.statistics()  # type: ignore[attr-defined]  # which the port has not
-        return found.active, found.idle, found.waiting, found.limit
+        result = client.statistics()  # type: ignore[attr-defined]  # which the port has not
+        return result.active, result.idle, result.waiting, result.limit
 
     async with lab(partial(make, max_connections=1)) as (vendor, client):
         assert (0, 0, 0, 1) == counted()
@@ -358,8 +358,8 @@ def test_connections_of_all_loops_are_counted() -> None:
 # --- as one ------------------------------------------------------------------
 
 
-def test_both_colours_are_made_alike() -> None:
-    """Names, defaults and explanations of the two differ in nothing but the colour."""
+def test_both_modes_are_made_alike() -> None:
+    """Names, defaults and explanations of the two differ in nothing but the mode."""
     plain, awaited = (inspect.signature(kind) for kind in (StdlibHttpClient, AsyncStdlibHttpClient))
     assert plain.parameters == awaited.parameters
 
@@ -375,6 +375,8 @@ def test_what_is_not_used_is_not_loaded() -> None:
         "import sys, moorage.adapters.stdlib_http as http; http.StdlibHttpClient().close();"
         "print(sorted({'asyncio', 'ssl', 'http.client', 'logging'} & set(sys.modules)))"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
 
-    assert "[]" == said.stdout.strip()
+    assert "[]" == output.stdout.strip()

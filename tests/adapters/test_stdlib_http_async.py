@@ -20,7 +20,7 @@ from moorage.testing import http_conformance as kit
 from moorage.testing._http_lab import lab
 from moorage.testing.checks import name_of
 from moorage.testing.http_server import Behaviour, VendorServer
-from tests.adapters.http_colours import GET, LONG, in_loop
+from tests.adapters.http_modes import GET, LONG, in_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -168,13 +168,13 @@ def test_loops_side_by_side_each_connect() -> None:
 
 def test_a_name_found_too_late_is_nobody_s_business(monkeypatch: pytest.MonkeyPatch) -> None:
     """A resolver that answers after the loop is closed finds nobody to tell."""
-    answer, told = Event(), Event()
+    answer, result = Event(), Event()
 
     def look_up(*_: object, flags: int = 0, **__: object) -> list[Any]:
         if flags:
             raise socket.gaierror
         answer.wait(20)
-        told.set()
+        result.set()
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
@@ -188,7 +188,7 @@ def test_a_name_found_too_late_is_nobody_s_business(monkeypatch: pytest.MonkeyPa
     (lookup,) = (thread for thread in enumerate_threads() if "vendor.example" in thread.name)
     answer.set()
     lookup.join()
-    assert told.is_set()
+    assert result.is_set()
 
 
 # --- other loops -------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What goes wrong on the way, in both colours of the standard library's client."""
+"""Network failures of the standard library's HTTP client, in both modes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from moorage.errors import (
 )
 from moorage.testing._http_lab import lab
 from moorage.testing.http_server import Behaviour, VendorServer
-from tests.adapters.http_colours import GET, LONG, POST, SOON, Make, both
+from tests.adapters.http_modes import GET, LONG, POST, SOON, Make, both
 from tests.support.striking import strike_during
 
 if TYPE_CHECKING:
@@ -127,10 +127,10 @@ def test_trust_is_said_once(kind: Callable[..., object]) -> None:
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
 def test_whoever_trusts_anybody_is_named(kind: Callable[..., object]) -> None:
     """The warning points to the line that makes a client which does not verify."""
-    with pytest.warns(UserWarning, match=r"not verified \(a bench\)") as told:
+    with pytest.warns(UserWarning, match=r"not verified \(a bench\)") as reports:
         kind(tls=Tls(unverified=DangerouslyUnverified("a bench")))
 
-    assert [__file__] == [warning.filename for warning in told]
+    assert [__file__] == [warning.filename for warning in reports]
 
 
 # --- where it leads ----------------------------------------------------------

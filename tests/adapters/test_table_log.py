@@ -60,8 +60,8 @@ class Lab:
 
     def another(self, **options: Any) -> Any:
         """The log once more, with the entries that are there."""
-        known = {"prefix": self.prefix, "create": True, "every": 0.01, "timeout": 30.0}
-        made = open_log(self.url, **{**known, **options})
+        fields = {"prefix": self.prefix, "create": True, "every": 0.01, "timeout": 30.0}
+        made = open_log(self.url, **{**fields, **options})
         self._opened.append(made)
         return made
 
@@ -163,10 +163,10 @@ def test_texts_are_kept_as_far_as_a_database_can(lab: Lab) -> None:
     log = lab.log(threads=False)
     odd = "a\0b\ud800" + "x" * 300
     log.write(entry(0, tenant=odd, duration=1e-7))
-    (found,) = log.find(LogQuery(tenant=odd)).items
+    (result,) = log.find(LogQuery(tenant=odd)).items
 
-    assert ("a\\0b\\ud800" + "x" * 300)[:255] == found.tenant
-    assert 1e-7 == found.duration
+    assert ("a\\0b\\ud800" + "x" * 300)[:255] == result.tenant
+    assert 1e-7 == result.duration
 
 
 def test_old_entries_are_removed_however_many(lab: Lab) -> None:

@@ -41,29 +41,29 @@ def test_an_answer_is_shown(vat: VendorServer) -> None:
     vat.respond_json({"country": "DE", "password": "hunter2"})
     vat.respond_json({"country": "DE", "password": "hunter2"})
     people = command("call", "vat", "get", "/rates", "--query", "country=DE")
-    found = command("call", "vat", "GET", "/rates", "--json", "--header", "X-One=1")
+    result = command("call", "vat", "GET", "/rates", "--json", "--header", "X-One=1")
 
-    assert (0, 0) == (people.code, found.code)
+    assert (0, 0) == (people.code, result.code)
     assert people.out.startswith("HTTP 200")
     assert '"country": "DE"' in people.out
-    assert (200, "DE") == (found.result["status"], found.result["body"]["country"])
-    assert "hunter2" not in people.out + found.out
+    assert (200, "DE") == (result.result["status"], result.result["body"]["country"])
+    assert "hunter2" not in people.out + result.out
     first, second = vat.requests
     assert ("GET", "/rates?country=DE") == (first.method, first.target)
     assert "1" == second.headers.get("x-one")
 
 
-@pytest.mark.parametrize("given", ["--body", "--json-body"])
-def test_a_body_is_sent(vat: VendorServer, given: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", ["--body", "--json-body"])
+def test_a_body_is_sent(vat: VendorServer, value: str, tmp_path: Path) -> None:
     """Text, a file and the standard input are bodies, under a key that names the effect."""
     (tmp_path / "body.json").write_text('{"a": 1}')
     vat.respond(204)
-    text = '{"a": 1}' if given == "--json-body" else "@body.json"
-    ended = command("call", "vat", "POST", "/things", given, text, "--key", "k1")
+    text = '{"a": 1}' if value == "--json-body" else "@body.json"
+    ended = command("call", "vat", "POST", "/things", value, text, "--key", "k1")
 
     assert 0 == ended.code
     assert b'{"a": 1}' == vat.requests[0].body
-    again = command("call", "vat", "POST", "/things", given, text, "--key", "k1", "--json")
+    again = command("call", "vat", "POST", "/things", value, text, "--key", "k1", "--json")
     assert (True, 1) == (again.result["replayed"], len(vat.requests))
 
 
@@ -86,16 +86,16 @@ def test_a_refusal_is_shown_with_its_answer(vat: VendorServer) -> None:
     vat.respond_json({"error": "no such rate"}, status=404)
     vat.respond(500, {"Content-Type": "application/json"}, b"{broken")
     people = command("call", "vat", "GET", "/rates/XX")
-    found = command("call", "vat", "GET", "/rates/XX", "--json")
+    result = command("call", "vat", "GET", "/rates/XX", "--json")
 
-    assert (1, 1) == (people.code, found.code)
+    assert (1, 1) == (people.code, result.code)
     assert "HTTP 404" in people.out
     assert "no such rate" in people.out
     assert "moorage: " in people.out
     assert (False, "VendorFailed", 500) == (
-        found.document["ok"],
-        found.result["error"]["kind"],
-        found.result["status"],
+        result.document["ok"],
+        result.result["error"]["kind"],
+        result.result["status"],
     )
 
 
@@ -179,19 +179,19 @@ def test_everybody_is_pinged() -> None:
             base_url = "{vat.url}"
             """
         )
-        people, found = command("ping"), command("ping", "--json")
+        people, match = command("ping"), command("ping", "--json")
         one = command("ping", "vat", "--json")
         nobody = command("ping", "nobody")
         assert () == vat.requests
 
-    told = {one["service"]: one["answer"] for one in found.result["pings"]}
+    result = {one["service"]: one["answer"] for one in match.result["pings"]}
     assert {
         "stripe": "accepted",
         "paypal": "token",
         "vat": "reachable",
         "local_files": "untried",
-    } == told
-    assert (0, 0) == (people.code, found.code)
+    } == result
+    assert (0, 0) == (people.code, match.code)
     assert "the key is accepted" in people.out
     assert ["vat"] == [each["service"] for each in one.result["pings"]]
     assert (2, True) == (nobody.code, "vat" in nobody.err)
@@ -218,13 +218,13 @@ def test_who_does_not_answer_well_is_told() -> None:
         ended = command("ping", "--json")
         people = command("ping")
 
-    told = {one["service"]: (one["ok"], one["answer"]) for one in ended.result["pings"]}
+    result = {one["service"]: (one["ok"], one["answer"]) for one in ended.result["pings"]}
     assert (1, 1) == (ended.code, people.code)
     assert {
         "stripe": (False, "refused"),
         "vat": (False, "failed"),
         "secure": (False, "failed"),
-    } == told
+    } == result
     assert "hunter2" not in ended.out + people.out
     assert json.loads(ended.out)["ok"] is False
 

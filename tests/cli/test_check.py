@@ -45,32 +45,32 @@ def test_all_is_told(kind: str) -> None:
     with VendorServer() as vendor:
         configure(WHOLE.format(state=STORES[kind](), url=vendor.url))
         people = command("check")
-        found = command("check", "--json")
+        result = command("check", "--json")
         assert () == vendor.requests
 
-    assert (0, 0, "") == (people.code, found.code, people.err)
-    assert {"kind": kind, "reachable": True, "problem": None} == found.result["store"]
+    assert (0, 0, "") == (people.code, result.code, people.err)
+    assert {"kind": kind, "reachable": True, "problem": None} == result.result["store"]
     assert {"stripe", "adyen", "acme-fr.resend"} == {
-        one["account"] for one in found.result["accounts"]
+        one["account"] for one in result.result["accounts"]
     }
-    assert [["acme-fr"]] == [one["tenants"] for one in found.result["accounts"] if one["tenants"]]
-    assert [["EUR"], []] == [one["only for"] for one in found.result["routes"]]
-    (vat,) = (one for one in found.result["services"] if one["service"] == "vat")
+    assert [["acme-fr"]] == [one["tenants"] for one in result.result["accounts"] if one["tenants"]]
+    assert [["EUR"], []] == [one["only for"] for one in result.result["routes"]]
+    (vat,) = (one for one in result.result["services"] if one["service"] == "vat")
     assert (None, ["retry", "circuit", "limits"]) == (vat["credentials"], vat["protected by"])
     for word in ("StdlibHttpClient", "reachable", "stripe", "acme-fr.resend", "EUR", "vat"):
         assert word in people.out
-    assert "hunter2" not in people.out + found.out
+    assert "hunter2" not in people.out + result.out
 
 
 def test_a_store_that_is_away_is_told() -> None:
     """The exit code says that something is wrong, the text what, and no password."""
     configure('[state]\nurl = "redis://:hunter2@127.0.0.1:1/0"\n')
-    people, found = command("check"), command("check", "--json")
+    people, result = command("check"), command("check", "--json")
 
-    assert (1, 1, False) == (people.code, found.code, found.result["store"]["reachable"])
+    assert (1, 1, False) == (people.code, result.code, result.result["store"]["reachable"])
     assert "not reachable" in people.out
     assert "is valid." not in people.out
-    assert "hunter2" not in people.out + found.out
+    assert "hunter2" not in people.out + result.out
 
 
 def test_nothing_is_little_and_right() -> None:
@@ -83,11 +83,11 @@ def test_nothing_is_little_and_right() -> None:
 def test_what_is_wrong_is_refused_with_its_path() -> None:
     """The path, what is wrong and the remedy are said, to people and to programs."""
     configure('[vendors.stripe]\ntimeuot = 5\n[email]\nvendor = "nobody"\n')
-    people, found = command("check"), command("check", "--json")
+    people, result = command("check"), command("check", "--json")
 
-    assert (2, 2) == (people.code, found.code)
+    assert (2, 2) == (people.code, result.code)
     assert "vendors.stripe.timeuot" in people.err
-    assert "vendors.stripe.timeuot" in [one["path"] for one in found.document["error"]["problems"]]
+    assert "vendors.stripe.timeuot" in [one["path"] for one in result.document["error"]["problems"]]
     assert "timeout" in people.err
 
 
@@ -107,9 +107,9 @@ def test_what_no_hub_would_take_is_refused(text: str, path: str) -> None:
 
 def test_vendors_are_listed() -> None:
     """Every installed vendor has a line."""
-    people, found = command("vendors"), command("vendors", "--json")
+    people, result = command("vendors"), command("vendors", "--json")
 
-    assert list(vendor_names()) == [one["name"] for one in found.result["vendors"]]
+    assert list(vendor_names()) == [one["name"] for one in result.result["vendors"]]
     for name in vendor_names():
         assert f"{name} " in people.out
 
@@ -118,11 +118,11 @@ def test_vendors_are_listed() -> None:
 def test_a_vendor_tells_of_itself(name: str) -> None:
     """Its contracts, its capabilities and its options are those of its class."""
     kind = vendor_class(name)
-    people, found = command("vendors", name), command("vendors", name, "--json")
+    people, result = command("vendors", name), command("vendors", name, "--json")
 
-    assert sorted(kind.capabilities) == found.result["capabilities"]
-    assert list(kind.kinds) == found.result["kinds"]
-    for option in found.result["options"]:
+    assert sorted(kind.capabilities) == result.result["capabilities"]
+    assert list(kind.kinds) == result.result["kinds"]
+    for option in result.result["options"]:
         assert option["name"] in people.out
 
 

@@ -21,12 +21,12 @@ volatile_keys = true
 def test_what_is_unwise_is_warned_of() -> None:
     """A secret in plain text is warned of, without being shown, and ends no command."""
     configure('[vendors.stripe]\ncredentials = "sk_test_hunter2"\nvolatile_keys = true\n')
-    people, found = command("check"), command("check", "--json")
+    people, result = command("check"), command("check", "--json")
 
-    assert (0, 0, 0) == (people.code, found.code, command("ping", "--timeout", "0.001").code - 1)
+    assert (0, 0, 0) == (people.code, result.code, command("ping", "--timeout", "0.001").code - 1)
     assert "warning: " in people.out
-    assert ["vendors.stripe.credentials"] == [one["path"] for one in found.result["warnings"]]
-    assert "hunter2" not in people.out + found.out
+    assert ["vendors.stripe.credentials"] == [one["path"] for one in result.result["warnings"]]
+    assert "hunter2" not in people.out + result.out
 
 
 def test_what_is_overridden_is_told() -> None:
@@ -37,10 +37,10 @@ def test_what_is_overridden_is_told() -> None:
     )
     os.environ["MOORAGE_SERVICES__VAT__TIMEOUT"] = "5"
     people = command("check", "--environment", "test")
-    found = command("check", "--environment", "test", "--json").result
+    result = command("check", "--environment", "test", "--json").result
 
-    assert ("test", ["test"]) == (found["environment"], found["environments"])
-    assert "services.vat.base_url" in found["overridden"]
+    assert ("test", ["test"]) == (result["environment"], result["environments"])
+    assert "services.vat.base_url" in result["overridden"]
     assert "overridden: services.vat" in people.out
     assert "environment: test" in people.out
     assert "test.vat.example" in people.out

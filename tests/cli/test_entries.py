@@ -54,8 +54,8 @@ def outbox(server: VendorServer) -> Outbox:
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0, **named: Any) -> Any:
     """What a command answers to a program."""
     assert main([*words, "--json"], **named) == code
-    told = capsys.readouterr()
-    whole = json.loads(told.out)
+    output = capsys.readouterr()
+    whole = json.loads(output.out)
     return whole["result"] if whole["ok"] else whole["error"]
 
 
@@ -70,8 +70,8 @@ def test_calls_are_made_once(
     """`run --once` makes what is due, and ends."""
     put(outbox)
     put(outbox)
-    told = run(capsys, "outbox", "run", "--store", URL, "--once")
-    assert told == {"done": 2, "later": 0, "dead": 0, "unknown": 0}
+    logged = run(capsys, "outbox", "run", "--store", URL, "--once")
+    assert logged == {"done": 2, "later": 0, "dead": 0, "unknown": 0}
     assert len(server.requests) == 2
     assert main(["outbox", "run", "--store", URL, "--once"]) == 0
     assert capsys.readouterr().out == "0 done, 0 later, 0 dead, 0 unknown\n"
@@ -116,9 +116,9 @@ def test_a_worker_stops_at_a_signal(
 
     stopper = threading.Thread(target=stop)
     stopper.start()
-    told = run(capsys, "outbox", "run", "--store", URL)
+    logged = run(capsys, "outbox", "run", "--store", URL)
     stopper.join()
-    assert told == {"done": 1, "later": 0, "dead": 0, "unknown": 0}
+    assert logged == {"done": 1, "later": 0, "dead": 0, "unknown": 0}
 
 
 def test_a_worker_runs_until_it_is_told_to_stop(outbox: Outbox, server: VendorServer) -> None:
@@ -131,9 +131,9 @@ def test_a_worker_runs_until_it_is_told_to_stop(outbox: Outbox, server: VendorSe
         put(outbox)
         server.wait_for_requests(2)
         worker.send_signal(signal.SIGTERM)
-        told, _ = worker.communicate(timeout=30)
+        result, _ = worker.communicate(timeout=30)
     assert worker.returncode == 0
-    assert told.splitlines() == [
+    assert result.splitlines() == [
         "Working; SIGTERM or Ctrl-C ends it.",
         "2 done, 0 later, 0 dead, 0 unknown",
     ]
@@ -142,13 +142,13 @@ def test_a_worker_runs_until_it_is_told_to_stop(outbox: Outbox, server: VendorSe
 def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
     """A list has what is known of each call, newest first, page by page, and not its content."""
     first, second = put(outbox), put(outbox, tenant="acme")
-    told = run(capsys, "outbox", "list", "--store", URL, "--limit", "1")
-    assert [one["id"] for one in told["entries"]] == [second]
-    rest = run(capsys, "outbox", "list", "--store", URL, "--after", told["next"])
+    logged = run(capsys, "outbox", "list", "--store", URL, "--limit", "1")
+    assert [one["id"] for one in logged["entries"]] == [second]
+    rest = run(capsys, "outbox", "list", "--store", URL, "--after", logged["next"])
     assert [one["id"] for one in rest["entries"]] == [first]
     assert rest["next"] is None
-    own = run(capsys, "outbox", "list", "--store", URL, "--tenant", "acme", "--state", "waiting")
-    assert [one["id"] for one in own["entries"]] == [second]
+    custom = run(capsys, "outbox", "list", "--store", URL, "--tenant", "acme", "--state", "waiting")
+    assert [one["id"] for one in custom["entries"]] == [second]
     assert run(capsys, "outbox", "list", "--store", URL, "--stuck")["entries"] == []
     run(capsys, "outbox", "list", "--store", URL, "--stuck", "--tenant", "a", code=2)
 
@@ -202,8 +202,8 @@ def test_objects_of_a_program(outbox: Outbox, capsys: pytest.CaptureFixture[str]
     assert run(capsys, "outbox", "run", "--app", "shop_of_mine:outbox", "--once")["done"] == 1
     assert run(capsys, "inbox", "run", "--app", "shop_of_mine:inbox", "--once")["done"] == 0
     for app in ("shop_of_mine:nothing", "no_module_of_mine:inbox", "shop_of_mine:outbox", ":"):
-        told = run(capsys, "inbox", "list", "--app", app, code=2)
-        assert told["path"] == "--app"
+        logged = run(capsys, "inbox", "list", "--app", app, code=2)
+        assert logged["path"] == "--app"
 
 
 @pytest.mark.usefixtures("outbox")
@@ -214,8 +214,8 @@ def test_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
     store.add(InboxEntry(id="w1", target="stripe", operation="paid", added_at=now))
     assert run(capsys, "inbox", "drop", "w1", "--store", URL)["entries"][0]["state"] == "dropped"
     assert run(capsys, "inbox", "replay", "w1", "--store", URL)["entries"][0]["state"] == "waiting"
-    told = run(capsys, "inbox", "list", "--store", URL)
-    assert [one["operation"] for one in told["entries"]] == ["paid"]
+    logged = run(capsys, "inbox", "list", "--store", URL)
+    assert [one["operation"] for one in logged["entries"]] == ["paid"]
     run(capsys, "inbox", "run", code=2)
 
 

@@ -63,7 +63,7 @@ def test_a_copy_is_made_harmless() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         ((*STAGING, "neutralize", *MORE), "with --yes"),
         (("--environment", "production", "neutralize", *MORE, "--yes"), "this environment"),
@@ -71,12 +71,12 @@ def test_a_copy_is_made_harmless() -> None:
         (("rearm",), "no name"),
     ],
 )
-def test_what_might_be_a_mistake_is_refused(arguments: tuple[str, ...], said: str) -> None:
+def test_what_might_be_a_mistake_is_refused(arguments: tuple[str, ...], message: str) -> None:
     """Nothing goes without a word, and nothing of what is no copy."""
     ended = command(*arguments)
 
     assert 2 == ended.code
-    assert said in ended.err
+    assert message in ended.err
     assert Credentials.bearer("t") == open_vault(MORE[1]).get("vat", None)
 
 

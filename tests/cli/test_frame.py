@@ -42,9 +42,9 @@ def test_a_command_says_what_the_table_says(words: str) -> None:
     """What a command says of itself begins with the sentence that the table has of it."""
     place, about = COMMANDS[words]
     module, _, name = place.partition(":")
-    told = getattr(import_module(module), name).__doc__
+    result = getattr(import_module(module), name).__doc__
 
-    assert about == " ".join(told.partition("\n\n")[0].split())
+    assert about == " ".join(result.partition("\n\n")[0].split())
     assert {word for one in COMMANDS for word in one.split()[:-1]} == set(GROUPS)
 
 
@@ -94,13 +94,17 @@ def test_no_command_is_a_wrong_call(words: list[str]) -> None:
 def test_a_wrong_call_is_a_sentence(arguments: list[str]) -> None:
     """Arguments that make no sense are refused in one line, with the code of wrong calls."""
     ended = command(*arguments)
-    told = command(*arguments, "--json").document
+    result = command(*arguments, "--json").document
 
     assert (2, "") == (ended.code, ended.out)
     assert ended.err.startswith("moorage: ")
     assert 1 == ended.err.count("\n")
     assert "hunter2" not in ended.err
-    assert (False, "WrongCall", 2) == (told["ok"], told["error"]["kind"], told["error"]["code"])
+    assert (False, "WrongCall", 2) == (
+        result["ok"],
+        result["error"]["kind"],
+        result["error"]["code"],
+    )
 
 
 def test_what_stands_anywhere_stands_anywhere() -> None:
@@ -136,17 +140,17 @@ def test_the_configuration_is_found(tmp_path: Path) -> None:
 def test_every_end_is_a_sentence(words: str, code: int, sentence: str) -> None:
     """Whatever a command raises ends it with its code and a sentence, and no traceback."""
     ended = command(words, commands=ENDINGS)
-    told = command(words, "--json", commands=ENDINGS)
+    result = command(words, "--json", commands=ENDINGS)
 
     assert (code, "") == (ended.code, ended.out)
     assert ended.err.startswith("moorage: ")
     assert sentence in ended.err
     assert (code, code, False) == (
-        told.code,
-        told.document["error"]["code"],
-        told.document["ok"],
+        result.code,
+        result.document["error"]["code"],
+        result.document["ok"],
     )
-    assert "hunter2" not in ended.err + told.out + told.err
+    assert "hunter2" not in ended.err + result.out + result.err
     assert "Traceback" not in ended.err
 
 
@@ -319,9 +323,9 @@ def test_a_full_disk_is_told(words: str, capfd: pytest.CaptureFixture[str]) -> N
     """Output that fits nowhere, much or little, ends with a sentence and a code of its own."""
     with Path("/dev/full").open("w") as full, redirect_stdout(full):
         assert 1 == run([words], ENDINGS)
-    told = capfd.readouterr().err
-    assert ("No space left" in told) == (words in {"talk", "mumble"})
-    assert "Traceback" not in told
+    output = capfd.readouterr().err
+    assert ("No space left" in output) == (words in {"talk", "mumble"})
+    assert "Traceback" not in output
 
 
 WORDS = st.sampled_from(sorted({word for one in COMMANDS for word in one.split()} - NOT_AT_RANDOM))

@@ -21,24 +21,24 @@ def test_housekeeping_forgets_what_cannot_matter(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What is past its time goes, however much it is; what matters stays."""
-    path, kept = tmp_path / "state.db", new_key()
+    path, stored = tmp_path / "state.db", new_key()
     with SqliteStorage(path) as store:
-        now, _ = store.execute(Write({kept: "kept"}))
+        now, _ = store.execute(Write({stored: "kept"}))
         store.execute(Write({new_key(): "dust" for _ in range(10)}, quiet=-now))
     assert main(["housekeep", f"sqlite:///{path}", "--migrate"]) == 0
     assert capsys.readouterr().out == "10 states forgotten\n"
     with SqliteStorage(path) as store:
-        _, (state,) = store.execute(read(kept))
+        _, (state,) = store.execute(read(stored))
     assert state is not None
 
 
 def test_a_store_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     """The exit code says that something is wrong, the error what, and no password."""
     assert main(["housekeep", "redis://:hunter2@127.0.0.1:1/0"]) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("moorage: ")
-    assert "127.0.0.1:1" in told
-    assert "hunter2" not in told
+    output = capsys.readouterr().err
+    assert output.startswith("moorage: ")
+    assert "127.0.0.1:1" in output
+    assert "hunter2" not in output
 
 
 @pytest.mark.parametrize("url", ["memory:", "ftp://host"])

@@ -56,20 +56,20 @@ def test_calls_are_listed(
     words: tuple[str, ...], expected: tuple[int, ...], log: Any, capsys: Any
 ) -> None:
     """The newest call comes first, and options choose among them."""
-    found = run(capsys, "list", *words)
+    logged = run(capsys, "list", *words)
 
-    assert [entry(number).id for number in expected] == [one["id"] for one in found["calls"]]
+    assert [entry(number).id for number in expected] == [one["id"] for one in logged["calls"]]
 
 
 def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
     """A list says how it goes on, to people and to programs."""
-    found = run(capsys, "list", "--limit", "1")
-    rest = run(capsys, "list", "--after", found["next"])
+    logged = run(capsys, "list", "--limit", "1")
+    rest = run(capsys, "list", "--after", logged["next"])
     assert [entry(0).id] == [one["id"] for one in rest["calls"]]
-    assert entry(1).status is IntegrationStatus(found["calls"][0]["status"])
+    assert entry(1).status is IntegrationStatus(logged["calls"][0]["status"])
 
     assert 0 == main(["log", "list", "--limit", "1"])
-    assert f"More with --after {found['next']}." in capsys.readouterr().out
+    assert f"More with --after {logged['next']}." in capsys.readouterr().out
     assert 0 == main(["log", "list", "--tenant", "nobody"])
     assert "nothing" in capsys.readouterr().out
 

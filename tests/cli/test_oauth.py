@@ -113,9 +113,9 @@ class Context:
     def kept(self, tenant: str | None = None) -> OAuthCredentials:
         """What is stored."""
         vault = SqliteCredentialProvider(self.path, AesGcmCipher(self.keys))
-        kept = vault.get("crm", tenant)
-        assert isinstance(kept, OAuthCredentials)
-        return kept
+        result = vault.get("crm", tenant)
+        assert isinstance(result, OAuthCredentials)
+        return result
 
 
 @pytest.fixture(name="context")
@@ -139,14 +139,14 @@ def test_a_process_gets_and_gives_back(context: Context) -> None:
             url = next(line for line in running.stdout if line.startswith("http")).strip()
             status, page = fetch(visit(url))
             rest = running.stdout.read()
-        kept = context.kept("acme-fr")
+        stored = context.kept("acme-fr")
 
         assert (0, 200) == (running.returncode, status)
         assert "go back to the terminal" in page
         assert "tokens stored for crm of acme-fr\n" == rest.lstrip()
-        assert ("read",) == kept.scope
+        assert ("read",) == stored.scope
         assert "s3cr3t" not in url
-        for secret in (kept.access_token, kept.refresh_token):
+        for secret in (stored.access_token, stored.refresh_token):
             assert secret is not None
             assert secret.reveal().encode() not in context.path.read_bytes()
 
@@ -225,12 +225,12 @@ def test_every_option_is_used(context: Context) -> None:
         with terminal.running("oauth", "login", *options):
             url = terminal.find(r"http\S+")
             fetch(visit(url))
-        said = query_of(url)
+        message = query_of(url)
         assert (f"http://127.0.0.1:{port}/callback", "read", "consent", "a=b") == (
-            said["redirect_uri"],
-            said["scope"],
-            said["prompt"],
-            said["login_hint"],
+            message["redirect_uri"],
+            message["scope"],
+            message["prompt"],
+            message["login_hint"],
         )
         assert 0 == terminal.code
 
@@ -318,9 +318,9 @@ def test_a_database_that_is_away_bothers_nobody(
         assert 1 == main(["oauth", "login", *context.options(server, "--credentials", away)])
         assert 0 == server.connections
 
-    told = capsys.readouterr()
-    assert "http" not in told.out
-    assert "hunter2" not in told.err
+    output = capsys.readouterr()
+    assert "http" not in output.out
+    assert "hunter2" not in output.err
 
 
 def test_what_is_not_installed_says_so(
@@ -343,6 +343,6 @@ def test_secrets_stay_in_the_environment(
     with AuthorizationServer(PUBLIC) as server:
         assert 2 == main(["oauth", "login", *context.options(server), "--secret", "s3cr3t"])
 
-    told = capsys.readouterr().err
-    assert "--secret" in told
-    assert "s3cr3t" not in told
+    output = capsys.readouterr().err
+    assert "--secret" in output
+    assert "s3cr3t" not in output

@@ -75,8 +75,8 @@ class Killing(StripeSandbox):
 
 def listed(key: str) -> list[dict[str, object]]:
     """What the command lists under a key."""
-    found = command("payments", "unsettled", "--json").result["payments"]
-    return [one for one in found if one["idempotency_key"] == key]
+    results = command("payments", "unsettled", "--json").result["payments"]
+    return [one for one in results if one["idempotency_key"] == key]
 
 
 @pytest.mark.parametrize("make", STORES.values(), ids=STORES)
@@ -143,6 +143,6 @@ def test_timer_settles_what_the_vendor_can_tell() -> None:
 def test_closing_says_whether_it_was_done() -> None:
     """A person has to say one of the two, and of a payment that is listed."""
     configure(WHOLE.format(state="sqlite:///state.db", url="http://127.0.0.1:9"))
-    for given in ((), ("--done", "--not-done")):
-        assert "Give either --done or --not-done." in command("payments", "close", "k", *given).err
+    for value in ((), ("--done", "--not-done")):
+        assert "Give either --done or --not-done." in command("payments", "close", "k", *value).err
     assert "No unsettled payment has the key 'k'" in command("payments", "close", "k", "--done").err

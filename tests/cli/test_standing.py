@@ -89,8 +89,8 @@ def test_pause_of_an_endpoint_is_told_with_its_name(make: Callable[[], str]) -> 
         vendor.respond(429, {"Retry-After": "1800"})
         assert command("call", name, "GET", "/", "--tenant", "acme").code
 
-        said = command("limits", "reset", name, "--tenant", "acme").out
-        assert f"the limits of {name} of acme are no longer paused (1" in said
+        output = command("limits", "reset", name, "--tenant", "acme").out
+        assert f"the limits of {name} of acme are no longer paused (1" in output
 
 
 @MAKES
@@ -121,17 +121,17 @@ def test_regions_stand_for_themselves() -> None:
     ]
     with Hub([], services=services) as hub:
         hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN, region="eu")
-        found = standing(hub, None)
+        results = standing(hub, None)
 
-    told = {(one["service"], one["region"]): one["circuit"] for one in found}
+    result = {(one["service"], one["region"]): one["circuit"] for one in results}
     assert {
         ("vat", "eu"): "forced_open",
         ("vat", "us"): "closed",
         ("bare", None): None,
         ("thrifty", None): "closed",
-    } == told
-    assert [True, True, True, False] == [one["retries"] for one in found]
-    lines = table(found).lines()
+    } == result
+    assert [True, True, True, False] == [one["retries"] for one in results]
+    lines = table(results).lines()
     assert lines[1].startswith("vat (eu)")
     assert "used up" in lines[-1]
 
@@ -273,14 +273,14 @@ def test_whoever_reads_no_more_ends_it() -> None:
     codes: Queue[int] = Queue()
 
     def run() -> None:
-        with os.fdopen(theirs, "w") as said, redirect_stdout(said):
+        with os.fdopen(theirs, "w") as message, redirect_stdout(message):
             codes.put(main(["status", "--watch", "--every", "0.01", "--json"]))
 
     running = threading.Thread(target=run, daemon=True)
     with os.fdopen(ours) as lines:
         running.start()
-        told = [json.loads(lines.readline()) for _ in range(2)]
+        fields = [json.loads(lines.readline()) for _ in range(2)]
     running.join(20)
 
-    assert [name, name] == [line["services"][0]["service"] for line in told]
+    assert [name, name] == [line["services"][0]["service"] for line in fields]
     assert UNREAD == codes.get(timeout=120)

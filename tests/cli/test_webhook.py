@@ -42,8 +42,8 @@ BODY = '{"object": "page", "entry": [{"id": "1", "time": 1, "changes": []}]}'
 
 def signed(scheme: str, *more: str) -> tuple[dict[str, str], str]:
     """The headers and the body that a command has signed."""
-    found = command("webhook", "sign", scheme, *OURS, *more, "--json").result
-    return found["headers"], found["body"]
+    result = command("webhook", "sign", scheme, *OURS, *more, "--json").result
+    return result["headers"], result["body"]
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,14 @@ def test_what_is_signed_is_genuine(scheme: str, tmp_path: Path) -> None:
     fields = [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
     (tmp_path / "body").write_text(body)
     ended = command("webhook", "verify", scheme, *OURS, *fields, "--body", "@body")
-    told = command("webhook", "verify", scheme, *OURS, *fields, "--body", body, "--json")
+    result = command("webhook", "verify", scheme, *OURS, *fields, "--body", body, "--json")
     (tmp_path / "body").write_text(body + " ")
     forged = command("webhook", "verify", scheme, *OURS, *fields, "--body", "@body")
 
     assert (0, True) == (ended.code, ended.out.startswith("It is genuine."))
-    assert 1 == len(told.result["events"])
+    assert 1 == len(result.result["events"])
     assert 1 == forged.code
-    assert SECRET not in ended.out + told.out + forged.err
+    assert SECRET not in ended.out + result.out + forged.err
 
 
 def test_people_can_read_what_is_signed() -> None:
@@ -133,8 +133,8 @@ def test_what_arrives_is_shown(more: list[str]) -> None:
     ) as running:
         assert running.stdout is not None
         assert running.stderr is not None
-        said = running.stderr if more else running.stdout
-        url = said.readline().split()[-1]
+        message = running.stderr if more else running.stdout
+        url = message.readline().split()[-1]
         large = {"Content-Length": "99999999"}
         statuses = [
             post(url, body.encode(), headers),

@@ -52,10 +52,10 @@ def refused(path: Path, opened: Any = moorage.open) -> list[dict[str, str]]:
 
 def checked(path: Path) -> list[dict[str, str]]:
     """The problems that `moorage check` tells of a configuration."""
-    found = command("check", "--config", str(path), "--json")
-    assert 2 == found.code
-    assert "is valid" not in found.out
-    problems: list[dict[str, str]] = found.document["error"]["problems"]
+    result = command("check", "--config", str(path), "--json")
+    assert 2 == result.code
+    assert "is valid" not in result.out
+    problems: list[dict[str, str]] = result.document["error"]["problems"]
     if path.suffix == ".toml":
         people = command("check", "--config", str(path))
         assert (2, "") == (people.code, people.out)
@@ -120,12 +120,12 @@ def test_every_environment_is_checked() -> None:
     )
     one = command("check", "--config", str(path))
     people = command("check", "--config", str(path), "--all-environments")
-    found = command("check", "--config", str(path), "--all-environments", "--json").document
+    result = command("check", "--config", str(path), "--all-environments", "--json").document
 
     assert (0, 2) == (one.code, people.code)
     assert "Environment test:\n" in people.out
     assert "0 is out of range for a duration." in people.out
-    test, production = found["result"]["environments"]
+    test, production = result["result"]["environments"]
     assert ("test", "production") == (test["environment"], production["environment"])
     assert ["services.vat.timeout"] == [one["path"] for one in production["error"]["problems"]]
     assert ["vat"] == [one["service"] for one in test["services"]]

@@ -41,16 +41,16 @@ def test_the_least(tmp_path: Path) -> None:
     path = tmp_path / "moorage.toml"
     path.write_text(f'[vendors.twilio]\naccount_sid = "{SID}"\n')
 
-    found = read_configuration(path)
+    result = read_configuration(path)
 
-    assert (Account("twilio", Twilio(account_sid=SID)),) == found.accounts
-    assert ((), (), None) == (found.routes, found.services, found.state)
+    assert (Account("twilio", Twilio(account_sid=SID)),) == result.accounts
+    assert ((), (), None) == (result.routes, result.services, result.state)
 
 
 def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accounts with settings, routes with rules, services, and tenants with accounts."""
     monkeypatch.setenv("TWILIO_TOKEN", "hidden")
-    found = read_configuration(
+    result = read_configuration(
         {
             "version": 1,
             "state": {"url": "memory:"},
@@ -85,7 +85,7 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
         }
     )
 
-    twilio, main, own = found.accounts
+    twilio, main, custom = result.accounts
     assert "hidden" == twilio.vendor.credentials.reveal()  # type: ignore[attr-defined]
     assert {
         "timeout": 20.0,
@@ -95,12 +95,12 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
         "bulkhead": BulkheadConfig(4),
     } == main.settings
     assert ["new", "old"] == [one.reveal() for one in main.webhook_secrets]
-    assert ("acme.own", frozenset({"acme"})) == (own.name, own.tenants)
+    assert ("acme.own", frozenset({"acme"})) == (custom.name, custom.tenants)
     assert (
         Route("sms", "twilio"),
         Route("sms", ["main", "twilio"], countries=["DE"], prefer="cost"),
         Route("sms", "acme.own", tenant="acme"),
-    ) == found.routes
+    ) == result.routes
     assert (
         Service(
             "vat",
@@ -108,8 +108,8 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
             retry=RetryPolicy(4),
             limits=(RateLimitConfig.per_second(1),),
         ),
-    ) == found.services
-    assert "memory:" == found.state
+    ) == result.services
+    assert "memory:" == result.state
 
 
 def test_a_hub_that_works() -> None:
@@ -134,10 +134,10 @@ def test_a_hub_that_works() -> None:
 def test_the_stores_password(monkeypatch: pytest.MonkeyPatch) -> None:
     """The URL of a store may be a secret, and is not shown."""
     monkeypatch.setenv("STATE_URL", "redis://:hidden@127.0.0.1/0")
-    found = read_configuration({"state": {"url": "secret://env/STATE_URL"}})
+    result = read_configuration({"state": {"url": "secret://env/STATE_URL"}})
 
-    assert "redis://:hidden@127.0.0.1/0" == found.state
-    assert "hidden" not in repr(found)
+    assert "redis://:hidden@127.0.0.1/0" == result.state
+    assert "hidden" not in repr(result)
 
 
 def test_the_awaited_face() -> None:
@@ -150,10 +150,10 @@ def test_the_awaited_face() -> None:
     assert isinstance(moorage.aopen({"state": {"url": "nowhere:"}}, state=store), AsyncHub)
 
 
-@pytest.mark.parametrize("given", [False, True], ids=["own", "given"])
+@pytest.mark.parametrize("value", [False, True], ids=["own", "given"])
 @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
 def test_a_hub_closes_the_store_that_was_opened_for_it(
-    tmp_path: Path, *, awaited: bool, given: bool
+    tmp_path: Path, *, awaited: bool, value: bool
 ) -> None:
     """With the hub the store goes that a configuration names; one that was given stays open."""
     url = f"sqlite:///{tmp_path}/moorage.db"
@@ -163,22 +163,22 @@ def test_a_hub_closes_the_store_that_was_opened_for_it(
 
     async def opened_and_closed() -> None:
         store = opening.aopen_storage(url)
-        hub = moorage.aopen(configuration, **({"state": store} if given else {}))
+        hub = moorage.aopen(configuration, **({"state": store} if value else {}))
         await hub.manager.circuit_state("api")
         assert journal.exists()
         await hub.close()
-        assert given is journal.exists()
+        assert value is journal.exists()
         await store.aclose()
 
     if awaited:
         asyncio.run(opened_and_closed())
         return
     store = opening.open_storage(url)
-    hub = moorage.open(configuration, **({"state": store} if given else {}))
+    hub = moorage.open(configuration, **({"state": store} if value else {}))
     hub.manager.circuit_state("api")
     assert journal.exists()
     hub.close()
-    assert given is journal.exists()
+    assert value is journal.exists()
     store.close()
 
 
@@ -202,16 +202,16 @@ def test_a_setting_that_cannot_be() -> None:
 
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["plain", "awaited"])
 @pytest.mark.parametrize(
-    "name, meant",
+    "name, intended",
     [("observer", "Did you mean observers? Use "), ("dry_run", "Use "), ("tenant", "Did you mean")],
 )
-def test_a_port_that_there_is_not(opened: Any, name: str, meant: str) -> None:
+def test_a_port_that_there_is_not(opened: Any, name: str, intended: str) -> None:
     """What is given by a name that nobody knows is refused by it, with the nearest."""
     with pytest.raises(ConfigurationError) as caught:
         opened({}, **{name: ()})
 
     assert name == caught.value.path
-    assert caught.value.remedy.startswith(meant)
+    assert caught.value.remedy.startswith(intended)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_a_file_names_the_store_of_credentials(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A service that needs credentials gets them from the store that is named, in both colours."""
+    """A service gets its credentials from the configured store, in both modes."""
     source = {**NEEDS, "credentials_from": make(tmp_path, monkeypatch)}
     vendor = FakeVendor()
     vendor.always(Response(200))
@@ -140,14 +140,14 @@ def test_trust_proxy_and_pool_by_file(
     monkeypatch.setenv("KEY", key)
     with ProxyServer(leads_to=vendor.address, knows=("erp", "s3cret")) as proxy:
         monkeypatch.setenv("PROXY", proxy.url.replace("//", "//erp:s3cret@"))
-        for own in ("secret://env/KEY", "key.pem"):
+        for custom in ("secret://env/KEY", "key.pem"):
             path = tmp_path / "moorage.toml"
             path.write_text(
                 f'services.vat.base_url = "{vendor.url}"\n'
                 "[http]\nmax_connections = 3\nkeep_alive = 1.5\nmax_body = 1000\n"
                 'proxy = { url = "secret://env/PROXY", bypass = ["intranet.example"] }\n'
                 '[http.tls]\nauthorities = "certificate.pem"\ncertificate = "certificate.pem"\n'
-                f'key = "{own}"\nminimum = "1.3"\n'
+                f'key = "{custom}"\nminimum = "1.3"\n'
             )
             with moorage.open(path) as hub:
                 assert 7 == hub.manager.call("vat", Request.get("/")).json()["rate"]

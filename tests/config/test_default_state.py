@@ -88,21 +88,23 @@ def test_home_is_used_where_nothing_is_said() -> None:
     assert f"{Path.home()}/.local/state/moorage/state.db" == url.removeprefix("sqlite:///")
 
 
-@pytest.mark.parametrize("said", [{"volatile_keys": True}, None])
-def test_nothing_is_kept_where_nothing_needs_it(folder: Path, said: dict[str, bool] | None) -> None:
+@pytest.mark.parametrize("fields", [{"volatile_keys": True}, None])
+def test_nothing_is_kept_where_nothing_needs_it(
+    folder: Path, fields: dict[str, bool] | None
+) -> None:
     """Without money, or with keys that may be lost, no file is made."""
-    found = {} if said is None else tables(StripeSandbox(), **said)
-    moorage.open(found).close()
-    assert read_configuration(found).store is None
+    result = {} if fields is None else tables(StripeSandbox(), **fields)
+    moorage.open(result).close()
+    assert read_configuration(result).store is None
     assert not folder.exists()
 
 
 def test_store_of_the_program_comes_first(folder: Path) -> None:
     """A store for the keys, or for everything, takes the place of the file."""
     store = open_storage(f"sqlite:///{folder.parent.parent}/own.db")
-    found = tables(StripeSandbox())
+    result = tables(StripeSandbox())
     for port in ("state", "claims"):
-        moorage.open(found, **{port: store}).close()
+        moorage.open(result, **{port: store}).close()
     assert not folder.exists()
 
 

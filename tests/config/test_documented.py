@@ -56,12 +56,12 @@ def test_what_is_shown_loads(name: str, block: str, tmp_path: Path) -> None:
     path = tmp_path / f"{name}.toml"
     path.write_text(text)
 
-    found = read_configuration(path)
+    result = read_configuration(path)
 
-    assert () == found.warnings
-    for environment in found.environments:
+    assert () == result.warnings
+    for environment in result.environments:
         assert environment == read_configuration(path, environment).environment
-    if found.migrated is None:
+    if result.migrated is None:
         assert fits(SCHEMA, SCHEMA, tomllib.loads(block))
 
 
@@ -74,10 +74,10 @@ def test_what_is_shown_is_marked() -> None:
 def test_the_docstring_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     """The example of the package itself is right."""
     monkeypatch.setenv("TWILIO_TOKEN", "a-token")
-    found = re.search(r"```toml\n(.*?)```", moorage.config.__doc__ or "", re.DOTALL)
-    assert found is not None
+    result = re.search(r"```toml\n(.*?)```", moorage.config.__doc__ or "", re.DOTALL)
+    assert result is not None
     vonage = {"api_key": "0a1b2c3d"}
-    tables = tomllib.loads(found[1].replace("AC…", "AC" + "0" * 32))
+    tables = tomllib.loads(result[1].replace("AC…", "AC" + "0" * 32))
     tables["vendors"]["vonage"] = vonage
 
     assert 2 == len(read_configuration(tables).accounts)

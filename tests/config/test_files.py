@@ -55,10 +55,10 @@ def written(folder: Path, name: str, text: str | bytes) -> Path:
 def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
     """TOML, JSON and YAML say the same."""
     expected = read_configuration(written(tmp_path, "a.conf", TOML))
-    found = read_configuration(str(written(tmp_path, name, text)))
+    result = read_configuration(str(written(tmp_path, name, text)))
 
-    assert expected.accounts == found.accounts
-    assert expected.routes == found.routes
+    assert expected.accounts == result.accounts
+    assert expected.routes == result.routes
 
 
 @pytest.mark.parametrize(

@@ -109,10 +109,10 @@ def test_junk_is_refused_in_one_way(
     source = with_junk(place, junk)
     refused: ConfigurationError | None = None
     try:
-        found = repr(read_configuration(source, environment).warnings)
+        text = repr(read_configuration(source, environment).warnings)
     except ConfigurationError as error:
-        found, refused = f"{error}{error!r}{error.problems}", error
-    assert PLANTED not in found
+        text, refused = f"{error}{error!r}{error.problems}", error
+    assert PLANTED not in text
     if refused is not None:
         trace = traceback.TracebackException.from_exception(refused, capture_locals=True)
         ours = [frame.locals for frame in trace.stack if frame.filename.startswith(OURS)]

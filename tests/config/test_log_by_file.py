@@ -41,13 +41,13 @@ def test_an_asynchronous_hub_writes_the_log_that_is_named(tmp_path: Path) -> Non
         assert ["order-7"] == [entry.id for entry in log.find(LogQuery()).items]
 
 
-@pytest.mark.parametrize("given", [{}, {"log": MemoryIntegrationLogger()}])
-def test_a_log_of_the_program_takes_the_place_of_the_one_that_is_named(given: Any) -> None:
+@pytest.mark.parametrize("options", [{}, {"log": MemoryIntegrationLogger()}])
+def test_a_log_of_the_program_takes_the_place_of_the_one_that_is_named(options: Any) -> None:
     """Without one of the program's, the hub has the log in memory that the file names."""
-    with moorage.open({"services": SERVICES, "log": {"url": "memory:"}}, **given) as hub:
+    with moorage.open({"services": SERVICES, "log": {"url": "memory:"}}, **options) as hub:
         hub.manager.run("vat", lambda: 1)
-        if given:
-            assert 1 == given["log"].summarise(LogQuery()).count
+        if options:
+            assert 1 == options["log"].summarise(LogQuery()).count
 
 
 def test_a_hub_keeps_its_log(tmp_path: Path) -> None:

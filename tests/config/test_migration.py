@@ -46,13 +46,13 @@ def test_version_0(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accounts and routes become vendors and kinds; the diff shows it, and no secret."""
     monkeypatch.setenv("OURS_TOKEN", "token")
     before = copy.deepcopy(OLD)
-    found = read_configuration(OLD)
+    result = read_configuration(OLD)
     current = read_configuration(NEW)
 
     assert before == OLD
-    assert (current.accounts, current.routes) == (found.accounts, found.routes)
+    assert (current.accounts, current.routes) == (result.accounts, result.routes)
     assert current.migrated is None
-    migrated = found.migrated
+    migrated = result.migrated
     assert migrated is not None
     assert 0 == migrated.version
     assert NEW == tomllib.loads(migrated.text.reveal())
@@ -61,7 +61,7 @@ def test_version_0(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"-version = 0", "+version = 1", "-[accounts.main]", "+[vendors.main]"} <= set(lines)
     assert 'credentials = "secret://env/OURS_TOKEN"' in migrated.diff
     assert "hidden" not in migrated.diff
-    assert "hidden" not in repr(found)
+    assert "hidden" not in repr(result)
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,10 @@ def test_what_cannot_be_migrated(old: dict[str, Any], path: str) -> None:
 
 def test_nothing_in_version_0() -> None:
     """An old configuration may be empty."""
-    found = read_configuration({"version": 0})
+    result = read_configuration({"version": 0})
 
-    assert found.migrated is not None
-    assert "version = 1\n" == found.migrated.text.reveal()
+    assert result.migrated is not None
+    assert "version = 1\n" == result.migrated.text.reveal()
 
 
 def test_the_current_version_is_read_without_a_word(

@@ -27,14 +27,14 @@ OVERLAID: dict[str, Any] = {
 def test_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables of an environment are joined with the rest; anything else in them replaces it."""
     plain = read_configuration(OVERLAID)
-    found = read_configuration(OVERLAID, "production")
+    result = read_configuration(OVERLAID, "production")
     monkeypatch.setenv("MOORAGE_ENVIRONMENT", "production")
     again = read_configuration(OVERLAID)
     other = read_configuration(OVERLAID, environment="staging")
 
     assert (None, "production", "production", "staging") == (
         plain.environment,
-        found.environment,
+        result.environment,
         again.environment,
         other.environment,
     )
@@ -46,15 +46,15 @@ def test_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert plain.safety == other.safety
     assert (False, ("example.com",), True) == (
-        found.safety.dry_run,
-        found.safety.recipients,
-        found.safety.live,
+        result.safety.dry_run,
+        result.safety.recipients,
+        result.safety.live,
     )
-    settings = found.accounts[0].settings
+    settings = result.accounts[0].settings
     assert (20.0, [50]) == (settings["timeout"], [one.rate for one in settings["limits"]])
-    assert 1 == len(found.services)
-    assert found == again
-    assert "the environment production" == found.origins["safety.live"]
+    assert 1 == len(result.services)
+    assert result == again
+    assert "the environment production" == result.origins["safety.live"]
     assert {} == plain.origins
 
 
@@ -113,7 +113,7 @@ def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         "MOORAGE___A": "no part of a table",
     }.items():
         monkeypatch.setenv(name, value)
-    found = read_configuration(
+    result = read_configuration(
         {
             **vendor(timeout=20.0),
             "services": {"vat": {"base_url": "https://vat.example"}},
@@ -121,22 +121,22 @@ def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         }
     )
 
-    (account,) = found.accounts
+    (account,) = result.accounts
     twilio: Any = account.vendor
-    (service,) = found.services
-    assert "memory:" == found.state
+    (service,) = result.services
+    assert "memory:" == result.state
     assert (5, True) == (account.settings["timeout"], account.settings["moves_money"])
     assert ("0012", "+1500") == (twilio.api_key, twilio.sender)
     assert [3_600.0] == [limit.per for limit in account.settings["limits"]]
-    assert {("twilio",)} == {route.accounts for route in found.routes}
-    assert {None, "acme-fr"} == {route.tenant for route in found.routes}
+    assert {("twilio",)} == {route.accounts for route in result.routes}
+    assert {None, "acme-fr"} == {route.tenant for route in result.routes}
     assert service.retry is not None
     assert 1 == service.retry.max_attempts
     assert [("x_a", "$ ${NOT_A_REFERENCE")] == list(service.headers.items())
-    assert ("example.com",) == found.safety.recipients
+    assert ("example.com",) == result.safety.recipients
     assert (
         "the environment variable MOORAGE_VENDORS__TWILIO__TIMEOUT"
-        == found.origins["vendors.twilio.timeout"]
+        == result.origins["vendors.twilio.timeout"]
     )
 
 
@@ -144,9 +144,9 @@ def test_a_variable_makes_what_is_not_there(monkeypatch: pytest.MonkeyPatch) -> 
     """Tables that are missing, or that are none, are made on the way."""
     monkeypatch.setenv("MOORAGE_VENDORS__LOCAL_FILES__ROOT", "/srv/files")
 
-    found = read_configuration({"vendors": {"local_files": None}})
+    result = read_configuration({"vendors": {"local_files": None}})
 
-    assert ["local_files"] == [one.name for one in found.accounts]
+    assert ["local_files"] == [one.name for one in result.accounts]
 
 
 @pytest.mark.parametrize(

@@ -88,21 +88,21 @@ def _file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_each_is_told(file: Path) -> None:
     """Every secret in a file is warned of with its path, and not shown."""
-    found = read_configuration(file)
+    result = read_configuration(file)
 
-    assert PATHS == [one.path for one in found.warnings]
-    assert "hidden" not in str(found.warnings)
+    assert PATHS == [one.path for one in result.warnings]
+    assert "hidden" not in str(result.warnings)
     assert () == read_configuration(vendor()).warnings
 
 
 def test_what_belongs_nowhere_is_looked_through() -> None:
     """A password in a URL is told wherever it stands, also where no table belongs."""
     url = "https://us:hidden@a.example"
-    found = plain_secrets(
+    results = plain_secrets(
         {"state": {"url": {"a": url}}, "vendors": {"nobody": {"b": {"c": url}}}}, "a file"
     )
 
-    assert ["state.url.a", "vendors.nobody.b.c"] == [one.path for one in found]
+    assert ["state.url.a", "vendors.nobody.b.c"] == [one.path for one in results]
 
 
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["plain", "awaited"])
@@ -110,10 +110,12 @@ def test_whoever_opens_it_is_warned(file: Path, opened: Any) -> None:
     """Opening warns once, at the line that opened; a program's own mapping is no file."""
     # No webhook could be verified with the empty ones.
     file.write_text(TEXT.replace(' "",', "").replace(' "${OURS:-}",', ""))
-    with pytest.warns(ConfigurationWarning, match=r"moorage\.toml: vendors\.twilio\.cred") as told:
+    with pytest.warns(
+        ConfigurationWarning, match=r"moorage\.toml: vendors\.twilio\.cred"
+    ) as result:
         hub = opened(file)
 
-    (warning,) = told
+    (warning,) = result
     assert __file__ == warning.filename
     assert "hidden" not in str(warning.message)
     closed = hub.close()

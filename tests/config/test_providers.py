@@ -131,9 +131,9 @@ def test_azure() -> None:
     """A Key Vault's own words are followed, and who we are is the machine unless given."""
     with opened(AzureLab()) as lab:
         table = {"kind": "azure", "address": lab.url}
-        own = {"client_id": "our-app", "client_secret": SECRET, "directory": "ours"}
+        fields = {"client_id": "our-app", "client_secret": SECRET, "directory": "ours"}
         with pytest.raises(ConfigurationError, match="cannot be read"):
-            found("shop", **table, **own, timeout=0.001)
+            found("shop", **table, **fields, timeout=0.001)
     machine = {"kind": "azure", "address": "https://ours.vault.azure.net"}
     assert () == read_configuration({"secrets": {"ours": machine}}).accounts
 

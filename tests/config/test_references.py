@@ -26,7 +26,7 @@ def test_texts_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OURS_SET", "set")
     monkeypatch.setenv("OURS_EMPTY", "")
 
-    found = twilio(
+    result = twilio(
         headers={
             "X-A": "a ${OURS_SET} b",
             "X-B": "${OURS_UNSET:-fall:-back}",
@@ -44,7 +44,7 @@ def test_texts_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
         "x-d": "${OURS_SET} $$ $",
         "x-e": "",
         "x-f": "",
-    } == {name.lower(): value for name, value in found.settings["headers"].items()}
+    } == {name.lower(): value for name, value in result.settings["headers"].items()}
 
 
 def test_what_is_filled_in_is_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,16 +54,16 @@ def test_what_is_filled_in_is_what_is_wanted(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("OURS_MONEY", "true")
     monkeypatch.setenv("OURS_LIMITS", '[{ rate = 5, per = "minute" }]')
 
-    found = twilio(
+    result = twilio(
         timeout="${OURS_TIMEOUT}",
         api_key="${OURS_SAYS}",
         moves_money="${OURS_MONEY}",
         limits="${OURS_LIMITS}",
     )
 
-    assert (7.5, True) == (found.settings["timeout"], found.settings["moves_money"])
-    assert "007" == found.vendor.api_key
-    assert 60.0 == found.settings["limits"][0].per
+    assert (7.5, True) == (result.settings["timeout"], result.settings["moves_money"])
+    assert "007" == result.vendor.api_key
+    assert 60.0 == result.settings["limits"][0].per
 
 
 @pytest.mark.parametrize("text", ["7 # seconds\ny = 8", "soon", "["])
@@ -88,14 +88,14 @@ def test_secrets_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         f'webhook_secrets = ["secret://file/key", "secret://file/{tmp_path}/key"]\n'
     )
 
-    found = read_configuration(path)
+    result = read_configuration(path)
 
-    (account,) = found.accounts
+    (account,) = result.accounts
     adyen: Any = account.vendor
     assert Secret("hidden") == adyen.credentials
     assert (Secret("hidden too"),) * 2 == account.webhook_secrets
-    assert () == found.warnings
-    assert "hidden" not in repr(found)
+    assert () == result.warnings
+    assert "hidden" not in repr(result)
 
 
 def test_each_reference_that_leads_nowhere() -> None:

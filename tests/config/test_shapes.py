@@ -49,7 +49,7 @@ class Odd:
     """
 
     anything: Mapping[str, int] | None = None
-    colour: Colour = attrs.field(default=Colour.RED, converter=Colour)
+    mode: Colour = attrs.field(default=Colour.RED, converter=Colour)
     other: Colour | None = None
     either: int | str = 1
     mixed: int | Mapping[str, int] = 1
@@ -65,7 +65,7 @@ def test_a_class_is_a_table() -> None:
 
     assert {
         "anything": Anything(),
-        "colour": OneOf(("red", "blue")),
+        "mode": OneOf(("red", "blue")),
         "other": OneOf(("red", "blue")),
         "either": Either((Number(whole=True), Text())),
         "mixed": Anything(),
@@ -73,10 +73,10 @@ def test_a_class_is_a_table() -> None:
         "least": Number(whole=True),
         "most": Number(whole=True),
     } == {name: field.shape for name, field in table.fields.items()}
-    assert "red" == table.fields["colour"].default
+    assert "red" == table.fields["mode"].default
     assert {
         "anything": "is what it is.",
-        "colour": "in colours.",
+        "mode": "in colours.",
         "other": "in colours.",
     } == about_fields(Odd)
 
@@ -84,9 +84,9 @@ def test_a_class_is_a_table() -> None:
 def test_what_a_class_is_made_of() -> None:
     """What is given is what the class gets."""
     report = Report()
-    made = read(table_of(Odd), {"anything": {"a": 1}, "colour": "blue"}, "", report)
+    made = read(table_of(Odd), {"anything": {"a": 1}, "mode": "blue"}, "", report)
 
-    assert Odd(anything={"a": 1}, colour=Colour.BLUE) == made
+    assert Odd(anything={"a": 1}, mode=Colour.BLUE) == made
     assert [] == report.problems
 
 

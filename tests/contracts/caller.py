@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from moorage.ports.state import StateStorage
 
-COLOURS = pytest.mark.parametrize("hub_class", [Hub, AsyncHub], ids=["plain", "awaited"])
+MODES = pytest.mark.parametrize("hub_class", [Hub, AsyncHub], ids=["plain", "awaited"])
 
 
 class Lofts:
@@ -41,7 +41,7 @@ class Lofts:
         accounts: Sequence[Account] | None = None,
         **more: Any,
     ) -> Any:
-        """A hub of either colour that sends text messages along this route."""
+        """A hub of either mode that sends text messages along this route."""
         plain = kind is Hub
         client = SandboxHttpClient if plain else AsyncSandboxHttpClient
         sleeper: Any = VirtualSleeper(self.clock)
@@ -60,5 +60,5 @@ class Lofts:
 
 
 async def given(value: Any) -> Any:
-    """What a face gave, awaited if it is of that colour."""
+    """What a face gave, awaited if it is of that mode."""
     return await value if inspect.isawaitable(value) else value

@@ -93,23 +93,23 @@ class Desk:
     def refusal(self, operation: str, recipients: Any) -> None:
         """Nobody is out of reach."""
 
-    async def ask(self, asked: Any, deed: Any, *, key: Any = None, timeout: Any = None) -> Any:
+    async def ask(self, request: Any, deed: Any, *, key: Any = None, timeout: Any = None) -> Any:
         """To whoever the routes name."""
-        self._write(asked, key, timeout)
+        self._write(request, key, timeout)
         return await deed(self._vendor, self.wire)
 
     async def at(
-        self, ref: Any, asked: Any, deed: Any, *, key: Any = None, timeout: Any = None
+        self, ref: Any, request: Any, deed: Any, *, key: Any = None, timeout: Any = None
     ) -> Any:
         """To where the thing is."""
-        self._write(asked, key, timeout)
+        self._write(request, key, timeout)
         self.ref = ref
         return await deed(self._vendor, self.wire, Ref.parse(ref))
 
-    def _write(self, asked: Any, key: Any, timeout: Any) -> None:
-        self.operation, self.tenant, self.needs = asked.operation, asked.tenant, asked.needs
-        self.effect, self.key, self.timeout = asked.effect, key, timeout
-        self.country, self.currency = asked.country, asked.currency
+    def _write(self, request: Any, key: Any, timeout: Any) -> None:
+        self.operation, self.tenant, self.needs = request.operation, request.tenant, request.needs
+        self.effect, self.key, self.timeout = request.effect, key, timeout
+        self.country, self.currency = request.country, request.currency
 
     @property
     def _vendor(self) -> Any:

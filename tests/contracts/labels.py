@@ -43,10 +43,10 @@ def main(url: str, database: str, timeout: str) -> None:
     results = hub.shipping().create_many(
         items, idempotency_key="batch-7", timeout=float(timeout), at_once=1
     )
-    told = [
+    reports = [
         one.value.tracking_numbers[0] if one.value else type(one.error).__name__ for one in results
     ]
-    print(json.dumps(told))  # noqa: T201 - this is the answer
+    print(json.dumps(reports))  # noqa: T201 - this is the answer
 
 
 if __name__ == "__main__":

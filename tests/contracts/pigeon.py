@@ -84,11 +84,11 @@ class Loft(Sandbox):
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         return {"POST /letters": self._take, "GET /letters/{id}": self._tell}
 
-    def _take(self, asked: Asked) -> Response:
-        key = asked.headers.get("idempotency-key") or f"none {self.number()}"
+    def _take(self, request: Asked) -> Response:
+        key = request.headers.get("idempotency-key") or f"none {self.number()}"
         if key not in self.known:
             self.known[key] = f"L{self.number()}"
-            self.letters[self.known[key]] = dict(asked.form)
+            self.letters[self.known[key]] = dict(request.form)
         return reply({"id": self.known[key]}, 201)
 
     def _tell(self, _: Asked, id: str) -> Response:

@@ -39,7 +39,7 @@ from moorage.testing.sandbox.base import (
     reply,
 )
 from moorage.testing.sandbox.tokens import TokenDesk
-from tests.contracts.caller import COLOURS, given
+from tests.contracts.caller import MODES, given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -114,28 +114,28 @@ class Hall(Sandbox):
         """Crying."""
         return {"POST /cries": self._cry, "GET /cries": self._watch}
 
-    def _cry(self, asked: Asked) -> Response:
-        if not self.desk.allows(asked):
+    def _cry(self, request: Asked) -> Response:
+        if not self.desk.allows(request):
             raise Refusal(reply({}, 401))
         return reply({})
 
-    def _watch(self, asked: Asked) -> Response:
-        return reply({}, 200 if asked.bearer() == "tower-token" else 401)
+    def _watch(self, request: Asked) -> Response:
+        return reply({}, 200 if request.bearer() == "tower-token" else 401)
 
 
 def hub(kind: type[Any], hall: Hall, vendor: Herald | None = None, **ports: Any) -> Any:
-    """A hub of either colour with one account at the heralds."""
+    """A hub of either mode with one account at the heralds."""
     client = SandboxHttpClient if kind is Hub else AsyncSandboxHttpClient
     account = Account("main", vendor or Herald())
     return kind([account], [Route("sms", "main")], http=client(hall), **ports)
 
 
-def provider(kind: type[Any], *known: Any) -> Any:
-    """A credential provider of the hub's colour."""
-    return (MemoryCredentialProvider if kind is Hub else AsyncMemoryCredentialProvider)(*known)
+def provider(kind: type[Any], *existing: Any) -> Any:
+    """A credential provider of the hub's mode."""
+    return (MemoryCredentialProvider if kind is Hub else AsyncMemoryCredentialProvider)(*existing)
 
 
-@COLOURS
+@MODES
 async def test_one_token_serves_all_tenants(hub_class: type[Any]) -> None:
     """A token is asked for once, whoever sends for whichever tenant."""
     hall = Hall()
@@ -144,12 +144,12 @@ async def test_one_token_serves_all_tenants(hub_class: type[Any]) -> None:
         await given(here.sms(tenant=tenant).send(MESSAGE))
 
     assert 1 == hall.desk.granted == len(hall.desk.asked)
-    assert ["/cries"] * 3 == [asked.path for asked in hall.asked]
+    assert ["/cries"] * 3 == [request.path for request in hall.asked]
     assert "hush" not in repr(here.account("main"))
     await given(here.close())
 
 
-@COLOURS
+@MODES
 async def test_a_token_that_is_refused_is_renewed(hub_class: type[Any]) -> None:
     """After a 401 one other token is asked for, and the call goes on."""
     hall = Hall()
@@ -162,17 +162,17 @@ async def test_a_token_that_is_refused_is_renewed(hub_class: type[Any]) -> None:
     assert 3 == len(hall.asked)
 
 
-@COLOURS
+@MODES
 async def test_tokens_outlive_a_hub(hub_class: type[Any]) -> None:
     """Hubs whose tokens are kept in one place ask for one token among them."""
-    hall, kept = Hall(), provider(hub_class)
+    hall, stored = Hall(), provider(hub_class)
     for _ in range(2):
-        await given(hub(hub_class, hall, tokens=kept).sms().send(MESSAGE))
+        await given(hub(hub_class, hall, tokens=stored).sms().send(MESSAGE))
 
     assert 1 == hall.desk.granted
 
 
-@COLOURS
+@MODES
 async def test_other_services_ask_the_host(hub_class: type[Any]) -> None:
     """What has no client is asked of the host's credential provider, for its tenant."""
     hall = Hall()
@@ -189,7 +189,7 @@ async def test_other_services_ask_the_host(hub_class: type[Any]) -> None:
         await given(hub(hub_class, hall).sms().get(ref))
 
 
-@COLOURS
+@MODES
 async def test_a_client_may_stand_in_the_form(hub_class: type[Any]) -> None:
     """A vendor may want the client in the form, and a scope."""
     hall = Hall(posted=True, scope="cries")
@@ -199,7 +199,7 @@ async def test_a_client_may_stand_in_the_form(hub_class: type[Any]) -> None:
     assert 1 == hall.desk.granted
 
 
-@COLOURS
+@MODES
 async def test_a_wrong_secret_is_not_shown(hub_class: type[Any]) -> None:
     """Who is not known gets no token: nothing else is sent, and the secret stays hidden."""
     hall = Hall()
@@ -211,7 +211,7 @@ async def test_a_wrong_secret_is_not_shown(hub_class: type[Any]) -> None:
     assert [] == hall.asked
 
 
-@COLOURS
+@MODES
 async def test_a_vendor_that_refuses_every_token(hub_class: type[Any]) -> None:
     """Who is refused with a new token too is told so at once."""
     hall = Hall()
@@ -222,7 +222,7 @@ async def test_a_vendor_that_refuses_every_token(hub_class: type[Any]) -> None:
     assert 2 == hall.desk.granted
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize("key", [None, "k-1"], ids=["without a key", "with a key"])
 async def test_another_account_takes_over(hub_class: type[Any], key: str | None) -> None:
     """Where no token is to be had just now, nothing was done, and the next account is tried."""
@@ -287,15 +287,15 @@ async def test_over_a_socket_awaited() -> None:
     assert 1 == hall.desk.granted
 
 
-@COLOURS
+@MODES
 async def test_another_client_gets_another_token(hub_class: type[Any]) -> None:
     """When a configuration names another client, its tokens are its own, also where they are kept.
 
     A configuration that is refused takes nothing from the clients in use.
     """
-    hall, kept = Hall(), provider(hub_class)
-    told: list[Any] = []
-    here = hub(hub_class, hall, tokens=kept, observers=[told.append])
+    hall, stored = Hall(), provider(hub_class)
+    reports: list[Any] = []
+    here = hub(hub_class, hall, tokens=stored, observers=[reports.append])
     await given(here.sms().send(MESSAGE))
     other = Account("main", Herald(scope="cries", secret="other"))
     wrong = Offer(accounts=[other], routes=[Route("sms", "nobody")])
@@ -310,5 +310,5 @@ async def test_another_client_gets_another_token(hub_class: type[Any]) -> None:
     with pytest.raises(CredentialRefreshFailed):
         await given(here.sms().send(MESSAGE))
     assert 2 == before == hall.desk.granted
-    renewed = [one for one in told if isinstance(one, TokenRenewed)]
+    renewed = [one for one in reports if isinstance(one, TokenRenewed)]
     assert [("main", None)] * 2 == [(one.service, one.tenant) for one in renewed]

@@ -60,4 +60,4 @@ def test_a_number_from_one_on(
         ask(batch, at_once=at_once, **KEYS.get(contract, {}))
 
     assert "at_once" == caught.value.path
-    assert [] == [asked for sandbox in sandboxes for asked in sandbox.asked]
+    assert [] == [request for sandbox in sandboxes for request in sandbox.asked]

@@ -30,11 +30,11 @@ def test_countries(number: str, country: str | None) -> None:
 
 def test_codes_are_codes() -> None:
     """Every code leads to a country of two letters, or to none."""
-    found = {str(code): country_of(f"+{code}0000000") for code in range(1, 1_000)}
-    known = {country for country in found.values() if country}
+    result = {str(code): country_of(f"+{code}0000000") for code in range(1, 1_000)}
+    existing = {country for country in result.values() if country}
 
-    assert all(len(country) == 2 and country.isupper() for country in known)
-    assert len(known) > 200
+    assert all(len(country) == 2 and country.isupper() for country in existing)
+    assert len(existing) > 200
 
 
 def test_routes_go_by_the_number() -> None:

@@ -28,7 +28,7 @@ from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.contracts.sms import SmsMessage
 from moorage.hub import Hub
 from moorage.testing.sandbox.base import Lost, SandboxHttpClient
-from tests.contracts.caller import COLOURS, Lofts, given
+from tests.contracts.caller import MODES, Lofts, given
 from tests.contracts.pigeon import Loft
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def send(hub: Any, **options: Any) -> str:
     return account
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 async def test_the_first_does_it(hub_class: type[Any], key: str | None) -> None:
     """While the first account works the second is left alone."""
@@ -71,7 +71,7 @@ async def test_the_first_does_it(hub_class: type[Any], key: str | None) -> None:
     assert (1, 0) == (len(lofts.one.letters), len(lofts.two.letters))
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 @pytest.mark.parametrize("why", [DOWN, Response(429)], ids=["unreachable", "throttled"])
 async def test_the_next_does_what_was_certainly_not_done(
@@ -87,7 +87,7 @@ async def test_the_next_does_what_was_certainly_not_done(
     assert ("one", "two") == (moved.service, moved.to)
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 @pytest.mark.parametrize(
     "why, raised",
@@ -118,7 +118,7 @@ def test_nobody_has_to_be_told() -> None:
     assert "two" == hub.sms().send(MESSAGE).ref.account
 
 
-@COLOURS
+@MODES
 async def test_the_last_account_speaks_for_all(hub_class: type[Any]) -> None:
     """When nobody can, the last one's error is raised, with its name."""
     lofts = Lofts()
@@ -131,7 +131,7 @@ async def test_the_last_account_speaks_for_all(hub_class: type[Any]) -> None:
     assert ("two", "send") == (caught.value.service, caught.value.operation)
 
 
-@COLOURS
+@MODES
 async def test_an_open_circuit_sends_to_the_next(hub_class: type[Any]) -> None:
     """While a circuit is open the next account does everything."""
     lofts = Lofts()
@@ -143,7 +143,7 @@ async def test_an_open_circuit_sends_to_the_next(hub_class: type[Any]) -> None:
         await given(hub.sms().get("pigeon:one:L1"))
 
 
-@COLOURS
+@MODES
 async def test_a_repeat_goes_where_the_first_went(hub_class: type[Any]) -> None:
     """A key that moved on stays there, though the first account works again."""
     lofts = Lofts()
@@ -155,7 +155,7 @@ async def test_a_repeat_goes_where_the_first_went(hub_class: type[Any]) -> None:
     assert "one" == await send(hub, idempotency_key="k2")
 
 
-@COLOURS
+@MODES
 async def test_an_answer_that_was_lost_is_asked_for_where_it_was(hub_class: type[Any]) -> None:
     """A key whose answer was lost is asked again of the same account only, and done once."""
     lofts = Lofts()
@@ -171,7 +171,7 @@ async def test_an_answer_that_was_lost_is_asked_for_where_it_was(hub_class: type
     assert (1, 0) == (len(lofts.one.letters), len(lofts.two.asked))
 
 
-@COLOURS
+@MODES
 async def test_what_an_earlier_attempt_may_have_done(hub_class: type[Any]) -> None:
     """An attempt that certainly did nothing proves nothing of the one before it."""
     lofts = Lofts()
@@ -185,7 +185,7 @@ async def test_what_an_earlier_attempt_may_have_done(hub_class: type[Any]) -> No
     assert (1, 0) == (len(lofts.one.letters), len(lofts.two.asked))
 
 
-@COLOURS
+@MODES
 async def test_a_vendor_without_keys_is_not_asked_again(hub_class: type[Any]) -> None:
     """Where the vendor knows no keys a lost answer stays unknown."""
     lofts = Lofts(keys=False)
@@ -198,7 +198,7 @@ async def test_a_vendor_without_keys_is_not_asked_again(hub_class: type[Any]) ->
     assert (1, 0) == (len(lofts.one.asked), len(lofts.two.asked))
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize("route", [("two",), ("two", "one")], ids=["swapped", "turned round"])
 async def test_a_key_outlives_the_configuration(
     hub_class: type[Any], route: tuple[str, ...]
@@ -216,7 +216,7 @@ async def test_a_key_outlives_the_configuration(
     assert (1, 1) == (len(lofts.one.letters), len(lofts.two.letters))
 
 
-@COLOURS
+@MODES
 async def test_a_key_of_an_account_that_is_gone(hub_class: type[Any]) -> None:
     """A key whose account is not configured any more is nobody else's to use."""
     lofts = Lofts()
@@ -230,7 +230,7 @@ async def test_a_key_of_an_account_that_is_gone(hub_class: type[Any]) -> None:
     assert 0 == len(lofts.two.asked)
 
 
-@COLOURS
+@MODES
 async def test_a_key_that_moved_is_followed_by_everybody(hub_class: type[Any]) -> None:
     """Whoever has one account configured follows a key that moved on under another route."""
     lofts = Lofts()
@@ -242,7 +242,7 @@ async def test_a_key_that_moved_is_followed_by_everybody(hub_class: type[Any]) -
     assert "two" == await send(swapped, idempotency_key="k1")
 
 
-@COLOURS
+@MODES
 async def test_a_key_has_one_payload(hub_class: type[Any]) -> None:
     """The same key with another message is a conflict."""
     hub = Lofts().hub(hub_class)
@@ -252,7 +252,7 @@ async def test_a_key_has_one_payload(hub_class: type[Any]) -> None:
         await given(hub.sms().send(SmsMessage(to="+4915112345679", text="x"), idempotency_key="k1"))
 
 
-@COLOURS
+@MODES
 async def test_keys_of_tenants_are_apart(hub_class: type[Any]) -> None:
     """Two tenants may use the same key."""
     lofts = Lofts(keys=False)
@@ -263,7 +263,7 @@ async def test_keys_of_tenants_are_apart(hub_class: type[Any]) -> None:
     assert 2 == len(lofts.one.letters)
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize("key", ["", " x", "ü", "x" * 256])
 async def test_what_is_no_key(hub_class: type[Any], key: str) -> None:
     """A key that no vendor would take is refused before anything is sent."""
@@ -311,7 +311,7 @@ def test_one_caller_has_the_turn() -> None:
     assert "one" == other.sms().send(MESSAGE, idempotency_key="k1").ref.account
 
 
-@COLOURS
+@MODES
 async def test_a_batch_without_a_key(hub_class: type[Any]) -> None:
     """Each message of a batch has its own result, and without a key each is sent again."""
     lofts = Lofts()

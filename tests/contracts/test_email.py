@@ -293,16 +293,16 @@ def test_a_bulk_goes_in_chunks_of_people() -> None:
 def test_a_bulk_says_what_it_takes() -> None:
     """What a single recipient needs, the whole bulk needs."""
     base = EmailMessage(text="x", tags=["news"])
-    own = BulkRecipient(to="a@example.com", metadata={"a": "b"}, headers={"X-A": "b"})
-    bulk = BulkMessage(base=base, recipients=["b@example.com", own])
+    custom = BulkRecipient(to="a@example.com", metadata={"a": "b"}, headers={"X-A": "b"})
+    bulk = BulkMessage(base=base, recipients=["b@example.com", custom])
 
-    wanted = {
+    targets = {
         EmailCapability.TAGS,
         EmailCapability.METADATA,
         EmailCapability.CUSTOM_HEADERS,
     }
-    assert wanted == bulk.needs
-    assert own is as_recipient(own)
+    assert targets == bulk.needs
+    assert custom is as_recipient(custom)
 
 
 def test_words_are_filled_in() -> None:
@@ -313,12 +313,12 @@ def test_words_are_filled_in() -> None:
 def test_one_gets_what_is_theirs() -> None:
     """A message to one recipient has their words, headers and metadata."""
     base = EmailMessage(subject="{{n}}", html="<b>{{n}}</b>", headers={"X-A": "1"})
-    own = BulkRecipient(to="a@example.com", data={"n": "<7>"}, headers={"X-B": "2"})
-    got = BulkMessage(base=base, recipients=[own]).message_to(own)
+    custom = BulkRecipient(to="a@example.com", data={"n": "<7>"}, headers={"X-B": "2"})
+    result = BulkMessage(base=base, recipients=[custom]).message_to(custom)
 
-    assert ("<7>", None, "<b>&lt;7&gt;</b>") == (got.subject, got.text, got.html)
-    assert {"X-A": "1", "X-B": "2"} == got.headers
-    assert own.to == got.to
+    assert ("<7>", None, "<b>&lt;7&gt;</b>") == (result.subject, result.text, result.html)
+    assert {"X-A": "1", "X-B": "2"} == result.headers
+    assert custom.to == result.to
 
 
 def test_a_template_has_no_places_here() -> None:
@@ -356,11 +356,11 @@ def test_days_are_added_up(granularity: str, days: list[date]) -> None:
         (date(2026, 2, 1), EmailCounts(delivered=2)),
         (date(2026, 1, 30), EmailCounts(delivered=1)),
     ]
-    told = EmailStatistics.of(query, counted, None)
+    result = EmailStatistics.of(query, counted, None)
 
-    assert days == [row.date for row in told.rows]
-    assert EmailCounts(delivered=7, opened=1) == told.totals
-    assert StatisticsRow(days[-1], EmailCounts(delivered=4, opened=1)) == told.rows[-1] or (
+    assert days == [row.date for row in result.rows]
+    assert EmailCounts(delivered=7, opened=1) == result.totals
+    assert StatisticsRow(days[-1], EmailCounts(delivered=4, opened=1)) == result.rows[-1] or (
         granularity == "month"
     )
 

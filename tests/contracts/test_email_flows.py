@@ -214,8 +214,8 @@ def test_what_does_not_fit_is_refused_before_it_is_sent() -> None:
         email.send_transactional(_message(to=people))
     with pytest.raises(InvalidData, match="no recipient"):
         email.send_transactional(_message())
-    own = BulkRecipient(to=people)
-    results = email.send_bulk(BulkMessage(base=_message(), recipients=[own, "a@example.com"]))
+    custom = BulkRecipient(to=people)
+    results = email.send_bulk(BulkMessage(base=_message(), recipients=[custom, "a@example.com"]))
 
     assert isinstance(results[0].error, InvalidData)
     assert results[1].ok
@@ -272,9 +272,9 @@ def test_a_template_is_filled_in_by_the_vendor() -> None:
             from_="shop@example.com", to="a@b.c", template=TemplateRef(template, {"n": [1]})
         )
         post.hub(name).email().send_transactional(message)
-        own = BulkRecipient(to="b@b.c", data={"m": 2})
+        custom = BulkRecipient(to="b@b.c", data={"m": 2})
         base = EmailMessage(from_="shop@example.com", template=TemplateRef(template, {"n": 1}))
-        results = post.hub(name).email().send_bulk(BulkMessage(base=base, recipients=[own]))
+        results = post.hub(name).email().send_bulk(BulkMessage(base=base, recipients=[custom]))
         assert results[0].ok
         assert data in str((post.sendgrid if name == "sendgrid" else post.ses).asked[-1].body)
 

@@ -76,7 +76,7 @@ JUNK = [
 ]
 
 
-@pytest.mark.parametrize("kind, usual", GIVEN, ids=lambda given: getattr(given, "__name__", ""))
+@pytest.mark.parametrize("kind, usual", GIVEN, ids=lambda value: getattr(value, "__name__", ""))
 def test_what_is_asked_with_is_checked(kind: type[Any], usual: dict[str, Any]) -> None:
     """Whatever stands in a field is of its type once it is taken, or is refused by its name."""
     kind(**usual)

@@ -112,12 +112,12 @@ NEEDED = {"create_intent": "intent", "complete": "complete", "capture": "multipl
 @pytest.mark.parametrize("operation", KEYED)
 def test_a_key_goes_with_its_operation(operation: str) -> None:
     """The desk learns what is done, under which key and how long; the vendor learns the key."""
-    flows, use, told = KEYED[operation]
+    flows, use, result = KEYED[operation]
     desk = handed(flows, use)
 
     assert (operation, "k") == (desk.operation, desk.key)
     assert ({NEEDED[operation]} if operation in NEEDED else set()) == desk.needs
-    assert (operation, *told) == desk.told
+    assert (operation, *result) == desk.told
 
 
 def test_a_shipment_that_was_offered_is_bought_under_its_key() -> None:
@@ -286,21 +286,21 @@ PLAIN: dict[tuple[Any, str], tuple[Use, set[str], tuple[Any, ...]]] = {
 @pytest.mark.parametrize("flows, operation", PLAIN)
 def test_an_operation_says_what_it_is(flows: Any, operation: str) -> None:
     """The desk learns what is done and what it needs; the vendor learns all that was said."""
-    use, needs, told = PLAIN[flows, operation]
+    use, needs, result = PLAIN[flows, operation]
     desk = handed(flows, use)
 
     assert (operation, frozenset(needs), None) == (desk.operation, desk.needs, desk.key)
-    assert told == desk.told
+    assert result == desk.told
 
 
 def test_routes_learn_the_country() -> None:
     """Where a route may go by the country, it is told in capitals."""
-    found = {
+    result = {
         name: handed(flows, use).country
         for (flows, name), (use, _, _) in PLAIN.items()
         if name in {"validate_number", "validate_address"} and flows is not EmailFlows
     }
-    assert {"validate_number": "DE", "validate_address": "DE"} == found
+    assert {"validate_number": "DE", "validate_address": "DE"} == result
 
 
 MANY: dict[str, tuple[Any, Use, int, str, str | None]] = {

@@ -117,8 +117,8 @@ class Everything(Vendor):
         if verb.startswith("_"):
             raise AttributeError(verb)
 
-        async def reached(_: Any, *given: Any, **named: Any) -> Any:
-            self.told.append((verb, given, named))
+        async def reached(_: Any, *value: Any, **named: Any) -> Any:
+            self.told.append((verb, value, named))
             raise Reached
 
         return reached
@@ -130,7 +130,7 @@ class Reached(Exception):
 
 def names() -> dict[str, Any]:
     """What the annotations of verbs name, and only type checkers import."""
-    known: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for module in (
         "contracts.address",
         "contracts.email_address",
@@ -144,7 +144,7 @@ def names() -> dict[str, Any]:
         "services.downloading",
         "services.uploading",
     ):
-        known |= vars(import_module(f"moorage.{module}"))
+        fields |= vars(import_module(f"moorage.{module}"))
     typed: dict[str, Any] = {
         "Callable": Callable,
         "Iterable": Iterable,
@@ -153,7 +153,7 @@ def names() -> dict[str, Any]:
         "datetime": datetime,
         "timedelta": timedelta,
     }
-    return known | typed | {"HttpMethod": HttpMethod, "Ref": Ref, "UploadSource": object}
+    return fields | typed | {"HttpMethod": HttpMethod, "Ref": Ref, "UploadSource": object}
 
 
 VERBS = [
@@ -205,9 +205,9 @@ async def ended(vendor: Everything, call: Callable[[], Any]) -> tuple[Exception 
     return None, bool(vendor.told)
 
 
-@pytest.mark.parametrize("colour", [Hub, AsyncHub], ids=["sync", "async"])
+@pytest.mark.parametrize("mode", [Hub, AsyncHub], ids=["sync", "async"])
 @pytest.mark.parametrize("contract, verb", VERBS, ids=lambda name: name)
-def test_junk_is_refused_by_its_name(contract: str, verb: str, colour: type[Any]) -> None:
+def test_junk_is_refused_by_its_name(contract: str, verb: str, mode: type[Any]) -> None:
     """What is not of an argument's type is refused by its name, and the vendor is told nothing."""
     flow = getattr(FLOWS[contract], verb)
     module = vars(import_module(FLOWS[contract].__module__))
@@ -216,21 +216,21 @@ def test_junk_is_refused_by_its_name(contract: str, verb: str, colour: type[Any]
     vendor = Everything()
 
     async def check() -> None:
-        hub = colour([Account("main", vendor, settings={"volatile_keys": True})])
+        hub = mode([Account("main", vendor, settings={"volatile_keys": True})])
         face = getattr(hub, contract)()
         for argument in inspect.signature(flow).parameters:
             if argument == "self":
                 continue
             for junk in JUNK:
-                given = {**usual, argument: junk}
-                error, told = await ended(vendor, partial(getattr(face, verb), **given))
+                options = {**usual, argument: junk}
+                error, result = await ended(vendor, partial(getattr(face, verb), **options))
                 if (contract, verb, argument) in OPEN or is_of(junk, hints[argument]):
                     continue
-                said = f"{argument}={junk!r} ended with {error!r}"
-                assert isinstance(error, (InvalidData, ConfigurationError)), said
+                text = f"{argument}={junk!r} ended with {error!r}"
+                assert isinstance(error, (InvalidData, ConfigurationError)), text
                 name = error.field if isinstance(error, InvalidData) else error.path
-                assert {"what": "ref"}.get(argument, argument) == name, said
-                assert not told, said
+                assert {"what": "ref"}.get(argument, argument) == name, text
+                assert not result, text
         done = hub.close()
         if inspect.isawaitable(done):
             await done
@@ -243,7 +243,7 @@ def test_a_word_may_be_given_as_its_text(reason: RefundReason) -> None:
     """A text that stands for a word reaches the vendor as the word."""
     vendor = Everything()
     payments = Hub([Account("main", vendor, settings={"volatile_keys": True})]).payments()
-    for given in (reason, reason.value):
+    for value in (reason, reason.value):
         with pytest.raises(Reached):
-            payments.refund(REF, reason=given, idempotency_key="k")
+            payments.refund(REF, reason=value, idempotency_key="k")
         assert reason is vendor.told[-1][2]["reason"]

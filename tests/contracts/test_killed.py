@@ -53,9 +53,9 @@ def test_a_batch_that_is_killed(tmp_path: Path) -> None:
         assert (-signal.SIGKILL, b"") == (sandbox.buyer.returncode, first)
 
         again = begin(server.url, tmp_path / "keys.db", 30.0)
-        told, _ = again.communicate(timeout=120)
+        result, _ = again.communicate(timeout=120)
 
-    numbers = json.loads(told)
+    numbers = json.loads(result)
     sold = [one["tracking_code"] for one in sandbox.shipments.values() if one["tracking_code"]]
     assert 5 == len(set(numbers))
     assert sorted(numbers) == sorted(sold)

@@ -64,7 +64,7 @@ def test_what_is_of_no_use(
     *,
     value: Any,
 ) -> None:
-    """A value of another kind is refused by its name in both colours, and nothing is sent."""
+    """A value of another type is refused in both modes, and nothing is sent."""
     here = town(towns()[0], tmp_path)
     plain = moorage.open(here.configuration, http=SandboxHttpClient(*here.sandboxes))
     awaited = moorage.aopen(here.configuration, http=AsyncSandboxHttpClient(*here.sandboxes))
@@ -77,7 +77,7 @@ def test_what_is_of_no_use(
     assert field == caught.value.field
 
     here.close()
-    assert [] == [asked for sandbox in here.sandboxes for asked in sandbox.asked]
+    assert [] == [request for sandbox in here.sandboxes for request in sandbox.asked]
 
 
 @pytest.mark.parametrize("words", WORDS, ids=lambda words: words.__name__)

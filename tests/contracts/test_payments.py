@@ -65,14 +65,14 @@ LATER = NOON + timedelta(minutes=1)
 
 def paid(state: PaymentState = PaymentState.CAPTURED, **fields: object) -> Payment:
     """A payment of which all was captured at noon."""
-    known: dict[str, object] = {
+    table: dict[str, object] = {
         "amount": EUROS,
         "authorized": EUROS,
         "captured": EUROS,
         "refunded": NOTHING,
         "as_of": NOON,
     }
-    return Payment(ref=REF, state=state, **{**known, **fields})  # type: ignore[arg-type]  # as they come
+    return Payment(ref=REF, state=state, **{**table, **fields})  # type: ignore[arg-type]  # as they come
 
 
 def refund(state: MoveState = MoveState.SUCCEEDED, amount: Money | None = PART) -> Refund:
@@ -124,10 +124,10 @@ def test_a_token_is_taken(source: str | None) -> None:
 )
 def test_what_cannot_be_is_refused(fields: dict[str, object], field: str) -> None:
     """An amount of nothing, a float, and what no vendor could take, are refused at once."""
-    given: dict[str, object] = {"amount": EUROS, "source": "tok_visa", "reference": "INV-1"}
+    options: dict[str, object] = {"amount": EUROS, "source": "tok_visa", "reference": "INV-1"}
 
     with pytest.raises(InvalidData) as caught:
-        Charge(**{**given, **fields})  # type: ignore[arg-type]  # that is the point
+        Charge(**{**options, **fields})  # type: ignore[arg-type]  # that is the point
 
     assert field == caught.value.field
 
@@ -290,36 +290,36 @@ def test_states_know_whether_they_are_settled() -> None:
 )
 def test_a_state_is_never_rewound(before: str, after: str, at: datetime | None, state: str) -> None:
     """News takes a payment forward, and back only among what is taken, and if it is newer."""
-    known = paid(PaymentState(before))
+    existing = paid(PaymentState(before))
 
-    assert PaymentState(state) == advance(known, news(state=PaymentState(after), at=at)).state
+    assert PaymentState(state) == advance(existing, news(state=PaymentState(after), at=at)).state
 
 
 def test_late_news_changes_nothing() -> None:
     """What is refused as late leaves everything as it was."""
-    known = paid(captured=EUROS)
+    existing = paid(captured=EUROS)
     late = news(state=PaymentState.AUTHORIZED, captured=NOTHING, at=NOON - timedelta(minutes=1))
 
-    assert known is advance(known, late)
+    assert existing is advance(existing, late)
 
 
 def test_news_brings_what_it_says() -> None:
     """News that counts brings its totals and forgets what the buyer had to do."""
     action = NextAction(type=NextActionType.REDIRECT, url="https://bank.example")
-    known = paid(PaymentState.REQUIRES_ACTION, next_action=action, captured=NOTHING)
-    later = advance(known, news(state=PaymentState.CAPTURED, captured=EUROS, at=LATER))
+    existing = paid(PaymentState.REQUIRES_ACTION, next_action=action, captured=NOTHING)
+    later = advance(existing, news(state=PaymentState.CAPTURED, captured=EUROS, at=LATER))
 
     assert (EUROS, None, LATER) == (later.captured, later.next_action, later.as_of)
 
 
 def test_a_whole_payment_is_news_too() -> None:
     """An event with the payment in it, or an answer, is taken as it is."""
-    told = paid(PaymentState.REFUNDED, refunded=EUROS, as_of=None)
-    event = news(state=PaymentState.REFUNDED, payment=told, at=LATER)
+    result = paid(PaymentState.REFUNDED, refunded=EUROS, as_of=None)
+    event = news(state=PaymentState.REFUNDED, payment=result, at=LATER)
 
     assert PaymentState.REFUNDED == advance(paid(), event).state
     assert LATER == advance(paid(), event).as_of
-    assert PaymentState.REFUNDED == advance(paid(), told).state
+    assert PaymentState.REFUNDED == advance(paid(), result).state
 
 
 def test_news_of_another_payment_is_refused() -> None:
@@ -331,12 +331,12 @@ def test_news_of_another_payment_is_refused() -> None:
 def test_a_payment_gets_its_name() -> None:
     """A payment that went by our own reference takes the name that the vendor gave it."""
     ours = Ref("stripe", "main", "INV-1", {"unnamed": "reference"})
-    known = advance(
+    existing = advance(
         attrs.evolve(paid(PaymentState.PENDING), ref=ours),
         news(state=PaymentState.AUTHORIZED, reference="INV-1"),
     )
 
-    assert (REF, PaymentState.AUTHORIZED) == (known.ref, known.state)
+    assert (REF, PaymentState.AUTHORIZED) == (existing.ref, existing.state)
 
 
 @pytest.mark.parametrize("field", ["amount", "captured"])
@@ -361,7 +361,7 @@ def test_a_hint_changes_nothing_until_it_is_followed_up() -> None:
     after = paid(
         PaymentState.REFUNDED, refunded=EUROS, as_of=None, vendor_state="gone", reference="INV-1"
     )
-    told = told_by(hint, after)
+    result = told_by(hint, after)
 
     assert before == advance(before, hint)
     assert (
@@ -377,11 +377,11 @@ def test_a_hint_changes_nothing_until_it_is_followed_up() -> None:
             captured=EUROS,
             refunded=EUROS,
         )
-        == told
+        == result
     )
-    assert (after, "hint") == (told.payment, told.raw)
-    assert LATER == advance(before, told).as_of
-    assert PaymentState.REFUNDED == advance(before, told).state
+    assert (after, "hint") == (result.payment, result.raw)
+    assert LATER == advance(before, result).as_of
+    assert PaymentState.REFUNDED == advance(before, result).state
 
 
 def test_a_refund_counts_once() -> None:
@@ -401,63 +401,63 @@ def test_a_refund_counts_once() -> None:
 
 def test_a_refund_under_way_is_not_counted() -> None:
     """A refund that is only asked for gives nothing back yet, and late news does not reopen it."""
-    asked = advance(paid(), news(refund=refund(MoveState.PENDING), at=LATER))
-    done = advance(asked, news(refund=refund(), at=LATER))
+    request = advance(paid(), news(refund=refund(MoveState.PENDING), at=LATER))
+    done = advance(request, news(refund=refund(), at=LATER))
     reopened = advance(done, news(refund=refund(MoveState.PENDING), at=NOON))
 
-    assert NOTHING == asked.refunded
+    assert NOTHING == request.refunded
     assert PART == done.refunded == reopened.refunded
 
 
 def test_a_total_has_its_parts_already() -> None:
     """A total of the vendor's is not counted up again by the single refunds that it is made of."""
-    known = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART)
+    existing = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART)
 
-    assert PART == advance(known, news(refund=refund(), at=LATER)).refunded
-    assert EUROS == advance(known, news(refund=refund(amount=EUROS), at=LATER)).refunded
-    assert PART == advance(known, news(refund=refund(amount=None), at=LATER)).refunded
+    assert PART == advance(existing, news(refund=refund(), at=LATER)).refunded
+    assert EUROS == advance(existing, news(refund=refund(amount=EUROS), at=LATER)).refunded
+    assert PART == advance(existing, news(refund=refund(amount=None), at=LATER)).refunded
 
 
 def test_a_total_never_shrinks_by_news_that_may_be_older() -> None:
     """Of two refunds in one second the larger total stays, in whatever order they are told."""
-    known = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART * 2)
-    told = {"state": PaymentState.PARTIALLY_REFUNDED, "captured": EUROS, "refunded": PART}
+    existing = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART * 2)
+    fields = {"state": PaymentState.PARTIALLY_REFUNDED, "captured": EUROS, "refunded": PART}
 
-    assert PART * 2 == advance(known, news(**told, at=NOON)).refunded
-    assert PART == advance(known, news(**told, at=LATER)).refunded
-    unknown = attrs.evolve(known, refunded=None)
-    assert PART == advance(unknown, news(**told, at=NOON)).refunded
+    assert PART * 2 == advance(existing, news(**fields, at=NOON)).refunded
+    assert PART == advance(existing, news(**fields, at=LATER)).refunded
+    unknown = attrs.evolve(existing, refunded=None)
+    assert PART == advance(unknown, news(**fields, at=NOON)).refunded
 
 
 def test_a_total_that_comes_late_counts_all_the_same() -> None:
     """A refund that is told of after the dispute that followed it was given back nevertheless."""
-    known = paid(PaymentState.DISPUTED)
+    existing = paid(PaymentState.DISPUTED)
     before = NOON - timedelta(minutes=1)
-    late = advance(known, news(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=before))
+    late = advance(existing, news(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=before))
 
     assert (PaymentState.DISPUTED, PART, NOON) == (late.state, late.refunded, late.as_of)
 
 
 def test_a_refund_that_failed_is_not_revived() -> None:
     """The total of before a refund failed is not believed once it is known to have failed."""
-    known = paid(refunds=(refund(MoveState.FAILED),), as_of=LATER)
-    late = advance(known, news(state=PaymentState.CAPTURED, refunded=PART, at=NOON))
+    existing = paid(refunds=(refund(MoveState.FAILED),), as_of=LATER)
+    late = advance(existing, news(state=PaymentState.CAPTURED, refunded=PART, at=NOON))
 
     assert NOTHING == late.refunded
 
 
 def test_older_news_that_counts_makes_nothing_older() -> None:
     """A step forward that is told late leaves the time of what is known."""
-    known = paid(PaymentState.CAPTURED)
+    existing = paid(PaymentState.CAPTURED)
     before = NOON - timedelta(minutes=1)
-    later = advance(known, news(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=before))
+    later = advance(existing, news(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=before))
 
     assert (PART, NOON) == (later.refunded, later.as_of)
 
 
 def test_captures_add_up() -> None:
     """Captures of which only the single amounts are told add up to the state."""
-    known = paid(PaymentState.AUTHORIZED, captured=None, refunded=None)
+    existing = paid(PaymentState.AUTHORIZED, captured=None, refunded=None)
     for number, amount in enumerate((PART, EUROS - PART)):
         capture = Capture(
             ref=Ref("stripe", "main", f"c{number}"),
@@ -465,10 +465,10 @@ def test_captures_add_up() -> None:
             state=MoveState.SUCCEEDED,
             amount=amount,
         )
-        known = advance(known, news(capture=capture, at=LATER))
+        existing = advance(existing, news(capture=capture, at=LATER))
 
-    assert EUROS == known.captured
-    assert PaymentState.CAPTURED == known.state
+    assert EUROS == existing.captured
+    assert PaymentState.CAPTURED == existing.state
 
 
 def test_a_dispute_that_was_won_is_over() -> None:

@@ -64,9 +64,9 @@ def test_news_are_told_by_what_was_found() -> None:
     """What news only hinted at is told by the payment as the vendor has it, under their own id."""
     news = PaymentEvent(id="e", ref=REF, vendor_type="changed", ask=True)
     payment = Payment(ref=REF, state=PaymentState.CAPTURED)
-    told = run_now(PaymentsFlows(answering("get", payment), None).follow_up(news))
+    result = run_now(PaymentsFlows(answering("get", payment), None).follow_up(news))
 
-    assert told_by(news, payment) == told
+    assert told_by(news, payment) == result
 
 
 @pytest.mark.parametrize("operation", ["payments", "disputes", "payouts"])
@@ -86,16 +86,16 @@ def test_a_page_is_asked_of_its_account(operation: str) -> None:
 
 def test_a_lost_payment_is_looked_for_where_it_was_begun() -> None:
     """All that its account has since then is asked for, page by page, each within the seconds."""
-    found = Payment(ref=REF, state=PaymentState.CAPTURED, reference=CHARGE.reference)
-    other = attrs.evolve(found, reference="INV-2")
-    pages = {None: Page((other,), next=REF), REF: Page((found,))}
-    asked: list[tuple[Any, ...]] = []
+    match = Payment(ref=REF, state=PaymentState.CAPTURED, reference=CHARGE.reference)
+    other = attrs.evolve(match, reference="INV-2")
+    pages = {None: Page((other,), next=REF), REF: Page((match,))}
+    requests: list[tuple[Any, ...]] = []
 
     async def charge(*_: Any, **__: Any) -> None:
         raise OutcomeUnknown("Nobody heard the answer.", service="main")
 
     async def payments(_: Any, query: PaymentQuery, after: Ref | None) -> Page[Payment]:
-        asked.append((query, after, desk.ref, desk.timeout))
+        requests.append((query, after, desk.ref, desk.timeout))
         return pages[after]
 
     listing = frozenset({PaymentsCapability.LIST})
@@ -105,11 +105,11 @@ def test_a_lost_payment_is_looked_for_where_it_was_begun() -> None:
     lost = Unsettled(charge=CHARGE, idempotency_key="k", since=BEGUN)
     [result] = run_now(PaymentsFlows(desk, None).settle([lost], timeout=TIME))
 
-    assert found == result.unwrap()
+    assert match == result.unwrap()
     assert [
         (SINCE, None, Ref("some", "main", "main"), TIME),
         (SINCE, REF, REF, TIME),
-    ] == asked
+    ] == requests
 
 
 def test_an_intent_needs_more_than_its_charge() -> None:
@@ -135,13 +135,13 @@ class Till:
         self.asked.append(("get", wire, ref))
         return self._payment
 
-    async def capture(self, wire: Any, *given: Any, **named: Any) -> None:
+    async def capture(self, wire: Any, *options: Any, **named: Any) -> None:
         """Take it."""
-        self.asked.append(("capture", wire, *given, named))
+        self.asked.append(("capture", wire, *options, named))
 
-    async def refund(self, wire: Any, *given: Any, **named: Any) -> None:
+    async def refund(self, wire: Any, *options: Any, **named: Any) -> None:
         """Give it back."""
-        self.asked.append(("refund", wire, *given, named))
+        self.asked.append(("refund", wire, *options, named))
 
 
 MOVES: dict[str, dict[str, Any]] = {"capture": {"final": True}, "refund": {"reason": None}}

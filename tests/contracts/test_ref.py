@@ -11,12 +11,12 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5
 IDS = TEXTS.filter(lambda text: text not in {".", ".."})
 
 
-@given(vendor=NAMES, account=NAMES, known=IDS, related=st.dictionaries(IDS, IDS, max_size=3))
+@given(vendor=NAMES, account=NAMES, existing=IDS, related=st.dictionaries(IDS, IDS, max_size=3))
 def test_a_reference_is_text_and_back(
-    vendor: str, account: str, known: str, related: dict[str, str]
+    vendor: str, account: str, existing: str, related: dict[str, str]
 ) -> None:
     """What is written down is the same thing when it is read."""
-    ref = Ref(vendor, account, known, related)
+    ref = Ref(vendor, account, existing, related)
 
     assert ref == Ref.parse(str(ref))
     assert str(ref).isascii()

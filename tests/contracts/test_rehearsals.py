@@ -50,7 +50,7 @@ from moorage.vendors.shippo import Shippo
 from moorage.vendors.square import Square
 from moorage.vendors.stripe import Stripe
 from moorage.vendors.ups import Ups
-from tests.contracts.caller import COLOURS, Lofts, given
+from tests.contracts.caller import MODES, Lofts, given
 from tests.reload.world import Town
 from tests.storage.labs import s3_account, sandbox
 
@@ -118,7 +118,7 @@ def test_every_operation_asks_or_acts() -> None:
         assert not acting[kind] & ASKING[kind]
 
 
-@COLOURS
+@MODES
 async def test_nothing_is_sent(hub_class: type[Any]) -> None:
     """What brings something about stops before its first request; what asks goes through."""
     lofts = Lofts()
@@ -153,7 +153,7 @@ async def test_nothing_is_sent(hub_class: type[Any]) -> None:
     assert 2 == len(lofts.one.letters)
 
 
-@COLOURS
+@MODES
 async def test_a_rehearsal_tells_nobody_where_nobody_listens(hub_class: type[Any]) -> None:
     """Without observers it is held back all the same."""
     lofts = Lofts()
@@ -164,7 +164,7 @@ async def test_a_rehearsal_tells_nobody_where_nobody_listens(hub_class: type[Any
         await given(hub.sms().send(MESSAGE))
 
 
-@COLOURS
+@MODES
 async def test_files_stay_where_they_are(hub_class: type[Any], tmp_path: Path) -> None:
     """Neither transports nor URLs that let somebody else write get past a rehearsal."""
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
@@ -196,13 +196,13 @@ async def test_files_stay_where_they_are(hub_class: type[Any], tmp_path: Path) -
 async def test_services_that_change_nothing(awaited: bool) -> None:
     """A manager sends what is safe; not what has no safe method, a key, or a stream of such."""
     town = Town()
-    told: list[Any] = []
+    reports: list[Any] = []
     make: Any = AsyncConnectorManager if awaited else ConnectorManager
     manager = make(
         [Service("a", "https://a.example")],
         http=town.client(awaited=awaited),
         dry_run=True,
-        observers=[told.append],
+        observers=[reports.append],
     )
     await given(manager.call("a", Request.get("/a")))
     await given(manager.run("a", _later if awaited else _now))
@@ -223,7 +223,7 @@ async def test_services_that_change_nothing(awaited: bool) -> None:
 
     assert isinstance(result.error, DryRun)
     assert ["https://a.example/a"] == town.sent
-    requests = [one.request for one in told if isinstance(one, Rehearsed)]
+    requests = [one.request for one in reports if isinstance(one, Rehearsed)]
     assert ["POST /p", "GET /g", "POST /p", "a function", "POST /p"] == requests
 
 
@@ -235,7 +235,7 @@ async def _later() -> int:
     return 1
 
 
-@COLOURS
+@MODES
 async def test_a_hub_rehearses_what_its_manager_does(hub_class: type[Any]) -> None:
     """Services beside the accounts send nothing either, until they may."""
     town = Town()
@@ -255,7 +255,7 @@ async def test_a_hub_rehearses_what_its_manager_does(hub_class: type[Any]) -> No
     assert ["https://a.example/p"] == town.sent
 
 
-@COLOURS
+@MODES
 async def test_only_who_is_named_gets_a_text(hub_class: type[Any]) -> None:
     """A message to any other number is refused before it is sent, one of many by itself."""
     lofts = Lofts()
@@ -272,7 +272,7 @@ async def test_only_who_is_named_gets_a_text(hub_class: type[Any]) -> None:
     assert [berlin.to] == [letter["to"] for letter in lofts.one.letters.values()]
 
 
-@COLOURS
+@MODES
 async def test_only_who_is_named_gets_mail(hub_class: type[Any]) -> None:
     """Copies count as well, also blind ones; of a bulk the others get theirs, in their order."""
     sendgrid = SendGridSandbox()
@@ -310,7 +310,7 @@ async def test_only_who_is_named_gets_mail(hub_class: type[Any]) -> None:
 
 
 SECRET = "x" * 20
-MODES: list[tuple[Any, str | None]] = [
+VENDOR_MODES: list[tuple[Any, str | None]] = [
     (Stripe(credentials="sk_live_" + SECRET), "live"),
     (Stripe(credentials="rk_live_" + SECRET), "live"),
     (Stripe(credentials="sk_test_" + SECRET), "test"),
@@ -352,7 +352,7 @@ MODES: list[tuple[Any, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize("vendor, mode", MODES, ids=str)
+@pytest.mark.parametrize("vendor, mode", VENDOR_MODES, ids=str)
 def test_which_system_a_vendor_is_for(vendor: Any, mode: str | None) -> None:
     """A vendor says which of its systems its options are for, where they tell."""
     assert mode == vendor.mode()
@@ -362,11 +362,11 @@ def test_a_real_key_is_no_test() -> None:
     """What is for a vendor's real system is refused in a test, with its path, and vice versa."""
     real = Stripe(credentials="sk_live_" + SECRET)
     tried = Stripe(credentials="sk_test_" + SECRET)
-    own = Account("acme.stripe", real, tenants=ACME)
+    custom = Account("acme.stripe", real, tenants=ACME)
     with pytest.raises(ConfigurationError) as caught:
         Hub([Account("stripe", real)], safety=Safety(live=False))
     with pytest.raises(ConfigurationError) as of_tenant:
-        Hub([Account("stripe", tried), own], safety=Safety(live=False))
+        Hub([Account("stripe", tried), custom], safety=Safety(live=False))
     with pytest.raises(ConfigurationError) as other:
         Hub([Account("stripe", tried)], safety=Safety(live=True))
 

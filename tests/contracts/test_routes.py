@@ -21,8 +21,8 @@ def account(name: str, **options: Any) -> Account:
 
 def chosen(directory: Directory, **fields: Any) -> list[str]:
     """The accounts that an operation would be tried at."""
-    asked = Asked(kind="sms", operation="send", **fields)
-    return [one.name for one in directory.choose(asked)]
+    request = Asked(kind="sms", operation="send", **fields)
+    return [one.name for one in directory.choose(request)]
 
 
 def test_one_account_needs_no_route() -> None:
@@ -122,10 +122,10 @@ def test_tenants_have_accounts_of_their_own() -> None:
 def test_things_stay_where_they_are() -> None:
     """What a reference names is done to there, whatever the routes say."""
     directory = Directory([account("a"), account("b")], [Route("sms", "b")])
-    asked = Asked(kind="sms", operation="get")
+    request = Asked(kind="sms", operation="get")
 
-    assert "a" == directory.find("pigeon:a:1", asked)[0].name
-    assert Ref("pigeon", "a", "1") == directory.find("pigeon:a:1", asked)[1]
+    assert "a" == directory.find("pigeon:a:1", request)[0].name
+    assert Ref("pigeon", "a", "1") == directory.find("pigeon:a:1", request)[1]
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,10 @@ def test_strange_references(ref: str, kind: str, tenant: str | None) -> None:
 
 def test_what_cannot_be_done_to_a_thing() -> None:
     """The vendor that has the thing must be able to."""
-    asked = Asked(kind="sms", operation="cancel", needs=frozenset({SmsCapability.CANCEL}))
+    request = Asked(kind="sms", operation="cancel", needs=frozenset({SmsCapability.CANCEL}))
 
     with pytest.raises(UnsupportedByVendor):
-        Directory([account("a")]).find("pigeon:a:1", asked)
+        Directory([account("a")]).find("pigeon:a:1", request)
 
 
 @pytest.mark.parametrize(

@@ -124,10 +124,10 @@ _GRAMS = {"g": Fraction(1), "kg": Fraction(1000), "oz": Fraction("28.349523125")
 )
 def test_a_measure_is_never_told_smaller(value: Decimal, unit: str, to: str, places: int) -> None:
     """A converted weight is at least what it was, and by less than one place more."""
-    told = converted(value, WeightUnit(unit), WeightUnit(to), places=places)
+    result = converted(value, WeightUnit(unit), WeightUnit(to), places=places)
     exact = Fraction(value) * _GRAMS[unit] / _GRAMS[to]
 
-    assert 0 <= Fraction(told) - exact < Fraction(1, 10**places)
+    assert 0 <= Fraction(result) - exact < Fraction(1, 10**places)
 
 
 @pytest.mark.parametrize(
@@ -213,8 +213,8 @@ def test_a_shipment_has_a_parcel_and_a_label_that_can_be() -> None:
 )
 def test_what_is_wished_says_what_it_takes(fields: dict[str, Any], expected: set[str]) -> None:
     """The capabilities that a shipment takes are known before anybody is asked."""
-    given: dict[str, Any] = {"sender": HOME, "recipient": AWAY, "parcels": BOX, **fields}
-    request = RateRequest(**given)
+    options: dict[str, Any] = {"sender": HOME, "recipient": AWAY, "parcels": BOX, **fields}
+    request = RateRequest(**options)
 
     assert expected == request.needs == ShipmentRequest(asked=request).needs
 
@@ -253,14 +253,14 @@ class Two:
 
 def test_vendors_are_swapped_by_a_route() -> None:
     """One script runs by either vendor, and tells the same in neutral words."""
-    told = []
+    reports = []
     for vendor in ("easypost", "shippo"):
         shipping = Two(Route("shipping", vendor)).hub.shipping()
         rates = shipping.get_rates(REQUEST)
         request = ShipmentRequest(asked=REQUEST, choose=Choice(services=["usps_priority"]))
         bought = shipping.create_shipment(request, idempotency_key="order-1")
         tracking = shipping.track(bought.tracking_numbers[0], "usps")
-        told.append(
+        reports.append(
             (
                 [(one.carrier, one.service, one.total, one.delivery_days) for one in rates.rates],
                 (bought.state, bought.carrier, bought.service, bought.cost),
@@ -272,7 +272,7 @@ def test_vendors_are_swapped_by_a_route() -> None:
             )
         )
 
-    assert told[0] == told[1]
+    assert reports[0] == reports[1]
 
 
 def test_the_vendor_that_can_is_asked() -> None:
@@ -376,8 +376,8 @@ def test_a_vendor_on_a_port_is_asked_as_well() -> None:
 def test_a_tenant_buys_by_its_own_account() -> None:
     """A tenant's shipments go to its account, and another tenant cannot have its labels."""
     sandbox = EasyPostSandbox()
-    own: dict[str, Any] = {"tenants": ["acme"]}
-    account = Account("acme", EasyPost(credentials=sandbox.api_key), **own)
+    fields: dict[str, Any] = {"tenants": ["acme"]}
+    account = Account("acme", EasyPost(credentials=sandbox.api_key), **fields)
     hub = Hub([account], http=SandboxHttpClient(sandbox))
     request = ShipmentRequest(asked=REQUEST)
     bought = hub.shipping(tenant="acme").create_shipment(request, idempotency_key="order-1")

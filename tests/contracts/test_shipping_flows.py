@@ -27,9 +27,9 @@ def test_what_cannot_be_tracked(number: str, carrier: str, field: str) -> None:
 
 def test_why_no_offer_fits() -> None:
     """Where nothing can be bought, the first carrier that said something is quoted."""
-    silent, told = CarrierMessage(code="1"), CarrierMessage(code="2", text="Too heavy.")
+    silent, result = CarrierMessage(code="1"), CarrierMessage(code="2", text="Too heavy.")
     offers = [
-        ([silent, told], ("2", "Too heavy.")),
+        ([silent, result], ("2", "Too heavy.")),
         ([silent], (None, None)),
     ]
     for messages, quoted in offers:
@@ -63,7 +63,7 @@ def test_offers_know_what_they_are_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "label, need, wanted",
+    "label, need, target",
     [
         (None, "label_again", None),
         ("pdf", "label_again", None),
@@ -71,13 +71,13 @@ def test_offers_know_what_they_are_for() -> None:
     ],
 )
 def test_a_label_is_converted_if_it_must_be(
-    label: str | None, need: str, wanted: LabelFormat | None
+    label: str | None, need: str, target: LabelFormat | None
 ) -> None:
     """Only a label that was bought in another format has to be converted."""
     bought = REF.with_related(label="pdf")
     desk = handed(ShippingFlows, lambda flows: flows.get_label(bought, label, timeout=TIME))
 
-    assert (frozenset({need}), ("get_labels", bought, wanted, {})) == (desk.needs, desk.told)
+    assert (frozenset({need}), ("get_labels", bought, target, {})) == (desk.needs, desk.told)
 
 
 def test_whose_label_it_is() -> None:
@@ -88,24 +88,24 @@ def test_whose_label_it_is() -> None:
 
     assert labels[0] == run_now(flows.get_label(REF))
     assert labels[1] == run_now(flows.get_label(REF, parcel=2))
-    for asked, parcel, later in ((flows, 0, False), (flows, 3, False), (unbought, 1, True)):
+    for request, parcel, later in ((flows, 0, False), (flows, 3, False), (unbought, 1, True)):
         with pytest.raises(VendorRejected, match=f"no label {parcel}") as caught:
-            run_now(asked.get_label(REF, parcel=parcel))
+            run_now(request.get_label(REF, parcel=parcel))
         assert later is caught.value.retryable
         assert "Ask again once the shipment is bought." == caught.value.remedy
 
 
 def test_the_best_offer_is_bought_with_all_that_was_asked() -> None:
     """Offers are asked for and one is bought at one vendor, under one key and in time."""
-    asked: list[tuple[Any, ...]] = []
+    requests: list[tuple[Any, ...]] = []
     best = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
 
-    async def get_rates(*given: Any, **named: Any) -> RateResult:
-        asked.append((*given, named))
+    async def get_rates(*value: Any, **named: Any) -> RateResult:
+        requests.append((*value, named))
         return RateResult(rates=(best,))
 
-    async def buy(*given: Any, **named: Any) -> str:
-        asked.append((*given, named))
+    async def buy(*value: Any, **named: Any) -> str:
+        requests.append((*value, named))
         return "bought"
 
     desk: Any = Answered(vendor=SimpleNamespace(get_rates=get_rates, buy=buy))
@@ -119,7 +119,7 @@ def test_the_best_offer_is_bought_with_all_that_was_asked() -> None:
     assert [
         (desk.wire, RATES, {"key": "k/rates"}),
         (desk.wire, REF, RATES, {"key": "k"}),
-    ] == asked
+    ] == requests
     assert ("create_shipment", "acme", "k", TIME, "DE") == (
         desk.operation,
         desk.tenant,

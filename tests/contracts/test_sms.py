@@ -59,9 +59,9 @@ def test_anything_else_is_no_number(number: Any) -> None:
 )
 def test_what_could_not_be_sent_is_refused(fields: dict[str, Any], field: str) -> None:
     """A message that nobody could send is refused when it is made."""
-    given: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     with pytest.raises(InvalidData) as refused:
-        SmsMessage(**given)
+        SmsMessage(**options)
 
     assert field == refused.value.field
 
@@ -80,9 +80,9 @@ def test_what_could_not_be_sent_is_refused(fields: dict[str, Any], field: str) -
 )
 def test_a_message_says_what_it_needs(fields: dict[str, Any], needs: set[SmsCapability]) -> None:
     """What not every vendor can do is read off the message."""
-    given: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
 
-    assert needs == SmsMessage(**given).needs
+    assert needs == SmsMessage(**options).needs
 
 
 def test_nothing_personal_is_shown() -> None:

@@ -71,10 +71,10 @@ def test_a_copy_needs_what_it_is_kept_with() -> None:
 
 def test_an_upload_goes_on_where_it_was_begun() -> None:
     """What is there already is asked for there, and for its own key only."""
-    asked: list[Upload] = []
+    requests: list[Upload] = []
 
     async def list_parts(_: Any, upload: Upload) -> None:
-        asked.append(upload)
+        requests.append(upload)
         raise Reached
 
     desk: Any = Answered(vendor=SimpleNamespace(list_parts=list_parts))
@@ -86,7 +86,7 @@ def test_an_upload_goes_on_where_it_was_begun() -> None:
         desk.needs,
         desk.timeout,
     )
-    assert (COMING.ref, [COMING]) == (desk.ref, asked)
+    assert (COMING.ref, [COMING]) == (desk.ref, requests)
 
     with pytest.raises(InvalidData, match="another key") as caught:
         handed(StorageFlows, lambda flows: flows.upload("b", b"x", resume=COMING.ref))
@@ -113,8 +113,8 @@ class Counting(Answered):
         raise Reached
 
 
-@pytest.mark.parametrize("said, at_once", [({}, 3), ({"at_once": 2}, 2)])
-def test_so_many_parts_are_under_way(said: Any, at_once: int) -> None:
+@pytest.mark.parametrize("message, at_once", [({}, 3), ({"at_once": 2}, 2)])
+def test_so_many_parts_are_under_way(message: Any, at_once: int) -> None:
     """Unless it is said, three parts of an upload are in memory at once."""
 
     async def list_parts(*_: Any) -> tuple[()]:
@@ -122,7 +122,7 @@ def test_so_many_parts_are_under_way(said: Any, at_once: int) -> None:
 
     desk: Any = Counting(vendor=SimpleNamespace(list_parts=list_parts))
     with pytest.raises(Reached):
-        run_now(StorageFlows(desk, None).upload("a", b"xyz", resume=COMING.ref, **said))
+        run_now(StorageFlows(desk, None).upload("a", b"xyz", resume=COMING.ref, **message))
     assert at_once == desk.at_once
 
 
@@ -205,13 +205,13 @@ def test_uploads_that_are_old_enough() -> None:
     assert uploads == run_now(flows.list_stale_uploads())
 
 
-def deleting(told: int | None = None) -> tuple[StorageFlows, Any, list[list[str]]]:
+def deleting(result: int | None = None) -> tuple[StorageFlows, Any, list[list[str]]]:
     """A vendor that is given one key at a time, and tells of so many; and what it is given."""
-    given: list[list[str]] = []
+    options: list[list[str]] = []
 
     async def delete_many(_: Any, keys: list[str]) -> list[Result[None]]:
-        given.append(keys)
-        return [Result() for _ in range(len(keys) if told is None else told)]
+        options.append(keys)
+        return [Result() for _ in range(len(keys) if result is None else result)]
 
     desk: Any = Answered(vendor=SimpleNamespace(limits={}, delete_many=delete_many))
 
@@ -220,15 +220,15 @@ def deleting(told: int | None = None) -> tuple[StorageFlows, Any, list[list[str]
         return [Result(await step()) for step in steps]
 
     desk.wire.every = every
-    return StorageFlows(desk, "acme"), desk, given
+    return StorageFlows(desk, "acme"), desk, options
 
 
 def test_many_are_deleted_one_by_one() -> None:
     """A vendor that says nothing of how many it takes gets one key at a time, four at once."""
-    flows, desk, given = deleting()
+    flows, desk, value = deleting()
     results = run_now(flows.delete_many(["a", "../b", "c"], timeout=TIME))
 
-    assert [["a"], ["c"]] == given
+    assert [["a"], ["c"]] == value
     assert [True, False, True] == [one.ok for one in results]
     assert ("delete_many", "acme", frozenset(), TIME, 4) == (
         desk.operation,
@@ -239,10 +239,10 @@ def test_many_are_deleted_one_by_one() -> None:
     )
 
 
-@pytest.mark.parametrize("told", [0, 2])
-def test_a_vendor_tells_of_every_key(told: int) -> None:
+@pytest.mark.parametrize("result", [0, 2])
+def test_a_vendor_tells_of_every_key(result: int) -> None:
     """What tells of more or fewer keys than it was given is not believed of any."""
-    flows, _, _ = deleting(told)
+    flows, _, _ = deleting(result)
     with pytest.raises(ValueError, match=r"longer|shorter"):
         run_now(flows.delete_many(["a"]))
 

@@ -41,7 +41,7 @@ def awaited(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("vendors", OTHERS, ids=lambda vendors: "-".join(vendors.values()))
 def test_only_the_configuration_differs(vendors: dict[str, str], tmp_path: Path) -> None:
-    """Every town gives what the first gives, in neutral words and in both colours."""
+    """Every vendor gives the same neutral result as the first one, in both modes."""
     expected = plain(FIRST, tmp_path / "first")
 
     assert expected == plain(vendors, tmp_path / "plain")
@@ -50,13 +50,13 @@ def test_only_the_configuration_differs(vendors: dict[str, str], tmp_path: Path)
 
 def test_what_an_afternoon_comes_to(tmp_path: Path) -> None:
     """Everything was done in the first town too."""
-    got = awaited(FIRST, tmp_path)
+    result = awaited(FIRST, tmp_path)
 
-    assert got["fetched"]
-    assert ("queued", ["queued"]) == got["mail"]
-    assert not got["text"]
-    assert (PaymentState.AUTHORIZED, Money("149.90", "EUR"), True) == got["payment"]
-    assert (Money("100.00", "EUR"), True) == got["captured"]
-    assert (Money("50.00", "EUR"), True) == got["refunded"]
-    assert got["shipped"][1:] == (1, True)
-    assert got["tracked"][0]
+    assert result["fetched"]
+    assert ("queued", ["queued"]) == result["mail"]
+    assert not result["text"]
+    assert (PaymentState.AUTHORIZED, Money("149.90", "EUR"), True) == result["payment"]
+    assert (Money("100.00", "EUR"), True) == result["captured"]
+    assert (Money("50.00", "EUR"), True) == result["refunded"]
+    assert result["shipped"][1:] == (1, True)
+    assert result["tracked"][0]

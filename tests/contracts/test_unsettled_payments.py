@@ -302,8 +302,8 @@ def test_each_step_on_a_payment_is_listed_and_settled() -> None:
         assert 1 == len(world.stripe.refunds)
 
 
-@pytest.mark.parametrize("given", ["id", "ref", "payment", None])
-def test_person_closes_a_payment_as_done(given: str | None) -> None:
+@pytest.mark.parametrize("value", ["id", "ref", "payment", None])
+def test_person_closes_a_payment_as_done(value: str | None) -> None:
     """A repeat gets the payment that was found, and the vendor is not asked again."""
     world = World(Keyless)
     with world.hub() as hub:
@@ -311,13 +311,13 @@ def test_person_closes_a_payment_as_done(given: str | None) -> None:
         (taken,) = world.stripe.intents
         payment = hub.payments().get(f"stripe:till:{taken}")
         receipts = {"id": taken, "ref": payment.ref, "payment": payment, None: None}
-        closed = hub.close_payment(KEY, done=True, receipt=receipts[given])
-        asked = len(world.stripe.asked)
+        closed = hub.close_payment(KEY, done=True, receipt=receipts[value])
+        count = len(world.stripe.asked)
         again = hub.payments().charge(ORDER, idempotency_key=KEY)
 
         assert KEY == closed.idempotency_key
         assert (payment.ref.id, payment.state, True) == (again.ref.id, again.state, again.replayed)
-        assert asked == len(world.stripe.asked)
+        assert count == len(world.stripe.asked)
         assert [] == hub.unsettled_payments()
         assert 1 == len(world.stripe.charges)
 
@@ -499,10 +499,10 @@ def test_operation_that_is_looked_up_is_never_sent_twice() -> None:
     world = World(Cautious, retry=RetryPolicy(max_attempts=3))
     with world.hub() as hub:
         world.lose(hub)
-        asked = len(world.stripe.asked)
+        count = len(world.stripe.asked)
         with pytest.raises(OutcomeUnknown):
             hub.payments().charge(ORDER, idempotency_key=KEY)
-        assert asked == len(world.stripe.asked) == 1
+        assert count == len(world.stripe.asked) == 1
 
 
 def test_tenants_are_listed_and_closed_apart() -> None:
@@ -618,9 +618,9 @@ def test_payment_that_another_worker_attends_to_is_left_to_it() -> None:
     with world.hub() as hub, world.hub(state=slower) as worker:
         world.lose(hub)
         world.clock.advance(WAIT)
-        asked = len(world.stripe.asked)
+        count = len(world.stripe.asked)
         assert [] == worker.settle_payments()
-        assert asked == len(world.stripe.asked)
+        assert count == len(world.stripe.asked)
 
 
 class Forgetting:
@@ -724,8 +724,8 @@ def test_holder_that_sent_nothing_leaves_the_time_of_others() -> None:
         return store.execute(Register(*about, fingerprint=b"x", what=(), span=span, memory=10**12))
 
     def wait() -> int:
-        (found,) = store.execute(ReadEffects([effect_name(*about)]))
-        return found.remaining
+        (result,) = store.execute(ReadEffects([effect_name(*about)]))
+        return result.remaining
 
     assert not store.execute(Withhold(*about, number=1, held=0))
     first, second = register(100), register(300)

@@ -38,7 +38,7 @@ from moorage.testing.uses.shipping import ADA, SHOP
 from moorage.vendors.postmark import Postmark
 from moorage.vendors.resend import Resend
 from moorage.vendors.sendgrid import SendGrid
-from tests.contracts.caller import COLOURS, Lofts, given
+from tests.contracts.caller import MODES, Lofts, given
 from tests.contracts.test_junk import DAY, Everything
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Reached(ConnectorError):
     """The second vendor was asked."""
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize(
     "error",
     [InvalidData("Two tags.", field="tags"), UnsupportedByVendor("No such label.")],
@@ -139,21 +139,21 @@ async def test_every_contract_goes_on_to_the_next(
 ) -> None:
     """Whatever the contract and the verb, the next vendor is asked, and observers are told."""
     contract, verb, arguments, named = use
-    told = RecordingObserver()
+    result = RecordingObserver()
     accounts = [
         Account("one", Refusing(error=error), settings=CRASHES),
         Account("two", Refusing(error=Reached("Here.")), settings=CRASHES),
     ]
-    hub = hub_class(accounts, [Route(contract, ["one", "two"])], observers=[told])
+    hub = hub_class(accounts, [Route(contract, ["one", "two"])], observers=[result])
 
     with pytest.raises(Reached) as caught:
         await given(getattr(getattr(hub, contract)(), verb)(*arguments, **named))
     assert "two" == caught.value.service
-    moved = [event for event in told.events if isinstance(event, FailedOver)]
+    moved = [event for event in result.events if isinstance(event, FailedOver)]
     assert [("one", "two")] == [(event.service, event.to) for event in moved]
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize(
     "refusing, raised",
     [
@@ -177,7 +177,7 @@ async def test_what_is_no_refusal_of_a_value_stays(
     assert ("one", 0) == (caught.value.service, len(lofts.two.asked))  # type: ignore[attr-defined]  # all of ours have it
 
 
-@COLOURS
+@MODES
 async def test_the_last_refusal_speaks_for_all(hub_class: type[Any]) -> None:
     """Where nobody takes a value, the last one's error says so."""
     accounts = [
@@ -190,7 +190,7 @@ async def test_the_last_refusal_speaks_for_all(hub_class: type[Any]) -> None:
         await given(hub.sms().send(TEXT))
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 async def test_who_was_away_speaks_for_who_refuses(hub_class: type[Any], key: str | None) -> None:
     """Where the last refuses and an earlier one was away, it can be done later, by the earlier."""
@@ -206,7 +206,7 @@ async def test_who_was_away_speaks_for_who_refuses(hub_class: type[Any], key: st
     assert ("one", 1) == (receipt.ref.account, len(lofts.one.letters))
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize("message", [MAIL, UMLAUT], ids=["two tags", "an umlaut"])
 async def test_mail_goes_to_the_vendor_that_takes_it(
     hub_class: type[Any], message: EmailMessage
@@ -239,7 +239,7 @@ async def test_mail_goes_to_the_vendor_that_takes_it(
     assert ([], []) == (postmark.asked, resend.asked)
 
 
-@COLOURS
+@MODES
 async def test_each_of_a_bulk_that_nobody_takes_has_its_own_error(hub_class: type[Any]) -> None:
     """Where the only vendor refuses all of a bulk, each recipient is told of by themselves."""
     resend = ResendSandbox()

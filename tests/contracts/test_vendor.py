@@ -17,7 +17,7 @@ def test_a_vendors_own_options() -> None:
 
 
 @pytest.mark.parametrize(
-    "own, field",
+    "custom, field",
     [
         (7, "extra.twilio"),
         ({1: "x"}, "extra.twilio"),
@@ -27,27 +27,27 @@ def test_a_vendors_own_options() -> None:
     ],
     ids=["a number", "no name", "a float", "bytes", "an object"],
 )
-def test_options_are_plain(own: Any, field: str) -> None:
+def test_options_are_plain(custom: Any, field: str) -> None:
     """Anything else is refused, by its place."""
     with pytest.raises(InvalidData) as caught:
-        extra_for("twilio", {"twilio": own})
+        extra_for("twilio", {"twilio": custom})
 
     assert field == caught.value.field
 
 
 def test_plain_options() -> None:
     """Texts, whole numbers and the rest of JSON are taken, at every depth."""
-    own = {"a": [1, None, True, {"b": "x", "c": -7}]}
+    fields = {"a": [1, None, True, {"b": "x", "c": -7}]}
 
-    assert own == extra_for("twilio", {"twilio": own})
+    assert fields == extra_for("twilio", {"twilio": fields})
 
 
 def test_options_go_in_last() -> None:
     """Tables are joined at every depth; anything else is replaced."""
     body = {"a": {"b": 1, "c": {"d": 2}}, "e": [1], "f": 3}
-    own = {"a": {"c": {"g": 4}}, "e": [2], "f": {"h": 5}}
+    fields = {"a": {"c": {"g": 4}}, "e": [2], "f": {"h": 5}}
 
-    assert {"a": {"b": 1, "c": {"d": 2, "g": 4}}, "e": [2], "f": {"h": 5}} == merged(body, own)
+    assert {"a": {"b": 1, "c": {"d": 2, "g": 4}}, "e": [2], "f": {"h": 5}} == merged(body, fields)
     assert {"d": 2} == body["a"]["c"]  # type: ignore[index]
 
 

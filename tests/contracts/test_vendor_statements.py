@@ -42,8 +42,8 @@ class Bank(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API, and a second one for tokens."""
-        given: dict[str, Any] = {**KEYS.settings, **self.settings}
-        return {"": Service("bank", "https://bank.example", **given), "tokens": Service("tokens")}
+        options: dict[str, Any] = {**KEYS.settings, **self.settings}
+        return {"": Service("bank", "https://bank.example", **options), "tokens": Service("tokens")}
 
 
 class Silent(Bank):

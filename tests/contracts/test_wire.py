@@ -25,7 +25,7 @@ from moorage.contracts.routes import Account
 from moorage.contracts.vendor import Vendor
 from moorage.hub import AsyncHub, Hub
 from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
-from tests.contracts.caller import COLOURS, Lofts, given
+from tests.contracts.caller import MODES, Lofts, given
 from tests.contracts.pigeon import Loft, Pigeon
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ async def on_wire(
 ) -> Any:
     """Do something with the wire of an operation at an account."""
     desk = hub._desks.now  # noqa: SLF001 - an operation of any kind
-    found = hub.account(account)
-    flow = act(desk.wire(found, "acme", options.get("timeout"), keyed=options.get("keyed", False)))
+    result = hub.account(account)
+    flow = act(desk.wire(result, "acme", options.get("timeout"), keyed=options.get("keyed", False)))
     return run_now(flow) if isinstance(hub, Hub) else await flow  # type: ignore[arg-type]
 
 
-@COLOURS
+@MODES
 async def test_what_a_wire_knows(hub_class: type[Any]) -> None:
     """The account, the tenant, the time, ids and references."""
     lofts = Lofts()
@@ -102,7 +102,7 @@ async def test_what_a_wire_knows(hub_class: type[Any]) -> None:
     assert await on_wire(hub, "one", name) != await on_wire(hub, "one", name)
 
 
-@COLOURS
+@MODES
 async def test_services_of_an_account(hub_class: type[Any]) -> None:
     """Each service of a vendor is reached by its name, and its bodies piece by piece."""
     lofts = Lofts()
@@ -115,7 +115,7 @@ async def test_services_of_an_account(hub_class: type[Any]) -> None:
     assert (200, b'{"id":"L2"}') == await on_wire(lofts.hub(hub_class), "one", act)
 
 
-@COLOURS
+@MODES
 async def test_steps_at_once(hub_class: type[Any]) -> None:
     """Each step has its own result, in their order."""
     lofts = Lofts()
@@ -134,7 +134,7 @@ async def test_steps_at_once(hub_class: type[Any]) -> None:
     assert isinstance(bad.error, ValueError)
 
 
-@COLOURS
+@MODES
 async def test_one_deadline_for_all_steps(hub_class: type[Any]) -> None:
     """What is asked for a whole operation bounds its waits and every further step."""
     lofts = Lofts()
@@ -154,7 +154,7 @@ async def test_one_deadline_for_all_steps(hub_class: type[Any]) -> None:
     assert not lofts.one.asked
 
 
-@COLOURS
+@MODES
 async def test_an_effect_has_the_time_of_its_service(hub_class: type[Any]) -> None:
     """What has a key, and no time of its own, ends when its service's time does."""
     lofts = Lofts()
@@ -168,7 +168,7 @@ async def test_an_effect_has_the_time_of_its_service(hub_class: type[Any]) -> No
     assert await on_wire(hub, "one", act) is None
 
 
-@COLOURS
+@MODES
 async def test_who_we_say_we_are(hub_class: type[Any]) -> None:
     """An operation may sign something itself, with the account's credentials or the host's."""
     lofts = Lofts()
@@ -178,13 +178,13 @@ async def test_who_we_say_we_are(hub_class: type[Any]) -> None:
 
     with pytest.raises(CredentialNotFound):
         await on_wire(lofts.hub(hub_class), "one", act)
-    own = Credentials.bearer("token")
-    account = Account("one", Pigeon(loft="one.example"), settings={"credentials": own})
+    credentials = Credentials.bearer("token")
+    account = Account("one", Pigeon(loft="one.example"), settings={"credentials": credentials})
     hub = lofts.hub(hub_class, accounts=[account, *lofts.accounts[1:]])
-    assert own == await on_wire(hub, "one", act)
+    assert credentials == await on_wire(hub, "one", act)
 
 
-@COLOURS
+@MODES
 async def test_another_transport(hub_class: type[Any]) -> None:
     """A vendor that speaks no HTTP is asked through its transport, once for each key."""
     crier = Crier() if hub_class is Hub else AsyncCrier()
@@ -199,7 +199,7 @@ async def test_another_transport(hub_class: type[Any]) -> None:
         await on_wire(hub_class([Account("square", Market())]), "square", act)
 
 
-@COLOURS
+@MODES
 async def test_a_hub_closes_what_it_opened(hub_class: type[Any]) -> None:
     """Leaving the block closes the connections; a host's own client is its own to close."""
     loft = Loft()

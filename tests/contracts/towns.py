@@ -86,7 +86,7 @@ def pieces(size: int) -> Iterator[bytes]:
 
 async def afternoon(hub: Any, town: Town, bundle: int) -> dict[str, Any]:
     """What a business system does on an afternoon; what it got, in neutral words."""
-    got: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     mail = EmailMessage(
         to="ada@example.com",
         subject="Invoice INV-2041",
@@ -104,11 +104,11 @@ async def afternoon(hub: Any, town: Town, bundle: int) -> dict[str, Any]:
         ],
     )
     receipt = await given(hub.email().send_transactional(mail, idempotency_key="INV-2041/mail"))
-    got["mail"] = receipt.status, [one.status for one in receipt.recipients]
+    fields["mail"] = receipt.status, [one.status for one in receipt.recipients]
 
     text = SmsMessage(to="+4915112345678", text="Your invoice is in your mailbox.")
     sent = await given(hub.sms().send(text, idempotency_key="INV-2041/sms"))
-    got["text"] = sent.status.final
+    fields["text"] = sent.status.final
 
     shop = town.trades["payments"]
     charge = Charge(
@@ -121,34 +121,34 @@ async def afternoon(hub: Any, town: Town, bundle: int) -> dict[str, Any]:
         payment = await given(
             hub.payments().complete(payment.ref, returned, idempotency_key="INV-2041/return")
         )
-    got["payment"] = payment.state, payment.amount, payment.ref == again.ref
+    fields["payment"] = payment.state, payment.amount, payment.ref == again.ref
     captured = await given(
         hub.payments().capture(
             str(payment.ref), Money("100.00", "EUR"), idempotency_key="INV-2041/take"
         )
     )
-    got["captured"] = captured.amount, captured.payment.id == payment.ref.id
+    fields["captured"] = captured.amount, captured.payment.id == payment.ref.id
     refunded = await given(
         hub.payments().refund(
             payment.ref, Money("50.00", "EUR"), idempotency_key="INV-2041/give back"
         )
     )
-    got["refunded"] = refunded.amount, refunded.payment.id == payment.ref.id
+    fields["refunded"] = refunded.amount, refunded.payment.id == payment.ref.id
 
     stored = await given(hub.storage().upload("bundles/2041.zip", lambda: pieces(bundle)))
     signed = await given(hub.storage().signed_url("bundles/2041.zip", expires=60))
-    got["stored"] = stored.key, stored.size
+    fields["stored"] = stored.key, stored.size
     fetch = town.trades["storage"].fetch
-    got["fetched"] = fetch is not None and fetch(signed.url) == digest(bundle)
+    fields["fetched"] = fetch is not None and fetch(signed.url) == digest(bundle)
 
     parcel = Parcel(weight="1.5", length="30", width="20", height="10")
-    asked = RateRequest(sender=SHOP, recipient=ADA, parcels=[parcel])
+    request = RateRequest(sender=SHOP, recipient=ADA, parcels=[parcel])
     shipment = await given(
         hub.shipping().create_shipment(
-            ShipmentRequest(asked=asked), idempotency_key="INV-2041/parcel"
+            ShipmentRequest(asked=request), idempotency_key="INV-2041/parcel"
         )
     )
-    got["shipped"] = shipment.state, len(shipment.labels), bool(shipment.labels[0].content)
+    fields["shipped"] = shipment.state, len(shipment.labels), bool(shipment.labels[0].content)
     tracking = await given(hub.shipping().track_shipment(shipment.ref))
-    got["tracked"] = tracking.number == shipment.tracking_numbers[0], tracking.status
-    return got
+    fields["tracked"] = tracking.number == shipment.tracking_numbers[0], tracking.status
+    return fields

@@ -1,4 +1,4 @@
-"""One circuit in a test, and short ways to say what happens to it."""
+"""A test helper: one circuit breaker, with short methods for what happens to it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEASE = 30 * SECOND
 
 
 class Line:
-    """One circuit, and short ways to say what happens to it."""
+    """One circuit breaker, with short methods for what happens to it."""
 
     def __init__(self, **config: Any) -> None:
         self.rule = CircuitRule(CircuitBreakerConfig(**config))
@@ -39,7 +39,7 @@ class Line:
         self.tokens = 0
 
     def ask(self) -> tuple[Answer, int, Permit | None]:
-        """Ask to be let in, with a token where one is needed."""
+        """Ask for admission, with a token where one is needed."""
         question = Admission(self.gates, within=0, lease=LEASE)
         answer, wait, permit, _ = self.world.execute(question)
         if answer is Answer.NEEDS_TOKEN:
@@ -48,7 +48,7 @@ class Line:
         return answer, wait, permit
 
     def enter(self) -> Permit:
-        """Be let in."""
+        """Be admitted, and return the permit."""
         answer, _, permit = self.ask()
         assert Answer.GO is answer
         assert permit is not None
@@ -68,7 +68,7 @@ class Line:
         return self.leave(permit, outcome, reporter)
 
     def wait(self, span: float) -> None:
-        """Let seconds pass."""
+        """Advance the clock by this many seconds."""
         self.world.now += round(span * SECOND)
 
     def set(self, mode: CircuitState) -> None:
@@ -77,5 +77,5 @@ class Line:
 
     @property
     def state(self) -> CircuitBreakerState:
-        """What it knows."""
+        """The circuit's state as the store reports it."""
         return self.world.execute(ReadCircuit(self.rule, "k"))

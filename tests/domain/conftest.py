@@ -1,4 +1,4 @@
-"""What holds in every test of the domain, whatever the test is about."""
+"""Fixtures for every test of the domain."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ PLACE = re.compile(r"[a-z][a-z_]*(\..*)?", re.DOTALL)
 
 
 def helps(error: ConfigurationError | InvalidData) -> bool:
-    """Whether an error says what is wrong, where that stands, and what to do about it."""
+    """Return whether an error has a message, the place of the mistake, and a remedy."""
     place = error.field if isinstance(error, InvalidData) else error.path
     return (
         isinstance(error.args[0], str)
@@ -25,14 +25,16 @@ def helps(error: ConfigurationError | InvalidData) -> bool:
 
 @pytest.fixture(autouse=True)
 def every_refusal_helps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whoever refuses a value says what is wrong with it, where it stands, and what to do."""
+    """Fail a test whose domain error lacks a message, a place or a remedy."""
     helpless: list[str] = []
 
     def watch(kind: type[ConfigurationError | InvalidData]) -> None:
         build: Callable[..., None] = kind.__init__
 
-        def watched(error: ConfigurationError | InvalidData, *given: Any, **fields: Any) -> None:
-            build(error, *given, **fields)
+        def watched(
+            error: ConfigurationError | InvalidData, *arguments: Any, **fields: Any
+        ) -> None:
+            build(error, *arguments, **fields)
             raiser: str = sys._getframe(1).f_globals["__name__"]  # noqa: SLF001 - who asked for it
             if raiser.startswith("moorage.domain.") and not helps(error):
                 helpless.append(f"{raiser}: {error!r}")

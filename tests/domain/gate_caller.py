@@ -1,4 +1,4 @@
-"""Gates in a test, somebody who asks at them, and short ways to say what becomes of that."""
+"""A test helper: a caller of some gates, with short methods for what happens to it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def gates(
     *limits: RateLimitConfig,
     budget: RetryBudget | None = None,
 ) -> Gates:
-    """Gates under plain keys."""
+    """Gates stored under short, readable keys."""
     return Gates(
         circuit=None if circuit is None else CircuitRule(circuit),
         circuit_key="circuit",
@@ -39,7 +39,7 @@ def gates(
 
 
 class Caller:
-    """Somebody who asks at some gates."""
+    """A caller that asks for admission at some gates."""
 
     def __init__(self, gates: Gates) -> None:
         self.gates = gates
@@ -52,7 +52,7 @@ class Caller:
         return self.world.execute(Admission(self.gates, **details))
 
     def enter(self, **details: Any) -> tuple[int, Permit, tuple[Ticket, ...]]:
-        """Be let in, with a token if need be."""
+        """Be admitted, with a token if one is needed."""
         answer, wait, permit, tickets = self.ask(**details)
         if answer is Answer.NEEDS_TOKEN:
             self.tokens += 1

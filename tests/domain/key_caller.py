@@ -1,4 +1,4 @@
-"""One key of idempotency in a test, and short ways to say what happens to it."""
+"""A test helper: one idempotency key, with short methods for what happens to it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def claim(owner: int, target: str = "honours", payload: bytes = b"one", **change
 
 
 class Keyed:
-    """One key, and short ways to say what happens to it."""
+    """One idempotency key, with short methods for what happens to it."""
 
     def __init__(self) -> None:
         self.world = World()

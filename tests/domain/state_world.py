@@ -46,12 +46,12 @@ class World:
 
 
 def helpful(error: ConnectorError) -> bool:
-    """Whether an error says what is wrong and what to do, in words of its own."""
+    """Return whether an error has a message and a remedy of its own."""
     return bool(error.message) and error.remedy not in (None, "", type(error).remedy)
 
 
 def numbers(value: object) -> list[int]:
-    """Every integer in a state, however deep."""
+    """Every integer in a state, at any depth."""
     if isinstance(value, int):
         return [value]
     if not isinstance(value, tuple):
@@ -62,7 +62,7 @@ def numbers(value: object) -> list[int]:
 def long_lists(
     choices: list[st.SearchStrategy[Item]], most: int = 80
 ) -> st.SearchStrategy[list[Item]]:
-    """Lists of every length alike, of what is chosen as often as it is named.
+    """Lists whose lengths are equally likely, with items drawn from these choices.
 
     Left to itself, Hypothesis prefers a handful of items, and every kind of them alike.
     """

@@ -1,4 +1,4 @@
-"""One decision over everything that could hold an attempt back: all of it, or nothing."""
+"""Admission decides over all gates of an attempt at once: all of them admit, or none does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 KEY = "claim"
 
 
-def test_what_one_limit_refuses_takes_nothing_from_the_others() -> None:
+def test_refusal_by_one_limit_changes_nothing_else() -> None:
     """A refusal by the last limit leaves circuit, budget and every other limit as they were."""
     caller = Caller(gates(TRIPS, EASY, ONE, budget=RetryBudget()))
     caller.enter()
@@ -40,16 +40,16 @@ def test_what_one_limit_refuses_takes_nothing_from_the_others() -> None:
     assert Answer.GO is caller.ask(within=SECOND)[0]
 
 
-def test_what_a_circuit_refuses_takes_no_token() -> None:
-    """An open circuit leaves the limits alone, and says when to come back."""
+def test_open_circuit_takes_no_limit_token() -> None:
+    """An open circuit leaves the limits alone, and says when to try again."""
     caller = Caller(gates(TRIPS, EASY))
     _, permit, _ = caller.enter()
     caller.fail(permit)
     assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.refused()
 
 
-def test_a_calm_call_is_counted_and_takes_its_token() -> None:
-    """In the calm case the circuit counts the call and the limit pays for it."""
+def test_admitted_call_is_counted_and_takes_a_token() -> None:
+    """An admitted call is counted by the circuit and paid for at the limit."""
     caller = Caller(gates(TRIPS, THREE))
     for _ in range(3):
         caller.enter()
@@ -58,15 +58,15 @@ def test_a_calm_call_is_counted_and_takes_its_token() -> None:
     assert 3 == caller.world.execute(ReadCircuit(caller.gates.circuit, "circuit")).calls
 
 
-def test_what_the_only_limit_refuses_is_no_call_for_the_circuit() -> None:
+def test_circuit_does_not_count_limited_calls() -> None:
     """A call that its limit refuses is not counted by the circuit."""
     caller = Caller(gates(TRIPS, ONE))
     caller.enter()
     assert (Answer.LIMITED, SECOND) == caller.refused()
 
 
-def test_a_probe_is_leased_only_when_all_else_is_granted() -> None:
-    """Half open, a call whose limit refuses holds no lease and is asked for no token."""
+def test_probe_is_leased_only_if_limits_admit() -> None:
+    """In a half-open circuit, a call that a limit refuses takes no probe lease or token."""
     caller = Caller(gates(TRIPS, RateLimitConfig.per_minute(1)))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -98,8 +98,8 @@ def test_a_budget_counts_calls_and_spends_retries() -> None:
     assert (Answer.NO_BUDGET, left) == caller.refused(retry=True)
 
 
-def test_a_claim_is_marked_as_sent_with_everything_else() -> None:
-    """The sent mark is written only if the attempt may go; without the claim nobody goes."""
+def test_claim_is_marked_sent_only_if_admitted() -> None:
+    """A claim is marked as sent only if the attempt is admitted; a lost claim is fenced."""
     caller = Caller(gates(TRIPS, ONE, budget=RetryBudget()))
     claim = Claim(
         KEY, fingerprint=b"", owner=1, lease=LEASE, ttl=DAY, target="vendor", remembered=0
@@ -118,8 +118,8 @@ def test_a_claim_is_marked_as_sent_with_everything_else() -> None:
     assert KEY in caller.world.cells
 
 
-def test_a_claim_may_be_all_that_guards_a_call() -> None:
-    """Without circuit, limits and budget the sent mark alone says whether an attempt may go."""
+def test_claim_without_other_gates() -> None:
+    """Without circuit, limits and budget the claim alone decides."""
     caller = Caller(gates())
     claim = Claim(
         KEY, fingerprint=b"", owner=1, lease=LEASE, ttl=DAY, target="vendor", remembered=0
@@ -129,8 +129,8 @@ def test_a_claim_may_be_all_that_guards_a_call() -> None:
     assert (Answer.FENCED, 0) == caller.refused(claim=(KEY, fence + 1, "vendor"))
 
 
-def test_no_gates_let_everybody_in() -> None:
-    """Without circuit, limits and budget there is nothing to ask."""
+def test_no_gates_admit_everything() -> None:
+    """Without circuit, limits and budget every attempt is admitted."""
     assert (Answer.GO, 0, None, ()) == Caller(gates()).ask()
 
 
@@ -146,8 +146,8 @@ def test_keys_are_named_in_order() -> None:
     assert ("circuit",) == Report(every, (1, 1, 0), Outcome.GOOD, "a").keys
 
 
-def test_only_what_answers_alike_is_sent_again() -> None:
-    """Takes and outcomes are sent once; questions and settings may be repeated."""
+def test_only_idempotent_commands_are_repeated() -> None:
+    """Commands that take or report are sent once; reads and settings may be repeated."""
     every = gates(TRIPS, ONE)
     rule = every.circuit
     assert rule is not None
@@ -166,8 +166,8 @@ def test_only_what_answers_alike_is_sent_again() -> None:
     assert not any(command.once for command in again)
 
 
-def test_only_what_an_effect_hangs_on_is_durable() -> None:
-    """What a limit counted in the last moment may be lost with it; the mark of a claim may not."""
+def test_only_claim_marks_are_durable() -> None:
+    """Recent limit counts may be lost in a crash; the mark of a claim may not."""
     every = gates(TRIPS, ONE)
     rule = every.circuit
     assert rule is not None
@@ -194,8 +194,8 @@ def test_only_what_an_effect_hangs_on_is_durable() -> None:
 
 
 @pytest.mark.parametrize("cost", [0, -1, 4, True, 1.0])
-def test_what_can_never_be_granted_is_never_asked(cost: Any) -> None:
-    """A cost that a limit can never grant is refused before it would wait for ever."""
+def test_impossible_cost_is_refused(cost: Any) -> None:
+    """A cost that a limit can never grant is refused instead of waiting for ever."""
     with pytest.raises(InvalidData) as caught:
         Admission(gates(None, EASY, THREE), within=0, lease=0, costs=(1, cost))
     assert "cost" == caught.value.field
@@ -211,13 +211,13 @@ def test_each_limit_has_its_cost() -> None:
 
 
 def test_reports_need_a_circuit() -> None:
-    """There is no permit without a circuit, so there is nothing to report."""
+    """A report without a circuit fails, since only a circuit gives permits."""
     with pytest.raises(AssertionError, match="comes from a circuit"):
         Report(gates(None, ONE), (1, 1, 0), Outcome.FAILED, "a")
 
 
-def test_a_report_says_whose_it_is() -> None:
-    """Where two must have seen a failure, one that reports twice is one."""
+def test_quorum_counts_reporters() -> None:
+    """With a quorum of two, two failures from one reporter count as one."""
     caller = Caller(gates(CircuitBreakerConfig(failures=2, quorum=2)))
     permits = [caller.enter()[1] for _ in range(3)]
     changes = [

@@ -62,10 +62,8 @@ def same(admission: Admission, world: World) -> Admitted:
 
 @settings(max_examples=300)
 @given(all_gates, long_lists(acts))
-def test_the_short_path_answers_as_the_whole_rule(
-    gates: Gates, walk: list[tuple[str, int, Any]]
-) -> None:
-    """In every state that can be reached, `apply` stores and answers exactly what `decide` does."""
+def test_apply_agrees_with_decide(gates: Gates, walk: list[tuple[str, int, Any]]) -> None:
+    """In every reachable state, `apply` stores and answers exactly what `decide` does."""
     world = World()
     permits: list[Permit] = []
     for token, (name, number, detail) in enumerate(walk, start=1):
@@ -104,12 +102,12 @@ class CalmCircuit(CircuitRule):
 
 @pytest.mark.parametrize("mode", [CircuitState.CLOSED, CircuitState.FORCED_OPEN])
 @pytest.mark.parametrize("circuits, limits", [(1, 0), (0, 1), (1, 1)])
-def test_a_calm_case_is_answered_in_one_step(
+def test_simple_gates_are_decided_in_one_step(
     circuits: int, limits: int, mode: CircuitState
 ) -> None:
-    """One circuit and one limit let a call go, and an open one holds it back, without a walk."""
+    """One circuit and one limit are decided in one step, without the general loop."""
     bucket: Any = CalmBucket(1, SECOND, 3)
-    calm = Gates(
+    simple = Gates(
         circuit=CalmCircuit(CIRCUITS[0]) if circuits else None,
         circuit_key="circuit",
         limits=[bucket] * limits,
@@ -121,13 +119,13 @@ def test_a_calm_case_is_answered_in_one_step(
     world.execute(Admission(usual, within=0, lease=LEASE))
     world.execute(SetCircuit(usual.circuit, "circuit", mode))
     world.now += 1
-    held = circuits and mode is not CircuitState.CLOSED
-    answer = world.execute(Admission(calm, within=0, lease=LEASE))[0]
-    assert (Answer.CIRCUIT_OPEN if held else Answer.GO) is answer
+    is_refused = circuits and mode is not CircuitState.CLOSED
+    answer = world.execute(Admission(simple, within=0, lease=LEASE))[0]
+    assert (Answer.CIRCUIT_OPEN if is_refused else Answer.GO) is answer
 
 
-def test_a_refusal_in_one_step_hears_of_the_time() -> None:
-    """What an open circuit refuses is noted by a limit that has heard of nothing for long."""
+def test_refusal_in_one_step_updates_the_limits_clock() -> None:
+    """A refusal by an open circuit records the current time at the limit."""
     caller = Caller(gates(TRIPS, THREE))
     _, permit, _ = caller.enter()
     caller.world.now += 3 * SECOND

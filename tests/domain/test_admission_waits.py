@@ -1,4 +1,4 @@
-"""Whoever was let in for later: what is told, kept and given back meanwhile."""
+"""Callers admitted for later: what they learn, hold and give back meanwhile."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.domain.circuit_line import LEASE
 from tests.domain.gate_caller import EASY, ONE, THREE, TRIPS, Caller, gates
 
 
-def test_a_waiter_is_told_of_a_circuit_that_opened() -> None:
-    """Whoever queued while the circuit closed is held back if it opened meanwhile."""
+def test_waiter_is_refused_by_a_circuit_that_opened() -> None:
+    """A caller that queued before the circuit opened is refused when it confirms."""
     caller = Caller(gates(TRIPS, ONE))
     _, permit, _ = caller.enter()
     wait, queued, tickets = caller.enter(within=HOUR)
@@ -39,10 +39,10 @@ def test_a_waiter_is_told_of_a_circuit_that_opened() -> None:
         (CircuitState.FORCED_OPEN, (Answer.CIRCUIT_OPEN, FOREVER)),
     ],
 )
-def test_a_waiter_is_told_of_a_circuit_that_was_set(
+def test_waiter_follows_a_circuit_that_was_set(
     state: CircuitState, expected: tuple[Answer, int]
 ) -> None:
-    """What a person sets while somebody queues holds for that caller too."""
+    """A circuit state set by an operator applies to callers that already queue."""
     caller = Caller(gates(TRIPS, ONE))
     caller.enter()
     _, queued, tickets = caller.enter(within=HOUR)
@@ -52,8 +52,8 @@ def test_a_waiter_is_told_of_a_circuit_that_was_set(
     assert expected == caller.confirm(tickets, queued)
 
 
-def test_a_setting_ends_no_lease() -> None:
-    """A probe that is under way stays so, whatever the circuit is set to meanwhile."""
+def test_setting_the_circuit_ends_no_probe() -> None:
+    """A running probe keeps its lease, whatever state the circuit is set to."""
     caller = Caller(gates(TRIPS))
     rule = caller.gates.circuit
     assert rule is not None
@@ -65,8 +65,8 @@ def test_a_setting_ends_no_lease() -> None:
         assert 1 == caller.world.execute(ReadCircuit(rule, "circuit")).probes_under_way
 
 
-def test_a_shadow_holds_no_waiter_back() -> None:
-    """In shadow a circuit that opened meanwhile says nothing."""
+def test_shadow_circuit_refuses_no_waiter() -> None:
+    """A circuit in shadow mode that opened does not refuse waiting callers."""
     caller = Caller(gates(CircuitBreakerConfig(failures=1, shadow=True), ONE))
     _, permit, _ = caller.enter()
     _, queued, tickets = caller.enter(within=HOUR)
@@ -107,8 +107,8 @@ def test_only_the_paused_probe_keeps_its_place_longer() -> None:
     assert (Answer.CIRCUIT_OPEN, LEASE) == caller.ask(within=HOUR)[:2]
 
 
-def test_a_probe_that_overslept_has_lost_its_place() -> None:
-    """A probe that comes back after its lease does not go: another may have gone in its place."""
+def test_late_probe_loses_its_lease() -> None:
+    """A probe that confirms after its lease is refused, since another may have replaced it."""
     caller = Caller(gates(TRIPS, ONE))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -121,8 +121,8 @@ def test_a_probe_that_overslept_has_lost_its_place() -> None:
     assert (Answer.CIRCUIT_OPEN, LEASE) == caller.confirm(tickets, probe)
 
 
-def test_a_waiter_without_a_circuit_only_waits() -> None:
-    """Where no circuit gave a permit, none is asked again."""
+def test_waiter_without_a_circuit() -> None:
+    """Without a circuit a waiting caller only waits out the limits."""
     caller = Caller(gates(None, ONE, EASY))
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)
@@ -131,8 +131,8 @@ def test_a_waiter_without_a_circuit_only_waits() -> None:
     assert (Answer.GO, 600_000) == caller.confirm(tickets, None)
 
 
-def test_a_waiter_without_a_permit_only_waits() -> None:
-    """Without a permit the circuit is not asked again, and with a plain one nothing is written."""
+def test_waiter_without_a_permit() -> None:
+    """Without a permit the circuit is not checked again, and a plain permit writes nothing."""
     caller = Caller(gates(TRIPS, ONE, EASY))
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)
@@ -141,8 +141,8 @@ def test_a_waiter_without_a_permit_only_waits() -> None:
     assert all(state is caller.world.cells[key] for key, state in before.items())
 
 
-def test_a_probe_keeps_its_place_behind_several_limits() -> None:
-    """Only the circuit's state is written for a probe that waits on, whatever guards it besides."""
+def test_waiting_probe_writes_only_the_circuit() -> None:
+    """A probe that waits on writes only the circuit's state, however many limits there are."""
     caller = Caller(gates(TRIPS, ONE, EASY))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -168,8 +168,8 @@ def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
     assert {} == caller.world.cells
 
 
-def test_a_grant_at_once_can_be_given_back_if_its_ticket_is_kept() -> None:
-    """With `ticketed` even a grant without a wait comes with a ticket."""
+def test_immediate_grant_can_be_given_back() -> None:
+    """With `ticketed`, even a grant without a wait has a ticket to give back."""
     caller = Caller(gates(None, ONE))
     _, wait, _, tickets = caller.ask(ticketed=True)
     assert 0 == wait
@@ -178,8 +178,8 @@ def test_a_grant_at_once_can_be_given_back_if_its_ticket_is_kept() -> None:
     assert Answer.GO is caller.ask()[0]
 
 
-def test_what_goes_at_once_has_no_ticket() -> None:
-    """A grant without a wait has nothing to give back; one with the shortest wait has."""
+def test_immediate_grant_has_no_ticket() -> None:
+    """A grant without a wait has no ticket; one with the shortest wait has."""
     caller = Caller(gates(None, ONE, EASY))
     assert (Answer.GO, 0, None, ()) == caller.ask()
     caller.world.now += SECOND - 1
@@ -187,8 +187,8 @@ def test_what_goes_at_once_has_no_ticket() -> None:
     assert (Answer.GO, 1, 2) == (answer, wait, len(tickets))
 
 
-def test_what_is_given_back_is_one_grant() -> None:
-    """Other grants stay taken."""
+def test_giving_back_frees_one_grant() -> None:
+    """Giving back one grant leaves the others taken."""
     caller = Caller(gates(None, THREE))
     tickets = [caller.ask(ticketed=True)[3] for _ in range(3)]
     caller.world.execute(GiveBack(caller.gates, tickets[-1]))
@@ -196,8 +196,8 @@ def test_what_is_given_back_is_one_grant() -> None:
     assert Answer.LIMITED is caller.ask()[0]
 
 
-def test_a_wait_is_told_in_the_callers_time() -> None:
-    """While time stands still after a small step back, that is part of the wait."""
+def test_wait_includes_a_small_step_back() -> None:
+    """After the clock stepped back, the time it stands still is part of the wait."""
     caller = Caller(gates(None, ONE, EASY))
     caller.ask()
     caller.world.now -= SECOND
@@ -209,8 +209,8 @@ def test_a_wait_is_told_in_the_callers_time() -> None:
 
 
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR, 40 * DAY])
-def test_a_refusal_hears_of_a_step_back(back: int) -> None:
-    """Whoever is refused after a clock stepped back waits no longer than before, however often."""
+def test_refusal_follows_a_clock_step_back(back: int) -> None:
+    """After a clock stepped back, a refused caller waits no longer than before, however often."""
     caller = Caller(gates(TRIPS, RateLimitConfig.per_minute(1), budget=RetryBudget(floor=0)))
     _, permit, _ = caller.enter()
     for left in (60, 57, 54):

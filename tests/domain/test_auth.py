@@ -53,8 +53,8 @@ EVERY = [
 ]
 
 
-def test_none_says_nothing() -> None:
-    """Without credentials, and where the connection tells, the request is sent as it is."""
+def test_no_credentials_change_nothing() -> None:
+    """Without credentials, or with mTLS, the request is sent unchanged."""
     for credentials in (Credentials.none(), Credentials.mtls()):
         assert REQUEST is authorise(REQUEST, credentials)
         assert not signs(credentials)
@@ -64,8 +64,8 @@ def test_none_says_nothing() -> None:
     assert REQUEST is sign(REQUEST, "https://v.example/x", bearer, Occasion(NOON, ""))
 
 
-def test_a_key_that_signs_is_not_sent() -> None:
-    """What signs puts in nothing of its own before the signature, and the signature last."""
+def test_signing_key_adds_only_a_signature() -> None:
+    """A signing key adds nothing but the signature, and that last."""
     credentials = Credentials.signed(HMAC, HIDDEN)
     assert signs(credentials)
     assert REQUEST is authorise(REQUEST, credentials)
@@ -77,7 +77,7 @@ def test_a_key_that_signs_is_not_sent() -> None:
 
 @given(printable.filter(lambda text: ":" not in text), printable)
 def test_basic_is_user_and_password_in_utf8(username: str, password: str) -> None:
-    """Whatever user and password are, the service can take them apart again."""
+    """Any user name and password can be decoded from the Basic header."""
     sent = authorise(REQUEST, Credentials.basic(username, password)).headers["authorization"]
     scheme, _, encoded = sent.partition(" ")
     assert "Basic" == scheme
@@ -85,8 +85,8 @@ def test_basic_is_user_and_password_in_utf8(username: str, password: str) -> Non
 
 
 @given(keys)
-def test_tokens_are_borne(token: str) -> None:
-    """A token of either kind replaces what the request had."""
+def test_bearer_tokens_replace_the_header(token: str) -> None:
+    """A bearer token of either kind replaces the request's Authorization header."""
     for credentials in (
         Credentials.bearer(token),
         Credentials(method="oauth2", secret=token),
@@ -104,8 +104,8 @@ def test_another_scheme_is_kept() -> None:
 
 
 @given(keys)
-def test_api_keys_go_where_they_are_looked_for(key: str) -> None:
-    """A key goes into the header or parameter named, and replaces what was there."""
+def test_api_key_is_sent_in_the_named_place(key: str) -> None:
+    """An API key is sent in the named header or query parameter, and replaces what was there."""
     assert key == authorise(REQUEST, Credentials.api_key(key)).headers["x-api-key"]
     assert key == authorise(REQUEST, Credentials.api_key(key, header="K")).headers["k"]
     sent = authorise(REQUEST, Credentials.api_key(key, query="api_key"))
@@ -115,8 +115,8 @@ def test_api_keys_go_where_they_are_looked_for(key: str) -> None:
 
 
 @pytest.mark.parametrize("credentials", EVERY)
-def test_nothing_shows(credentials: Credentials | OAuthCredentials) -> None:
-    """No secret, and no user name, which may be one, is in the repr; none can be pickled."""
+def test_repr_and_pickle_hide_secrets(credentials: Credentials | OAuthCredentials) -> None:
+    """The repr shows neither a secret nor a user name, and credentials cannot be pickled."""
     assert HIDDEN not in repr(credentials)
     assert HIDDEN not in repr(attrs.asdict(credentials, filter=attrs.filters.exclude(*UNSHOWN)))
     assert HIDDEN not in repr(authorise(Request.get("/x"), credentials))
@@ -162,8 +162,8 @@ def test_nothing_shows(credentials: Credentials | OAuthCredentials) -> None:
         (lambda: Credentials.bearer(5), "secret"),  # type: ignore[arg-type]  # what is tried
     ],
 )
-def test_what_could_not_be_sent_is_refused_at_once(make: Any, field: str) -> None:
-    """Credentials that no request can carry are refused when they are made, and not shown."""
+def test_unsendable_credentials_are_refused(make: Any, field: str) -> None:
+    """Credentials that no request can carry are refused when made, and not shown."""
     with pytest.raises(InvalidData) as caught:
         make()
     assert field == caught.value.field
@@ -193,19 +193,19 @@ def test_times_are_aware() -> None:
 
 
 @pytest.mark.parametrize("scope", ["b a  a", ["b", "a"], {"a", "b"}, ("a", "b")])
-def test_scope_has_one_order(scope: Any) -> None:
-    """However the scope is written, the same grants are equal."""
+def test_scope_is_sorted(scope: Any) -> None:
+    """Equal scopes are equal, whatever order they are written in."""
     assert ("a", "b") == OAuthCredentials(access_token="t", scope=scope).scope
 
 
-def test_a_key_in_the_query_has_the_name_that_was_given() -> None:
-    """A parameter of any name carries the key."""
+def test_query_key_has_any_name() -> None:
+    """An API key can be sent in a query parameter of any name."""
     sent = authorise(Request.get("/x"), Credentials.api_key("k", query="sesame"))
     assert (("sesame", "k"),) == sent.query
 
 
-def test_a_token_type_is_quoted_in_part() -> None:
-    """A refusal shows the first eighty characters of what was given."""
+def test_long_token_type_is_shown_shortened() -> None:
+    """The error shows the first eighty letters of an invalid token type."""
     with pytest.raises(InvalidData) as caught:
         OAuthCredentials(access_token="t", token_type="?" * 200)
     assert f"'{'?' * 80}' is not a token type." == caught.value.message
@@ -224,8 +224,8 @@ def test_a_token_type_is_quoted_in_part() -> None:
         ({"method": "bearer", "secret": "s", "username": "u"}, "bearer takes no user name."),
     ],
 )
-def test_says_what_a_method_needs_and_what_it_takes_not(options: Any, why: str) -> None:
-    """What is missing is told from what is too much."""
+def test_error_names_missing_and_superfluous_fields(options: Any, why: str) -> None:
+    """The error tells a field that is missing from one that the method does not take."""
     with pytest.raises(InvalidData) as caught:
         Credentials(**options)
     assert f"The method {why}" == caught.value.message

@@ -55,14 +55,14 @@ def read(stream: BodyStream) -> list[bytes]:
     [(b"x", b"x"), (None, b""), (bytearray(b"x"), b"x"), (memoryview(b"x"), b"x")],
 )
 def test_bytes_of_every_kind_are_bytes(given_: Any, expected: Any) -> None:
-    """What is in memory becomes bytes; nothing becomes an empty body."""
+    """Any bytes-like body becomes bytes, and None becomes an empty body."""
     assert expected == as_body(given_)
     assert bytes is type(as_body(given_))
 
 
 @pytest.mark.parametrize("make", [generate, lambda: iter([b"a", b"b"]), lambda: io.BytesIO(b"ab")])
-def test_what_is_open_is_read_once(make: Callable[[], Any]) -> None:
-    """An iterator, a generator or a file streams once, and a second reading is an error."""
+def test_open_sources_stream_once(make: Callable[[], Any]) -> None:
+    """An iterator, generator or open file streams once; reading it again is an error."""
     stream = streamed(make())
     assert not stream.replayable
     assert b"ab" == b"".join(read(stream))
@@ -74,8 +74,8 @@ def test_what_is_open_is_read_once(make: Callable[[], Any]) -> None:
 @pytest.mark.parametrize(
     "opener", [generate, lambda: [b"a", b"b"], lambda: io.BytesIO(b"ab"), lambda: (b"ab",)]
 )
-def test_what_can_be_opened_is_replayable(opener: Callable[[], Any]) -> None:
-    """A function that opens the body gives it from the start each time."""
+def test_opener_functions_are_replayable(opener: Callable[[], Any]) -> None:
+    """A function that opens the body streams from the start each time."""
     stream = streamed(opener)
     assert stream.replayable
     assert b"ab" == b"".join(read(stream)) == b"".join(read(stream))
@@ -83,7 +83,7 @@ def test_what_can_be_opened_is_replayable(opener: Callable[[], Any]) -> None:
 
 @pytest.mark.parametrize("make", [generate_async, AsyncFile])
 def test_async_sources_give_async_chunks(make: Callable[[], Any]) -> None:
-    """What only an event loop can read is left to one."""
+    """An asynchronous source gives an asynchronous iterator of chunks."""
     chunks = streamed(make()).open()
     assert isinstance(chunks, AsyncIterator)
     with pytest.raises(StopIteration) as stopped:
@@ -99,8 +99,8 @@ def test_files_are_read_in_pieces() -> None:
 
 
 @pytest.mark.parametrize("source", ["text", {"a": 1}, [b"a"], 5, object(), (b"x",)])
-def test_what_is_no_body_is_refused(source: Any) -> None:
-    """Text, JSON values and the like are refused with a hint to the right parameter."""
+def test_unsendable_bodies_are_refused(source: Any) -> None:
+    """Text, JSON values and the like are refused, with a hint to the right parameter."""
     with pytest.raises(InvalidData) as caught:
         as_body(source)
     assert "body" == caught.value.field
@@ -109,8 +109,8 @@ def test_what_is_no_body_is_refused(source: Any) -> None:
 
 
 @pytest.mark.parametrize("opened", ["text", b"bytes", 5])
-def test_an_opener_must_open(opened: Any) -> None:
-    """A function that gives something without chunks is refused when it is opened."""
+def test_opener_must_return_chunks(opened: Any) -> None:
+    """A function that returns no chunks is refused when the body is opened."""
     with pytest.raises(InvalidData) as caught:
         streamed(lambda: opened).open()
     assert "body" == caught.value.field

@@ -1,4 +1,4 @@
-"""Caches that drop one entry for each that is added."""
+"""Bounded caches, which drop one entry for each new one."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_a_replaced_entry_drops_no_other() -> None:
     assert (5, "changed") == (len(cache), cache[3])
 
 
-def test_users_in_turn_mostly_stay_just_above_the_bound() -> None:
-    """Ten per cent more users than entries, each in its turn, find most of what was made."""
+def test_cyclic_use_just_above_the_bound_mostly_hits() -> None:
+    """Ten per cent more keys than entries, used in turn, are mostly found."""
     cache = filled(100)
     hits = 0
     for number in list(range(110)) * 50:

@@ -53,7 +53,7 @@ Act: TypeAlias = "tuple[str, int, int, int, bool]"
 
 
 def acts(name: str, number: st.SearchStrategy[int]) -> st.SearchStrategy[Act]:
-    """An act of a walk with one number."""
+    """One action of a random walk, with a number."""
     return st.tuples(st.just(name), number, st.just(0), st.just(0), st.just(value=False))
 
 
@@ -72,7 +72,7 @@ three = st.tuples(rates, rates, rates)
 
 @attrs.define(eq=False)
 class Caller:
-    """Somebody who was granted a place, from arrival to leaving or giving up."""
+    """A caller with a granted token, from its arrival until it leaves or gives up."""
 
     number: int
     which: tuple[int, ...]
@@ -84,7 +84,7 @@ class Caller:
 
 
 class Walk:
-    """Up to three buckets, whoever queues at them, and what an observer of each saw.
+    """Up to three buckets, their queues, and the history an observer of each saw.
 
     `real` is time as it passes for callers; the store's clock may be stepped against it. The
     observer of a bucket counts only the time that the bucket believes has passed.
@@ -122,7 +122,7 @@ class Walk:
         return tuple(index for index in every if bits >> index & 1) or every
 
     def ask(self, which: tuple[int, ...]) -> None:
-        """Before a command about some buckets: judge time for each as it must judge it.
+        """Update the expected time of these buckets before a command.
 
         A bucket only knows of time that was written down.
         """
@@ -139,7 +139,7 @@ class Walk:
         return self.seen[index] + self.lost[index]
 
     def admit(self, bits: int, cost: int, within: int, *, ticketed: bool) -> None:
-        """Somebody arrives."""
+        """A caller arrives."""
         which = self.some(bits)
         cost = min(cost, *(self.rules[index].burst for index in which))
         self.ask(which)
@@ -168,7 +168,7 @@ class Walk:
             self.leave(caller)
 
     def refund(self, number: int) -> None:
-        """Somebody who waits gives up."""
+        """A waiting caller gives up."""
         if self.queue:
             caller = self.queue.pop(number % len(self.queue))
             self.ask(caller.which)
@@ -202,7 +202,7 @@ class Walk:
         self.ahead -= back
 
     def advance(self, span: int) -> None:
-        """Time passes; whoever's turn comes asks again and leaves, or sleeps again."""
+        """Time passes; a caller that is due confirms, and leaves or waits again."""
         until = self.real + span
         while due := [caller for caller in self.queue if caller.due + self.late <= until]:
             caller = min(due, key=lambda caller: (caller.due, caller.number))
@@ -220,14 +220,14 @@ class Walk:
         self.real = until
 
     def leave(self, caller: Caller) -> None:
-        """A call goes out: what the observers see."""
+        """A call leaves: record it for each observer."""
         for index in caller.which:
             self.left[index].append((self.time(index), caller.cost, caller.number))
             self.due[index].append((caller.since[index], caller.cost))
             assert self.frozen[index] <= self.time(index)
 
     def finish(self) -> None:
-        """Wait until nobody waits any more."""
+        """Advance until the queue is empty."""
         for _ in range(1_000):
             if not self.queue:
                 return
@@ -235,7 +235,7 @@ class Walk:
         pytest.fail("somebody waits for ever")
 
     def check_levels(self) -> None:
-        """There is never debt, and never more than fits."""
+        """Levels are never negative and never above the bucket's size."""
         for index, rule in enumerate(self.rules):
             state = self.world.cells.get(str(index))
             if state is not None:
@@ -255,7 +255,7 @@ def check_windows(rule: TokenBucket, grants: list[tuple[int, int]], slack: int =
 
 
 def run(state: Walk, walk: list[Act]) -> None:
-    """Take every step of a walk."""
+    """Take every step of a random walk."""
     for name, number, cost, within, ticketed in walk:
         match name:
             case "admit":
@@ -269,7 +269,7 @@ def run(state: Walk, walk: list[Act]) -> None:
 def walked(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], *, late: int = 0
 ) -> Walk:
-    """A walk to its end."""
+    """The state after a whole random walk."""
     state = Walk(configured)
     state.late = late
     run(state, walk)
@@ -283,7 +283,7 @@ def walked(
 def test_every_window_is_exact_and_promises_are_kept(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
 ) -> None:
-    """Over every window granted ≤ burst + rate · t; nobody goes late, or inside a pause."""
+    """In any window at most burst + rate · t is granted, none late and none in a pause."""
     state = walked(configured, walk)
     for index, rule in enumerate(state.rules):
         left = state.left[index]
@@ -295,10 +295,10 @@ def test_every_window_is_exact_and_promises_are_kept(
 @pytest.mark.untraced
 @settings(max_examples=200)
 @given(three, long_lists([*[patient] * 8, *[advances] * 4, pauses, big_steps]))
-def test_who_asks_for_the_same_goes_in_order_of_arrival(
+def test_equal_callers_leave_in_order_of_arrival(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
 ) -> None:
-    """Where nobody gives up, callers of the same limits and costs go as they came."""
+    """If no caller gives up, callers of the same limits and costs leave in order of arrival."""
     state = walked(configured, walk)
     for left in state.left.values():
         assert sorted(number for _, _, number in left) == [number for _, _, number in left]
@@ -310,7 +310,7 @@ def test_who_asks_for_the_same_goes_in_order_of_arrival(
 def test_one_bucket_is_exact_over_long_walks(
     configured: tuple[float, float, int], walk: list[Act]
 ) -> None:
-    """One bucket alone keeps its law however long it is walked on."""
+    """A single bucket stays within its limit over any random walk."""
     state = walked((configured,), walk)
     check_windows(state.rules[0], sorted((time, cost) for time, cost, _ in state.left[0]))
 
@@ -321,7 +321,7 @@ def test_one_bucket_is_exact_over_long_walks(
 def test_late_callers_add_no_more_than_their_delay(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], late: int
 ) -> None:
-    """Grants are exact whatever happens; the vendor sees burst + rate · (t + the largest delay).
+    """Late callers shift the vendor's window by the largest delay at most.
 
     Callers are late because they oversleep, because a clock steps under them, or because a pause
     of one of their limits does not hold the others up.
@@ -341,10 +341,10 @@ def test_late_callers_add_no_more_than_their_delay(
 @pytest.mark.untraced
 @settings(max_examples=300)
 @given(three, level_walks, st.integers(1, 7), st.integers(1, 400 * DAY))
-def test_a_backward_step_holds_nobody(
+def test_clock_step_back_adds_no_wait(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], bits: int, back: int
 ) -> None:
-    """After a backward step a caller waits as long as before it; up to two seconds, by as much."""
+    """A step back adds no wait, or for small steps just its own length."""
     state = Walk(configured)
     run(state, walk)
     state.step(0)
@@ -370,13 +370,13 @@ def test_a_backward_step_holds_nobody(
     short_spans,
     st.lists(st.tuples(st.integers(1, 4), st.integers(0, 9)), min_size=1, max_size=9),
 )
-def test_a_queue_that_gives_up_was_never_there(
+def test_abandoned_queue_leaves_no_trace(
     configured: tuple[tuple[float, float, int], ...],
     gone: int,
     idle: int,
     costs: list[tuple[int, int]],
 ) -> None:
-    """Once all who queue have given up, in whatever order, nobody waits longer than before."""
+    """After the whole queue gave up, in any order, no caller waits longer than before."""
     state = Walk(configured)
     for _ in range(gone):
         state.admit(7, 1, 0, ticketed=False)
@@ -407,7 +407,7 @@ def test_a_queue_that_gives_up_was_never_there(
 
 
 def test_a_cancelled_bulk_job_does_not_hold_up_the_queue() -> None:
-    """Who queued far ahead with many tokens and gave up leaves no gap behind."""
+    """A caller that queued for many tokens and gave up leaves no gap in the queue."""
     rule = RateLimitConfig.per_second(1, burst=100).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -427,8 +427,8 @@ def test_a_cancelled_bulk_job_does_not_hold_up_the_queue() -> None:
 
 @pytest.mark.parametrize("order", ["first", "last", "mixed"])
 @pytest.mark.parametrize("burst", [1, 12])
-def test_everybody_who_gives_up_leaves_nothing_standing(order: str, burst: int) -> None:
-    """Once all who queued have given up, in whatever order, the next waits as if alone."""
+def test_long_abandoned_queue_leaves_no_wait(order: str, burst: int) -> None:
+    """After a long queue gave up, in any order, the next caller waits as if alone."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(20, burst=burst).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
@@ -440,8 +440,8 @@ def test_everybody_who_gives_up_leaves_nothing_standing(order: str, burst: int) 
     assert SECOND // 20 == world.execute(question)[1]
 
 
-def test_a_freed_instant_serves_a_newcomer_and_nobody_else_moves() -> None:
-    """At a burst of one, whoever comes next goes when somebody who left would have gone."""
+def test_freed_slot_serves_the_next_arrival() -> None:
+    """With a burst of one, the next arrival takes the time of a caller that gave up."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
@@ -453,8 +453,8 @@ def test_a_freed_instant_serves_a_newcomer_and_nobody_else_moves() -> None:
     assert (Answer.GO, 2 * SECOND) == world.execute(Confirm(gates, second, None))
 
 
-def test_who_waits_for_another_limit_holds_up_nobody() -> None:
-    """A caller that waits for a limit of its own takes one token of a limit shared with others."""
+def test_waiting_for_one_limit_does_not_block_a_shared_one() -> None:
+    """A caller that waits for its own limit takes just one token of a shared limit."""
     world = World()
     shared = RateLimitConfig.per_second(100, burst=10).rule
     slow = RateLimitConfig.per_minute(1).rule
@@ -471,17 +471,17 @@ def test_who_waits_for_another_limit_holds_up_nobody() -> None:
 @pytest.mark.untraced
 @settings(max_examples=150)
 @given(rates, walks, st.integers(0, 3 * DAY), level_walks)
-def test_a_forgotten_bucket_decides_like_the_kept_one(
+def test_expired_bucket_decides_like_a_stored_one(
     configured: tuple[float, float, int], walk: list[Act], idle: int, rest: list[Act]
 ) -> None:
-    """Once `quiet` is over, a fresh state gives every answer that the kept one gives."""
+    """After its time to live, a fresh bucket decides exactly like the stored one."""
     state = Walk((configured,))
     run(state, walk)
     state.step(0)
     gates = state.gates((0,))
-    kept, fresh = state.world, World()
-    fresh.cells = dict(kept.cells)
-    kept.now = fresh.now = sum(fresh.cells["0"][:2]) + idle
+    stored, fresh = state.world, World()
+    fresh.cells = dict(stored.cells)
+    stored.now = fresh.now = sum(fresh.cells["0"][:2]) + idle
     fresh.forget()
     assert {} == fresh.cells
     tickets = [(caller.tickets, caller.tickets) for caller in state.queue]
@@ -489,24 +489,24 @@ def test_a_forgotten_bucket_decides_like_the_kept_one(
         if name == "admit":
             costs = (min(cost, state.rules[0].burst),)
             question = Admission(gates, within=within, lease=0, costs=costs, ticketed=ticketed)
-            one, other = kept.execute(question), fresh.execute(question)
+            one, other = stored.execute(question), fresh.execute(question)
             assert one[:2] == other[:2]
             tickets += [(one[3], other[3])] if one[3] else []
         elif name == "pause":
-            for world in (kept, fresh):
+            for world in (stored, fresh):
                 world.execute(Pause(gates, cost))
         elif name == "advance":
-            kept.now = fresh.now = kept.now + number
+            stored.now = fresh.now = stored.now + number
         elif tickets:
             mine, theirs = tickets.pop(number % len(tickets))
-            expected = kept.execute(Confirm(gates, mine, None))
+            expected = stored.execute(Confirm(gates, mine, None))
             assert expected == fresh.execute(Confirm(gates, theirs, None))
-            kept.execute(GiveBack(gates, mine))
+            stored.execute(GiveBack(gates, mine))
             fresh.execute(GiveBack(gates, theirs))
 
 
-def test_a_tickets_life_ends_with_its_state() -> None:
-    """A ticket from before a state was forgotten gives nothing back to the new one."""
+def test_ticket_expires_with_its_bucket() -> None:
+    """A ticket of an expired bucket returns nothing to the new one."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
@@ -522,8 +522,8 @@ def test_a_tickets_life_ends_with_its_state() -> None:
     assert 2 * SECOND == world.execute(question)[1]
 
 
-def test_a_late_ticket_waits_for_no_clock_of_another_life() -> None:
-    """A ticket taken after a big backward step does not wait for that step in a fresh state."""
+def test_ticket_of_an_expired_bucket_does_not_wait() -> None:
+    """A ticket from before a big step back does not wait for that step in a fresh bucket."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
@@ -546,7 +546,7 @@ def test_a_late_ticket_waits_for_no_clock_of_another_life() -> None:
     ],
 )
 def test_the_next_token_comes_on_time(config: RateLimitConfig, span: int) -> None:
-    """A million a second and one a day are granted to the microsecond, rounded up."""
+    """Tokens arrive to the microsecond, rounded up, at a million a second and one a day."""
     world = World()
     question = Admission(
         Gates(limits=[config.rule], limit_keys=["k"]), within=0, lease=0, costs=(1,)
@@ -559,7 +559,7 @@ def test_the_next_token_comes_on_time(config: RateLimitConfig, span: int) -> Non
 
 
 def test_a_million_a_second_gives_a_million_a_second() -> None:
-    """Nothing is lost to rounding: whoever asks at every microsecond is always granted."""
+    """Nothing is lost to rounding: one call in every microsecond is always granted."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1_000_000, burst=1).rule], limit_keys=["k"])
     question = Admission(gates, within=0, lease=0)
@@ -570,8 +570,8 @@ def test_a_million_a_second_gives_a_million_a_second() -> None:
     assert 10_000 == granted
 
 
-def test_a_pause_moves_who_queues_and_empties_who_does_not() -> None:
-    """In a pause nobody is granted; spare tokens are gone, and queued grants keep their order."""
+def test_pause_delays_the_queue_and_drops_spare_tokens() -> None:
+    """A pause grants nothing, drops spare tokens and keeps the queue's order."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1, burst=5).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
@@ -620,8 +620,8 @@ def test_pause_that_is_ended_by_hand_was_a_shorter_pause(
             )
 
 
-def test_a_pause_of_ages_stays_a_number() -> None:
-    """However long a vendor says it wants to be left alone, the state stays exact."""
+def test_huge_pause_is_clamped() -> None:
+    """A pause of any length gives an exact, bounded state."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     world.execute(Pause(gates, 10**30))
@@ -630,15 +630,15 @@ def test_a_pause_of_ages_stays_a_number() -> None:
 
 
 def test_an_idle_bucket_is_small() -> None:
-    """A bucket that nobody queues at takes at most 200 bytes beside its key."""
+    """A bucket without a queue takes at most 200 bytes beside its key."""
     rule = RateLimitConfig.per_second(50, burst=100).rule
     state = None
     for number in range(5):
         state = rule.fast_grant(state, NOON + number * 300, 1)
     assert state is not None
     shared = {id(0), id(()), id(rule.refill)}  # type: ignore[attr-defined]  # it is a bucket
-    own = {id(item): item for item in state if id(item) not in shared}
-    assert sys.getsizeof(state) + sum(map(sys.getsizeof, own.values())) <= 200
+    custom = {id(item): item for item in state if id(item) not in shared}
+    assert sys.getsizeof(state) + sum(map(sys.getsizeof, custom.values())) <= 200
 
 
 # --- to the last number -------------------------------------------------------------------------
@@ -646,12 +646,12 @@ def test_an_idle_bucket_is_small() -> None:
 
 @pytest.fixture
 def rule() -> TokenBucket:
-    """Three tokens at once, and one for each second."""
+    """A bucket of three tokens that gains one a second."""
     return TokenBucket(1, SECOND, 3)
 
 
 def a_queue(rule: TokenBucket, costs: tuple[int, ...]) -> tuple[Bucket, list[Ticket]]:
-    """A bucket that was emptied at noon, and who waits since then, one after another."""
+    """A bucket emptied at noon, and the tickets of callers with these costs that wait since."""
     state = rule.present(rule.fast_grant(None, NOON, 3), NOON)
     tickets: list[Ticket] = []
     for cost in costs:
@@ -661,7 +661,7 @@ def a_queue(rule: TokenBucket, costs: tuple[int, ...]) -> tuple[Bucket, list[Tic
 
 
 def told(state: State | None) -> list[object]:
-    """A state in seconds from noon on and in tokens, without what says how long it matters."""
+    """A state as seconds from noon and tokens, without its time to live."""
     assert state is not None
     _, _, at, level, _, frozen, shift, runs = state
     times = [(at - NOON) / SECOND, level / SECOND]
@@ -673,8 +673,8 @@ def told(state: State | None) -> list[object]:
     ]
 
 
-def test_what_is_granted_at_once_leaves_a_time_and_a_level(rule: TokenBucket) -> None:
-    """While tokens last a state keeps what is left, and since when."""
+def test_immediate_grants_store_time_and_level(rule: TokenBucket) -> None:
+    """While tokens last, the state holds the level and its time."""
     one = rule.fast_grant(None, NOON, 1)
     assert one is not None
     assert rule.fast_grant(one, NOON - 1, 1) is None
@@ -686,7 +686,7 @@ def test_what_is_granted_at_once_leaves_a_time_and_a_level(rule: TokenBucket) ->
 
 
 def test_a_queue_is_one_run(rule: TokenBucket) -> None:
-    """Where nobody gave up, a queue of any length and any costs is one run."""
+    """A queue in which no caller gave up is one run, whatever its length and costs."""
     queue, tickets = a_queue(rule, (1, 2, 1, 3))
     assert [0.0, 0.0, [1.0, 7.0]] == told(queue)
     assert [1, 3, 4, 7] == [(ticket[1] - NOON) // SECOND for ticket in tickets]
@@ -699,8 +699,8 @@ def test_a_queue_is_one_run(rule: TokenBucket) -> None:
     assert [20.0, 2.0] == told(later)
 
 
-def test_a_leaver_cuts_the_queue_and_a_newcomer_joins_it(rule: TokenBucket) -> None:
-    """The time of whoever leaves is a gap, until somebody takes it."""
+def test_leaving_opens_a_gap_that_an_arrival_closes(rule: TokenBucket) -> None:
+    """A caller that gives up leaves a gap, and the next arrival closes it."""
     whole, tickets = a_queue(rule, (1, 1, 1, 1))
     cut = rule.refund(whole, tickets[1])
     assert [0.0, 0.0, [1.0, 1.0], [2.0, 4.0]] == told(cut)
@@ -715,8 +715,8 @@ def test_a_leaver_cuts_the_queue_and_a_newcomer_joins_it(rule: TokenBucket) -> N
     assert cut == rule.refund(cut, tickets[2])
 
 
-def test_what_no_newcomer_took_in_time_is_spare(rule: TokenBucket) -> None:
-    """The tokens of a gap that has passed are there at once, as far as nobody behind needs them."""
+def test_passed_gap_becomes_spare_tokens(rule: TokenBucket) -> None:
+    """The tokens of a passed gap are available, unless later callers in the queue need them."""
     queue, tickets = a_queue(rule, (1,) * 8)
     queue = rule.refund(rule.refund(queue, tickets[1]), tickets[2])
     now = NOON + 4 * SECOND + 1
@@ -737,8 +737,8 @@ def test_what_no_newcomer_took_in_time_is_spare(rule: TokenBucket) -> None:
     assert gone == rule.refund(gone, ticket)
 
 
-def test_what_overflowed_before_it_was_spent_is_not_spare(rule: TokenBucket) -> None:
-    """Whoever is late to give a grant back gives back no token that had no room then."""
+def test_late_refund_does_not_return_overflowed_tokens(rule: TokenBucket) -> None:
+    """A grant returned late adds no token for which the bucket had no room."""
     queue, tickets = a_queue(rule, (1,) * 9)
     for ticket in tickets[:3]:
         queue = rule.refund(queue, ticket)
@@ -752,8 +752,8 @@ def test_what_overflowed_before_it_was_spent_is_not_spare(rule: TokenBucket) -> 
     assert NOON + 8 * SECOND == rule.earliest(future, 1, now)
 
 
-def test_a_pause_moves_the_queue_and_takes_what_is_spare(rule: TokenBucket) -> None:
-    """A pause moves those who wait, gaps and all, and leaves no token that nobody waits for."""
+def test_pause_moves_gaps_with_the_queue(rule: TokenBucket) -> None:
+    """A pause moves the queue with its gaps, and removes spare tokens."""
     idle = rule.fast_grant(None, NOON, 1)
     assert idle is not None
     assert idle is rule.drain(idle, 0)
@@ -776,8 +776,8 @@ def test_a_pause_moves_the_queue_and_takes_what_is_spare(rule: TokenBucket) -> N
     assert NOON - HOUR + 12 * SECOND == rule.earliest(steps, 1, NOON - HOUR)
 
 
-def test_more_gaps_than_are_kept_cost_the_farthest_no_tokens(rule: TokenBucket) -> None:
-    """Past 300 runs two become one, whose idle tokens are there at its end."""
+def test_more_gaps_than_the_limit_are_merged(rule: TokenBucket) -> None:
+    """Beyond 300 runs two are merged, and their idle tokens come at the end."""
     size = 2 * RUNS + 20
     queue, tickets = a_queue(rule, (1,) * size)
     for ticket in tickets[1::2]:
@@ -794,8 +794,8 @@ def test_more_gaps_than_are_kept_cost_the_farthest_no_tokens(rule: TokenBucket) 
     assert [0.0, 0.0] == told(queue)
 
 
-def test_with_a_burst_of_one_the_farthest_gaps_are_lost() -> None:
-    """Where idle tokens have no room, the gap that lies farthest ahead is closed."""
+def test_burst_of_one_loses_the_farthest_gaps() -> None:
+    """If idle tokens have no room, the gap farthest ahead is closed."""
     rule = TokenBucket(1, SECOND, 1)
     state = rule.present(rule.fast_grant(None, NOON, 1), NOON)
     tickets: list[Ticket] = []

@@ -1,4 +1,4 @@
-"""The retry budget: an outage adds at most a share of the calls to what a vendor sees."""
+"""The retry budget: an outage adds at most a share of the calls to a vendor's load."""
 
 from __future__ import annotations
 
@@ -69,38 +69,40 @@ def test_no_run_of_periods_retries_more_than_its_share(
 
 @settings(max_examples=200)
 @given(budgets, long_lists([calls, retries, advances], 30), st.integers(0, 10 * SECOND))
-def test_a_forgotten_budget_decides_like_the_kept_one(
+def test_expired_budget_decides_like_a_stored_one(
     budget: RetryBudget, walk: list[tuple[str, int]], idle: int
 ) -> None:
-    """Once `quiet` is over, a fresh state gives every answer that the kept one gives."""
+    """After its time to live, a fresh budget decides exactly like the stored one."""
     rule = BudgetRule(budget)
     now = NOON
-    kept: Budget | None = None
+    response: Budget | None = None
     fresh: Budget | None = None
     for turn in range(2):
         for name, number in walk:
             if name == "advance":
                 now += number
                 continue
-            kept = rule.present(kept, now)
+            response = rule.present(response, now)
             if turn == 0:
-                kept = rule.call(kept) if name == "call" else rule.retry(kept) or kept
+                response = (
+                    rule.call(response) if name == "call" else rule.retry(response) or response
+                )
                 continue
             fresh = rule.present(fresh, now)
-            assert rule.left_for(kept) == rule.left_for(fresh)
+            assert rule.left_for(response) == rule.left_for(fresh)
             if name == "call":
-                kept, fresh = rule.call(kept), rule.call(fresh)
+                response, fresh = rule.call(response), rule.call(fresh)
             else:
-                one, other = rule.retry(kept), rule.retry(fresh)
+                one, other = rule.retry(response), rule.retry(fresh)
                 assert (one is None) is (other is None)
-                kept, fresh = one or kept, other or fresh
-        if kept is None:
+                response, fresh = one or response, other or fresh
+        if response is None:
             return
-        now = max(now, kept[0] + kept[1]) + idle
+        now = max(now, response[0] + response[1]) + idle
 
 
-def test_what_a_period_earned_lasts_for_one_more() -> None:
-    """Unspent retries of a period may be made in the next, and not in the one after."""
+def test_unspent_retries_last_one_more_period() -> None:
+    """Unspent retries of a period may be used in the next, and not in the one after."""
     rule = BudgetRule(RetryBudget(ratio=0.5, floor=0, period=1.0))
     state = rule.call(rule.call(rule.present(None, NOON)))
     soon, late = rule.present(state, NOON + SECOND), rule.present(state, NOON + 2 * SECOND)
@@ -108,8 +110,8 @@ def test_what_a_period_earned_lasts_for_one_more() -> None:
     assert rule.retry(late) is None
 
 
-def test_what_a_period_spent_is_not_left_over() -> None:
-    """A period that used all it had earned, or more, leaves nothing to the next."""
+def test_spent_retries_are_not_carried_over() -> None:
+    """A period that used all it had earned leaves nothing to the next."""
     rule = BudgetRule(RetryBudget(ratio=1, floor=1, period=1.0))
     state = rule.call(rule.present(None, NOON))
     for _ in range(2):
@@ -122,7 +124,7 @@ def test_what_a_period_spent_is_not_left_over() -> None:
 
 
 def test_a_budget_is_kept_for_two_periods() -> None:
-    """A state matters while its period and the next last, and no longer."""
+    """A state's time to live is its period and the next."""
     rule = BudgetRule(RetryBudget(period=10.0))
     assert 20 * SECOND == rule.present(None, NOON)[1]
 
@@ -135,22 +137,22 @@ def test_a_budget_is_kept_for_two_periods() -> None:
         *(("period", value) for value in (0, -1, math.inf, True, "3", None)),
     ],
 )
-def test_what_cannot_be_configured(path: str, value: Any) -> None:
-    """A value that makes no sense is refused, and the error names the field."""
+def test_invalid_settings_are_refused(path: str, value: Any) -> None:
+    """An invalid setting is refused, and the error names the field."""
     with pytest.raises(ConfigurationError) as caught:
         RetryBudget(**{path: value})
     assert path == caught.value.path
     assert helpful(caught.value)
 
 
-def test_what_can_be_configured() -> None:
-    """No floor at all is fine, and a period may be a timedelta."""
+def test_valid_settings() -> None:
+    """The floor may be zero, and a period may be a timedelta."""
     minute: Any = timedelta(minutes=1)
     assert (0, 60.0) == (RetryBudget(floor=0).floor, RetryBudget(period=minute).period)
 
 
 def test_the_floor_lets_a_quiet_service_retry() -> None:
-    """Without any calls there are as many retries as the floor says, in each period."""
+    """Without any calls each period allows as many retries as the floor."""
     rule = BudgetRule(RetryBudget(ratio=0.1, floor=2))
     state = rule.present(None, NOON)
     for _ in range(2):
@@ -162,7 +164,7 @@ def test_the_floor_lets_a_quiet_service_retry() -> None:
 
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, DAY])
-def test_a_backward_step_gives_nothing_and_takes_nothing(back: int) -> None:
+def test_clock_step_back_changes_no_budget(back: int) -> None:
     """A clock that steps back neither refills a budget nor empties it for longer."""
     rule = BudgetRule(RetryBudget(ratio=1, floor=0))
     state = rule.call(rule.present(None, NOON))
@@ -174,7 +176,7 @@ def test_a_backward_step_gives_nothing_and_takes_nothing(back: int) -> None:
     assert rule.retry(rule.present(again, NOON - back + 10 * SECOND)) is not None
 
 
-def test_a_ratio_is_what_was_written() -> None:
+def test_ratio_is_exact() -> None:
     """A ratio of 0.29 allows 29 retries for 100 calls, not 28."""
     rule = BudgetRule(RetryBudget(ratio=0.29, floor=0))
     assert (29, 100) == (rule.parts, rule.whole)

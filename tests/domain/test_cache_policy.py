@@ -1,4 +1,4 @@
-"""Whether answers of a service are used again."""
+"""The settings of a response cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moorage.domain import cache_policy
 from tests.support.anew import anew
 
 
-def test_it_takes_durations_of_both_kinds() -> None:
+def test_durations_may_be_timedeltas() -> None:
     """Seconds may be given as a timedelta."""
     assert CachePolicy(keep_stale=60.0) == CachePolicy(keep_stale=timedelta(minutes=1))
 
@@ -40,16 +40,16 @@ def test_headers_are_names_in_any_case() -> None:
         ("max_wait", 0),
     ],
 )
-def test_what_makes_no_sense_is_refused(name: str, value: Any) -> None:
-    """A wrong value is refused when the policy is made, by its name."""
+def test_invalid_settings_are_refused(name: str, value: Any) -> None:
+    """An invalid setting is refused when the policy is made, and the error names it."""
     for kind in (CachePolicy, anew(cache_policy).CachePolicy):
         with pytest.raises(ConfigurationError) as caught:
             kind(**{name: value})
         assert name == caught.value.path
 
 
-def test_what_is_kept_may_be_as_much_as_it_may() -> None:
-    """The bounds of sizes are within them."""
+def test_largest_settings_are_valid() -> None:
+    """The upper bound of each setting is itself valid."""
     most: dict[str, Any] = {"heuristic": 1, "max_bytes": 32 << 20, "max_variants": 1_000}
     for kind in (CachePolicy, anew(cache_policy).CachePolicy):
         policy = kind(**most)
@@ -57,7 +57,7 @@ def test_what_is_kept_may_be_as_much_as_it_may() -> None:
 
 
 @pytest.mark.parametrize("names", ["a b", ["a:"], [1]])
-def test_what_is_no_header_is_refused(names: Any) -> None:
-    """So is what is no name of a header."""
+def test_invalid_header_names_are_refused(names: Any) -> None:
+    """A text that is no header name is refused in `varies_by`."""
     with pytest.raises(InvalidData):
         CachePolicy(varies_by=names)

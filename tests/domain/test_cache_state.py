@@ -1,4 +1,4 @@
-"""What lies in a store where answers are kept, and the commands that change it."""
+"""The stored state of cached responses, and the commands that change it."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def keep(world: World, content: bytes = b"kept", *, mark: int | None = None) -> 
 
 
 def look(world: World) -> Looked:
-    """What lies there."""
+    """The result of looking up the key."""
     return world.execute(Look("key"))
 
 
-def test_nothing() -> None:
-    """Under a key of which nothing is known lies nothing, and looking changes nothing."""
+def test_empty_store() -> None:
+    """An unknown key has no entry, and looking it up writes nothing."""
     world = World()
     assert Looked(0) == look(world)
     assert {} == world.cells
 
 
-def test_what_is_kept() -> None:
-    """What was kept is found with the time for which it has rested, until its own time is over."""
+def test_entry_has_its_age_until_it_expires() -> None:
+    """A stored entry is returned with its age until it expires."""
     world = World()
     assert keep(world)
     assert Looked(NOON, 0, b"kept") == look(world)
@@ -54,8 +54,8 @@ def test_what_is_kept() -> None:
     assert keep(world, b"again")
 
 
-def test_what_is_forgotten_leaves_a_trace() -> None:
-    """A trace outlasts every answer that may be under way, and then it is gone."""
+def test_forgetting_leaves_a_mark() -> None:
+    """A forgotten key keeps its mark for longer than any response can be under way."""
     world = World()
     keep(world)
     before = look(world).mark
@@ -71,8 +71,8 @@ def test_what_is_forgotten_leaves_a_trace() -> None:
     assert keep(world, mark=0)
 
 
-def test_what_was_looked_at_may_be_replaced() -> None:
-    """Whoever has seen the last mark may put something else there, and nobody who has not."""
+def test_only_the_latest_mark_may_replace() -> None:
+    """Only a writer with the latest mark replaces the entry."""
     world = World()
     keep(world)
     before = look(world).mark
@@ -82,8 +82,8 @@ def test_what_was_looked_at_may_be_replaced() -> None:
     assert not keep(world, b"late", mark=before)
 
 
-def test_a_command_that_is_sent_twice() -> None:
-    """Whoever repeats a command because its reply was lost gets the same answer."""
+def test_repeated_command_has_the_same_answer() -> None:
+    """A command repeated after a lost reply gets the same answer."""
     world = World()
     command = Keep("key", 0, b"kept", 10 * SECOND)
     assert world.execute(command)
@@ -93,8 +93,8 @@ def test_a_command_that_is_sent_twice() -> None:
 
 
 @pytest.mark.parametrize("back", [1, SECOND, 3_600 * SECOND])
-def test_a_clock_that_steps_back(back: int) -> None:
-    """A small step makes nothing older; after a large one nothing is there."""
+def test_clock_step_back(back: int) -> None:
+    """A small step back ages nothing; after a large one the entry is gone."""
     world = World()
     keep(world)
     world.now -= back
@@ -107,8 +107,8 @@ def test_a_clock_that_steps_back(back: int) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("lkf"), st.integers(-5, 15)), max_size=50))
-def test_marks_never_come_again(steps: list[tuple[str, int]]) -> None:
-    """Whatever the clock does, what was looked up before a change is not kept after it."""
+def test_marks_are_never_reused(steps: list[tuple[str, int]]) -> None:
+    """Whatever the clock does, a response looked up before a change is not stored after it."""
     world = World()
     mark, changed, marks = 0, False, set[int]()
     for step, seconds in steps:
@@ -147,8 +147,8 @@ def test_answers_come_back(count: int) -> None:
     assert entries == unpack_entries(pack_entries(entries))
 
 
-def test_what_is_given_is_not_what_was_given() -> None:
-    """That an answer was given from the cache once is not kept."""
+def test_cached_flag_is_not_stored() -> None:
+    """The flag that a response came from the cache is not stored."""
     again = attrs.evolve(ENTRY, response=ENTRY.response.evolve(cached=True))
     assert (ENTRY,) == unpack_entries(pack_entries((again,)))
 
@@ -169,15 +169,15 @@ def test_what_is_given_is_not_what_was_given() -> None:
         (1, (b"answer", 1.0, 1.0, (), b"")),
     ],
 )
-def test_what_are_no_answers(values: tuple[object, ...]) -> None:
-    """What is none, or of another release, is refused in words of our own."""
+def test_foreign_entries_are_refused(values: tuple[object, ...]) -> None:
+    """Bytes of another kind or another release are refused with a clear message."""
     with pytest.raises(InvalidData, match="another release may have written it"):
         unpack_entries(pack_values(values))
 
 
 @given(st.binary(max_size=200))
-def test_reading_is_total(packed: bytes) -> None:
-    """Whatever bytes lie there, they are answers or refused."""
+def test_any_bytes_are_read_or_refused(packed: bytes) -> None:
+    """Any bytes are read as entries or refused with InvalidData."""
     try:
         entries = unpack_entries(packed)
     except InvalidData:

@@ -1,4 +1,4 @@
-"""When an answer may be used again."""
+"""The rules for using a stored response again."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def received(
     policy: CachePolicy = POLICY,
     request: Request = GET,
 ) -> CacheEntry | None:
-    """What is kept of an answer that arrived just now."""
+    """The entry for a response that arrived just now, or None if it is not stored."""
     return kept(request, Response(status, fields or {}, b"kept", elapsed=elapsed), WHO, NOW, policy)
 
 
 def entry(
     control: str, fields: dict[str, str] | None = None, *, elapsed: float = 0.0
 ) -> CacheEntry:
-    """An answer of this `Cache-Control` that is kept for certain."""
+    """A stored response with this `Cache-Control`."""
     made = received({"ETag": '"1"', "Cache-Control": control, **(fields or {})}, elapsed=elapsed)
     assert made is not None
     return made
@@ -81,12 +81,12 @@ def decided(
     control: str,
     after: float,
     *,
-    asked: str = "",
+    directive: str = "",
     request: Request = GET,
     policy: CachePolicy = POLICY,
 ) -> Decision:
-    """Decide about an answer with this `Cache-Control` after so many seconds."""
-    headers = {"Cache-Control": asked} if asked else {}
+    """The decision about a response with this `Cache-Control` after so many seconds."""
+    headers = {"Cache-Control": directive} if directive else {}
     return decide(request.with_headers(headers), entry(control).later(after), policy)
 
 
@@ -117,14 +117,14 @@ def test_directives(value: str, expected: dict[str, str]) -> None:
 
 
 def test_directives_of_several_fields() -> None:
-    """A repeated header is one list."""
+    """Repeated `Cache-Control` headers are read as one list."""
     headers = Headers([("Cache-Control", "public"), ("cache-control", "max-age=1")])
     assert {"public": "", "max-age": "1"} == cache_control(headers)
 
 
 @given(st.text(st.characters(codec="latin-1", exclude_categories=["Cc"])))
 def test_no_directive_raises(value: str) -> None:
-    """Whatever a service writes, there is a decision."""
+    """Any header value leads to a decision, and none raises."""
     made = received({"ETag": '"1"', "Cache-Control": value, "Expires": value, "Age": value})
     decide(GET.with_header("Cache-Control", value), made, POLICY)
 
@@ -160,8 +160,8 @@ def test_varying(vary: list[str], expected: tuple[str, ...] | None) -> None:
         (Request.options("/x"), False),
     ],
 )
-def test_requests_with_a_cache(request_: Request, expected: object) -> None:
-    """What asks for a part, sets conditions, or is no read passes the cache by."""
+def test_requests_that_bypass_the_cache(request_: Request, expected: object) -> None:
+    """Range, conditional and unsafe requests bypass the cache."""
     assert expected is may_be_kept(request_)
 
 
@@ -215,16 +215,16 @@ def test_requests_with_a_cache(request_: Request, expected: object) -> None:
         )),
     ],
 )  # fmt: skip
-def test_what_may_be_kept(
+def test_storable_responses(
     status: int, control: str, fields: dict[str, str], expected: object
 ) -> None:
-    """Whole answers that can be used again are kept; refusals for now, and failures, are not."""
+    """Complete, reusable responses are stored; temporary refusals and failures are not."""
     made = received({**fields, "Cache-Control": control}, status=status)
     assert expected is (made is not None)
 
 
-def test_what_may_stand_in_is_kept() -> None:
-    """With a grace for errors, an answer without lifetime and validators is of use."""
+def test_stale_if_error_makes_responses_storable() -> None:
+    """With `stale_if_error`, a response without lifetime and validators is stored."""
     assert received() is None
     assert received(policy=CachePolicy(stale_if_error=1)) is not None
 
@@ -248,8 +248,8 @@ def test_sizes() -> None:
     assert 579 == attrs.evolve(bare, response=Response(200, {"A": "bc"})).size
 
 
-def test_what_is_not_kept_of_an_answer() -> None:
-    """Fields of the connection, and those that `no-cache` names, are not used again."""
+def test_headers_left_out_of_the_store() -> None:
+    """Hop-by-hop headers, and those that `no-cache` names, are not stored."""
     made = entry(
         'max-age=60, no-cache="Set-Cookie, X-Once"',
         {
@@ -268,8 +268,8 @@ def test_what_is_not_kept_of_an_answer() -> None:
 
 @pytest.mark.parametrize("control", ["max-age=60", "max-age=60, no-cache"])
 @pytest.mark.parametrize("name", ["X-Own", "XXXX"])
-def test_what_nobody_names_is_kept(control: str, name: str) -> None:
-    """A field is used again, whatever it is called, unless the service names it."""
+def test_other_headers_are_stored(control: str, name: str) -> None:
+    """Any header that no directive names is stored."""
     assert "1" == entry(control, {name: "1"}).response.headers[name]
 
 
@@ -297,7 +297,7 @@ def test_what_nobody_names_is_kept(control: str, name: str) -> None:
     ],
 )
 def test_lifetimes(fields: dict[str, str], expected: float) -> None:
-    """Explicit lifetimes only: `max-age`, then `Expires`; what is malformed is past."""
+    """The lifetime is `max-age`, then `Expires`; a malformed value means expired."""
     made = received({"ETag": '"1"'} | fields)
     assert made is not None
     assert expected == made.lifetime
@@ -318,8 +318,8 @@ def test_lifetimes(fields: dict[str, str], expected: float) -> None:
         (302, {"Last-Modified": date(-1000), "Cache-Control": "public"}, 100.0),
     ],
 )
-def test_guessed_lifetimes(status: int, fields: dict[str, str], expected: float) -> None:
-    """If asked to, a share of the time without change is the lifetime of what names none."""
+def test_heuristic_lifetimes(status: int, fields: dict[str, str], expected: float) -> None:
+    """With a heuristic, the lifetime is a share of the time since the last change."""
     policy = CachePolicy(heuristic=0.1, heuristic_limit=600)
     made = received(fields, status=status, policy=policy)
     assert made is not None
@@ -355,8 +355,8 @@ def test_a_date_is_added(given_: dict[str, str]) -> None:
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 10**6))
-def test_answers_only_grow_old(first: float, more: float, lifetime: int) -> None:
-    """What is stale stays stale until it is confirmed, whatever the time in between."""
+def test_responses_only_grow_older(first: float, more: float, lifetime: int) -> None:
+    """A stale response stays stale until it is confirmed."""
     made = entry(f"max-age={lifetime}").later(first)
     early, late = (decide(GET, one, POLICY) for one in (made, made.later(more)))
     assert isinstance(early, Fresh) == (made.age < lifetime)
@@ -364,8 +364,8 @@ def test_answers_only_grow_old(first: float, more: float, lifetime: int) -> None
 
 
 @given(st.floats(-1e9, 0))
-def test_nothing_grows_young(back: float) -> None:
-    """A clock that steps back makes nothing younger."""
+def test_clock_step_back_makes_nothing_younger(back: float) -> None:
+    """A clock that steps back makes no response younger."""
     made = entry("max-age=60", {"Age": "7"})
     assert made == made.later(back)
 
@@ -380,7 +380,7 @@ def test_nothing_grows_young(back: float) -> None:
 def test_no_answer_is_used_past_its_lifetime(
     lifetime: int, age: int, skew: int, elapsed: float, rested: float
 ) -> None:
-    """However clocks differ, an answer is fresh only if its lifetime exceeds its every age."""
+    """A response is fresh only if its lifetime exceeds its age by every clock."""
     made = entry(f"max-age={lifetime}", {"Age": f"{age}", "Date": date(skew)}, elapsed=elapsed)
     if isinstance(decide(GET, made.later(rested), POLICY), Fresh):
         assert lifetime > age + elapsed + rested
@@ -388,8 +388,8 @@ def test_no_answer_is_used_past_its_lifetime(
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100), st.integers(0, 100))
-def test_restrictions_only_restrict(age: int, lifetime: int, most: int, least: int) -> None:
-    """What a request demands makes fewer answers good enough, never more."""
+def test_request_directives_only_restrict(age: int, lifetime: int, most: int, least: int) -> None:
+    """Request directives make fewer responses fresh, never more."""
     made = entry(f"max-age={lifetime}").later(age)
     strict = GET.with_header("Cache-Control", f"max-age={most}, min-fresh={least}")
     if isinstance(decide(strict, made, POLICY), Fresh):
@@ -402,7 +402,7 @@ def test_restrictions_only_restrict(age: int, lifetime: int, most: int, least: i
 
 
 @pytest.mark.parametrize(
-    "control, after, asked, expected",
+    "control, after, directive, expected",
     [
         ("max-age=60", 59.0, "", Fresh()),
         ("max-age=60", 60.0, "", stale()),
@@ -439,13 +439,13 @@ def test_restrictions_only_restrict(age: int, lifetime: int, most: int, least: i
         ("max-age=60, no-cache, stale-if-error=100", 61.0, "", stale()),
     ],
 )
-def test_decisions(control: str, after: float, asked: str, expected: Decision) -> None:
-    """Service and request together say whether the answer kept is used, checked or passed over."""
-    assert expected == decided(control, after, asked=asked)
+def test_decisions(control: str, after: float, directive: str, expected: Decision) -> None:
+    """Response and request directives together decide on use, revalidation or a miss."""
+    assert expected == decided(control, after, directive=directive)
 
 
 @pytest.mark.parametrize(
-    "control, after, asked, expected",
+    "control, after, directive, expected",
     [
         ("max-age=60", 159.0, "", True),
         ("max-age=60", 160.0, "", False),
@@ -455,20 +455,22 @@ def test_decisions(control: str, after: float, asked: str, expected: Decision) -
         ("max-age=60, must-revalidate", 61.0, "", False),
     ],
 )
-def test_the_policys_grace(control: str, after: float, asked: str, expected: object) -> None:
-    """Where nobody says how long an answer may stand in, the policy does."""
-    decision = decided(control, after, asked=asked, policy=CachePolicy(stale_if_error=100))
+def test_policy_sets_stale_if_error(
+    control: str, after: float, directive: str, expected: object
+) -> None:
+    """Without a directive, the policy's `stale_if_error` applies."""
+    decision = decided(control, after, directive=directive, policy=CachePolicy(stale_if_error=100))
     assert isinstance(decision, Stale)
     assert expected is decision.if_error
 
 
-def test_nothing_kept_is_a_miss() -> None:
-    """Without an answer there is nothing to decide about."""
+def test_no_entry_is_a_miss() -> None:
+    """Without a stored response the decision is a miss."""
     assert Miss() == decide(GET, None, POLICY)
 
 
 def test_heads_are_answered_while_fresh_only() -> None:
-    """A HEAD is answered by the answer to a GET, which it does not have confirmed."""
+    """A HEAD is answered from a fresh GET response, and never revalidates it."""
     made = entry("max-age=60, stale-if-error=100")
     assert Fresh() == decide(HEAD, made, POLICY)
     assert Miss() == decide(HEAD, made.later(61), POLICY)
@@ -478,14 +480,14 @@ def test_heads_are_answered_while_fresh_only() -> None:
     )
 
 
-def test_what_is_given_tells_its_age() -> None:
-    """An answer from the cache says so, and how old it is instead of how old it was."""
-    told = caching.given(entry("max-age=60", {"Age": "3"}).later(4.7), GET)
-    assert (("7",), b"kept", True) == (told.headers.get_all("age"), told.body, told.cached)
+def test_cached_response_has_its_age() -> None:
+    """A response from the cache is marked as cached, with its current `Age`."""
+    report = caching.given(entry("max-age=60", {"Age": "3"}).later(4.7), GET)
+    assert (("7",), b"kept", True) == (report.headers.get_all("age"), report.body, report.cached)
 
 
 def test_validators() -> None:
-    """A revalidation carries what the answer kept can be recognised by."""
+    """A revalidation sends the stored ETag and modification date."""
     made = entry("max-age=1", {"ETag": 'W/"1"', "Last-Modified": date(-60)}).later(2)
     decision = decide(GET, made, POLICY)
     expected = Headers({"If-None-Match": 'W/"1"', "If-Modified-Since": date(-60)})
@@ -495,7 +497,7 @@ def test_validators() -> None:
 
 
 @pytest.mark.parametrize(
-    "known, named, expected",
+    "original, named, expected",
     [
         ('"1"', '"1"', True),
         ('W/"1"', '"1"', True),
@@ -506,18 +508,20 @@ def test_validators() -> None:
         (None, None, True),
     ],
 )
-def test_what_a_304_confirms(known: str | None, named: str | None, expected: object) -> None:
-    """A 304 that names another version is not about the answer kept."""
+def test_304_with_another_etag_confirms_nothing(
+    original: str | None, named: str | None, expected: object
+) -> None:
+    """A 304 that names another version does not confirm the stored response."""
     made = entry("max-age=1", {"Last-Modified": date(-60)})
     headers = made.response.headers.without("etag")
-    if known is not None:
-        headers = headers.with_header("ETag", known)
+    if original is not None:
+        headers = headers.with_header("ETag", original)
     made = attrs.evolve(made, response=made.response.evolve(headers=headers))
     assert expected is confirms(made, Response(304, {} if named is None else {"ETag": named}))
 
 
 def test_a_304_makes_the_answer_fresh_again() -> None:
-    """The body stays, fields sent anew replace their namesakes, and the age starts again."""
+    """A 304 keeps the body, replaces headers sent anew, and resets the age."""
     made = entry("max-age=1", {"Content-Type": "text/plain", "X-Old": "1", "Age": "9"}).later(100)
     confirmed = Response(
         304,
@@ -555,7 +559,7 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
 
 
 def test_a_304_without_a_date_was_made_just_now() -> None:
-    """Age and date of the answer kept say nothing of when it was confirmed."""
+    """A 304 without a date counts as made now, whatever the stored age and date."""
     made = entry("max-age=60", {"Age": "50", "Date": date(-50)}).later(100)
     again = kept(GET, refreshed(made, Response(304)), WHO, at(100), POLICY)
     assert again is not None
@@ -577,18 +581,18 @@ def test_a_304_without_a_date_was_made_just_now() -> None:
         ([("A", "1"), ("A", "")], False),
     ],
 )
-def test_what_varies(other: dict[str, str], alike: object) -> None:
-    """An answer is for requests with the same values of the headers that it varies by."""
+def test_vary_matches_request_headers(other: dict[str, str], alike: object) -> None:
+    """A response serves requests with the same values of its `Vary` headers."""
     request = Request.get("/x", headers={"A": "1", "B": "2"})
     made = kept(request, Response(200, {"ETag": "1", "Vary": "a"}), WHO, NOW, POLICY)
     assert made is not None
-    found = matching((made,), Request.get("/x", headers=other), WHO)
-    assert alike is (found == made)
+    result = matching((made,), Request.get("/x", headers=other), WHO)
+    assert alike is (result == made)
     assert matching((made,), request, b"somebody else") is None
 
 
 def test_the_newest_match_counts() -> None:
-    """Of several answers that match, the one that was kept last is used."""
+    """Of several matching responses the one stored last is used."""
     newer, older = entry("max-age=1"), entry("max-age=2")
     assert newer == matching((newer, older), GET, WHO)
 
@@ -596,8 +600,8 @@ def test_the_newest_match_counts() -> None:
 @pytest.mark.parametrize(
     "name", ["Authorization", "Cookie", "X-API-Key", "X-User-Token", "Accept", "accept-language"]
 )
-def test_who_asks(name: str) -> None:
-    """Headers that may hold a credential, and those that the policy names, tell askers apart."""
+def test_credential_headers_separate_callers(name: str) -> None:
+    """Headers that may hold a credential, and those of `varies_by`, separate callers."""
     asks = [
         asker(Request.get("/x", headers=headers), b"credential", POLICY)
         for headers in ({}, {name: "1"}, {name.lower(): "1"}, {name: "2"})
@@ -607,19 +611,19 @@ def test_who_asks(name: str) -> None:
     assert asks[0] != asker(GET, b"another", POLICY)
 
 
-def test_who_asks_is_not_told_by_other_headers() -> None:
-    """A header that holds no credential tells nobody apart, unless the policy says so."""
-    own = CachePolicy(varies_by="Stripe-Account")
+def test_other_headers_do_not_separate_callers() -> None:
+    """A header without a credential separates callers only if the policy names it."""
+    policy = CachePolicy(varies_by="Stripe-Account")
     traced = GET.with_header("Traceparent", "1")
     account = GET.with_header("stripe-account", "1")
 
     assert asker(GET, b"", POLICY) == asker(traced, b"", POLICY)
     assert asker(GET, b"", POLICY) == asker(account, b"", POLICY)
-    assert asker(GET, b"", own) != asker(account, b"", own)
+    assert asker(GET, b"", policy) != asker(account, b"", policy)
 
 
 def test_keys_tell_service_tenant_and_url_apart() -> None:
-    """No two services, tenants or URLs share a key, and none shows the URL."""
+    """Services, tenants and URLs have different keys, and no key shows the URL."""
     keys = {
         cache_key(service, tenant, url)
         for service in ("a", "b")
@@ -659,23 +663,23 @@ REGIONS = (
         ("https://three.example/x?a=1#b", "https://one.example/v1/x?a=1"),
     ],
 )
-def test_a_url_is_named_alike_everywhere(path: str, expected: str) -> None:
-    """In whatever region a request is answered, it is for the same."""
+def test_url_is_the_same_in_every_region(path: str, expected: str) -> None:
+    """A request has the same cache URL in whichever region it is answered."""
     service = Service("vat", regions=REGIONS)
     assert expected == named_url(service, Request.get(path))
 
 
 @pytest.mark.parametrize("home", ["https://one.example/v1/", "https://one.example/MX/"])
 @pytest.mark.parametrize("other", ["https://two.example/v1/", "https://two.example/MX/"])
-def test_a_region_is_named_as_it_is_written(home: str, other: str) -> None:
-    """No more than a slash at its end is left out of a base URL, the first region's or another."""
+def test_region_base_url_loses_only_its_final_slash(home: str, other: str) -> None:
+    """Only the final slash is removed from a region's base URL."""
     service = Service("vat", regions=(Region("one", home), Region("two", other)))
     assert f"{home}x" == named_url(service, Request.get("/x"))
     assert f"{home}x" == named_url(service, Request.get(f"{other}x"))
 
 
-def test_a_url_is_the_services() -> None:
-    """A service in one place names what it sends to; another's URL is none of it."""
+def test_url_must_belong_to_the_service() -> None:
+    """A service accepts its own URLs only; another origin is refused."""
     one = Service("vat", base_url="https://vat.example/v1")
     request = Request.get("/x", query={"a": 1})
     assert "https://vat.example/v1/x?a=1" == named_url(one, request)
@@ -688,14 +692,14 @@ def test_a_url_is_the_services() -> None:
 
 
 def sized(number: int, control: str = "max-age=60") -> CacheEntry:
-    """An answer of a thousand bytes and something."""
+    """A response of about a thousand bytes."""
     made = entry(control)
     body = b"%d" % number * 1000
     return attrs.evolve(made, response=made.response.evolve(body=body), selected_by=b"%d" % number)
 
 
-def test_the_newest_are_kept() -> None:
-    """There is room for so many answers, and for so many bytes; the oldest goes first."""
+def test_oldest_variants_are_dropped_first() -> None:
+    """Beyond the maximum of entries or bytes, the oldest entry is dropped first."""
     one, two, three = sized(1), sized(2), sized(3)
     assert (one, two) == together(one, (two, three), CachePolicy(max_variants=2))
     assert (one, two) == together(one, (two, three), CachePolicy(max_bytes=one.size * 2))
@@ -703,8 +707,8 @@ def test_the_newest_are_kept() -> None:
     assert () == together(None, (), POLICY)
 
 
-def test_what_is_of_no_use_is_not_kept() -> None:
-    """An answer that is past every use makes room."""
+def test_expired_variants_are_dropped() -> None:
+    """An entry past every use is dropped."""
     one, two = sized(1), sized(2)
     past = two.later(60 + POLICY.keep_stale)
     assert (one,) == together(one, (past,), POLICY)
@@ -725,10 +729,8 @@ def test_what_is_of_no_use_is_not_kept() -> None:
         ({"Cache-Control": "max-age=60, stale-if-error=7"}, CachePolicy(stale_if_error=9), 67.0),
     ],
 )
-def test_how_long_it_is_of_use(
-    fields: dict[str, str], policy: CachePolicy, expected: float
-) -> None:
-    """An answer is kept for as long as it is fresh, may stand in, or can be confirmed."""
+def test_entry_time_to_live(fields: dict[str, str], policy: CachePolicy, expected: float) -> None:
+    """An entry is stored while it is fresh, may be served stale, or can be confirmed."""
     made = received(fields, policy=policy)
     assert made is not None
     assert expected == useful_for(made, policy)

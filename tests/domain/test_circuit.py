@@ -23,7 +23,7 @@ from tests.domain.state_world import NOON
 
 
 def test_five_failures_in_a_minute_open_it_for_a_minute() -> None:
-    """The default: the fifth failure within 60 s opens the circuit for 60 s."""
+    """With default settings the fifth failure within 60 s opens the circuit for 60 s."""
     line = Line(consecutive_failures=None)
     for _ in range(4):
         line.call()
@@ -41,7 +41,7 @@ def test_five_failures_in_a_minute_open_it_for_a_minute() -> None:
 
 @pytest.mark.parametrize("over, expected", [(0, None), (-1, OPEN)])
 def test_a_failure_counts_for_exactly_one_window(over: int, expected: CircuitState | None) -> None:
-    """A failure as old as the window is over; one a microsecond younger counts."""
+    """A failure as old as the window no longer counts; one a microsecond younger does."""
     line = Line(failures=2, consecutive_failures=None, window=10.0)
     line.call()
     line.world.now += 10 * SECOND + over
@@ -64,8 +64,8 @@ def test_a_rate_is_judged_over_its_window_and_no_less_than_its_minimum() -> None
 
 
 @pytest.mark.parametrize("rate, calls, failures", [(0.07, 100, 7), (0.29, 100, 29), (1, 10, 10)])
-def test_a_rate_is_what_was_written(rate: float, calls: int, failures: int) -> None:
-    """Seven of a hundred are seven in a hundred, whatever floats say of it."""
+def test_failure_rate_is_exact(rate: float, calls: int, failures: int) -> None:
+    """A rate of seven per cent means seven of a hundred, without float errors."""
     line = Line(failures=None, consecutive_failures=None, failure_rate=rate, minimum_calls=calls)
     permits = [line.enter() for _ in range(calls)]
     changes = [line.leave(permit) for permit in permits[:failures]]
@@ -118,8 +118,8 @@ def test_late_failures_stay_in_the_window() -> None:
     assert 0 == line.state.failures
 
 
-def test_a_slot_leaves_the_window_when_it_is_as_old_as_that() -> None:
-    """What ended a whole window ago is neither counted nor kept."""
+def test_old_slots_leave_the_window() -> None:
+    """A call that ended a whole window ago is neither counted nor stored."""
     line = Line(window=10.0)
     line.enter()
     line.wait(11)
@@ -148,8 +148,8 @@ def test_a_window_of_calls_has_no_clock() -> None:
     assert 0 == line.state.failures
 
 
-def test_the_calm_case_is_short() -> None:
-    """The short path serves every call of a slot, and no other."""
+def test_fast_path_serves_calls_of_the_current_slot() -> None:
+    """The fast path serves every call of the current slot, and no other."""
     rule, now = CircuitRule(CircuitBreakerConfig()), NOON + 1
     state = rule.admit(rule.present(None, now), 0, LEASE)[0]
     ends = NOON + 6 * SECOND
@@ -219,16 +219,16 @@ def test_a_window_of_calls_ends_with_its_slot() -> None:
     assert 23 == line.state.calls
 
 
-def test_a_success_that_is_reported_changes_nothing() -> None:
-    """Whoever reports a success through a closed circuit says what silence says."""
+def test_reported_success_changes_nothing() -> None:
+    """Reporting a success to a closed circuit changes nothing."""
     line = Line()
     before = line.state
     assert line.leave(line.enter(), Outcome.GOOD) is None
     assert attrs.evolve(before, calls=1) == line.state
 
 
-def test_low_traffic_trips_too() -> None:
-    """One call an hour: the fifth failure in a row opens it."""
+def test_low_traffic_opens_it_too() -> None:
+    """With one call an hour, the fifth consecutive failure opens the circuit."""
     line = Line()
     changes = []
     for _ in range(5):
@@ -237,8 +237,8 @@ def test_low_traffic_trips_too() -> None:
     assert [None] * 4 + [OPEN] == changes
 
 
-def test_a_success_between_parts_a_row() -> None:
-    """One silent success an hour is enough to say that the service works."""
+def test_success_resets_consecutive_failures() -> None:
+    """One unreported success between failures resets the count of consecutive failures."""
     line = Line(failures=None, consecutive_failures=3)
     for _ in range(5):
         assert [None, None] == [line.call(), line.call()]
@@ -247,8 +247,8 @@ def test_a_success_between_parts_a_row() -> None:
     assert 0 == line.state.consecutive_failures
 
 
-def test_a_row_counts_in_order_of_admission() -> None:
-    """Pairs of calls that fail in any order are in a row; one that succeeds in silence is not."""
+def test_consecutive_failures_count_in_order_of_admission() -> None:
+    """Consecutive failures are counted in order of admission, whatever order they end in."""
     line = Line(failures=None, consecutive_failures=4)
     first, second = line.enter(), line.enter()
     assert [None, None] == [line.leave(second), line.leave(first)]
@@ -258,8 +258,8 @@ def test_a_row_counts_in_order_of_admission() -> None:
     assert OPEN is line.leave(silent)
 
 
-def test_a_row_may_be_filled_from_either_side() -> None:
-    """Failures that come late join the rows on both sides of them, however long those are."""
+def test_late_failures_join_neighbouring_runs() -> None:
+    """A late failure joins the runs of failures on both sides of it."""
     for order in ((2, 3, 4, 1), (3, 4, 1, 2), (4, 3, 2, 1), (1, 2, 4, 3), (1, 4, 2, 3)):
         line = Line(failures=None, consecutive_failures=4)
         calls = [line.enter() for _ in range(4)]
@@ -287,8 +287,8 @@ def test_a_row_ends_after_a_day() -> None:
     assert OPEN is line.call()
 
 
-def test_a_cancelled_call_is_taken_back_where_it_was_counted() -> None:
-    """A cancellation leaves the rate as if the call had never been, in whatever slot it was."""
+def test_cancelled_call_is_uncounted_in_its_slot() -> None:
+    """A cancelled call is removed from the slot in which it was counted."""
     line = Line(
         failures=None, consecutive_failures=None, failure_rate=0.5, minimum_calls=2, window=10.0
     )
@@ -310,8 +310,8 @@ def test_a_cancelled_call_is_taken_back_where_it_was_counted() -> None:
     assert 1 == line.state.calls
 
 
-def test_a_cancelled_call_leaves_its_own_slot() -> None:
-    """The last call of a slot is taken back from that slot and not from the next."""
+def test_cancelled_last_call_of_a_slot() -> None:
+    """The last call of a slot is removed from that slot and not from the next."""
     line = Line(failures=None, failure_rate=0.5, window=10.0)
     calls = [line.enter() for _ in range(2)]
     line.wait(2)
@@ -331,8 +331,8 @@ def test_a_cancelled_call_leaves_its_own_slot() -> None:
     assert 1 == line.state.calls
 
 
-def test_nothing_is_taken_back_twice() -> None:
-    """A cancellation that is told twice does not make calls less than none."""
+def test_repeated_cancellation_counts_once() -> None:
+    """A cancellation that is reported twice does not make the count negative."""
     line = Line(failures=None, failure_rate=0.5, window=10.0)
     line.enter()
     line.wait(20)
@@ -348,8 +348,8 @@ def test_nothing_is_taken_back_twice() -> None:
     assert 1 == line.state.calls
 
 
-def test_a_quorum_must_have_seen_it() -> None:
-    """With a quorum of two, one process alone never opens it for all; old sightings are no help."""
+def test_quorum_needs_recent_failures_from_several_reporters() -> None:
+    """With a quorum of two, one process alone never opens it; old failures do not count."""
     line = Line(failures=2, consecutive_failures=None, window=10.0, quorum=2)
     assert [None] * 4 == [line.call(reporter="a") for _ in range(4)]
     line.wait(11)
@@ -360,8 +360,8 @@ def test_a_quorum_must_have_seen_it() -> None:
     assert OPEN is line.call(reporter="b")
 
 
-def test_a_quorum_moves_with_its_clock() -> None:
-    """Who has seen a failure has seen it for as long after a step back as before."""
+def test_quorum_survives_a_clock_step_back() -> None:
+    """A reporter's failure counts for as long after a step back as before."""
     for back in (3 * SECOND, HOUR):
         for wait, expected in ((9, OPEN), (10, None)):
             line = Line(failures=2, consecutive_failures=None, window=10.0, quorum=2)
@@ -373,8 +373,8 @@ def test_a_quorum_moves_with_its_clock() -> None:
 
 
 @pytest.mark.parametrize("back", [3 * SECOND, HOUR])
-def test_an_old_sighting_is_old_after_a_step_back_too(back: int) -> None:
-    """One process that fails twice is alone, if what the other saw has left the window."""
+def test_old_failures_do_not_count_after_a_step_back(back: int) -> None:
+    """After a step back, one process alone does not reach a quorum with an expired failure."""
     line = Line(failures=2, consecutive_failures=None, window=10.0, quorum=2)
     line.call(reporter="a")
     line.world.now -= back

@@ -27,8 +27,8 @@ from tests.domain.state_world import helpful
 
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 400 * DAY])
-def test_a_backward_step_holds_nothing_open_for_longer(back: int) -> None:
-    """After a step back it is open for as long as before, or up to two seconds longer."""
+def test_clock_step_back_keeps_the_open_time(back: int) -> None:
+    """After a step back the circuit is open as long as before, or up to two seconds longer."""
     line = Line(failures=1)
     line.call()
     for _ in range(20):
@@ -43,8 +43,8 @@ def test_a_backward_step_holds_nothing_open_for_longer(back: int) -> None:
 
 
 @pytest.mark.parametrize("ahead", [HOUR, 20 * HOUR])
-def test_a_forward_step_only_ends_things_early(ahead: int) -> None:
-    """A step ahead is time passing: the circuit probes early, and is fenced against late words."""
+def test_clock_step_forward_only_ends_the_open_time(ahead: int) -> None:
+    """After a step forward the circuit probes early, and ignores late reports."""
     line = Line(failures=1)
     line.call()
     line.wait(60)
@@ -56,8 +56,8 @@ def test_a_forward_step_only_ends_things_early(ahead: int) -> None:
 
 
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, 3 * SECOND, HOUR])
-def test_a_window_moves_with_its_clock(back: int) -> None:
-    """What counted before a step back counts after it for as long as it had left."""
+def test_window_survives_a_clock_step_back(back: int) -> None:
+    """Calls counted before a step back still count for their remaining time."""
     line = Line(failures=None, failure_rate=0.5, minimum_calls=3, window=10.0)
     for outcome in (Outcome.FAILED, Outcome.GOOD, Outcome.NEUTRAL):
         line.call(outcome)
@@ -75,8 +75,8 @@ def test_a_window_moves_with_its_clock(back: int) -> None:
 
 
 @pytest.mark.parametrize("back", [3 * SECOND, HOUR])
-def test_a_lease_moves_with_its_clock(back: int) -> None:
-    """A probe that is never heard of again holds its place for as long after a step back."""
+def test_lease_survives_a_clock_step_back(back: int) -> None:
+    """A lost probe's lease lasts as long after a step back as before."""
     line = Line(failures=1, open_for=10.0)
     line.call()
     line.wait(10)
@@ -138,8 +138,8 @@ def test_a_slot_holds_any_number_of_calls() -> None:
         *(("open_growth", value) for value in (0.9, 101, math.nan, math.inf, True, "2", None)),
     ],
 )
-def test_what_cannot_be_configured(path: str, value: Any) -> None:
-    """A value that makes no sense is refused, and the error names the field."""
+def test_invalid_settings_are_refused(path: str, value: Any) -> None:
+    """An invalid setting is refused, and the error names the field."""
     with pytest.raises(ConfigurationError) as caught:
         CircuitBreakerConfig(**{path: value})
     assert path == caught.value.path
@@ -158,15 +158,15 @@ def test_what_cannot_be_configured(path: str, value: Any) -> None:
         ("shadow", (True, False)),
     ],
 )
-def test_what_can_be_configured(path: str, values: tuple[Any, ...]) -> None:
-    """A value at either end of what makes sense is taken as it is."""
+def test_boundary_settings_are_valid(path: str, values: tuple[Any, ...]) -> None:
+    """The smallest and largest valid values are accepted unchanged."""
     for value in values:
         assert value == getattr(CircuitBreakerConfig(**{path: value}), path)
         CircuitRule(CircuitBreakerConfig(**{path: value}))
 
 
-def test_some_rule_must_open_it() -> None:
-    """A circuit that nothing would ever open is refused."""
+def test_circuit_without_opening_rule_is_refused() -> None:
+    """A circuit that nothing could open is refused."""
     with pytest.raises(ConfigurationError) as caught:
         CircuitBreakerConfig(failures=None, consecutive_failures=None)
     assert "failures" == caught.value.path
@@ -185,7 +185,7 @@ def test_durations_may_be_timedeltas() -> None:
 
 
 def test_shapes_tell_windows_apart() -> None:
-    """States whose slots do not mean the same have different shapes."""
+    """States whose slots differ in meaning have different shapes."""
     configs = [
         CircuitBreakerConfig(),
         CircuitBreakerConfig(window=30.0),
@@ -218,7 +218,7 @@ def _size(value: object, seen: set[int]) -> int:
 
 
 def test_a_record_may_be_a_plain_tuple() -> None:
-    """A store that keeps plain tuples only gives a circuit what it had."""
+    """A state from a store that holds only tuples works like the original."""
     line = Line(failures=2)
     line.call()
     state = line.world.cells["k"]
@@ -231,7 +231,7 @@ def test_a_record_may_be_a_plain_tuple() -> None:
 
 
 def test_a_window_of_calls_is_kept_for_a_day() -> None:
-    """Where calls are counted, not time, they count for a window and a day after the last."""
+    """A window counted in calls lasts for a window and a day after the last call."""
     for wait, expected in ((59, 3), (60, 0)):
         line = Line(failures=None, failure_rate=0.5, window_calls=10, window=60.0)
         for _ in range(3):
@@ -242,7 +242,7 @@ def test_a_window_of_calls_is_kept_for_a_day() -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SLOW])
 def test_the_smallest_share_is_one_in_a_million(outcome: Outcome) -> None:
-    """A share too small to be counted is the smallest that can be."""
+    """A smaller rate is treated as one in a million."""
     rates = {"failure_rate": 1e-7, "slow_call": 1.0, "slow_call_rate": 1e-7}
     for calls, expected in ((10**6 - 1, OPEN), (10**6, None)):
         line = Line(failures=None, consecutive_failures=None, minimum_calls=1, **rates)
@@ -274,18 +274,18 @@ def test_a_probe_that_answers_when_its_lease_ends_is_late() -> None:
         ),
     ],
 )
-def test_where_calls_are_counted_a_failure_is_remembered_for_a_day(
+def test_call_window_remembers_failures_for_a_day(
     config: dict[str, Any], reporters: str, wait: int, expected: object
 ) -> None:
-    """Neither a row nor a sighting outlasts a day."""
+    """With a window in calls, failures and their reporters expire after a day."""
     line = Line(failures=None, window_calls=10, **config)
     assert line.call(reporter=reporters[0]) is None
     line.world.now += wait
     assert expected is line.call(reporter=reporters[1])
 
 
-def test_a_share_of_a_time_needs_sightings_in_that_time() -> None:
-    """Where calls count by time so do their reporters; elsewhere a day is near enough."""
+def test_quorum_in_a_time_window_needs_recent_failures() -> None:
+    """With a window in time, a quorum needs failures within it; with one in calls, a day."""
     share: dict[str, Any] = {"failure_rate": 0.5, "minimum_calls": 1, "quorum": 2}
     for counted, expected in (({"window": 10.0}, None), ({"window_calls": 10}, OPEN)):
         line = Line(failures=None, consecutive_failures=None, **share, **counted)
@@ -294,8 +294,8 @@ def test_a_share_of_a_time_needs_sightings_in_that_time() -> None:
         assert expected is line.call(reporter="b")
 
 
-def test_what_is_over_is_counted_no_more() -> None:
-    """Failures and slow answers stay in their slot, and go with it."""
+def test_failures_expire_with_their_slot() -> None:
+    """Failures and slow answers expire together with their slot."""
     line = Line(failures=None, failure_rate=0.9, slow_call=1.0, minimum_calls=9, window=10.0)
     line.call()
     line.call(Outcome.SLOW)
@@ -310,8 +310,8 @@ def test_what_is_over_is_counted_no_more() -> None:
     assert (1, 0, 1) == (line.state.calls, line.state.failures, line.state.slow_calls)
 
 
-def test_whoever_waits_is_told_how_long_to_stay_away() -> None:
-    """A waiter from before an opening comes back when the open time is over, at once after it."""
+def test_waiter_of_an_open_circuit_learns_the_wait() -> None:
+    """A caller that queued before the opening gets the remaining open time as its wait."""
     line = Line(failures=1, open_for=10.0)
     waiting, failing = line.enter(), line.enter()
     line.leave(failing)
@@ -330,7 +330,7 @@ def test_whoever_waits_is_told_how_long_to_stay_away() -> None:
 
 
 def test_the_smallest_window_is_one_call() -> None:
-    """Only the last call counts where the window is that small, and a failure for one more."""
+    """With a window of one call, only the last call counts, and a failure for one more."""
     line = Line(failures=None, failure_rate=1.0, window_calls=1, minimum_calls=2)
     line.call()
     for failures in (1, 0):

@@ -76,7 +76,7 @@ class Slot:
 
 @attrs.define(eq=False)
 class Call:
-    """A call under way, or one that has ended."""
+    """A call under way, or an ended one."""
 
     gen: int
     permit: Permit
@@ -132,7 +132,7 @@ class Model:
     # --- the window -------------------------------------------------------------------------
 
     def position(self) -> int:
-        """Where in its window the circuit is: in time, or in calls."""
+        """The position of the window: in time, or in calls."""
         return self.time if self.config.window_calls is None else self.total
 
     def slot(self) -> Slot:
@@ -153,12 +153,12 @@ class Model:
         )
 
     def recent(self, within: int | None = None) -> list[str]:
-        """Who reported the failures of the last while."""
+        """The reporters of the recent failures."""
         within = round(self.config.window * SECOND) if within is None else within
         return [who for time, who in self.failures if time > self.time - within]
 
     def rows(self) -> list[int]:
-        """How many calls failed in a row, in order of admission: in each row, the last one last."""
+        """The numbers of consecutive failures, in order of admission; the current run is last."""
         rows: list[list[Call]] = [[]]
         for call in self.calls:
             if call.status in {"failed", "cancelled"}:
@@ -172,11 +172,11 @@ class Model:
     # --- what happens -----------------------------------------------------------------------
 
     def alive(self) -> list[int]:
-        """When the leases under way end."""
+        """The ends of the running leases."""
         return [end for end in self.leases.values() if end > self.time]
 
     def ask(self, token: int) -> tuple[Answer, int]:
-        """What a call is told."""
+        """The expected answer and wait of a call."""
         if self.mode in (CLOSED, DISABLED):
             return Answer.GO, 0
         if self.mode is FORCED_OPEN:
@@ -188,7 +188,7 @@ class Model:
         return (Answer.GO, 0) if token else (Answer.NEEDS_TOKEN, 0)
 
     def enter(self, permit: Permit, lease: int) -> Call:
-        """A call is let in."""
+        """A call is admitted."""
         if self.mode is OPEN:
             self.mode, self.since = HALF_OPEN, self.time
             self.begin()
@@ -231,13 +231,13 @@ class Model:
         return self.opened() if self.tripped() else None
 
     def dragged(self) -> bool:
-        """Whether a slow answer opens it."""
+        """Return whether a slow answer opens the circuit."""
         calls, fails, slow = self.sums()
         calls = max(calls, fails, slow)
         return calls >= self.config.minimum_calls and slow / calls >= self.config.slow_call_rate
 
     def tripped(self) -> bool:
-        """Whether a failure opens it."""
+        """Return whether a failure opens the circuit."""
         config = self.config
         near = len(set(self.recent())) >= config.quorum
         far = len(set(self.recent(DAY))) >= config.quorum
@@ -283,7 +283,7 @@ class Model:
         self.begin()
 
     def read(self) -> CircuitBreakerState:
-        """What is known."""
+        """The expected state as an observer reads it."""
         calls, fails, slow = self.sums()
         row = self.rows()[-1] if self.recent(DAY) and self.config.consecutive_failures else 0
         return CircuitBreakerState(
@@ -306,7 +306,7 @@ endings = st.tuples(
 
 
 class Machine(RuleBasedStateMachine):
-    """Anything that callers, clocks and people can do to one circuit."""
+    """A state machine of all that callers, clocks and operators can do to one circuit."""
 
     @initialize(config=st.sampled_from(CONFIGS))
     def build(self, config: CircuitBreakerConfig) -> None:
@@ -320,7 +320,7 @@ class Machine(RuleBasedStateMachine):
         self.under_way: list[Call] = []
 
     def judge(self) -> None:
-        """Before a command: tell the model the time as the circuit must judge it."""
+        """Before a command, set the model's time to the circuit's."""
         state = self.world.cells.get("k")
         now = self.world.now
         seen = now if state is None else state[0]
@@ -334,7 +334,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(lease=leases, again=st.booleans())
     def call(self, lease: int, again: bool) -> None:
-        """Somebody calls; a probe comes again with a token, and perhaps a third time."""
+        """A call arrives; a probe asks again with a token, and perhaps a third time."""
         question = Admission(self.gates, within=0, lease=lease)
         self.judge()
         expected = self.model.ask(0)
@@ -357,7 +357,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule(number=st.integers(0, 30), ending=endings)
     def end(self, number: int, ending: tuple[Outcome, str]) -> None:
-        """A call ends, however old it is; a success through a closed circuit is silent."""
+        """A call of any age ends; a success through a closed circuit is not reported."""
         outcome, reporter = ending
         call = self.under_way.pop(-1 - number % len(self.under_way))
         if outcome is Outcome.GOOD and not call.permit[2]:
@@ -374,7 +374,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(work=st.lists(st.tuples(endings, st.integers(0, 2 * SECOND)), min_size=1, max_size=9))
     def work(self, work: list[tuple[tuple[Outcome, str], int]]) -> None:
-        """One call after the other."""
+        """Calls one after another."""
         for ending, span in work:
             before = len(self.under_way)
             self.call(LEASE, again=False)
@@ -395,11 +395,11 @@ class Machine(RuleBasedStateMachine):
                 self.end(number, ending)
 
     @precondition(lambda self: self.under_way)
-    @rule(number=st.integers(0, 30), told=st.booleans())
-    def die(self, number: int, told: bool) -> None:
-        """An owner vanishes, or gives back what it never heard it was given."""
+    @rule(number=st.integers(0, 30), report=st.booleans())
+    def die(self, number: int, report: bool) -> None:
+        """A caller vanishes, or gives back a probe lease whose grant it never received."""
         call = self.under_way.pop(number % len(self.under_way))
-        if told and call.permit[2]:
+        if report and call.permit[2]:
             self.judge()
             unheard = Report(self.gates, (0, 0, call.permit[2]), Outcome.NEUTRAL, "a")
             assert self.world.execute(unheard) is None
@@ -417,7 +417,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.mode is OPEN)
     @rule(early=st.integers(-1, 2 * SECOND), ending=endings)
     def probe(self, early: int, ending: tuple[Outcome, str]) -> None:
-        """Somebody calls about when the open time ends."""
+        """A call at about the end of the open time."""
         self.judge()
         self.world.now += max(0, self.model.until - self.model.time - early)
         self.call(LEASE, again=False)
@@ -429,7 +429,7 @@ class Machine(RuleBasedStateMachine):
         seldom=st.integers(0, 3),
     )
     def sleep(self, span: int, seldom: int) -> None:
-        """Nobody calls for long."""
+        """A long time without calls."""
         self.world.now += 0 if seldom else span
 
     @rule(
@@ -458,7 +458,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def reads_alike(self) -> None:
-        """People are told what is so."""
+        """The circuit's reported state is the model's."""
         self.judge()
         actual = self.world.execute(ReadCircuit(self.rule, "k"))
         expected = self.model.read()
@@ -468,7 +468,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def never_too_many_probes(self) -> None:
-        """Of all generations together, no more leases run than there may be probes."""
+        """The leases of all generations together never exceed the number of probes."""
         assert len(self.model.alive()) <= self.model.config.probes
 
 
@@ -479,8 +479,8 @@ TestCircuit = Machine.TestCase
 TestCircuit.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
 
 
-def test_a_circuit_changes_by_itself_exactly_as_the_table_says() -> None:
-    """Every transition of the table happens, and no other was seen by the machine above."""
+def test_every_documented_transition_happens() -> None:
+    """Every transition of the table happens."""
     line = Line(failures=1)
     seen: list[tuple[CircuitState, CircuitState]] = []
     now = CLOSED

@@ -21,8 +21,8 @@ from tests.domain.circuit_line import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, 
 from tests.domain.state_world import NOON, helpful
 
 
-def test_open_time_grows_until_a_calm_time() -> None:
-    """Every opening lasts longer up to the cap; a window without one starts from the beginning."""
+def test_open_time_grows_until_a_window_without_opening() -> None:
+    """Each opening lasts longer, up to the cap; a window without one resets the growth."""
     line = Line(failures=1, window=20.0, open_for=10.0, open_growth=3.0, open_at_most=50.0)
     line.call()
     times = []
@@ -40,8 +40,8 @@ def test_open_time_grows_until_a_calm_time() -> None:
     assert (10.0, 1) == (line.state.retry_after, line.state.openings)
 
 
-def test_a_calm_time_moves_with_its_clock() -> None:
-    """A step back neither ends a calm time nor makes one."""
+def test_growth_reset_survives_a_clock_step_back() -> None:
+    """A step back neither resets the growth nor delays its reset."""
     line = Line(failures=1, window=20.0, open_for=10.0)
     line.call()
     line.wait(10)
@@ -60,8 +60,8 @@ def test_a_calm_time_moves_with_its_clock() -> None:
 
 
 @pytest.mark.parametrize("growth, longest", [(1.01, 1.01**40), (100, 99.0), (100.0, 99.0), (1, 1)])
-def test_open_time_grows_for_as_long_as_it_takes(growth: float, longest: float) -> None:
-    """Slow growth goes on to the cap, and fast growth stays a number."""
+def test_open_time_grows_to_the_cap(growth: float, longest: float) -> None:
+    """Slow growth reaches the cap, and fast growth does not overflow."""
     line = Line(failures=1, open_for=1.0, open_growth=growth, open_at_most=99.0)
     line.call()
     openings = 40 if growth < 2 else 400
@@ -72,15 +72,15 @@ def test_open_time_grows_for_as_long_as_it_takes(growth: float, longest: float) 
     assert openings + 1 == line.state.openings
 
 
-def test_a_cap_below_the_open_time_does_not_shorten_it() -> None:
-    """The first opening is as long as was configured."""
+def test_cap_below_the_open_time_is_ignored() -> None:
+    """The first opening lasts as long as configured, even with a lower cap."""
     line = Line(failures=1, open_for=1_000.0)
     line.call()
     assert 1_000.0 == line.state.retry_after
 
 
-def test_only_so_many_probes_at_once() -> None:
-    """Half open, further calls are told when the first lease ends."""
+def test_probes_are_limited() -> None:
+    """In a half-open circuit, further calls are refused until the first lease ends."""
     line = Line(failures=1, probes=2)
     line.call()
     line.wait(60)
@@ -93,8 +93,8 @@ def test_only_so_many_probes_at_once() -> None:
     assert 1 == line.state.probes_under_way
 
 
-def test_a_probe_that_asks_twice_is_one_probe() -> None:
-    """A probe whose answer was lost asks again with its token, and is told the same."""
+def test_repeated_probe_request_counts_once() -> None:
+    """A probe that repeats its request with the same token gets the same answer."""
     line = Line(failures=1, probes=2)
     line.call()
     line.wait(60)
@@ -107,8 +107,8 @@ def test_a_probe_that_asks_twice_is_one_probe() -> None:
     assert (Answer.CIRCUIT_OPEN, 29 * SECOND, None) == line.ask()
 
 
-def test_so_many_probes_must_succeed() -> None:
-    """It closes only after as many successes as were asked for, none of them in vain."""
+def test_circuit_closes_after_enough_successes() -> None:
+    """The circuit closes only after the configured number of successful probes."""
     line = Line(failures=1, successes=3)
     line.call()
     line.wait(60)
@@ -116,8 +116,8 @@ def test_so_many_probes_must_succeed() -> None:
     assert [None, None, CLOSED] == changes
 
 
-def test_a_dead_owners_place_is_free_at_the_end_of_its_lease() -> None:
-    """A probe that nobody ends frees its place with its lease, and counts for nothing."""
+def test_lost_probe_frees_its_slot_when_its_lease_ends() -> None:
+    """A probe that never reports frees its slot when its lease ends, and counts for nothing."""
     line = Line(failures=1)
     line.call()
     line.wait(60)
@@ -138,8 +138,8 @@ def test_a_cancelled_probe_frees_its_place_at_once() -> None:
     assert Answer.GO is line.ask()[0]
 
 
-def test_leases_outlive_every_change_of_mode() -> None:
-    """A probe of an earlier opening still takes a place, and its outcome changes nothing."""
+def test_leases_survive_mode_changes() -> None:
+    """A probe of an earlier opening still occupies a slot, and its outcome changes nothing."""
     line = Line(failures=1, probes=2, open_for=1.0, open_at_most=1.0)
     line.call()
     line.wait(1)
@@ -153,8 +153,8 @@ def test_leases_outlive_every_change_of_mode() -> None:
     assert CLOSED is line.state.state
 
 
-def test_leases_are_not_forgotten() -> None:
-    """However long a lease is, the state that counts it is kept as long."""
+def test_state_outlives_its_leases() -> None:
+    """A state's time to live is at least as long as its longest lease."""
     line = Line(failures=1, probes=2)
     line.call()
     line.wait(60)
@@ -170,8 +170,8 @@ def test_leases_are_not_forgotten() -> None:
     assert line.world.now + FOREVER == sum(line.world.cells["k"][:2])
 
 
-def test_a_reset_circuit_may_be_forgotten() -> None:
-    """After a reset there is nothing to keep but calls that are under way."""
+def test_reset_circuit_expires_normally() -> None:
+    """After a reset the state expires as soon as calls under way can no longer report."""
     line = Line(failures=1)
     line.call()
     line.set(CLOSED)
@@ -195,7 +195,7 @@ def test_every_generation_is_new() -> None:
     assert list(range(NOON, NOON + len(gens))) == gens
 
 
-def test_what_an_earlier_generation_says_changes_nothing() -> None:
+def test_reports_of_an_earlier_generation_are_ignored() -> None:
     """Failures of calls from before an opening do not count after it."""
     line = Line(failures=2, consecutive_failures=None)
     old = [line.enter() for _ in range(6)]
@@ -207,8 +207,8 @@ def test_what_an_earlier_generation_says_changes_nothing() -> None:
     assert (0, 0) == (line.state.failures, line.state.calls)
 
 
-def test_a_permit_of_a_forgotten_life_changes_nothing() -> None:
-    """A state made anew is never taken for the one that a permit came from."""
+def test_permit_of_an_expired_state_is_ignored() -> None:
+    """A permit from an expired state changes nothing in the new one."""
     line = Line(failures=1)
     old = line.enter()
     line.wait(2 * 86_400)
@@ -219,7 +219,7 @@ def test_a_permit_of_a_forgotten_life_changes_nothing() -> None:
 
 
 def test_a_call_may_take_an_hour_to_fail() -> None:
-    """A slow failure is not lost because nobody called meanwhile."""
+    """A failure that takes an hour still counts if no other call came meanwhile."""
     line = Line(failures=1, window=1.0)
     permit = line.enter()
     line.wait(3_600)
@@ -227,8 +227,8 @@ def test_a_call_may_take_an_hour_to_fail() -> None:
     assert OPEN is line.leave(permit)
 
 
-def test_forced_open_holds_everybody_back_until_it_is_reset() -> None:
-    """A person's word holds for a hundred years, and a reset forgets the past."""
+def test_forced_open_lasts_until_reset() -> None:
+    """A circuit forced open stays open for a hundred years; a reset clears its history."""
     line = Line(failures=2, consecutive_failures=None)
     line.call()
     late = line.enter()
@@ -242,7 +242,7 @@ def test_forced_open_holds_everybody_back_until_it_is_reset() -> None:
     assert Answer.GO is line.ask()[0]
 
 
-def test_disabled_lets_everybody_through() -> None:
+def test_disabled_circuit_admits_everything() -> None:
     """A disabled circuit counts nothing and never opens."""
     line = Line(failures=1)
     line.set(DISABLED)
@@ -251,16 +251,16 @@ def test_disabled_lets_everybody_through() -> None:
 
 
 @pytest.mark.parametrize("mode", [OPEN, HALF_OPEN, "closed", None, 0])
-def test_not_every_state_can_be_set(mode: Any) -> None:
-    """Only what a person can mean may be set by hand."""
+def test_only_manual_states_can_be_set(mode: Any) -> None:
+    """Only states that an operator can choose may be set."""
     with pytest.raises(ConfigurationError) as caught:
         mode_to_force(mode)
     assert "state" == caught.value.path
     assert helpful(caught.value)
 
 
-def test_a_shadow_never_holds_anybody_back() -> None:
-    """In shadow the circuit changes and is read as ever, and everybody goes."""
+def test_shadow_circuit_refuses_nothing() -> None:
+    """In shadow mode the circuit changes and is reported as usual, and every call is admitted."""
     line = Line(failures=1, probes=1, shadow=True)
     assert OPEN is line.call()
     assert (Answer.GO, 0, None) == line.ask()

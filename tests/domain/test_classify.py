@@ -1,4 +1,4 @@
-"""What an answer means: success, or which error."""
+"""Responses are classified as success or as a particular error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def answer(body: Any, status: int = 400) -> Response:
 
 @pytest.mark.parametrize("status", [200, 201, 204, 206, 299, 304])
 def test_successes(status: int) -> None:
-    """What was asked for is no error, and neither is that nothing has changed."""
+    """A 2xx or 304 status is no error."""
     assert is_success(status)
     assert classify(Response(status)) is None
 
@@ -56,7 +56,7 @@ def test_successes(status: int) -> None:
     ],
 )
 def test_failures(status: int, kind: type[ConnectorError], message: str) -> None:
-    """Every other status is one error, with the status and the answer it was made from."""
+    """Every other status becomes one error, with the status and the response."""
     response = Response(status)
     error: Any = classify(response)
 
@@ -67,8 +67,8 @@ def test_failures(status: int, kind: type[ConnectorError], message: str) -> None
     assert not is_success(status)
 
 
-def test_a_vendors_limit_says_whose_it_is() -> None:
-    """A 429 is the vendor's limit, and worth coming back for."""
+def test_429_is_the_vendors_limit() -> None:
+    """A 429 becomes the vendor's rate limit, which is retryable."""
     error = classify(Response(429))
 
     assert isinstance(error, RateLimitExceeded)
@@ -76,7 +76,7 @@ def test_a_vendors_limit_says_whose_it_is() -> None:
 
 
 def test_the_vendors_words_are_in_the_message() -> None:
-    """What the vendor says is told, and kept apart from our own words."""
+    """The vendor's code and message are in the error, separate from our own text."""
     error = classify(answer({"code": "E7", "message": "the amount is missing"}))
 
     assert isinstance(error, InvalidRequest)
@@ -113,13 +113,13 @@ def test_the_vendors_words_are_in_the_message() -> None:
     ],
 )
 def test_finds_the_vendors_words(body: Any, code: str | None, message: str | None) -> None:
-    """Code and message are found where they usually are; what is no text is none."""
+    """Code and message are found in their usual places; values that are no text are ignored."""
     assert (code, message) == vendor_words(answer(body))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff\xfe"])
-def test_what_is_no_json_says_nothing(body: bytes) -> None:
-    """An answer that cannot be read has no words."""
+def test_unreadable_answers_have_no_words(body: bytes) -> None:
+    """An answer that is no JSON has neither code nor message."""
     assert (None, None) == vendor_words(Response(500, {}, body))
 
 
@@ -133,7 +133,7 @@ class Unread(bytes):
 
 @pytest.mark.parametrize("size", [65_537, 23_000_000])
 def test_a_long_answer_is_not_parsed_for_its_words(size: int) -> None:
-    """Of an answer of more than 64 KiB no words are looked for, whatever it costs to parse."""
+    """An answer of more than 64 KiB is not parsed for code and message."""
     body = Unread(b'{"message": "no", "more": "' + b"x" * size + b'"}')
 
     error = classify(Response(401, {"Content-Type": "application/json"}, body))
@@ -143,7 +143,7 @@ def test_a_long_answer_is_not_parsed_for_its_words(size: int) -> None:
 
 
 def test_words_are_found_in_an_answer_of_64_kib() -> None:
-    """An answer as long as is kept of a failure still says what it says."""
+    """An answer of exactly 64 KiB is parsed for code and message."""
     body = b'{"message": "no", "more": ""}'
     body = body[:-2] + b"x" * (65_536 - len(body)) + body[-2:]
 
@@ -151,9 +151,9 @@ def test_words_are_found_in_an_answer_of_64_kib() -> None:
 
 
 def test_words_are_redacted() -> None:
-    """A vendor that echoes a secret or a card number does not get it into an error."""
-    said = {"code": "token=hunter2", "message": "card 4242 4242 4242 4242, password=hunter2"}
-    error = classify(answer(said))
+    """A secret or card number that the vendor echoes is masked in the error."""
+    fields = {"code": "token=hunter2", "message": "card 4242 4242 4242 4242, password=hunter2"}
+    error = classify(answer(fields))
 
     assert isinstance(error, InvalidRequest)
     for text in (str(error), error.vendor_code, error.vendor_message):
@@ -161,8 +161,8 @@ def test_words_are_redacted() -> None:
         assert "4242 4242" not in str(text)
 
 
-def test_words_are_cut() -> None:
-    """A vendor that says a lot is quoted in part, and nothing secret is halved into view."""
+def test_long_words_are_cut() -> None:
+    """A long vendor message is cut, and no masked value reappears in part."""
     _, message = vendor_words(answer({"message": "x" * 295 + " 4242 4242 4242 4242"}))
 
     assert message is not None
@@ -181,8 +181,8 @@ def test_words_are_cut() -> None:
         ),
     )
 )
-def test_no_answer_is_too_strange(body: Any) -> None:
-    """Whatever a vendor answers, it is an error with texts or none."""
+def test_any_answer_becomes_an_error(body: Any) -> None:
+    """Any response body leads to an error whose code and message are texts or None."""
     error: Any = classify(answer(body, 500))
 
     assert VendorFailed is type(error)
@@ -190,7 +190,7 @@ def test_no_answer_is_too_strange(body: Any) -> None:
 
 
 def test_keys_are_no_codes() -> None:
-    """A key that a vendor echoes is neither its code nor its message."""
+    """An API key that a vendor echoes becomes neither its code nor its message."""
     key = "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"
 
     assert (None, "bad key ***.") == vendor_words(
@@ -198,24 +198,24 @@ def test_keys_are_no_codes() -> None:
     )
 
 
-def test_a_vendor_that_says_nothing_is_not_quoted() -> None:
-    """Without words of the vendor's the sentence ends with our own."""
+def test_message_without_vendor_words() -> None:
+    """Without a vendor message the sentence ends with our own text."""
     error = classify(Response(400))
 
     assert error is not None
     assert "the request is wrong (HTTP 400)." == error.message
 
 
-def test_a_redirect_is_followed_by_whoever_configures() -> None:
-    """A redirect says where to correct the address."""
+def test_redirect_error_names_base_url() -> None:
+    """The remedy for a redirect is to correct `base_url`."""
     error = classify(Response(301))
 
     assert error is not None
     assert "base_url" in error.remedy
 
 
-def test_half_a_character_is_no_trouble() -> None:
-    """What JSON can write and UTF-8 cannot is replaced in the vendor's words."""
+def test_lone_surrogates_are_replaced() -> None:
+    """A lone surrogate in the vendor's message is replaced."""
     response = Response(400, body=b'{"message": "a \\ud800 b"}')
 
     assert (None, "a ? b") == vendor_words(response)

@@ -28,8 +28,8 @@ NUMBERS = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20)
 
 
 @given(NUMBERS, st.integers(0, 2**32))
-def test_a_state_comes_back_as_it_was(numbers: list[int], seed: int) -> None:
-    """Whatever a state holds is read as it was written, to the type."""
+def test_state_round_trip(numbers: list[int], seed: int) -> None:
+    """Any state is read back with the same values and types."""
     chance = random.Random(seed)
     state = (*numbers, *(plain_value(chance) for _ in range(chance.randrange(4))))
     assert alike(unpack(pack(state)), state)
@@ -37,35 +37,37 @@ def test_a_state_comes_back_as_it_was(numbers: list[int], seed: int) -> None:
 
 @pytest.mark.parametrize("first", [True, None, "1", b"", 1.0, (1,)])
 def test_only_integers_are_numbers(first: object) -> None:
-    """True is no number, and what is not one goes with the rest."""
+    """A boolean is not packed as an integer."""
     assert alike(unpack(pack((first, 1))), (first, 1))
 
 
-def test_every_state_of_the_rules_comes_back_and_decides_alike() -> None:
+def test_packed_states_decide_like_tuples() -> None:
     """Circuits, limits, budgets and claims decide from bytes as they do from tuples."""
     for seed in range(20):
         chance = random.Random(seed)
         walk = Walk(chance, "{codec:it}")
-        kept: dict[str, bytes] = {}
+        fields: dict[str, bytes] = {}
         model: dict[str, object] = {}
         now = T0
         for _ in range(100):
             now += chance.choice((0, 1_000, 20_000, 90_000_000))
             command = walk.draw()
-            found = tuple(None if key not in kept else unpack(kept[key]) for key in command.keys)
-            states, answer = command.apply(found, now)
-            expected, known = command.apply(tuple(map(model.get, command.keys)), now)  # type: ignore[arg-type]
-            assert (states, answer) == (expected, known)
+            result = tuple(
+                None if key not in fields else unpack(fields[key]) for key in command.keys
+            )
+            states, answer = command.apply(result, now)
+            expected, entry = command.apply(tuple(map(model.get, command.keys)), now)  # type: ignore[arg-type]
+            assert (states, answer) == (expected, entry)
             walk.note(command, answer)
-            for key, state, before in zip(command.keys, states, found, strict=True):
+            for key, state, before in zip(command.keys, states, result, strict=True):
                 if state is not None:
-                    stored = pack(state, before, kept.get(key, b""))
+                    stored = pack(state, before, fields.get(key, b""))
                     assert stored == pack(state)
-                    kept[key] = stored
+                    fields[key] = stored
             model.update(zip(command.keys, expected, strict=True))
 
 
-def test_a_calm_circuit_and_a_bucket_are_small() -> None:
+def test_common_states_are_small() -> None:
     """The states that are written at every call take few bytes."""
     rule = CircuitRule(CircuitBreakerConfig())
     gates = Gates(limits=[RateLimitConfig.per_second(10).rule])
@@ -73,32 +75,32 @@ def test_a_calm_circuit_and_a_bucket_are_small() -> None:
     assert len(pack(gates.limits[0].present(None, T0))) <= 60
 
 
-def test_what_stays_is_not_made_anew() -> None:
-    """The rest of a calm circuit is taken over from the bytes it was read from."""
+def test_unchanged_bytes_are_reused() -> None:
+    """The unchanged rest of a circuit is copied from the bytes it was read from."""
     rule = CircuitRule(CircuitBreakerConfig())
     first, _ = rule.record(rule.present(None, T0), (T0, 1, 0), Outcome.FAILED, "one")
     stored = pack(first)
     before = unpack(stored)
-    calm = rule.fast_admit(before, T0 + 1)
+    fast = rule.fast_admit(before, T0 + 1)
     full, *_ = rule.admit(rule.present(before, T0 + 1), 0, 0)  # in a record made anew
-    assert calm is not None
-    assert calm == full
+    assert fast is not None
+    assert fast == full
     mangled = stored[:-1] + bytes((stored[-1] ^ 0xFF,))  # what is taken over is not looked at
-    for after in (calm, full):
+    for after in (fast, full):
         assert pack(after, before, mangled)[-1] == mangled[-1] != pack(after)[-1]
         assert pack(after, before, stored) == pack(after)
 
 
-def test_what_changed_is_made_anew() -> None:
-    """Nothing is taken over from a state of another shape or with another rest."""
+def test_changed_states_are_packed_anew() -> None:
+    """Bytes of a state with another shape or another rest are not reused."""
     before = (1, 2, "a", "b")
     stored = pack(before)
     for after in ((1, 2, "a", "c"), (1, 2, "a"), (1, "a", "b"), (1, 2, "a", "b", "c"), (1, 2)):
         assert unpack(pack(after, before, stored)) == after
 
 
-def test_what_is_equal_and_no_other_type_is_made_anew() -> None:
-    """A tuple in a state is taken over only if it holds the very same items."""
+def test_equal_items_of_another_type_are_packed_anew() -> None:
+    """A tuple's bytes are reused only if it holds the very same items."""
     before = (1, ("a", 1))
     stored = pack(before)
     others: list[object] = [("a", True), ("a",), ("a", 1, 1), "a", ["a", 1]]
@@ -106,22 +108,22 @@ def test_what_is_equal_and_no_other_type_is_made_anew() -> None:
         assert repr(unpack(pack((1, other), before, stored))) == repr((1, other))
 
 
-def test_an_answer_that_can_be_changed_is_never_shared() -> None:
-    """Two readers of one answer never hold the same list."""
+def test_mutable_answers_are_never_shared() -> None:
+    """Two readers of one answer never get the same list."""
     stored = pack((1, 2, 3, ["an answer"]))
     unpack(stored)[3].append("spoilt")
     assert unpack(stored)[3] == ["an answer"]
 
 
 def test_a_number_beyond_64_bits_is_refused() -> None:
-    """No number is cut to fit."""
+    """A number of more than 64 bits is refused instead of truncated."""
     with pytest.raises(InvalidData, match="exceeds 64 bits"):
         pack((2**63,))
 
 
 @given(st.binary(max_size=100))
 def test_any_bytes_are_a_state_or_storage_unavailable(stored: bytes) -> None:
-    """Reading raises nothing else, whatever lies in the store."""
+    """Any stored bytes are read, or raise StorageUnavailable."""
     try:
         unpack(stored)
     except StorageUnavailable:
@@ -131,15 +133,15 @@ def test_any_bytes_are_a_state_or_storage_unavailable(stored: bytes) -> None:
 @pytest.mark.parametrize(
     "stored", [b"", b"\x01", b"\x01\x01", b"\x00\x00", b"\x01\xff", b"\x11\x00", b"{}"]
 )
-def test_what_is_no_state_is_named(stored: bytes) -> None:
-    """What something else has written is not taken for a state."""
+def test_foreign_bytes_are_refused(stored: bytes) -> None:
+    """Bytes that something else wrote are refused as unreadable."""
     with pytest.raises(StorageUnavailable, match=r"cannot be read.* nothing else writes to"):
         unpack(stored)
 
 
 @pytest.mark.parametrize("version", [VERSION + 1, 16])
-def test_a_state_of_a_later_version_says_what_to_do(version: int) -> None:
-    """A process that was not upgraded says so."""
+def test_state_of_a_later_version_is_refused(version: int) -> None:
+    """The error for a state of a later version asks to upgrade every process."""
     later = bytes((version,)) + pack((1, 2))[1:]
     with pytest.raises(StateUnavailable, match=f"version {version},.*Upgrade every") as caught:
         unpack(later, "its key")
@@ -153,8 +155,8 @@ def test_the_layout_stays() -> None:
     assert pack((1,) * 17) == b"\x01\x10" + (b"\x01" + b"\x00" * 7) * 16 + b"\x01"
 
 
-def test_a_state_of_the_version_before_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An upgrade reads what the release before has written, and writes its own."""
+def test_state_of_the_previous_version_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an upgrade, the previous version's states are read, and new ones written."""
     stored = pack((1, 2, "as it was"))
     monkeypatch.setattr(codec, "VERSION", VERSION + 1)
     monkeypatch.setitem(codec.READERS, VERSION + 1, codec.READERS[VERSION])

@@ -1,4 +1,4 @@
-"""CRC-32C, whatever the length, and as fast as that."""
+"""CRC-32C: correct for any length, and fast."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ EDGES = (1_023, 1_024, 1_025, 1_694, 1_695, 6_777, 8_191, 13_554, 65_536, 100_00
 
 
 @given(st.binary(max_size=2_000))
-def test_it_is_the_standards(data: bytes) -> None:
-    """It is what working bit by bit in the polynomial's own order gives."""
+def test_agrees_with_the_bitwise_algorithm(data: bytes) -> None:
+    """The checksum is that of the bit-by-bit algorithm."""
     assert checksum(data) == crc32c(data)
 
 
 @pytest.mark.parametrize("size", EDGES)
-def test_long_ones(size: int) -> None:
-    """What is folded has the checksum of what it was."""
+def test_long_data(size: int) -> None:
+    """Data long enough to be folded have the correct checksum."""
     data = (bytes(range(251)) * (size // 251 + 1))[:size]
     assert checksum(data) == crc32c(data)
 
 
 @pytest.mark.parametrize("size", EDGES)
-def test_little_is_left_for_the_table(size: int) -> None:
-    """However long it was, what is folded is shorter than the multiple and a byte."""
+def test_folded_data_are_short(size: int) -> None:
+    """Folding leaves at most the multiple's length and a byte for the table."""
     assert (6_777 + 8) // 8 >= len(_folded(bytes(size), 0xFFFFFFFF))
 
 
@@ -44,16 +44,16 @@ def test_the_usual_text() -> None:
     assert 0xE3069283 == crc32c(b"123456789")
 
 
-def test_the_table() -> None:
-    """Made anew, it has the remainder of every byte."""
+def test_table_rebuilt() -> None:
+    """A rebuilt table gives the same checksum for every byte."""
     made = anew(module).crc32c
     assert [checksum(bytes((byte,))) for byte in range(256)] == [
         made(bytes((byte,))) for byte in range(256)
     ]
 
 
-def test_the_multiple_that_folds() -> None:
-    """What is folded by is a multiple of the polynomial."""
+def test_folding_constant_is_a_multiple() -> None:
+    """The folding constant is a multiple of the polynomial."""
     value = 1
     powers = {0: value}
     for power in range(1, 6_778):

@@ -1,4 +1,4 @@
-"""Credentials are read as people write them, and a mistake is told without showing them."""
+"""Credentials are read from the forms people write, and errors do not show them."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
         ),
     ],
 )
-def test_what_people_write(written: object, expected: object) -> None:
-    """A text is a token; a table has the fields of what it stands for."""
+def test_written_forms_are_read(written: object, expected: object) -> None:
+    """A text is a bearer token; a table has the fields of its credential."""
     assert expected == read_credentials(written, "here")
 
 
@@ -170,8 +170,8 @@ def test_what_people_write(written: object, expected: object) -> None:
         ({"access_token": "sk_live", "token_type": 5}, "a value that it cannot have"),
     ],
 )
-def test_a_mistake_is_told_and_not_shown(written: object, problem: str) -> None:
-    """The refusal says where and what, and no frame of ours holds what was read."""
+def test_errors_do_not_show_the_credential(written: object, problem: str) -> None:
+    """The error says where and why, and no traceback frame holds the text that was read."""
     with pytest.raises(InvalidData, match=problem) as caught:
         read_credentials(written, "here")
 
@@ -192,23 +192,23 @@ def test_a_table_may_stand_apart(space: str) -> None:
 
 
 @given(KEPT)
-def test_what_is_written_is_read_as_it_was(kept: Kept) -> None:
-    """A table in JSON says everything of a credential, of either kind."""
+def test_json_round_trip(kept: Kept) -> None:
+    """A credential written as JSON is read back unchanged."""
     assert kept == read_credentials_text(write_credentials(kept), "here")
 
 
-def test_a_table_says_what_has_to_be_said() -> None:
-    """Fields that nobody gave are left out."""
+def test_unset_fields_are_left_out() -> None:
+    """Fields without a value are left out of the table."""
     assert '{"method":"bearer","secret":"a"}' == write_credentials(Credentials.bearer("a")).reveal()
 
 
 def test_every_method_can_be_written() -> None:
-    """No way to authenticate is left to those who write code."""
-    signed = [kept.method for kept in SIGNED]
+    """Every authentication method can be written and read."""
+    signed = [stored.method for stored in SIGNED]
 
     assert {*AuthMethod} == {*signed, *UNSIGNED}
-    for kept in SIGNED:
-        assert kept == read_credentials_text(write_credentials(kept), "here")
+    for stored in SIGNED:
+        assert stored == read_credentials_text(write_credentials(stored), "here")
 
 
 SIGNED = [
@@ -230,18 +230,18 @@ UNSIGNED = {
 
 
 @pytest.mark.parametrize("method", sorted(UNSIGNED))
-def test_what_does_not_sign_can_be_written(method: AuthMethod) -> None:
-    """Each is written with what it needs, and read as it was."""
+def test_unsigned_methods_round_trip(method: AuthMethod) -> None:
+    """A method that does not sign is written with its fields and read back unchanged."""
     secret = None if method in {AuthMethod.NONE, AuthMethod.MTLS} else "a"
     username = "u" if method is AuthMethod.BASIC else None
-    kept = Credentials(method=method, secret=secret, username=username)
+    credentials = Credentials(method=method, secret=secret, username=username)
 
-    assert kept == read_credentials_text(write_credentials(kept), "here")
+    assert credentials == read_credentials_text(write_credentials(credentials), "here")
 
 
-def test_a_bound_token_can_be_written() -> None:
-    """So is all that belongs to what an authorisation server granted."""
-    kept = OAuthCredentials(
+def test_bound_token_round_trip() -> None:
+    """A DPoP-bound OAuth token is written and read back unchanged."""
+    credentials = OAuthCredentials(
         access_token="a",
         refresh_token="r",
         token_type="DPoP",
@@ -250,18 +250,18 @@ def test_a_bound_token_can_be_written() -> None:
         dpop_key=proof_key(),
         scope="x",
     )
-    assert kept == read_credentials_text(write_credentials(kept), "here")
+    assert credentials == read_credentials_text(write_credentials(credentials), "here")
 
 
-def test_a_binary_token_has_no_table() -> None:
-    """What a grant brings is text; another refresh token is refused."""
+def test_binary_refresh_token_is_refused() -> None:
+    """A refresh token that is no text cannot be written."""
     with pytest.raises(InvalidData, match="no text"):
         write_credentials(OAuthCredentials(access_token="a", refresh_token=Secret(b"\xff")))
 
 
 @pytest.mark.parametrize("text", ['{"secret": "sk_live"', '{"a":' * 99_999, b"\xff"])
-def test_a_text_that_cannot_be_read(text: str | bytes) -> None:
-    """A broken table, and what is no text, are refused."""
+def test_unreadable_texts_are_refused(text: str | bytes) -> None:
+    """A broken table, or bytes that are no text, are refused."""
     with pytest.raises(InvalidData, match="neither a text nor a table") as caught:
         read_credentials_text(Secret(text), "here")
     assert str(caught.value).startswith("here: ")

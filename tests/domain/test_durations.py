@@ -47,8 +47,8 @@ def test_a_timedelta_is_exact(value: timedelta) -> None:
 
 
 @pytest.mark.parametrize("value", NOT_NUMBERS)
-def test_what_is_no_duration(value: object) -> None:
-    """What is no number is refused by its field's name."""
+def test_non_numbers_are_refused(value: object) -> None:
+    """A value that is no number is refused, and the error names its field."""
     with pytest.raises(ConfigurationError) as caught:
         seconds(value, "timeout", zero=True)  # type: ignore[arg-type]
     assert "timeout" == caught.value.path
@@ -58,8 +58,8 @@ def test_what_is_no_duration(value: object) -> None:
 @pytest.mark.parametrize(
     "value", [-1, -0.001, math.nan, math.inf, -math.inf, 1e300, 10**400, timedelta(days=36_501)]
 )
-def test_what_is_no_usable_duration(value: float) -> None:
-    """What is negative, endless or longer than a hundred years is refused."""
+def test_out_of_range_durations_are_refused(value: float) -> None:
+    """A negative or infinite duration, or one above a hundred years, is refused."""
     with pytest.raises(ConfigurationError) as caught:
         seconds(value, "timeout", zero=True)
     assert "timeout" == caught.value.path
@@ -72,7 +72,7 @@ def test_a_hundred_years_are_usable() -> None:
 
 
 def test_zero_is_usable_only_where_it_is_allowed() -> None:
-    """Zero seconds are refused unless they mean something."""
+    """Zero seconds are refused unless the field allows them."""
     assert 0.0 == seconds(0, "delay", zero=True)
     with pytest.raises(ConfigurationError, match="more than zero"):
         seconds(timedelta(0), "delay")
@@ -97,14 +97,14 @@ def test_whole_microseconds_stay(whole: int) -> None:
 @pytest.mark.parametrize(
     "value, expected", [(0.1, 100_000), (0.3, 300_000), (1e-9, 1), (2.5e-6, 3), (86_400.0, DAY)]
 )
-def test_microseconds_are_what_was_meant(value: float, expected: int) -> None:
-    """A float's own error does not add a microsecond; the smallest wait is still one."""
+def test_rounding_to_microseconds(value: float, expected: int) -> None:
+    """A float's rounding error adds no microsecond; the smallest wait is one."""
     assert expected == micros(value)
 
 
 @pytest.mark.parametrize("value", [0, -1, 10**9 + 1, 1.0, math.nan, *NOT_NUMBERS])
-def test_what_is_no_count(value: Any) -> None:
-    """A count is an integer within its bounds."""
+def test_invalid_counts_are_refused(value: Any) -> None:
+    """A count must be an integer within its bounds."""
     with pytest.raises(ConfigurationError) as caught:
         count(value, "max_attempts")
     assert "max_attempts" == caught.value.path
@@ -120,8 +120,8 @@ def test_counts_have_bounds() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 0.0, -0.5, 1.01, math.nan, math.inf, *NOT_NUMBERS])
-def test_what_is_no_share(value: Any) -> None:
-    """A share is a number above zero and up to one."""
+def test_invalid_shares_are_refused(value: Any) -> None:
+    """A share must be a number above zero and up to one."""
     with pytest.raises(ConfigurationError) as caught:
         share(value, "failure_rate")
     assert "failure_rate" == caught.value.path

@@ -17,21 +17,21 @@ SETTINGS = st.tuples(st.none() | METHODS, st.none() | TEMPLATES)
 
 
 def fits(endpoint: Endpoint, method: HttpMethod, path: str) -> bool:
-    """Whether a request of this method and path is one of this endpoint's."""
+    """Return whether a request with this method and path belongs to this endpoint."""
     if endpoint.path is None or endpoint.method not in (None, method):
         return False
-    wanted, actual = (text.strip("/").split("/") for text in (endpoint.path, path))
-    return len(wanted) == len(actual) and all(
+    expected_values, actual = (text.strip("/").split("/") for text in (endpoint.path, path))
+    return len(expected_values) == len(actual) and all(
         one == other or (one.startswith("{") and one.endswith("}") and other != "")
-        for one, other in zip(wanted, actual, strict=True)
+        for one, other in zip(expected_values, actual, strict=True)
     )
 
 
 @given(st.lists(SETTINGS, max_size=12), METHODS, PATHS)
-def test_the_first_that_fits_is_found(
+def test_index_agrees_with_a_linear_search(
     settings: list[tuple[HttpMethod | None, str | None]], method: HttpMethod, path: str
 ) -> None:
-    """The index finds what a search through all endpoints finds first."""
+    """The index finds the same endpoint as a search through all endpoints in order."""
     endpoints = [
         Endpoint(f"e{number}", method, path) for number, (method, path) in enumerate(settings)
     ]

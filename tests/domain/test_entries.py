@@ -54,20 +54,20 @@ def entry(**changes: Any) -> InboxEntry:
         ("due", "now"),
     ],
 )
-def test_what_no_store_could_keep_is_refused(field: str, value: Any) -> None:
-    """Names have a length, and times a zone."""
+def test_unstorable_fields_are_refused(field: str, value: Any) -> None:
+    """Too long a name, or a time without a zone, is refused; the error names the field."""
     with pytest.raises(InvalidData) as caught:
         entry(**{field: value})
     assert field == caught.value.field
 
 
-def test_a_name_may_be_long() -> None:
-    """What a column has room for is kept."""
+def test_long_names_are_stored() -> None:
+    """A name of the longest allowed length is stored unchanged."""
     assert "x" * 255 == entry(target="x" * 255).target
 
 
 @pytest.mark.parametrize(
-    "asked, found",
+    "fields, result",
     [
         ({}, True),
         ({"target": "stripe"}, True),
@@ -80,18 +80,18 @@ def test_a_name_may_be_long() -> None:
         ({"until": LATER}, True),
     ],
 )
-def test_what_is_asked_for(asked: dict[str, Any], found: bool) -> None:
-    """What was added at the beginning of a time is of it, what at its end is not."""
-    assert found is EntryQuery(**asked).matches(entry())
+def test_query_time_bounds(fields: dict[str, Any], result: bool) -> None:
+    """A query includes its first moment and excludes its last."""
+    assert result is EntryQuery(**fields).matches(entry())
 
 
-def test_content_is_not_shown() -> None:
-    """What is kept may be personal, and is in no repr."""
+def test_repr_hides_the_content() -> None:
+    """The content may be personal, so the repr leaves it out."""
     assert "INV-1" not in repr(entry(content=b"INV-1"))
 
 
-def test_what_is_kept_of_an_error_a_database_can_keep() -> None:
-    """A vendor's words may hold what no database takes."""
+def test_error_text_is_storable() -> None:
+    """Letters that no database takes are replaced in a vendor's error text."""
     assert told(InvalidData("a\0b\ud800")).startswith("InvalidData: a?b?")
 
 
@@ -100,11 +100,13 @@ def test_a_name_that_no_database_keeps_is_a_lane() -> None:
     assert b"crm/\xed\xa0\x80".hex() == lane_of("crm", "\ud800", digest=bytes.hex)
 
 
-@pytest.mark.parametrize("length, kept", [(251, True), (252, False)])
-def test_a_long_name_is_a_lane(length: int, kept: bool) -> None:
-    """A lane is named as long as a store has room for that, and after that by a digest."""
+@pytest.mark.parametrize("length, stored", [(251, True), (252, False)])
+def test_long_lane_names_become_a_digest(length: int, stored: bool) -> None:
+    """A lane's name is kept while a store has room for it, and becomes a digest beyond."""
     name = "crm/" + "x" * length
-    assert (name if kept else name.encode().hex()) == lane_of("crm", "x" * length, digest=bytes.hex)
+    assert (name if stored else name.encode().hex()) == lane_of(
+        "crm", "x" * length, digest=bytes.hex
+    )
 
 
 def test_a_lane_has_a_number() -> None:
@@ -117,8 +119,8 @@ def test_a_lane_has_a_number() -> None:
 
 
 @pytest.mark.parametrize("after", ["", "x", "-1", "٣", "9" * 19, "9" * 5000])
-def test_a_page_is_one_of_ours(after: str) -> None:
-    """A cursor that no page gave is refused."""
+def test_invalid_cursors_are_refused(after: str) -> None:
+    """A cursor that no page returned is refused."""
     with pytest.raises(InvalidData, match="is not the `next` of a page"):
         _ = EntryQuery(after=after).before
     assert 7 == EntryQuery(after="7").before
@@ -131,8 +133,8 @@ def test_a_page_has_an_entry() -> None:
         EntryQuery(limit=0)
 
 
-def test_pages_say_what_follows() -> None:
-    """A page of what is there leads on only if there is more."""
+def test_page_has_a_cursor_only_if_more_follows() -> None:
+    """A page has a `next` cursor only if there are more entries."""
     entries = [entry(number=number) for number in (3, 2, 1)]
     page = EntryPage.of(entries, 2)
     assert (entries[:2], "2") == (list(page.items), page.next)
@@ -147,8 +149,8 @@ def _told(entry: Entry) -> tuple[EntryState, bool, str]:
 
 
 @pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
-def test_every_end_has_its_time(kind: type[Entry]) -> None:
-    """An end says when it was, what it ended with, and whether later work has to wait."""
+def test_ended_entries_have_time_error_and_hold(kind: type[Entry]) -> None:
+    """An ended entry has its time, its error, and whether later work must wait."""
     taken = take(kind(id="e1", target="x", operation="y", added_at=NOW), NOW, 60.0, 3)
     failed = kind(id="e2", target="x", operation="y", added_at=NOW, error="It broke.")
     worn = kind(id="e3", target="x", operation="y", added_at=NOW, attempts=3)
@@ -172,7 +174,7 @@ def test_every_end_has_its_time(kind: type[Entry]) -> None:
 
 @pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
 def test_every_change_raises_the_fence(kind: type[Entry]) -> None:
-    """So that it can be told from the one before it, by one."""
+    """Every change raises the fencing token by one."""
     waiting = kind(id="e1", target="x", operation="y", added_at=NOW, fence=6)
     changed: list[Entry] = [
         take(waiting, NOW, 60.0, 3),
@@ -186,16 +188,16 @@ def test_every_change_raises_the_fence(kind: type[Entry]) -> None:
     assert [7] * 7 == [one.fence for one in changed]
 
 
-def test_a_replay_begins_from_the_start() -> None:
-    """What is to be done again has not ended, and holds later work back as at first."""
+def test_replay_resets_the_entry() -> None:
+    """A replayed entry has not ended, has no attempts, and holds later work back again."""
     again = replay(drop(entry(attempts=2, lane="a"), NOW), LATER)
 
     assert (EntryState.WAITING, True, "") == _told(again)
     assert (LATER, None, 0, 2) == (again.due, again.settled_at, again.attempts, again.fence)
 
 
-def test_who_is_at_work_has_its_lease() -> None:
-    """A lease is over at the end of its last microsecond; what nobody has has none."""
+def test_lease_left() -> None:
+    """A lease ends with its last microsecond; an entry without a worker has none."""
     taken = take(entry(due=NOW), NOW, 60.0, 3)
     over = NOW + timedelta(seconds=60)
     assert timedelta(microseconds=1) == lease_left(taken, over - timedelta(microseconds=1))
@@ -206,16 +208,16 @@ def test_who_is_at_work_has_its_lease() -> None:
 @pytest.mark.parametrize(
     "due, expected", [(None, NOW), (NOW - timedelta(days=1), NOW), (LATER, LATER)]
 )
-def test_an_entry_comes_when_the_store_says(due: datetime | None, expected: datetime) -> None:
-    """What a store writes down came at the store's time, and is due then or later."""
+def test_arrival_time_is_the_stores(due: datetime | None, expected: datetime) -> None:
+    """An entry arrives at the store's time, and is due then or later."""
     came = arrive(entry(added_at=LATER + timedelta(days=9), due=due), NOW)
 
     assert (NOW, expected) == (came.added_at, came.due)
 
 
 @pytest.mark.parametrize("wish, expected", [(None, 40.0), (30.0, 40.0), (120.0, 120.0)])
-def test_a_wish_is_kept_to(wish: float | None, expected: float) -> None:
-    """An entry waits for as long as it was told, and no shorter than the policy says."""
+def test_retry_after_raises_the_pause(wish: float | None, expected: float) -> None:
+    """An entry waits as long as the error asks, and no shorter than the policy says."""
     policy = RetryPolicy(max_attempts=9, base_delay=10.0, max_delay=60.0, jitter=Jitter.NONE)
 
     assert timedelta(seconds=expected) == pause(policy, 3, wish, 0.5)
@@ -231,19 +233,19 @@ def test_a_wish_is_kept_to(wish: float | None, expected: float) -> None:
         (RuntimeError("no."), 60.0, 3_600.0),
     ],
 )
-def test_what_an_error_may_ask_for(error: Exception, most: float, expected: float) -> None:
-    """A vendor's pause is capped at an hour or the policy's, our own quota's at a month."""
+def test_longest_pause(error: Exception, most: float, expected: float) -> None:
+    """A vendor's pause is capped at an hour or the policy's maximum; a quota's at a month."""
     assert expected == longest_pause(RetryPolicy(max_retry_after=most), error)
 
 
 @pytest.mark.parametrize("longest, expected", [(60.0, 3_600.0), (86_400.0, 86_400.0)])
-def test_a_usual_wait(longest: float, expected: float) -> None:
-    """What waits no longer than an hour, or than the policy's own delays, is nothing unusual."""
+def test_usual_wait(longest: float, expected: float) -> None:
+    """A wait up to an hour, or up to the policy's longest delay, is usual."""
     assert timedelta(seconds=expected) == usual_wait(RetryPolicy(max_delay=longest))
 
 
 @pytest.mark.parametrize(
-    "changes, found",
+    "changes, result",
     [
         ({"due": LATER + timedelta(microseconds=1), "attempts": 1}, True),
         ({"due": LATER, "attempts": 1}, False),
@@ -252,11 +254,11 @@ def test_a_usual_wait(longest: float, expected: float) -> None:
         ({"due": None, "attempts": 1}, False),
     ],
 )
-def test_what_waits_beyond_a_time(changes: dict[str, Any], found: bool) -> None:
-    """What was tried and waits for longer is found; what is only for later was not tried."""
-    assert found is EntryQuery(waits_beyond=LATER).matches(entry(**changes))
+def test_query_for_long_waits(changes: dict[str, Any], result: bool) -> None:
+    """The query matches tried entries that wait beyond the time, not untried ones."""
+    assert result is EntryQuery(waits_beyond=LATER).matches(entry(**changes))
 
 
-def test_what_is_not_due_is_decided_on() -> None:
-    """Nobody is at work on what is for later, so that it can be called off at once."""
+def test_entry_for_later_can_be_dropped() -> None:
+    """An entry that is not yet due can be dropped at once."""
     assert EntryState.DROPPED is drop(entry(due=LATER), NOW).state

@@ -31,18 +31,18 @@ EXAMPLES: dict[str, Any] = {
 
 
 def example(kind: type[Event]) -> Event:
-    """An event of this kind, with what it cannot do without."""
-    given = {
+    """An event of this kind with its required fields."""
+    options = {
         field.name: EXAMPLES.get(field.name, 1.0)
         for field in attrs.fields(kind)
         if field.default is attrs.NOTHING
     }
-    return kind(**given)
+    return kind(**options)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_events_are_frozen_values(kind: type[Event]) -> None:
-    """An event does not change, equals another that says the same, and says what it is."""
+    """An event is immutable, equal to an equal one, and its repr names its class."""
     event = example(kind)
 
     assert example(kind) == event
@@ -53,16 +53,16 @@ def test_events_are_frozen_values(kind: type[Event]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_events_are_told_apart_by_their_fields(kind: type[Event]) -> None:
-    """No event is built by position, and each has a sentence that says what happened."""
+def test_events_take_keyword_arguments_only(kind: type[Event]) -> None:
+    """No event can be built from positional arguments, and each class has a docstring."""
     positional: Any = kind
     with pytest.raises(TypeError):
         positional(NOW, "vat")
     assert (kind.__doc__ or "").strip()
 
 
-def test_there_are_events_for_everything() -> None:
-    """The kinds of events are these, so that an observer may list them."""
+def test_all_event_classes_are_listed() -> None:
+    """The event classes are exactly these."""
     assert [
         "Event",
         "CallStarted",

@@ -1,4 +1,4 @@
-"""What a key of a file may be."""
+"""Valid and invalid keys of files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from moorage.domain.file_entry import names_of
 
 
 def test_a_key_is_a_path() -> None:
-    """It leads through folders to a name, each of at most 255 bytes."""
+    """A key is a path of folders and a name, each of at most 255 bytes."""
     assert ["a", "b.c", "x" + "ü" * 127] == names_of("a/b.c/x" + "ü" * 127)
     assert [".moorages", ".moorage"] == names_of(".moorages/.moorage")
 
@@ -27,8 +27,8 @@ def test_a_key_is_a_path() -> None:
         (".Moorage/lock", "not for files"),
     ],
 )
-def test_what_is_no_path_is_refused(key: str, why: str) -> None:
-    """A refusal says what is wrong with a key, and what one looks like."""
+def test_invalid_keys_are_refused(key: str, why: str) -> None:
+    """The error says why the key is invalid, and gives an example."""
     with pytest.raises(InvalidData, match=why) as caught:
         names_of(key)
     assert "key" == caught.value.field

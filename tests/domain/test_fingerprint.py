@@ -1,4 +1,4 @@
-"""When two requests are the same request."""
+"""The fingerprint that tells whether two requests are the same."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_layout_and_key_order_do_not_matter(value: Any) -> None:
 
 
 @pytest.mark.parametrize("size, same", [(65_536, True), (65_537, False)])
-def test_a_long_body_counts_byte_for_byte(size: int, same: bool) -> None:
-    """JSON of up to 64 KiB is compared by what it says; longer JSON is not parsed for that."""
+def test_long_json_is_compared_by_bytes(size: int, same: bool) -> None:
+    """JSON of up to 64 KiB is compared by its values, longer JSON by its bytes."""
     airy = '{"a": "' + "x" * (size - 9) + '"}'
     compact = airy.replace(" ", "")
     assert size == len(airy)
@@ -67,7 +67,7 @@ def test_a_long_body_counts_byte_for_byte(size: int, same: bool) -> None:
 
 @given(values, values)
 def test_different_values_differ(one: Any, other: Any) -> None:
-    """Bodies whose values differ, be it in type only, are different requests."""
+    """Bodies whose values differ, even in type only, have different fingerprints."""
     assume(_tagged(one) != _tagged(other))
     assert _json(json.dumps(one)) != _json(json.dumps(other))
 
@@ -90,8 +90,8 @@ def test_nothing_collapses(texts: list[str]) -> None:
     assert len(texts) == len({_json(text) for text in texts})
 
 
-def test_without_json_every_byte_counts() -> None:
-    """Only a body that says it is JSON is read as JSON."""
+def test_other_content_types_are_compared_by_bytes() -> None:
+    """A body without a JSON content type is compared by its bytes."""
     prints = {
         fingerprint(Request.post("/x", body=body, headers={"Content-Type": "text/plain"}))
         for body in (b"{}", b"{ }")
@@ -118,8 +118,8 @@ def test_every_part_counts(other: Any) -> None:
     assert fingerprint(request) != fingerprint(other)
 
 
-def test_other_headers_do_not_count() -> None:
-    """Credentials and correlation ids change between two tries of one request."""
+def test_other_headers_are_ignored() -> None:
+    """Credentials and correlation ids may differ between attempts of one request."""
     request = Request.get("/x")
     assert fingerprint(request) == fingerprint(request.with_header("Authorization", "z"))
     assert 32 == len(fingerprint(request))
@@ -140,14 +140,14 @@ def test_other_headers_do_not_count() -> None:
     ],
     ids=["raw", "json", "stream"],
 )
-def test_it_is_the_same_in_every_process(body: dict[str, Any], digest: str) -> None:
-    """The digest is stored, so it must not change between processes or releases."""
+def test_fingerprint_is_stable(body: dict[str, Any], digest: str) -> None:
+    """The stored digest does not change between processes or releases."""
     request = Request.post("/x", query={"a": 1}, **body)
     assert digest == fingerprint(request).hex()
 
 
-def test_of_a_stream_only_the_length_counts() -> None:
-    """Replayable streams are compared by length, and unreplayable ones not at all."""
+def test_streams_are_compared_by_length() -> None:
+    """Replayable streams are compared by length; others have no fingerprint."""
     by_length = {
         fingerprint(Request.put("/x", body=BodyStream.of(list, length=length)))
         for length in (1, 2, None)

@@ -1,4 +1,4 @@
-"""What an error does not carry along."""
+"""Errors are stripped of traceback frames, which could hold secrets."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def raised(error: E) -> E:
     return error
 
 
-def test_nothing_that_an_error_came_from_has_frames() -> None:
-    """Causes, contexts and the members of groups lose their frames, in whatever circle they are."""
+def test_causes_contexts_and_groups_lose_their_frames() -> None:
+    """Causes, contexts and grouped errors lose their frames, even in a cycle."""
     error, cause, context, below, member = (raised(ValueError(name)) for name in "abcde")
     group = raised(ExceptionGroup("several", [member, raised(KeyError())]))
     error.__cause__, error.__context__ = group, context
@@ -40,16 +40,16 @@ def test_nothing_that_an_error_came_from_has_frames() -> None:
     assert {None} == {one.__traceback__ for one in whole}
 
 
-def test_a_cause_without_a_context_is_looked_at() -> None:
-    """Where there is only one of them, it counts."""
+def test_cause_without_context_loses_its_frames() -> None:
+    """A cause loses its frames even if there is no context."""
     error, cause = raised(ValueError()), raised(KeyError())
     error.__cause__ = cause
     bare(error)
     assert cause.__traceback__ is None
 
 
-def test_what_the_host_was_handling_keeps_its_frames() -> None:
-    """Neither that nor what it came from is touched."""
+def test_host_errors_keep_their_frames() -> None:
+    """An error that the host was handling, and its cause, keep their frames."""
     host, cause = ValueError(), raised(KeyError())
     host.__cause__ = cause
     try:
@@ -61,8 +61,8 @@ def test_what_the_host_was_handling_keeps_its_frames() -> None:
     assert error.__traceback__ is None
 
 
-def test_a_class_refuses_without_its_frames() -> None:
-    """What a careful class refuses is in no frame that the error has, and it makes all else."""
+def test_guarded_class_leaves_no_frames() -> None:
+    """A refused value is in no frame of the error, and valid values still work."""
 
     @careful
     @attrs.frozen
@@ -74,35 +74,35 @@ def test_a_class_refuses_without_its_frames() -> None:
                 raise InvalidData("no.", field="value", remedy="Give another.")
 
     assert "open" == Careful("open").value
-    given = [HIDDEN]
+    options = [HIDDEN]
     with pytest.raises(InvalidData) as caught:
-        Careful(given.pop())
+        Careful(options.pop())
     frames = [frame for frame, _ in traceback.walk_tb(caught.tb)][1:]
     assert ["careful"] == [frame.f_code.co_name for frame in frames]
     assert HIDDEN not in repr([frame.f_locals for frame in frames])
 
 
 def test_unknown_and_missing_arguments_are_in_no_frame() -> None:
-    """The guard itself keeps nothing of what it was called with, whatever kind of error it is."""
+    """Wrong arguments of a guarded function are in no frame of its error."""
 
     @refusing
     def build(name: str, *, password: str) -> str:
         return name + password
 
-    for args, given in [
+    for args, options in [
         ((), {"api_key": HIDDEN}),
         ((HIDDEN,) * 2, {}),
         ((1,), {"password": HIDDEN}),
     ]:
         with pytest.raises(TypeError) as caught:
-            build(*args, **given)  # type: ignore[arg-type]  # that is what is wrong
+            build(*args, **options)  # type: ignore[arg-type]  # that is what is wrong
         frames = [frame for frame, _ in traceback.walk_tb(caught.tb)][1:]
         assert [["build"]] == [[*frame.f_locals] for frame in frames]
         assert "build" in caught.value.__notes__[0] or "careful" in caught.value.__notes__[0]
 
 
-def test_errors_that_keep_their_value_become_ours() -> None:
-    """Errors of Python that hold what they are about are `InvalidData`, and no cause is kept."""
+def test_errors_that_hold_their_value_become_invalid_data() -> None:
+    """A Python error that holds its value becomes InvalidData without a cause."""
 
     @refusing
     def build(value: object) -> object:
@@ -113,15 +113,15 @@ def test_errors_that_keep_their_value_become_ours() -> None:
                 raise InvalidData("no.", field="value", remedy="Give another.") from error
             raise
 
-    for given in ("{own", "{h1dden-h1dden-h1dden"):
+    for options in ("{own", "{h1dden-h1dden-h1dden"):
         with pytest.raises(InvalidData) as caught:
-            build(given)
+            build(options)
         assert (None, None) == (caught.value.__cause__, caught.value.__context__)
         assert HIDDEN not in str(caught.value)
 
 
 def test_an_asynchronous_function_is_guarded_alike() -> None:
-    """What an asynchronous function refuses is as silent as the refusal of a synchronous one."""
+    """An asynchronous function's error hides values like a synchronous one's."""
 
     @refusing
     async def build(value: str, *, password: str = "") -> str:
@@ -139,13 +139,13 @@ def test_an_asynchronous_function_is_guarded_alike() -> None:
     assert "no shut ***" == caught.value.message
 
 
-def test_an_error_that_was_never_raised_has_a_name() -> None:
-    """Without a traceback only the class is told."""
+def test_unraised_error_is_named_by_its_class() -> None:
+    """An error without a traceback is described by its class alone."""
     assert "KeyError" == named(KeyError(HIDDEN))
 
 
-def test_what_was_swapped_is_not_quoted() -> None:
-    """What looks like a key, or was given for one, is masked in what is said; names are not."""
+def test_swapped_secrets_are_masked() -> None:
+    """A value that looks like a key, or was passed as one, is masked in the message."""
 
     @refusing
     def build(name: object, *, password: object = None, **others: object) -> None:
@@ -154,14 +154,14 @@ def test_what_was_swapped_is_not_quoted() -> None:
         raise cause
 
     key, word, url = "9k3Jx81hQz5pw", "H1dden", "redis://me:h1dden@host/1"
-    told = {}
-    for given in (key, key.encode(), [key], {"a": {key: 1}}, ("${" + key + "}"), word, url):
+    fields = {}
+    for settings in (key, key.encode(), [key], {"a": {key: 1}}, ("${" + key + "}"), word, url):
         with pytest.raises(InvalidData) as caught:
-            build(given)
-        told[str(given)] = key in str(caught.value) or "h1dden" in str(caught.value)
-    assert [False] * 4 == list(told.values())[:4]
-    assert told["${" + key + "}"]
-    assert not told[url]
+            build(settings)
+        fields[str(settings)] = key in str(caught.value) or "h1dden" in str(caught.value)
+    assert [False] * 4 == list(fields.values())[:4]
+    assert fields["${" + key + "}"]
+    assert not fields[url]
     named: list[dict[str, object]] = [{"password": word}, {"password": [word]}, {"unheard": word}]
     for options in named:
         with pytest.raises(InvalidData) as caught:
@@ -170,8 +170,8 @@ def test_what_was_swapped_is_not_quoted() -> None:
         assert "'main'" in str(caught.value)
 
 
-def test_the_hosts_own_error_is_left_alone() -> None:
-    """What the host was handling stays the context of a refusal, and is not masked."""
+def test_host_error_stays_the_context() -> None:
+    """The error that the host was handling stays the context, unmasked."""
 
     @refusing
     def build(key: str) -> None:

@@ -10,22 +10,22 @@ from moorage.errors import ConfigurationError
 
 
 async def later() -> None:
-    """Never awaited."""
+    """An asynchronous function that no test awaits."""
 
 
 @pytest.mark.parametrize("value", [print, later, str, lambda: None])
-def test_what_can_be_called_is_a_function(value: object) -> None:
-    """Functions of both colours and classes can be called."""
+def test_callables_are_accepted(value: object) -> None:
+    """Synchronous and asynchronous functions and classes are accepted."""
     check_callable(value, "function")
 
 
-def test_a_plain_function_is_one() -> None:
-    """A plain function is accepted where nothing is awaited."""
+def test_synchronous_function_is_accepted() -> None:
+    """A synchronous function is accepted where one is required."""
     check_plain(print, "encode")
 
 
 @pytest.mark.parametrize("value", [5, None, "hunter2"])
-def test_what_cannot_be_called_is_refused(value: object) -> None:
+def test_uncallable_values_are_refused(value: object) -> None:
     """The error names the field and the type, and never the value."""
     with pytest.raises(ConfigurationError) as caught:
         check_plain(value, "encode")
@@ -38,16 +38,16 @@ def test_what_cannot_be_called_is_refused(value: object) -> None:
     assert str(not_callable(value, "encode")) == str(caught.value)
 
 
-def test_an_asynchronous_function_is_no_plain_one() -> None:
-    """What would have to be awaited is refused by its name."""
+def test_asynchronous_function_is_refused() -> None:
+    """An asynchronous function is refused where a synchronous one is required."""
     with pytest.raises(ConfigurationError, match="later is asynchronous") as caught:
         check_plain(later, "encode")
 
     assert "encode" == caught.value.path
 
 
-def test_verb_with_a_time_limit_is_told_it() -> None:
-    """A verb of a port that takes a time limit is used as it is."""
+def test_verb_with_a_timeout_is_used_unchanged() -> None:
+    """A port's method that takes a timeout is used as it is."""
 
     def execute(command: str, timeout: float) -> tuple[str, float]:
         return command, timeout
@@ -55,8 +55,8 @@ def test_verb_with_a_time_limit_is_told_it() -> None:
     assert execute is timed(execute, 1)
 
 
-def test_verb_without_a_time_limit_is_called_without_it() -> None:
-    """A verb of an older implementation of a port, which takes no time limit, is not given one."""
+def test_verb_without_a_timeout_is_wrapped() -> None:
+    """A method of an older adapter, which takes no timeout, is called without one."""
 
     def execute(command: str) -> str:
         return command

@@ -1,4 +1,4 @@
-"""Header fields: any case, every value, nothing that could split a message."""
+"""Headers: case-insensitive, with repeated values, and safe against line breaks."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ fields = st.lists(st.tuples(names, values))
 
 
 @given(fields)
-def test_pairs_are_kept_as_they_came(pairs: list[tuple[str, str]]) -> None:
-    """Order, repetition and case survive."""
+def test_pairs_are_preserved(pairs: list[tuple[str, str]]) -> None:
+    """Order, repetition and case of header fields are preserved."""
     assert tuple(pairs) == Headers(pairs).pairs
 
 
 @given(st.lists(st.tuples(names.map(str.lower), values)))
-def test_what_was_parsed_already_is_as_if_checked(pairs: list[tuple[str, str]]) -> None:
-    """Fields in small letters that somebody has parsed make the same map, found in the same way."""
-    made, known = Headers(pairs), sound((name, f" {value}\t") for name, value in pairs)
+def test_parsed_fields_equal_checked_fields(pairs: list[tuple[str, str]]) -> None:
+    """Fields from a parser make the same headers as checked fields."""
+    made, entry = Headers(pairs), sound((name, f" {value}\t") for name, value in pairs)
 
-    assert (made.pairs, dict(made)) == (known.pairs, dict(known))
-    assert [made.get_all(name) for name in made] == [known.get_all(name) for name in made]
+    assert (made.pairs, dict(made)) == (entry.pairs, dict(entry))
+    assert [made.get_all(name) for name in made] == [entry.get_all(name) for name in made]
 
 
 @given(fields, names)
 def test_any_case_finds_the_same_value(pairs: list[tuple[str, str]], name: str) -> None:
-    """Looking a name up does not depend on its case, and gives the first of several values."""
+    """A lookup ignores the name's case, and returns the first of several values."""
     headers = Headers([*pairs, (name, "last")])
-    first = next(value for known, value in headers.pairs if known.lower() == name.lower())
+    first = next(value for entry, value in headers.pairs if entry.lower() == name.lower())
     for form in (name, name.upper(), name.lower()):
         assert first == headers[form] == headers.get(form)
         assert form in headers
@@ -50,7 +50,7 @@ def test_any_case_finds_the_same_value(pairs: list[tuple[str, str]], name: str) 
 
 @given(fields)
 def test_it_is_a_mapping_of_distinct_names(pairs: list[tuple[str, str]]) -> None:
-    """As a mapping it has each name once, in the case it first came in."""
+    """As a mapping it has each name once, in the case of its first field."""
     headers = Headers(pairs)
     assert len({name.lower() for name, _ in pairs}) == len(headers) == len(list(headers))
     assert dict(headers) == {name: headers[name] for name in headers}
@@ -69,12 +69,12 @@ def test_setting_a_header_leaves_one_value(
 
 
 @given(fields, names, names, values)
-def test_a_changed_map_is_as_if_made_anew(
+def test_changed_headers_equal_new_ones(
     pairs: list[tuple[str, str]], name: str, other: str, value: Any
 ) -> None:
-    """Whatever was set or left out, nothing tells the result from headers of the same fields."""
+    """Headers after a change equal headers built from the same fields."""
     headers = Headers(pairs)
-    kept = [pair for pair in pairs if pair[0].lower() not in {name.lower(), other.lower()}]
+    entries = [pair for pair in pairs if pair[0].lower() not in {name.lower(), other.lower()}]
     for changed in (headers.with_header(name, value), headers.without(name, other)):
         made = Headers(changed.pairs)
         assert (made.pairs, dict(made), len(made)) == (
@@ -83,7 +83,7 @@ def test_a_changed_map_is_as_if_made_anew(
             len(changed),
         )
         assert {n: made.get(n) for n, _ in pairs} == {n: changed.get(n) for n, _ in pairs}
-    assert Headers(kept).pairs == headers.without(name, other).pairs
+    assert Headers(entries).pairs == headers.without(name, other).pairs
 
 
 @given(fields, names, values)
@@ -109,7 +109,7 @@ def test_equality_knows_no_case(pairs: list[tuple[str, str]]) -> None:
 
 
 def test_different_headers_hash_differently() -> None:
-    """A hash tells names and values apart, so that headers are of use as keys."""
+    """Headers with different names or values have different hashes."""
     some: list[dict[str, str]] = [{}, {"A": "1"}, {"A": "2"}, {"B": "1"}, {"A": "1", "B": "1"}]
     assert len(some) == len({hash(Headers(fields)) for fields in some})
 
@@ -123,7 +123,7 @@ def test_the_order_between_names_does_not_matter() -> None:
 
 
 def test_absent_names() -> None:
-    """What is not there is the default, false, or a KeyError."""
+    """A missing name gives the default, False or a KeyError."""
     headers = Headers({"A": "1"})
     assert headers.get("B") is None
     assert "x" == headers.get("B", "x")
@@ -135,14 +135,14 @@ def test_absent_names() -> None:
 
 
 @given(fields, st.text("-abcdefxyz0", min_size=1, max_size=2))
-def test_a_text_is_found_within_a_name(pairs: list[tuple[str, str]], text: str) -> None:
-    """`mention` looks into every name, whatever its case."""
+def test_mention_searches_names(pairs: list[tuple[str, str]], text: str) -> None:
+    """`mention` finds a text in any name, whatever the case."""
     within = any(text in name.lower() for name, _ in pairs)
     assert within == Headers(pairs).mention(text)
 
 
-def test_only_names_are_mentioned() -> None:
-    """A text is in one name, neither in a value nor across two names."""
+def test_mention_ignores_values() -> None:
+    """`mention` finds a text within one name only, not in values or across names."""
     headers = Headers({"X-RateLimit-Left": "none", "Age": "1"})
     assert headers.mention("limit")
     assert headers.mention("age")
@@ -152,13 +152,13 @@ def test_only_names_are_mentioned() -> None:
 
 
 def test_white_space_around_a_value_is_not_part_of_it() -> None:
-    """Blanks and tabs around a value are dropped, and kept within."""
+    """Spaces and tabs around a value are dropped, and kept inside it."""
     assert "a \t b" == Headers({"A": " \ta \t b\t"})["a"]
 
 
 @given(st.characters(exclude_characters="\t") | st.sampled_from("\r\n\0\x7f"))
-def test_what_cannot_be_sent_is_refused(letter: str) -> None:
-    """A value has printable Latin-1 and tabs only: no line break can split a message."""
+def test_unsendable_letters_are_refused(letter: str) -> None:
+    """A value may hold printable Latin-1 and tabs only, so no line break splits a message."""
     sendable = " " <= letter <= "~" or "\x80" <= letter <= "\xff"
     if sendable:
         assert f"a{letter}b" == Headers({"A": f"a{letter}b"})["A"]
@@ -189,8 +189,8 @@ def test_values_are_str(value: Any) -> None:
 @pytest.mark.parametrize(
     "given_", ["text", 5, [("a", "b", "c")], [5], [(5, "a")], {b"a": "b"}, b"x"]
 )
-def test_what_is_no_fields_is_refused(given_: Any) -> None:
-    """Anything but a mapping or pairs of str is a typed error."""
+def test_other_types_are_refused(given_: Any) -> None:
+    """Anything but a mapping or pairs of str raises InvalidData."""
     with pytest.raises(InvalidData) as caught:
         Headers(given_)
     assert "headers" == caught.value.field
@@ -204,8 +204,8 @@ def test_the_repr_masks_credentials() -> None:
     assert "<Headers>" == repr(Headers())
 
 
-def test_nothing_is_built_twice() -> None:
-    """Headers pass through unchanged, and no headers are one value."""
+def test_headers_are_not_copied() -> None:
+    """Headers pass through unchanged, and empty headers are one shared value."""
     headers = Headers({"A": "1"})
     assert headers is as_headers(headers)
     assert as_headers(None) is as_headers({})
@@ -219,8 +219,8 @@ def test_it_is_frozen() -> None:
         Headers().pairs = ()  # type: ignore[misc]  # what the test is about
 
 
-def test_what_a_parser_found_keeps_its_letters() -> None:
-    """Spaces and tabs around a value are none of it; other white space is."""
+def test_parsed_values_lose_only_spaces_and_tabs() -> None:
+    """Only spaces and tabs are stripped around a parsed value."""
     assert "\xa0v\x85" == sound([("a", " \t\xa0v\x85\t ")]).get("a")
 
 

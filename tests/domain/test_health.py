@@ -1,4 +1,4 @@
-"""What an error says about the health of the service that was called."""
+"""What an error says about the health of the called service."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ NOTHING_DONE = GOOD | {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_error_has_an_outcome(name: str) -> None:
-    """What broke is a failure, what refused is well, and what we held back tells nothing."""
+    """Broken services count as failed, refusals as good, and our own limits as neutral."""
     expected = Outcome.NEUTRAL
     if name in FAILED:
         expected = Outcome.FAILED
@@ -64,7 +64,7 @@ def test_every_error_has_an_outcome(name: str) -> None:
 
 @pytest.mark.parametrize("error", [OSError(), TimeoutError(), KeyError("id"), ValueError("?")])
 def test_a_foreign_error_is_a_failure(error: Exception) -> None:
-    """What a function raises of its own counts against the service, and proves nothing."""
+    """An exception of the caller's own function counts as a failure of the service."""
     assert Outcome.FAILED is health(error)
     assert may_have_acted(error)
     assert not is_internal(error)
@@ -93,21 +93,21 @@ class Misspelt(AttributeError):
     ],
     ids=repr,
 )
-def test_our_own_mistakes_say_nothing_of_the_service(error: Exception) -> None:
-    """A bug, a wrong configuration and a machine with no sockets are no failures of a vendor."""
+def test_internal_errors_are_neutral(error: Exception) -> None:
+    """A bug, a wrong configuration or a lack of sockets is no failure of the vendor."""
     assert Outcome.NEUTRAL is health(error)
     assert is_internal(error)
 
 
-def test_a_vendors_limit_is_an_answer() -> None:
-    """A service that limits us is alive; a limit of our own tells nothing of it."""
+def test_vendor_limit_counts_as_good() -> None:
+    """A vendor's 429 shows that it is alive; our own limit is neutral."""
     assert Outcome.GOOD is health(RateLimitExceeded("x", by_vendor=True))
     assert Outcome.NEUTRAL is health(RateLimitExceeded("x"))
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_only_a_refusal_proves_that_nothing_was_done(name: str) -> None:
-    """What is not known to prove that nothing was done proves nothing."""
+def test_only_listed_errors_prove_no_effect(name: str) -> None:
+    """Every error but the listed ones leaves open whether the vendor acted."""
     assert (name not in NOTHING_DONE) == may_have_acted(KINDS[name]("x"))
 
 

@@ -24,8 +24,8 @@ from moorage.errors import InvalidData
         ("PATCH", False, False),
     ],
 )
-def test_methods_are_told_apart(method: str, safe: object, idempotent: object) -> None:
-    """RFC 9110 says which methods change nothing and which may be repeated."""
+def test_safe_and_idempotent_methods(method: str, safe: object, idempotent: object) -> None:
+    """Safe and idempotent methods are those of RFC 9110."""
     assert (safe, idempotent) == (HttpMethod(method).safe, HttpMethod(method).idempotent)
     assert method == f"{HttpMethod(method)}"
     assert idempotent is Request(method, "/x").repeatable
@@ -33,7 +33,7 @@ def test_methods_are_told_apart(method: str, safe: object, idempotent: object) -
 
 @pytest.mark.parametrize("method", ["get", "FETCH", "", None, 5])
 def test_unknown_methods_are_refused(method: str) -> None:
-    """A method is one of seven, in capitals."""
+    """A method must be one of seven, in capitals."""
     with pytest.raises(InvalidData) as caught:
         Request(method, "/x")
     assert "method" == caught.value.field
@@ -61,8 +61,8 @@ def test_content_of_three_kinds(name: str) -> None:
     assert (("Content-Type", "application/x-www-form-urlencoded"),) == form.headers.pairs
 
 
-def test_a_given_content_type_stays() -> None:
-    """The label of JSON and forms is a default."""
+def test_content_type_can_be_overridden() -> None:
+    """The content types for JSON and forms are only defaults."""
     request = Request.post("/x", json=[], headers={"content-type": "application/vnd.api+json"})
     assert (("content-type", "application/vnd.api+json"),) == request.headers.pairs
 
@@ -82,8 +82,8 @@ def test_a_given_content_type_stays() -> None:
         ({"files": {}, "headers": {"content-type": "text/csv"}}, "headers.Content-Type"),
     ],
 )
-def test_nonsense_is_refused(content: Any, field: str) -> None:
-    """What cannot be sent is a typed error that names the field."""
+def test_invalid_content_is_refused(content: Any, field: str) -> None:
+    """Unsendable content raises an error that names the field."""
     with pytest.raises(InvalidData) as caught:
         Request.post("/x", **content)
     assert field == caught.value.field
@@ -108,8 +108,8 @@ class Labelled(Request):
     label: str = attrs.field(default="", kw_only=True)
 
 
-def test_other_headers_are_all_that_changes() -> None:
-    """A request that carries other headers is the same in all else, of whatever class."""
+def test_carrying_changes_only_headers() -> None:
+    """`carrying` changes the headers and nothing else, also for subclasses."""
     request = Request.put("/x", query={"a": 1}, body=b"y").evolve(idempotent=False)
     changed = request.carrying(Headers({"A": "1"}))
     assert attrs.evolve(request, headers={"A": "1"}) == changed
@@ -118,8 +118,8 @@ def test_other_headers_are_all_that_changes() -> None:
     assert ("mine", "1") == (labelled.label, labelled.headers["a"])
 
 
-def test_what_can_be_repeated() -> None:
-    """An override beats the method; a body that is read once stops a second sending."""
+def test_repeatable_and_replayable_requests() -> None:
+    """`idempotent` overrides the method; a body that streams once cannot be replayed."""
     assert Request.post("/x").evolve(idempotent=True).repeatable
     assert not Request.get("/x").evolve(idempotent=False).repeatable
     assert Request.post("/x", body=b"x").replayable
@@ -146,16 +146,16 @@ def test_the_repr_shows_no_secret(request_: Request, expected: Any) -> None:
     assert expected == repr(request_)
 
 
-def test_the_module_offers_what_its_users_need() -> None:
-    """Everything around HTTP messages is found in one place."""
+def test_module_exports() -> None:
+    """Everything for HTTP messages is importable from one module."""
     expected = {"Body", "BodyStream", "Headers", "HttpMethod", "Request", "Response", "Timeouts"}
     assert expected < set(http.__all__)
     assert all(hasattr(http, name) for name in http.__all__)
 
 
 @pytest.mark.parametrize("wrong", [1, 0, "no", [], object()])
-def test_idempotent_is_yes_or_no(wrong: Any) -> None:
-    """What is neither a bool nor None cannot say whether a request may be repeated."""
+def test_idempotent_must_be_a_bool(wrong: Any) -> None:
+    """A value other than a bool or None for `idempotent` is refused."""
     with pytest.raises(InvalidData) as caught:
         Request("POST", "/", idempotent=wrong)
 

@@ -24,8 +24,8 @@ moments = between(datetime(1000, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinf
 
 
 @given(moments)
-def test_what_is_written_today_reads_back(moment: datetime) -> None:
-    """The preferred form and the oldest one name the moment they were made of."""
+def test_date_round_trip(moment: datetime) -> None:
+    """Dates in the preferred and in the asctime form are read back."""
     assert format_datetime(moment, usegmt=True) == write_http_date(moment)
     assert moment == parse_http_date(format_datetime(moment, usegmt=True), NOW)
     assert moment == parse_http_date(moment.strftime("%a %b %e %H:%M:%S ") + f"{moment:%Y}", NOW)
@@ -33,7 +33,7 @@ def test_what_is_written_today_reads_back(moment: datetime) -> None:
 
 @given(between(datetime(1977, 1, 1, tzinfo=UTC), datetime(2075, 12, 31, tzinfo=UTC)))
 def test_two_digits_name_the_nearest_year(moment: datetime) -> None:
-    """A year of two digits is the one within fifty years."""
+    """A year of two digits is the one within fifty years of now."""
     assert moment == parse_http_date(moment.strftime("%A, %d-%b-%y %H:%M:%S GMT"), NOW)
 
 
@@ -62,14 +62,14 @@ def test_examples(text: str, expected: datetime) -> None:
         "Thursday, 29-Feb-76 08:49:37 GMT-", "Sun, ٠٦ Nov 1994 08:49:37 GMT",
     ],
 )  # fmt: skip
-def test_what_is_no_date(text: str) -> None:
-    """Anything else, and days that no calendar has, is None."""
+def test_invalid_dates_are_none(text: str) -> None:
+    """Any other text, or an impossible day, gives None."""
     assert parse_http_date(text, NOW) is None
 
 
 @given(st.text(), st.integers(0, 8000))
-def test_nothing_raises(text: str, years: int) -> None:
-    """No text is an error, whatever year it is."""
+def test_parsing_never_raises(text: str, years: int) -> None:
+    """No text raises an error, whatever the current year is."""
     now = NOW.replace(year=1) + timedelta(days=365 * years)
     parse_http_date(text, now)
     for day in ("29-Feb-00", "01-Jan-99", "31-Dec-50"):

@@ -1,4 +1,4 @@
-"""One effect per key, rule by rule."""
+"""Idempotency: one effect per key, rule by rule."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def named(key: Keyed) -> str:
-    """What the table calls the state of a key."""
+    """The name of the key's state in the documented table."""
     entry = present(key.world.cells.get(KEY), key.world.now)
     if entry is None:
         return "absent"
@@ -41,7 +41,7 @@ def named(key: Keyed) -> str:
 
 
 def event(before: str, owner: int, target: str) -> str:
-    """What the table calls a claim."""
+    """The name of a claim in the documented table."""
     if before in {"claimed", "sent"}:
         return "claim by its owner" if owner == 1 else "claim by another"
     if before == "unknown":
@@ -50,8 +50,8 @@ def event(before: str, owner: int, target: str) -> str:
     return "claim"
 
 
-def test_a_claim_meets_exactly_what_the_table_says() -> None:
-    """Every row of the table happens, and nothing else does."""
+def test_claims_follow_the_table() -> None:
+    """Every row of the table happens, and no other transition does."""
     seen: set[tuple[str, str, str, Verdict]] = set()
     prepare: list[Callable[[Keyed], object]] = [
         lambda key: key,
@@ -73,7 +73,7 @@ def test_a_claim_meets_exactly_what_the_table_says() -> None:
 
 @pytest.mark.parametrize("ending", ["none", "claimed", "sent", "unknown", "done", "free"])
 def test_another_payload_is_a_conflict_in_every_state(ending: str) -> None:
-    """A key that was used for one payload is refused for another, whatever became of it."""
+    """A key used for one payload is refused for another, in every state."""
     key = Keyed()
     fence = key.claim().fence
     if ending in {"sent", "unknown", "done"}:
@@ -87,8 +87,8 @@ def test_another_payload_is_a_conflict_in_every_state(ending: str) -> None:
     assert (Verdict.CONFLICT, 0, 0, None) == key.claim(payload=b"two")
 
 
-def test_a_crashed_holders_key_is_free_after_its_lease_if_nothing_was_sent() -> None:
-    """A claim that lapses before it was sent is taken again, under a higher fence."""
+def test_expired_unsent_claim_is_taken_over() -> None:
+    """A claim that expires before sending is taken over under a higher fencing token."""
     key = Keyed()
     first = key.claim()
     assert (Verdict.BUSY, 0, LEASE, None) == key.claim()
@@ -105,8 +105,8 @@ def test_a_crashed_holders_key_is_free_after_its_lease_if_nothing_was_sent() -> 
     assert (False, True, "answer") == key.settle(complete(KEY, first.fence, "late", ttl=TTL))
 
 
-def test_a_claim_that_is_repeated_is_told_the_same() -> None:
-    """Whoever lost the answer to its claim asks again and gets it, fence and all."""
+def test_repeated_claim_has_the_same_answer() -> None:
+    """A claim repeated by its owner gets the same answer and fencing token."""
     key = Keyed()
     first = key.claim()
     assert first == key.world.execute(claim(1))
@@ -118,8 +118,8 @@ def test_a_claim_that_is_repeated_is_told_the_same() -> None:
     assert again == key.world.execute(claim(2))
 
 
-def test_what_changes_nothing_is_not_written() -> None:
-    """A claim that is refused leaves the state alone, but notes the time now and then."""
+def test_refused_claims_rarely_write() -> None:
+    """A refused claim leaves the state alone, but records the time now and then."""
     key = Keyed()
     fence = key.claim().fence
     state = key.world.cells[KEY]
@@ -136,8 +136,8 @@ def test_what_changes_nothing_is_not_written() -> None:
     assert state[2:] == key.world.cells[KEY][2:]
 
 
-def test_a_lapsed_claim_can_no_longer_be_sent() -> None:
-    """The sent mark is refused at the end of the lease, whoever else may have come."""
+def test_expired_claim_cannot_be_marked_sent() -> None:
+    """After its lease a claim cannot be marked as sent."""
     key = Keyed()
     fence = key.claim().fence
     key.world.now += LEASE
@@ -146,8 +146,8 @@ def test_a_lapsed_claim_can_no_longer_be_sent() -> None:
 
 
 @pytest.mark.parametrize("target", ["ignores", "other"])
-def test_an_unknown_key_is_asked_again_only_where_it_is_honoured(target: str) -> None:
-    """Neither a vendor that knows no keys nor another one is asked what became of it."""
+def test_unknown_outcome_is_retried_only_at_vendors_that_honour_keys(target: str) -> None:
+    """An unknown outcome is retried at the same vendor only, and only if it honours keys."""
     key = Keyed()
     key.sent()
     key.world.now += LEASE
@@ -156,8 +156,8 @@ def test_an_unknown_key_is_asked_again_only_where_it_is_honoured(target: str) ->
 
 
 @pytest.mark.parametrize("over, verdict", [(0, Verdict.ASK_AGAIN), (1, Verdict.UNKNOWN)])
-def test_it_is_asked_again_only_while_it_is_remembered(over: int, verdict: Verdict) -> None:
-    """The whole lease of who asks again lies within the vendor's memory, from the first sending."""
+def test_retry_ends_within_the_vendors_memory(over: int, verdict: Verdict) -> None:
+    """A retry's whole lease must end while the vendor still remembers the key."""
     key = Keyed()
     key.claim()
     key.world.now += LEASE
@@ -170,8 +170,8 @@ def test_it_is_asked_again_only_while_it_is_remembered(over: int, verdict: Verdi
     assert verdict is key.claim(remembered=3 * LEASE).verdict
 
 
-def test_whoever_abandons_a_sent_key_leaves_it_unknown_at_once() -> None:
-    """Nobody waits for the lease of a holder that said it goes; its late answer is still right."""
+def test_abandoned_sent_key_is_unknown_at_once() -> None:
+    """An abandoned sent key is unknown before its lease ends; a late answer still counts."""
     key = Keyed()
     fence = key.sent("ignores")
     for _ in range(2):
@@ -182,8 +182,8 @@ def test_whoever_abandons_a_sent_key_leaves_it_unknown_at_once() -> None:
     assert "answer" == key.claim("ignores").answer
 
 
-def test_whoever_abandons_an_unsent_key_frees_it() -> None:
-    """A claim that was never sent may be taken again at once, however often that is said."""
+def test_abandoned_unsent_key_is_free() -> None:
+    """An abandoned unsent claim can be taken again at once."""
     key = Keyed()
     fence = key.claim().fence
     for _ in range(2):
@@ -193,7 +193,7 @@ def test_whoever_abandons_an_unsent_key_frees_it() -> None:
 
 
 def test_a_stored_answer_never_changes() -> None:
-    """What was answered once is answered for ever: to holders, repeats, people and newcomers."""
+    """A stored answer is the same for holders, repeats, operators and newcomers."""
     key = Keyed()
     fence = key.sent()
     for _ in range(2):
@@ -228,8 +228,8 @@ def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: o
     assert (0 if done else fence + 2) == claimed.fence
 
 
-def test_a_claim_that_nobody_heard_of_is_withdrawn() -> None:
-    """Whoever never heard the answer to its claim gives up that claim, and no other."""
+def test_withdrawing_a_claim() -> None:
+    """A caller that lost the answer to its claim withdraws that claim, and no other."""
     key = Keyed()
     key.world.execute(Withdraw(KEY, 1, ttl=TTL))
     key.claim()
@@ -245,8 +245,8 @@ def test_a_claim_that_nobody_heard_of_is_withdrawn() -> None:
     assert "answer" == key.claim().answer
 
 
-def test_a_claim_in_another_store_is_marked_by_itself() -> None:
-    """The mark is the one that an admission makes, and only the holder may make it."""
+def test_mark_sent_command() -> None:
+    """MarkSent makes the same mark as an admission, and only for the holder."""
     key, other = Keyed(), Keyed()
     fence, same = key.claim().fence, other.claim().fence
     assert key.world.execute(MarkSent(KEY, fence, "honours"))
@@ -262,8 +262,8 @@ def test_a_claim_in_another_store_is_marked_by_itself() -> None:
     assert not Keyed().world.execute(MarkSent(KEY, fence, "honours"))
 
 
-def test_a_key_is_asked_again_of_whom_it_was_sent_to_last() -> None:
-    """The mark says to whom a key is sent; whoever claims for another is told nothing more."""
+def test_retry_goes_to_the_last_target() -> None:
+    """Only a claim for the target that the key was last sent to may retry it."""
     key = Keyed()
     fence = key.claim("forgets").fence
     assert key.mark(fence, "forgets")
@@ -277,8 +277,8 @@ def test_a_key_is_asked_again_of_whom_it_was_sent_to_last() -> None:
 # --- renewal ----------------------------------------------------------------------------------
 
 
-def test_a_claim_lasts_as_long_as_it_is_renewed() -> None:
-    """Each renewal keeps others away for one more lease, counted from the renewal."""
+def test_renewal_extends_the_lease() -> None:
+    """Each renewal extends the claim by one lease from the renewal."""
     key = Keyed()
     fence = key.claim(lease=SHORT, term=LEASE).fence
     for _ in range(20):
@@ -298,8 +298,8 @@ def test_a_renewal_never_shortens_a_lease() -> None:
 
 
 @pytest.mark.parametrize("sent", [False, True])
-def test_a_late_renewal_counts_while_nobody_else_has_taken_the_key(sent: bool) -> None:
-    """A holder that was paused has its claim again, also after others were told it is unknown."""
+def test_late_renewal_of_an_untaken_key(sent: bool) -> None:
+    """A holder that renews late keeps its claim if no other caller has taken the key."""
     key = Keyed()
     fence = key.claim("ignores", lease=SHORT, term=LEASE).fence
     assert not sent or key.mark(fence, "ignores")
@@ -311,7 +311,7 @@ def test_a_late_renewal_counts_while_nobody_else_has_taken_the_key(sent: bool) -
 
 
 def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
-    """The renewal of a holder whose key somebody else asks again changes nothing."""
+    """A renewal by a former holder changes nothing."""
     key = Keyed()
     fence = key.sent(lease=SHORT, term=LEASE)
     key.world.now += SHORT
@@ -323,7 +323,7 @@ def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
 
 @pytest.mark.parametrize("ending", [complete, release, abandon])
 def test_a_claim_that_has_ended_is_not_renewed(ending: Callable[..., Settle]) -> None:
-    """Whoever has let a key go, in whatever way, does not get it back by a renewal under way."""
+    """A completed, released or abandoned claim cannot be renewed."""
     key = Keyed()
     fence = key.sent()
     arguments = (KEY, fence, "answer") if ending is complete else (KEY, fence)
@@ -333,7 +333,7 @@ def test_a_claim_that_has_ended_is_not_renewed(ending: Callable[..., Settle]) ->
 
 
 def test_several_claims_are_renewed_at_once() -> None:
-    """One command renews what is still held, and says of each whether it is."""
+    """One command renews several claims, and returns for each whether it is still held."""
     key = Keyed()
     first, other = (
         key.world.execute(
@@ -368,8 +368,8 @@ def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
 # --- what is late -----------------------------------------------------------------------------
 
 
-def test_an_answer_settles_the_key_also_after_it_was_taken_over() -> None:
-    """The effect did happen, so the first answer is the key's, and everybody gets that one."""
+def test_first_answer_settles_a_taken_over_key() -> None:
+    """The first holder's answer becomes the key's answer, even after a takeover."""
     key = Keyed()
     first = key.sent()
     key.world.now += LEASE
@@ -382,8 +382,8 @@ def test_an_answer_settles_the_key_also_after_it_was_taken_over() -> None:
     assert (Verdict.REPLAY, 0, 0, "answer") == key.claim()
 
 
-def test_an_answer_that_comes_after_a_key_was_settled_as_never_done_is_kept() -> None:
-    """Then nobody else brings the effect about any more, not even who has the key by now."""
+def test_late_answer_of_a_key_resolved_as_never_done_is_stored() -> None:
+    """The late answer is stored, and the new holder of the key can no longer send."""
     key = Keyed()
     fence = key.sent("ignores")
     key.world.now += LEASE
@@ -394,8 +394,8 @@ def test_an_answer_that_comes_after_a_key_was_settled_as_never_done_is_kept() ->
     assert "answer" == key.claim("ignores").answer
 
 
-def test_an_answer_from_before_a_key_was_forgotten_says_nothing_of_a_new_one() -> None:
-    """What a key is used for after it was forgotten is another effect, with another answer."""
+def test_answer_for_an_expired_key_is_ignored() -> None:
+    """An answer from before the key expired does not settle its new use."""
     key = Keyed()
     fence = key.sent()
     key.world.now += LEASE + TTL
@@ -404,8 +404,8 @@ def test_an_answer_from_before_a_key_was_forgotten_says_nothing_of_a_new_one() -
     assert key.settle(complete(KEY, later, "other", ttl=TTL)).held
 
 
-def test_a_key_is_not_settled_as_never_done_while_its_request_may_be_under_way() -> None:
-    """Its holder is gone, and what it has sent may arrive as late as its deadline allows."""
+def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:
+    """A sent request may arrive until its deadline, so "never done" is refused before it."""
     key = Keyed()
     key.sent("ignores", lease=SHORT, term=LEASE)
     never, done = (Resolve(KEY, done=done, ttl=TTL, answer="found") for done in (False, True))
@@ -423,8 +423,8 @@ def test_a_key_is_not_settled_as_never_done_while_its_request_may_be_under_way()
     assert other.world.execute(done)
 
 
-def test_who_asks_again_may_send_only_while_the_vendor_remembers() -> None:
-    """Its whole term lies within the vendor's memory, however short its lease is."""
+def test_retrys_term_ends_within_the_vendors_memory() -> None:
+    """A retry's whole term must end within the vendor's memory, however short its lease."""
     key = Keyed()
     key.sent(lease=SHORT, term=LEASE)
     key.world.now += SHORT

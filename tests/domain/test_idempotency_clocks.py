@@ -1,4 +1,4 @@
-"""One effect per key: clocks that step, and keys that are forgotten."""
+"""Idempotency keys under clock steps and expiry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.domain.key_caller import KEY, LEASE, TTL, Keyed, claim
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 40 * DAY])
 def test_a_backward_step_neither_ends_nor_extends_a_lease(back: int) -> None:
-    """After a step back a holder holds for as long as before, or up to two seconds longer."""
+    """After a step back a lease lasts as long as before, or up to two seconds longer."""
     key = Keyed()
     fence = key.claim().fence
     key.world.now += 30 * SECOND
@@ -33,7 +33,7 @@ def test_a_backward_step_neither_ends_nor_extends_a_lease(back: int) -> None:
 def test_a_step_back_leaves_the_vendors_memory_as_it_is(
     back: int, over: int, verdict: Verdict
 ) -> None:
-    """What is left of a vendor's memory is left after a step, no more and no less."""
+    """A step back leaves the rest of a vendor's memory unchanged."""
     key = Keyed()
     key.sent()
     key.world.now -= back
@@ -42,23 +42,23 @@ def test_a_step_back_leaves_the_vendors_memory_as_it_is(
     assert verdict is key.claim(remembered=3 * LEASE).verdict
 
 
-def test_a_key_is_forgotten_after_its_time_to_live_and_not_before() -> None:
-    """An answer is replayed for its time to live; then the key is as new, kept or dropped."""
+def test_key_expires_after_its_time_to_live() -> None:
+    """An answer is replayed for its time to live; then the key is as new."""
     key = Keyed()
     key.settle(complete(KEY, key.sent(), "answer", ttl=TTL))
     key.world.now += TTL - 1
     key.world.forget()
     assert Verdict.REPLAY is key.claim().verdict
     key.world.now += 1
-    kept = key.claim()
+    stored = key.claim()
     key.world.cells.clear()
-    assert kept == key.claim()
-    assert Verdict.RUN is kept.verdict
+    assert stored == key.claim()
+    assert Verdict.RUN is stored.verdict
 
 
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR])
 def test_a_step_back_leaves_the_time_to_live_as_it_is(back: int) -> None:
-    """What is left of an answer's time is left after a step, no more and no less."""
+    """A step back leaves the rest of an answer's time to live unchanged."""
     key = Keyed()
     key.settle(complete(KEY, key.sent(), "answer", ttl=TTL))
     key.world.now += HOUR
@@ -93,11 +93,11 @@ def test_a_fence_of_a_forgotten_life_opens_nothing() -> None:
     ],
     ids=lambda command: type(command).__name__,
 )
-def test_what_changes_nothing_hears_of_the_time(
+def test_refused_commands_record_the_clock(
     command: Any,
     away: int,
 ) -> None:
-    """A state that is left as it is goes by the clock all the same, ahead and back."""
+    """A command that changes nothing still records a clock step, forward or back."""
     key = Keyed()
     key.claim()
     before = key.world.cells[KEY]

@@ -1,4 +1,4 @@
-"""What can be a key of idempotency, and what cannot."""
+"""Valid idempotency keys."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def test_no_key_is_never_taken_for_no_protection(key: object) -> None:
 
 @given(st.text(max_size=300))
 def test_a_key_fits_into_a_header(text: str) -> None:
-    """What is taken as a key can be sent as a header as it is."""
+    """Every accepted key can be sent as a header unchanged."""
     fits = 0 < len(text) <= 255 and text.isascii() and text.isprintable() and text == text.strip()
     try:
-        taken = checked_key(text)
+        key = checked_key(text)
     except InvalidData:
         assert not fits
     else:
         assert fits
-        assert text == taken
+        assert text == key

@@ -1,4 +1,4 @@
-"""One effect per key, beside vendors that honour keys for a while or not at all."""
+"""Idempotency keys at vendors that honour keys, for a while or not at all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class Holder:
-    """Somebody who was told to run, or to ask again."""
+    """A caller that was told to run or to retry."""
 
     owner: int
     fence: int
@@ -48,7 +48,7 @@ class Holder:
 
 
 class Machine(RuleBasedStateMachine):
-    """Callers that crash, vendors that forget, clocks that step, people who look things up.
+    """A state machine of crashing callers, forgetful vendors, clock steps and operators.
 
     `real` is time as it passes for callers and vendors. Every vendor remembers keys a little longer
     than it says: by what the store's clock has lost.
@@ -78,7 +78,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(vendor=st.sampled_from(list(MEMORY)))
     def prefer(self, vendor: str) -> None:
-        """Most claims go to one vendor."""
+        """Set the vendor that most claims go to."""
         self.usual = vendor
 
     # --- time -------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ class Machine(RuleBasedStateMachine):
     # --- the key ----------------------------------------------------------------------------
 
     def named(self, time: int) -> str:
-        """What the table calls the state of the key."""
+        """The name of the key's state in the documented table."""
         if self.stage == "claimed" and time >= self.until:
             return "claimed, lapsed"
         return "unknown" if self.stage == "sent" and time >= self.until else self.stage
@@ -134,7 +134,7 @@ class Machine(RuleBasedStateMachine):
         again=st.booleans(),
     )
     def claim(self, payload: bytes, usual: bool, vendor: str, again: bool) -> None:
-        """Somebody claims the key, and asks again if the answer was lost."""
+        """A caller claims the key, and repeats the claim if the answer was lost."""
         self.owners += 1
         target = self.usual if usual else vendor
         command = claim(self.owners, target, payload, lease=SHORT, term=LEASE)
@@ -143,7 +143,7 @@ class Machine(RuleBasedStateMachine):
             self.claimed(command, self.world.execute(command), time)
 
     def claimed(self, command: Claim, claimed: Claimed, time: int) -> None:
-        """Compare an answer with what it must be."""
+        """Compare an answer with the expected one."""
         before, earlier = self.named(time), self.ends
         if self.stage != "absent" and command.fingerprint != self.payload:
             assert Verdict.CONFLICT is claimed.verdict
@@ -182,7 +182,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def claim_unheard(self) -> None:
-        """Somebody claims the key and never hears the answer."""
+        """A caller claims the key and never receives the answer."""
         holders = len(self.holders)
         self.claim(payload=b"one", usual=True, vendor="", again=False)
         del self.holders[holders:]
@@ -191,7 +191,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.unheard)
     @rule(number=st.integers(0, 3))
     def withdraw(self, number: int) -> None:
-        """Whoever never heard of its claim gives it up, however late."""
+        """A caller that never received its claim's answer withdraws the claim."""
         owner = self.unheard.pop(-1 - number % len(self.unheard))
         time = self.judge()
         self.world.execute(Withdraw(KEY, owner, ttl=TTL))
@@ -201,11 +201,11 @@ class Machine(RuleBasedStateMachine):
             self.until = self.ends = time
 
     def pick(self, number: int) -> Holder:
-        """One of the holders, the latest most often."""
+        """One of the holders, most often the latest."""
         return self.holders[-1 - number % len(self.holders)]
 
     def holds(self, holder: Holder) -> bool:
-        """Whether a holder's fence is the key's."""
+        """Return whether a holder's fencing token is current."""
         return self.stage in {"claimed", "sent"} and self.owner == holder.owner
 
     @precondition(lambda self: self.holders)
@@ -235,7 +235,7 @@ class Machine(RuleBasedStateMachine):
             self.renewed(holder, time)
 
     def renewed(self, holder: Holder, time: int) -> bool:
-        """Whether a holder has its claim still."""
+        """Return whether a holder still has its claim after a renewal."""
         (mine,) = self.world.execute(Renew([(KEY, holder.fence, TTL)], lease=SHORT))
         assert self.holds(holder) is mine
         if mine:
@@ -244,9 +244,9 @@ class Machine(RuleBasedStateMachine):
         return mine
 
     @precondition(lambda self: any(holder.marked for holder in self.holders))
-    @rule(number=st.integers(0, 3), heard=st.booleans())
-    def send(self, number: int, heard: bool) -> None:
-        """A holder whose lease has not ended, or is renewed, sends; the answer may be lost."""
+    @rule(number=st.integers(0, 3), event=st.booleans())
+    def send(self, number: int, event: bool) -> None:
+        """A holder sends within its lease or after a renewal; the answer may be lost."""
         holder = self.pick(number)
         keeps = MEMORY[holder.target]
         if self.real >= holder.safe:
@@ -261,17 +261,17 @@ class Machine(RuleBasedStateMachine):
             answer = f"effect {len(self.effects)} at {holder.target}"
             self.effects.append(answer)
             self.memory[holder.target] = (self.real, answer)
-        if heard:
+        if event:
             holder.answer = answer
 
-    @rule(heard=st.booleans(), crash=st.booleans(), later=st.sampled_from([0, LEASE - 1, LEASE]))
-    def attempt(self, heard: bool, crash: bool, later: int) -> None:
-        """A caller does all it can in a row, or crashes after sending."""
+    @rule(event=st.booleans(), crash=st.booleans(), later=st.sampled_from([0, LEASE - 1, LEASE]))
+    def attempt(self, event: bool, crash: bool, later: int) -> None:
+        """A caller claims, sends and perhaps crashes, all in a row."""
         holders = len(self.holders)
         self.claim(payload=b"one", usual=True, vendor="", again=False)
         if len(self.holders) > holders:
             self.mark(number=0)
-            self.send(number=0, heard=heard)
+            self.send(number=0, event=event)
             if crash:
                 self.crash(number=0)
         self.wait(later)
@@ -279,7 +279,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: any(holder.answer for holder in self.holders))
     @rule(number=st.integers(0, 3), times=st.integers(1, 2))
     def complete(self, number: int, times: int) -> None:
-        """A holder that heard the answer says so, twice if it is not sure to have been heard."""
+        """A holder with an answer reports it, twice if the first report may be lost."""
         holder = self.pick(number)
         if holder.answer is None:
             return
@@ -297,7 +297,7 @@ class Machine(RuleBasedStateMachine):
         self.holders.remove(holder)
 
     def settled(self, holder: Holder, settled: Settled) -> None:
-        """Compare what a holder is told with what it must be."""
+        """Compare a holder's settlement with the expected one."""
         done = self.stage == "done"
         assert (done and self.final is holder) is settled.held
         if not settled.held:
@@ -308,7 +308,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.holders)
     @rule(number=st.integers(0, 3), times=st.integers(1, 2))
     def give_up(self, number: int, times: int) -> None:
-        """A holder goes: it has certainly done nothing, or it does not know."""
+        """A holder leaves: it releases an unsent key, or abandons one with an unknown outcome."""
         holder = self.pick(number)
         certain = holder.verdict is Verdict.RUN and not holder.sent
         command = (release if certain else abandon)(KEY, holder.fence, ttl=TTL)
@@ -351,7 +351,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def forget(self) -> None:
-        """The store drops what is past its time to live."""
+        """The store drops expired states."""
         self.world.forget()
         if not self.world.cells:
             self.begin()
@@ -360,7 +360,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def at_most_one_effect(self) -> None:
-        """Whatever happens, the vendors together have acted at most once."""
+        """All vendors together have acted at most once."""
         assert len(self.effects) <= 1
 
     @invariant()

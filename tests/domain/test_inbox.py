@@ -1,4 +1,4 @@
-"""A webhook as it is kept: its name, and what it said."""
+"""Inbox entries: the name and the stored content of a webhook delivery."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def event(**changes: Any) -> WebhookEvent:
 
 
 def kept(*events: WebhookEvent, account: str = "stripe", tenant: str | None = None) -> InboxEntry:
-    """What is written down of a delivery."""
+    """The inbox entry for a delivery of these events."""
     return entry_of(account, events, tenant=tenant, subject="ada", lane="a", now=NOW)
 
 
-def test_what_is_written_down_of_a_delivery() -> None:
-    """It is due at once, for whom and about whom it is."""
+def test_entry_of_a_delivery() -> None:
+    """A delivery's entry is due at once, with account, tenant, subject and lane."""
     entry = kept(event(type="payment.captured"), tenant="acme")
     assert ("stripe", "acme", "ada", "a") == (
         entry.target,
@@ -47,13 +47,13 @@ def test_what_is_written_down_of_a_delivery() -> None:
         (("x" * 300, ""), "x" * 100),
     ],
 )
-def test_what_has_happened(types: tuple[str, str], operation: str) -> None:
-    """It is called as we call it, else as the vendor does, else what it is; never too long."""
+def test_operation_of_a_delivery(types: tuple[str, str], operation: str) -> None:
+    """The operation is our event type, else the vendor's, else a default, cut to length."""
     assert operation == kept(event(type=types[0], vendor_type=types[1])).operation
 
 
-def test_the_name_of_a_delivery() -> None:
-    """A repeat is told by it in every release, and nothing else has it."""
+def test_entry_id_of_a_delivery() -> None:
+    """A repeated delivery has the same entry id in every release; others differ."""
     claimed = event(claim=("mark", 0))
     others = [
         kept(claimed, tenant="acme"),
@@ -65,23 +65,23 @@ def test_the_name_of_a_delivery() -> None:
     assert 5 == len({kept(claimed).id, *(one.id for one in others)})
 
 
-def test_what_vouches_names_a_delivery() -> None:
-    """Where an id is not vouched for, the guard's mark counts; without a guard's, the id."""
+def test_entry_id_prefers_the_replay_guards_mark() -> None:
+    """Without a verified id the replay guard's mark names the delivery; without both, the id."""
     assert kept(event(claim=("mark", 0))).id == kept(event(id="evt_2", claim=("mark", 0))).id
     assert kept(event(claim=("mark", 0))).id != kept(event(claim=("other", 0))).id
     assert kept(event(claim=None)).id != kept(event(id="evt_2", claim=None)).id
 
 
-def test_what_a_delivery_said_is_kept() -> None:
-    """Its events come back as they were verified, of the tenant whose the entry is."""
-    said = event(data={"a": 1}, time=NOW, covers=frozenset({"body"}), weak=True, body=b"{}")
-    (back,) = unpack_events(pack_events([said]), "acme")
+def test_events_round_trip() -> None:
+    """A delivery's events are read back as verified, with the entry's tenant."""
+    message = event(data={"a": 1}, time=NOW, covers=frozenset({"body"}), weak=True, body=b"{}")
+    (back,) = unpack_events(pack_events([message]), "acme")
     assert "acme" == back.tenant
-    assert said == attrs.evolve(back, tenant=None)
+    assert message == attrs.evolve(back, tenant=None)
 
 
-def test_what_is_no_delivery() -> None:
-    """Bytes of another release, or none of ours, are told with what to do."""
+def test_foreign_content_is_refused() -> None:
+    """Content of another release or origin is refused with a remedy."""
     for content in (b"", b"\x02\xc4\x00\x90", b"\x01\xc4\x00\x91\x90", b"\xff"):
         with pytest.raises(InvalidData, match="cannot be read") as caught:
             unpack_events(content, None)

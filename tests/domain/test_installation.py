@@ -1,4 +1,4 @@
-"""Tests of how a reader is told to install an optional part."""
+"""Instructions for installing optional parts."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def test_command_works_from_a_checkout() -> None:
 
 
 def test_no_page_installs_the_package_by_its_name() -> None:
-    """No page and no message tells its reader to get this package from an index."""
+    """No page and no message installs this package from an index by its name."""
     by_name = re.compile(
         r"(?:pip install|uv add|[Ii]nstall) [^\n]*(?<![./\w-])moorage(?:\[|-|\s|$)"
     )
-    found = [
+    results = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
         for path in PAGES
         for line in path.read_text("utf-8").splitlines()
         if by_name.search(line.partition("# ")[0])
     ]
-    assert [] == found
+    assert [] == results
 
 
 def test_every_extra_that_a_message_names_exists() -> None:
-    """Each name given to `install` is one of the extras that the project declares."""
+    """Each extra named in an install hint is declared by the project."""
     declared = set(
         re.findall(
             r"^(\w+) = \[",

@@ -1,4 +1,4 @@
-"""The record of one call, and what may be asked of many."""
+"""Log entries of calls, and queries over them."""
 
 from __future__ import annotations
 
@@ -110,16 +110,18 @@ def test_every_error_has_its_status(error: str) -> None:
         ({"internal": True, "error": "TypeError"}, IntegrationStatus.INTERNAL),
     ],
 )
-def test_some_ends_are_no_error(fields: dict[str, Any], expected: IntegrationStatus) -> None:
-    """What was replayed, answered in another way or cancelled is known as that."""
+def test_status_of_replayed_and_cancelled_calls(
+    fields: dict[str, Any], expected: IntegrationStatus
+) -> None:
+    """Replayed, cached and cancelled calls have their own status."""
     entry = entry_of(finished(**fields))
 
     assert entry is not None
     assert expected is entry.status
 
 
-def test_an_entry_tells_what_the_event_told() -> None:
-    """Nothing of what is known about a call is lost on the way into the log."""
+def test_entry_has_every_field_of_the_event() -> None:
+    """Every field of the event is in the log entry."""
     event = finished(
         error="PaymentDeclined",
         status=402,
@@ -145,7 +147,7 @@ def test_an_entry_tells_what_the_event_told() -> None:
 
 
 def test_only_the_end_of_a_call_is_an_entry() -> None:
-    """Other events stand for no call as a whole."""
+    """Only the event at the end of a call makes a log entry."""
     assert entry_of(CallStarted(at=NOON, service="stripe")) is None
 
 
@@ -168,8 +170,8 @@ def test_only_the_end_of_a_call_is_an_entry() -> None:
         ({"until": NOON + SECOND}, True),
     ],
 )
-def test_a_query_matches_what_matches_all_of_it(query: dict[str, Any], *, expected: bool) -> None:
-    """An entry is asked for if everything given is true of it; the end of a span is outside."""
+def test_query_conditions_are_combined(query: dict[str, Any], *, expected: bool) -> None:
+    """An entry must meet every condition of a query; the end of the time span is excluded."""
     assert expected is LogQuery(**query).matches(ENTRY)
 
 
@@ -190,8 +192,8 @@ def test_a_page_has_room(limit: int) -> None:
         LogQuery(limit=limit)
 
 
-def test_nothing_is_summed_up_to_nothing() -> None:
-    """Without entries there are neither rates nor durations."""
+def test_summary_of_no_entries() -> None:
+    """A summary without entries has neither rates nor durations."""
     summary = summarise([])
 
     assert (0, {}, None) == (summary.count, summary.by_status, summary.success_rate)
@@ -204,7 +206,7 @@ def test_nothing_is_summed_up_to_nothing() -> None:
     )
 )
 def test_a_summary_counts_and_measures(calls: list[tuple[IntegrationStatus, float]]) -> None:
-    """Each status is counted, replays are successes, and percentiles are durations that were."""
+    """A summary counts each status, treats replays as successes, and has real percentiles."""
     entries = [attrs.evolve(ENTRY, status=status, duration=duration) for status, duration in calls]
     good = {
         IntegrationStatus.SUCCESS,
@@ -225,18 +227,18 @@ def test_a_summary_counts_and_measures(calls: list[tuple[IntegrationStatus, floa
         )
     else:
         assert summary.success_rate is None
-    for percent, found in ((50, summary.p50), (95, summary.p95), (99, summary.p99)):
+    for percent, result in ((50, summary.p50), (95, summary.p95), (99, summary.p99)):
         durations = [duration for _, duration in calls]
         enough = [
             value
             for value in durations
             if 100 * sum(other <= value for other in durations) >= percent * len(durations)
         ]
-        assert min(enough) == found
+        assert min(enough) == result
 
 
-def test_percentiles_are_counted_not_guessed() -> None:
-    """Of two hundred durations half, 95 and 99 of a hundred are no greater than the one told."""
+def test_percentiles_are_measured_durations() -> None:
+    """The percentiles of two hundred durations are the 100th, 190th and 198th."""
     entries = [attrs.evolve(ENTRY, duration=float(second)) for second in range(1, 201)]
     summary = summarise(reversed(entries))
 

@@ -24,13 +24,13 @@ values = st.recursive(
 
 
 @given(values)
-def test_what_is_written_reads_back(value: Any) -> None:
-    """JSON values survive the way out and back."""
+def test_json_round_trip(value: Any) -> None:
+    """JSON values are read back unchanged."""
     assert value == json.loads(encode_json(value))
 
 
 def test_it_is_compact_utf8() -> None:
-    """No white space is sent, and letters are sent as they are."""
+    """JSON is sent without white space, in unescaped UTF-8."""
     assert '{"a":[1,"ü"]}'.encode() == encode_json({"a": [1, "ü"]})
 
 
@@ -43,8 +43,8 @@ def _endless() -> list[object]:
 @pytest.mark.parametrize(
     "value", [float("nan"), Decimal(1), Secret("x"), "\ud800", {1, 2}, _endless(), b""]
 )
-def test_what_is_not_json_is_a_typed_error(value: Any) -> None:
-    """A value that JSON cannot hold is refused by name, without the value itself."""
+def test_unencodable_values_are_refused(value: Any) -> None:
+    """A value that JSON cannot hold is refused by field name, without the value."""
     with pytest.raises(InvalidData) as caught:
         encode_json(value)
     assert "json" == caught.value.field
@@ -59,8 +59,8 @@ def test_nan_is_not_json() -> None:
 @pytest.mark.parametrize(
     "value, error", [(Decimal(1), "TypeError"), ("\ud800", "UnicodeEncodeError")]
 )
-def test_says_why_it_is_not_json(value: object, error: str) -> None:
-    """The kind of Python's own error is told, and nothing that it quotes."""
+def test_error_names_pythons_error_class(value: object, error: str) -> None:
+    """The error names Python's error class, and quotes nothing."""
     with pytest.raises(InvalidData) as caught:
         encode_json(value)
     assert f"The value cannot be written as JSON ({error})." == caught.value.message

@@ -1,4 +1,4 @@
-"""Credentials come back from bytes as they were, and nothing else comes back."""
+"""Credentials are packed into bytes and read back."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ KEPT: st.SearchStrategy[Kept] = st.one_of(
 
 
 @given(KEPT)
-def test_they_come_back_as_they_were(kept: Kept) -> None:
-    """Of either kind, to the last field."""
+def test_credentials_round_trip(kept: Kept) -> None:
+    """Credentials of either kind are read back with every field."""
     assert kept == unpack_credentials(pack_credentials(kept))
 
 
 @pytest.mark.parametrize(
-    "kept, packed",
+    "stored, packed",
     [
         (Credentials.bearer("old"), "01a6626561726572c0c4036f6c64c0c0c0"),
         (OAuthCredentials(access_token="a", scope="b a"), "02c40161c0a6426561726572c092a161a162"),
@@ -87,30 +87,30 @@ def test_they_come_back_as_they_were(kept: Kept) -> None:
         ),
     ],
 )
-def test_what_was_packed_long_ago_is_read(kept: Kept, packed: str) -> None:
-    """The bytes are the first release's."""
-    assert packed == pack_credentials(kept).hex()
-    assert kept == unpack_credentials(bytes.fromhex(packed))
+def test_packed_format_is_stable(stored: Kept, packed: str) -> None:
+    """The bytes are those of the first release."""
+    assert packed == pack_credentials(stored).hex()
+    assert stored == unpack_credentials(bytes.fromhex(packed))
 
 
-def test_a_binary_secret_that_is_text_comes_back() -> None:
-    """A password that was given as bytes equals the one that comes back."""
-    kept = Credentials.basic("user", Secret(b"p\xc3\xa9"))
+def test_binary_secret_round_trip() -> None:
+    """A secret given as UTF-8 bytes equals the one read back."""
+    credentials = Credentials.basic("user", Secret(b"p\xc3\xa9"))
 
-    assert kept == unpack_credentials(pack_credentials(kept))
+    assert credentials == unpack_credentials(pack_credentials(credentials))
 
 
-def test_any_time_is_kept() -> None:
-    """A time of another zone, or of a class of its own, is kept in UTC."""
+def test_times_are_stored_in_utc() -> None:
+    """A time of another zone or of a datetime subclass is stored in UTC."""
 
     class Moment(datetime):
         """A date of another library's."""
 
     moment = Moment(2026, 11, 20, 9, tzinfo=timezone(timedelta(hours=2)))
-    kept = Credentials.bearer("a", expires_at=moment)
+    credentials = Credentials.bearer("a", expires_at=moment)
 
     assert datetime(2026, 11, 20, 7, tzinfo=UTC) == (
-        unpack_credentials(pack_credentials(kept)).expires_at
+        unpack_credentials(pack_credentials(credentials)).expires_at
     )
 
 
@@ -124,8 +124,8 @@ def test_reading_is_total(packed: bytes) -> None:
 
 
 @given(KEPT, st.data())
-def test_a_part_is_not_taken_for_the_whole(kept: Kept, data: st.DataObject) -> None:
-    """What was cut off is refused."""
+def test_truncated_bytes_are_refused(kept: Kept, data: st.DataObject) -> None:
+    """Bytes that were cut off are refused."""
     packed = pack_credentials(kept)
     with pytest.raises(InvalidData):
         unpack_credentials(packed[: data.draw(st.integers(0, len(packed) - 1))])
@@ -149,8 +149,8 @@ def test_a_part_is_not_taken_for_the_whole(kept: Kept, data: st.DataObject) -> N
         (1, "bearer", None, b"sk_live_secret", None, None, None, None),
     ],
 )
-def test_what_is_refused_is_not_shown(values: tuple[object, ...]) -> None:
-    """Neither the refusal nor a frame of ours shows what was read."""
+def test_errors_do_not_show_the_bytes(values: tuple[object, ...]) -> None:
+    """Neither the error nor a traceback frame shows what was read."""
     with pytest.raises(InvalidData) as caught:
         unpack_credentials(pack_values(values))
 
@@ -161,7 +161,7 @@ def test_what_is_refused_is_not_shown(values: tuple[object, ...]) -> None:
     assert caught.value.__context__ is None
 
 
-def test_who_asks_is_known_to_other_versions() -> None:
-    """The digest of nobody is what it always was: answers are kept under it in shared stores."""
+def test_caller_digest_is_stable() -> None:
+    """The digest of a caller without credentials never changes, since stores hold it."""
     nobody = "ba768b331fd86cec803be04e56ab2b3d4c0e98ef4ee4fcd4e72ad7cce61a1d1f"
     assert nobody == fingerprint_of([None]).hex()

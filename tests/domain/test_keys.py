@@ -24,7 +24,7 @@ parts = st.tuples(names, names, st.none() | names, st.lists(names, max_size=3))
 def test_no_two_states_share_a_key(
     one: tuple[str, str, str | None, list[str]], other: tuple[str, str, str | None, list[str]]
 ) -> None:
-    """Keys are equal only if kind, service, tenant and parts are."""
+    """Keys are equal only if kind, service, tenant and parts are equal."""
     same = state_key(*one[:3], *one[3]) == state_key(*other[:3], *other[3])
     assert (one == other) is same
 
@@ -33,7 +33,7 @@ def test_no_two_states_share_a_key(
 def test_a_service_and_tenant_stay_on_one_node(
     service: str, tenant: str | None, states: list[tuple[str, list[str]]]
 ) -> None:
-    """All keys of one service and tenant have the same hash tag, and nothing but ASCII."""
+    """All keys of one service and tenant share a hash tag, and are ASCII."""
     keys = [state_key(kind, service, tenant, *more) for kind, more in states]
     for one, other in pairwise(keys):
         assert _tag(one) == _tag(other)
@@ -41,19 +41,19 @@ def test_a_service_and_tenant_stay_on_one_node(
 
 
 def _tag(key: str) -> str:
-    """What Redis hashes of a key: between the first brace and the next closing one."""
+    """The part of a key that Redis hashes: between the first brace and the next closing one."""
     tag = key[key.index("{") + 1 : key.index("}")]
     assert tag
     return tag
 
 
 def test_another_tenant_is_another_tag() -> None:
-    """Tenants spread over nodes; no tenant is not the empty tenant."""
+    """Tenants have different hash tags, and no tenant differs from the empty tenant."""
     keys = {state_key("k", "s", None), state_key("k", "s", ""), state_key("k", "s", "s")}
     assert 3 == len({_tag(key) for key in keys})
 
 
-def test_plain_names_read_as_they_are() -> None:
+def test_ordinary_names_are_readable() -> None:
     """A key of ordinary names is readable."""
     assert "{@acme-fr:stripe}:limit:charges.new:0" == state_key(
         "limit", "stripe", "acme-fr", "charges.new", "0"
@@ -62,14 +62,14 @@ def test_plain_names_read_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "Größe 3", "x" * LONGEST, "a:b"])
-def test_printable_names_are_taken(name: str) -> None:
-    """A name may be whatever prints."""
+def test_printable_names_are_accepted(name: str) -> None:
+    """Any printable name is accepted."""
     assert name == checked_name(name, "tenant")
 
 
 @pytest.mark.parametrize("name", ["", "a\n", "\0", "\ud800", "x" * (LONGEST + 1), None, 3, b"a"])
-def test_other_names_are_refused(name: object) -> None:
-    """What is empty, too long, unprintable or no text is refused with the field's name."""
+def test_invalid_names_are_refused(name: object) -> None:
+    """An empty, too long or unprintable name is refused by its field."""
     with pytest.raises(InvalidData) as caught:
         checked_name(name, "tenant")
     assert "tenant" == caught.value.field

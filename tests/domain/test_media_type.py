@@ -33,8 +33,8 @@ def test_the_essence_leaves_parameters_out(content_type: str | None, expected: o
         (None, False),
     ],
 )
-def test_json_goes_by_several_names(content_type: str | None, expected: object) -> None:
-    """JSON is known by its name and by its suffix, not by its parameters."""
+def test_json_content_types(content_type: str | None, expected: object) -> None:
+    """JSON is recognised by its name and by its suffix, not by its parameters."""
     assert expected is is_json(content_type)
 
 

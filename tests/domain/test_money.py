@@ -66,8 +66,8 @@ def test_amounts(amount: Any, currency: str, expected: int) -> None:
         "9" * 5_000, "1." + "0" * 5_000, "1." + "0" * 64,
     ],
 )  # fmt: skip
-def test_what_is_no_amount(amount: Any) -> None:
-    """Floats, NaN, too many decimals and absurd sizes are refused."""
+def test_invalid_amounts_are_refused(amount: Any) -> None:
+    """Floats, NaN, too many decimals and huge numbers are refused."""
     with pytest.raises(InvalidData) as caught:
         Money(amount, "EUR")
     assert "amount" == caught.value.field
@@ -83,8 +83,8 @@ def test_the_longest_and_the_largest() -> None:
             Money.from_minor(minor, "EUR")
 
 
-def test_what_is_no_amount_is_quoted_in_part() -> None:
-    """A refusal shows the first eighty characters of what was given."""
+def test_invalid_amount_is_shown_shortened() -> None:
+    """The error shows the first eighty letters of the invalid amount."""
     with pytest.raises(InvalidData, match=r"^1\.5 is not an exact number"):
         Money(1.5, "EUR")  # type: ignore[arg-type]  # what the test is about
     with pytest.raises(InvalidData) as caught:
@@ -93,8 +93,8 @@ def test_what_is_no_amount_is_quoted_in_part() -> None:
 
 
 @pytest.mark.parametrize("currency", ["eur", "EURO", "", "XXX", None, 978, []])
-def test_what_is_no_currency(currency: Any) -> None:
-    """A currency is a code of ISO 4217 in capitals."""
+def test_invalid_currencies_are_refused(currency: Any) -> None:
+    """A currency must be an ISO 4217 code in capitals."""
     for make in (Money, Money.from_minor):
         with pytest.raises(InvalidData) as caught:
             make(1, currency)
@@ -102,8 +102,8 @@ def test_what_is_no_currency(currency: Any) -> None:
 
 
 @pytest.mark.parametrize("minor", [1.0, "1", True, Decimal(1), None])
-def test_minor_units_are_whole(minor: Any) -> None:
-    """Minor units are an int and nothing like one."""
+def test_minor_units_must_be_an_int(minor: Any) -> None:
+    """Minor units must be an int."""
     with pytest.raises(InvalidData) as caught:
         Money.from_minor(minor, "EUR")
     assert "minor" == caught.value.field
@@ -112,7 +112,7 @@ def test_minor_units_are_whole(minor: Any) -> None:
 
 @given(minors, minors, st.integers(-1000, 1000), currencies)
 def test_arithmetic_is_that_of_minor_units(one: int, other: int, count: int, currency: str) -> None:
-    """Sums, differences, multiples and comparisons are exact."""
+    """Sums, differences, multiples and comparisons are exact in minor units."""
     left, right = Money.from_minor(one, currency), Money.from_minor(other, currency)
     assert one + other == (left + right).minor
     assert one - other == (left - right).minor
@@ -130,7 +130,7 @@ def test_arithmetic_is_that_of_minor_units(one: int, other: int, count: int, cur
 @pytest.mark.parametrize("other", [Money(1, "USD"), 1, Decimal(1), None])
 @pytest.mark.parametrize("name", ["__add__", "__sub__", "__lt__", "__le__", "__gt__", "__ge__"])
 def test_currencies_do_not_mix(name: str, other: Any) -> None:
-    """Only the same currency can be added or compared; other money is merely different."""
+    """Amounts of different currencies cannot be added or compared, and are unequal."""
     money = Money(1, "EUR")
     with pytest.raises(InvalidData) as caught:
         getattr(money, name)(other)
@@ -163,8 +163,8 @@ def test_no_decimal_context_matters(money: Money, factor: Decimal, precision: in
         (3, decimal.ROUND_DOWN, "300.00"),
     ],
 )
-def test_multiplying_rounds_as_told(factor: Any, rounding: str, expected: str) -> None:
-    """The caller says how the product is rounded to minor units."""
+def test_times_rounds_as_requested(factor: Any, rounding: str, expected: str) -> None:
+    """`times` rounds the product to minor units as the caller chooses."""
     assert Money(expected, "EUR") == Money(100, "EUR").times(factor, rounding=rounding)
 
 
@@ -187,7 +187,7 @@ def test_factors_are_exact(factor: Any, rounding: str, field: str) -> None:
 
 @pytest.mark.parametrize("factor", [Decimal("1.5"), 1.5, True, Money(1, "EUR")])
 def test_the_operator_multiplies_by_int_only(factor: Any) -> None:
-    """What may need rounding is refused where no rounding is given."""
+    """The `*` operator takes integers only, since other factors may need rounding."""
     with pytest.raises(InvalidData) as caught:
         _ = Money(1, "EUR") * factor
     assert "factor" == caught.value.field
@@ -196,7 +196,7 @@ def test_the_operator_multiplies_by_int_only(factor: Any) -> None:
 
 @given(monies, ratios)
 def test_allocating_loses_nothing(money: Money, weights: list[Any]) -> None:
-    """The parts add up, each is within one minor unit of its share, and no share gets nothing."""
+    """The parts add up, each within one minor unit of its share; a share of zero gets none."""
     parts = money.allocate(weights)
     assert money.minor == sum(part.minor for part in parts)
     assert len(weights) == len(parts)
@@ -207,8 +207,8 @@ def test_allocating_loses_nothing(money: Money, weights: list[Any]) -> None:
         assert weight or not part.minor
 
 
-def test_the_odd_cents_go_where_rounding_cuts_most() -> None:
-    """Parts that lose most come first, and among equals the first one."""
+def test_remaining_cents_go_to_the_largest_remainders() -> None:
+    """Remaining cents go to the parts that lose most by rounding, the first among equals."""
     assert (Money("33.34", "EUR"), Money("33.33", "EUR"), Money("33.33", "EUR")) == Money(
         100, "EUR"
     ).allocate([1, 1, 1])
@@ -217,8 +217,8 @@ def test_the_odd_cents_go_where_rounding_cuts_most() -> None:
 
 
 @pytest.mark.parametrize("weights", [[], [0], [1, -1], [2, -1], [0.5], [Decimal("NaN")], ["x"]])
-def test_what_is_no_ratio(weights: Any) -> None:
-    """Ratios are exact, not negative, and not all zero."""
+def test_invalid_ratios_are_refused(weights: Any) -> None:
+    """Ratios must be exact, not negative, and not all zero."""
     with pytest.raises(InvalidData) as caught:
         Money(1, "EUR").allocate(weights)
     assert "ratios" == caught.value.field

@@ -29,7 +29,7 @@ CONTENTS = st.lists(st.binary(max_size=40))
 
 
 def unescaped(text: object) -> str | None:
-    """A name as it was, before it was written as browsers do."""
+    """A name before browsers' escaping."""
     if text is None:
         return None
     shown = str(text)
@@ -39,7 +39,7 @@ def unescaped(text: object) -> str | None:
 
 
 def sent(request: Request) -> bytes:
-    """The bytes of a body, whichever colour it streams in."""
+    """The bytes of a body that streams synchronously or asynchronously."""
     if isinstance(request.body, bytes):
         return request.body
     chunks = request.body.open()
@@ -54,19 +54,19 @@ def sent(request: Request) -> bytes:
 
 
 def read(request: Request) -> list[tuple[str | None, str | None, str | None, bytes]]:
-    """Name, file name, type and content of each part, as the standard library reads them."""
+    """Name, file name, type and content of each part, read by the standard library."""
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
     message = message_from_bytes(head + sent(request))
     parts = cast("list[Message]", message.get_payload())
-    found: list[tuple[str | None, str | None, str | None, bytes]] = []
+    results: list[tuple[str | None, str | None, str | None, bytes]] = []
     for part in parts:
         raw = dict(part.raw_items())["Content-Disposition"]
         disposition = Message()  # with a header of letters, where the parser has kept bytes
         disposition["Content-Type"] = raw.encode("ascii", "surrogateescape").decode()
         name, filename = (unescaped(disposition.get_param(key)) for key in ("name", "filename"))
         content = cast("bytes", part.get_payload(decode=True))
-        found.append((name, filename, part["content-type"], content))
-    return found
+        results.append((name, filename, part["content-type"], content))
+    return results
 
 
 def streaming(*chunks: bytes) -> Callable[[], Iterator[bytes]]:
@@ -75,7 +75,7 @@ def streaming(*chunks: bytes) -> Callable[[], Iterator[bytes]]:
 
 
 def awaiting(*chunks: bytes) -> Callable[[], AsyncIterator[bytes]]:
-    """The same, to be awaited."""
+    """An asynchronous opener of the same chunks."""
 
     async def opened() -> AsyncIterator[bytes]:
         for chunk in chunks:
@@ -105,7 +105,7 @@ def test_a_form_takes_files_along(method: Callable[..., Request]) -> None:
 
 
 def test_names_may_be_repeated() -> None:
-    """Files of one name go as pairs, in order."""
+    """Several files of one name are sent in order."""
     files = [("page", FormFile("1", b"one")), ("page", FormFile("2", b"two"))]
 
     assert [("page", "1", b"one"), ("page", "2", b"two")] == [
@@ -117,10 +117,10 @@ def test_names_may_be_repeated() -> None:
 @given(
     fields=st.lists(st.tuples(NAMES, st.text())), files=st.lists(st.tuples(NAMES, NAMES, CONTENTS))
 )
-def test_what_was_put_in_is_read_back(
+def test_form_round_trip(
     fields: list[tuple[str, str]], files: list[tuple[str, str, list[bytes]]]
 ) -> None:
-    """Whatever names and contents are, as bytes or as a stream, a parser finds just these parts."""
+    """A parser finds exactly the given parts, for bytes and for streams."""
     fields = [(name, value.encode("utf-8", "replace").decode()) for name, value in fields]
     expected = [
         *((name, None, value.encode()) for name, value in fields),
@@ -134,8 +134,8 @@ def test_what_was_put_in_is_read_back(
             form=fields,
             files=[(name, FormFile(filename, open_(chunks))) for name, filename, chunks in files],
         )
-        found = [(name, filename, content) for name, filename, _, content in read(request)]
-        assert expected == found
+        results = [(name, filename, content) for name, filename, _, content in read(request)]
+        assert expected == results
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_a_name_stays_a_name(text: str) -> None:
         lambda: Request.post("/", files={}, headers={"Content-Type": "multipart/form-data"}),
     ],
 )
-def test_what_is_no_form_is_refused(make: Callable[[], object]) -> None:
-    """A name, type or file that cannot be sent as what it is makes no request."""
+def test_invalid_forms_are_refused(make: Callable[[], object]) -> None:
+    """A name, type or file that cannot be sent is refused."""
     with pytest.raises(InvalidData):
         make()
 
@@ -180,15 +180,15 @@ def test_what_is_no_form_is_refused(make: Callable[[], object]) -> None:
 # --- what is known of it -----------------------------------------------------
 
 
-def test_a_length_is_known_if_each_is() -> None:
-    """A stream with a length leaves the form one, and one without does not."""
-    known = FormFile("a", BodyStream.of(streaming(b"12", b"345"), length=5))
+def test_form_length_needs_every_files_length() -> None:
+    """A form has a length only if every file has one."""
+    entry = FormFile("a", BodyStream.of(streaming(b"12", b"345"), length=5))
     unknown = FormFile("b", streaming(b"x"))
-    request = Request.post("/", form={"a": "b"}, files={"known": known})
+    request = Request.post("/", form={"a": "b"}, files={"known": entry})
     assert isinstance(request.body, BodyStream)
     assert len(sent(request)) == request.body.length
 
-    other = Request.post("/", files={"known": known, "unknown": unknown})
+    other = Request.post("/", files={"known": entry, "unknown": unknown})
     assert isinstance(other.body, BodyStream)
     assert None is other.body.length
 
@@ -206,7 +206,7 @@ def test_a_form_is_replayable_if_each_file_is() -> None:
         sent(once)
 
 
-def test_streams_of_both_colours_go_together() -> None:
+def test_streams_of_both_modes_go_together() -> None:
     """A form with one file that is awaited is awaited."""
     files = {"a": FormFile("a", awaiting(b"one")), "b": FormFile("b", io.BytesIO(b"two"))}
 
@@ -216,8 +216,8 @@ def test_streams_of_both_colours_go_together() -> None:
 # --- the boundary ------------------------------------------------------------
 
 
-def test_the_same_form_is_the_same_request() -> None:
-    """A repeat has the same fingerprint, and another content, name or order another one."""
+def test_equal_forms_have_equal_fingerprints() -> None:
+    """Equal forms share a fingerprint; another content, name or order changes it."""
 
     def form(content: bytes = b"x", filename: str = "a", name: str = "n", kind: str = "t") -> bytes:
         request = Request.post("/", form={"k": kind}, files={name: FormFile(filename, content)})
@@ -228,8 +228,8 @@ def test_the_same_form_is_the_same_request() -> None:
     assert 5 == len(others)
 
 
-def test_streams_of_other_lengths_are_told_apart() -> None:
-    """Of a stream the length counts; and bytes are no stream."""
+def test_fingerprint_depends_on_stream_length() -> None:
+    """A stream's length changes the fingerprint, and a stream differs from bytes."""
 
     def form(content: Any) -> bytes:
         request = Request.post("/", files={"n": FormFile("a", content)})
@@ -242,15 +242,15 @@ def test_streams_of_other_lengths_are_told_apart() -> None:
     assert form(stream(1)) == form(stream(1))
 
 
-def test_the_boundary_is_made_of_every_part() -> None:
-    """Another name or content of any part, first or last, known or not, makes another boundary."""
+def test_boundary_depends_on_every_part() -> None:
+    """Another name or content of any part changes the boundary."""
 
     def boundary(first: str, content: Any) -> str:
         files = {"n": FormFile("a", content)}
         shown = Request.post("/", form={"k": first}, files=files).headers["content-type"]
-        found = re.fullmatch(r"multipart/form-data; boundary=(moorage-[0-9a-f]{40})", shown)
-        assert found is not None
-        return found[1]
+        result = re.fullmatch(r"multipart/form-data; boundary=(moorage-[0-9a-f]{40})", shown)
+        assert result is not None
+        return result[1]
 
     streams = [BodyStream.of(streaming(b"x"), length=length) for length in (None, 1, 2)]
     made = {boundary(first, content) for first in "st" for content in (b"x", b"y", *streams)}
@@ -258,15 +258,15 @@ def test_the_boundary_is_made_of_every_part() -> None:
     assert 10 == len(made)
 
 
-def test_a_wrong_type_is_refused_as_the_header_it_is() -> None:
-    """What cannot be a file's type is told as what its header cannot hold."""
+def test_invalid_content_type_is_refused() -> None:
+    """A file's content type that no header can hold is refused."""
     with pytest.raises(InvalidData, match="the header 'Content-Type'"):
         FormFile("a", b"", "text/plain\r\nX: y")
 
 
 @given(cut=st.integers(0, 60), padding=st.binary(max_size=99))
-def test_a_stream_cannot_pass_for_other_parts(cut: int, padding: bytes) -> None:
-    """Whoever works the boundary out is cut off, however the stream comes in pieces."""
+def test_stream_with_the_boundary_is_refused(cut: int, padding: bytes) -> None:
+    """A stream that contains the boundary is cut off, in whatever chunks it comes."""
     boundary = Request.post("/", files={"n": FormFile("a", streaming())}).headers["content-type"]
     attack = b"\r\n--" + boundary.partition("boundary=")[2].encode() + b"\r\nContent-Disposition: x"
     whole = padding + attack
@@ -280,6 +280,6 @@ def test_a_stream_cannot_pass_for_other_parts(cut: int, padding: bytes) -> None:
             sent(request)
 
 
-def test_bytes_are_not_shown() -> None:
-    """A file says what it is called, and not what is in it."""
+def test_repr_hides_file_content() -> None:
+    """The repr of a file does not show its content."""
     assert "h1dden" not in repr(FormFile("a", b"h1dden"))

@@ -1,4 +1,4 @@
-"""What a function is called in a message."""
+"""The name of a function in a message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def pay(_: str) -> None:
 
 
 class Payer:
-    """Something that can be called."""
+    """A callable object."""
 
     def __call__(self) -> None:
         """Pay."""
@@ -28,7 +28,7 @@ class Payer:
 
 
 class Mocking:
-    """Something that has an answer to every name."""
+    """An object that has every attribute."""
 
     def __getattr__(self, _: str) -> int:
         return 7
@@ -49,6 +49,6 @@ class Mocking:
         (Mocking(), "Mocking"),
     ],
 )
-def test_names_what_is_called(function: Any, name: str) -> None:
-    """A function has its own name, whatever wraps it; anything else its class's."""
+def test_name_of_callables(function: Any, name: str) -> None:
+    """A function has its own name even if wrapped; other callables have their class's."""
     assert name == name_of(function)

@@ -1,4 +1,4 @@
-"""What goes on while a shared store is away, and when it is looked for again."""
+"""What continues during an outage of a shared store, and when the store is probed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ TICKET = (1, 2, 1, 0, 0, 0)
 
 
 def lost(probes: int, draw: float) -> Outage:
-    """A store that has been looked for so often, one second after another."""
+    """An outage after this many probes, one a second."""
     outage = noticed(None, GONE, 5 * NANOS, draw)
     for probe in range(1, probes + 1):
         outage = noticed(outage, GONE, (5 + probe) * NANOS, draw)
@@ -66,8 +66,8 @@ def lost(probes: int, draw: float) -> Outage:
 
 
 @pytest.mark.parametrize("probes, pause", [(0, 0.25), (1, 0.5), (2, 1), (3, 1), (40, 1)])
-def test_the_store_is_looked_for_at_growing_intervals(probes: int, pause: float) -> None:
-    """From a quarter of a second on each interval is twice the one before, up to a second."""
+def test_probe_intervals_grow(probes: int, pause: float) -> None:
+    """The probe interval doubles from a quarter of a second up to a second."""
     now = (5 + probes) * NANOS
     shortest, middle, longest = (lost(probes, draw) for draw in (0.0, 0.5, 1.0))
 
@@ -79,13 +79,13 @@ def test_the_store_is_looked_for_at_growing_intervals(probes: int, pause: float)
     assert (probes, 5 * NANOS) == (longest.probes, longest.since)
 
 
-def test_looking_takes_no_more_than_half_of_the_time() -> None:
-    """After a probe that waited long the next one begins as much later."""
+def test_slow_probe_delays_the_next() -> None:
+    """After a probe that took long, the next one is as much later."""
     assert 7 * NANOS == noticed(None, GONE, 5 * NANOS, 1.0, took=2 * NANOS).until
 
 
-def test_an_outage_knows_its_last_error_and_has_one_turn() -> None:
-    """Whoever looks takes the turn, and the next outage has one of its own."""
+def test_outage_has_its_last_error_and_one_probe_slot() -> None:
+    """A new outage has its last error, and a probe slot of its own."""
     first = noticed(None, GONE, 0, 0.0)
     again = StorageUnavailable("still gone.")
     second = noticed(first, again, 1, 0.0)
@@ -95,8 +95,8 @@ def test_an_outage_knows_its_last_error_and_has_one_turn() -> None:
     assert [None] == second.turn
 
 
-def test_what_was_granted_in_memory_is_marked() -> None:
-    """Permit and tickets are what they were, and known for what they are."""
+def test_local_grants_are_marked() -> None:
+    """Permits and tickets granted in memory keep their values and are marked as local."""
     answer, wait, permit, tickets = marked((Answer.GO, 7, PERMIT, (TICKET, TICKET)))
 
     assert (Answer.GO, 7, PERMIT, (TICKET, TICKET)) == (answer, wait, permit, tickets)
@@ -113,8 +113,8 @@ def about(permit: Any, tickets: Any) -> list[Command[Any]]:
     ]
 
 
-def test_what_becomes_of_it_stays_in_memory() -> None:
-    """A command is of this process if a permit or a ticket in it is."""
+def test_commands_on_local_grants_stay_local() -> None:
+    """A command with a local permit or ticket is handled in this process."""
     permit, ticket = Local(PERMIT), Local(TICKET)
 
     assert not any(map(is_local, about(PERMIT, (TICKET, TICKET))))
@@ -130,17 +130,17 @@ def test_what_becomes_of_it_stays_in_memory() -> None:
     assert [False] * 3 == list(map(is_local, others))
 
 
-def test_limits_and_circuits_go_on_and_keys_do_not() -> None:
-    """What must outlive a crash, or is meant for all processes, needs the store."""
-    asked = Admission(GATES, within=0, lease=0)
+def test_only_limits_and_circuits_have_a_local_fallback() -> None:
+    """Commands that must be shared or survive a crash need the store."""
+    request = Admission(GATES, within=0, lease=0)
     goes: list[Command[Any]] = [
-        asked,
+        request,
         *about(PERMIT, (TICKET, TICKET)),
         Pause(GATES, SECOND),
         ReadCircuit(RULE, "circuit"),
     ]
     stays: list[Command[Any]] = [
-        asked.evolve(claim=("key", 1, "vendor")),
+        request.evolve(claim=("key", 1, "vendor")),
         MarkSent("key", 1, "vendor"),
         release("key", 1, ttl=SECOND),
         SetCircuit(RULE, "circuit", CircuitState.CLOSED),
@@ -162,7 +162,7 @@ def test_a_limit_may_refuse_to_go_on() -> None:
 
 
 def granted(command: Command[Any], seconds: int, store: MemoryStorage, clock: VirtualClock) -> int:
-    """How many calls memory grants in so many seconds, asked twenty times a second."""
+    """The number of calls that memory grants in this time, at twenty requests a second."""
     count = 0
     for _ in range(20 * seconds):
         count += store.execute(alone(command))[0] is Answer.GO
@@ -182,16 +182,16 @@ def granted(command: Command[Any], seconds: int, store: MemoryStorage, clock: Vi
 def test_memory_grants_a_share_of_each_limit(
     config: RateLimitConfig, seconds: int, most: int
 ) -> None:
-    """Rate, burst and quota are scaled alike, to one call at the least."""
+    """In memory, rate, burst and quota are scaled by the share, to at least one call."""
     clock = VirtualClock()
     gates = Gates(limits=[config.rule], limit_keys=["k"], shares=[config.share])
-    asked = Admission(gates, within=0, lease=0)
+    request = Admission(gates, within=0, lease=0)
 
-    assert most - 1 <= granted(asked, seconds, MemoryStorage(clock), clock) <= most
+    assert most - 1 <= granted(request, seconds, MemoryStorage(clock), clock) <= most
 
 
-def test_a_call_that_costs_more_than_a_share_is_granted_at_its_cost() -> None:
-    """A share of the burst is not below what one call takes; the rate stays the share's."""
+def test_share_is_at_least_one_calls_cost() -> None:
+    """The share of a burst is never below one call's cost; the rate stays the share's."""
     config = RateLimitConfig.per_second(8, burst=8, without_store=0.125)
     clock = VirtualClock()
     gates = Gates(limits=[config.rule], limit_keys=["k"], shares=[config.share])
@@ -203,8 +203,8 @@ def test_a_call_that_costs_more_than_a_share_is_granted_at_its_cost() -> None:
     assert 4 == count
 
 
-def test_what_memory_granted_of_a_share_comes_back_to_it() -> None:
-    """Confirming, giving back and pausing are about the same share; a whole limit is its own."""
+def test_share_commands_use_the_same_share() -> None:
+    """Confirm, give-back and pause act on the share that granted the ticket."""
     config = RateLimitConfig.per_second(8, burst=8, without_store=0.125)
     gates = Gates(limits=[config.rule], limit_keys=["k"], shares=[config.share])
     share = gates.alone()
@@ -226,16 +226,16 @@ def test_what_memory_granted_of_a_share_comes_back_to_it() -> None:
 
 
 @pytest.mark.parametrize("value", ["refuse", 1, 1.0, 0.5, Fraction(1, 3)])
-def test_a_limit_says_how_it_goes_on(value: Any) -> None:
-    """A number is a share, and a refusal is none."""
+def test_without_store_setting(value: Any) -> None:
+    """A number is the share, and "refuse" means none."""
     share = RateLimitConfig(1, without_store=value).share
 
     assert (None if value == "refuse" else Fraction(value)) == share
 
 
 @pytest.mark.parametrize("value", ["", "go on", 0, -1, 1.5, True, None, math.nan, []])
-def test_no_other_way_to_go_on_is_taken(value: Any) -> None:
-    """What is neither "refuse" nor a share is refused, with what to give."""
+def test_invalid_without_store_is_refused(value: Any) -> None:
+    """A value that is neither "refuse" nor a share is refused, with a remedy."""
     with pytest.raises(ConfigurationError, match=r'Give "refuse", or the share') as caught:
         RateLimitConfig(1, without_store=value)
 
@@ -243,36 +243,36 @@ def test_no_other_way_to_go_on_is_taken(value: Any) -> None:
 
 
 def test_claims_have_no_substitute() -> None:
-    """An effect that is done under one key would be done again under another."""
-    asked = Admission(GATES, within=0, lease=0)
-    marking = asked.evolve(claim=("claim", 1, "vendor"))
+    """A claim has no local fallback, since its effect could happen twice."""
+    request = Admission(GATES, within=0, lease=0)
+    marking = request.evolve(claim=("claim", 1, "vendor"))
 
-    assert has_substitute(asked, "one")
+    assert has_substitute(request, "one")
     assert has_substitute(marking, "circuit")
-    assert not has_substitute(asked, "another")
+    assert not has_substitute(request, "another")
     assert not has_substitute(marking, "claim")
     assert not has_substitute(release("key", 1, ttl=SECOND), "key")
 
 
 def test_a_command_is_moved_to_other_keys() -> None:
-    """All but the keys stay, and the command itself is as it was."""
-    asked = Admission(GATES, within=3, lease=4)
-    other: Any = moved(asked, {"one": substitute("one")})
+    """Moving a command changes its keys only, in a copy."""
+    request = Admission(GATES, within=3, lease=4)
+    other: Any = moved(request, {"one": substitute("one")})
 
     assert ("circuit", substitute("one"), "two") == other.keys
-    assert ("circuit", "one", "two") == asked.keys
-    assert (GATES, 3, 4, type(asked)) == (other.gates, other.within, other.lease, type(other))
+    assert ("circuit", "one", "two") == request.keys
+    assert (GATES, 3, 4, type(request)) == (other.gates, other.within, other.lease, type(other))
 
 
-def test_who_can_go_on_keeps_time_for_its_call() -> None:
-    """Three quarters of what is left are for the store, and ten seconds at most."""
-    asked = Admission(GATES, within=0, lease=0)
+def test_patience_with_a_fallback() -> None:
+    """A command with a fallback waits three quarters of the time left, at most ten seconds."""
+    request = Admission(GATES, within=0, lease=0)
 
-    assert [0.75, 10.0, None] == [patience(asked, left) for left in (1.0, 60.0, None)]
+    assert [0.75, 10.0, None] == [patience(request, left) for left in (1.0, 60.0, None)]
 
 
-def test_who_cannot_go_on_has_all_its_time_for_the_store() -> None:
-    """A minute at most."""
+def test_patience_without_a_fallback() -> None:
+    """A command without a fallback waits for all the time left, at most a minute."""
     claim = release("key", 1, ttl=SECOND)
 
     assert [1.0, 60.0, None] == [patience(claim, left) for left in (1.0, 600.0, None)]
@@ -293,10 +293,10 @@ def test_who_cannot_go_on_has_all_its_time_for_the_store() -> None:
         (1, None, 1, False),
     ],
 )
-def test_slow_is_not_away(
+def test_slow_store_is_not_down(
     waited: float, bound: float | None, silent: float | None, slow: bool
 ) -> None:
-    """A store is slow while it answers others, unless its caller was told sooner."""
+    """A store that answers other calls is slow, not down, unless its caller waited too briefly."""
     nanos = None if silent is None else int(silent * NANOS)
 
     assert slow is is_slow(int(waited * NANOS), bound, nanos)

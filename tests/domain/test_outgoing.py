@@ -1,4 +1,4 @@
-"""Where requests may go whose URL somebody else has chosen."""
+"""The guard for requests to URLs that somebody else has chosen."""
 
 from __future__ import annotations
 
@@ -95,28 +95,28 @@ INSIDE = [
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_what_anybody_can_reach_is_allowed(address: str) -> None:
-    """There is nothing against an address that is everybody's."""
+def test_public_addresses_are_allowed(address: str) -> None:
+    """A public address is allowed."""
     assert None is GUARD.objection_to(address)
 
 
 @pytest.mark.parametrize("address", INSIDE)
-def test_what_leads_inside_is_refused(address: str) -> None:
-    """An address of this machine, its neighbours or its cloud is refused in every notation."""
+def test_internal_addresses_are_refused(address: str) -> None:
+    """Addresses of this machine, its network or its cloud are refused in every notation."""
     assert GUARD.objection_to(address)
 
 
 @given(version_4)
-def test_no_address_of_version_4_that_is_not_global_is_allowed(address: IPv4Address) -> None:
-    """What is allowed is global and no multicast, as Python's own registry has it."""
+def test_allowed_ipv4_addresses_are_global(address: IPv4Address) -> None:
+    """Every allowed IPv4 address is global and no multicast, by Python's registry."""
     if GUARD.objection_to(str(address)) is None:
         assert address.is_global
         assert not address.is_multicast
 
 
 @given(version_4)
-def test_what_is_refused_of_version_4_is_special(address: IPv4Address) -> None:
-    """What is refused is special, as Python's own registry has it, or one that it lacks."""
+def test_refused_ipv4_addresses_are_special(address: IPv4Address) -> None:
+    """Every refused IPv4 address is special by Python's registry, or in a listed network."""
     if GUARD.objection_to(str(address)) is not None:
         lacking = ("168.63.129.16/32", "192.88.99.0/24", "192.0.0.0/24")
         assert (
@@ -127,12 +127,12 @@ def test_what_is_refused_of_version_4_is_special(address: IPv4Address) -> None:
 
 
 @given(version_6)
-def test_no_address_of_version_6_that_is_not_global_is_allowed(address: IPv6Address) -> None:
-    """What is allowed is global, or stands for an address of version 4 that is allowed."""
+def test_allowed_ipv6_addresses_are_global(address: IPv6Address) -> None:
+    """Every allowed IPv6 address is global, or maps to a global IPv4 address."""
     if GUARD.objection_to(str(address)) is None:
-        meant = IPv4Address(int(address) & 0xFFFF_FFFF)
+        intended = IPv4Address(int(address) & 0xFFFF_FFFF)
         disguised = address.ipv4_mapped is not None or int(address) >> 32 == 0x64FF9B << 64
-        assert meant.is_global if disguised else address.is_global
+        assert intended.is_global if disguised else address.is_global
         assert not address.is_multicast
 
 
@@ -145,8 +145,8 @@ def test_a_disguise_changes_nothing(address: IPv4Address, disguise: str) -> None
 
 
 @given(version_4)
-def test_a_network_that_is_allowed_is_allowed(address: IPv4Address) -> None:
-    """What a host names may be reached, in any notation, and nothing else besides what could."""
+def test_allowed_networks_are_reachable(address: IPv4Address) -> None:
+    """A network named in the guard is allowed in any notation, and no other becomes so."""
     guard = OutgoingGuard(networks=["10.1.0.0/16", "::1"])
     inside = address in ip_network("10.1.0.0/16")
 
@@ -184,8 +184,8 @@ def test_an_address_in_disguise_is_not_even_looked_up(host: str) -> None:
     "host",
     ["vendor.example", "VENDOR.example.", "8.8.8.8", "2606:4700::1111", "1.2.3.4.nip.example"],
 )
-def test_an_ordinary_host_may_be_looked_up(host: str) -> None:
-    """There is nothing against a name, or an address that is written as it should be."""
+def test_ordinary_hosts_are_allowed(host: str) -> None:
+    """An ordinary host name or well-formed address is allowed."""
     assert None is GUARD.objection(host, 443, secure=True)
 
 
@@ -201,8 +201,8 @@ def test_an_ordinary_host_may_be_looked_up(host: str) -> None:
         ("hooks.example.evil", False),
     ],
 )
-def test_hosts_may_be_named(host: str, fits: bool) -> None:
-    """Only hosts that are named, or are below one that is, may be asked."""
+def test_host_allow_list(host: str, fits: bool) -> None:
+    """With a list of hosts, only these and their subdomains are allowed."""
     guard = OutgoingGuard(hosts=["hooks.example", ".partner.example", "Dotted.Example."])
 
     assert fits is (guard.objection(host, 443, secure=True) is None)
@@ -212,8 +212,8 @@ def test_hosts_may_be_named(host: str, fits: bool) -> None:
     "port, secure, allowed",
     [(443, True, True), (80, False, True), (22, False, False), (6379, True, False)],
 )
-def test_only_ports_of_the_web_are_asked(port: int, secure: bool, allowed: bool) -> None:
-    """Others are those of something that may take a request for its own language."""
+def test_only_web_ports_are_allowed(port: int, secure: bool, allowed: bool) -> None:
+    """Other ports than those of the web are refused."""
     assert allowed is (GUARD.objection("vendor.example", port, secure=secure) is None)
 
 
@@ -223,7 +223,7 @@ def test_every_port_may_be_allowed() -> None:
 
 
 def test_a_guard_may_insist_on_tls() -> None:
-    """Without `plain_http` nothing is asked in the clear."""
+    """Without `plain_http`, requests in clear text are refused."""
     guard = OutgoingGuard(plain_http=False, ports=8443)
 
     assert None is guard.objection("vendor.example", 8443, secure=True)
@@ -231,7 +231,7 @@ def test_a_guard_may_insist_on_tls() -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "options",
     [
         {"networks": "10.0.0.1/8"},
         {"networks": ["x"]},
@@ -240,14 +240,14 @@ def test_a_guard_may_insist_on_tls() -> None:
         {"ports": 65_536},
     ],
 )
-def test_what_makes_no_guard_is_refused(given: dict[str, Any]) -> None:
-    """A guard that would guard nothing, or something else than was meant, is refused."""
+def test_invalid_guard_settings_are_refused(options: dict[str, Any]) -> None:
+    """Settings that would guard nothing, or be misread, are refused."""
     with pytest.raises(ConfigurationError):
-        OutgoingGuard(**given)
+        OutgoingGuard(**options)
 
 
 def test_one_network_or_host_may_be_given_alone() -> None:
-    """A single text is one of them."""
+    """A single text counts as a list of one."""
     assert OutgoingGuard(networks="10.0.0.0/8", hosts="A.example") == OutgoingGuard(
         networks=["10.0.0.0/8"], hosts=["a.example"]
     )

@@ -1,4 +1,4 @@
-"""Values as bytes: back as they were, to the type, and nothing else but a `ValueError`."""
+"""Plain values are packed into bytes and read back; other bytes raise ValueError."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ EDGES = [
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal in every type, however deep."""
+    """Return whether two values are equal, types included, at any depth."""
     if isinstance(one, list) and isinstance(other, list):
         return alike(tuple(one), tuple(other))
     if isinstance(one, dict) and isinstance(other, dict):
@@ -64,8 +64,8 @@ def same(one: Any, other: Any) -> bool:
 
 
 @given(st.lists(VALUES).map(tuple))
-def test_values_come_back_as_they_were(values: tuple[Any, ...]) -> None:
-    """Any plain values survive, to the type."""
+def test_values_round_trip(values: tuple[Any, ...]) -> None:
+    """Plain values are read back with the same values and types."""
     assert same(unpack_values(pack_values(values)), values)
 
 
@@ -104,7 +104,7 @@ def test_the_edges_of_every_encoding_come_back(value: object) -> None:
     ],
 )
 def test_the_bytes_are_those_of_messagepack(value: object, packed: str) -> None:
-    """Other readers of MessagePack, scripts of a store among them, find what they expect."""
+    """The bytes are valid MessagePack, which other readers understand."""
     assert pack_values((value,)).hex() == packed
 
 
@@ -127,14 +127,14 @@ def test_a_named_tuple_is_a_tuple() -> None:
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, 1j, [object()], {"a": object()}])
-def test_what_is_no_plain_value_is_refused_by_name(value: object) -> None:
-    """The type is named, at whatever depth."""
+def test_other_types_are_refused(value: object) -> None:
+    """The error names the unsupported type, at whatever depth."""
     with pytest.raises(InvalidData, match=r"A value of type (object|set|complex) cannot be stored"):
         pack_values((value,))
 
 
-def test_what_is_longer_than_any_header_says_is_refused() -> None:
-    """A size that no header has room for is an error of ours; here, without the gigabytes."""
+def test_too_long_values_are_refused() -> None:
+    """A size beyond any MessagePack header is refused."""
     with pytest.raises(InvalidData, match="A value is too long to be stored") as caught:
         _sized(_BINARY, 1 << 32)
     assert "value" == caught.value.field
@@ -142,8 +142,8 @@ def test_what_is_longer_than_any_header_says_is_refused() -> None:
     assert "c6ffffffff" == _sized(_BINARY, (1 << 32) - 1).hex()
 
 
-def test_what_is_nested_without_end_is_refused() -> None:
-    """A list that holds itself ends in an error of ours."""
+def test_endless_nesting_is_refused() -> None:
+    """A list that contains itself raises InvalidData."""
     endless: list[object] = []
     endless.append(endless)
     with pytest.raises(InvalidData, match="nested too deeply"):
@@ -160,17 +160,15 @@ def test_any_bytes_are_values_or_a_value_error(packed: bytes) -> None:
 
 
 @given(st.lists(VALUES, min_size=1).map(tuple), st.data())
-def test_a_cut_is_noticed_or_falls_between_two_values(
-    values: tuple[Any, ...], data: st.DataObject
-) -> None:
-    """Of a cut text, no value is read that was not there."""
+def test_truncated_bytes_give_no_wrong_value(values: tuple[Any, ...], data: st.DataObject) -> None:
+    """Truncated bytes raise ValueError or give the first values unchanged."""
     packed = pack_values(values)
     cut = packed[: data.draw(st.integers(0, len(packed) - 1))]
     try:
-        found = unpack_values(cut)
+        results = unpack_values(cut)
     except ValueError:
         return
-    assert same(found, values[: len(found)])
+    assert same(results, values[: len(results)])
 
 
 @pytest.mark.parametrize(

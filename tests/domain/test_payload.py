@@ -22,7 +22,7 @@ from moorage.domain.secret import Secret
 from moorage.errors import InvalidData
 
 
-class Colour(Enum):
+class Mode(Enum):
     """An enumeration."""
 
     RED = "red"
@@ -42,7 +42,7 @@ class Number(IntEnum):
 
 
 class Loud(int):
-    """A number that cannot be written, and says so with its value."""
+    """A number whose failing conversion quotes its value."""
 
     def __repr__(self) -> str:
         raise ValueError("hunter2")
@@ -103,8 +103,8 @@ DIFFERENT = [
     time(1, 2),
     "2026-01-01",
     UUID(int=1),
-    Colour.RED,
-    Colour.BLUE,
+    Mode.RED,
+    Mode.BLUE,
     Word.RED,
     Number.ONE,
     Item("a"),
@@ -116,8 +116,8 @@ DIFFERENT = [
 ]
 
 
-def test_what_differs_has_another_fingerprint() -> None:
-    """1, 1.0, "1" and True differ, and so does everything that looks alike but is not."""
+def test_different_payloads_have_different_fingerprints() -> None:
+    """1, 1.0, "1" and True differ, and so do other lookalikes."""
     for one, other in combinations(DIFFERENT, 2):
         assert payload_fingerprint(one) != payload_fingerprint(other), (one, other)
 
@@ -134,7 +134,7 @@ def test_what_differs_has_another_fingerprint() -> None:
         (math.nan, float("nan")),
     ],
 )
-def test_what_is_the_same_has_the_same(one: Any, other: Any) -> None:
+def test_equal_payloads_have_equal_fingerprints(one: Any, other: Any) -> None:
     """Neither the order of keys nor the kind of a sequence matters."""
     assert payload_fingerprint(one) == payload_fingerprint(other)
     assert 32 == len(payload_fingerprint(one))
@@ -162,8 +162,8 @@ def deep() -> list[Any]:
     ],
     ids=lambda payload: type(payload).__name__,
 )
-def test_what_cannot_be_compared_is_refused(payload: Any) -> None:
-    """A payload that has no fingerprint is refused with a remedy, and not shown."""
+def test_incomparable_payloads_are_refused(payload: Any) -> None:
+    """A payload without a fingerprint is refused with a remedy, and not shown."""
     with pytest.raises(InvalidData) as caught:
         payload_fingerprint(payload)
 
@@ -181,7 +181,7 @@ JSON = st.recursive(
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether two payloads are the same, types included."""
+    """Return whether two payloads are equal, types included."""
     if type(one) is not type(other):
         return False
     if isinstance(one, list):
@@ -192,35 +192,35 @@ def alike(one: Any, other: Any) -> bool:
 
 
 @given(JSON, JSON)
-def test_fingerprints_tell_exactly_what_differs(one: Any, other: Any) -> None:
-    """Two payloads have one fingerprint if and only if they are the same."""
+def test_fingerprints_are_equal_only_for_equal_payloads(one: Any, other: Any) -> None:
+    """Two payloads share a fingerprint if and only if they are equal."""
     assert alike(one, other) == (payload_fingerprint(one) == payload_fingerprint(other))
 
 
 class Shop:
-    """What JSON cannot hold."""
+    """A class that JSON cannot hold."""
 
 
 @pytest.mark.parametrize(
     "payload, what", [([[1, Shop()], {}], "Shop"), ({"a": {7: 1}}, "key of type int")]
 )
-def test_names_what_cannot_be_compared(payload: Any, what: str) -> None:
-    """The type that cannot be compared is named, however deep it lies."""
+def test_error_names_the_incomparable_type(payload: Any, what: str) -> None:
+    """The error names the type that cannot be compared, at any depth."""
     with pytest.raises(InvalidData, match=f"it holds a {what}"):
         payload_fingerprint(payload)
 
 
 @pytest.mark.parametrize("payload", [Loud(), deep()], ids=["loud", "deep"])
 def test_other_errors_are_not_quoted(payload: Any) -> None:
-    """Only a type that cannot be compared is named; what else went wrong may tell a value."""
+    """Other errors are not quoted, since they may show a value."""
     with pytest.raises(InvalidData) as caught:
         payload_fingerprint(payload)
 
     assert caught.value.message.endswith("cannot be compared with a later one.")
 
 
-def test_fingerprints_stay() -> None:
-    """A new version knows the payloads that an old one has stored: fingerprints are a format."""
+def test_fingerprints_are_stable() -> None:
+    """Fingerprints are a stored format that new versions keep."""
     payload = {"b": [1, 2.5, None, True], "a": b"\x01", "c": Money("1.00", "EUR")}
 
     assert (

@@ -1,4 +1,4 @@
-"""Recognising what is personal wherever it stands."""
+"""Recognising and masking personal data in texts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ cards = st.from_regex(r"[2-6][0-9]{11,17}", fullmatch=True).map(luhn)
 
 @given(st.text())
 def test_a_mask_shows_half_at_most(text: str) -> None:
-    """Only of sixteen characters and more are the first and last four shown."""
+    """Only texts of sixteen characters or more show their first and last four."""
     masked = mask(text)
     if len(text) < 16:
         assert "***" == masked
@@ -37,7 +37,7 @@ def test_a_mask_shows_half_at_most(text: str) -> None:
     cards, st.sampled_from(["", "12 ", "(", "card:", "0001-"]), st.sampled_from(["", " 99", "."])
 )
 def test_cards_are_found_among_other_numbers(card: str, before: str, after: str) -> None:
-    """A card number is masked whole or in groups, whatever stands around it."""
+    """A card number is masked, whole or in groups, whatever surrounds it."""
     grouped = " ".join(card[index : index + 4] for index in range(0, 12, 4)) + card[12:]
     for written in (card, grouped, grouped.replace(" ", "-")):
         assert f"{before}{mask(card)}{after}" == mask_personal(
@@ -99,12 +99,12 @@ def test_each_kind_is_masked(text: str, expected: str) -> None:
     ],
 )
 def test_other_text_stays(text: str) -> None:
-    """What merely looks similar is left alone."""
+    """Text that only looks similar to personal data is left alone."""
     assert text == mask_personal(text, Personal)
 
 
-def test_only_what_is_asked_for() -> None:
-    """Each kind is masked for itself."""
+def test_each_kind_is_masked_separately() -> None:
+    """Only the requested kinds of personal data are masked."""
     text = "4111111111111111 a@b.example"
     assert "4111***1111 a@b.example" == mask_personal(text, [Personal.CARD])
     assert "4111111111111111 ***" == mask_personal(text, [Personal.EMAIL])
@@ -118,7 +118,7 @@ UNITS = [
 
 
 def seconds(text: str) -> float:
-    """Say how long masking takes."""
+    """The seconds that masking takes."""
     start = process_time()
     mask_personal(text, Personal)
     return process_time() - start
@@ -127,7 +127,7 @@ def seconds(text: str) -> float:
 @pytest.mark.untraced
 @pytest.mark.parametrize("unit", UNITS)
 def test_hostile_text_takes_linear_time(unit: str) -> None:
-    """Eight times the text takes about eight times as long, where a square would take 64 times."""
+    """Eight times the text takes about eight times as long, not 64 times."""
     assert seconds(unit * (2**17 // len(unit))) < 24 * seconds(unit * (2**14 // len(unit))) + 0.5
 
 

@@ -1,4 +1,4 @@
-"""A service's configuration compiled for one tenant and endpoint."""
+"""A service's configuration, compiled for one tenant and endpoint."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ BARE = Service("vat", circuit=None, retry=None)
 WAITS = {"own": 1, "other": 2}
 
 
-def planned(endpoint: Endpoint | None = None, tenant: str | None = None, **given: Any) -> Plan:
+def planned(endpoint: Endpoint | None = None, tenant: str | None = None, **settings: Any) -> Plan:
     """The plan of a service with these settings."""
-    options: dict[str, Any] = {"circuit": None} | given
+    options: dict[str, Any] = {"circuit": None} | settings
     return Plan(Service("vat", **options), tenant, endpoint)
 
 
-def test_what_is_not_configured_leaves_no_step() -> None:
-    """A plan without limits, circuit and budget has nothing to ask."""
+def test_bare_service_has_no_admission() -> None:
+    """A plan without limits, circuit and budget has no admission step."""
     plan = Plan(BARE, None, None)
 
     assert (None, (), ONCE, True) == (plan.admission, plan.question.keys, plan.retry, plan.easy)
 
 
 @pytest.mark.parametrize(
-    "given, keys",
+    "options, keys",
     [
         ({"circuit": CircuitBreakerConfig()}, 1),
         ({"limits": RateLimitConfig(1)}, 1),
@@ -56,9 +56,9 @@ def test_what_is_not_configured_leaves_no_step() -> None:
         ),
     ],
 )
-def test_what_is_configured_is_asked(given: dict[str, Any], keys: int) -> None:
-    """Circuit, limits and budget are asked together, each under a key of its own."""
-    plan = planned(**given)
+def test_configured_gates_are_asked_together(options: dict[str, Any], keys: int) -> None:
+    """Circuit, limits and budget are asked in one command, each under its own key."""
+    plan = planned(**options)
 
     assert plan.question is plan.admission
     assert keys == len(plan.question.keys) == len(set(plan.question.keys))
@@ -73,12 +73,12 @@ def test_what_is_configured_is_asked(given: dict[str, Any], keys: int) -> None:
     ],
 )
 def test_an_endpoints_setting_comes_first(setting: str, value: Any) -> None:
-    """An endpoint's own setting is used, its service's where it has none, None for none."""
-    own = Endpoint("own", **{setting: value})
+    """An endpoint's setting overrides its service's, and None turns it off."""
+    custom = Endpoint("own", **{setting: value})
     nothing: dict[str, Any] = {setting: None}
     off = Endpoint("off", **nothing)
 
-    assert value == getattr(planned(own), setting)
+    assert value == getattr(planned(custom), setting)
     assert value == getattr(planned(Endpoint("x"), **{setting: value}), setting)
     assert (ONCE if setting == "retry" else None) == getattr(
         planned(off, **{setting: value}), setting
@@ -104,8 +104,8 @@ def test_times() -> None:
     assert 0 == planned(max_limit_wait=0).question.within
 
 
-def test_steps_have_bounds_of_their_own() -> None:
-    """What a service or its endpoint says of single steps holds beside the attempt's bound."""
+def test_step_timeouts_hold_beside_the_attempt_timeout() -> None:
+    """Timeouts of single steps hold beside the attempt's timeout."""
     steps = Timeouts(connect=3, write=5)
     plan = planned(attempt_timeout=8, timeouts=steps)
     assert Timeouts(connect=3, write=5, total=8) == plan.timeouts
@@ -118,8 +118,8 @@ def test_steps_have_bounds_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("kind", [Service, Endpoint])
-def test_an_attempt_is_bounded_in_one_place(kind: type) -> None:
-    """The bound of a whole attempt is no bound of a step."""
+def test_total_timeout_is_refused_in_steps(kind: type) -> None:
+    """The timeout of a whole attempt cannot be set among those of its steps."""
     with pytest.raises(ConfigurationError, match="whole attempt") as caught:
         kind("x", timeouts=Timeouts(total=1))
 
@@ -156,21 +156,21 @@ def test_limits_add_up() -> None:
 
 
 def test_a_circuit_is_the_services_or_the_endpoints() -> None:
-    """Endpoints share their service's circuit unless they have one of their own, or none."""
+    """Endpoints share their service's circuit unless they set their own, or none."""
     circuit = CircuitBreakerConfig()
     of_service = planned(circuit=circuit).gates
     shared = planned(Endpoint("a"), circuit=circuit).gates
-    own = planned(Endpoint("a", circuit=circuit), circuit=circuit).gates
+    custom = planned(Endpoint("a", circuit=circuit), circuit=circuit).gates
     other = planned(Endpoint("b", circuit=circuit), circuit=circuit).gates
     none = planned(Endpoint("a", circuit=None), circuit=circuit).gates
 
     assert of_service.circuit_key == shared.circuit_key
-    assert 3 == len({of_service.circuit_key, own.circuit_key, other.circuit_key})
+    assert 3 == len({of_service.circuit_key, custom.circuit_key, other.circuit_key})
     assert (None, "") == (none.circuit, none.circuit_key)
 
 
-def test_a_changed_rule_has_a_state_of_its_own() -> None:
-    """What shapes a state is part of its name; what only reads it is not."""
+def test_state_key_depends_on_the_shape() -> None:
+    """A setting that changes the shape of a state changes its key; others do not."""
     one, other = CircuitBreakerConfig(window=60), CircuitBreakerConfig(window=30)
     assert planned(circuit=one).gates.circuit_key != planned(circuit=other).gates.circuit_key
     more = CircuitBreakerConfig(window=60, failures=9)
@@ -180,22 +180,22 @@ def test_a_changed_rule_has_a_state_of_its_own() -> None:
     assert 2 == len(keys)
 
 
-def test_slowness() -> None:
-    """From when on an answer is slow is the circuit's to say."""
+def test_slow_threshold_is_the_circuits() -> None:
+    """The circuit's settings decide when an answer is slow."""
     assert planned().slow is None
     assert planned(circuit=CircuitBreakerConfig()).slow is None
     slow = planned(circuit=CircuitBreakerConfig(slow_call=1.5))
     assert (1_500_000_000, False) == (slow.slow, slow.easy)
 
 
-@pytest.mark.parametrize("given", [{"bulkhead": BulkheadConfig(1)}, {"fallback": len}])
-def test_some_plans_are_not_easy(given: dict[str, Any]) -> None:
-    """A function with a place to take or a fallback is not called by its face itself."""
-    assert not planned(**given).easy
+@pytest.mark.parametrize("options", [{"bulkhead": BulkheadConfig(1)}, {"fallback": len}])
+def test_plans_without_a_fast_path(options: dict[str, Any]) -> None:
+    """A plan with a bulkhead or a fallback cannot use the fast path for functions."""
+    assert not planned(**options).easy
 
 
-def test_nobody_shares_a_key() -> None:
-    """No two services, tenants or purposes use one name."""
+def test_keys_are_unique() -> None:
+    """No two services, tenants or purposes share a key."""
     names: list[set[str]] = []
     for service in ("vat", "fx"):
         for tenant in (None, "vat", "acme"):
@@ -218,12 +218,12 @@ def test_nobody_shares_a_key() -> None:
                 }
             )
 
-    assert {7} == {len(own) for own in names}
+    assert {7} == {len(custom) for custom in names}
     assert all(one.isdisjoint(other) for one, other in combinations(names, 2))
 
 
-def test_the_key_goes_where_the_vendor_takes_it() -> None:
-    """A key is a header of a service that takes one, and replaces one that was there."""
+def test_idempotency_key_header() -> None:
+    """The idempotency key is sent in the configured header, and replaces an existing one."""
     plan = planned(idempotency_header="Idempotency-Key", idempotency_memory=3_600)
     request = Request.get("/", headers={"idempotency-key": "theirs", "Accept": "*/*"})
 
@@ -234,8 +234,8 @@ def test_the_key_goes_where_the_vendor_takes_it() -> None:
     assert request is with_idempotency_key(request, planned(), "k")
 
 
-def test_a_requests_own_headers_stay() -> None:
-    """A service's headers are for requests that have none of these names."""
+def test_default_headers_do_not_override() -> None:
+    """A service's headers are added only where the request has none of that name."""
     plan = planned(headers={"Accept": "text/csv", "User-Agent": "erp"})
     request = Request.get("/", headers={"accept": "*/*"})
 
@@ -244,7 +244,7 @@ def test_a_requests_own_headers_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    "given, plain, dresses",
+    "fields, plain, dresses",
     [
         ({}, True, False),
         ({"headers": {"a": "b"}}, True, True),
@@ -259,24 +259,24 @@ def test_a_requests_own_headers_stay() -> None:
         ({"response_transforms": [lambda response: response]}, False, False),
     ],
 )
-def test_what_a_face_may_send_itself(given: dict[str, Any], plain: bool, dresses: bool) -> None:
-    """Only a request that needs no port, and an answer that nobody else judges."""
-    options: dict[str, Any] = {"base_url": "https://x.example"} | given
+def test_plans_that_need_no_port(fields: dict[str, Any], plain: bool, dresses: bool) -> None:
+    """Only a request without ports, judged by default, can be sent directly."""
+    options: dict[str, Any] = {"base_url": "https://x.example"} | fields
     plan = Plan(Service("vat", **options), None, None)
 
     assert (plain, dresses) == (plan.plain, plan.dresses)
 
 
-def test_what_a_plan_knows_of_its_endpoint() -> None:
-    """A plan names its endpoint, and what that says about repeating."""
+def test_plan_has_the_endpoints_name_and_idempotency() -> None:
+    """A plan has its endpoint's name, and whether it may be repeated."""
     plan = planned(Endpoint("search", idempotent=True), tenant="acme")
 
     assert ("search", True, "acme") == (plan.operation, plan.repeatable, plan.tenant)
     assert (None, None) == (planned().operation, planned().repeatable)
 
 
-def test_names_of_shared_state_stay() -> None:
-    """A new version finds the state that an old one wrote: these names are a format."""
+def test_state_keys_are_stable() -> None:
+    """State keys are a stored format that new versions keep."""
     service = Service(
         "vat",
         limits=[RateLimitConfig(10), RateLimitConfig(10)],
@@ -284,8 +284,8 @@ def test_names_of_shared_state_stay() -> None:
         retry_budget=RetryBudget(),
     )
     plan = Plan(service, "acme", None)
-    own = Endpoint("rates", limits=RateLimitConfig(10), circuit=CircuitBreakerConfig())
-    gates = Plan(service, "acme", own).gates
+    custom = Endpoint("rates", limits=RateLimitConfig(10), circuit=CircuitBreakerConfig())
+    gates = Plan(service, "acme", custom).gates
 
     assert [
         "{@acme:vat}:bulkhead",
@@ -309,8 +309,8 @@ def test_names_of_shared_state_stay() -> None:
     ]
 
 
-def test_what_a_service_says_is_what_is_used() -> None:
-    """Where requests go, what they carry and how answers are judged is taken as it is."""
+def test_plan_has_the_services_url_headers_and_classifier() -> None:
+    """Base URL, headers and classifier are those of the service."""
     judge: Any = len
     plan = planned(base_url="https://vat.example", headers={"X-A": "1"}, classify=judge)
 
@@ -321,25 +321,27 @@ def test_what_a_service_says_is_what_is_used() -> None:
     )
 
 
-def test_a_plan_is_for_the_service_as_a_whole() -> None:
-    """Claims have the name of what they are for in them, which other versions read."""
+def test_target_is_the_services_name() -> None:
+    """The target stored in claims is the service's name."""
     assert "vat" == Plan(BARE, None, None).target
 
 
-def test_an_endpoint_waits_for_the_cache_as_it_says() -> None:
-    """Its own policy comes before its service's and before its neighbours'."""
-    own, other = (Endpoint(name, cache=CachePolicy(max_wait=wait)) for name, wait in WAITS.items())
-    service = attrs.evolve(BARE, cache=CachePolicy(max_wait=3), endpoints=(other, own))
+def test_cache_wait_of_an_endpoint() -> None:
+    """An endpoint's cache policy overrides its service's."""
+    custom, other = (
+        Endpoint(name, cache=CachePolicy(max_wait=wait)) for name, wait in WAITS.items()
+    )
+    service = attrs.evolve(BARE, cache=CachePolicy(max_wait=3), endpoints=(other, custom))
 
-    assert [1.0, 2.0, 3.0] == [Plan(service, None, one).cache_wait for one in (own, other, None)]
+    assert [1.0, 2.0, 3.0] == [Plan(service, None, one).cache_wait for one in (custom, other, None)]
     assert 0.0 == Plan(BARE, None, None).cache_wait
 
 
-def test_a_region_is_for_the_same_tenant_and_endpoint() -> None:
-    """What is compiled for a region differs in the region only."""
+def test_region_plans_share_tenant_and_endpoint() -> None:
+    """The plans of regions differ in the region only."""
     slow = Endpoint("slow", timeout=7.0)
     regions = [Region(name, f"https://{name}.example") for name in ("eu", "us")]
     plan = Plan(attrs.evolve(BARE, regions=regions, endpoints=(slow,)), "acme", slow)
 
-    told = {(one.tenant, one.operation, one.span) for one in (plan, *plan.regions.values())}
-    assert (2, {("acme", "slow", plan.span)}) == (len(plan.regions), told)
+    reports = {(one.tenant, one.operation, one.span) for one in (plan, *plan.regions.values())}
+    assert (2, {("acme", "slow", plan.span)}) == (len(plan.regions), reports)

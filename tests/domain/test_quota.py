@@ -134,11 +134,11 @@ def test_a_forgotten_quota_decides_like_the_kept_one(
     rule: CalendarQuota, start: int, walk: list[Act], idle: int
 ) -> None:
     """Once `quiet` is over, a fresh state gives every answer that the kept one gives."""
-    kept, fresh = World(start), World()
+    stored, fresh = World(start), World()
     gates = Gates(limits=[rule], limit_keys=["k"])
     for turn in range(2):
         for name, number, within in walk:
-            for world in (kept, fresh)[: turn + 1]:
+            for world in (stored, fresh)[: turn + 1]:
                 if name == "pause":
                     world.execute(Pause(gates, number))
                 elif name == "advance":
@@ -147,12 +147,12 @@ def test_a_forgotten_quota_decides_like_the_kept_one(
                 question = Admission(
                     gates, within=within, lease=0, costs=(min(number, rule.burst),)
                 )
-                answer = kept.execute(question)[:2]
+                answer = stored.execute(question)[:2]
                 assert turn == 0 or answer == fresh.execute(question)[:2]
         if turn == 0:
-            kept.execute(Pause(gates, 0))
-            fresh.cells = dict(kept.cells)
-            kept.now = fresh.now = sum(fresh.cells["k"][:2]) + idle
+            stored.execute(Pause(gates, 0))
+            fresh.cells = dict(stored.cells)
+            stored.now = fresh.now = sum(fresh.cells["k"][:2]) + idle
             fresh.forget()
             assert {} == fresh.cells
 

@@ -276,12 +276,12 @@ def test_keys_are_masked_in_words(begins: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     ["the mask rk_ of SG. is AKIA", "x" * 40, "1" * 40, "/v1/customers/cus_1a2b/subscriptions"],
 )
-def test_other_words_are_shown(said: str) -> None:
+def test_other_words_are_shown(message: str) -> None:
     """Short words, and long ones of letters or digits alone, are no keys."""
-    assert said == Redaction(personal=[]).words(said, 300)
+    assert message == Redaction(personal=[]).words(message, 300)
 
 
 @pytest.mark.untraced

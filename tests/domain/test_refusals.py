@@ -37,8 +37,8 @@ def test_a_refusal_comes_back_with_its_class_words_fields_and_notes() -> None:
     back = unpack_refusal(pack_refusal(error))
     assert type(back) is CardLost
     assert (str(back), back.args) == (str(error), error.args)
-    kept = {name: value for name, value in vars(error).items() if name != "response"}
-    assert vars(back) == kept
+    stored = {name: value for name, value in vars(error).items() if name != "response"}
+    assert vars(back) == stored
 
 
 def test_the_vendors_whole_answer_is_not_kept() -> None:

@@ -223,9 +223,9 @@ def test_the_endpoint_of_a_url_is_found_below_its_region() -> None:
         "shop", regions=(EU, US), endpoints=(Endpoint("items", path="/items", timeout=5),)
     )
 
-    found = service.endpoint(None, Request.get("https://us.example/api/items?page=2"))
+    result = service.endpoint(None, Request.get("https://us.example/api/items?page=2"))
 
-    assert found is service.endpoints[0]
+    assert result is service.endpoints[0]
     assert service.endpoint(None, Request.get("/items")) is service.endpoints[0]
     with pytest.raises(InvalidData):
         service.endpoint(None, Request.get("https://other.example/api/items"))

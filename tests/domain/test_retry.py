@@ -51,11 +51,11 @@ def asked(policy: RetryPolicy, error: Exception, **changes: Any) -> Again | Stop
 
 def delays(policy: RetryPolicy, count: int, draw: float = 0.5) -> list[float]:
     """The first delays of a policy."""
-    found: list[float] = []
+    results: list[float] = []
     for attempt in range(1, count + 1):
-        previous = found[-1] if found else 0.0
-        found.append(delay(policy, attempt, previous=previous, draw=draw))
-    return found
+        previous = results[-1] if results else 0.0
+        results.append(delay(policy, attempt, previous=previous, draw=draw))
+    return results
 
 
 # --- the policy ---

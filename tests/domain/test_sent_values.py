@@ -73,10 +73,10 @@ def test_headers_stay_headers() -> None:
 
 def test_a_witness_keeps_the_last() -> None:
     """So that an operation of a thousand steps does not keep all of them."""
-    kept = witness()
-    kept.extend(Sent(None) for _ in range(99))
+    entries = witness()
+    entries.extend(Sent(None) for _ in range(99))
 
-    assert 16 == len(kept)
+    assert 16 == len(entries)
 
 
 def test_a_recorder_is_taught_the_same_values() -> None:

@@ -41,8 +41,8 @@ EU = Region("eu", "https://eu.example")
 
 def named(error: ConnectorError) -> str | None:
     """The field that an error names."""
-    found: str | None = getattr(error, "path", None) or getattr(error, "field", None)
-    return found
+    result: str | None = getattr(error, "path", None) or getattr(error, "field", None)
+    return result
 
 
 async def later(*_: object) -> Any:
@@ -326,7 +326,7 @@ def test_everything_may_be_switched_off() -> None:
 
 
 @pytest.mark.parametrize(
-    "path, given, fits",
+    "path, options, fits",
     [
         ("/rates", "/rates", True),
         ("/rates", "rates", True),
@@ -352,13 +352,13 @@ def test_everything_may_be_switched_off() -> None:
         (None, "/rates", False),
     ],
 )
-def test_endpoints_fit_paths(path: str | None, given: str, fits: bool) -> None:
+def test_endpoints_fit_paths(path: str | None, options: str, fits: bool) -> None:
     """A path fits part by part; a part in braces is any one part, and the query is none."""
     service = Service(
         "vat", base_url="https://vat.example/v1/", endpoints=Endpoint("rates", path=path)
     )
 
-    assert fits == (service.endpoint(None, Request.get(given)) is not None)
+    assert fits == (service.endpoint(None, Request.get(options)) is not None)
 
 
 def test_a_service_without_a_base_url_has_paths() -> None:

@@ -40,7 +40,7 @@ def test_the_system_is_trusted_from_1_2_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "given_, kept",
+    "given_, stored",
     [
         ("ca.pem", "ca.pem"),
         (Path("/etc/ca.pem"), "/etc/ca.pem"),
@@ -48,10 +48,10 @@ def test_the_system_is_trusted_from_1_2_on() -> None:
         (CERTIFICATE.encode(), CERTIFICATE.encode()),
     ],
 )
-def test_a_file_is_told_from_its_content(given_: Any, kept: str | bytes) -> None:
+def test_a_file_is_told_from_its_content(given_: Any, stored: str | bytes) -> None:
     """PEM text is taken as such, and any other text as the path of a file."""
-    assert kept == Tls(authorities=given_).authorities
-    assert kept == Tls(certificate=given_).certificate
+    assert stored == Tls(authorities=given_).authorities
+    assert stored == Tls(certificate=given_).certificate
 
 
 @pytest.mark.parametrize("given_", [PEM, PEM.encode(), Secret(PEM)])
@@ -289,7 +289,7 @@ def test_no_proxy_stays_none() -> None:
 
 def test_what_connections_do_is_a_value() -> None:
     """Statistics are compared and shown as any value."""
-    found = PoolStatistics(active=1, idle=2, waiting=0, limit=100)
+    result = PoolStatistics(active=1, idle=2, waiting=0, limit=100)
 
-    assert found == attrs.evolve(found)
-    assert "PoolStatistics(active=1, idle=2, waiting=0, limit=100)" == repr(found)
+    assert result == attrs.evolve(result)
+    assert "PoolStatistics(active=1, idle=2, waiting=0, limit=100)" == repr(result)

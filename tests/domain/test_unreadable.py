@@ -21,7 +21,7 @@ ACCEPT = {"Accept": "application/json, application/problem+json"}
 
 
 @pytest.mark.parametrize(
-    "sent, headers, body, kept",
+    "sent, headers, body, stored",
     [
         ({}, JSON, b'{"id": 1}', True),
         ({}, JSON, b'{"id": 1', False),
@@ -35,12 +35,12 @@ ACCEPT = {"Accept": "application/json, application/problem+json"}
     ],
 )
 def test_a_promise_of_json_is_checked(
-    sent: dict[str, str], headers: dict[str, str], body: bytes, kept: bool
+    sent: dict[str, str], headers: dict[str, str], body: bytes, stored: bool
 ) -> None:
     """A body is JSON if the answer says so or the request accepts nothing else."""
     request = Request.post("/orders", headers=sent)
 
-    assert kept == keeps_promise(request, Response(200, headers, body))
+    assert stored == keeps_promise(request, Response(200, headers, body))
 
 
 class Unread(bytes):
@@ -52,7 +52,7 @@ class Unread(bytes):
 
 
 @pytest.mark.parametrize(
-    "first, last, kept",
+    "first, last, stored",
     [
         (b"{", b"}", True),
         (b"\xef\xbb\xbf\r\n[", b"]\n", True),
@@ -66,12 +66,12 @@ class Unread(bytes):
     ],
 )
 def test_of_a_long_answer_only_the_ends_are_looked_at(
-    first: bytes, last: bytes, kept: bool
+    first: bytes, last: bytes, stored: bool
 ) -> None:
     """A long success is not parsed to find out whether it is JSON; its ends tell enough."""
     body = Unread(first + b"x" * 65_536 + last)
 
-    assert kept == keeps_promise(Request.post("/orders"), Response(200, JSON, body))
+    assert stored == keeps_promise(Request.post("/orders"), Response(200, JSON, body))
 
 
 @pytest.mark.parametrize("raised", [InvalidData("no"), KeyError("secret")])

@@ -169,7 +169,7 @@ class Pair(NamedTuple):
 def test_values_keep_their_kind() -> None:
     """Texts are masked in containers of every kind, which stay what they were; the rest stays."""
     mask = value_mask([PLAIN.encode()])
-    given = [Pair(PLAIN, {PLAIN: 1}), (PLAIN.encode(), 1.5), {PLAIN}, frozenset({PLAIN}), None]
+    options = [Pair(PLAIN, {PLAIN: 1}), (PLAIN.encode(), 1.5), {PLAIN}, frozenset({PLAIN}), None]
 
     assert [
         Pair(MASK, {MASK: 1}),
@@ -177,5 +177,5 @@ def test_values_keep_their_kind() -> None:
         {MASK},
         frozenset({MASK}),
         None,
-    ] == masked_value(given, mask)
-    assert isinstance(masked_value(given, mask)[0], Pair)
+    ] == masked_value(options, mask)
+    assert isinstance(masked_value(options, mask)[0], Pair)

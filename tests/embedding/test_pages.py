@@ -18,9 +18,9 @@ KEPT = re.compile(r"""["']secret://|(?:moorage\.)?Secret\(|os\.environ""")
 def test_a_page_shows_no_credential_as_it_is(page: str, check: str) -> None:
     """Each credential is a reference or wrapped, and the page names the check that finds others."""
     text = (PAGES / page).read_text("utf-8")
-    given = GIVEN.findall(text)
+    options = GIVEN.findall(text)
 
-    assert given
-    assert [] == [value for value in given if KEPT.match(value) is None]
+    assert options
+    assert [] == [value for value in options if KEPT.match(value) is None]
     assert "moorage.Secret(" in text
     assert check in text

@@ -23,7 +23,7 @@ from moorage.domain.retry import Jitter, RetryPolicy
 from moorage.testing import SequentialIds, VirtualClock
 from moorage.testing.sandbox.base import AsyncSandboxHttpClient, Notice, SandboxHttpClient
 from moorage.testing.sandbox.stripe import StripeSandbox
-from tests.support.colours import run_plain
+from tests.support.modes import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ RETRY = RetryPolicy(max_attempts=3, base_delay=10.0, max_delay=60.0, jitter=Jitt
 
 
 class Shop:
-    """One colour's hub, inbox and outbox over memory; all but the colour is shared.
+    """One mode's hub, inbox and outbox over memory; all but the mode is shared.
 
     Args:
         awaited: whether it is the asynchronous face.
@@ -72,8 +72,8 @@ class Shop:
         self.state = MemoryStorage(self.clock)
         self.received, self.sent = MemoryInbox(self.clock), MemoryOutbox(self.clock)
         common: dict[str, Any] = {"clock": self.clock}
-        kept: dict[str, Any] = {"retry": RETRY, "lease": 60.0, "cipher": cipher}
-        self.awaited, self._kept = awaited, kept
+        fields: dict[str, Any] = {"retry": RETRY, "lease": 60.0, "cipher": cipher}
+        self.awaited, self._kept = awaited, fields
         self.hub: Any
         self.inbox: Any
         self.outbox: Any
@@ -86,7 +86,7 @@ class Shop:
                 **common,
             )
             self.outbox = AsyncOutbox(
-                AsyncMemoryOutbox(self.sent), ids=SequentialIds(), **common, **kept
+                AsyncMemoryOutbox(self.sent), ids=SequentialIds(), **common, **fields
             )
         else:
             self.hub = moorage.open(
@@ -96,25 +96,25 @@ class Shop:
                 state=self.state,
                 **common,
             )
-            self.outbox = Outbox(self.sent, ids=SequentialIds(), **common, **kept)
+            self.outbox = Outbox(self.sent, ids=SequentialIds(), **common, **fields)
         self.inbox = self.inbox_over(self.received, subject=subject)
 
     def inbox_over(self, store: MemoryInbox, **options: Any) -> Any:
-        """An inbox of the same colour over another store."""
-        given = {**self._kept, **options}
+        """An inbox of the same mode over another store."""
+        fields = {**self._kept, **options}
         if self.awaited:
-            return AsyncWebhookInbox(self.hub, AsyncMemoryInbox(store), **given)
-        return WebhookInbox(self.hub, store, **given)
+            return AsyncWebhookInbox(self.hub, AsyncMemoryInbox(store), **fields)
+        return WebhookInbox(self.hub, store, **fields)
 
     def outbox_over(self, store: MemoryOutbox, **options: Any) -> Any:
-        """An outbox of the same colour over another store."""
-        given: dict[str, Any] = {"clock": self.clock, **self._kept, **options}
+        """An outbox of the same mode over another store."""
+        fields: dict[str, Any] = {"clock": self.clock, **self._kept, **options}
         if self.awaited:
-            return AsyncOutbox(AsyncMemoryOutbox(store), **given)
-        return Outbox(store, **given)
+            return AsyncOutbox(AsyncMemoryOutbox(store), **fields)
+        return Outbox(store, **fields)
 
     def hub_with(self, *services: Service) -> Any:
-        """A hub of the same colour that has these services besides."""
+        """A hub of the same mode that has these services besides."""
         if self.awaited:
             return AsyncHub([], services=services, http=AsyncSandboxHttpClient(self.stripe))
         return Hub([], services=services, http=SandboxHttpClient(self.stripe))

@@ -35,16 +35,16 @@ class Counting(SqliteOutbox):
         self.claims: list[int] = []
         self.settled: list[int] = []
 
-    def claim(self, *given: Any, **named: Any) -> Sequence[OutboxEntry]:
+    def claim(self, *options: Any, **named: Any) -> Sequence[OutboxEntry]:
         """Claim, and count."""
-        taken = super().claim(*given, **named)
+        taken = super().claim(*options, **named)
         self.claims.append(len(taken))
         return taken
 
-    def settle(self, entries: Any, *given: Any, **named: Any) -> Sequence[bool]:
+    def settle(self, entries: Any, *options: Any, **named: Any) -> Sequence[bool]:
         """Settle, and count."""
         self.settled.append(len(entries))
-        return super().settle(entries, *given, **named)
+        return super().settle(entries, *options, **named)
 
 
 class Vendor:
@@ -65,9 +65,9 @@ class Vendor:
 class AsyncVendor(Vendor):
     """As `Vendor`, awaited."""
 
-    async def send(self, *given: Any) -> Response:  # type: ignore[override]  # of the other colour
+    async def send(self, *options: Any) -> Response:  # type: ignore[override]  # of the other mode
         """Take a call."""
-        return super().send(*given)
+        return super().send(*options)
 
 
 SHOP = Service(
@@ -145,9 +145,9 @@ def test_what_fails_is_settled_as_ever(hub: Hub, vendor: Vendor, store: Counting
     vendor.does = does
     delivered = outbox.deliver(hub, limit=7)
 
-    wanted = ["done", "done", "unknown", "done", "waiting", "done", "done"]
-    assert [one.entry.state.value for one in delivered.worked] == wanted
-    assert states(outbox) == wanted
+    targets = ["done", "done", "unknown", "done", "waiting", "done", "done"]
+    assert [one.entry.state.value for one in delivered.worked] == targets
+    assert states(outbox) == targets
 
 
 def test_a_worker_that_stops_gives_the_rest_back(hub: Hub, vendor: Vendor, store: Counting) -> None:
@@ -218,8 +218,8 @@ def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: Counting) -> None:
     put(outbox, 1)
     claim = store.claim
 
-    def claimed(*given: Any) -> Any:
-        taken = claim(*given)
+    def claimed(*value: Any) -> Any:
+        taken = claim(*value)
         store.close()
         return taken
 
@@ -269,12 +269,12 @@ def test_one_lane_keeps_its_order(hub: Hub, vendor: Vendor, store: Counting) -> 
 
 
 @pytest.mark.parametrize(
-    "size, count, seconds, wanted",
+    "size, count, seconds, target",
     [(1, 1, 0.01, 2), (4, 3, 0.01, 4), (32, 32, 0.05, 50), (8, 8, 0.4, 2), (1, 1, 9.0, 1)],
 )
-def test_the_size_of_batches(size: int, count: int, seconds: float, wanted: int) -> None:
+def test_the_size_of_batches(size: int, count: int, seconds: float, target: int) -> None:
     """Batches grow while they are full and quick, and are never longer than they should be."""
-    assert next_batch(size, count, seconds) == wanted
+    assert next_batch(size, count, seconds) == target
 
 
 # --- priorities, and calls that are called off -------------------------------------------

@@ -41,7 +41,7 @@ class Watch(VirtualClock):
 
 
 def _elsewhere(shop: Shop, skew: timedelta) -> Shop:
-    """A host of the same colour and stores whose clock says another time."""
+    """A host of the same mode and stores whose clock says another time."""
     there = Shop(awaited=shop.awaited, clock=Watch(shop.clock, skew))
     there.received, there.sent = shop.received, shop.sent
     there.inbox = there.inbox_over(shop.received)
@@ -207,12 +207,12 @@ def _failing(hub: Any, *, seconds: float, by_vendor: bool = True) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["1795392000", "99999999999", "Fri, 31 Dec 9999 23:59:59 GMT"], ids=str
+    "message", ["1795392000", "99999999999", "Fri, 31 Dec 9999 23:59:59 GMT"], ids=str
 )
-def test_an_absurd_pause_is_bounded(shop: Shop, said: str) -> None:
+def test_an_absurd_pause_is_bounded(shop: Shop, message: str) -> None:
     """An entry comes back within an hour, however long a vendor asks it to stay away."""
     _put(shop)
-    shop.stripe.fail(reply({}, 429, Retry_After=said))
+    shop.stripe.fail(reply({}, 429, Retry_After=message))
     (worked,) = _deliver(shop).worked
     assert worked.entry.due <= shop.after(3_600)
     shop.later(3_600)

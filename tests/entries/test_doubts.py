@@ -42,7 +42,7 @@ from moorage.testing.sandbox.base import AsyncSandboxHttpClient, Lost, SandboxHt
 from moorage.testing.sandbox.stripe import StripeSandbox
 from moorage.vendors.stripe import Stripe
 from tests.contracts.test_unsettled_payments import WAIT, Keyless
-from tests.support.colours import run_plain
+from tests.support.modes import run_plain
 from tests.support.servers import postgres_url
 
 if TYPE_CHECKING:
@@ -129,8 +129,8 @@ class Till:
 
     async def state_of(self, entry: Any) -> str:
         """How far an entry is."""
-        (found,) = (await self.do(self.outbox.find, EntryQuery(id=entry.id))).items
-        return str(found.state.value)
+        (result,) = (await self.do(self.outbox.find, EntryQuery(id=entry.id))).items
+        return str(result.state.value)
 
     async def paid(self, entry: Any) -> None:
         """Let a person say that the payment of an entry was made."""
@@ -233,10 +233,10 @@ def test_payment_closed_as_not_done_is_left_to_a_person(till: Till) -> None:
         till.clock.advance(WAIT)
         await till.do(till.hub.close_payment, entry.key, done=False)
         assert 0 == len(await till.deliver())
-        asked = len(till.calls)
+        count = len(till.calls)
         for _ in range(3):
             assert 0 == len(await till.deliver())
-        assert asked == len(till.calls)
+        assert count == len(till.calls)
         assert "unknown" == await till.state_of(entry)
         assert [] == await till.do(till.hub.unsettled_payments)
         await till.do(till.outbox.replay, entry.id)

@@ -117,8 +117,8 @@ def test_what_is_verified_is_accepted_whatever_it_is(shop: Shop) -> None:
     """A type that nobody knows is written down, and done without a handler."""
     Handling(shop)
     shop.stripe.tell("planet.discovered", {"id": "p_1", "object": "planet"})
-    given = shop.stripe.sent[-1].given()
-    assert 200 == shop.do(shop.inbox.answer, "stripe", **given).status
+    options = shop.stripe.sent[-1].given()
+    assert 200 == shop.do(shop.inbox.answer, "stripe", **options).status
     (entry,) = shop.do(shop.inbox.find, EntryQuery()).items
     assert ("planet.discovered", None) == (entry.operation, entry.lane)
     assert 1 == shop.do(shop.inbox.handle).done
@@ -181,9 +181,9 @@ def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
 
 def test_tenants_are_apart(shop: Shop) -> None:
     """The same delivery to another tenant is another."""
-    given = shop.paid().given()
-    first = shop.do(shop.inbox.receive, "stripe", **given)
-    second = shop.do(shop.inbox.receive, "stripe", tenant="acme", **given)
+    options = shop.paid().given()
+    first = shop.do(shop.inbox.receive, "stripe", **options)
+    second = shop.do(shop.inbox.receive, "stripe", tenant="acme", **options)
     assert first.id != second.id
     assert (None, "acme") == (first.tenant, second.tenant)
     assert "acme" == shop.inbox.webhooks(second)[0].tenant
@@ -193,18 +193,18 @@ def test_tenants_are_apart(shop: Shop) -> None:
 def test_a_tenants_account_is_the_tenants(*, awaited: bool) -> None:
     """What comes to an account of one tenant is theirs, and nobody else's."""
     shop = Shop(awaited=awaited, of="acme")
-    given = Shop().paid().given()
-    assert "acme" == shop.do(shop.inbox.receive, "acme.stripe", **given).tenant
+    options = Shop().paid().given()
+    assert "acme" == shop.do(shop.inbox.receive, "acme.stripe", **options).tenant
     with pytest.raises(ConfigurationError, match="not open to another"):
-        shop.do(shop.inbox.receive, "acme.stripe", tenant="another", **given)
+        shop.do(shop.inbox.receive, "acme.stripe", tenant="another", **options)
 
 
 def test_a_forgery_changes_nothing(shop: Shop) -> None:
     """What is not genuine is refused and not written down."""
-    given = {**shop.paid().given(), "body": b"{}"}
+    options = {**shop.paid().given(), "body": b"{}"}
     with pytest.raises(WebhookRejected):
-        shop.do(shop.inbox.receive, "stripe", **given)
-    assert 401 == shop.do(shop.inbox.answer, "stripe", **given).status
+        shop.do(shop.inbox.receive, "stripe", **options)
+    assert 401 == shop.do(shop.inbox.answer, "stripe", **options).status
     assert () == shop.do(shop.inbox.find, EntryQuery()).items
 
 
@@ -431,9 +431,11 @@ def test_whose_data_it_is_of_several(*, awaited: bool) -> None:
     shop = Shop(awaited=awaited, subject=whose)
     understood = shop.hub.events
     notices = [shop.paid("INV-1"), shop.paid("INV-2")]
-    told = [shop.inbox.webhooks(_receive(shop, notice))[0] for notice in notices]
+    reports = [shop.inbox.webhooks(_receive(shop, notice))[0] for notice in notices]
 
-    shop.hub.events = lambda account, _: [news for one in told for news in understood(account, one)]
+    shop.hub.events = lambda account, _: [
+        news for one in reports for news in understood(account, one)
+    ]
     shop.inbox = shop.inbox_over(MemoryInbox(shop.clock), subject=whose)
     several = _receive(shop, notices[0])
     assert (None, None) == (several.subject, several.lane)
@@ -463,8 +465,8 @@ def test_a_full_store_has_it_sent_again(shop: Shop) -> None:
     """What cannot be written down is answered so that the vendor sends it again."""
     shop.inbox = shop.inbox_over(MemoryInbox(max_entries=1))
     _receive(shop, shop.paid())
-    given = shop.paid("INV-2").given()
-    assert 503 == shop.do(shop.inbox.answer, "stripe", **given).status
+    options = shop.paid("INV-2").given()
+    assert 503 == shop.do(shop.inbox.answer, "stripe", **options).status
 
 
 def test_a_broken_store_is_told_as_ours(shop: Shop) -> None:
@@ -481,8 +483,8 @@ def test_a_broken_store_is_told_as_ours(shop: Shop) -> None:
     assert "its adapter must raise StorageUnavailable only" in caught.value.remedy
 
 
-def test_stores_have_a_colour(shop: Shop) -> None:
-    """A store of the other colour, or none, is refused at once."""
+def test_stores_have_a_mode(shop: Shop) -> None:
+    """A store of the other mode, or none, is refused at once."""
     other: Any = AsyncMemoryInbox() if isinstance(shop.inbox, WebhookInbox) else MemoryInbox()
     with pytest.raises(ConfigurationError, match="this face needs"):
         type(shop.inbox)(shop.hub, other)
@@ -505,11 +507,11 @@ def _slack(shop: Shop) -> tuple[Any, dict[str, Any]]:
 
 def test_handshakes_are_answered_and_not_kept(shop: Shop) -> None:
     """A question about the endpoint has its reply, and is not written down."""
-    inbox, given = _slack(shop)
-    entry = shop.do(inbox.receive, "stripe", **given)
+    inbox, options = _slack(shop)
+    entry = shop.do(inbox.receive, "stripe", **options)
     assert b"3eZbrw1aB" == entry.reply.body
     assert (EntryState.DONE, None) == (entry.state, entry.due)
-    assert b"3eZbrw1aB" == shop.do(inbox.answer, "stripe", **given).body
+    assert b"3eZbrw1aB" == shop.do(inbox.answer, "stripe", **options).body
     assert () == shop.do(inbox.find, EntryQuery()).items
 
 
@@ -544,14 +546,14 @@ class Noting:
     def __init__(self) -> None:
         self.given: list[dict[str, Any]] = []
 
-    def verify(self, **given: Any) -> tuple[WebhookEvent, ...]:
+    def verify(self, **options: Any) -> tuple[WebhookEvent, ...]:
         """Verify."""
-        self.given.append(given)
+        self.given.append(options)
         return (WebhookEvent(vendor="x", id="e1", type="", vendor_type=""),)
 
-    async def averify(self, **given: Any) -> tuple[WebhookEvent, ...]:
+    async def averify(self, **options: Any) -> tuple[WebhookEvent, ...]:
         """Verify, awaited."""
-        return self.verify(**given)
+        return self.verify(**options)
 
 
 @pytest.mark.parametrize("verb", ["receive", "answer"])
@@ -559,13 +561,13 @@ def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
     """Who verifies is given where a webhook was sent and how, which is by POST if nobody says."""
     noting = Noting()
     shop.hub.webhooks = lambda *_, **__: noting
-    given = {"headers": {"A": "b"}, "body": b"{}"}
+    options = {"headers": {"A": "b"}, "body": b"{}"}
     there = {"url": "https://erp.example/hooks", "method": "PUT"}
 
-    shop.do(getattr(shop.inbox, verb), "stripe", **given)
-    shop.do(getattr(shop.inbox, verb), "stripe", **given, **there, tenant="acme")
+    shop.do(getattr(shop.inbox, verb), "stripe", **options)
+    shop.do(getattr(shop.inbox, verb), "stripe", **options, **there, tenant="acme")
 
-    assert [{**given, "url": None, "method": "POST"}, {**given, **there}] == noting.given
+    assert [{**options, "url": None, "method": "POST"}, {**options, **there}] == noting.given
     entries = shop.do(shop.inbox.find, EntryQuery()).items
     assert ["acme", None] == [one.tenant for one in entries]
 

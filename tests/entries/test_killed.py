@@ -71,8 +71,8 @@ def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
     assert len(repeated) <= 2 * BATCH
     for lane in range(5):
         lanes = [int(one) for one in counts if int(one) % 10 == 0]
-        own = [number for number in lanes if number // 10 % 5 == lane]
-        assert own == sorted(own)
+        custom = [number for number in lanes if number // 10 % 5 == lane]
+        assert custom == sorted(custom)
 
 
 def test_a_host_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_options_are_checked_and_kept(shop: Shop) -> None:
     entry = _put(shop, timeout=7.0)
     assert ((CHARGE,), {"timeout": 7.0}) == shop.outbox.made_of(entry)
     with pytest.raises(InvalidData, match="takes other values"):
-        _put(shop, colour="red")
+        _put(shop, mode="red")
 
 
 def test_a_key_of_the_callers_own_is_refused(shop: Shop) -> None:
@@ -180,8 +180,8 @@ def test_calls_are_sealed(*, awaited: bool) -> None:
     assert "Give every process that shares the store the same cipher." == caught.value.remedy
 
 
-def test_stores_have_a_colour(shop: Shop) -> None:
-    """A store of the other colour is refused at once."""
+def test_stores_have_a_mode(shop: Shop) -> None:
+    """A store of the other mode is refused at once."""
     other: Any = AsyncMemoryOutbox() if isinstance(shop.outbox, Outbox) else MemoryOutbox()
     with pytest.raises(ConfigurationError, match="this face needs"):
         type(shop.outbox)(other)
@@ -300,11 +300,11 @@ def test_a_refusal_is_final(shop: Shop) -> None:
     assert isinstance(worked.error, PaymentDeclined)
     assert shop.clock.utc() == worked.entry.settled_at
     assert (EntryState.DEAD, f"{entry.id}/1") == (worked.entry.state, worked.entry.key)
-    asked = len(shop.stripe.asked)
+    count = len(shop.stripe.asked)
 
     shop.do(shop.outbox.replay, entry.id)
     assert [(entry.id, "dead")] == _states(_deliver(shop))
-    assert len(shop.stripe.asked) > asked
+    assert len(shop.stripe.asked) > count
     shop.do(shop.outbox.drop, entry.id)
     assert [(later.id, "done")] == _states(_deliver(shop))
     assert EntryState.DROPPED is _stored(shop, entry.id).state
@@ -314,10 +314,10 @@ def test_a_replay_of_what_was_done_asks_nobody(shop: Shop) -> None:
     """A call that is done and is replayed gets the same answer, and the vendor hears nothing."""
     entry = _put(shop)
     first = _deliver(shop).worked[0].answer
-    asked = len(shop.stripe.asked)
+    count = len(shop.stripe.asked)
     shop.do(shop.outbox.replay, entry.id)
     assert first.ref == _deliver(shop).worked[0].answer.ref
-    assert asked + 1 >= len(shop.stripe.asked)
+    assert count + 1 >= len(shop.stripe.asked)
     assert 1 == len(shop.stripe.charges)
 
 
@@ -532,11 +532,11 @@ def test_a_call_of_an_id_waits_for_its_order(shop: Shop) -> None:
     """A call by its id is not made before the one that it is to follow, nor before its time."""
     first, second = _put(shop, order="customer-1"), _put(shop, order="customer-1")
     later = _put(shop, not_before=timedelta(seconds=60))
-    asked = [second.id, later.id]
+    requests = [second.id, later.id]
 
-    assert 0 == len(_deliver(shop, ids=asked))
+    assert 0 == len(_deliver(shop, ids=requests))
     assert 1 == _deliver(shop, ids=[first.id]).done
-    assert 1 == _deliver(shop, ids=asked).done
+    assert 1 == _deliver(shop, ids=requests).done
 
 
 def test_a_call_that_was_given_up_keeps_its_order(shop: Shop) -> None:

@@ -21,8 +21,8 @@ from moorage.testing import VirtualClock
 from moorage.wiring.cores import plain_core
 from moorage.wiring.ports import Ports
 from tests.entries.shop import Shop
-from tests.support.colours import run_plain
 from tests.support.hearts import Heart
+from tests.support.modes import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,10 +48,10 @@ class Shared:
         """The verbs of the store, which may be away."""
 
         def verb(name: str) -> Any:
-            async def asked(*given: Any) -> Any:
+            async def asked(*value: Any) -> Any:
                 if self.away:
                     raise StorageUnavailable("it is away.")
-                answer = getattr(self.store, name)(*given)
+                answer = getattr(self.store, name)(*value)
                 self.swaps += name == "swap"
                 if name == "due":
                     self.meanwhile()
@@ -89,8 +89,8 @@ class Process:
         self.shared = shared
         self.heart: Any = None
 
-        def beating(work: Any, wanted: Any) -> Heart:
-            self.heart = Heart(work, wanted)
+        def beating(work: Any, target: Any) -> Heart:
+            self.heart = Heart(work, target)
             return self.heart  # type: ignore[no-any-return]
 
         shelf, core = shared.shelf(), plain_core(Ports(clock=shared.clock)).core
@@ -356,17 +356,17 @@ def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
     """A store that is slow has until the lease may end; a silent one holds no round longer."""
     shared = Shared()
     shared.add("a")
-    told: list[float] = []
+    reports: list[float] = []
     plain = shared.shelf()
 
     def bounded(left: Callable[[], float]) -> Shelf[Any]:
         async def now() -> Any:
-            told.append(left())
+            reports.append(left())
             shared.pause(0.5)
             return await plain.now()
 
         async def swap(entry: Entry, fence: int) -> bool:
-            told.append(left())
+            reports.append(left())
             return await plain.swap(entry, fence)
 
         return attrs.evolve(plain, now=now, swap=swap)
@@ -376,10 +376,10 @@ def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
     held = renewals.hold(shared.entry(), ENTRY_LEASE)
     shared.pause(BEAT)
     run_plain(renewals.round())
-    assert [pytest.approx(1.0), pytest.approx(0.5)] == told
+    assert [pytest.approx(1.0), pytest.approx(0.5)] == reports
 
     shared.pause(ENTRY_LEASE)
-    told.clear()
+    reports.clear()
     run_plain(renewals.round())
-    assert [pytest.approx(0.5), pytest.approx(0.0)] == told
+    assert [pytest.approx(0.5), pytest.approx(0.0)] == reports
     assert run_plain(renewals.holds(held))

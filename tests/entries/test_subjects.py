@@ -30,7 +30,7 @@ from moorage.domain.integration_log import IntegrationLog, IntegrationStatus, Lo
 from moorage.inbox import EntryQuery
 from moorage.services.subjects import Place, SubjectsFlows
 from tests.entries.shop import CHARGE, Shop
-from tests.support.colours import run_plain
+from tests.support.modes import run_plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,9 +68,9 @@ def subjects(shop: Shop, *, everything: bool = True) -> Any:
 
 def test_somebody_is_found(shop: Shop) -> None:
     """All that is kept of one is found, and nothing of another's."""
-    found = shop.do(subjects(shop).find, subject=ADA)
-    assert [1, 1, 1] == [len(found.log), len(found.inbox), len(found.outbox)]
-    assert {ADA} == {one.subject for one in (*found.log, *found.inbox, *found.outbox)}
+    result = shop.do(subjects(shop).find, subject=ADA)
+    assert [1, 1, 1] == [len(result.log), len(result.inbox), len(result.outbox)]
+    assert {ADA} == {one.subject for one in (*result.log, *result.inbox, *result.outbox)}
     ours = shop.do(subjects(shop).find, tenant="acme")
     assert (0, 2) == (len(ours.inbox), len(ours.outbox))
     assert (1, 1) == (
@@ -91,17 +91,17 @@ def test_somebody_gets_what_is_kept(shop: Shop) -> None:
     options = PutOptions(metadata={"a": "b"})
     shop.do(shop.outbox.put, "storage", "upload", "a.txt", b"\xffx", options, subject=ADA)
     shop.do(shop.outbox.put, "storage", "delete_many", {"b.txt", "a.txt"}, subject=ADA)
-    told = json.loads(shop.do(subjects(shop).export, subject=ADA))
-    assert ["log", "inbox", "outbox"] == list(told)
-    (webhook,) = told["inbox"]
+    fields = json.loads(shop.do(subjects(shop).export, subject=ADA))
+    assert ["log", "inbox", "outbox"] == list(fields)
+    (webhook,) = fields["inbox"]
     assert "INV-1" == webhook["said"][0]["data"]["object"]["metadata"]["reference"]
-    several, upload, charge = told["outbox"]
+    several, upload, charge = fields["outbox"]
     assert [["a.txt", "b.txt"]] == several["values"]
     assert {"minor": 14990, "currency": "EUR"} == charge["values"][0]["amount"]
     assert ["a.txt", "\ufffdx"] == upload["values"][:2]
     assert "done" == charge["state"]
     assert "2030-01-01T00:00:00+00:00" == charge["added_at"]
-    assert "success" == told["log"][0]["status"]
+    assert "success" == fields["log"][0]["status"]
     for one in (webhook, charge):
         assert {"content", "reply"}.isdisjoint(one)
 
@@ -116,17 +116,17 @@ def test_a_request_is_shown_as_it_was_made(shop: Shop) -> None:
 
 def test_what_is_handed_out_can_be_read() -> None:
     """It is JSON for people: with lines, with letters as they are, and without Python's words."""
-    asked: list[LogQuery] = []
+    requests: list[LogQuery] = []
 
     async def find(query: LogQuery) -> LogPage:
-        asked.append(query)
+        requests.append(query)
         following = "1" if query.after is None else None
         return LogPage(items=(of_ada,), next=following)
 
     async def remove(query: LogQuery) -> int:
         raise AssertionError(query)
 
-    kept = {"city": "Köln", "price": Decimal("1.50"), "several": {2, None, "1"}}
+    fields = {"city": "Köln", "price": Decimal("1.50"), "several": {2, None, "1"}}
     of_ada = IntegrationLog(
         id="1",
         service="vat",
@@ -134,7 +134,7 @@ def test_what_is_handed_out_can_be_read() -> None:
         started_at=datetime(2030, 1, 1, tzinfo=UTC),
         duration=0.1,
     )
-    place = Place(find=find, remove=remove, query=LogQuery, shown=lambda _: kept)
+    place = Place(find=find, remove=remove, query=LogQuery, shown=lambda _: fields)
 
     shown = run_plain(SubjectsFlows({"log": place}, None).export(subject=ADA, tenant="acme"))
 
@@ -152,7 +152,7 @@ def test_what_is_handed_out_can_be_read() -> None:
     several = ",\n".join(["\n".join(f"    {line}" for line in lines)] * 2)
     assert f'{{\n  "log": [\n{several}\n  ]\n}}' == shown
     assert [(ADA, "acme", 500, None), (ADA, "acme", 500, "1")] == [
-        (one.subject, one.tenant, one.limit, one.after) for one in asked
+        (one.subject, one.tenant, one.limit, one.after) for one in requests
     ]
 
 
@@ -160,8 +160,8 @@ def test_somebody_is_erased(shop: Shop) -> None:
     """What is kept of one is gone, and all else is there."""
     erased = shop.do(subjects(shop).erase, subject=ADA)
     assert (1, 1, 1) == (erased.log, erased.inbox, erased.outbox)
-    found = shop.do(subjects(shop).find, subject=ADA)
-    assert ((), (), ()) == (found.log, found.inbox, found.outbox)
+    result = shop.do(subjects(shop).find, subject=ADA)
+    assert ((), (), ()) == (result.log, result.inbox, result.outbox)
     assert 1 == len(shop.do(subjects(shop).find, subject=BOB).inbox)
     assert 1 == len(shop.do(shop.outbox.find, EntryQuery()).items)
 
@@ -169,8 +169,8 @@ def test_somebody_is_erased(shop: Shop) -> None:
 def test_a_tenants_is_the_tenants_alone(shop: Shop) -> None:
     """What is kept of one tenant is handed out and erased without another's, or nobody's."""
     shop.do(shop.outbox.put, "payments", "charge", CHARGE, subject=ADA, tenant="globex")
-    told = json.loads(shop.do(subjects(shop).export, subject=ADA, tenant="globex"))
-    assert ["globex"] == [one["tenant"] for one in told["outbox"]]
+    fields = json.loads(shop.do(subjects(shop).export, subject=ADA, tenant="globex"))
+    assert ["globex"] == [one["tenant"] for one in fields["outbox"]]
 
     assert 1 == shop.do(subjects(shop).erase, tenant="globex").outbox
     assert 2 == len(shop.do(subjects(shop).find, tenant="acme").outbox)
@@ -180,8 +180,8 @@ def test_a_tenants_is_the_tenants_alone(shop: Shop) -> None:
 
 def test_places_may_be_left_out(shop: Shop) -> None:
     """What was not given is not looked at."""
-    found = shop.do(subjects(shop, everything=False).find, subject=ADA)
-    assert (1, ()) == (len(found.log), found.inbox)
+    result = shop.do(subjects(shop, everything=False).find, subject=ADA)
+    assert (1, ()) == (len(result.log), result.inbox)
     assert 1 == shop.do(subjects(shop, everything=False).erase, subject=ADA).log
     assert {} == json.loads(shop.do(type(subjects(shop))().export, subject=ADA))
 
@@ -214,12 +214,12 @@ def test_credentials_of_a_tenant_go_with_it(
     awaited: bool,
 ) -> None:
     """Of a tenant it is told what it has credentials for; a subject has none."""
-    given = tmp_path / "credentials.db", AesGcmCipher(generate_keys())
-    stored = SqliteCredentialProvider(*given)
+    options = tmp_path / "credentials.db", AesGcmCipher(generate_keys())
+    stored = SqliteCredentialProvider(*options)
     for tenant in ("acme", "globex", None):
         stored.rotate("vat", tenant, Credentials.bearer("hidden"))
     kept: Any = AsyncSubjects if awaited else Subjects
-    vault: Any = AsyncSqliteCredentialProvider(*given) if awaited else stored
+    vault: Any = AsyncSqliteCredentialProvider(*options) if awaited else stored
     flows = kept(credentials=vault)
 
     def do(verb: Any, **whose: str) -> Any:
@@ -236,8 +236,8 @@ def test_credentials_of_a_tenant_go_with_it(
 
 def test_one_that_cannot_be_opened_is_told_of(shop: Shop) -> None:
     """An entry that nobody can open is there with the reason, and the others as ever."""
-    told = shop.do(subjects(shop).find, subject=ADA)
-    (broken,) = told.outbox
+    result = shop.do(subjects(shop).find, subject=ADA)
+    (broken,) = result.outbox
 
     def open_or_refuse(entry: Any) -> dict[str, Any]:
         if entry is broken:
@@ -245,7 +245,7 @@ def test_one_that_cannot_be_opened_is_told_of(shop: Shop) -> None:
         return {"fine": entry.id}
 
     async def find(_: object) -> Any:
-        return LogPage(items=(broken, *told.log), next=None)
+        return LogPage(items=(broken, *result.log), next=None)
 
     async def remove(_: object) -> int:
         raise AssertionError
@@ -256,12 +256,12 @@ def test_one_that_cannot_be_opened_is_told_of(shop: Shop) -> None:
     first, *others = shown["outbox"]
     assert (broken.id, broken.operation) == (first["id"], first["operation"])
     assert first["unreadable"].startswith("InvalidData: this cannot be opened.")
-    assert [{"fine": one.id} for one in told.log] == others
+    assert [{"fine": one.id} for one in result.log] == others
 
 
 def test_keys_of_every_kind_are_written(shop: Shop) -> None:
     """A mapping whose keys are no texts is handed out with them as texts."""
-    kept = {7: "a", None: "b", (1, "ö"): "c", Decimal("1.5"): "d", IntegrationStatus.SUCCESS: "e"}
+    fields = {7: "a", None: "b", (1, "ö"): "c", Decimal("1.5"): "d", IntegrationStatus.SUCCESS: "e"}
 
     async def find(_: object) -> Any:
         return LogPage(items=tuple(shop.do(subjects(shop).find, subject=ADA).log), next=None)
@@ -270,7 +270,7 @@ def test_keys_of_every_kind_are_written(shop: Shop) -> None:
         raise AssertionError
 
     (one, *_) = run_plain(find(None)).items
-    place = Place(find=find, remove=remove, query=LogQuery, shown=lambda _: {"kept": kept})
+    place = Place(find=find, remove=remove, query=LogQuery, shown=lambda _: {"kept": fields})
     shown = json.loads(run_plain(SubjectsFlows({"log": place}, None).export(subject=one.subject)))
 
     expected = {"7": "a", "null": "b", '[1, "ö"]': "c", "1.5": "d", "success": "e"}

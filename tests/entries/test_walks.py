@@ -25,8 +25,8 @@ from moorage.services.renewal import EntryRenewals
 from moorage.testing import VirtualClock
 from moorage.wiring.cores import plain_core
 from moorage.wiring.ports import Ports
-from tests.support.colours import run_plain
 from tests.support.hearts import Heart
+from tests.support.modes import run_plain
 
 LEASE = 30.0
 TRIES = 4

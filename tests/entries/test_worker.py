@@ -43,11 +43,17 @@ def emptying(*rounds: str) -> Callable[[], str]:
 
 def test_it_goes_on_while_there_is_anything() -> None:
     """It waits only when no step found anything, and tells what was done."""
-    stop, told = Waits(), list[str]()
+    stop, reports = Waits(), list[str]()
 
-    work(emptying("a", "b"), emptying("c"), stop=stop, pause=timedelta(seconds=2), tell=told.append)
+    work(
+        emptying("a", "b"),
+        emptying("c"),
+        stop=stop,
+        pause=timedelta(seconds=2),
+        tell=reports.append,
+    )
 
-    assert ["a", "c", "b"] == told
+    assert ["a", "c", "b"] == reports
     assert [2.0, 2.0] == stop.waits
 
 
@@ -60,15 +66,15 @@ def test_step_is_taken_at_times() -> None:
 
 def test_it_begins_nothing_more() -> None:
     """Who is told to stop ends the step it is in, and takes no other."""
-    stop, told = Event(), list[str]()
+    stop, reports = Event(), list[str]()
 
     def last() -> str:
         stop.set()
         return "last"
 
-    work(last, lambda: pytest.fail("begun"), stop=stop, tell=told.append)
+    work(last, lambda: pytest.fail("begun"), stop=stop, tell=reports.append)
 
-    assert ["last"] == told
+    assert ["last"] == reports
 
 
 def test_a_pause_is_some_time() -> None:
@@ -80,38 +86,38 @@ def test_a_pause_is_some_time() -> None:
 
 def test_only_the_main_thread_is_told() -> None:
     """Another thread is told to ask there."""
-    found: list[Exception] = []
+    results: list[Exception] = []
 
     def ask() -> None:
         try:
             with stopping():
                 pass
         except ConfigurationError as error:
-            found.append(error)
+            results.append(error)
 
     asking = Thread(target=ask)
     asking.start()
     asking.join()
-    assert "only the main thread" in str(found[0])
+    assert "only the main thread" in str(results[0])
 
 
 def test_it_waits_for_a_store() -> None:
     """While a store is away the worker waits, says so once, and goes on when it is there again."""
-    stop, told, troubles = Waits(), list[str](), list[StorageUnavailable]()
+    stop, reports, troubles = Waits(), list[str](), list[StorageUnavailable]()
     away = StorageUnavailable("the store is away.")
     rounds: list[str | StorageUnavailable] = [away, away, "done"]
 
     def step() -> str:
-        found = rounds.pop(0)
-        if isinstance(found, StorageUnavailable):
-            raise found
+        result = rounds.pop(0)
+        if isinstance(result, StorageUnavailable):
+            raise result
         stop.set()
-        return found
+        return result
 
     stop.last = 3
-    work(step, stop=stop, pause=2.0, tell=told.append, trouble=troubles.append)
+    work(step, stop=stop, pause=2.0, tell=reports.append, trouble=troubles.append)
 
-    assert (["done"], [away], [2.0, 2.0]) == (told, troubles, stop.waits)
+    assert (["done"], [away], [2.0, 2.0]) == (reports, troubles, stop.waits)
 
 
 def test_a_store_that_is_away_ends_it() -> None:

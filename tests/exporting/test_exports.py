@@ -62,9 +62,10 @@ def check_collection(collection: dict[str, Any]) -> None:
             for pair in (one for pairs in lists for one in pairs):
                 assert [str, str] == [type(pair["key"]), type(pair["value"])]
             assert request.get("body", {"mode": "raw"})["mode"] in {"raw", "urlencoded"}
-    known = {one["key"] for one in collection["variable"]}
+    existing = {one["key"] for one in collection["variable"]}
     assert (
-        set() == {name for text in texts(collection["item"]) for name in USED.findall(text)} - known
+        set()
+        == {name for text in texts(collection["item"]) for name in USED.findall(text)} - existing
     )
 
 
@@ -110,7 +111,7 @@ def _told(tmp_path_factory: pytest.TempPathFactory) -> Description:
     """What a configuration that is full of secrets sends."""
     folder = tmp_path_factory.mktemp("folder")
     settings = {"headers": {"X-Partner": f"{PLANTED}-header"}, "webhook_secrets": [PLANTED * 2]}
-    told = {
+    fields = {
         "state": {"url": f"sqlite:///{PLANTED}.db"},
         "vendors": {
             "texts": {
@@ -141,7 +142,7 @@ def _told(tmp_path_factory: pytest.TempPathFactory) -> Description:
             "acme": {"vendors": {"vonage": {"api_key": PLANTED, "credentials": PLANTED}}},
         },
     }
-    return described(read_configuration(told))
+    return described(read_configuration(fields))
 
 
 def test_no_secret_is_exported(told: Description) -> None:
@@ -253,7 +254,7 @@ def test_services_say_how_they_are_asked() -> None:
     ]
     configured = read_configuration({})
     description = described(attrs.evolve(configured, services=tuple(services)))
-    asked = {
+    request = {
         one.owner: (*dict(one.headers).items(), *dict(one.query).items())
         for one in description.sent
     }
@@ -265,7 +266,7 @@ def test_services_say_how_they_are_asked() -> None:
         "header": (("X-API-Key", "{{header_credentials}}"),),
         "query": (("key", "{{query_credentials}}"),),
         "later": (("Authorization", "Bearer {{later_credentials}}"),),
-    } == asked
+    } == request
     assert ["/rates/{country}", "/"] == [
         one.template for one in description.sent if one.owner == "bearer"
     ]
@@ -305,8 +306,8 @@ def test_a_token_in_a_path_is_not_exported(path: str, shown: str) -> None:
 def test_a_token_in_an_accounts_url_is_not_exported() -> None:
     """An account that is reached through a proxy whose URL holds a token shows none of it."""
     url = "https://proxy.example/kX9vQ2pL7wZ4mN8tR3/resend"
-    told = {"vendors": {"resend": {"credentials": "re_1", "base_url": url}}}
-    description = described(read_configuration(told))
+    fields = {"vendors": {"resend": {"credentials": "re_1", "base_url": url}}}
+    description = described(read_configuration(fields))
 
     assert "kX9v" not in json.dumps([postman(description), openapi(description)])
     shown = "https://proxy.example/{{resend_url_secret_1}}/resend"

@@ -50,8 +50,8 @@ def mariadb_place() -> Iterator[Place]:
 @pytest.fixture(params=KINDS)
 def place(request: pytest.FixtureRequest) -> Place:
     """Each store that is there."""
-    found: Place = request.getfixturevalue(f"{request.param}_place")
-    return found
+    result: Place = request.getfixturevalue(f"{request.param}_place")
+    return result
 
 
 @pytest.fixture(scope="session")

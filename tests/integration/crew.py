@@ -140,9 +140,9 @@ class Crew:
             hand.go()
         for hand in hands:
             hand.wait_for("done")
-        history = [told for hand in hands for told in hand.told]
+        history = [result for hand in hands for result in hand.told]
         self.rest(hands)
-        return sorted(history, key=lambda told: told.get("asked", 0))
+        return sorted(history, key=lambda result: result.get("asked", 0))
 
     def rest(self, hands: list[Hand]) -> None:
         """Take back processes that are done."""
@@ -156,4 +156,4 @@ class Crew:
 
 def calls(history: list[Told]) -> list[Told]:
     """Only the calls of a history."""
-    return [told for told in history if told["what"] == "call"]
+    return [result for result in history if result["what"] == "call"]

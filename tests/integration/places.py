@@ -133,9 +133,9 @@ def until(happened: Callable[[], Any], what: str) -> Any:
     end = time.monotonic() + PATIENCE
     while True:
         with suppress(ConnectionError):
-            found = happened()
-            if found:
-                return found
+            result = happened()
+            if result:
+                return result
         if time.monotonic() > end:
             raise AssertionError(f"{what}: not within {PATIENCE:g} s.")
         time.sleep(0.01)

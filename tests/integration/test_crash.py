@@ -37,7 +37,7 @@ def test_what_was_answered_outlives_its_writers(crew: Crew, tmp_path: Path, name
             hand.wait_for("answered")
             time.sleep(random.uniform(0, 0.2))
             hand.kill()
-            answered |= {told["key"]: told["value"] for told in hand.of("answered")}
+            answered |= {result["key"]: result["value"] for result in hand.of("answered")}
         with closing(sqlite3.connect(place.where)) as file:
             assert [("ok",)] == file.execute("PRAGMA integrity_check").fetchall()
     assert len(answered) >= 3 * ROUNDS

@@ -56,11 +56,11 @@ class Bank:
         path = received.path
         key = received.headers.get("idempotency-key")
         with self._lock:
-            heard = self.heard.setdefault(path, [])
-            heard.append(key)
-            if key is None or heard.count(key) == 1:
+            notices = self.heard.setdefault(path, [])
+            notices.append(key)
+            if key is None or notices.count(key) == 1:
                 self.effects[path] = self.effects.get(path, 0) + 1
-            if len(heard) > 1:
+            if len(notices) > 1:
                 return Behaviour(200, body=b"effect %d" % self.effects[path])
             if len(self.heard) == 2:
                 os.kill(self.victim, signal.SIGKILL)
@@ -111,18 +111,18 @@ class Fallen:
 @pytest.fixture(scope="module")
 def fallen(crew: Crew, request: pytest.FixtureRequest) -> Iterator[dict[str, Fallen]]:
     """One for each store that is there; all are killed first, and then wait side by side."""
-    found = {}
+    fields = {}
     with VendorServer() as vendor:
         for name, kinds in SETS.items():
             try:
                 places = [request.getfixturevalue(f"{kind}_place") for kind in kinds]
             except pytest.skip.Exception:
                 continue
-            found[name] = _made(vendor, *places)
-        hands = crew.ready([one.job for one in found.values()])
-        for one, hand in zip(found.values(), hands, strict=True):
+            fields[name] = _made(vendor, *places)
+        hands = crew.ready([one.job for one in fields.values()])
+        for one, hand in zip(fields.values(), hands, strict=True):
             _kill(one, hand)
-        yield found
+        yield fields
 
 
 def _made(vendor: VendorServer, place: Place, claims: Place | None = None) -> Fallen:

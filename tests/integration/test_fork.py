@@ -31,7 +31,7 @@ def test_parent_and_children_go_on(crew: Crew, place: Place, name: str) -> None:
     keyed = Service(f"keyed-{name}", timeout=60)
     job = Job(scenario="fork", services=(service, keyed), state=place, calls=3, key="the key")
     history = crew.work(job)
-    assert [0] * 5 == [told["code"] for told in history if told["what"] == "child"]
+    assert [0] * 5 == [result["code"] for result in history if result["what"] == "child"]
     of_key = [call for call in calls(history) if "key" in call]
     others = [call["outcome"] for call in calls(history) if "key" not in call]
     assert 12 == len(of_key)

@@ -55,8 +55,8 @@ def _grant(call: Told) -> tuple[int, int]:
 
     The store read its clock while the question was under way, and the grant is so much later.
     """
-    asked = next(trip for trip in call["trips"] if trip["what"] == "Admission")
-    return asked["began"] + asked["wait"], asked["ended"] + asked["wait"]
+    request = next(trip for trip in call["trips"] if trip["what"] == "Admission")
+    return request["began"] + request["wait"], request["ended"] + request["wait"]
 
 
 def test_contention_is_no_limit(crew: Crew, place: Place, name: str) -> None:
@@ -73,7 +73,7 @@ def test_contention_is_no_limit(crew: Crew, place: Place, name: str) -> None:
     history = crew.work(*[job] * 6)
     outcomes = [call["outcome"] for call in calls(history)]
     assert (tokens, 48) == (outcomes.count("good"), outcomes.count("RateLimitExceeded"))
-    assert [] == [told for told in history if told["what"] == "StorageLost"]
+    assert [] == [result for result in history if result["what"] == "StorageLost"]
 
 
 def test_one_429_pauses_every_process(
@@ -102,10 +102,10 @@ def test_one_429_pauses_every_process(
     job = Job(scenario="call", services=(service,), state=place, threads=2, calls=6, path="/")
     history = calls(crew.work(*[job] * 5))
     assert ["good"] * 60 == [call["outcome"] for call in history]
-    told = [trip for call in history for trip in call["trips"] if trip["what"] == "Pause"]
-    assert 1 == len(told)
-    free = told[0]["began"] + pause * SECOND
-    late = [call for call in history if _last(call)["began"] > told[0]["ended"]]
+    reports = [trip for call in history for trip in call["trips"] if trip["what"] == "Pause"]
+    assert 1 == len(reports)
+    free = reports[0]["began"] + pause * SECOND
+    late = [call for call in history if _last(call)["began"] > reports[0]["ended"]]
     assert len({call["process"] for call in late}) > 1
     assert all(_last(call)["ended"] >= free for call in late)
     assert sum(at >= free for at in arrivals) >= len(late)
@@ -113,5 +113,7 @@ def test_one_429_pauses_every_process(
 
 def _last(call: Told) -> Told:
     """The question after whose answer a call left, for the last time."""
-    asked: list[Told] = [trip for trip in call["trips"] if trip["what"] in {"Admission", "Confirm"}]
-    return asked[-1]
+    requests: list[Told] = [
+        trip for trip in call["trips"] if trip["what"] in {"Admission", "Confirm"}
+    ]
+    return requests[-1]

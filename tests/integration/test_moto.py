@@ -75,7 +75,7 @@ def asked(
     awaited: bool,
     use: Callable[[Any], Awaitable[Any]],
 ) -> Any:
-    """What comes of something, with a hub of either colour."""
+    """What comes of something, with a hub of either mode."""
 
     async def run() -> Any:
         hub: Any = moorage.aopen(configuration) if awaited else moorage.open(configuration)
@@ -132,11 +132,11 @@ def test_mail_is_sent(post: MotoServer, awaited: bool) -> None:
         return await given(hub.email().send_transactional(mail, idempotency_key="k-1"))
 
     receipt = asked(configuration(post), awaited, use)
-    kept = [one for one in post.kept("ses", "Message") if one["subject"] == mail.subject]
-    assert [receipt.ref.id] == [one["id"] for one in kept]
-    assert ["<p>Grüße &amp; mehr</p>"] == [one["body"] for one in kept]
+    stored = [one for one in post.kept("ses", "Message") if one["subject"] == mail.subject]
+    assert [receipt.ref.id] == [one["id"] for one in stored]
+    assert ["<p>Grüße &amp; mehr</p>"] == [one["body"] for one in stored]
     assert [{"ToAddresses": ["ada@example.com"], "CcAddresses": ["bob@example.com"]}] == [
-        one["destinations"] for one in kept
+        one["destinations"] for one in stored
     ]
 
 

@@ -134,12 +134,12 @@ def _survives(
     assert "effect 0 of before" == shop.pay("before")
     away()
     before, began = shop.heard(StorageLost), now()
-    asked = shop.call()
+    requests = shop.call()
     lost, took = shop.heard(StorageLost) - before, (now() - began) / 1e9
     # Now and then somebody looks for it and pays, and each time that is told; nobody else does.
-    assert 1 <= lost == sum(trip["failed"] and not trip["posted"] for trip in asked)
+    assert 1 <= lost == sum(trip["failed"] and not trip["posted"] for trip in requests)
     assert lost <= 1 + took / SOONEST
-    assert not any(trip["ended"] - trip["began"] > PATIENCE * 1e9 for trip in asked)
+    assert not any(trip["ended"] - trip["began"] > PATIENCE * 1e9 for trip in requests)
     for _ in range(2):
         with pytest.raises(StorageUnavailable):
             shop.pay("during", timeout=0.1)
@@ -363,10 +363,10 @@ def test_redis_forgets_everything_at_any_moment(
         flushes += 1
         time.sleep(0.005)
     crew.rest(hands)
-    history = [told for hand in hands for told in hand.told]
+    history = [result for hand in hands for result in hand.told]
     outcomes = [call["outcome"] for call in calls(history)]
     assert flushes > 3
     assert 180 == len(outcomes)
     assert {"good"} == {call["outcome"] for call in calls(history) if "key" not in call}
     assert {"good", "IdempotencyInProgress"} >= set(outcomes)
-    assert [] == [told for told in history if told["what"] in {"broke", "StorageLost"}]
+    assert [] == [result for result in history if result["what"] in {"broke", "StorageLost"}]

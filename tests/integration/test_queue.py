@@ -45,12 +45,12 @@ async def _queue(place: Place, name: str) -> list[Turn]:
             return now()
 
         came = await manager.run(name, function)
-        asked = noted[0]
+        request = noted[0]
         return Turn(
-            asked["began"] + asked["wait"],
-            asked["ended"] + asked["wait"],
+            request["began"] + request["wait"],
+            request["ended"] + request["wait"],
             came,
-            asked["tickets"][0] if asked["tickets"] else None,
+            request["tickets"][0] if request["tickets"] else None,
         )
 
     async with (

@@ -56,18 +56,18 @@ def us() -> Iterator[VendorServer]:
 
 def service(name: str, eu: VendorServer, us: VendorServer, **options: Any) -> Service:
     """A service in both."""
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "regions": (Region("eu", eu.url), Region("us", us.url, tier=2)),
         "retry": RetryPolicy(3, 0.01),
         "circuit": CircuitBreakerConfig(failures=1, open_for=60),
         "idempotency_header": "Idempotency-Key",
         "idempotency_memory": 86_400,
     }
-    return Service(name, **given | options)
+    return Service(name, **fields | options)
 
 
 def answer(service: Service, request: Request, *, awaited: bool, **options: Any) -> Response:
-    """What a manager of either colour, with nothing but its defaults, gets."""
+    """What a manager of either mode, with nothing but its defaults, gets."""
     if not awaited:
         with ConnectorManager([service]) as manager:
             return manager.call(service.name, request, **options)
@@ -79,22 +79,22 @@ def answer(service: Service, request: Request, *, awaited: bool, **options: Any)
     return asyncio.run(call())
 
 
-colours = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+modes = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
 
 
-@colours
+@modes
 @pytest.mark.parametrize("request_", [GET, POST], ids=["GET", "POST"])
 def test_a_region_that_is_dead_is_left_at_once(
     us: VendorServer, request_: Request, *, awaited: bool
 ) -> None:
     """Whatever was to be sent to a port where nobody listens goes to the next region."""
     with VendorServer(port="refusing") as dead:
-        found = answer(service("shop", dead, us), request_, awaited=awaited)
+        result = answer(service("shop", dead, us), request_, awaited=awaited)
 
-    assert b"us" == found.body
+    assert b"us" == result.body
 
 
-@colours
+@modes
 def test_a_region_that_hangs_is_left_by_what_may_be_repeated(
     eu: VendorServer, us: VendorServer, *, awaited: bool
 ) -> None:
@@ -110,7 +110,7 @@ def test_a_region_that_hangs_is_left_by_what_may_be_repeated(
     assert ["GET"] == [request.method for request in us.requests]
 
 
-@colours
+@modes
 def test_a_region_that_hangs_up_has_heard_the_request(
     eu: VendorServer, us: VendorServer, *, awaited: bool
 ) -> None:
@@ -120,9 +120,9 @@ def test_a_region_that_hangs_up_has_heard_the_request(
 
     with pytest.raises(ConnectionFailed):
         answer(patient, POST, awaited=awaited)
-    found = answer(patient, POST, awaited=awaited, idempotency_key="k")
+    result = answer(patient, POST, awaited=awaited, idempotency_key="k")
 
-    assert b"eu" == found.body
+    assert b"eu" == result.body
     assert 3 == len(eu.requests)
     assert () == us.requests
 
@@ -198,8 +198,8 @@ def test_all_processes_know_where_a_key_was_sent(
     turned = attrs.evolve(once, regions=(Region("us", us.url), Region("eu", eu.url, tier=2)))
     second = attrs.evolve(first, services=(turned,))
 
-    lost, found = calls(crew.work(first)) + calls(crew.work(second))
+    lost, result = calls(crew.work(first)) + calls(crew.work(second))
 
-    assert ("ConnectionFailed", "good") == (lost["outcome"], found["outcome"])
-    assert "eu" == found["value"]
+    assert ("ConnectionFailed", "good") == (lost["outcome"], result["outcome"])
+    assert "eu" == result["value"]
     assert (2, 0) == (len(eu.requests), len(us.requests))

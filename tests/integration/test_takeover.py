@@ -50,13 +50,13 @@ class Bank:
         """Act, unless the key is known."""
         path = received.path
         with self._lock:
-            heard = self.heard[path] = self.heard.get(path, 0) + 1
-            mark = received.headers.get("idempotency-key") or heard
+            notice = self.heard[path] = self.heard.get(path, 0) + 1
+            mark = received.headers.get("idempotency-key") or notice
             self.effects.setdefault(path, set()).add(mark)
             if len(self.heard) == 2:
                 self.both.set()
         return Behaviour(
-            200, body=b"effect %d" % len(self.effects[path]), delay=self._takes * (heard == 1)
+            200, body=b"effect %d" % len(self.effects[path]), delay=self._takes * (notice == 1)
         )
 
 
@@ -164,25 +164,25 @@ def test_who_waits_for_a_dead_process_is_answered_within_two_seconds(
     """
     stalls = Stalls()
     with stalls.watched():
-        found = race(crew, place, vendor, name, takes=3600, awaited=awaited)
-        assert {found.path(found.honoured): 1, found.path(found.other): 1} == found.bank.heard
-        assert [] == [told for waiter in found.waiters for told in waiter.of("call")]
+        match = race(crew, place, vendor, name, takes=3600, awaited=awaited)
+        assert {match.path(match.honoured): 1, match.path(match.other): 1} == match.bank.heard
+        assert [] == [result for waiter in match.waiters for result in waiter.of("call")]
         died = now()
-        found.holder.kill()
-        assert rest_of_the_lease(place, found.other) <= LEASE
+        match.holder.kill()
+        assert rest_of_the_lease(place, match.other) <= LEASE
         history = []
-        for waiter in found.waiters:
+        for waiter in match.waiters:
             waiter.wait_for("call", 2)
             history += waiter.of("call")
-    crew.rest(found.waiters)
+    crew.rest(match.waiters)
 
     ended = {(one["service"], one["outcome"], one.get("value")) for one in history}
     assert {
-        (found.honoured.name, "good", "effect 1"),
-        (found.other.name, "OutcomeUnknown", None),
+        (match.honoured.name, "good", "effect 1"),
+        (match.other.name, "OutcomeUnknown", None),
     } == ended
-    assert {found.path(found.honoured): 2, found.path(found.other): 1} == found.bank.heard
-    assert {1} == {len(marks) for marks in found.bank.effects.values()}
+    assert {match.path(match.honoured): 2, match.path(match.other): 1} == match.bank.heard
+    assert {1} == {len(marks) for marks in match.bank.effects.values()}
     late = [one["ended"] - died for one in history]
     assert max(late) <= AT_ONCE + stalls.nanoseconds, (late, stalls)
 
@@ -199,22 +199,22 @@ def test_a_process_that_was_paused_keeps_the_answer_of_its_effect(
     Where the vendor knows no keys nobody else has sent anything, and its answer is the key's.
     """
     awaited = place.kind == "redis"
-    found = race(crew, place, vendor, name, takes=6, awaited=awaited)
-    os.kill(found.holder.pid, signal.SIGSTOP)
-    for waiter in found.waiters:
+    result = race(crew, place, vendor, name, takes=6, awaited=awaited)
+    os.kill(result.holder.pid, signal.SIGSTOP)
+    for waiter in result.waiters:
         waiter.wait_for("call", 2)
-    os.kill(found.holder.pid, signal.SIGCONT)
-    found.holder.wait_for("call", 2)
-    own = {one["service"]: (one["outcome"], one["value"]) for one in found.holder.of("call")}
+    os.kill(result.holder.pid, signal.SIGCONT)
+    result.holder.wait_for("call", 2)
+    custom = {one["service"]: (one["outcome"], one["value"]) for one in result.holder.of("call")}
     assert {
-        found.honoured.name: ("good", "effect 1"),
-        found.other.name: ("good", "effect 1"),
-    } == own
+        result.honoured.name: ("good", "effect 1"),
+        result.other.name: ("good", "effect 1"),
+    } == custom
 
-    job = Job(scenario="repeat", services=(found.honoured, found.other), state=place, key=KEY)
-    for hand in (found.holder, *found.waiters):
+    job = Job(scenario="repeat", services=(result.honoured, result.other), state=place, key=KEY)
+    for hand in (result.holder, *result.waiters):
         hand.wait_for("done")
-    crew.rest([found.holder, *found.waiters])
+    crew.rest([result.holder, *result.waiters])
     repeated = [(one["value"], one["replayed"]) for one in crew.work(job) if one["what"] == "call"]
     assert [("effect 1", True)] * 2 == repeated
-    assert {found.path(found.honoured): 2, found.path(found.other): 1} == found.bank.heard
+    assert {result.path(result.honoured): 2, result.path(result.other): 1} == result.bank.heard

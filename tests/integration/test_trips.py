@@ -73,8 +73,8 @@ def test_a_call_asks_as_little_as_it_can(place: Place, name: str, kind: str) -> 
 def test_keys_apart_take_one_more(redis_place: Place, sqlite_place: Place, name: str) -> None:
     """The mark that a request leaves is then a question of its own."""
     with redis_place.open() as state, sqlite_place.open() as claims:
-        asked = _asked(_service(name, "keyed"), "keyed", state, claims)
-    assert ["Claim", "Admission", "MarkSent", "Settle"] == asked
+        request = _asked(_service(name, "keyed"), "keyed", state, claims)
+    assert ["Claim", "Admission", "MarkSent", "Settle"] == request
 
 
 @pytest.mark.parametrize("kind", ["calm", "keyed"])
@@ -83,11 +83,11 @@ def test_redis_is_asked_once_for_each(name: str, kind: str) -> None:
     service = _service(name, kind)
 
     def scripts(server: PrivateRedis) -> int:
-        told = server.ask("INFO", "commandstats")
+        result = server.ask("INFO", "commandstats")
         return sum(
-            int(told[f"cmdstat_{name}"]["calls"])
+            int(result[f"cmdstat_{name}"]["calls"])
             for name in ("eval", "evalsha", "fcall")
-            if f"cmdstat_{name}" in told
+            if f"cmdstat_{name}" in result
         )
 
     with PrivateRedis(redis_server()) as server:
@@ -119,7 +119,7 @@ def test_a_question_is_one_transaction(
     beside = sqlalchemy.create_engine(
         url.set(drivername="postgresql+psycopg"), poolclass=NullPool, isolation_level="AUTOCOMMIT"
     )
-    own = url.set(database=database).render_as_string(hide_password=False)
+    custom = url.set(database=database).render_as_string(hide_password=False)
 
     def ask(statement: str) -> int:
         with beside.connect() as connection:
@@ -130,7 +130,7 @@ def test_a_question_is_one_transaction(
         return not ask(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'")
 
     def run(times: int) -> int:
-        place = Place("postgresql", own, postgresql_place.prefix)
+        place = Place("postgresql", custom, postgresql_place.prefix)
         counted = f"SELECT xact_commit FROM pg_stat_database WHERE datname = '{database}'"
         before = ask(counted)
         with place.open() as store, ConnectorManager([service], state=store) as manager:
@@ -141,7 +141,7 @@ def test_a_question_is_one_transaction(
 
     ask(f"CREATE DATABASE {database}")
     try:
-        with Place("postgresql", own, postgresql_place.prefix).open() as store:
+        with Place("postgresql", custom, postgresql_place.prefix).open() as store:
             store.migrate()
         until(idle, "the end of all connections")
         run(1)

@@ -79,8 +79,8 @@ class Storing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._vault, name)
 
-    def rotate(self, *given: Any) -> None:  # noqa: D102 - the vault's
-        self._vault.rotate(*given)
+    def rotate(self, *options: Any) -> None:  # noqa: D102 - the vault's
+        self._vault.rotate(*options)
         die("after")
 
 
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def parts(job: dict[str, Any]) -> tuple[dict[str, OAuthClient], Service, AesGcmCipher]:
-    """What both colours are made of."""
+    """What both modes are made of."""
     client = OAuthClient(server=job["token_url"], client_id="erp", secret="s3cr3t", grant=Consent())
     service = Service("crm", base_url=job["url"], needs_credentials=True, circuit=None, retry=None)
     return {"crm": client}, service, AesGcmCipher(KeyRing.parse(job["keys"]))

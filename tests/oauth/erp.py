@@ -1,4 +1,4 @@
-"""A host with real sockets, in both colours, before the strict authorisation server."""
+"""A host application with real sockets and the strict authorisation server, in both modes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Erp:
         self.manager: Any = None
 
     def http(self, tls: Tls | None = None) -> Any:
-        """An HTTP client of this colour."""
+        """An HTTP client of this mode."""
         made: Any = AsyncStdlibHttpClient(tls=tls) if self.awaited else StdlibHttpClient(tls=tls)
         self._closing.push_async_callback(lambda: self.settled(made.close()))
         return made
@@ -97,13 +97,13 @@ class Erp:
         self.manager = manager(services, http=self.http())
 
     async def settled(self, value: Any) -> Any:
-        """A value of either colour."""
+        """A value of either mode."""
         return await value if inspect.isawaitable(value) else value
 
     async def call(self, request: Request | None = None, service: str = "vat") -> Response:
         """Ask for the resource."""
-        asked = Request.get("/resource", query={"q": "1"}) if request is None else request
-        answer: Response = await self.settled(self.manager.call(service, asked))
+        result = Request.get("/resource", query={"q": "1"}) if request is None else request
+        answer: Response = await self.settled(self.manager.call(service, result))
         return answer
 
     def told(self, name: str) -> int:
@@ -112,16 +112,16 @@ class Erp:
 
 
 def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
-    """Run a test's body in both colours: its first parameter is the host."""
+    """Run a test's body synchronously and asynchronously: its first parameter is the host."""
     _, *others = inspect.signature(body).parameters.values()
 
-    async def play(*, awaited: bool, **given: Any) -> None:
+    async def play(*, awaited: bool, **options: Any) -> None:
         async with AsyncExitStack() as closing:
-            await body(Erp(closing, awaited=awaited), **given)
+            await body(Erp(closing, awaited=awaited), **options)
 
     @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
-    def test(awaited: bool, **given: Any) -> None:
-        asyncio.run(play(awaited=awaited, **given))
+    def test(awaited: bool, **options: Any) -> None:
+        asyncio.run(play(awaited=awaited, **options))
 
     functools.update_wrapper(test, body)
     del test.__dict__["__wrapped__"]
@@ -130,15 +130,15 @@ def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
     return test
 
 
-def known(server: AuthorizationServer, /, **given: Any) -> OAuthClient:
+def known(server: AuthorizationServer, /, **options: Any) -> OAuthClient:
     """The first client of a server, as it knows itself."""
     first = server.clients[0]
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "server": server.token_url,
         "client_id": first.id,
         "authentication": first.method,
         "grant": ClientCredentials(),
     }
     if first.method.startswith("client_secret"):
-        told["secret"] = first.secret
-    return OAuthClient(**(told | given))
+        fields["secret"] = first.secret
+    return OAuthClient(**(fields | options))

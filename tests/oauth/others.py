@@ -16,7 +16,7 @@ from moorage.domain.oauth.question import claim_key
 from tests.oauth.world import OWNER, TOKENS, client, token
 
 if TYPE_CHECKING:
-    from tests.support.colours import World
+    from tests.support.modes import World
 
 PAST = token(1, ago=7200)
 CUT_OFF = ConnectionFailed("It was cut off.", may_have_been_processed=True)

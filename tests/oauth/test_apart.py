@@ -111,11 +111,11 @@ def test_who_is_cancelled_cancels_nobody_else() -> None:
 
     async def scene() -> None:
         let, reached = asyncio.Event(), asyncio.Event()
-        asked: list[object] = []
+        requests: list[object] = []
 
         class Server:
             async def send(self, request: Request, _: str, __: object, /) -> Response:
-                asked.append(request)
+                requests.append(request)
                 reached.set()
                 await let.wait()
                 return grants(2)
@@ -138,7 +138,7 @@ def test_who_is_cancelled_cancels_nobody_else() -> None:
         let.set()
 
         assert Secret("at-2") == (await waiting).access_token
-        assert 1 == len(asked)
+        assert 1 == len(requests)
 
     asyncio.run(scene())
 
@@ -199,8 +199,8 @@ def test_a_refresher_closes_what_it_opened() -> None:
 
         async def awaited() -> None:
             vault = AsyncMemoryCredentialProvider({OWNER: token(1, ago=10**9)})
-            given: Any = {"vault": vault, "retry": RetryPolicy.none()}
-            async with AsyncOAuthTokenRefresher(clients, **given) as used:
+            options: Any = {"vault": vault, "retry": RetryPolicy.none()}
+            async with AsyncOAuthTokenRefresher(clients, **options) as used:
                 with pytest.raises(CredentialRefreshFailed):
                     await used.get(*OWNER)
             async with AsyncOAuthTokenRefresher(clients) as unused:

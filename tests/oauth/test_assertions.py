@@ -28,11 +28,11 @@ KEYS: dict[str, Any] = {
 }
 
 
-def registered(algorithm: str, **given: Any) -> Client:
+def registered(algorithm: str, **options: Any) -> Client:
     """A client that signs its assertions this way."""
     if algorithm == "HS256":
-        return Client(method="client_secret_jwt", secret=SHARED, **given)
-    return Client(method="private_key_jwt", key=KEYS[algorithm].public_key(), **given)
+        return Client(method="client_secret_jwt", secret=SHARED, **options)
+    return Client(method="private_key_jwt", key=KEYS[algorithm].public_key(), **options)
 
 
 def signs_with(algorithm: str) -> dict[str, Any]:
@@ -75,8 +75,8 @@ async def test_each_request_has_an_assertion_of_its_own(
         assert [(algorithm, "JWT", key_id)] * 3 == [_head(one.header) for one in shown]
         assert [("erp", "erp", server.token_url, 60)] * 3 == [_said(one.claims) for one in shown]
         assert 3 == len(numbers(shown))
-        said = server.requests[0]
-        assert {"client_secret", "authorization"}.isdisjoint({*said.params, *said.headers})
+        message = server.requests[0]
+        assert {"client_secret", "authorization"}.isdisjoint({*message.params, *message.headers})
 
 
 def _head(header: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -116,9 +116,9 @@ async def test_a_nonce_is_answered_with_another_assertion(erp: Erp) -> None:
 async def test_a_refresh_is_asserted_too(erp: Erp) -> None:
     """Who shows a refresh token says who it is in the same way."""
     with AuthorizationServer(registered("RS256")) as server:
-        given = server.seed()
+        value = server.seed()
         erp.knows(server, known(server, grant=Consent(), **signs_with("RS256")))
-        first = OAuthCredentials(access_token="at-none", refresh_token=given.refresh_token)
+        first = OAuthCredentials(access_token="at-none", refresh_token=value.refresh_token)
         await erp.settled(erp.tokens.rotate("vat", None, first))
 
         assert 200 == (await erp.call()).status
@@ -139,13 +139,13 @@ async def test_the_audience_is_the_place_that_is_told(erp: Erp) -> None:
         assert () == server.resources
 
 
-@pytest.mark.parametrize("given", [{"key_id": "old"}, {}])
+@pytest.mark.parametrize("options", [{"key_id": "old"}, {}])
 @in_both
-async def test_another_key_is_refused(erp: Erp, given: dict[str, str]) -> None:
+async def test_another_key_is_refused(erp: Erp, options: dict[str, str]) -> None:
     """A key that the server does not know the client by, or by that name, brings no token."""
     with AuthorizationServer(registered("ES256", key_id="new")) as server:
         other = {"secret": pem(ec.generate_private_key(ec.SECP256R1())), "algorithm": "ES256"}
-        erp.knows(server, known(server, **(signs_with("ES256") if given else other), **given))
+        erp.knows(server, known(server, **(signs_with("ES256") if options else other), **options))
 
         with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
             await erp.call()
@@ -168,10 +168,10 @@ async def test_a_clock_that_is_off_is_told(erp: Erp, off: float) -> None:
 # --- grants ----------------------------------------------------------------------------
 
 
-def vouching(server: AuthorizationServer, algorithm: str, **given: Any) -> JwtBearer:
+def vouching(server: AuthorizationServer, algorithm: str, **options: Any) -> JwtBearer:
     """A token of our own making that vouches for somebody."""
     usual: dict[str, Any] = {"issuer": "hr", "subject": "ann", "audience": server.token_url}
-    usual |= given
+    usual |= options
     server.trust(usual["issuer"], KEYS[algorithm].public_key())
     signing = JwtSigning(algorithm=JwtAlgorithm(algorithm), lifetime=timedelta(minutes=2), **usual)
     return JwtBearer(signing, pem(KEYS[algorithm]))

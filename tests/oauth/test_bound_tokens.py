@@ -107,8 +107,8 @@ async def test_another_key_opens_nothing(erp: Erp) -> None:
     with AuthorizationServer(BOUND) as server:
         erp.knows(server, known(server, dpop_key=proof_key()))
         await erp.call()
-        kept = await erp.settled(erp.tokens.get("vat", None))
-        stolen = OAuthCredentials(access_token=kept.access_token, dpop_key=new_key())
+        result = await erp.settled(erp.tokens.get("vat", None))
+        stolen = OAuthCredentials(access_token=result.access_token, dpop_key=new_key())
         await erp.settled(erp.tokens.rotate("vat", None, stolen))
 
         assert 200 == (await erp.call()).status
@@ -120,9 +120,9 @@ async def test_another_key_opens_nothing(erp: Erp) -> None:
 async def test_a_refresh_token_is_shown_with_a_proof(erp: Erp) -> None:
     """What a person's consent brought is renewed with a proof, and what comes is bound."""
     with AuthorizationServer(BOUND, nonces=True) as server:
-        given = server.seed()
+        value = server.seed()
         erp.knows(server, known(server, dpop_key=proof_key(), grant=Consent()))
-        first = OAuthCredentials(access_token="at-none", refresh_token=given.refresh_token)
+        first = OAuthCredentials(access_token="at-none", refresh_token=value.refresh_token)
         await erp.settled(erp.tokens.rotate("vat", None, first))
 
         assert "jkt" in (await erp.call()).json()["cnf"]

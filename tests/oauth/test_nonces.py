@@ -9,7 +9,7 @@ import pytest
 
 from moorage import ClientCredentials, CredentialRefreshFailed, Response
 from tests.oauth.world import OWNER, Stage, answers, client, grants, token
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 from tests.support.proofs import checked, new_key, proof_key
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ def asks(nonce: str) -> Response:
 
 def nonces(stage: Stage) -> list[str | None]:
     """The nonces that were shown, in order; no proof twice."""
-    said = [checked(one.header("DPoP")) for one in stage.vendor.requests]
-    assert len(said) == len({claims["jti"] for claims in said})
-    return [claims.get("nonce") for claims in said]
+    messages = [checked(one.header("DPoP")) for one in stage.vendor.requests]
+    assert len(messages) == len({claims["jti"] for claims in messages})
+    return [claims.get("nonce") for claims in messages]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_nonce_is_remembered(world: World) -> None:
     """What the server told last is shown with the next renewal, however long that takes."""
     stage = Stage(world)
@@ -45,7 +45,7 @@ async def test_a_nonce_is_remembered(world: World) -> None:
     assert [] == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_any_answer_may_bring_the_next(world: World) -> None:
     """The newest nonce counts, whether it came with a token or with a failure."""
     stage = Stage(world)
@@ -61,7 +61,7 @@ async def test_any_answer_may_bring_the_next(world: World) -> None:
     assert [None, "n-1", "n-2"] == nonces(stage)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
     """Every try that the policy allows is made, and a nonce may be asked for before each."""
     stage = Stage(world)
@@ -73,7 +73,7 @@ async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
     assert [None, "n-1", "n-1", "n-2", "n-2", "n-3"] == nonces(stage)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_endless_wish_for_nonces_ends(world: World) -> None:
     """Who asks twice in a row is not asked a third time."""
     stage = Stage(world)
@@ -86,7 +86,7 @@ async def test_an_endless_wish_for_nonces_ends(world: World) -> None:
 
 
 @pytest.mark.parametrize("nonce", ["n" * 1_000_000, "a b", 'a"b', ""])
-@in_both_colours
+@sync_and_async
 async def test_a_nonce_that_is_none_is_not_shown(world: World, nonce: str) -> None:
     """What cannot be a nonce is not repeated, and ends it."""
     stage = Stage(world)
@@ -99,7 +99,7 @@ async def test_a_nonce_that_is_none_is_not_shown(world: World, nonce: str) -> No
     assert [None] == nonces(stage)
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_proves_nothing_learns_nothing(world: World) -> None:
     """A client without a key does not collect nonces, and sends no proof."""
     stage = Stage(world)
@@ -120,7 +120,7 @@ def bound_to(key: str) -> OAuthCredentials:
     return attrs.evolve(token(1, ago=7200), token_type="DPoP", dpop_key=key)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_refresh_token_keeps_its_key(world: World) -> None:
     """Where the client has no secret its refresh token is bound, and a new key of ours waits."""
     old, new = new_key(), new_key()
@@ -134,7 +134,7 @@ async def test_a_refresh_token_keeps_its_key(world: World) -> None:
     assert bound_to(old).dpop_key == held.dpop_key
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_client_with_a_secret_may_change_its_key(world: World) -> None:
     """Where the client proves itself otherwise, the next token is bound to the newest key."""
     old, new = new_key(), new_key()

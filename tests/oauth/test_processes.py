@@ -155,8 +155,8 @@ def test_where_a_replay_counts_as_theft_all_are_told(scene: Scene) -> None:
     for process in processes:
         begin(process)
 
-    told = endings(processes)
-    assert Counter({"AuthorizationRequired": _PROCESSES * _CALLERS}) == told
+    result = endings(processes)
+    assert Counter({"AuthorizationRequired": _PROCESSES * _CALLERS}) == result
     assert 2 == len(scene.server.requests)
 
 
@@ -167,8 +167,8 @@ def test_an_answer_lost_after_rotation_is_asked_for_once_more(scene: Scene) -> N
     for process in processes:
         begin(process)
 
-    told = endings(processes)
-    assert Counter({"AuthorizationRequired": _PROCESSES * _CALLERS}) == told
+    result = endings(processes)
+    assert Counter({"AuthorizationRequired": _PROCESSES * _CALLERS}) == result
     assert 2 == len(scene.server.requests)
 
 

@@ -29,14 +29,14 @@ from moorage import (
 from moorage.domain.oauth.freshness import Freshness, Span
 from moorage.services.oauth_token_refresher import Held
 from tests.oauth.world import OWNER, TOKENS, Stage, answers, client, form, grants, token
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 SERVER = AuthorizationServer(token_endpoint=TOKENS, revocation_endpoint=f"{TOKENS}/revoke")
 GIVING_BACK = client(server=SERVER)
 ALONE = {"crm": client(grant=ClientCredentials(), scope="read")}
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_first_token_is_obtained(world: World) -> None:
     """Where nobody is needed, the first call gets a token, and the next ones have it."""
     stage = Stage(world)
@@ -54,7 +54,7 @@ async def test_a_first_token_is_obtained(world: World) -> None:
     assert ["TokenRenewed"] == world.told()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_token_that_works_is_used(world: World) -> None:
     """What is kept and fresh is asked for at nobody."""
     stage = Stage(world, token(1))
@@ -64,32 +64,32 @@ async def test_a_token_that_works_is_used(world: World) -> None:
     assert [] == stage.asked()
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_has_expired_is_renewed(world: World) -> None:
     """The refresh token is shown once, and what is granted is stored before it is used."""
     stage = Stage(world, token(1, ago=7200))
     stage.vendor.answers(grants(2))
 
-    found = await stage.refresher().get(*OWNER)
+    result = await stage.refresher().get(*OWNER)
 
-    assert Secret("at-2") == found.access_token
-    assert found == stage.kept
+    assert Secret("at-2") == result.access_token
+    assert result == stage.kept
     assert [{"grant_type": "refresh_token", "refresh_token": "rt-1"}] == stage.asked()
-    assert world.clock.utc() == found.issued_at
+    assert world.clock.utc() == result.issued_at
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_token_is_renewed_ahead_by_one(world: World) -> None:
     """While one renews what still works, the others go on with it."""
-    kept = token(1, ago=3560)
-    stage = Stage(world, kept)
+    stored = token(1, ago=3560)
+    stage = Stage(world, stored)
     refresher = stage.refresher()
     gate = world.gate()
     stage.vendor.answers(gate.answering(grants(2)))
 
     renewing = world.start(lambda: refresher.get(*OWNER))
     await gate.reached()
-    assert kept == await refresher.get(*OWNER)
+    assert stored == await refresher.get(*OWNER)
     stage.vault.kept["crm", "beta"] = token(5, ago=3560)
     stage.vendor.answers(grants(6))
     assert Secret("at-6") == (await refresher.get("crm", "beta")).access_token
@@ -102,7 +102,7 @@ async def test_a_token_is_renewed_ahead_by_one(world: World) -> None:
     assert ["rt-1", "rt-5"] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_is_refused_meanwhile_waits(world: World) -> None:
     """Whoever must have another token waits here for who renews it ahead of time."""
     stage = Stage(world, token(1, ago=3560))
@@ -119,18 +119,18 @@ async def test_who_is_refused_meanwhile_waits(world: World) -> None:
     assert ["rt-1"] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_renewal_ahead_may_fail(world: World) -> None:
     """What still works is used on, and the server is left alone for a while."""
-    kept = token(1, ago=3550)
-    stage = Stage(world, kept)
+    stored = token(1, ago=3550)
+    stage = Stage(world, stored)
     refresher = stage.refresher(retry=None)
     stage.vendor.otherwise = 503
 
-    assert kept == await refresher.get(*OWNER)
-    asked = len(stage.asked())
-    assert kept == await refresher.get(*OWNER)
-    assert asked == len(stage.asked()) == 3
+    assert stored == await refresher.get(*OWNER)
+    count = len(stage.asked())
+    assert stored == await refresher.get(*OWNER)
+    assert count == len(stage.asked()) == 3
     assert ["TokenNotRenewed"] == world.told()
     assert [
         TokenNotRenewed(
@@ -147,25 +147,25 @@ async def test_a_renewal_ahead_may_fail(world: World) -> None:
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_renewal_ahead_comes_back_when_it_is_told(world: World) -> None:
     """Where the server says when to come back, nobody comes earlier while the token works."""
-    kept = token(1, ago=3530)
-    stage = Stage(world, kept)
+    stored = token(1, ago=3530)
+    stage = Stage(world, stored)
     refresher = stage.refresher()
     stage.vendor.otherwise = answers({}, 429, Retry_After="61")
 
     for _ in range(3):
-        assert kept == await refresher.get(*OWNER)
+        assert stored == await refresher.get(*OWNER)
         world.clock.advance(6)
     assert 1 == len(stage.asked())
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_was_put_off_stays_so_for_who_reads_the_vault(world: World) -> None:
     """Who was reading the vault while another was told to come back later asks no earlier."""
-    kept = token(1, ago=3530)
-    stage = Stage(world, kept)
+    stored = token(1, ago=3530)
+    stage = Stage(world, stored)
     others = [OWNER]
     read = stage.vault.get
 
@@ -178,7 +178,7 @@ async def test_what_was_put_off_stays_so_for_who_reads_the_vault(world: World) -
     refresher = stage.refresher()
     stage.vendor.otherwise = answers({}, 429, Retry_After="61")
 
-    assert kept == await refresher.get(*OWNER)
+    assert stored == await refresher.get(*OWNER)
     assert 1 == len(stage.asked())
 
 
@@ -187,14 +187,14 @@ def test_what_is_put_off_counts_as_fresh_until_it_is_past() -> None:
     held = Held(token(1), Span(10.0, 20.0), now=0, believed=5.0)
     seconds = 10**9
     held.put_off(15 * seconds)
-    told = [held.freshness(now * seconds) for now in (9, 12, 16)]
+    reports = [held.freshness(now * seconds) for now in (9, 12, 16)]
     held.put_off(30 * seconds)
 
-    assert [Freshness.FRESH, Freshness.FRESH, Freshness.DUE] == told
+    assert [Freshness.FRESH, Freshness.FRESH, Freshness.DUE] == reports
     assert Freshness.PAST is held.freshness(25 * seconds)
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_is_refused_is_renewed_once(world: World) -> None:
     """A 401 renews whatever the clock says; who comes with the same token later takes the new."""
     stage = Stage(world, token(1))
@@ -211,7 +211,7 @@ async def test_what_is_refused_is_renewed_once(world: World) -> None:
     assert ["rt-1"] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_was_refused_is_forgotten(world: World) -> None:
     """A token that was refused is not used again, though nothing else can be had."""
     stage = Stage(world, token(1))
@@ -224,7 +224,7 @@ async def test_what_was_refused_is_forgotten(world: World) -> None:
             await refused
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_was_replaced_is_taken_at_once(world: World) -> None:
     """Who finds a newer token waits for nobody, and has it from then on."""
     stage = Stage(world, token(1, ago=7200))
@@ -244,18 +244,18 @@ async def test_what_was_replaced_is_taken_at_once(world: World) -> None:
     await renewing.result()
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_is_kept_is_renewed(world: World) -> None:
     """It is the refresh token of the vault that is shown, not that of whoever was refused."""
-    kept = attrs.evolve(token(1), refresh_token="rt-9")
-    stage = Stage(world, kept)
+    stored = attrs.evolve(token(1), refresh_token="rt-9")
+    stage = Stage(world, stored)
     stage.vendor.answers(grants(2))
     await stage.refresher().refresh(*OWNER, token(1))
 
     assert ["rt-9"] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_the_vault_lost_is_got_anew(world: World) -> None:
     """Where nobody is needed, an empty vault is no trouble; what was held before goes on."""
     stage = Stage(world)
@@ -268,20 +268,20 @@ async def test_what_the_vault_lost_is_got_anew(world: World) -> None:
         await stage.refresher().refresh(*OWNER, token(1))
 
 
-@in_both_colours
+@sync_and_async
 async def test_many_who_need_it_ask_once(world: World) -> None:
     """However many need a token that does not work any more, the server is asked once."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
 
-    found = await world.together(*[lambda: refresher.get(*OWNER)] * 7)
+    results = await world.together(*[lambda: refresher.get(*OWNER)] * 7)
 
-    assert [Secret("at-2")] * 7 == [one.access_token for one in found]
+    assert [Secret("at-2")] * 7 == [one.access_token for one in results]
     assert ["rt-1"] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_waited_fails_alike(world: World) -> None:
     """While a renewal fails, whoever waits for it has failed with it and asks no more."""
     stage = Stage(world, token(1, ago=7200))
@@ -300,8 +300,8 @@ async def test_who_waited_fails_alike(world: World) -> None:
 
         assert times == len(stage.asked())
         assert [True, True] == ["invalid_client" in str(error) for error in raised]
-    told = ("CredentialRefreshFailed", False)
-    assert [told, told] == [(one.error, one.still_works) for one in world.events]  # type: ignore[attr-defined]  # of this kind
+    reports = ("CredentialRefreshFailed", False)
+    assert [reports, reports] == [(one.error, one.still_works) for one in world.events]  # type: ignore[attr-defined]  # of this kind
     assert raised[0] is not raised[1]
     assert ["TokenNotRenewed"] * 2 == world.told()
     stage.vendor.answers(grants(2))
@@ -314,7 +314,7 @@ async def _raised(pending: Any) -> CredentialRefreshFailed:
     return caught.value
 
 
-@in_both_colours
+@sync_and_async
 async def test_nobody_comes_before_the_time(world: World) -> None:
     """A server that said when to come back is not asked before, and then it is."""
     stage = Stage(world, token(1, ago=7200))
@@ -332,7 +332,7 @@ async def test_nobody_comes_before_the_time(world: World) -> None:
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_failure_that_was_made_good_does_not_come_back(world: World) -> None:
     """After a renewal the moment that was named before means nothing, should clocks go back."""
     stage = Stage(world, token(1, ago=7200))
@@ -346,7 +346,7 @@ async def test_a_failure_that_was_made_good_does_not_come_back(world: World) -> 
     assert Secret("at-3") == (await refresher.refresh(*OWNER, second)).access_token
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_short_life_is_lived(world: World) -> None:
     """A token of half a minute is not renewed at every call."""
     stage = Stage(world, token(1, ago=7200))
@@ -363,7 +363,7 @@ async def test_a_short_life_is_lived(world: World) -> None:
     assert ["rt-1", "rt-2"] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> None:
     """A token without an end is used until the service refuses it."""
     stage = Stage(world, token(1, life=None))
@@ -380,7 +380,7 @@ async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> Non
     assert 1 == len(stage.asked())
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_another_process_renewed_is_found(world: World) -> None:
     """What is kept is looked at again after a minute, so that nobody lives on what is old."""
     stage = Stage(world, token(1))
@@ -394,7 +394,7 @@ async def test_what_another_process_renewed_is_found(world: World) -> None:
     assert [] == stage.asked()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_vault_that_is_away_is_done_without(world: World) -> None:
     """While the vault is away a token that works is used; what has expired cannot be had."""
     stage = Stage(world, token(1))
@@ -417,7 +417,7 @@ async def test_a_vault_that_is_away_is_done_without(world: World) -> None:
         await stage.refresher().get(*OWNER)
 
 
-@in_both_colours
+@sync_and_async
 async def test_where_consent_is_missing_there_is_nothing(world: World) -> None:
     """Nobody can be asked for consent here, so that what is missing is missing."""
     stage = Stage(world)
@@ -429,7 +429,7 @@ async def test_where_consent_is_missing_there_is_nothing(world: World) -> None:
     assert await stage.refresher(ALONE).has(*OWNER)
 
 
-@in_both_colours
+@sync_and_async
 async def test_new_consent_is_used_at_once(world: World) -> None:
     """What a person's consent brought is kept, and nothing of the failure before it."""
     stage = Stage(world, token(1, ago=7200))
@@ -445,7 +445,7 @@ async def test_new_consent_is_used_at_once(world: World) -> None:
     assert 1 == len(stage.asked())
 
 
-@in_both_colours
+@sync_and_async
 async def test_new_consent_is_renewed_at_once(world: World) -> None:
     """Though the server said to come back later: that was about the grant before."""
     stage = Stage(world, token(1, ago=7200))
@@ -458,7 +458,7 @@ async def test_new_consent_is_renewed_at_once(world: World) -> None:
     assert Secret("at-6") == (await refresher.get(*OWNER)).access_token
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_token_is_given_back(world: World) -> None:
     """The server is told which token of what kind, and then it is good no more."""
     stage = Stage(world, token(1, ago=7200))
@@ -472,14 +472,14 @@ async def test_a_token_is_given_back(world: World) -> None:
     assert [{"token": "rt-1", "token_type_hint": "refresh_token"}] == stage.asked()
     with pytest.raises(AuthorizationRequired, match="A person must authorise 'crm' again"):
         await refresher.get(*OWNER)
-    told = world.events[-2]
-    assert isinstance(told, ConsentNeeded)
-    assert "its grant is over" == told.reason
+    result = world.events[-2]
+    assert isinstance(result, ConsentNeeded)
+    assert "its grant is over" == result.reason
     with pytest.raises(ConfigurationError):
         await refresher.revoke("crm", None)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_token_is_given_back_later(world: World) -> None:
     """A server that names a moment is to be asked again at that moment."""
     stage = Stage(world, token(1))
@@ -493,7 +493,7 @@ async def test_a_token_is_given_back_later(world: World) -> None:
     assert world.clock.utc() + timedelta(seconds=120) == caught.value.retry_at
 
 
-@in_both_colours
+@sync_and_async
 async def test_other_credentials_pass_by(world: World) -> None:
     """What is no OAuth, by its service or by its kind, is the vault's matter alone."""
     stage = Stage(world)
@@ -509,7 +509,7 @@ async def test_other_credentials_pass_by(world: World) -> None:
     assert [] == stage.asked()
 
 
-@in_both_colours
+@sync_and_async
 async def test_clients_may_differ_by_tenant(world: World) -> None:
     """A client is found by service and tenant, else by service; or by a function of both."""
     stage = Stage(world)
@@ -529,7 +529,7 @@ async def test_clients_may_differ_by_tenant(world: World) -> None:
         assert ["Basic YTpodXNo", "Basic YjpodXNo"] == names
 
 
-@in_both_colours
+@sync_and_async
 async def test_every_verb_finds_the_tenants_client(world: World) -> None:
     """Who is refused, and who asks whether there is anything, have the tenant's own client."""
     stage = Stage(world)
@@ -551,7 +551,7 @@ def test_a_client_is_a_client() -> None:
         refresher.get("crm", None)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_token_is_exchanged(world: World) -> None:
     """A token exchange shows what another service has just now, renewed if it must be."""
     stage = Stage(world)
@@ -569,7 +569,7 @@ async def test_a_token_is_exchanged(world: World) -> None:
     assert "at-2" == stage.asked()[1]["subject_token"]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_plain_token_is_exchanged_too(world: World) -> None:
     """What is exchanged may be a bearer token that nobody renews."""
     stage = Stage(world)
@@ -581,7 +581,7 @@ async def test_a_plain_token_is_exchanged_too(world: World) -> None:
     assert "plain" == stage.asked()[0]["subject_token"]
 
 
-@in_both_colours
+@sync_and_async
 async def test_errors_and_events_show_no_secret(world: World) -> None:
     """Whatever goes wrong, no token or secret is shown, even if the server repeats it."""
     stage = Stage(world, token(1, ago=7200))
@@ -598,7 +598,7 @@ async def test_errors_and_events_show_no_secret(world: World) -> None:
     assert isinstance(error, AuthorizationRequired)
 
 
-@in_both_colours
+@sync_and_async
 async def test_where_it_says_nothing_it_is_careful(world: World) -> None:
     """A refresher's repr shows nothing, and it may do without observers."""
     stage = Stage(world, token(1, ago=7200))
@@ -620,7 +620,7 @@ async def test_where_it_says_nothing_it_is_careful(world: World) -> None:
     assert form(stage.vendor.requests[-1].request.body)
 
 
-@in_both_colours
+@sync_and_async
 async def test_nobody_waits_for_ever(world: World) -> None:
     """Who cannot get in within its patience says so."""
     stage = Stage(world, token(1, ago=7200))

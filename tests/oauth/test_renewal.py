@@ -26,10 +26,10 @@ from moorage.domain.oauth.question import claim_key
 from tests.domain.oauth.test_client import P256
 from tests.oauth.others import CUT_OFF, PAST, UNSENT, refused
 from tests.oauth.world import OWNER, TOKENS, Stage, Vault, answers, client, grants, token
-from tests.support.colours import AWAITED, World, in_both_colours
+from tests.support.modes import AWAITED, World, sync_and_async
 
 if TYPE_CHECKING:
-    from tests.support.colours import Face
+    from tests.support.modes import Face
 
 
 # --- what the server's own trouble prevents --------------------------------------------------
@@ -45,26 +45,26 @@ if TYPE_CHECKING:
     ],
     ids=["500", "unavailable", "429", "unreachable"],
 )
-@in_both_colours
+@sync_and_async
 async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
     """The same refresh token is shown until the server works again, at the policy's pace."""
     stage = Stage(world, PAST)
     stage.vendor.answers(trouble, trouble, grants(2))
 
-    found = await stage.refresher().get(*OWNER)
+    match = await stage.refresher().get(*OWNER)
 
-    assert Secret("at-2") == found.access_token
+    assert Secret("at-2") == match.access_token
     assert ["rt-1"] * 3 == stage.shown()
-    (told,) = world.events
-    assert isinstance(told, TokenRenewed)
-    assert (3, ["crm", "acme"]) == (told.attempts, [told.service, told.tenant])
-    assert world.clock.utc() == told.at
+    (result,) = world.events
+    assert isinstance(result, TokenRenewed)
+    assert (3, ["crm", "acme"]) == (result.attempts, [result.service, result.tenant])
+    assert world.clock.utc() == result.at
     slept = [2.0, 2.0] if getattr(trouble, "status", 0) == 429 else [1.0, 2.0]
     assert slept == world.sleeper.slept
-    assert sum(slept) == pytest.approx(told.duration, abs=0.01)
+    assert sum(slept) == pytest.approx(result.duration, abs=0.01)
 
 
-@in_both_colours
+@sync_and_async
 async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world: World) -> None:
     """A server that asks to be left alone until 2083 is asked again an hour later."""
     stage = Stage(world, PAST)
@@ -74,14 +74,14 @@ async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world:
     with pytest.raises(CredentialRefreshFailed) as caught:
         await refresher.get(*OWNER)
     world.clock.advance(3600)
-    found = await refresher.get(*OWNER)
+    result = await refresher.get(*OWNER)
 
-    assert Secret("at-2") == found.access_token
+    assert Secret("at-2") == result.access_token
     assert caught.value.vendor_retry_after is not None
     assert 86_400 <= caught.value.vendor_retry_after
 
 
-@in_both_colours
+@sync_and_async
 async def test_trouble_is_waited_out_longer_and_longer(world: World) -> None:
     """Where each delay follows from the one before, so it does here."""
     stage = Stage(world, PAST)
@@ -95,7 +95,7 @@ async def test_trouble_is_waited_out_longer_and_longer(world: World) -> None:
 
 
 @pytest.mark.parametrize("trouble", [answers({}, 500), UNSENT], ids=["500", "unreachable"])
-@in_both_colours
+@sync_and_async
 async def test_trouble_discards_nothing(world: World, trouble: Any) -> None:
     """When attempts run out the refresh token is kept, and works later."""
     stage = Stage(world, PAST)
@@ -112,7 +112,7 @@ async def test_trouble_discards_nothing(world: World, trouble: Any) -> None:
     assert ["rt-1"] * 4 == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_wrong_client_is_not_tried_again(world: World) -> None:
     """What somebody has to correct is said at once, and the refresh token is kept."""
     stage = Stage(world, PAST)
@@ -128,7 +128,7 @@ async def test_a_wrong_client_is_not_tried_again(world: World) -> None:
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
-@in_both_colours
+@sync_and_async
 async def test_no_request_outlasts_the_claim(world: World) -> None:
     """Each request has its full time, and none begins for which the claim has not enough left."""
     stage = Stage(world, PAST)
@@ -140,13 +140,13 @@ async def test_no_request_outlasts_the_claim(world: World) -> None:
     assert [9.0, 9.0] == [sent.timeouts.total for sent in stage.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
     """A nonce is shown in time, or not at all."""
     stage = Stage(world, PAST)
     refresher = stage.refresher(request_timeout=30)
-    wanted = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
-    stage.vendor.answers(world.after(28, answers({}, 500)), world.after(9, wanted))
+    target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
+    stage.vendor.answers(world.after(28, answers({}, 500)), world.after(9, target))
 
     error = await refused(refresher.get(*OWNER))
 
@@ -154,18 +154,18 @@ async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
     assert 2 == len(stage.asked())
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_nonce_is_shown_while_there_is_time(world: World) -> None:
     """Half of the claim's time is enough for the request that shows it."""
     stage = Stage(world, PAST)
     refresher = stage.refresher(request_timeout=9)
-    wanted = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
-    stage.vendor.answers(world.after(9, wanted), grants(2))
+    target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
+    stage.vendor.answers(world.after(9, target), grants(2))
 
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_claim_tells_where_its_request_goes(world: World) -> None:
     """Whoever looks into the store sees which server was asked."""
     stage = Stage(world, PAST)
@@ -173,11 +173,11 @@ async def test_a_claim_tells_where_its_request_goes(world: World) -> None:
 
     await stage.refresher().get(*OWNER)
 
-    seen = world.colour != AWAITED  # where nothing happens on the way to the store
-    asked = world.store.commands
-    assert [TOKENS] * seen == [one.target for one in asked if isinstance(one, MarkSent)]
+    seen = world.mode != AWAITED  # where nothing happens on the way to the store
+    requests = world.store.commands
+    assert [TOKENS] * seen == [one.target for one in requests if isinstance(one, MarkSent)]
     assert [(TOKENS, 0)] * seen == [
-        (one.target, one.remembered) for one in asked if isinstance(one, Claim)
+        (one.target, one.remembered) for one in requests if isinstance(one, Claim)
     ]
 
 
@@ -195,19 +195,19 @@ async def test_a_claim_tells_where_its_request_goes(world: World) -> None:
     ],
     ids=["cut off", "too late", "too long", "no token", "text"],
 )
-@in_both_colours
+@sync_and_async
 async def test_a_lost_answer_is_asked_for_once_more(world: World, lost: Any) -> None:
     """What may have been granted is asked for once more, with the same refresh token."""
     stage = Stage(world, PAST)
     stage.vendor.answers(lost, grants(2))
 
-    found = await stage.refresher().get(*OWNER)
+    result = await stage.refresher().get(*OWNER)
 
-    assert found == stage.kept
+    assert result == stage.kept
     assert ["rt-1", "rt-1"] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
     """An answer that has a new refresh token and no access token does not lose the grant."""
     stage = Stage(world, PAST)
@@ -224,7 +224,7 @@ async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
     assert ["rt-1", "rt-2"] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_spent_refresh_token_is_not_shown_again(world: World) -> None:
     """Who waited with the refresh token that was replaced takes what was stored meanwhile."""
     stage = Stage(world, PAST)
@@ -235,9 +235,9 @@ async def test_a_spent_refresh_token_is_not_shown_again(world: World) -> None:
 
         async def get(self, service: str, tenant: str | None, /) -> Any:
             """Give what was there before."""
-            found = await super().get(service, tenant)
+            result = await super().get(service, tenant)
             self.kept[OWNER] = rotated
-            return found
+            return result
 
     stage.vault = Changing(world)
     stage.vault.kept[OWNER] = PAST
@@ -246,7 +246,7 @@ async def test_a_spent_refresh_token_is_not_shown_again(world: World) -> None:
     assert [] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_same_refresh_token_alone_is_a_lost_answer(world: World) -> None:
     """Where the refresh token stays, it is shown once more at once."""
     stage = Stage(world, PAST)
@@ -256,7 +256,7 @@ async def test_the_same_refresh_token_alone_is_a_lost_answer(world: World) -> No
     assert ["rt-1", "rt-1"] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_answer_that_is_lost_twice_ends_it(world: World) -> None:
     """After the second time nobody shows the refresh token again: a person must be asked."""
     stage = Stage(world, PAST)
@@ -272,7 +272,7 @@ async def test_an_answer_that_is_lost_twice_ends_it(world: World) -> None:
     assert "ConsentNeeded" in world.told()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_server_that_takes_it_for_stolen_ends_it(world: World) -> None:
     """Where the second showing counts as theft, the grant is over, and nobody asks again."""
     stage = Stage(world, PAST)
@@ -286,7 +286,7 @@ async def test_a_server_that_takes_it_for_stolen_ends_it(world: World) -> None:
 
 
 @pytest.mark.parametrize("life", [60, 3600], ids=["a minute", "an hour"])
-@in_both_colours
+@sync_and_async
 async def test_what_does_not_rotate_may_be_lost_again(world: World, life: int) -> None:
     """Where the refresh token stays, one lost answer does not count against the next renewal."""
     stage = Stage(world, PAST)
@@ -301,7 +301,7 @@ async def test_what_does_not_rotate_may_be_lost_again(world: World, life: int) -
 
 @pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost once"])
 @pytest.mark.parametrize("stays", [False, True], ids=["rotates", "stays"])
-@in_both_colours
+@sync_and_async
 async def test_a_first_showing_is_settled_where_it_was_lost_and_nothing_changed(
     world: World, stays: bool, lost: bool
 ) -> None:
@@ -313,13 +313,13 @@ async def test_a_first_showing_is_settled_where_it_was_lost_and_nothing_changed(
     assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
 
     first = claim_key(OWNER, client(), PAST, again=False)
-    seen = world.colour != AWAITED  # where nothing happens on the way to the store
+    seen = world.mode != AWAITED  # where nothing happens on the way to the store
     assert (seen and stays and lost) == any(
         isinstance(one, Resolve) and one.keys == (first,) for one in world.store.commands
     )
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_needs_nobody_is_never_lost(world: World) -> None:
     """A grant that can be asked for again is, however its answers are lost."""
     stage = Stage(world)
@@ -341,7 +341,7 @@ async def test_what_needs_nobody_is_never_lost(world: World) -> None:
 # --- the server's word that it is over -------------------------------------------------------
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_grant_that_is_over_is_left_alone(world: World) -> None:
     """After `invalid_grant` no process asks again, until there is another refresh token."""
     stage = Stage(world, PAST)
@@ -362,7 +362,7 @@ async def test_a_grant_that_is_over_is_left_alone(world: World) -> None:
     assert Secret("at-6") == (await other.get(*OWNER)).access_token
 
 
-@in_both_colours
+@sync_and_async
 async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
     """What has expired and cannot be renewed is said to need consent."""
     stage = Stage(world, OAuthCredentials(access_token="at-1", expires_at=PAST.expires_at))
@@ -377,7 +377,7 @@ async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
 # --- what a request says -----------------------------------------------------------------------
 
 
-@in_both_colours
+@sync_and_async
 async def test_each_request_vouches_anew(world: World) -> None:
     """Assertions of client and grant are made for each request, retries included."""
     stage = Stage(world)
@@ -388,10 +388,10 @@ async def test_each_request_vouches_anew(world: World) -> None:
     await stage.refresher({"crm": mine}).get(*OWNER)
 
     for name in ("assertion", "client_assertion"):
-        assert 3 == len({told[name] for told in stage.asked()})
+        assert 3 == len({result[name] for result in stage.asked()})
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_nonce_is_shown_once_it_is_wanted(world: World) -> None:
     """A server that wants a nonce gets it at once; who wants another every time is refused."""
     stage = Stage(world, PAST)
@@ -399,8 +399,8 @@ async def test_a_nonce_is_shown_once_it_is_wanted(world: World) -> None:
     nonce = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n-1")
     stage.vendor.answers(nonce, grants(2, token_type="DPoP"))
 
-    found = await bound.get(*OWNER)
-    assert Secret(P256) == found.dpop_key
+    result = await bound.get(*OWNER)
+    assert Secret(P256) == result.dpop_key
     assert [] == world.sleeper.slept
     world.clock.advance(7200)
     stage.vendor.otherwise = nonce

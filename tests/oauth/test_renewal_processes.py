@@ -18,11 +18,11 @@ from moorage.adapters.memory import AsyncMemoryStorage
 from moorage.domain.idempotency import LEASE, Claim
 from tests.oauth.others import PAST, Other, refused
 from tests.oauth.world import OWNER, Stage, Vault, grants, token
-from tests.support.colours import AWAITED, World, in_both_colours
+from tests.support.modes import AWAITED, World, sync_and_async
 from tests.support.timed_store import TimedStorage
 
 
-@in_both_colours
+@sync_and_async
 async def test_another_process_is_waited_for(world: World) -> None:
     """Who finds another at it waits, and takes what that has stored."""
     stage = Stage(world, PAST)
@@ -40,7 +40,7 @@ async def test_another_process_is_waited_for(world: World) -> None:
     assert [0.02, 0.04, 0.08] == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_another_stored_may_be_of_another_kind(world: World) -> None:
     """Who finds a credential there that is no OAuth's asks all the same."""
     stage = Stage(world, PAST)
@@ -54,14 +54,14 @@ async def test_what_another_stored_may_be_of_another_kind(world: World) -> None:
     assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
 
 
-@in_both_colours
+@sync_and_async
 async def test_two_processes_ask_once(world: World) -> None:
     """Two refreshers that share vault and storage renew once between them."""
     stage = Stage(world, PAST)
     gate = world.gate()
     stage.vendor.answers(gate.answering(grants(2)))
     first = stage.refresher()
-    second = stage.refresher(locks=world.of_colour(type(world.locks)(world)))
+    second = stage.refresher(locks=world.of_mode(type(world.locks)(world)))
 
     asking = world.start(lambda: first.get(*OWNER))
     await gate.reached()
@@ -71,40 +71,40 @@ async def test_two_processes_ask_once(world: World) -> None:
         await asking.over()
 
     world.sleeper.meanwhile.append(opens)
-    found = await second.get(*OWNER)
+    result = await second.get(*OWNER)
 
-    assert found == await asking.result() == stage.kept
+    assert result == await asking.result() == stage.kept
     assert ["rt-1"] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_works_is_used_while_another_process_renews(world: World) -> None:
     """A token that is due is used as it is while another process renews it."""
-    kept = token(1, ago=3560)
-    stage = Stage(world, kept)
-    Other(world, kept).asks()
+    stored = token(1, ago=3560)
+    stage = Stage(world, stored)
+    Other(world, stored).asks()
 
-    assert kept == await stage.refresher().get(*OWNER)
+    assert stored == await stage.refresher().get(*OWNER)
     assert [] == stage.asked()
     assert [] == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_died_before_it_asked_is_followed(world: World) -> None:
     """When its claim has lapsed another asks, as if nobody had been there."""
     stage = Stage(world, PAST)
     Other(world)
     stage.vendor.answers(grants(2))
 
-    found = await stage.refresher().get(*OWNER)
+    result = await stage.refresher().get(*OWNER)
 
-    assert Secret("at-2") == found.access_token
+    assert Secret("at-2") == result.access_token
     assert ["rt-1"] == stage.shown()
     assert 21 <= sum(world.sleeper.slept) < 21.001
     assert pytest.approx([0.25, 0.2]) == world.sleeper.slept[-2:]
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_died_before_it_asked_is_followed_within_its_lease(world: World) -> None:
     """Nothing was shown to anybody, so nobody waits for the time that it would have had."""
     stage = Stage(world, PAST)
@@ -114,7 +114,7 @@ async def test_who_died_before_it_asked_is_followed_within_its_lease(world: Worl
     assert LEASE / 10**6 <= sum(world.sleeper.slept) < LEASE / 10**6 + 0.001
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_token_is_not_shown_while_another_request_with_it_may_be_under_way(
     world: World,
 ) -> None:
@@ -130,7 +130,7 @@ async def test_a_token_is_not_shown_while_another_request_with_it_may_be_under_w
     assert ["rt-1"] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_died_after_it_asked_is_followed_once(world: World) -> None:
     """The refresh token that it may have shown is shown once more."""
     stage = Stage(world, PAST)
@@ -141,7 +141,7 @@ async def test_who_died_after_it_asked_is_followed_once(world: World) -> None:
     assert ["rt-1"] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_died_asking_again_is_the_last(world: World) -> None:
     """What two holders may have shown is shown by nobody else."""
     stage = Stage(world, PAST)
@@ -153,7 +153,7 @@ async def test_who_died_asking_again_is_the_last(world: World) -> None:
     assert [] == stage.asked()
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_died_after_it_stored_is_not_missed(world: World) -> None:
     """What it has stored is taken, though it never let go of its claim."""
     stage = Stage(world, PAST)
@@ -169,7 +169,7 @@ async def test_who_died_after_it_stored_is_not_missed(world: World) -> None:
     assert [] == stage.asked()
 
 
-@in_both_colours
+@sync_and_async
 async def test_patience_ends(world: World) -> None:
     """Who cannot wait until another's claim lapses says so in time."""
     stage = Stage(world, PAST)
@@ -184,7 +184,7 @@ async def test_patience_ends(world: World) -> None:
     assert [] == stage.asked()
 
 
-@in_both_colours
+@sync_and_async
 async def test_patience_is_used_up(world: World) -> None:
     """Who may wait just as long as the next pause takes does."""
     stage = Stage(world, PAST)
@@ -195,7 +195,7 @@ async def test_patience_is_used_up(world: World) -> None:
     assert [0.02, 0.04, 0.08, 0.16] == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_comes_too_late_looks_first(world: World) -> None:
     """Who gets a claim after another has stored a new token takes that one."""
     stage = Stage(world, PAST)
@@ -207,11 +207,11 @@ async def test_who_comes_too_late_looks_first(world: World) -> None:
             stage.vault.kept[OWNER] = token(2)
 
     world.store.meanwhile = stores_late
-    if world.colour == AWAITED:  # where nothing happens on the way to the store
+    if world.mode == AWAITED:  # where nothing happens on the way to the store
         stage.vendor.answers(grants(2))
-    found = await refresher.get(*OWNER)
+    result = await refresher.get(*OWNER)
 
-    assert Secret("at-2") == found.access_token
+    assert Secret("at-2") == result.access_token
 
 
 class Failing(Vault):
@@ -219,13 +219,13 @@ class Failing(Vault):
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
         """What is there, if it is not away."""
-        found = await super().get(service, tenant)
+        result = await super().get(service, tenant)
         if self.reads % 2 == 0:
             raise StorageUnavailable("It is away.")
-        return found
+        return result
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_cannot_ask_lets_others(world: World) -> None:
     """Who fails under its claim before it has shown anything leaves nobody waiting for it."""
     stage = Stage(world)
@@ -245,12 +245,12 @@ class Overtaken(Vault):
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
         """What was there until now."""
-        found = await super().get(service, tenant)
+        result = await super().get(service, tenant)
         self.kept[OWNER] = token(2)
-        return found
+        return result
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_finds_a_new_token_needs_nothing_to_ask_with(world: World) -> None:
     """Who looks once more under its claim takes what is there, though it could not ask itself."""
     stage = Stage(world)
@@ -261,7 +261,7 @@ async def test_who_finds_a_new_token_needs_nothing_to_ask_with(world: World) -> 
     assert [] == stage.asked()
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_finds_a_new_token_lets_others(world: World) -> None:
     """Who takes under its claim what is there leaves nobody waiting for it."""
     stage = Stage(world)
@@ -276,7 +276,7 @@ async def test_who_finds_a_new_token_lets_others(world: World) -> None:
     assert [] == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
     """Who finds its claim gone before it asks does not ask."""
     stage = Stage(world, PAST)
@@ -301,13 +301,13 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
         async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
             await stage.vault.rotate(service, tenant, new)
 
-    refresher = stage.refresher(vault=world.of_colour(Slow()))
+    refresher = stage.refresher(vault=world.of_mode(Slow()))
     error = await refused(refresher.get(*OWNER))
     assert "crm" == error.service
     assert [] == stage.asked()
 
 
-@in_both_colours
+@sync_and_async
 async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
     """Claims wait no longer than their caller does, and what follows no longer than the claim."""
     stage = Stage(world, PAST)
@@ -325,7 +325,7 @@ async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
     assert [("Claim", 0.6), ("MarkSent", 0.5), ("Settle", 0.5)] == storage.timeouts
 
 
-@in_both_colours
+@sync_and_async
 async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> None:
     """What the last renewal left as it was is not marked, so nobody waits for a dead holder's time.
 
@@ -336,8 +336,8 @@ async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> No
     stage = Stage(world, PAST)
     refresher = stage.refresher(storage=shared)
     marked = []
-    for kept in ("rt-1", "rt-1", "rt-2", "rt-3"):
-        stage.vendor.answers(grants(2, refresh_token=kept))
+    for stored in ("rt-1", "rt-1", "rt-2", "rt-3"):
+        stage.vendor.answers(grants(2, refresh_token=stored))
         await refresher.get(*OWNER)
         marked.append("MarkSent" in [name for name, _ in storage.timeouts])
         storage.timeouts.clear()
@@ -346,7 +346,7 @@ async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> No
     assert ["rt-1", "rt-1", "rt-1", "rt-2"] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_token_that_lasts_is_shown_again_when_its_answer_is_lost(world: World) -> None:
     """It is as good as before, so that no person is asked for another."""
     stage = Stage(world, PAST)

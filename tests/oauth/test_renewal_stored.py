@@ -13,27 +13,27 @@ from moorage import (
 )
 from tests.oauth.others import PAST, refused
 from tests.oauth.world import OWNER, Stage, Vault, client, grants, token
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 
-@in_both_colours
+@sync_and_async
 async def test_storing_is_tried_again(world: World) -> None:
     """A vault that is away for a moment is waited for, at first shortly and then longer."""
     stage = Stage(world, PAST)
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 6)
     stage.vendor.answers(grants(2))
 
-    found = await stage.refresher().get(*OWNER)
+    result = await stage.refresher().get(*OWNER)
 
-    assert found == stage.kept
+    assert result == stage.kept
     assert ["rt-1"] == stage.shown()
     assert [0.02, 0.04, 0.08, 0.16, 0.25, 0.25] == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_cannot_be_stored_is_not_used(world: World) -> None:
     """It is kept until it can be stored; then it is used, and nobody has asked again."""
     stage = Stage(world, PAST)
@@ -56,7 +56,7 @@ async def test_what_cannot_be_stored_is_not_used(world: World) -> None:
     assert ["rt-1"] == stage.shown()
 
 
-@in_both_colours
+@sync_and_async
 async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
     """It is tried up to the moment until which the claim is good, and not beyond."""
     stage = Stage(world, PAST)
@@ -68,7 +68,7 @@ async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
     assert 20.0 == world.clock.now
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_was_stored_at_last_is_stored_once(world: World) -> None:
     """It is not held against what the vault has later, should that be the token before."""
     stage = Stage(world, PAST)
@@ -99,7 +99,7 @@ class Crowded(Vault):
         await super().rotate(service, tenant, new)
 
 
-@in_both_colours
+@sync_and_async
 async def test_two_may_store_what_waited(world: World) -> None:
     """Who comes while another stores what could not be stored finds it all the same."""
     stage = Stage(world)
@@ -118,7 +118,7 @@ async def test_two_may_store_what_waited(world: World) -> None:
 
 
 @pytest.mark.parametrize("by_consent", [False, True])
-@in_both_colours
+@sync_and_async
 async def test_what_could_not_be_stored_gives_way(world: World, by_consent: bool) -> None:
     """If there is something newer by then, that is used; and a person's consent always is."""
     stage = Stage(world, PAST)
@@ -143,7 +143,7 @@ async def test_what_could_not_be_stored_gives_way(world: World, by_consent: bool
     assert newer == await refresher.get(*OWNER)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_first_token_that_cannot_be_stored_is_lost(world: World) -> None:
     """Where nobody is needed nothing is kept back: the next call asks anew."""
     stage = Stage(world)

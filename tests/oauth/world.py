@@ -1,4 +1,4 @@
-"""A refresher in every colour, its authorisation server, and the vault behind it."""
+"""A refresher in every mode, its authorisation server, and the vault behind it."""
 
 # ruff: noqa: D102 - fakes, as typed as they need to be
 
@@ -20,7 +20,7 @@ from moorage import (
     Response,
     RetryPolicy,
 )
-from tests.support.colours import START, Face, World
+from tests.support.modes import START, Face, World
 
 if TYPE_CHECKING:
     from moorage.domain.http import Body
@@ -77,24 +77,24 @@ def token(number: int, *, life: float | None = 3600.0, ago: float = 0.0) -> OAut
     )
 
 
-def grants(number: int, **told: object) -> Response:
+def grants(number: int, **reports: object) -> Response:
     """An answer that grants the token of that number."""
     members: dict[str, object] = {
         "access_token": f"at-{number}",
         "refresh_token": f"rt-{number}",
         "token_type": "Bearer",
         "expires_in": 3600,
-        **told,
+        **reports,
     }
     written = {name: value for name, value in members.items() if value is not None}
     return answers(written)
 
 
-def answers(told: object, status: int = 200, **headers: str) -> Response:
+def answers(result: object, status: int = 200, **headers: str) -> Response:
     """An answer in JSON."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(
-        status, {"Content-Type": "application/json", **named}, json.dumps(told).encode()
+        status, {"Content-Type": "application/json", **named}, json.dumps(result).encode()
     )
 
 
@@ -107,31 +107,31 @@ def form(body: Body) -> dict[str, str]:
 class Stage:
     """A world with a vault in it, in which refreshers are made."""
 
-    def __init__(self, world: World, kept: OAuthCredentials | None = None) -> None:
+    def __init__(self, world: World, stored: OAuthCredentials | None = None) -> None:
         self.world = world
         self.vendor = world.vendor
         self.vault = Vault(world)
-        if kept is not None:
-            self.vault.kept[OWNER] = kept
+        if stored is not None:
+            self.vault.kept[OWNER] = stored
 
     def refresher(self, clients: Any = None, **options: Any) -> Face:
         """A refresher, as one process has it; those that are made later are in others."""
         world = self.world
         kind: Any = AsyncOAuthTokenRefresher if world.is_awaited else OAuthTokenRefresher
-        given: dict[str, Any] = {
-            "vault": world.of_colour(self.vault),
+        fields: dict[str, Any] = {
+            "vault": world.of_mode(self.vault),
             "storage": world.state(),
-            "http": world.of_colour(world.vendor),
+            "http": world.of_mode(world.vendor),
             "retry": PLAIN_RETRY,
             "clock": world.clock,
-            "sleeper": world.of_colour(world.sleeper),
+            "sleeper": world.of_mode(world.sleeper),
             "randomness": world.chance,
-            "locks": world.of_colour(world.locks),
+            "locks": world.of_mode(world.locks),
             "observers": [world.events.append],
             **options,
         }
-        given = {name: value for name, value in given.items() if value is not None}
-        return Face(world, kind({"crm": client()} if clients is None else clients, **given))
+        fields = {name: value for name, value in fields.items() if value is not None}
+        return Face(world, kind({"crm": client()} if clients is None else clients, **fields))
 
     def asked(self) -> list[dict[str, str]]:
         """What the authorisation server was asked."""
@@ -139,7 +139,7 @@ class Stage:
 
     def shown(self) -> list[str | None]:
         """The refresh tokens that it was shown."""
-        return [told.get("refresh_token") for told in self.asked()]
+        return [result.get("refresh_token") for result in self.asked()]
 
     @property
     def kept(self) -> Any:
@@ -147,8 +147,8 @@ class Stage:
         return self.vault.kept.get(OWNER)
 
 
-def client(**given: Any) -> OAuthClient:
+def client(**options: Any) -> OAuthClient:
     """A client to which a person gave consent."""
     fields: dict[str, Any] = {"server": TOKENS, "client_id": "erp", "secret": "hush"}
-    fields |= {"grant": Consent(), **given}
+    fields |= {"grant": Consent(), **options}
     return OAuthClient(**fields)

@@ -57,7 +57,7 @@ def test_parts_share_nothing_by_default() -> None:
 
 
 @pytest.mark.parametrize("storage", [None, MemoryStorage(), AsyncMemoryStorage()])
-def test_both_colours_share(storage: MemoryStorage | None) -> None:
+def test_both_modes_share(storage: MemoryStorage | None) -> None:
     """One part in memory is one thing to plain callers and to tasks."""
     breaker = CircuitBreaker(ONCE, storage=storage)
 
@@ -128,8 +128,8 @@ def test_observers_are_plain_functions() -> None:
 
 
 @pytest.mark.parametrize("name", ["sleeper", "async_sleeper"])
-def test_sleepers_have_their_colour(name: str) -> None:
-    """A sleeper of the other colour is refused when the part is made."""
+def test_sleepers_have_their_mode(name: str) -> None:
+    """A sleeper of the other mode is refused when the part is made."""
     clock = Clock()
     wrong: Any = {"sleeper": AsyncSleeper(clock), "async_sleeper": clock}[name]
 

@@ -39,7 +39,7 @@ def until_waiting(places: Places, callers: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "path, given",
+    "path, options",
     [
         ("max_concurrent", (0,)),
         ("max_concurrent", (1.5,)),
@@ -47,10 +47,10 @@ def until_waiting(places: Places, callers: int) -> None:
         ("max_wait", (1, 1, -1)),
     ],
 )
-def test_refuses_what_makes_no_sense(path: str, given: tuple[Any, ...]) -> None:
+def test_refuses_what_makes_no_sense(path: str, options: tuple[Any, ...]) -> None:
     """A bulkhead without a place, and a wait that cannot be, are refused by name."""
     with pytest.raises(ConfigurationError) as caught:
-        Bulkhead(*given[:2], **dict(zip(["max_wait"], given[2:], strict=False)))
+        Bulkhead(*options[:2], **dict(zip(["max_wait"], options[2:], strict=False)))
 
     assert path == caught.value.path
 

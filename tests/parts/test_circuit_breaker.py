@@ -71,7 +71,7 @@ def test_opens_tries_and_closes(use: Callable[..., Any]) -> None:
     """Enough failures open it, the open time is waited for, one success of a probe closes it."""
     clock = Clock()
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=3, open_for=60), name="v", clock=clock)
-    asked: list[None] = []
+    requests: list[None] = []
 
     for _ in range(3):
         with pytest.raises(Broken):
@@ -80,9 +80,9 @@ def test_opens_tries_and_closes(use: Callable[..., Any]) -> None:
 
     clock.advance(20)
     with pytest.raises(CircuitBreakerOpen, match=r"^v: The circuit is open") as caught:
-        use(breaker, lambda: asked.append(None))
+        use(breaker, lambda: requests.append(None))
     assert START + timedelta(seconds=60) == caught.value.retry_at
-    assert ("v", True, []) == (caught.value.service, caught.value.retryable, asked)
+    assert ("v", True, []) == (caught.value.service, caught.value.retryable, requests)
 
     clock.advance(40)
     assert 7 == use(breaker, lambda: 7)

@@ -1,4 +1,4 @@
-"""What all guards do alike: a call, a decorator and the body of a `with`, in both colours."""
+"""Every guard works as a call, a decorator and a `with` block, in both modes."""
 
 # ruff: noqa: D102 - what is called says enough
 
@@ -65,7 +65,7 @@ def test_gives_what_the_function_gives(make: Callable[[], Any], use: Callable[..
 
     values: list[Any] = [42, None, 0, "", [], print, Promise, Anything()]
     for value in values:
-        assert value is use(part, functools.partial(lambda given: given, value))
+        assert value is use(part, functools.partial(lambda argument: argument, value))
 
 
 ERRORS = (Broken, StopAsyncIteration, GeneratorExit, KeyboardInterrupt, SystemExit)
@@ -79,7 +79,7 @@ ERRORS = (Broken, StopAsyncIteration, GeneratorExit, KeyboardInterrupt, SystemEx
         # No coroutine can raise it.
         *((use, StopIteration) for use in PLAIN),
     ],
-    ids=lambda given: given.__name__,
+    ids=lambda value: value.__name__,
 )
 def test_errors_pass_unharmed(
     make: Callable[[], Any], use: Callable[..., Any], error: type[BaseException]
@@ -106,12 +106,12 @@ def test_passes_arguments_on(make: Callable[[], Any]) -> None:
         return args, kwargs
 
     expected = ((1, 2), {"self": 3, "function": 4, "ticket": 5})
-    given: Any = {"self": 3, "function": 4, "ticket": 5}
+    options: Any = {"self": 3, "function": 4, "ticket": 5}
 
-    assert expected == part.call(tell, 1, 2, **given)
-    assert expected == part(tell)(1, 2, **given)
-    assert expected == run(part.call(later(tell), 1, 2, **given))
-    assert expected == run(part(later(tell))(1, 2, **given))
+    assert expected == part.call(tell, 1, 2, **options)
+    assert expected == part(tell)(1, 2, **options)
+    assert expected == run(part.call(later(tell), 1, 2, **options))
+    assert expected == run(part(later(tell))(1, 2, **options))
 
 
 class Shop:
@@ -128,7 +128,7 @@ class Shop:
 
 @GUARDS
 def test_decorated_functions_look_the_same(make: Callable[[], Any]) -> None:
-    """A decorated function keeps its name, docstring, signature and colour; so does a method."""
+    """A decorated function keeps its name, docstring, signature and mode; so does a method."""
     part = make()
 
     for function in (Shop.sell, Shop.deliver):
@@ -136,8 +136,8 @@ def test_decorated_functions_look_the_same(make: Callable[[], Any]) -> None:
         for trait in ("__name__", "__qualname__", "__doc__", "__module__", "__annotations__"):
             assert getattr(function, trait) == getattr(guarded, trait)
         assert inspect.signature(function) == inspect.signature(guarded)
-        colour = inspect.iscoroutinefunction
-        assert colour(function) == colour(guarded)
+        mode = inspect.iscoroutinefunction
+        assert mode(function) == mode(guarded)
 
     class Guarded(Shop):
         sell = part(Shop.sell)
@@ -164,7 +164,7 @@ class Awaitables:
 
 @GUARDS
 def test_anything_that_can_be_called_is_guarded(make: Callable[[], Any]) -> None:
-    """Partial functions, bound methods, classes and objects are called in their own colour."""
+    """Partial functions, bound methods, classes and objects are called in their own mode."""
     part, shop = make(), Shop()
     plain: list[Any] = [
         Callables(),

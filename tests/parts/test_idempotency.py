@@ -166,10 +166,10 @@ def test_answers_live_as_long_as_told(use: Callable[..., Any]) -> None:
 def test_answers_may_be_encoded() -> None:
     """A host may say how its answers are stored, and how they are given back."""
     part = keeper(encode=json.dumps, decode=json.loads)
-    given: Any = (1, 2)
+    options: Any = (1, 2)
 
-    assert given == part.call("k", lambda: given)
-    assert [1, 2] == part.call("k", lambda: given)
+    assert options == part.call("k", lambda: options)
+    assert [1, 2] == part.call("k", lambda: options)
 
 
 @BOTH
@@ -241,11 +241,11 @@ def test_a_cipher_seals_what_is_stored() -> None:
     with pytest.raises(ValueError, match="lost"):
         part(CIPHER).call("k2", shop.sell)
     assert part(CIPHER).resolve("k2", done=True, answer="told-answer")
-    given: object = part(CIPHER).call("k2", shop.sell)
-    assert "told-answer" == given
+    value: object = part(CIPHER).call("k2", shop.sell)
+    assert "told-answer" == value
 
     assert 2 == len(shop.effects)
-    assert any("sealed" in told for told in seen)
+    assert any("sealed" in result for result in seen)
     assert "told" not in repr(seen)
     for other in (None, AesGcmCipher(generate_keys())):
         with pytest.raises(ConfigurationError):

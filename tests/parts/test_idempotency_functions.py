@@ -56,15 +56,15 @@ def test_passes_arguments_on() -> None:
     def tell(*args: Any, **kwargs: Any) -> Any:
         return [args, kwargs]
 
-    given: Any = {"self": 3, "key": 4, "function": 5, "payload": 6}
-    expected = [(1, 2), given]
+    options: Any = {"self": 3, "key": 4, "function": 5, "payload": 6}
+    expected = [(1, 2), options]
 
-    assert expected == part.call("a", tell, 1, 2, **given)
-    assert expected == part(lambda *_, **__: "b")(tell)(1, 2, **given)
-    assert expected == run(part.call("c", later(tell), 1, 2, **given))
-    assert expected == run(part(lambda *_, **__: "d")(later(tell))(1, 2, **given))
+    assert expected == part.call("a", tell, 1, 2, **options)
+    assert expected == part(lambda *_, **__: "b")(tell)(1, 2, **options)
+    assert expected == run(part.call("c", later(tell), 1, 2, **options))
+    assert expected == run(part(lambda *_, **__: "d")(later(tell))(1, 2, **options))
     with pytest.raises(IdempotencyConflict):
-        part.call("a", tell, 1, 2, **given | {"self": 0})
+        part.call("a", tell, 1, 2, **options | {"self": 0})
 
 
 def generate() -> Iterator[int]:

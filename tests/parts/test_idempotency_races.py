@@ -19,10 +19,10 @@ def test_a_holder_that_is_gone_holds_nobody_up_for_long() -> None:
 
     def act() -> dict[str, Any]:
         clock.advance(34)
-        asked = clock.nanoseconds()
+        request = clock.nanoseconds()
         with pytest.raises(OutcomeUnknown):
             part.call("k", shop.sell)
-        assert 1 <= (clock.nanoseconds() - asked) / 1e9 < 1.25
+        assert 1 <= (clock.nanoseconds() - request) / 1e9 < 1.25
         return {"late": True}
 
     assert {"late": True} == part.call("k", act)
@@ -90,8 +90,8 @@ def test_tasks_that_race_get_one_effect(store: DistantStore | None) -> None:
         return shop.sell()
 
     async def race() -> list[dict[str, Any]]:
-        asked = (part.call("k", act) for _ in range(32))
-        return await asyncio.wait_for(asyncio.gather(*asked), PATIENCE)
+        requests = (part.call("k", act) for _ in range(32))
+        return await asyncio.wait_for(asyncio.gather(*requests), PATIENCE)
 
     answers = asyncio.run(race())
 

@@ -98,9 +98,9 @@ def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None
     part, shop = keeper(), Shop()
     shop.fails = Broken()
 
-    def resolve(key: str, **found: Any) -> bool:
+    def resolve(key: str, **fields: Any) -> bool:
         settled: bool = (
-            part.resolve(key, **found) if use is called else run(part.aresolve(key, **found))
+            part.resolve(key, **fields) if use is called else run(part.aresolve(key, **fields))
         )
         return settled
 
@@ -109,13 +109,13 @@ def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None
         with pytest.raises(Broken):
             use(part, key, shop.sell)
     shop.fails = None
-    found = {"lines": ["found"]}
+    fields = {"lines": ["found"]}
 
-    assert resolve("done", done=True, answer=found)
+    assert resolve("done", done=True, answer=fields)
     assert resolve("never", done=False)
     assert not resolve("done", done=False)
 
-    found["lines"].append("changed since")
+    fields["lines"].append("changed since")
     assert {"lines": ["found"]} == use(part, "done", shop.sell)
     assert shop.sell() == use(part, "never", shop.sell)
     assert 4 == len(shop.effects)

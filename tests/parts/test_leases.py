@@ -54,7 +54,7 @@ class CountedLater(Counted):
 
 
 class Process:
-    """One limiter of a process, over a store that others share, in either colour."""
+    """One limiter of a process, over a store that others share, synchronously or asynchronously."""
 
     def __init__(self, clock: Clock, store: Any, *limits: RateLimitConfig, lease: int = 5) -> None:
         self._limiter = RateLimiter(
@@ -68,14 +68,14 @@ class Process:
         self._awaited = isinstance(store, (CountedLater, AsyncMemoryStorage))
 
     def acquire(self, cost: int = 1, **options: Any) -> None:
-        """Acquire in this colour."""
+        """Acquire in this mode."""
         if self._awaited:
             run(self._limiter.aacquire(cost, **options))
         else:
             self._limiter.acquire(cost, **options)
 
     def pause(self, delay: float) -> None:
-        """Pause in this colour."""
+        """Pause in this mode."""
         if self._awaited:
             run(self._limiter.apause(delay))
         else:
@@ -84,7 +84,7 @@ class Process:
 
 @pytest.fixture(params=[Counted, CountedLater])
 def store(request: pytest.FixtureRequest) -> Any:
-    """A store of each colour, with a clock of its own."""
+    """A store of each mode, with a clock of its own."""
     return request.param(Clock())
 
 
@@ -160,9 +160,9 @@ def test_where_no_lease_is_there_one_token_is_asked_for(store: Any) -> None:
         process.acquire()
     before = store.trips
     process.acquire()
-    asked = store.trips - before
+    request = store.trips - before
     process.acquire()
-    assert (asked, store.trips - before - asked) == (3, 2)
+    assert (request, store.trips - before - request) == (3, 2)
 
 
 def test_a_lease_that_nobody_uses_is_lost(store: Any) -> None:

@@ -58,10 +58,10 @@ PUBLIC = Client(method="none")
 
 
 @IN_BOTH
-def test_a_person_consents(colour: str) -> None:
+def test_a_person_consents(mode: str) -> None:
     """Who comes back brings tokens that open the resource, for the scope that was asked for."""
     with AuthorizationServer() as server:
-        consent = face(colour, server)
+        consent = face(mode, server)
         url, pending = consent.begin(REDIRECT, scope="read", parameters={"prompt": "consent"})
         granted = consent.finish(visit(url), pending)
 
@@ -77,10 +77,10 @@ def test_a_person_consents(colour: str) -> None:
 
 
 @IN_BOTH
-def test_the_scope_is_what_was_asked_for(colour: str) -> None:
+def test_the_scope_is_what_was_asked_for(mode: str) -> None:
     """Where the server does not repeat the scope, it is that of this consent."""
     with AuthorizationServer() as server:
-        consent = face(colour, server, scope="write")
+        consent = face(mode, server, scope="write")
         url, pending = consent.begin(REDIRECT, scope="read")
         server.order(keeping_back("scope"))
 
@@ -88,10 +88,10 @@ def test_the_scope_is_what_was_asked_for(colour: str) -> None:
 
 
 @IN_BOTH
-def test_what_the_server_repeats_is_masked(colour: str) -> None:
+def test_what_the_server_repeats_is_masked(mode: str) -> None:
     """No error quotes a code, a verifier or a secret, whoever said it first."""
     with AuthorizationServer() as server:
-        consent = face(colour, server)
+        consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         callback = visit(url)
         plain = attrs.evolve(pending, code_verifier="plain")
@@ -104,32 +104,32 @@ def test_what_the_server_repeats_is_masked(colour: str) -> None:
 
 
 @IN_BOTH
-def test_a_public_client_consents(colour: str) -> None:
+def test_a_public_client_consents(mode: str) -> None:
     """Who has no secret proves by the verifier that it was the one who asked."""
     with AuthorizationServer(PUBLIC) as server:
-        consent = face(colour, server, secret=None)
+        consent = face(mode, server, secret=None)
         url, pending = consent.begin(REDIRECT)
 
         assert consent.finish(visit(url), pending).credentials.refresh_token is not None
 
 
 @IN_BOTH
-def test_a_consent_survives_a_cookie(colour: str) -> None:
+def test_a_consent_survives_a_cookie(mode: str) -> None:
     """Another process, which has the sealed text only, finishes what one began."""
     cipher = AesGcmCipher(generate_keys())
     with AuthorizationServer() as server:
-        url, pending = face(colour, server).begin(REDIRECT)
-        kept = PendingConsent.unsealed(pending.sealed(cipher), cipher)
+        url, pending = face(mode, server).begin(REDIRECT)
+        stored = PendingConsent.unsealed(pending.sealed(cipher), cipher)
 
-        assert face(colour, server).finish(visit(url), kept).credentials.access_token
+        assert face(mode, server).finish(visit(url), stored).credentials.access_token
 
 
 @IN_BOTH
 @pytest.mark.parametrize("nonces", [False, True])
-def test_a_code_is_bound_to_a_key(colour: str, *, nonces: bool) -> None:
+def test_a_code_is_bound_to_a_key(mode: str, *, nonces: bool) -> None:
     """With a key for proofs the code is good for who holds it only, and so are the tokens."""
     with AuthorizationServer(Client(method="none", dpop=True), nonces=nonces) as server:
-        consent = face(colour, server, secret=None, dpop_key=proof_key())
+        consent = face(mode, server, secret=None, dpop_key=proof_key())
         url, pending = consent.begin(REDIRECT)
         granted = consent.finish(visit(url), pending)
 
@@ -141,11 +141,11 @@ def test_a_code_is_bound_to_a_key(colour: str, *, nonces: bool) -> None:
 
 
 @IN_BOTH
-def test_a_person_says_no(colour: str) -> None:
+def test_a_person_says_no(mode: str) -> None:
     """A refusal reaches us as one, and nothing is asked."""
     with AuthorizationServer() as server:
         server.people.approve = False
-        consent = face(colour, server)
+        consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         with pytest.raises(AuthorizationRequired, match="access_denied"):
             consent.finish(visit(url), pending)
@@ -154,10 +154,10 @@ def test_a_person_says_no(colour: str) -> None:
 
 
 @IN_BOTH
-def test_somebody_elses_callback_is_refused(colour: str) -> None:
+def test_somebody_elses_callback_is_refused(mode: str) -> None:
     """What an attacker has brought back is finished in nobody else's session."""
     with AuthorizationServer() as server:
-        consent = face(colour, server)
+        consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         _, other = consent.begin(REDIRECT)
         with pytest.raises(InvalidData, match="state"):
@@ -168,10 +168,10 @@ def test_somebody_elses_callback_is_refused(colour: str) -> None:
 
 
 @IN_BOTH
-def test_another_server_is_refused(colour: str) -> None:
+def test_another_server_is_refused(mode: str) -> None:
     """A server that answers in place of the one that was asked gets no code (RFC 9207)."""
     with AuthorizationServer() as server:
-        consent = face(colour, server)
+        consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         server.claimed_issuer = "https://evil.example"
         with pytest.raises(InvalidData, match="Another authorisation server"):
@@ -181,10 +181,10 @@ def test_another_server_is_refused(colour: str) -> None:
 
 
 @IN_BOTH
-def test_a_code_works_once(colour: str) -> None:
+def test_a_code_works_once(mode: str) -> None:
     """Who comes back twice must start again."""
     with AuthorizationServer() as server:
-        consent = face(colour, server)
+        consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         callback = visit(url)
         consent.finish(callback, pending)
@@ -198,10 +198,10 @@ def test_a_code_works_once(colour: str) -> None:
 @pytest.mark.parametrize(
     "fault", [lost(), malformed(), keeping_back("access_token"), huge(2 * LARGEST)]
 )
-def test_a_lost_answer_is_not_asked_for_again(colour: str, fault: Fault) -> None:
+def test_a_lost_answer_is_not_asked_for_again(mode: str, fault: Fault) -> None:
     """A code that may have been used is shown no second time, which would end what it brought."""
     with AuthorizationServer() as server:
-        consent = face(colour, server)
+        consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         server.order(fault)
         with pytest.raises(AuthorizationRequired, match="was lost") as raised:
@@ -214,10 +214,10 @@ def test_a_lost_answer_is_not_asked_for_again(colour: str, fault: Fault) -> None
 
 @IN_BOTH
 @pytest.mark.parametrize("fault", [failing(503), failing(503, 0), failing(429), failing(500)])
-def test_a_server_in_trouble_is_asked_again(colour: str, fault: Fault) -> None:
+def test_a_server_in_trouble_is_asked_again(mode: str, fault: Fault) -> None:
     """A server that says it could not look at the code is shown it again."""
     with AuthorizationServer() as server:
-        consent = face(colour, server)
+        consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         server.order(fault, fault)
 
@@ -226,10 +226,10 @@ def test_a_server_in_trouble_is_asked_again(colour: str, fault: Fault) -> None:
 
 
 @IN_BOTH
-def test_trouble_that_stays_says_when_to_come_back(colour: str) -> None:
+def test_trouble_that_stays_says_when_to_come_back(mode: str) -> None:
     """What a server asks for is passed on, where it is too long to be waited for."""
     with AuthorizationServer() as server:
-        consent = face(colour, server)
+        consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         server.order(failing(503, 3000))
         with pytest.raises(CredentialRefreshFailed, match="HTTP 503") as raised:
@@ -241,10 +241,10 @@ def test_trouble_that_stays_says_when_to_come_back(colour: str) -> None:
 
 
 @IN_BOTH
-def test_a_server_that_is_away(colour: str) -> None:
+def test_a_server_that_is_away(mode: str) -> None:
     """A code that was never sent is not lost."""
     with AuthorizationServer() as server:
-        consent = face(colour, server)
+        consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         callback = visit(url)
     with pytest.raises(CredentialRefreshFailed, match="cannot be reached") as raised:
@@ -255,10 +255,10 @@ def test_a_server_that_is_away(colour: str) -> None:
 
 
 @IN_BOTH
-def test_no_redirect_is_followed(colour: str) -> None:
+def test_no_redirect_is_followed(mode: str) -> None:
     """A code is sent nowhere else."""
     with AuthorizationServer() as other, AuthorizationServer() as server:
-        consent = face(colour, server)
+        consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         server.order(redirecting(other.token_url, status=307))
         with pytest.raises(CredentialRefreshFailed, match="HTTP 307"):
@@ -278,11 +278,11 @@ def test_no_redirect_is_followed(colour: str) -> None:
         ({"exp": 1}, "expired"),
     ],
 )
-def test_an_id_token_is_looked_at(colour: str, claims: dict[str, Any], words: str | None) -> None:
+def test_an_id_token_is_looked_at(mode: str, claims: dict[str, Any], words: str | None) -> None:
     """Tokens that come with somebody else's id_token are given to nobody."""
     client = Client(scopes=frozenset({"openid", "read"}))
     with AuthorizationServer(client) as server:
-        consent = face(colour, server)
+        consent = face(mode, server)
         url, pending = consent.begin(REDIRECT, scope="openid read")
         right = {
             "iss": server.issuer,
@@ -302,10 +302,10 @@ def test_an_id_token_is_looked_at(colour: str, claims: dict[str, Any], words: st
 
 
 @IN_BOTH
-def test_an_id_token_must_come(colour: str) -> None:
+def test_an_id_token_must_come(mode: str) -> None:
     """Where OpenID Connect was asked for, tokens without an id_token are given to nobody."""
     with AuthorizationServer(Client(scopes=frozenset({"openid"}))) as server:
-        consent = face(colour, server)
+        consent = face(mode, server)
         url, pending = consent.begin(REDIRECT, scope="openid")
         with pytest.raises(VendorFailed, match="is missing"):
             consent.finish(visit(url), pending)
@@ -328,15 +328,15 @@ def test_no_frame_shows_a_code() -> None:
     secrets: list[str] = ["s3cr3t"]
 
     def heard(error: BaseException) -> list[str]:
-        found: list[str] = []
+        results: list[str] = []
         trace = error.__traceback__
         while trace is not None:
             if "/moorage/" in trace.tb_frame.f_code.co_filename:
                 shown = repr(trace.tb_frame.f_locals)
-                found += [one for one in secrets if one in shown]
+                results += [one for one in secrets if one in shown]
             trace = trace.tb_next
         assert error.__cause__ is None
-        return found + [one for one in secrets if one in repr(error)]
+        return results + [one for one in secrets if one in repr(error)]
 
     faults = [lost(), failing(400, processed=True), succeeding_with_error(), unread(), malformed()]
     with AuthorizationServer() as server:

@@ -50,12 +50,12 @@ class Waiting:
     """A consent whose sleeps are the times at which something happens to a device."""
 
     def __init__(
-        self, colour: str, server: AuthorizationServer, clock: Clock, **changes: Any
+        self, mode: str, server: AuthorizationServer, clock: Clock, **changes: Any
     ) -> None:
         self.clock = clock
         self.does: dict[int, Callable[[], None]] = {}
         self.face = Face(
-            colour,
+            mode,
             client_of(server, **changes),
             clock=clock,
             sleeper=self,
@@ -69,11 +69,11 @@ class Waiting:
 
 
 @IN_BOTH
-def test_a_device_waits(colour: str) -> None:
+def test_a_device_waits(mode: str) -> None:
     """News are asked for as often as the server said, until the person has decided."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(colour, server, clock)
+        waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device(scope="read", parameters={"audience": "vat"})
         waiting.does[3] = lambda: server.decide(device.user_code)
         granted = waiting.face.finish_device(device)
@@ -88,11 +88,11 @@ def test_a_device_waits(colour: str) -> None:
 
 
 @IN_BOTH
-def test_a_device_slows_down(colour: str) -> None:
+def test_a_device_slows_down(mode: str) -> None:
     """Each slow_down adds five seconds, which stay."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(colour, server, clock)
+        waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device()
         slow = succeeding_with_error("slow_down")
         server.order(slow, slow)
@@ -104,11 +104,11 @@ def test_a_device_slows_down(colour: str) -> None:
 
 
 @IN_BOTH
-def test_a_device_backs_off(colour: str) -> None:
+def test_a_device_backs_off(mode: str) -> None:
     """While the server is in trouble or silent the pause doubles, and is short again after."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(colour, server, clock)
+        waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device()
         server.order(failing(503), lost(), unread())
         waiting.does[5] = lambda: server.decide(device.user_code)
@@ -125,11 +125,11 @@ def test_a_device_backs_off(colour: str) -> None:
         (lambda server, _: server.advance(10_000), "expired_token"),
     ],
 )
-def test_a_device_is_refused(colour: str, happens: Callable[..., None], words: str) -> None:
+def test_a_device_is_refused(mode: str, happens: Callable[..., None], words: str) -> None:
     """A no, or a code that the server does not know any more, ends it."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(colour, server, clock)
+        waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device()
         waiting.does[2] = lambda: happens(server, device)
         with pytest.raises(AuthorizationRequired, match=words):
@@ -139,12 +139,12 @@ def test_a_device_is_refused(colour: str, happens: Callable[..., None], words: s
 
 
 @IN_BOTH
-def test_a_codes_life_ends(colour: str) -> None:
+def test_a_codes_life_ends(mode: str) -> None:
     """Nobody asks with a code that has expired."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         server.people.device_lifetime = 12
-        waiting = Waiting(colour, server, clock)
+        waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device()
         with pytest.raises(AuthorizationRequired, match="has expired") as raised:
             waiting.face.finish_device(device)
@@ -154,12 +154,12 @@ def test_a_codes_life_ends(colour: str) -> None:
 
 
 @IN_BOTH
-def test_the_last_moment_is_too_late(colour: str) -> None:
+def test_the_last_moment_is_too_late(mode: str) -> None:
     """What ends at a moment, a code's life or patience, has ended then."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         server.people.device_lifetime = 10
-        waiting = Waiting(colour, server, clock)
+        waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device()
         with pytest.raises(DeadlineExceeded):
             waiting.face.finish_device(device, timeout=5)
@@ -170,11 +170,11 @@ def test_the_last_moment_is_too_late(colour: str) -> None:
 
 
 @IN_BOTH
-def test_patience_ends(colour: str) -> None:
+def test_patience_ends(mode: str) -> None:
     """Who can wait no longer may wait again later, with the same code."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(colour, server, clock)
+        waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device()
         with pytest.raises(DeadlineExceeded, match="has not decided in time") as raised:
             waiting.face.finish_device(device, timeout=timedelta(seconds=7))
@@ -187,11 +187,11 @@ def test_patience_ends(colour: str) -> None:
 
 
 @IN_BOTH
-def test_patience_ends_a_question_too(colour: str) -> None:
+def test_patience_ends_a_question_too(mode: str) -> None:
     """Who asks is not answered later than it can wait."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(colour, server, clock)
+        waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device()
         server.decide(device.user_code)
         server.order(hanging(2))
@@ -201,11 +201,11 @@ def test_patience_ends_a_question_too(colour: str) -> None:
 
 
 @IN_BOTH
-def test_a_device_is_told_who_consented(colour: str) -> None:
+def test_a_device_is_told_who_consented(mode: str) -> None:
     """An id_token of another issuer spoils what came with it."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(colour, server, clock)
+        waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device()
         server.decide(device.user_code)
         claims = {"aud": "erp", "exp": int(clock.utc().timestamp()) + 60}
@@ -215,11 +215,11 @@ def test_a_device_is_told_who_consented(colour: str) -> None:
 
 
 @IN_BOTH
-def test_no_error_quotes_a_device(colour: str) -> None:
+def test_no_error_quotes_a_device(mode: str) -> None:
     """What the server repeats of codes, tokens and secrets is masked."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(colour, server, clock)
+        waiting = Waiting(mode, server, clock)
         server.order(
             saying(error="invalid_scope", error_description="so s3cr3t"),
             path="/device_authorization",
@@ -242,12 +242,12 @@ def test_no_error_quotes_a_device(colour: str) -> None:
 
 
 @IN_BOTH
-def test_a_device_proves_itself(colour: str) -> None:
+def test_a_device_proves_itself(mode: str) -> None:
     """With a key for proofs the tokens are bound to it, and each nonce is taken up once."""
     clock = Clock()
     dpop = Client(method="none", dpop=True)
     with AuthorizationServer(dpop, clock=clock, nonces=True) as server:
-        waiting = Waiting(colour, server, clock, secret=None, dpop_key=proof_key())
+        waiting = Waiting(mode, server, clock, secret=None, dpop_key=proof_key())
         device = waiting.face.begin_device()
         waiting.does[2] = lambda: server.decide(device.user_code)
         granted = waiting.face.finish_device(device)
@@ -259,11 +259,11 @@ def test_a_device_proves_itself(colour: str) -> None:
 
 
 @IN_BOTH
-def test_a_devices_answer_that_cannot_be_read(colour: str) -> None:
+def test_a_devices_answer_that_cannot_be_read(mode: str) -> None:
     """What was granted and cannot be read comes no second time."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(colour, server, clock)
+        waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device()
         server.decide(device.user_code)
         server.order(malformed())
@@ -280,31 +280,31 @@ def test_a_devices_answer_that_cannot_be_read(colour: str) -> None:
         (succeeding_with_error("invalid_scope"), "invalid_scope"),
     ],
 )
-def test_a_device_does_not_begin(colour: str, fault: Fault, words: str) -> None:
+def test_a_device_does_not_begin(mode: str, fault: Fault, words: str) -> None:
     """A server that gives no code says why."""
     with AuthorizationServer() as server:
         server.order(fault, path="/device_authorization")
         with pytest.raises(CredentialRefreshFailed, match=words):
-            face(colour, server).begin_device()
+            face(mode, server).begin_device()
 
 
 @IN_BOTH
-def test_a_device_begins_in_the_end(colour: str) -> None:
+def test_a_device_begins_in_the_end(mode: str) -> None:
     """Beginning may be repeated, whatever became of the last time."""
     with AuthorizationServer() as server:
         server.order(failing(503), lost(), path="/device_authorization")
 
-        assert face(colour, server).begin_device().user_code
+        assert face(mode, server).begin_device().user_code
 
 
 # --- giving back -------------------------------------------------------------
 
 
 @IN_BOTH
-def test_tokens_are_given_back(colour: str) -> None:
+def test_tokens_are_given_back(mode: str) -> None:
     """With its refresh token a whole grant ends; without one it is the access token that ends."""
     with AuthorizationServer() as server:
-        consent = face(colour, server)
+        consent = face(mode, server)
         access, refresh = server.seed()
         other, _ = server.seed()
         consent.revoke(OAuthCredentials(access_token=access, refresh_token=refresh))
@@ -316,22 +316,22 @@ def test_tokens_are_given_back(colour: str) -> None:
 
 
 @IN_BOTH
-def test_giving_back_is_tried_again(colour: str) -> None:
+def test_giving_back_is_tried_again(mode: str) -> None:
     """A server in trouble is asked again, a lost answer too: it does no harm."""
     with AuthorizationServer() as server:
         access, refresh = server.seed()
         server.order(failing(503, 0), lost(), path="/revoke")
-        face(colour, server).revoke(OAuthCredentials(access_token=access, refresh_token=refresh))
+        face(mode, server).revoke(OAuthCredentials(access_token=access, refresh_token=refresh))
 
         assert 0 == server.live_families
 
 
 @IN_BOTH
-def test_a_token_that_is_not_taken_back(colour: str) -> None:
+def test_a_token_that_is_not_taken_back(mode: str) -> None:
     """The error says why, and when to come back."""
     some = OAuthCredentials(access_token="at-0000", refresh_token="rt-0000")
     with AuthorizationServer() as server:
-        consent = face(colour, server)
+        consent = face(mode, server)
         server.order(succeeding_with_error("unsupported_token_type"), path="/revoke")
         with pytest.raises(UnsupportedByVendor):
             consent.revoke(some)

@@ -62,17 +62,17 @@ class Remembering(MemoryStorage):
 
 
 class Office:
-    """Refreshers of one colour that share a vault, a store and a clock; used one after another."""
+    """Refreshers of one mode that share a vault, a store and a clock; used one after another."""
 
     def __init__(
         self,
-        colour: str,
+        mode: str,
         server: AuthorizationServer,
         client: OAuthClient | None = None,
         *,
         patience: float = 3.0,
     ) -> None:
-        self.awaited = colour == "awaited"
+        self.awaited = mode == "awaited"
         self.server = server
         self.client = client or client_of(server, grant=Consent())
         self.clock = Clock()
@@ -135,10 +135,10 @@ class Office:
 
 
 @IN_BOTH
-def test_a_grant_ends_everywhere(colour: str) -> None:
+def test_a_grant_ends_everywhere(mode: str) -> None:
     """What was given back is good nowhere, and nobody asks for another with it."""
     with AuthorizationServer() as server:
-        office = Office(colour, server)
+        office = Office(mode, server)
         office.keep()
         office.revoke()
 
@@ -150,10 +150,10 @@ def test_a_grant_ends_everywhere(colour: str) -> None:
 
 
 @IN_BOTH
-def test_who_revokes_forgets(colour: str) -> None:
+def test_who_revokes_forgets(mode: str) -> None:
     """The refresher that gave a token back has forgotten it, too."""
     with AuthorizationServer() as server:
-        office = Office(colour, server)
+        office = Office(mode, server)
         office.keep()
 
         def plainly(tokens: Any) -> None:
@@ -172,10 +172,10 @@ def test_who_revokes_forgets(colour: str) -> None:
 
 
 @IN_BOTH
-def test_a_new_consent_is_a_new_grant(colour: str) -> None:
+def test_a_new_consent_is_a_new_grant(mode: str) -> None:
     """What a person's next consent brings works, and can be renewed."""
     with AuthorizationServer() as server:
-        office = Office(colour, server)
+        office = Office(mode, server)
         office.keep()
         office.revoke()
         new = office.keep(stale=True)
@@ -185,10 +185,10 @@ def test_a_new_consent_is_a_new_grant(colour: str) -> None:
 
 
 @IN_BOTH
-def test_giving_back_twice_is_no_harm(colour: str) -> None:
+def test_giving_back_twice_is_no_harm(mode: str) -> None:
     """A grant that is over already is not given back again."""
     with AuthorizationServer() as server:
-        office = Office(colour, server)
+        office = Office(mode, server)
         office.keep()
         office.revoke()
         server.order(failing(500), failing(500), path="/revoke")
@@ -196,10 +196,10 @@ def test_giving_back_twice_is_no_harm(colour: str) -> None:
 
 
 @IN_BOTH
-def test_where_nobody_is_needed_a_new_one_is_got(colour: str) -> None:
+def test_where_nobody_is_needed_a_new_one_is_got(mode: str) -> None:
     """A client that asks in its own name begins anew."""
     with AuthorizationServer() as server:
-        office = Office(colour, server, client_of(server))
+        office = Office(mode, server, client_of(server))
         first = office.get()
         office.revoke()
 
@@ -208,10 +208,10 @@ def test_where_nobody_is_needed_a_new_one_is_got(colour: str) -> None:
 
 
 @IN_BOTH
-def test_an_access_token_alone_is_given_back(colour: str) -> None:
+def test_an_access_token_alone_is_given_back(mode: str) -> None:
     """Where there is no refresh token it is the access token that ends."""
     with AuthorizationServer() as server:
-        office = Office(colour, server)
+        office = Office(mode, server)
         access, _ = server.seed()
         new = OAuthCredentials(access_token=access)
         office.run(lambda tokens: tokens.rotate(CRM, None, new))
@@ -234,11 +234,11 @@ def test_an_access_token_alone_is_given_back(colour: str) -> None:
     ],
 )
 def test_what_is_not_taken_back_is_kept(
-    colour: str, faults: list[Any], kind: type[ConnectorError]
+    mode: str, faults: list[Any], kind: type[ConnectorError]
 ) -> None:
     """A token that the server does not take back goes on, and is renewed as before."""
     with AuthorizationServer() as server:
-        office = Office(colour, server)
+        office = Office(mode, server)
         office.keep(stale=True)
         server.order(*faults, path="/revoke")
         with pytest.raises(kind) as raised:
@@ -252,10 +252,10 @@ def test_what_is_not_taken_back_is_kept(
 
 
 @IN_BOTH
-def test_a_lost_renewal_is_given_back(colour: str) -> None:
+def test_a_lost_renewal_is_given_back(mode: str) -> None:
     """What was shown, and lost, is given back all the same: the server knows what grew from it."""
     with AuthorizationServer() as server:
-        office = Office(colour, server)
+        office = Office(mode, server)
         office.keep(stale=True)
         server.order(lost(), lost())
         with pytest.raises(AuthorizationRequired):
@@ -270,13 +270,13 @@ def test_a_lost_renewal_is_given_back(colour: str) -> None:
 
 
 @IN_BOTH
-def test_who_renews_is_waited_for(colour: str) -> None:
+def test_who_renews_is_waited_for(mode: str) -> None:
     """While another holds the claim nothing is given back, and patience has an end."""
     with AuthorizationServer() as server:
-        office = Office(colour, server)
+        office = Office(mode, server)
         office.clock.advance(100)
-        kept = office.keep()
-        _hold(office, kept, 30.0)
+        stored = office.keep()
+        _hold(office, stored, 30.0)
         with pytest.raises(
             CredentialRefreshFailed, match="longer than this call can wait"
         ) as raised:
@@ -291,10 +291,10 @@ def test_who_renews_is_waited_for(colour: str) -> None:
 
 
 @IN_BOTH
-def test_who_is_nearly_done_is_waited_for(colour: str) -> None:
+def test_who_is_nearly_done_is_waited_for(mode: str) -> None:
     """Nobody waits for longer than another's turn may last, or than its own patience."""
     with AuthorizationServer() as server:
-        office = Office(colour, server, patience=0.02)
+        office = Office(mode, server, patience=0.02)
         _hold(office, office.keep(), 0.01)
         office.revoke()
         assert [0.01] == office.clock.slept
@@ -307,15 +307,15 @@ def test_who_is_nearly_done_is_waited_for(colour: str) -> None:
 
 
 @IN_BOTH
-def test_who_renews_once_more_is_waited_for(colour: str) -> None:
+def test_who_renews_once_more_is_waited_for(mode: str) -> None:
     """So is another who shows once more what was shown, and lost."""
     with AuthorizationServer() as server:
-        office = Office(colour, server)
-        kept = office.keep()
-        first = _hold(office, kept, 30.0)
+        office = Office(mode, server)
+        stored = office.keep()
+        first = _hold(office, stored, 30.0)
         office.memory.execute(MarkSent(first.keys[0], office.fence, first.target))
         office.memory.execute(abandon(first.keys[0], fence=office.fence, ttl=10**12))
-        _hold(office, kept, 30.0, again=True)
+        _hold(office, stored, 30.0, again=True)
         with pytest.raises(CredentialRefreshFailed, match="longer than this call can wait"):
             office.revoke()
         assert 1 == server.live_families
@@ -326,10 +326,10 @@ def test_who_renews_once_more_is_waited_for(colour: str) -> None:
 
 
 @IN_BOTH
-def test_a_claim_lasts_as_long_as_giving_back_may(colour: str) -> None:
+def test_a_claim_lasts_as_long_as_giving_back_may(mode: str) -> None:
     """Nobody renews while a token is given back, and each claim is its holder's own."""
     with AuthorizationServer() as server:
-        office = Office(colour, server)
+        office = Office(mode, server)
         for _ in range(2):
             office.keep()
             office.revoke()
@@ -341,10 +341,10 @@ def test_a_claim_lasts_as_long_as_giving_back_may(colour: str) -> None:
         ]
 
 
-def _hold(office: Office, kept: OAuthCredentials, lease: float, *, again: bool = False) -> Claim:
+def _hold(office: Office, stored: OAuthCredentials, lease: float, *, again: bool = False) -> Claim:
     """Claim the renewal as another process does, for so many seconds."""
     command = Claim(
-        claim_key((CRM, None), office.client, kept, again=again),
+        claim_key((CRM, None), office.client, stored, again=again),
         fingerprint=GRANT,
         owner=7,
         lease=int(lease * 10**6),
@@ -357,10 +357,10 @@ def _hold(office: Office, kept: OAuthCredentials, lease: float, *, again: bool =
 
 
 @IN_BOTH
-def test_what_cannot_be_given_back(colour: str) -> None:
+def test_what_cannot_be_given_back(mode: str) -> None:
     """Nothing, another kind of credential, and a server without the endpoint are refused."""
     with AuthorizationServer() as server:
-        office = Office(colour, server)
+        office = Office(mode, server)
         with pytest.raises(CredentialNotFound):
             office.revoke()
         with pytest.raises(ConfigurationError, match="'erp'") as raised:
@@ -373,17 +373,17 @@ def test_what_cannot_be_given_back(colour: str) -> None:
         with pytest.raises(ConfigurationError, match="'crm'"):
             office.revoke()
 
-        told = endpoints(server, revocation_endpoint=None)
+        result = endpoints(server, revocation_endpoint=None)
         with pytest.raises(ConfigurationError, match="revocation_endpoint"):
-            Office(colour, server, client_of(server, server=told)).revoke()
+            Office(mode, server, client_of(server, server=result)).revoke()
         assert 0 == server.connections
 
 
 @IN_BOTH
-def test_store_hears_how_long_a_revocation_may_take(colour: str) -> None:
+def test_store_hears_how_long_a_revocation_may_take(mode: str) -> None:
     """The claim waits no longer than who revokes, and its end no longer than a renewal."""
     with AuthorizationServer() as server:
-        office = Office(colour, server)
+        office = Office(mode, server)
         office.keep()
         storage = TimedStorage(office.clock)
         office.storage = AsyncMemoryStorage(storage) if office.awaited else storage

@@ -118,7 +118,7 @@ def test_success_costs_no_pause(use: Callable[..., Any]) -> None:
 
     values: list[Any] = [1, None, []]
     for value in values:
-        assert value is use(handler(clock), functools.partial(lambda given: given, value))
+        assert value is use(handler(clock), functools.partial(lambda argument: argument, value))
 
     assert [] == clock.slept
 
@@ -246,10 +246,10 @@ def test_tells_what_it_will_do(use: Callable[..., Any]) -> None:
 
     use(handler(Clock(), observers=[seen], name="v"), Failing(Broken(), OSError()))
 
-    told = [event for event in seen if type(event).__name__ == "RetryScheduled"]
+    reports = [event for event in seen if type(event).__name__ == "RetryScheduled"]
     assert [("v", 1, 1.0, "Broken"), ("v", 2, 2.0, "OSError")] == [
         (event.service, event.attempt, event.delay, event.error)  # type: ignore[attr-defined]
-        for event in told
+        for event in reports
     ]
     assert 1 == len({event.request_id for event in seen})
 
@@ -336,17 +336,17 @@ def test_passes_arguments_on() -> None:
     def tell(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         return args, kwargs
 
-    given: Any = {"self": 3, "function": 4}
-    expected = ((1, 2), given)
+    options: Any = {"self": 3, "function": 4}
+    expected = ((1, 2), options)
 
-    assert expected == retry.call(tell, 1, 2, **given)
-    assert expected == retry(tell)(1, 2, **given)
-    assert expected == run(retry.call(later(tell), 1, 2, **given))
-    assert expected == run(retry(later(tell))(1, 2, **given))
+    assert expected == retry.call(tell, 1, 2, **options)
+    assert expected == retry(tell)(1, 2, **options)
+    assert expected == run(retry.call(later(tell), 1, 2, **options))
+    assert expected == run(retry(later(tell))(1, 2, **options))
 
 
 def test_decorated_functions_look_the_same() -> None:
-    """A decorated function keeps its name, docstring, signature and colour."""
+    """A decorated function keeps its name, docstring, signature and mode."""
     retry = RetryHandler()
 
     for function in (looped, later(looped)):
@@ -354,8 +354,8 @@ def test_decorated_functions_look_the_same() -> None:
         for trait in ("__name__", "__qualname__", "__doc__", "__module__"):
             assert getattr(function, trait) == getattr(retried, trait)
         assert inspect.signature(function) == inspect.signature(retried)
-        colour = inspect.iscoroutinefunction
-        assert colour(function) == colour(retried)
+        mode = inspect.iscoroutinefunction
+        assert mode(function) == mode(retried)
 
 
 def generate() -> Iterator[int]:
@@ -378,18 +378,18 @@ def test_generators_are_refused(function: Callable[..., Any]) -> None:
             use(function)
 
 
-def test_colours_are_not_mixed() -> None:
+def test_modes_are_not_mixed() -> None:
     """An awaitable where nothing awaits is closed and refused; nothing is tried again."""
     retry = handler(Clock())
     coroutines = [later(int)() for _ in range(2)]
-    given = list(coroutines)
+    value = list(coroutines)
 
     with pytest.raises(ConfigurationError, match="awaitable"):
         _ = retry.call(coroutines.pop)
 
-    assert [given[0]] == coroutines
-    assert inspect.CORO_CLOSED == inspect.getcoroutinestate(given[1])
-    given[0].close()
+    assert [value[0]] == coroutines
+    assert inspect.CORO_CLOSED == inspect.getcoroutinestate(value[1])
+    value[0].close()
 
     class Liar:
         calls = 0

@@ -135,14 +135,14 @@ async def test_it_is_asked_once(awaited: bool) -> None:
 
     plain = Watched()
     storage: Any = AsyncMemoryStorage(plain) if awaited else plain
-    for name, asked in ((None, 0), ("production", 1), ("", 1)):
+    for name, request in ((None, 0), ("production", 1), ("", 1)):
         claims.clear()
         if name == "":
             memory = MemoryStorage()
         here = hub(town, storage, name, awaited=awaited)
         for _ in range(3):
             await given(here.manager.call("vat", GET))
-        assert asked == len(claims)
+        assert request == len(claims)
 
 
 @EITHER
@@ -321,18 +321,18 @@ async def test_looking_in_vain_takes_a_tenth_of_the_time() -> None:
 async def test_the_call_pays_for_the_question(awaited: bool) -> None:
     """Whose the store is may take half of a call's time, and what it took the call lacks."""
     town, memory = Town(), MemoryStorage()
-    told: list[float | None] = []
+    reports: list[float | None] = []
 
     class Watched(MemoryStorage):
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-            told.extend([timeout] * isinstance(command, WriteOnce))
+            reports.extend([timeout] * isinstance(command, WriteOnce))
             return memory.execute(command, timeout)
 
     for timeout, half in ((None, 15.0), (3.0, 1.5)):
         storage: Any = AsyncMemoryStorage(Watched()) if awaited else Watched()
         manager = hub(town, storage, "production", awaited=awaited).manager
         await given(manager.call("vat", GET, timeout=timeout))
-        assert half == pytest.approx(told.pop(), abs=0.5)
+        assert half == pytest.approx(reports.pop(), abs=0.5)
         fresh = hub(town, storage, "production", awaited=awaited).manager
         with pytest.raises(ConfigurationError) as caught:
             await given(fresh.call("vat", GET, timeout=-1))
@@ -353,8 +353,8 @@ async def test_a_configuration_names_the_environment(
 
     def source(path: str, **more: Any) -> dict[str, Any]:
         there = f"sqlite:///{tmp_path}/{path}"
-        known: dict[str, Any] = {"production": {}, "staging": {}}
-        return {"state": {"url": there, **more}, "services": services, "environments": known}
+        fields: dict[str, Any] = {"production": {}, "staging": {}}
+        return {"state": {"url": there, **more}, "services": services, "environments": fields}
 
     town = Town()
     live = town.open(source("live.db"), awaited=awaited, environment="production")
@@ -368,8 +368,8 @@ async def test_a_configuration_names_the_environment(
         here = town.open(source("copy.db", **more), awaited=awaited, environment=environment)
         with pytest.raises(CopiedStore):
             await given(here.manager.call("vat", GET))
-    own = town.open(source("copy.db", environment_id="production"), awaited=awaited)
-    await given(own.manager.call("vat", GET))
+    custom = town.open(source("copy.db", environment_id="production"), awaited=awaited)
+    await given(custom.manager.call("vat", GET))
     memory = {"state": {"url": "memory:"}, "services": services}
     await given(town.open(memory, awaited=awaited).manager.call("vat", GET))
 
@@ -378,11 +378,11 @@ async def test_a_configuration_names_the_environment(
 async def test_what_was_said_holds_in_every_release(awaited: bool) -> None:
     """Whose a store is, and who may use it too, is written where each release looks for it."""
     memory = MemoryStorage()
-    asked: list[str] = []
+    requests: list[str] = []
 
     class Watched(MemoryStorage):
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-            asked.extend(command.keys)
+            requests.extend(command.keys)
             if isinstance(command, WriteOnce):
                 assert digest([]) == command.fingerprint
             return memory.execute(command, timeout)
@@ -393,7 +393,7 @@ async def test_what_was_said_holds_in_every_release(awaited: bool) -> None:
     await given(arm(storage, "staging"))
 
     names = ("home", "armed:production", "armed:staging")
-    assert {f"{{:moorage}}:fence:{name}" for name in names} == set(asked)
+    assert {f"{{:moorage}}:fence:{name}" for name in names} == set(requests)
     with pytest.raises(InvalidData) as caught:
         await given(arm(storage, ""))
     assert "environment" == caught.value.field
@@ -416,9 +416,9 @@ def _shared(kind: str, tmp_path: Path, *, awaited: bool) -> Generator[Any]:
     yield make(url, prefix=f"{prefix}_")
     driver = "psycopg" if kind == "postgresql" else "pymysql"
     engine = sqlalchemy.create_engine(sqlalchemy.make_url(url).set(drivername=f"{kind}+{driver}"))
-    found = sqlalchemy.MetaData()
-    found.reflect(engine, only=lambda name, _: name.startswith(prefix))
-    found.drop_all(engine)
+    result = sqlalchemy.MetaData()
+    result.reflect(engine, only=lambda name, _: name.startswith(prefix))
+    result.drop_all(engine)
     engine.dispose()
 
 
@@ -473,12 +473,14 @@ async def test_a_hosts_own_store_has_a_fence(*, awaited: bool) -> None:
     """A name that a configuration says holds for the store that a host gives, too."""
     town = Town()
     state: Any = AsyncMemoryStorage() if awaited else MemoryStorage()
-    told = {"services": {"vat": {"base_url": "https://vat.example"}}}
+    fields = {"services": {"vat": {"base_url": "https://vat.example"}}}
     make: Any = moorage.aopen if awaited else moorage.open
     for environment in ("production", None):
-        opened = make(told, environment=environment, state=state, http=town.client(awaited=awaited))
+        opened = make(
+            fields, environment=environment, state=state, http=town.client(awaited=awaited)
+        )
         await given(opened.manager.call("vat", GET))
 
-    copy = make(told, environment="staging", state=state, http=town.client(awaited=awaited))
+    copy = make(fields, environment="staging", state=state, http=town.client(awaited=awaited))
     with pytest.raises(CopiedStore, match="production"):
         await given(copy.manager.call("vat", GET))

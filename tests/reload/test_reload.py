@@ -31,7 +31,7 @@ from moorage.contracts.sms import SmsMessage
 from moorage.vendors.local_files import LocalFiles
 from moorage.vendors.twilio import Twilio
 from tests.adapters.forked import in_a_child
-from tests.contracts.caller import COLOURS, Lofts
+from tests.contracts.caller import MODES, Lofts
 from tests.contracts.pigeon import Pigeon
 from tests.reload.world import Town, given, services
 
@@ -63,13 +63,17 @@ async def test_calls_go_by_the_configuration_that_is_read_anew(
     await given(manager.call("vat", GET))
     services(path, vat="https://two.example", new="https://new.example")
 
-    told = await given(hub.reload())
+    result = await given(hub.reload())
 
     await given(manager.call("vat", GET))
     await given(manager.call("new", GET))
     assert ["https://one.example/a", "https://two.example/a", "https://new.example/a"] == town.sent
-    assert (("services.new",), (), ("services.vat",)) == (told.added, told.removed, told.changed)
-    assert [told] == town.kinds(Reloaded)
+    assert (("services.new",), (), ("services.vat",)) == (
+        result.added,
+        result.removed,
+        result.changed,
+    )
+    assert [result] == town.kinds(Reloaded)
     assert hub.manager is manager
     await given(hub.close())
 
@@ -105,14 +109,14 @@ async def test_another_source(tmp_path: Path, awaited: bool) -> None:
 
     await given(hub.reload(other))
     services(other, vat="https://three.example")
-    told = await given(hub.reload())
+    result = await given(hub.reload())
     nothing = await given(hub.reload({"services": {"vat": {"base_url": "https://three.example"}}}))
 
-    assert ("services.vat",) == told.changed
+    assert ("services.vat",) == result.changed
     assert () == nothing.changed
 
 
-@COLOURS
+@MODES
 async def test_values_are_taken_too(hub_class: type[Any]) -> None:
     """A hub that was made of values takes others; it has nothing that it could read again."""
     lofts = Lofts()
@@ -122,11 +126,11 @@ async def test_values_are_taken_too(hub_class: type[Any]) -> None:
     offer = Offer(accounts=lofts.accounts, routes=[Route("sms", "two", tenant="acme")])
     offer = Offer(accounts=offer.accounts, routes=[*offer.routes, Route("sms", "two")])
 
-    told = await given(hub.reload(offer))
+    result = await given(hub.reload(offer))
 
     receipt = await given(face.send(MESSAGE))
     assert "two" == receipt.ref.account
-    assert (("tenants.acme.sms",), ("sms",)) == (told.added, told.changed)
+    assert (("tenants.acme.sms",), ("sms",)) == (result.added, result.changed)
     with pytest.raises(ConfigurationError, match="made of values"):
         await given(hub.reload())
     with pytest.raises(ConfigurationError, match="not opened from a file"):
@@ -250,9 +254,9 @@ async def test_what_is_known_of_a_service_stays(awaited: bool) -> None:
     post = Request.post("/p", json={})
     await given(manager.call("keyed", post, idempotency_key="k"))
 
-    told = await given(hub.reload(source(6.0)))
+    result = await given(hub.reload(source(6.0)))
 
-    assert ("services.broken", "services.keyed", "services.limited") == told.changed
+    assert ("services.broken", "services.keyed", "services.limited") == result.changed
     await given(manager.call("limited", GET))
     with pytest.raises(RateLimitExceeded):
         await given(manager.call("limited", GET))
@@ -315,7 +319,7 @@ def test_a_thousand_calls_wait_for_their_answers() -> None:
     assert [f"https://old.example/{number}" for number in range(1_000)] == asyncio.run(main())
 
 
-@COLOURS
+@MODES
 async def test_an_operation_ends_where_it_began(hub_class: type[Any]) -> None:
     """A step of an operation goes by the configuration that its first step went by."""
     lofts = Lofts()
@@ -348,8 +352,8 @@ def test_changes_are_told_by_their_paths() -> None:
     """Accounts, routes, services and safety are told by where they stand, also those of tenants."""
     sid, token = "AC" + "0" * 32, "hidden"
     twilio = Twilio(account_sid=sid, credentials=token)
-    own = Account("acme.twilio", twilio, tenants=ACME)
-    first = Offer(accounts=[Account("twilio", twilio), own], services=[Service("a")])
+    custom = Account("acme.twilio", twilio, tenants=ACME)
+    first = Offer(accounts=[Account("twilio", twilio), custom], services=[Service("a")])
     second = Offer(
         accounts=[Account("twilio", Twilio(account_sid=sid, credentials="other"))],
         routes=[Route("sms", "twilio", tenant="acme")],

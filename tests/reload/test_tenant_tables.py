@@ -31,11 +31,11 @@ DRIVERS = {"postgresql": "psycopg", "mariadb": "pymysql"}
 EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
 
 
-def ask(verb: Any, *given: object) -> Any:
-    """What a verb of either colour gives."""
+def ask(verb: Any, *options: object) -> Any:
+    """What a verb of either mode gives."""
     if inspect.iscoroutinefunction(verb):
-        return asyncio.run(verb(*given))
-    return verb(*given)
+        return asyncio.run(verb(*options))
+    return verb(*options)
 
 
 @contextmanager
@@ -94,11 +94,11 @@ def test_no_table_is_made_where_nobody_is(make: Any) -> None:
 @pytest.mark.parametrize("kind", [SqlTenants, AsyncSqlTenants])
 def test_a_host_makes_the_table_itself(kind: type[SqlTenants | AsyncSqlTenants]) -> None:
     """The table stands among the host's own, once, for its migrations to make."""
-    own = sqlalchemy.MetaData()
-    table = kind.tables_of(own, prefix="erp_", schema="vault")
+    custom = sqlalchemy.MetaData()
+    table = kind.tables_of(custom, prefix="erp_", schema="vault")
 
-    assert ["vault.erp_tenants"] == list(own.tables)
-    assert table is kind.tables_of(own, prefix="erp_", schema="vault")
+    assert ["vault.erp_tenants"] == list(custom.tables)
+    assert table is kind.tables_of(custom, prefix="erp_", schema="vault")
     assert "CREATE TABLE moorage_tenants" in kind.ddl("mariadb")
 
 

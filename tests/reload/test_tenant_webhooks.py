@@ -123,9 +123,9 @@ async def test_a_name_that_nobody_has(awaited: bool) -> None:
     hub, _ = here.start()
     for name in ("nobody", "stranger.stripe", "acme.paypal", "a\nb.stripe", "x" * 600 + ".stripe"):
         assert await given(hub.find_account(name)) is None
-    found = await given(hub.find_account("twilio"))
+    result = await given(hub.find_account("twilio"))
 
-    assert ("twilio", None) == (found.name, found.tenants)
+    assert ("twilio", None) == (result.name, result.tenants)
     assert hub._desks.tenants.held("stranger") is None  # noqa: SLF001 - nothing else tells
 
 

@@ -48,7 +48,7 @@ class Landlord:
     """A hub that looks its tenants up, and the vendors that it reaches.
 
     Attributes:
-        tenants: what is known of them; asked in the hub's colour.
+        tenants: what is known of them; asked in the hub's mode.
         broken: what is raised in place of an answer, if anything is.
         asked: how often something was asked.
     """
@@ -254,8 +254,8 @@ async def test_whoever_knows_them_is_away(awaited: bool) -> None:
 async def test_tenants_of_the_configuration(awaited: bool) -> None:
     """A tenant may stand in the configuration; what is looked up comes before it, by contract."""
     here = Landlord(awaited=awaited)
-    own = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
-    source = {"vendors": {"twilio": here.a_twilio()}, "tenants": {"acme": own}}
+    fields = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
+    source = {"vendors": {"twilio": here.a_twilio()}, "tenants": {"acme": fields}}
     await given(here.hub.reload(source))
 
     assert "acme.vonage" == (await here.send("acme")).ref.account
@@ -300,19 +300,19 @@ async def test_accounts_are_found_while_tables_are_read_anew(
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
     here.hub.look_up("acme")
     before = here.hub.account("acme.vonage")
-    found: list[Any] = []
+    results: list[Any] = []
     make: Any = Office.desk_of
 
-    def desk_of(*given: Any) -> Any:
-        found.append(here.hub.account("acme.vonage"))
-        return make(*given)
+    def desk_of(*value: Any) -> Any:
+        results.append(here.hub.account("acme.vonage"))
+        return make(*value)
 
     monkeypatch.setattr(Office, "desk_of", desk_of)
     here.tenants.put("acme", {"vendors": {"vonage": {**here.a_vonage(), "sender": "OTHER"}}})
     here.clock.advance(10.0)
     here.hub.look_up("acme")
 
-    assert [before] == found
+    assert [before] == results
     assert "OTHER" == here.hub.account("acme.vonage").vendor.sender
 
 
@@ -341,13 +341,13 @@ async def test_tenants_share_who_gets_tokens(tmp_path: Path) -> None:
     made: list[Any] = []
     both = Barrier(2)
 
-    def refresher(*given: Any, **more: Any) -> Any:
-        made.append(given)
+    def refresher(*value: Any, **more: Any) -> Any:
+        made.append(value)
         with suppress(BrokenBarrierError):
             both.wait(0.1)
-        return OAuthTokenRefresher(*given, **more)
+        return OAuthTokenRefresher(*value, **more)
 
-    office._colour = office._colour._replace(refresher=refresher)  # noqa: SLF001 - as above
+    office._mode = office._mode._replace(refresher=refresher)  # noqa: SLF001 - as above
     looking = [Thread(target=hub.look_up, args=(name,)) for name in ("acme", "ajax")]
     for one in looking:
         one.start()
@@ -370,11 +370,11 @@ async def test_many_tenants(awaited: bool, monkeypatch: pytest.MonkeyPatch) -> N
     assert [3, 4] == [number for number in range(5) if known(f"t{number}") is not None]
 
 
-def test_the_colour_of_tenants() -> None:
-    """A port of the other colour, or none at all, is refused as the hub is opened."""
-    with pytest.raises(ConfigurationError, match="other colour"):
+def test_the_mode_of_tenants() -> None:
+    """A port of the other mode, or none at all, is refused as the hub is opened."""
+    with pytest.raises(ConfigurationError, match="other mode"):
         moorage.open({}, tenants=AsyncMemoryTenants())
-    with pytest.raises(ConfigurationError, match="other colour"):
+    with pytest.raises(ConfigurationError, match="other mode"):
         moorage.aopen({}, tenants=MemoryTenants())
     with pytest.raises(ConfigurationError, match="has no `version`"):
         moorage.open({}, tenants=object())
@@ -385,9 +385,9 @@ async def test_tenants_by_configuration(tmp_path: Path, awaited: bool) -> None:
     """A configuration names where tenants are kept, and what opens them."""
     twilio = TwilioSandbox()
     url = f"sqlite:///{tmp_path}/tenants.db"
-    own = {"account_sid": twilio.account_sid, "credentials": twilio.auth_token, "sender": "ACME"}
+    fields = {"account_sid": twilio.account_sid, "credentials": twilio.auth_token, "sender": "ACME"}
     keys = RING.text()
-    SqliteTenants(tmp_path / "tenants.db", CIPHER).put("acme", {"vendors": {"twilio": own}})
+    SqliteTenants(tmp_path / "tenants.db", CIPHER).put("acme", {"vendors": {"twilio": fields}})
     make: Any = moorage.aopen if awaited else moorage.open
     client: Any = AsyncSandboxHttpClient if awaited else SandboxHttpClient
     hub = make(

@@ -91,54 +91,54 @@ def vars_of(event: Any) -> dict[str, Any]:
 
 def test_a_thread_looks(tmp_path: Path) -> None:
     """While it is entered a thread reads what changes, goes on after what is wrong, and ends."""
-    path, heard = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
-    hub = moorage.open(path, observers=[heard])
+    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
+    hub = moorage.open(path, observers=[received])
     with hub.watch(every=SOON):
         services(path, vat="https://two.example")
-        assert ("services.vat",) == heard.wait_for(Reloaded).changed
+        assert ("services.vat",) == received.wait_for(Reloaded).changed
         path.write_text("this is none")
-        heard.wait_for(ReloadFailed)
+        received.wait_for(ReloadFailed)
         services(path, other="https://three.example")
-        assert ("services.other",) == heard.wait_for(Reloaded, 2).added
+        assert ("services.other",) == received.wait_for(Reloaded, 2).added
     assert [] == [one for one in threading.enumerate() if one.name == "moorage-watch"]
 
 
 async def test_a_task_looks(tmp_path: Path) -> None:
     """While it is entered a task reads what changes, goes on after what is wrong, and ends."""
-    path, heard = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
-    hub = moorage.aopen(path, observers=[heard])
+    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
+    hub = moorage.aopen(path, observers=[received])
     before = asyncio.all_tasks()
     async with hub.watch(every=SOON):
         services(path, vat="https://two.example")
-        assert ("services.vat",) == (await heard.later(Reloaded)).changed
+        assert ("services.vat",) == (await received.later(Reloaded)).changed
         path.write_text("this is none")
-        await heard.later(ReloadFailed)
+        await received.later(ReloadFailed)
         services(path, other="https://three.example")
-        assert ("services.other",) == (await heard.later(Reloaded, 2)).added
+        assert ("services.other",) == (await received.later(Reloaded, 2)).added
     assert before == asyncio.all_tasks()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
 def test_a_signal_has_it_read(tmp_path: Path) -> None:
     """A signal has the file read at once, as it is; afterwards it means what it meant before."""
-    path, heard = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
+    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
     before = signal.getsignal(signal.SIGHUP)
-    hub = moorage.open(path, observers=[heard])
+    hub = moorage.open(path, observers=[received])
     with hub.watch(every=None, signals=[signal.SIGHUP]):
         os.kill(os.getpid(), signal.SIGHUP)
-        assert () == heard.wait_for(Reloaded).changed
+        assert () == received.wait_for(Reloaded).changed
     assert before == signal.getsignal(signal.SIGHUP)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
 async def test_a_signal_has_it_read_by_a_task(tmp_path: Path) -> None:
     """A signal has the file read at once, as it is; afterwards it means what it meant before."""
-    path, heard = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
+    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
     before = signal.getsignal(signal.SIGHUP)
-    hub = moorage.aopen(path, observers=[heard])
+    hub = moorage.aopen(path, observers=[received])
     async with hub.watch(every=None, signals=[signal.SIGHUP]):
         os.kill(os.getpid(), signal.SIGHUP)
-        assert () == (await heard.later(Reloaded)).changed
+        assert () == (await received.later(Reloaded)).changed
     assert before == signal.getsignal(signal.SIGHUP)
 
 
@@ -192,13 +192,13 @@ async def test_whoever_is_cancelled_while_leaving_is_cancelled(tmp_path: Path) -
 
 def test_a_forked_child_looks_too(tmp_path: Path) -> None:
     """A child that was forked within looks by a thread of its own; outside nobody does."""
-    path, heard = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
-    hub = moorage.open(path, observers=[heard])
+    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
+    hub = moorage.open(path, observers=[received])
     watch = hub.watch(every=SOON)
 
     def ask() -> tuple[str, ...]:
         services(path, vat="https://two.example")
-        changed: tuple[str, ...] = heard.wait_for(Reloaded).changed
+        changed: tuple[str, ...] = received.wait_for(Reloaded).changed
         return changed
 
     with watch:
@@ -219,14 +219,14 @@ async def test_beside_another_librarys_loop(tmp_path: Path) -> None:
     path = services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = moorage.aopen(path)
     flow = hub.reload()
-    told: list[Any] = []
+    reports: list[Any] = []
 
     def drive() -> None:
         with pytest.raises(StopIteration) as stopped:
             flow.send(None)
-        told.append(stopped.value.value)
+        reports.append(stopped.value.value)
 
     thread = threading.Thread(target=drive)
     thread.start()
     await asyncio.to_thread(thread.join)
-    assert () == told[0].changed
+    assert () == reports[0].changed

@@ -1,4 +1,4 @@
-"""A hub of either colour that is opened from a file, and whose HTTP client answers from memory."""
+"""A hub of either mode that is opened from a file, and whose HTTP client answers from memory."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Town:
             assert self._counted.wait_for(lambda: len(self.sent) >= count, 30)
 
     def client(self, *, awaited: bool) -> Any:
-        """The HTTP client of a colour."""
+        """The HTTP client of a mode."""
         return _Awaited(self) if awaited else _Plain(self)
 
     def open(self, source: Any, *, awaited: bool, **ports: Any) -> Any:
@@ -77,13 +77,13 @@ class _Awaited:
     async def send(self, request: Request, url: str, timeouts: Any) -> Response:
         """Answer when the gate is open."""
         answer = self._town._answer(url)  # noqa: SLF001 - its other half
-        while not self._town.gate.is_set():  # noqa: ASYNC110 - a gate of both colours
+        while not self._town.gate.is_set():  # noqa: ASYNC110 - a gate of both modes
             await asyncio.sleep(0)
         return answer
 
 
 async def given(value: Any) -> Any:
-    """What a face gave, awaited if it is of that colour."""
+    """What a face gave, awaited if it is of that mode."""
     return await value if inspect.isawaitable(value) else value
 
 

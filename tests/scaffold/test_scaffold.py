@@ -116,12 +116,12 @@ def test_its_account_does_what_it_says(
 def test_the_package_of_the_tests_is_what_is_made() -> None:
     """The vendor that pip installs in the tests is the one that is scaffolded."""
     home = ROOT / "tests" / "packages" / "acme-vendor"
-    known = {
+    existing = {
         str(path.relative_to(home)): path.read_text("utf-8")
         for path in home.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert known == scaffold("vendor", "acme")
+    assert existing == scaffold("vendor", "acme")
 
 
 @pytest.mark.parametrize(

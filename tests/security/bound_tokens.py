@@ -24,12 +24,12 @@ def _answer(received: Received) -> Behaviour:
         return Behaviour(raw=b"", then="reset")
     if last == "slow":
         return Behaviour(200, (), b"late", delay=5.0)
-    told = {"request": {**received.headers}, "note": received.headers.get("DPoP", "")}
+    result = {"request": {**received.headers}, "note": received.headers.get("DPoP", "")}
     fields = {"DPoP-Nonce": f"n-{last}"}
     if last == "asks":
         fields["WWW-Authenticate"] = 'DPoP error="use_dpop_nonce"'
-        return Behaviour.of_json(told, status=401, headers=fields)
-    return Behaviour.of_json(told, status=int(last), headers=fields)
+        return Behaviour.of_json(result, status=401, headers=fields)
+    return Behaviour.of_json(result, status=int(last), headers=fields)
 
 
 async def bound_tokens(day: Day, _: VendorServer) -> None:

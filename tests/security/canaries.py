@@ -61,11 +61,11 @@ class Canaries:
 
     def search(self, where: str, value: object) -> list[str]:
         """Where in a value, or in anything that a tracker makes of it, which of them is heard."""
-        found: dict[str, None] = {}
+        fields: dict[str, None] = {}
         for path, text in shown(value, where):
             for name in sorted(self.heard(text)):
-                found[f"{name} in {path}"] = None
-        return list(found)
+                fields[f"{name} in {path}"] = None
+        return list(fields)
 
 
 def shown(value: object, path: str = "") -> Iterator[tuple[str, str]]:

@@ -130,12 +130,12 @@ def charge(day: Day, kind: str, path: str = "/ok") -> Request:
     )
 
 
-def service_of(day: Day, vendor: VendorServer, name: str, **given: Any) -> Service:
+def service_of(day: Day, vendor: VendorServer, name: str, **options: Any) -> Service:
     """A service at this vendor, for which the time is short."""
-    given.setdefault("retry", RetryPolicy(2, 0))
-    given.setdefault("timeout", 5.0)
-    given.setdefault("circuit", None)
-    return Service(name, base_url=f"{vendor.url}/v1", **given)
+    options.setdefault("retry", RetryPolicy(2, 0))
+    options.setdefault("timeout", 5.0)
+    options.setdefault("circuit", None)
+    return Service(name, base_url=f"{vendor.url}/v1", **options)
 
 
 # --- the chapters ------------------------------------------------------------------
@@ -193,17 +193,17 @@ def _all_credentials(day: Day) -> dict[str, Credentials | OAuthCredentials]:
 
 async def _credentials(day: Day, vendor: VendorServer) -> None:
     """Each way to say who we are: it works, it is refused, nobody answers."""
-    known = _all_credentials(day)
+    existing = _all_credentials(day)
     services = [
         service_of(
             day,
             vendor,
             name,
-            credentials=kept,
+            credentials=stored,
             headers={"X-Tenant-Secret": day.plant(f"service-header-{name}")},
             attempt_timeout=0.05,
         )
-        for name, kept in known.items()
+        for name, stored in existing.items()
     ]
     manager = day.manager(*services)
     for service in services:
@@ -311,8 +311,8 @@ async def _hooks(day: Day, vendor: VendorServer) -> None:
         },
     }
     services = [
-        service_of(day, vendor, name, credentials=secret, retry=None, **given)
-        for name, given in hooks.items()
+        service_of(day, vendor, name, credentials=secret, retry=None, **options)
+        for name, options in hooks.items()
     ]
     manager = day.manager(*services)
     for name in hooks:
@@ -387,8 +387,10 @@ async def _renewals(day: Day, vendor: VendorServer) -> None:
     table = day.pick(SqliteCredentialProvider, AsyncSqliteCredentialProvider)(
         day.folder / "credentials.db", cipher, renew=day.pick(renewed, renewed_later)
     )
-    kept = OAuthCredentials(access_token=plant("kept-access"), refresh_token=plant("kept-refresh"))
-    await settled(table.rotate("shop", "acme", kept))
+    credentials = OAuthCredentials(
+        access_token=plant("kept-access"), refresh_token=plant("kept-refresh")
+    )
+    await settled(table.rotate("shop", "acme", credentials))
     cached = day.pick(CachedCredentials, AsyncCachedCredentials)(table)
     service = service_of(day, vendor, "shop", needs_credentials=True)
     manager = day.manager(service, credentials=cached)
@@ -529,16 +531,19 @@ async def _refusals(day: Day, vendor: VendorServer) -> None:
 
 async def _cassettes(day: Day, vendor: VendorServer) -> None:
     """A recording, which others get to read."""
-    known = _all_cassette_credentials(day)
+    existing = _all_cassette_credentials(day)
     client = day.pick(StdlibHttpClient, AsyncStdlibHttpClient)()
     day.closing.append(client)
     with Cassette(day.folder / "tape.json", mode="record") as cassette:
         recording = day.pick(cassette.client, cassette.async_client)(client)
         manager = day.manager(
-            *(service_of(day, vendor, name, credentials=kept) for name, kept in known.items()),
+            *(
+                service_of(day, vendor, name, credentials=stored)
+                for name, stored in existing.items()
+            ),
             http=recording,
         )
-        for name in known:
+        for name in existing:
             await day.call(f"tape {name}", manager, name, _taped(day, name))
 
 

@@ -1,6 +1,6 @@
 """One day of a host: calls of every kind, to a vendor that fails in every way, with real sockets.
 
-Written once for both colours. Whatever the host gets to see of it is kept: answers, errors, events,
+Written once for both modes. Whatever the host gets to see of it is kept: answers, errors, events,
 records of logs, files.
 """
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
     from tests.security.canaries import Canaries
 
-COLOURS: Final = ("plain", "awaited")
+MODES: Final = ("plain", "awaited")
 
 
 class Day:
     """What a host saw."""
 
-    def __init__(self, canaries: Canaries, colour: str, folder: Path) -> None:
+    def __init__(self, canaries: Canaries, mode: str, folder: Path) -> None:
         self.plant = canaries.plant
-        self.awaited = colour == "awaited"
+        self.awaited = mode == "awaited"
         self.folder = folder
         self.seen: list[tuple[str, object]] = []
         self.events: list[Any] = []
@@ -43,7 +43,7 @@ class Day:
         self.closing: list[Any] = []
 
     def pick(self, plain: Any, awaited: Any) -> Any:
-        """What is of this colour."""
+        """What is of this mode."""
         return awaited if self.awaited else plain
 
     def keep(self, name: str, value: object) -> None:
@@ -51,24 +51,24 @@ class Day:
         self.seen.append((name, value))
 
     def manager(self, *services: Service, **ports: Any) -> Any:
-        """A manager of this colour."""
+        """A manager of this mode."""
         made = self.pick(ConnectorManager, AsyncConnectorManager)(
             services, observers=[self.events.append], log=self.log, **ports
         )
         self.closing.append(made)
         return made
 
-    async def call(self, name: str, manager: Any, *given: Any, **options: Any) -> None:
+    async def call(self, name: str, manager: Any, *settings: Any, **options: Any) -> None:
         """Call, and keep how it ended."""
         try:
-            self.keep(name, await settled(manager.call(*given, **options)))
+            self.keep(name, await settled(manager.call(*settings, **options)))
         except Exception as error:  # noqa: BLE001 - to be looked at
             self.keep(name, error)
 
-    async def attempt(self, name: str, function: Any, *given: Any, **options: Any) -> None:
+    async def attempt(self, name: str, function: Any, *settings: Any, **options: Any) -> None:
         """Do anything, and keep how it ended if it failed."""
         try:
-            await settled(function(*given, **options))
+            await settled(function(*settings, **options))
         except Exception as error:  # noqa: BLE001 - to be looked at
             self.keep(name, error)
 
@@ -78,9 +78,9 @@ class Day:
             await settled((getattr(made, "aclose", None) or made.close)())
 
 
-async def lived(canaries: Canaries, colour: str, folder: Path) -> Day:
+async def lived(canaries: Canaries, mode: str, folder: Path) -> Day:
     """A whole day."""
-    day = Day(canaries, colour, folder)
+    day = Day(canaries, mode, folder)
     day.plant("card", CARD)
     day.plant("iban", IBAN)
     handler = _Keeper(day.records)

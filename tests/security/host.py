@@ -162,12 +162,12 @@ def main() -> None:
     django.setup()
     sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", transport=Kept)
     with VendorServer() as vendor:
-        told = World.secrets["answer"].encode()
+        result = World.secrets["answer"].encode()
         echo = {"Set-Cookie": World.secrets["answer"]}
-        vendor.always(Behaviour(200, echo, told * 99, delay=0.3), path="/slow")
-        vendor.always(Behaviour(503, echo, told), path="/503")
+        vendor.always(Behaviour(200, echo, result * 99, delay=0.3), path="/slow")
+        vendor.always(Behaviour(503, echo, result), path="/503")
         vendor.always(Behaviour(raw=b"", then="reset"), path="/reset")
-        vendor.always(Behaviour(200, echo, told * 99, cut=50, then="close"), path="/cut")
+        vendor.always(Behaviour(200, echo, result * 99, cut=50, then="close"), path="/cut")
         shop = Service(
             "shop",
             base_url=vendor.url,

@@ -46,12 +46,12 @@ async def kept_answers(day: Day, _: VendorServer) -> None:
     good = Behaviour.of_json(body, headers=fields)
     stale = Behaviour.of_json(body, headers={**fields, "Age": "60"})
     cipher = AesGcmCipher(generate_keys())
-    own = day.pick(SqliteStorage, AsyncSqliteStorage)(day.folder / "cache.db")
-    day.closing.append(own)
+    custom = day.pick(SqliteStorage, AsyncSqliteStorage)(day.folder / "cache.db")
+    day.closing.append(custom)
     sealed = day.pick(SealedCache, AsyncSealedCache)
     caches = {
         "memory": None,
-        "file": sealed(own, cipher),
+        "file": sealed(custom, cipher),
         "broken": sealed(day.pick(Broken, AsyncBroken)(), cipher),
     }
 

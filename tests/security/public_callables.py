@@ -30,33 +30,33 @@ def modules() -> Iterator[Any]:
     for room in _ROOMS:
         package = import_module(f"moorage.{room}")
         yield package
-        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not any(part.startswith("_") for part in found.name.split(".")):
-                yield import_module(found.name)
+        for result in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not any(part.startswith("_") for part in result.name.split(".")):
+                yield import_module(result.name)
 
 
 def public() -> dict[str, Callable[..., Any]]:
     """What takes a secret, by name: classes, functions, and class methods that make something."""
-    found: dict[str, Callable[..., Any]] = {}
+    fields: dict[str, Callable[..., Any]] = {}
     for module in modules():
         for name in getattr(module, "__all__", None) or [*vars(module)]:
             value = getattr(module, name)
-            own = str(getattr(value, "__module__", "")).startswith("moorage")
-            if name.startswith("_") or not own or not callable(value):
+            text = str(getattr(value, "__module__", "")).startswith("moorage")
+            if name.startswith("_") or not text or not callable(value):
                 continue
             if value.__module__ != module.__name__ and module is not moorage:
                 continue
             home = f"{value.__module__}.{name}"
             if inspect.isclass(value) and not issubclass(value, BaseException):
-                found[home] = value
+                fields[home] = value
                 for maker, raw in vars(value).items():
                     if isinstance(raw, (classmethod, staticmethod)) and not maker.startswith("_"):
-                        found[f"{home}.{maker}"] = getattr(value, maker)
+                        fields[f"{home}.{maker}"] = getattr(value, maker)
             elif inspect.isfunction(value) and module.__name__ in {"moorage", "moorage.opening"}:
-                found[home] = value
+                fields[home] = value
     return {
         name: made
-        for name, made in found.items()
+        for name, made in fields.items()
         if name not in _EXEMPT and (name.endswith("open") or takes_secret(made))
     }
 

@@ -39,22 +39,22 @@ def _answer(received: Received) -> Behaviour:
     """As the path says, with everything that was sent."""
     last = received.target.rpartition("/")[2]
     sent = received.body.decode()
-    said = {"error_description": f"{sent} {received.headers.get('Authorization')}"}
+    result = {"error_description": f"{sent} {received.headers.get('Authorization')}"}
     if last == "reset":
         return Behaviour(raw=b"", then="reset")
     if last == "late":
         return Behaviour(200, (), b"late", delay=2.0)
     if last == "odd":
-        return Behaviour.of_json({"note": said})
+        return Behaviour.of_json({"note": result})
     if last == "busy":
-        return Behaviour.of_json(said, status=503)
+        return Behaviour.of_json(result, status=503)
     if last == "granted":
         return Behaviour.of_json(
             {"access_token": "at-canary-granted-7531", "refresh_token": "rt-canary-granted-7532"}
         )
     errors = {"grant": "invalid_grant", "client": "invalid_client", "nonce": "use_dpop_nonce"}
     fields = {"DPoP-Nonce": "n-1"}
-    return Behaviour.of_json({"error": errors[last], **said}, status=400, headers=fields)
+    return Behaviour.of_json({"error": errors[last], **result}, status=400, headers=fields)
 
 
 async def renewed_tokens(day: Day, _: VendorServer) -> None:

@@ -7,5 +7,5 @@ from typing import Any
 
 
 async def settled(value: Any) -> Any:
-    """A value of either colour."""
+    """A value of either mode."""
     return await value if inspect.isawaitable(value) else value

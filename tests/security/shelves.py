@@ -113,15 +113,15 @@ class Sql:
 
     def credentials(self, cipher: Cipher, *, awaited: bool) -> Any:
         """A provider of credentials."""
-        given: dict[str, Any] = {"prefix": self._lab.prefix, "timeout": 20.0}
-        SqlCredentialProvider(self._lab.url, cipher, **given).migrate()
+        options: dict[str, Any] = {"prefix": self._lab.prefix, "timeout": 20.0}
+        SqlCredentialProvider(self._lab.url, cipher, **options).migrate()
         kind: Any = AsyncSqlCredentialProvider if awaited else SqlCredentialProvider
-        return kind(self._lab.url, cipher, **given)
+        return kind(self._lab.url, cipher, **options)
 
     def held(self) -> Iterator[Held]:
         """Every row of every table."""
-        asked = "SELECT table_name FROM information_schema.tables WHERE table_name LIKE :ours"
-        for (table,) in self._lab.run(asked, ours=f"{self._lab.prefix}%"):
+        text = "SELECT table_name FROM information_schema.tables WHERE table_name LIKE :ours"
+        for (table,) in self._lab.run(text, ours=f"{self._lab.prefix}%"):
             for row in self._lab.run(f"SELECT * FROM {table}"):
                 yield f"row of {table}", tuple(row)
 

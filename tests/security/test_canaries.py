@@ -17,34 +17,34 @@ from moorage.domain.frames import bare
 from moorage.domain.headers import Headers
 from tests.security.canaries import Canaries, dumped
 from tests.security.chapters import ForeignError
-from tests.security.day import COLOURS, lived
+from tests.security.day import MODES, lived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_nobody_sings(colour: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_nobody_sings(mode: str, tmp_path: Path) -> None:
     """Whatever happens in a day of calls, nobody who looks at it learns a secret."""
     canaries = Canaries()
     folder = tmp_path / "kept"
     folder.mkdir()
-    day = asyncio.run(lived(canaries, colour, folder))
+    day = asyncio.run(lived(canaries, mode, folder))
 
-    found: list[str] = []
+    results: list[str] = []
     for name, value in day.seen:
-        found += canaries.search(name, value)
+        results += canaries.search(name, value)
     for event in day.events:
-        found += canaries.search(type(event).__name__, event)
-        found += canaries.search(f"{type(event).__name__} pickled", pickle.dumps(event))
+        results += canaries.search(type(event).__name__, event)
+        results += canaries.search(f"{type(event).__name__} pickled", pickle.dumps(event))
     for record in day.records:
-        found += canaries.search(f"log {record.name}", vars(record))
-        found += canaries.search(f"log {record.name}", logging.Formatter().format(record))
+        results += canaries.search(f"log {record.name}", vars(record))
+        results += canaries.search(f"log {record.name}", logging.Formatter().format(record))
     for file, content in dumped(folder):
-        found += canaries.search(f"file {file}", content)
+        results += canaries.search(f"file {file}", content)
 
-    assert [] == found
+    assert [] == results
     # It was a day worth looking at.
     errors = [value for _, value in day.seen if isinstance(value, Exception)]
     assert _EXPECTED <= {type(error).__name__ for error in errors}

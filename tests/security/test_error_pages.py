@@ -40,7 +40,7 @@ def test_no_page_mail_or_report_shows_a_secret(
     shown: dict[str, dict[str, str]], canaries: Canaries
 ) -> None:
     """Neither Django, nor a tracker with its usual settings, nor a pretty traceback."""
-    heard = [
+    received = [
         f"{name} in the {who} of {case}"
         for case, texts in shown.items()
         if not case.startswith("leak")
@@ -48,15 +48,15 @@ def test_no_page_mail_or_report_shows_a_secret(
         for name in sorted(canaries.heard(text))
     ]
 
-    assert [] == heard
+    assert [] == received
 
 
 def test_each_of_them_would_show_one(shown: dict[str, dict[str, str]], canaries: Canaries) -> None:
     """A secret in plain sight is shown by all of them, so the others were looked for in earnest."""
     for case, texts in shown.items():
         if case.startswith("leak"):
-            heard = {who: sorted(canaries.heard(text)) for who, text in texts.items()}
-            assert {who: ["sight"] for who in texts} == heard
+            received = {who: sorted(canaries.heard(text)) for who, text in texts.items()}
+            assert {who: ["sight"] for who in texts} == received
 
 
 def test_they_show_what_happened(shown: dict[str, dict[str, str]]) -> None:

@@ -67,18 +67,18 @@ def test_a_refusal_holds_no_secret(
     """However a public class or function is misused, its error tells nothing of a secret."""
     monkeypatch.chdir(tmp_path)
     made = CALLABLES[name]
-    found: dict[str, None] = {}
-    for what, args, given in attempts(made):
+    fields: dict[str, None] = {}
+    for what, args, options in attempts(made):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                result = made(*args, **given)
+                result = made(*args, **options)
                 if inspect.iscoroutine(result):
                     asyncio.run(result)
         except Exception as error:  # noqa: BLE001 - whatever it is
-            found |= dict.fromkeys(CANARIES.search(what, error))
+            fields |= dict.fromkeys(CANARIES.search(what, error))
 
-    assert [] == list(found)[:20]
+    assert [] == list(fields)[:20]
 
 
 def test_the_public_names_are_found() -> None:
@@ -93,15 +93,15 @@ def test_the_public_names_are_found() -> None:
 def test_a_bad_configuration_is_not_kept_by_its_refusal(opened: Callable[..., Any]) -> None:
     """What `reload` refuses is in no frame, and what a hub was opened from in none of its names."""
     service = {"base_url": "https://x.example", "credentials": SECRET}
-    given = {"version": 1, "services": {"x": service}}
-    hub = opened(given)
+    options = {"version": 1, "services": {"x": service}}
+    hub = opened(options)
 
     async def reload(source: object) -> None:
-        told = hub.reload(source)
-        if inspect.isawaitable(told):
-            await told
+        result = hub.reload(source)
+        if inspect.isawaitable(result):
+            await result
 
-    for wrong in ({**given, "nonsense": SECRET}, {**given, SECRET: 1}, [SECRET]):
+    for wrong in ({**options, "nonsense": SECRET}, {**options, SECRET: 1}, [SECRET]):
         with pytest.raises(ConnectorError) as caught:
             asyncio.run(reload(wrong))
         assert [] == CANARIES.search("reload", caught.value)

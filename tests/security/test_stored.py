@@ -21,7 +21,7 @@ from moorage.adapters.sealed_cache import AsyncSealedCache, SealedCache
 from moorage.testing.http_server import Behaviour, VendorServer
 from tests.security.canaries import Canaries
 from tests.security.chapters import CARD, IBAN, charge, script, service_of
-from tests.security.day import COLOURS, Day
+from tests.security.day import MODES, Day
 from tests.security.shared import settled
 from tests.security.shelves import SHELVES
 
@@ -47,11 +47,11 @@ async def lived(day: Day, shelf: Any, cipher: Cipher | None) -> None:
     vault = shelf.credentials(sealing, awaited=day.awaited)
     if vault is not None:
         for tenant in ("acme", "acme-fr"):
-            kept = OAuthCredentials(
+            credentials = OAuthCredentials(
                 access_token=plant(f"access-{tenant}"), refresh_token=plant(f"refresh-{tenant}")
             )
-            await settled(vault.rotate("shop", tenant, kept))
-    own = Credentials.api_key(plant("own-key"), query="ident")
+            await settled(vault.rotate("shop", tenant, credentials))
+    custom = Credentials.api_key(plant("own-key"), query="ident")
     with VendorServer() as vendor:
         script(vendor, day)
         fields = {"Cache-Control": "max-age=60", "ETag": f'"{plant("tag")}"'}
@@ -63,7 +63,7 @@ async def lived(day: Day, shelf: Any, cipher: Cipher | None) -> None:
                 day,
                 vendor,
                 "shop",
-                credentials=None if vault is not None else own,
+                credentials=None if vault is not None else custom,
                 needs_credentials=vault is not None,
                 idempotency_header="Idempotency-Key",
                 idempotency_memory=86_400,
@@ -76,7 +76,7 @@ async def lived(day: Day, shelf: Any, cipher: Cipher | None) -> None:
                 day,
                 vendor,
                 "rates",
-                credentials=own,
+                credentials=custom,
                 cache=CachePolicy(),
                 headers={"X-Api-Key": plant("service-header")},
             ),
@@ -108,26 +108,24 @@ async def lived(day: Day, shelf: Any, cipher: Cipher | None) -> None:
     await settled((getattr(store, "aclose", None) or store.close)())
 
 
-def heard(
-    colour: str, folder: Path, shelf: Any, cipher: Cipher | None
-) -> tuple[list[str], int, Day]:
+def heard(mode: str, folder: Path, shelf: Any, cipher: Cipher | None) -> tuple[list[str], int, Day]:
     """Which secrets are heard in all that is held after a day, how much that is, and the day."""
     canaries = Canaries()
-    day = Day(canaries, colour, folder)
+    day = Day(canaries, mode, folder)
     day.plant("card", CARD)
     day.plant("iban", IBAN)
     asyncio.run(lived(day, shelf, cipher))
     held = list(shelf.held())
-    found = [name for where, value in held for name in canaries.search(where, value)]
-    return found, len(held), day
+    results = [name for where, value in held for name in canaries.search(where, value)]
+    return results, len(held), day
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_no_store_holds_a_secret(colour: str, shelf: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_no_store_holds_a_secret(mode: str, shelf: Any, tmp_path: Path) -> None:
     """Of credentials, requests and answers nothing can be read in a store."""
-    found, held, day = heard(colour, tmp_path, shelf, AesGcmCipher(generate_keys()))
+    result, held, day = heard(mode, tmp_path, shelf, AesGcmCipher(generate_keys()))
 
-    assert [] == found
+    assert [] == result
     # There was something to look at.
     assert held >= 20
     outcomes = {type(value).__name__ for _, value in day.seen}
@@ -136,7 +134,7 @@ def test_no_store_holds_a_secret(colour: str, shelf: Any, tmp_path: Path) -> Non
 
 def test_what_is_not_sealed_is_found(shelf: Any, tmp_path: Path) -> None:
     """Without a cipher answers under a key are stored as they are, and the search sees them."""
-    found, _, _ = heard("plain", tmp_path, shelf, None)
+    results, _, _ = heard("plain", tmp_path, shelf, None)
 
-    assert any(name.startswith("answered-body") for name in found)
-    assert not any("own-key" in name or "body-password" in name for name in found)
+    assert any(name.startswith("answered-body") for name in results)
+    assert not any("own-key" in name or "body-password" in name for name in results)

@@ -10,7 +10,7 @@ from moorage import (
     Request,
     Service,
 )
-from tests.support.colours import Face, Interruption, World
+from tests.support.modes import Face, Interruption, World
 
 LEASE = 35.0
 """The deadline of a call, and five seconds."""
@@ -20,8 +20,8 @@ OTHER = Request.post("/charges", json={"amount": "99.90"})
 
 def bank(**options: object) -> Service:
     """A vendor that knows no keys and is protected by nothing else."""
-    given = {"base_url": "https://bank.example", "circuit": None, "retry": None} | options
-    return Service("bank", **given)  # type: ignore[arg-type]  # as each test says
+    value = {"base_url": "https://bank.example", "circuit": None, "retry": None} | options
+    return Service("bank", **value)  # type: ignore[arg-type]  # as each test says
 
 
 def knowing(**options: object) -> Service:
@@ -51,5 +51,5 @@ async def crash(world: World, manager: Face, *, sent: bool, request: Request = P
 
 
 def over_one_store(world: World, *services: Service, **ports: Any) -> Face:
-    """A manager over the store that counts its trips, in every colour."""
-    return world.watched(*services, state=world.of_colour(world.store), **ports)
+    """A manager over the store that counts its trips, in every mode."""
+    return world.watched(*services, state=world.of_mode(world.store), **ports)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from moorage import Credentials, Service
 
 if TYPE_CHECKING:
-    from tests.support.colours import World
+    from tests.support.modes import World
 
 
 def vat(**options: object) -> Service:
     """A service with nothing but what a test gives it."""
-    given = {"base_url": "https://vat.example/v1", "circuit": None, "retry": None} | options
-    return Service("vat", **given)  # type: ignore[arg-type]  # as each test says
+    value = {"base_url": "https://vat.example/v1", "circuit": None, "retry": None} | options
+    return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
 class Provider:

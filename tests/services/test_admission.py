@@ -27,7 +27,7 @@ from moorage.domain.durations import FOREVER
 from moorage.domain.events import PauseEnded, RateLimitWaited
 from moorage.services.admission import why_not
 from tests.services.vat import GET, OPENS_AT_ONCE, vat
-from tests.support.colours import START, World, in_both_colours
+from tests.support.modes import START, World, sync_and_async
 
 
 def sent_at(world: World) -> list[float]:
@@ -35,7 +35,7 @@ def sent_at(world: World) -> list[float]:
     return [sent.at for sent in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_callers_wait_for_their_turn(world: World) -> None:
     """Past the burst, calls go at the rate of the limit."""
     manager = world.manager(vat(limits=RateLimitConfig(2, burst=1)))
@@ -47,7 +47,7 @@ async def test_callers_wait_for_their_turn(world: World) -> None:
 
 
 @pytest.mark.parametrize("bound", ["max_limit_wait", "timeout", "timeout of the call"])
-@in_both_colours
+@sync_and_async
 async def test_a_wait_that_is_too_long_is_refused_at_once(world: World, bound: str) -> None:
     """Who cannot have a turn in time is told at once when to come back, and takes nothing."""
     options = {} if bound == "timeout of the call" else {bound: 5}
@@ -75,7 +75,7 @@ async def test_a_wait_that_is_too_long_is_refused_at_once(world: World, bound: s
         pytest.param(10.005, [10.0], id="the turn comes in time"),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_a_turn_must_come_before_the_deadline(
     world: World, timeout: float, slept: list[float]
 ) -> None:
@@ -90,7 +90,7 @@ async def test_a_turn_must_come_before_the_deadline(
     assert slept == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_waits_are_told(world: World) -> None:
     """Observers hear of every wait for a limit, and how long it is."""
     manager = world.watched(vat(limits=RateLimitConfig(2, burst=1)))
@@ -101,7 +101,7 @@ async def test_waits_are_told(world: World) -> None:
     assert [0.5] == [event.delay for event in world.events if isinstance(event, RateLimitWaited)]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_refusal_that_took_nothing_leaves_nothing_behind(world: World) -> None:
     """Who is refused and holds nothing has nothing to give back."""
     service = vat(limits=RateLimitConfig(1), circuit=OPENS_AT_ONCE, max_limit_wait=0)
@@ -114,7 +114,7 @@ async def test_a_refusal_that_took_nothing_leaves_nothing_behind(world: World) -
     assert [] == world.store.posted
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_refusal_is_not_tried_again(world: World) -> None:
     """What holds a call back is the caller's to wait for: a retry is for what the vendor did."""
     service = vat(limits=RateLimitConfig(1), max_limit_wait=0, retry=RetryPolicy(3, 0))
@@ -127,7 +127,7 @@ async def test_a_refusal_is_not_tried_again(world: World) -> None:
     assert [] == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_limits_are_asked_together(world: World) -> None:
     """A call takes from its service's limit and its endpoint's, or from neither."""
     slow = Endpoint("slow", path="/slow", limits=RateLimitConfig(1, per=100))
@@ -144,7 +144,7 @@ async def test_limits_are_asked_together(world: World) -> None:
         await manager.call("vat", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_call_may_cost_more(world: World) -> None:
     """An endpoint's cost is taken from every limit."""
     bulk = Endpoint("bulk", cost=3)
@@ -156,7 +156,7 @@ async def test_a_call_may_cost_more(world: World) -> None:
     assert [0.0, 3.0] == sent_at(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_tenants_have_limits_of_their_own(world: World) -> None:
     """What one tenant uses up, another still has."""
     manager = world.manager(vat(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
@@ -169,7 +169,7 @@ async def test_tenants_have_limits_of_their_own(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-@in_both_colours
+@sync_and_async
 async def test_a_vendors_pause_holds_everybody_back(world: World, status: int) -> None:
     """After a `Retry-After` no caller's request leaves before it has passed."""
     world.vendor.answers(Response(status, {"Retry-After": "20"}))
@@ -191,7 +191,7 @@ async def test_a_vendors_pause_holds_everybody_back(world: World, status: int) -
         {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(START.timestamp()) + 15)},
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_a_spent_allowance_holds_everybody_back(world: World, spent: dict[str, str]) -> None:
     """A success that says nothing is left is a success, and the next call waits for the reset."""
     world.vendor.answers(Response(200, spent), Response(200, {"RateLimit-Remaining": "0"}))
@@ -203,7 +203,7 @@ async def test_a_spent_allowance_holds_everybody_back(world: World, spent: dict[
     assert [0.0, 15.01] == sent_at(world)[:2]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_spent_allowance_needs_a_limit(world: World) -> None:
     """A service without limits has nothing that could be paused."""
     world.vendor.answers(Response(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "15"}))
@@ -215,7 +215,7 @@ async def test_a_spent_allowance_needs_a_limit(world: World) -> None:
     assert [0.0, 0.0] == sent_at(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_pause_moves_those_who_wait(world: World) -> None:
     """Who waits when the vendor asks for a pause waits through it too."""
     manager = world.watched(vat(limits=RateLimitConfig(1)))
@@ -231,7 +231,7 @@ async def test_a_pause_moves_those_who_wait(world: World) -> None:
     assert 2 == world.told().count("RateLimitWaited")
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_pause_past_the_deadline_ends_a_wait(world: World) -> None:
     """Who waits for a turn that moves past the deadline is told, and gives the place back."""
     manager = world.manager(vat(limits=RateLimitConfig(1), timeout=5))
@@ -257,7 +257,7 @@ async def test_a_pause_past_the_deadline_ends_a_wait(world: World) -> None:
         (Answer.LIMITED, FOREVER, RateLimitExceeded),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_a_refusal_says_of_whom_it_is(
     world: World, answer: Answer, wait: int, kind: type[Exception], endpoint: str | None
 ) -> None:
@@ -270,7 +270,7 @@ async def test_a_refusal_says_of_whom_it_is(
     assert (kind, "vat", endpoint) == (type(error), error.service, error.operation)
 
 
-@in_both_colours
+@sync_and_async
 async def test_no_pause_is_a_circuit(world: World) -> None:
     """However absurd the pause is that a vendor asks for, it is the limit that refuses."""
     manager = world.manager(vat(limits=RateLimitConfig(1, per=60), retry=None))
@@ -296,7 +296,7 @@ ABSURD = [
 
 @pytest.mark.parametrize("longest, seconds", [(3600.0, 3600), (60.0, 60)])
 @pytest.mark.parametrize("headers", ABSURD, ids=str)
-@in_both_colours
+@sync_and_async
 async def test_absurd_pause_is_capped_for_everybody(
     world: World, headers: dict[str, str], longest: float, seconds: int
 ) -> None:
@@ -321,7 +321,7 @@ async def test_absurd_pause_is_capped_for_everybody(
     assert 2 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_pause_is_ended_by_hand_for_everybody(world: World) -> None:
     """After `reset_limits` calls go out again at the limit's own pace, and an event says so."""
     service = vat(limits=RateLimitConfig(1), retry=None, timeout=10)
@@ -336,18 +336,20 @@ async def test_pause_is_ended_by_hand_for_everybody(world: World) -> None:
     await other.call("vat", GET)
     await other.call("vat", GET)
 
-    assert [1000.0] == [told.remaining for told in world.events if isinstance(told, PauseEnded)]
+    assert [1000.0] == [
+        result.remaining for result in world.events if isinstance(result, PauseEnded)
+    ]
     assert 1.0 == sum(world.sleeper.slept) - 1.0
 
 
-@in_both_colours
+@sync_and_async
 async def test_limits_that_do_not_exist_cannot_be_reset(world: World) -> None:
     """A service without limits says so."""
     with pytest.raises(ConfigurationError, match="no rate limit"):
         await world.manager(vat()).reset_limits("vat")
 
 
-@in_both_colours
+@sync_and_async
 async def test_absurd_reset_after_a_success_is_capped(world: World) -> None:
     """An allowance that is spent until the next century is asked for again after an hour."""
     spent = Response(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "3000000000"})
@@ -360,7 +362,7 @@ async def test_absurd_reset_after_a_success_is_capped(world: World) -> None:
     assert 200 == (await manager.call("vat", GET)).status
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_circuit_that_opens_meanwhile_ends_a_wait(world: World) -> None:
     """Who waits for a limit while the circuit opens is refused, and gives the turn back."""
     manager = world.manager(vat(limits=RateLimitConfig(1), circuit=OPENS_AT_ONCE))

@@ -22,10 +22,10 @@ from moorage import (
 )
 from moorage.domain.events import CircuitChanged
 from tests.services.vat import GET, OPENS_AT_ONCE, fail, vat
-from tests.support.colours import START, Interruption, World, in_both_colours
+from tests.support.modes import START, Interruption, World, sync_and_async
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_circuit_opens(world: World) -> None:
     """After enough failures nothing is sent any more, and the refusal says when to come back."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=3, open_for=30)))
@@ -47,7 +47,7 @@ async def test_a_circuit_opens(world: World) -> None:
     )
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_circuit_opens_between_attempts(world: World) -> None:
     """A retry that the circuit holds back is refused, with the failure as its cause."""
     world.vendor.otherwise = 503
@@ -65,7 +65,7 @@ async def test_a_circuit_opens_between_attempts(world: World) -> None:
 
 
 @pytest.mark.parametrize("shadow", [False, True])
-@in_both_colours
+@sync_and_async
 async def test_a_long_pause_outlasts_an_opening(world: World, shadow: bool) -> None:
     """A retry that comes after the open time is a probe; a shadow holds no retry back."""
     world.vendor.answers(503)
@@ -77,7 +77,7 @@ async def test_a_long_pause_outlasts_an_opening(world: World, shadow: bool) -> N
     assert [5.0] == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_quorum_is_of_reporters(world: World) -> None:
     """A circuit with a quorum opens only when as many managers have seen failures."""
     circuit = CircuitBreakerConfig(failures=2, quorum=2)
@@ -90,7 +90,7 @@ async def test_a_quorum_is_of_reporters(world: World) -> None:
     assert CircuitState.OPEN is (await one.circuit_state("vat")).state
 
 
-@in_both_colours
+@sync_and_async
 async def test_refusals_do_not_open_it(world: World) -> None:
     """A service that refuses is alive and well."""
     world.vendor.otherwise = 404
@@ -103,7 +103,7 @@ async def test_refusals_do_not_open_it(world: World) -> None:
     assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_vendor_that_hangs_opens_it(world: World) -> None:
     """No answer within the deadline is a failure, although the caller's time was over."""
     world.vendor.otherwise = world.hanging()
@@ -115,11 +115,11 @@ async def test_a_vendor_that_hangs_opens_it(world: World) -> None:
     assert CircuitState.OPEN is (await manager.circuit_state("vat")).state
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_failure_is_counted_once(world: World) -> None:
     """A failure that may have been told of is not told again by a caller that is interrupted."""
     circuit = CircuitBreakerConfig(failures=2)
-    manager = world.manager(vat(circuit=circuit), state=world.of_colour(world.store))
+    manager = world.manager(vat(circuit=circuit), state=world.of_mode(world.store))
     world.vendor.answers(503)
     world.store.lost_at[2] = Interruption()
 
@@ -129,7 +129,7 @@ async def test_a_failure_is_counted_once(world: World) -> None:
     assert 1 == (await manager.circuit_state("vat")).failures
 
 
-@in_both_colours
+@sync_and_async
 async def test_endpoints_may_have_circuits_of_their_own(world: World) -> None:
     """What fails at one endpoint closes no other."""
     slow = Endpoint("slow", path="/slow", circuit=OPENS_AT_ONCE)
@@ -146,7 +146,7 @@ async def test_endpoints_may_have_circuits_of_their_own(world: World) -> None:
     assert CircuitState.OPEN is (await manager.circuit_state("vat", endpoint="slow")).state
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_endpoint_is_found_anew_for_each_request(world: World) -> None:
     """A request that belongs to none does not keep the next one from its own."""
     slow = Endpoint("slow", path="/slow", timeout=7.0)
@@ -157,7 +157,7 @@ async def test_an_endpoint_is_found_anew_for_each_request(world: World) -> None:
     assert [3.0, 7.0, 3.0] == [sent.timeouts.total for sent in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_slow_answers_open_it(world: World) -> None:
     """Answers that take too long count, although they are good."""
     world.vendor.otherwise = world.after(2.0, 200)
@@ -170,7 +170,7 @@ async def test_slow_answers_open_it(world: World) -> None:
     assert CircuitState.OPEN is (await manager.circuit_state("vat")).state
 
 
-@in_both_colours
+@sync_and_async
 async def test_slow_functions_open_it(world: World) -> None:
     """A function that takes too long counts like an answer, and so does one that fails slowly."""
     circuit = CircuitBreakerConfig(slow_call=1, minimum_calls=2, slow_call_rate=1.0)
@@ -185,7 +185,7 @@ async def test_slow_functions_open_it(world: World) -> None:
     assert CircuitState.OPEN is (await manager.circuit_state("vat")).state
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_shadow_never_holds_back(world: World) -> None:
     """A circuit in the shadow counts, and lets every call through."""
     circuit = CircuitBreakerConfig(failures=1, shadow=True)
@@ -196,7 +196,7 @@ async def test_a_shadow_never_holds_back(world: World) -> None:
     assert CircuitState.OPEN is (await manager.circuit_state("vat")).state
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_circuit_is_set_by_hand(world: World) -> None:
     """By hand a circuit is forced open, switched off, and reset; each is told of."""
     manager = world.watched(vat(circuit=OPENS_AT_ONCE))
@@ -216,16 +216,16 @@ async def test_a_circuit_is_set_by_hand(world: World) -> None:
     with pytest.raises(CircuitBreakerOpen):
         await manager.call("vat", GET)
 
-    told = [event.state for event in world.events if isinstance(event, CircuitChanged)]
+    reports = [event.state for event in world.events if isinstance(event, CircuitChanged)]
     assert [
         CircuitState.FORCED_OPEN,
         CircuitState.DISABLED,
         CircuitState.CLOSED,
         CircuitState.OPEN,
-    ] == told
+    ] == reports
 
 
-@in_both_colours
+@sync_and_async
 async def test_only_some_states_are_set_by_hand(world: World) -> None:
     """Half open is no state to set, and the error says which are."""
     with pytest.raises(ConfigurationError) as caught:
@@ -234,20 +234,20 @@ async def test_only_some_states_are_set_by_hand(world: World) -> None:
     assert ("state", "vat") == (caught.value.path, caught.value.service)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_service_without_a_circuit_has_none_to_read(world: World) -> None:
     """Asking for the circuit of a service that has none names the service and the remedy."""
     manager = world.manager(vat())
 
-    for asked in (manager.circuit_state("vat"), manager.set_circuit("vat", CircuitState.CLOSED)):
+    for request in (manager.circuit_state("vat"), manager.set_circuit("vat", CircuitState.CLOSED)):
         with pytest.raises(ConfigurationError) as caught:
-            await asked
+            await request
         assert ("circuit", "vat") == (caught.value.path, caught.value.service)
         assert "has no circuit breaker" in caught.value.message
         assert "CircuitBreakerConfig" in caught.value.remedy
 
 
-@in_both_colours
+@sync_and_async
 async def test_tenants_have_circuits_of_their_own(world: World) -> None:
     """One tenant's failing credentials hold no other back."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
@@ -260,7 +260,7 @@ async def test_tenants_have_circuits_of_their_own(world: World) -> None:
         await manager.call("vat", GET, tenant="acme")
 
 
-@in_both_colours
+@sync_and_async
 async def test_by_hand_one_circuit_is_meant(world: World) -> None:
     """What is set by hand is the circuit of one tenant and endpoint, and no other."""
     slow = Endpoint("slow", circuit=OPENS_AT_ONCE)
@@ -268,12 +268,12 @@ async def test_by_hand_one_circuit_is_meant(world: World) -> None:
 
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN, tenant="acme", endpoint="slow")
 
-    found = [
+    results = [
         (await manager.circuit_state("vat", tenant=tenant, endpoint=endpoint)).state
         for tenant in (None, "acme")
         for endpoint in (None, "slow")
     ]
-    assert [CircuitState.CLOSED] * 3 + [CircuitState.FORCED_OPEN] == found
+    assert [CircuitState.CLOSED] * 3 + [CircuitState.FORCED_OPEN] == results
     (event,) = world.events
     assert ("acme", "slow") == (event.tenant, event.operation)
     with pytest.raises(ConfigurationError) as caught:

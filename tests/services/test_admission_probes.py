@@ -19,10 +19,10 @@ from moorage import (
     VendorFailed,
 )
 from tests.services.vat import GET, OPENS_AT_ONCE, fail, vat
-from tests.support.colours import START, Interruption, World, in_both_colours
+from tests.support.modes import START, Interruption, World, sync_and_async
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_probes_lease_is_an_attempts(world: World) -> None:
     """A probe's place is free when its attempt must have ended, though its call may go on."""
     gate = world.gate()
@@ -45,7 +45,7 @@ async def test_a_probes_lease_is_an_attempts(world: World) -> None:
     await started.result()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_probe_closes_it(world: World) -> None:
     """After the open time one probe goes, and its success closes the circuit."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
@@ -57,7 +57,7 @@ async def test_a_probe_closes_it(world: World) -> None:
     assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_failed_probe_opens_it_longer(world: World) -> None:
     """A probe's failure opens the circuit again, for twice as long."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
@@ -68,7 +68,7 @@ async def test_a_failed_probe_opens_it_longer(world: World) -> None:
     assert 20.0 == (await manager.circuit_state("vat")).retry_after
 
 
-@in_both_colours
+@sync_and_async
 async def test_no_more_probes_than_configured(world: World) -> None:
     """While as many probes as may are under way, every other call is refused."""
     gates = [world.gate() for _ in range(2)]
@@ -98,7 +98,7 @@ async def test_no_more_probes_than_configured(world: World) -> None:
     assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_interrupted_probe_frees_its_place(world: World) -> None:
     """A probe whose caller is interrupted judges nothing, and the next call may probe at once."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
@@ -114,10 +114,10 @@ async def test_an_interrupted_probe_frees_its_place(world: World) -> None:
     assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_probe_frees_its_place_though_it_never_heard_of_it(world: World) -> None:
     """Where a probe was granted and the store's answer was lost, its place is free again."""
-    manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_colour(world.store))
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_mode(world.store))
     await fail(world, manager)
     world.clock.advance(10)
     world.store.lost_at[len(world.store.commands) + 2] = StorageUnavailable("cut off")
@@ -129,10 +129,10 @@ async def test_a_probe_frees_its_place_though_it_never_heard_of_it(world: World)
     assert (CircuitState.HALF_OPEN, 0) == (state.state, state.probes_under_way)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_probe_frees_its_place_though_it_cannot_read_of_it(world: World) -> None:
     """The same holds where an answer came, and the store's adapter could not read it."""
-    manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_colour(world.store))
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_mode(world.store))
     await fail(world, manager)
     world.clock.advance(10)
     world.store.lost_at[len(world.store.commands) + 2] = InvalidData("what is this?")
@@ -144,10 +144,10 @@ async def test_a_probe_frees_its_place_though_it_cannot_read_of_it(world: World)
     assert (CircuitState.HALF_OPEN, 0) == (state.state, state.probes_under_way)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_probe_that_is_interrupted_late_has_judged(world: World) -> None:
     """What a probe has found out is kept, though its caller is interrupted as it tells of it."""
-    manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_colour(world.store))
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_mode(world.store))
     await fail(world, manager)
     world.clock.advance(10)
     world.store.fails_at[len(world.store.commands) + 3] = Interruption()
@@ -158,7 +158,7 @@ async def test_a_probe_that_is_interrupted_late_has_judged(world: World) -> None
     assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_probe_that_never_left_judges_nothing(world: World) -> None:
     """A half-open circuit is not closed by a call that found no credential."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
@@ -173,7 +173,7 @@ async def test_a_probe_that_never_left_judges_nothing(world: World) -> None:
     assert (CircuitState.HALF_OPEN, 0) == (state.state, state.probes_under_way)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_refusal_by_who_keeps_credentials_judges_nothing(world: World) -> None:
     """A half-open circuit is not closed because a secret manager refused us."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
@@ -191,13 +191,13 @@ async def test_a_refusal_by_who_keeps_credentials_judges_nothing(world: World) -
             raise NotImplementedError
 
     with pytest.raises(AuthenticationFailed):
-        await world.manager(service, credentials=world.of_colour(Refusing())).call("vat", GET)
+        await world.manager(service, credentials=world.of_mode(Refusing())).call("vat", GET)
 
     state = await manager.circuit_state("vat")
     assert (CircuitState.HALF_OPEN, 0) == (state.state, state.probes_under_way)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_late_answer_changes_nothing(world: World) -> None:
     """What a call of an earlier life of the circuit ends with is not counted in a later one."""
     gate = world.gate()
@@ -220,7 +220,7 @@ async def test_a_late_answer_changes_nothing(world: World) -> None:
     assert (CircuitState.CLOSED, 0) == (state.state, state.failures)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_probe_that_overslept_frees_its_place(world: World) -> None:
     """A probe that waited for a limit past its deadline goes nowhere, and lets another probe."""
     service = vat(circuit=OPENS_AT_ONCE, limits=RateLimitConfig(1, per=20), timeout=30)
@@ -239,7 +239,7 @@ async def test_a_probe_that_overslept_frees_its_place(world: World) -> None:
     await manager.call("vat", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_function_with_more_time_probes_as_long(world: World) -> None:
     """A function whose call was given more time than its service's holds its probe so long."""
     gate = world.gate()

@@ -8,7 +8,7 @@ from moorage import ConfigurationError, InvalidData, Request, Response, Service,
 from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
 from moorage.domain.plan import Plan
 from moorage.services.answers import opened, sealed
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 CIPHER = AesGcmCipher(generate_keys())
 BANK = Service("bank", base_url="https://bank.example", retry=None)
@@ -21,11 +21,11 @@ def stored(world: World) -> str:
     return repr([getattr(command, "answer", None) for command in world.store.commands])
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_sealed_answer_is_replayed(world: World) -> None:
     """A repeat gets the answer, and who reads the store does not."""
     world.vendor.answers(TOLD)
-    manager = world.manager(BANK, state=world.of_colour(world.store), cipher=CIPHER)
+    manager = world.manager(BANK, state=world.of_mode(world.store), cipher=CIPHER)
 
     first = await manager.call("bank", PAY, idempotency_key="k")
     again = await manager.call("bank", PAY, idempotency_key="k")
@@ -36,11 +36,11 @@ async def test_a_sealed_answer_is_replayed(world: World) -> None:
     assert "told" not in stored(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_sealed_refusal_is_replayed(world: World) -> None:
     """So is a final refusal."""
     world.vendor.answers(Response(400, {}, b'{"code": "told-code"}'))
-    manager = world.manager(BANK, state=world.of_colour(world.store), cipher=CIPHER)
+    manager = world.manager(BANK, state=world.of_mode(world.store), cipher=CIPHER)
 
     for replayed in (False, True):
         with pytest.raises(VendorRejected) as caught:
@@ -49,7 +49,7 @@ async def test_a_sealed_refusal_is_replayed(world: World) -> None:
     assert "told" not in stored(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_was_stored_before_there_was_a_cipher_is_replayed(world: World) -> None:
     """A cipher may be added later."""
     world.vendor.answers(TOLD)
@@ -61,7 +61,7 @@ async def test_what_was_stored_before_there_was_a_cipher_is_replayed(world: Worl
 
 
 @pytest.mark.parametrize("cipher", [None, AesGcmCipher(generate_keys())], ids=["none", "another"])
-@in_both_colours
+@sync_and_async
 async def test_what_cannot_be_opened_is_not_done_again(
     world: World, cipher: AesGcmCipher | None
 ) -> None:
@@ -79,7 +79,7 @@ async def test_what_cannot_be_opened_is_not_done_again(
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_older_key_still_opens(world: World) -> None:
     """What was sealed before a key was replaced is replayed as long as the old key is kept."""
     world.vendor.answers(TOLD)
@@ -111,11 +111,11 @@ def test_an_answer_belongs_to_its_key(plan: Plan, key: str) -> None:
         opened(CIPHER, home, "k2", stored)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_answer_given_by_hand_is_sealed(world: World) -> None:
     """So is what somebody settles an unknown key with."""
     world.vendor.answers(world.hanging())
-    state = world.of_colour(world.store)
+    state = world.of_mode(world.store)
     manager = world.manager(BANK, state=state, cipher=CIPHER)
     with pytest.raises(Exception, match="lost"):
         await manager.call("bank", PAY, idempotency_key="k")
@@ -127,7 +127,7 @@ async def test_an_answer_given_by_hand_is_sealed(world: World) -> None:
     assert "told" not in stored(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_value_that_cannot_be_sealed_is_told_of(world: World) -> None:
     """A function's answer that is no plain value is given once, and not to a repeat."""
     manager = world.watched(Service("bank"), cipher=CIPHER)

@@ -35,7 +35,7 @@ from moorage import (
 )
 from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.domain.admission import Pause, Report
-from tests.support.colours import START, World, in_both_colours
+from tests.support.modes import START, World, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -48,12 +48,12 @@ STEADY = RetryPolicy(3, 1.0, jitter=Jitter.NONE)
 
 def vat(**options: object) -> Service:
     """A service with nothing but retries, unless told otherwise."""
-    given = {"base_url": "https://vat.example", "circuit": None, "retry": STEADY} | options
-    return Service("vat", **given)  # type: ignore[arg-type]  # as each test says
+    value = {"base_url": "https://vat.example", "circuit": None, "retry": STEADY} | options
+    return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3, 5])
-@in_both_colours
+@sync_and_async
 async def test_max_attempts_is_all_attempts(world: World, attempts: int) -> None:
     """`max_attempts=3` means three attempts, the first included, and the error counts them."""
     world.vendor.otherwise = 503
@@ -65,7 +65,7 @@ async def test_max_attempts_is_all_attempts(world: World, attempts: int) -> None
     assert attempts == len(world.vendor.requests) == caught.value.attempts
 
 
-@in_both_colours
+@sync_and_async
 async def test_functions_are_tried_as_often(world: World) -> None:
     """A function is called once for each attempt, and its last error is raised as it is."""
     errors = [OSError(number) for number in range(3)]
@@ -81,7 +81,7 @@ async def test_functions_are_tried_as_often(world: World) -> None:
     assert [1.0, 2.0] == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_success_ends_it(world: World) -> None:
     """After a success nothing more is sent."""
     world.vendor.answers(503, Response(200, body=b"ok"), 500)
@@ -91,7 +91,7 @@ async def test_a_success_ends_it(world: World) -> None:
     assert (b"ok", 2) == (response.body, len(world.vendor.requests))
 
 
-@in_both_colours
+@sync_and_async
 async def test_one_policy_serves_many_callers(world: World) -> None:
     """Callers that share one policy have attempts of their own."""
     world.vendor.otherwise = 503
@@ -106,7 +106,7 @@ async def test_one_policy_serves_many_callers(world: World) -> None:
     assert 24 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_delays_follow_each_other(world: World) -> None:
     """A backoff that goes by the last delay is told what that was."""
     world.vendor.otherwise = 503
@@ -120,7 +120,7 @@ async def test_delays_follow_each_other(world: World) -> None:
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
-@in_both_colours
+@sync_and_async
 async def test_retry_after_is_kept(world: World, form: str) -> None:
     """The next attempt comes when `Retry-After` allows it in either form, never before."""
     value = "7" if form == "seconds" else format_datetime(START + timedelta(seconds=7), usegmt=True)
@@ -131,7 +131,7 @@ async def test_retry_after_is_kept(world: World, form: str) -> None:
     assert [0.0, 7.0] == [sent.at for sent in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_retry_after_is_not_shortened_by_a_longer_backoff(world: World) -> None:
     """Where the policy's own delay is longer than `Retry-After`, the longer one is kept."""
     world.vendor.answers(Response(503, {"Retry-After": "1"}))
@@ -141,7 +141,7 @@ async def test_retry_after_is_not_shortened_by_a_longer_backoff(world: World) ->
     assert [9.0] == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_retry_after_past_the_cap_is_told(world: World) -> None:
     """A longer pause than the policy accepts ends the call, and the error carries all of it."""
     world.vendor.otherwise = Response(429, {"Retry-After": "3600"})
@@ -153,7 +153,7 @@ async def test_retry_after_past_the_cap_is_told(world: World) -> None:
     assert (1, []) == (len(world.vendor.requests), world.sleeper.slept)
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_last_error_tells_when_to_come_back(world: World) -> None:
     """When all attempts are used up, the error still carries the vendor's pause."""
     world.vendor.otherwise = Response(503, {"Retry-After": "5"})
@@ -164,7 +164,7 @@ async def test_the_last_error_tells_when_to_come_back(world: World) -> None:
     assert START + timedelta(seconds=10) == caught.value.retry_at
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_reset_time_is_kept_like_retry_after(world: World) -> None:
     """A 429 that only says when its window ends is retried then."""
     spent = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "12"}
@@ -176,7 +176,7 @@ async def test_a_reset_time_is_kept_like_retry_after(world: World) -> None:
 
 
 @pytest.mark.parametrize("after, slept", [(20, [20.0]), (0.5, [0.5]), (-5, [])])
-@in_both_colours
+@sync_and_async
 async def test_a_functions_error_tells_when_to_come_back(
     world: World, after: float, slept: list[float]
 ) -> None:
@@ -193,7 +193,7 @@ async def test_a_functions_error_tells_when_to_come_back(
     assert slept == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_post_is_not_repeated(world: World) -> None:
     """What is not idempotent and may have been processed is not sent again."""
     world.vendor.otherwise = 503
@@ -204,7 +204,7 @@ async def test_a_post_is_not_repeated(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_unsent_post_is_repeated(world: World) -> None:
     """What provably never left is sent again, idempotent or not."""
     world.vendor.answers(UNSENT, UNSENT)
@@ -213,7 +213,7 @@ async def test_an_unsent_post_is_repeated(world: World) -> None:
 
 
 @pytest.mark.parametrize("error", [AttemptTimeout("late"), ConnectionFailed("cut off")])
-@in_both_colours
+@sync_and_async
 async def test_a_post_that_may_have_arrived_is_not_repeated(
     world: World, error: ConnectionFailed
 ) -> None:
@@ -226,7 +226,7 @@ async def test_a_post_that_may_have_arrived_is_not_repeated(
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_known_services_post_is_repeated_as_seldom(world: World) -> None:
     """On the short way, too, a POST is sent again if it never left, and else its error is told."""
     manager = world.manager(vat())
@@ -243,7 +243,7 @@ async def test_a_known_services_post_is_repeated_as_seldom(world: World) -> None
 
 
 @pytest.mark.parametrize("memory", [0.5, 86_400])
-@in_both_colours
+@sync_and_async
 async def test_a_key_makes_a_post_repeatable(world: World, memory: float) -> None:
     """With a key that the service honours a POST is repeated, each time under the same key."""
     world.vendor.answers(503, AttemptTimeout("late"))
@@ -256,7 +256,7 @@ async def test_a_key_makes_a_post_repeatable(world: World, memory: float) -> Non
     assert 1 == len({sent.request for sent in world.vendor.requests})
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_key_that_the_vendor_does_not_know_changes_nothing(world: World) -> None:
     """Without a header for it a key protects here, but does not make a repeat harmless there."""
     world.vendor.otherwise = 503
@@ -269,7 +269,7 @@ async def test_a_key_that_the_vendor_does_not_know_changes_nothing(world: World)
 
 
 @pytest.mark.parametrize("declared", ["request", "endpoint"])
-@in_both_colours
+@sync_and_async
 async def test_what_is_declared_idempotent_is_repeated(world: World, declared: str) -> None:
     """A request or an endpoint may say that repeating is harmless."""
     world.vendor.answers(503)
@@ -288,7 +288,7 @@ def once() -> Iterator[bytes]:
     yield b"all of it"
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_single_use_body_is_refused_before_sending(world: World) -> None:
     """A body that cannot be sent again is refused at once where a repeat is possible."""
     request = Request.put("/files/1", body=once())
@@ -300,7 +300,7 @@ async def test_a_single_use_body_is_refused_before_sending(world: World) -> None
 
 
 @pytest.mark.parametrize("retry", [None, STEADY])
-@in_both_colours
+@sync_and_async
 async def test_a_single_use_body_is_sent_once(world: World, retry: RetryPolicy | None) -> None:
     """Where no repeat is foreseen it is sent, and not again even if it never arrived."""
     world.vendor.otherwise = UNSENT
@@ -312,7 +312,7 @@ async def test_a_single_use_body_is_sent_once(world: World, retry: RetryPolicy |
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_body_that_opens_anew_is_repeated(world: World) -> None:
     """A body given as a function may be sent as often as need be."""
     world.vendor.answers(503)
@@ -321,7 +321,7 @@ async def test_a_body_that_opens_anew_is_repeated(world: World) -> None:
     assert 200 == (await world.manager(vat()).call("vat", request)).status
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_budget_bounds_retries(world: World) -> None:
     """Retries stay within the budget over all calls, and the error says what held them back."""
     world.vendor.otherwise = 503
@@ -339,7 +339,7 @@ async def test_the_budget_bounds_retries(world: World) -> None:
     assert START + timedelta(seconds=60) == errors[-2].retry_at
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_hurried_call_is_no_retry(world: World) -> None:
     """A first attempt takes nothing from the budget, also where the call has its own timeout."""
     manager = world.manager(vat(retry_budget=RetryBudget(ratio=0.1, floor=1, period=60)))
@@ -349,7 +349,7 @@ async def test_a_hurried_call_is_no_retry(world: World) -> None:
 
 
 @pytest.mark.parametrize("mistake", [TypeError("no text"), CredentialNotFound("none is kept.")])
-@in_both_colours
+@sync_and_async
 async def test_mistake_earns_no_retries(world: World, mistake: Exception) -> None:
     """Calls that end with an error of our own leave the retry budget as it was."""
     budget = RetryBudget(ratio=0.1, floor=1, period=60)
@@ -376,7 +376,7 @@ async def _error(flow: Coroutine[Any, Any, Any]) -> Exception:
     raise AssertionError("nothing was raised")
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_deadline_bounds_attempts_and_pauses(world: World) -> None:
     """A call never lasts longer than its timeout, however many attempts are allowed."""
     world.vendor.otherwise = world.after(3.0, 503)
@@ -390,7 +390,7 @@ async def test_the_deadline_bounds_attempts_and_pauses(world: World) -> None:
     assert caught.value.retry_at == START + timedelta(seconds=world.clock.now + 2)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_attempt_gets_what_is_left(world: World) -> None:
     """Every attempt is bounded by its own timeout and by what is left of the deadline."""
     world.vendor.otherwise = world.after(3.0, 503)
@@ -402,7 +402,7 @@ async def test_an_attempt_gets_what_is_left(world: World) -> None:
     assert [8.0, 6.0, 1.0] == [sent.timeouts.total for sent in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_vendor_that_hangs_ends_with_the_deadline(world: World) -> None:
     """Who gives up because the time is over says so, and whether something may have happened."""
     world.vendor.otherwise = world.hanging()
@@ -416,20 +416,20 @@ async def test_a_vendor_that_hangs_ends_with_the_deadline(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "own, error", [(9.999999999, AttemptTimeout), (10, DeadlineExceeded), (20, DeadlineExceeded)]
+    "custom, error", [(9.999999999, AttemptTimeout), (10, DeadlineExceeded), (20, DeadlineExceeded)]
 )
-@in_both_colours
+@sync_and_async
 async def test_it_is_told_whose_time_was_over(
-    world: World, own: float, error: type[ConnectorError]
+    world: World, custom: float, error: type[ConnectorError]
 ) -> None:
     """An attempt that used up its own time is late; the deadline is over when all time is."""
     world.vendor.otherwise = world.hanging()
 
     with pytest.raises(error):
-        await world.manager(vat(attempt_timeout=own, timeout=10)).call("vat", POST)
+        await world.manager(vat(attempt_timeout=custom, timeout=10)).call("vat", POST)
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_last_nanosecond_is_used(world: World) -> None:
     """A retry whose pause leaves any time at all is made."""
     world.vendor.answers(503)
@@ -437,7 +437,7 @@ async def test_the_last_nanosecond_is_used(world: World) -> None:
     assert 200 == (await world.manager(vat()).call("vat", GET, timeout=1.000000001)).status
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_attempt_that_hangs_is_followed_by_another(world: World) -> None:
     """An attempt's own timeout leaves time for the next."""
     world.vendor.answers(world.hanging())
@@ -447,7 +447,7 @@ async def test_an_attempt_that_hangs_is_followed_by_another(world: World) -> Non
 
 
 @pytest.mark.parametrize("late", [29, 30])
-@in_both_colours
+@sync_and_async
 async def test_oversleeping_ends_the_call(world: World, late: float) -> None:
     """A pause that ended with the deadline or after it is followed by no attempt."""
     world.vendor.otherwise = 503
@@ -463,7 +463,7 @@ async def test_oversleeping_ends_the_call(world: World, late: float) -> None:
     assert VendorFailed is type(caught.value.__cause__)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_deadline_covers_everything(world: World) -> None:
     """Waiting for a limit, attempts and pauses share one deadline, and no error comes later."""
     world.vendor.otherwise = world.after(1.5, 503)
@@ -477,7 +477,7 @@ async def test_a_deadline_covers_everything(world: World) -> None:
         assert getattr(error, "retry_at", None) is not None
 
 
-@in_both_colours
+@sync_and_async
 async def test_final_errors_are_not_retried(world: World) -> None:
     """What the vendor refused for good is not sent again."""
     world.vendor.otherwise = 422
@@ -488,7 +488,7 @@ async def test_final_errors_are_not_retried(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_mistakes_of_the_program_are_not_retried(world: World) -> None:
     """A TypeError of the function itself is raised at once."""
     calls: list[int] = []
@@ -504,7 +504,7 @@ async def test_mistakes_of_the_program_are_not_retried(world: World) -> None:
 
 
 @pytest.mark.parametrize("answer", [503, Response(429, {"Retry-After": "1"})])
-@in_both_colours
+@sync_and_async
 async def test_an_answer_is_not_lost_with_the_store(world: World, answer: object) -> None:
     """Where a store goes away after the answer came, the answer still counts."""
     world.vendor.answers(answer)
@@ -512,7 +512,7 @@ async def test_an_answer_is_not_lost_with_the_store(world: World, answer: object
     service = vat(limits=RateLimitConfig(9), circuit=CircuitBreakerConfig(), retry=None)
 
     with pytest.raises((VendorFailed, RateLimitExceeded)):
-        await world.manager(service, state=world.of_colour(world.store)).call("vat", GET)
+        await world.manager(service, state=world.of_mode(world.store)).call("vat", GET)
 
 
 class Forgetful(MemoryStorage):
@@ -526,7 +526,7 @@ class Forgetful(MemoryStorage):
 
 
 @pytest.mark.parametrize("answer", [503, Response(429, {"Retry-After": "1"})])
-@in_both_colours
+@sync_and_async
 async def test_an_answer_is_not_lost_with_a_full_store(world: World, answer: object) -> None:
     """Where the store in memory is full after the answer came, the answer still counts."""
     world.vendor.answers(answer)
@@ -538,7 +538,7 @@ async def test_an_answer_is_not_lost_with_a_full_store(world: World, answer: obj
         await world.manager(service, state=state).call("vat", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_refused_credential_is_not_retried(world: World) -> None:
     """A 401 that cannot be renewed ends the call at once."""
     world.vendor.otherwise = 401
@@ -550,7 +550,7 @@ async def test_a_refused_credential_is_not_retried(world: World) -> None:
 
 
 @pytest.mark.parametrize("late", [-0.000000001, 0, 3])
-@in_both_colours
+@sync_and_async
 async def test_no_attempt_begins_after_the_deadline(world: World, late: float) -> None:
     """A caller that overslept in a limit's queue does not call its function any more."""
     service = vat(limits=RateLimitConfig(1), circuit=CircuitBreakerConfig(), timeout=3)
@@ -575,7 +575,7 @@ async def test_no_attempt_begins_after_the_deadline(world: World, late: float) -
     assert (began, began) == (len(calls), (await manager.circuit_state("vat")).calls)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_call_with_more_time_waits_longer(world: World) -> None:
     """A call that was given more time than its service's may use it all to wait for a limit."""
     manager = world.manager(vat(limits=RateLimitConfig(1, per=60), timeout=3))

@@ -35,12 +35,12 @@ from tests.support.caching import (
     told,
     vat,
 )
-from tests.support.colours import PLAIN, Sent, World, in_both_colours
+from tests.support.modes import PLAIN, Sent, World, sync_and_async
 
 # --- fresh answers ---------------------------------------------------------------
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_fresh_answer_is_used_again(world: World) -> None:
     """Within its lifetime an answer is given again, and says so and how old it is."""
     world.vendor.answers(FRESH)
@@ -74,13 +74,13 @@ async def test_a_fresh_answer_is_used_again(world: World) -> None:
     assert [False, True] == [end.cached for end in told(world, CallFinished)]
 
 
-@in_both_colours
+@sync_and_async
 async def test_without_a_policy_nothing_is_kept(world: World) -> None:
     """Caching is off unless a service asks for it, and an endpoint may opt in or out."""
     world.vendor.otherwise = FRESH
-    own = Endpoint("own", path="/own", cache=CachePolicy())
+    custom = Endpoint("own", path="/own", cache=CachePolicy())
     without = Endpoint("without", path="/without", cache=None)
-    off = Service("off", base_url="https://off.example", circuit=None, endpoints=own)
+    off = Service("off", base_url="https://off.example", circuit=None, endpoints=custom)
     manager = world.manager(vat(endpoints=without), off)
 
     for service, path in (("vat", "/without"), ("off", "/rates"), ("off", "/own")):
@@ -92,7 +92,7 @@ async def test_without_a_policy_nothing_is_kept(world: World) -> None:
     ]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_hit_needs_no_admission(world: World) -> None:
     """A fresh answer takes no token, no place and no permit: it is given though all is closed."""
     world.vendor.answers(FRESH, 503)
@@ -113,7 +113,7 @@ async def test_a_hit_needs_no_admission(world: World) -> None:
     assert 2 == sent(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_kept_answer_is_judged_as_if_it_had_come(world: World) -> None:
     """Transforms and classification apply to what is kept each time that it is given."""
     seen: list[bool] = []
@@ -139,12 +139,12 @@ async def test_a_kept_answer_is_judged_as_if_it_had_come(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "status, asked",
+    "status, query",
     [(301, 1), (404, 1), (410, 1), (401, 2), (403, 2), (429, 2), (500, 2), (503, 2)],
 )
-@in_both_colours
+@sync_and_async
 async def test_refusals_are_kept_and_failures_are_not(
-    world: World, status: int, asked: int
+    world: World, status: int, query: int
 ) -> None:
     """What the vendor says no to for good is an answer; what may change any moment is none."""
     world.vendor.otherwise = Response(status, {"Cache-Control": "max-age=60", "ETag": "1"})
@@ -157,10 +157,10 @@ async def test_refusals_are_kept_and_failures_are_not(
         errors.append((type(caught.value), caught.value.status))
 
     assert errors[0] == errors[1]
-    assert asked == sent(world)
+    assert query == sent(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_failure_called_one_by_the_service_is_not_kept(world: World) -> None:
     """What a hook calls a failure is not kept, whatever its status says."""
 
@@ -177,7 +177,7 @@ async def test_a_failure_called_one_by_the_service_is_not_kept(world: World) -> 
     assert (await manager.call("vat", GET)).cached
 
 
-@in_both_colours
+@sync_and_async
 async def test_only_the_last_answer_is_kept(world: World) -> None:
     """Of several attempts, the one that counted is kept."""
     world.vendor.answers(Response(503, {"Cache-Control": "max-age=60"}, b"no"), FRESH)
@@ -203,7 +203,7 @@ async def test_only_the_last_answer_is_kept(world: World) -> None:
         Request.get("/rates", query={"a": 1}),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_others_pass_the_cache(world: World, request_: Request) -> None:
     """What asks for something else is sent to the vendor, and leaves what is kept as it is."""
     world.vendor.answers(FRESH, NEWER)
@@ -214,7 +214,7 @@ async def test_others_pass_the_cache(world: World, request_: Request) -> None:
     assert b"first" == (await manager.call("vat", GET)).body
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_condition_of_ones_own_gets_its_304(world: World) -> None:
     """Who sets a condition gets the vendor's answer to it."""
     world.vendor.answers(FRESH, 304)
@@ -226,7 +226,7 @@ async def test_a_condition_of_ones_own_gets_its_304(world: World) -> None:
     assert (304, False) == (answer.status, answer.cached)
 
 
-@in_both_colours
+@sync_and_async
 async def test_heads_are_answered_by_what_is_fresh(world: World) -> None:
     """A HEAD gets the headers of a fresh GET; its own answer is not kept, and replaces nothing."""
     world.vendor.answers(FRESH, NEWER.evolve(body=b""), 304)
@@ -235,19 +235,19 @@ async def test_heads_are_answered_by_what_is_fresh(world: World) -> None:
 
     head = await manager.call("vat", Request.head("/rates"))
     world.clock.advance(61)
-    asked = await manager.call("vat", Request.head("/rates"))
-    got = await manager.call("vat", GET)
+    response = await manager.call("vat", Request.head("/rates"))
+    result = await manager.call("vat", GET)
 
     assert (b"", '"1"', True) == (head.body, head.header("etag"), head.cached)
-    assert ('"2"', False) == (asked.header("etag"), asked.cached)
+    assert ('"2"', False) == (response.header("etag"), response.cached)
     assert (b"first", ["GET", "HEAD", "GET"]) == (
-        got.body,
+        result.body,
         [str(one.request.method) for one in world.vendor.requests],
     )
     assert world.vendor.requests[1].header("if-none-match") is None
 
 
-@in_both_colours
+@sync_and_async
 async def test_streams_pass_the_cache(world: World) -> None:
     """A streamed answer is neither taken from what is kept, nor kept."""
     world.vendor.otherwise = FRESH
@@ -268,7 +268,7 @@ async def test_streams_pass_the_cache(world: World) -> None:
         Request.get("/rates", headers={"Cache-Control": "no-store"}),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_only_what_is_kept(world: World, request_: Request) -> None:
     """`only-if-cached` never asks the vendor, and says in an error of its own that nothing fits."""
     control = ", ".join(["only-if-cached", *request_.headers.get_all("cache-control")])
@@ -281,7 +281,7 @@ async def test_only_what_is_kept(world: World, request_: Request) -> None:
     assert [] == told(world, CacheMissed)
 
 
-@in_both_colours
+@sync_and_async
 async def test_only_what_is_kept_and_usable(world: World) -> None:
     """With `only-if-cached`, what is stale is given where the vendor allows it."""
     only = GET.with_header("Cache-Control", "only-if-cached")
@@ -304,7 +304,7 @@ async def test_only_what_is_kept_and_usable(world: World) -> None:
 # --- with other stages -----------------------------------------------------------------
 
 
-@in_both_colours
+@sync_and_async
 async def test_hedged_reads_are_kept(world: World) -> None:
     """The answer that came first is kept."""
     world.vendor.answers(FRESH)
@@ -316,7 +316,7 @@ async def test_hedged_reads_are_kept(world: World) -> None:
 
 
 @pytest.mark.parametrize("took, cached", [(2.0, True), (120.0, True), (120.5, False)])
-@in_both_colours
+@sync_and_async
 async def test_what_took_too_long_is_not_kept(world: World, took: float, cached: bool) -> None:
     """Two minutes after somebody began to ask, the trace of what changed meanwhile is gone."""
 
@@ -335,12 +335,12 @@ def test_who_lost_a_race_sends_what_the_call_would_have_sent() -> None:
     """A thread that is late to begin goes on after its call has ended, with the same transforms."""
     world = World(PLAIN)
     winning, losing = world.gate(), world.gate()
-    asked: list[Admission] = []
+    requests: list[Admission] = []
 
     async def held(command: object) -> None:
         if isinstance(command, Admission):
-            asked.append(command)
-            if len(asked) == 2:
+            requests.append(command)
+            if len(requests) == 2:
                 await losing.stand()
 
     def signed(request: Request) -> Request:
@@ -367,7 +367,7 @@ def test_who_lost_a_race_sends_what_the_call_would_have_sent() -> None:
     assert ["1", "1"] == [one.request.headers.get("X-Own") for one in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_calls_leave_no_cycles(world: World) -> None:
     """What a call leaves behind is gone without a search for cycles."""
     world.vendor.otherwise = FRESH

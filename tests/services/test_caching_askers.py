@@ -32,10 +32,10 @@ from tests.support.caching import (
     sent,
     vat,
 )
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 if TYPE_CHECKING:
-    from tests.support.colours import Sent
+    from tests.support.modes import Sent
 
 
 HMAC = HmacSigning(signs="{url}", headers={"S": "{signature}"})
@@ -51,14 +51,14 @@ def whoami(one: Sent) -> Any:
     return answer(one)
 
 
-@in_both_colours
+@sync_and_async
 async def test_tenants_share_nothing(world: World) -> None:
     """No tenant is given what another was answered, not even with the same credential."""
     world.vendor.otherwise = answering(whoami)
-    provider = world.of_colour(Provider(world))
-    own = vat(needs_credentials=True)
+    provider = world.of_mode(Provider(world))
+    custom = vat(needs_credentials=True)
     same = Service("same", base_url="https://x.example", circuit=None, cache=CachePolicy())
-    manager = world.manager(own, same, credentials=provider)
+    manager = world.manager(custom, same, credentials=provider)
 
     for service in ("vat", "same"):
         bodies = [
@@ -72,7 +72,7 @@ async def test_tenants_share_nothing(world: World) -> None:
     assert 6 == sent(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_services_share_nothing(world: World) -> None:
     """Two services at the same address are two."""
     world.vendor.answers(FRESH, NEWER)
@@ -94,14 +94,14 @@ async def test_services_share_nothing(world: World) -> None:
         (Credentials.bearer("a"), None),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_credentials_share_nothing(
     world: World, one: Credentials, other: Credentials | None
 ) -> None:
     """Over one cache, what one credential was answered is never given to another."""
     world.vendor.answers(FRESH, NEWER)
-    cache = world.of_colour(Cupboard(world))
-    managers = [world.manager(vat(credentials=known), cache=cache) for known in (one, other)]
+    cache = world.of_mode(Cupboard(world))
+    managers = [world.manager(vat(credentials=existing), cache=cache) for existing in (one, other)]
 
     for _ in range(2):
         assert [b"first", b"second"] == [(await m.call("vat", GET)).body for m in managers]
@@ -109,7 +109,7 @@ async def test_credentials_share_nothing(
 
 
 @pytest.mark.parametrize("name", ["Authorization", "Cookie", "X-Session"])
-@in_both_colours
+@sync_and_async
 async def test_credentials_in_headers_share_nothing(world: World, name: str) -> None:
     """A header that holds a credential is one, whether the caller or a transform set it."""
     world.vendor.answers(FRESH, NEWER)
@@ -125,11 +125,11 @@ async def test_credentials_in_headers_share_nothing(world: World, name: str) -> 
     assert [b"first", b"second", b"first", b"second"] == bodies
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_renewed_credential_is_another(world: World) -> None:
     """After a renewal nothing that the old credential was answered is given, nor confirmed."""
     provider = Provider(world)
-    ports = {"credentials": world.of_colour(provider)}
+    ports = {"credentials": world.of_mode(provider)}
     world.vendor.answers(FRESH)
     manager = world.manager(vat(needs_credentials=True), **ports)
     await manager.call("vat", GET)
@@ -140,11 +140,11 @@ async def test_a_renewed_credential_is_another(world: World) -> None:
     assert world.vendor.requests[1].header("if-none-match") is None
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_credential_that_is_renewed_within_a_call(world: World) -> None:
     """Validators of one credential are not sent with another; its answer is kept for neither."""
     provider = Provider(world)
-    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     world.vendor.answers(FRESH)
     await manager.call("vat", GET)
     world.clock.advance(60)
@@ -160,7 +160,7 @@ async def test_a_credential_that_is_renewed_within_a_call(world: World) -> None:
     assert (await manager.call("vat", GET)).cached
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_the_old_credential_was_answered_is_not_kept(world: World) -> None:
     """An answer that proved a credential stale by its body is not kept once another is in use."""
 
@@ -169,7 +169,7 @@ async def test_what_the_old_credential_was_answered_is_not_kept(world: World) ->
 
     provider = Provider(world)
     manager = world.manager(
-        vat(needs_credentials=True, classify=refused), credentials=world.of_colour(provider)
+        vat(needs_credentials=True, classify=refused), credentials=world.of_mode(provider)
     )
     world.vendor.answers(FRESH, NEWER, NEWER)
 
@@ -178,7 +178,7 @@ async def test_what_the_old_credential_was_answered_is_not_kept(world: World) ->
     assert not (await manager.call("vat", GET)).cached
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_answer_that_is_kept_and_refused_by_now_did_nothing(world: World) -> None:
     """A hook may refuse what is kept: nothing was sent, so that nothing may have been done."""
     refusing: list[bool] = []
@@ -186,7 +186,7 @@ async def test_an_answer_that_is_kept_and_refused_by_now_did_nothing(world: Worl
     def refused(_: Request, __: Response) -> Any:
         return AuthenticationFailed("stale.", status=401) if refusing else None
 
-    provider = world.of_colour(Provider(world))
+    provider = world.of_mode(Provider(world))
     manager = world.manager(vat(needs_credentials=True, classify=refused), credentials=provider)
     world.vendor.answers(FRESH)
     await manager.call("vat", GET)
@@ -198,7 +198,7 @@ async def test_an_answer_that_is_kept_and_refused_by_now_did_nothing(world: Worl
     assert vars(caught.value)["_acted"] is False
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_provider_is_not_asked_in_vain(world: World) -> None:
     """A service with a credential of its own is not kept from its answers by a provider."""
     provider = Provider(world)
@@ -206,17 +206,17 @@ async def test_a_provider_is_not_asked_in_vain(world: World) -> None:
     world.vendor.answers(FRESH)
     manager = world.manager(
         vat(needs_credentials=True, credentials=Credentials.bearer("own")),
-        credentials=world.of_colour(provider),
+        credentials=world.of_mode(provider),
     )
 
     assert [False, True] == [(await manager.call("vat", GET)).cached for _ in range(2)]
 
 
-@in_both_colours
+@sync_and_async
 async def test_without_credentials_nothing_is_given(world: World) -> None:
     """Who has no credential any more gets its error, and nothing that is kept."""
     provider = Provider(world)
-    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     world.vendor.answers(FRESH)
     await manager.call("vat", GET)
     provider.missing = True
@@ -225,7 +225,7 @@ async def test_without_credentials_nothing_is_given(world: World) -> None:
         await manager.call("vat", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_request_that_changes_on_the_way(world: World) -> None:
     """If a transform makes another request of it than was looked for, its answer is not kept."""
     paths = iter(["/a", "/b", "/a", "/a", "/a"])
@@ -241,7 +241,7 @@ async def test_a_request_that_changes_on_the_way(world: World) -> None:
     assert ["/b", "/a"] == [one.path for one in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_transform_that_asks_for_something_else(world: World) -> None:
     """What a transform makes no request for the cache is none, whenever it does."""
     header = iter(["X", "X", "Range", "Range", "X", "X", "Range", "X", "Range"])
@@ -258,7 +258,7 @@ async def test_a_transform_that_asks_for_something_else(world: World) -> None:
     assert [False, False, False, False] == cached
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_transform_that_fails_is_told_by_the_attempt(world: World) -> None:
     """What is wrong with a transform is raised as without a cache."""
 
@@ -275,7 +275,7 @@ async def test_a_transform_that_fails_is_told_by_the_attempt(world: World) -> No
     assert 0 == sent(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_answers_that_vary(world: World) -> None:
     """Variants lie beside each other, each for the requests that it is for."""
 
@@ -298,7 +298,7 @@ async def test_answers_that_vary(world: World) -> None:
     assert [(b"it", False), (b"de", False)] == [await ask(language) for language in ("it", "de")]
 
 
-@in_both_colours
+@sync_and_async
 async def test_variants_grow_old_together(world: World) -> None:
     """While one variant is asked for, the others grow older too."""
     vary = {"Cache-Control": "max-age=60", "Vary": "Content-Language"}
@@ -314,7 +314,7 @@ async def test_variants_grow_old_together(world: World) -> None:
     assert not (await manager.call("vat", GET)).cached
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_header_that_changes_on_the_way(world: World) -> None:
     """Validators are sent only with a request that the answer kept was for."""
     language = iter(["de", "de", "de", "fr", "de"])
@@ -337,13 +337,13 @@ REGIONS = (
 )
 
 
-@in_both_colours
+@sync_and_async
 async def test_regions_share_what_is_kept(world: World) -> None:
     """An answer of one region is that of the service, whatever the regions know it by."""
     world.vendor.answers(ConnectionFailed("away"), FRESH, 204)
     manager = world.manager(
         vat(base_url=None, regions=REGIONS, retry=RetryPolicy(2, 0), needs_credentials=True),
-        credentials=world.of_colour(Provider(world)),
+        credentials=world.of_mode(Provider(world)),
     )
 
     await manager.call("vat", GET)
@@ -356,11 +356,11 @@ async def test_regions_share_what_is_kept(world: World) -> None:
     assert ["one", "two", "one", "one"] == [one.url[8:11] for one in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_regions_of_another_credential_share_nothing(world: World) -> None:
     """Two services that differ in the credential of a region are two askers."""
     world.vendor.answers(FRESH, NEWER)
-    cache = world.of_colour(Cupboard(world))
+    cache = world.of_mode(Cupboard(world))
     others = (REGIONS[0], attrs.evolve(REGIONS[1], credentials=Credentials.bearer("other")))
     managers = [
         world.manager(vat(base_url=None, regions=regions), cache=cache)
@@ -370,7 +370,7 @@ async def test_regions_of_another_credential_share_nothing(world: World) -> None
     assert [b"first", b"second"] == [(await one.call("vat", GET)).body for one in managers]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_url_of_nobody_is_refused_as_ever(world: World) -> None:
     """A request for another service's URL is refused, with a cache or without."""
     manager = world.manager(vat(base_url=None, regions=REGIONS))

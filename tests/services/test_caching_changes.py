@@ -28,7 +28,7 @@ from tests.support.caching import (
     Provider,
     vat,
 )
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ from tests.support.colours import World, in_both_colours
     ],
 )
 @pytest.mark.parametrize("status", [200, 201, 204, 303])
-@in_both_colours
+@sync_and_async
 async def test_a_write_forgets(world: World, request_: Request, status: int) -> None:
     """What is kept of a URL does not outlast a write to it, nor one that may have happened."""
     world.vendor.answers(FRESH, status, NEWER)
@@ -56,7 +56,7 @@ async def test_a_write_forgets(world: World, request_: Request, status: int) -> 
     assert b"second" == (await manager.call("vat", GET)).body
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_write_forgets_what_it_names(world: World) -> None:
     """So for what is kept of URLs of the same origin that its answer names; no others."""
     named = {
@@ -76,7 +76,7 @@ async def test_a_write_forgets_what_it_names(world: World) -> None:
     assert [False, False, True] == cached
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_write_may_name_only_what_it_returns(world: World) -> None:
     """An answer may say whose content it has, and not where something new is."""
     world.vendor.otherwise = FRESH
@@ -89,7 +89,7 @@ async def test_a_write_may_name_only_what_it_returns(world: World) -> None:
     assert not (await manager.call("vat", Request.get("/rates/8"))).cached
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stream_that_reads_forgets_nothing(world: World) -> None:
     """Reading an answer as a stream changes nothing of what is kept."""
     world.vendor.otherwise = FRESH
@@ -105,13 +105,13 @@ async def test_a_stream_that_reads_forgets_nothing(world: World) -> None:
 @pytest.mark.parametrize(
     "named", ["https://elsewhere.example/rates", "http://[", "a b", "//x", "rates"]
 )
-@in_both_colours
+@sync_and_async
 async def test_a_write_names_nothing_elsewhere(world: World, named: str) -> None:
     """A name of another origin, none at all, or its own once more, is left alone."""
     cupboard = Cupboard(world)
     world.vendor.answers(Response(201, {"Location": named}))
 
-    await world.manager(vat(), cache=world.of_colour(cupboard)).call("vat", Request.post("/rates"))
+    await world.manager(vat(), cache=world.of_mode(cupboard)).call("vat", Request.post("/rates"))
 
     assert ["forget"] == cupboard.asked
 
@@ -125,7 +125,7 @@ async def test_a_write_names_nothing_elsewhere(world: World, named: str) -> None
         (404, False),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_a_write_that_may_have_been_done_forgets(
     world: World, answer: Any, forgets: object
 ) -> None:
@@ -140,7 +140,7 @@ async def test_a_write_that_may_have_been_done_forgets(
     assert forgets is not (await manager.call("vat", GET)).cached
 
 
-@in_both_colours
+@sync_and_async
 async def test_any_write_to_the_service_forgets(world: World) -> None:
     """Also where the endpoint that writes keeps nothing itself, streams, or has a hedge."""
     read = Endpoint("read", "GET", "/rates", cache=CachePolicy(max_wait=9))
@@ -165,7 +165,7 @@ async def test_any_write_to_the_service_forgets(world: World) -> None:
     assert (await manager.call("vat", GET)).cached
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_write_that_was_never_sent_forgets_nothing(world: World) -> None:
     """A write that is held back changes nothing."""
     cupboard = Cupboard(world)
@@ -173,8 +173,8 @@ async def test_a_write_that_was_never_sent_forgets_nothing(world: World) -> None
     provider.missing = True
     manager = world.manager(
         vat(needs_credentials=True),
-        credentials=world.of_colour(provider),
-        cache=world.of_colour(cupboard),
+        credentials=world.of_mode(provider),
+        cache=world.of_mode(cupboard),
     )
 
     with pytest.raises(CredentialNotFound):
@@ -183,7 +183,7 @@ async def test_a_write_that_was_never_sent_forgets_nothing(world: World) -> None
     assert [] == cupboard.asked
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_repeated_write_that_is_held_back(world: World) -> None:
     """A write that may have been done before, and is not let out again, ends in what held it."""
     world.vendor.answers(ConnectionFailed("cut off"))
@@ -201,7 +201,7 @@ async def test_a_repeated_write_that_is_held_back(world: World) -> None:
             await manager.call("vat", post, idempotency_key="k")
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_read_that_a_write_overtakes_is_not_kept(world: World) -> None:
     """An answer that was under way when a write went through may be from before it."""
     gate = world.gate()
@@ -217,7 +217,7 @@ async def test_a_read_that_a_write_overtakes_is_not_kept(world: World) -> None:
     assert b"second" == (await manager.call("vat", GET)).body
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_answer_that_took_long_is_not_kept(world: World) -> None:
     """What was under way for longer than a change leaves a trace is not kept."""
     world.vendor.otherwise = world.after(121, FRESH)
@@ -227,7 +227,7 @@ async def test_an_answer_that_took_long_is_not_kept(world: World) -> None:
         assert not (await manager.call("vat", GET)).cached
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_repeated_key_is_replayed_not_looked_up(world: World) -> None:
     """A repeated key is answered from what is stored for it, and forgets nothing again."""
     world.vendor.answers(201, FRESH)
@@ -240,7 +240,7 @@ async def test_a_repeated_key_is_replayed_not_looked_up(world: World) -> None:
     assert (await manager.call("vat", GET)).cached
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_body_that_is_read_once_is_no_read(world: World) -> None:
     """A stream is sent as it is, past the cache."""
     world.vendor.otherwise = FRESH

@@ -11,7 +11,7 @@ from tests.services.test_interruptions import every_place, everywhere, nothing_h
 from tests.support.caching import GET, NEWER, Cupboard, vat
 
 if TYPE_CHECKING:
-    from tests.support.colours import Face, World
+    from tests.support.modes import Face, World
 
 SERVED_STALE = Response(200, {"Cache-Control": "max-age=60, stale-while-revalidate=600"}, b"first")
 
@@ -19,7 +19,7 @@ SERVED_STALE = Response(200, {"Cache-Control": "max-age=60, stale-while-revalida
 @pytest.mark.parametrize("away", [False, True])
 @everywhere
 def test_a_read_leaves_the_cache_to_others(
-    colour: str,
+    mode: str,
     error: type[BaseException],
     away: bool,
 ) -> None:
@@ -27,7 +27,7 @@ def test_a_read_leaves_the_cache_to_others(
 
     def scene(world: World) -> tuple[Face, Any]:
         cupboard = Cupboard(world)
-        manager = world.manager(vat(cache=CachePolicy(max_wait=9)), cache=world.of_colour(cupboard))
+        manager = world.manager(vat(cache=CachePolicy(max_wait=9)), cache=world.of_mode(cupboard))
         world.vendor.answers(SERVED_STALE)
         world.drive(manager.call("vat", GET))
         world.clock.advance(61)
@@ -39,7 +39,7 @@ def test_a_read_leaves_the_cache_to_others(
             world.clock.advance(2)
         return manager, lambda: manager.call("vat", GET)
 
-    places = every_place(colour, error, scene)
+    places = every_place(mode, error, scene)
     for world, manager, _ in places:
         assert nothing_held(world)
         world.drive(manager.call("vat", GET))
@@ -50,16 +50,16 @@ def test_a_read_leaves_the_cache_to_others(
 
 
 @everywhere
-def test_a_write_leaves_the_cache_to_others(colour: str, error: type[BaseException]) -> None:
+def test_a_write_leaves_the_cache_to_others(mode: str, error: type[BaseException]) -> None:
     """So a write that is interrupted, before it is sent or while it forgets."""
 
     def scene(world: World) -> tuple[Face, Any]:
-        manager = world.manager(vat(), cache=world.of_colour(Cupboard(world)))
+        manager = world.manager(vat(), cache=world.of_mode(Cupboard(world)))
         world.vendor.otherwise = NEWER
         world.drive(manager.call("vat", GET))
         return manager, lambda: manager.call("vat", Request.put("/rates"))
 
-    places = every_place(colour, error, scene)
+    places = every_place(mode, error, scene)
     for world, manager, _ in places:
         assert nothing_held(world)
         world.drive(manager.call("vat", Request.put("/rates")))

@@ -30,18 +30,18 @@ from tests.support.caching import (
     told,
     vat,
 )
-from tests.support.colours import PLAIN, Interruption, World, in_both_colours
+from tests.support.modes import PLAIN, Interruption, World, sync_and_async
 
 if TYPE_CHECKING:
     from moorage.domain.caching import Found
 
 
-@in_both_colours
+@sync_and_async
 async def test_nobody_need_listen(world: World) -> None:
     """An outage of the cache is noticed without observers too."""
     cupboard = Cupboard(world)
     cupboard.fails = StorageUnavailable("the cache is away.")
-    manager = world.manager(vat(), cache=world.of_colour(cupboard))
+    manager = world.manager(vat(), cache=world.of_mode(cupboard))
 
     for _ in range(2):
         await manager.call("vat", GET)
@@ -49,12 +49,12 @@ async def test_nobody_need_listen(world: World) -> None:
     assert ["look"] == cupboard.asked
 
 
-@in_both_colours
+@sync_and_async
 async def test_calls_go_on_without_the_cache(world: World) -> None:
     """A cache that is away fails no call; it is left alone for a while, and found again."""
     cupboard = Cupboard(world)
     world.vendor.otherwise = FRESH
-    manager = world.watched(vat(), cache=world.of_colour(cupboard))
+    manager = world.watched(vat(), cache=world.of_mode(cupboard))
     cupboard.fails = StorageUnavailable("the cache is away.")
 
     for _ in range(2):
@@ -70,12 +70,12 @@ async def test_calls_go_on_without_the_cache(world: World) -> None:
     assert ["cache"] == [event.service for event in told(world, StorageRecovered)]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_cache_that_stays_away_is_looked_for_less_often(world: World) -> None:
     """Who looks in vain leaves the next turn to another caller, after a longer pause."""
     cupboard = Cupboard(world)
     world.vendor.otherwise = FRESH
-    manager = world.watched(vat(), cache=world.of_colour(cupboard))
+    manager = world.watched(vat(), cache=world.of_mode(cupboard))
     cupboard.fails = StorageUnavailable("the cache is away.")
 
     for _ in range(3):
@@ -91,12 +91,12 @@ async def test_a_cache_that_stays_away_is_looked_for_less_often(world: World) ->
     assert [1.75] == [event.duration for event in told(world, StorageRecovered)]
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_a_cache_raises_is_not_passed_on(world: World) -> None:
     """Whatever an adapter raises, the call has its answer."""
     cupboard = Cupboard(world)
     cupboard.fails = ZeroDivisionError("secret")
-    manager = world.watched(vat(), cache=world.of_colour(cupboard))
+    manager = world.watched(vat(), cache=world.of_mode(cupboard))
 
     assert 200 == (await manager.call("vat", GET)).status
 
@@ -105,12 +105,12 @@ async def test_what_a_cache_raises_is_not_passed_on(world: World) -> None:
     assert "secret" not in repr(world.events)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_error_that_is_no_outage(world: World) -> None:
     """A cache that refuses one answer is not taken to be away."""
     cupboard = Cupboard(world)
     cupboard.fails = InvalidData("this cannot be kept.")
-    manager = world.watched(vat(), cache=world.of_colour(cupboard))
+    manager = world.watched(vat(), cache=world.of_mode(cupboard))
 
     for _ in range(2):
         await manager.call("vat", GET)
@@ -119,12 +119,12 @@ async def test_an_error_that_is_no_outage(world: World) -> None:
     assert ["InvalidData"] * 2 == [event.error for event in told(world, CacheSkipped)]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_slow_cache_is_left_alone(world: World) -> None:
     """What a cache answers late is used, but it is not waited for again at once."""
     cupboard = Cupboard(world)
     world.vendor.otherwise = FRESH
-    manager = world.watched(vat(), cache=world.of_colour(cupboard))
+    manager = world.watched(vat(), cache=world.of_mode(cupboard))
     await manager.call("vat", GET)
 
     cupboard.slow = 0.2
@@ -146,7 +146,7 @@ def test_a_cache_that_takes_just_as_long_as_it_may_is_in_time() -> None:
     world.vendor.otherwise = FRESH
 
     async def day() -> None:
-        manager = world.watched(vat(), cache=world.of_colour(cupboard))
+        manager = world.watched(vat(), cache=world.of_mode(cupboard))
         await manager.call("vat", GET)
         cupboard.slow = 0.25
         assert (await manager.call("vat", GET)).cached
@@ -155,7 +155,7 @@ def test_a_cache_that_takes_just_as_long_as_it_may_is_in_time() -> None:
     assert [] == told(world, StorageLost)
 
 
-@in_both_colours
+@sync_and_async
 async def test_looking_takes_of_the_calls_time(world: World) -> None:
     """Who has looked for long waits no longer for a limit than the deadline leaves."""
     cupboard = Cupboard(world)
@@ -163,7 +163,7 @@ async def test_looking_takes_of_the_calls_time(world: World) -> None:
     service = vat(
         cache=CachePolicy(max_wait=9), limits=RateLimitConfig(1, per=1.2, burst=1), timeout=1.0
     )
-    manager = world.manager(service, cache=world.of_colour(cupboard))
+    manager = world.manager(service, cache=world.of_mode(cupboard))
     await manager.call("vat", Request.options("/rates"))
 
     with pytest.raises(RateLimitExceeded):
@@ -172,7 +172,7 @@ async def test_looking_takes_of_the_calls_time(world: World) -> None:
     assert [] == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_has_looked_for_all_of_its_time_asks_for_nothing(world: World) -> None:
     """A deadline that passes while the cache is asked ends the call, which has taken no token."""
     cupboard = Cupboard(world)
@@ -180,7 +180,7 @@ async def test_who_has_looked_for_all_of_its_time_asks_for_nothing(world: World)
     service = vat(
         cache=CachePolicy(max_wait=9), limits=RateLimitConfig(1, per=60, burst=1), timeout=1.0
     )
-    manager = world.manager(service, cache=world.of_colour(cupboard))
+    manager = world.manager(service, cache=world.of_mode(cupboard))
     with pytest.raises(DeadlineExceeded) as caught:
         await manager.call("vat", GET)
 
@@ -189,12 +189,12 @@ async def test_who_has_looked_for_all_of_its_time_asks_for_nothing(world: World)
     assert 200 == (await manager.call("vat", GET)).status
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_keeps_nothing_asks_no_cache(world: World) -> None:
     """Writing to a service of which no answers are kept makes nobody forget anything."""
     cupboard = Cupboard(world)
     manager = world.manager(
-        vat(), attrs.evolve(vat(cache=None), name="crm"), cache=world.of_colour(cupboard)
+        vat(), attrs.evolve(vat(cache=None), name="crm"), cache=world.of_mode(cupboard)
     )
 
     await manager.call("crm", Request.post("/rates"))
@@ -202,24 +202,24 @@ async def test_who_keeps_nothing_asks_no_cache(world: World) -> None:
     assert [] == cupboard.asked
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_cannot_be_forgotten_is_told(world: World) -> None:
     """A write goes through though the cache is away, and observers hear of it."""
     cupboard = Cupboard(world)
     cupboard.fails = StorageUnavailable("away.")
-    manager = world.watched(vat(), cache=world.of_colour(cupboard))
+    manager = world.watched(vat(), cache=world.of_mode(cupboard))
 
     assert 200 == (await manager.call("vat", Request.post("/rates"))).status
 
     assert ["StorageUnavailable"] == [event.error for event in told(world, CacheSkipped)]
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_cannot_be_read_is_asked_for_again(world: World) -> None:
     """What is damaged, or sealed with a key that is not here, is told, and replaced."""
     cupboard = Cupboard(world)
     world.vendor.otherwise = FRESH
-    manager = world.watched(vat(), cache=world.of_colour(cupboard))
+    manager = world.watched(vat(), cache=world.of_mode(cupboard))
     await manager.call("vat", GET)
 
     cupboard.unreadable = "InvalidData"
@@ -231,12 +231,12 @@ async def test_what_cannot_be_read_is_asked_for_again(world: World) -> None:
     assert [] == told(world, StorageLost)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_interrupted_look_leaves_the_turn(world: World) -> None:
     """Who is interrupted while looking for a cache leaves that to the next caller."""
     cupboard = Cupboard(world)
     cupboard.fails = StorageUnavailable("away.")
-    manager = world.manager(vat(), cache=world.of_colour(cupboard))
+    manager = world.manager(vat(), cache=world.of_mode(cupboard))
     await manager.call("vat", GET)
     world.clock.advance(2)
 

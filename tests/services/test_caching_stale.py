@@ -33,10 +33,10 @@ from tests.support.caching import (
     told,
     vat,
 )
-from tests.support.colours import Interruption, World, in_both_colours
+from tests.support.modes import Interruption, World, sync_and_async
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stale_answer_is_confirmed(world: World) -> None:
     """Past its lifetime the vendor is asked whether it still holds; if so, it is fresh again."""
     changed = "Sun, 01 Feb 2026 12:00:00 GMT"
@@ -78,7 +78,7 @@ async def test_a_stale_answer_is_confirmed(world: World) -> None:
 
 
 @pytest.mark.parametrize("hedge", [None, HedgeConfig(5.0)])
-@in_both_colours
+@sync_and_async
 async def test_the_end_tells_what_became_of_the_last_attempt(
     world: World, hedge: HedgeConfig | None
 ) -> None:
@@ -98,7 +98,7 @@ async def test_the_end_tells_what_became_of_the_last_attempt(
     assert [False, True, False] == [end.cached for end in told(world, CallFinished)]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_changed_answer_takes_the_place_of_the_old(world: World) -> None:
     """If it does not hold any more, the new answer is given and kept."""
     world.vendor.answers(FRESH, NEWER)
@@ -125,7 +125,7 @@ async def test_a_changed_answer_takes_the_place_of_the_old(world: World) -> None
         Response(200, (), b"second"),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_what_may_not_be_kept_leaves_nothing_behind(world: World, second: Response) -> None:
     """An answer that must not be kept takes the place of the old one all the same."""
     world.vendor.answers(FRESH, second, 503)
@@ -140,25 +140,25 @@ async def test_what_may_not_be_kept_leaves_nothing_behind(world: World, second: 
     assert world.vendor.requests[2].header("if-none-match") is None
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_is_of_no_use_is_not_kept(world: World) -> None:
     """An answer that is stale at once, and cannot be confirmed, is not put anywhere."""
     cupboard = Cupboard(world)
     world.vendor.otherwise = Response(200, {"Cache-Control": "max-age=0"})
-    manager = world.manager(vat(), cache=world.of_colour(cupboard))
+    manager = world.manager(vat(), cache=world.of_mode(cupboard))
 
     await manager.call("vat", GET)
 
     assert ["look"] == cupboard.asked
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_changes_nothing_is_not_written(world: World) -> None:
     """An answer that is not kept leaves those for other requests as they are, untouched."""
     cupboard = Cupboard(world)
     vary = {"Cache-Control": "max-age=60", "Vary": "Content-Language"}
     world.vendor.answers(Response(200, vary), Response(200, {"Cache-Control": "no-store"}))
-    manager = world.manager(vat(), cache=world.of_colour(cupboard))
+    manager = world.manager(vat(), cache=world.of_mode(cupboard))
     await manager.call("vat", GET)
 
     await manager.call("vat", GET.with_header("Content-Language", "de"))
@@ -167,7 +167,7 @@ async def test_what_changes_nothing_is_not_written(world: World) -> None:
     assert (await manager.call("vat", GET)).cached
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_304_that_forbids_keeping(world: World) -> None:
     """What a 304 forbids to keep is given once more, and then forgotten."""
     world.vendor.answers(FRESH, Response(304, {"Cache-Control": "no-store"}), NEWER)
@@ -180,7 +180,7 @@ async def test_a_304_that_forbids_keeping(world: World) -> None:
     assert [b"first", b"second"] == bodies
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_304_about_another_version(world: World) -> None:
     """A 304 that names a version nobody has is no answer: the vendor is asked again, plainly."""
     world.vendor.answers(FRESH, Response(304, {"ETag": '"9"'}), NEWER)
@@ -192,7 +192,7 @@ async def test_a_304_about_another_version(world: World) -> None:
     assert ['"1"', None] == [one.header("if-none-match") for one in world.vendor.requests[1:]]
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_is_told_of_a_304_about_another_version(world: World) -> None:
     """Whoever cannot ask again is told why that was due, with what the vendor said."""
     world.vendor.answers(FRESH, Response(304, {"ETag": '"9"'}))
@@ -210,7 +210,7 @@ async def test_what_is_told_of_a_304_about_another_version(world: World) -> None
     assert (304, cause.status) == (cause.response and cause.response.status, 304)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_304_nobody_asked_for(world: World) -> None:
     """A 304 to a request without conditions is what the vendor said, and is not kept."""
     world.vendor.answers(304, FRESH)
@@ -219,7 +219,7 @@ async def test_a_304_nobody_asked_for(world: World) -> None:
     assert [304, 200] == [(await manager.call("vat", GET)).status for _ in range(2)]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stale_answer_stands_in(world: World) -> None:
     """Where service, request or policy allow it, a stale answer is better than an error."""
     world.vendor.answers(FRESH)
@@ -258,7 +258,7 @@ async def test_a_stale_answer_stands_in(world: World) -> None:
         (DestinationRefused("inside"), True),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_what_a_stale_answer_stands_in_for(
     world: World, answer: Any, stands_in: object
 ) -> None:
@@ -277,7 +277,7 @@ async def test_what_a_stale_answer_stands_in_for(
     assert stands_in is cached
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stale_answer_stands_in_for_what_we_hold_back(world: World) -> None:
     """An open circuit, a limit, a deadline and a full bulkhead are reasons as good as any."""
     world.vendor.answers(FRESH)
@@ -295,7 +295,7 @@ async def test_a_stale_answer_stands_in_for_what_we_hold_back(world: World) -> N
     assert 2 == sent(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_grace_that_ends_during_the_call(world: World) -> None:
     """Whether an answer may stand in is asked when it would, not when the call began."""
     world.vendor.answers(FRESH, world.after(25, 503), world.after(25, 503))
@@ -310,7 +310,7 @@ async def test_a_grace_that_ends_during_the_call(world: World) -> None:
         await manager.call("vat", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stale_answer_comes_before_a_fallback(world: World) -> None:
     """A fallback answers where nothing that was kept does."""
     world.vendor.answers(FRESH)
@@ -326,7 +326,7 @@ async def test_a_stale_answer_comes_before_a_fallback(world: World) -> None:
     assert b"fallback" == (await manager.call("vat", Request.get("/else"))).body
 
 
-@in_both_colours
+@sync_and_async
 async def test_one_revalidates_while_others_go_on(world: World) -> None:
     """While somebody asks, the others get what is kept, if the vendor allows that."""
     gate = world.gate()
@@ -342,18 +342,18 @@ async def test_one_revalidates_while_others_go_on(world: World) -> None:
     await gate.reached()
     meanwhile = await manager.call("vat", GET)
     gate.open()
-    asked = await asking.result()
+    request = await asking.result()
     after = await manager.call("vat", GET)
 
-    assert [b"first", b"second", b"second"] == [meanwhile.body, asked.body, after.body]
+    assert [b"first", b"second", b"second"] == [meanwhile.body, request.body, after.body]
     assert [(True, "60"), (False, None), (True, "0")] == [
-        (one.cached, one.header("age")) for one in (meanwhile, asked, after)
+        (one.cached, one.header("age")) for one in (meanwhile, request, after)
     ]
     assert 2 == sent(world)
     assert [True, False] == [hit.stale for hit in told(world, CacheHit)]
 
 
-@in_both_colours
+@sync_and_async
 async def test_each_answer_is_revalidated_for_itself(world: World) -> None:
     """While somebody asks for one answer, another that is past its lifetime is asked for, too."""
     gate = world.gate()
@@ -373,7 +373,7 @@ async def test_each_answer_is_revalidated_for_itself(world: World) -> None:
     assert [b"second"] * 2 == [meanwhile.body, (await asking.result()).body]
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_revalidates_gives_the_turn_back(world: World) -> None:
     """A revalidation that fails or is interrupted leaves the next caller to try."""
     control = "max-age=60, stale-while-revalidate=600"

@@ -10,21 +10,21 @@ import pytest
 
 from moorage import AttemptTimeout, Service
 from moorage.services.call import Call, cut_off
-from tests.support.colours import START, World, in_both_colours
+from tests.support.modes import START, World, sync_and_async
 
 
 @pytest.mark.parametrize(
-    "own, bound",
+    "custom, bound",
     [
         pytest.param(None, 26.0, id="the deadline"),
         pytest.param(3, 3.0, id="its own"),
         pytest.param(60, 26.0, id="the deadline comes first"),
     ],
 )
-@in_both_colours
-async def test_an_attempt_is_bounded(world: World, own: float | None, bound: float) -> None:
+@sync_and_async
+async def test_an_attempt_is_bounded(world: World, custom: float | None, bound: float) -> None:
     """An attempt may take as long as is configured, and never longer than the call has left."""
-    flows = world.manager(Service("vat", attempt_timeout=own)).manager._flows
+    flows = world.manager(Service("vat", attempt_timeout=custom)).manager._flows
     plan = flows.plans.find("vat", None, None)
     call = Call(plan, flows.core.nanoseconds(), plan.span)
     world.clock.advance(4)
@@ -36,7 +36,7 @@ async def test_an_attempt_is_bounded(world: World, own: float | None, bound: flo
 
 
 @pytest.mark.parametrize("after, microseconds", [(0, 0), (1, 1), (400, 1), (1000, 1), (-1500, -1)])
-@in_both_colours
+@sync_and_async
 async def test_a_moment_is_never_early(world: World, after: int, microseconds: int) -> None:
     """What the local clock counts in nanoseconds the wall clock rounds up to microseconds."""
     core = world.manager().manager._flows.core

@@ -31,12 +31,12 @@ from moorage import (
 from moorage.domain.events import CallRefused
 from moorage.domain.text import with_article
 from tests.services.vat import GET, POST, vat
-from tests.support.colours import Interruption, World, in_both_colours
+from tests.support.modes import Interruption, World, sync_and_async
 
 # --- bulkhead ---
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_bulkhead_lets_so_many_in(world: World) -> None:
     """When as many calls as may are under way, the next is refused, and the refusal is told."""
     gates = [world.gate(), world.gate()]
@@ -69,7 +69,7 @@ async def test_a_bulkhead_lets_so_many_in(world: World) -> None:
     await manager.call("vat", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_bulkhead_has_a_queue(world: World) -> None:
     """Who waits for a place gets it when one is free."""
     gate = world.gate()
@@ -101,7 +101,7 @@ async def test_a_bulkhead_has_a_queue(world: World) -> None:
         (10, 0, BulkheadFull),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_a_queue_is_left_in_time(
     world: World, timeout: float, max_wait: float | None, error: type[ConnectorError]
 ) -> None:
@@ -119,7 +119,7 @@ async def test_a_queue_is_left_in_time(
     assert (max_wait is None) == isinstance(caught.value.__cause__, BulkheadFull)
 
 
-@in_both_colours
+@sync_and_async
 async def test_time_in_a_queue_is_the_calls(world: World) -> None:
     """What a call spent waiting for a place it cannot spend waiting for a limit.
 
@@ -152,7 +152,7 @@ async def test_time_in_a_queue_is_the_calls(world: World) -> None:
     assert [] == world.store.posted
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_place_is_given_back_whatever_happens(world: World) -> None:
     """An error, an interruption and a success all give the place back."""
     world.vendor.answers(503, Interruption(), 200)
@@ -170,7 +170,7 @@ async def test_a_place_is_given_back_whatever_happens(world: World) -> None:
 # --- fallback ---
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_fallback_answers_for_a_failure(world: World) -> None:
     """When a call has failed for good, its fallback answers, and that is told."""
     world.vendor.otherwise = 503
@@ -182,7 +182,7 @@ async def test_a_fallback_answers_for_a_failure(world: World) -> None:
     assert ("VendorFailed", True) == (finished.error, finished.fallback)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_fallback_may_be_awaited(world: World) -> None:
     """On the asynchronous face a fallback may be asynchronous; the other refuses it by name."""
     world.vendor.otherwise = 503
@@ -198,7 +198,7 @@ async def test_a_fallback_may_be_awaited(world: World) -> None:
             world.manager(vat(fallback=instead))
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_endpoint_has_a_fallback_of_its_own(world: World) -> None:
     """An endpoint's fallback replaces the service's; None means none."""
     world.vendor.otherwise = 503
@@ -214,7 +214,7 @@ async def test_an_endpoint_has_a_fallback_of_its_own(world: World) -> None:
         await manager.call("vat", GET, endpoint="none")
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_fallback_answers_for_an_open_circuit(world: World) -> None:
     """What was held back is a failure, too."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(), fallback=lambda _: "instead"))
@@ -223,7 +223,7 @@ async def test_a_fallback_answers_for_an_open_circuit(world: World) -> None:
     assert "instead" == await manager.call("vat", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_fallback_hides_nothing_that_may_have_happened(world: World) -> None:
     """A fallback does not answer for an unknown outcome, a conflict, or a mistake of ours."""
     world.vendor.answers(503)
@@ -239,7 +239,7 @@ async def test_a_fallback_hides_nothing_that_may_have_happened(world: World) -> 
         await world.manager(Service("bare", fallback=lambda _: "instead")).call("bare", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_fallback_does_not_answer_for_a_stranger(world: World) -> None:
     """What a function raises of its own is raised as it is."""
 
@@ -253,7 +253,7 @@ async def test_a_fallback_does_not_answer_for_a_stranger(world: World) -> None:
 # --- batches ---
 
 
-@in_both_colours
+@sync_and_async
 async def test_each_item_has_its_own_result(world: World) -> None:
     """Results come in the order of the requests, and none raises for another."""
 
@@ -270,7 +270,7 @@ async def test_each_item_has_its_own_result(world: World) -> None:
     assert [200, 200] == [results[number].unwrap().status for number in (0, 2)]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_batch_survives_anything(world: World) -> None:
     """What is no request, and what a transform raises, are results as well."""
 
@@ -286,7 +286,7 @@ async def test_a_batch_survives_anything(world: World) -> None:
     assert ["NoneType", "KeyError", "InvalidData"] == [type(r.error).__name__ for r in results]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_batch_is_of_one_tenant_and_endpoint(world: World) -> None:
     """Tenant, endpoint and timeout are every item's."""
     service = vat(endpoints=Endpoint("slow", limits=RateLimitConfig(1, per=9)))
@@ -302,7 +302,7 @@ async def test_a_batch_is_of_one_tenant_and_endpoint(world: World) -> None:
     assert 2 == len({event.request_id for event in world.events})
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_batch_is_sent_eight_at_a_time(world: World) -> None:
     """Unless it is said, eight items are under way at once."""
     manager = world.manager(vat())
@@ -312,7 +312,7 @@ async def test_a_batch_is_sent_eight_at_a_time(world: World) -> None:
     assert 8 == world.gather.at_once
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_batch_may_have_keys(world: World) -> None:
     """Each request has its own key, so that a repeated batch repeats nothing."""
     manager = world.manager(vat())
@@ -324,7 +324,7 @@ async def test_a_batch_may_have_keys(world: World) -> None:
     assert 2 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_batch_needs_a_key_for_each(world: World) -> None:
     """As many keys as requests, and at least one at once."""
     manager = world.manager(vat())
@@ -340,7 +340,7 @@ async def test_a_batch_needs_a_key_for_each(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "given, field, kind",
+    "options, field, kind",
     [
         ({"requests": "/rates"}, "requests", "str"),
         ({"requests": GET}, "requests", "Request"),
@@ -348,13 +348,13 @@ async def test_a_batch_needs_a_key_for_each(world: World) -> None:
         ({"requests": [GET], "idempotency_keys": 7}, "idempotency_keys", "int"),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_a_batch_is_a_list(
-    world: World, given: dict[str, Any], field: str, kind: str
+    world: World, options: dict[str, Any], field: str, kind: str
 ) -> None:
     """What is no sequence of requests or keys is refused by name."""
     with pytest.raises(InvalidData) as caught:
-        await world.manager(vat()).call_many("vat", **given)
+        await world.manager(vat()).call_many("vat", **options)
 
     assert field == caught.value.field
     assert f"{field} must be a sequence, not {with_article(kind)}." == caught.value.message

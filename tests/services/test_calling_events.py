@@ -22,7 +22,7 @@ from moorage import (
 )
 from moorage.domain.events import CallFinished, Event, ObserverFailed
 from tests.services.vat import GET, POST, vat
-from tests.support.colours import START, Interruption, World, in_both_colours
+from tests.support.modes import START, Interruption, World, sync_and_async
 
 # --- events ---
 
@@ -44,7 +44,7 @@ def told(events: list[Event]) -> list[str]:
     ]
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_a_success_tells(world: World) -> None:
     """A success is a start, an attempt and an end, all of one call."""
     manager = world.watched(vat(circuit=CircuitBreakerConfig()))
@@ -59,7 +59,7 @@ async def test_what_a_success_tells(world: World) -> None:
     }
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_a_retry_tells(world: World) -> None:
     """A retry tells of the failed attempt, of the pause, and of how the circuit changed."""
     world.vendor.answers(world.after(2.0, Response(503, {"Retry-After": "3"})))
@@ -88,7 +88,7 @@ async def test_what_a_retry_tells(world: World) -> None:
     assert [2.0, 0.0] == [e.duration for e in world.events if "Attempt" in type(e).__name__]  # type: ignore[attr-defined]
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_a_refusal_tells(world: World) -> None:
     """A call that was held back tells by what, and makes no attempt."""
     manager = world.watched(vat(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
@@ -107,7 +107,7 @@ async def test_what_a_refusal_tells(world: World) -> None:
     assert 60.0 == refused.retry_after
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_a_replay_tells(world: World) -> None:
     """A repeated key tells of a replay and makes no attempt."""
     manager = world.watched(vat())
@@ -123,7 +123,7 @@ async def test_what_a_replay_tells(world: World) -> None:
 
 
 @pytest.mark.parametrize("took, slow", [(1.0, False), (1.001, True)])
-@in_both_colours
+@sync_and_async
 async def test_a_slow_attempt_is_told(world: World, took: float, slow: bool) -> None:
     """An attempt that took longer than the circuit calls slow says so."""
     world.vendor.answers(world.after(took, 200))
@@ -134,7 +134,7 @@ async def test_a_slow_attempt_is_told(world: World, took: float, slow: bool) -> 
     assert [slow] == [e.slow for e in world.events if type(e).__name__ == "AttemptFinished"]  # type: ignore[attr-defined]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_broken_observer_breaks_nothing(world: World) -> None:
     """An observer that raises breaks no call, and the others are told which and what."""
 
@@ -168,7 +168,7 @@ async def test_a_broken_observer_breaks_nothing(world: World) -> None:
     assert 3 == len([event for event in seen if not isinstance(event, ObserverFailed)])
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_log_gets_one_entry_for_each_call(world: World) -> None:
     """The integration log is an observer that keeps how each call ended."""
     entries: list[Any] = []
@@ -187,7 +187,7 @@ async def test_a_log_gets_one_entry_for_each_call(world: World) -> None:
     assert ["vat", "vat"] == [entry.service for entry in entries]
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_end_is_told_with_what_is_known(world: World) -> None:
     """An event of the end carries the vendor's code and the last status."""
     world.vendor.answers(Response(422, {"Content-Type": "application/json"}, b'{"code": "E1"}'))
@@ -202,9 +202,9 @@ async def test_the_end_is_told_with_what_is_known(world: World) -> None:
 
 
 @pytest.mark.parametrize("calm", [True, False])
-@in_both_colours
+@sync_and_async
 async def test_a_function_may_turn_out_wrong_late(world: World, calm: bool) -> None:
-    """A function that is of the other colour only at its second attempt is refused then."""
+    """A function that is of the other mode only at its second attempt is refused then."""
     service = vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0))
     manager = world.manager(service)
     await manager.run("vat", world.nothing)
@@ -227,7 +227,7 @@ async def test_a_function_may_turn_out_wrong_late(world: World, calm: bool) -> N
     assert ("function", "vat") == (caught.value.path, caught.value.service)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_limit_alone_has_nothing_to_give_back(world: World) -> None:
     """A function that is interrupted behind a limit, with no circuit, has used its turn."""
     manager = world.manager(vat(limits=RateLimitConfig(1)))
@@ -244,7 +244,7 @@ async def test_a_limit_alone_has_nothing_to_give_back(world: World) -> None:
     assert [1.0] == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_answer_may_be_lost_unseen(world: World) -> None:
     """Where nobody observes, an answer that cannot be kept is told to repeats only."""
     manager = world.manager(vat())

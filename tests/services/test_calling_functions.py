@@ -27,13 +27,13 @@ from moorage import (
 )
 from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
 from tests.services.vat import OPENS_AT_ONCE, vat
-from tests.support.colours import DISTANT, Interruption, World, in_both_colours
+from tests.support.modes import DISTANT, Interruption, World, sync_and_async
 
 # --- functions ---
 
 
 @pytest.mark.parametrize("timeout, lease", [(None, 10), (30, 10), (100, 105)])
-@in_both_colours
+@sync_and_async
 async def test_a_functions_probe_may_take_its_time(
     world: World, timeout: float | None, lease: float
 ) -> None:
@@ -59,7 +59,7 @@ async def test_a_functions_probe_may_take_its_time(
     await started.over()
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_an_easy_call_was_granted_is_handed_back(world: World) -> None:
     """A turn that was granted, and will not be used, is the next caller's."""
     service = vat(limits=RateLimitConfig(1), circuit=CircuitBreakerConfig())
@@ -75,7 +75,7 @@ async def test_what_an_easy_call_was_granted_is_handed_back(world: World) -> Non
     assert 2 == (await manager.circuit_state("vat")).calls
 
 
-@in_both_colours
+@sync_and_async
 async def test_fifty_run_at_once(world: World) -> None:
     """Nothing of ours is held while a function runs: fifty meet inside one service."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(), limits=RateLimitConfig(1000)))
@@ -99,7 +99,7 @@ async def test_fifty_run_at_once(world: World) -> None:
     assert [None] * 50 == await world.together(*[call] * 50)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_decorated_function_is_protected(world: World) -> None:
     """A decorated function keeps its name and arguments, and every call goes through `run`."""
     manager = world.manager(vat(retry=RetryPolicy(2, 0)))
@@ -120,7 +120,7 @@ async def test_a_decorated_function_is_protected(world: World) -> None:
     assert ("add", "Add.") == (protected.__name__, protected.__doc__)
 
 
-@in_both_colours
+@sync_and_async
 async def test_generators_are_not_protected(world: World) -> None:
     """A generator's body would run unprotected, so it is refused by name."""
 
@@ -135,8 +135,8 @@ async def test_generators_are_not_protected(world: World) -> None:
             world.manager(vat()).manager.protect("vat")(function)
 
 
-@in_both_colours
-async def test_a_function_of_the_other_colour_is_refused(world: World) -> None:
+@sync_and_async
+async def test_a_function_of_the_other_mode_is_refused(world: World) -> None:
     """A plain function on the asynchronous face, or the reverse, is a typed error."""
     manager = world.manager(vat())
 
@@ -158,7 +158,7 @@ async def test_a_function_of_the_other_colour_is_refused(world: World) -> None:
             manager.manager.protect("vat")(later)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_store_that_is_full_signs_the_short_way(world: World) -> None:
     """Also where a function takes the short way, an error of the store names the call."""
 
@@ -183,7 +183,7 @@ async def test_a_store_that_is_full_signs_the_short_way(world: World) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The store in memory holds:RuntimeWarning")
-@in_both_colours
+@sync_and_async
 async def test_keys_up_to_the_bound_stop_only_keyed_calls(world: World) -> None:
     """A new tenant's call without a key is made while the store takes no more keys."""
     shared = MemoryStorage(world.clock, max_entries=5)
@@ -199,7 +199,7 @@ async def test_keys_up_to_the_bound_stop_only_keyed_calls(world: World) -> None:
         assert await manager.run("vat", world.nothing, tenant=tenant) is None
 
 
-@in_both_colours
+@sync_and_async
 async def test_many_tenants_do_not_pile_up(world: World) -> None:
     """Plans of tenants that call once are forgotten, and made anew."""
     manager = world.manager(vat())
@@ -212,7 +212,7 @@ async def test_many_tenants_do_not_pile_up(world: World) -> None:
     await manager.run("vat", world.nothing, tenant="t0")
 
 
-@in_both_colours
+@sync_and_async
 async def test_one_tenant_too_many_costs_one_plan(world: World) -> None:
     """When the cache is full, each new tenant evicts exactly one entry."""
     manager = world.manager(vat())
@@ -226,7 +226,7 @@ async def test_one_tenant_too_many_costs_one_plan(world: World) -> None:
 
 
 @pytest.mark.parametrize("watched", [True, False])
-@in_both_colours
+@sync_and_async
 async def test_a_plan_is_made_once(world: World, watched: bool) -> None:
     """A plan serves every later call, and a face itself where nobody waits and nobody watches."""
     manager = world.watched(vat()) if watched else world.manager(vat())
@@ -235,7 +235,7 @@ async def test_a_plan_is_made_once(world: World, watched: bool) -> None:
     made = plans.find("vat", "acme", None)
 
     assert made is plans.find("vat", "acme", None)
-    alone = not watched and world.colour != DISTANT
+    alone = not watched and world.mode != DISTANT
     assert ([made] if alone else []) == list(plans.easy.values())
 
 
@@ -254,7 +254,7 @@ class Failing:
         return self.calls
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_calm_functions_failure_counts(world: World) -> None:
     """On the short way, too, failures open the circuit, and are counted once each."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=3)))
@@ -270,7 +270,7 @@ async def test_a_calm_functions_failure_counts(world: World) -> None:
     assert CircuitState.OPEN is (await manager.circuit_state("vat")).state
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_calm_functions_refusal_does_not_count(world: World) -> None:
     """On the short way, too, a refusal is no failure, and an unheard call is not counted."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1)))
@@ -288,7 +288,7 @@ async def test_a_calm_functions_refusal_does_not_count(world: World) -> None:
 @pytest.mark.parametrize(
     "error", [TypeError("bug"), MemoryError(), OSError(errno.EMFILE, "no files")], ids=repr
 )
-@in_both_colours
+@sync_and_async
 async def test_an_internal_error_is_neutral_for_the_circuit(
     world: World, error: Exception, observed: bool
 ) -> None:
@@ -306,7 +306,7 @@ async def test_an_internal_error_is_neutral_for_the_circuit(
     assert (CircuitState.CLOSED, 1, 0) == (state.state, state.calls, state.failures)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_calm_function_is_retried(world: World) -> None:
     """On the short way, too, a function is called again as the policy says, and gives its value."""
     manager = world.manager(vat(retry=RetryPolicy(3, 1.0, jitter=Jitter.NONE)))
@@ -320,7 +320,7 @@ async def test_a_calm_function_is_retried(world: World) -> None:
     assert 3 == caught.value.attempts
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_function_that_waited_gives_its_value(world: World) -> None:
     """A function that waits for a limit first is called all the same, and retried."""
     manager = world.manager(vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0)))
@@ -331,7 +331,7 @@ async def test_a_function_that_waited_gives_its_value(world: World) -> None:
 
 
 @pytest.mark.parametrize("error, processed", [(OSError(), True), (BulkheadFull("x"), False)])
-@in_both_colours
+@sync_and_async
 async def test_a_late_function_says_whether_it_may_have_acted(
     world: World,
     error: Exception,
@@ -352,7 +352,7 @@ async def test_a_late_function_says_whether_it_may_have_acted(
     assert error is caught.value.__cause__
 
 
-@in_both_colours
+@sync_and_async
 async def test_interrupted_function_frees_its_probe(world: World) -> None:
     """A probe that is interrupted says nothing of health, and the next one may go at once."""
     memory = MemoryStorage(world.clock)
@@ -367,11 +367,11 @@ async def test_interrupted_function_frees_its_probe(world: World) -> None:
 
     with pytest.raises(Interruption):
         await manager.run("vat", interrupted)
-    told = await manager.circuit_state("vat")
-    assert (CircuitState.HALF_OPEN, 0) == (told.state, told.probes_under_way)
+    result = await manager.circuit_state("vat")
+    assert (CircuitState.HALF_OPEN, 0) == (result.state, result.probes_under_way)
 
 
-@in_both_colours
+@sync_and_async
 async def test_interrupted_function_says_nothing_of_health(world: World) -> None:
     """On a closed circuit an interrupted call counts neither as a failure nor as a success."""
     memory = MemoryStorage(world.clock)

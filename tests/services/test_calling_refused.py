@@ -22,7 +22,7 @@ from moorage import (
 )
 from moorage.services.plans import Plans
 from tests.services.vat import GET, vat
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 # --- errors before anything ---
 
@@ -50,23 +50,23 @@ from tests.support.colours import World, in_both_colours
     ],
 )
 @pytest.mark.parametrize("way", ["call", "stream", "run"])
-@in_both_colours
+@sync_and_async
 async def test_what_is_wrong_is_named(
     world: World, way: str, options: dict[str, Any], named: tuple[str, str]
 ) -> None:
     """A wrong argument is a typed error that names it and what to do, whatever is called."""
     manager = world.watched(vat(endpoints=Endpoint("rates")))
-    given: dict[str, Any] = {"service": "vat"} | options
-    service = given.pop("service")
+    fields: dict[str, Any] = {"service": "vat"} | options
+    service = fields.pop("service")
     for calm in (manager, world.manager(vat(endpoints=Endpoint("rates")))):
         with pytest.raises((ConfigurationError, InvalidData)) as caught:
-            await getattr(calm, way)(service, world.nothing if way == "run" else GET, **given)
+            await getattr(calm, way)(service, world.nothing if way == "run" else GET, **fields)
 
         attribute, name = named
         assert name == getattr(caught.value, attribute)
         assert caught.value.remedy
         assert caught.value.request_id
-        endpoint = given.get("endpoint")
+        endpoint = fields.get("endpoint")
         assert (endpoint if isinstance(endpoint, str) else None) == caught.value.operation
         assert (service if isinstance(service, str) else None) == caught.value.service
 
@@ -74,7 +74,7 @@ async def test_what_is_wrong_is_named(
 
 
 @pytest.mark.parametrize("subject", [7, "", "a\nb", "\ud800"])
-@in_both_colours
+@sync_and_async
 async def test_wrong_subject_is_refused_by_every_call(world: World, subject: Any) -> None:
     """What calls are about is checked on the fast path as well, which the first call has opened."""
     manager = world.manager(vat(circuit=None, retry=None))
@@ -87,7 +87,7 @@ async def test_wrong_subject_is_refused_by_every_call(world: World, subject: Any
             await manager.run("vat", world.nothing, subject=subject)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_wrong_call_keeps_its_id(world: World) -> None:
     """An error before the call began carries the correlation id that was given."""
     with pytest.raises(ConfigurationError) as caught:
@@ -97,7 +97,7 @@ async def test_a_wrong_call_keeps_its_id(world: World) -> None:
 
 
 @pytest.mark.parametrize("request_", ["/rates", None, b"GET"])
-@in_both_colours
+@sync_and_async
 async def test_a_request_is_a_request(world: World, request_: Any) -> None:
     """What is no request is refused, with how to make one."""
     kind = type(request_).__name__
@@ -108,7 +108,7 @@ async def test_a_request_is_a_request(world: World, request_: Any) -> None:
     assert "Request.get" in caught.value.remedy
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_unknown_service_lists_the_known(world: World) -> None:
     """The remedy for a wrong name is the right ones."""
     with pytest.raises(ConfigurationError, match="'tax'") as caught:
@@ -119,7 +119,7 @@ async def test_an_unknown_service_lists_the_known(world: World) -> None:
         await world.manager().call("tax", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_services_have_names_of_their_own(world: World) -> None:
     """Two services of one name, and what is no service, are refused at once."""
     with pytest.raises(ConfigurationError, match="'vat'") as twice:
@@ -134,7 +134,7 @@ async def test_services_have_names_of_their_own(world: World) -> None:
         assert "Give" in caught.value.remedy
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_service_without_endpoints_has_none_to_name(world: World) -> None:
     """An endpoint that is named has to be there, also where there is none at all."""
     with pytest.raises(InvalidData) as caught:
@@ -144,7 +144,7 @@ async def test_a_service_without_endpoints_has_none_to_name(world: World) -> Non
     assert [] == world.vendor.requests
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_endpoint_that_can_never_be_granted_is_refused_at_once(world: World) -> None:
     """A cost above a limit's burst is found when the manager is made."""
     service = vat(limits=RateLimitConfig(1), endpoints=Endpoint("bulk", cost=2))
@@ -153,7 +153,7 @@ async def test_an_endpoint_that_can_never_be_granted_is_refused_at_once(world: W
         world.manager(service)
 
 
-@in_both_colours
+@sync_and_async
 async def test_every_error_is_signed(world: World) -> None:
     """Every error says which call it ended, to whom, after how many attempts, and what to do."""
     world.vendor.otherwise = 503
@@ -173,7 +173,7 @@ async def test_every_error_is_signed(world: World) -> None:
     assert "vat.rates" in str(error)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_nested_calls_error_keeps_its_own_name(world: World) -> None:
     """An error of one service, raised in a function of another, still names the first."""
     world.vendor.otherwise = 503
@@ -189,7 +189,7 @@ async def test_a_nested_calls_error_keeps_its_own_name(world: World) -> None:
 
 
 @pytest.mark.parametrize("service", [vat(limits=RateLimitConfig(1)), vat()])
-@in_both_colours
+@sync_and_async
 async def test_a_functions_own_errors_are_signed(world: World, service: Service) -> None:
     """One of our errors raised by a function gets the name of the call, on the short way too."""
 
@@ -206,7 +206,7 @@ async def test_a_functions_own_errors_are_signed(world: World, service: Service)
     )
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_refused_function_is_signed(world: World) -> None:
     """What holds a function back says whose it was, on the short way too."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig()))

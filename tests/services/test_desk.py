@@ -14,7 +14,7 @@ from moorage.domain.idempotency import Claim
 from moorage.services.desk import Desk, nothing_done
 from moorage.services.renewal import Unrenewed
 from tests.services.test_vendor_wire import START, Calling
-from tests.support.colours import run_plain
+from tests.support.modes import run_plain
 
 ASKED: Any = SimpleNamespace(kind="sms", tenant="acme", operation="send", round=None, reach=None)
 GET = Request.get("/a")
@@ -52,14 +52,14 @@ class Office(Calling):
             calling=calling, directory=directory, step=step, transports=MappingProxyType({})
         )
 
-    def choose(self, asked: Any) -> tuple[Any, ...]:
+    def choose(self, request: Any) -> tuple[Any, ...]:
         """All of them, for what these tests ask."""
-        assert ASKED is asked
+        assert ASKED is request
         return tuple(self.accounts.values())
 
-    def find(self, ref: Any, asked: Any) -> tuple[Any, Any]:
+    def find(self, ref: Any, request: Any) -> tuple[Any, Any]:
         """The second."""
-        assert ASKED is asked
+        assert ASKED is request
         return self.accounts["two"], ref
 
     @property
@@ -93,13 +93,13 @@ class Office(Calling):
         """Remember it."""
         self.events.append(event)
 
-    async def deed(self, vendor: Any, wire: Any, *found: Any) -> tuple[Any, ...]:
+    async def deed(self, vendor: Any, wire: Any, *results: Any) -> tuple[Any, ...]:
         """Send something, and fail where it is told to."""
         await wire.send(GET)
         self.asked.append(wire.account)
         if wire.account in self.fails:
             raise self.fails[wire.account]
-        return (vendor.name, *found)
+        return (vendor.name, *results)
 
     def ask(self, **options: Any) -> Any:
         """Have it done."""
@@ -107,7 +107,7 @@ class Office(Calling):
 
     def bounds(self) -> list[tuple[Any, Any]]:
         """For which tenant, and for how long, something was sent."""
-        return [(told[-1]["tenant"], told[-1]["timeout"]) for told in self.told]
+        return [(result[-1]["tenant"], result[-1]["timeout"]) for result in self.told]
 
 
 def harmless() -> ConnectorError:
@@ -137,7 +137,7 @@ def test_an_error_after_a_step_that_acted(key: str | None) -> None:
     with pytest.raises(ConnectionFailed) as raised:
         run_plain(office.desk.ask(ASKED, order, key=key))
     assert vars(raised.value)["_acted"] is True
-    assert ["one"] == [told[1] for told in office.told]
+    assert ["one"] == [result[1] for result in office.told]
 
 
 @pytest.mark.parametrize("timeout, sent", [(None, None), (7.0, 7.0)])

@@ -12,7 +12,7 @@ from moorage import ConnectionFailed, Ref, VendorFailed, VendorRejected
 from moorage.contracts.storage import ByteRange, Checksum, GetOptions, ObjectInfo, Opened
 from moorage.domain.http import Headers
 from moorage.services.downloading import Downloading
-from tests.support.colours import run_plain
+from tests.support.modes import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,8 +87,8 @@ def coming(
 ) -> tuple[Downloading, Vendor]:
     """A download that begins so, and what comes where it is asked for the rest."""
     vendor = Vendor(*more)
-    given: Any = vendor
-    return Downloading(given, WIRE, options or GetOptions(), first, resumes=resumes), vendor
+    value: Any = vendor
+    return Downloading(value, WIRE, options or GetOptions(), first, resumes=resumes), vendor
 
 
 def read_all(download: Downloading) -> bytes:
@@ -108,11 +108,11 @@ def test_the_rest_is_asked_for() -> None:
     download, vendor = coming(first, second, third, options=GetOptions(version="v1"))
 
     assert DATA[10:60] == read_all(download)
-    wanted = [
+    targets = [
         GetOptions(range=ByteRange(30, 30), if_match="e1", version="v1"),
         GetOptions(range=ByteRange(35, 25), if_match="e1", version="v1"),
     ]
-    assert [(WIRE, "a", one) for one in wanted] == vendor.asked
+    assert [(WIRE, "a", one) for one in targets] == vendor.asked
     assert [True, True, True] == [
         one.arriving.settled  # type: ignore[attr-defined]  # ours
         for one in (first, second, third)
@@ -182,19 +182,19 @@ def test_other_bytes_than_the_rest() -> None:
 
 
 @pytest.mark.parametrize(
-    "opened, found",
+    "opened, result",
     [
         (lambda: some(0, DATA, b"!"), "more bytes than it had announced"),
         (lambda: some(0, DATA[::-1]), "do not have the checksum"),
     ],
     ids=["more", "others"],
 )
-def test_what_came_is_not_to_be_kept(opened: Callable[[], Opened], found: str) -> None:
+def test_what_came_is_not_to_be_kept(opened: Callable[[], Opened], result: str) -> None:
     """More bytes than there are, or others, are told, and what to do with them."""
     first = opened()
     download, vendor = coming(first)
 
-    with pytest.raises(VendorFailed, match=found) as caught:
+    with pytest.raises(VendorFailed, match=result) as caught:
         read_all(download)
     assert "Discard the bytes that were read, and download again." == caught.value.remedy
     assert ([], b"") == (vendor.asked, run_plain(download.read()))

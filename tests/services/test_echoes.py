@@ -30,12 +30,12 @@ from moorage.domain.events import CallFinished
 from moorage.domain.sensitive import MASK
 from moorage.domain.sent_values import LARGEST_BODY
 from tests.services.vat import vat
-from tests.support.colours import Arriving, in_both_colours
+from tests.support.modes import Arriving, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.colours import World
+    from tests.support.modes import World
 
 SECRET = "kX9/vQ2+pL7wZ4=mN8tR3-canary"
 OTHER = "q7Jd-second+canary/F5sV1hB9"
@@ -73,24 +73,30 @@ def shapes(secret: str) -> Iterator[str]:
 
 def traces(error: ConnectorError) -> str:
     """Everything that an error tells, to whomever."""
-    told = [str(error), repr(error), repr(error.args), repr(vars(error)), repr(pickle.dumps(error))]
+    reports = [
+        str(error),
+        repr(error),
+        repr(error.args),
+        repr(vars(error)),
+        repr(pickle.dumps(error)),
+    ]
     response: Response | None = getattr(error, "response", None)
     if response is not None:
-        told += [response.text, str(response.headers.pairs), f"{response.reason} {response.url}"]
-    return "\n".join(told)
+        reports += [response.text, str(response.headers.pairs), f"{response.reason} {response.url}"]
+    return "\n".join(reports)
 
 
 def echoing(echo: str, status: int) -> Response:
     """An answer that repeats what it got, in all places."""
-    told = {"error": {"code": "bad_key", "message": f"No such key: {echo}"}, "more": [echo]}
+    table = {"error": {"code": "bad_key", "message": f"No such key: {echo}"}, "more": [echo]}
     fields = {"Location": f"https://x.example/?k={quote(echo)}", "X-Echo": echo}
     fields["Content-Type"] = "application/json"
-    body = json.dumps(told).encode()
+    body = json.dumps(table).encode()
     return Response(status, fields, body, reason=f"No {echo}", url=f"https://x.example/{echo}")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@in_both_colours
+@sync_and_async
 async def test_a_credential_does_not_come_back(world: World, kind: str) -> None:
     """Whatever the status and the notation of the echo, no error holds the credential."""
     service = vat(credentials=KINDS[kind])
@@ -101,10 +107,10 @@ async def test_a_credential_does_not_come_back(world: World, kind: str) -> None:
             with pytest.raises(ConnectorError) as caught:
                 await manager.call("vat", GET)
 
-            told = traces(caught.value)
-            assert echo not in told
-            assert SECRET[:12] not in told
-            assert MASK in told
+            result = traces(caught.value)
+            assert echo not in result
+            assert SECRET[:12] not in result
+            assert MASK in result
             if status in {400, 401, 404}:
                 assert "bad_key" == caught.value.vendor_code  # type: ignore[attr-defined]  # they have one
 
@@ -135,7 +141,7 @@ REDACTION = Redaction(header_names={"X-Mine"}, query_names={"mine"}, body_keys={
     ],
     ids=str,
 )
-@in_both_colours
+@sync_and_async
 async def test_what_a_request_was_given_does_not_come_back(world: World, request_: Request) -> None:
     """A user's own secrets in a request are known by the names that they were sent under."""
     manager = world.manager(vat(redaction=REDACTION))
@@ -161,7 +167,7 @@ def failing(_: Request, response: Response) -> PaymentDeclined | None:
     return error
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_failure_in_a_success_does_not_bring_it_back(world: World) -> None:
     """Errors that a service's classifier makes of any answer are masked in all their fields."""
     manager = world.manager(vat(credentials=KINDS["bearer"], classify=failing))
@@ -173,7 +179,7 @@ async def test_a_failure_in_a_success_does_not_bring_it_back(world: World) -> No
     assert MASK in caught.value.__notes__[0]
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_adapter_does_not_bring_it_back(world: World) -> None:
     """What a host's own HTTP client says of a failed attempt is masked too."""
     manager = world.manager(vat(credentials=KINDS["bearer"]))
@@ -186,7 +192,7 @@ async def test_an_adapter_does_not_bring_it_back(world: World) -> None:
 
 
 @pytest.mark.parametrize("easy", [True, False])
-@in_both_colours
+@sync_and_async
 async def test_a_token_in_a_path_does_not_come_back(world: World, easy: bool) -> None:
     """A token in the URL of a service, or of a bot in any path, is a credential like any other."""
     bot = "AAHdqTcvCH1vGWJxfSeofSAs0K5"
@@ -205,7 +211,7 @@ async def test_a_token_in_a_path_does_not_come_back(world: World, easy: bool) ->
         assert secret not in traces(caught.value)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stream_does_not_bring_it_back(world: World) -> None:
     """A stream that is refused at its headers tells as little as any other answer."""
     manager = world.manager(vat(credentials=KINDS["bearer"]))
@@ -218,7 +224,7 @@ async def test_a_stream_does_not_bring_it_back(world: World) -> None:
         assert MASK in traces(caught.value)
 
 
-@in_both_colours
+@sync_and_async
 async def test_reading_a_stream_does_not_bring_it_back(world: World) -> None:
     """A body that breaks off tells nothing of what was sent, neither its reader nor observers."""
     manager = world.watched(vat(credentials=KINDS["bearer"]))
@@ -236,7 +242,7 @@ async def test_reading_a_stream_does_not_bring_it_back(world: World) -> None:
     assert SECRET not in repr(finished)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_retried_call_does_not_bring_it_back(world: World) -> None:
     """The error of the last of several attempts is masked like that of the first."""
     manager = world.manager(vat(credentials=KINDS["bearer"], retry=RetryPolicy(3, 0)))
@@ -247,7 +253,7 @@ async def test_a_retried_call_does_not_bring_it_back(world: World) -> None:
     assert SECRET not in traces(caught.value)
 
 
-@in_both_colours
+@sync_and_async
 async def test_masked_json_is_still_json(world: World) -> None:
     """A number that was a secret becomes a text."""
     manager = world.manager(vat(credentials=Credentials.bearer("4711081547110815")))
@@ -260,7 +266,7 @@ async def test_masked_json_is_still_json(world: World) -> None:
     assert {"message": "no", "key": MASK, "list": [MASK]} == answer.json()
 
 
-@in_both_colours
+@sync_and_async
 async def test_long_failures_are_cut(world: World) -> None:
     """Only the beginning of a failure's body is kept, and no half of a secret at its end."""
     manager = world.manager(vat(credentials=KINDS["bearer"]))
@@ -274,7 +280,7 @@ async def test_long_failures_are_cut(world: World) -> None:
     assert "***" == answer.text.strip()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_success_is_left_alone(world: World) -> None:
     """An answer that is what was asked for is the caller's, whatever it says."""
     manager = world.manager(vat(credentials=KINDS["bearer"]))

@@ -27,12 +27,12 @@ from moorage import (
 )
 from tests.services.renewed_tokens import vat
 from tests.services.vat import GET
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 # --- where it goes ---
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_url_is_the_services_and_the_requests(world: World) -> None:
     """A request's path and query follow the service's base URL."""
     await world.manager(vat()).call("vat", Request.get("/rates", query={"country": "DE"}))
@@ -40,7 +40,7 @@ async def test_the_url_is_the_services_and_the_requests(world: World) -> None:
     assert ["https://vat.example/v1/rates?country=DE"] == [s.url for s in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_default_headers_fill_gaps(world: World) -> None:
     """A service's headers are sent unless the request has its own."""
     service = vat(headers={"Accept": "application/json", "X-App": "erp"})
@@ -50,7 +50,7 @@ async def test_default_headers_fill_gaps(world: World) -> None:
     assert {"accept": "text/csv", "X-App": "erp"} == dict(world.vendor.requests[0].request.headers)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_missing_base_url_is_told(world: World) -> None:
     """A service that only protects functions sends no requests."""
     with pytest.raises(ConfigurationError) as caught:
@@ -61,7 +61,7 @@ async def test_a_missing_base_url_is_told(world: World) -> None:
     assert "Give the service a base_url" in caught.value.remedy
 
 
-@in_both_colours
+@sync_and_async
 async def test_another_origin_is_refused(world: World) -> None:
     """A request to another host than the service's is refused before anything is sent."""
     manager = world.manager(vat(request_transforms=lambda request: request))
@@ -72,7 +72,7 @@ async def test_another_origin_is_refused(world: World) -> None:
     assert [] == world.vendor.requests
 
 
-@in_both_colours
+@sync_and_async
 async def test_another_origin_takes_no_turn(world: World) -> None:
     """A request that cannot be sent is refused before it takes from a limit."""
     manager = world.manager(vat(limits=RateLimitConfig(1)))
@@ -101,7 +101,7 @@ async def test_another_origin_takes_no_turn(world: World) -> None:
         (500, VendorFailed),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_failures_have_classes(world: World, status: int, kind: type[Exception]) -> None:
     """Every failing status raises one class, which carries the status and the whole answer."""
     world.vendor.answers(status)
@@ -112,7 +112,7 @@ async def test_failures_have_classes(world: World, status: int, kind: type[Excep
     assert (status, status) == (caught.value.status, caught.value.response.status)  # type: ignore[attr-defined]
 
 
-@in_both_colours
+@sync_and_async
 async def test_redirects_are_not_followed(world: World) -> None:
     """A redirect is refused, so that no credential goes elsewhere."""
     world.vendor.answers(Response(307, {"Location": "https://evil.example/"}))
@@ -129,7 +129,7 @@ def declined(request: Request, response: Response) -> PaymentDeclined | None:
     return PaymentDeclined("no", vendor_code="51") if b"no" in response.body else None
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_body_comes_before_the_status(world: World) -> None:
     """A service's own classifier is asked first, and may find a failure in a 200."""
     world.vendor.answers(Response(200, body=b"no"), Response(404, body=b"no"), 404, 200)
@@ -141,7 +141,7 @@ async def test_the_body_comes_before_the_status(world: World) -> None:
     assert 200 == (await manager.call("vat", GET)).status
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_classifier_returns_our_errors(world: World) -> None:
     """A classifier that returns something else is named."""
 
@@ -155,7 +155,7 @@ async def test_a_classifier_returns_our_errors(world: World) -> None:
     assert "Return one of moorage's errors" in caught.value.remedy
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_classifier_sees_no_credential(world: World) -> None:
     """What is handed to a classifier is the request as the caller made it."""
     seen: list[Request] = []
@@ -168,7 +168,7 @@ async def test_a_classifier_sees_no_credential(world: World) -> None:
     assert [GET] == seen
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_strangers_error_is_made_ours(world: World) -> None:
     """What an HTTP client should not raise becomes ConnectionFailed, and is not quoted."""
     world.vendor.otherwise = ValueError("https://vat.example/?key=hunter2")
@@ -181,7 +181,7 @@ async def test_a_strangers_error_is_made_ours(world: World) -> None:
     assert (None, None) == (caught.value.__cause__, caught.value.__context__)
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_status_told_is_this_attempts(world: World) -> None:
     """An attempt without an answer tells no status of the attempt before."""
     world.vendor.answers(503, AttemptTimeout("late"), 200)
@@ -189,8 +189,8 @@ async def test_the_status_told_is_this_attempts(world: World) -> None:
 
     await manager.call("vat", GET)
 
-    told = [event for event in world.events if type(event).__name__ == "AttemptFinished"]
-    assert [(1, 503), (2, None), (3, 200)] == [(e.attempt, e.status) for e in told]  # type: ignore[attr-defined]
+    reports = [event for event in world.events if type(event).__name__ == "AttemptFinished"]
+    assert [(1, 503), (2, None), (3, 200)] == [(e.attempt, e.status) for e in reports]  # type: ignore[attr-defined]
 
 
 # --- endpoints ---
@@ -217,7 +217,7 @@ ENDPOINTS = (
         (Request.get("/fees/DE"), None, 30),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_requests_find_their_endpoint(
     world: World, request_: Request, name: str | None, timeout: float
 ) -> None:
@@ -227,7 +227,7 @@ async def test_requests_find_their_endpoint(
     assert [timeout] == [sent.timeouts.total for sent in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_functions_plan_is_not_a_requests(world: World) -> None:
     """A request that found its endpoint by path leaves functions without one alone."""
     service = vat(endpoints=Endpoint("rates", path="/rates", retry=RetryPolicy(5, 0)))

@@ -27,7 +27,7 @@ from moorage import (
 )
 from tests.services.renewed_tokens import Provider, vat
 from tests.services.vat import GET
-from tests.support.colours import Sent, World, in_both_colours
+from tests.support.modes import Sent, World, sync_and_async
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ from tests.support.colours import Sent, World, in_both_colours
         (Credentials.none(), {}, ""),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_credentials_are_put_where_they_belong(
     world: World, credentials: Credentials, headers: dict[str, str], query: str
 ) -> None:
@@ -61,13 +61,13 @@ async def test_credentials_are_put_where_they_belong(
     )
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_provider_is_asked_for_the_tenant(world: World) -> None:
     """A service that needs credentials gets those of the tenant, once for a call."""
     provider = Provider(world)
     world.vendor.answers(503)
     service = vat(needs_credentials=True, retry=RetryPolicy(2, 0))
-    manager = world.manager(service, credentials=world.of_colour(provider))
+    manager = world.manager(service, credentials=world.of_mode(provider))
 
     await manager.call("vat", GET, tenant="acme")
 
@@ -75,7 +75,7 @@ async def test_the_provider_is_asked_for_the_tenant(world: World) -> None:
     assert ["Bearer token-0"] * 2 == [s.header("authorization") for s in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_every_attempt_is_signed_anew(world: World) -> None:
     """Each attempt is signed last, as it leaves: after the transforms, at its own time."""
     signing = HmacSigning(
@@ -119,7 +119,7 @@ async def test_every_attempt_is_signed_anew(world: World) -> None:
         ),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_every_way_to_sign_reaches_the_vendor(
     world: World, signing: Any, header: str, begins: str
 ) -> None:
@@ -130,7 +130,7 @@ async def test_every_way_to_sign_reaches_the_vendor(
     assert sent.request.headers[header].startswith(begins)
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_cannot_be_signed_does_not_leave(world: World) -> None:
     """A request that has not what is to be signed is refused, and shows no key."""
     signing = HmacSigning(signs="{header:x-a}", headers={"S": "{signature}"})
@@ -144,7 +144,7 @@ async def test_what_cannot_be_signed_does_not_leave(world: World) -> None:
     assert "h1dden" not in "".join(shown.format())
 
 
-@in_both_colours
+@sync_and_async
 async def test_given_credentials_come_before_the_providers(world: World) -> None:
     """Credentials of the service's own are never exchanged for others."""
     provider = Provider(world)
@@ -152,12 +152,12 @@ async def test_given_credentials_come_before_the_providers(world: World) -> None
     service = vat(needs_credentials=True, credentials=Credentials.bearer("own"))
 
     with pytest.raises(AuthenticationFailed):
-        await world.manager(service, credentials=world.of_colour(provider)).call("vat", GET)
+        await world.manager(service, credentials=world.of_mode(provider)).call("vat", GET)
 
     assert ([], []) == (provider.asked, provider.refreshed)
 
 
-@in_both_colours
+@sync_and_async
 async def test_no_provider_means_no_credentials(world: World) -> None:
     """A service that needs credentials where nobody has any says so, and sends nothing."""
     with pytest.raises(CredentialNotFound) as caught:
@@ -166,30 +166,30 @@ async def test_no_provider_means_no_credentials(world: World) -> None:
     assert ("vat", []) == (caught.value.service, world.vendor.requests)
 
 
-@pytest.mark.parametrize("given", [KeyError("vault://hunter2"), "hunter2", None])
-@in_both_colours
-async def test_a_provider_that_errs_is_made_ours(world: World, given: object) -> None:
+@pytest.mark.parametrize("value", [KeyError("vault://hunter2"), "hunter2", None])
+@sync_and_async
+async def test_a_provider_that_errs_is_made_ours(world: World, value: object) -> None:
     """What a provider should neither raise nor give becomes CredentialNotFound, unquoted."""
     provider = Provider(world)
-    provider.given = given if given is not None else 0
+    provider.given = value if value is not None else 0
     service = vat(needs_credentials=True)
 
-    named = type(given if given is not None else 0).__name__
+    named = type(value if value is not None else 0).__name__
     with pytest.raises(CredentialNotFound, match=f"credential provider .* {named}") as caught:
-        await world.manager(service, credentials=world.of_colour(provider)).call("vat", GET)
+        await world.manager(service, credentials=world.of_mode(provider)).call("vat", GET)
 
     assert "hunter2" not in repr(caught.value)
     assert "must" in caught.value.remedy
     assert [] == world.vendor.requests
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_never_left_may_be_tried_again(world: World) -> None:
     """A write that found no credential has done nothing, so doing it later repeats nothing."""
     provider = Provider(world)
     provider.given = CredentialNotFound("the vault is sealed.", retryable=True)
     service = vat(needs_credentials=True, retry=RetryPolicy(2, 1))
-    manager = world.manager(service, credentials=world.of_colour(provider))
+    manager = world.manager(service, credentials=world.of_mode(provider))
 
     async def unseal() -> None:
         provider.given = None
@@ -199,12 +199,12 @@ async def test_what_never_left_may_be_tried_again(world: World) -> None:
     assert 200 == (await manager.call("vat", Request.post("/orders", json=1))).status
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_open_circuit_asks_no_provider(world: World) -> None:
     """What the circuit holds back costs no look at credentials."""
     provider = Provider(world)
     service = vat(needs_credentials=True, circuit=CircuitBreakerConfig())
-    manager = world.manager(service, credentials=world.of_colour(provider))
+    manager = world.manager(service, credentials=world.of_mode(provider))
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
 
     with pytest.raises(Exception, match="by hand"):

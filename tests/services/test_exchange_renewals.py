@@ -21,18 +21,18 @@ from moorage import (
 from moorage.services.refreshes import UnprovenRefreshes
 from tests.services.renewed_tokens import Provider, vat
 from tests.services.vat import GET
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_refused_credential_is_renewed_once(world: World) -> None:
     """After a 401 the credential is renewed and the same attempt made again."""
     provider = Provider(world)
     world.vendor.answers(401)
-    manager = world.watched(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    manager = world.watched(vat(needs_credentials=True), credentials=world.of_mode(provider))
 
     assert 200 == (await manager.call("vat", GET, tenant="acme")).status
 
@@ -43,7 +43,7 @@ async def test_a_refused_credential_is_renewed_once(world: World) -> None:
     assert 1 == world.told().count("CredentialRefreshed")
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_credential_is_never_renewed_twice(world: World) -> None:
     """A second 401 is the answer."""
     provider = Provider(world)
@@ -51,13 +51,13 @@ async def test_a_credential_is_never_renewed_twice(world: World) -> None:
     service = vat(needs_credentials=True, retry=RetryPolicy(5, 0))
 
     with pytest.raises(AuthenticationFailed) as caught:
-        await world.manager(service, credentials=world.of_colour(provider)).call("vat", GET)
+        await world.manager(service, credentials=world.of_mode(provider)).call("vat", GET)
 
     assert (["token-0"], 2) == (provider.refreshed, len(world.vendor.requests))
     assert 2 == caught.value.attempts
 
 
-@in_both_colours
+@sync_and_async
 async def test_renewing_takes_no_attempt(world: World) -> None:
     """The attempt after a renewal is the same attempt, so `max_attempts` are left to fail."""
     provider = Provider(world)
@@ -66,12 +66,12 @@ async def test_renewing_takes_no_attempt(world: World) -> None:
     service = vat(needs_credentials=True, retry=RetryPolicy(3, 0))
 
     with pytest.raises(VendorFailed):
-        await world.manager(service, credentials=world.of_colour(provider)).call("vat", GET)
+        await world.manager(service, credentials=world.of_mode(provider)).call("vat", GET)
 
     assert 1 + 3 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_forbidden_call_renews_nothing(world: World) -> None:
     """A 403 refuses what we may do, not who we are."""
     provider = Provider(world)
@@ -79,12 +79,12 @@ async def test_a_forbidden_call_renews_nothing(world: World) -> None:
     service = vat(needs_credentials=True)
 
     with pytest.raises(AuthenticationFailed):
-        await world.manager(service, credentials=world.of_colour(provider)).call("vat", GET)
+        await world.manager(service, credentials=world.of_mode(provider)).call("vat", GET)
 
     assert [] == provider.refreshed
 
 
-@in_both_colours
+@sync_and_async
 async def test_many_callers_renew_once(world: World) -> None:
     """Callers whose credential is refused at the same time renew it once between them."""
     provider = Provider(world)
@@ -93,7 +93,7 @@ async def test_many_callers_renew_once(world: World) -> None:
         return 401 if sent.header("authorization") == "Bearer token-0" else 200
 
     world.vendor.otherwise = by_token
-    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     gates = [world.gate(), world.gate()]
     world.vendor.answers(*(gate.answering(401) for gate in gates))
 
@@ -113,13 +113,13 @@ async def test_many_callers_renew_once(world: World) -> None:
 
 
 @pytest.mark.parametrize("error", [CredentialRefreshFailed("gone"), KeyError("vault")])
-@in_both_colours
+@sync_and_async
 async def test_a_renewal_that_fails_is_the_answer(world: World, error: Exception) -> None:
     """Where renewing fails the error says that, with the refusal behind it."""
     provider = Provider(world)
     provider.fails = error
     world.vendor.otherwise = 401
-    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
 
     with pytest.raises(CredentialRefreshFailed) as caught:
         await manager.call("vat", GET)
@@ -127,13 +127,13 @@ async def test_a_renewal_that_fails_is_the_answer(world: World, error: Exception
     assert AuthenticationFailed is type(caught.value.__cause__)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_slow_renewal_ends_with_the_deadline(world: World) -> None:
     """Time spent renewing is the call's, and nothing is sent after its deadline."""
     provider = Provider(world)
     provider.slow = 60
     world.vendor.otherwise = 401
-    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
 
     with pytest.raises(DeadlineExceeded):
         await manager.call("vat", GET, timeout=10)
@@ -143,7 +143,7 @@ async def test_a_slow_renewal_ends_with_the_deadline(world: World) -> None:
 
 @pytest.mark.parametrize("timeout", [0.5, 10])
 @pytest.mark.parametrize("before", [[], [503]])
-@in_both_colours
+@sync_and_async
 async def test_waiting_for_a_renewal_ends_with_the_deadline(
     world: World, before: list[int], timeout: float
 ) -> None:
@@ -155,7 +155,7 @@ async def test_waiting_for_a_renewal_ends_with_the_deadline(
     world.vendor.answers(*before)
     world.vendor.otherwise = 401
     service = vat(needs_credentials=True, retry=RetryPolicy(2, 0))
-    manager = world.manager(service, credentials=world.of_colour(provider))
+    manager = world.manager(service, credentials=world.of_mode(provider))
     key = manager.manager._flows.plans.find("vat", None, None).refresh_key
     await world.locks.acquire(key, object(), places=1, queue=0, timeout=0)
     world.impatient = True
@@ -172,12 +172,12 @@ def once() -> Iterator[bytes]:
     yield b"all of it"
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_single_use_body_is_not_sent_again_after_a_renewal(world: World) -> None:
     """A body that is gone cannot be sent with the new credential, which is kept for the next."""
     provider = Provider(world)
     world.vendor.answers(401)
-    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
 
     with pytest.raises(AuthenticationFailed):
         await manager.call("vat", Request.post("/files", body=BodyStream.of(once())))
@@ -185,12 +185,12 @@ async def test_a_single_use_body_is_not_sent_again_after_a_renewal(world: World)
     assert (["token-0"], 1) == (provider.refreshed, len(world.vendor.requests))
 
 
-@in_both_colours
+@sync_and_async
 async def test_refusals_for_ever_renew_less_and_less(world: World) -> None:
     """A service that refuses renewed credentials too gets no renewal for each call."""
     provider = Provider(world)
     world.vendor.otherwise = 401
-    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     renewed = []
     remedies = []
     for _ in range(60):
@@ -204,11 +204,11 @@ async def test_refusals_for_ever_renew_less_and_less(world: World) -> None:
     assert "a renewed credential was refused too" in remedies[-1]
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_accepted_credential_is_renewed_at_once_again(world: World) -> None:
     """Once the service accepts a credential, the next refusal is worth a renewal."""
     provider = Provider(world)
-    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     for _ in range(3):
         world.vendor.answers(401)
         assert 200 == (await manager.call("vat", GET)).status
@@ -216,11 +216,11 @@ async def test_an_accepted_credential_is_renewed_at_once_again(world: World) -> 
     assert ["token-0", "token-1", "token-2"] == provider.refreshed
 
 
-@in_both_colours
+@sync_and_async
 async def test_another_credential_is_used_at_once(world: World) -> None:
     """While renewing is put off, a credential that somebody else has brought is tried."""
     provider = Provider(world)
-    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     world.vendor.answers(401, 401)
     with pytest.raises(AuthenticationFailed):
         await manager.call("vat", GET)

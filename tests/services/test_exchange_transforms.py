@@ -21,10 +21,10 @@ from moorage import (
 from moorage.services.calling import Calling
 from tests.services.renewed_tokens import vat
 from tests.services.vat import GET
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 
-@in_both_colours
+@sync_and_async
 async def test_request_transforms_run_in_order(world: World) -> None:
     """The service's transforms come before the endpoint's, and both before the credentials."""
 
@@ -46,7 +46,7 @@ async def test_request_transforms_run_in_order(world: World) -> None:
     assert "abc" == world.vendor.requests[0].header("x-order")
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_transform_says_where_a_request_goes(world: World) -> None:
     """The URL is that of the transformed request."""
     service = vat(request_transforms=lambda request: request.evolve(path="/v2" + request.path))
@@ -56,7 +56,7 @@ async def test_a_transform_says_where_a_request_goes(world: World) -> None:
     assert ["https://vat.example/v1/v2/rates"] == [sent.url for sent in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_response_transforms_run_in_reverse(world: World) -> None:
     """What the service wraps outermost is unwrapped first by the endpoint, then by the service."""
 
@@ -71,7 +71,7 @@ async def test_response_transforms_run_in_reverse(world: World) -> None:
     assert b"bca" == (await world.manager(service).call("vat", GET)).body
 
 
-@in_both_colours
+@sync_and_async
 async def test_transforms_may_be_awaited(world: World) -> None:
     """On the asynchronous face a transform may be asynchronous; the other refuses it by name."""
 
@@ -89,7 +89,7 @@ async def test_transforms_may_be_awaited(world: World) -> None:
         assert "services.vat.request_transforms" == caught.value.path
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_disguised_awaitable_is_refused(world: World) -> None:
     """A plain function that returns an awaitable is only found out when it runs."""
 
@@ -114,7 +114,7 @@ def _count(_: object) -> int:
 
 
 @pytest.mark.parametrize("kind", ["request_transforms", "response_transforms"])
-@in_both_colours
+@sync_and_async
 async def test_a_transform_returns_what_goes_on(world: World, kind: str) -> None:
     """A transform that returns something else is named, with where it is configured."""
     what = kind.partition("_")[0]
@@ -125,7 +125,7 @@ async def test_a_transform_returns_what_goes_on(world: World, kind: str) -> None
     assert (kind, f"Return the {what}, changed or not.") == (caught.value.path, caught.value.remedy)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_transforms_own_error_passes(world: World) -> None:
     """What a transform raises is the caller's own: raised as it is, told of, and not retried."""
 
@@ -144,7 +144,7 @@ async def test_a_transforms_own_error_passes(world: World) -> None:
     assert ("KeyError", False) == (world.events[-1].error, world.events[-1].cancelled)  # type: ignore[attr-defined]
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_is_awaited_has_what_is_left(world: World) -> None:
     """Transforms and providers are bounded by what is left of the call's deadline."""
     bounds: list[float] = []
@@ -165,7 +165,7 @@ async def test_what_is_awaited_has_what_is_left(world: World) -> None:
     assert [6.0, 6.0] == bounds
 
 
-@in_both_colours
+@sync_and_async
 async def test_nothing_is_sent_when_the_time_is_over(world: World) -> None:
     """Where a transform took all the time there was, nothing is sent."""
 

@@ -21,7 +21,7 @@ from moorage import (
     Service,
     VendorFailed,
 )
-from tests.support.colours import Face, World, in_both_colours
+from tests.support.modes import Face, World, sync_and_async
 
 GET = Request.get("/rates")
 HEDGE = HedgeConfig(0.1)
@@ -29,8 +29,8 @@ HEDGE = HedgeConfig(0.1)
 
 def vat(**options: object) -> Service:
     """A service whose reads are hedged."""
-    given = {"base_url": "https://vat.example", "circuit": None, "retry": None, "hedge": HEDGE}
-    return Service("vat", **given | options)  # type: ignore[arg-type]  # as each test says
+    fields = {"base_url": "https://vat.example", "circuit": None, "retry": None, "hedge": HEDGE}
+    return Service("vat", **fields | options)  # type: ignore[arg-type]  # as each test says
 
 
 async def race(world: World, manager: Face, request: Request = GET, **options: Any) -> Any:
@@ -48,7 +48,7 @@ async def race(world: World, manager: Face, request: Request = GET, **options: A
     return started, gate
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_first_good_answer_wins(world: World) -> None:
     """Where the first request takes too long another is sent, and its answer is the call's."""
     manager = world.watched(vat())
@@ -64,7 +64,7 @@ async def test_the_first_good_answer_wins(world: World) -> None:
     assert 2 == world.events[-1].attempts  # type: ignore[attr-defined]
 
 
-@in_both_colours
+@sync_and_async
 async def test_those_who_race_share_the_deadline(world: World) -> None:
     """An extra has what is left of the call's time, and no more."""
     world.vendor.answers(503)
@@ -74,7 +74,7 @@ async def test_those_who_race_share_the_deadline(world: World) -> None:
     assert [2.0, 2.0] == [sent.timeouts.total for sent in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_quick_answer_is_not_hedged(world: World) -> None:
     """Where the first answer is there in time nothing else is sent."""
     await world.manager(vat()).call("vat", GET)
@@ -82,7 +82,7 @@ async def test_a_quick_answer_is_not_hedged(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_failure_is_followed_at_once(world: World) -> None:
     """Where the first request fails the next one goes at once, and may win."""
     world.vendor.answers(503)
@@ -90,7 +90,7 @@ async def test_a_failure_is_followed_at_once(world: World) -> None:
     assert 200 == (await world.manager(vat()).call("vat", GET)).status
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_loser_is_cancelled(world: World) -> None:
     """On the asynchronous face the request that lost is cancelled; a thread ends by itself."""
     manager = world.manager(vat())
@@ -107,7 +107,7 @@ async def test_the_loser_is_cancelled(world: World) -> None:
     assert ("CancelledError" if world.is_awaited else "NoneType") == type(error).__name__
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_first_error_is_the_calls(world: World) -> None:
     """Where no request succeeds the error is the first one's, with all attempts counted."""
     world.vendor.answers(Response(503, {"Retry-After": "9"}), 500, 502)
@@ -121,7 +121,7 @@ async def test_the_first_error_is_the_calls(world: World) -> None:
 
 
 @pytest.mark.parametrize("rate", [1, 1_000_000])
-@in_both_colours
+@sync_and_async
 async def test_extras_are_admitted(world: World, rate: int) -> None:
     """An extra takes from the limits like any attempt, and never waits for its turn."""
     world.vendor.answers(503)
@@ -133,7 +133,7 @@ async def test_extras_are_admitted(world: World, rate: int) -> None:
     assert (1, []) == (len(world.vendor.requests), world.sleeper.slept)
 
 
-@in_both_colours
+@sync_and_async
 async def test_extras_are_recorded(world: World) -> None:
     """An extra that fails counts against the vendor like any attempt."""
     world.vendor.answers(503, 503)
@@ -144,11 +144,11 @@ async def test_extras_are_recorded(world: World) -> None:
         await manager.call("vat", GET)
 
     assert CircuitState.OPEN is (await manager.circuit_state("vat")).state
-    told = [event for event in world.events if type(event).__name__ == "AttemptFinished"]
-    assert [(1, 503), (2, 503)] == [(e.attempt, e.status) for e in told]  # type: ignore[attr-defined]
+    reports = [event for event in world.events if type(event).__name__ == "AttemptFinished"]
+    assert [(1, 503), (2, 503)] == [(e.attempt, e.status) for e in reports]  # type: ignore[attr-defined]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_pause_asked_of_an_extra_is_kept(world: World) -> None:
     """A 429 in answer to an extra holds everybody back, too."""
     world.vendor.answers(503, Response(429, {"Retry-After": "30"}))
@@ -160,7 +160,7 @@ async def test_a_pause_asked_of_an_extra_is_kept(world: World) -> None:
         await manager.call("vat", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_hedged_calls_are_retried(world: World) -> None:
     """An attempt that failed with all its extras is followed by another."""
     world.vendor.answers(503, 503)
@@ -174,7 +174,7 @@ async def test_hedged_calls_are_retried(world: World) -> None:
     assert 6 == caught.value.attempts
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_credential_is_renewed_once(world: World) -> None:
     """Requests that race share one renewal, and one of them noticing is enough."""
     refreshed: list[int] = []
@@ -192,7 +192,7 @@ async def test_a_credential_is_renewed_once(world: World) -> None:
 
     world.vendor.otherwise = by_token
     service = vat(needs_credentials=True)
-    manager = world.manager(service, credentials=world.of_colour(Provider()))
+    manager = world.manager(service, credentials=world.of_mode(Provider()))
 
     assert 200 == (await manager.call("vat", GET)).status
     world.vendor.otherwise = 401
@@ -202,7 +202,7 @@ async def test_a_credential_is_renewed_once(world: World) -> None:
     assert 2 == len(refreshed)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_renewed_credential_is_used(world: World) -> None:
     """Where everybody who raced was refused, and one has renewed, the attempt is due again."""
 
@@ -222,7 +222,7 @@ async def test_a_renewed_credential_is_used(world: World) -> None:
 
     world.vendor.otherwise = by_token
     service = vat(needs_credentials=True)
-    manager = world.manager(service, credentials=world.of_colour(Provider()))
+    manager = world.manager(service, credentials=world.of_mode(Provider()))
 
     started, gate = await race(world, manager, first=401)
     gate.open()
@@ -244,7 +244,7 @@ async def test_a_renewed_credential_is_used(world: World) -> None:
         (Request.post("/search", body=iter([b""])), False),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_only_reads_are_hedged(world: World, request_: Request, hedged: bool) -> None:
     """A write is never under way twice at once; what is declared harmless may be."""
     world.vendor.answers(503)
@@ -259,7 +259,7 @@ async def test_only_reads_are_hedged(world: World, request_: Request, hedged: bo
     assert 1 + hedged == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_key_is_sent_once(world: World) -> None:
     """A call with a key is not hedged: its effect is one."""
     world.vendor.answers(503)
@@ -270,7 +270,7 @@ async def test_a_key_is_sent_once(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_endpoint_may_be_hedged_alone(world: World) -> None:
     """Hedging is a setting of an endpoint, too."""
     world.vendor.answers(503)
@@ -279,7 +279,7 @@ async def test_an_endpoint_may_be_hedged_alone(world: World) -> None:
     assert 200 == (await world.manager(service).call("vat", GET)).status
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_loser_changes_nothing(world: World) -> None:
     """What the request that lost ends with later is not the call's."""
     manager = world.watched(vat())

@@ -18,7 +18,7 @@ from moorage import (
     UnsupportedByVendor,
     VendorFailed,
 )
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,8 @@ SOON = RetryPolicy(3, 0)
 
 def pay(**options: Any) -> Service:
     """A service that is called to some effect."""
-    given: dict[str, Any] = {"base_url": "https://pay.example", "circuit": None, "retry": SOON}
-    return Service("pay", **(given | options))
+    fields: dict[str, Any] = {"base_url": "https://pay.example", "circuit": None, "retry": SOON}
+    return Service("pay", **(fields | options))
 
 
 def other_calls_error() -> ConnectionFailed:
@@ -50,7 +50,7 @@ def raising(make: Callable[[], Exception]) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     "make", [other_calls_error, lambda: CircuitBreakerOpen("open"), lambda: VendorFailed("broken")]
 )
-@in_both_colours
+@sync_and_async
 async def test_a_transform_that_fails_repeats_no_effect(
     world: World, make: Callable[[], Exception]
 ) -> None:
@@ -72,7 +72,7 @@ async def test_a_transform_that_fails_repeats_no_effect(
         {"classify": lambda *_: UnsupportedByVendor("not here")},
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_a_hook_that_fails_frees_no_key(world: World, hook: dict[str, Any]) -> None:
     """What a hook raises or returns after the answer leaves the key unknown, never free."""
     manager = world.manager(pay(**hook))
@@ -84,7 +84,7 @@ async def test_a_hook_that_fails_frees_no_key(world: World, hook: dict[str, Any]
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_nested_calls_error_proves_nothing(world: World) -> None:
     """A function that acted, and then failed in another call, has acted all the same."""
     world.vendor.otherwise = other_calls_error()
@@ -102,7 +102,7 @@ async def test_a_nested_calls_error_proves_nothing(world: World) -> None:
     assert [1] == effects
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_functions_own_proof_is_taken(world: World) -> None:
     """A function that says itself that nothing was sent is called again, under a key too."""
     manager = world.manager(pay())
@@ -116,7 +116,7 @@ async def test_a_functions_own_proof_is_taken(world: World) -> None:
     assert "charged" == await manager.run("pay", charge, idempotency_key="INV-1")
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_fallback_that_fails_keeps_the_first_error(world: World) -> None:
     """When the fallback breaks too, its error says what it was to make up for, and so do events."""
     world.vendor.otherwise = 503
@@ -130,7 +130,7 @@ async def test_a_fallback_that_fails_keeps_the_first_error(world: World) -> None
     assert ("ZeroDivisionError", False) == (finished.error, finished.fallback)  # type: ignore[attr-defined]
 
 
-@in_both_colours
+@sync_and_async
 async def test_one_text_is_not_many_keys(world: World) -> None:
     """A batch is told by its sequence: a text is none, and an unknown service is named at once."""
     manager = world.manager(pay())

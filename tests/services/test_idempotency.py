@@ -32,7 +32,7 @@ from tests.services.one_effect import (
     charge,
     over_one_store,
 )
-from tests.support.colours import START, World, in_both_colours
+from tests.support.modes import START, World, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 # --- replaying ---
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_repeat_gets_the_same_answer(world: World) -> None:
     """A repeated key is answered with the first answer, which says so, and nothing is sent."""
     world.vendor.answers(Response(201, body=b"charged"))
@@ -53,7 +53,7 @@ async def test_a_repeat_gets_the_same_answer(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_functions_answer_is_copied(world: World) -> None:
     """A repeat gets a copy of what the function returned, whatever became of the original."""
     manager = world.manager(bank())
@@ -71,7 +71,7 @@ async def test_a_functions_answer_is_copied(world: World) -> None:
     assert 1 == len(calls)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_answer_lives_for_its_time(world: World) -> None:
     """An answer is replayed until its time to live has passed; then the key is a new one."""
     manager = world.manager(bank(idempotency_ttl=100))
@@ -90,7 +90,7 @@ def decline(_: Request, __: Response) -> PaymentDeclined:
     return error
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_refusal_is_replayed(world: World) -> None:
     """A final refusal is an answer: a repeat raises the same, marked, and nothing is sent."""
     manager = world.manager(bank(classify=decline))
@@ -111,7 +111,7 @@ async def test_a_refusal_is_replayed(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_never_happened_may_be_tried_again(world: World) -> None:
     """After an error that proves that nothing was done, the key is free for the same payload."""
     unsent = ConnectionFailed("refused", may_have_been_processed=False)
@@ -126,7 +126,7 @@ async def test_what_never_happened_may_be_tried_again(world: World) -> None:
     assert 4 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_was_held_back_may_be_tried_again(world: World) -> None:
     """A call that our own limit refused leaves its key free."""
     manager = world.manager(bank(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
@@ -143,7 +143,7 @@ async def test_what_was_held_back_may_be_tried_again(world: World) -> None:
 
 
 @pytest.mark.parametrize("state", ["done", "refused", "free", "unknown", "in progress"])
-@in_both_colours
+@sync_and_async
 async def test_another_payload_is_a_conflict_in_every_state(world: World, state: str) -> None:
     """The same key with another payload is refused, whatever became of the first."""
     gate = world.gate()
@@ -177,7 +177,7 @@ async def test_another_payload_is_a_conflict_in_every_state(world: World, state:
 
 
 @pytest.mark.parametrize("other", [1.0, True, "1", None, [1], {"1": 1}])
-@in_both_colours
+@sync_and_async
 async def test_payloads_that_look_alike_differ(world: World, other: object) -> None:
     """1, 1.0, "1" and True are different payloads."""
     manager = world.manager(bank())
@@ -187,7 +187,7 @@ async def test_payloads_that_look_alike_differ(world: World, other: object) -> N
         await manager.run("bank", world.nothing, idempotency_key="k", payload=other)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_request_and_a_function_conflict(world: World) -> None:
     """A key names one effect of a service, be it a request or a function."""
     manager = world.manager(bank())
@@ -197,7 +197,7 @@ async def test_a_request_and_a_function_conflict(world: World) -> None:
         await manager.run("bank", world.nothing, idempotency_key="k")
 
 
-@in_both_colours
+@sync_and_async
 async def test_tenants_never_meet(world: World) -> None:
     """The same key of two tenants is two keys."""
     manager = world.manager(bank())
@@ -210,7 +210,7 @@ async def test_tenants_never_meet(world: World) -> None:
 
 @pytest.mark.parametrize("key", ["", " ", "a\nb", "a\0", "ü", " a", "a ", "x" * 256, 7, b"k"])
 @pytest.mark.parametrize("way", ["call", "run", "call_many", "resolve_key"])
-@in_both_colours
+@sync_and_async
 async def test_a_bad_key_is_refused(world: World, way: str, key: Any) -> None:
     """What is no key is a typed error, never no protection."""
     manager = world.manager(bank())
@@ -233,7 +233,7 @@ async def _only(results: Any) -> Any:
     return result.unwrap()
 
 
-@in_both_colours
+@sync_and_async
 async def test_no_key_among_keys_is_refused(world: World) -> None:
     """Where each request is to have a key, None is none."""
     results = await world.manager(bank()).call_many(
@@ -244,7 +244,7 @@ async def test_no_key_among_keys_is_refused(world: World) -> None:
     assert InvalidData is type(results[1].error)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_payload_that_cannot_be_compared_is_refused(world: World) -> None:
     """A payload without a fingerprint is refused before the function is called."""
     manager = world.watched(bank())
@@ -259,7 +259,7 @@ async def test_a_payload_that_cannot_be_compared_is_refused(world: World) -> Non
 # --- in progress ---
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_repeat_waits_for_the_answer(world: World) -> None:
     """While the first caller is still acting, a repeat waits and gets its answer."""
     gate = world.gate()
@@ -290,7 +290,7 @@ async def test_a_repeat_waits_for_the_answer(world: World) -> None:
     assert max(world.sleeper.slept) <= 0.25
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_repeat_waits_no_longer_than_its_deadline(world: World) -> None:
     """A repeat whose time is over is told until when the other caller may take.
 
@@ -320,7 +320,7 @@ async def test_a_repeat_waits_no_longer_than_its_deadline(world: World) -> None:
 
 
 @pytest.mark.parametrize("late, calls", [(-0.000000001, 1), (0, 0), (3, 0)])
-@in_both_colours
+@sync_and_async
 async def test_who_overslept_does_not_begin(world: World, late: float, calls: int) -> None:
     """A repeat that gets the key when its own time is over does nothing, and leaves it free."""
     gate = world.gate()
@@ -354,7 +354,7 @@ async def test_who_overslept_does_not_begin(world: World, late: float, calls: in
     assert 1 == len(acted)
 
 
-@in_both_colours
+@sync_and_async
 async def test_many_repeats_at_once_act_once(world: World) -> None:
     """However many callers use one key at the same time, there is one effect."""
     manager = world.manager(bank(limits=RateLimitConfig(1000)))

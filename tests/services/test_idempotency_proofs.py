@@ -19,7 +19,7 @@ from tests.services.one_effect import (
     bank,
     over_one_store,
 )
-from tests.support.colours import Face, World, in_both_colours
+from tests.support.modes import Face, World, sync_and_async
 
 # --- what proves that nothing was done ---
 
@@ -30,7 +30,7 @@ async def under_a_key(manager: Face, *errors: Exception, **options: Any) -> None
     plan = plans.find("bank", None, None)
     call = Call(plan, core.nanoseconds(), plan.span)
     left = list(errors)
-    given: dict[str, Any] = {"remembered": 0.0, "target": "bank"} | options
+    fields: dict[str, Any] = {"remembered": 0.0, "target": "bank"} | options
     single = Once(
         key="k",
         at=plan.claim_key("k"),
@@ -40,7 +40,7 @@ async def under_a_key(manager: Face, *errors: Exception, **options: Any) -> None
         decode=str,
         lookup="it",
         nothing_done=(KeyError,),
-        **given,
+        **fields,
     )
 
     async def step(call: Call) -> tuple[None, Exception]:
@@ -51,7 +51,7 @@ async def under_a_key(manager: Face, *errors: Exception, **options: Any) -> None
     raise failed or AssertionError
 
 
-@in_both_colours
+@sync_and_async
 async def test_some_errors_prove_that_nothing_was_done(world: World) -> None:
     """An error that is known to prove it frees the key; any other leaves it unknown."""
     manager = over_one_store(world, bank())
@@ -65,7 +65,7 @@ async def test_some_errors_prove_that_nothing_was_done(world: World) -> None:
         await under_a_key(manager, KeyError())
 
 
-@in_both_colours
+@sync_and_async
 async def test_nothing_proves_what_an_earlier_attempt_did(world: World) -> None:
     """An error of a repeat proves nothing of the attempt before it."""
     manager = over_one_store(world, bank(retry=RetryPolicy(2, 0)))
@@ -76,7 +76,7 @@ async def test_nothing_proves_what_an_earlier_attempt_did(world: World) -> None:
         await under_a_key(manager, KeyError())
 
 
-@in_both_colours
+@sync_and_async
 async def test_another_target_does_not_know_the_key(world: World) -> None:
     """What was sent to one account of a vendor is not asked for again at another."""
     manager = over_one_store(world, bank())
@@ -87,7 +87,7 @@ async def test_another_target_does_not_know_the_key(world: World) -> None:
         await under_a_key(manager, OSError(), remembered=600.0, target="another bank")
 
 
-@in_both_colours
+@sync_and_async
 async def test_nothing_proves_what_an_earlier_holder_did(world: World) -> None:
     """Nor does an error of who asks again prove anything of the holder before."""
     manager = over_one_store(world, bank())

@@ -26,12 +26,12 @@ from tests.services.one_effect import (
     charge,
     over_one_store,
 )
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 # --- answers that cannot be kept ---
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_answer_that_cannot_be_copied_is_given_once(world: World) -> None:
     """The first caller gets it; a repeat is told that the effect happened."""
     manager = world.watched(bank())
@@ -66,7 +66,7 @@ class Fickle:
 
 
 @pytest.mark.parametrize("error", [KeyError("hunter2"), InvalidData("unreadable")])
-@in_both_colours
+@sync_and_async
 async def test_an_answer_that_cannot_be_given_back_is_told_of(
     world: World, error: Exception
 ) -> None:
@@ -92,7 +92,7 @@ async def test_an_answer_that_cannot_be_given_back_is_told_of(
 # --- a store that fails ---
 
 
-@in_both_colours
+@sync_and_async
 async def test_no_claim_means_no_call(world: World) -> None:
     """Where the key cannot be claimed nothing is sent, and the claim is withdrawn."""
     manager = over_one_store(world, bank())
@@ -105,7 +105,7 @@ async def test_no_claim_means_no_call(world: World) -> None:
     assert not (await charge(manager)).replayed
 
 
-@in_both_colours
+@sync_and_async
 async def test_no_mark_means_no_call(world: World) -> None:
     """Where the sent mark cannot be written nothing is sent, and the key is free."""
     manager = over_one_store(world, bank())
@@ -118,7 +118,7 @@ async def test_no_mark_means_no_call(world: World) -> None:
     assert not (await charge(manager)).replayed
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_answer_outlives_its_store(world: World) -> None:
     """Where the answer cannot be stored the caller gets it all the same, and it is told of."""
     manager = over_one_store(world, bank())
@@ -143,7 +143,7 @@ async def test_an_answer_outlives_its_store(world: World) -> None:
         pytest.param(2, OutcomeUnknown, id="and would not even keep that it was lost"),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_an_answer_that_a_store_refuses(
     world: World, refusals: int, then: type[ConnectorError]
 ) -> None:
@@ -165,7 +165,7 @@ async def test_an_answer_that_a_store_refuses(
         await charge(manager)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_answer_is_sent_after(world: World) -> None:
     """An answer whose storing failed on the way is handed over once more."""
     manager = over_one_store(world, bank())
@@ -176,7 +176,7 @@ async def test_an_answer_is_sent_after(world: World) -> None:
     assert (await charge(manager)).replayed
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_refusal_outlives_its_store(world: World) -> None:
     """Where a refusal cannot be stored it is raised all the same."""
     world.vendor.otherwise = 422
@@ -187,7 +187,7 @@ async def test_a_refusal_outlives_its_store(world: World) -> None:
         await charge(manager)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_error_outlives_its_store(world: World) -> None:
     """Where a key cannot be freed the error is still the call's own."""
     world.vendor.otherwise = 401
@@ -198,7 +198,7 @@ async def test_an_error_outlives_its_store(world: World) -> None:
         await charge(manager)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_strangers_error_of_a_store_is_made_ours(world: World) -> None:
     """What a store should not raise becomes StorageUnavailable, and is not quoted."""
     manager = over_one_store(world, bank())
@@ -211,7 +211,7 @@ async def test_a_strangers_error_of_a_store_is_made_ours(world: World) -> None:
     assert (None, None) == (caught.value.__cause__, caught.value.__context__)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_store_that_cannot_clean_up_breaks_nothing(world: World) -> None:
     """A `post` that raises, which it must not, hides no error of the call."""
     manager = over_one_store(world, bank())
@@ -226,7 +226,7 @@ async def test_a_store_that_cannot_clean_up_breaks_nothing(world: World) -> None
 
 
 @pytest.mark.parametrize("circuit", [None, CircuitBreakerConfig()])
-@in_both_colours
+@sync_and_async
 async def test_the_mark_needs_no_other_protection(
     world: World, circuit: CircuitBreakerConfig | None
 ) -> None:
@@ -251,7 +251,7 @@ def leases(world: World) -> list[int]:
     return [command.lease for command in world.store.commands if isinstance(command, Claim)]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_key_is_claimed_for_the_calls_deadline(world: World) -> None:
     """The lease is what is left of the call's deadline, and five seconds."""
     manager = over_one_store(world, bank())
@@ -261,7 +261,7 @@ async def test_a_key_is_claimed_for_the_calls_deadline(world: World) -> None:
     assert [100_005_000_000] == leases(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_repeat_past_its_deadline_claims_nothing(world: World) -> None:
     """A repeat that wakes up after its deadline does not ask the store again."""
     gate = world.gate()

@@ -33,12 +33,12 @@ from tests.services.one_effect import (
     knowing,
     over_one_store,
 )
-from tests.support.colours import Clock, World, in_both_colours
+from tests.support.modes import Clock, World, sync_and_async
 
 # --- crashes ---
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_crash_before_sending_frees_the_key_with_its_lease(world: World) -> None:
     """A caller that died before anything left is followed by another after its lease."""
     manager = over_one_store(world, bank())
@@ -53,7 +53,7 @@ async def test_a_crash_before_sending_frees_the_key_with_its_lease(world: World)
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_crash_after_sending_is_unknown(world: World) -> None:
     """What died after it left is never sent again to a vendor that knows no keys."""
     manager = over_one_store(world, bank())
@@ -71,7 +71,7 @@ async def test_a_crash_after_sending_is_unknown(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_crash_is_repaired_by_a_vendor_that_knows_keys(world: World) -> None:
     """What died after it left is asked again under the same key, with the same bytes."""
     manager = over_one_store(world, knowing())
@@ -84,7 +84,7 @@ async def test_a_crash_is_repaired_by_a_vendor_that_knows_keys(world: World) -> 
     assert (await charge(manager)).replayed
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_vendors_memory_is_not_outstayed(world: World) -> None:
     """A vendor that may have forgotten the key is not asked again."""
     manager = over_one_store(world, knowing(idempotency_memory=100))
@@ -97,7 +97,7 @@ async def test_the_vendors_memory_is_not_outstayed(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_late_holder_gets_the_stored_answer(world: World) -> None:
     """Who took longer than its lease cannot overwrite the answer of who took over."""
     gate = world.gate()
@@ -118,7 +118,7 @@ async def test_a_late_holder_gets_the_stored_answer(world: World) -> None:
     assert (True, b"kept") == (response.replayed, response.body)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_late_holders_answer_is_also_that_of_one_under_way(world: World) -> None:
     """Who took longer than its lease has its answer; who took over meanwhile gets the same."""
     gates = [world.gate(), world.gate()]
@@ -141,7 +141,7 @@ async def test_a_late_holders_answer_is_also_that_of_one_under_way(world: World)
     assert (200, False, 200, True) == (first.status, first.replayed, other.status, other.replayed)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_late_refusal_gives_way_to_the_stored_answer(world: World) -> None:
     """A refusal that comes after another holder's answer is not the key's answer."""
     gate = world.gate()
@@ -160,7 +160,7 @@ async def test_a_late_refusal_gives_way_to_the_stored_answer(world: World) -> No
     assert b"kept" == (await started.result()).body
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_holder_that_nobody_replaced_completes(world: World) -> None:
     """Who took longer than its lease, and was asked after in vain, still leaves its answer."""
     gate = world.gate()
@@ -181,7 +181,7 @@ async def test_a_holder_that_nobody_replaced_completes(world: World) -> None:
     assert b"late" == (await charge(manager)).body
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_claim_that_lapsed_sends_nothing(world: World) -> None:
     """Who finds its claim lapsed before it sends leaves the key to others."""
     clock = Clock(0)
@@ -211,7 +211,7 @@ async def test_a_claim_that_lapsed_sends_nothing(world: World) -> None:
     assert not (await charge(manager)).replayed
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_never_left_leaves_the_key_free(world: World) -> None:
     """Who finds no credential has sent nothing, and says so; the key may be used again."""
     service = bank(needs_credentials=True)
@@ -225,7 +225,7 @@ async def test_what_never_left_leaves_the_key_free(world: World) -> None:
 
 
 @pytest.mark.parametrize("answer", [503, AttemptTimeout("late"), ConnectionFailed("cut off")])
-@in_both_colours
+@sync_and_async
 async def test_a_lost_answer_is_unknown(world: World, answer: Any) -> None:
     """What was sent, and whose answer was lost, is neither done nor free."""
     world.vendor.answers(answer)
@@ -241,7 +241,7 @@ async def test_a_lost_answer_is_unknown(world: World, answer: Any) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_vendor_that_knows_keys_is_asked_again(world: World) -> None:
     """Where the vendor knows keys the error is the vendor's, and a repeat asks again."""
     world.vendor.answers(503)
@@ -254,7 +254,7 @@ async def test_a_vendor_that_knows_keys_is_asked_again(world: World) -> None:
     assert 2 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_functions_error_leaves_the_key_unknown(world: World) -> None:
     """An error that is not ours is raised as it is, and proves nothing about the effect."""
     manager = world.manager(bank())
@@ -272,7 +272,7 @@ async def test_a_functions_error_leaves_the_key_unknown(world: World) -> None:
     assert 1 == len(calls)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_error_after_the_answer_frees_nothing(world: World) -> None:
     """A transform that fails on the vendor's yes has not undone what the vendor did."""
     broken = [InvalidData("no JSON", field="body")]
@@ -294,7 +294,7 @@ async def test_an_error_after_the_answer_frees_nothing(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_strangers_error_after_the_answer_frees_nothing(world: World) -> None:
     """The same holds for whatever else a transform may raise."""
 
@@ -309,7 +309,7 @@ async def test_a_strangers_error_after_the_answer_frees_nothing(world: World) ->
         await charge(manager)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_conflict_after_a_lost_answer_is_not_the_answer(world: World) -> None:
     """A 409 to a repeat may mean that the vendor is still at work on the first attempt."""
     world.vendor.answers(AttemptTimeout("late"), 409)
@@ -321,7 +321,7 @@ async def test_a_conflict_after_a_lost_answer_is_not_the_answer(world: World) ->
     assert 200 == (await charge(manager)).status
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_refusal_of_a_repeat_is_final_where_keys_are_known(world: World) -> None:
     """A vendor that knows keys gives a repeat the answer of the first attempt."""
     world.vendor.answers(AttemptTimeout("late"), 422)
@@ -334,7 +334,7 @@ async def test_a_refusal_of_a_repeat_is_final_where_keys_are_known(world: World)
     assert 2 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_refusal_of_a_repeat_is_not_final_elsewhere(world: World) -> None:
     """A PUT that is refused after its first attempt was lost may have happened all the same."""
     world.vendor.answers(AttemptTimeout("late"), 412)
@@ -348,7 +348,7 @@ async def test_a_refusal_of_a_repeat_is_not_final_elsewhere(world: World) -> Non
     assert 3 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_first_attempts_refusal_is_final(world: World) -> None:
     """A conflict in answer to the only attempt is the vendor's answer."""
     world.vendor.answers(409)
@@ -361,7 +361,7 @@ async def test_a_first_attempts_refusal_is_final(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_asking_again_keeps_what_may_have_happened(world: World) -> None:
     """Who asks again and provably reaches nobody leaves the key unknown, not free."""
     manager = over_one_store(world, knowing())
@@ -381,7 +381,7 @@ async def test_asking_again_keeps_what_may_have_happened(world: World) -> None:
 # --- settling by hand ---
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_key_is_settled_with_an_answer(world: World) -> None:
     """What was found at the vendor is what repeats get."""
     world.vendor.answers(AttemptTimeout("late"))
@@ -389,14 +389,14 @@ async def test_a_key_is_settled_with_an_answer(world: World) -> None:
     with pytest.raises(OutcomeUnknown):
         await charge(manager)
 
-    found = Response(201, body=b"found")
-    assert await manager.resolve_key("bank", "k", done=True, answer=found)
-    assert not await manager.resolve_key("bank", "k", done=True, answer=found)
+    result = Response(201, body=b"found")
+    assert await manager.resolve_key("bank", "k", done=True, answer=result)
+    assert not await manager.resolve_key("bank", "k", done=True, answer=result)
 
-    assert found.evolve(replayed=True) == await charge(manager)
+    assert result.evolve(replayed=True) == await charge(manager)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_key_is_settled_as_never_done(world: World) -> None:
     """What was not found at the vendor may be done under the same key."""
     world.vendor.answers(AttemptTimeout("late"))
@@ -410,7 +410,7 @@ async def test_a_key_is_settled_as_never_done(world: World) -> None:
     assert 2 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_functions_key_is_settled_with_any_answer(world: World) -> None:
     """The answer of a function may be anything, nothing included."""
     manager = world.manager(bank())
@@ -426,7 +426,7 @@ async def test_a_functions_key_is_settled_with_any_answer(world: World) -> None:
         assert answer == await manager.run("bank", act, idempotency_key=key)
 
 
-@in_both_colours
+@sync_and_async
 async def test_one_tenants_key_is_settled(world: World) -> None:
     """A key is settled for the tenant that is named, and for no other."""
     world.vendor.answers(AttemptTimeout("late"), AttemptTimeout("late"))
@@ -442,7 +442,7 @@ async def test_one_tenants_key_is_settled(world: World) -> None:
         await charge(manager)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_key_that_is_freed_keeps_no_answer(world: World) -> None:
     """An answer that is given for what was never done is not even copied."""
     world.vendor.answers(AttemptTimeout("late"))
@@ -453,7 +453,7 @@ async def test_a_key_that_is_freed_keeps_no_answer(world: World) -> None:
     assert await manager.resolve_key("bank", "k", done=False, answer=threading.Lock())
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_requests_key_wants_a_response(world: World) -> None:
     """A key that was settled with something else says so instead of giving it."""
     world.vendor.answers(AttemptTimeout("late"))
@@ -467,7 +467,7 @@ async def test_a_requests_key_wants_a_response(world: World) -> None:
     assert "with a Response" in caught.value.remedy
 
 
-@in_both_colours
+@sync_and_async
 async def test_only_an_unknown_key_is_settled(world: World) -> None:
     """A key that is new or has its answer is left as it is; an unknown service is named."""
     manager = world.manager(bank())

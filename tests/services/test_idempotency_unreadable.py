@@ -13,7 +13,7 @@ from moorage import (
     VendorRejected,
 )
 from tests.services.one_effect import LEASE, POST, bank, charge, crash, knowing, over_one_store
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 JSON = {"Content-Type": "application/json"}
 DONE = Response(200, JSON, b'{"id": "ch_1"}')
@@ -29,7 +29,7 @@ at_each = pytest.mark.parametrize("answer", UNREADABLE, ids=lambda one: f"{one.s
 
 
 @at_each
-@in_both_colours
+@sync_and_async
 async def test_it_is_asked_again_where_keys_are_known(world: World, answer: Response) -> None:
     """A vendor that knows keys is asked again, and then the key has its answer."""
     world.vendor.answers(answer, DONE)
@@ -44,7 +44,7 @@ async def test_it_is_asked_again_where_keys_are_known(world: World, answer: Resp
     assert ["k", "k"] == [sent.header("idempotency-key") for sent in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_call_asks_again_by_itself(world: World) -> None:
     """An answer that cannot be read is tried again like any other failure of the vendor."""
     world.vendor.answers(UNREADABLE[0], DONE)
@@ -55,7 +55,7 @@ async def test_a_call_asks_again_by_itself(world: World) -> None:
 
 
 @at_each
-@in_both_colours
+@sync_and_async
 async def test_it_is_settled_where_keys_are_not_known(world: World, answer: Response) -> None:
     """A vendor that knows no keys is not asked again before somebody has settled the key."""
     world.vendor.answers(answer, DONE)
@@ -70,7 +70,7 @@ async def test_it_is_settled_where_keys_are_not_known(world: World, answer: Resp
     assert b'{"id": "ch_1"}' == (await charge(manager)).body
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_promises_nothing_is_kept(world: World) -> None:
     """An answer without a body, or that is no JSON by its own word, is an answer."""
     for number, answer in enumerate((Response(200, JSON), Response(200, body=b"<html>"))):
@@ -81,7 +81,7 @@ async def test_what_promises_nothing_is_kept(world: World) -> None:
         assert (await charge(manager, key=f"k-{number}")).replayed
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_redirect_that_keeps_the_method_is_a_refusal(world: World) -> None:
     """What was told to be sent elsewhere was not done, and the refusal is kept."""
     world.vendor.answers(Response(308))
@@ -93,7 +93,7 @@ async def test_a_redirect_that_keeps_the_method_is_a_refusal(world: World) -> No
         assert replayed == caught.value.replayed
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_classifier_may_find_a_success_unreadable(world: World) -> None:
     """A failure that the service's own classifier sees in a success is not kept either."""
 
@@ -110,7 +110,7 @@ async def test_a_classifier_may_find_a_success_unreadable(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", [409, 422])
-@in_both_colours
+@sync_and_async
 async def test_a_refused_repeat_leaves_the_outcome_unknown(world: World, status: int) -> None:
     """Where a vendor refuses a known key, its refusal says nothing of what the first one did."""
     world.vendor.answers(Response(500), Response(status), Response(status))
@@ -127,7 +127,7 @@ async def test_a_refused_repeat_leaves_the_outcome_unknown(world: World, status:
     assert (await charge(manager)).replayed
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_first_refusal_is_final_all_the_same(world: World) -> None:
     """What was refused at once was not done, whatever a repeat would get."""
     world.vendor.answers(Response(422))
@@ -139,7 +139,7 @@ async def test_a_first_refusal_is_final_all_the_same(world: World) -> None:
         assert replayed == caught.value.replayed
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_conflict_at_the_vendor_leaves_the_outcome_unknown(world: World) -> None:
     """A conflict that a known key gets says that it was used, and not what came of it."""
 
@@ -155,7 +155,7 @@ async def test_a_conflict_at_the_vendor_leaves_the_outcome_unknown(world: World)
         await charge(manager)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_key_in_the_body_is_known_for_its_time(world: World) -> None:
     """A request that is repeatable by a key of its own is so while the vendor remembers the key."""
     request = POST.evolve(idempotent=True)
@@ -168,7 +168,7 @@ async def test_a_key_in_the_body_is_known_for_its_time(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_is_harmless_is_repeated_as_long_as_the_key_lives(world: World) -> None:
     """A request that may always be repeated is asked again without any memory of the vendor's."""
     request = POST.evolve(idempotent=True)

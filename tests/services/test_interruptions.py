@@ -28,7 +28,7 @@ from moorage import (
     RetryPolicy,
     Service,
 )
-from tests.support.colours import Arriving, Face, Interruption, World, in_both_colours
+from tests.support.modes import Arriving, Face, Interruption, World, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,12 +88,12 @@ def to_its_end(flow: Any) -> None:
 
 
 def every_place(
-    colour: str, error: type[BaseException], scene: Callable[[World], tuple[Face, Any]]
+    mode: str, error: type[BaseException], scene: Callable[[World], tuple[Face, Any]]
 ) -> list[tuple[World, Face, str]]:
     """The world after an interruption in each place in turn, and what the place was."""
     worlds: list[tuple[World, Face, str]] = []
     while True:
-        world = World(colour)
+        world = World(mode)
         manager, flow = scene(world)
         if not interrupted(world, flow, len(worlds) + 1, error):
             return worlds
@@ -101,9 +101,9 @@ def every_place(
 
 
 def everywhere(body: Any) -> Any:
-    """Run a test's body, which is given a colour and an error to interrupt with."""
+    """Run a test's body, which is given a mode and an error to interrupt with."""
     body = pytest.mark.parametrize("error", ERRORS)(body)
-    return pytest.mark.parametrize("colour", ["plain", "awaited", "awaited, distant store"])(body)
+    return pytest.mark.parametrize("mode", ["plain", "awaited", "awaited, distant store"])(body)
 
 
 def nothing_held(world: World) -> bool:
@@ -113,17 +113,17 @@ def nothing_held(world: World) -> bool:
 
 def paid(**options: Any) -> Service:
     """A service with every protection, whose circuit opens at the first failure."""
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "base_url": "https://bank.example",
         "circuit": CircuitBreakerConfig(failures=1, open_for=10, consecutive_failures=None),
         "bulkhead": BulkheadConfig(1),
         "retry": RetryPolicy(2, 1.0, jitter=Jitter.NONE),
     }
-    return Service("bank", **given | options)
+    return Service("bank", **fields | options)
 
 
 @everywhere
-def test_a_key_is_free_or_unknown(colour: str, error: type[BaseException]) -> None:
+def test_a_key_is_free_or_unknown(mode: str, error: type[BaseException]) -> None:
     """An interrupted call frees its key if nothing was sent; else the key is unknown or done."""
 
     def scene(world: World) -> tuple[Face, Any]:
@@ -134,11 +134,11 @@ def test_a_key_is_free_or_unknown(colour: str, error: type[BaseException]) -> No
             needs_credentials=True,
             idempotency_header=None,
         )
-        manager = world.manager(service, credentials=world.of_colour(Provider(world)))
+        manager = world.manager(service, credentials=world.of_mode(Provider(world)))
         put = POST.evolve(idempotent=True)
         return manager, lambda: manager.call("bank", put, idempotency_key="k")
 
-    worlds = every_place(colour, error, scene)
+    worlds = every_place(mode, error, scene)
     assert {"before the request leaves", "before the answer arrives", "before sleeping"} < {
         place for _, _, place in worlds
     }
@@ -159,7 +159,7 @@ def test_a_key_is_free_or_unknown(colour: str, error: type[BaseException]) -> No
 
 
 @everywhere
-def test_a_stored_answer_stays(colour: str, error: type[BaseException]) -> None:
+def test_a_stored_answer_stays(mode: str, error: type[BaseException]) -> None:
     """Interrupted while it stores its answer, a call leaves the answer or an unknown key."""
 
     def scene(world: World) -> tuple[Face, Any]:
@@ -167,7 +167,7 @@ def test_a_stored_answer_stays(colour: str, error: type[BaseException]) -> None:
         return manager, lambda: manager.call("bank", POST, idempotency_key="k")
 
     outcomes: list[str] = []
-    for world, manager, _ in every_place(colour, error, scene):
+    for world, manager, _ in every_place(mode, error, scene):
         before = len(world.vendor.requests)
         try:
             answer = world.drive(manager.call("bank", POST, idempotency_key="k"))
@@ -176,13 +176,13 @@ def test_a_stored_answer_stays(colour: str, error: type[BaseException]) -> None:
             outcomes.append("unknown")
         assert before + outcomes[-1].count("free") == len(world.vendor.requests)
 
-    far = colour != "awaited"
+    far = mode != "awaited"
     expected = ["free"] * (4 if far else 0) + ["unknown"] * 2 + ["replayed"] * (2 if far else 0)
     assert expected == outcomes
 
 
 @everywhere
-def test_a_probes_place_is_free(colour: str, error: type[BaseException]) -> None:
+def test_a_probes_place_is_free(mode: str, error: type[BaseException]) -> None:
     """An interrupted probe frees its place at once, and has judged nothing."""
 
     def scene(world: World) -> tuple[Face, Any]:
@@ -193,7 +193,7 @@ def test_a_probes_place_is_free(colour: str, error: type[BaseException]) -> None
         world.clock.advance(10)
         return manager, lambda: manager.call("bank", GET)
 
-    worlds = every_place(colour, error, scene)
+    worlds = every_place(mode, error, scene)
     assert worlds
     for world, manager, place in worlds:
         state = world.drive(manager.circuit_state("bank"))
@@ -204,7 +204,7 @@ def test_a_probes_place_is_free(colour: str, error: type[BaseException]) -> None
 
 
 @everywhere
-def test_a_probes_place_is_free_in_every_region(colour: str, error: type[BaseException]) -> None:
+def test_a_probes_place_is_free_in_every_region(mode: str, error: type[BaseException]) -> None:
     """A probe that goes on to another region frees its place here and there."""
 
     def scene(world: World) -> tuple[Face, Any]:
@@ -217,7 +217,7 @@ def test_a_probes_place_is_free_in_every_region(colour: str, error: type[BaseExc
         world.vendor.answers(ConnectionFailed("refused.", may_have_been_processed=False))
         return manager, lambda: manager.call("bank", GET)
 
-    worlds = every_place(colour, error, scene)
+    worlds = every_place(mode, error, scene)
     assert 2 == [place for _, _, place in worlds].count(LEAVING)
     for world, manager, place in worlds:
         for name in ("eu", "us"):
@@ -227,7 +227,7 @@ def test_a_probes_place_is_free_in_every_region(colour: str, error: type[BaseExc
 
 
 @everywhere
-def test_a_key_is_asked_again_where_it_was_sent(colour: str, error: type[BaseException]) -> None:
+def test_a_key_is_asked_again_where_it_was_sent(mode: str, error: type[BaseException]) -> None:
     """Whoever repeats a key after an interruption asks the region that may have heard of it."""
 
     def scene(world: World) -> tuple[Face, Any]:
@@ -242,7 +242,7 @@ def test_a_key_is_asked_again_where_it_was_sent(colour: str, error: type[BaseExc
         manager = world.manager(service)
         return manager, lambda: manager.call("bank", POST, idempotency_key="k")
 
-    worlds = every_place(colour, error, scene)
+    worlds = every_place(mode, error, scene)
     assert 2 == [place for _, _, place in worlds].count(LEAVING)
     for world, manager, place in worlds:
         sending = place in {LEAVING, "before the answer arrives"}
@@ -257,7 +257,7 @@ def test_a_key_is_asked_again_where_it_was_sent(colour: str, error: type[BaseExc
 
 
 @everywhere
-def test_nothing_is_counted(colour: str, error: type[BaseException]) -> None:
+def test_nothing_is_counted(mode: str, error: type[BaseException]) -> None:
     """An interrupted call counts as neither a success nor a failure."""
 
     def scene(world: World) -> tuple[Face, Any]:
@@ -265,7 +265,7 @@ def test_nothing_is_counted(colour: str, error: type[BaseException]) -> None:
         world.drive(manager.call("bank", GET))
         return manager, lambda: manager.call("bank", GET)
 
-    for world, manager, place in every_place(colour, error, scene):
+    for world, manager, place in every_place(mode, error, scene):
         state = world.drive(manager.circuit_state("bank"))
         unheard = place == "before the store's answer arrives"
         # A count whose reply was lost is not known to have been made.
@@ -273,7 +273,7 @@ def test_nothing_is_counted(colour: str, error: type[BaseException]) -> None:
 
 
 @everywhere
-def test_a_turn_is_given_back(colour: str, error: type[BaseException]) -> None:
+def test_a_turn_is_given_back(mode: str, error: type[BaseException]) -> None:
     """Who is interrupted in a limit's queue leaves no gap in it."""
 
     def scene(world: World) -> tuple[Face, Any]:
@@ -283,7 +283,7 @@ def test_a_turn_is_given_back(colour: str, error: type[BaseException]) -> None:
         world.drive(manager.call("bank", GET))
         return manager, lambda: manager.call("bank", GET)
 
-    worlds = every_place(colour, error, scene)
+    worlds = every_place(mode, error, scene)
     assert "before sleeping" in {place for _, _, place in worlds}
     for world, manager, place in worlds:
         # What is lost with its reply, or may have left, has taken its turn.
@@ -294,9 +294,9 @@ def test_a_turn_is_given_back(colour: str, error: type[BaseException]) -> None:
 
 
 @everywhere
-def test_an_interruption_is_never_retried(colour: str, error: type[BaseException]) -> None:
+def test_an_interruption_is_never_retried(mode: str, error: type[BaseException]) -> None:
     """What interrupts a function goes through, and the function is not called again."""
-    world = World(colour)
+    world = World(mode)
     manager = world.manager(paid(retry=RetryPolicy(5, 0)))
     calls: list[int] = []
 
@@ -312,9 +312,9 @@ def test_an_interruption_is_never_retried(colour: str, error: type[BaseException
 
 
 @everywhere
-def test_a_calm_function_counts_nothing(colour: str, error: type[BaseException]) -> None:
+def test_a_calm_function_counts_nothing(mode: str, error: type[BaseException]) -> None:
     """The short way of a function through a calm circuit is as neutral as the long one."""
-    world = World(colour)
+    world = World(mode)
     manager = world.manager(paid(bulkhead=None))
 
     async def act() -> None:
@@ -330,7 +330,7 @@ def test_a_calm_function_counts_nothing(colour: str, error: type[BaseException])
 
 
 @everywhere
-def test_a_stream_gives_everything_back(colour: str, error: type[BaseException]) -> None:
+def test_a_stream_gives_everything_back(mode: str, error: type[BaseException]) -> None:
     """A stream that is interrupted while it opens or is read leaves nothing behind."""
 
     def scene(world: World) -> tuple[Face, Any]:
@@ -348,7 +348,7 @@ def test_a_stream_gives_everything_back(colour: str, error: type[BaseException])
 
         return manager, read
 
-    worlds = every_place(colour, error, scene)
+    worlds = every_place(mode, error, scene)
     assert 3 == [place for _, _, place in worlds].count("before a piece arrives")
     for world, manager, place in worlds:
         assert nothing_held(world), place
@@ -357,19 +357,19 @@ def test_a_stream_gives_everything_back(colour: str, error: type[BaseException])
 
 
 @everywhere
-def test_the_end_is_told_of(colour: str, error: type[BaseException]) -> None:
+def test_the_end_is_told_of(mode: str, error: type[BaseException]) -> None:
     """Every call that began is told to have ended, as cancelled."""
 
     def scene(world: World) -> tuple[Face, Any]:
         manager = world.watched(paid(retry=None))
         return manager, lambda: manager.call("bank", GET)
 
-    for world, _, _ in every_place(colour, error, scene):
+    for world, _, _ in every_place(mode, error, scene):
         assert ("CallStarted", "CallFinished") == (world.told()[0], world.told()[-1])
         assert world.events[-1].cancelled  # type: ignore[attr-defined]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_waiting_caller_that_is_interrupted_holds_nothing(world: World) -> None:
     """Who waits for another's answer and is interrupted leaves that other's claim alone."""
     gate = world.gate()

@@ -20,7 +20,7 @@ from moorage import (
 )
 from moorage.domain.oauth.token_answer import LARGEST
 from tests.support import authorization_jwt as jose
-from tests.support.colours import START, Arriving, World, in_both_colours
+from tests.support.modes import START, Arriving, World, sync_and_async
 from tests.support.proofs import proof_key
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ DEVICE = DeviceConsent(
 PATIENT = RetryPolicy(max_attempts=4, base_delay=1.0, jitter="none", max_retry_after=1_000)
 
 
-async def ask(world: World, verb: str, *given: Any, **options: Any) -> Any:
+async def ask(world: World, verb: str, *settings: Any, **options: Any) -> Any:
     """Use one verb of a consent that asks the world's vendor."""
     ports = {
-        "http": world.of_colour(world.vendor),
-        "sleeper": world.of_colour(world.sleeper),
+        "http": world.of_mode(world.vendor),
+        "sleeper": world.of_mode(world.sleeper),
     }
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "client": OAuthClient(server=SERVER, client_id="erp", secret="hush"),
         "clock": world.clock,
         "randomness": world.chance,
@@ -63,10 +63,10 @@ async def ask(world: World, verb: str, *given: Any, **options: Any) -> Any:
         "request_timeout": 50.0,
         **{f"async_{name}" if world.is_awaited else name: port for name, port in ports.items()},
     }
-    consent = OAuthConsent(**(told | options))
+    consent = OAuthConsent(**(fields | options))
     if world.is_awaited:
-        return await getattr(consent, f"a{verb}")(*given)
-    return getattr(consent, verb)(*given)
+        return await getattr(consent, f"a{verb}")(*settings)
+    return getattr(consent, verb)(*settings)
 
 
 def failing(wait: int) -> Response:
@@ -83,7 +83,7 @@ def passing(world: World, seconds: float) -> Callable[[], Awaitable[None]]:
     return pass_by
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_answer_comes_in_pieces(world: World) -> None:
     """What is read is the whole, in its order."""
     world.vendor.answers(Arriving(200, JSON, BEGUN[:7], BEGUN[7:50], BEGUN[50:]))
@@ -91,7 +91,7 @@ async def test_an_answer_comes_in_pieces(world: World) -> None:
     assert "WDJB" == (await ask(world, "begin_device")).user_code
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_answer_has_a_bound(world: World) -> None:
     """A megabyte is read, and no more."""
     world.vendor.answers(
@@ -103,7 +103,7 @@ async def test_an_answer_has_a_bound(world: World) -> None:
         await ask(world, "begin_device", retry=RetryPolicy.none())
 
 
-@in_both_colours
+@sync_and_async
 async def test_each_pause_is_drawn_from_the_one_before(world: World) -> None:
     """Decorrelated pauses grow from each other."""
     world.vendor.answers(503, 503, 503, Response(200, JSON, BEGUN))
@@ -116,7 +116,7 @@ async def test_each_pause_is_drawn_from_the_one_before(world: World) -> None:
 
 
 @pytest.mark.parametrize("wait, slept", [(99, [99]), (100, [])])
-@in_both_colours
+@sync_and_async
 async def test_who_would_wait_too_long_does_not(
     world: World, wait: int, slept: list[float]
 ) -> None:
@@ -132,7 +132,7 @@ async def test_who_would_wait_too_long_does_not(
 
 
 @pytest.mark.parametrize("more, left", [(0.0, 40.0), (39.5, 0.5)])
-@in_both_colours
+@sync_and_async
 async def test_a_question_ends_when_the_time_does(world: World, more: float, left: float) -> None:
     """Each question may take what one may take, and no more than what is left."""
     world.vendor.answers(failing(60), Response(200, JSON, BEGUN))
@@ -142,7 +142,7 @@ async def test_a_question_ends_when_the_time_does(world: World, more: float, lef
     assert [50.0, left] == [sent.timeouts.total for sent in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_where_no_time_is_left_nobody_asks(world: World) -> None:
     """A code that could not be shown for lack of time is not lost."""
     consent = OAuthConsent(OAuthClient(server=SERVER, client_id="erp"), clock=world.clock)
@@ -158,7 +158,7 @@ async def test_where_no_time_is_left_nobody_asks(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_nonce_is_taken_up_once(world: World) -> None:
     """The first proof has no nonce, the next one that of the server, and there is no third."""
     wanting = Response(400, {**JSON, "DPoP-Nonce": "n-1"}, b'{"error": "use_dpop_nonce"}')

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from moorage import Service, StorageLost, StorageRecovered, StorageUnavailable
 from moorage.services.outage_probe import OutageProbe
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 AWAY = StorageUnavailable("it does not answer.")
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_was_known_before_counts_no_more(world: World) -> None:
     """Who asked before somebody else knew better tells nothing new, whatever it was answered."""
     probe = OutageProbe(world.watched(Service("vat")).manager._flows.core, "state")

@@ -23,11 +23,11 @@ from moorage import (
 )
 from moorage.domain.admission import Report
 from moorage.domain.outage import substitute
-from tests.support.colours import Interruption, in_both_colours
+from tests.support.modes import Interruption, sync_and_async
 
 if TYPE_CHECKING:
     from moorage.domain.state import Command
-    from tests.support.colours import Face, World
+    from tests.support.modes import Face, World
 
 GET = Request.get("/rates")
 POST = Request.post("/charges", json={"amount": 1})
@@ -37,19 +37,19 @@ NEWER = "A stored state has version 2."
 
 def vat(**options: object) -> Service:
     """A service with a limit only, unless told otherwise."""
-    given = {
+    value = {
         "base_url": "https://vat.example",
         "circuit": None,
         "limits": RateLimitConfig(1, burst=2),
         "max_limit_wait": 0,
         "retry": None,
     } | options
-    return Service("vat", **given)  # type: ignore[arg-type]  # as each test says
+    return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
 def sharing(world: World, *services: Service) -> Face:
-    """A manager over the store that can be away, in every colour."""
-    return world.watched(*services, state=world.of_colour(world.store))
+    """A manager over the store that can be away, in every mode."""
+    return world.watched(*services, state=world.of_mode(world.store))
 
 
 def told(world: World, kind: type) -> list[Any]:
@@ -108,7 +108,7 @@ class Unusable:
 # --- a node ----------------------------------------------------------------------
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_dead_node_takes_its_own_keys_away_only(world: World) -> None:
     """A tenant whose node is up keeps its shared limit, whatever happens to another node."""
     cluster = Cluster(world)
@@ -122,7 +122,7 @@ async def test_a_dead_node_takes_its_own_keys_away_only(world: World) -> None:
     ]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_node_is_found_by_itself(world: World) -> None:
     """An answer of one node says nothing of another; each is told of by its name."""
     cluster = Cluster(world)
@@ -135,11 +135,11 @@ async def test_a_node_is_found_by_itself(world: World) -> None:
     for tenant in "ab":
         await granted(worker, tenant, 1)
 
-    assert ["b:2"] == [found.node for found in told(world, StorageRecovered)]
+    assert ["b:2"] == [result.node for result in told(world, StorageRecovered)]
     assert ["a:1", "b:2", "a:1"] == [lost.node for lost in told(world, StorageLost)]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_store_whose_nodes_become_known_is_there(world: World) -> None:
     """What was lost before its nodes were known is found with the first of them."""
     cluster = Cluster(world)
@@ -150,10 +150,10 @@ async def test_a_store_whose_nodes_become_known_is_there(world: World) -> None:
     await granted(worker, "b", 1)
 
     assert [""] == [lost.node for lost in told(world, StorageLost)]
-    assert [""] == [found.node for found in told(world, StorageRecovered)]
+    assert [""] == [result.node for result in told(world, StorageRecovered)]
 
 
-@in_both_colours
+@sync_and_async
 async def test_nothing_is_posted_to_a_node_that_is_away(world: World) -> None:
     """Others are posted to as before."""
     cluster = Cluster(world)
@@ -179,7 +179,7 @@ async def test_nothing_is_posted_to_a_node_that_is_away(world: World) -> None:
 # --- a state ---------------------------------------------------------------------
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_state_that_cannot_be_used_takes_nothing_else_along(world: World) -> None:
     """The tenant of an unusable circuit goes on with its shared limit, and the others too."""
     Unusable(world, "{@a:vat}:circuit")
@@ -190,7 +190,7 @@ async def test_a_state_that_cannot_be_used_takes_nothing_else_along(world: World
     assert [] == told(world, StorageLost)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_substitute_is_shared(world: World) -> None:
     """Processes that cannot use a limit's or a circuit's state share another in its place."""
     Unusable(world, "@a:")
@@ -207,7 +207,7 @@ async def test_a_substitute_is_shared(world: World) -> None:
     assert CircuitState.CLOSED is (await other.circuit_state("vat", tenant="b")).state
 
 
-@in_both_colours
+@sync_and_async
 async def test_observers_hear_once_of_each_state(world: World) -> None:
     """Each key is told of once for as long as it cannot be used, with why."""
     unusable = Unusable(world, "@a:")
@@ -223,7 +223,7 @@ async def test_observers_hear_once_of_each_state(world: World) -> None:
     assert set(unusable.met) == {event.key for event in events}
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_state_that_can_be_used_again_is_used(world: World) -> None:
     """After a few seconds the state itself is tried again; a new failure is told of again."""
     unusable = Unusable(world, "@a:")
@@ -241,7 +241,7 @@ async def test_a_state_that_can_be_used_again_is_used(world: World) -> None:
     assert 2 == len(told(world, StateSubstituted))
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_state_that_is_not_named_may_be_any(world: World) -> None:
     """Where the store does not say which of a command's states it is, all have substitutes."""
     Unusable(world, ":circuit", tells_key=False)
@@ -251,7 +251,7 @@ async def test_a_state_that_is_not_named_may_be_any(world: World) -> None:
     assert 2 == len({event.key for event in told(world, StateSubstituted)})
 
 
-@in_both_colours
+@sync_and_async
 async def test_where_no_substitute_can_be_used_memory_stands_in(world: World) -> None:
     """A store that can use no state of a call leaves it to the memory of its process."""
 
@@ -265,7 +265,7 @@ async def test_where_no_substitute_can_be_used_memory_stands_in(world: World) ->
     assert [] == told(world, StorageLost)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_key_of_which_nothing_is_known_is_refused(world: World) -> None:
     """A claim has no substitute: its call is refused, and every other goes on."""
     Unusable(world, ":key:")
@@ -282,7 +282,7 @@ async def test_a_key_of_which_nothing_is_known_is_refused(world: World) -> None:
     assert 200 == (await worker.call("vat", GET)).status
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_keyed_call_goes_on_without_its_circuit(world: World) -> None:
     """A claim that can be used is used, whatever else cannot."""
     Unusable(world, ":circuit")
@@ -292,7 +292,7 @@ async def test_a_keyed_call_goes_on_without_its_circuit(world: World) -> None:
     assert (await worker.call("vat", POST, idempotency_key="k")).replayed
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_circuit_that_cannot_be_used_is_not_set_by_hand(world: World) -> None:
     """A person who opens a circuit means the one that all processes use."""
     Unusable(world, ":circuit")
@@ -302,7 +302,7 @@ async def test_a_circuit_that_cannot_be_used_is_not_set_by_hand(world: World) ->
         await worker.set_circuit("vat", CircuitState.FORCED_OPEN)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_store_that_answers_so_is_there(world: World) -> None:
     """An answer that a state cannot be used is an answer: a store that was away is found by it."""
     worker = sharing(world, vat())
@@ -320,7 +320,7 @@ async def test_a_store_that_answers_so_is_there(world: World) -> None:
     ]
 
 
-@in_both_colours
+@sync_and_async
 async def test_so_many_states_are_remembered_and_no_more(world: World) -> None:
     """States without number that cannot be used fill no memory; each goes on."""
     Unusable(world, ":limit")
@@ -334,7 +334,7 @@ async def test_so_many_states_are_remembered_and_no_more(world: World) -> None:
     assert 3 == len(world.store.commands) - before
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_interrupted_call_gives_back_to_the_substitute(world: World) -> None:
     """What is posted goes where the call was counted."""
     Unusable(world, ":circuit")
@@ -353,7 +353,7 @@ async def test_an_interrupted_call_gives_back_to_the_substitute(world: World) ->
 # --- limits that do not go on ----------------------------------------------------
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_limit_that_refuses_lets_nobody_pass_without_its_store(world: World) -> None:
     """Each call asks the store, and is refused for as long as that is away."""
     manager = sharing(world, vat(limits=RateLimitConfig(1, burst=9, without_store="refuse")))
@@ -370,7 +370,7 @@ async def test_a_limit_that_refuses_lets_nobody_pass_without_its_store(world: Wo
     assert 1 == len(told(world, StorageRecovered))
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_limit_goes_on_with_its_share(world: World) -> None:
     """What a process grants by itself is its share, in a queue of its own."""
     world.store.is_away = AWAY
@@ -403,7 +403,7 @@ class Slow:
             raise StorageUnavailable("it did not answer in time.", slow=self.slow)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_slow_store_is_waited_for(world: World) -> None:
     """Limits stay shared while the store takes its time, which is within the deadline."""
     slow = Slow(world)
@@ -415,7 +415,7 @@ async def test_a_slow_store_is_waited_for(world: World) -> None:
     assert {6.0} == set(world.store.timeouts)
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_goes_on_without_the_store_keeps_time_for_its_call(world: World) -> None:
     """Of a store that never answers nobody waits for all of a deadline, nor for very long."""
     slow = Slow(world)
@@ -426,7 +426,7 @@ async def test_who_goes_on_without_the_store_keeps_time_for_its_call(world: Worl
         assert waited == pytest.approx(world.clock.now - began)
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_needs_the_store_waits_for_all_that_is_left(world: World) -> None:
     """A key, and a limit that refuses, are waited for until the deadline, or for a minute."""
     slow = Slow(world)
@@ -439,7 +439,7 @@ async def test_who_needs_the_store_waits_for_all_that_is_left(world: World) -> N
             assert bound == world.store.timeouts[-1]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_store_that_answered_just_now_is_not_away(world: World) -> None:
     """Whose time is not enough is refused while others are answered; a silent store is away."""
     slow = Slow(world)
@@ -455,7 +455,7 @@ async def test_a_store_that_answered_just_now_is_not_away(world: World) -> None:
     assert 1 == len(told(world, StorageLost))
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_store_that_says_it_is_slow_is_not_away(world: World) -> None:
     """Who hears that the store is busy believes it, even if it never had an answer."""
     slow = Slow(world)
@@ -468,7 +468,7 @@ async def test_a_store_that_says_it_is_slow_is_not_away(world: World) -> None:
     assert [] == told(world, StorageLost)
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_finds_the_store_slow_leaves_the_look_to_the_next(world: World) -> None:
     """A store that was away and is slow now is looked for by the next caller too."""
     worker = sharing(world, vat(timeout=4, limits=RateLimitConfig(9)))
@@ -486,7 +486,7 @@ async def test_who_finds_the_store_slow_leaves_the_look_to_the_next(world: World
     assert 1 == len(told(world, StorageRecovered))
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_quick_refusal_is_an_outage(world: World) -> None:
     """A store that says at once that it is not there is away, whenever it answered last."""
     worker = sharing(world, vat())
@@ -497,7 +497,7 @@ async def test_a_quick_refusal_is_an_outage(world: World) -> None:
     assert 1 == len(told(world, StorageLost))
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_waits_for_anothers_answer_waits_through_an_outage(world: World) -> None:
     """A store that is away for a while throws out nobody who waits within a deadline."""
     gate = world.gate()

@@ -28,13 +28,13 @@ from moorage import (
 )
 from moorage.domain.headers import Headers
 from moorage.services.nonces import Nonces
-from tests.support.colours import START, Arriving, World, in_both_colours
+from tests.support.modes import START, Arriving, World, sync_and_async
 from tests.support.proofs import checked, proof_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tests.support.colours import Sent
+    from tests.support.modes import Sent
 
 GET = Request.get("/rates", query={"country": "DE"})
 ASKS = 'DPoP algs="ES256", error="use_dpop_nonce", error_description="a nonce, please"'
@@ -47,18 +47,18 @@ def bound(token: str = "token-0") -> OAuthCredentials:
 
 def vat(**options: object) -> Service:
     """A service with nothing but a bound token and what a test gives it."""
-    given = {
+    fields = {
         "base_url": "https://vat.example/v1",
         "circuit": None,
         "retry": None,
         "credentials": bound(),
     }
-    return Service("vat", **(given | options))  # type: ignore[arg-type]  # as each test says
+    return Service("vat", **(fields | options))  # type: ignore[arg-type]  # as each test says
 
 
-def asks(nonce: str | None, told: str = ASKS) -> Response:
+def asks(nonce: str | None, result: str = ASKS) -> Response:
     """The answer of a server that wants to see a nonce."""
-    fields = {"WWW-Authenticate": told} | ({} if nonce is None else {"DPoP-Nonce": nonce})
+    fields = {"WWW-Authenticate": result} | ({} if nonce is None else {"DPoP-Nonce": nonce})
     return Response(401, Headers(fields))
 
 
@@ -88,25 +88,25 @@ class Renewing:
         return bound(f"token-{self.number}")
 
 
-@in_both_colours
+@sync_and_async
 async def test_every_attempt_has_its_own_proof(world: World) -> None:
     """A proof is of this method, this URL without its query, this token and this moment, once."""
     world.vendor.answers(503, 200)
 
     await world.manager(vat(retry=RetryPolicy(3, 2, jitter="none"))).call("vat", GET)
 
-    said = [proven(sent) for sent in world.vendor.requests]
+    messages = [proven(sent) for sent in world.vendor.requests]
     ath = base64.urlsafe_b64encode(hashlib.sha256(b"token-0").digest()).rstrip(b"=").decode()
     begun = int(START.timestamp())
     usual = {"htm": "GET", "htu": "https://vat.example/v1/rates", "ath": ath}
     assert [usual | {"iat": begun}, usual | {"iat": begun + 2}] == [
-        {name: value for name, value in claims.items() if name != "jti"} for claims in said
+        {name: value for name, value in claims.items() if name != "jti"} for claims in messages
     ]
-    assert 2 == len({claims["jti"] for claims in said})
+    assert 2 == len({claims["jti"] for claims in messages})
     assert ["DPoP token-0"] * 2 == [one.header("Authorization") for one in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_nonce_is_shown_when_it_is_asked_for(world: World) -> None:
     """The same attempt goes out again at once, with the nonce and the same token, and no policy."""
     world.vendor.answers(asks("n-1"))
@@ -114,7 +114,7 @@ async def test_a_nonce_is_shown_when_it_is_asked_for(world: World) -> None:
     service = vat(
         credentials=None, needs_credentials=True, circuit=CircuitBreakerConfig(failures=1)
     )
-    manager = world.watched(service, credentials=world.of_colour(provider))
+    manager = world.watched(service, credentials=world.of_mode(provider))
 
     assert 200 == (await manager.call("vat", GET)).status
     await manager.call("vat", GET)
@@ -126,11 +126,13 @@ async def test_a_nonce_is_shown_when_it_is_asked_for(world: World) -> None:
     assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_newest_nonce_counts(world: World) -> None:
     """Any answer may bring the next nonce, a failure's too."""
-    told = [Headers({"DPoP-Nonce": name}) for name in ("n-1", "n-2", "n-3")]
-    world.vendor.answers(Response(200, told[0]), Response(503, told[1]), Response(204, told[2]))
+    reports = [Headers({"DPoP-Nonce": name}) for name in ("n-1", "n-2", "n-3")]
+    world.vendor.answers(
+        Response(200, reports[0]), Response(503, reports[1]), Response(204, reports[2])
+    )
     manager = world.manager(vat(retry=RetryPolicy(2, 0)))
 
     for _ in range(3):
@@ -139,7 +141,7 @@ async def test_the_newest_nonce_counts(world: World) -> None:
     assert [None, "n-1", "n-2", "n-3"] == nonces(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_it_takes_nothing_from_the_policy(world: World) -> None:
     """Every attempt that the policy allows is made, whether or not a nonce was asked for before."""
     world.vendor.answers(asks("n-1"), 503, asks("n-2"), ConnectionFailed("cut"), asks("n-3"), 200)
@@ -150,13 +152,13 @@ async def test_it_takes_nothing_from_the_policy(world: World) -> None:
     assert [None, "n-1", "n-1", "n-2", "n-2", "n-3"] == nonces(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_endless_wish_for_nonces_ends(world: World) -> None:
     """Who asks for another nonce twice in a row gets no third request, and no new token helps."""
     world.vendor.otherwise = asks("n-1")
     provider = Renewing()
     service = vat(credentials=None, needs_credentials=True, retry=RetryPolicy(5, 0))
-    manager = world.manager(service, credentials=world.of_colour(provider))
+    manager = world.manager(service, credentials=world.of_mode(provider))
 
     with pytest.raises(AuthenticationFailed) as caught:
         await manager.call("vat", GET)
@@ -167,7 +169,7 @@ async def test_an_endless_wish_for_nonces_ends(world: World) -> None:
 
 
 @pytest.mark.parametrize("nonce", [None, "", "n" * 1_000_000, "n\u00e9", 'a"b', "a\\b", "a b"])
-@in_both_colours
+@sync_and_async
 async def test_a_nonce_that_is_none_is_not_shown(world: World, nonce: str | None) -> None:
     """Who wants a nonce and tells none, or none that is one, is not asked again."""
     world.vendor.answers(asks(nonce))
@@ -181,15 +183,15 @@ async def test_a_nonce_that_is_none_is_not_shown(world: World, nonce: str | None
 
 
 @pytest.mark.parametrize(
-    "said", ['DPoP error="invalid_dpop_proof"', "DPoP error=INVALID_DPOP_PROOF"]
+    "message", ['DPoP error="invalid_dpop_proof"', "DPoP error=INVALID_DPOP_PROOF"]
 )
-@in_both_colours
-async def test_a_wrong_proof_renews_nothing(world: World, said: str) -> None:
+@sync_and_async
+async def test_a_wrong_proof_renews_nothing(world: World, message: str) -> None:
     """A proof that is refused, such as for the clock, says nothing of the token."""
-    world.vendor.answers(asks("n-1", said))
+    world.vendor.answers(asks("n-1", message))
     provider = Renewing()
     service = vat(credentials=None, needs_credentials=True)
-    manager = world.manager(service, credentials=world.of_colour(provider))
+    manager = world.manager(service, credentials=world.of_mode(provider))
 
     with pytest.raises(AuthenticationFailed) as caught:
         await manager.call("vat", GET)
@@ -198,12 +200,12 @@ async def test_a_wrong_proof_renews_nothing(world: World, said: str) -> None:
     assert "clock" in caught.value.remedy
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_refused_token_is_renewed(world: World) -> None:
     """What is refused is the token unless the answer says that it is the proof."""
     world.vendor.answers(asks("n-1", 'DPoP error="invalid_token"'), asks("n-2"), 200)
     service = vat(credentials=None, needs_credentials=True)
-    manager = world.manager(service, credentials=world.of_colour(Renewing()))
+    manager = world.manager(service, credentials=world.of_mode(Renewing()))
 
     await manager.call("vat", GET)
 
@@ -215,7 +217,7 @@ async def test_a_refused_token_is_renewed(world: World) -> None:
     assert 2 == len({proven(one)["ath"] for one in sent})
 
 
-@in_both_colours
+@sync_and_async
 async def test_others_have_no_nonces(world: World) -> None:
     """To a token that is not bound, such an answer is a refusal like any other."""
     world.vendor.answers(asks("n-1"))
@@ -230,7 +232,7 @@ async def test_others_have_no_nonces(world: World) -> None:
     )
 
 
-@in_both_colours
+@sync_and_async
 async def test_it_proves_that_nothing_was_done(world: World) -> None:
     """What may be done once only is sent again all the same; it is admitted like any request."""
     world.vendor.answers(asks("n-1"), 201)
@@ -242,7 +244,7 @@ async def test_it_proves_that_nothing_was_done(world: World) -> None:
     assert ["POST", "POST"] == [proven(one)["htm"] for one in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_it_goes_with_a_key(world: World) -> None:
     """An idempotency key's claim covers both requests, and the answer is kept."""
     world.vendor.answers(asks("n-1"), 201)
@@ -255,7 +257,7 @@ async def test_it_goes_with_a_key(world: World) -> None:
     assert ["k", "k"] == [one.header("Idempotency-Key") for one in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_refusal_after_it_is_certain(world: World) -> None:
     """What is refused with the nonce was not done without it either."""
     world.vendor.answers(asks("n-1"), 422)
@@ -272,7 +274,7 @@ def once() -> Iterator[bytes]:
     yield b"all of it"
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_single_use_body_is_not_sent_again(world: World) -> None:
     """A body that is gone cannot be sent with the nonce, which is kept for the next request."""
     world.vendor.answers(asks("n-1"))
@@ -290,7 +292,7 @@ async def test_a_single_use_body_is_not_sent_again(world: World) -> None:
     assert "the nonce is known now" in caught.value.remedy
 
 
-@in_both_colours
+@sync_and_async
 async def test_hooks_see_no_handshake(world: World) -> None:
     """Transforms and classifiers are for answers, and it is none; a second in a row is one."""
     seen: list[int] = []
@@ -309,7 +311,7 @@ async def test_hooks_see_no_handshake(world: World) -> None:
     assert [200, 401] == seen
 
 
-@in_both_colours
+@sync_and_async
 async def test_streams_prove_too(world: World) -> None:
     """A streamed answer is asked for with a proof, and once more with the nonce."""
     refusal = Arriving(401, asks("n-1").headers, b"{}")
@@ -324,7 +326,7 @@ async def test_streams_prove_too(world: World) -> None:
     assert [1, 1] == [answer.closed for answer in world.vendor.arrivals]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stream_that_is_cut_off_asks_anew(world: World) -> None:
     """A wish for a nonce that follows a lost answer is the first in a row."""
     world.vendor.answers(asks("n-1"), ConnectionFailed("cut"), asks("n-2"), Arriving(200, (), b"a"))
@@ -336,7 +338,7 @@ async def test_a_stream_that_is_cut_off_asks_anew(world: World) -> None:
     assert [None, "n-1", "n-1", "n-2"] == nonces(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_those_who_race_prove_too(world: World) -> None:
     """Each of those who race has a proof of its own, and the call goes on with the nonce."""
     gate = world.gate()
@@ -355,7 +357,7 @@ async def test_those_who_race_prove_too(world: World) -> None:
     assert 3 == len({proven(one)["jti"] for one in world.vendor.requests})
 
 
-@in_both_colours
+@sync_and_async
 async def test_endless_wishes_end_a_race(world: World) -> None:
     """Those who race do not ask for ever either."""
     world.vendor.otherwise = asks("n-1")
@@ -367,7 +369,7 @@ async def test_endless_wishes_end_a_race(world: World) -> None:
     assert 6 >= len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_regions_have_nonces_of_their_own(world: World) -> None:
     """A nonce is shown to the origin that told it, whose URL is in the proof."""
     regions = (Region("eu", "https://eu.vat.example"), Region("us", "https://us.vat.example"))
@@ -384,7 +386,7 @@ async def test_regions_have_nonces_of_their_own(world: World) -> None:
     assert [None, "n-1", None, "n-2"] == nonces(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_probe_may_prove_anew(world: World) -> None:
     """Who tries a service out after its circuit was open may be asked for a nonce meanwhile."""
     world.vendor.answers(503, asks("n-1"), 200)
@@ -404,8 +406,8 @@ def test_nonces_are_bounded() -> None:
         assert nonces.learn(url, Headers({"DPoP-Nonce": f"n-{number}"}))
         assert f"n-{number}" == nonces.known(f"HTTPS://N{number}.example:443/path")
 
-    known = [n for n in range(5_000) if nonces.known(f"https://n{n}.example/") is not None]
-    assert 0 < len(known) <= 1_000
+    existing = [n for n in range(5_000) if nonces.known(f"https://n{n}.example/") is not None]
+    assert 0 < len(existing) <= 1_000
     assert not nonces.learn("https://n4999.example/", Headers({"DPoP-Nonce": "a b"}))
     assert nonces.learn("https://n4999.example/", Headers({"DPoP-Nonce": "newer"}))
     assert "newer" == nonces.known("https://n4999.example/")

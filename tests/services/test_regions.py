@@ -18,10 +18,10 @@ from moorage import (
     VendorFailed,
 )
 from tests.services.two_regions import CUT_OFF, EU, GET, POST, REFUSED, US, answers, shop, went
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_first_tier_is_asked(world: World) -> None:
     """While all is well, requests go to the first tier, below its base URL."""
     manager = world.watched(shop())
@@ -32,7 +32,7 @@ async def test_the_first_tier_is_asked(world: World) -> None:
     assert [None, "eu", "eu"] == [event.region for event in world.events]
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_draw_decides_by_weight(world: World) -> None:
     """Within a tier the draw decides, by the weights."""
     us = Region("us", "https://us.example", weight=3)
@@ -45,7 +45,7 @@ async def test_the_draw_decides_by_weight(world: World) -> None:
 
 
 @pytest.mark.parametrize("request_", [GET, POST], ids=["GET", "POST"])
-@in_both_colours
+@sync_and_async
 async def test_what_never_left_goes_elsewhere_at_once(world: World, request_: Request) -> None:
     """Where a connection is refused the next region is asked without a pause."""
     answers(world, eu=[REFUSED])
@@ -58,7 +58,7 @@ async def test_what_never_left_goes_elsewhere_at_once(world: World, request_: Re
     assert (2, "us") == (last.attempts, last.region)  # type: ignore[attr-defined]  # CallFinished
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_goes_at_once_needs_no_time_to_pause(world: World) -> None:
     """Who has less time left than a pause would take may still go elsewhere at once."""
     answers(world, eu=[REFUSED])
@@ -68,7 +68,7 @@ async def test_what_goes_at_once_needs_no_time_to_pause(world: World) -> None:
     assert ["eu", "us"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_failing_over_is_an_attempt(world: World) -> None:
     """It counts among the attempts, and an error names the region of the last."""
     answers(world, eu=[REFUSED] * 9, us=[REFUSED] * 9)
@@ -82,7 +82,7 @@ async def test_failing_over_is_an_attempt(world: World) -> None:
     assert str(caught.value).startswith("shop in us: ")
 
 
-@in_both_colours
+@sync_and_async
 async def test_failing_over_is_within_the_retry_budget(world: World) -> None:
     """Another region is asked only if the budget allows for one more attempt."""
     answers(world, eu=[REFUSED])
@@ -95,7 +95,7 @@ async def test_failing_over_is_within_the_retry_budget(world: World) -> None:
     assert ["eu"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_those_who_all_refuse_are_not_hammered(world: World) -> None:
     """Who comes back to a region it has tried pauses as for any retry."""
     answers(world, eu=[REFUSED, REFUSED], us=[REFUSED])
@@ -107,7 +107,7 @@ async def test_those_who_all_refuse_are_not_hammered(world: World) -> None:
     assert [2.0, 4.0] == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_was_not_asked_comes_before_who_was(world: World) -> None:
     """A region that a call has tried is asked again only after those that it has not."""
     answers(world, eu=[REFUSED], us=[REFUSED])
@@ -120,7 +120,7 @@ async def test_who_was_not_asked_comes_before_who_was(world: World) -> None:
 
 
 @pytest.mark.parametrize("failure", [CUT_OFF, 503], ids=["cut off", "503"])
-@in_both_colours
+@sync_and_async
 async def test_a_read_that_failed_goes_elsewhere_after_its_pause(
     world: World, failure: Any
 ) -> None:
@@ -134,7 +134,7 @@ async def test_a_read_that_failed_goes_elsewhere_after_its_pause(
 
 
 @pytest.mark.parametrize("failure", [CUT_OFF, 503], ids=["cut off", "503"])
-@in_both_colours
+@sync_and_async
 async def test_what_may_have_been_processed_is_not_sent_again(world: World, failure: Any) -> None:
     """A POST without a key that may have been processed goes nowhere else."""
     answers(world, eu=[failure])
@@ -156,7 +156,7 @@ async def test_what_may_have_been_processed_is_not_sent_again(world: World, fail
         (None, GET.evolve(idempotent=False), False),
     ],
 )
-@in_both_colours
+@sync_and_async
 async def test_what_is_declared_harmless_may_go_elsewhere(
     world: World, endpoint: Endpoint | None, request_: Request, *, moves: bool
 ) -> None:
@@ -173,7 +173,7 @@ async def test_what_is_declared_harmless_may_go_elsewhere(
     assert (["eu", "us"] if moves else ["eu"]) == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_without_circuits_only_failures_move_a_call(world: World) -> None:
     """A service without a circuit knows no sick region, but goes elsewhere all the same."""
     answers(world, eu=[REFUSED, REFUSED])

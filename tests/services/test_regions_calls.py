@@ -31,10 +31,10 @@ from tests.services.two_regions import (
     went,
 )
 from tests.services.vat import OPENS_AT_ONCE
-from tests.support.colours import Arriving, World, in_both_colours
+from tests.support.modes import Arriving, World, sync_and_async
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_url_goes_where_it_points(world: World) -> None:
     """A request with a host in it goes to that region, first and always."""
     answers(world, us=[503, 503, 503])
@@ -50,7 +50,7 @@ async def test_a_url_goes_where_it_points(world: World) -> None:
         await manager.call("shop", Request.get("https://other.example/v1/items"))
 
 
-@in_both_colours
+@sync_and_async
 async def test_each_region_has_its_credentials(world: World) -> None:
     """A region's own credentials are sent there, the service's everywhere else."""
     answers(world, eu=[REFUSED])
@@ -64,7 +64,7 @@ async def test_each_region_has_its_credentials(world: World) -> None:
     ]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_credential_that_was_asked_for_goes_where_there_is_no_other(world: World) -> None:
     """A region's own credentials come before those of the provider."""
 
@@ -75,7 +75,7 @@ async def test_a_credential_that_was_asked_for_goes_where_there_is_no_other(worl
     answers(world, eu=[REFUSED])
     us = Region("us", US.base_url, tier=2, credentials=Credentials.bearer("for us"))
     service = shop(EU, us, needs_credentials=True)
-    manager = world.manager(service, credentials=world.of_colour(Provider()))
+    manager = world.manager(service, credentials=world.of_mode(Provider()))
 
     await manager.call("shop", GET)
 
@@ -84,7 +84,7 @@ async def test_a_credential_that_was_asked_for_goes_where_there_is_no_other(worl
     ]
 
 
-@in_both_colours
+@sync_and_async
 async def test_anothers_error_is_in_no_region_of_ours(world: World) -> None:
     """An error that names another service does not get the region of this one."""
 
@@ -99,7 +99,7 @@ async def test_anothers_error_is_in_no_region_of_ours(world: World) -> None:
     assert ("other", None) == (caught.value.service, caught.value.region)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_renewed_credential_goes_where_the_old_one_was_refused(world: World) -> None:
     """After a 401 the same region is asked again, and it counts as no further attempt."""
 
@@ -112,7 +112,7 @@ async def test_a_renewed_credential_goes_where_the_old_one_was_refused(world: Wo
 
     answers(world, eu=[401])
     service = shop(needs_credentials=True, retry=None)
-    manager = world.manager(service, credentials=world.of_colour(Provider()))
+    manager = world.manager(service, credentials=world.of_mode(Provider()))
 
     await manager.call("shop", POST)
 
@@ -122,7 +122,7 @@ async def test_a_renewed_credential_goes_where_the_old_one_was_refused(world: Wo
     ]
 
 
-@in_both_colours
+@sync_and_async
 async def test_transforms_see_a_request_of_no_region(world: World) -> None:
     """What transforms make of a request is joined to the region of each attempt."""
     answers(world, eu=[REFUSED])
@@ -137,7 +137,7 @@ async def test_transforms_see_a_request_of_no_region(world: World) -> None:
     ]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stream_opens_elsewhere(world: World) -> None:
     """A stream that cannot be opened in one region is opened in the next, and counts there."""
     answers(world, eu=[REFUSED], us=[Response(200, body=b"all of it")])
@@ -151,7 +151,7 @@ async def test_a_stream_opens_elsewhere(world: World) -> None:
     assert [CircuitState.OPEN, CircuitState.CLOSED] == [state.state for state in states]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stream_that_breaks_off_tells_of_its_region(world: World) -> None:
     """What becomes of a body is recorded for the region that it came from."""
     answers(world, eu=[Arriving(200, (), b"half", CUT_OFF)])
@@ -166,7 +166,7 @@ async def test_a_stream_that_breaks_off_tells_of_its_region(world: World) -> Non
     assert CircuitState.OPEN is state.state
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_hedge_goes_elsewhere(world: World) -> None:
     """The second request of a hedged read goes to another region, and its own circuit counts it."""
     gate = world.gate()
@@ -182,7 +182,7 @@ async def test_a_hedge_goes_elsewhere(world: World) -> None:
     assert ["eu", "us"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_answer_says_where_it_comes_from(world: World) -> None:
     """What answers last in one region is not said to come from where the others race."""
     first, second = world.gate(), world.gate()
@@ -203,7 +203,7 @@ async def test_an_answer_says_where_it_comes_from(world: World) -> None:
     assert "https://eu.example/v1/items" == response.url
 
 
-@in_both_colours
+@sync_and_async
 async def test_several_hedges_go_to_several_places(world: World) -> None:
     """Each extra begins with another region; where none lets it in, it goes where the first is."""
     ap = Region("ap", "https://ap.example", tier=3)
@@ -216,7 +216,7 @@ async def test_several_hedges_go_to_several_places(world: World) -> None:
     assert ["eu", "us", "ap", "us"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_hedge_stays_if_it_must(world: World) -> None:
     """Where the other regions are closed to it, or may not be asked, an extra stays."""
     answers(world, eu=[503, 200, 503])
@@ -237,7 +237,7 @@ async def test_a_hedge_stays_if_it_must(world: World) -> None:
     assert "CallRefused" not in world.told()
 
 
-@in_both_colours
+@sync_and_async
 async def test_hedges_spread(world: World) -> None:
     """Extras that are under way together are in different regions."""
     ap = Region("ap", "https://ap.example", tier=3)
@@ -256,7 +256,7 @@ async def test_hedges_spread(world: World) -> None:
     assert ["eu", "us", "ap"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_hedge_does_not_wait(world: World) -> None:
     """An extra that would have to wait for a limit is not sent, in whatever region."""
     answers(world, eu=[503])
@@ -269,7 +269,7 @@ async def test_a_hedge_does_not_wait(world: World) -> None:
     assert ["eu"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_function_has_no_region(world: World) -> None:
     """A service in several regions protects no functions."""
     manager = world.watched(shop())

@@ -16,10 +16,10 @@ from moorage import (
 )
 from tests.services.two_regions import GET, POST, REFUSED, answers, opened, shop, went
 from tests.services.vat import OPENS_AT_ONCE
-from tests.support.colours import START, World, in_both_colours
+from tests.support.modes import START, World, sync_and_async
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_open_circuit_is_passed_over(world: World) -> None:
     """While the circuit of a region is open its calls go to the next, and nobody was refused."""
     answers(world, eu=[503])
@@ -36,7 +36,7 @@ async def test_an_open_circuit_is_passed_over(world: World) -> None:
     assert [CircuitState.OPEN, CircuitState.CLOSED] == [state.state for state in states]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_circuit_that_opens_sends_the_call_on(world: World) -> None:
     """Where the circuit of a region opens on a failure, the same call goes to the next."""
     answers(world, eu=[503])
@@ -49,7 +49,7 @@ async def test_a_circuit_that_opens_sends_the_call_on(world: World) -> None:
     assert ["eu"] == [event.region for event in changed]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_region_that_recovers_gets_its_probe(world: World) -> None:
     """When its open time is over, the next call is the region's probe; then all is as before."""
     answers(world, eu=[503])
@@ -66,7 +66,7 @@ async def test_a_region_that_recovers_gets_its_probe(world: World) -> None:
     assert ["eu", "us", "eu"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_one_call_is_the_probe(world: World) -> None:
     """While a region's probe is under way the other calls go to the next region."""
     gate = world.gate()
@@ -85,7 +85,7 @@ async def test_one_call_is_the_probe(world: World) -> None:
     assert ["eu", "eu", "us"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_all_open_is_refused(world: World) -> None:
     """Where every circuit is open the call is refused, until the first of them lets one in."""
     answers(world, eu=[503], us=[503])
@@ -108,7 +108,7 @@ async def test_all_open_is_refused(world: World) -> None:
     assert 6.0 == refused.retry_after  # type: ignore[attr-defined]  # CallRefused
 
 
-@in_both_colours
+@sync_and_async
 async def test_all_opened_by_hand_is_refused(world: World) -> None:
     """Where every region is drained by hand, nobody knows when to come back."""
     manager = world.watched(shop())
@@ -121,7 +121,7 @@ async def test_all_opened_by_hand_is_refused(world: World) -> None:
     assert world.events[-2].retry_after > 1e9  # type: ignore[attr-defined]  # CallRefused
 
 
-@in_both_colours
+@sync_and_async
 async def test_one_opened_by_hand_does_not_hide_when_another_opens(world: World) -> None:
     """Where one region is drained and the other is sick, the latter says when to come back."""
     answers(world, us=[503])
@@ -136,7 +136,7 @@ async def test_one_opened_by_hand_does_not_hide_when_another_opens(world: World)
     assert START + timedelta(seconds=10) == caught.value.retry_at
 
 
-@in_both_colours
+@sync_and_async
 async def test_one_opened_by_hand_is_drained(world: World) -> None:
     """A region whose circuit is forced open gets no calls until it is closed again."""
     manager = world.watched(shop())
@@ -149,7 +149,7 @@ async def test_one_opened_by_hand_is_drained(world: World) -> None:
     assert "eu" == world.events[0].region
 
 
-@in_both_colours
+@sync_and_async
 async def test_nobody_else_lets_it_in(world: World) -> None:
     """Where no other region is open for calls the retry goes to the same one, after its pause."""
     answers(world, eu=[503, 503])
@@ -164,7 +164,7 @@ async def test_nobody_else_lets_it_in(world: World) -> None:
     assert "CallRefused" not in world.told()
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_finds_nobody_pauses_as_it_would_have(world: World) -> None:
     """What never left, and found no other region, waits out the backoff before it comes back."""
     answers(world, eu=[REFUSED])
@@ -176,7 +176,7 @@ async def test_who_finds_nobody_pauses_as_it_would_have(world: World) -> None:
     assert (["eu", "eu"], [1.0]) == (went(world), world.sleeper.slept)
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_finds_nobody_is_held_back(world: World) -> None:
     """Where its own region's circuit opened, and no other lets it in, the call is refused."""
     answers(world, eu=[503])
@@ -191,7 +191,7 @@ async def test_who_finds_nobody_is_held_back(world: World) -> None:
     assert 1 == world.told().count("CallRefused")
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_stayed_once_may_leave_later(world: World) -> None:
     """Each attempt looks for another region anew, though no other let the one before in."""
     answers(world, eu=[503, 503])
@@ -207,28 +207,28 @@ async def test_who_stayed_once_may_leave_later(world: World) -> None:
     assert ["eu", "eu", "us"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_circuit_is_of_one_region(world: World) -> None:
     """Who asks for a circuit by hand says whose."""
     manager = world.manager(shop(), Service("vat", "https://vat.example"))
 
-    for service, region, problem, known in (
+    for service, region, problem, existing in (
         ("shop", None, "Each region has a circuit", "Name one of: eu, us."),
         ("shop", "ap", "There is no region 'ap'", "Name one of: eu, us."),
         ("vat", "eu", "There is no region 'eu'", "Leave the region out."),
     ):
         with pytest.raises(ConfigurationError, match=problem) as caught:
             await manager.circuit_state(service, region=region)
-        assert (known, "region") == (caught.value.remedy, caught.value.path)
+        assert (existing, "region") == (caught.value.remedy, caught.value.path)
         with pytest.raises(ConfigurationError):
             await manager.set_circuit(service, CircuitState.CLOSED, region=region)
 
 
-@in_both_colours
+@sync_and_async
 async def test_regions_go_on_without_their_store(world: World) -> None:
     """While the store is away each process knows the regions by itself."""
     answers(world, eu=[503])
-    store = world.of_colour(world.store)
+    store = world.of_mode(world.store)
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, retry=None), state=store)
     world.store.is_away = StorageUnavailable("away.")
 

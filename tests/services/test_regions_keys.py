@@ -26,10 +26,10 @@ from tests.services.two_regions import (
     went,
 )
 from tests.services.vat import OPENS_AT_ONCE
-from tests.support.colours import World, in_both_colours
+from tests.support.modes import World, sync_and_async
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_first_attempt_is_no_retry(world: World) -> None:
     """Where no retry is allowed, a key is still sent once, and refused where it would be twice."""
     answers(world, eu=[REFUSED])
@@ -42,7 +42,7 @@ async def test_a_first_attempt_is_no_retry(world: World) -> None:
     assert ["eu"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_key_stays_where_it_was_sent(world: World) -> None:
     """Under a key what may have been processed is repeated in the same region, and only there."""
     answers(world, eu=[CUT_OFF, REFUSED, 200])
@@ -54,7 +54,7 @@ async def test_a_key_stays_where_it_was_sent(world: World) -> None:
     assert [1.0, 2.0] == world.sleeper.slept
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_key_that_never_left_goes_elsewhere(world: World) -> None:
     """Until it may have been processed a key goes anywhere; then it stays there."""
     answers(world, eu=[REFUSED], us=[CUT_OFF])
@@ -66,14 +66,14 @@ async def test_a_key_that_never_left_goes_elsewhere(world: World) -> None:
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
-@in_both_colours
+@sync_and_async
 async def test_whoever_repeats_a_key_asks_where_it_was_sent(world: World, *, apart: bool) -> None:
     """A key of unknown outcome is asked again in its region, whatever region would be first."""
     answers(world, eu=[REFUSED], us=[CUT_OFF])
-    claims = World(world.colour).store
-    claims._world = world  # noqa: SLF001 - of this world's colour
+    claims = World(world.mode).store
+    claims._world = world  # noqa: SLF001 - of this world's mode
     claims.memory = type(claims.memory)(world.clock)
-    others = {"claims": world.of_colour(claims)} if apart else {}
+    others = {"claims": world.of_mode(claims)} if apart else {}
     manager = world.manager(shop(**HONOURED, retry=RetryPolicy(2)), **others)
 
     with pytest.raises(ConnectionFailed):
@@ -84,7 +84,7 @@ async def test_whoever_repeats_a_key_asks_where_it_was_sent(world: World, *, apa
     assert ["eu", "us", "us"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_key_waits_for_its_region(world: World) -> None:
     """A key of unknown outcome is asked nowhere while the circuit of its region is open."""
     answers(world, eu=[CUT_OFF])
@@ -102,7 +102,7 @@ async def test_a_key_waits_for_its_region(world: World) -> None:
     assert ["CallStarted", "CallRefused", "CallFinished"] == world.told()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_key_of_a_region_that_is_gone_is_unknown(world: World) -> None:
     """A key that was sent to a region which is configured no more is a person's to resolve."""
     answers(world, eu=[CUT_OFF])
@@ -115,7 +115,7 @@ async def test_a_key_of_a_region_that_is_gone_is_unknown(world: World) -> None:
     assert ["eu"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_key_may_be_honoured_everywhere(world: World) -> None:
     """Where the vendor honours keys across regions, any of them may be asked again."""
     answers(world, eu=[CUT_OFF, CUT_OFF])
@@ -133,7 +133,7 @@ async def test_a_key_may_be_honoured_everywhere(world: World) -> None:
     assert ["eu", "us", "eu", "us"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_without_a_key_nothing_is_honoured(world: World) -> None:
     """What the vendor would honour under a key protects no request without one."""
     answers(world, eu=[CUT_OFF])
@@ -145,7 +145,7 @@ async def test_without_a_key_nothing_is_honoured(world: World) -> None:
     assert ["eu"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_vendor_without_keys_leaves_a_key_unknown(world: World) -> None:
     """Where no key is honoured, what may have been processed is unknown, in every region."""
     answers(world, eu=[CUT_OFF])
@@ -158,7 +158,7 @@ async def test_a_vendor_without_keys_leaves_a_key_unknown(world: World) -> None:
     assert ["eu"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_harmless_request_with_a_key_goes_elsewhere(world: World) -> None:
     """A key binds nothing that is harmless to do twice."""
     answers(world, eu=[CUT_OFF])
@@ -169,7 +169,7 @@ async def test_a_harmless_request_with_a_key_goes_elsewhere(world: World) -> Non
     assert ["eu", "us"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_may_not_leave_is_held_back(world: World) -> None:
     """Where a key must stay, and the circuit of its region opened, the call is refused."""
     answers(world, eu=[503])

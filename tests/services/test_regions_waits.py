@@ -16,10 +16,10 @@ from moorage import (
     VendorFailed,
 )
 from tests.services.two_regions import GET, REFUSED, answers, opened, shop, went
-from tests.support.colours import START, World, in_both_colours
+from tests.support.modes import START, World, sync_and_async
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_last_failure_says_when_to_come_back(world: World) -> None:
     """Where no attempt is left the vendor's wish is in the error, though others were free."""
     answers(world, eu=[Response(503, {"Retry-After": "7"})])
@@ -31,7 +31,7 @@ async def test_the_last_failure_says_when_to_come_back(world: World) -> None:
     assert START + timedelta(seconds=7) == caught.value.retry_at
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_wish_to_be_left_alone_is_a_regions_own(world: World) -> None:
     """A 503 with Retry-After keeps calls from its region, not from the others."""
     answers(world, eu=[Response(503, {"Retry-After": "3600"})])
@@ -45,7 +45,7 @@ async def test_a_wish_to_be_left_alone_is_a_regions_own(world: World) -> None:
     assert "VendorPaused" not in world.told()
 
 
-@in_both_colours
+@sync_and_async
 async def test_absurd_pause_of_a_region_ends_after_an_hour(world: World) -> None:
     """A region that asks for decades is asked again after the service's longest pause."""
     answers(world, eu=[Response(503, {"Retry-After": "9" * 20})])
@@ -58,7 +58,7 @@ async def test_absurd_pause_of_a_region_ends_after_an_hour(world: World) -> None
     assert ["eu", "us", "eu"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_region_is_not_asked_before_it_wishes(world: World) -> None:
     """Within a call no region is asked again before its Retry-After, though others fail, too."""
     answers(world, eu=[Response(503, {"Retry-After": "3"})], us=[503])
@@ -70,7 +70,7 @@ async def test_a_region_is_not_asked_before_it_wishes(world: World) -> None:
     assert [0.0, 1.0, 3.0] == [sent.at for sent in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_has_nowhere_else_keeps_the_wish(world: World) -> None:
     """Where no other region lets the call in, Retry-After counts as it does with one."""
     answers(world, eu=[Response(503, {"Retry-After": "7"})])
@@ -82,7 +82,7 @@ async def test_who_has_nowhere_else_keeps_the_wish(world: World) -> None:
     assert [0.0, 7.0] == [sent.at for sent in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_limits_are_for_all_regions(world: World) -> None:
     """A vendor's 429 pauses every region, and a limit of ours is one for all."""
     answers(world, eu=[Response(429, {"Retry-After": "5"})])
@@ -95,7 +95,7 @@ async def test_limits_are_for_all_regions(world: World) -> None:
     assert "VendorPaused" in world.told()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_vendors_limit_is_waited_for_elsewhere(world: World) -> None:
     """A 429 keeps the call from every region, where no limit of ours does."""
     answers(world, eu=[Response(429, {"Retry-After": "5"})])
@@ -107,7 +107,7 @@ async def test_a_vendors_limit_is_waited_for_elsewhere(world: World) -> None:
     assert [0.0, 5.0] == [sent.at for sent in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_used_up_limit_is_for_all_regions(world: World) -> None:
     """A success that says that nothing is left makes every region wait."""
     used_up = {"RateLimit-Limit": "9", "RateLimit-Remaining": "0", "RateLimit-Reset": "5"}
@@ -119,7 +119,7 @@ async def test_a_used_up_limit_is_for_all_regions(world: World) -> None:
     assert "VendorPaused" in world.told()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_limit_is_not_evaded(world: World) -> None:
     """Who may not be let out for a limit is refused, whatever other regions there are."""
     manager = world.watched(shop(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
@@ -132,7 +132,7 @@ async def test_a_limit_is_not_evaded(world: World) -> None:
     assert 1 == world.told().count("CallRefused")
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_waits_finds_the_circuit_open(world: World) -> None:
     """Where a circuit opens while a call waits for a limit, it goes on to the next region."""
     manager = world.manager(shop(limits=RateLimitConfig(1, per=1)))
@@ -147,7 +147,7 @@ async def test_who_waits_finds_the_circuit_open(world: World) -> None:
     assert ["eu", "us"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_no_attempt_begins_after_the_deadline(world: World) -> None:
     """Failing over is within the deadline of the call."""
     answers(world, eu=[world.after(4.5, 503)])
@@ -163,7 +163,7 @@ async def test_no_attempt_begins_after_the_deadline(world: World) -> None:
     assert ["eu", "eu"] == went(world)
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_is_asked_in_a_hurry_leaves_no_later(world: World) -> None:
     """A second region's attempt has what is left of the time."""
     answers(world, eu=[world.after(1.0, REFUSED)])

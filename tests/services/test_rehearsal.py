@@ -15,13 +15,13 @@ WHAT: dict[str, Any] = {"service": "vat", "operation": "ask", "request_id": "r-1
 
 def test_what_would_have_been_sent_is_told() -> None:
     """Whoever listens hears what it was and when; the caller, that it was not sent."""
-    told: list[Any] = []
+    reports: list[Any] = []
     clock = VirtualClock()
-    core = plain_core(Ports(clock=clock, observers=[told.append])).core
+    core = plain_core(Ports(clock=clock, observers=[reports.append])).core
 
     error = rehearsed(core, "POST /a", tenant="acme", **WHAT)
 
-    assert [Rehearsed(at=clock.utc(), tenant="acme", request="POST /a", **WHAT)] == told
+    assert [Rehearsed(at=clock.utc(), tenant="acme", request="POST /a", **WHAT)] == reports
     assert "This is a rehearsal, so POST /a was not sent." == error.message
     assert ("POST /a", WHAT) == (
         error.request,

@@ -25,8 +25,8 @@ from moorage.domain.renewal import LASTS, Held
 from moorage.services.calling import Calling
 from moorage.services.renewal import Renewals, Unrenewed
 from tests.services.one_effect import POST, bank, knowing
-from tests.support.colours import World, in_both_colours, run_plain
 from tests.support.hearts import Heart
+from tests.support.modes import World, run_plain, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,15 +45,15 @@ class Shared:
         self.world = world
         self.hearts: list[Heart] = []
 
-    def heart(self, work: Callable[[], Any], wanted: Callable[[], bool]) -> Heart:
+    def heart(self, work: Callable[[], Any], target: Callable[[], bool]) -> Heart:
         """One for each process."""
-        self.hearts.append(Heart(work, wanted))
+        self.hearts.append(Heart(work, target))
         return self.hearts[-1]
 
     def process(self, service: Service, **ports: Any) -> Calling:
         """The flows of one process."""
-        given = {"state": self.world.of_colour(self.world.store)} | ports
-        core = self.world.watched(service, **given).manager.flows.core
+        options = {"state": self.world.of_mode(self.world.store)} | ports
+        core = self.world.watched(service, **options).manager.flows.core
         return Calling(attrs.evolve(core, renewals=self.renewals()), [service])
 
     def renewals(self) -> Renewals:
@@ -63,7 +63,7 @@ class Shared:
 
     def stores(self, *, apart: bool) -> dict[str, Any]:
         """One store for everything, or another for what is no claim."""
-        store = self.world.of_colour(self.world.store)
+        store = self.world.of_mode(self.world.store)
         return {"claims": store, "state": self.world.state()} if apart else {"state": store}
 
     def held(self, renewals: Renewals, key: str) -> Held:
@@ -104,7 +104,7 @@ def _claim(key: str, fingerprint: bytes = b"", remembered: int = 0) -> Claim:
     )
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_short_call_makes_no_renewal(world: World) -> None:
     """It claims, is admitted and completes: a claim that is renewed in good time costs nothing."""
     shared = Shared(world)
@@ -117,7 +117,7 @@ async def test_a_short_call_makes_no_renewal(world: World) -> None:
     assert 3 == len(world.store.commands)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_claim_is_short_and_lasts_as_long_as_its_holder(world: World) -> None:
     """While it is renewed nobody takes over, and others are told to come back within a lease."""
     gate = world.gate()
@@ -138,7 +138,7 @@ async def test_a_claim_is_short_and_lasts_as_long_as_its_holder(world: World) ->
     assert (await shared.charge(other)).replayed
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_dead_holder_is_replaced_when_its_lease_is_over(world: World) -> None:
     """Whoever waits asks again right then, where the vendor knows keys; nobody waits for more."""
     gates = world.gate(), world.gate()
@@ -155,7 +155,7 @@ async def test_a_dead_holder_is_replaced_when_its_lease_is_over(world: World) ->
     assert (b"again", True) == (late.body, late.replayed)
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_outcome_of_a_dead_holder_is_unknown_when_its_lease_is_over(
     world: World,
 ) -> None:
@@ -183,7 +183,7 @@ async def test_the_outcome_of_a_dead_holder_is_unknown_when_its_lease_is_over(
     assert 1 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_is_late_before_its_admission_renews_first(world: World) -> None:
     """A claim whose answer took longer than its lease is renewed before anything is sent."""
     shared = Shared(world)
@@ -198,7 +198,7 @@ async def test_who_is_late_before_its_admission_renews_first(world: World) -> No
     assert [Claim, Renew, Admission, Settle] == [type(one) for one in world.store.commands]
 
 
-@in_both_colours
+@sync_and_async
 async def test_key_that_was_taken_over_before_admission_sends_nothing(world: World) -> None:
     """A holder whose claim lapsed before its admission asks the store, and stops."""
     shared = Shared(world)
@@ -222,7 +222,7 @@ async def test_key_that_was_taken_over_before_admission_sends_nothing(world: Wor
 
 
 @pytest.mark.parametrize("apart", [False, True])
-@in_both_colours
+@sync_and_async
 async def test_who_is_late_before_sending_renews_first(world: World, apart: bool) -> None:
     """Nobody else has taken the key meanwhile, so it is sent all the same."""
     shared = Shared(world)
@@ -238,7 +238,7 @@ async def test_who_is_late_before_sending_renews_first(world: World, apart: bool
 
 
 @pytest.mark.parametrize("apart", [False, True])
-@in_both_colours
+@sync_and_async
 async def test_who_is_late_before_sending_and_was_replaced_sends_nothing(
     world: World, apart: bool
 ) -> None:
@@ -258,7 +258,7 @@ async def test_who_is_late_before_sending_and_was_replaced_sends_nothing(
 
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("replaced", [False, True])
-@in_both_colours
+@sync_and_async
 async def test_who_waited_for_its_turn_calls_a_function_only_under_its_claim(
     world: World, apart: bool, replaced: bool
 ) -> None:
@@ -285,7 +285,7 @@ async def test_who_waited_for_its_turn_calls_a_function_only_under_its_claim(
     assert 1 + (not replaced) == len(acted)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_effect_is_answered_whatever_became_of_its_renewals(world: World) -> None:
     """The store is away while the vendor is at work, and has forgotten the claim afterwards."""
     gate = world.gate()
@@ -301,11 +301,11 @@ async def test_an_effect_is_answered_whatever_became_of_its_renewals(world: Worl
     shared.pause(10**9)
     gate.open()
     assert b"done" == (await started.result()).body
-    (told,) = [event for event in world.events if isinstance(event, AnswerNotStored)]
-    assert ("k", "StorageUnavailable") == (told.idempotency_key, told.error)
+    (result,) = [event for event in world.events if isinstance(event, AnswerNotStored)]
+    assert ("k", "StorageUnavailable") == (result.idempotency_key, result.error)
 
 
-@in_both_colours
+@sync_and_async
 async def test_while_the_store_is_away_a_late_holder_sends_nothing(world: World) -> None:
     """Nobody knows whether its claim is its own still."""
     shared = Shared(world)
@@ -324,7 +324,7 @@ async def test_while_the_store_is_away_a_late_holder_sends_nothing(world: World)
 # --- rounds -----------------------------------------------------------------------------------
 
 
-@in_both_colours
+@sync_and_async
 async def test_one_claim_that_cannot_be_renewed_costs_no_other_its_own(world: World) -> None:
     """What failed is tried again in halves, until all others are renewed."""
     shared = Shared(world)
@@ -342,7 +342,7 @@ async def test_one_claim_that_cannot_be_renewed_costs_no_other_its_own(world: Wo
     assert [number != 6 for number in range(9)] == [held.until == now + LASTS for held in claims]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_round_takes_no_longer_than_until_the_next(world: World) -> None:
     """A store that lets everybody wait is asked once in a round, whatever there is to renew."""
     shared = Shared(world)
@@ -361,7 +361,7 @@ async def test_a_round_takes_no_longer_than_until_the_next(world: World) -> None
     assert 9 == len(claims)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_claim_that_is_nobodys_any_more_is_renewed_no_longer(world: World) -> None:
     """It was taken over, was let go, or whoever had it is gone without a word."""
     shared = Shared(world)
@@ -378,7 +378,7 @@ async def test_a_claim_that_is_nobodys_any_more_is_renewed_no_longer(world: Worl
     assert (True, False) == (lost.lost, await renewals.holds(lost, 1.0))
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_child_of_a_fork_has_none_of_its_parents_claims(world: World) -> None:
     """It renews none of them, and sends nothing under any."""
     shared = Shared(world)

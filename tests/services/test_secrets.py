@@ -24,7 +24,7 @@ from moorage import (
     RetryPolicy,
     Service,
 )
-from tests.support.colours import Arriving, World, in_both_colours
+from tests.support.modes import Arriving, World, sync_and_async
 
 CANARIES = ("cnry-header", "cnry-query", "cnry-body", "cnry-token", "cnry-answer", "cnry-foreign")
 REQUEST = Request.post(
@@ -88,7 +88,7 @@ ANSWERS = [
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=str)
 @pytest.mark.parametrize("key", [None, "k"])
-@in_both_colours
+@sync_and_async
 async def test_a_call_tells_no_secret(world: World, answer: Any, key: str | None) -> None:
     """Whatever a vendor answers, neither the events nor the error show what was secret."""
     service = Service(
@@ -105,7 +105,7 @@ async def test_a_call_tells_no_secret(world: World, answer: Any, key: str | None
     )
     provider = Provider()
     world.vendor.otherwise = answer
-    manager = world.watched(service, credentials=world.of_colour(provider))
+    manager = world.watched(service, credentials=world.of_mode(provider))
 
     for _ in range(4):
         try:
@@ -117,7 +117,7 @@ async def test_a_call_tells_no_secret(world: World, answer: Any, key: str | None
         quiet(event)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stream_tells_no_secret(world: World) -> None:
     """Neither does a stream that breaks off."""
     world.vendor.answers(Arriving(200, {"X-Echo": "cnry-answer"}, b"cnry-answer", FOREIGN))
@@ -134,13 +134,13 @@ async def test_a_stream_tells_no_secret(world: World) -> None:
         quiet(value)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_failing_provider_tells_no_secret(world: World) -> None:
     """Neither does a credential provider that fails."""
     service = Service("bank", base_url="https://bank.example", needs_credentials=True)
     provider = Provider()
     provider.fails = True
-    manager = world.watched(service, credentials=world.of_colour(provider))
+    manager = world.watched(service, credentials=world.of_mode(provider))
 
     with pytest.raises(ConnectorError) as caught:
         await manager.call("bank", REQUEST)
@@ -149,7 +149,7 @@ async def test_a_failing_provider_tells_no_secret(world: World) -> None:
         quiet(value)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_failing_store_tells_no_secret(world: World) -> None:
     """Neither does a store that fails at any step."""
     service = Service("bank", base_url="https://bank.example", retry=None)
@@ -157,7 +157,7 @@ async def test_a_failing_store_tells_no_secret(world: World) -> None:
         store = world.store
         store.commands.clear()
         store.fails_at[number] = FOREIGN
-        manager = world.watched(service, state=world.of_colour(store))
+        manager = world.watched(service, state=world.of_mode(store))
         try:
             await manager.call("bank", REQUEST, idempotency_key=f"k{number}")
         except ConnectorError as error:
@@ -171,14 +171,14 @@ async def test_a_failing_store_tells_no_secret(world: World) -> None:
 )
 def test_a_secret_in_the_wrong_field_is_not_quoted(field: str) -> None:
     """A credential given for something else is not shown by the error that refuses it."""
-    given: dict[str, Any] = {field: "cnry-token"}
+    options: dict[str, Any] = {field: "cnry-token"}
     with pytest.raises(ConnectorError) as caught:
-        Service("bank", **given)
+        Service("bank", **options)
 
     quiet(caught.value)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_argument_is_not_quoted(world: World) -> None:
     """A function that is refused is named without its arguments."""
     manager = world.manager(Service("bank"))
@@ -202,7 +202,7 @@ async def test_an_argument_is_not_quoted(world: World) -> None:
 @pytest.mark.parametrize(
     "kind", ["request_transforms", "response_transforms", "classify", "fallback"]
 )
-@in_both_colours
+@sync_and_async
 async def test_a_hook_is_not_quoted(world: World, kind: str) -> None:
     """A hook that gives nonsense is named without what it holds."""
     from functools import partial  # noqa: PLC0415 - only here
@@ -226,7 +226,7 @@ async def test_a_hook_is_not_quoted(world: World, kind: str) -> None:
         quiet(error)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_service_says_what_else_to_mask(world: World) -> None:
     """What a service's own rules match is in no error, and in no event."""
     world.vendor.answers(

@@ -12,7 +12,7 @@ from moorage.contracts.routes import Asked
 from moorage.contracts.sms import SmsCapability, SmsMessage
 from moorage.domain.idempotency import checked_key
 from moorage.services.sms import SmsFlows
-from tests.support.colours import run_plain
+from tests.support.modes import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,8 @@ class Vendor:
     """Tells how it was used."""
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
-        async def used(*given: Any, **named: Any) -> tuple[Any, ...]:
-            return verb, *given, named
+        async def used(*value: Any, **named: Any) -> tuple[Any, ...]:
+            return verb, *value, named
 
         return used
 
@@ -40,16 +40,16 @@ class Desk:
         self.calling = SimpleNamespace(core=self)
         self.error: Exception | None = None
 
-    async def ask(self, asked: Any, deed: Any, **options: Any) -> Any:
+    async def ask(self, request: Any, deed: Any, **options: Any) -> Any:
         """As the desk does."""
-        self.asked.append((asked, options))
+        self.asked.append((request, options))
         if self.error is not None:
             raise self.error
         return await deed(Vendor(), "wire")
 
-    async def at(self, ref: Any, asked: Any, deed: Any, **options: Any) -> Any:
+    async def at(self, ref: Any, request: Any, deed: Any, **options: Any) -> Any:
         """As the desk does."""
-        self.asked.append((ref, asked, options))
+        self.asked.append((ref, request, options))
         return await deed(Vendor(), "wire", "found")
 
     def refusal(self, operation: str, recipients: Any) -> None:
@@ -77,8 +77,8 @@ def desk() -> Desk:
 @pytest.fixture
 def flows(desk: Desk) -> SmsFlows:
     """The flows of one tenant at it."""
-    given: Any = desk
-    return SmsFlows(given, "acme")
+    value: Any = desk
+    return SmsFlows(value, "acme")
 
 
 def test_a_message_is_sent(desk: Desk, flows: SmsFlows) -> None:
@@ -86,8 +86,8 @@ def test_a_message_is_sent(desk: Desk, flows: SmsFlows) -> None:
     sent: Any = run_plain(flows.send(MESSAGE, idempotency_key="k", timeout=3.0))
 
     assert ("send", "wire", MESSAGE, {"key": "k"}) == sent
-    wanted = asked("send", *MESSAGE.needs, country="DE")
-    assert [(wanted, {"key": "k", "timeout": 3.0})] == desk.asked
+    target = asked("send", *MESSAGE.needs, country="DE")
+    assert [(target, {"key": "k", "timeout": 3.0})] == desk.asked
 
 
 def test_many_messages_are_sent(desk: Desk, flows: SmsFlows) -> None:
@@ -145,14 +145,14 @@ def test_a_message_is_asked_about(
 
 def test_a_number_is_checked(desk: Desk, flows: SmsFlows) -> None:
     """A number without a country is in international form; with one it is as written there."""
-    told = run_plain(flows.validate_number("0151", country="DE", timeout=3.0))
-    assert ("validate_number", "wire", "0151", {"country": "DE"}) == told
-    wanted = asked("validate_number", SmsCapability.VALIDATE_NUMBER, country="DE")
-    assert [(wanted, {"timeout": 3.0})] == desk.asked
+    result = run_plain(flows.validate_number("0151", country="DE", timeout=3.0))
+    assert ("validate_number", "wire", "0151", {"country": "DE"}) == result
+    target = asked("validate_number", SmsCapability.VALIDATE_NUMBER, country="DE")
+    assert [(target, {"timeout": 3.0})] == desk.asked
     run_plain(flows.validate_number("+33612345678"))
     run_plain(flows.validate_number("0612345678", country="fr"))
     french = asked("validate_number", SmsCapability.VALIDATE_NUMBER, country="FR")
-    assert [french, french] == [wanted for wanted, _ in desk.asked[1:]]
+    assert [french, french] == [target for target, _ in desk.asked[1:]]
     with pytest.raises(InvalidData) as refused:
         run_plain(flows.validate_number("0151"))
     assert "number" == refused.value.field

@@ -25,10 +25,10 @@ from moorage import (
 )
 from moorage.domain.admission import Admission, GiveBack, Report
 from moorage.domain.idempotency import MarkSent, Settle
-from tests.support.colours import START, Interruption, in_both_colours
+from tests.support.modes import START, Interruption, sync_and_async
 
 if TYPE_CHECKING:
-    from tests.support.colours import Face, World
+    from tests.support.modes import Face, World
 
 GET = Request.get("/rates")
 POST = Request.post("/charges", json={"amount": 1})
@@ -37,17 +37,17 @@ AWAY = StorageUnavailable("redis://cache:6379 does not answer.", remedy="Start i
 
 def vat(**options: object) -> Service:
     """A service with a circuit only, unless told otherwise."""
-    given = {
+    value = {
         "base_url": "https://vat.example",
         "circuit": CircuitBreakerConfig(failures=2, open_for=600),
         "retry": None,
     } | options
-    return Service("vat", **given)  # type: ignore[arg-type]  # as each test says
+    return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
 def sharing(world: World, *services: Service, **ports: Any) -> Face:
-    """A manager over the store that can be away, in every colour."""
-    return world.watched(*services, state=world.of_colour(world.store), **ports)
+    """A manager over the store that can be away, in every mode."""
+    return world.watched(*services, state=world.of_mode(world.store), **ports)
 
 
 def told(world: World, kind: type) -> list[Any]:
@@ -58,7 +58,7 @@ def told(world: World, kind: type) -> list[Any]:
 # --- what goes on ----------------------------------------------------------------
 
 
-@in_both_colours
+@sync_and_async
 async def test_calls_go_on_without_their_store(world: World) -> None:
     """A call whose limits and circuit cannot be asked is made all the same."""
     world.store.is_away = AWAY
@@ -67,7 +67,7 @@ async def test_calls_go_on_without_their_store(world: World) -> None:
     assert (await manager.call("vat", GET)).status == 200
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_limits_of_this_process_hold(world: World) -> None:
     """Each process goes on within limits of its own."""
     world.store.is_away = AWAY
@@ -81,7 +81,7 @@ async def test_the_limits_of_this_process_hold(world: World) -> None:
     assert len(world.vendor.requests) == 2
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_waits_in_memory_waits_there(world: World) -> None:
     """A grant of this process's memory is confirmed there, and comes in its turn."""
     world.store.is_away = AWAY
@@ -93,7 +93,7 @@ async def test_who_waits_in_memory_waits_there(world: World) -> None:
     assert [sent.at for sent in world.vendor.requests] == [0.0, 1.0]
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_circuit_of_this_process_opens(world: World) -> None:
     """Failures count in memory, and its circuit holds calls back."""
     world.store.is_away = AWAY
@@ -110,7 +110,7 @@ async def test_the_circuit_of_this_process_opens(world: World) -> None:
     assert len(world.vendor.requests) == 2
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_pause_is_kept_by_this_process(world: World) -> None:
     """A vendor that asks for a pause gets it from every caller of this process."""
     world.store.is_away = AWAY
@@ -124,7 +124,7 @@ async def test_a_pause_is_kept_by_this_process(world: World) -> None:
     assert world.vendor.requests[1].at >= 5.0
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_grant_of_the_store_stands(world: World) -> None:
     """Who waits for a turn that the store has given goes, though the store is away by then."""
     manager = sharing(world, vat(limits=RateLimitConfig(1)))
@@ -139,7 +139,7 @@ async def test_a_grant_of_the_store_stands(world: World) -> None:
     assert [sent.at for sent in world.vendor.requests] == [0.0, 1.0]
 
 
-@in_both_colours
+@sync_and_async
 async def test_nobody_hears_of_what_memory_granted(world: World) -> None:
     """How a call ended that memory let through is never told to the store, found by then or not."""
     world.store.is_away = AWAY
@@ -161,7 +161,7 @@ async def test_nobody_hears_of_what_memory_granted(world: World) -> None:
     assert (await manager.circuit_state("vat")).failures == 0
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_memory_granted_is_given_back_there(world: World) -> None:
     """An interrupted call gives back what it had of the memory, and tells the store nothing."""
     world.store.is_away = AWAY
@@ -175,7 +175,7 @@ async def test_what_memory_granted_is_given_back_there(world: World) -> None:
     assert (await manager.circuit_state("vat")).calls == 0
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_place_in_the_queue_of_memory_is_given_back(world: World) -> None:
     """Who is interrupted while it waits for memory's turn leaves the turn to the next."""
     world.store.is_away = AWAY
@@ -194,7 +194,7 @@ async def test_a_place_in_the_queue_of_memory_is_given_back(world: World) -> Non
     assert not any(isinstance(command, GiveBack) for command in world.store.posted)
 
 
-@in_both_colours
+@sync_and_async
 async def test_nothing_of_calls_is_posted_to_a_store_that_is_away(world: World) -> None:
     """What the store would do by itself in time is not asked of it now."""
     manager = sharing(world, vat(limits=RateLimitConfig(1)))
@@ -212,7 +212,7 @@ async def test_nothing_of_calls_is_posted_to_a_store_that_is_away(world: World) 
     assert world.store.posted == []
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_probe_is_heard_of_late(world: World) -> None:
     """How a probe ended is handed to its store though that is away, so that its place is freed."""
     world.vendor.answers(503)
@@ -228,8 +228,8 @@ async def test_a_probe_is_heard_of_late(world: World) -> None:
     world.vendor.answers(lose)
     await manager.call("vat", GET)
 
-    (told,) = (command for command in world.store.posted if isinstance(command, Report))
-    assert told.permit[2]
+    (result,) = (command for command in world.store.posted if isinstance(command, Report))
+    assert result.permit[2]
     world.store.is_away = None
     world.clock.advance(1)
     assert (await manager.circuit_state("vat")).state is CircuitState.CLOSED
@@ -238,7 +238,7 @@ async def test_a_probe_is_heard_of_late(world: World) -> None:
 # --- what does not ---------------------------------------------------------------
 
 
-@in_both_colours
+@sync_and_async
 async def test_keyed_calls_are_refused(world: World) -> None:
     """A key that cannot be claimed protects nobody, so nothing is sent; each call asks anew."""
     world.store.is_away = AWAY
@@ -253,7 +253,7 @@ async def test_keyed_calls_are_refused(world: World) -> None:
     assert len(world.store.commands) == 3
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_sent_mark_must_be_written(world: World) -> None:
     """A store that goes away between the claim and the mark stops the call."""
     manager = sharing(world, vat())
@@ -266,7 +266,7 @@ async def test_a_sent_mark_must_be_written(world: World) -> None:
     assert not (await manager.call("vat", POST, idempotency_key="k")).replayed
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_answer_is_handed_over_though_the_store_was_away(world: World) -> None:
     """What a key's holder knows is posted to the store even while it seems to be away."""
     manager = sharing(world, vat())
@@ -278,7 +278,7 @@ async def test_an_answer_is_handed_over_though_the_store_was_away(world: World) 
     assert (await manager.call("vat", POST, idempotency_key="k")).replayed
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_circuit_is_not_set_in_memory_only(world: World) -> None:
     """A person who opens a circuit means that of all processes."""
     world.store.is_away = AWAY
@@ -296,7 +296,7 @@ async def test_a_circuit_is_not_set_in_memory_only(world: World) -> None:
 # --- how it is found -------------------------------------------------------------
 
 
-@in_both_colours
+@sync_and_async
 async def test_observers_hear_that_a_store_is_lost_and_found(world: World) -> None:
     """Each is told of once, with when it is looked for again and how long it was away."""
     world.store.is_away = AWAY
@@ -311,12 +311,12 @@ async def test_observers_hear_that_a_store_is_lost_and_found(world: World) -> No
     (lost,) = told(world, StorageLost)
     assert (lost.service, lost.error, lost.retry_after) == ("state", AWAY.message, 0.1875)
     assert lost.at == START
-    (found,) = told(world, StorageRecovered)
-    assert (found.service, found.duration) == ("state", 0.1875)
-    assert found.at == START + timedelta(seconds=0.1875)
+    (result,) = told(world, StorageRecovered)
+    assert (result.service, result.duration) == ("state", 0.1875)
+    assert result.at == START + timedelta(seconds=0.1875)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_store_that_is_away_is_looked_for_ever_less(world: World) -> None:
     """After each probe that finds nothing the next is twice as far, up to a second."""
     world.store.is_away = AWAY
@@ -334,7 +334,7 @@ async def test_a_store_that_is_away_is_looked_for_ever_less(world: World) -> Non
     assert set(pauses[2:]) == {0.75}
 
 
-@in_both_colours
+@sync_and_async
 async def test_processes_do_not_come_back_together(world: World) -> None:
     """When a store is looked for again is drawn, between half of the pause and all of it."""
     world.store.is_away = AWAY
@@ -345,7 +345,7 @@ async def test_processes_do_not_come_back_together(world: World) -> None:
     assert [lost.retry_after for lost in told(world, StorageLost)] == [0.125, 0.249875]
 
 
-@in_both_colours
+@sync_and_async
 async def test_one_caller_looks_while_others_go_on(world: World) -> None:
     """While one caller waits for the store's answer, nobody else does."""
     world.store.is_away = AWAY
@@ -361,15 +361,15 @@ async def test_one_caller_looks_while_others_go_on(world: World) -> None:
     slowly = world.start(lambda: manager.call("vat", GET))
     await gate.reached()
     await manager.call("vat", GET)
-    asked = len(world.store.commands)
+    count = len(world.store.commands)
     gate.open()
     await slowly.over()
 
-    assert (asked, len(world.store.commands)) == (2, 2)
+    assert (count, len(world.store.commands)) == (2, 2)
     assert len(world.vendor.requests) == 3
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_is_interrupted_leaves_the_look_to_the_next(world: World) -> None:
     """A look that was interrupted was none."""
     world.store.is_away = AWAY
@@ -387,7 +387,7 @@ async def test_who_is_interrupted_leaves_the_look_to_the_next(world: World) -> N
     assert len(told(world, StorageRecovered)) == 1
 
 
-@in_both_colours
+@sync_and_async
 async def test_who_was_slower_to_notice_delays_no_look(world: World) -> None:
     """Callers that lose the store together have lost it once."""
     gate = world.gate()
@@ -407,7 +407,7 @@ async def test_who_was_slower_to_notice_delays_no_look(world: World) -> None:
     assert [lost.retry_after for lost in told(world, StorageLost)] == [0.1875]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_key_finds_the_store(world: World) -> None:
     """A keyed call asks the store whatever is known of it, and what it finds counts for all."""
     world.store.is_away = AWAY
@@ -426,10 +426,10 @@ async def test_a_key_finds_the_store(world: World) -> None:
 def apart(world: World, *services: Service) -> tuple[Face, Any]:
     """A manager whose keys live in another store than its limits and circuits, and that store."""
     claims = type(world.store)(world)
-    return sharing(world, *services, claims=world.of_colour(claims)), claims
+    return sharing(world, *services, claims=world.of_mode(claims)), claims
 
 
-@in_both_colours
+@sync_and_async
 async def test_keys_live_in_their_own_store(world: World) -> None:
     """Claim, mark and answer go to the one store, the admission to the other: four trips."""
     manager, claims = apart(world, vat(limits=RateLimitConfig(9)))
@@ -442,7 +442,7 @@ async def test_keys_live_in_their_own_store(world: World) -> None:
     assert (await manager.call("vat", POST, idempotency_key="k")).replayed
 
 
-@in_both_colours
+@sync_and_async
 async def test_keys_need_no_gates(world: World) -> None:
     """A service that nothing holds back marks its claim all the same."""
     manager, claims = apart(world, vat(circuit=None))
@@ -457,7 +457,7 @@ async def test_keys_need_no_gates(world: World) -> None:
     assert world.store.commands == []
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_mark_that_cannot_be_written_stops_the_call(world: World) -> None:
     """Nothing is sent without the mark, and what the attempt was granted is given back."""
     manager, claims = apart(world, vat())
@@ -471,7 +471,7 @@ async def test_a_mark_that_cannot_be_written_stops_the_call(world: World) -> Non
     assert (await manager.circuit_state("vat")).calls == 0
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_probe_whose_mark_cannot_be_written_leaves_its_place(world: World) -> None:
     """A probe that is not sent is over, and another takes its place."""
     world.vendor.otherwise = 503
@@ -489,7 +489,7 @@ async def test_a_probe_whose_mark_cannot_be_written_leaves_its_place(world: Worl
     assert (await manager.call("vat", GET)).status == 200
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_claim_that_was_taken_over_is_not_sent(world: World) -> None:
     """Who waited for its turn longer than its claim lasted sends nothing."""
     manager, claims = apart(world, vat(limits=RateLimitConfig(9), circuit=None))
@@ -506,7 +506,7 @@ async def test_a_claim_that_was_taken_over_is_not_sent(world: World) -> None:
     assert world.vendor.requests == []
 
 
-@in_both_colours
+@sync_and_async
 async def test_each_store_is_lost_by_itself(world: World) -> None:
     """Keys are served while the other store is away, and calls while that of the keys is."""
     manager, claims = apart(world, vat())
@@ -521,7 +521,7 @@ async def test_each_store_is_lost_by_itself(world: World) -> None:
     assert [lost.service for lost in told(world, StorageLost)] == ["state", "claims"]
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_interrupted_key_is_given_up_in_its_own_store(world: World) -> None:
     """What is posted goes where its state lives."""
     manager, claims = apart(world, vat())
@@ -534,10 +534,10 @@ async def test_an_interrupted_key_is_given_up_in_its_own_store(world: World) -> 
     assert [type(command).__name__ for command in world.store.posted] == ["Report"]
 
 
-@in_both_colours
+@sync_and_async
 async def test_one_store_given_twice_is_one_store(world: World) -> None:
     """Where both are the same, claim and admission stay joined: three trips."""
-    store = world.of_colour(world.store)
+    store = world.of_mode(world.store)
     manager = world.watched(vat(), state=store, claims=store)
 
     await manager.call("vat", POST, idempotency_key="k")

@@ -32,19 +32,19 @@ from moorage import (
     VendorRejected,
 )
 from moorage.domain.events import AttemptFinished
-from tests.support.colours import Arriving, Interruption, World, in_both_colours
+from tests.support.modes import Arriving, Interruption, World, sync_and_async
 
 if TYPE_CHECKING:
     from moorage.domain.events import Event
-    from tests.support.colours import Face
+    from tests.support.modes import Face
 
 GET = Request.get("/export")
 
 
 def shop(**options: object) -> Service:
     """A service with nothing but what a test gives it."""
-    given = {"base_url": "https://shop.example", "circuit": None, "retry": None} | options
-    return Service("shop", **given)  # type: ignore[arg-type]  # as each test says
+    value = {"base_url": "https://shop.example", "circuit": None, "retry": None} | options
+    return Service("shop", **value)  # type: ignore[arg-type]  # as each test says
 
 
 OPENS_AT_ONCE = CircuitBreakerConfig(failures=1, open_for=10)
@@ -60,12 +60,12 @@ async def half_open(world: World, manager: Face) -> None:
 
 async def state(manager: Face) -> tuple[CircuitState, int, int]:
     """What the circuit counts."""
-    told = await manager.circuit_state("shop")
-    assert 0 == told.slow_calls
-    return told.state, told.failures, told.probes_under_way
+    result = await manager.circuit_state("shop")
+    assert 0 == result.slow_calls
+    return result.state, result.failures, result.probes_under_way
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_body_comes_in_pieces(world: World) -> None:
     """Status and headers are there at once, the body piece by piece, and b"" ever after."""
     world.vendor.answers(Arriving(206, {"Content-Type": "text/csv"}, b"a,", b"b"))
@@ -79,7 +79,7 @@ async def test_a_body_comes_in_pieces(world: World) -> None:
     assert ["https://shop.example/export"] == [sent.url for sent in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_failures_headers_count(world: World) -> None:
     """A stream that is refused for now is opened when the refusal says, and not before."""
     world.vendor.answers(Response(503, {"Retry-After": "7"}))
@@ -90,7 +90,7 @@ async def test_a_failures_headers_count(world: World) -> None:
     assert [0.0, 7.0] == [sent.at for sent in world.vendor.requests]
 
 
-@in_both_colours
+@sync_and_async
 async def test_attempts_end_at_the_headers(world: World) -> None:
     """An answer that fails is tried again; a body that breaks off is not."""
     world.vendor.answers(503, Arriving(200, (), b"a", ConnectionFailed("cut off")))
@@ -107,7 +107,7 @@ async def test_attempts_end_at_the_headers(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 307, 404, 500])
-@in_both_colours
+@sync_and_async
 async def test_a_failure_is_read_and_judged(world: World, status: int) -> None:
     """A redirect or a failure is no stream but an error, with what the vendor says."""
     body = b'{"code": "E7", "message": "no export"}'
@@ -124,7 +124,7 @@ async def test_a_failure_is_read_and_judged(world: World, status: int) -> None:
     assert [1] == [answer.closed for answer in world.vendor.arrivals]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_failures_body_is_read_in_part(world: World) -> None:
     """Of a failure no more is read than is needed to see what the vendor says."""
     world.vendor.answers(Arriving(500, (), *[b"x" * 32_768] * 5))
@@ -137,7 +137,7 @@ async def test_a_failures_body_is_read_in_part(world: World) -> None:
     assert 3 == len(world.vendor.arrivals[0].pieces)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_failures_body_is_read_as_far_as_it_goes(world: World) -> None:
     """As long as a byte is missing of what is kept, the next piece is read."""
     world.vendor.answers(Arriving(500, (), b"x" * 65_535, b"y", b"z"))
@@ -149,7 +149,7 @@ async def test_a_failures_body_is_read_as_far_as_it_goes(world: World) -> None:
     assert b"xy" == caught.value.response.body[-2:]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_failures_last_piece_is_cut(world: World) -> None:
     """A piece that is longer than what is kept is cut."""
     world.vendor.answers(Arriving(500, (), b"ab", b"x" * 70_000))
@@ -161,7 +161,7 @@ async def test_a_failures_last_piece_is_cut(world: World) -> None:
     assert b"ab" + b"x" * 65_534 == caught.value.response.body
 
 
-@in_both_colours
+@sync_and_async
 async def test_not_modified_is_an_answer(world: World) -> None:
     """A 304 is what was asked for."""
     world.vendor.answers(304)
@@ -171,7 +171,7 @@ async def test_not_modified_is_an_answer(world: World) -> None:
     assert (304, []) == (stream.answer.status, await stream.all())
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_deadline_covers_the_body(world: World) -> None:
     """A body that is not read within the call's deadline is not read on."""
     world.vendor.answers(Arriving(200, (), b"a", b"b", b"c"))
@@ -191,7 +191,7 @@ async def test_the_deadline_covers_the_body(world: World) -> None:
 
 
 @pytest.mark.parametrize("after", [3, 29.999999999, 30])
-@in_both_colours
+@sync_and_async
 async def test_a_body_that_stalls_is_a_failure(world: World, after: float) -> None:
     """A piece that does not come in time counts against the vendor."""
     late = after == 30
@@ -211,7 +211,7 @@ async def test_a_body_that_stalls_is_a_failure(world: World, after: float) -> No
     assert CircuitState.OPEN is (await state(manager))[0]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stream_without_its_credentials_is_never_asked_for(world: World) -> None:
     """What is wrong before anything leaves is the error, and the vendor hears nothing."""
     manager = world.manager(shop(needs_credentials=True))
@@ -222,7 +222,7 @@ async def test_a_stream_without_its_credentials_is_never_asked_for(world: World)
     assert [] == world.vendor.requests
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_failure_whose_body_breaks_off_is_a_failure_of_the_connection(
     world: World,
 ) -> None:
@@ -237,7 +237,7 @@ async def test_a_failure_whose_body_breaks_off_is_a_failure_of_the_connection(
     assert 1 == caught.value.attempts == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_our_own_error_in_a_body_is_neutral(world: World) -> None:
     """An error of ours that tells nothing of the vendor is not held against it."""
     world.vendor.answers(Arriving(200, (), InvalidData("no chunk")))
@@ -254,7 +254,7 @@ async def test_our_own_error_in_a_body_is_neutral(world: World) -> None:
 @pytest.mark.parametrize(
     "error", [ConnectionFailed("cut off"), VendorFailed("nonsense"), ValueError("key=hunter2")]
 )
-@in_both_colours
+@sync_and_async
 async def test_a_body_that_breaks_off_is_a_failure(world: World, error: Exception) -> None:
     """An error in mid-body is recorded, and a stranger's is made ours without quoting it."""
     world.vendor.answers(Arriving(200, (), b"a", error))
@@ -269,7 +269,7 @@ async def test_a_body_that_breaks_off_is_a_failure(world: World, error: Exceptio
     assert CircuitState.OPEN is (await state(manager))[0]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stream_counts_for_its_manager(world: World) -> None:
     """A stream and a call of one manager that both fail are one reporter, and no quorum."""
     world.vendor.answers(503, Arriving(200, (), ConnectionFailed("cut off")))
@@ -284,7 +284,7 @@ async def test_a_stream_counts_for_its_manager(world: World) -> None:
     assert (CircuitState.CLOSED, 2, 0) == await state(manager)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stream_that_never_left_is_asked_for_again(world: World) -> None:
     """What certainly did not reach the vendor may be sent again, whatever it does."""
     world.vendor.answers(ConnectionFailed("no route", may_have_been_processed=False))
@@ -295,7 +295,7 @@ async def test_a_stream_that_never_left_is_asked_for_again(world: World) -> None
     assert 2 == len(world.vendor.requests)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_whole_body_is_a_success(world: World) -> None:
     """The last byte of a probe's body closes the circuit, and not an earlier one."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
@@ -310,7 +310,7 @@ async def test_a_whole_body_is_a_success(world: World) -> None:
     assert (CircuitState.CLOSED, 0, 0) == await state(manager)
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_permit_lives_until_the_last_byte(world: World) -> None:
     """While a probe's body is read, no other probe is let out."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
@@ -325,7 +325,7 @@ async def test_the_permit_lives_until_the_last_byte(world: World) -> None:
     await manager.call("shop", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_leaving_early_is_neutral(world: World) -> None:
     """Who leaves before the last byte has judged nothing, and frees the place at once."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
@@ -340,7 +340,7 @@ async def test_leaving_early_is_neutral(world: World) -> None:
     assert b"" == await stream.read()
 
 
-@in_both_colours
+@sync_and_async
 async def test_the_readers_own_error_is_neutral(world: World) -> None:
     """An error of whatever reads, even one of another service, is not held against this one."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
@@ -352,7 +352,7 @@ async def test_the_readers_own_error_is_neutral(world: World) -> None:
     assert (CircuitState.CLOSED, 0, 0) == await state(manager)
 
 
-@in_both_colours
+@sync_and_async
 async def test_slow_headers_count(world: World) -> None:
     """An answer whose headers took too long is slow, once its body has come."""
     circuit = CircuitBreakerConfig(slow_call=1, slow_call_rate=1.0, minimum_calls=1)
@@ -366,7 +366,7 @@ async def test_slow_headers_count(world: World) -> None:
     assert CircuitState.OPEN is (await state(manager))[0]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_place_is_kept_until_the_last_byte(world: World) -> None:
     """A stream keeps its place in the bulkhead, and gives it back once."""
     manager = world.manager(shop(bulkhead=BulkheadConfig(1)))
@@ -380,7 +380,7 @@ async def test_a_place_is_kept_until_the_last_byte(world: World) -> None:
     await (await manager.stream("shop", GET)).all()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stream_that_never_opened_keeps_no_place(world: World) -> None:
     """A place is given back at once where there is no stream to keep it."""
     world.vendor.answers(500, ConnectionFailed("cut off"))
@@ -393,7 +393,7 @@ async def test_a_stream_that_never_opened_keeps_no_place(world: World) -> None:
     await manager.stream("shop", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_attempts_bound_is_for_the_headers(world: World) -> None:
     """The headers, and each piece, have an attempt's time; the body has what the call has."""
     manager = world.manager(shop(attempt_timeout=2, timeout=60))
@@ -404,7 +404,7 @@ async def test_an_attempts_bound_is_for_the_headers(world: World) -> None:
     assert (2, 2, 60) == (sent.timeouts.connect, sent.timeouts.read, sent.timeouts.total)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_steps_own_bound_is_for_a_stream_too(world: World) -> None:
     """What a service says of a single step holds where that is less than an attempt's time."""
     steps = Timeouts(connect=1, read=3, write=5)
@@ -417,7 +417,7 @@ async def test_a_steps_own_bound_is_for_a_stream_too(world: World) -> None:
 
 
 @pytest.mark.parametrize("timeout", [None, 90, 90.0000005])
-@in_both_colours
+@sync_and_async
 async def test_a_probes_body_is_awaited(world: World, timeout: float | None) -> None:
     """While a probe's body may still come, however slowly, nobody else probes."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, attempt_timeout=2, timeout=60))
@@ -432,7 +432,7 @@ async def test_a_probes_body_is_awaited(world: World, timeout: float | None) -> 
     stream.answer.settle()
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_forgotten_stream_is_freed(world: World) -> None:
     """A stream that nobody holds any more gives back its permit, its place and its connection."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, bulkhead=BulkheadConfig(1)))
@@ -448,7 +448,7 @@ async def test_a_forgotten_stream_is_freed(world: World) -> None:
     await manager.call("shop", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_credential_is_renewed(world: World) -> None:
     """A 401 at the headers renews the credential as for any other request."""
 
@@ -461,7 +461,7 @@ async def test_a_credential_is_renewed(world: World) -> None:
 
     world.vendor.answers(401, 200, 401, 401)
     service = shop(needs_credentials=True)
-    manager = world.manager(service, credentials=world.of_colour(Provider()))
+    manager = world.manager(service, credentials=world.of_mode(Provider()))
 
     await manager.stream("shop", GET)
     with pytest.raises(AuthenticationFailed):
@@ -473,7 +473,7 @@ async def test_a_credential_is_renewed(world: World) -> None:
     ]
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_spent_allowance_pauses(world: World) -> None:
     """A stream whose headers say that nothing is left holds the next call back."""
     world.vendor.answers(
@@ -486,7 +486,7 @@ async def test_a_spent_allowance_pauses(world: World) -> None:
         await manager.stream("shop", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_fallback_is_no_stream(world: World) -> None:
     """A fallback cannot stand in for a body, so the error is raised."""
     world.vendor.answers(503)
@@ -495,7 +495,7 @@ async def test_a_fallback_is_no_stream(world: World) -> None:
         await world.manager(shop(fallback=lambda _: None)).stream("shop", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_what_cannot_be_sent_is_refused(world: World) -> None:
     """A body that can be read once, no request at all and no base URL are refused at once."""
     manager = world.watched(shop(retry=RetryPolicy(2, 0)), Service("bare"))
@@ -513,7 +513,7 @@ async def test_what_cannot_be_sent_is_refused(world: World) -> None:
         await manager.stream("bare", GET)
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stream_is_told_of(world: World) -> None:
     """The attempt is told of at the headers, the call's end at the end of the body."""
     world.vendor.answers(Arriving(200, (), b"a"))
@@ -540,7 +540,7 @@ async def test_a_stream_is_told_of(world: World) -> None:
     "piece, error, cancelled",
     [(ConnectionFailed("cut off"), "ConnectionFailed", False), (b"a", None, True)],
 )
-@in_both_colours
+@sync_and_async
 async def test_how_a_stream_ended_is_told(
     world: World,
     piece: Any,
@@ -563,7 +563,7 @@ async def test_how_a_stream_ended_is_told(
     assert 1 == world.told().count("CallFinished")
 
 
-@in_both_colours
+@sync_and_async
 async def test_a_stream_that_fails_is_told_once(world: World) -> None:
     """A call that gave no stream is told to have ended once."""
     world.vendor.answers(500)
@@ -575,7 +575,7 @@ async def test_a_stream_that_fails_is_told_once(world: World) -> None:
     assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.told()
 
 
-@in_both_colours
+@sync_and_async
 async def test_an_interruption_after_the_headers_keeps_nothing(world: World) -> None:
     """A stream that opened, and whose caller was interrupted before it got it, is ended."""
 
@@ -597,7 +597,7 @@ async def test_an_interruption_after_the_headers_keeps_nothing(world: World) -> 
     assert not any(world.locks.inside.values())
 
 
-@in_both_colours
+@sync_and_async
 async def test_interrupted_read_ends_the_stream(world: World) -> None:
     """A read that is interrupted frees the probe and the connection, and says nothing of health."""
     service = shop(circuit=OPENS_AT_ONCE, bulkhead=BulkheadConfig(1))

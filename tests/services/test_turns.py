@@ -14,7 +14,7 @@ from moorage.domain.idempotency import LEASE, Claim, Record, release
 from moorage.services.renewal import Renewals, Unrenewed
 from moorage.services.turns import Turn
 from moorage.testing import VirtualClock
-from tests.support.colours import run_plain
+from tests.support.modes import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,8 +73,8 @@ class Desk:
 
     def settled(self, turn: Turn, first: str, *, movable: bool) -> tuple[str, bool]:
         """Where a turn's effect belongs."""
-        found: tuple[str, bool] = run_plain(turn.settled(first, movable=movable))
-        return found
+        results: tuple[str, bool] = run_plain(turn.settled(first, movable=movable))
+        return results
 
 
 def test_a_key_belongs_to_one_account() -> None:
@@ -220,9 +220,9 @@ def test_who_was_too_slow_is_told() -> None:
 class Heart:
     """What renews nothing unless a test says so."""
 
-    def __init__(self, work: Any, wanted: Callable[[], bool]) -> None:
+    def __init__(self, work: Any, target: Callable[[], bool]) -> None:
         self.beat = work
-        self.wanted = wanted
+        self.wanted = target
 
     def able(self) -> bool:
         """It can be done here."""
@@ -240,8 +240,8 @@ class Shared(Desk):
         self.hearts: list[Heart] = []
         self.renewals = Renewals(self.execute, self.nanoseconds, by_tag=True, heartbeat=self._heart)
 
-    def _heart(self, work: Any, wanted: Callable[[], bool]) -> Heart:
-        self.hearts.append(Heart(work, wanted))
+    def _heart(self, work: Any, target: Callable[[], bool]) -> Heart:
+        self.hearts.append(Heart(work, target))
         return self.hearts[-1]
 
     def lapse(self) -> None:
@@ -325,8 +325,8 @@ def test_only_who_has_the_turn_writes_down_where_to_go() -> None:
     claim, place = record.keys
 
     def again(fence: int, answer: object) -> bool:
-        given = {"fingerprint": digest([]), "ttl": 1}
-        return desk.memory.execute(Record(claim, fence, place, answer, **given))  # type: ignore[arg-type]  # as they are
+        options = {"fingerprint": digest([]), "ttl": 1}
+        return desk.memory.execute(Record(claim, fence, place, answer, **options))  # type: ignore[arg-type]  # as they are
 
     assert not again(record.fence, ("c", True))
     assert not again(record.fence + 1, ("b", True))

@@ -15,7 +15,7 @@ from moorage.contracts.storage import PART_SIZE, Part, Upload
 from moorage.services.upload_plan import UploadPlan
 from moorage.services.uploading import Pieces as Source
 from moorage.services.uploading import Uploading
-from tests.support.colours import run_plain
+from tests.support.modes import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -104,14 +104,14 @@ class Vendor:
 
 
 def uploading(
-    pieces: Pieces, *known: Part, grants: bool = True
+    pieces: Pieces, *existing: Part, grants: bool = True
 ) -> tuple[Callable[[], list[Part]], Vendor, Core]:
     """What sends these pieces by three at once."""
     vendor, core = Vendor(), Core(grants=grants)
-    given: Any = core
+    value: Any = core
     to: Any = vendor
     wire: Any = "wire"
-    sending = Uploading(given, to, wire, UPLOAD, pieces, known=known)  # type: ignore[arg-type]  # as pieces are
+    sending = Uploading(value, to, wire, UPLOAD, pieces, known=existing)  # type: ignore[arg-type]  # as pieces are
     return lambda: run_plain(sending.all(3)), vendor, core
 
 
@@ -189,18 +189,18 @@ def test_after_its_end_a_source_is_not_read() -> None:
     core: Any = Core()
     pieces = iter([b"aa", b"b", b"c", b"d", b"", b"ee"])
 
-    wanted: list[int] = []
+    targets: list[int] = []
 
     class Terminal:
         def read(self, size: int) -> bytes:
-            wanted.append(size)
+            targets.append(size)
             return next(pieces)
 
     source = Source(core, Terminal(), 4, length=5, checksum=None)
 
     assert [b"aabc", b"d", b""] == [run_plain(source.next()) for _ in range(3)]
     assert b"ee" == next(pieces)
-    assert [4, 2, 1, 4, 3] == wanted
+    assert [4, 2, 1, 4, 3] == targets
 
 
 def test_a_checksum_is_of_all_parts() -> None:
@@ -220,10 +220,10 @@ def test_the_parts_of_what_is_large_are_larger() -> None:
     """A length that is given makes parts few enough; a size that is given is that of each part."""
     options: Any = SimpleNamespace(checksum=None)
     large = UploadPlan(list, options, 100 * 1024**3, None, 1)
-    wanted = UploadPlan(list, options, 100 * 1024**3, 5, 1)
+    target = UploadPlan(list, options, 100 * 1024**3, 5, 1)
 
     assert [2 * PART_SIZE, 3 * PART_SIZE] == [large.size(7), large.size(3 * PART_SIZE)]
-    assert 5 == wanted.size(7)
+    assert 5 == target.size(7)
 
 
 def test_the_parts_of_a_large_view_are_larger(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from moorage.domain.names import service_name
 from moorage.domain.sent_values import witness
 from moorage.services.vendor_wire import VendorWire
 from moorage.testing import VirtualClock
-from tests.support.colours import run_plain
+from tests.support.modes import run_plain
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 GET, POST = Request.get("/a"), Request.post("/a")
@@ -47,19 +47,19 @@ class Calling:
         self.readers.append((parse, witness))
         return self
 
-    async def call(self, *given: Any, **named: Any) -> str:
+    async def call(self, *options: Any, **named: Any) -> str:
         """A call."""
-        self.told.append(("call", *given, named))
+        self.told.append(("call", *options, named))
         return "answer"
 
-    async def stream(self, *given: Any, **named: Any) -> str:
+    async def stream(self, *options: Any, **named: Any) -> str:
         """A call whose answer is read piece by piece."""
-        self.told.append(("stream", *given, named))
+        self.told.append(("stream", *options, named))
         return "stream"
 
-    async def run(self, *given: Any, **named: Any) -> tuple[Any, Any]:
+    async def run(self, *options: Any, **named: Any) -> tuple[Any, Any]:
         """A call of a function."""
-        self.told.append(("run", *given, named))
+        self.told.append(("run", *options, named))
         return self.ending
 
     async def every(self, steps: Any, *, at_once: int) -> list[Any]:
@@ -67,9 +67,9 @@ class Calling:
         self.told.append(("every", at_once))
         return [await step() for step in steps]
 
-    async def get_credentials(self, *given: Any) -> str:
+    async def get_credentials(self, *options: Any) -> str:
         """What the host has."""
-        self.told.append(("credentials", *given))
+        self.told.append(("credentials", *options))
         return "credentials"
 
     async def sleep(self, seconds: float) -> None:

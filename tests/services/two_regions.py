@@ -20,7 +20,7 @@ from moorage import (
 )
 
 if TYPE_CHECKING:
-    from tests.support.colours import Face, Sent, World
+    from tests.support.modes import Face, Sent, World
 
 EU = Region("eu", "https://eu.example/v1")
 US = Region("us", "https://us.example/v1", tier=2)
@@ -33,11 +33,11 @@ HONOURED = {"idempotency_header": "Idempotency-Key", "idempotency_memory": 86_40
 
 def shop(*regions: Region, **options: Any) -> Service:
     """A service in two places, of which the second stands by."""
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "circuit": CircuitBreakerConfig(),
         "retry": RetryPolicy(3, 1.0, jitter=Jitter.NONE),
     }
-    return Service("shop", regions=regions or (EU, US), **given | options)
+    return Service("shop", regions=regions or (EU, US), **fields | options)
 
 
 def where(sent: Sent) -> str:

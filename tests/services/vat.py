@@ -14,7 +14,7 @@ from moorage import (
 )
 
 if TYPE_CHECKING:
-    from tests.support.colours import World
+    from tests.support.modes import World
 
 GET = Request.get("/rates")
 POST = Request.post("/orders", json={"number": 1})
@@ -23,8 +23,8 @@ OPENS_AT_ONCE = CircuitBreakerConfig(failures=1, open_for=10)
 
 def vat(**options: object) -> Service:
     """A service with nothing but what a test gives it."""
-    given = {"base_url": "https://vat.example", "circuit": None, "retry": None} | options
-    return Service("vat", **given)  # type: ignore[arg-type]  # as each test says
+    value = {"base_url": "https://vat.example", "circuit": None, "retry": None} | options
+    return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
 async def fail(world: World, manager: object, times: int = 1) -> None:

@@ -133,13 +133,13 @@ class Outbox:
     def due(self, limit: int) -> list[Entry]:
         """Those that may be taken."""
         held: set[str | None] = set()
-        found = []
+        results = []
         for row in self.rows.values():
             if row.due is not None and row.due <= self.now() and row.lane not in held:
-                found.append(row)
+                results.append(row)
             if row.holds and row.lane is not None:
                 held.add(row.lane)
-        return found[:limit]
+        return results[:limit]
 
     def swap(self, who: str, entry: Entry, fence: int) -> bool:
         """Write over a fence."""

@@ -93,10 +93,10 @@ class Witness:
             return
         # The window rolls on by itself; what was counted into it shows in the times as well.
         rolled = {"leases": (), "past": b"", "fails": 0, "slow": 0, "cancelled": 0}
-        told = old[7]._replace(**rolled), old[2:4]
+        reports = old[7]._replace(**rolled), old[2:4]
         left = new[7]._replace(**rolled), new[2:4]
-        if told != left and old[0] <= new[0]:
-            self.spoken_for_another.append(f"{command.permit} changed {told} into {left}")
+        if reports != left and old[0] <= new[0]:
+            self.spoken_for_another.append(f"{command.permit} changed {reports} into {left}")
 
     def watch(self, now: int, who: str, command: Command[Any], answer: Any) -> None:
         """Note what a command came to."""
@@ -442,7 +442,7 @@ def one_answer_per_key(schedule: Schedule) -> str | None:
     for called in schedule.witness.calls:
         if called.key is not None and called.answer is not None:
             answers.setdefault(called.key, set()).add(called.answer)
-    many = {key: found for key, found in answers.items() if len(found) > 1}
+    many = {key: results for key, results in answers.items() if len(results) > 1}
     return f"answers {many}" if many else None
 
 
@@ -452,7 +452,7 @@ def one_payload_per_key(schedule: Schedule) -> str | None:
     for called in schedule.witness.calls:
         if called.key is not None and called.answer is not None:
             amounts.setdefault(called.key, set()).add(called.amount)
-    many = {key: found for key, found in amounts.items() if len(found) > 1}
+    many = {key: results for key, results in amounts.items() if len(results) > 1}
     return f"payloads {many}" if many else None
 
 
@@ -547,8 +547,8 @@ def pauses_are_kept(schedule: Schedule) -> str | None:
 
 def queues_give_back(schedule: Schedule) -> str | None:
     """A cancelled wait gives back all of its grant."""
-    kept = schedule.witness.kept_from
-    return f"not given back: {kept}" if kept and not schedule.stepped else None
+    stored = schedule.witness.kept_from
+    return f"not given back: {stored}" if stored and not schedule.stepped else None
 
 
 def late_reports_are_silent(schedule: Schedule) -> str | None:

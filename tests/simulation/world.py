@@ -258,8 +258,8 @@ class World:
             worker.ended, worker.error = True, failed
         if worker.ended:
             self._deliver(worker)
-            said = worker.reply if worker.error is None else repr(worker.error)
-            self.tell(worker.name, f"ends: {said}")
+            message = worker.reply if worker.error is None else repr(worker.error)
+            self.tell(worker.name, f"ends: {message}")
 
     def _deliver(self, worker: Worker) -> None:
         for command in worker.outbox:
@@ -473,9 +473,9 @@ class Vendor:
 
     def _act(self, now: int, place: str, order: str | None, shown: str | None) -> int:
         if shown is not None and self.remembers:
-            known = self.seen.get((place, shown))
-            if known is not None and now < known[0] + int(self.remembers * 1e6):
-                return known[1]
+            existing = self.seen.get((place, shown))
+            if existing is not None and now < existing[0] + int(self.remembers * 1e6):
+                return existing[1]
         number = len(self.effects) + 1
         self.effects.append((now, order, number))
         if shown is not None:

@@ -1,4 +1,4 @@
-"""Azure to test with: hubs over its sandbox, in both colours, and what it is told to answer."""
+"""Azure for tests: hubs over its sandbox in both modes, and the answers it is set to give."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ DATA = bytes_of(3 * PART + 100)
 
 def container(made: AzureBlobSandbox, **options: Any) -> AzureBlob:
     """The container of a sandbox."""
-    known: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "account": made.account.name,
         "container": made.container,
         "credentials": made.account.key,
     }
-    return AzureBlob(**{**known, **options})
+    return AzureBlob(**{**fields, **options})
 
 
 def entra(made: AzureBlobSandbox) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Google Cloud Storage to test with: hubs over its sandbox, in both colours."""
+"""Google Cloud Storage to test with: hubs over its sandbox, synchronously and asynchronously."""
 
 from __future__ import annotations
 
@@ -67,8 +67,10 @@ def fetch_of_gcs(made: GcsSandbox) -> Any:
     def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
         parts = urlsplit(signed.url)
         query = tuple(parse_qsl(parts.query, keep_blank_values=True))
-        asked = Asked(signed.method, parts.netloc, parts.path, query, Headers(signed.headers), body)
-        response = made.answer(asked)
+        request = Asked(
+            signed.method, parts.netloc, parts.path, query, Headers(signed.headers), body
+        )
+        response = made.answer(request)
         return response.status, response.body
 
     return fetch

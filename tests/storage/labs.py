@@ -1,4 +1,4 @@
-"""Storage to test with: hubs over S3's sandbox and over a folder, in both colours."""
+"""Storage for tests: hubs over S3's sandbox and over a folder, in both modes."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ PROTECTED = frozenset(StorageCapability)
 def s3(sandbox: S3Sandbox, **options: Any) -> S3:
     """The bucket of a sandbox."""
     key = sandbox.key
-    known: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "bucket": sandbox.bucket,
         "region": sandbox.region,
         "access_key_id": key.id,
         "credentials": key.secret,
         "session_token": key.token,
     }
-    return S3(**{**known, **options})
+    return S3(**{**fields, **options})
 
 
 def s3_account(sandbox: S3Sandbox, **options: Any) -> Account:
@@ -51,19 +51,19 @@ def s3_account(sandbox: S3Sandbox, **options: Any) -> Account:
 
 def folder(root: Path, **options: Any) -> LocalFiles:
     """A folder whose URLs can be signed."""
-    known: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "root": root,
         "url": "https://erp.example/files",
         "signing_key": "k" * 32,
     }
-    return LocalFiles(**{**known, **options})
+    return LocalFiles(**{**fields, **options})
 
 
 @contextmanager
 def sandbox(**options: Any) -> Generator[S3Sandbox]:
     """An S3 whose parts may be small."""
-    known: dict[str, Any] = {"least_part": PART, **options}
-    made = S3Sandbox(**known)
+    fields: dict[str, Any] = {"least_part": PART, **options}
+    made = S3Sandbox(**fields)
     try:
         yield made
     finally:
@@ -132,10 +132,10 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
     return iter([data[at : at + size] for at in range(0, len(data), size)])
 
 
-async def with_hub(hub: AsyncHub, check: Any, **told: Any) -> None:
+async def with_hub(hub: AsyncHub, check: Any, **reports: Any) -> None:
     """Run a check of the kit, and close the hub."""
     async with hub:
-        await check(lambda: Subject(hub.storage(), part=PART, **told))
+        await check(lambda: Subject(hub.storage(), part=PART, **reports))
 
 
 def run(flow: Any) -> Any:

@@ -62,13 +62,13 @@ def test_a_put_on_the_wire(made: AzureBlobSandbox, files: Storage) -> None:
     )
     files.upload("in voices/1.pdf", b"%PDF", options)
 
-    [asked] = made.asked
+    [request] = made.asked
     headers = {
         name.lower(): value
-        for name, value in asked.headers.items()
+        for name, value in request.headers.items()
         if name.lower() not in {"authorization", "x-ms-date"}
     }
-    assert ("PUT", "/sandbox-container/in%20voices/1.pdf") == (asked.method, asked.path)
+    assert ("PUT", "/sandbox-container/in%20voices/1.pdf") == (request.method, request.path)
     assert {
         "content-md5": b64encode(md5(b"%PDF", usedforsecurity=False).digest()).decode(),
         "content-type": "application/octet-stream",

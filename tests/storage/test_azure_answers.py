@@ -169,15 +169,15 @@ def test_odd_lists(made: AzureBlobSandbox, files: Storage) -> None:
 def test_lists_tell_what_is_said(files: Storage) -> None:
     """A list tells of each blob what there is to tell."""
     put = files.upload("a", b"x", PutOptions(content_type="a/b", cache_control="no-store"))
-    [found] = files.list().objects
+    [result] = files.list().objects
 
-    assert (put.etag, put.checksums, 1) == (found.etag, found.checksums, found.size)
+    assert (put.etag, put.checksums, 1) == (result.etag, result.checksums, result.size)
     assert ("a/b", "no-store", "Hot") == (
-        found.content_type,
-        found.cache_control,
-        found.storage_class,
+        result.content_type,
+        result.cache_control,
+        result.storage_class,
     )
-    assert found.last_modified is not None
+    assert result.last_modified is not None
 
 
 def test_a_range_that_is_none(made: AzureBlobSandbox, files: Storage) -> None:
@@ -201,9 +201,9 @@ def test_other_people_s_metadata(made: AzureBlobSandbox, files: Storage) -> None
     made.fail(
         Response(200, {"x-ms-meta-Foo_Bar": "=?UTF-8?B?!!?=", "X-Ms-Meta-_2": "=?UTF-8?B?/w==?="})
     )
-    found = files.head("a")
+    result = files.head("a")
 
-    assert {"foo-bar": "=?UTF-8?B?!!?=", "2": "=?UTF-8?B?/w==?="} == found.metadata
+    assert {"foo-bar": "=?UTF-8?B?!!?=", "2": "=?UTF-8?B?/w==?="} == result.metadata
 
 
 def test_packed_blobs(files: Storage) -> None:

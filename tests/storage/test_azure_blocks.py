@@ -48,8 +48,8 @@ def test_every_block_has_its_checksum(made: AzureBlobSandbox, files: Storage) ->
 
     *blocks, commit = made.asked
     assert 4 == len(blocks)
-    assert all("content-md5" in asked.headers for asked in made.asked)
-    assert {"acme-scope"} == {asked.headers["x-ms-encryption-scope"] for asked in made.asked}
+    assert all("content-md5" in request.headers for request in made.asked)
+    assert {"acme-scope"} == {request.headers["x-ms-encryption-scope"] for request in made.asked}
     assert options.checksum is not None
     assert options.checksum.base64 == commit.headers["x-ms-blob-content-md5"]
     assert (options.checksum,) == files.head("a").checksums
@@ -86,7 +86,7 @@ def test_what_is_there_is_not_sent_again(made: AzureBlobSandbox, files: Storage)
     made.asked.clear()
     info = files.upload("a", lambda: BytesIO(other), resume=str(begun.ref), part_size=PART)
 
-    assert ["GET", "PUT", "PUT", "PUT", "PUT"] == [asked.method for asked in made.asked]
+    assert ["GET", "PUT", "PUT", "PUT", "PUT"] == [request.method for request in made.asked]
     assert other == files.download("a").read_all()
     assert ("x/y", {"a": "Zoë"}) == (info.content_type, info.metadata)
     assert ("x/y", {"a": "Zoë"}) == (files.head("a").content_type, files.head("a").metadata)
@@ -143,7 +143,7 @@ def test_strange_blocks(made: AzureBlobSandbox, files: Storage) -> None:
     made.fail(Response(200, body=body.encode()))
     files.upload("a", DATA, resume=begun.ref, part_size=PART, at_once=1)
 
-    assert ["GET", *["PUT"] * 5] == [asked.method for asked in made.asked]
+    assert ["GET", *["PUT"] * 5] == [request.method for request in made.asked]
 
 
 # --- lost answers ------------------------------------------------------------
@@ -163,9 +163,9 @@ def test_lost_completion(made: AzureBlobSandbox, files: Storage) -> None:
 def test_a_condition_that_others_broke(made: AzureBlobSandbox, files: Storage) -> None:
     """What somebody else has put is not taken for ours."""
     files.upload("a", b"another's")
-    kept = PutOptions(if_none_match="*")
+    stored = PutOptions(if_none_match="*")
     with pytest.raises(VendorRejected) as caught:
-        files.upload("a", DATA, kept, part_size=PART)
+        files.upload("a", DATA, stored, part_size=PART)
     assert ("BlobAlreadyExists", 412) == (caught.value.vendor_code, caught.value.status)
     made.fail(*fine(4), no("ConditionNotMet", 412), no("BlobNotFound", 404))
     with pytest.raises(VendorRejected) as caught:

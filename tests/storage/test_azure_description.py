@@ -39,10 +39,10 @@ class Operation(NamedTuple):
     required: frozenset[str]
 
 
-def of(*known: str, required: tuple[str, ...] = ()) -> Operation:
+def of(*existing: str, required: tuple[str, ...] = ()) -> Operation:
     """An operation with these names."""
     return Operation(
-        frozenset(name.lower() for name in (*known, *required, *_USUAL)),
+        frozenset(name.lower() for name in (*existing, *required, *_USUAL)),
         frozenset(name.lower() for name in required),
     )
 
@@ -87,68 +87,68 @@ _BY_COMP: Final = {
 }
 
 
-def operation_of(asked: Asked) -> str:
+def operation_of(request: Asked) -> str:
     """What a request is called in the description."""
-    query = dict(asked.query)
+    query = dict(request.query)
     comp = query.get("comp", "")
     if comp == "list":
         kind = "Hierarchy" if "delimiter" in query else "Flat"
         return f"Container_ListBlob{kind}Segment"
-    if (asked.method, comp) == ("PUT", ""):
-        copies = "x-ms-copy-source" in asked.headers
+    if (request.method, comp) == ("PUT", ""):
+        copies = "x-ms-copy-source" in request.headers
         return "Blob_StartCopyFromURL" if copies else "BlockBlob_Upload"
-    return _BY_COMP[asked.method, comp]
+    return _BY_COMP[request.method, comp]
 
 
-def names_of(asked: Asked) -> set[str]:
+def names_of(request: Asked) -> set[str]:
     """The names of parameters and of headers that are an operation's own."""
-    found = {name for name, _ in asked.query}
-    for name in (name.lower() for name in asked.headers):
+    results = {name for name, _ in request.query}
+    for name in (name.lower() for name in request.headers):
         if name.startswith("x-ms-meta-"):
-            found.add("x-ms-meta")
+            results.add("x-ms-meta")
         elif name.startswith(("x-ms-", "if-", "content-md5")) and name != "x-ms-date":
-            found.add(name)
-    return found
+            results.add(name)
+    return results
 
 
-def problems(asked: Asked, operations: dict[str, Operation]) -> list[str]:
+def problems(request: Asked, operations: dict[str, Operation]) -> list[str]:
     """What is wrong with a request."""
-    name, names = operation_of(asked), names_of(asked)
-    known, required = operations[name]
+    name, names = operation_of(request), names_of(request)
+    existing, required = operations[name]
     return [
-        *(f"{name} knows no {one}." for one in sorted(names - known)),
+        *(f"{name} knows no {one}." for one in sorted(names - existing)),
         *(f"{name} needs {one}." for one in sorted(required - names)),
     ]
 
 
 def official(root: Json) -> dict[str, Operation]:
     """The operations of Azure's own description."""
-    found: dict[str, Operation] = {}
+    fields: dict[str, Operation] = {}
     for path in [*root["paths"].values(), *root["x-ms-paths"].values()]:
         for method, operation in path.items():
             if method == "parameters":
                 continue
-            told = [
+            reports = [
                 root["parameters"][one["$ref"].rpartition("/")[2]] if "$ref" in one else one
                 for one in [*operation.get("parameters", []), *path.get("parameters", [])]
             ]
             ours = [
                 one
-                for one in told
+                for one in reports
                 if one["in"] in {"header", "query"} and one["name"] != "Content-Length"
             ]
-            found[operation["operationId"]] = Operation(
+            fields[operation["operationId"]] = Operation(
                 frozenset(one["name"].lower() for one in ours),
                 frozenset(one["name"].lower() for one in ours if one.get("required")),
             )
-    return found
+    return fields
 
 
 @pytest.fixture(scope="module")
 def everything() -> list[Asked]:
     """One request of each kind at least."""
     data = bytes_of(2 * PART)
-    kept = PutOptions(
+    stored = PutOptions(
         content_type="a/b",
         content_encoding="x",
         content_disposition="inline",
@@ -163,8 +163,8 @@ def everything() -> list[Asked]:
     )
     with azure() as made, over_azure(made, **entra(made)) as hub:
         files = hub.storage()
-        put = files.upload("a", data, kept)
-        files.upload("b", data, kept, part_size=PART)
+        put = files.upload("a", data, stored)
+        files.upload("b", data, stored, part_size=PART)
         files.upload("c", data, resume=files.start_upload("c").ref, part_size=PART)
         files.download("a", range=ByteRange(-1), version=put.version).read_all()
         files.download("a", if_none_match="x", if_modified_since=put.last_modified)
@@ -183,19 +183,19 @@ def everything() -> list[Asked]:
 
 def test_every_operation_is_there(everything: list[Asked]) -> None:
     """Whatever the vendor sends is sent here."""
-    assert DISTILLED.keys() == {operation_of(asked) for asked in everything}
+    assert DISTILLED.keys() == {operation_of(request) for request in everything}
 
 
 def test_distilled(everything: list[Asked]) -> None:
     """Requests have what the operations know, and what they must have."""
-    assert [] == [one for asked in everything for one in problems(asked, DISTILLED)]
+    assert [] == [one for request in everything for one in problems(request, DISTILLED)]
 
 
 def test_official(everything: list[Asked]) -> None:
     """So they do by the official description."""
     operations = official(description("azure-blob.json"))
 
-    assert [] == [one for asked in everything for one in problems(asked, operations)]
+    assert [] == [one for request in everything for one in problems(request, operations)]
     for name, operation in DISTILLED.items():
         assert operation.known <= operations[name].known
         assert operation.required <= operations[name].required

@@ -51,7 +51,7 @@ def test_signed_urls(files: Storage) -> None:
     """A signed URL says what it allows, for how long, and what must be sent along."""
     put = files.signed_url("a b", "PUT", expires=60, content_type="a/b")
     get = files.signed_url("a b", content_type="text/plain", content_disposition="attachment")
-    told = query_of(get.url)
+    result = query_of(get.url)
 
     assert {"x-ms-blob-type": "BlockBlob", "Content-Type": "a/b"} == put.headers
     assert {"x-ms-blob-type": "BlockBlob"} == files.signed_url("a", "PUT").headers
@@ -61,9 +61,9 @@ def test_signed_urls(files: Storage) -> None:
         == (get.url.partition("?")[0])
     )
     assert ("r", "b", "https", "2025-01-05") == tuple(
-        told[name] for name in ("sp", "sr", "spr", "sv")
+        result[name] for name in ("sp", "sr", "spr", "sv")
     )
-    assert ("text/plain", "attachment") == (told["rsct"], told["rscd"])
+    assert ("text/plain", "attachment") == (result["rsct"], result["rscd"])
     assert ("w", "d") == (
         query_of(put.url)["sp"],
         query_of(files.signed_url("a", "DELETE").url)["sp"],
@@ -90,11 +90,11 @@ def test_lent_keys(made: AzureBlobSandbox) -> None:
         files.upload("a", b"x")
         signed = files.signed_url("a", expires=600)
         week = files.signed_url("a", expires=timedelta(days=7))
-        told = query_of(signed.url)
+        result = query_of(signed.url)
 
-        assert {"skoid", "sktid", "skt", "ske", "sks", "skv"} <= told.keys()
-        assert told["se"] == told["ske"]
-        assert told["skt"] < told["se"]
+        assert {"skoid", "sktid", "skt", "ske", "sks", "skv"} <= result.keys()
+        assert result["se"] == result["ske"]
+        assert result["skt"] < result["se"]
         assert (200, b"x") == fetch_of(made)(signed, b"")
         assert (200, b"x") == fetch_of(made)(week, b"")
         assert 1 == made.desk.granted
@@ -162,7 +162,7 @@ def test_a_wrong_key(made: AzureBlobSandbox) -> None:
 def test_provided_credentials(made: AzureBlobSandbox) -> None:
     """Without a key of its own, an account asks the credential provider, for its tenant."""
     signing = AzureSharedKey(account=made.account.name)
-    known: dict[Any, Any] = {
+    fields: dict[Any, Any] = {
         ("azure", None): Credentials.signed(signing, made.account.key),
         ("azure", "basic"): Credentials.basic("u", "p"),
         ("azure", "late"): OAuthCredentials(access_token="old"),
@@ -170,7 +170,7 @@ def test_provided_credentials(made: AzureBlobSandbox) -> None:
     with Hub(
         [account(made, credentials=None)],
         http=SandboxHttpClient(made),
-        credentials=MemoryCredentialProvider(known),
+        credentials=MemoryCredentialProvider(fields),
     ) as hub:
         assert 1 == hub.storage().upload("a", b"x").size
         assert "sig" in query_of(hub.storage().signed_url("a").url)

@@ -137,7 +137,7 @@ def fetch(emulator: Emulator, signed: SignedUrl, body: bytes) -> tuple[int, byte
 def token() -> OAuthCredentials:
     """A token such as Entra ID grants; the emulator reads it, and does not look at who signed."""
     now = int(time.time())
-    said = {
+    fields = {
         "aud": "https://storage.azure.com",
         "iss": "https://sts.windows.net/ab1f708d-50f6-404c-a006-d71b2ac7a606/",
         "iat": now - 60,
@@ -146,7 +146,7 @@ def token() -> OAuthCredentials:
         "oid": "23657296-5cd5-45b0-a809-d972a7f4dfe1",
         "tid": "dd0d0df1-06c3-436c-8034-4b9a153097ce",
     }
-    parts: list[dict[str, Any]] = [{"alg": "none", "typ": "JWT"}, said, {}]
+    parts: list[dict[str, Any]] = [{"alg": "none", "typ": "JWT"}, fields, {}]
     text = [urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
     return OAuthCredentials(access_token=".".join(text))
 
@@ -163,20 +163,20 @@ def test_kit(hub: Hub, emulator: Emulator) -> None:
 def test_what_the_emulator_does_in_its_own_way(hub: Hub) -> None:
     """Ranges, labels and tiers are taken, and a wrong key is refused."""
     files, data = hub.storage(), bytes_of(1_000)
-    kept = PutOptions(
+    stored = PutOptions(
         storage_class="Cool",
         tags={"case": "2041", "kind": "in voice"},
         metadata={"2-x": "a  b", "a-1": "", "a-b": "c", "a1": "Zoë"},
     )
-    files.upload("ranged", data, kept)
+    files.upload("ranged", data, stored)
 
-    for wanted in (ByteRange(0, 1), ByteRange(10, 20), ByteRange(990, 100), ByteRange(-7)):
-        got = files.download("ranged", range=wanted).read_all()
-        start = wanted.start % len(data)
-        assert data[start:][: wanted.length] == got
+    for target in (ByteRange(0, 1), ByteRange(10, 20), ByteRange(990, 100), ByteRange(-7)):
+        result = files.download("ranged", range=target).read_all()
+        start = target.start % len(data)
+        assert data[start:][: target.length] == result
     head = files.head("ranged")
     assert "Cool" == head.storage_class
-    assert kept.metadata == head.metadata
+    assert stored.metadata == head.metadata
     copied = files.copy("ranged", "copied", PutOptions(cache_control="no-store"))
     assert ("no-store", {}, 1_000) == (copied.cache_control, copied.metadata, copied.size)
     with pytest.raises(FileNotFound):

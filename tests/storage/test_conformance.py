@@ -1,4 +1,4 @@
-"""All vendors of storage pass the same checks, in both colours."""
+"""All vendors of storage pass the same checks, synchronously and asynchronously."""
 
 from __future__ import annotations
 

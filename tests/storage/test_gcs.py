@@ -65,8 +65,8 @@ def files(made: GcsSandbox) -> Iterator[Storage]:
 
 def spans(made: GcsSandbox) -> list[str]:
     """Which bytes each chunk had, or which question it was."""
-    told = (one.headers.get("content-range") for one in made.asked if one.method == "PUT")
-    return [span.removeprefix("bytes ") for span in told if span is not None]
+    reports = (one.headers.get("content-range") for one in made.asked if one.method == "PUT")
+    return [span.removeprefix("bytes ") for span in reports if span is not None]
 
 
 def _fine(count: int) -> list[Any]:
@@ -215,8 +215,8 @@ def test_object_that_comes_too_early(made: GcsSandbox, files: Storage) -> None:
 @pytest.mark.parametrize("range_", ["bytes=1-5", "bytes=0-x", ""])
 def test_range_that_says_nothing(made: GcsSandbox, files: Storage, range_: str) -> None:
     """Nobody goes on from where nobody knows."""
-    told = {"X-HTTP-Status-Code-Override": "308", "Range": range_}
-    made.fail(*_fine(1), Response(200, told))
+    fields = {"X-HTTP-Status-Code-Override": "308", "Range": range_}
+    made.fail(*_fine(1), Response(200, fields))
     with pytest.raises(VendorFailed, match="Range"):
         files.upload("a", DATA, part_size=STEP)
 
@@ -229,8 +229,8 @@ def test_range_that_says_nothing(made: GcsSandbox, files: Storage, range_: str) 
 def test_corrupt_object(made: GcsSandbox, files: Storage, wrong: dict[str, str]) -> None:
     """What was kept otherwise than it was sent is deleted, that generation and no other."""
     before = files.upload("a", b"before")
-    said = {"generation": "77", "size": str(len(DATA)), **wrong}
-    made.fail(*_fine(4), Response(200, body=json.dumps(said).encode()))
+    fields = {"generation": "77", "size": str(len(DATA)), **wrong}
+    made.fail(*_fine(4), Response(200, body=json.dumps(fields).encode()))
     with pytest.raises(VendorFailed, match="stored other bytes"):
         files.upload("a", DATA, part_size=STEP)
     [deleted] = [one for one in made.asked if one.method == "DELETE" and "/o/a" in one.path]
@@ -391,7 +391,7 @@ def test_long_copies() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "fields",
     [
         {"done": False},
         {"done": False, "rewriteToken": "x", "totalBytesRewritten": "0"},
@@ -400,9 +400,9 @@ def test_long_copies() -> None:
         {"done": "maybe", "rewriteToken": 5},
     ],
 )
-def test_copies_without_end(made: GcsSandbox, files: Storage, told: dict[str, Any]) -> None:
+def test_copies_without_end(made: GcsSandbox, files: Storage, fields: dict[str, Any]) -> None:
     """A copy that does not get on, or comes to nothing, is none."""
-    answer = Response(200, body=json.dumps(told).encode())
+    answer = Response(200, body=json.dumps(fields).encode())
     made.fail(answer, answer, answer)
     with pytest.raises(VendorFailed, match="The answer"):
         files.copy("a", "b")
@@ -569,8 +569,8 @@ def test_signed_form(made: GcsSandbox, files: Storage) -> None:
 
 
 class _Provider:
-    def __init__(self, found: Credentials) -> None:
-        self._found = found
+    def __init__(self, result: Credentials) -> None:
+        self._found = result
 
     def get(self, service: str, tenant: str | None, /) -> Credentials:
         return self._found
@@ -583,14 +583,14 @@ def test_credentials_of_a_provider(made: GcsSandbox) -> None:
     """Credentials of the provider sign URLs, if they are a service account's."""
     key = json.loads(made.key_file())
     signing = JwtSigning(algorithm="RS256", issuer=key["client_email"])
-    own = Credentials.signed(signing, key["private_key"])
-    for found in (own, Credentials.bearer("token")):
+    credentials = Credentials.signed(signing, key["private_key"])
+    for result in (credentials, Credentials.bearer("token")):
         account = gcs_account(made, credentials=None)
-        with Hub([account], http=SandboxHttpClient(made), credentials=_Provider(found)) as hub:
+        with Hub([account], http=SandboxHttpClient(made), credentials=_Provider(result)) as hub:
             files = hub.storage()
             with pytest.raises(AuthenticationFailed):
                 files.upload("a", b"x")
-            if found is own:
+            if result is credentials:
                 url = files.signed_url("a", "DELETE").url
                 assert key["client_email"] == dict(parse_qsl(url))["X-Goog-Credential"][:35]
             else:
@@ -609,8 +609,8 @@ def test_tokens(made: GcsSandbox, files: Storage) -> None:
     made.tokens.forget()
     assert b"x" == files.download("a").read_all()
     assert 2 == made.tokens.granted
-    [asked, _] = made.tokens.asked
-    assert {"grant_type", "assertion"} == set(dict(asked.form))
+    [request, _] = made.tokens.asked
+    assert {"grant_type", "assertion"} == set(dict(request.form))
 
 
 def test_refused_key(made: GcsSandbox) -> None:

@@ -1,4 +1,4 @@
-"""Google Cloud Storage passes the checks of its kind, in both colours."""
+"""Google Cloud Storage passes the checks of its kind, synchronously and asynchronously."""
 
 from __future__ import annotations
 

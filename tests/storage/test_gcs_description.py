@@ -44,8 +44,8 @@ CONDITIONS = "ifGenerationMatch ifGenerationNotMatch"
 
 def method(path: str, verb: str, query: str, body: str | None = None) -> Json:
     """A method as Google describes it."""
-    known: Json = {name: {} for name in query.split()}
-    made: Json = {"path": path, "httpMethod": verb, "parameters": known}
+    existing: Json = {name: {} for name in query.split()}
+    made: Json = {"path": path, "httpMethod": verb, "parameters": existing}
     return made if body is None else {**made, "request": {"$ref": body}}
 
 
@@ -85,41 +85,44 @@ OURS: Json = {
 """What Google says of objects, as far as we ask for it."""
 
 
-def described(said: Json) -> Json:
+def described(message: Json) -> Json:
     """The same as OpenAPI writes it, with the parameters of a request beside its body."""
     paths: Json = {}
-    for one in said["resources"]["objects"]["methods"].values():
+    for one in message["resources"]["objects"]["methods"].values():
         body = {"$ref": f"#/schemas/{one['request']['$ref']}"} if "request" in one else {}
-        known = {**one["parameters"], **said["parameters"]}
-        query = {name: {"enum": of["enum"]} if "enum" in of else {} for name, of in known.items()}
+        fields = {**one["parameters"], **message["parameters"]}
+        query = {name: {"enum": of["enum"]} if "enum" in of else {} for name, of in fields.items()}
         query["alt"] = {"enum": ["json", "media"]}
         schema = {
             "type": "object",
             "properties": {"query": {"type": "object", "properties": query}, "body": body},
         }
         uploads = one.get("mediaUpload", {}).get("protocols", {}).values()
-        places = [f"/{said['servicePath']}{one['path']}", *(upload["path"] for upload in uploads)]
+        places = [
+            f"/{message['servicePath']}{one['path']}",
+            *(upload["path"] for upload in uploads),
+        ]
         for path in places:
             paths.setdefault(path, {})[one["httpMethod"].lower()] = {
                 "requestBody": {"content": {"application/json": {"schema": schema}}}
             }
-    return {"paths": paths, "schemas": said["schemas"]}
+    return {"paths": paths, "schemas": message["schemas"]}
 
 
-def told(made: GcsSandbox, asked: Asked) -> Json:
+def told(made: GcsSandbox, request: Asked) -> Json:
     """The resource that a request holds, if it holds any."""
-    if asked.headers.get("content-type", "").startswith("multipart/related"):
+    if request.headers.get("content-type", "").startswith("multipart/related"):
         spool = Spool(made.folder)
-        spool.write(asked.body)
+        spool.write(request.body)
         spool.close()
-        return json.loads(related(asked, spool)[0])
-    return asked.json() if asked.body and asked.method == "POST" else {}
+        return json.loads(related(request, spool)[0])
+    return request.json() if request.body and request.method == "POST" else {}
 
 
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
 def test_a_day_with_everything(whose: str) -> None:
     """Each parameter and each field is known, and of its type; sessions are not described."""
-    said = described(OURS if whose == "ours" else description("storage.v1.json"))
+    message = described(OURS if whose == "ours" else description("storage.v1.json"))
     made = GcsSandbox()
     options = PutOptions(
         content_type="application/pdf",
@@ -146,15 +149,15 @@ def test_a_day_with_everything(whose: str) -> None:
         files.copy("a/b", "d")
         files.delete("a/b", version=info.version)
     sessions = [one for one in made.asked if "upload_id" in dict(one.query)]
-    found = [
+    results = [
         problem
         for one in made.asked
         if one not in sessions
         for problem in problems(
-            said, one.method, one.path, {"query": dict(one.query), "body": told(made, one)}
+            message, one.method, one.path, {"query": dict(one.query), "body": told(made, one)}
         )
     ]
     made.close()
 
     assert 2 == len(sessions)
-    assert [] == found
+    assert [] == results

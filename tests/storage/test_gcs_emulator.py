@@ -61,15 +61,15 @@ def port() -> Iterator[int]:
     """The emulator's, in a process of its own."""
     with socket.socket() as line:
         line.bind(("127.0.0.1", 0))
-        found: int = line.getsockname()[1]
+        result: int = line.getsockname()[1]
     command = [sys.executable, "-m", "gcp_storage_emulator", "start", "--host=127.0.0.1"]
-    command += [f"--port={found}", "--in-memory", "--default-bucket=sandbox-bucket"]
+    command += [f"--port={result}", "--in-memory", "--default-bucket=sandbox-bucket"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             until = time.monotonic() + 30
-            while not _is_open(found) and time.monotonic() < until:
+            while not _is_open(result) and time.monotonic() < until:
                 time.sleep(0.05)
-            yield found
+            yield result
         finally:
             process.kill()
 

@@ -118,13 +118,13 @@ def test_one_request() -> None:
     request = requests.put("bucket", "a/b", data, options, "edge")
     assert isinstance(request.body, bytes)
     parts = request.body.split(b"\r\n--edge")
-    told = json.loads(parts[0].partition(b"\r\n\r\n")[2])
+    fields = json.loads(parts[0].partition(b"\r\n\r\n")[2])
     assert {
         "name": "a/b",
         "contentType": "a/b",
         "metadata": {"x": "\u00fc"},
         "md5Hash": b64encode(md5(data, usedforsecurity=False).digest()).decode(),
-    } == told
+    } == fields
     assert b"\r\nContent-Type: a/b\r\n\r\n" + data == parts[1]
     assert b"--\r\n" == parts[2]
     assert ("multipart/related; boundary=edge", True) == (
@@ -171,10 +171,10 @@ def test_lengths_of_chunks(sizes: tuple[int, ...], expected: list[int]) -> None:
     """Each chunk but the last is a multiple of what Google wants, and all come to the whole."""
 
     async def flow() -> list[int]:
-        chunks, found = Chunks(_Pieces(*sizes)), []
+        chunks, results = Chunks(_Pieces(*sizes)), []
         while not chunks.over:
-            found.append(len(await chunks.next()))
-        return found
+            results.append(len(await chunks.next()))
+        return results
 
     assert expected == run(flow())
 

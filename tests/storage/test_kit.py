@@ -25,7 +25,7 @@ class _Silent:
     """Says yes to everything, and does nothing."""
 
     def __getattr__(self, name: str) -> Any:
-        def verb(*given: Any, **named: Any) -> Any:
+        def verb(*value: Any, **named: Any) -> Any:
             return None if name == "delete" else _Nothing()
 
         return verb
@@ -60,7 +60,7 @@ class _Refusing:
     """Refuses everything, for another reason."""
 
     def __getattr__(self, name: str) -> Any:
-        def verb(*given: Any, **named: Any) -> Any:
+        def verb(*value: Any, **named: Any) -> Any:
             raise ConfigurationError("never")
 
         return verb
@@ -89,7 +89,7 @@ def test_sources_that_break_must_matter() -> None:
     async def flow() -> None:
         class _Deaf(_Silent):
             def __getattr__(self, name: str) -> Any:
-                async def verb(*given: Any, **named: Any) -> Any:
+                async def verb(*value: Any, **named: Any) -> Any:
                     return False if name == "exists" else _Nothing()
 
                 return verb

@@ -115,18 +115,18 @@ def test_files_of_others(files: Storage, root: Path) -> None:
 def test_broken_words(files: Storage, root: Path) -> None:
     """What is said of a file and cannot be read is not there."""
     files.upload("a", b"ours", PutOptions(content_type="text/plain"))
-    (said,) = (path for path in (root / ".moorage" / "said").rglob("*.json"))
-    said.write_text("{")
+    (message,) = (path for path in (root / ".moorage" / "said").rglob("*.json"))
+    message.write_text("{")
     assert files.head("a").content_type is None
 
 
 def test_rotten_file(files: Storage, root: Path) -> None:
     """Bytes that changed where they lie are told at their end."""
     files.upload("a", b"good")
-    found = (root / "a").stat()
+    result = (root / "a").stat()
     with (root / "a").open("r+b") as file:
         file.write(b"evil")
-    os.utime(root / "a", ns=(found.st_atime_ns, found.st_mtime_ns))
+    os.utime(root / "a", ns=(result.st_atime_ns, result.st_mtime_ns))
     with pytest.raises(VendorFailed, match="checksum"):
         files.download("a").read_all()
 

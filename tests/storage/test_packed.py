@@ -52,8 +52,8 @@ def account(place: str, scope: ExitStack, root: Path) -> Account:
 def test_packed_bytes_come_back_as_they_were_put(place: str, client: Any, tmp_path: Path) -> None:
     """No storage and no HTTP client unpacks an object, as a whole or in part."""
     with ExitStack() as scope:
-        found = account(place, scope, tmp_path)
-        files = scope.enter_context(Hub([found], http=scope.enter_context(client()))).storage()
+        result = account(place, scope, tmp_path)
+        files = scope.enter_context(Hub([result], http=scope.enter_context(client()))).storage()
         files.upload("rates.json", PACKED, PutOptions(content_encoding="gzip"))
         coming = files.download("rates.json")
 
@@ -66,13 +66,13 @@ def test_packed_bytes_come_back_as_they_were_put(place: str, client: Any, tmp_pa
 def test_packed_bytes_come_back_as_they_were_put_asynchronously(place: str, tmp_path: Path) -> None:
     """The asynchronous client unpacks no object either."""
 
-    async def put_and_get(found: Account) -> tuple[str | None, bytes]:
-        async with AsyncHub([found]) as hub:
+    async def put_and_get(result: Account) -> tuple[str | None, bytes]:
+        async with AsyncHub([result]) as hub:
             files = hub.storage()
             await files.upload("rates.json", PACKED, PutOptions(content_encoding="gzip"))
             coming = await files.download("rates.json")
             return coming.info.content_encoding, await coming.read_all()
 
     with ExitStack() as scope:
-        found = account(place, scope, tmp_path)
-        assert ("gzip", PACKED) == asyncio.run(put_and_get(found))
+        result = account(place, scope, tmp_path)
+        assert ("gzip", PACKED) == asyncio.run(put_and_get(result))

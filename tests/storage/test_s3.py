@@ -197,8 +197,8 @@ def test_more_than_was_said(made: S3Sandbox, files: Storage) -> None:
 @pytest.mark.parametrize("marker", ["", "<NextKeyMarker>a</NextKeyMarker>"], ids=["none", "same"])
 def test_uploads_without_end(made: S3Sandbox, files: Storage, marker: str) -> None:
     """A list that leads back to where it was is no list."""
-    told = f"<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>{marker}"
-    page = Response(200, body=f"{told}</ListMultipartUploadsResult>".encode())
+    text = f"<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>{marker}"
+    page = Response(200, body=f"{text}</ListMultipartUploadsResult>".encode())
     made.fail(page, page)
     with pytest.raises(VendorFailed, match="NextKeyMarker"):
         files.list_stale_uploads()
@@ -207,8 +207,8 @@ def test_uploads_without_end(made: S3Sandbox, files: Storage, marker: str) -> No
 def test_parts_without_end(made: S3Sandbox, files: Storage) -> None:
     """A list of parts that leads back to where it was is no list."""
     upload = files.start_upload("a")
-    told = "<IsTruncated>true</IsTruncated><NextPartNumberMarker>5</NextPartNumberMarker>"
-    page = Response(200, body=f"<ListPartsResult>{told}</ListPartsResult>".encode())
+    text = "<IsTruncated>true</IsTruncated><NextPartNumberMarker>5</NextPartNumberMarker>"
+    page = Response(200, body=f"<ListPartsResult>{text}</ListPartsResult>".encode())
     made.fail(page, page)
     with pytest.raises(VendorFailed, match="NextPartNumberMarker"):
         files.upload("a", DATA, resume=upload.ref)
@@ -413,8 +413,8 @@ def test_temporary_credentials() -> None:
 
 
 class _Provider:
-    def __init__(self, found: Credentials) -> None:
-        self._found = found
+    def __init__(self, result: Credentials) -> None:
+        self._found = result
 
     def get(self, service: str, tenant: str | None, /) -> Credentials:
         return self._found
@@ -429,11 +429,11 @@ def test_credentials_of_a_provider(made: S3Sandbox) -> None:
     good = Credentials.signed(signing, made.key.secret)
     vendor = s3(made, access_key_id=None, credentials=None, session_token=None)
     client = SandboxHttpClient(made)
-    for found, works in ((good, True), (Credentials.bearer("token"), False)):
+    for result, works in ((good, True), (Credentials.bearer("token"), False)):
         with Hub(
             [Account("s3", vendor, settings={"retry": QUICK})],
             http=client,
-            credentials=_Provider(found),
+            credentials=_Provider(result),
         ) as hub:
             if works:
                 hub.storage().upload("a", b"x")
@@ -447,11 +447,11 @@ def test_pages_of_uploads(made: S3Sandbox, files: Storage) -> None:
     """Long lists of parts and of uploads are read to their end."""
     made.page = 1
     begun = [files.start_upload(f"k {number}") for number in range(3)]
-    found = [upload.ref for upload in files.list_stale_uploads("k ")]
-    assert [one.ref for one in begun] == found
-    kept = DATA[: 2 * PART]
+    results = [upload.ref for upload in files.list_stale_uploads("k ")]
+    assert [one.ref for one in begun] == results
+    stored = DATA[: 2 * PART]
     with pytest.raises(RuntimeError, match="broke"):
-        files.upload("k 0", _breaking(kept), part_size=PART, resume=begun[0].ref)
+        files.upload("k 0", _breaking(stored), part_size=PART, resume=begun[0].ref)
     before = len(made.asked)
     files.upload("k 0", DATA, part_size=PART, resume=begun[0].ref)
     assert DATA == files.download("k 0").read_all()

@@ -105,8 +105,8 @@ def test_no_words(request_: Request, response: Response) -> None:
 
 def test_region() -> None:
     """Who asks the wrong region is told the right one."""
-    told = error_xml("AuthorizationHeaderMalformed", "No", Region="eu-west-3")
-    error = answers.classify(GET, Response(400, body=told))
+    result = error_xml("AuthorizationHeaderMalformed", "No", Region="eu-west-3")
+    error = answers.classify(GET, Response(400, body=result))
     assert error is not None
     assert "region = 'eu-west-3'" in error.remedy
     error = answers.classify(GET, Response(301, body=error_xml("PermanentRedirect")))
@@ -151,16 +151,16 @@ def test_xml_is_refused(body: bytes) -> None:
 
 def test_xml_is_read() -> None:
     """Names come without namespaces, and white space may come first."""
-    found = read_xml(
+    result = read_xml(
         b' \n<?xml version="1.0"?><a xmlns="urn:x"><b>1 &amp; 2</b><c/><d><e>3</e></d></a>'
     )
     assert ("a", "1 & 2", None, None) == (
-        found.name,
-        found.text("b"),
-        found.text("c"),
-        found.text("none"),
+        result.name,
+        result.text("b"),
+        result.text("c"),
+        result.text("none"),
     )
-    assert {"b": "1 & 2", "c": "", "d": {"e": "3"}} == found.told()
+    assert {"b": "1 & 2", "c": "", "d": {"e": "3"}} == result.told()
 
 
 @pytest.mark.parametrize("body", [b"<html/>", b"nothing"], ids=["other", "none"])
@@ -183,8 +183,8 @@ def test_malformed(body: bytes) -> None:
 def test_metadata(sent: str, read: str) -> None:
     """Metadata is read as it was put, and what cannot be read is left as it is."""
     wire = _Named()
-    found = answers.info(wire, "a", Headers({"X-Amz-Meta-Buyer": sent}))  # type: ignore[arg-type]  # all it needs
-    assert {"buyer": read} == found.metadata
+    result = answers.info(wire, "a", Headers({"X-Amz-Meta-Buyer": sent}))  # type: ignore[arg-type]  # all it needs
+    assert {"buyer": read} == result.metadata
 
 
 class _Named:
@@ -197,8 +197,8 @@ def test_unknown_words() -> None:
     fields = Headers(
         {"Content-Length": "many", "Content-Range": "bytes */7", "x-amz-checksum-sha256": "?"}
     )
-    found = answers.info(_Named(), "a", fields)  # type: ignore[arg-type]  # all it needs
-    assert (None, ()) == (found.size, found.checksums)
+    result = answers.info(_Named(), "a", fields)  # type: ignore[arg-type]  # all it needs
+    assert (None, ()) == (result.size, result.checksums)
     assert storage.content_range(fields) is None
     assert (2, 3, None) == storage.content_range(Headers({"Content-Range": "bytes 2-4/*"}))
 
@@ -210,8 +210,8 @@ def test_parts_without_a_name() -> None:
         b"<Part><PartNumber>1</PartNumber><Size>2</Size></Part>"
         b'<Part><PartNumber>2</PartNumber><Size>2</Size><ETag>"e"</ETag></Part></ListPartsResult>'
     )
-    found, following = answers.parts(Response(200, body=body))
-    assert ([2], None) == ([part.number for part in found], following)
+    results, following = answers.parts(Response(200, body=body))
+    assert ([2], None) == ([part.number for part in results], following)
 
 
 def test_deletion_without_words() -> None:
@@ -266,8 +266,8 @@ def test_etags(etag: str, written: str) -> None:
 
 
 def _bucket(options: dict[str, Any]) -> S3:
-    known: dict[str, Any] = {"bucket": "a-bucket", **options}
-    return S3(**known)
+    fields: dict[str, Any] = {"bucket": "a-bucket", **options}
+    return S3(**fields)
 
 
 @pytest.mark.parametrize(

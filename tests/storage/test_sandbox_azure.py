@@ -60,8 +60,8 @@ def ask(
     """Send a signed request."""
     url = join_url(f"https://{made.hosts[0]}", request)
     signing = AzureSharedKey(account=account or made.account.name)
-    own = Secret(key or made.account.key)
-    signed = signing.sign(request, url, own, Occasion(NOON + late, "nonce"))
+    custom = Secret(key or made.account.key)
+    signed = signing.sign(request, url, custom, Occasion(NOON + late, "nonce"))
     return made.answer(asked(made, signed, url, **other))
 
 
@@ -82,9 +82,9 @@ def put(
 
 def code(response: Response) -> str | None:
     """Why it is refused, which is said twice."""
-    told = read_xml(response.body).text("Code")
-    assert told == response.header("x-ms-error-code")
-    return told
+    result = read_xml(response.body).text("Code")
+    assert result == response.header("x-ms-error-code")
+    return result
 
 
 # --- who comes in ------------------------------------------------------------
@@ -227,10 +227,10 @@ def test_a_lent_key_ends() -> None:
     """What was signed with a lent key is no longer good than the key."""
     time = [NOON]
     with azure(now=lambda: time[0]) as made:
-        told = read_xml(lend(made, delegation(NOON, NOON + timedelta(minutes=1))).body)
+        result = read_xml(lend(made, delegation(NOON, NOON + timedelta(minutes=1))).body)
         names = ("Oid", "Tid", "Start", "Expiry", "Service", "Version")
-        own = [told.text(f"Signed{name}") or "" for name in names]
-        key = Secret(told.text("Value") or "")
+        custom = [result.text(f"Signed{name}") or "" for name in names]
+        key = Secret(result.text("Value") or "")
         signing = AzureSharedKey(account=made.account.name)
         whole = Grant(
             url=f"https://{made.hosts[0]}{at(made)}",
@@ -239,8 +239,8 @@ def test_a_lent_key_ends() -> None:
             options=UrlOptions(),
             until=NOON + timedelta(hours=1),
         )
-        more = dict(zip(("skoid", "sktid", "skt", "ske", "sks", "skv"), own, strict=True))
-        url = whole.signed((*own, "", "", ""), lambda text: signing.signature(key, text), **more)
+        more = dict(zip(("skoid", "sktid", "skt", "ske", "sks", "skv"), custom, strict=True))
+        url = whole.signed((*custom, "", "", ""), lambda text: signing.signature(key, text), **more)
         put(made)
 
         assert 200 == made.answer(asked(made, Request.get("/"), url)).status

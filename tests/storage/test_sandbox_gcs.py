@@ -41,7 +41,7 @@ def made() -> Iterator[GcsSandbox]:
 
 def assertion(made: GcsSandbox, *, late: timedelta = timedelta(), **other: Any) -> str:
     """What the service account signs, or would sign otherwise."""
-    known: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "algorithm": "RS256",
         "issuer": made.email,
         "audience": "https://oauth2.googleapis.com/token",
@@ -49,7 +49,7 @@ def assertion(made: GcsSandbox, *, late: timedelta = timedelta(), **other: Any) 
         "claims": {"scope": SCOPE},
     }
     key = Secret(json.loads(made.key_file())["private_key"])
-    signing = JwtSigning(**{**known, **other})
+    signing = JwtSigning(**{**fields, **other})
     return signing.token(key, Occasion(NOON + late, "nonce")).reveal()
 
 
@@ -57,8 +57,8 @@ def grant(made: GcsSandbox, form: dict[str, str], **headers: str) -> Response:
     """Ask for a token."""
     request = Request.post("/token", form=form, headers=headers)
     assert isinstance(request.body, bytes)
-    asked = Asked("POST", "oauth2.googleapis.com", "/token", (), request.headers, request.body)
-    return made.at("/token").answer(asked)
+    query = Asked("POST", "oauth2.googleapis.com", "/token", (), request.headers, request.body)
+    return made.at("/token").answer(query)
 
 
 def ask(made: GcsSandbox, request: Request) -> Response:
@@ -68,8 +68,8 @@ def ask(made: GcsSandbox, request: Request) -> Response:
     request = request.with_header("Authorization", f"Bearer {token}")
     assert isinstance(request.body, bytes)
     host = "storage.googleapis.com"
-    asked = Asked(request.method, host, request.path, request.query, request.headers, request.body)
-    return made.answer(asked)
+    query = Asked(request.method, host, request.path, request.query, request.headers, request.body)
+    return made.answer(query)
 
 
 def reason(response: Response) -> str | None:
@@ -114,10 +114,10 @@ def test_grants(made: GcsSandbox, form: dict[str, str], expected: str) -> None:
 
 def test_who_else_comes(made: GcsSandbox) -> None:
     """Who has no token does not come in, and who says more than that is refused."""
-    asked = Asked(
+    result = Asked(
         "GET", "storage.googleapis.com", f"{OBJECTS}/a", (), Request.get("/").headers, b""
     )
-    assert "authError" == reason(made.answer(asked))
+    assert "authError" == reason(made.answer(result))
     form = {"grant_type": GRANT, "assertion": assertion(made)}
     assert "invalid_request" == grant(made, form, Authorization="Basic eDp5").json()["error"]
 
@@ -215,8 +215,8 @@ def test_chunks_that_come_again(made: GcsSandbox) -> None:
     assert "invalid" == reason(ask(made, chunk(f"bytes */{STEP}")))
     assert 308 == ask(made, chunk(f"bytes */{3 * STEP}")).status
     assert 200 == ask(made, chunk(f"bytes */{2 * STEP}")).status
-    got = ask(made, Request.get(f"{OBJECTS}/long", query={"alt": "media"}))
-    assert b"a" * STEP + b"b" * STEP == got.body
+    result = ask(made, Request.get(f"{OBJECTS}/long", query={"alt": "media"}))
+    assert b"a" * STEP + b"b" * STEP == result.body
     assert 200 == ask(made, chunk("bytes */*")).status
 
 
@@ -247,7 +247,7 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
             url = url.replace(before, after)
         time[0] += timedelta(seconds=later)
         parts = urlsplit(url)
-        asked = Asked(
+        result = Asked(
             "GET",
             parts.netloc,
             parts.path,
@@ -255,7 +255,7 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
             Request.get("/").headers,
             b"",
         )
-        response = made.answer(asked)
+        response = made.answer(result)
         assert expected == reason(response)
         if expected is None:
             assert ("c/d", b"x") == (response.header("content-type"), response.body)
@@ -268,7 +268,7 @@ def test_signed_deletion(made: GcsSandbox) -> None:
     base = "https://storage.googleapis.com"
     url = signer.url(base, "/sandbox-bucket/a", UrlOptions(method="DELETE"), NOON)
     parts = urlsplit(url)
-    asked = Asked(
+    result = Asked(
         "DELETE",
         parts.netloc,
         parts.path,
@@ -276,7 +276,7 @@ def test_signed_deletion(made: GcsSandbox) -> None:
         Request.get("/").headers,
         b"",
     )
-    assert (204, {}) == (made.answer(asked).status, made.live)
+    assert (204, {}) == (made.answer(result).status, made.live)
 
 
 def test_page_tokens(made: GcsSandbox) -> None:

@@ -35,8 +35,8 @@ def made() -> Iterator[S3Sandbox]:
 
 def signing(made: S3Sandbox, **options: Any) -> AwsSigV4:
     """As its key signs."""
-    known: dict[str, Any] = {"access_key_id": made.key.id, "region": made.region, "service": "s3"}
-    return AwsSigV4(**{**known, **options})
+    fields: dict[str, Any] = {"access_key_id": made.key.id, "region": made.region, "service": "s3"}
+    return AwsSigV4(**{**fields, **options})
 
 
 def asked(made: S3Sandbox, request: Request, url: str, **other: str) -> Asked:
@@ -203,8 +203,8 @@ def test_emptied_deletion(made: S3Sandbox) -> None:
 
 
 def _part(number: int, etag: str, checksum: str | None = None) -> str:
-    known = "" if checksum is None else f"<ChecksumCRC32>{checksum}</ChecksumCRC32>"
-    return f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag>{known}</Part>"
+    text = "" if checksum is None else f"<ChecksumCRC32>{checksum}</ChecksumCRC32>"
+    return f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag>{text}</Part>"
 
 
 @pytest.mark.parametrize(
@@ -246,9 +246,9 @@ def test_other_buckets(made: S3Sandbox) -> None:
 
 def test_forms_of_others(made: S3Sandbox) -> None:
     """A form is refused when it is over, or was signed with another token."""
-    own = signing(made, session_token="evil")
+    custom = signing(made, session_token="evil")
     for signs, now, expected in (
-        (own, NOON, "InvalidToken"),
+        (custom, NOON, "InvalidToken"),
         (signing(made), NOON - timedelta(hours=2), "AccessDenied"),
     ):
         conditions = [{"key": "a"}, {"bucket": made.bucket}]
@@ -275,8 +275,8 @@ def test_faults_over_a_socket() -> None:
 def test_tags_are_counted(made: S3Sandbox) -> None:
     """Tags are kept, and only their number is told."""
     ask(made, Request.put("/a", headers={"x-amz-tagging": "a=b&c=d"}))
-    told = ask(made, Request.head("/a"))
-    assert ("2", None) == (told.header("x-amz-tagging-count"), told.header("x-amz-tagging"))
+    result = ask(made, Request.head("/a"))
+    assert ("2", None) == (result.header("x-amz-tagging-count"), result.header("x-amz-tagging"))
 
 
 def test_after_it_is_closed() -> None:

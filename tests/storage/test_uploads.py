@@ -111,10 +111,10 @@ def test_bad_sources(
     files: Storage, source: Callable[[], Any], kind: str, words: tuple[str, str]
 ) -> None:
     """What gives no bytes cannot, and the refusal names what there is instead."""
-    told, remedy = words
+    result, remedy = words
     with pytest.raises(InvalidData) as caught:
         files.upload("a", source())
-    assert (told.format(kind), "source") == (caught.value.message, caught.value.field)
+    assert (result.format(kind), "source") == (caught.value.message, caught.value.field)
     assert caught.value.remedy.startswith(remedy)
     assert not files.exists("a")
 
@@ -174,7 +174,7 @@ def test_awaited_sources() -> None:
 
 
 def test_download_to_a_file(tmp_path: Path) -> None:
-    """A file is there when all of it has come, in both colours."""
+    """A file is there when all of it has come, synchronously and asynchronously."""
     target = tmp_path / "a"
 
     async def flow(made: S3Sandbox) -> None:

@@ -41,7 +41,7 @@ def forget() -> None:
 def main(megabytes: int, vendor: str, options: dict[str, Any]) -> None:
     """Put so much, get it, and print the growth in bytes."""
     block = bytes(range(256)) * (MEGABYTE // 256)
-    put, got = hashlib.sha256(), hashlib.sha256()
+    put, result = hashlib.sha256(), hashlib.sha256()
 
     def source() -> Iterator[bytes]:
         for number in range(megabytes):
@@ -59,11 +59,11 @@ def main(megabytes: int, vendor: str, options: dict[str, Any]) -> None:
         up, middle = peak() - before, time.monotonic()
         size = 0
         for piece in storage.download("long"):
-            got.update(piece)
+            result.update(piece)
             size += len(piece)
         down = peak() - before
         ended = time.monotonic()
-    whole = size == megabytes * MEGABYTE and put.digest() == got.digest()
+    whole = size == megabytes * MEGABYTE and put.digest() == result.digest()
     print(whole, up, down, f"{middle - began:.1f}", f"{ended - middle:.1f}")  # noqa: T201 - its answer
 
 
@@ -109,9 +109,9 @@ def measure(megabytes: int, vendor: str) -> list[str]:
     command = [sys.executable, "-m", "tests.storage.volume", str(megabytes), vendor, "there"]
     try:
         with made.serving() as server:
-            given = json.dumps(options_of(made, server.url))
+            value = json.dumps(options_of(made, server.url))
             answer = subprocess.run(
-                command, input=given, capture_output=True, text=True, check=True
+                command, input=value, capture_output=True, text=True, check=True
             )
     finally:
         made.close()

@@ -218,11 +218,16 @@ class Signer:
             token: the access token that goes with it.
             header: what its header says otherwise.
         """
-        said = {"jti": secrets.token_hex(8), "htm": method, "htu": url, "iat": int(now.timestamp())}
+        fields = {
+            "jti": secrets.token_hex(8),
+            "htm": method,
+            "htu": url,
+            "iat": int(now.timestamp()),
+        }
         if token is not None:
-            said["ath"] = digest(token.encode())
+            fields["ath"] = digest(token.encode())
         shown = {"typ": "dpop+jwt", "jwk": self.jwk} | dict(header or {})
-        return {"DPoP": self.jwt(without_none(said | claims), **shown)}
+        return {"DPoP": self.jwt(without_none(fields | claims), **shown)}
 
 
 def hs256(secret: bytes, claims: Mapping[str, Any]) -> str:

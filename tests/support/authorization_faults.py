@@ -135,8 +135,8 @@ def keeping_back(*names: str) -> Fault:
 
     def change(answer: Answer) -> Answer:
         members = answer.members or {}
-        kept = {name: members[name] for name in members if name not in names}
-        return attrs.evolve(answer, members=kept)
+        stored = {name: members[name] for name in members if name not in names}
+        return attrs.evolve(answer, members=stored)
 
     return Fault(name=f"keeping back {' '.join(names)}", change=change)
 

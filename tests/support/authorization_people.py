@@ -59,11 +59,11 @@ class Device:
 
 
 def granted(
-    client: Client, asked: str | None, most: tuple[str, ...] | None = None
+    client: Client, request: str | None, most: tuple[str, ...] | None = None
 ) -> tuple[str, ...]:
     """The scope that a client gets when it asks for this one, of what it may have."""
     allowed = tuple(sorted(client.scopes)) if most is None else most
-    scope = allowed if asked is None else tuple(sorted(set(asked.split(" "))))
+    scope = allowed if request is None else tuple(sorted(set(request.split(" "))))
     if not set(scope) <= set(allowed):
         raise Refusal("invalid_scope", "the scope is more than the client may have")
     return scope
@@ -96,44 +96,44 @@ class People:
 
     def ask(self, call: Call, clients: Mapping[str, Client], issuer: str) -> Answer:
         """Send a person back to the client, with a code or with an error (RFC 6749, 4.1.2)."""
-        asked = {name: values[0] for name, values in call.query.items() if len(values) == 1}
-        client = clients.get(asked.get("client_id", ""))
+        requests = {name: values[0] for name, values in call.query.items() if len(values) == 1}
+        client = clients.get(requests.get("client_id", ""))
         if client is None:
             raise Refusal("invalid_request", "there is no such client")
-        target = asked.get("redirect_uri") or _only(client)
-        if not any(_same_place(target, known) for known in client.redirect_uris):
+        target = requests.get("redirect_uri") or _only(client)
+        if not any(_same_place(target, existing) for existing in client.redirect_uris):
             raise Refusal("invalid_request", "redirect_uri is not registered")
-        back = {"state": asked["state"]} if "state" in asked else {}
+        back = {"state": requests["state"]} if "state" in requests else {}
         try:
-            need(len(asked) == len(call.query), "invalid_request", "a parameter comes twice")
-            back["code"] = self._code(asked, client, call.now)
+            need(len(requests) == len(call.query), "invalid_request", "a parameter comes twice")
+            back["code"] = self._code(requests, client, call.now)
         except Refusal as refusal:
             back |= {"error": refusal.error, "error_description": refusal.description}
         joint = "&" if urlsplit(target).query else "?"
         location = f"{target}{joint}{urlencode(back | {'iss': issuer})}"
         return Answer(status=302, headers=(("Location", location), ("Cache-Control", "no-store")))
 
-    def _code(self, asked: Mapping[str, str], client: Client, now: datetime) -> str:
-        if "response_type" not in asked:
+    def _code(self, fields: Mapping[str, str], client: Client, now: datetime) -> str:
+        if "response_type" not in fields:
             raise Refusal("invalid_request", "response_type is missing")
-        if asked["response_type"] != "code":
+        if fields["response_type"] != "code":
             raise Refusal("unsupported_response_type", "only codes are given here")
         if CODE not in client.grants:
             raise Refusal("unauthorized_client", "the client may not use codes")
-        if asked.get("code_challenge_method") != "S256":
+        if fields.get("code_challenge_method") != "S256":
             raise Refusal("invalid_request", "code_challenge_method is not S256")
-        if not _CHALLENGE.fullmatch(asked.get("code_challenge", "")):
+        if not _CHALLENGE.fullmatch(fields.get("code_challenge", "")):
             raise Refusal("invalid_request", "code_challenge is not that of a SHA-256")
-        scope = granted(client, asked.get("scope"))
-        if not self.approve or asked.get("person") == "denies":
+        scope = granted(client, fields.get("scope"))
+        if not self.approve or fields.get("person") == "denies":
             raise Refusal("access_denied", "the person said no")
         text = f"code-{secrets.token_urlsafe(18)}"
         self._codes[text] = Code(
             client=client,
             scope=scope,
-            redirect_uri=asked.get("redirect_uri"),
-            challenge=asked["code_challenge"],
-            jkt=asked.get("dpop_jkt"),
+            redirect_uri=fields.get("redirect_uri"),
+            challenge=fields["code_challenge"],
+            jkt=fields.get("dpop_jkt"),
             expires=now + CODE_LIFETIME,
         )
         return text
@@ -215,10 +215,10 @@ def _only(client: Client) -> str:
     return client.redirect_uris[0]
 
 
-def _same_place(asked: str, known: str) -> bool:
+def _same_place(request: str, existing: str) -> bool:
     """Whether two URIs are the same; only the port of a loopback address is free (RFC 8252)."""
-    one, other = urlsplit(asked), urlsplit(known)
+    one, other = urlsplit(request), urlsplit(existing)
     if other.scheme == "http" and other.hostname in _LOOPBACK:
         plain = one._replace(netloc=one.hostname or ""), other._replace(netloc=other.hostname)
         return plain[0] == plain[1] and "@" not in one.netloc
-    return asked == known
+    return request == existing

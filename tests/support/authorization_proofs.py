@@ -168,9 +168,9 @@ class Doorkeeper:
 
     def renew_nonces(self, *, abruptly: bool) -> None:
         """Tell everybody a new nonce, and take the last one still, or not."""
-        for place, known in self._nonces.items():
-            kept = [] if abruptly else known[-1:]
-            self._nonces[place] = [*kept, _new_nonce()]
+        for place, existing in self._nonces.items():
+            stored = [] if abruptly else existing[-1:]
+            self._nonces[place] = [*stored, _new_nonce()]
 
     def _known_nonces(self, place: str) -> list[str]:
         return self._nonces.setdefault(place, [_new_nonce()])
@@ -233,8 +233,8 @@ def _check_certificate(client: Client, certificate: bytes | None) -> None:
     shown = jose.digest(certificate)
     name = x509.load_der_x509_certificate(certificate).subject.rfc4514_string()
     expected = (client.subject or name, client.thumbprint or shown)
-    known = client.thumbprint or (client.method == _CERTIFIED[0] and client.subject)
-    if not known or expected != (name, shown):
+    existing = client.thumbprint or (client.method == _CERTIFIED[0] and client.subject)
+    if not existing or expected != (name, shown):
         raise _unknown("the certificate is not the registered one")
 
 

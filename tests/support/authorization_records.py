@@ -52,7 +52,7 @@ class Records:
         if path == "/token":
             params = {name: values[0] for name, values in call.form.items()}
             headers = {name: ", ".join(values) for name, values in call.fields.items()}
-            told: dict[str, Any] = {
+            result: dict[str, Any] = {
                 "grant": params.get("grant_type"),
                 "params": params,
                 "headers": headers,
@@ -63,7 +63,7 @@ class Records:
                     at=call.now,
                     status=status,
                     fault=None if fault is None else fault.name,
-                    **told,
+                    **result,
                 )
             )
         elif path == "/resource" and noted:

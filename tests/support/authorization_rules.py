@@ -92,8 +92,8 @@ class Authority:
         if allowed is None:
             return Answer(status=404, members={"error": "not_found"}, headers=())
         if call.method not in allowed:
-            told = (("Allow", ", ".join(sorted(allowed))),)
-            return Answer(status=405, members={"error": "invalid_request"}, headers=told)
+            text = (("Allow", ", ".join(sorted(allowed))),)
+            return Answer(status=405, members={"error": "invalid_request"}, headers=text)
         match path:
             case "/token":
                 return self._with_nonce(self.token(call, noted), "token")
@@ -200,14 +200,14 @@ class Authority:
             self._exchanged(call, "actor_token")
         elif call.given("actor_token_type"):
             raise Refusal("invalid_request", "actor_token_type comes with an actor_token")
-        wanted = call.given("requested_token_type") or ACCESS_TOKEN
-        if wanted not in {ACCESS_TOKEN, JWT_TOKEN}:
+        target = call.given("requested_token_type") or ACCESS_TOKEN
+        if target not in {ACCESS_TOKEN, JWT_TOKEN}:
             raise Refusal("invalid_request", "no token of the requested type is given here")
         scope = granted(client, call.given("scope"), subject.scope)
         targets = self._targets(call)
         family = self.ledger.family(client, subject.subject, scope, binding)
         opened = self.ledger.open(family, call.now, binding, targets=targets)
-        return opened | {"issued_token_type": wanted}
+        return opened | {"issued_token_type": target}
 
     def _exchanged(self, call: Call, name: str) -> Family:
         """Whose token was presented; RFC 8693, section 2.2.2, has one error for all that fails."""
@@ -295,18 +295,18 @@ class Authority:
         token = self.ledger.access.get(text.strip())
         noted["access_number"] = token.number if token else None
         try:
-            found = self._opened(call, scheme.lower(), text.strip())
+            result = self._opened(call, scheme.lower(), text.strip())
         except Refusal as refusal:
             noted["error"] = refusal.error or None
             return _challenge(refusal, kind)
         return Answer(
             members={
-                "sub": found.family.subject,
-                "client_id": found.family.client.id,
-                "scope": " ".join(found.scope),
-                "number": found.number,
-                "targets": list(found.targets),
-                "cnf": found.binding.confirmation,
+                "sub": result.family.subject,
+                "client_id": result.family.client.id,
+                "scope": " ".join(result.scope),
+                "number": result.number,
+                "targets": list(result.targets),
+                "cnf": result.binding.confirmation,
             }
         )
 
@@ -355,9 +355,9 @@ def _check_form(call: Call) -> None:
 
 def _challenge(refusal: Refusal, scheme: str) -> Answer:
     """The refusal of a resource; who presented nothing is told no error (RFC 6750, 3.1)."""
-    told = {"error": refusal.error, "error_description": refusal.description}
+    fields = {"error": refusal.error, "error_description": refusal.description}
     if scheme == "DPoP":
-        told["algs"] = " ".join(ALGORITHMS)
-    shown = ", ".join(f'{name}="{text}"' for name, text in told.items() if refusal.error)
+        fields["algs"] = " ".join(ALGORITHMS)
+    shown = ", ".join(f'{name}="{text}"' for name, text in fields.items() if refusal.error)
     header = ("WWW-Authenticate", f"{scheme} {shown}" if shown else f'{scheme} realm="resource"')
     return Answer(status=refusal.status, members={"error": refusal.error}, headers=(header,))

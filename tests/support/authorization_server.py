@@ -176,8 +176,8 @@ class AuthorizationServer:
         """
         binding = Binding(jkt=jkt, x5t=x5t)
         with self._news:
-            given = self.authority.seed(client or self.clients[0], scope, binding, self.now())
-        return Tokens(given["access_token"], given["refresh_token"])
+            value = self.authority.seed(client or self.clients[0], scope, binding, self.now())
+        return Tokens(value["access_token"], value["refresh_token"])
 
     def order(self, *faults: Fault, path: str = "/token") -> None:
         """Do each of these wrong, once, in this order, with the next requests to a path."""
@@ -288,8 +288,8 @@ class AuthorizationServer:
     def secrets(self) -> frozenset[str]:
         """Everything that nobody but the server and its clients may ever read."""
         with self._news:
-            known = (client.secret for client in self.clients if client.confidential)
-            return frozenset((*known, *self._ledger.access, *self._ledger.refresh))
+            existing = (client.secret for client in self.clients if client.confidential)
+            return frozenset((*existing, *self._ledger.access, *self._ledger.refresh))
 
     def _told(self, count: Callable[[], int]) -> int:
         with self._news:

@@ -206,7 +206,7 @@ class _Conversation(BaseHTTPRequestHandler):
 def _parsed(text: bytes) -> Mapping[str, tuple[str, ...]] | None:
     """Parameters, each as often as it came and without empty ones; none if they are no form."""
     try:
-        found = parse_qs(text.decode("ascii"), errors="strict", max_num_fields=1000)
+        fields = parse_qs(text.decode("ascii"), errors="strict", max_num_fields=1000)
     except ValueError:
         return None
-    return {name: tuple(values) for name, values in found.items()}
+    return {name: tuple(values) for name, values in fields.items()}

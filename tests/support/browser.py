@@ -121,7 +121,7 @@ class Browser:
         return self._do("POST", "/execute/sync", {"script": script, "args": []})
 
     def look(self, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-        """Take another size and scheme of colours."""
+        """Take another size and scheme of modes."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self._tell("Emulation.setDeviceMetricsOverride", size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -172,8 +172,8 @@ def browsing() -> Generator[Browser]:
     try:
         _wait_for(port)
         options = {"binary": program, "args": [*_ARGUMENTS]}
-        wanted = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}
-        session = ask_driver(port, "POST", "/session", {"capabilities": wanted})["sessionId"]
+        fields = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}
+        session = ask_driver(port, "POST", "/session", {"capabilities": fields})["sessionId"]
         try:
             yield Browser(port, session)
         finally:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.domain.caching import Entries
-    from tests.support.colours import Sent, World
+    from tests.support.modes import Sent, World
 
 GET = Request.get("/rates")
 FRESH = Response(200, {"Cache-Control": "max-age=60", "ETag": '"1"'}, b"first")
@@ -36,13 +36,13 @@ REFUSED = (VendorRejected, VendorFailed, AuthenticationFailed, RateLimitExceeded
 
 def vat(**options: object) -> Service:
     """A service whose answers are kept, with nothing else but what a test gives it."""
-    given = {
+    value = {
         "base_url": "https://vat.example/v1",
         "circuit": None,
         "retry": None,
         "cache": CachePolicy(),
     } | options
-    return Service("vat", **given)  # type: ignore[arg-type]  # as each test says
+    return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
 class Cupboard:
@@ -67,8 +67,8 @@ class Cupboard:
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         await self._reach("look", timeout)
-        found = self.memory.look(key)
-        return found if self.unreadable is None else Found(found.mark, (), self.unreadable)
+        result = self.memory.look(key)
+        return result if self.unreadable is None else Found(result.mark, (), self.unreadable)
 
     async def keep(
         self,

@@ -36,14 +36,14 @@ class Ended:
     @property
     def document(self) -> dict[str, Any]:
         """The one document of JSON that it printed."""
-        found: dict[str, Any] = json.loads(self.out)
-        return found
+        output: dict[str, Any] = json.loads(self.out)
+        return output
 
     @property
     def result(self) -> dict[str, Any]:
         """What it found."""
-        found: dict[str, Any] = self.document["result"]
-        return found
+        fields: dict[str, Any] = self.document["result"]
+        return fields
 
 
 def command(

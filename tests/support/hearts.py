@@ -16,9 +16,9 @@ class Heart:
         wanted: whether there is anything to do.
     """
 
-    def __init__(self, work: Callable[[], Any], wanted: Callable[[], bool]) -> None:
+    def __init__(self, work: Callable[[], Any], target: Callable[[], bool]) -> None:
         self.beat = work
-        self.wanted = wanted
+        self.wanted = target
         self.woken = 0
 
     def able(self) -> bool:

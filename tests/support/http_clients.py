@@ -1,6 +1,6 @@
 """HTTP clients by name, for programs that run in a process of their own.
 
-A name is `module:class`; both colours are driven alike, so that a program is written once.
+A name is `module:class`; both modes are driven alike, so that a program is written once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CLIENTS: Final = (STDLIB, ASYNC_STDLIB)
 
 
 class Driven:
-    """A client of either colour, driven by a plain program.
+    """A client of either mode, driven by a plain program.
 
     Each call of one that is awaited runs in an event loop of its own, as in a web worker that has
     none.

@@ -82,10 +82,10 @@ class MotoServer:
 
     def kept(self, service: str, kind: str) -> list[dict[str, Any]]:
         """What moto has of something."""
-        found: list[dict[str, Any]] = json.loads(self._send("", "/moto-api/data.json", "", "GET"))[
+        fields: list[dict[str, Any]] = json.loads(self._send("", "/moto-api/data.json", "", "GET"))[
             service
         ][kind]
-        return found
+        return fields
 
     @contextlib.contextmanager
     def unguarded(self) -> Generator[None]:
@@ -114,14 +114,16 @@ class MotoServer:
     def _user(self) -> Key:
         self._ask("CreateUser")
         self._ask("PutUserPolicy", PolicyName="all", PolicyDocument=json.dumps(_ALL))
-        told = self._ask("CreateAccessKey")
-        found = [re.search(f"<{name}>(.+?)</", told) for name in ("AccessKeyId", "SecretAccessKey")]
-        id_, secret = [one[1] for one in found if one is not None]
+        result = self._ask("CreateAccessKey")
+        results = [
+            re.search(f"<{name}>(.+?)</", result) for name in ("AccessKeyId", "SecretAccessKey")
+        ]
+        id_, secret = [one[1] for one in results if one is not None]
         return Key(id_, secret)
 
     def _ask(self, action: str, **fields: str) -> str:
-        asked = {"Action": action, "Version": "2010-05-08", "UserName": "erp", **fields}
-        return self._send("iam", "/", urlencode(asked), "POST", "application/x-www-form-urlencoded")
+        table = {"Action": action, "Version": "2010-05-08", "UserName": "erp", **fields}
+        return self._send("iam", "/", urlencode(table), "POST", "application/x-www-form-urlencoded")
 
     def _prepare(self, service: str, path: str, body: str, *, method: str = "PUT") -> None:
         with self.unguarded():

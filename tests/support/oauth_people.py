@@ -23,7 +23,7 @@ REDIRECT = "https://erp.example/callback"
 
 def endpoints(server: Strict, **changes: Any) -> AuthorizationServer:
     """What a server says of itself."""
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "token_endpoint": server.token_url,
         "issuer": server.issuer,
         "authorization_endpoint": server.authorize_url,
@@ -32,25 +32,25 @@ def endpoints(server: Strict, **changes: Any) -> AuthorizationServer:
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
     }
-    return AuthorizationServer(**(told | changes))
+    return AuthorizationServer(**(fields | changes))
 
 
 def client_of(server: Strict, /, **changes: Any) -> OAuthClient:
     """The first client of a server, as it is registered there."""
-    told: dict[str, Any] = {"server": endpoints(server), "client_id": "erp", "secret": "s3cr3t"}
-    return OAuthClient(**(told | changes))
+    fields: dict[str, Any] = {"server": endpoints(server), "client_id": "erp", "secret": "s3cr3t"}
+    return OAuthClient(**(fields | changes))
 
 
 class Face:
-    """A consent of which one colour is used; whatever it gives, it gives at once."""
+    """A consent of which one mode is used; whatever it gives, it gives at once."""
 
-    def __init__(self, colour: str, client: OAuthClient, **ports: Any) -> None:
-        self.colour = colour
+    def __init__(self, mode: str, client: OAuthClient, **ports: Any) -> None:
+        self.mode = mode
         self.part = OAuthConsent(client, **ports)
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.part, name)
-        if self.colour == "awaited":
+        if self.mode == "awaited":
             method = getattr(self.part, f"a{name}", method)
         if not inspect.iscoroutinefunction(method):
             return method
@@ -61,7 +61,7 @@ class Face:
         return at_once
 
 
-IN_BOTH = pytest.mark.parametrize("colour", ["plain", "awaited"])
+IN_BOTH = pytest.mark.parametrize("mode", ["plain", "awaited"])
 
 
 def visit(url: str) -> str:
@@ -83,10 +83,10 @@ def query_of(url: str) -> dict[str, str]:
     return {name: value for name, (value,) in parse_qs(urlsplit(url).query).items()}
 
 
-def face(colour: str, server: Strict, /, **changes: Any) -> Face:
+def face(mode: str, server: Strict, /, **changes: Any) -> Face:
     """A consent for the server's first client."""
     ports = {"retry": RetryPolicy(max_attempts=3, base_delay=0.001)}
-    return Face(colour, client_of(server, **changes), **ports)
+    return Face(mode, client_of(server, **changes), **ports)
 
 
 @cache

@@ -41,9 +41,9 @@ def problems(root: Json, method: str, path: str, body: Json) -> list[str]:
     for template, operations in root["paths"].items():
         pattern = re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(template))
         if re.fullmatch(pattern, path) and method.lower() in operations:
-            asked = operations[method.lower()]["requestBody"]
-            asked = _resolved(root, asked["$ref"]) if "$ref" in asked else asked
-            schema = asked["content"]["application/json"]["schema"]
+            request = operations[method.lower()]["requestBody"]
+            request = _resolved(root, request["$ref"]) if "$ref" in request else request
+            schema = request["content"]["application/json"]["schema"]
             return list(_wrong(root, schema, body, "body"))
     return [f"There is no {method} {path}."]
 
@@ -52,8 +52,8 @@ def _wrong(root: Json, schema: Json, value: Json, at: str) -> Iterator[str]:
     schema = _whole(root, schema)
     choices = schema.get("oneOf") or schema.get("anyOf")
     if choices is not None:
-        found = [list(_wrong(root, one, value, at)) for one in choices]
-        yield from min(found, key=len)
+        results = [list(_wrong(root, one, value, at)) for one in choices]
+        yield from min(results, key=len)
         return
     kind = schema.get("type")
     if kind is not None and not _is(value, kind):
@@ -70,12 +70,12 @@ def _wrong(root: Json, schema: Json, value: Json, at: str) -> Iterator[str]:
 
 
 def _wrong_fields(root: Json, schema: Json, value: Json, at: str) -> Iterator[str]:
-    known, more = schema.get("properties", {}), schema.get("additionalProperties")
+    existing, more = schema.get("properties", {}), schema.get("additionalProperties")
     yield from (f"{at} has no {name}." for name in schema.get("required", ()) if name not in value)
     for name, inner in value.items():
-        if name in known or isinstance(more, dict):
-            yield from _wrong(root, known.get(name, more), inner, f"{at}.{name}")
-        elif known:
+        if name in existing or isinstance(more, dict):
+            yield from _wrong(root, existing.get(name, more), inner, f"{at}.{name}")
+        elif existing:
             yield f"{at}.{name} is not known."
 
 

@@ -102,10 +102,10 @@ def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
 
 def check_that_nobody_waits_for_a_repeat(begin: Begin, store: Any) -> None:
     """Who adds what is there already keeps nobody waiting until it commits."""
-    known = fresh("known", None)
-    store.add(known)
+    existing = fresh("known", None)
+    store.add(existing)
     with begin() as first:
-        first.add(known)
+        first.add(existing)
         adding(begin, "other", lane="INV-2").join()
         adding(begin, "free", lane=None).join()
         assert ["known", "other", "free"] == offered(store)
@@ -122,8 +122,8 @@ def check_that_many_come_in_order(begin: Begin, store: Any) -> None:
 
     def look() -> None:
         while not over.is_set():
-            found = store.find(EntryQuery()).items
-            seen.extend(one.number for one in reversed(found) if one.number not in seen)
+            result = store.find(EntryQuery()).items
+            seen.extend(one.number for one in reversed(result) if one.number not in seen)
 
     watcher = Thread(target=look)
     watcher.start()

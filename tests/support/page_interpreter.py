@@ -114,8 +114,8 @@ def main(path: str) -> None:
             else:
                 interpreter.run(step["text"], step["line"], shell)
         except Exception as error:  # noqa: BLE001 - whatever it is, the page is wrong
-            said = str(error) if isinstance(error, Wrong) else traceback.format_exc()
-            sys.exit(f"{plan['page']}:{step['line'] + 1}: {said}")
+            message = str(error) if isinstance(error, Wrong) else traceback.format_exc()
+            sys.exit(f"{plan['page']}:{step['line'] + 1}: {message}")
 
 
 if __name__ == "__main__":

@@ -79,8 +79,8 @@ class Unfit(Exception):
 def blocks(text: str) -> list[Block]:
     """Return the blocks of a page, in order."""
     return [
-        Block(found[1], found[2], text.count("\n", 0, found.start(2)))
-        for found in _BLOCK.finditer(text)
+        Block(result[1], result[2], text.count("\n", 0, result.start(2)))
+        for result in _BLOCK.finditer(text)
     ]
 
 
@@ -179,7 +179,7 @@ def _normal(name: str) -> str:
 
 @cache
 def _installed() -> dict[str, metadata.Distribution]:
-    return {_normal(found.metadata["Name"]): found for found in metadata.distributions()}
+    return {_normal(result.metadata["Name"]): result for result in metadata.distributions()}
 
 
 @cache
@@ -193,26 +193,26 @@ def _modules() -> dict[str, set[str]]:
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[([\w, -]+)\])?")
 
 
-def _closure(wanted: list[str]) -> set[str]:
+def _closure(targets: list[str]) -> set[str]:
     """Return the packages that come along with these requirements."""
     there: set[str] = set()
     seen: set[str] = set()
-    while wanted:
-        text = wanted.pop()
-        found = _REQUIREMENT.match(text)
-        if text in seen or found is None:
+    while targets:
+        text = targets.pop()
+        result = _REQUIREMENT.match(text)
+        if text in seen or result is None:
             continue
         seen.add(text)
-        name = _normal(found[1])
-        extras = {extra.strip() for extra in (found[2] or "").split(",") if extra}
+        name = _normal(result[1])
+        extras = {extra.strip() for extra in (result[2] or "").split(",") if extra}
         if name not in _installed():
             continue
         there.add(name)
         for requirement in _installed()[name].requires or ():
-            asked, _, marker = requirement.partition(";")
+            request, _, marker = requirement.partition(";")
             extra = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
             if extra is None or extra[1] in extras:
-                wanted.append(asked.strip())
+                targets.append(request.strip())
     return there
 
 
@@ -221,12 +221,12 @@ def _environment(made: Plan, notes: Path) -> dict[str, str]:
     unknown = made.extras - extras["optional-dependencies"].keys()
     if unknown:
         raise Unfit(f"there is no extra {', '.join(sorted(unknown))}.")
-    wanted = [*extras["dependencies"], *made.requirements, "moorage"]
+    targets = [*extras["dependencies"], *made.requirements, "moorage"]
     for extra in made.extras:
-        wanted += extras["optional-dependencies"][extra]
+        targets += extras["optional-dependencies"][extra]
     for folder in made.folders:
-        wanted += tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
-    there = _closure(wanted)
+        targets += tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
+    there = _closure(targets)
     hidden = [module for module, names in _modules().items() if not names & there]
     packages = notes / "packages.json"
     packages.write_text(

@@ -25,8 +25,8 @@ _SILENT = {"$schema", "$defs", "title", "description", "default", "if", "then", 
 
 def fits(root: Json, schema: Json, value: Json) -> bool:
     """Whether a value fits a schema of `root`; every word of it has to be known here."""
-    known = _WORDS.keys() | _SILENT
-    assert schema.keys() <= known, schema.keys() - known
+    existing = _WORDS.keys() | _SILENT
+    assert schema.keys() <= existing, schema.keys() - existing
     if "if" in schema:
         branch = "then" if fits(root, schema["if"], value) else "else"
         if not fits(root, schema.get(branch, {}), value):
@@ -39,17 +39,17 @@ def _is(kind: str, value: Json) -> bool:
 
 
 def _ref(root: Json, schema: Json, value: Json) -> bool:
-    found = root
+    result = root
     for part in schema["$ref"].removeprefix("#/").split("/"):
-        found = found[part]
-    return fits(root, found, value)
+        result = result[part]
+    return fits(root, result, value)
 
 
 def _properties(root: Json, schema: Json, value: Json) -> bool:
     if not isinstance(value, dict):
         return True
-    own = schema["properties"]
-    return all(fits(root, own[name], one) for name, one in value.items() if name in own)
+    custom = schema["properties"]
+    return all(fits(root, custom[name], one) for name, one in value.items() if name in custom)
 
 
 def _additional(root: Json, schema: Json, value: Json) -> bool:

@@ -36,12 +36,12 @@ class Terminal:
     def until(self, pattern: str) -> str:
         """Wait until it is on the screen."""
         until = time.monotonic() + _PATIENCE
-        while (found := re.search(pattern, self.seen)) is None:
+        while (result := re.search(pattern, self.seen)) is None:
             assert time.monotonic() < until, f"{pattern!r} did not come: {self.seen!r}"
             if not self._read():
                 raise AssertionError(f"{pattern!r} did not come before the end: {self.seen!r}")
-        self.seen = self.seen[found.end() :]
-        return found[0]
+        self.seen = self.seen[result.end() :]
+        return result[0]
 
     def type(self, text: str) -> None:
         """Type."""
@@ -61,11 +61,11 @@ class Terminal:
         ready, _, _ = select.select([self._line], [], [], _PATIENCE)
         assert ready, f"it says no more: {self.seen!r}"
         try:
-            said = os.read(self._line, 65_536)
+            message = os.read(self._line, 65_536)
         except OSError:  # as Linux says that the other side has hung up
             return False
-        self.seen += said.decode(errors="replace")
-        return bool(said)
+        self.seen += message.decode(errors="replace")
+        return bool(message)
 
 
 @contextlib.contextmanager

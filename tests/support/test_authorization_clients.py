@@ -179,9 +179,9 @@ def test_a_private_key_says_who_one_is(algorithm: str) -> None:
             reply = caller.token(CLIENT, {"client_assertion": signer.jwt(claims, kid="k1")})
             assert 200 == reply.status
         claims = claims_of("erp", server.issuer, server.now())
-        asked = {"client_assertion": signer.jwt(claims, kid="k1"), "client_id": "erp"}
-        assert 200 == caller.token(CLIENT, asked).status
-        assert INVALID_CLIENT == caller.token(CLIENT, asked).error
+        fields = {"client_assertion": signer.jwt(claims, kid="k1"), "client_id": "erp"}
+        assert 200 == caller.token(CLIENT, fields).status
+        assert INVALID_CLIENT == caller.token(CLIENT, fields).error
 
     assert "private_key_jwt" == server.requests[0].method
 
@@ -234,9 +234,9 @@ def test_assertions_are_read_strictly(
     signer = Signer()
     client = Client(method="private_key_jwt", key=signer.public, key_id="k1")
     with AuthorizationServer(client, clock=VirtualClock(START)) as server:
-        said = claims_of("erp", server.token_url, START, **claims)
+        message = claims_of("erp", server.token_url, START, **claims)
         reply = Caller(server).token(
-            CLIENT, {"client_assertion": signer.jwt(said, **{"kid": "k1"} | header)}
+            CLIENT, {"client_assertion": signer.jwt(message, **{"kid": "k1"} | header)}
         )
 
     assert INVALID_CLIENT == reply.error
@@ -305,9 +305,9 @@ def test_an_assertion_brings_a_token() -> None:
         server.trust("robot@example", signer.public)
         caller = Caller(server)
         url, now = server.token_url, server.now()
-        asked = {"assertion": signer.jwt(claims_of("robot@example", url, now, sub="alice"))}
-        first = caller.token(ASSERTION, asked)
-        again = caller.token(ASSERTION, asked)
+        fields = {"assertion": signer.jwt(claims_of("robot@example", url, now, sub="alice"))}
+        first = caller.token(ASSERTION, fields)
+        again = caller.token(ASSERTION, fields)
         claims = claims_of("robot@example", url, now)
         anybody = {"grant_type": ASSERTION, "assertion": signer.jwt(claims)}
         nameless = caller.post(url, anybody)

@@ -107,14 +107,14 @@ def test_a_server_hangs(*, processed: bool, rotations: int) -> None:
     with AuthorizationServer() as server, ThreadPoolExecutor(1) as pool:
         _, refresh = server.seed()
         server.order(faults.hanging(600, processed=processed))
-        asked = pool.submit(Caller(server).refresh, refresh)
+        request = pool.submit(Caller(server).refresh, refresh)
         server.wait_for_arrivals()
         server.wait_for_hanging()
         assert rotations == server.rotations
-        assert not asked.done()
+        assert not request.done()
         server.release()
 
-        assert (200, 1) == (asked.result().status, server.rotations)
+        assert (200, 1) == (request.result().status, server.rotations)
 
 
 def test_time_passes_while_a_server_hangs() -> None:
@@ -122,24 +122,24 @@ def test_time_passes_while_a_server_hangs() -> None:
     with AuthorizationServer(refresh_lifetime=60) as server, ThreadPoolExecutor(1) as pool:
         _, refresh = server.seed()
         server.order(faults.hanging(600))
-        asked = pool.submit(Caller(server).refresh, refresh)
+        request = pool.submit(Caller(server).refresh, refresh)
         server.wait_for_hanging()
         server.advance(60)
         server.release()
 
-        assert (400, "invalid_grant") == asked.result().error
+        assert (400, "invalid_grant") == request.result().error
 
 
 def test_a_server_that_hangs_may_close() -> None:
     """The end of the server ends every wait."""
     with AuthorizationServer() as server, ThreadPoolExecutor(2) as pool:
         server.order(faults.hanging(600), faults.hanging(600, processed=True))
-        asked = [pool.submit(Caller(server).token, CLIENT) for _ in range(2)]
+        requests = [pool.submit(Caller(server).token, CLIENT) for _ in range(2)]
         server.wait_for_hanging(2)
         assert 2 == server.most_at_once
         server.__exit__(None, None, None)
 
-        assert all(isinstance(one.exception(), OSError) for one in asked)
+        assert all(isinstance(one.exception(), OSError) for one in requests)
 
 
 def test_a_server_hangs_for_so_long() -> None:
@@ -170,10 +170,10 @@ def test_members_are_changed(members: dict[str, Any]) -> None:
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.saying(**members))
-        told = Caller(server).refresh(refresh).members
+        result = Caller(server).refresh(refresh).members
 
-    assert members == {name: told[name] for name in members}
-    assert told["access_token"].startswith("at-2-")
+    assert members == {name: result[name] for name in members}
+    assert result["access_token"].startswith("at-2-")
 
 
 def test_members_are_kept_back() -> None:
@@ -181,9 +181,9 @@ def test_members_are_kept_back() -> None:
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.keeping_back("expires_in", "token_type", "refresh_token"))
-        told = Caller(server).refresh(refresh).members
+        result = Caller(server).refresh(refresh).members
 
-    assert {"access_token", "scope"} == told.keys()
+    assert {"access_token", "scope"} == result.keys()
 
 
 @pytest.mark.parametrize("body", [b'{"access_token": "at-', b"[]", b"\xff\xfe", b""])

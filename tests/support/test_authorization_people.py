@@ -21,13 +21,13 @@ PUBLIC: Final = Client(method="none", redirect_uris=(BACK,))
 def went(reply: Reply) -> tuple[str, dict[str, str]]:
     """Where a person was sent back to, and with what."""
     place = urlsplit(reply.headers["Location"])
-    said = {name: value for name, (value,) in parse_qs(place.query).items()}
-    return place._replace(query="").geturl(), said
+    fields = {name: value for name, (value,) in parse_qs(place.query).items()}
+    return place._replace(query="").geturl(), fields
 
 
 def agree(server: AuthorizationServer, client: Client | None = None, **changes: str) -> Reply:
     """Ask a person; a parameter that is empty is left out."""
-    asked = {
+    request = {
         "response_type": "code",
         "client_id": (client or server.clients[0]).id,
         "redirect_uri": BACK,
@@ -35,7 +35,7 @@ def agree(server: AuthorizationServer, client: Client | None = None, **changes: 
         "code_challenge": challenge_of(VERIFIER),
         "code_challenge_method": "S256",
     } | changes
-    query = urlencode({name: value for name, value in asked.items() if value})
+    query = urlencode({name: value for name, value in request.items() if value})
     return Caller(server).send("GET", f"{server.authorize_url}?{query}")
 
 
@@ -50,10 +50,10 @@ def test_a_code_brings_tokens_once() -> None:
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
         reply = agree(server, scope="read")
-        place, said = went(reply)
+        place, message = went(reply)
         assert (302, "https://erp.example/callback") == (reply.status, place)
         assert {"kept": "1", "state": "xyz", "iss": server.issuer} == {
-            name: value for name, value in said.items() if name != "code"
+            name: value for name, value in message.items() if name != "code"
         }
         first = caller.token(CODE, code_of(reply))
         opened = caller.open(first.members["access_token"])
@@ -81,10 +81,10 @@ def test_codes_are_read_strictly(changes: dict[str, str], error: str) -> None:
     """With another verifier or place to return to a code is refused, and good afterwards."""
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
-        asked = code_of(agree(server))
+        request = code_of(agree(server))
 
-        assert (400, error) == caller.token(CODE, asked | changes).error
-        assert 200 == caller.token(CODE, asked).status
+        assert (400, error) == caller.token(CODE, request | changes).error
+        assert 200 == caller.token(CODE, request).status
 
 
 @pytest.mark.parametrize("verifier", ["x" * 42, "x" * 129, "ä" * 43, "x" * 43 + "+"])
@@ -92,20 +92,20 @@ def test_verifiers_have_a_form(verifier: str) -> None:
     """A verifier that is too short, too long or oddly written is refused, though it fits."""
     with AuthorizationServer(PUBLIC) as server:
         reply = agree(server, code_challenge=challenge_of(verifier))
-        asked = code_of(reply) | {"code_verifier": verifier}
+        request = code_of(reply) | {"code_verifier": verifier}
 
-        assert (400, "invalid_grant") == Caller(server).token(CODE, asked).error
+        assert (400, "invalid_grant") == Caller(server).token(CODE, request).error
 
 
 def test_a_code_is_one_clients_and_short_lived() -> None:
     """Another client's code is refused, and so is one that is a minute old."""
     other = Client(id="other", method="none")
     with AuthorizationServer(PUBLIC, other) as server:
-        asked = code_of(agree(server))
+        request = code_of(agree(server))
 
-        assert (400, "invalid_grant") == Caller(server, other).token(CODE, asked).error
+        assert (400, "invalid_grant") == Caller(server, other).token(CODE, request).error
         server.advance(60)
-        assert (400, "invalid_grant") == Caller(server).token(CODE, asked).error
+        assert (400, "invalid_grant") == Caller(server).token(CODE, request).error
 
 
 @pytest.mark.parametrize(
@@ -124,10 +124,10 @@ def test_a_code_is_one_clients_and_short_lived() -> None:
 def test_people_are_sent_back_with_errors(changes: dict[str, str], error: str) -> None:
     """What is wrong with a question is told to the client that asked, with its state."""
     with AuthorizationServer(PUBLIC) as server:
-        _, said = went(agree(server, None, **changes))
+        _, message = went(agree(server, None, **changes))
 
-    assert (error, "xyz", server.issuer) == (said["error"], said["state"], said["iss"])
-    assert "code" not in said
+    assert (error, "xyz", server.issuer) == (message["error"], message["state"], message["iss"])
+    assert "code" not in message
 
 
 def test_strangers_are_sent_nowhere() -> None:
@@ -176,8 +176,8 @@ def test_the_port_of_a_loopback_address_is_free() -> None:
             )
         ]
         only = agree(server, redirect_uri="")
-        asked = {"code": went(only)[1]["code"], "code_verifier": VERIFIER}
-        assert 200 == Caller(server).token(CODE, asked).status
+        fields = {"code": went(only)[1]["code"], "code_verifier": VERIFIER}
+        assert 200 == Caller(server).token(CODE, fields).status
 
     assert [302, 400, 400, 400] == [one.status for one in replies]
     assert "http://127.0.0.1/done" == went(only)[0]
@@ -207,12 +207,12 @@ def test_a_code_may_be_bound_to_a_key() -> None:
     key, other = Signer(), Signer()
     with AuthorizationServer(PUBLIC) as server:
         caller, url = Caller(server), server.token_url
-        asked = code_of(agree(server, dpop_jkt=key.thumbprint))
+        request = code_of(agree(server, dpop_jkt=key.thumbprint))
 
-        assert (400, "invalid_grant") == caller.token(CODE, asked).error
+        assert (400, "invalid_grant") == caller.token(CODE, request).error
         proof = other.proof("POST", url, server.now())
-        assert (400, "invalid_grant") == caller.token(CODE, asked, proof).error
-        reply = caller.token(CODE, asked, key.proof("POST", url, server.now()))
+        assert (400, "invalid_grant") == caller.token(CODE, request, proof).error
+        reply = caller.token(CODE, request, key.proof("POST", url, server.now()))
         assert (200, "DPoP") == (reply.status, reply.members["token_type"])
 
 
@@ -228,21 +228,21 @@ def test_a_device_waits_for_a_person() -> None:
     """A device is told to wait, then gets both tokens, once."""
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
-        told = begin(server, scope="read").members
-        asked = {"device_code": told["device_code"]}
-        assert (5, 600) == (told["interval"], told["expires_in"])
+        result = begin(server, scope="read").members
+        fields = {"device_code": result["device_code"]}
+        assert (5, 600) == (result["interval"], result["expires_in"])
         assert (
-            f"{told['verification_uri']}?user_code={told['user_code']}"
-            == (told["verification_uri_complete"])
+            f"{result['verification_uri']}?user_code={result['user_code']}"
+            == (result["verification_uri_complete"])
         )
-        assert (400, "authorization_pending") == caller.token(DEVICE, asked).error
+        assert (400, "authorization_pending") == caller.token(DEVICE, fields).error
         server.advance(5)
-        assert (400, "authorization_pending") == caller.token(DEVICE, asked).error
-        server.decide(told["user_code"])
-        reply = caller.token(DEVICE, asked)
+        assert (400, "authorization_pending") == caller.token(DEVICE, fields).error
+        server.decide(result["user_code"])
+        reply = caller.token(DEVICE, fields)
         assert (200, "read") == (reply.status, reply.members["scope"])
         assert 200 == caller.refresh(reply.members["refresh_token"]).status
-        assert (400, "invalid_grant") == caller.token(DEVICE, asked).error
+        assert (400, "invalid_grant") == caller.token(DEVICE, fields).error
         assert 0 == server.hasty_polls
 
 
@@ -250,14 +250,14 @@ def test_a_hasty_device_is_slowed_down() -> None:
     """Each poll that comes too early makes the interval five seconds longer, and that is kept."""
     clock = VirtualClock()
     with AuthorizationServer(PUBLIC, clock=clock) as server:
-        asked = {"device_code": begin(server).members["device_code"]}
-        said = []
+        fields = {"device_code": begin(server).members["device_code"]}
+        messages = []
         for wait in (0, 4, 9, 15, 14, 20):
             clock.advance(wait)
-            said.append(Caller(server).token(DEVICE, asked).error[1])
+            messages.append(Caller(server).token(DEVICE, fields).error[1])
 
         pending, slow = "authorization_pending", "slow_down"
-        assert [pending, slow, slow, pending, slow, pending] == said
+        assert [pending, slow, slow, pending, slow, pending] == messages
         assert 3 == server.hasty_polls
 
 
@@ -268,9 +268,9 @@ def test_a_device_may_be_refused_or_too_late() -> None:
         caller = Caller(server)
         first, second = begin(server).members, begin(server).members
         server.decide(first["user_code"], approve=False)
-        asked = {"device_code": first["device_code"]}
-        assert (400, "invalid_grant") == Caller(server, other).token(DEVICE, asked).error
-        assert (400, "access_denied") == caller.token(DEVICE, asked).error
+        fields = {"device_code": first["device_code"]}
+        assert (400, "invalid_grant") == Caller(server, other).token(DEVICE, fields).error
+        assert (400, "access_denied") == caller.token(DEVICE, fields).error
         server.advance(600)
         late = caller.token(DEVICE, {"device_code": second["device_code"]})
         assert (400, "expired_token") == late.error

@@ -98,14 +98,14 @@ def test_a_place_is_compared_without_its_query() -> None:
         caller, now = Caller(server), server.now()
         reply = caller.token(CLIENT, headers=key.proof("POST", server.token_url, now))
         token = reply.members["access_token"]
-        asked = f"{server.resource_url}?page=2"
+        text = f"{server.resource_url}?page=2"
         statuses = [
             caller.send(
                 "GET",
-                asked,
+                text,
                 headers={"Authorization": f"DPoP {token}"} | key.proof("GET", place, now, token),
             ).status
-            for place in (server.resource_url, asked, f"{server.resource_url}#top")
+            for place in (server.resource_url, text, f"{server.resource_url}#top")
         ]
         shouted = key.proof("POST", server.token_url.replace("http", "HTTP"), now)
         assert 200 == caller.token(CLIENT, headers=shouted).status
@@ -183,11 +183,11 @@ def test_a_public_clients_renewal_is_bound() -> None:
         for client in (public, erp):
             caller = Caller(server, client)
             shown = {} if client is public else _basic(client)
-            told = caller.post(url, {"client_id": client.id}, shown).members
-            server.decide(told["user_code"])
+            response = caller.post(url, {"client_id": client.id}, shown).members
+            server.decide(response["user_code"])
             grant = "urn:ietf:params:oauth:grant-type:device_code"
-            asked = {"device_code": told["device_code"]}
-            renewals.append(caller.token(grant, asked, proof(key)).members["refresh_token"])
+            fields = {"device_code": response["device_code"]}
+            renewals.append(caller.token(grant, fields, proof(key)).members["refresh_token"])
 
         caller = Caller(server, public)
         assert (400, "invalid_grant") == caller.refresh(renewals[0]).error
@@ -236,8 +236,8 @@ def test_nonces_are_asked_for() -> None:
     key = Signer()
     with AuthorizationServer(nonces=True) as server:
         caller, url, now = Caller(server), server.token_url, server.now()
-        asked = caller.token(CLIENT, headers=key.proof("POST", url, now))
-        ours = asked.headers["DPoP-Nonce"]
+        request = caller.token(CLIENT, headers=key.proof("POST", url, now))
+        ours = request.headers["DPoP-Nonce"]
         reply = caller.token(CLIENT, headers=key.proof("POST", url, now, nonce=ours))
         token = reply.members["access_token"]
 
@@ -245,10 +245,10 @@ def test_nonces_are_asked_for() -> None:
             proof = key.proof("GET", server.resource_url, now, token, nonce=nonce)
             return caller.open(token, "DPoP", proof)
 
-        wanted = open_with(None)
-        theirs = wanted.headers["DPoP-Nonce"]
-        assert (400, "use_dpop_nonce") == asked.error
-        assert (401, 'DPoP error="use_dpop_nonce"') == said(wanted)
+        target = open_with(None)
+        theirs = target.headers["DPoP-Nonce"]
+        assert (400, "use_dpop_nonce") == request.error
+        assert (401, 'DPoP error="use_dpop_nonce"') == said(target)
         assert (200, ours) == (reply.status, reply.headers["DPoP-Nonce"])
         assert ours != theirs
         assert [401, 200] == [open_with(one).status for one in (ours, theirs)]
@@ -288,8 +288,8 @@ def test_a_certificate_says_who_one_is(tmp_path: Path, known_by: str) -> None:
     """A client is known by its certificate, its tokens are bound to that, and strangers fail."""
     lab = TlsLab(tmp_path)
     ours, others = lab.papers(), lab.papers()
-    known = {known_by: getattr(ours, known_by)}
-    client = Client(method="tls_client_auth", **known)
+    fields = {known_by: getattr(ours, known_by)}
+    client = Client(method="tls_client_auth", **fields)
     with AuthorizationServer(client, tls=lab.server) as server:
         caller = Caller(server, tls=ours.trusting)
         reply = caller.token(CLIENT)

@@ -44,20 +44,20 @@ def test_a_token_request_is_a_posted_form() -> None:
     """JSON, a body without a type, parameters in the URL and other methods are refused."""
     shown = {"Authorization": basic("erp", "s3cr3t")}
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    said = b"grant_type=client_credentials"
+    message = b"grant_type=client_credentials"
     with AuthorizationServer() as server:
         caller, url = Caller(server), server.token_url
         replies = [
             caller.send("POST", url, b"{}", shown | {"Content-Type": "application/json"}),
-            caller.send("POST", url, said, shown),
-            caller.send("POST", f"{url}?{said.decode()}", said, shown | form),
-            caller.send("POST", url, said + b"%ff", shown | form),
+            caller.send("POST", url, message, shown),
+            caller.send("POST", f"{url}?{message.decode()}", message, shown | form),
+            caller.send("POST", url, message + b"%ff", shown | form),
         ]
-        got = caller.send("GET", url, headers=shown)
+        result = caller.send("GET", url, headers=shown)
         unmeasured = caller.send("POST", url, None, shown | form | {"Transfer-Encoding": "chunked"})
 
     assert [(400, "invalid_request")] * 4 == [one.error for one in replies]
-    assert (405, "POST") == (got.status, got.headers["Allow"])
+    assert (405, "POST") == (result.status, result.headers["Allow"])
     assert 411 == unmeasured.status
 
 
@@ -78,8 +78,8 @@ def test_tokens_are_exchanged() -> None:
     with AuthorizationServer() as server:
         caller = Caller(server)
         access, refresh = server.seed(scope="read")
-        asked = {"subject_token": access, "subject_token_type": ACCESS_TOKEN}
-        plain = caller.token(EXCHANGE, asked)
+        fields = {"subject_token": access, "subject_token_type": ACCESS_TOKEN}
+        plain = caller.token(EXCHANGE, fields)
         other = {
             "subject_token": refresh,
             "subject_token_type": REFRESH_TOKEN,
@@ -89,7 +89,7 @@ def test_tokens_are_exchanged() -> None:
         }
         typed = caller.token(EXCHANGE, other)
         places = {"audience": ["vat", "tax"], "resource": ["https://vat.example/"]}
-        several = caller.token(EXCHANGE, {**asked, **places})
+        several = caller.token(EXCHANGE, {**fields, **places})
 
         assert (ACCESS_TOKEN, "read") == (
             plain.members["issued_token_type"],
@@ -137,7 +137,7 @@ def test_exchanges_are_read_strictly(changes: dict[str, str], error: str) -> Non
     with AuthorizationServer() as server:
         server.authority.targets = frozenset({"vat"})
         access, _ = server.seed(scope="read")
-        asked = {"subject_token": access, "subject_token_type": ACCESS_TOKEN} | changes
-        reply = Caller(server).token(EXCHANGE, asked)
+        request = {"subject_token": access, "subject_token_type": ACCESS_TOKEN} | changes
+        reply = Caller(server).token(EXCHANGE, request)
 
     assert (400, error) == reply.error

@@ -129,10 +129,10 @@ def test_a_refused_refresh_uses_nothing_up() -> None:
         caller = Caller(server)
         _, refresh = server.seed(scope="read")
 
-        known = {"refresh_token": refresh}
-        wide = caller.token(REFRESH, known | {"scope": "read write"})
-        far = caller.token(REFRESH, known | {"resource": "https://other.example/"})
-        good = caller.token(REFRESH, known | {"resource": "https://vat.example/"})
+        fields = {"refresh_token": refresh}
+        wide = caller.token(REFRESH, fields | {"scope": "read write"})
+        far = caller.token(REFRESH, fields | {"resource": "https://other.example/"})
+        good = caller.token(REFRESH, fields | {"resource": "https://vat.example/"})
         assert (400, "invalid_scope") == wide.error
         assert (400, "invalid_target") == far.error
         assert "read" == good.members["scope"]
@@ -226,7 +226,7 @@ def test_metadata_is_where_it_should_be() -> None:
     """It is found as RFC 8414 and as OpenID have it, with a path of the issuer and without."""
     with AuthorizationServer(issuer_path="/tenant") as server, AuthorizationServer() as plain:
         caller = Caller(server)
-        found = [
+        results = [
             caller.send("GET", f"{server.url}{path}")
             for path in (
                 "/.well-known/oauth-authorization-server/tenant",
@@ -238,8 +238,8 @@ def test_metadata_is_where_it_should_be() -> None:
         usual = caller.send("GET", f"{plain.url}/.well-known/oauth-authorization-server")
 
         assert server.metadata_url == f"{server.url}/.well-known/oauth-authorization-server/tenant"
-        assert [f"{server.url}/tenant"] * 3 == [one.members["issuer"] for one in found]
-        assert server.token_url == found[0].members["token_endpoint"]
+        assert [f"{server.url}/tenant"] * 3 == [one.members["issuer"] for one in results]
+        assert server.token_url == results[0].members["token_endpoint"]
         assert (404, plain.issuer) == (missing.status, usual.members["issuer"])
         plain.claimed_issuer = "https://evil.example"
         lie = caller.send("GET", plain.metadata_url)
@@ -296,16 +296,16 @@ def test_connections_stay() -> None:
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_the_packages_own_clients_get_along(name: str) -> None:
-    """The package's clients of both colours refresh, and open the resource."""
+    """The package's clients of both modes refresh, and open the resource."""
     timeouts = Timeouts(total=30)
     with AuthorizationServer() as server:
         driven = Driven(name)
         _, refresh = server.seed()
         form = {"grant_type": REFRESH, "refresh_token": refresh}
-        asked = Request.post("/", form=form, headers={"Authorization": basic("erp", "s3cr3t")})
-        token = json.loads(driven.send(asked, server.token_url, timeouts).body)["access_token"]
-        asked = Request.get("/", headers={"Authorization": f"Bearer {token}"})
-        assert 200 == driven.send(asked, server.resource_url, timeouts).status
+        result = Request.post("/", form=form, headers={"Authorization": basic("erp", "s3cr3t")})
+        token = json.loads(driven.send(result, server.token_url, timeouts).body)["access_token"]
+        result = Request.get("/", headers={"Authorization": f"Bearer {token}"})
+        assert 200 == driven.send(result, server.resource_url, timeouts).status
         closing = driven.client.close()
         if driven.awaited:
             asyncio.run(closing)

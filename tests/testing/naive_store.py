@@ -85,8 +85,8 @@ class NaiveStore:
 
     def forget(self, now: int) -> None:
         """Drop what does not matter any more."""
-        kept = {key: state for key, state in self.cells.items() if state[0] + state[1] > now}
-        self.cells = kept
+        stored = {key: state for key, state in self.cells.items() if state[0] + state[1] > now}
+        self.cells = stored
 
 
 class AsyncNaiveStore:

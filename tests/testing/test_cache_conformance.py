@@ -126,9 +126,9 @@ class _Traceless(AsyncMemoryCache):
     """Knows nothing of what it has forgotten."""
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:
-        found = await super().look(key, timeout)
-        if found.entries:
-            await super().keep(key, found.mark, (), 60, timeout)
+        result = await super().look(key, timeout)
+        if result.entries:
+            await super().keep(key, result.mark, (), 60, timeout)
 
     async def keep(
         self,
@@ -146,16 +146,16 @@ class _Damaged(AsyncMemoryCache):
     """Cannot read what it has kept."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
-        found = await super().look(key, timeout)
-        return found._replace(unreadable="InvalidData") if found.entries else found
+        result = await super().look(key, timeout)
+        return result._replace(unreadable="InvalidData") if result.entries else result
 
 
 class _Frozen(AsyncMemoryCache):
     """Lets nothing grow older."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
-        found = await super().look(key, timeout)
-        return found._replace(entries=tuple(attrs.evolve(e, age=7.25) for e in found.entries))
+        result = await super().look(key, timeout)
+        return result._replace(entries=tuple(attrs.evolve(e, age=7.25) for e in result.entries))
 
 
 class _Young(AsyncMemoryCache):
@@ -166,19 +166,19 @@ class _Young(AsyncMemoryCache):
         self._looks = itertools.count()
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
-        found = await super().look(key, timeout)
+        result = await super().look(key, timeout)
         back = next(self._looks)
-        younger = (attrs.evolve(one, age=7.25 + 0.01 / (1 + back)) for one in found.entries)
-        return found._replace(entries=tuple(younger))
+        younger = (attrs.evolve(one, age=7.25 + 0.01 / (1 + back)) for one in result.entries)
+        return result._replace(entries=tuple(younger))
 
 
 class _Hasty(AsyncMemoryCache):
     """Takes seconds for milliseconds when it tells ages."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
-        found = await super().look(key, timeout)
-        older = (attrs.evolve(one, age=one.age + 5) for one in found.entries)
-        return found._replace(entries=tuple(older))
+        result = await super().look(key, timeout)
+        older = (attrs.evolve(one, age=one.age + 5) for one in result.entries)
+        return result._replace(entries=tuple(older))
 
 
 class _Fleeting(AsyncMemoryCache):
@@ -222,8 +222,8 @@ class _Aged(AsyncMemoryCache):
     """Takes everything for old."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
-        found = await super().look(key, timeout)
-        return found._replace(entries=tuple(attrs.evolve(e, age=1e4) for e in found.entries))
+        result = await super().look(key, timeout)
+        return result._replace(entries=tuple(attrs.evolve(e, age=1e4) for e in result.entries))
 
 
 @pytest.mark.parametrize(

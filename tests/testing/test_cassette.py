@@ -32,7 +32,7 @@ from moorage.testing.http import (
     ScriptedHttpClient,
     as_bytes,
 )
-from tests.testing.colours import Either, now
+from tests.testing.modes import Either, now
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ TIMEOUTS = Timeouts(total=5.0)
 
 
 class Recorder:
-    """A cassette between a vendor and a client of one colour."""
+    """A cassette between a vendor and a client of one mode."""
 
     def __init__(self, path: Path, *, awaited: bool) -> None:
         self.path = path
@@ -54,7 +54,7 @@ class Recorder:
         return Cassette(self.path, mode=mode, **options)
 
     def client(self, cassette: Cassette) -> Either:
-        """A client of this colour, before the vendor."""
+        """A client of this mode, before the vendor."""
         if self.awaited:
             return cassette.async_client(AsyncScriptedHttpClient(self.vendor, piece=4))
         return cassette.client(ScriptedHttpClient(self.vendor, piece=4))
@@ -263,7 +263,7 @@ def test_a_streamed_request_is_read_before_it_is_sent(recorder: Recorder) -> Non
 
 
 @pytest.mark.parametrize(
-    "recorded, asked",
+    "recorded, requests",
     [
         (_get("/a?x=1&y=%20"), _get("/a?y=+&x=1")),
         ((Request.get("/a"), "https://one.example/a"), (Request.get("/a"), "http://two:81/a")),
@@ -287,17 +287,17 @@ def test_a_streamed_request_is_read_before_it_is_sent(recorder: Recorder) -> Non
     ],
 )
 def test_the_same_request_is_found(
-    recorder: Recorder, recorded: tuple[Request, str], asked: tuple[Request, str]
+    recorder: Recorder, recorded: tuple[Request, str], requests: tuple[Request, str]
 ) -> None:
     """Host, headers, order and layout do not matter, nor do credentials."""
     recorder.vendor.always(Response(200))
     recorder.record(recorded)
 
-    assert [200] == [answer.status for answer in recorder.replay(asked)]
+    assert [200] == [answer.status for answer in recorder.replay(requests)]
 
 
 @pytest.mark.parametrize(
-    "asked, difference",
+    "requests, difference",
     [
         ((Request.put("/charges", json={"a": 1}), f"{HOST}/charges?x=1"), "the method is POST"),
         ((Request.post("/", json={"a": 1}), f"{HOST}/charge?x=1"), "path is /charges instead of"),
@@ -309,14 +309,14 @@ def test_the_same_request_is_found(
     ],
 )
 def test_another_request_is_refused_and_told_what_is_near(
-    recorder: Recorder, asked: tuple[Request, str], difference: str
+    recorder: Recorder, requests: tuple[Request, str], difference: str
 ) -> None:
     """A request that was not recorded fails, with the recorded ones that are most like it."""
     recorder.vendor.always(Response(200))
     recorder.record(_get("/far"), _get("/away"), _post("/charges?x=1", json={"a": 1}), _get("/off"))
 
     with pytest.raises(NotOnTape) as info:
-        recorder.replay(asked)
+        recorder.replay(requests)
 
     assert difference in info.value.nearest[0]
     assert difference in str(info.value)
@@ -680,8 +680,8 @@ def test_a_cassette_shows_nothing(recorder: Recorder) -> None:
 
 def test_a_proof_is_masked_and_its_refusal_is_replayed(recorder: Recorder) -> None:
     """Nobody reads a proof from a tape, and whoever replays it is asked for a nonce as before."""
-    told = {"WWW-Authenticate": 'DPoP realm="r", error="use_dpop_nonce"', "DPoP-Nonce": "n-1"}
-    recorder.vendor.queue(Response(401, told))
+    fields = {"WWW-Authenticate": 'DPoP realm="r", error="use_dpop_nonce"', "DPoP-Nonce": "n-1"}
+    recorder.vendor.queue(Response(401, fields))
 
     written = recorder.record(_get(headers={"DPoP": "cafe.babe.f00d", "Authorization": "DPoP tok"}))
     (replayed,) = recorder.replay(_get())
@@ -701,7 +701,7 @@ def _echo(request: Request, url: str) -> Response:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "requests",
     [
         _get("/a", headers={"X-Acme": KEY}),
         _get("/a", headers={"X-Acme": f"Acme {KEY}"}),
@@ -711,17 +711,19 @@ def _echo(request: Request, url: str) -> Response:
         _get(f"/bot{TOKEN}/send"),
         _post("/a", body=f"see {KEY}".encode(), headers={"X-Acme": KEY}),
     ],
-    ids=lambda asked: asked[1],
+    ids=lambda requests: requests[1],
 )
 def test_a_key_under_an_unknown_name_is_not_written(
-    recorder: Recorder, asked: tuple[Request, str]
+    recorder: Recorder, requests: tuple[Request, str]
 ) -> None:
     """Values of unknown headers, keys in queries and a bot's token are masked by their looks."""
-    recorder.vendor.always(_echo if KEY in repr(asked) or TOKEN in asked[1] else Response(400))
-    written = recorder.record(asked)
+    recorder.vendor.always(
+        _echo if KEY in repr(requests) or TOKEN in requests[1] else Response(400)
+    )
+    written = recorder.record(requests)
 
     assert [] == [word for word in (KEY, KEY[:12], "letmein", "3f9c", TOKEN) if word in written]
-    assert [400] == [answer.status for answer in recorder.replay(asked)]
+    assert [400] == [answer.status for answer in recorder.replay(requests)]
 
 
 def test_a_query_stays_readable_and_tells_values_apart(recorder: Recorder) -> None:
@@ -748,8 +750,8 @@ def test_headers_of_http_are_written_as_they_are(recorder: Recorder) -> None:
     recorder.vendor.always(Response(200))
     written = json.loads(recorder.record(_get(headers={**plain, "X-Acme": "acme"})))
 
-    told = [f"{name}: {value}" for name, value in plain.items()]
-    assert [*told, "X-Acme: ***"] == written["exchanges"][0]["request"]["headers"]
+    reports = [f"{name}: {value}" for name, value in plain.items()]
+    assert [*reports, "X-Acme: ***"] == written["exchanges"][0]["request"]["headers"]
 
 
 def test_a_tape_that_shows_a_value_of_a_query_is_replayed(recorder: Recorder) -> None:
@@ -772,20 +774,20 @@ CREDENTIALS = {
 }
 
 
-@pytest.mark.parametrize("known", ["fixed", "provided", "general", "faulty"])
+@pytest.mark.parametrize("existing", ["fixed", "provided", "general", "faulty"])
 @pytest.mark.parametrize("kind", CREDENTIALS)
 def test_what_a_manager_sends_as_a_credential_is_not_written(
-    recorder: Recorder, kind: str, known: str
+    recorder: Recorder, kind: str, existing: str
 ) -> None:
     """A manager tells its recorder what is secret, so even a plain word is masked everywhere."""
-    provided = known in {"provided", "faulty"}
-    own: dict[str, Any] = (
+    provided = existing in {"provided", "faulty"}
+    fields: dict[str, Any] = (
         {"needs_credentials": True} if provided else {"credentials": CREDENTIALS[kind]}
     )
-    faulty = known == "faulty"
-    if known == "general":
-        own["request_transforms"] = (lambda request: request,)
-    service = Service("vat", f"{HOST}/v1", **own)
+    faulty = existing == "faulty"
+    if existing == "general":
+        fields["request_transforms"] = (lambda request: request,)
+    service = Service("vat", f"{HOST}/v1", **fields)
     recorder.vendor.always(_echo)
 
     def ask(mode: Mode) -> Any:

@@ -122,7 +122,7 @@ def test_time_withheld_from_a_nap(wall: float, used: float, expected: float) -> 
 def test_a_control_measures_until_its_block_ends() -> None:
     """A control ends with its block, and what it measured can be read afterwards."""
     with Control() as control:
-        [thread] = [found for found in threading.enumerate() if "control" in found.name]
+        [thread] = [result for result in threading.enumerate() if "control" in result.name]
 
     assert 0.0 <= control.lost
     assert not thread.is_alive()

@@ -48,8 +48,8 @@ class _Untagged(SendGrid):
         *,
         key: str | None,
     ) -> EmailReceipt:
-        own = tuple(tag for tag in message.tags if tag not in message.metadata)
-        return await super().send_transactional(wire, attrs.evolve(message, tags=own), key=key)
+        custom = tuple(tag for tag in message.tags if tag not in message.metadata)
+        return await super().send_transactional(wire, attrs.evolve(message, tags=custom), key=key)
 
 
 class _Wordless(SendGrid):
@@ -90,7 +90,7 @@ def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
     sandbox = SendGridSandbox()
     with sendgrid_labs("Async") as make:
         usual = make()
-    mine: Any = hub(vendor(credentials=sandbox.api_key), sandbox, colour="Async")
+    mine: Any = hub(vendor(credentials=sandbox.api_key), sandbox, mode="Async")
     return attrs.evolve(usual, hub=mine, stranger=mine, delivered=sandbox.delivered, many=3)
 
 

@@ -25,10 +25,10 @@ NOT_EXPORTED = {
 @pytest.mark.parametrize("name", sorted(testing.__all__))
 def test_every_export_resolves(name: str) -> None:
     """Each advertised name exists, says what it is, and is shown by `dir`."""
-    found = getattr(testing, name)
+    result = getattr(testing, name)
 
     assert name in dir(testing)
-    assert inspect.getdoc(found) or "Fault" == name
+    assert inspect.getdoc(result) or "Fault" == name
 
 
 def test_nothing_public_is_forgotten() -> None:

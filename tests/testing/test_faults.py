@@ -33,7 +33,7 @@ from moorage.testing.faults import (
     ServerError,
 )
 from moorage.testing.http import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
-from tests.testing.colours import Either, now
+from tests.testing.modes import Either, now
 
 URL = "https://vat.example/rates"
 GET = Request.get("/rates")
@@ -53,7 +53,7 @@ ALL: tuple[Fault, ...] = (
 
 
 class _Sleeper:
-    """Remembers for how long it was asked to sleep, in either colour."""
+    """Remembers for how long it was asked to sleep, synchronously or asynchronously."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -63,7 +63,7 @@ class _Sleeper:
 
 
 class _AsyncSleeper(_Sleeper):
-    async def sleep(self, seconds: float, /) -> None:  # type: ignore[override]  # the other colour
+    async def sleep(self, seconds: float, /) -> None:  # type: ignore[override]  # the other mode
         self.slept.append(seconds)
 
 
@@ -124,13 +124,13 @@ def test_a_failed_connection_tells_what_the_client_can_know(
 
 def test_nobody_can_tell_a_lost_request_from_a_lost_answer(world: _World) -> None:
     """The two errors say exactly the same."""
-    said: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
     for fault in (LostRequest(), LostAnswer()):
         with pytest.raises(ConnectionFailed) as info:
             now(world.network(fault).send(GET, URL, WITHIN_5))
-        said.append(vars(info.value))
+        messages.append(vars(info.value))
 
-    assert said[0] == said[1]
+    assert messages[0] == messages[1]
 
 
 @pytest.mark.parametrize("verb", ["send", "open"])
@@ -327,7 +327,7 @@ def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
 
 
 def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
-    """The same calls through the same network end alike, again and in the other colour."""
+    """The same calls through the same network end alike, again and in the other mode."""
     first, again, other = _calls("plain", 1), _calls("plain", 1), _calls("awaited", 1)
 
     assert first == again == other

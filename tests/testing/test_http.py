@@ -14,7 +14,7 @@ from moorage.testing.http import (
     ScriptedHttpClient,
     UnexpectedRequest,
 )
-from tests.testing.colours import now
+from tests.testing.modes import now
 
 URL = "https://vat.example/v1/rates"
 TIMEOUTS = Timeouts(total=5.0)
@@ -60,9 +60,9 @@ def test_a_path_goes_before_all_paths() -> None:
     vendor.respond(202)
     vendor.respond(203, path="/here")
 
-    asked = [_asked(vendor, f"https://x.example{path}").status for path in ("/here",) * 3]
+    requests = [_asked(vendor, f"https://x.example{path}").status for path in ("/here",) * 3]
 
-    assert [203, 202, 201] == asked
+    assert [203, 202, 201] == requests
     assert 200 == _asked(vendor, "https://x.example/there").status
 
 

@@ -350,8 +350,8 @@ def test_every_check_is_named_and_explained() -> None:
         assert all(check.__doc__ for check in group)
 
 
-def test_both_colours_are_asked_the_same() -> None:
-    """Only what one colour cannot do is not asked of it."""
+def test_both_modes_are_asked_the_same() -> None:
+    """Only what one mode cannot do is not asked of it."""
     plain, awaited = (
         {name_of(check) for check in group} for group in (kit.CHECKS, kit.ASYNC_CHECKS)
     )

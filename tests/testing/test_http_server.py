@@ -170,11 +170,11 @@ def test_requests_are_remembered_as_they_came(vendor: VendorServer) -> None:
     ask(vendor, POST + GET)
     ask(vendor)
 
-    posted, got, again = vendor.requests
+    posted, result, again = vendor.requests
     fields = Headers([("Content-Length", "2"), ("X", "1"), ("x", "2")])
     assert Received("POST", "/a?b=1&b=&c=%20", fields, b"hi", 1) == posted
     assert ("/a", (("b", "1"), ("b", ""), ("c", " "))) == (posted.path, posted.query)
-    assert [1, 2] == [got.connection, again.connection]
+    assert [1, 2] == [result.connection, again.connection]
     assert 2 == vendor.connections
 
 

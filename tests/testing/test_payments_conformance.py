@@ -105,7 +105,7 @@ def test_who_breaks_the_contract_is_noticed(kind: type[Stripe], name: str) -> No
     """A vendor that tells less than it must, or more than it knows, is found out."""
     subject = stripe()
     broken = attrs.evolve(subject, vendor=kind(credentials=subject.secret))
-    found = {name_of(check): check for check in payments_conformance.ASYNC_CHECKS}
+    result = {name_of(check): check for check in payments_conformance.ASYNC_CHECKS}
 
     with pytest.raises(AssertionError):
-        asyncio.run(found[name](lambda: broken))
+        asyncio.run(result[name](lambda: broken))

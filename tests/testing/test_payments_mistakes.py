@@ -61,9 +61,9 @@ class Hasty(Stripe):
 class HastyRefund(Stripe):
     """Takes a refund that is pending for one that was paid out."""
 
-    async def refund(self, *given: Any, **named: Any) -> Refund:
+    async def refund(self, *options: Any, **named: Any) -> Refund:
         """Give money back."""
-        refund = await Stripe.refund(self, *given, **named)
+        refund = await Stripe.refund(self, *options, **named)
         return attrs.evolve(refund, state=MoveState.SUCCEEDED)
 
 
@@ -144,7 +144,7 @@ def _as_it_is(response: Response) -> Response:
     ],
 )
 def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:
-    """A vendor with this mistake does not conform, in either colour."""
+    """A vendor with this mistake does not conform, synchronously or asynchronously."""
 
     def subject() -> kit.PaymentsSubject:
         right = stripe()

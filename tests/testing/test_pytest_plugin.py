@@ -174,7 +174,7 @@ def test_cassettes_are_recorded_when_it_is_asked_for(pytester: pytest.Pytester) 
     refused.assert_outcomes(failed=4)
     refused.stdout.fnmatch_lines(["*GET /rates is not on test_one.json*--moorage-record*"])
 
-    for options, asked in (
+    for options, request in (
         (["--moorage-record=once"], "asked 1 a swordfish"),
         (["--moorage-record=once"], "asked 0 a [*][*][*]"),
         ([], "asked 0 a [*][*][*]"),
@@ -183,7 +183,7 @@ def test_cassettes_are_recorded_when_it_is_asked_for(pytester: pytest.Pytester) 
     ):
         result = run(*options)
         result.assert_outcomes(passed=4)
-        result.stdout.fnmatch_lines([f"*{asked}*"])
+        result.stdout.fnmatch_lines([f"*{request}*"])
 
 
 def test_every_test_has_a_cassette_of_its_own(pytester: pytest.Pytester) -> None:

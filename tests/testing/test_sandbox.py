@@ -53,8 +53,8 @@ class Shelf(Sandbox):
             "GET /things/{name}": self._get,
             "GET /files/{path*}": lambda _, path: reply({"path": path}),
             "POST /things": self._put,
-            "POST /objects": lambda asked: reply(asked.json(), X_Kept="yes"),
-            "GET /who": lambda asked: reply([asked.basic(), asked.bearer()]),
+            "POST /objects": lambda request: reply(request.json(), X_Kept="yes"),
+            "GET /who": lambda request: reply([request.basic(), request.bearer()]),
         }
 
     def _get(self, request: Asked, name: str) -> Response:
@@ -83,12 +83,12 @@ def test_it_answers_by_method_and_path() -> None:
     shelf = Shelf()
     with manager(shelf) as calls:
         calls.call("shelf", put("a b"))
-        found = calls.call("shelf", Request.get("/things/a%20b", query={"x": "1"}))
+        result = calls.call("shelf", Request.get("/things/a%20b", query={"x": "1"}))
         deep = calls.call("shelf", Request.get("/files/a/b"))
 
-    assert {"name": "a b", "query": [["x", "1"]]} == found.json()
+    assert {"name": "a b", "query": [["x", "1"]]} == result.json()
     assert {"path": "a/b"} == deep.json()
-    assert ["POST", "GET", "GET"] == [asked.method for asked in shelf.asked]
+    assert ["POST", "GET", "GET"] == [request.method for request in shelf.asked]
     assert "shelf.example" == shelf.asked[0].host
 
 
@@ -128,7 +128,7 @@ def test_bodies_say_what_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "header, said",
+    "header, messages",
     [
         ("Basic dXNlcjpwYTpzcw==", [["user", "pa:ss"], None]),
         ("Bearer token", [None, "token"]),
@@ -136,11 +136,11 @@ def test_bodies_say_what_they_are() -> None:
     ],
     ids=["basic", "bearer", "none"],
 )
-def test_who_asks(header: str | None, said: list[object]) -> None:
+def test_who_asks(header: str | None, messages: list[object]) -> None:
     """Who asks is read from the header."""
     headers = {} if header is None else {"Authorization": header}
     with manager(Shelf()) as calls:
-        assert said == calls.call("shelf", Request.get("/who", headers=headers)).json()
+        assert messages == calls.call("shelf", Request.get("/who", headers=headers)).json()
 
 
 def test_faults_come_as_planned() -> None:
@@ -193,7 +193,7 @@ def test_a_host_may_be_any_below() -> None:
 
 
 def test_an_answer_may_be_streamed() -> None:
-    """What a sandbox answers can be read piece by piece, in either colour."""
+    """What a sandbox answers can be read piece by piece, synchronously or asynchronously."""
     service = Service("shelf", "https://shelf.example", retry=None)
     with manager(Shelf()) as calls, calls.stream("shelf", Request.get("/files/a")) as answer:
         plain = b"".join(answer)
@@ -254,8 +254,8 @@ def test_a_webhook_may_go_by_tls() -> None:
 def test_a_webhook_is_given_to_a_verifier() -> None:
     """A webhook is given as a verifier takes it, and shows neither body nor signature."""
     notice = Notice(url="https://a.example", headers={"X": "s3"}, body=b"s4", method="PUT")
-    given = {"url": "https://a.example", "headers": {"X": "s3"}, "body": b"s4", "method": "PUT"}
+    options = {"url": "https://a.example", "headers": {"X": "s3"}, "body": b"s4", "method": "PUT"}
 
-    assert given == notice.given()
+    assert options == notice.given()
     assert "s3" not in repr(notice)
     assert "s4" not in repr(notice)

@@ -72,8 +72,8 @@ def code(answer: Json) -> tuple[int, str]:
 def test_a_payment_is_authorised() -> None:
     """What is approved is authorised, and a webhook says so too."""
     client = Client()
-    said = client.pay()
-    assert ("Authorised", "INV-2041") == (said["resultCode"], said["merchantReference"])
+    message = client.pay()
+    assert ("Authorised", "INV-2041") == (message["resultCode"], message["merchantReference"])
     assert [("AUTHORISATION", "true", "")] == client.settled()
 
 
@@ -108,8 +108,8 @@ def test_it_is_on_the_live_platform_too() -> None:
 )
 def test_words_ask_for_outcomes(changes: Json, expected: tuple[str, str | None]) -> None:
     """The outcome is asked for with Adyen's own test values."""
-    said = Client().pay(**changes)
-    assert expected == (said["resultCode"], said.get("refusalReasonCode"))
+    message = Client().pay(**changes)
+    assert expected == (message["resultCode"], message.get("refusalReasonCode"))
 
 
 def test_a_refusal_is_told_by_a_webhook_too() -> None:
@@ -235,12 +235,12 @@ def test_a_capture_is_received_and_done_later() -> None:
     """A capture and a refund are answered `received`, and come about with their webhooks."""
     client = Client()
     psp = client.pay()["pspReference"]
-    status, said = client.move(psp, "captures", 10000, reference="c-1")
-    assert (201, "received", psp) == (status, said["status"], said["paymentPspReference"])
+    status, message = client.move(psp, "captures", 10000, reference="c-1")
+    assert (201, "received", psp) == (status, message["status"], message["paymentPspReference"])
     assert 0 == client.sandbox.payments[psp].captured
     client.move(psp, "refunds", 5000, merchantRefundReason="RETURN")
-    told = [("AUTHORISATION", "true", ""), ("CAPTURE", "true", ""), ("REFUND", "true", "")]
-    assert told == client.settled()
+    reports = [("AUTHORISATION", "true", ""), ("CAPTURE", "true", ""), ("REFUND", "true", "")]
+    assert reports == client.settled()
     assert 5000 == client.sandbox.payments[psp].refunded
 
 
@@ -316,8 +316,8 @@ def test_a_payment_is_cancelled_by_our_reference() -> None:
     client.pay()
     client.pay(reference="INV-2042")
     body = {"merchantAccount": "SandboxMerchant", "paymentReference": "INV-2041"}
-    status, said = client.post("/cancels", body)
-    assert (201, "received") == (status, said["status"])
+    status, message = client.post("/cancels", body)
+    assert (201, "received") == (status, message["status"])
     assert ("TECHNICAL_CANCEL", "true", "") == client.settled()[-1]
     assert (422, "167") == code(client.post("/cancels", {"merchantAccount": "SandboxMerchant"}))
 
@@ -343,9 +343,9 @@ def test_a_reason_must_be_one_of_adyens() -> None:
 def test_a_buyer_is_sent_elsewhere(method: str) -> None:
     """A buyer who was sent elsewhere completes the payment with what they bring back."""
     client = Client()
-    said = client.pay(paymentMethod={"type": method})
-    assert ("RedirectShopper", "redirect") == (said["resultCode"], said["action"]["type"])
-    assert "pspReference" not in said
+    message = client.pay(paymentMethod={"type": method})
+    assert ("RedirectShopper", "redirect") == (message["resultCode"], message["action"]["type"])
+    assert "pspReference" not in message
     (psp,) = client.sandbox.payments
     back = client.sandbox.buyer_returns(psp)
     _, done = client.post("/payments/details", {"details": back})
@@ -358,11 +358,11 @@ def test_a_buyer_is_sent_elsewhere(method: str) -> None:
 def test_a_holder_proves_who_they_are(native: str, kind: str) -> None:
     """A card's holder proves who they are, on our page or their bank's, and may fail to."""
     client = Client()
-    said = client.pay(
+    message = client.pay(
         paymentMethod={"type": "scheme", "encryptedCardNumber": "test_4212345678901237"},
         authenticationData={"threeDSRequestData": {"nativeThreeDS": native}},
     )
-    back = client.sandbox.buyer_returns(said["pspReference"], "NOT_3D_AUTHENTICATED")
+    back = client.sandbox.buyer_returns(message["pspReference"], "NOT_3D_AUTHENTICATED")
     assert [kind] == list(back)
     _, done = client.post("/payments/details", {"details": back})
     assert ("Refused", "11") == (done["resultCode"], done["refusalReasonCode"])

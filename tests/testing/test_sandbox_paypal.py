@@ -31,11 +31,11 @@ class Client:
     def __init__(self) -> None:
         self.sandbox = PayPalSandbox()
         form = b"grant_type=client_credentials"
-        told = {
+        fields = {
             "Authorization": "Basic cGF5cGFsLWNsaWVudDpwYXlwYWwtc2FuZGJveC1zZWNyZXQ=",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        request = Asked("POST", "", "/v1/oauth2/token", (), Headers(told), form)
+        request = Asked("POST", "", "/v1/oauth2/token", (), Headers(fields), form)
         self.token = self.sandbox.at("/v1/oauth2/token").answer(request).json()["access_token"]
 
     def ask(
@@ -99,7 +99,7 @@ def unit(**fields: Json) -> Json:
 
 
 @pytest.mark.parametrize(
-    "body, said",
+    "body, message",
     [
         ([], (400, "MALFORMED_REQUEST_JSON")),
         ({}, (400, "MISSING_REQUIRED_PARAMETER")),
@@ -130,9 +130,9 @@ def unit(**fields: Json) -> Json:
         ),
     ],
 )
-def test_orders_that_are_refused(body: Json, said: Json, client: Client) -> None:
+def test_orders_that_are_refused(body: Json, message: Json, client: Client) -> None:
     """What is missing, misspelt, of another type or of no meaning is refused by its issue."""
-    assert said == issue(client.post("/v2/checkout/orders", body, key="k"))
+    assert message == issue(client.post("/v2/checkout/orders", body, key="k"))
     assert {} == client.sandbox.orders
 
 

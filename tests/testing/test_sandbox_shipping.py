@@ -67,7 +67,7 @@ SHIPMENT = {"from_address": HOME, "to_address": AWAY, "parcel": {"weight": "16"}
         ([], "PARAMETER.REQUIRED"),
         ({}, "PARAMETER.REQUIRED"),
         ({"shipment": {}}, "PARAMETER.REQUIRED"),
-        ({"shipment": {**SHIPMENT, "colour": "red"}}, "PARAMETER.INVALID"),
+        ({"shipment": {**SHIPMENT, "mode": "red"}}, "PARAMETER.INVALID"),
         ({"shipment": {**SHIPMENT, "parcel": None}}, "PARAMETER.REQUIRED"),
         ({"shipment": {**SHIPMENT, "parcel": {"weight": "0"}}}, "PARCEL.WEIGHT.INVALID"),
         (
@@ -145,7 +145,7 @@ def test_files_are_for_whoever_has_their_url() -> None:
     [
         ([], "address_from"),
         ({"address_from": HOME, "address_to": AWAY}, "parcels"),
-        ({"address_from": HOME, "address_to": AWAY, "parcels": [BOX], "colour": "red"}, "colour"),
+        ({"address_from": HOME, "address_to": AWAY, "parcels": [BOX], "mode": "red"}, "mode"),
         ({"address_from": HOME, "address_to": AWAY, "parcels": [{**BOX, "weight": 1}]}, "parcels"),
         ({"address_from": HOME, "address_to": AWAY, "parcels": [{**BOX, "width": 1}]}, "parcels"),
         (
@@ -203,8 +203,8 @@ def test_shippo_needs_a_country() -> None:
     sandbox = ShippoSandbox()
 
     assert 400 == shippo(sandbox, Request.post("/addresses", json={"city": "Rome"})).status
-    given = shippo(sandbox, Request.post("/addresses", json=AWAY)).json()
-    assert {} == given["validation_results"]
+    fields = shippo(sandbox, Request.post("/addresses", json=AWAY)).json()
+    assert {} == fields["validation_results"]
 
 
 @pytest.mark.parametrize("weight, offers", [("31", 3), ("32", 0)])
@@ -215,13 +215,13 @@ def test_too_heavy_a_parcel_is_not_offered(weight: str, offers: int) -> None:
         "address_to": AWAY,
         "parcels": [{**BOX, "weight": weight}],
     }
-    told = shippo(ShippoSandbox(), Request.post("/shipments", json=body)).json()
+    response = shippo(ShippoSandbox(), Request.post("/shipments", json=body)).json()
     ounces = str(number(weight) * number("35.274"))
     heavy = {"shipment": {**SHIPMENT, "parcel": {"weight": ounces}}}
     also = easypost(EasyPostSandbox(), Request.post("/v2/shipments", json=heavy)).json()
 
-    assert [offers, offers] == [len(told["rates"]), len(also["rates"])]
-    assert bool(offers) is not bool(told["messages"])
+    assert [offers, offers] == [len(response["rates"]), len(also["rates"])]
+    assert bool(offers) is not bool(response["messages"])
     assert number("heavy").is_nan()
 
 

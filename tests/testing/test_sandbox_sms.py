@@ -146,7 +146,7 @@ def test_vonage_lets_nobody_in() -> None:
 )
 def test_vonage_looks_up(query: dict[str, str], status: int) -> None:
     """A look-up answers with its status, and with a number only where there is one."""
-    found = vonage(VonageSandbox(), Request.get("/ni/standard/json", query=query))
+    result = vonage(VonageSandbox(), Request.get("/ni/standard/json", query=query))
 
-    assert status == found["status"]
-    assert (status in {0, 43}) == ("international_format_number" in found)
+    assert status == result["status"]
+    assert (status in {0, 43}) == ("international_format_number" in result)

@@ -39,8 +39,8 @@ class Caller:
             "Stripe-Version": API_VERSION,
         }
         usual |= {name.replace("_", "-"): text for name, text in headers.items()}
-        said = {name: text for name, text in usual.items() if text is not None}
-        request = request.evolve(headers=Headers([*request.headers.pairs, *said.items()]))
+        message = {name: text for name, text in usual.items() if text is not None}
+        request = request.evolve(headers=Headers([*request.headers.pairs, *message.items()]))
         url = f"https://api.stripe.com{request.path}"
         query = "&".join(f"{name}={text}" for name, text in request.query)
         return self.http.send(request, f"{url}?{query}", Timeouts())
@@ -73,7 +73,7 @@ def _caller() -> Caller:
 @pytest.mark.parametrize(
     "form, part",
     [
-        ({**USUAL, "colour": "red"}, "unknown parameter: colour"),
+        ({**USUAL, "mode": "red"}, "unknown parameter: mode"),
         ({**USUAL, "description": ""}, "empty string"),
         ({"currency": "eur"}, "Invalid integer: None"),
         ({**USUAL, "amount": "149.90"}, "Invalid integer: 149.90"),
@@ -197,9 +197,9 @@ def test_it_is_reached_over_a_socket() -> None:
         with Hub([Account("main", vendor, settings=SETTINGS)]) as hub:
             charge = Charge(Money("149.90", "EUR"), "tok_visa", reference="INV-1")
             payment = hub.payments().charge(charge, idempotency_key="k")
-            found = hub.payments().get(payment.ref)
+            result = hub.payments().get(payment.ref)
 
-    assert PaymentState.CAPTURED == payment.state == found.state
+    assert PaymentState.CAPTURED == payment.state == result.state
 
 
 def test_it_serves_any_client() -> None:

@@ -83,10 +83,10 @@ class Forgetful(Shippo):
     """Buys a label for whoever asks, whatever the key."""
 
     async def buy(
-        self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
+        self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy under a key of its own."""
-        return await super().buy(wire, rate, asked, key=f"{key}-{wire.new_id()}")
+        return await super().buy(wire, rate, request, key=f"{key}-{wire.new_id()}")
 
 
 @attrs.frozen(kw_only=True)
@@ -94,11 +94,11 @@ class Trusting(EasyPost):
     """Takes what it does not understand for a success."""
 
     async def buy(
-        self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
+        self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy, and be content with anything."""
         try:
-            return await super().buy(wire, rate, asked, key=key)
+            return await super().buy(wire, rate, request, key=key)
         except VendorFailed:
             return await super().get(wire, wire.ref(rate.other("shipment") or ""))
 
@@ -108,10 +108,10 @@ class Loud(EasyPost):
     """Shows who lives where."""
 
     async def buy(
-        self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
+        self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Tell a warning that names the recipient."""
-        bought = await super().buy(wire, rate, asked, key=key)
+        bought = await super().buy(wire, rate, request, key=key)
         return attrs.evolve(bought, vendor_status="for Elizabeth Swan")
 
 
@@ -188,7 +188,7 @@ def open_handed() -> kit.ShippingSubject:
     ],
 )
 def test_what_is_wrong_is_noticed(factory: kit.Factory, check: str) -> None:
-    """A vendor that breaks the contract does not pass, in either colour."""
+    """A vendor that breaks the contract does not pass, synchronously or asynchronously."""
     plain = {name_of(one): one for one in kit.CHECKS}
     awaited = {name_of(one): one for one in kit.ASYNC_CHECKS}
     with pytest.raises(AssertionError):

@@ -206,8 +206,8 @@ class _Blind(Twilio):
     async def validate_number(
         self, wire: Wire, number: str, /, *, country: str | None
     ) -> NumberCheck:
-        found = await super().validate_number(wire, number, country=country)
-        return attrs.evolve(found, carrier=None)
+        result = await super().validate_number(wire, number, country=country)
+        return attrs.evolve(result, carrier=None)
 
 
 class _Rounded(Twilio):
@@ -222,8 +222,8 @@ class _Cheerful(Twilio):
     """Takes every piece of news for a good one."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
-        told = super().events(event, ref)
-        return tuple(attrs.evolve(one, status=SmsStatus.DELIVERED) for one in told)
+        reports = super().events(event, ref)
+        return tuple(attrs.evolve(one, status=SmsStatus.DELIVERED) for one in reports)
 
 
 class _Showing(Twilio):

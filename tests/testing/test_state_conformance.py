@@ -99,7 +99,7 @@ def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None
         (kit.BOUNDED_CHECKS, kit.ASYNC_BOUNDED_CHECKS),
     ],
 )
-def test_both_colours_are_asked_the_same(checks: tuple[tuple[Any, ...], ...]) -> None:
+def test_both_modes_are_asked_the_same(checks: tuple[tuple[Any, ...], ...]) -> None:
     """Every check of the plain port is one of the asynchronous port too, unless it blocks."""
     plain, awaited = ([name_of(check) for check in family] for family in checks)
     plain = [name for name in plain if name != "nobody_waits_longer_than_it_has"]
@@ -496,8 +496,8 @@ def test_a_store_that_is_cancelled_badly_is_noticed(store: kit.AsyncFactory, sen
 
 
 def _appended(number: int, *keys: str, **details: Any) -> Appended:
-    given: dict[str, Any] = {"now": 0, "found": ((),) * len(keys), "began": 0, "ended": 9}
-    return Appended(number=number, keys=keys, **(given | details))
+    options: dict[str, Any] = {"now": 0, "found": ((),) * len(keys), "began": 0, "ended": 9}
+    return Appended(number=number, keys=keys, **(options | details))
 
 
 def test_one_order_is_what_it_says() -> None:

@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 class Table:
     """A host's table of secrets, which is read whenever somebody asks."""
 
-    def __init__(self, kept: kit.Kept) -> None:
-        self.kept = kept
+    def __init__(self, stored: kit.Kept) -> None:
+        self.kept = stored
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         """What stands there now."""
-        found = self.kept.get((name, tenant))
-        if found is None:
+        results = self.kept.get((name, tenant))
+        if results is None:
             raise CredentialNotFound("no secret is kept.", service=name)
-        named = [one for one in found if f'"kid": "{key_id}"'.encode() in one.reveal_bytes()]
-        return found if key_id is None or named == [] else named
+        named = [one for one in results if f'"kid": "{key_id}"'.encode() in one.reveal_bytes()]
+        return results if key_id is None or named == [] else named
 
 
 class AsyncTable(Table):
     """The same, awaited."""
 
-    async def get(  # type: ignore[override]  # of the other colour
+    async def get(  # type: ignore[override]  # of the other mode
         self, name: str, tenant: str | None, key_id: str | None, /
     ) -> Sequence[Secret]:
         """What stands there after a while."""
@@ -45,21 +45,21 @@ class AsyncTable(Table):
         return super().get(name, tenant, key_id)
 
 
-def by_tenant(kept: kit.Kept) -> dict[str | None, Sequence[Secret]]:
+def by_tenant(stored: kit.Kept) -> dict[str | None, Sequence[Secret]]:
     """What is kept for the one endpoint."""
-    return {tenant: secrets for (_, tenant), secrets in kept.items()}
+    return {tenant: secrets for (_, tenant), secrets in stored.items()}
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_secrets_that_stay_conform(check: kit.Check) -> None:
     """What is given once and stays keeps the contract of the port."""
-    check(lambda kept: StaticWebhookSecrets(by_tenant(kept)))
+    check(lambda stored: StaticWebhookSecrets(by_tenant(stored)))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_secrets_that_stay_conform_awaited(check: kit.AsyncCheck) -> None:
     """The same holds when it is awaited."""
-    asyncio.run(check(lambda kept: AsyncStaticWebhookSecrets(by_tenant(kept))))
+    asyncio.run(check(lambda stored: AsyncStaticWebhookSecrets(by_tenant(stored))))
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ class _Careless(Table):
     """Takes tenants for the same that are nearly so."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
-        known = {str(one).strip().lower(): found for (_, one), found in self.kept.items()}
+        existing = {str(one).strip().lower(): result for (_, one), result in self.kept.items()}
         try:
-            return known[str(tenant).strip().lower()]
+            return existing[str(tenant).strip().lower()]
         except KeyError:
             raise CredentialNotFound("no secret is kept.") from None
 
@@ -156,8 +156,8 @@ class _Talkative(Table):
         try:
             return super().get(name, tenant, key_id)
         except CredentialNotFound:
-            known = [one.reveal() for several in self.kept.values() for one in several]
-            raise CredentialNotFound(f"There are only {known}.") from None
+            existing = [one.reveal() for several in self.kept.values() for one in several]
+            raise CredentialNotFound(f"There are only {existing}.") from None
 
     def __repr__(self) -> str:
         return f"Table({[one.reveal() for several in self.kept.values() for one in several]})"
@@ -176,17 +176,17 @@ class _Searching(Table):
     """Looks for a key that it does not know with everybody."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
-        found = super().get(name, tenant, key_id)
+        result = super().get(name, tenant, key_id)
         everybody = [one for several in self.kept.values() for one in several]
-        return found if key_id is None else everybody
+        return result if key_id is None else everybody
 
 
 class _Keyless(Table):
     """Gives nothing to who names a key."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
-        found = super().get(name, tenant, key_id)
-        return found if key_id is None else ()
+        result = super().get(name, tenant, key_id)
+        return result if key_id is None else ()
 
 
 class _Shared(Table):
@@ -204,20 +204,20 @@ class _Shared(Table):
 class _Frozen(Table):
     """Keeps what there was at first."""
 
-    def __init__(self, kept: kit.Kept) -> None:
-        super().__init__({**kept})
+    def __init__(self, stored: kit.Kept) -> None:
+        super().__init__({**stored})
 
 
 class _Appending(Table):
     """Keeps what was withdrawn."""
 
-    def __init__(self, kept: kit.Kept) -> None:
-        super().__init__(kept)
+    def __init__(self, stored: kit.Kept) -> None:
+        super().__init__(stored)
         self._seen: list[Secret] = []
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
-        found = super().get(name, tenant, key_id)
-        self._seen = [*found, *(one for one in self._seen if one not in found)]
+        result = super().get(name, tenant, key_id)
+        self._seen = [*result, *(one for one in self._seen if one not in result)]
         return self._seen
 
 
@@ -231,7 +231,7 @@ class _Nameless(Table):
 class _Hanging(AsyncTable):
     """Never answers."""
 
-    async def get(  # type: ignore[override]  # of the other colour
+    async def get(  # type: ignore[override]  # of the other mode
         self, name: str, tenant: str | None, key_id: str | None, /
     ) -> Sequence[Secret]:
         await asyncio.Event().wait()

@@ -229,8 +229,8 @@ async def async_manager(calls: AsyncConnectorManager, request: Request) -> None:
     calls.protect("vat")(price)  # type: ignore[arg-type]
 
 
-def colours(plain: MemoryStorage, awaited: AsyncMemoryStorage, sleeper: Sleeper) -> None:
-    """A port of the other colour is an error where it is given."""
+def modes(plain: MemoryStorage, awaited: AsyncMemoryStorage, sleeper: Sleeper) -> None:
+    """A port of the other mode is an error where it is given."""
     services = [Service("vat")]
     ConnectorManager(services, state=plain, sleeper=sleeper)
     AsyncConnectorManager(services, state=awaited)
@@ -241,7 +241,7 @@ def colours(plain: MemoryStorage, awaited: AsyncMemoryStorage, sleeper: Sleeper)
     RetryHandler(async_sleeper=sleeper)  # type: ignore[arg-type]
 
 
-def more_colours(sleeper: AsyncSleeper) -> None:
+def more_modes(sleeper: AsyncSleeper) -> None:
     """The other way round as well."""
     ConnectorManager([], sleeper=sleeper)  # type: ignore[arg-type]
     RetryHandler(sleeper=sleeper)  # type: ignore[arg-type]

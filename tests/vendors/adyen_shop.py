@@ -63,8 +63,8 @@ class Shop:
 
     def news(self, *notices: Notice) -> list[PaymentEvent]:
         """What webhooks mean: these, or those that come now."""
-        given = [notice.given() for notice in (notices or self.sandbox.settle())]
-        webhooks = [webhook for one in given for webhook in self.verifier.verify(**one)]
+        options = [notice.given() for notice in (notices or self.sandbox.settle())]
+        webhooks = [webhook for one in options for webhook in self.verifier.verify(**one)]
         return [news for webhook in webhooks for news in self.hub.events("shop", webhook)]
 
     def happens(self, event: str, psp: str, **fields: Any) -> PaymentEvent:

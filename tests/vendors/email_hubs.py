@@ -1,4 +1,4 @@
-"""Hubs with one account of a vendor of mail, in either colour."""
+"""Hubs with one account of a vendor of mail, synchronously or asynchronously."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from moorage.testing.sandbox.base import Sandbox
 
 
-def hub(vendor: Vendor, *sandboxes: Sandbox, colour: str = "", **fields: Any) -> Any:
-    """A hub of this colour with one account, at these sandboxes, in virtual time."""
+def hub(vendor: Vendor, *sandboxes: Sandbox, mode: str = "", **fields: Any) -> Any:
+    """A hub of this mode with one account, at these sandboxes, in virtual time."""
     clock = VirtualClock()
     accounts = [Account("mail", vendor, settings={"circuit": None})]
-    if colour:
+    if mode:
         return AsyncHub(
             accounts,
             http=AsyncSandboxHttpClient(*sandboxes),

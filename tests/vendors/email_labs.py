@@ -1,4 +1,4 @@
-"""Laboratories of the vendors of mail, in both colours."""
+"""Laboratories of the vendors of mail, synchronously and asynchronously."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ def smtp_vendor(sandbox: SmtpSandbox, **changes: Any) -> Smtp:
 
 
 @contextmanager
-def sendgrid_labs(colour: str) -> Generator[Make]:
+def sendgrid_labs(mode: str) -> Generator[Make]:
     """SendGrid."""
 
     def make() -> EmailLab:
         sandbox = SendGridSandbox()
         much = reply({"errors": [{"message": "too many requests"}]}, 429)
-        own = sendgrid_vendor(sandbox)
+        custom = sendgrid_vendor(sandbox)
         return EmailLab(
-            hub=hub(own, sandbox, colour=colour),
-            stranger=hub(attrs.evolve(own, credentials="SG.wrong"), sandbox, colour=colour),
+            hub=hub(custom, sandbox, mode=mode),
+            stranger=hub(attrs.evolve(custom, credentials="SG.wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
             refuse=lambda: sandbox.fail(much),
             lose=lambda: lost(sandbox),
@@ -79,16 +79,16 @@ def sendgrid_labs(colour: str) -> Generator[Make]:
 
 
 @contextmanager
-def ses_labs(colour: str) -> Generator[Make]:
+def ses_labs(mode: str) -> Generator[Make]:
     """Amazon SES."""
 
     def make() -> EmailLab:
         sandbox = AmazonSesSandbox()
         much = reply({"message": "No."}, 429, x_amzn_ErrorType="TooManyRequestsException")
-        own = ses_vendor(sandbox)
+        custom = ses_vendor(sandbox)
         return EmailLab(
-            hub=hub(own, sandbox, colour=colour),
-            stranger=hub(attrs.evolve(own, credentials="wrong"), sandbox, colour=colour),
+            hub=hub(custom, sandbox, mode=mode),
+            stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
             refuse=lambda: sandbox.fail(much),
             lose=lambda: lost(sandbox),
@@ -106,16 +106,16 @@ def ses_labs(colour: str) -> Generator[Make]:
 
 
 @contextmanager
-def smtp_labs(colour: str) -> Generator[Make]:
+def smtp_labs(mode: str) -> Generator[Make]:
     """SMTP."""
     with ExitStack() as open_ones:
 
         def make() -> EmailLab:
             sandbox = open_ones.enter_context(SmtpSandbox())
-            own = smtp_vendor(sandbox)
+            custom = smtp_vendor(sandbox)
             return EmailLab(
-                hub=hub(own, colour=colour),
-                stranger=hub(attrs.evolve(own, credentials="wrong"), colour=colour),
+                hub=hub(custom, mode=mode),
+                stranger=hub(attrs.evolve(custom, credentials="wrong"), mode=mode),
                 delivered=sandbox.delivered,
                 refuse=lambda: sandbox.refusals.append("450 4.7.1 Too much mail"),
                 lose=lambda: "lost@example.com",

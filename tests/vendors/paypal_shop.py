@@ -73,8 +73,8 @@ class Shop:
     def read(self, notice: Notice) -> list[PaymentEvent]:
         """What a webhook means."""
         verifier = self.hub.webhooks("main", replay_guard=False)
-        found = verifier.verify(**notice.given())
-        return [event for webhook in found for event in self.hub.events("main", webhook)]
+        results = verifier.verify(**notice.given())
+        return [event for webhook in results for event in self.hub.events("main", webhook)]
 
     def news(self) -> list[PaymentEvent]:
         """What all webhooks so far mean."""

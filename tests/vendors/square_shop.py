@@ -32,8 +32,8 @@ def ref(id: str, /, **related: str | None) -> Ref:
 
 def order(source: str = "cnon:card-nonce-ok", **fields: Any) -> Charge:
     """An invoice to be paid."""
-    given: dict[str, Any] = {"amount": EUROS, "reference": "INV-2041", **fields}
-    return Charge(source=source, **given)
+    options: dict[str, Any] = {"amount": EUROS, "reference": "INV-2041", **fields}
+    return Charge(source=source, **options)
 
 
 class Shop:

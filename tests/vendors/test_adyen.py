@@ -324,8 +324,8 @@ def test_what_has_no_id_yet_is_cancelled_by_our_reference(shop: Shop) -> None:
 def test_a_card_holder_proves_who_they_are(shop: Shop) -> None:
     """A challenge is for Adyen's component in the browser, which takes all of the action."""
     native = {"authenticationData": {"threeDSRequestData": {"nativeThreeDS": "preferred"}}}
-    asked = charge("CHALLENGE", three_ds=ThreeDs.ALWAYS, extra={"adyen": native})
-    payment = shop.payments.authorize(asked, idempotency_key="k-1")
+    request = charge("CHALLENGE", three_ds=ThreeDs.ALWAYS, extra={"adyen": native})
+    payment = shop.payments.authorize(request, idempotency_key="k-1")
     assert "always" == shop.asked["authenticationData"]["attemptAuthentication"]
     action = payment.next_action
     assert action is not None
@@ -356,6 +356,6 @@ def test_actions_are_told_apart(shop: Shop, action: Json, expected: Json) -> Non
     """What a buyer has to do is in our words, and what is new is kept whole."""
     shop.sandbox.fail(reply({"resultCode": "PresentToShopper", "action": action}))
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
-    found = payment.next_action
-    assert found is not None
-    assert (expected[0], expected[1] or action) == (found.type, found.fields)
+    result = payment.next_action
+    assert result is not None
+    assert (expected[0], expected[1] or action) == (result.type, result.fields)

@@ -119,8 +119,8 @@ def test_a_buyer_who_is_not_there_confirms_nothing(shop: Shop) -> None:
 def test_what_the_form_in_the_browser_made_is_sent(shop: Shop) -> None:
     """The paymentMethod of Adyen's form goes on as it is."""
     method = {"type": "scheme", "encryptedCardNumber": "test_4111111111111111"}
-    asked = charge(json.dumps(method), customer=None)
-    shop.payments.charge(asked, idempotency_key="k-1")
+    request = charge(json.dumps(method), customer=None)
+    shop.payments.charge(request, idempotency_key="k-1")
     assert method == shop.asked["paymentMethod"]
 
 

@@ -124,8 +124,8 @@ def test_tags_that_ses_would_refuse_are_refused_here(words: dict[str, Any]) -> N
 def test_a_bulk_is_a_template_in_the_request() -> None:
     """What looks like a place and is none stays as it is, and each has their own words."""
     base = _message(to=(), subject="{{ n }}", text="{{#if}} {{n}}", html="<b>{{n}}</b>", tags=["t"])
-    own = BulkRecipient(to="a@example.com", data={"n": "<"}, headers={"X-B": "2"})
-    bulk = BulkMessage(base=base, recipients=[own])
+    custom = BulkRecipient(to="a@example.com", data={"n": "<"}, headers={"X-B": "2"})
+    bulk = BulkMessage(base=base, recipients=[custom])
     body = bulk_body(bulk, None, None)
     entry = body["BulkEmailEntries"][0]
     words = entry["ReplacementEmailContent"]["ReplacementTemplate"]["ReplacementTemplateData"]
@@ -230,11 +230,11 @@ def test_whole_credentials_come_from_the_provider() -> None:
 def test_an_address_is_checked(address: str, verdict: Verdict, reasons: tuple[str, ...]) -> None:
     """What SES knows of an address is told in the contract's words."""
     sandbox = AmazonSesSandbox()
-    told = hub(ses_vendor(sandbox), sandbox).email().validate_address(address)
+    result = hub(ses_vendor(sandbox), sandbox).email().validate_address(address)
 
-    assert (verdict, reasons) == (told.verdict, told.reasons)
-    assert (address.startswith("info"), False) == (told.role, told.disposable)
-    assert bool(reasons) != told.mx
+    assert (verdict, reasons) == (result.verdict, result.reasons)
+    assert (address.startswith("info"), False) == (result.role, result.disposable)
+    assert bool(reasons) != result.mx
 
 
 def test_a_check_without_a_verdict_is_malformed() -> None:
@@ -253,10 +253,10 @@ def test_metrics_are_counted() -> None:
         "DELIVERY": [(datetime(2026, 1, 2, tzinfo=UTC), 9)],
     }
     query = StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 3))
-    told = hub(ses_vendor(sandbox), sandbox).email().get_statistics(query)
+    result = hub(ses_vendor(sandbox), sandbox).email().get_statistics(query)
 
-    assert EmailCounts(requested=20, delivered=9) == told.totals
-    assert [2, 3] == [row.date.day for row in told.rows]
+    assert EmailCounts(requested=20, delivered=9) == result.totals
+    assert [2, 3] == [row.date.day for row in result.rows]
 
 
 def test_metrics_of_another_name_or_time_are_left_out() -> None:
@@ -359,17 +359,17 @@ def test_a_bounce_is_told_of_whom_it_bounced_for() -> None:
             {"emailAddress": "bob@example.com", "status": "5.1.1", "diagnosticCode": "smtp; 550"}
         ],
     }
-    (told,) = _events({"eventType": "Bounce", "mail": MAIL, "bounce": bounce})
+    (result,) = _events({"eventType": "Bounce", "mail": MAIL, "bounce": bounce})
 
-    assert ("n1", Ref("amazon_ses", "mail", "m1")) == (told.id, told.ref)
+    assert ("n1", Ref("amazon_ses", "mail", "m1")) == (result.id, result.ref)
     assert (EmailStatus.BOUNCED, "Bounce", True) == (
-        told.status,
-        told.vendor_status,
-        told.permanent,
+        result.status,
+        result.vendor_status,
+        result.permanent,
     )
-    assert ("bob@example.com", "5.1.1", "smtp; 550") == (told.email, told.code, told.reason)
-    assert (("news",), {"invoice": "7", "vip": "true"}) == (told.tags, told.metadata)
-    assert NOW.replace(second=1) == told.at
+    assert ("bob@example.com", "5.1.1", "smtp; 550") == (result.email, result.code, result.reason)
+    assert (("news",), {"invoice": "7", "vip": "true"}) == (result.tags, result.metadata)
+    assert NOW.replace(second=1) == result.at
 
 
 @pytest.mark.parametrize(
@@ -384,25 +384,25 @@ def test_what_was_never_tried_did_not_bounce(word: str, status: EmailStatus) -> 
     """Mail to somebody on a list of suppressions is rejected, and the list is named."""
     people = [{"emailAddress": "bob@example.com"}]
     bounce = {"bounceType": "Permanent", "bounceSubType": word, "bouncedRecipients": people}
-    (told,) = _events({"eventType": "Bounce", "mail": MAIL, "bounce": bounce})
+    (result,) = _events({"eventType": "Bounce", "mail": MAIL, "bounce": bounce})
 
-    assert (status, word, True) == (told.status, told.code, told.permanent)
+    assert (status, word, True) == (result.status, result.code, result.permanent)
 
 
 def test_a_delay_says_why() -> None:
     """Mail that is late says what it waits for."""
     delay = {"delayType": "MailboxFull", "delayedRecipients": [{"emailAddress": "b@example.com"}]}
-    (told,) = _events({"eventType": "DeliveryDelay", "mail": MAIL, "deliveryDelay": delay})
+    (result,) = _events({"eventType": "DeliveryDelay", "mail": MAIL, "deliveryDelay": delay})
 
-    assert (EmailStatus.DEFERRED, "MailboxFull") == (told.status, told.code)
-    assert False is told.permanent
+    assert (EmailStatus.DEFERRED, "MailboxFull") == (result.status, result.code)
+    assert False is result.permanent
 
 
 def test_news_of_nobody_in_particular_are_told() -> None:
     """An event that names no recipient is news of the message all the same."""
-    (told,) = _events({"eventType": "Send", "mail": {"messageId": "m1"}})
+    (result,) = _events({"eventType": "Send", "mail": {"messageId": "m1"}})
 
-    assert ("n1", EmailStatus.SENT, None) == (told.id, told.status, told.email)
+    assert ("n1", EmailStatus.SENT, None) == (result.id, result.status, result.email)
 
 
 @pytest.mark.parametrize(
@@ -421,11 +421,11 @@ def test_events_have_the_contracts_names(
     kind: str, part: dict[str, Any], status: EmailStatus
 ) -> None:
     """Each kind of event is told in the contract's words, of each recipient."""
-    told = _events({"notificationType": kind, "mail": MAIL, **part})
+    reports = _events({"notificationType": kind, "mail": MAIL, **part})
 
-    assert {status} == {one.status for one in told}
-    assert len(told) == len({one.id for one in told})
-    assert (["n1"] if kind == "Delivery" else ["n1/1", "n1/2"]) == [one.id for one in told]
+    assert {status} == {one.status for one in reports}
+    assert len(reports) == len({one.id for one in reports})
+    assert (["n1"] if kind == "Delivery" else ["n1/1", "n1/2"]) == [one.id for one in reports]
 
 
 @pytest.mark.parametrize("event", [None, "no json", "[]", {"mail": {}}])
@@ -448,9 +448,9 @@ def test_notices_are_signed_and_become_events() -> None:
         parameters={"topic_arn": sandbox.topic_arn},
     )
     (webhook,) = verifier.verify(headers={}, body=notice)
-    (told,) = opened.events("mail", webhook)
+    (result,) = opened.events("mail", webhook)
 
-    assert receipt.ref == told.ref
+    assert receipt.ref == result.ref
     with pytest.raises(WebhookRejected):
         verifier.verify(headers={}, body=notice.replace(b"Open", b"Sent"))
 

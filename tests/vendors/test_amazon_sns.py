@@ -44,8 +44,8 @@ SPACE = "http://sns.amazonaws.com/doc/2010-03-31/"
 
 def form(**fields: Any) -> dict[str, str]:
     """What a message is sent as."""
-    given: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
-    return message_form(VENDOR, SmsMessage(**given))
+    options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    return message_form(VENDOR, SmsMessage(**options))
 
 
 def attributes(sent: dict[str, str]) -> dict[str, tuple[str, str]]:
@@ -315,26 +315,26 @@ def test_it_only_sends() -> None:
 
 def test_the_fields_are_as_described() -> None:
     """AWS's description has every field that is sent, and the sandbox knows all of its fields."""
-    told = description("sns.json")
-    members = set(told["shapes"]["PublishInput"]["members"])
-    value = set(told["shapes"]["MessageAttributeValue"]["members"])
+    result = description("sns.json")
+    members = set(result["shapes"]["PublishInput"]["members"])
+    value = set(result["shapes"]["MessageAttributeValue"]["members"])
 
     assert members - {"MessageAttributes"} == FIELDS - {"Action", "Version"}
     assert {"DataType", "StringValue"} <= value
     assert ("Name", "Value") == tuple(
-        told["shapes"]["MessageAttributeMap"][part]["locationName"] for part in ("key", "value")
+        result["shapes"]["MessageAttributeMap"][part]["locationName"] for part in ("key", "value")
     )
     assert ("2010-03-31", "query") == (
-        told["metadata"]["apiVersion"],
-        told["metadata"]["protocol"],
+        result["metadata"]["apiVersion"],
+        result["metadata"]["protocol"],
     )
-    assert {SPACE} == {told["metadata"]["xmlNamespace"]}
+    assert {SPACE} == {result["metadata"]["xmlNamespace"]}
 
 
 def test_the_errors_are_as_described() -> None:
     """What AWS describes as an error of publishing is told apart as its status suggests."""
-    told = description("sns.json")
-    shapes = [told["shapes"][one["shape"]] for one in told["operations"]["Publish"]["errors"]]
+    result = description("sns.json")
+    shapes = [result["shapes"][one["shape"]] for one in result["operations"]["Publish"]["errors"]]
     errors = [shape["error"] for shape in shapes if shape["error"]["httpStatusCode"] < 500]
     kinds = {one["code"]: type(classify(SEND, sns_says(400, one["code"]))) for one in errors}
 

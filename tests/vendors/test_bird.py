@@ -84,8 +84,8 @@ DESCRIPTION = {
 
 def body(**fields: Any) -> dict[str, Any]:
     """What a message is sent as."""
-    given: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
-    return message_body(VENDOR, SmsMessage(**given))
+    options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    return message_body(VENDOR, SmsMessage(**options))
 
 
 def hub(sandbox: BirdSandbox, **settings: Any) -> Hub:
@@ -142,7 +142,7 @@ def test_a_message_says_whom_it_comes_from() -> None:
 
 
 @pytest.mark.parametrize(
-    "told, fields",
+    "table, fields",
     [
         ({"status": "accepted"}, {"status": SmsStatus.QUEUED, "price": None}),
         ({"status": "expired"}, {"status": SmsStatus.EXPIRED}),
@@ -164,12 +164,12 @@ def test_a_message_says_whom_it_comes_from() -> None:
         ({"status": "sent", "cost": [], "segments": "2", "last_error": "no"}, {"price": None}),
     ],
 )
-def test_a_message_is_read(told: dict[str, Any], fields: dict[str, Any]) -> None:
+def test_a_message_is_read(table: dict[str, Any], fields: dict[str, Any]) -> None:
     """What Bird says of a message is read, and what is new is kept."""
-    receipt = read_message(REFS, reply({"id": "sms_1"} | told, 202))
+    receipt = read_message(REFS, reply({"id": "sms_1"} | table, 202))
 
     assert fields == {name: getattr(receipt, name) for name in fields}
-    assert {"id": "sms_1"} | told == receipt.raw
+    assert {"id": "sms_1"} | table == receipt.raw
 
 
 def test_a_message_without_a_name_is_malformed() -> None:
@@ -192,11 +192,16 @@ def test_a_message_without_a_name_is_malformed() -> None:
 )
 def test_a_number_is_read(kind: str | None, line: LineType) -> None:
     """What a number belongs to is read, and what is new is unknown."""
-    told = {"phone_number": TO, "country_code": "DE", "line_type": kind}
-    found = read_number(reply(told | {"network_info": {"carrier_name": "Telekom"}}))
+    fields = {"phone_number": TO, "country_code": "DE", "line_type": kind}
+    result = read_number(reply(fields | {"network_info": {"carrier_name": "Telekom"}}))
 
-    assert (line, TO, "DE", "Telekom") == (found.line, found.number, found.country, found.carrier)
-    assert read_number(reply(told)).carrier is None
+    assert (line, TO, "DE", "Telekom") == (
+        result.line,
+        result.number,
+        result.country,
+        result.carrier,
+    )
+    assert read_number(reply(fields)).carrier is None
     with pytest.raises(VendorFailed, match="phone_number"):
         read_number(reply({}))
 
@@ -205,10 +210,10 @@ def test_a_number_that_is_none() -> None:
     """What Bird refuses of a number makes it none; what it refuses otherwise is a refusal."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
-    found = sms.validate_number("+15005550001")
+    result = sms.validate_number("+15005550001")
 
-    assert (False, None) == (found.valid, found.number)
-    assert ("Request validation failed.",) == found.reasons
+    assert (False, None) == (result.valid, result.number)
+    assert ("Request validation failed.",) == result.reasons
     about = {"type": "validation_error", "param": "phone_number"}
     sandbox.fail(reply({"error": about}, 422))
     assert ("validation_error",) == sms.validate_number(TO).reasons
@@ -330,14 +335,14 @@ def test_a_message_is_looked_up() -> None:
     sms = hub(sandbox).sms()
     receipt = sms.send(SmsMessage(to=TO, text="д" * 71))
     sandbox.report(receipt.ref.id, "undelivered", error_code="unreachable")
-    found = sms.get(receipt.ref)
+    result = sms.get(receipt.ref)
 
     assert (SmsStatus.UNDELIVERED, "unreachable", 2) == (
-        found.status,
-        found.error_code,
-        found.segments,
+        result.status,
+        result.error_code,
+        result.segments,
     )
-    assert Price(Decimal("0.00990"), "USD") == found.price
+    assert Price(Decimal("0.00990"), "USD") == result.price
     with pytest.raises(VendorRejected):
         sms.get(Ref("bird", "texts", "../webhooks"))
     with pytest.raises(UnsupportedByVendor):
@@ -382,9 +387,9 @@ def test_why_it_failed() -> None:
 )
 def test_news_of_something_else(kind: str, data: object) -> None:
     """A webhook that is about no message brings no news."""
-    told: Any = type("Told", (), {"data": data, "id": "1", "vendor_type": kind, "time": None})()
+    result: Any = type("Told", (), {"data": data, "id": "1", "vendor_type": kind, "time": None})()
 
-    assert () == VENDOR.events(told, REFS.ref)
+    assert () == VENDOR.events(result, REFS.ref)
 
 
 @pytest.mark.parametrize(
@@ -432,7 +437,7 @@ def test_the_sandbox_lets_nobody_else_in() -> None:
     sandbox = BirdSandbox()
     client = SandboxHttpClient(sandbox)
     url = "https://eu1.platform.bird.com/v1/sms/messages"
-    known = {"Authorization": f"Bearer {sandbox.api_key}"}
-    requests = [Request.post("/", json={}), Request.post("/", json=[], headers=known)]
+    fields = {"Authorization": f"Bearer {sandbox.api_key}"}
+    requests = [Request.post("/", json={}), Request.post("/", json=[], headers=fields)]
 
     assert [401, 422] == [client.send(one, url, Timeouts()).status for one in requests]

@@ -33,9 +33,9 @@ PART_OF: Final[dict[str, str]] = {SmsCapability.CARRIER: SmsCapability.VALIDATE_
 
 def test_every_capability_is_used() -> None:
     """There is a use of each capability that any vendor says it has."""
-    said = {one for name in vendor_names() for one in vendor_class(name).capabilities}
+    messages = {one for name in vendor_names() for one in vendor_class(name).capabilities}
 
-    assert set() == said - {capability for uses in ABLE.values() for capability in uses}
+    assert set() == messages - {capability for uses in ABLE.values() for capability in uses}
 
 
 @pytest.mark.parametrize("kind, vendor, capability", FLAGS)
@@ -61,6 +61,6 @@ def test_a_flag_is_true(kind: str, vendor: str, capability: str, tmp_path: Path)
             with pytest.raises(UnsupportedByVendor) as caught:
                 asyncio.run(use())
             assert PART_OF.get(capability, capability) in caught.value.capabilities
-            assert [] == [asked for sandbox in sandboxes for asked in sandbox.asked]
+            assert [] == [request for sandbox in sandboxes for request in sandbox.asked]
     finally:
         trade.close()

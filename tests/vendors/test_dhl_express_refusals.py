@@ -98,14 +98,14 @@ def test_a_secret_may_come_from_a_provider() -> None:
         assert hidden not in repr(vendor.services())
 
 
-def sent(sandbox: DhlExpressSandbox, asked: Request, **headers: str) -> Response:
+def sent(sandbox: DhlExpressSandbox, request: Request, **headers: str) -> Response:
     """What the sandbox answers to who comes in."""
-    known = b64encode(f"{sandbox.username}:{sandbox.password}".encode()).decode()
-    fields = {"Authorization": f"Basic {known}", "x-version": "3.1.0", **headers}
+    existing = b64encode(f"{sandbox.username}:{sandbox.password}".encode()).decode()
+    fields = {"Authorization": f"Basic {existing}", "x-version": "3.1.0", **headers}
     for name, value in fields.items():
-        asked = asked.with_header(name, value) if value else asked
-    url = f"https://express.api.dhl.com/mydhlapi{asked.path}?{urlencode(asked.query)}"
-    return SandboxHttpClient(sandbox).send(asked, url, Timeouts())
+        request = request.with_header(name, value) if value else request
+    url = f"https://express.api.dhl.com/mydhlapi{request.path}?{urlencode(request.query)}"
+    return SandboxHttpClient(sandbox).send(request, url, Timeouts())
 
 
 GOOD = rates_body(REQUEST, "123456789", PLANNED)
@@ -121,7 +121,7 @@ UNDECLARED = {
 
 
 @pytest.mark.parametrize(
-    "asked, words",
+    "query, words",
     [
         (Request.post("/rates", json={**GOOD, "colour": "red"}), "extraneous key [colour]"),
         (Request.post("/rates", json={**GOOD, "packages": {}}), "expected type: array"),
@@ -190,9 +190,9 @@ UNDECLARED = {
         (Request.get("/address-validate"), "Missing mandatory parameters: type"),
     ],
 )
-def test_a_sandbox_is_as_strict_as_dhl(shop: Shop, asked: Request, words: str) -> None:
+def test_a_sandbox_is_as_strict_as_dhl(shop: Shop, query: Request, words: str) -> None:
     """Unknown, missing and mistyped fields are refused, and whatever else DHL refuses."""
-    answer = sent(shop.sandbox, asked)
+    answer = sent(shop.sandbox, query)
 
     assert 400 <= answer.status < 500
     assert words in answer.text
@@ -200,11 +200,11 @@ def test_a_sandbox_is_as_strict_as_dhl(shop: Shop, asked: Request, words: str) -
 
 def test_a_sandbox_knows_who_comes_in(shop: Shop) -> None:
     """A wrong secret is refused, and so is who names no version."""
-    asked = Request.post("/rates", json=GOOD)
+    response = Request.post("/rates", json=GOOD)
 
-    assert 200 == sent(shop.sandbox, asked).status
-    assert 401 == sent(shop.sandbox, asked, Authorization="Bearer x").status
-    assert 400 == sent(shop.sandbox, asked, **{"x-version": ""}).status
+    assert 200 == sent(shop.sandbox, response).status
+    assert 401 == sent(shop.sandbox, response, Authorization="Bearer x").status
+    assert 400 == sent(shop.sandbox, response, **{"x-version": ""}).status
     wrong = attrs.evolve(shop.vendor, credentials="wrong")
     account = Account("dhl", wrong, settings={"retry": None, "circuit": None})
     hub = Hub([account], http=SandboxHttpClient(shop.sandbox))

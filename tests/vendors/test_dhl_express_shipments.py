@@ -73,12 +73,12 @@ def test_no_product_is_no_error(shop: Shop) -> None:
 def test_only_a_whole_offer_is_bought(shop: Shop) -> None:
     """DHL keeps no offers, so a reference alone buys nothing."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
-    asked = len(shop.sandbox.asked)
+    count = len(shop.sandbox.asked)
     with pytest.raises(UnsupportedByVendor) as caught:
         shop.shipping.create_shipment(rate.ref, idempotency_key="k-1")
 
     assert ("buy_by_reference",) == caught.value.capabilities
-    assert asked == len(shop.sandbox.asked)
+    assert count == len(shop.sandbox.asked)
     assert "Lovelace" not in repr(rate)
     assert rate.total == shop.shipping.create_shipment(rate, idempotency_key="k-1").cost
 
@@ -94,11 +94,11 @@ def test_each_parcel_has_its_label(shop: Shop) -> None:
         number.encode() in (label.content or b"")
         for number, label in zip(numbers, bought.labels, strict=True)
     )
-    found = shop.shipping.get_shipment(bought.ref)
+    result = shop.shipping.get_shipment(bought.ref)
     assert (ShipmentState.BOUGHT, numbers, ()) == (
-        found.state,
-        found.tracking_numbers,
-        found.labels,
+        result.state,
+        result.tracking_numbers,
+        result.labels,
     )
     shop.bought("order-2")
     shop.sandbox.move(numbers[1], "WC")
@@ -111,16 +111,16 @@ def test_a_lost_purchase_is_found_without_its_label(shop: Shop) -> None:
     """What was bought is found by its mark, and that its label is lost is said."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost())
-    found = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+    result = shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
     (number,) = shop.sandbox.shipments
     assert ((number,), (), rate.total, rate.service) == (
-        found.tracking_numbers,
-        found.labels,
-        found.cost,
-        found.service,
+        result.tracking_numbers,
+        result.labels,
+        result.cost,
+        result.service,
     )
-    assert "label" in (found.warnings[0].text or "")
+    assert "label" in (result.warnings[0].text or "")
     query = dict(shop.sandbox.asked[-1].query)
     assert (MARK, "2029-12-30", "2030-01-02") == (
         query["shipmentReference"],
@@ -189,11 +189,11 @@ def test_a_label_that_cannot_be_read_is_kept(shop: Shop) -> None:
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     label = {"typeCode": "label", "imageFormat": "LP2", "content": "?", "packageReferenceNumber": 9}
     shop.sandbox.fail(reply({"shipmentTrackingNumber": "1", "documents": [label]}, 201))
-    (found,) = shop.shipping.create_shipment(rate, idempotency_key="k-1").labels
+    (result,) = shop.shipping.create_shipment(rate, idempotency_key="k-1").labels
 
     assert (LabelFormat.UNKNOWN, "LP2", None, None) == (
-        found.format,
-        found.vendor_format,
-        found.content,
-        found.tracking_number,
+        result.format,
+        result.vendor_format,
+        result.content,
+        result.tracking_number,
     )

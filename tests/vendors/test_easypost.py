@@ -88,9 +88,9 @@ def _shop() -> Shop:
 
 def test_a_shipment_is_told_in_ounces_and_inches_rounded_up() -> None:
     """Weights and sides are converted exactly, and never told smaller than they are."""
-    told = shipment_body(REQUEST)["shipment"]
+    result = shipment_body(REQUEST)["shipment"]
 
-    assert {"weight": "44.1", "length": "11.9", "width": "8.1", "height": "4"} == told["parcel"]
+    assert {"weight": "44.1", "length": "11.9", "width": "8.1", "height": "4"} == result["parcel"]
     assert {"weight": "0.1"} == shipment_body(
         attrs.evolve(REQUEST, parcels=Parcel(weight=1, weight_unit="g"))
     )["shipment"]["parcel"]
@@ -98,13 +98,13 @@ def test_a_shipment_is_told_in_ounces_and_inches_rounded_up() -> None:
 
 def test_an_address_is_told_in_two_lines() -> None:
     """A third line of the street is put to the second, for EasyPost has but two."""
-    told = address_body(HERE)
+    result = address_body(HERE)
 
-    assert ("388 Townsend St", "Apt 20, Back door") == (told["street1"], told["street2"])
+    assert ("388 Townsend St", "Apt 20, Back door") == (result["street1"], result["street2"])
     assert ("98-7654321", False, "US") == (
-        told["federal_tax_id"],
-        told["residential"],
-        told["country"],
+        result["federal_tax_id"],
+        result["residential"],
+        result["country"],
     )
     assert {
         "street1": "179 N Harbor Dr",
@@ -127,20 +127,20 @@ def test_what_is_wished_is_told_as_options() -> None:
         carrier_accounts=["ca_1"],
         reference="order 7",
     )
-    told = shipment_body(request)["shipment"]
+    result = shipment_body(request)["shipment"]
 
     assert {
         "label_format": "ZPL",
         "label_date": "2030-01-02",
         "delivery_confirmation": "ADULT_SIGNATURE",
         "saturday_delivery": True,
-    } == told["options"]
+    } == result["options"]
     assert (True, ["ca_1"], "order 7") == (
-        told["is_return"],
-        told["carrier_accounts"],
-        told["reference"],
+        result["is_return"],
+        result["carrier_accounts"],
+        result["reference"],
     )
-    assert "90277" == told["return_address"]["zip"]
+    assert "90277" == result["return_address"]["zip"]
     sized = attrs.evolve(REQUEST, label_size=LabelSize.INCHES_4X6)
     assert "4x6" == shipment_body(sized)["shipment"]["options"]["label_size"]
 
@@ -165,7 +165,7 @@ def test_customs_are_told_in_whole_lines() -> None:
         invoice_number="INV-1",
         eel_pfc="NOEEI 30.37(a)",
     )
-    told = shipment_body(attrs.evolve(REQUEST, customs=customs))["shipment"]
+    result = shipment_body(attrs.evolve(REQUEST, customs=customs))["shipment"]
 
     assert {
         "contents_type": "returned_goods",
@@ -186,8 +186,8 @@ def test_customs_are_told_in_whole_lines() -> None:
                 "code": "S-1",
             }
         ],
-    } == told["customs_info"]
-    assert ("DDP", "INV-1") == (told["options"]["incoterm"], told["options"]["invoice_number"])
+    } == result["customs_info"]
+    assert ("DDP", "INV-1") == (result["options"]["incoterm"], result["options"]["invoice_number"])
 
 
 def test_insurance_goes_with_the_purchase(shop: Shop) -> None:
@@ -195,10 +195,10 @@ def test_insurance_goes_with_the_purchase(shop: Shop) -> None:
     bought = shop.bought(insurance=Money("100", "USD"))
 
     assert "100.00" == shop.sandbox.shipments[bought.ref.id]["insurance"]
-    asked = len(shop.sandbox.asked)
+    count = len(shop.sandbox.asked)
     with pytest.raises(UnsupportedByVendor):
         shop.bought("order-2", insurance=Money("100", "EUR"))
-    assert asked == len(shop.sandbox.asked)
+    assert count == len(shop.sandbox.asked)
 
 
 def test_an_offer_without_a_price_is_told_apart(shop: Shop) -> None:
@@ -302,9 +302,9 @@ def test_a_lost_purchase_is_found(shop: Shop) -> None:
     shop.sandbox.fail(Lost())
     with pytest.raises(Exception, match="lost"):
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
-    found = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+    result = shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
-    (code,) = found.tracking_numbers
+    (code,) = result.tracking_numbers
     assert [code] == [*shop.sandbox.trackers]
 
 
@@ -312,9 +312,9 @@ def test_a_shipment_that_is_not_bought_is_quoted(shop: Shop) -> None:
     """What was not bought can be looked at; it has no label and cannot be called back."""
     ref = shop.shipping.get_rates(REQUEST).ref
     assert ref is not None
-    found = shop.shipping.get_shipment(ref)
+    result = shop.shipping.get_shipment(ref)
 
-    assert (ShipmentState.QUOTED, (), None) == (found.state, found.labels, found.carrier)
+    assert (ShipmentState.QUOTED, (), None) == (result.state, result.labels, result.carrier)
     tracking = shop.shipping.track_shipment(ref)
     assert (TrackingStatus.UNKNOWN, None, None) == (
         tracking.status,
@@ -343,9 +343,9 @@ def test_a_refund_is_told_as_it_stands(
     """What the carrier decided is told, in our word and in EasyPost's."""
     bought = shop.bought()
     shop.sandbox.settle_refund(bought.ref.id, word)
-    told = shop.shipping.cancel(bought.ref)
+    result = shop.shipping.cancel(bought.ref)
 
-    assert (cancelled, word) == (told.state, told.vendor_status)
+    assert (cancelled, word) == (result.state, result.vendor_status)
     assert state is shop.shipping.get_shipment(bought.ref).state
 
 
@@ -358,13 +358,13 @@ def test_a_refund_that_is_refused_later_is_told_as_it_stands(shop: Shop) -> None
     assert CancelState.REQUESTED is shop.shipping.cancel(bought.ref).state
 
 
-@pytest.mark.parametrize("wanted", [LabelFormat.ZPL, LabelFormat.EPL])
-def test_a_label_is_converted(shop: Shop, wanted: LabelFormat) -> None:
+@pytest.mark.parametrize("target", [LabelFormat.ZPL, LabelFormat.EPL])
+def test_a_label_is_converted(shop: Shop, target: LabelFormat) -> None:
     """A label is fetched in the format that is asked for."""
-    label = shop.shipping.get_label(shop.bought().ref, wanted)
+    label = shop.shipping.get_label(shop.bought().ref, target)
 
-    assert wanted is label.format
-    assert shop.sandbox.labels[f"postage_label/{label.tracking_number}.{wanted}"] == label.content
+    assert target is label.format
+    assert shop.sandbox.labels[f"postage_label/{label.tracking_number}.{target}"] == label.content
 
 
 def test_a_label_that_cannot_be_converted_is_refused(shop: Shop) -> None:
@@ -383,22 +383,22 @@ def test_a_label_of_a_new_kind_is_kept(shop: Shop) -> None:
     shipment = shop.sandbox.shipments[bought.ref.id]
     shipment["postage_label"]["label_file_type"] = "text/dpl"
     shipment["forms"] = [{"form_url": "https://easypost-files.s3.us-west-2.amazonaws.com/f.pdf"}]
-    found = shop.shipping.get_shipment(bought.ref)
+    result = shop.shipping.get_shipment(bought.ref)
 
     assert (LabelFormat.UNKNOWN, "text/dpl") == (
-        found.labels[0].format,
-        found.labels[0].vendor_format,
+        result.labels[0].format,
+        result.labels[0].vendor_format,
     )
-    assert 1 == len(found.documents)
+    assert 1 == len(result.documents)
 
 
 def test_a_label_is_bought_whatever_its_url_is(shop: Shop) -> None:
     """A URL that is none does not hide that a label was bought."""
     bought = shop.bought()
     shop.sandbox.shipments[bought.ref.id]["postage_label"]["label_url"] = "https://["
-    found = shop.shipping.get_shipment(bought.ref).labels[0]
+    result = shop.shipping.get_shipment(bought.ref).labels[0]
 
-    assert (None, "https://[") == (found.content, found.url)
+    assert (None, "https://[") == (result.content, result.url)
 
 
 def test_a_label_is_fetched_from_nobody_else(shop: Shop) -> None:
@@ -406,9 +406,9 @@ def test_a_label_is_fetched_from_nobody_else(shop: Shop) -> None:
     bought = shop.bought()
     label = shop.sandbox.shipments[bought.ref.id]["postage_label"]
     label["label_url"] = "https://elsewhere.example/label.pdf"
-    found = shop.shipping.get_shipment(bought.ref).labels[0]
+    result = shop.shipping.get_shipment(bought.ref).labels[0]
 
-    assert (None, "https://elsewhere.example/label.pdf") == (found.content, found.url)
+    assert (None, "https://elsewhere.example/label.pdf") == (result.content, result.url)
 
 
 @pytest.mark.parametrize(
@@ -478,8 +478,8 @@ def test_what_happened_is_told_from_the_first_to_the_last(shop: Shop) -> None:
 
 def test_a_third_line_is_no_correction(shop: Shop) -> None:
     """EasyPost has two lines, and an address that it confirms in them is as it was given."""
-    given = attrs.evolve(THERE, line2="Suite 7", line3="Dock 2")
-    checked = shop.shipping.validate_address(given)
+    value = attrs.evolve(THERE, line2="Suite 7", line3="Dock 2")
+    checked = shop.shipping.validate_address(value)
 
     assert (AddressVerdict.VALID, ()) == (checked.verdict, checked.changes)
 
@@ -496,7 +496,7 @@ def test_an_address_is_compared(shop: Shop) -> None:
     checked = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.VALID, ()) == (checked.verdict, checked.changes)
 
-    told = {
+    fields = {
         "street1": "179 N HARBOR DR",
         "city": "REDONDO  BEACH",
         "zip": "90277-2506",
@@ -504,7 +504,7 @@ def test_an_address_is_compared(shop: Shop) -> None:
         "residential": True,
         "verifications": {"delivery": {"success": True}},
     }
-    shop.sandbox.fail(reply(told, 201))
+    shop.sandbox.fail(reply(fields, 201))
     checked = shop.shipping.validate_address(THERE)
 
     assert (AddressVerdict.CORRECTED, ("postal_code",)) == (checked.verdict, checked.changes)
@@ -527,12 +527,12 @@ def event(**result: Any) -> WebhookEvent:
 
 def test_news_of_a_refund_is_news_of_its_shipment(shop: Shop) -> None:
     """A refund that went through is told of the shipment; what is new is unknown."""
-    told = shop.hub.events(
+    reports = shop.hub.events(
         "easypost", event(object="Refund", status="refunded", shipment_id="shp_1")
     )
 
     assert [(Ref("easypost", "easypost", "shp_1"), ShipmentState.CANCELED)] == [
-        (one.ref, one.state) for one in told
+        (one.ref, one.state) for one in reports
     ]
     (new,) = shop.hub.events("easypost", event(object="Refund", status="pondered"))
     assert (None, ShipmentState.UNKNOWN) == (new.ref, new.state)
@@ -552,6 +552,6 @@ def test_nothing_of_another_shape_breaks_reading(shop: Shop) -> None:
     assert not read([]).text("id")
     odd = {"id": "shp_1", "rates": "none", "messages": [1, {"carrier": None}], "forms": [{}]}
     shop.sandbox.fail(reply(odd))
-    found = shop.shipping.get_shipment("easypost:easypost:shp_1")
+    result = shop.shipping.get_shipment("easypost:easypost:shp_1")
 
-    assert (ShipmentState.QUOTED, None) == (found.state, found.warnings[0].carrier)
+    assert (ShipmentState.QUOTED, None) == (result.state, result.warnings[0].carrier)

@@ -32,33 +32,33 @@ METADATA = [
 ]
 
 
-def _resend(asked: Asked) -> WebhookEvent:
-    tags = {one["name"]: one["value"] for one in asked.json()["tags"]}
+def _resend(request: Asked) -> WebhookEvent:
+    tags = {one["name"]: one["value"] for one in request.json()["tags"]}
     data = {"email_id": "1", "to": [WRITTEN], "tags": tags}
     payload = {"type": "email.delivered", "created_at": "2026-03-01T12:00:00Z", "data": data}
     return _told(payload, data)
 
 
-def _amazon_ses(asked: Asked) -> WebhookEvent:
-    tags = {one["Name"]: [one["Value"]] for one in asked.json()["EmailTags"]}
+def _amazon_ses(request: Asked) -> WebhookEvent:
+    tags = {one["Name"]: [one["Value"]] for one in request.json()["EmailTags"]}
     mail = {"messageId": "1", "destination": [WRITTEN], "tags": tags}
     return _told({}, json.dumps({"eventType": "Send", "mail": mail, "send": {}}))
 
 
-def _sendgrid(asked: Asked) -> WebhookEvent:
-    body = asked.json()
-    known = {"email": WRITTEN, "event": "delivered", "sg_message_id": "abc"}
-    return _told({**body["custom_args"], **known, "category": body["categories"]})
+def _sendgrid(request: Asked) -> WebhookEvent:
+    body = request.json()
+    fields = {"email": WRITTEN, "event": "delivered", "sg_message_id": "abc"}
+    return _told({**body["custom_args"], **fields, "category": body["categories"]})
 
 
-def _postmark(asked: Asked) -> WebhookEvent:
-    body = asked.json()
-    told = {"MessageID": "1", "RecordType": "Delivery", "Recipient": WRITTEN}
-    return _told({**told, "Tag": body["Tag"], "Metadata": body["Metadata"]})
+def _postmark(request: Asked) -> WebhookEvent:
+    body = request.json()
+    fields = {"MessageID": "1", "RecordType": "Delivery", "Recipient": WRITTEN}
+    return _told({**fields, "Tag": body["Tag"], "Metadata": body["Metadata"]})
 
 
-def _mailgun(asked: Asked) -> WebhookEvent:
-    form = read_form(asked)
+def _mailgun(request: Asked) -> WebhookEvent:
+    form = read_form(request)
     data = {
         "event": "delivered",
         "recipient": WRITTEN,

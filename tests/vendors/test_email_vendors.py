@@ -1,4 +1,4 @@
-"""Every vendor of mail does what the contract says, in both colours."""
+"""Every vendor of mail does what the contract says, synchronously and asynchronously."""
 
 from __future__ import annotations
 

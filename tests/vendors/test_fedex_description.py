@@ -287,5 +287,5 @@ def test_a_shipment_with_everything(whose: str) -> None:
 
     assert set(OURS["paths"]) == {one.path for one in sandbox.asked}
     for one in sandbox.asked:
-        said = said_of(whose, one.path)
-        assert [] == problems(said, one.method, one.path, json.loads(one.body))
+        message = said_of(whose, one.path)
+        assert [] == problems(message, one.method, one.path, json.loads(one.body))

@@ -173,15 +173,15 @@ def test_the_sandbox_knows_whom_it_lets_in(shop: Shop) -> None:
     """Whoever has no token, or asks for nothing, or for weights that are none, is refused."""
     shop.shipping.get_rates(REQUEST)
     body = json.loads(shop.sandbox.asked[-1].body)
-    asked = Request.post("/rate/v1/rates/quotes", json=body)
-    assert 200 == answered(shop, asked).status
-    assert 401 == answered(shop, asked, token="another").status
+    response = Request.post("/rate/v1/rates/quotes", json=body)
+    assert 200 == answered(shop, response).status
+    assert 401 == answered(shop, response, token="another").status
     assert 404 == answered(shop, Request.get("/nothing")).status
     body["requestedShipment"]["requestedPackageLineItems"][0]["weight"]["value"] = 0
     assert 400 == answered(shop, Request.post("/rate/v1/rates/quotes", json=body)).status
     mine = {"value": "1", "shipDateBegin": "a", "shipDateEndDate": "b"}
-    found = Request.post("/track/v1/referencenumbers", json={"referencesInformation": mine})
-    assert 400 == answered(shop, found).status
+    result = Request.post("/track/v1/referencenumbers", json={"referencesInformation": mine})
+    assert 400 == answered(shop, result).status
 
 
 def answered(shop: Shop, request: Request, token: str | None = None) -> Response:

@@ -174,20 +174,20 @@ def test_what_was_bought_is_read_as_far_as_it_goes(shop: Shop) -> None:
 def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     """What was bought and lost its answer is found by its reference, without its label."""
     shop.wire.planned[SHIP] = [Lost()]
-    found = shop.bought(parcels=[PARCEL, PARCEL], ship_date=date(2130, 1, 2))
+    result = shop.bought(parcels=[PARCEL, PARCEL], ship_date=date(2130, 1, 2))
 
-    asked = json.loads(shop.sandbox.asked[-1].body)["referencesInformation"]
+    fields = json.loads(shop.sandbox.asked[-1].body)["referencesInformation"]
     assert (sha256(b"\norder-1").hexdigest()[:32], "2130-01-03") == (
-        asked["value"],
-        asked["shipDateEndDate"],
+        fields["value"],
+        fields["shipDateEndDate"],
     )
-    assert [found.ref.id] == [*shop.sandbox.shipments]
+    assert [result.ref.id] == [*shop.sandbox.shipments]
     assert (2, (), ShipmentState.BOUGHT) == (
-        len(found.tracking_numbers),
-        found.labels,
-        found.state,
+        len(result.tracking_numbers),
+        result.labels,
+        result.state,
     )
-    assert "lost" in str(found.warnings[0].text)
+    assert "lost" in str(result.warnings[0].text)
 
 
 @pytest.mark.parametrize(
@@ -216,13 +216,13 @@ def test_a_lost_purchase_that_is_not_found_is_unknown(shop: Shop, answer: Respon
 def test_only_a_whole_offer_can_be_bought(shop: Shop) -> None:
     """FedEx keeps no offers: the reference of one is refused before anything is sent."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
-    asked = len(shop.sandbox.asked)
+    count = len(shop.sandbox.asked)
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.create_shipment(str(rate.ref), idempotency_key="k-1")
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_label("fedex:fedex:1")
 
-    assert asked == len(shop.sandbox.asked)
+    assert count == len(shop.sandbox.asked)
     with pytest.raises(UnsupportedByVendor, match="only with its purchase"):
         asyncio.run(FedEx(account_number="1").get_labels(None, rate.ref, None))  # type: ignore[arg-type]  # nothing is sent
     assert rate.total == shop.shipping.create_shipment(rate, idempotency_key="k-1").cost

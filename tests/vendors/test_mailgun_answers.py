@@ -65,10 +65,10 @@ def test_a_limit_says_when_it_ends(when: str, at: datetime | None) -> None:
     assert words == caught.value.vendor_message
     if at is not None:
         # Nobody waits for longer than an hour; what Mailgun said is told besides.
-        retry_at, said = caught.value.retry_at, caught.value.vendor_retry_after
+        retry_at, message = caught.value.retry_at, caught.value.vendor_retry_after
         assert retry_at is not None
-        assert said is not None
-        assert at == retry_at - timedelta(hours=1) + timedelta(seconds=said)
+        assert message is not None
+        assert at == retry_at - timedelta(hours=1) + timedelta(seconds=message)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_message_without_an_id_was_not_taken(answer: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "address, verdict, reasons, meant, mx",
+    "address, verdict, reasons, intended, mx",
     [
         ("ada@example.com", Verdict.DELIVERABLE, (), None, None),
         ("info@example.com", Verdict.RISKY, ("mailbox_is_role_address",), None, None),
@@ -104,20 +104,25 @@ def test_a_message_without_an_id_was_not_taken(answer: object) -> None:
     ],
 )
 def test_an_address_is_checked(
-    *, address: str, verdict: Verdict, reasons: tuple[str, ...], meant: str | None, mx: bool | None
+    *,
+    address: str,
+    verdict: Verdict,
+    reasons: tuple[str, ...],
+    intended: str | None,
+    mx: bool | None,
 ) -> None:
     """What Mailgun knows of an address is told in the contract's words."""
     _, opened = mailgun_hub()
-    told = opened.email().validate_address(address)
+    result = opened.email().validate_address(address)
 
-    assert (verdict, reasons, meant, mx) == (
-        told.verdict,
-        told.reasons,
-        told.did_you_mean,
-        told.mx,
+    assert (verdict, reasons, intended, mx) == (
+        result.verdict,
+        result.reasons,
+        result.did_you_mean,
+        result.mx,
     )
-    assert address.startswith("info") == told.role
-    assert not told.disposable
+    assert address.startswith("info") == result.role
+    assert not result.disposable
 
 
 def test_a_check_without_a_verdict_is_malformed() -> None:
@@ -145,11 +150,11 @@ def test_days_come_in_pages() -> None:
         for number in range(-1, 252)
     ]
     query = StatisticsQuery(start=first.date(), end=first.date() + timedelta(days=249))
-    told = opened.email().get_statistics(query)
+    result = opened.email().get_statistics(query)
 
     assert [0, 100, 200] == [json.loads(one.body)["pagination"]["skip"] for one in sandbox.asked]
-    assert 250 == len(told.rows)
-    assert EmailCounts(requested=500, delivered=250, dropped=500) == told.totals
+    assert 250 == len(result.rows)
+    assert EmailCounts(requested=500, delivered=250, dropped=500) == result.totals
 
 
 def test_days_that_were_not_asked_for_do_not_count() -> None:
@@ -164,10 +169,10 @@ def test_days_that_were_not_asked_for_do_not_count() -> None:
     ]
     sandbox.fail(reply({"items": items, "pagination": {"limit": 3}}))
     query = StatisticsQuery(start=date(2026, 3, 2), end=date(2026, 3, 3))
-    told = opened.email().get_statistics(query)
+    result = opened.email().get_statistics(query)
 
     assert 1 == len(sandbox.asked)
-    assert EmailCounts(opened=2) == told.totals
+    assert EmailCounts(opened=2) == result.totals
 
 
 @pytest.mark.parametrize("answer", [{}, {"items": {}}, {"items": [{"metrics": {}}]}, []])

@@ -108,8 +108,8 @@ def test_each_of_a_bulk_has_their_own_words_in_a_template() -> None:
     """What fills a template in for all is joined with what does for one."""
     sandbox, opened = mailgun_hub()
     base = mail(to=(), template=TemplateRef("welcome", {"a": 1, "b": 1}))
-    own = BulkRecipient(to="a@example.com", data={"b": [2]})
-    opened.email().send_bulk(BulkMessage(base=base, recipients=[own, "b@example.com"]))
+    custom = BulkRecipient(to="a@example.com", data={"b": [2]})
+    opened.email().send_bulk(BulkMessage(base=base, recipients=[custom, "b@example.com"]))
 
     assert {'{"a": 1, "b": [2]}', '{"a": 1, "b": 1}'} == {
         read_form(one).one("t:variables") for one in sandbox.asked

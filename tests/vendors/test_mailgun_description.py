@@ -74,9 +74,9 @@ OURS: Json = {
 """What Mailgun says of messages and numbers, as far as we send them."""
 
 
-def _sent(asked: Asked) -> dict[str, Any]:
+def _sent(request: Asked) -> dict[str, Any]:
     """The fields of a form as a description has them: what may repeat is a list."""
-    form, several = read_form(asked), {"to", "cc", "bcc", "o:tag"}
+    form, several = read_form(request), {"to", "cc", "bcc", "o:tag"}
     fields: dict[str, Any] = {name: value for name, value in form.fields if name not in several}
     fields |= {name: form.all(name) for name in several if form.all(name)}
     for name, item in form.files:
@@ -84,19 +84,21 @@ def _sent(asked: Asked) -> dict[str, Any]:
     return fields
 
 
-def _as_json(said: Json) -> Json:
+def _as_json(message: Json) -> Json:
     """A description in which forms stand as what they hold."""
-    asked = said["paths"][next(path for path in said["paths"] if path.endswith("}/messages"))]
-    content = asked["post"]["requestBody"]["content"]
+    request = message["paths"][
+        next(path for path in message["paths"] if path.endswith("}/messages"))
+    ]
+    content = request["post"]["requestBody"]["content"]
     content["application/json"] = content["multipart/form-data"]
-    return said
+    return message
 
 
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
 @pytest.mark.parametrize("template", [None, TemplateRef("welcome", {"name": "Ada"})])
 def test_what_is_sent_is_what_mailgun_describes(whose: str, template: TemplateRef | None) -> None:
     """Each field is known, and of its type."""
-    said = _as_json(OURS if whose == "ours" else description("mailgun.json"))
+    text = _as_json(OURS if whose == "ours" else description("mailgun.json"))
     sandbox = MailgunSandbox()
     vendor = mailgun_vendor(sandbox, sender="shop@acme.example", test_mode=True)
     opened = Hub([Account("mailgun", vendor)], http=SandboxHttpClient(sandbox))
@@ -130,20 +132,20 @@ def test_what_is_sent_is_what_mailgun_describes(whose: str, template: TemplateRe
     opened.email().send_bulk(BulkMessage(base=base, recipients=["ada@example.com"]))
 
     assert [[], []] == [
-        problems(said, asked.method, asked.path, _sent(asked)) for asked in sandbox.asked
+        problems(text, request.method, request.path, _sent(request)) for request in sandbox.asked
     ]
 
 
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
 def test_numbers_are_asked_for_as_mailgun_describes(whose: str) -> None:
     """Each metric is known; of pages their description tells in its answer, and clients ask so."""
-    said = OURS if whose == "ours" else description("mailgun.json")
+    message = OURS if whose == "ours" else description("mailgun.json")
     query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 2))
     body = metrics_body("mail.example.com", query, 0)
     pages = body.pop("pagination")
 
     assert {"skip": 0, "limit": 1_000} == pages
-    assert [] == problems(said, "POST", "/v1/analytics/metrics", body)
+    assert [] == problems(message, "POST", "/v1/analytics/metrics", body)
     assert ("Sun, 01 Mar 2026 00:00:00 +0000", "Mon, 02 Mar 2026 23:59:59 +0000") == (
         body["start"],
         body["end"],

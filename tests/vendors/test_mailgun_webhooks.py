@@ -31,7 +31,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
     """News is of the message that was sent, and only who knows the key is believed."""
     sandbox, opened = mailgun_hub()
     receipt = opened.email().send_transactional(mail())
-    told = _event(
+    result = _event(
         event="failed",
         severity="permanent",
         reason="bounce",
@@ -42,7 +42,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
             "delivery-status": {"code": 550, "description": "", "message": "No such user."},
         },
     )
-    notice = sandbox.tell(URL, told, datetime.now(UTC))
+    notice = sandbox.tell(URL, result, datetime.now(UTC))
     verifier = opened.webhooks("mail", clock=SystemClock(), secrets=sandbox.signing_key)
     [webhook] = verifier.verify(**notice.given())
     [event] = opened.events("mail", webhook)

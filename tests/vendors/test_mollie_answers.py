@@ -46,29 +46,29 @@ def _shop() -> Iterator[Shop]:
 def payment(**fields: Any) -> Payment:
     """A payment as Mollie says it."""
     usual = {"id": "tr_1", "status": "paid", "amount": {"currency": "EUR", "value": "149.90"}}
-    found = payment_of(ref, read({**usual, **fields}))
-    assert found is not None
-    return found
+    result = payment_of(ref, read({**usual, **fields}))
+    assert result is not None
+    return result
 
 
 @pytest.mark.parametrize("reader", [payment_of, capture_of, refund_of, dispute_of])
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [{}, {"id": "x"}, {"id": "x", "status": "paid"}, {"paymentId": "tr_1"}, {"id": ["x"]}],
     ids=str,
 )
-def test_what_is_none_is_read_as_none(reader: Callable[..., object], said: Json) -> None:
+def test_what_is_none_is_read_as_none(reader: Callable[..., object], message: Json) -> None:
     """What lacks an id, a status, an amount or its payment is nothing."""
-    assert reader(ref, read(said)) is None
+    assert reader(ref, read(message)) is None
 
 
 def test_what_is_new_is_unknown() -> None:
     """A status that nobody knows is kept in Mollie's words, and nothing is made up of it."""
-    found = payment(status="teleported", later={"x": 1})
+    result = payment(status="teleported", later={"x": 1})
 
-    assert (PaymentState.UNKNOWN, "teleported") == (found.state, found.vendor_state)
-    assert (None, None) == (found.captured, found.authorized)
-    assert {"x": 1} == found.raw["later"]
+    assert (PaymentState.UNKNOWN, "teleported") == (result.state, result.vendor_state)
+    assert (None, None) == (result.captured, result.authorized)
+    assert {"x": 1} == result.raw["later"]
 
 
 def test_what_waits_without_a_page_is_pending() -> None:
@@ -91,9 +91,9 @@ def test_what_is_paid_is_captured() -> None:
 @pytest.mark.parametrize("value", ["149.901", None, "NaN", "9" * 40, {"x": 1}, "", []], ids=str)
 def test_an_amount_that_is_none_is_not_made_up(value: object) -> None:
     """What is no exact amount of the currency is none."""
-    said = {"amount": {"currency": "EUR", "value": value}}
+    fields = {"amount": {"currency": "EUR", "value": value}}
 
-    assert money(read(said), "amount") is None
+    assert money(read(fields), "amount") is None
 
 
 @pytest.mark.parametrize(

@@ -101,14 +101,14 @@ def _everything() -> MollieSandbox:
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
 def test_everything_is_as_it_is_described(whose: str) -> None:
     """Every request is one that the description allows."""
-    said = OURS if whose == "ours" else description("mollie-specs.json")
-    asked = [one for one in _everything().asked if one.body]
+    message = OURS if whose == "ours" else description("mollie-specs.json")
+    requests = [one for one in _everything().asked if one.body]
 
-    assert 10 == len(asked)
+    assert 10 == len(requests)
     assert [] == [
         problem
-        for one in asked
-        for problem in problems(said, one.method, one.path, json.loads(one.body))
+        for one in requests
+        for problem in problems(message, one.method, one.path, json.loads(one.body))
     ]
 
 

@@ -96,8 +96,8 @@ def test_a_capture_whose_release_got_lost_is_repeated_whole(shop: Shop) -> None:
         capture = shop.payments.capture(held.ref, PART, idempotency_key=key)
 
         assert PART == capture.amount
-    known = shop.payments.get(held.ref)
-    assert (PART, Money("0", "EUR")) == (known.captured, known.remaining)
+    existing = shop.payments.get(held.ref)
+    assert (PART, Money("0", "EUR")) == (existing.captured, existing.remaining)
     assert 1 == len(shop.sandbox.captures)
 
 
@@ -192,11 +192,11 @@ def test_a_refund_takes_its_time(shop: Shop, success: bool) -> None:
     shop.time += 60
     shop.sandbox.arrive_refund(refund.ref.id, success=success)
     later = shop.payments.get_refund(str(refund.ref))
-    known = advance(payment, shop.payments.get(payment.ref))
+    existing = advance(payment, shop.payments.get(payment.ref))
 
     assert MoveState.PENDING == refund.state
     assert (MoveState.SUCCEEDED if success else MoveState.FAILED) == later.state
-    assert (PaymentState.REFUNDED if success else PaymentState.CAPTURED) == known.state
+    assert (PaymentState.REFUNDED if success else PaymentState.CAPTURED) == existing.state
 
 
 def test_a_refund_is_found_by_its_payment(shop: Shop) -> None:
@@ -225,16 +225,16 @@ def test_a_chargeback_takes_the_money(shop: Shop) -> None:
     shop.time += 60
     chargeback = shop.sandbox.charge_back(payment.ref.id)
     taken = shop.payments.disputes().items[0]
-    known = advance(payment, shop.payments.get(payment.ref))
+    existing = advance(payment, shop.payments.get(payment.ref))
     shop.time += 60
     shop.sandbox.reverse(chargeback)
     back = shop.payments.disputes().items[0]
 
     assert (DisputeState.LOST, EUROS, "AC01") == (taken.state, taken.amount, taken.reason)
     assert taken.payment == ref(payment.ref.id)
-    assert PaymentState.DISPUTED == known.state
+    assert PaymentState.DISPUTED == existing.state
     assert DisputeState.WON == back.state
-    assert PaymentState.CAPTURED == advance(known, shop.payments.get(payment.ref)).state
+    assert PaymentState.CAPTURED == advance(existing, shop.payments.get(payment.ref)).state
 
 
 @pytest.mark.parametrize("operation", ["capture", "refund"])

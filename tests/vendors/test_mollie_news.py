@@ -32,13 +32,13 @@ def test_a_webhook_means_ask_again(shop: Shop) -> None:
 
     assert (True, None, payment.ref.id) == (event.ask, event.state, event.ref.id)
     assert payment == advance(payment, event)
-    told = shop.payments.follow_up(event)
-    assert (False, PaymentState.CAPTURED, EUROS) == (told.ask, told.state, told.captured)
-    assert (payment.ref, "INV-2041") == (told.ref, told.reference)
-    assert PaymentState.CAPTURED == advance(payment, told).state
-    asked = len(shop.sandbox.asked)
-    assert told == shop.payments.follow_up(told)
-    assert asked == len(shop.sandbox.asked)
+    result = shop.payments.follow_up(event)
+    assert (False, PaymentState.CAPTURED, EUROS) == (result.ask, result.state, result.captured)
+    assert (payment.ref, "INV-2041") == (result.ref, result.reference)
+    assert PaymentState.CAPTURED == advance(payment, result).state
+    count = len(shop.sandbox.asked)
+    assert result == shop.payments.follow_up(result)
+    assert count == len(shop.sandbox.asked)
 
 
 def test_every_webhook_of_a_payment_is_let_in(shop: Shop) -> None:
@@ -105,11 +105,11 @@ def test_webhooks_of_either_kind_name_a_payment(data: object, payload: object) -
 
 def test_the_id_of_a_payment_is_none_of_its_news() -> None:
     """What is the same for all news of a payment does not tell them apart."""
-    said = {"id": "tr_1"}
-    told = WebhookEvent(
-        vendor="mollie-classic", id="tr_1", type="x", vendor_type="x", data=said, payload=said
+    fields = {"id": "tr_1"}
+    result = WebhookEvent(
+        vendor="mollie-classic", id="tr_1", type="x", vendor_type="x", data=fields, payload=fields
     )
-    (event,) = Mollie().events(told, ref)
+    (event,) = Mollie().events(result, ref)
 
     assert (None, "tr_1") == (event.id, event.ref.id)
 

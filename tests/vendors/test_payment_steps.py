@@ -21,32 +21,32 @@ if TYPE_CHECKING:
     from moorage.testing.trades import Trade
 
 VENDORS = ["stripe", "adyen", "paypal", "square", "mollie"]
-COLOURS = pytest.mark.parametrize("colour", ["sync", "async"])
+MODES = pytest.mark.parametrize("mode", ["sync", "async"])
 PART = Money("50.00", "EUR")
 MUCH = Money("500.00", "EUR")
 
 
 class Shop:
-    """Payments at a sandbox, in either colour; what the vendor takes note of happens at once."""
+    """Payments at a sandbox in either mode; the vendor acts on requests at once."""
 
-    def __init__(self, vendor: str, colour: str, folder: Path) -> None:
+    def __init__(self, vendor: str, mode: str, folder: Path) -> None:
         self.trade: Trade = trade_of(vendor, folder)
         sandbox: Any = self.trade.sandbox
         self.sandbox = sandbox
         configuration = {"vendors": {vendor: self.trade.options}, "payments": {"vendor": vendor}}
         hub: Any = (
             moorage.open(configuration, http=SandboxHttpClient(sandbox))
-            if colour == "sync"
+            if mode == "sync"
             else moorage.aopen(configuration, http=AsyncSandboxHttpClient(sandbox))
         )
         self._face = hub.payments()
         self._number = 0
 
-    async def __call__(self, verb: str, *given: Any, **named: Any) -> Any:
+    async def __call__(self, verb: str, *options: Any, **named: Any) -> Any:
         """Do a step under a key of its own, unless it has one."""
         self._number += 1
         key = named.pop("idempotency_key", f"k-{self._number}")
-        done = getattr(self._face, verb)(*given, idempotency_key=key, **named)
+        done = getattr(self._face, verb)(*options, idempotency_key=key, **named)
         done = await done if inspect.isawaitable(done) else done
         if hasattr(self.sandbox, "settle"):
             self.sandbox.settle()
@@ -107,58 +107,58 @@ def run(check: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(check())  # type: ignore[arg-type]  # what is awaited here is a coroutine
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize("vendor", VENDORS)
 @pytest.mark.parametrize("step", STEPS, ids=str)
 def test_a_step_in_the_wrong_state_is_rejected(
-    vendor: str, step: Step, colour: str, tmp_path: Path
+    vendor: str, step: Step, mode: str, tmp_path: Path
 ) -> None:
     """It is `VendorRejected`, at once or, where the vendor decides later, by its webhook."""
 
     async def check() -> None:
-        state, verb, given = step
-        shop = Shop(vendor, colour, tmp_path)
+        state, verb, value = step
+        shop = Shop(vendor, mode, tmp_path)
         ref = await getattr(shop, state)()
-        if vendor == "adyen" and (given or step[:2] != ("refunded", "refund")):
-            assert MoveState.PENDING is (await shop(verb, ref, *given)).state
+        if vendor == "adyen" and (value or step[:2] != ("refunded", "refund")):
+            assert MoveState.PENDING is (await shop(verb, ref, *value)).state
             return
         with pytest.raises(moorage.ConnectorError) as caught:
-            await shop(verb, ref, *given)
+            await shop(verb, ref, *value)
         error = caught.value
         assert (VendorRejected, vendor, verb) == (type(error), error.service, error.operation)
 
     run(check)
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_what_was_given_up_is_given_up(vendor: str, colour: str, tmp_path: Path) -> None:
+def test_what_was_given_up_is_given_up(vendor: str, mode: str, tmp_path: Path) -> None:
     """To give up a payment once more changes nothing, and is no error."""
 
     async def check() -> None:
-        shop = Shop(vendor, colour, tmp_path)
+        shop = Shop(vendor, mode, tmp_path)
         again = await shop("void", await shop.voided())
         assert again.state in {MoveState.SUCCEEDED, MoveState.PENDING}
 
     run(check)
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_refund_without_an_amount_is_of_what_is_left(
-    vendor: str, colour: str, tmp_path: Path
+    vendor: str, mode: str, tmp_path: Path
 ) -> None:
     """After a part the rest is asked for, and never more; who cannot know it has to be told."""
 
     async def check() -> None:
-        shop = Shop(vendor, colour, tmp_path)
+        shop = Shop(vendor, mode, tmp_path)
         ref = await shop.captured()
         await shop("refund", ref, PART, idempotency_key="part")
         if vendor == "adyen":
-            asked = len(shop.sandbox.asked)
+            count = len(shop.sandbox.asked)
             with pytest.raises(VendorRejected) as caught:
                 await shop("refund", ref)
-            assert ("Give the amount.", asked) == (caught.value.remedy, len(shop.sandbox.asked))
+            assert ("Give the amount.", count) == (caught.value.remedy, len(shop.sandbox.asked))
             rest = await shop("refund", ref, Money("99.90", "EUR"))
         else:
             rest = await shop("refund", ref)
@@ -169,13 +169,13 @@ def test_a_refund_without_an_amount_is_of_what_is_left(
     run(check)
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_a_whole_refund_is_repeated_under_its_key(vendor: str, colour: str, tmp_path: Path) -> None:
+def test_a_whole_refund_is_repeated_under_its_key(vendor: str, mode: str, tmp_path: Path) -> None:
     """A repeat of a refund of all of it gives the same refund, at every vendor."""
 
     async def check() -> None:
-        shop = Shop(vendor, colour, tmp_path)
+        shop = Shop(vendor, mode, tmp_path)
         ref = await shop.captured()
         first = await shop("refund", ref, idempotency_key="all")
         assert first == await shop("refund", ref, idempotency_key="all")
@@ -184,18 +184,18 @@ def test_a_whole_refund_is_repeated_under_its_key(vendor: str, colour: str, tmp_
     run(check)
 
 
-@COLOURS
+@MODES
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_a_reason_may_be_a_text(vendor: str, colour: str, tmp_path: Path) -> None:
+def test_a_reason_may_be_a_text(vendor: str, mode: str, tmp_path: Path) -> None:
     """Why money is given back may be said in a text; one that says nothing is refused alike."""
 
     async def check() -> None:
-        shop = Shop(vendor, colour, tmp_path)
+        shop = Shop(vendor, mode, tmp_path)
         ref = await shop.captured()
-        asked = len(shop.sandbox.asked)
+        count = len(shop.sandbox.asked)
         with pytest.raises(InvalidData) as caught:
             await shop("refund", ref, PART, reason="nonsense")
-        assert ("reason", asked) == (caught.value.field, len(shop.sandbox.asked))
+        assert ("reason", count) == (caught.value.field, len(shop.sandbox.asked))
         assert PART == (await shop("refund", ref, PART, reason="duplicate")).amount
 
     run(check)

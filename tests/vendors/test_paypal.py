@@ -73,10 +73,10 @@ def test_a_token_from_elsewhere(shop: Shop) -> None:
     shop.charged()
     token = shop.last().bearer()
     assert token is not None
-    known = MemoryCredentialProvider({("main", None): Credentials.bearer(token)})
+    existing = MemoryCredentialProvider({("main", None): Credentials.bearer(token)})
     http = SandboxHttpClient(shop.sandbox)
     account = Account("main", PayPal(sandbox=True), settings=SETTINGS)
-    with Hub([account], http=http, credentials=known) as hub:
+    with Hub([account], http=http, credentials=existing) as hub:
         payment = hub.payments().charge(order(), idempotency_key="other")
 
     assert PaymentState.CAPTURED is payment.state
@@ -122,12 +122,12 @@ PARTNER = "PayPal-Partner-Attribution-Id"
 def test_an_order_as_it_is_written(shop: Shop) -> None:
     """Everything has its place; the key and the token go along, and the wish to be told all."""
     shop.charged(description="Two chairs " * 20, statement_descriptor="ACME CHAIRS")
-    asked = shop.last()
+    request = shop.last()
 
-    assert ("POST", "/v2/checkout/orders") == (asked.method, asked.path)
-    assert "k-1" == asked.headers.get("PayPal-Request-Id")
-    assert "return=representation" == asked.headers.get("Prefer")
-    assert "token-paypal-client-1" == asked.bearer()
+    assert ("POST", "/v2/checkout/orders") == (request.method, request.path)
+    assert "k-1" == request.headers.get("PayPal-Request-Id")
+    assert "return=representation" == request.headers.get("Prefer")
+    assert "token-paypal-client-1" == request.bearer()
     context = {"return_url": BACK, "cancel_url": BACK}
     assert {
         "intent": "CAPTURE",
@@ -148,9 +148,9 @@ def test_headers_of_the_account() -> None:
     shop = Shop({"headers": {PARTNER: "ACME"}})
     with shop.hub:
         shop.payments.void(shop.authorized().ref, idempotency_key="v-1")
-    told = [(one.headers.get(PARTNER), one.headers.get("Prefer")) for one in shop.sandbox.asked]
+    reports = [(one.headers.get(PARTNER), one.headers.get("Prefer")) for one in shop.sandbox.asked]
 
-    assert [("ACME", "return=representation")] * 2 == told
+    assert [("ACME", "return=representation")] * 2 == reports
 
 
 @pytest.mark.parametrize(

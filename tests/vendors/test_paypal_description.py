@@ -128,12 +128,12 @@ def test_what_moves_money(whose: str) -> None:
         done = shop.payments.complete(waiting.ref, returned, idempotency_key="back")
         capture = shop.payments.capture(done.ref, TEN, final=False, idempotency_key="c")
         shop.payments.refund(capture.ref, TEN, idempotency_key="r")
-    sent = [asked for asked in shop.sandbox.asked if asked.method == "POST"]
+    sent = [request for request in shop.sandbox.asked if request.method == "POST"]
 
     assert len(charges) + 5 == len(sent)
-    for asked in sent:
-        said = orders if "/orders" in asked.path else payments
-        assert [] == problems(said, asked.method, asked.path, json.loads(asked.body))
+    for request in sent:
+        message = orders if "/orders" in request.path else payments
+        assert [] == problems(message, request.method, request.path, json.loads(request.body))
 
 
 def _flat(value: Json) -> Json:
@@ -147,8 +147,8 @@ def _flat(value: Json) -> Json:
             return schema
         whole = {name: joined(one) for name, one in schema.items() if name != "allOf"}
         for part in schema.get("allOf", ()):
-            found = schemas[part["$ref"].rpartition("/")[2]] if "$ref" in part else part
-            flat = joined(found)
+            result = schemas[part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+            flat = joined(result)
             whole["properties"] = {**flat.get("properties", {}), **whole.get("properties", {})}
             whole["required"] = [*flat.get("required", ()), *whole.get("required", ())]
         if "$ref" in whole:

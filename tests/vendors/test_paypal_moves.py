@@ -36,14 +36,14 @@ def test_parts_are_captured(shop: Shop) -> None:
     written = {"currency_code": "EUR", "value": "10.00"}
     assert {"final_capture": False, "amount": written} == shop.sent()
     assert "c-1" == shop.last().headers.get("PayPal-Request-Id")
-    known = shop.payments.get(payment.ref)
-    assert (PaymentState.PARTIALLY_CAPTURED, EUROS - TEN) == (known.state, known.remaining)
-    assert known.ref.other("capture") is None
+    existing = shop.payments.get(payment.ref)
+    assert (PaymentState.PARTIALLY_CAPTURED, EUROS - TEN) == (existing.state, existing.remaining)
+    assert existing.ref.other("capture") is None
     last = shop.payments.capture(payment.ref, TEN, idempotency_key="c-2")
-    known = shop.payments.get(payment.ref)
+    existing = shop.payments.get(payment.ref)
 
-    assert (TEN * 2, TEN * 0) == (known.captured, known.remaining)
-    assert [first.ref, last.ref] == [one.ref for one in known.captures]
+    assert (TEN * 2, TEN * 0) == (existing.captured, existing.remaining)
+    assert [first.ref, last.ref] == [one.ref for one in existing.captures]
     assert (MoveState.SUCCEEDED, payment.ref) == (first.state, first.payment)
     assert PaymentState.PARTIALLY_CAPTURED is shop.told(payment).state
     with pytest.raises(VendorRejected) as caught:
@@ -110,8 +110,8 @@ def test_a_void_needs_no_key(shop: Shop) -> None:
 
     assert (MoveState.SUCCEEDED, "VOIDED") == (first.state, first.vendor_state)
     assert first == again
-    known = shop.payments.get(payment.ref)
-    assert (PaymentState.VOIDED, EUROS * 0) == (known.state, known.remaining)
+    existing = shop.payments.get(payment.ref)
+    assert (PaymentState.VOIDED, EUROS * 0) == (existing.state, existing.remaining)
     assert PaymentState.VOIDED is shop.told(payment).state
 
 
@@ -141,9 +141,9 @@ def test_the_rest_is_given_up(shop: Shop) -> None:
     payment = shop.authorized()
     shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
     shop.payments.void(payment.ref, idempotency_key="v-1")
-    known = shop.payments.get(payment.ref)
+    existing = shop.payments.get(payment.ref)
 
-    assert (PaymentState.PARTIALLY_CAPTURED, TEN * 0) == (known.state, known.remaining)
+    assert (PaymentState.PARTIALLY_CAPTURED, TEN * 0) == (existing.state, existing.remaining)
 
 
 def test_a_void_of_another_status(shop: Shop) -> None:
@@ -161,19 +161,19 @@ def test_a_void_of_another_status(shop: Shop) -> None:
 def test_a_refund_knows_its_order(shop: Shop) -> None:
     """The order's id goes along, so that what PayPal tells of the refund names the payment."""
     payment = shop.charged()
-    asked = len(shop.sandbox.asked)
+    count = len(shop.sandbox.asked)
     refund = shop.payments.refund(
         payment.ref, TEN, idempotency_key="r-1", reason=RefundReason.DUPLICATE
     )
-    assert asked + 1 == len(shop.sandbox.asked)
+    assert count + 1 == len(shop.sandbox.asked)
     assert {
         "amount": {"currency_code": "EUR", "value": "10.00"},
         "custom_id": f"order-{payment.ref.id}",
     } == shop.sent()
     assert (MoveState.SUCCEEDED, payment.ref) == (refund.state, refund.payment)
-    found = shop.payments.get_refund(refund.ref)
-    assert found.payment is not None
-    assert (refund.ref, payment.ref.id) == (found.ref, found.payment.id)
+    result = shop.payments.get_refund(refund.ref)
+    assert result.payment is not None
+    assert (refund.ref, payment.ref.id) == (result.ref, result.payment.id)
     bare = shop.payments.get_refund(Ref("paypal", "main", refund.ref.id))
     assert bare.payment is not None
     assert payment.ref.id == bare.payment.id
@@ -188,9 +188,9 @@ def test_a_refund_of_nobody_in_particular(shop: Shop) -> None:
     payment = shop.charged()
     refund = shop.payments.refund(payment.ref, TEN, idempotency_key="r-1")
     shop.sandbox.refunds[refund.ref.id]["custom_id"] = "by hand"
-    found = shop.payments.get_refund(Ref("paypal", "main", refund.ref.id))
+    result = shop.payments.get_refund(Ref("paypal", "main", refund.ref.id))
 
-    assert found.payment is None
+    assert result.payment is None
 
 
 def test_refunds_of_several_captures(shop: Shop) -> None:

@@ -113,11 +113,11 @@ def test_what_a_buyer_approved(shop: Shop) -> None:
 def test_a_dispute_and_its_end(shop: Shop) -> None:
     """A dispute names the capture, by which its payment is found."""
     payment = shop.charged()
-    found = shop.sandbox.dispute(payment.captures[0].ref.id)
+    result = shop.sandbox.dispute(payment.captures[0].ref.id)
     event = shop.news()[-1]
     assert (PaymentState.DISPUTED, "INV-2041") == (event.state, event.reference)
     assert event.dispute is not None
-    assert (DisputeState.NEEDS_RESPONSE, found["dispute_id"]) == (
+    assert (DisputeState.NEEDS_RESPONSE, result["dispute_id"]) == (
         event.dispute.state,
         event.dispute.ref.id,
     )
@@ -128,10 +128,10 @@ def test_a_dispute_and_its_end(shop: Shop) -> None:
         "ACCEPTED": (PaymentState.DISPUTED, DisputeState.ACCEPTED),
         "NONE": (None, DisputeState.CLOSED),
     }
-    for outcome, known in ends.items():
-        [end] = shop.read(shop.sandbox.resolve(found["dispute_id"], outcome))
+    for outcome, existing in ends.items():
+        [end] = shop.read(shop.sandbox.resolve(result["dispute_id"], outcome))
         assert end.dispute is not None
-        assert known == (end.state, end.dispute.state)
+        assert existing == (end.state, end.dispute.state)
 
 
 def test_news_of_an_order_say_how_much_has_come(shop: Shop) -> None:
@@ -158,9 +158,9 @@ def test_news_of_an_order_say_how_much_has_come(shop: Shop) -> None:
 
 def test_a_capture_that_was_declined() -> None:
     """A capture that fails says why, and the payment has failed if nothing else was taken."""
-    said = {"id": "3C1", "status": "DECLINED", "amount": AMOUNT, "links": [ORDER_UP]}
+    fields = {"id": "3C1", "status": "DECLINED", "amount": AMOUNT, "links": [ORDER_UP]}
     [event] = news(
-        "PAYMENT.CAPTURE.DENIED", {**said, "processor_response": {"response_code": "5120"}}
+        "PAYMENT.CAPTURE.DENIED", {**fields, "processor_response": {"response_code": "5120"}}
     )
 
     assert (PaymentState.FAILED, "5O1") == (event.state, event.ref.id)
@@ -181,9 +181,9 @@ def test_whose_news_it_is() -> None:
     [ours] = news("PAYMENT.CAPTURE.REFUNDED", {**refund, "custom_id": "order-5O3"})
     [by_hand] = news("PAYMENT.CAPTURE.REFUNDED", {**refund, "links": [CAPTURE_UP]})
 
-    found = [event.ref for event in (by_ids, by_link, lone, ours, by_hand)]
+    results = [event.ref for event in (by_ids, by_link, lone, ours, by_hand)]
     of_capture = ref("3C1", capture="3C1")
-    assert [ref("5O2"), ref("5O1"), of_capture, ref("5O3"), of_capture] == found
+    assert [ref("5O2"), ref("5O1"), of_capture, ref("5O3"), of_capture] == results
     assert [False, False, True, False, True] == [
         event.ask for event in (by_ids, by_link, lone, ours, by_hand)
     ]
@@ -201,15 +201,15 @@ def test_a_refund_by_hand(shop: Shop) -> None:
     refund["links"][0]["href"] = refund["links"][0]["href"].replace("3C1", capture)
     [event] = news("PAYMENT.CAPTURE.REFUNDED", refund)
     assert event.ref.id == capture
-    told = shop.payments.follow_up(event)
+    result = shop.payments.follow_up(event)
 
-    assert PaymentState.REFUNDED is advance(payment, told).state
+    assert PaymentState.REFUNDED is advance(payment, result).state
 
 
 def test_money_that_paypal_took_back() -> None:
     """A reversal tells of a refund, or of the capture itself."""
-    said = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT, "links": [CAPTURE_UP]}
-    [refund] = news("PAYMENT.CAPTURE.REVERSED", {**said, "custom_id": "order-5O1"})
+    fields = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT, "links": [CAPTURE_UP]}
+    [refund] = news("PAYMENT.CAPTURE.REVERSED", {**fields, "custom_id": "order-5O1"})
     capture = {"id": "3C1", "status": "REVERSED", "amount": AMOUNT, "links": [ORDER_UP]}
     [whole] = news("PAYMENT.CAPTURE.REVERSED", {**capture, "custom_id": "INV-2041"})
 
@@ -221,16 +221,16 @@ def test_money_that_paypal_took_back() -> None:
 
 def test_a_word_of_the_hosts_own_is_no_order() -> None:
     """A payment that the host calls what our refunds are called is not taken for another."""
-    said = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT, "custom_id": "order-1001"}
-    [event] = news("PAYMENT.CAPTURE.COMPLETED", said)
+    fields = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT, "custom_id": "order-1001"}
+    [event] = news("PAYMENT.CAPTURE.COMPLETED", fields)
 
     assert (ref("3C1", capture="3C1"), "order-1001") == (event.ref, event.reference)
 
 
 def test_news_of_an_authorisation() -> None:
     """A new kind of news of an authorisation has no state of its own."""
-    said = {"id": "0A1", "status": "PENDING", "amount": AMOUNT, "links": [ORDER_UP]}
-    [event] = news("PAYMENT.AUTHORIZATION.PONDERED", said)
+    fields = {"id": "0A1", "status": "PENDING", "amount": AMOUNT, "links": [ORDER_UP]}
+    [event] = news("PAYMENT.AUTHORIZATION.PONDERED", fields)
 
     assert (None, None, "PENDING") == (event.state, event.authorized, event.vendor_state)
     assert "0A1" == event.ref.other("authorization")

@@ -127,11 +127,11 @@ def test_a_decline_that_is_complete(shop: Shop) -> None:
     with pytest.raises(PaymentDeclined) as caught:
         shop.authorized("card:declined-5400")
     assert (201, DeclineReason.EXPIRED_CARD) == (caught.value.status, caught.value.reason)
-    known = shop.payments.get(str(caught.value.payment))
+    existing = shop.payments.get(str(caught.value.payment))
 
-    assert PaymentState.FAILED is known.state
-    assert known.decline is not None
-    assert DeclineReason.EXPIRED_CARD is known.decline.reason
+    assert PaymentState.FAILED is existing.state
+    assert existing.decline is not None
+    assert DeclineReason.EXPIRED_CARD is existing.decline.reason
 
 
 # --- odd answers -----------------------------------------------------------
@@ -228,9 +228,9 @@ def test_how_far_an_authorisation_has_come(status: str, state: PaymentState, sho
     payment = shop.authorized()
     [made] = shop.sandbox.authorizations.values()
     made["status"] = status
-    known = shop.payments.get(payment.ref)
+    existing = shop.payments.get(payment.ref)
 
-    assert (state, None) == (known.state, known.authorized)
+    assert (state, None) == (existing.state, existing.authorized)
 
 
 def test_money_that_paypal_took_back(shop: Shop) -> None:
@@ -238,9 +238,9 @@ def test_money_that_paypal_took_back(shop: Shop) -> None:
     payment = shop.charged()
     [capture] = shop.sandbox.captures.values()
     capture["status"] = "REFUNDED"
-    known = shop.payments.get(payment.ref)
+    existing = shop.payments.get(payment.ref)
 
-    assert (PaymentState.REFUNDED, EUROS) == (known.state, known.refunded)
+    assert (PaymentState.REFUNDED, EUROS) == (existing.state, existing.refunded)
     capture["amount"] = None
     assert PaymentState.UNKNOWN is shop.payments.get(payment.ref).state
     bare = Ref("paypal", "main", payment.ref.id)

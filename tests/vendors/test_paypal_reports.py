@@ -41,10 +41,10 @@ def test_disputes_come_in_pages(shop: Shop) -> None:
     first = shop.payments.disputes(query)
     assert "2" == dict(shop.last().query)["page_size"]
     second = shop.payments.disputes(query, after=first.next)
-    found = [one.ref.id for page in (first, second) for one in page.items]
+    results = [one.ref.id for page in (first, second) for one in page.items]
     late = shop.payments.disputes(PaymentQuery(until=now - timedelta(hours=1), limit=500))
 
-    assert keys[::-1] == found
+    assert keys[::-1] == results
     assert second.next is None
     assert () == late.items
     assert "50" == dict(shop.last().query)["page_size"]
@@ -103,23 +103,23 @@ def test_a_report_goes_on(shop: Shop) -> None:
         shop.charged()
     now = datetime.now(UTC)
     query = PaymentQuery(since=now - timedelta(days=40), until=now + timedelta(days=1), limit=2)
-    found: list[Payment] = []
-    asked: list[dict[str, str]] = []
+    results: list[Payment] = []
+    requests: list[dict[str, str]] = []
     after = None
     while True:
         page = shop.payments.payments(query, after=after)
-        found += page.items
-        asked.append(dict(shop.last().query))
+        results += page.items
+        requests.append(dict(shop.last().query))
         if page.next is None:
             break
         after = str(page.next)
 
-    assert 3 == len({one.ref.id for one in found}) == len(found)
-    assert ["1", "2", "1"] == [one["page"] for one in asked]
-    assert asked[0]["start_date"] == asked[1]["start_date"] == asked[2]["end_date"]
+    assert 3 == len({one.ref.id for one in results}) == len(results)
+    assert ["1", "2", "1"] == [one["page"] for one in requests]
+    assert requests[0]["start_date"] == requests[1]["start_date"] == requests[2]["end_date"]
     assert query.since is not None
-    assert query.since.strftime("%Y-%m-%dT%H:%M:%SZ") == asked[2]["start_date"]
-    assert {"fields": "transaction_info", "page_size": "2"}.items() <= asked[0].items()
+    assert query.since.strftime("%Y-%m-%dT%H:%M:%SZ") == requests[2]["start_date"]
+    assert {"fields": "transaction_info", "page_size": "2"}.items() <= requests[0].items()
 
 
 def test_what_lies_between_two_stretches_is_told_once(shop: Shop) -> None:
@@ -138,8 +138,8 @@ def test_what_lies_between_two_stretches_is_told_once(shop: Shop) -> None:
             }
             for moment in moments
         ]
-        told = [{"transaction_info": info} for info in infos]
-        shop.sandbox.fail(reply({"transaction_details": told, "total_pages": 1}))
+        reports = [{"transaction_info": info} for info in infos]
+        shop.sandbox.fail(reply({"transaction_details": reports, "total_pages": 1}))
 
     query = PaymentQuery(since=end - timedelta(days=40), until=end)
     report(end, between)
@@ -192,9 +192,9 @@ def test_withdrawals_are_payouts(status: str, state: PayoutState, shop: Shop) ->
 def test_a_payment_in_the_report_that_is_under_way(shop: Shop) -> None:
     """Only what has succeeded was captured; what was paid by us is no payment."""
     shop.charged()
-    [told] = shop.sandbox.transactions
-    told["transaction_status"] = "P"
+    [result] = shop.sandbox.transactions
+    result["transaction_status"] = "P"
     [payment] = shop.payments.payments().items
     assert (PaymentState.PENDING, None) == (payment.state, payment.captured)
-    told["transaction_amount"]["value"] = "-149.90"
+    result["transaction_amount"]["value"] = "-149.90"
     assert () == shop.payments.payments().items

@@ -45,8 +45,8 @@ SEND, READ = Request.post("/v1/Account/MA/Message/", json={}), Request.get("/v1/
 
 def body(**fields: Any) -> dict[str, Any]:
     """What a message is sent as."""
-    given: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
-    return message_body(VENDOR, SmsMessage(**given))
+    options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    return message_body(VENDOR, SmsMessage(**options))
 
 
 def hub(sandbox: PlivoSandbox) -> Hub:
@@ -106,7 +106,7 @@ def test_a_message_says_whom_it_comes_from() -> None:
 
 
 @pytest.mark.parametrize(
-    "told, fields",
+    "table, fields",
     [
         ({"message_state": "queued"}, {"status": SmsStatus.QUEUED, "price": None}),
         ({"message_state": "read"}, {"status": SmsStatus.READ}),
@@ -127,12 +127,12 @@ def test_a_message_says_whom_it_comes_from() -> None:
         ),
     ],
 )
-def test_a_message_is_read(told: dict[str, Any], fields: dict[str, Any]) -> None:
+def test_a_message_is_read(table: dict[str, Any], fields: dict[str, Any]) -> None:
     """What Plivo says of a message is read, and what is new is kept."""
-    receipt = read_message(REFS, reply({"message_uuid": "u-1"} | told))
+    receipt = read_message(REFS, reply({"message_uuid": "u-1"} | table))
 
     assert fields == {name: getattr(receipt, name) for name in fields}
-    assert {"message_uuid": "u-1"} | told == receipt.raw
+    assert {"message_uuid": "u-1"} | table == receipt.raw
 
 
 def test_a_message_without_a_name_is_malformed() -> None:
@@ -165,7 +165,7 @@ def test_what_was_queued_has_a_name(uuids: Any) -> None:
 )
 def test_a_number_is_read(kind: str | None, line: LineType) -> None:
     """What a number belongs to is read, and what is new is unknown."""
-    found = read_number(
+    result = read_number(
         reply(
             {
                 "phone_number": TO,
@@ -176,8 +176,8 @@ def test_a_number_is_read(kind: str | None, line: LineType) -> None:
         )
     )
 
-    assert (line, TO, "DE", None) == (found.line, found.number, found.country, found.carrier)
-    assert "0151 12345678" == found.national
+    assert (line, TO, "DE", None) == (result.line, result.number, result.country, result.carrier)
+    assert "0151 12345678" == result.national
     with pytest.raises(VendorFailed, match="phone_number"):
         read_number(reply({}))
 
@@ -186,9 +186,9 @@ def test_a_number_that_is_none() -> None:
     """A number that Plivo does not know cannot be one; another 404 is no answer about it."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
-    found = sms.validate_number("+15005550001")
+    result = sms.validate_number("+15005550001")
 
-    assert (False, None, ("404",)) == (found.valid, found.number, found.reasons)
+    assert (False, None, ("404",)) == (result.valid, result.number, result.reasons)
     sandbox.fail(Response(404, body=b"<html></html>"))
     with pytest.raises(VendorRejected):
         sms.validate_number(TO)
@@ -267,9 +267,9 @@ def test_a_message_is_looked_up() -> None:
     sms = hub(sandbox).sms()
     receipt = sms.send(SmsMessage(to=TO, text="Hi", callback_url="https://a.example/cb"))
     sandbox.report(receipt.ref.id, "undelivered", error_code="50")
-    found = sms.get(receipt.ref)
+    result = sms.get(receipt.ref)
 
-    assert (SmsStatus.UNDELIVERED, "50", 1) == (found.status, found.error_code, found.segments)
+    assert (SmsStatus.UNDELIVERED, "50", 1) == (result.status, result.error_code, result.segments)
     with pytest.raises(VendorRejected, match="not found"):
         sms.get(Ref("plivo", "texts", "../Number"))
     with pytest.raises(UnsupportedByVendor):
@@ -339,9 +339,9 @@ def test_a_signature_has_a_version(version: Any) -> None:
 
 def test_news_of_something_else() -> None:
     """A webhook that is about no message brings no news."""
-    told: Any = type("Told", (), {"data": {"CallUUID": "1"}, "id": "1"})()
+    result: Any = type("Told", (), {"data": {"CallUUID": "1"}, "id": "1"})()
 
-    assert () == VENDOR.events(told, REFS.ref)
+    assert () == VENDOR.events(result, REFS.ref)
 
 
 def test_what_its_own_library_signs() -> None:
@@ -349,14 +349,14 @@ def test_what_its_own_library_signs() -> None:
     for name in ("X-Plivo-Signature-V2", "X-Plivo-Signature-Ma-V2"):
         signature = "ehV3IKhLysWBxC1sy8INm0qGoQYdYsHwuoKjsX7FsXc="
         receiver = Receiver(preset("plivo-v2"), "my_auth_token", parameters={}, replay_guard=False)
-        given: dict[str, Any] = {
+        options: dict[str, Any] = {
             "headers": {name: signature, "X-Plivo-Signature-V2-Nonce": "12345"},
             "body": b"MessageUUID=u-1&Status=sent",
             "url": "https://answer.url?signed=no",
         }
 
-        assert "message.sent" == receiver.verify(given)[0].type
-        assert receiver.refused(given | {"url": "https://answer.url/2"})
+        assert "message.sent" == receiver.verify(options)[0].type
+        assert receiver.refused(options | {"url": "https://answer.url/2"})
 
 
 @pytest.mark.parametrize(

@@ -110,10 +110,10 @@ def test_a_message_is_written_as_postmark_wants_it() -> None:
     } == body
 
 
-@pytest.mark.parametrize("asked, links", [(None, None), (True, "HtmlAndText"), (False, "None")])
-def test_links_are_followed_as_asked(*, asked: bool | None, links: str | None) -> None:
+@pytest.mark.parametrize("query, links", [(None, None), (True, "HtmlAndText"), (False, "None")])
+def test_links_are_followed_as_asked(*, query: bool | None, links: str | None) -> None:
     """Who does not say leaves it to the server's settings."""
-    assert links == mail_body(Postmark(), _message(track_clicks=asked)).get("TrackLinks")
+    assert links == mail_body(Postmark(), _message(track_clicks=query)).get("TrackLinks")
 
 
 @pytest.mark.parametrize(
@@ -161,10 +161,12 @@ def test_a_bulk_by_template_has_what_is_each_ones_own() -> None:
         headers={"X-A": "1"},
         metadata={"m": "0"},
     )
-    own = BulkRecipient(
+    custom = BulkRecipient(
         to="a@example.com", data={"b": {"c": 2}}, headers={"X-B": "2"}, metadata={"m": "1"}
     )
-    request = batch_request(Postmark(), BulkMessage(base=base, recipients=[own, "b@example.com"]))
+    request = batch_request(
+        Postmark(), BulkMessage(base=base, recipients=[custom, "b@example.com"])
+    )
     first, second = json.loads(request.body)["Messages"]  # type: ignore[arg-type]  # bytes
 
     assert "/email/batchWithTemplates" == request.path
@@ -198,7 +200,7 @@ def test_one_of_a_bulk_is_refused() -> None:
     assert (VendorRejected, "406") == (type(two.error), two.error.vendor_code)
     assert "mail" == two.error.service
     assert "refused@" not in str(two.error)
-    assert ["/email/batch"] == [asked.path for asked in sandbox.asked]
+    assert ["/email/batch"] == [request.path for request in sandbox.asked]
     assert 2 == len(sandbox.delivered)
 
 
@@ -215,7 +217,7 @@ def test_a_large_bulk_goes_in_several_requests() -> None:
     first = opened.email().send_bulk(bulk, idempotency_key="news")
     again = opened.email().send_bulk(bulk, idempotency_key="news")
 
-    assert [6, 2] == [len(json.loads(asked.body)) for asked in sandbox.asked]
+    assert [6, 2] == [len(json.loads(request.body)) for request in sandbox.asked]
     assert [True] * 8 == [one.ok for one in first]
     assert [one.value for one in first] == [one.value for one in again]
 
@@ -272,8 +274,8 @@ def test_the_token_comes_from_the_provider() -> None:
 def test_who_is_inactive_is_told_of() -> None:
     """A message to several is taken if any of them is active, and the others are named in words."""
     sandbox, opened = _opened()
-    given = _message(to=["ada@example.com", "Refused@example.com"], cc="carol@example.com")
-    receipt = opened.email().send_transactional(given)
+    value = _message(to=["ada@example.com", "Refused@example.com"], cc="carol@example.com")
+    receipt = opened.email().send_transactional(value)
 
     assert [EmailStatus.QUEUED, EmailStatus.REJECTED, EmailStatus.QUEUED] == [
         one.status for one in receipt.recipients
@@ -397,9 +399,9 @@ def test_the_days_are_counted() -> None:
         {"Date": "2026-03-03", "MessageStream": "outbound", "Sent": 100},
     ]
     query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 2))
-    told = opened.email().get_statistics(query)
+    result = opened.email().get_statistics(query)
 
-    assert [date(2026, 3, 1), date(2026, 3, 2)] == [row.date for row in told.rows]
+    assert [date(2026, 3, 1), date(2026, 3, 2)] == [row.date for row in result.rows]
     assert (
         EmailCounts(
             requested=11,
@@ -412,9 +414,9 @@ def test_the_days_are_counted() -> None:
             unique_clicked=5,
             complained=1,
         )
-        == told.totals
+        == result.totals
     )
-    assert {"sends", "bounces", "spam", "opens", "clicks"} == set(told.raw)
+    assert {"sends", "bounces", "spam", "opens", "clicks"} == set(result.raw)
 
 
 @pytest.mark.parametrize("answer", [{}, {"Days": {}}, {"Days": [{"Sent": 1}]}, []])
@@ -707,7 +709,7 @@ OURS: Json = {
 @pytest.mark.parametrize("template", [None, TemplateRef("7", {"total": "149.90"})])
 def test_what_is_sent_is_what_postmark_describes(whose: str, template: TemplateRef | None) -> None:
     """Each field is known, and of its type; of metadata and streams their description is silent."""
-    said = OURS if whose == "ours" else description("postmark-server.json")
+    text = OURS if whose == "ours" else description("postmark-server.json")
     sandbox = PostmarkSandbox()
     vendor = Postmark(credentials=sandbox.token, sender="shop@acme.example")
     opened = Hub([Account("postmark", vendor)], http=SandboxHttpClient(sandbox))
@@ -739,8 +741,8 @@ def test_what_is_sent_is_what_postmark_describes(whose: str, template: TemplateR
 
     assert set() == {
         problem
-        for asked in sandbox.asked
-        for problem in problems(said, asked.method, asked.path, json.loads(asked.body))
+        for request in sandbox.asked
+        for problem in problems(text, request.method, request.path, json.loads(request.body))
         # It requires both names of a template, and says that one is enough.
         if not problem.endswith("has no TemplateAlias.")
     }

@@ -60,9 +60,9 @@ def test_no_list_is_malformed(body: bytes) -> None:
 
 def test_a_list_is_of_objects() -> None:
     """Of a list only the objects are looked at."""
-    found = answers(Response(200, body=b'[{"a": 1}, 2, null, {"a": 3}]'))
+    results = answers(Response(200, body=b'[{"a": 1}, 2, null, {"a": 3}]'))
 
-    assert [1, 3] == [one.integer("a") for one in found]
+    assert [1, 3] == [one.integer("a") for one in results]
 
 
 def test_an_object_is_read() -> None:
@@ -207,7 +207,7 @@ def test_minor_units(amount: object, currency: object, expected: Money | None) -
 )
 def test_a_moment(value: object, expected: datetime | None) -> None:
     """A moment is read in each way that vendors write it, and is in UTC."""
-    found = as_time(value)
+    result = as_time(value)
 
-    assert expected == found
-    assert found is None or timedelta(0) == found.utcoffset()
+    assert expected == result
+    assert result is None or timedelta(0) == result.utcoffset()

@@ -147,8 +147,8 @@ def test_a_template_takes_texts_and_whole_numbers() -> None:
 def test_each_of_a_bulk_has_their_own_words_in_a_template() -> None:
     """What fills a template in for all is joined with what does for one."""
     base = _message(to=(), template=TemplateRef("welcome", {"name": "you"}), headers={"X-A": "1"})
-    own = BulkRecipient(to="a@example.com", data={"name": "Ada"}, headers={"X-B": "2"})
-    bulk = BulkMessage(base=base, recipients=[own, "b@example.com"])
+    custom = BulkRecipient(to="a@example.com", data={"name": "Ada"}, headers={"X-B": "2"})
+    bulk = BulkMessage(base=base, recipients=[custom, "b@example.com"])
     first, second = [mail_body(Resend(), one) for one in messages_of(bulk)]
 
     assert ({"name": "Ada"}, {"name": "you"}) == (
@@ -208,7 +208,7 @@ def test_a_lost_batch_is_asked_for_again() -> None:
 
     assert [True, True] == [one.ok for one in results]
     assert 2 == len(sandbox.delivered)
-    keys = [asked.headers.get("idempotency-key") for asked in sandbox.asked]
+    keys = [request.headers.get("idempotency-key") for request in sandbox.asked]
     assert ["news/1", "news/1"] == keys
 
 
@@ -217,7 +217,7 @@ def test_a_tenants_key_is_its_own() -> None:
     sandbox, opened = _opened()
     opened.email(tenant="acme").send_transactional(_message(), idempotency_key="INV-7")
     opened.email().send_transactional(_message(), idempotency_key="INV-7")
-    first, second = [asked.headers.get("idempotency-key") for asked in sandbox.asked]
+    first, second = [request.headers.get("idempotency-key") for request in sandbox.asked]
 
     assert ("INV-7", 64) == (second, len(first or ""))
     assert 2 == len(sandbox.delivered)
@@ -257,7 +257,7 @@ def test_files_of_a_bulk_go_one_by_one() -> None:
     assert [True, True, True, False] == [one.ok for one in results]
     assert {"Dear 0", "Dear 1", "Dear 2"} == {one.text for one in sandbox.delivered}
     assert {f"news/1/{number}" for number in range(1, 5)} == {
-        asked.headers.get("idempotency-key") for asked in sandbox.asked
+        request.headers.get("idempotency-key") for request in sandbox.asked
     }
     assert [one.value for one in results] == [one.value for one in again]
 
@@ -380,9 +380,9 @@ def test_the_days_are_counted() -> None:
         {"period": "2026-03-02", "received": 1, "bounced": 1, "suppressed": 2, "opened": 3},
     ]
     query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 2), granularity="month")
-    told = opened.email().get_statistics(query)
+    result = opened.email().get_statistics(query)
 
-    assert [date(2026, 3, 1)] == [row.date for row in told.rows]
+    assert [date(2026, 3, 1)] == [row.date for row in result.rows]
     assert (
         EmailCounts(
             requested=11,
@@ -399,7 +399,7 @@ def test_the_days_are_counted() -> None:
             complained=0,
             unsubscribed=0,
         )
-        == told.totals
+        == result.totals
     )
 
 
@@ -422,7 +422,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
     """One delivery tells of one message, and of each of its recipients."""
     sandbox, opened = _opened()
     receipt = opened.email().send_transactional(_message())
-    told = _event(
+    result = _event(
         "email.bounced",
         email_id=receipt.ref.id,
         to=["Ada, Countess <ada@example.com>", "bob@example.com"],
@@ -430,7 +430,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
         tags={"invoice": "7", "tag_news": "true", "vip": "true"},
     )
     verifier = opened.webhooks("mail", clock=SystemClock(), secrets=sandbox.webhook_secret)
-    notice = sandbox.tell(URL, told, datetime.now(UTC))
+    notice = sandbox.tell(URL, result, datetime.now(UTC))
     [webhook] = verifier.verify(**notice.given())
     first, second = opened.events("mail", webhook)
 
@@ -451,7 +451,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
 
 
 @pytest.mark.parametrize(
-    "told, status, code, url",
+    "table, status, code, url",
     [
         (_event("email.sent"), EmailStatus.SENT, None, None),
         (_event("email.delivery_delayed"), EmailStatus.DEFERRED, None, None),
@@ -472,15 +472,15 @@ def test_webhooks_are_signed_and_become_events() -> None:
     ],
 )
 def test_every_kind_of_event_is_known(
-    told: dict[str, Any], status: EmailStatus, code: str | None, url: str | None
+    table: dict[str, Any], status: EmailStatus, code: str | None, url: str | None
 ) -> None:
     """What is new is unknown and kept; who got it may not be said."""
-    webhook = WebhookEvent(vendor="svix", id="e1", type="x", vendor_type="x", payload=told)
+    webhook = WebhookEvent(vendor="svix", id="e1", type="x", vendor_type="x", payload=table)
     [event] = _opened()[1].events("mail", webhook)
 
     assert (status, code, url, "e1") == (event.status, event.code, event.url, event.id)
     assert (False if status is EmailStatus.DEFERRED else None) is event.permanent
-    assert told == event.raw
+    assert table == event.raw
 
 
 @pytest.mark.parametrize(
@@ -670,7 +670,7 @@ OURS: Json = {
 @pytest.mark.parametrize("template", [None, TemplateRef("welcome", {"name": "Ada"})])
 def test_what_is_sent_is_what_resend_describes(whose: str, template: TemplateRef | None) -> None:
     """Each field is known, and of its type."""
-    said = OURS if whose == "ours" else description("resend.json")
+    text = OURS if whose == "ours" else description("resend.json")
     sandbox = ResendSandbox()
     vendor = Resend(credentials=sandbox.api_key, sender="shop@acme.example")
     opened = Hub([Account("resend", vendor)], http=SandboxHttpClient(sandbox))
@@ -701,5 +701,6 @@ def test_what_is_sent_is_what_resend_describes(whose: str, template: TemplateRef
     opened.email().send_bulk(BulkMessage(base=base, recipients=["ada@example.com"]))
 
     assert [[], []] == [
-        problems(said, asked.method, asked.path, json.loads(asked.body)) for asked in sandbox.asked
+        problems(text, request.method, request.path, json.loads(request.body))
+        for request in sandbox.asked
     ]

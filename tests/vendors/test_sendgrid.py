@@ -123,10 +123,10 @@ def test_a_bulk_is_written_with_what_is_each_ones_own() -> None:
     base = _message(
         to=(), headers={"X-A": "1"}, template=TemplateRef("d-1", {"a": 1}), subject="", text=None
     )
-    own = BulkRecipient(
+    custom = BulkRecipient(
         to="a@example.com", data={"b": 2}, headers={"X-B": "2"}, metadata={"m": "1"}
     )
-    body = bulk_body(SendGrid(), BulkMessage(base=base, recipients=[own, "b@example.com"]))
+    body = bulk_body(SendGrid(), BulkMessage(base=base, recipients=[custom, "b@example.com"]))
 
     assert [
         {
@@ -143,8 +143,8 @@ def test_headers_are_written_in_ascii() -> None:
     """SendGrid writes headers as they come, so that letters beyond ASCII come as encoded words."""
     written = {"X-Kunde": "=?utf-8?b?w7w=?="}
     body = _body(_message(headers={"X-Kunde": "ü"}))
-    own = BulkRecipient(to="a@example.com", headers={"X-Kunde": "ü"})
-    bulk = bulk_body(SendGrid(), BulkMessage(base=_message(to=()), recipients=[own]))
+    custom = BulkRecipient(to="a@example.com", headers={"X-Kunde": "ü"})
+    bulk = bulk_body(SendGrid(), BulkMessage(base=_message(to=()), recipients=[custom]))
 
     assert written == body["headers"] == bulk["personalizations"][0]["headers"]
 
@@ -159,8 +159,8 @@ def test_a_bulk_without_places_has_no_substitutions() -> None:
 def test_a_bulk_may_be_html_alone() -> None:
     """Places in the HTML have words of their own, which are escaped."""
     base = _message(to=(), text=None, html="{{n}}")
-    own = BulkRecipient(to="a@example.com", data={"n": "<"})
-    body = bulk_body(SendGrid(), BulkMessage(base=base, recipients=[own]))
+    custom = BulkRecipient(to="a@example.com", data={"n": "<"})
+    body = bulk_body(SendGrid(), BulkMessage(base=base, recipients=[custom]))
 
     assert [{"type": "text/html", "value": "{{html:n}}"}] == body["content"]
     words = {"{{n}}": "<", "{{html:n}}": "&lt;"}
@@ -200,7 +200,7 @@ def test_the_key_comes_from_the_provider() -> None:
 
 
 @pytest.mark.parametrize(
-    "address, verdict, reasons, meant",
+    "address, verdict, reasons, intended",
     [
         ("ada@example.com", Verdict.DELIVERABLE, (), None),
         ("info@example.com", Verdict.RISKY, (), None),
@@ -214,16 +214,16 @@ def test_the_key_comes_from_the_provider() -> None:
     ],
 )
 def test_an_address_is_checked(
-    address: str, verdict: Verdict, reasons: tuple[str, ...], meant: str | None
+    address: str, verdict: Verdict, reasons: tuple[str, ...], intended: str | None
 ) -> None:
     """What SendGrid knows of an address is told in the contract's words."""
     sandbox = SendGridSandbox()
-    told = hub(sendgrid_vendor(sandbox), sandbox).email().validate_address(address)
+    result = hub(sendgrid_vendor(sandbox), sandbox).email().validate_address(address)
 
-    assert (verdict, reasons, meant) == (told.verdict, told.reasons, told.did_you_mean)
-    assert address.startswith("info") == told.role
-    assert not told.disposable
-    assert Decimal("0.1" if reasons else "0.9") == told.score
+    assert (verdict, reasons, intended) == (result.verdict, result.reasons, result.did_you_mean)
+    assert address.startswith("info") == result.role
+    assert not result.disposable
+    assert Decimal("0.1" if reasons else "0.9") == result.score
 
 
 def test_addresses_are_checked_with_a_key_of_their_own() -> None:
@@ -258,11 +258,11 @@ def test_days_come_in_pages() -> None:
         for number in range(501)
     ]
     query = StatisticsQuery(start=first, end=first + timedelta(days=500))
-    told = hub(sendgrid_vendor(sandbox), sandbox).email().get_statistics(query)
+    result = hub(sendgrid_vendor(sandbox), sandbox).email().get_statistics(query)
 
     assert 2 == len(sandbox.asked)
-    assert 501 == len(told.rows)
-    assert EmailCounts(delivered=1002, opened=501, complained=0) == told.totals
+    assert 501 == len(result.rows)
+    assert EmailCounts(delivered=1002, opened=501, complained=0) == result.totals
 
 
 def test_a_day_without_a_date_is_malformed() -> None:
@@ -362,7 +362,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
 
 
 @pytest.mark.parametrize(
-    "told, gate, id_",
+    "result, gate, id_",
     [
         ("abc.filter0001.16648.0", "", "abc"),
         ("abc.filter0001.16648.0", "<other@ismtpd-1.sendgrid.net>", "abc"),
@@ -377,15 +377,15 @@ def test_webhooks_are_signed_and_become_events() -> None:
         ("recvd-77d9b5dd9-kw9ks-1-60.0", "", "recvd-77d9b5dd9-kw9ks-1-60.0"),
     ],
 )
-def test_a_message_is_named_without_its_stations(told: str, gate: str, id_: str) -> None:
+def test_a_message_is_named_without_its_stations(result: str, gate: str, id_: str) -> None:
     """A message's id is what stands before its stations, or what the gate called it."""
-    assert id_ == message_id(told, gate)
+    assert id_ == message_id(result, gate)
 
 
 def test_dropped_messages_of_one_machine_have_references_of_their_own() -> None:
     """Events of two messages that were dropped at the same machine are of two messages."""
     opened = hub(sendgrid_vendor(SendGridSandbox()), SendGridSandbox())
-    told = [
+    reports = [
         _event(event="dropped", sg_message_id="filter0093p1las1.9128.5717FB8127.0"),
         _event(event="dropped", sg_message_id="filter0093p1las1.7777.5717AAAA11.0"),
         _event(
@@ -396,7 +396,7 @@ def test_dropped_messages_of_one_machine_have_references_of_their_own() -> None:
     ]
     webhooks = [
         WebhookEvent(vendor="sendgrid", id="e", type="x", vendor_type="x", payload=payload)
-        for payload in told
+        for payload in reports
     ]
 
     ids = [opened.events("mail", webhook)[0].ref.id for webhook in webhooks]

@@ -89,7 +89,7 @@ OURS: Json = {
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
 def test_a_message_with_everything(whose: str) -> None:
     """Each field is known, and of its type; of `custom_args` their description errs."""
-    said = OURS if whose == "ours" else description("tsg_mail_v3.json")
+    text = OURS if whose == "ours" else description("tsg_mail_v3.json")
     metadata = {"invoice": "INV-2041"} if whose == "ours" else {}
     sandbox = SendGridSandbox()
     vendor = SendGrid(credentials=sandbox.api_key, sender="shop@acme.example")
@@ -119,6 +119,6 @@ def test_a_message_with_everything(whose: str) -> None:
         track_clicks=False,
     )
     hub.email().send_transactional(message)
-    [asked] = sandbox.asked
+    [request] = sandbox.asked
 
-    assert [] == problems(said, asked.method, asked.path, json.loads(asked.body))
+    assert [] == problems(text, request.method, request.path, json.loads(request.body))

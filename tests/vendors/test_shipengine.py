@@ -57,7 +57,7 @@ def test_a_shipment_is_told_in_numbers_with_units() -> None:
         weight="0.00001", weight_unit="lb", length=1, width=2, height=3, length_unit="mm"
     )
     long = Parcel(weight=3, weight_unit="oz", length=1, width=1, height=1, length_unit="ft")
-    given = attrs.evolve(REQUEST, parcels=[PARCEL, small, long, Parcel(weight=5, weight_unit="g")])
+    value = attrs.evolve(REQUEST, parcels=[PARCEL, small, long, Parcel(weight=5, weight_unit="g")])
 
     assert [
         {
@@ -74,7 +74,7 @@ def test_a_shipment_is_told_in_numbers_with_units() -> None:
             "dimensions": {"unit": "inch", "length": 12, "width": 12, "height": 12},
         },
         {"weight": {"value": 5, "unit": "gram"}},
-    ] == told(given)["packages"]
+    ] == told(value)["packages"]
 
 
 def test_an_address_is_told_in_shipengines_words() -> None:

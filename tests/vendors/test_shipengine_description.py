@@ -154,9 +154,9 @@ def flat(root: Json, schema: Json) -> Json:
     for one in parts:
         whole["properties"] = whole.get("properties", {}) | one.get("properties", {})
         whole |= {name: one[name] for name in ("type", "enum", "maxLength") if name in one}
-    known = {name: flat(root, one) for name, one in schema.get("properties", {}).items()}
-    if known or whole.get("properties"):
-        whole["properties"] = whole.get("properties", {}) | known
+    existing = {name: flat(root, one) for name, one in schema.get("properties", {}).items()}
+    if existing or whole.get("properties"):
+        whole["properties"] = whole.get("properties", {}) | existing
         named = [*schema.get("required", ()), *(n for one in parts for n in one["required"])]
         whole["required"] = [name for name in named if name not in THEIRS]
     if "items" in schema:
@@ -167,17 +167,17 @@ def flat(root: Json, schema: Json) -> Json:
 def theirs() -> Json:
     """The official description, as far as it is of what we send."""
     root = description("shipengine.json")
-    found: Json = {}
+    table: Json = {}
     for name in OURS["paths"]:
-        asked = root["paths"][name]["post"]["requestBody"]["content"]["application/json"]
-        found[name] = path(flat(root, asked["schema"]))
-    return {"paths": found}
+        request = root["paths"][name]["post"]["requestBody"]["content"]["application/json"]
+        table[name] = path(flat(root, request["schema"]))
+    return {"paths": table}
 
 
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
 def test_a_shipment_with_everything(whose: str) -> None:
     """Each field is known, and of its type; what they want and make themselves is let be."""
-    said = OURS if whose == "ours" else theirs()
+    message = OURS if whose == "ours" else theirs()
     sandbox = ShipEngineSandbox()
     hub = Hub(
         [Account("shipengine", ShipEngine(credentials=sandbox.api_key))],
@@ -206,7 +206,7 @@ def test_a_shipment_with_everything(whose: str) -> None:
         origin="DE",
         sku="S-1",
     )
-    asked = RateRequest(
+    request = RateRequest(
         sender=here,
         recipient=attrs.evolve(here, country="CA", region="ON"),
         return_to=here,
@@ -226,19 +226,19 @@ def test_a_shipment_with_everything(whose: str) -> None:
         is_return=True,
         reference="order 7",
     )
-    hub.shipping().create_shipment(ShipmentRequest(asked=asked), idempotency_key="order-7")
+    hub.shipping().create_shipment(ShipmentRequest(asked=request), idempotency_key="order-7")
     hub.shipping().validate_address(here)
     sent = [one for one in sandbox.asked if one.method == "POST"]
 
     assert 3 == len(sent)
     for one in sent:
-        assert [] == problems(said, one.method, one.path, json.loads(one.body))
+        assert [] == problems(message, one.method, one.path, json.loads(one.body))
 
 
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
 def test_addresses_of_a_country_without_regions(whose: str) -> None:
     """A German address, of a person or a company alone, is what the description wants."""
-    said = OURS if whose == "ours" else theirs()
+    message = OURS if whose == "ours" else theirs()
     sandbox = ShipEngineSandbox()
     hub = Hub(
         [Account("shipengine", ShipEngine(credentials=sandbox.api_key))],
@@ -248,11 +248,11 @@ def test_addresses_of_a_country_without_regions(whose: str) -> None:
         name="Ada", line1="1 Weg", city="Ulm", postal_code="89073", country="DE", phone="+4973112"
     )
     there = attrs.evolve(here, name=None, company="ACME")
-    asked = RateRequest(sender=there, recipient=here, parcels=Parcel(weight="1"))
-    hub.shipping().get_rates(asked)
+    request = RateRequest(sender=there, recipient=here, parcels=Parcel(weight="1"))
+    hub.shipping().get_rates(request)
     hub.shipping().validate_address(here)
     sent = [one for one in sandbox.asked if one.method == "POST"]
 
     assert 2 == len(sent)
     for one in sent:
-        assert [] == problems(said, one.method, one.path, json.loads(one.body))
+        assert [] == problems(message, one.method, one.path, json.loads(one.body))

@@ -102,7 +102,7 @@ def test_a_price_is_all_that_is_paid(shop: Shop) -> None:
 def test_a_label_is_asked_for_as_it_was_wished(shop: Shop) -> None:
     """Format and paper are kept with the offer; addresses stay as they are; the key is a mark."""
     label = shop.bought(label_size=LabelSize.A6).labels[0]
-    asked = next(one for one in shop.sandbox.asked if "/labels/rates/" in one.path)
+    request = next(one for one in shop.sandbox.asked if "/labels/rates/" in one.path)
 
     assert {
         "label_format": "pdf",
@@ -110,7 +110,7 @@ def test_a_label_is_asked_for_as_it_was_wished(shop: Shop) -> None:
         "label_download_type": "url",
         "validate_address": "no_validation",
         "custom_field1": "order-1",
-    } == json.loads(asked.body)
+    } == json.loads(request.body)
     assert (LabelFormat.PDF, "A6", "pdf") == (label.format, label.size, label.vendor_format)
 
 
@@ -129,9 +129,9 @@ def test_several_parcels_may_share_a_file(shop: Shop) -> None:
     bought = shop.bought(parcels=[PARCEL, PARCEL])
     for package in shop.sandbox.labels[bought.ref.id]["packages"]:
         package["label_download"] = None
-    found = shop.shipping.get_shipment(bought.ref)
+    result = shop.shipping.get_shipment(bought.ref)
 
-    assert (2, 1) == (len(found.tracking_numbers), len(found.labels))
+    assert (2, 1) == (len(result.tracking_numbers), len(result.labels))
 
 
 def test_a_label_comes_in_other_formats_if_there_are_any(shop: Shop) -> None:
@@ -142,10 +142,10 @@ def test_a_label_comes_in_other_formats_if_there_are_any(shop: Shop) -> None:
     del shop.sandbox.labels[bought.ref.id]["label_download"]["zpl"]
     with pytest.raises(VendorRejected, match="no label of this shipment in zpl"):
         shop.shipping.get_label(bought.ref, "zpl")
-    asked = len(shop.sandbox.asked)
+    count = len(shop.sandbox.asked)
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_label(bought.ref, "epl")
-    assert asked == len(shop.sandbox.asked)
+    assert count == len(shop.sandbox.asked)
 
 
 def test_a_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
@@ -153,10 +153,10 @@ def test_a_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
     bought = shop.bought()
     label = shop.sandbox.labels[bought.ref.id]
     label |= {"label_format": "svg", "status": "on_ice", "form_download": {"href": "https://f"}}
-    found = shop.shipping.get_shipment(bought.ref)
+    result = shop.shipping.get_shipment(bought.ref)
 
-    assert (ShipmentState.UNKNOWN, "on_ice") == (found.state, found.vendor_status)
-    assert (LabelFormat.UNKNOWN, ("https://f",)) == (found.labels[0].format, found.documents)
+    assert (ShipmentState.UNKNOWN, "on_ice") == (result.state, result.vendor_status)
+    assert (LabelFormat.UNKNOWN, ("https://f",)) == (result.labels[0].format, result.documents)
 
 
 def test_a_label_that_comes_later_is_pending(shop: Shop) -> None:
@@ -185,9 +185,9 @@ def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     """What was bought and lost its answer is found among the labels of its offer."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned[shop.buying(rate.ref.id)] = [Lost()]
-    found = shop.shipping.create_shipment(rate, idempotency_key="order-1")
+    result = shop.shipping.create_shipment(rate, idempotency_key="order-1")
 
-    assert [found.ref.id] == [*shop.sandbox.labels]
+    assert [result.ref.id] == [*shop.sandbox.labels]
     assert (("rate_id", rate.ref.id), "desc") == (
         shop.sandbox.asked[-2].query[0],
         dict(shop.sandbox.asked[-2].query)["sort_dir"],

@@ -84,8 +84,8 @@ def test_an_error_without_words_is_told_by_its_status(
 
 def test_a_secret_in_an_error_is_masked(shop: Shop) -> None:
     """What ShipEngine says back of a key is not shown."""
-    said = "The API key sk_live_51H8xYzAbCdEfGhIjKlMnOpQr is not valid."
-    error = {"error_code": "unauthorized", "error_type": "security", "message": said}
+    text = "The API key sk_live_51H8xYzAbCdEfGhIjKlMnOpQr is not valid."
+    error = {"error_code": "unauthorized", "error_type": "security", "message": text}
     shop.sandbox.fail(reply({"errors": [error]}, 401))
     with pytest.raises(AuthenticationFailed) as caught:
         shop.shipping.track("1", "usps")

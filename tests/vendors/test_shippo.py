@@ -108,7 +108,7 @@ def _shop() -> Shop:
 def test_a_shipment_is_told_as_text_with_units() -> None:
     """Numbers go as text in the units that they were given in, rounded up to four decimals."""
     fine = Parcel(weight="0.00001", length=1, width=1, height="2.54", length_unit="in")
-    told = shipment_body(attrs.evolve(REQUEST, parcels=[PARCEL, fine, Parcel(weight=3)]))
+    result = shipment_body(attrs.evolve(REQUEST, parcels=[PARCEL, fine, Parcel(weight=3)]))
 
     assert [
         {
@@ -129,13 +129,13 @@ def test_a_shipment_is_told_as_text_with_units() -> None:
             "distance_unit": "in",
         },
         {"weight": "3", "mass_unit": "kg"},
-    ] == told["parcels"]
+    ] == result["parcels"]
     assert ("Back door", True) == (
-        told["address_from"]["street3"],
-        told["address_from"]["is_residential"],
+        result["address_from"]["street3"],
+        result["address_from"]["is_residential"],
     )
-    assert False is told["async"]
-    assert "extra" not in told
+    assert False is result["async"]
+    assert "extra" not in result
 
 
 def test_what_is_wished_is_told_as_extra() -> None:
@@ -152,7 +152,7 @@ def test_what_is_wished_is_told_as_extra() -> None:
         reference="order 7",
         extra={"shippo": {"extra": {"bypass_address_validation": True}}},
     )
-    told = shipment_body(request)
+    result = shipment_body(request)
 
     assert {
         "insurance": {"amount": "100.00", "currency": "EUR"},
@@ -160,12 +160,12 @@ def test_what_is_wished_is_told_as_extra() -> None:
         "saturday_delivery": True,
         "is_return": True,
         "bypass_address_validation": True,
-    } == told["extra"]
+    } == result["extra"]
     assert ("2030-01-02T12:00:00Z", ["a1"], "order 7", "94598") == (
-        told["shipment_date"],
-        told["carrier_accounts"],
-        told["metadata"],
-        told["address_return"]["zip"],
+        result["shipment_date"],
+        result["carrier_accounts"],
+        result["metadata"],
+        result["address_return"]["zip"],
     )
 
 
@@ -190,7 +190,7 @@ def test_customs_are_told_in_shippos_words() -> None:
         invoice_number="INV-1",
         eel_pfc="NOEEI 30.37(a)",
     )
-    told = shipment_body(attrs.evolve(REQUEST, customs=customs))["customs_declaration"]
+    result = shipment_body(attrs.evolve(REQUEST, customs=customs))["customs_declaration"]
 
     assert {
         "certify": True,
@@ -214,13 +214,13 @@ def test_customs_are_told_in_shippos_words() -> None:
                 "sku_code": "S-1",
             }
         ],
-    } == told
-    given = shipment_body(attrs.evolve(REQUEST, customs=attrs.evolve(customs, contents="donation")))
-    assert "HUMANITARIAN_DONATION" == given["customs_declaration"]["contents_type"]
+    } == result
+    value = shipment_body(attrs.evolve(REQUEST, customs=attrs.evolve(customs, contents="donation")))
+    assert "HUMANITARIAN_DONATION" == value["customs_declaration"]["contents_type"]
 
 
 @pytest.mark.parametrize(
-    "wished, told, found",
+    "wished, result, results",
     [
         ({}, "PDF", (LabelFormat.PDF, None)),
         ({"label_size": LabelSize.INCHES_4X6}, "PDF_4x6", (LabelFormat.PDF, "4x6")),
@@ -230,12 +230,12 @@ def test_customs_are_told_in_shippos_words() -> None:
     ],
 )
 def test_a_label_is_written_as_it_was_wished(
-    shop: Shop, wished: dict[str, Any], told: str, found: tuple[LabelFormat, str | None]
+    shop: Shop, wished: dict[str, Any], result: str, results: tuple[LabelFormat, str | None]
 ) -> None:
     """How a label is to be written is asked with the rates, and told when it is bought."""
     label = shop.bought(**wished).labels[0]
 
-    assert (told, found) == (label.vendor_format, (label.format, label.size))
+    assert (result, results) == (label.vendor_format, (label.format, label.size))
 
 
 def test_several_parcels_have_a_label_each(shop: Shop) -> None:
@@ -291,8 +291,8 @@ def test_a_label_that_comes_later_is_pending(shop: Shop) -> None:
     tracking = shop.shipping.track_shipment(bought.ref)
     assert (None, TrackingStatus.UNKNOWN) == (tracking.number, tracking.status)
     shop.sandbox.finish(bought.ref.id)
-    found = shop.shipping.get_shipment(bought.ref)
-    assert (ShipmentState.BOUGHT, 1) == (found.state, len(found.labels))
+    result = shop.shipping.get_shipment(bought.ref)
+    assert (ShipmentState.BOUGHT, 1) == (result.state, len(result.labels))
 
 
 def test_a_label_that_fails_later_is_told_so(shop: Shop) -> None:
@@ -300,9 +300,9 @@ def test_a_label_that_fails_later_is_told_so(shop: Shop) -> None:
     shop.sandbox.slow = True
     bought = shop.bought()
     shop.sandbox.finish(bought.ref.id, "ERROR")
-    found = shop.shipping.get_shipment(bought.ref)
+    result = shop.shipping.get_shipment(bought.ref)
 
-    assert (ShipmentState.FAILED, "carrier_error") == (found.state, found.warnings[0].code)
+    assert (ShipmentState.FAILED, "carrier_error") == (result.state, result.warnings[0].code)
 
 
 def test_a_new_status_is_kept(shop: Shop) -> None:
@@ -314,22 +314,22 @@ def test_a_new_status_is_kept(shop: Shop) -> None:
         "rate": {"provider": "USPS", "amount": "6.07", "currency": "USD"},
         "commercial_invoice_url": "https://deliver.goshippo.com/invoice.pdf",
     }
-    found = shop.shipping.get_shipment(bought.ref)
+    result = shop.shipping.get_shipment(bought.ref)
 
-    assert (ShipmentState.UNKNOWN, "ON_ICE") == (found.state, found.vendor_status)
-    assert (LabelFormat.UNKNOWN, 1) == (found.labels[0].format, len(found.documents))
-    assert Money("6.07", "USD") == found.cost
+    assert (ShipmentState.UNKNOWN, "ON_ICE") == (result.state, result.vendor_status)
+    assert (LabelFormat.UNKNOWN, 1) == (result.labels[0].format, len(result.documents))
+    assert Money("6.07", "USD") == result.cost
 
 
 def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     """What was bought and lost its answer is found among the transactions of its offer."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [Lost()]
-    found = shop.shipping.create_shipment(rate, idempotency_key="order-1")
+    result = shop.shipping.create_shipment(rate, idempotency_key="order-1")
 
-    assert [found.ref.id] == [*shop.sandbox.transactions]
+    assert [result.ref.id] == [*shop.sandbox.transactions]
     other = shop.shipping.create_shipment(rate, idempotency_key="order-2")
-    assert found.ref.id != other.ref.id
+    assert result.ref.id != other.ref.id
 
 
 def test_a_lost_purchase_that_is_not_found_is_unknown(shop: Shop) -> None:
@@ -432,9 +432,9 @@ def test_a_refund_of_a_new_kind_is_unknown(shop: Shop) -> None:
     """A status of a refund that nobody knows is unknown, and kept."""
     bought = shop.bought()
     shop.wire.planned["POST /refunds"] = [reply({"status": "PONDERED"}, 201)]
-    told = shop.shipping.cancel(bought.ref)
+    result = shop.shipping.cancel(bought.ref)
 
-    assert (CancelState.UNKNOWN, "PONDERED") == (told.state, told.vendor_status)
+    assert (CancelState.UNKNOWN, "PONDERED") == (result.state, result.vendor_status)
 
 
 def test_a_shipment_that_was_not_bought_cannot_be_called_back(shop: Shop) -> None:
@@ -508,9 +508,9 @@ def test_what_a_track_does_not_say_is_not_known(shop: Shop) -> None:
 def test_a_shipment_is_followed_by_what_its_news_name(shop: Shop) -> None:
     """News name the transaction alone, and by that the shipment can be followed as well."""
     bought = shop.bought()
-    [told] = shop.hub.events("shippo", event("transaction_updated", object_id=bought.ref.id))
-    assert told.ref is not None
-    whole, named = (shop.shipping.track_shipment(ref) for ref in (bought.ref, told.ref))
+    [result] = shop.hub.events("shippo", event("transaction_updated", object_id=bought.ref.id))
+    assert result.ref is not None
+    whole, named = (shop.shipping.track_shipment(ref) for ref in (bought.ref, result.ref))
 
     assert whole.status is not TrackingStatus.UNKNOWN
     assert (whole.number, whole.carrier, whole.status) == (
@@ -538,13 +538,13 @@ def test_a_country_that_is_no_code_is_the_one_that_was_given(shop: Shop) -> None
 def test_an_address_is_compared(shop: Shop) -> None:
     """What the post writes otherwise is named, and what was not checked is unknown."""
     valid = {"is_valid": True, "messages": []}
-    told = {
+    fields = {
         "street1": "2967 Filbert Drive",
         "city": "Walnut Creek",
         "zip": "94598",
         "country": "US",
     }
-    shop.sandbox.fail(reply({**told, "validation_results": valid}, 201))
+    shop.sandbox.fail(reply({**fields, "validation_results": valid}, 201))
     checked = shop.shipping.validate_address(THERE)
 
     assert (AddressVerdict.CORRECTED, ("line1",)) == (checked.verdict, checked.changes)
@@ -561,9 +561,9 @@ def event(kind: str, **data: Any) -> WebhookEvent:
 def test_news_of_a_label_is_read(shop: Shop) -> None:
     """A label that was refunded is told; what is new means nothing, and breaks nothing."""
     bought = event("transaction_updated", object_id="t1", status="REFUNDED")
-    (told,) = shop.hub.events("shippo", bought)
+    (result,) = shop.hub.events("shippo", bought)
 
-    assert (Ref("shippo", "shippo", "t1"), ShipmentState.CANCELED) == (told.ref, told.state)
+    assert (Ref("shippo", "shippo", "t1"), ShipmentState.CANCELED) == (result.ref, result.state)
     (new,) = shop.hub.events("shippo", event("transaction_created", status="NEW"))
     assert (None, ShipmentState.UNKNOWN) == (new.ref, new.state)
     assert () == shop.hub.events("shippo", event("batch_purchased"))

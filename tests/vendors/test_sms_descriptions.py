@@ -130,6 +130,8 @@ def test_the_statuses_are_as_described() -> None:
 @OFFICIAL
 def test_look_ups_are_as_described() -> None:
     """The official description has the parameters of a look-up."""
-    asked = described("twilio_lookups_v2.json")["paths"]["/v2/PhoneNumbers/{PhoneNumber}"]["get"]
+    request = described("twilio_lookups_v2.json")["paths"]["/v2/PhoneNumbers/{PhoneNumber}"]["get"]
 
-    assert {"PhoneNumber", "Fields", "CountryCode"} <= {one["name"] for one in asked["parameters"]}
+    assert {"PhoneNumber", "Fields", "CountryCode"} <= {
+        one["name"] for one in request["parameters"]
+    }

@@ -187,13 +187,13 @@ def test_who_was_refused_is_told() -> None:
     people = ["ada@example.com", "refused@example.com", "greylisted@example.com"]
     with SmtpSandbox() as sandbox:
         receipt = hub(smtp_vendor(sandbox)).email().send_transactional(_message(to=people))
-        told = [(one.status, one.code) for one in receipt.recipients]
+        reports = [(one.status, one.code) for one in receipt.recipients]
 
         assert [
             (EmailStatus.QUEUED, None),
             (EmailStatus.REJECTED, "550 5.1.1"),
             (EmailStatus.FAILED, "451 4.2.0"),
-        ] == told
+        ] == reports
         assert "5.1.1 There is no such mailbox" == receipt.recipients[1].reason
         assert "2.0.0 Queued as 1" == receipt.vendor_status
         assert 1 == len(receipt.warnings)
@@ -455,15 +455,15 @@ def test_somebody_must_be_the_sender() -> None:
 def test_the_sandbox_knows_its_commands() -> None:
     """What is no command is refused, and the conversation goes on."""
     with SmtpSandbox() as sandbox, socket.create_connection((sandbox.host, sandbox.port)) as line:
-        said = line.makefile("rb")
-        assert said.readline().startswith(b"220")
+        message = line.makefile("rb")
+        assert message.readline().startswith(b"220")
         line.sendall(b"DANCE\r\nMAIL FROM:<a@b.c>\r\nQUIT\r\n")
 
-        assert [b"502", b"530", b"221"] == [said.readline()[:3] for _ in range(3)]
+        assert [b"502", b"530", b"221"] == [message.readline()[:3] for _ in range(3)]
 
 
 def test_a_message_without_names_is_read() -> None:
     """What arrives with the least of headers is read too."""
-    got = read_message(b"From: a@b.c\r\nSubject: x\r\n\r\nHi\r\n", ("d@e.f",))
+    result = read_message(b"From: a@b.c\r\nSubject: x\r\n\r\nHi\r\n", ("d@e.f",))
 
-    assert ((), ("d@e.f",), None) == (got.to, got.bcc, got.sender_name)
+    assert ((), ("d@e.f",), None) == (result.to, result.bcc, result.sender_name)

@@ -220,14 +220,14 @@ def test_a_debit_takes_its_time(shop: Shop, success: bool) -> None:
     debit = shop.pay("bnon:bank-nonce-ok")
     shop.time += 60
     shop.sandbox.arrive(debit.ref.id, success=success)
-    known = shop.payments.get(debit.ref)
+    existing = shop.payments.get(debit.ref)
 
     assert PaymentState.PENDING == debit.state
-    assert (PaymentState.CAPTURED if success else PaymentState.FAILED) == known.state
+    assert (PaymentState.CAPTURED if success else PaymentState.FAILED) == existing.state
     assert success or (
-        known.decline is not None and DeclineReason.INSUFFICIENT_FUNDS == known.decline.reason
+        existing.decline is not None and DeclineReason.INSUFFICIENT_FUNDS == existing.decline.reason
     )
-    assert known.state == shop.told(debit).state
+    assert existing.state == shop.told(debit).state
 
 
 def test_what_was_lost_is_settled(shop: Shop) -> None:

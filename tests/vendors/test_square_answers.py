@@ -77,11 +77,11 @@ def test_payments_are_listed(shop: Shop) -> None:
     second = shop.payments.payments(query, after=first.next)
 
     assert [made[3], made[2], made[1]] == [one.ref for one in (*first.items, *second.items)]
-    asked = dict(shop.sandbox.asked[-1].query)
+    request = dict(shop.sandbox.asked[-1].query)
     assert ("DESC", "2", shop.sandbox.location_id) == (
-        asked["sort_order"],
-        asked["limit"],
-        asked["location_id"],
+        request["sort_order"],
+        request["limit"],
+        request["location_id"],
     )
 
 
@@ -136,44 +136,46 @@ def test_payouts_are_told(shop: Shop) -> None:
 def test_a_stranger_is_not_believed(shop: Shop) -> None:
     """The URL is signed too: what was meant for another place is not for us."""
     shop.pay()
-    given = shop.sandbox.sent[0].given()
+    options = shop.sandbox.sent[0].given()
     verifier = shop.hub.webhooks("main", secrets=shop.sandbox.signature_key)
 
-    strange: dict[str, Any] = {**given, "url": "https://elsewhere.example/webhooks/square"}
+    strange: dict[str, Any] = {**options, "url": "https://elsewhere.example/webhooks/square"}
     with pytest.raises(WebhookRejected):
         verifier.verify(**strange)
-    assert verifier.verify(**given)
+    assert verifier.verify(**options)
     with pytest.raises(WebhookRejected):
-        verifier.verify(**given)
+        verifier.verify(**options)
 
 
 # --- what is said ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("reader", [payment_of, refund_of, dispute_of, payout_of])
-@pytest.mark.parametrize("said", [{}, {"id": "x"}, {"status": "PENDING"}, {"id": ["x"]}], ids=str)
+@pytest.mark.parametrize(
+    "message", [{}, {"id": "x"}, {"status": "PENDING"}, {"id": ["x"]}], ids=str
+)
 def test_what_is_none_is_read_as_none(
-    reader: Callable[[MakeRef, Answer], object], said: Json
+    reader: Callable[[MakeRef, Answer], object], message: Json
 ) -> None:
     """What has no id or no state is nothing."""
-    assert reader(ref, read(said)) is None
+    assert reader(ref, read(message)) is None
 
 
 def payment(**fields: Any) -> Payment:
     """A payment as Square says it."""
     usual = {"id": "p1", "status": "COMPLETED", "total_money": {"amount": 100, "currency": "EUR"}}
-    found = payment_of(ref, read({**usual, **fields}))
-    assert found is not None
-    return found
+    result = payment_of(ref, read({**usual, **fields}))
+    assert result is not None
+    return result
 
 
 def test_what_is_new_is_unknown() -> None:
     """A status that nobody knows is kept in Square's words, and nothing is made up of it."""
-    found = payment(status="TELEPORTED", later={"x": 1})
+    result = payment(status="TELEPORTED", later={"x": 1})
 
-    assert (PaymentState.UNKNOWN, "TELEPORTED") == (found.state, found.vendor_state)
-    assert (None, None) == (found.captured, found.authorized)
-    assert {"x": 1} == found.raw["later"]
+    assert (PaymentState.UNKNOWN, "TELEPORTED") == (result.state, result.vendor_state)
+    assert (None, None) == (result.captured, result.authorized)
+    assert {"x": 1} == result.raw["later"]
 
 
 def test_a_failure_without_an_error_says_no_reason() -> None:
@@ -190,15 +192,15 @@ def test_a_failure_without_an_error_says_no_reason() -> None:
 
 def test_a_tip_is_captured_too() -> None:
     """What was taken is the whole, and a wallet is named."""
-    found = payment(
+    result = payment(
         amount_money={"amount": 90, "currency": "EUR"},
         approved_money={"amount": 90, "currency": "EUR"},
         source_type="WALLET",
         wallet_details={"brand": "PAYPAY"},
     )
 
-    assert Money("1.00", "EUR") == found.captured == found.amount
-    assert MeansOfPayment(type="wallet", wallet="PAYPAY") == found.means
+    assert Money("1.00", "EUR") == result.captured == result.amount
+    assert MeansOfPayment(type="wallet", wallet="PAYPAY") == result.means
     assert payment().means is None
 
 

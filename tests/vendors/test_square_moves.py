@@ -63,8 +63,12 @@ def test_a_part_is_set_first(shop: Shop) -> None:
     assert {"amount_money": {"amount": 10000, "currency": "EUR"}} == (
         json.loads(shop.sandbox.asked[2].body)["payment"]
     )
-    known = shop.payments.get(held.ref)
-    assert (EUROS, PART, Money("0", "EUR")) == (known.amount, known.captured, known.remaining)
+    existing = shop.payments.get(held.ref)
+    assert (EUROS, PART, Money("0", "EUR")) == (
+        existing.amount,
+        existing.captured,
+        existing.remaining,
+    )
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
@@ -162,10 +166,10 @@ def test_a_refund_takes_its_time(shop: Shop, success: bool) -> None:
 
     assert (MoveState.PENDING, payment.ref) == (refund.state, refund.payment)
     assert (MoveState.SUCCEEDED if success else MoveState.FAILED) == later.state
-    known = shop.payments.get(payment.ref)
-    assert (PART if success else Money("0", "EUR")) == known.refunded
-    told = shop.told(payment)
-    assert (known.state, known.refunded) == (told.state, told.refunded)
+    existing = shop.payments.get(payment.ref)
+    assert (PART if success else Money("0", "EUR")) == existing.refunded
+    result = shop.told(payment)
+    assert (existing.state, existing.refunded) == (result.state, result.refunded)
 
 
 def test_what_is_left_is_given_back(shop: Shop) -> None:
@@ -195,12 +199,12 @@ def test_what_is_not_captured_is_not_given_back(shop: Shop) -> None:
 @pytest.mark.parametrize("verb", ["charge", "void", "refund"])
 def test_what_is_malformed_is_unknown(shop: Shop, verb: str, answer: Json) -> None:
     """An answer that says success and nothing else is a failure that may have moved money."""
-    given = (order(),) if verb == "charge" else (shop.hold().ref,)
+    options = (order(),) if verb == "charge" else (shop.hold().ref,)
     if verb == "refund":
-        given = (*given, PART)
+        options = (*options, PART)
     shop.sandbox.fail(reply(answer))
 
     with pytest.raises(VendorFailed) as caught:
-        getattr(shop.payments, verb)(*given, idempotency_key=shop.key())
+        getattr(shop.payments, verb)(*options, idempotency_key=shop.key())
 
     assert BuyerOutcome.UNKNOWN == told_buyer(caught.value).outcome

@@ -262,10 +262,10 @@ def test_nothing_is_charged_without_a_source(shop: Shop) -> None:
         shop.payments.charge(order(None), idempotency_key="k")
 
 
-@pytest.mark.parametrize("known", [b"x" * 2_001, b".."], ids=["long", "step"])
-def test_an_id_that_cannot_be_kept_proves_nothing(shop: Shop, known: bytes) -> None:
+@pytest.mark.parametrize("existing", [b"x" * 2_001, b".."], ids=["long", "step"])
+def test_an_id_that_cannot_be_kept_proves_nothing(shop: Shop, existing: bytes) -> None:
     """What was answered with an id that no reference can hold may have been charged."""
-    body = b'{"id": "%s", "status": "succeeded", "amount": 14990, "currency": "eur"}' % known
+    body = b'{"id": "%s", "status": "succeeded", "amount": 14990, "currency": "eur"}' % existing
     shop.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body=body))
 
     with pytest.raises(VendorFailed) as caught:
@@ -522,8 +522,8 @@ def test_what_is_none_is_read_as_none(reader: Callable[[MakeRef, Answer], object
 
 def test_nobody_may_answer_every_dispute() -> None:
     """A dispute that may not be answered has no time to do so."""
-    told = {"id": "du_1", "status": "lost", "evidence_details": {"due_by": 0}}
-    dispute = dispute_of(ref, read(told))
+    fields = {"id": "du_1", "status": "lost", "evidence_details": {"due_by": 0}}
+    dispute = dispute_of(ref, read(fields))
 
     assert dispute is not None
     assert dispute.respond_by is None
@@ -615,9 +615,9 @@ def test_a_charge_without_an_intent_is_itself() -> None:
     event = WebhookEvent(
         vendor="stripe", id="evt_1", type="x", vendor_type="charge.refunded", data=thing
     )
-    found = Stripe(credentials="sk").events(event, ref)[0]
+    result = Stripe(credentials="sk").events(event, ref)[0]
 
-    assert ("ch_1", None, None) == (found.ref.id, found.state, found.refunded)
+    assert ("ch_1", None, None) == (result.ref.id, result.state, result.refunded)
 
 
 @pytest.mark.parametrize(
@@ -636,10 +636,10 @@ def test_charge_under_way_is_not_captured(status: str, state: PaymentState) -> N
     event = WebhookEvent(
         vendor="stripe", id="evt_1", type="x", vendor_type="charge.updated", data=thing
     )
-    found = Stripe(credentials="sk").events(event, ref)[0]
+    result = Stripe(credentials="sk").events(event, ref)[0]
 
-    assert (state, status) == (found.state, found.vendor_state)
-    assert (status == "succeeded") is (found.captured is not None)
+    assert (state, status) == (result.state, result.vendor_state)
+    assert (status == "succeeded") is (result.captured is not None)
 
 
 def says(status: int, **error: Any) -> Response:
@@ -704,10 +704,10 @@ def test_a_decline_without_a_payment_names_none(shop: Shop) -> None:
 def test_one_that_is_not_there_unsettles_no_other(shop: Shop) -> None:
     """Each payment that is to be settled has a result of its own."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
-    missing, found = shop.payments.settle(["stripe:main:pi_0", payment.ref])
+    missing, result = shop.payments.settle(["stripe:main:pi_0", payment.ref])
 
     assert isinstance(missing.error, VendorRejected)
-    assert payment == found.unwrap()
+    assert payment == result.unwrap()
 
 
 def test_tenants_share_no_keys(shop: Shop) -> None:

@@ -111,10 +111,10 @@ def test_news_say_our_own_word() -> None:
 
 def test_a_charge_that_failed_says_why() -> None:
     """News of a charge that failed say so, and why, as exactly as the bank did."""
-    said = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
+    fields = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
     why = {"failure_code": "card_declined", "outcome": {"reason": "insufficient_funds"}}
-    [event] = read_news(failed({**said, "payment_intent": "pi_1", **why}), ref)
-    [silent] = read_news(failed(said), ref)
+    [event] = read_news(failed({**fields, "payment_intent": "pi_1", **why}), ref)
+    [silent] = read_news(failed(fields), ref)
 
     assert event.decline is not None
     assert silent.decline is not None
@@ -128,9 +128,9 @@ def test_a_charge_that_failed_says_why() -> None:
 
 def test_a_decline_shows_nothing_that_is_secret() -> None:
     """What Stripe says of a decline is masked, as that of any vendor is."""
-    said = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
+    fields = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
     words = "Card 4242 4242 4242 4242 was declined."
-    [event] = read_news(failed({**said, "failure_message": words}), ref)
+    [event] = read_news(failed({**fields, "failure_message": words}), ref)
 
     assert event.decline is not None
     assert "4242 4242" not in str(event.decline.vendor_message)

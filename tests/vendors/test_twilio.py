@@ -43,8 +43,8 @@ REFS: Any = Refs("twilio")
 
 def form(**fields: Any) -> dict[str, Any]:
     """What a message is sent as."""
-    given: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
-    pairs = message_form(VENDOR, SmsMessage(**given))
+    options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    pairs = message_form(VENDOR, SmsMessage(**options))
     return {name: [v for n, v in pairs if n == name] for name, _ in pairs}
 
 
@@ -144,7 +144,7 @@ def test_a_message_without_a_name_is_malformed() -> None:
 )  # fmt: skip
 def test_a_number_is_read(kind: str | None, line: LineType) -> None:
     """What a number belongs to is read, and what is new is unknown."""
-    found = read_number(
+    result = read_number(
         reply(
             {
                 "valid": True,
@@ -156,15 +156,20 @@ def test_a_number_is_read(kind: str | None, line: LineType) -> None:
         )
     )
 
-    assert (line, TO, "DE", "Telekom") == (found.line, found.number, found.country, found.carrier)
+    assert (line, TO, "DE", "Telekom") == (
+        result.line,
+        result.number,
+        result.country,
+        result.carrier,
+    )
 
 
 def test_a_number_that_is_none() -> None:
     """A number that cannot be one is told so, with the reasons."""
     body = {"valid": False, "phone_number": "+49", "validation_errors": ["TOO_SHORT"]}
-    found = read_number(reply(body))
+    result = read_number(reply(body))
 
-    assert (False, None, ("TOO_SHORT",)) == (found.valid, found.number, found.reasons)
+    assert (False, None, ("TOO_SHORT",)) == (result.valid, result.number, result.reasons)
     with pytest.raises(VendorFailed, match="valid"):
         read_number(reply({}))
 
@@ -265,8 +270,8 @@ def test_a_number_is_looked_up() -> None:
     sms = texts(TwilioSandbox())
 
     assert ("+12125551234", "US") == (
-        (found := sms.validate_number("2125551234", country="US")).number,
-        found.country,
+        (result := sms.validate_number("2125551234", country="US")).number,
+        result.country,
     )
     assert not sms.validate_number("12", country="US").valid
 
@@ -297,9 +302,9 @@ def test_why_it_failed() -> None:
 
 def test_news_of_something_else() -> None:
     """A webhook that is about no message brings no news."""
-    told: Any = type("Told", (), {"data": {"CallSid": "CA1"}, "id": "1"})()
+    result: Any = type("Told", (), {"data": {"CallSid": "CA1"}, "id": "1"})()
 
-    assert () == VENDOR.events(told, REFS.ref)
+    assert () == VENDOR.events(result, REFS.ref)
 
 
 def test_an_outage_is_not_told_by_its_code() -> None:

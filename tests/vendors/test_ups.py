@@ -189,10 +189,10 @@ def test_a_label_that_ups_does_not_print_is_refused(shop: Shop) -> None:
             told(**fields)
     assert told(label_size="4x6")
     bought = shop.bought()
-    asked = len(shop.sandbox.asked)
+    count = len(shop.sandbox.asked)
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_label(bought.ref, "png")
-    assert asked == len(shop.sandbox.asked)
+    assert count == len(shop.sandbox.asked)
 
 
 def test_options_are_put_into_the_body_that_they_name(shop: Shop) -> None:

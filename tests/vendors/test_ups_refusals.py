@@ -92,13 +92,13 @@ def test_an_account_is_checked() -> None:
         assert hidden not in repr(vendor)
 
 
-def sent(shop: Shop, asked: Request) -> Response:
+def sent(shop: Shop, request: Request) -> Response:
     """What the sandbox answers to who comes in."""
     shop.shipping.validate_address(THERE)
     token = shop.sandbox.asked[-1].headers.get("authorization") or ""
-    url = f"https://onlinetools.ups.com{asked.path}"
-    known = asked.with_header("Authorization", token)
-    return SandboxHttpClient(shop.sandbox).send(known, url, Timeouts())
+    url = f"https://onlinetools.ups.com{request.path}"
+    existing = request.with_header("Authorization", token)
+    return SandboxHttpClient(shop.sandbox).send(existing, url, Timeouts())
 
 
 RATE = rates_body(REQUEST, "A1B2C3")
@@ -137,7 +137,7 @@ def recover(label: LabelFormat = LabelFormat.PDF, **which: Any) -> Request:
 
 
 @pytest.mark.parametrize(
-    "asked, code",
+    "query, code",
     [
         (Request.post("/api/rating/v2409/Shop", json={}), "9120002"),
         (rate(Colour="red"), "9120002"),
@@ -166,9 +166,9 @@ def recover(label: LabelFormat = LabelFormat.PDF, **which: Any) -> Request:
         (Request.post("/api/addressvalidation/v2/3", json=address_body(AWAY)), "264002"),
     ],
 )
-def test_a_sandbox_is_as_strict_as_ups(shop: Shop, asked: Request, code: str) -> None:
+def test_a_sandbox_is_as_strict_as_ups(shop: Shop, query: Request, code: str) -> None:
     """Unknown, missing and mistyped fields are refused, and whatever else UPS refuses."""
-    answer = sent(shop, asked)
+    answer = sent(shop, query)
 
     assert 400 <= answer.status < 500
     assert f'"code":"{code}"' in answer.text

@@ -156,14 +156,14 @@ def test_a_lost_purchase_is_found_with_its_label(shop: Shop, form: str) -> None:
     """What was bought is found by its mark, and its labels are recovered."""
     rate = shop.shipping.get_rates(attrs.evolve(REQUEST, label=form)).rates[0]
     shop.sandbox.fail(Lost())
-    found = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+    result = shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
     (number,) = shop.sandbox.shipments
     assert ((number,), rate.total, rate.service, form) == (
-        found.tracking_numbers,
-        found.cost,
-        found.service,
-        found.labels[0].format,
+        result.tracking_numbers,
+        result.cost,
+        result.service,
+        result.labels[0].format,
     )
     assert {"ReferenceNumber": {"Value": MARK}, "ShipperNumber": "A1B2C3"} == (
         shop.asked("/recovery")["LabelRecoveryRequest"]["ReferenceValues"]
@@ -201,16 +201,16 @@ def test_each_parcel_has_its_label(shop: Shop) -> None:
         second.format,
         second.tracking_number,
     )
-    found = shop.shipping.get_shipment(bought.ref)
-    assert bought.tracking_numbers == found.tracking_numbers
+    result = shop.shipping.get_shipment(bought.ref)
+    assert bought.tracking_numbers == result.tracking_numbers
 
 
 def test_what_tracking_does_not_know_yet_is_bought(shop: Shop) -> None:
     """A label that was sold just now is found all the same; what nobody knows is refused."""
     bought = shop.bought()
     shop.sandbox.fail(reply({"response": {"errors": [{"code": "TW0001"}]}}, 404))
-    found = shop.shipping.get_shipment(bought.ref)
-    assert (ShipmentState.BOUGHT, bought.labels) == (found.state, found.labels)
+    result = shop.shipping.get_shipment(bought.ref)
+    assert (ShipmentState.BOUGHT, bought.labels) == (result.state, result.labels)
     with pytest.raises(VendorRejected):
         shop.shipping.get_shipment("ups:ups:1Z")
     shop.sandbox.fail(reply({"response": {"errors": [{"code": "TV1002"}]}}, 400))
@@ -223,8 +223,8 @@ def test_what_is_void_has_no_labels(shop: Shop) -> None:
     bought = shop.bought()
     back = shop.shipping.cancel(bought.ref)
     assert (CancelState.APPROVED, "Voided") == (back.state, back.vendor_status)
-    found = shop.shipping.get_shipment(bought.ref)
-    assert (ShipmentState.CANCELED, (), "MV") == (found.state, found.labels, found.vendor_status)
+    result = shop.shipping.get_shipment(bought.ref)
+    assert (ShipmentState.CANCELED, (), "MV") == (result.state, result.labels, result.vendor_status)
 
     shop.sandbox.fail(reply({"response": {"errors": [{"code": "190117"}]}}, 400))
     again = shop.shipping.cancel(bought.ref)

@@ -108,7 +108,7 @@ def test_an_address_that_is_none_is_told_apart(shop: Shop) -> None:
     shop.sandbox.fail(reply({}))
     with pytest.raises(VendorFailed):
         shop.shipping.validate_address(THERE)
-    asked = len(shop.sandbox.asked)
+    count = len(shop.sandbox.asked)
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.validate_address(AWAY)
-    assert asked == len(shop.sandbox.asked)
+    assert count == len(shop.sandbox.asked)

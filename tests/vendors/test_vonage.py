@@ -45,9 +45,9 @@ def refused(status: str) -> dict[str, str]:
     return {"status": status, "error-text": "447700900000 is bad"}
 
 
-def parts(*said: dict[str, str]) -> Response:
+def parts(*fields: dict[str, str]) -> Response:
     """An answer to sending."""
-    return reply({"message-count": str(len(said)), "messages": [*said]})
+    return reply({"message-count": str(len(fields)), "messages": [*fields]})
 
 
 def hub(sandbox: VonageSandbox) -> Hub:
@@ -83,9 +83,9 @@ def hub(sandbox: VonageSandbox) -> Hub:
 )
 def test_a_message_as_a_form(fields: dict[str, Any], expected: dict[str, str]) -> None:
     """A message is sent in Vonage's own words, its options last."""
-    given: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
 
-    assert {"to": "447700900000"} | expected == message_form(VENDOR, SmsMessage(**given))
+    assert {"to": "447700900000"} | expected == message_form(VENDOR, SmsMessage(**options))
 
 
 def test_a_message_comes_from_somebody() -> None:
@@ -125,13 +125,13 @@ def test_some_parts_taken(order: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "messages",
     [[], [{}], [{"status": "0"}], [taken(1), {"status": "0"}]],
     ids=["none", "empty", "nameless", "half"],
 )
-def test_parts_without_names_are_malformed(said: list[dict[str, str]]) -> None:
+def test_parts_without_names_are_malformed(messages: list[dict[str, str]]) -> None:
     """A part that was taken has a name, or nobody knows what was done."""
-    answer = parts(*said)
+    answer = parts(*messages)
 
     assert classify(SEND, answer) is None
     with pytest.raises(VendorFailed, match="message-id"):
@@ -214,7 +214,7 @@ def test_a_look_up_is_refused_in_the_body(
 )  # fmt: skip
 def test_a_number_is_read(network: str, line: LineType) -> None:
     """What a number belongs to is read, and what is new is unknown."""
-    found = read_number(
+    result = read_number(
         reply(
             {
                 "status": 0,
@@ -226,7 +226,7 @@ def test_a_number_is_read(network: str, line: LineType) -> None:
         )
     )
 
-    assert (line, TO, "GB", "Acme") == (found.line, found.number, found.country, found.carrier)
+    assert (line, TO, "GB", "Acme") == (result.line, result.number, result.country, result.carrier)
 
 
 @pytest.mark.parametrize(
@@ -239,16 +239,16 @@ def test_a_number_is_read(network: str, line: LineType) -> None:
 )
 def test_a_number_that_is_none(body: dict[str, str], why: str) -> None:
     """A number that cannot be one is told so, with the reason."""
-    found = read_number(reply({"status": 3, "international_format_number": "1"} | body))
+    result = read_number(reply({"status": 3, "international_format_number": "1"} | body))
 
-    assert (False, None, (why,)) == (found.valid, found.number, found.reasons)
+    assert (False, None, (why,)) == (result.valid, result.number, result.reasons)
 
 
 def test_a_look_up_of_which_little_is_known() -> None:
     """A number is good though its carrier could not be asked; without a status it is nothing."""
-    found = read_number(reply({"status": 43}))
+    result = read_number(reply({"status": 43}))
 
-    assert (True, None, LineType.UNKNOWN) == (found.valid, found.number, found.line)
+    assert (True, None, LineType.UNKNOWN) == (result.valid, result.number, result.line)
     with pytest.raises(VendorFailed, match="status"):
         read_number(reply({}))
 
@@ -325,6 +325,6 @@ def test_what_came_in(text: str, sender: str) -> None:
 
 def test_news_of_something_else() -> None:
     """A webhook that is about no message brings no news."""
-    told: Any = type("Told", (), {"data": {"conversation_uuid": "1"}, "id": "1"})()
+    result: Any = type("Told", (), {"data": {"conversation_uuid": "1"}, "id": "1"})()
 
-    assert () == VENDOR.events(told, REFS.ref)
+    assert () == VENDOR.events(result, REFS.ref)

@@ -93,8 +93,8 @@ def _cut_header(dice: random.Random, sent: Sent) -> Sent:
 
 def _drop_header(dice: random.Random, sent: Sent) -> Sent:
     name = _some_header(dice, sent)
-    kept = {other: text for other, text in sent.headers.items() if other != name}
-    return attrs.evolve(sent, headers=kept)
+    stored = {other: text for other, text in sent.headers.items() if other != name}
+    return attrs.evolve(sent, headers=stored)
 
 
 def _form(_: random.Random, sent: Sent) -> Sent:
@@ -156,13 +156,13 @@ class Target:
             AssertionError: it was, and is not what was signed.
         """
         sent = mutations(dice, self.sent)
-        given: dict[str, Any] = sent.given()
+        options: dict[str, Any] = sent.given()
         if dice.random() < 0.1:
             pairs = [*sent.headers.items(), *self.sent.headers.items()]
             dice.shuffle(pairs)
-            given["headers"] = pairs
+            options["headers"] = pairs
         try:
-            events = self.receiver.verify(given)
+            events = self.receiver.verify(options)
         except WebhookRejected as refused:
             if refused.reason is None:
                 raise AssertionError(sent) from refused

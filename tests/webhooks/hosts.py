@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class Desk:
-    """What every host's endpoint does, in both colours, and what it did last."""
+    """What every host's endpoint does, synchronously and asynchronously, and what it did last."""
 
     def __init__(self) -> None:
         self.receiver = Receiver.of(BY_NAME["github"])
@@ -60,8 +60,8 @@ class Desk:
     def receives(self, sender: str, **more: Any) -> Receiver:
         """From now on this vendor's webhooks come, and nothing is in their way."""
         self.__init__()  # type: ignore[misc]  # begin anew
-        given: dict[str, Any] = {"origin": "https://shop.example", "replay_guard": True}
-        self.receiver = Receiver.of(BY_NAME[sender], **given | more)
+        options: dict[str, Any] = {"origin": "https://shop.example", "replay_guard": True}
+        self.receiver = Receiver.of(BY_NAME[sender], **options | more)
         return self.receiver
 
     def _handle(self) -> None:

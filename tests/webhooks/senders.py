@@ -182,8 +182,8 @@ def plivo(version: str) -> Callable[[datetime, int], Sent]:
     def send(_: datetime, number: int) -> Sent:
         nonce = f"{number:020d}"
         form = {"MessageUUID": f"u{number}", "Status": "delivered", "From": "15005550006"}
-        said = "".join(field + form[field] for field in sorted(form))
-        content = {"V2": URL.partition("?")[0] + nonce, "V3": f"{URL}.{said}.{nonce}"}[version]
+        text = "".join(field + form[field] for field in sorted(form))
+        content = {"V2": URL.partition("?")[0] + nonce, "V3": f"{URL}.{text}.{nonce}"}[version]
         return Sent(
             headers={
                 f"X-Plivo-Signature-{version}": b64(mac(SECRET, content)),
@@ -337,7 +337,7 @@ def sns(version: str, **changes: str) -> Callable[[datetime, int], Sent]:
     """Some fields of the body, one a line."""
 
     def send(now: datetime, number: int) -> Sent:
-        said = {
+        message = {
             "Type": "Notification",
             "MessageId": f"m-{number}",
             "TopicArn": ARN,
@@ -356,10 +356,11 @@ def sns(version: str, **changes: str) -> Callable[[datetime, int], Sent]:
             "TopicArn",
             "Type",
         )
-        content = "".join(f"{name}\n{said[name]}\n" for name in names if name in said)
+        content = "".join(f"{name}\n{message[name]}\n" for name in names if name in message)
         way = hashes.SHA256() if version == "2" else hashes.SHA1()  # noqa: S303 - the vendor's way
         return Sent(
-            headers={}, body=as_json(said | {"Signature": keys.rsa_signed(content.encode(), way)})
+            headers={},
+            body=as_json(message | {"Signature": keys.rsa_signed(content.encode(), way)}),
         )
 
     return send
@@ -432,8 +433,8 @@ def _client(_: datetime, number: int) -> Sent:
     return Sent(headers={"Client-Cert": f":{der}:"}, body=as_json({"n": number}))
 
 
-def _named(**said: object) -> Callable[[int], object]:
-    return lambda number: said | {"id": f"id-{number}"}
+def _named(**messages: object) -> Callable[[int], object]:
+    return lambda number: messages | {"id": f"id-{number}"}
 
 
 TOKEN = "t0ken-of-the-endpoint"

@@ -88,11 +88,11 @@ ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 def test_a_secret_that_is_as_good_as_none(name: str, secret: Any) -> None:
     """What would be the empty key, or a key that everybody guesses the form of, is refused."""
     parameters = dict(BY_NAME[name].parameters)
-    for given in (secret, [BY_NAME[name].secret, secret]):
+    for value in (secret, [BY_NAME[name].secret, secret]):
         with pytest.raises(ConfigurationError):
-            WebhookVerifier(name, given, parameters=parameters)
-    kept = StaticWebhookSecrets({None: "unused", "acme": [BY_NAME[name].secret]})
-    assert kept.kept("acme")
+            WebhookVerifier(name, value, parameters=parameters)
+    stored = StaticWebhookSecrets({None: "unused", "acme": [BY_NAME[name].secret]})
+    assert stored.kept("acme")
 
 
 def test_a_provider_that_gives_no_usable_secret_lets_nobody_in() -> None:
@@ -206,8 +206,8 @@ def test_base64_with_garbage(name: str, spoil: Any) -> None:
     sent = sender.send(NOW, 1)
     text = spoil(sent.headers[header])
     if text.strip(" ") != sent.headers[header]:
-        given = attrs.evolve(sent, headers=sent.headers | {header: text})
-        assert "signature" == Receiver.of(sender).refused(given)
+        value = attrs.evolve(sent, headers=sent.headers | {header: text})
+        assert "signature" == Receiver.of(sender).refused(value)
 
 
 def test_the_other_signature_of_a_curve_is_a_replay() -> None:
@@ -220,8 +220,8 @@ def test_the_other_signature_of_a_curve_is_a_replay() -> None:
     other = b64(utils.encode_dss_signature(first, ORDER - second))
     assert other != sent.headers[header]
 
-    given = attrs.evolve(sent, headers=sent.headers | {header: other})
-    assert "replayed" == receiver.refused(given)
+    value = attrs.evolve(sent, headers=sent.headers | {header: other})
+    assert "replayed" == receiver.refused(value)
 
 
 # --- times ------------------------------------------------------------------------------------
@@ -387,9 +387,9 @@ HOST = "sns.eu-west-1.amazonaws.com"
 def test_addresses_that_nearly_are_amazons(spoil: Any) -> None:
     """A certificate's address is the vendor's letter for letter, or nothing is sent there."""
     links = Links()
-    given = sns("2", SigningCertURL=spoil(CERT_SNS))(NOW, 1)
+    value = sns("2", SigningCertURL=spoil(CERT_SNS))(NOW, 1)
 
-    assert "certificate" == Receiver.of(BY_NAME["aws-sns"], links=links).refused(given)
+    assert "certificate" == Receiver.of(BY_NAME["aws-sns"], links=links).refused(value)
     assert [] == links.asked
 
 
@@ -400,8 +400,8 @@ def test_a_pattern_with_an_alternative_is_https_all_the_same() -> None:
     receiver = Receiver(scheme, parameters={"webhook_id": "WEBHOOK"}, links=links)
     for address in ("http://169.254.169.254/latest", "file:///etc/passwd", ""):
         headers = paypal(NOW, 1).headers | {"PAYPAL-CERT-URL": address}
-        given = attrs.evolve(paypal(NOW, 1), headers=headers)
-        assert receiver.refused(given) in {"certificate", "missing"}
+        value = attrs.evolve(paypal(NOW, 1), headers=headers)
+        assert receiver.refused(value) in {"certificate", "missing"}
     assert [] == links.asked
 
 
@@ -438,10 +438,10 @@ def test_lines_of_one_value_do_not_stand_for_others(hidden: str) -> None:
     lines = "".join(f"{name}\n{value}\n" for name, value in ours.items()).rstrip("\n")
     theirs = "arn:aws:sns:eu-west-1:666:evil"
     signed = sns("2", Message=f"pay\n{lines}", TopicArn=theirs)(NOW, 2)
-    said = json.loads(signed.body)
+    fields = json.loads(signed.body)
     names = ("MessageId", "Timestamp", "TopicArn", "Type")
-    rest = "".join(f"{name}\n{said[name]}\n" for name in names).rstrip("\n")
-    taken = said | ours | {"Message": "pay"}
+    rest = "".join(f"{name}\n{fields[name]}\n" for name in names).rstrip("\n")
+    taken = fields | ours | {"Message": "pay"}
     taken[hidden] = f"{taken[hidden]}\n{rest}"
 
     forgery = attrs.evolve(signed, body=as_json(taken))
@@ -480,13 +480,13 @@ def test_what_a_challenge_signs_is_no_webhook() -> None:
     braintree = BY_NAME["braintree"]
     receiver = Receiver.of(braintree)
     for challenge in ("deadbeefdeadbeefdeadbeefdeadbeef", "0" * 20, "e" * 24, "a0c0" * 6):
-        asked = Sent(
+        request = Sent(
             headers={},
             body=b"",
             method="GET",
             url=f"https://shop.example/?bt_challenge={challenge}",
         )
-        (event,) = receiver.verify(asked)
+        (event,) = receiver.verify(request)
         assert event.reply is not None
         form = {"bt_signature": event.reply.body.decode(), "bt_payload": challenge}
         forgery = Sent(headers={"Content-Type": FORM}, body=urlencode(form).encode())

@@ -211,13 +211,13 @@ def test_a_subscription_asks_to_be_confirmed(name: str) -> None:
 @pytest.mark.parametrize("host", ["api.paypal.com", "api.sandbox.paypal.com"])
 def test_the_truth_is_at_the_vendor(host: str) -> None:
     """What PayPal has sent can be read there."""
-    (found,) = [
+    (result,) = [
         scheme.fetch
         for scheme in map(built, ("paypal", "paypal-sandbox"))
         if scheme.fetch is not None and f"//{host}/" in scheme.fetch
     ]
 
-    assert f"https://{host}/v1/notifications/webhooks-events/{{id}}" == found
+    assert f"https://{host}/v1/notifications/webhooks-events/{{id}}" == result
 
 
 def test_no_preset_is_found_by_what_is_no_name() -> None:

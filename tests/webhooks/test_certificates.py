@@ -116,8 +116,8 @@ def test_a_vendor_that_fails_is_no_forgery() -> None:
         assert (links.status, "paypal") == (caught.value.status, caught.value.service)
         assert f"The vendor answered {links.status}" in caught.value.message
     unknown = paypal(NOW, 1).headers | {"PAYPAL-CERT-URL": CERT_PAYPAL + "-unknown"}
-    given = attrs.evolve(paypal(NOW, 1), headers=unknown)
-    assert "certificate" == Receiver.of(BY_NAME["paypal"]).refused(given)
+    value = attrs.evolve(paypal(NOW, 1), headers=unknown)
+    assert "certificate" == Receiver.of(BY_NAME["paypal"]).refused(value)
 
 
 # --- the client's certificate -------------------------------------------------------

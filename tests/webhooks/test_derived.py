@@ -19,8 +19,8 @@ HEADER = "{header:X-Sig}"
 
 def scheme(**fields: Any) -> WebhookScheme:
     """A scheme of one's own."""
-    given: dict[str, Any] = {"name": "own", "signature": HEADER}
-    return WebhookScheme(**given | fields)
+    options: dict[str, Any] = {"name": "own", "signature": HEADER}
+    return WebhookScheme(**options | fields)
 
 
 TIMED = {"timestamp": "{header:X-Time}", "tolerance": 300, "signs": "{header:X-Time}.{body}"}

@@ -121,8 +121,8 @@ def test_only_zeros_are_the_same_key_as_none() -> None:
     """Any one byte is a key, but for the zeros with which an HMAC fills its key up."""
     for byte in range(256):
         key = bytes([byte]) * 2
-        known = None if byte == 0 else key
-        assert known == hmac_key(Secret(key.hex()), SecretForm.HEX)
+        existing = None if byte == 0 else key
+        assert existing == hmac_key(Secret(key.hex()), SecretForm.HEX)
 
 
 def test_one_of_several_is_enough() -> None:

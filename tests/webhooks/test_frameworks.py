@@ -65,9 +65,9 @@ def test_bytes_stay_raw(host: str, kind: str, world: Hosts) -> None:
     """White space, escapes and doubled members arrive as they were sent, whatever their name."""
     DESK.receives("github")
     sent = of_github(ODD)
-    given = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
+    value = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
 
-    assert 200 == world.ask(host, given)[0], DESK.error
+    assert 200 == world.ask(host, value)[0], DESK.error
     assert ODD == DESK.events[0].body
 
 
@@ -267,9 +267,9 @@ def test_django_has_read_it(
     DESK.receives("github")
     DESK.before = before
     sent = of_github(b"--x\r\n\r\n--x--\r\n" if kind == MULTIPART else ODD)
-    given = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
+    value = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
 
-    assert status == world.ask(host, given)[0], DESK.error
+    assert status == world.ask(host, value)[0], DESK.error
     assert (status == 500) == isinstance(DESK.error, ConfigurationError)
 
 
@@ -297,9 +297,9 @@ def test_flask_has_read_it(
     DESK.receives("github")
     DESK.before = before
     sent = of_github(ODD)
-    given = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
+    value = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
 
-    assert status == world.ask("flask", given, chunked=chunked)[0], DESK.error
+    assert status == world.ask("flask", value, chunked=chunked)[0], DESK.error
     assert (status == 500) == isinstance(DESK.error, ConfigurationError)
 
 
@@ -349,9 +349,9 @@ def test_starlette_has_read_it(before: Any, kind: str, status: int, world: Hosts
     DESK.receives("github")
     DESK.before = before
     sent = of_github(ODD)
-    given = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
+    value = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
 
-    assert status == world.ask("starlette", given)[0], DESK.error
+    assert status == world.ask("starlette", value)[0], DESK.error
     assert (status == 500) == isinstance(DESK.error, ConfigurationError)
 
 
@@ -420,8 +420,8 @@ def test_what_django_refuses() -> None:
 
 def of_flask(body: bytes = ODD, **more: Any) -> Any:
     """A request as Flask makes it of what a server gives."""
-    given = EnvironBuilder("/hooks", data=body, method="POST", content_type="text/plain", **more)
-    return hosts.flask_app.request_class(given.get_environ())
+    value = EnvironBuilder("/hooks", data=body, method="POST", content_type="text/plain", **more)
+    return hosts.flask_app.request_class(value.get_environ())
 
 
 def test_what_flask_refuses() -> None:

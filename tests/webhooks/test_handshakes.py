@@ -185,9 +185,9 @@ def test_a_subscription_is_confirmed(awaited: bool) -> None:
 def test_a_link_that_leads_elsewhere_is_refused(link: str) -> None:
     """Even what Amazon signed is not followed but to Amazon, and for nothing but this."""
     receiver = Receiver.of(BY_NAME["aws-sns"])
-    given = CONFIRMATION | {"SubscribeURL": link}
+    options = CONFIRMATION | {"SubscribeURL": link}
 
-    assert "malformed" == receiver.refused(sns("2", **given)(NOW, 1))
+    assert "malformed" == receiver.refused(sns("2", **options)(NOW, 1))
 
 
 def test_another_topic_is_foreign() -> None:

@@ -39,9 +39,9 @@ def test_it_may_come_in_any_form() -> None:
     fields = signed(FIELDS)
     form = Sent(headers={"Content-Type": FORM}, body=urlencode(fields).encode())
     query = Sent(headers={}, body=b"", url=f"{URL}&{urlencode(fields)}", method="GET")
-    told = [receiver().verify(sent)[0] for sent in (as_json(fields), form)]
+    reports = [receiver().verify(sent)[0] for sent in (as_json(fields), form)]
 
-    assert ["0A1.delivered", "0A1.delivered"] == [event.id for event in told]
+    assert ["0A1.delivered", "0A1.delivered"] == [event.id for event in reports]
     assert "signature" == receiver().refused(query)
     alone = Sent(headers={}, body=b"", url=f"https://a.example/?{urlencode(fields)}", method="GET")
     assert "message.delivered" == receiver().verify(alone)[0].type
@@ -73,9 +73,9 @@ def test_a_signature_has_one_case_or_the_other(write: Any) -> None:
 )
 def test_what_could_be_read_in_two_ways_is_refused(fields: Any) -> None:
     """Only a flat table of plain names and values is believed."""
-    given = signed(fields) if isinstance(fields, dict) else fields
+    value = signed(fields) if isinstance(fields, dict) else fields
 
-    assert receiver().refused(as_json(given)) in {"malformed", "missing"}
+    assert receiver().refused(as_json(value)) in {"malformed", "missing"}
 
 
 def test_a_list_has_no_fields() -> None:

@@ -339,9 +339,9 @@ def test_it_is_accepted(case: Published) -> None:
         scheme = attrs.evolve(scheme, body="raw")
     receiver = Receiver(scheme, case.secret, parameters=case.parameters, replay_guard=False)
     receiver.clock.step_utc(datetime.fromtimestamp(case.at, UTC) - NOW)
-    given: dict[str, Any] = {"headers": case.headers, "body": case.body.encode(), "url": case.url}
+    options: dict[str, Any] = {"headers": case.headers, "body": case.body.encode(), "url": case.url}
 
-    events = receiver.verify(given)
+    events = receiver.verify(options)
 
     assert case.type == events[0].type
-    assert receiver.refused(given | {"body": case.body.replace("e", "E", 1).encode()})
+    assert receiver.refused(options | {"body": case.body.replace("e", "E", 1).encode()})

@@ -45,8 +45,8 @@ BODY = b'{"id":"e1","type":"a","n":"\\u00e9 100%"}'
 
 def own(**fields: Any) -> WebhookScheme:
     """A scheme of one's own."""
-    given: dict[str, Any] = {"name": "own", "signature": "{header:X-Sig}"} | fields
-    return WebhookScheme(**given)
+    options: dict[str, Any] = {"name": "own", "signature": "{header:X-Sig}"} | fields
+    return WebhookScheme(**options)
 
 
 def sealed(content: bytes, name: str = "sha256") -> bytes:
@@ -85,8 +85,8 @@ class Ways:
     """A verifier, either of whose ways can be asked alone."""
 
     def __init__(self, scheme: Any, secret: Any, **more: Any) -> None:
-        given: dict[str, Any] = {"replay_guard": False, "clock": VirtualClock(NOW)} | more
-        self.verifier = WebhookVerifier(scheme, secret, **given)
+        options: dict[str, Any] = {"replay_guard": False, "clock": VirtualClock(NOW)} | more
+        self.verifier = WebhookVerifier(scheme, secret, **options)
 
     def short(self, sent: dict[str, Any]) -> WebhookEvent | None:
         events = self.verifier._plainly.quickly(  # noqa: SLF001 - what is looked at here
@@ -97,8 +97,8 @@ class Ways:
     def long(self, sent: dict[str, Any]) -> WebhookEvent:
         headers = sent["headers"]
         pairs = [*headers.items()] if isinstance(headers, dict) else [*headers]
-        given: dict[str, Any] = sent | {"headers": iter(pairs)}
-        (event,) = self.verifier.verify(**given)
+        options: dict[str, Any] = sent | {"headers": iter(pairs)}
+        (event,) = self.verifier.verify(**options)
         return event
 
 
@@ -109,10 +109,10 @@ def same(one: WebhookEvent, other: WebhookEvent) -> bool:
 
 def cases() -> list[tuple[str, Ways, Sent]]:
     """Every scheme that has a short way, with a genuine webhook."""
-    known = [(name, BY_NAME[name]) for name in SHORT]
+    existing = [(name, BY_NAME[name]) for name in SHORT]
     made = [
         (name, Ways(sender.name, sender.secret, parameters=sender.parameters), sender.send(NOW, 7))
-        for name, sender in known
+        for name, sender in existing
     ]
     return made + [
         (name, Ways(scheme, SECRET), Sent(headers=headers, body=BODY))
@@ -256,10 +256,10 @@ def test_headers_that_are_unusual_take_the_long_way(change: Any) -> None:
     """What is unusual is not refused by the short way, but looked at by the long one."""
     sent = GITHUB.send(NOW, 1)
     ways = Ways("github", SECRET)
-    given = sent.given() | {"headers": change(sent.headers)}
+    options = sent.given() | {"headers": change(sent.headers)}
 
-    assert ways.short(given) is None
-    assert ways.verifier.verify(**given)
+    assert ways.short(options) is None
+    assert ways.verifier.verify(**options)
 
 
 @pytest.mark.parametrize(
@@ -354,18 +354,18 @@ def test_what_cannot_be_read_is_refused_where_it_is_asked_for(name: str) -> None
     """Without a guard nobody needs to know what was said; with one it is read at once."""
     scheme = own(name=name, body="json" if name == "own" else "either")
     body = b"{" if name == "own" else b"%ff=%ff"
-    given: dict[str, Any] = {"headers": {"X-Sig": sealed(body).hex()}, "body": body}
-    (event,) = Ways(scheme, SECRET, name="shop").verifier.verify(**given)
+    options: dict[str, Any] = {"headers": {"X-Sig": sealed(body).hex()}, "body": body}
+    (event,) = Ways(scheme, SECRET, name="shop").verifier.verify(**options)
     for _ in range(2):
         for field in ("payload", "data", "id"):
             with pytest.raises(WebhookRejected) as caught:
                 getattr(event, field)
             assert ("malformed", "shop") == (caught.value.reason, caught.value.service)
-    (awaited,) = asyncio.run(Ways(scheme, SECRET).verifier.averify(**given))
+    (awaited,) = asyncio.run(Ways(scheme, SECRET).verifier.averify(**options))
     with pytest.raises(WebhookRejected):
         _ = awaited.payload
     with pytest.raises(WebhookRejected):
-        Ways(scheme, SECRET, replay_guard=True).verifier.verify(**given)
+        Ways(scheme, SECRET, replay_guard=True).verifier.verify(**options)
     odd = own(id="{json:a}.{json:b}")
     body = b'{"a":"\\ud800","b":1}'
     (event,) = Ways(odd, SECRET).verifier.verify(headers={"X-Sig": sealed(body).hex()}, body=body)
@@ -385,9 +385,9 @@ def test_observers_hear_of_the_short_way(awaited: bool) -> None:
     receiver = Receiver.of(GITHUB, observers=[observer], awaited=awaited)
     receiver.verify(GITHUB.send(NOW, 1))
 
-    (told,) = observer.events
-    assert isinstance(told, WebhookReceived)
-    assert 1 == told.events
+    (result,) = observer.events
+    assert isinstance(result, WebhookReceived)
+    assert 1 == result.events
 
 
 @IN_BOTH

@@ -87,9 +87,9 @@ def test_wsgi_without_a_length() -> None:
 def test_what_says_it_is_too_long_is_not_read(length: str) -> None:
     """Nothing is read of a body that says it is longer than the limit."""
     source = Trickle(b"x" * 100)
-    given = environ(source, CONTENT_LENGTH=length)
+    value = environ(source, CONTENT_LENGTH=length)
 
-    assert "too_large" == refused(lambda: from_wsgi(given))
+    assert "too_large" == refused(lambda: from_wsgi(value))
     assert 0 == source.read_so_far
 
 

@@ -143,11 +143,11 @@ def test_every_hash_in_every_writing(algorithm: str, encoding: str) -> None:
     name = algorithm.removeprefix("hmac-")
     for way, write in ways.items():
         receiver = Receiver(scheme, SECRET)
-        given = sent(b'{"a":1}', functools.partial(written, write, name))
+        value = sent(b'{"a":1}', functools.partial(written, write, name))
         if way == encoding:
-            assert receiver.verify(given)
-        elif given.headers["X-Sig"] != ways[encoding](mac(SECRET, given.body, name)):
-            assert "signature" == receiver.refused(given)
+            assert receiver.verify(value)
+        elif value.headers["X-Sig"] != ways[encoding](mac(SECRET, value.body, name)):
+            assert "signature" == receiver.refused(value)
 
 
 def test_every_public_key() -> None:
@@ -336,9 +336,9 @@ def test_no_header_decides_how_a_body_is_read(kind: str) -> None:
     for name in ("github", "twilio", "slack", "stripe", "svix"):
         sender = BY_NAME[name]
         receiver = Receiver.of(sender, replay_guard=True)
-        given = sender.send(NOW, 1)
-        receiver.done(receiver.verify(given))
-        other = attrs.evolve(given, headers=given.headers | {"Content-Type": kind})
+        value = sender.send(NOW, 1)
+        receiver.done(receiver.verify(value))
+        other = attrs.evolve(value, headers=value.headers | {"Content-Type": kind})
         assert "replayed" == receiver.refused(other)
 
 
@@ -385,14 +385,14 @@ def test_only_bytes_are_a_body(body: Any) -> None:
 @pytest.mark.parametrize("wrap", [bytearray, memoryview])
 def test_other_bytes_are_bytes(wrap: Any) -> None:
     """Buffers are taken for the bytes that they hold."""
-    given = sent(b'{"a":1}')
-    assert Receiver(own(), SECRET).verify({"headers": given.headers, "body": wrap(given.body)})
+    value = sent(b'{"a":1}')
+    assert Receiver(own(), SECRET).verify({"headers": value.headers, "body": wrap(value.body)})
 
 
 def test_headers_in_any_form() -> None:
     """Mappings, pairs, bytes and lists of values are all headers; other things are not."""
-    given = sent(b'{"a":1}')
-    name, value = "x-SIG", given.headers["X-Sig"]
+    argument = sent(b'{"a":1}')
+    name, value = "x-SIG", argument.headers["X-Sig"]
     receiver = Receiver(own(), SECRET, replay_guard=False)
     usable: list[Any] = [
         {name: value},
@@ -403,13 +403,15 @@ def test_headers_in_any_form() -> None:
         iter([(name, value)]),
     ]
     for headers in usable:
-        assert receiver.verify({"headers": headers, "body": given.body})
-    assert "duplicated" == receiver.refused({"headers": {name: [value, "x"]}, "body": given.body})
+        assert receiver.verify({"headers": headers, "body": argument.body})
+    assert "duplicated" == receiver.refused(
+        {"headers": {name: [value, "x"]}, "body": argument.body}
+    )
     unusable: list[Any] = [7, None, [7], {name: 7}, {7: "x"}, [("a",)]]
     for headers in unusable:
         kind = type(headers).__name__
         with pytest.raises(InvalidData, match=f"cannot be read from an? {kind}") as caught:
-            receiver.verify({"headers": headers, "body": given.body})
+            receiver.verify({"headers": headers, "body": argument.body})
         assert "headers" == caught.value.field
         assert "Give a mapping of names to values, or pairs of them." == caught.value.remedy
 
@@ -452,38 +454,38 @@ def test_too_many_signatures_are_refused() -> None:
 def test_two_times_are_refused_in_either_order() -> None:
     """A signature's own text that says two times says none."""
     stripe = BY_NAME["stripe"]
-    given = stripe.send(NOW, 1)
-    text = given.headers["Stripe-Signature"]
+    value = stripe.send(NOW, 1)
+    text = value.headers["Stripe-Signature"]
     for both in (f"t=1,{text}", f"{text},t=1"):
-        spoiled = attrs.evolve(given, headers={"Stripe-Signature": both})
+        spoiled = attrs.evolve(value, headers={"Stripe-Signature": both})
         assert "duplicated" == Receiver.of(stripe).refused(spoiled)
-    same = attrs.evolve(given, headers={"Stripe-Signature": f"{text},{text}"})
+    same = attrs.evolve(value, headers={"Stripe-Signature": f"{text},{text}"})
     assert Receiver.of(stripe).verify(same)
 
 
 def test_mollie_sends_two_signatures_while_a_secret_is_replaced() -> None:
     """Each in a header of its own, and the one that is ours is enough."""
     mollie = BY_NAME["mollie"]
-    given = mollie.send(NOW, 1)
-    good = given.headers["X-Mollie-Signature"]
+    argument = mollie.send(NOW, 1)
+    good = argument.headers["X-Mollie-Signature"]
     other = "sha256=" + "0" * 64
     receiver = Receiver.of(mollie)
     for values in ([good, other], [other, good]):
         headers = [("X-Mollie-Signature", value) for value in values]
-        assert receiver.verify(given.given() | {"headers": headers})
+        assert receiver.verify(argument.given() | {"headers": headers})
     assert "signature" == receiver.refused(
-        attrs.evolve(given, headers={"X-Mollie-Signature": other})
+        attrs.evolve(argument, headers={"X-Mollie-Signature": other})
     )
 
 
 def test_text_that_is_no_unicode_is_refused() -> None:
     """Half of a surrogate pair has no bytes: it is refused, and breaks nothing."""
     stripe = BY_NAME["stripe"]
-    given = stripe.send(NOW, 1)
-    text = given.headers["Stripe-Signature"]
+    value = stripe.send(NOW, 1)
+    text = value.headers["Stripe-Signature"]
     for spoiled in (text.replace("t=", "t=\ud800"), text + "\ud800"):
         assert Receiver.of(stripe).refused(
-            attrs.evolve(given, headers={"Stripe-Signature": spoiled})
+            attrs.evolve(value, headers={"Stripe-Signature": spoiled})
         )
     items = [{"NotificationRequestItem": adyen_item(1, pspReference="\ud800")}]
     adyen = as_json({"notificationItems": items})
@@ -497,8 +499,8 @@ def test_text_that_is_no_unicode_is_refused() -> None:
 def test_an_id_leads_nowhere_else() -> None:
     """What a webhook names is one part of the address that is asked about it, whatever it says."""
     fetched = own(algorithm="token", id="{json:id}", fetch="https://api.example/v1/{id}")
-    given = Sent(headers={"X-Sig": SECRET}, body=b'{"id":"../v2/refunds?all#"}')
-    (event,) = Receiver(fetched, SECRET).verify(given)
+    value = Sent(headers={"X-Sig": SECRET}, body=b'{"id":"../v2/refunds?all#"}')
+    (event,) = Receiver(fetched, SECRET).verify(value)
     assert "https://api.example/v1/..%2Fv2%2Frefunds%3Fall%23" == event.fetch
 
 
@@ -534,13 +536,13 @@ def test_just_in_time_is_in_time(off: int, reason: str | None) -> None:
         tolerance=60,
     )
     text = (NOW + timedelta(seconds=off)).isoformat()
-    given = sent(b"{}", lambda body: hexed(text.encode() + body), **{"X-At": text})
+    value = sent(b"{}", lambda body: hexed(text.encode() + body), **{"X-At": text})
     receiver = Receiver(scheme, SECRET)
 
     if reason is None:
-        assert receiver.verify(given)
+        assert receiver.verify(value)
     else:
-        assert reason == receiver.refused(given)
+        assert reason == receiver.refused(value)
 
 
 def test_a_question_is_none_of_the_items() -> None:
@@ -584,13 +586,13 @@ def test_an_empty_id_is_none() -> None:
     """Of two webhooks that name nothing the second is not taken for the first, sent again."""
     scheme = own(algorithm="token", id="{json:id}", fetch="https://api.example/{id}")
     receiver = Receiver(scheme, SECRET, replay_guard=True)
-    given = [
+    options = [
         Sent(headers={"X-Sig": SECRET}, body=b'{"id":"","n":%d}' % number) for number in (1, 2)
     ]
-    (first,), (second,) = map(receiver.verify, given)
+    (first,), (second,) = map(receiver.verify, options)
 
     assert (None, True) == (first.fetch, first.id != second.id)
-    assert "replayed" == receiver.refused(given[0])
+    assert "replayed" == receiver.refused(options[0])
 
 
 @pytest.mark.parametrize(

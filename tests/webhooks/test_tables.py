@@ -78,7 +78,7 @@ def test_what_is_not_said_is_the_default() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong, path, said",
+    "wrong, path, message",
     [
         ({"signatur": "x"}, ".signatur", "Did you mean signature?"),
         ({"Algorithm": "token"}, ".Algorithm", "Did you mean algorithm?"),
@@ -118,13 +118,13 @@ def test_what_is_not_said_is_the_default() -> None:
     ],
     ids=repr,
 )
-def test_what_is_wrong_is_told_with_its_path(wrong: Any, path: str, said: str) -> None:
+def test_what_is_wrong_is_told_with_its_path(wrong: Any, path: str, message: str) -> None:
     """Whatever is wrong in a table is refused, with its place and the nearest name."""
     with pytest.raises(ConfigurationError) as caught:
         WebhookScheme.from_table(LEAST | wrong, path="webhooks.own")
 
     assert "webhooks.own" + path == caught.value.path
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert ConfigurationError.remedy != caught.value.remedy
 
 

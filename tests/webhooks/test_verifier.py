@@ -83,9 +83,9 @@ def test_a_token_says_nothing_of_how_it_is_signed(algorithm: Any) -> None:
     """Only the scheme's algorithm is used, whatever the header of a token asks for."""
     sent = BY_NAME["plaid"].send(NOW, 1)
     claims = {"iat": int(NOW.timestamp())}
-    given = attrs.evolve(sent, headers={"Plaid-Verification": keys.token(claims, algorithm)})
+    value = attrs.evolve(sent, headers={"Plaid-Verification": keys.token(claims, algorithm)})
 
-    assert "downgraded" == Receiver.of(BY_NAME["plaid"]).refused(given)
+    assert "downgraded" == Receiver.of(BY_NAME["plaid"]).refused(value)
 
 
 def test_a_public_key_is_no_shared_secret() -> None:
@@ -131,9 +131,9 @@ def test_a_broken_token_is_refused(spoil: Any, reason: str) -> None:
     """A token that is not exactly a token is refused."""
     sent = BY_NAME["plaid"].send(NOW, 1)
     token = spoil(sent.headers["Plaid-Verification"])
-    given = attrs.evolve(sent, headers={"Plaid-Verification": token})
+    value = attrs.evolve(sent, headers={"Plaid-Verification": token})
 
-    assert reason == Receiver.of(BY_NAME["plaid"]).refused(given)
+    assert reason == Receiver.of(BY_NAME["plaid"]).refused(value)
 
 
 @pytest.mark.parametrize(
@@ -158,13 +158,13 @@ def test_what_a_token_claims_is_checked(changes: dict[str, Any], reason: str | N
     """A token is good for its own body, and only while it says so."""
     sent = BY_NAME["plaid"].send(NOW, 1)
     token = keys.token(json_claims(sent) | changes)
-    given = attrs.evolve(sent, headers={"Plaid-Verification": token})
+    value = attrs.evolve(sent, headers={"Plaid-Verification": token})
     receiver = Receiver.of(BY_NAME["plaid"])
 
     if reason is None:
-        assert receiver.verify(given)
+        assert receiver.verify(value)
     else:
-        assert reason == receiver.refused(given)
+        assert reason == receiver.refused(value)
 
 
 @pytest.mark.parametrize("claim, off, reason", [("exp", -1, "stale"), ("nbf", 1, "future")])
@@ -192,8 +192,8 @@ def test_the_key_of_a_token_is_found_by_its_name() -> None:
         assert Receiver.of(BY_NAME["plaid"], secret=held).verify(sent)
     assert "signature" == Receiver.of(BY_NAME["plaid"], secret=other).refused(sent)
     token = keys.token(json_claims(sent), key_id=None)
-    given = attrs.evolve(sent, headers={"Plaid-Verification": token})
-    assert Receiver.of(BY_NAME["plaid"], secret=other).verify(given)
+    value = attrs.evolve(sent, headers={"Plaid-Verification": token})
+    assert Receiver.of(BY_NAME["plaid"], secret=other).verify(value)
     critical = keys.token(json_claims(sent))
     head = keys.url64(json.dumps({"alg": "ES256", "crit": ["exp"]}).encode())
     spoiled = attrs.evolve(
@@ -453,8 +453,8 @@ def test_what_is_kept_of_keys_is_bounded() -> None:
         token = keys.token(json_claims(sent), key_id=f"{number}")
         receiver.verify(attrs.evolve(sent, headers={"Plaid-Verification": token}))
 
-    kept: Any = receiver.verifier._plainly._keys  # noqa: SLF001 - what is kept is not public
-    assert len(kept) == 1_000
+    stored: Any = receiver.verifier._plainly._keys  # noqa: SLF001 - what is kept is not public
+    assert len(stored) == 1_000
 
 
 def test_each_tenant_has_its_own_secrets() -> None:
@@ -477,8 +477,8 @@ def test_each_tenant_has_its_own_secrets() -> None:
         StaticWebhookSecrets({None: SECRET, "acme": " "})
 
 
-def test_a_provider_has_a_colour() -> None:
-    """A provider serves the face of its own colour, and the other says so."""
+def test_a_provider_has_a_mode() -> None:
+    """A provider serves the face of its own mode, and the other says so."""
     sent = GITHUB.send(NOW, 1)
     awaited = AsyncStaticWebhookSecrets({None: SECRET})
     assert Receiver.of(GITHUB, secret=awaited, awaited=True).verify(sent)
@@ -490,9 +490,9 @@ def test_a_provider_has_a_colour() -> None:
 
 def test_parameters_are_those_of_the_scheme() -> None:
     """Neither more nor fewer, and none of them empty."""
-    for given in ({}, {"webhook_id": " "}, {"webhook_id": "1", "other": "2"}, {"webhook_id": 7}):
+    for value in ({}, {"webhook_id": " "}, {"webhook_id": "1", "other": "2"}, {"webhook_id": 7}):
         with pytest.raises(ConfigurationError, match="are not those of the scheme"):
-            WebhookVerifier("paypal", parameters=given)  # type: ignore[arg-type]  # on purpose
+            WebhookVerifier("paypal", parameters=value)  # type: ignore[arg-type]  # on purpose
     with pytest.raises(ConfigurationError, match="are not those of the scheme"):
         WebhookVerifier("meta", SECRET, parameters={"verify_token": ""})
     with pytest.raises(ConfigurationError, match="is not a webhook scheme"):
@@ -561,12 +561,12 @@ def test_urls_as_the_vendor_was_told_them() -> None:
         assert Receiver.of(twilio).verify(attrs.evolve(form, headers=headers, url=plain))
 
     hubspot = BY_NAME["hubspot"]
-    told = hubspot.send(NOW, 1)
-    time = told.headers["X-HubSpot-Request-Timestamp"]
-    signed = mac(SECRET, b"POSThttps://shop.example/a:b@c" + told.body + time.encode())
-    headers = told.headers | {"X-HubSpot-Signature-v3": b64(signed)}
+    response = hubspot.send(NOW, 1)
+    time = response.headers["X-HubSpot-Request-Timestamp"]
+    signed = mac(SECRET, b"POSThttps://shop.example/a:b@c" + response.body + time.encode())
+    headers = response.headers | {"X-HubSpot-Signature-v3": b64(signed)}
     escaped = "https://shop.example/a%3Ab%40c"
-    assert Receiver.of(hubspot).verify(attrs.evolve(told, headers=headers, url=escaped))
+    assert Receiver.of(hubspot).verify(attrs.evolve(response, headers=headers, url=escaped))
 
 
 def test_a_body_that_is_no_form_is_signed_by_its_digest() -> None:
@@ -577,8 +577,8 @@ def test_a_body_that_is_no_form_is_signed_by_its_digest() -> None:
     headers = {"X-Twilio-Signature": b64(mac(SECRET, url, "sha1"))}
     assert "missing" == receiver.refused(Sent(headers=headers, body=b"{}", url=url))
     assert "signature" == receiver.refused(Sent(headers=headers, body=b"a=b", url=url))
-    got = receiver.verify(Sent(headers=headers, body=b"", url=url, method="GET"))
-    assert {} == got[0].payload
+    result = receiver.verify(Sent(headers=headers, body=b"", url=url, method="GET"))
+    assert {} == result[0].payload
     url += "?MessageStatus=sent&bodySHA256=" + "0" * 64
     headers = {"X-Twilio-Signature": b64(mac(SECRET, url, "sha1"))}
     assert "signature" == receiver.refused(Sent(headers=headers, body=b"{}", url=url))
@@ -588,11 +588,11 @@ def test_a_form_that_is_signed_alike_is_a_replay() -> None:
     """Twilio signs names and values run together; a form that is split elsewhere is known again."""
     twilio = BY_NAME["twilio"]
     receiver = Receiver.of(twilio, replay_guard=True)
-    given = twilio.send(NOW, 1)
-    receiver.done(receiver.verify(given))
-    split = given.body.replace(b"delivered", b"del&ivered=")
+    value = twilio.send(NOW, 1)
+    receiver.done(receiver.verify(value))
+    split = value.body.replace(b"delivered", b"del&ivered=")
 
-    assert "replayed" == receiver.refused(attrs.evolve(given, body=split))
+    assert "replayed" == receiver.refused(attrs.evolve(value, body=split))
 
 
 def test_what_happens_is_told() -> None:
@@ -631,9 +631,9 @@ def test_whose_it_was_is_told_for_every_scheme() -> None:
         twilio.send(NOW, 1), tenant="acme"
     )
 
-    (told,) = observer.events
-    assert isinstance(told, WebhookReceived)
-    assert "acme" == told.tenant
+    (result,) = observer.events
+    assert isinstance(result, WebhookReceived)
+    assert "acme" == result.tenant
 
 
 SECRETS = ["whsec_not base64 hidden", "hidden\n", " hidden", ["hidden", 7], 7]

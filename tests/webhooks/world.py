@@ -1,4 +1,4 @@
-"""Verifiers in both colours, in a time that stands where a test put it."""
+"""Synchronous and asynchronous verifiers with a clock that the test sets."""
 
 # ruff: noqa: D102 - fakes, as typed as they need to be
 
@@ -36,8 +36,8 @@ class Links:
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         self.asked.append(url)
         self.sent.append((request, timeouts))
-        known = url in KNOWN
-        return Response(self.status if known else 404, Headers(), self.body if known else b"")
+        existing = url in KNOWN
+        return Response(self.status if existing else 404, Headers(), self.body if existing else b"")
 
     def open(self, _: Request, __: str, ___: Timeouts, /) -> Any:
         raise NotImplementedError
@@ -64,7 +64,7 @@ class AsyncLinks:
 
 
 class Receiver:
-    """A verifier, used in one colour."""
+    """A verifier, used in one mode."""
 
     def __init__(
         self, scheme: Any, secret: Any = None, *, awaited: bool = False, **more: Any
@@ -84,15 +84,15 @@ class Receiver:
     @classmethod
     def of(cls, sender: Sender, **more: Any) -> Receiver:
         """What a vendor's webhooks are verified with."""
-        given: dict[str, Any] = {"parameters": sender.parameters, "replay_guard": False} | more
-        scheme = given.pop("scheme", sender.name)
-        return cls(scheme, given.pop("secret", sender.secret), **given)
+        options: dict[str, Any] = {"parameters": sender.parameters, "replay_guard": False} | more
+        scheme = options.pop("scheme", sender.name)
+        return cls(scheme, options.pop("secret", sender.secret), **options)
 
     def verify(self, sent: Sent | dict[str, Any], **more: Any) -> tuple[WebhookEvent, ...]:
-        given = (sent.given() if isinstance(sent, Sent) else sent) | more
+        options = (sent.given() if isinstance(sent, Sent) else sent) | more
         if self.awaited:
-            return asyncio.run(self.verifier.averify(**given))
-        return self.verifier.verify(**given)
+            return asyncio.run(self.verifier.averify(**options))
+        return self.verifier.verify(**options)
 
     def done(self, events: Iterable[WebhookEvent] | WebhookEvent) -> None:
         if self.awaited:

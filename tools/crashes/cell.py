@@ -70,13 +70,13 @@ class Outcome:
 
     def verdict(self, case: Case) -> str:
         """`once`, `person`, `double`, `lost` or `stuck`."""
-        asked = any(state in {"unknown", "dead"} for state in self.states)
-        asked = asked or "person" in self.unsettled
+        request = any(state in {"unknown", "dead"} for state in self.states)
+        request = request or "person" in self.unsettled
         if any(count > 1 for count in self.effects.values()):
             return "double"
         if any(state in {"waiting", "claimed"} for state in self.states) or not self.states:
             return "stuck"
-        if asked:
+        if request:
             return "person"
         if self.unsettled:
             return "stuck"

@@ -22,9 +22,9 @@ _DEBIAN = "/usr/lib/postgresql"
 
 def programs() -> Path | None:
     """The folder of PostgreSQL's server programs; None if they are not installed."""
-    found = shutil.which("initdb")
-    if found is not None:
-        return Path(found).parent
+    result = shutil.which("initdb")
+    if result is not None:
+        return Path(result).parent
     folders = Path(_DEBIAN).glob("*/bin/initdb")
     return next((folder.parent for folder in sorted(folders, reverse=True)), None)
 
@@ -36,10 +36,10 @@ class Cluster:
     """
 
     def __init__(self) -> None:
-        found = programs()
-        if found is None:
+        result = programs()
+        if result is None:
             raise RuntimeError("PostgreSQL's initdb was not found. Install its server.")
-        self._programs = found
+        self._programs = result
         self._user = _USER if os.geteuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="moorage-crashes-"))
         if self._user is not None:

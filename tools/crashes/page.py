@@ -117,8 +117,8 @@ def written(rows: Iterable[Row]) -> str:
     cells = {cell: row["verdict"] for cell, row in latest.items()}
     expected = {case.name: Counter(case.expected) for case in CASES}
     names = list(expected)
-    counts = Counter(found for (name, _, _), found in cells.items() if name in names)
-    others = Counter(found for (name, _, _), found in cells.items() if name in peers.QUEUES)
+    counts = Counter(result for (name, _, _), result in cells.items() if name in names)
+    others = Counter(result for (name, _, _), result in cells.items() if name in peers.QUEUES)
     opening = _OPENING.format(
         cells=counts.total() - counts["not run"],
         failed=others.total() - others["once"],

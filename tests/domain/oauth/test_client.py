@@ -1,4 +1,4 @@
-"""Who we are to an authorisation server: what goes together, and what is refused."""
+"""An OAuth client's settings: which go together, and which are refused."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ RSA = pem(rsa.generate_private_key(65537, 2048))
 
 
 def brief(case: object) -> str:
-    """What a case is called; keys are made anew by every process."""
+    """A short name for a case; its keys differ in every process."""
     return repr(case)[:40]
 
 
-def client(**given: Any) -> OAuthClient:
-    """A client with what is given."""
-    fields: dict[str, Any] = {"server": TOKENS, "client_id": "erp", **given}
+def client(**options: Any) -> OAuthClient:
+    """An OAuth client with these options."""
+    fields: dict[str, Any] = {"server": TOKENS, "client_id": "erp", **options}
     return OAuthClient(**fields)
 
 
 @pytest.mark.parametrize(
-    "given, expected",
+    "options, expected",
     [
         ({}, ClientAuthentication.NONE),
         ({"secret": "s"}, ClientAuthentication.BASIC),
@@ -63,13 +63,15 @@ def client(**given: Any) -> OAuthClient:
     ],
     ids=brief,
 )
-def test_who_has_a_secret_shows_it(given: dict[str, Any], expected: ClientAuthentication) -> None:
-    """A client with a secret uses Basic, and one without says its name, unless told otherwise."""
-    assert expected is client(**given).authentication
+def test_authentication_follows_from_the_secret(
+    options: dict[str, Any], expected: ClientAuthentication
+) -> None:
+    """A client with a secret uses Basic and one without sends its id, unless set otherwise."""
+    assert expected is client(**options).authentication
 
 
 @pytest.mark.parametrize(
-    "given, path",
+    "options, path",
     [
         ({"authentication": "client_secret_basic"}, "secret"),
         ({"authentication": "private_key_jwt"}, "secret"),
@@ -90,49 +92,51 @@ def test_who_has_a_secret_shows_it(given: dict[str, Any], expected: ClientAuthen
     ],
     ids=brief,
 )
-def test_what_could_not_work_is_refused(given: dict[str, Any], path: str) -> None:
-    """Nonsense is refused when a client is made, and the refusal names the field."""
+def test_impossible_settings_are_refused(options: dict[str, Any], path: str) -> None:
+    """An impossible setting is refused when a client is made; the error names the field."""
     with pytest.raises(ConfigurationError) as caught:
-        client(**given)
+        client(**options)
     assert path == caught.value.path
 
 
 @pytest.mark.parametrize(
-    "given, said",
+    "options, problem",
     [
         ({"authentication": "client_secret_basic"}, "client_secret_basic needs a secret."),
         ({"secret": "s", "authentication": "none"}, "none takes no secret."),
     ],
 )
-def test_what_is_wrong_with_a_secret_is_said(given: dict[str, Any], said: str) -> None:
-    """Who has a secret too many or too few learns which of the two it is."""
+def test_error_says_if_a_secret_is_missing_or_superfluous(
+    options: dict[str, Any], problem: str
+) -> None:
+    """The error says whether the authentication lacks a secret or has one too many."""
     with pytest.raises(ConfigurationError) as caught:
-        client(**given)
-    assert f"The authentication {said}" == caught.value.message
+        client(**options)
+    assert f"The authentication {problem}" == caught.value.message
 
 
 @pytest.mark.parametrize(
-    "given",
+    "options",
     [
         {"authentication": "password"},
         {"secret": P256, "authentication": "private_key_jwt", "algorithm": "none"},
     ],
     ids=brief,
 )
-def test_unknown_ways_are_refused(given: dict[str, Any]) -> None:
-    """What is no way to say who one is, or to sign, is refused with those that are."""
+def test_unknown_methods_are_refused(options: dict[str, Any]) -> None:
+    """An unknown authentication or signing method is refused; the error lists the known ones."""
     with pytest.raises(InvalidData, match=r"Use one of"):
-        client(**given)
+        client(**options)
 
 
-def test_no_grant_is_no_client() -> None:
-    """A grant is one of those that are known."""
+def test_a_grant_must_be_a_known_grant() -> None:
+    """A grant given as a plain string raises TypeError."""
     with pytest.raises(TypeError):
         client(grant="client_credentials")
 
 
 @pytest.mark.parametrize(
-    "given, expected",
+    "options, expected",
     [
         ({"secret": "s", "authentication": "client_secret_jwt"}, JwtAlgorithm.HS256),
         ({"secret": RSA, "authentication": "private_key_jwt"}, JwtAlgorithm.RS256),
@@ -143,12 +147,14 @@ def test_no_grant_is_no_client() -> None:
     ],
     ids=["shared", "RSA", "P-256"],
 )
-def test_assertions_are_signed_as_usual(given: dict[str, Any], expected: JwtAlgorithm) -> None:
+def test_signing_algorithm_follows_from_the_key(
+    options: dict[str, Any], expected: JwtAlgorithm
+) -> None:
     """A shared secret signs by HS256 and a private key by RS256, unless another way is named."""
-    made = client(**given)
+    oauth_client = client(**options)
 
-    assert made.signs
-    assert expected is made.signed_by
+    assert oauth_client.signs
+    assert expected is oauth_client.signed_by
 
 
 def test_the_longest_name_is_a_name() -> None:
@@ -162,32 +168,32 @@ def test_a_scope_is_a_list() -> None:
 
 
 def test_a_client_shows_no_secret() -> None:
-    """Neither its repr nor that of its grant shows a key, and neither pickles."""
+    """A client's repr shows no key, its grant's included, and a client cannot be pickled."""
     grant = JwtBearer(JwtSigning(algorithm="HS256"), "key-of-grant")
-    made = client(
+    oauth_client = client(
         secret="hunter2", grant=grant, dpop_key=P256, parameters={"assertion_key": "tell-tale"}
     )
 
-    for told in ("hunter2", "key-of-grant", "PRIVATE", "tell-tale"):
-        assert told not in repr(made)
+    for canary in ("hunter2", "key-of-grant", "PRIVATE", "tell-tale"):
+        assert canary not in repr(oauth_client)
     with pytest.raises(InvalidData):
-        pickle.dumps(made)
+        pickle.dumps(oauth_client)
 
 
-def test_who_shows_a_certificate_has_endpoints_of_its_own() -> None:
-    """A client that says who it is by a certificate uses the endpoints that ask for one."""
+def test_certificate_clients_use_the_mtls_endpoints() -> None:
+    """A client that authenticates by certificate uses the server's mTLS endpoint aliases."""
     server = AuthorizationServer(
         token_endpoint=TOKENS, mtls_endpoint_aliases={"token_endpoint": "https://mtls.example/t"}
     )
 
     assert TOKENS == client(server=server).at("token_endpoint")
     for way in ("tls_client_auth", "self_signed_tls_client_auth"):
-        found = client(server=server, authentication=way).at("token_endpoint")
-        assert "https://mtls.example/t" == found
+        endpoint = client(server=server, authentication=way).at("token_endpoint")
+        assert "https://mtls.example/t" == endpoint
 
 
-def test_grants_say_what_they_are() -> None:
-    """Each grant has its name in OAuth's registry and shows what it is made of."""
+def test_grants_send_their_registered_type() -> None:
+    """Each grant sends its registered grant type and its own parameters."""
     asks = ClientCredentials().parameters(NOON, None)
     assert (("grant_type", "client_credentials"),) == asks
 
@@ -196,8 +202,8 @@ def test_grants_say_what_they_are() -> None:
     assert ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer") == kind
     assert "assertion" == assertion[0]
     # No other token of the same request has its number.
-    own = NOON._replace(nonce="n-1-grant")
-    assert bearer.signing.token(bearer.key, own).reveal() == assertion[1]
+    occasion = NOON._replace(nonce="n-1-grant")
+    assert bearer.signing.token(bearer.key, occasion).reveal() == assertion[1]
 
     exchange = TokenExchange(
         subject=Secret("theirs"),
@@ -214,8 +220,8 @@ def test_grants_say_what_they_are() -> None:
     ) == exchange.parameters(NOON, None)
 
 
-def test_an_exchange_takes_another_services_token() -> None:
-    """Where a service is named, what it has just now is exchanged."""
+def test_exchange_sends_the_named_services_current_token() -> None:
+    """A token exchange whose subject names a service sends that service's current token."""
     exchange = TokenExchange(subject="crm")
 
     assert ("subject_token", "fresh") in exchange.parameters(NOON, Secret("fresh"))
@@ -236,8 +242,8 @@ def test_a_grant_that_cannot_sign_is_refused() -> None:
         JwtBearer(JwtSigning(algorithm="ES256", lifetime=timedelta(minutes=1)), "no key")
 
 
-def test_only_consent_needs_somebody() -> None:
-    """All grants but consent can be asked for at any time."""
+def test_only_consent_needs_a_person() -> None:
+    """Every grant but consent can be requested without a person."""
     assert [False, True, True, True] == [
         kind.alone for kind in (Consent, ClientCredentials, JwtBearer, TokenExchange)
     ]

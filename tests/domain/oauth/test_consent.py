@@ -1,4 +1,4 @@
-"""Where a person is sent for consent, and what may come back with them."""
+"""The URL for a person's consent, and the callback with which they return."""
 
 from __future__ import annotations
 
@@ -38,33 +38,35 @@ BACK = "https://erp.example/callback"
 
 def client_of(**changes: Any) -> OAuthClient:
     """A public client of a server that names itself."""
-    told: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "token_endpoint": f"{ISSUER}/token",
         "issuer": ISSUER,
         "authorization_endpoint": f"{ISSUER}/authorize",
         "authorization_response_iss_parameter_supported": True,
     }
-    return OAuthClient(server=AuthorizationServer(**(told | changes)), client_id="erp")
+    return OAuthClient(server=AuthorizationServer(**(metadata | changes)), client_id="erp")
 
 
-def begun(client: OAuthClient | None = None, **given: Any) -> tuple[dict[str, str], PendingConsent]:
-    """What the URL says, and what is remembered."""
+def begun(
+    client: OAuthClient | None = None, **options: Any
+) -> tuple[dict[str, str], PendingConsent]:
+    """The parameters of the consent URL, and the pending consent."""
     numbers = count(1)
     url, pending = begin(
         client or client_of(),
-        given.pop("redirect_uri", BACK),
+        options.pop("redirect_uri", BACK),
         now=NOW,
         lifetime=HOUR,
         draw=numbers.__next__,
-        **given,
+        **options,
     )
     assert "+" not in url
     return dict(parse_qsl(urlsplit(url).query, strict_parsing=True)), pending
 
 
-def test_the_url_says_who_asks_for_what() -> None:
-    """A code is asked for, by this client, for this place, with a challenge by S256."""
-    said, pending = begun(scope="read write")
+def test_consent_url_has_client_redirect_scope_and_challenge() -> None:
+    """The URL asks for a code for this client and redirect URI, with an S256 challenge."""
+    parameters, pending = begun(scope="read write")
     challenge = sha256(pending.code_verifier.reveal_bytes()).digest()
 
     assert {
@@ -75,7 +77,7 @@ def test_the_url_says_who_asks_for_what() -> None:
         "state": pending.state.reveal(),
         "code_challenge": urlsafe_b64encode(challenge).rstrip(b"=").decode(),
         "code_challenge_method": "S256",
-    } == said
+    } == parameters
     assert ("read", "write") == pending.scope
     assert (BACK, "erp", ISSUER, NOW + HOUR) == (
         pending.redirect_uri,
@@ -85,8 +87,8 @@ def test_the_url_says_who_asks_for_what() -> None:
     )
 
 
-def test_every_text_is_drawn_anew() -> None:
-    """State, verifier and nonce have nothing in common, and 256 bits each."""
+def test_random_texts_are_independent() -> None:
+    """State, verifier and nonce differ, and each has 256 random bits."""
     draws: list[int] = []
 
     def draw() -> int:
@@ -95,15 +97,15 @@ def test_every_text_is_drawn_anew() -> None:
 
     _, pending = begin(client_of(), BACK, now=NOW, lifetime=HOUR, draw=draw, scope="openid")
     assert pending.nonce is not None
-    texts = {one.reveal() for one in (pending.state, pending.code_verifier, pending.nonce)}
+    texts = {text.reveal() for text in (pending.state, pending.code_verifier, pending.nonce)}
     assert 3 == len(texts)
-    assert {43} == {len(one) for one in texts}
+    assert {43} == {len(text) for text in texts}
     assert 3 * DRAWS == len(draws)
     assert DRAWS * 52 > 256
 
 
-def test_the_clients_own_scope_is_usual() -> None:
-    """What is not asked for by the call is what the client asks for, or nothing."""
+def test_client_scope_is_the_default() -> None:
+    """A call without a scope uses the client's scope; an empty scope sends none."""
     client = OAuthClient(server=client_of().server, client_id="erp", scope="read")
 
     assert "read" == begun(client)[0]["scope"]
@@ -112,44 +114,44 @@ def test_the_clients_own_scope_is_usual() -> None:
 
 
 def test_openid_has_a_nonce() -> None:
-    """Where an id_token is asked for it must name a nonce; elsewhere there is none."""
-    said, pending = begun(scope="openid email")
+    """A scope with openid sends a nonce; without openid there is none."""
+    parameters, pending = begun(scope="openid email")
 
     assert pending.nonce is not None
-    assert said["nonce"] == pending.nonce.reveal()
+    assert parameters["nonce"] == pending.nonce.reveal()
     assert begun(scope="email")[1].nonce is None
 
 
-def test_other_parameters_go_along() -> None:
-    """The client's own are said, and those of the call instead of or besides them."""
+def test_extra_parameters_are_merged() -> None:
+    """The call's parameters override the client's, and the endpoint's query is kept."""
     client = OAuthClient(
         server=client_of(authorization_endpoint=f"{ISSUER}/authorize?style=plain").server,
         client_id="erp",
         parameters={"audience": "vat", "prompt": "login"},
     )
-    said, _ = begun(client, parameters={"prompt": "consent", "login_hint": "ann@example.org"})
+    parameters, _ = begun(client, parameters={"prompt": "consent", "login_hint": "ann@example.org"})
 
-    assert "plain" == said["style"]
+    assert "plain" == parameters["style"]
     assert ("vat", "consent", "ann@example.org") == (
-        said["audience"],
-        said["prompt"],
-        said["login_hint"],
+        parameters["audience"],
+        parameters["prompt"],
+        parameters["login_hint"],
     )
 
 
-def test_a_code_is_bound_to_the_key_of_proofs() -> None:
-    """Who makes proofs says so beforehand, by the thumbprint of the key (RFC 9449, section 10)."""
+def test_dpop_clients_send_the_key_thumbprint() -> None:
+    """A client with a DPoP key sends its thumbprint (RFC 9449, section 10)."""
     key = proof_key()
     proving = OAuthClient(server=client_of().server, client_id="erp", dpop_key=key)
-    shown = proof(Secret(key), "GET", ISSUER, Occasion(NOW, "id-1")).reveal()
+    proof_text = proof(Secret(key), "GET", ISSUER, Occasion(NOW, "id-1")).reveal()
 
-    assert jose.thumbprint(jose.read(shown).header["jwk"]) == begun(proving)[0]["dpop_jkt"]
+    assert jose.thumbprint(jose.read(proof_text).header["jwk"]) == begun(proving)[0]["dpop_jkt"]
     assert "dpop_jkt" not in begun()[0]
 
 
 @pytest.mark.parametrize("name", ["state", "code_challenge", "scope", "dpop_jkt", "response_type"])
-def test_what_comes_by_itself_is_refused(name: str) -> None:
-    """Nobody weakens a consent by a parameter."""
+def test_reserved_parameters_are_refused(name: str) -> None:
+    """A caller cannot override the parameters that protect a consent."""
     with pytest.raises(ConfigurationError, match=name):
         begun(parameters={name: "x"})
 
@@ -175,19 +177,19 @@ def test_where_people_may_come_back_to(uri: str) -> None:
         7,
     ],
 )
-def test_where_they_may_not(uri: Any) -> None:
-    """A code is sent to no place where somebody else may read it."""
+def test_unsafe_redirect_uris_are_refused(uri: Any) -> None:
+    """A redirect URI at which others could read the code is refused."""
     with pytest.raises(ConfigurationError, match="redirect_uri"):
         begun(redirect_uri=uri)
 
 
 def test_a_server_without_s256_is_refused() -> None:
-    """A server that says it takes no S256 is not asked."""
+    """A server whose metadata exclude S256 is refused before the person is sent there."""
     with pytest.raises(UnsupportedByVendor, match="does not support PKCE") as refused:
         begun(client_of(code_challenge_methods_supported=["plain"]))
     assert "a server that supports PKCE" in refused.value.remedy
-    said, _ = begun(client_of(code_challenge_methods_supported=["plain", "S256"]))
-    assert "S256" == said["code_challenge_method"]
+    parameters, _ = begun(client_of(code_challenge_methods_supported=["plain", "S256"]))
+    assert "S256" == parameters["code_challenge_method"]
 
 
 def test_a_server_without_an_endpoint_is_refused() -> None:
@@ -200,14 +202,18 @@ def test_a_server_without_an_endpoint_is_refused() -> None:
 
 
 def back(pending: PendingConsent, **changes: str | None) -> str:
-    """The query with which a person comes back."""
-    told: dict[str, str | None] = {"code": "c0de", "state": pending.state.reveal(), "iss": ISSUER}
-    pairs = (told | changes).items()
+    """The query string with which a person returns."""
+    parameters: dict[str, str | None] = {
+        "code": "c0de",
+        "state": pending.state.reveal(),
+        "iss": ISSUER,
+    }
+    pairs = (parameters | changes).items()
     return "&".join(f"{name}={quote(value, safe='')}" for name, value in pairs if value is not None)
 
 
 def read(callback: Any, pending: PendingConsent, client: OAuthClient | None = None) -> Any:
-    """What is made of it."""
+    """The result of reading a callback."""
     return read_callback(callback, pending, client or client_of(), NOW)
 
 
@@ -244,8 +250,10 @@ def test_a_code_is_read(form: str) -> None:
         ({"code": ""}, "code"),
     ],
 )
-def test_what_is_not_of_this_consent(changes: dict[str, str | None], field: str) -> None:
-    """A state, an issuer or a code that is wrong or missing is refused, errors included."""
+def test_callback_must_match_the_pending_consent(
+    changes: dict[str, str | None], field: str
+) -> None:
+    """A callback with a wrong or missing state, issuer or code is refused."""
     _, pending = begun()
     refused = read(back(pending, **changes), pending)
 
@@ -255,8 +263,8 @@ def test_what_is_not_of_this_consent(changes: dict[str, str | None], field: str)
 
 
 @pytest.mark.parametrize("twice", ["code=other", "state=other", "iss=x", "error=x&error=x", "a&a"])
-def test_nothing_may_come_twice(twice: str) -> None:
-    """A parameter that came twice is refused whatever it is (RFC 6749, section 3.1)."""
+def test_repeated_parameters_are_refused(twice: str) -> None:
+    """Any callback parameter that occurs twice is refused (RFC 6749, section 3.1)."""
     _, pending = begun()
     refused = read(f"{back(pending)}&{twice}", pending)
 
@@ -265,8 +273,8 @@ def test_nothing_may_come_twice(twice: str) -> None:
 
 
 @pytest.mark.parametrize("callback", [None, b"state=x", "a=%ff", "x" * 20_000, "&".join("a" * 500)])
-def test_what_is_no_query(callback: Any) -> None:
-    """What cannot be read, or is too much, is refused."""
+def test_unreadable_callbacks_are_refused(callback: Any) -> None:
+    """A callback that cannot be parsed, or is too long, is refused."""
     refused = read(callback, begun()[1])
 
     assert isinstance(refused, InvalidData)
@@ -285,8 +293,8 @@ def test_how_much_is_read() -> None:
     assert "callback" == read(f"{many}&y=", pending).field
 
 
-def test_a_server_may_not_name_itself() -> None:
-    """Where the server did not promise its name it may be missing, but not be another's."""
+def test_issuer_may_be_missing_if_not_promised() -> None:
+    """Without a promised issuer parameter it may be missing, but must not name another server."""
     client = client_of(authorization_response_iss_parameter_supported=False)
     _, pending = begun(client)
 
@@ -294,8 +302,8 @@ def test_a_server_may_not_name_itself() -> None:
     assert isinstance(read(back(pending, iss="https://evil.example"), pending, client), InvalidData)
 
 
-def test_a_server_whose_name_is_not_known() -> None:
-    """Where no issuer is known there is nothing to compare."""
+def test_issuer_is_not_compared_if_unknown() -> None:
+    """A server configured without an issuer accepts any issuer parameter."""
     client = client_of(issuer=None)
     _, pending = begun(client)
 
@@ -303,7 +311,7 @@ def test_a_server_whose_name_is_not_known() -> None:
 
 
 def test_a_consent_belongs_to_its_client() -> None:
-    """What one client began at one server is finished by no other and at no other."""
+    """A pending consent cannot be finished by another client or at another server."""
     _, pending = begun()
     other = OAuthClient(server=client_of().server, client_id="other")
     elsewhere = client_of(issuer="https://other.example")
@@ -314,8 +322,8 @@ def test_a_consent_belongs_to_its_client() -> None:
         assert "pending" == refused.field
 
 
-def test_who_comes_too_late_begins_again() -> None:
-    """A consent is pending for a while, not for ever."""
+def test_pending_consent_expires() -> None:
+    """A callback after the consent's lifetime is refused, and the person must begin again."""
     _, pending = begun()
     early, late = NOW + HOUR - timedelta(seconds=1), NOW + HOUR
 
@@ -340,7 +348,7 @@ def test_who_comes_too_late_begins_again() -> None:
     ],
 )
 def test_errors_are_typed(error: str, kind: type[ConnectorError], *, later: bool) -> None:
-    """What the server says instead of a code tells what to do."""
+    """The server's error code decides the exception type, retryability and remedy."""
     _, pending = begun()
     refused = read(back(pending, code=None, error=error, error_description="so"), pending)
 
@@ -351,10 +359,10 @@ def test_errors_are_typed(error: str, kind: type[ConnectorError], *, later: bool
 
 
 def test_a_refusal_shows_no_secret() -> None:
-    """What an error repeats of ours is masked, and what is no error's name is not shown."""
+    """The error masks our own secrets, and shows only valid OAuth error names."""
     _, pending = begun()
-    said = f"<b>{pending.state.reveal()}</b>"
-    refused = read(back(pending, code=None, error="<x>", error_description=said), pending)
+    description = f"<b>{pending.state.reveal()}</b>"
+    refused = read(back(pending, code=None, error="<x>", error_description=description), pending)
 
     assert pending.state.reveal() not in str(refused)
     assert "HTTP 400" in refused.message
@@ -372,8 +380,8 @@ def test_a_code_is_shown_with_its_verifier() -> None:
     } == dict(exchanging(Secret("c0de"), pending))
 
 
-def test_who_cannot_be_reached_is_asked_later() -> None:
-    """A server that is away is no refusal of consent."""
+def test_unreachable_server_is_retryable() -> None:
+    """An unreachable server is a retryable failure, not a refusal of consent."""
     error, wait = no_token(ConnectionFailed("away."))
 
     assert CredentialRefreshFailed is type(error)

@@ -1,4 +1,4 @@
-"""Consent with another device: what is shown, and at what pace news are asked for."""
+"""The device flow: the code shown to a person, and the polling interval."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ TOLD: dict[str, Any] = {
 
 
 def answer(status: int = 200, **changes: Any) -> DeviceConsent | Refused:
-    """What an answer with these members means; what is None is not there."""
-    told = {name: value for name, value in (TOLD | changes).items() if value is not None}
-    return read_device(Response(status, body=json.dumps(told).encode()), NOW)
+    """The parsed device answer with these members changed; None removes a member."""
+    members = {name: value for name, value in (TOLD | changes).items() if value is not None}
+    return read_device(Response(status, body=json.dumps(members).encode()), NOW)
 
 
 def test_a_code_is_read() -> None:
-    """What a person is shown, until when, and how often to ask."""
+    """A device answer has the user code, URLs, expiry and polling interval."""
     consent = answer()
 
     assert (
@@ -47,8 +47,8 @@ def test_a_code_is_read() -> None:
     assert "d3vice" not in repr(consent)
 
 
-def test_the_end_is_in_utc() -> None:
-    """Wherever the clock is read, the time is told in UTC."""
+def test_expiry_is_in_utc() -> None:
+    """The expiry is in UTC, whatever time zone the clock uses."""
     there = NOW.astimezone(timezone(timedelta(hours=9)))
     consent = read_device(Response(200, body=json.dumps(TOLD).encode()), there)
 
@@ -58,7 +58,7 @@ def test_the_end_is_in_utc() -> None:
 
 @pytest.mark.parametrize("code", ["x", "x" * 64])
 def test_codes_are_short_and_long(code: str) -> None:
-    """A code has one letter or many."""
+    """User codes of one letter and of many letters are accepted."""
     consent = answer(user_code=code)
 
     assert isinstance(consent, DeviceConsent)
@@ -81,7 +81,7 @@ def test_codes_are_short_and_long(code: str) -> None:
     ],
 )
 def test_numbers_have_bounds(changes: dict[str, Any], expected: tuple[float, float]) -> None:
-    """What is missing or odd is what is usual, and nothing is too short or too long."""
+    """A missing or invalid number becomes the default, and each number is clamped."""
     consent = answer(**changes)
 
     assert isinstance(consent, DeviceConsent)
@@ -98,7 +98,7 @@ def test_no_pause_is_without_end() -> None:
 
 
 def test_an_older_name_is_known() -> None:
-    """Some servers have the name of a draft."""
+    """The draft's name `verification_url` is accepted for the URL."""
     consent = answer(verification_uri=None, verification_url="https://login.example/d")
 
     assert isinstance(consent, DeviceConsent)
@@ -121,8 +121,8 @@ def test_an_older_name_is_known() -> None:
         {"verification_uri_complete": "javascript:alert(1)"},
     ],
 )
-def test_what_cannot_be_shown(changes: dict[str, Any]) -> None:
-    """What a person is shown must lead to the server, and contain nothing odd."""
+def test_unsafe_answers_are_refused(changes: dict[str, Any]) -> None:
+    """A verification URL off the server's scheme, or a code with odd letters, is refused."""
     refused = answer(**changes)
 
     assert isinstance(refused, Refused)
@@ -130,21 +130,21 @@ def test_what_cannot_be_shown(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"<html>"])
-def test_what_is_no_answer(body: bytes) -> None:
-    """An answer of another kind is none."""
+def test_unreadable_answers_are_refused(body: bytes) -> None:
+    """A body that is no device answer is refused."""
     assert isinstance(read_device(Response(200, body=body), NOW), Refused)
 
 
 def test_a_refusal_is_read() -> None:
-    """An error is one, whatever its status."""
+    """An OAuth error is read as a refusal, whatever its HTTP status."""
     for status in (200, 400):
         refused = answer(status, error="invalid_client")
         assert isinstance(refused, Refused)
         assert "invalid_client" == refused.code
 
 
-def test_a_refusal_says_when_and_hides_what_it_repeats() -> None:
-    """A moment to come back is counted from the question, and no secret is quoted."""
+def test_refusal_has_the_wait_and_masks_secrets() -> None:
+    """A `Retry-After` date becomes a wait in seconds, and secrets in the text are masked."""
     refused = read_device(
         Response(
             503,
@@ -160,8 +160,8 @@ def test_a_refusal_says_when_and_hides_what_it_repeats() -> None:
     assert "s3cret" not in str(refused.said)
 
 
-def test_what_asks_for_news() -> None:
-    """The grant of RFC 8628, with the code."""
+def test_polling_parameters() -> None:
+    """Polling sends the device-code grant type of RFC 8628, and the device code."""
     assert {
         "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
         "device_code": "d3vice",
@@ -178,7 +178,7 @@ SLOWER = refused(Refusal.LATER, "slow_down")
 
 
 @pytest.mark.parametrize(
-    "said, pace",
+    "reply, pace",
     [
         (PENDING, Pace(5.0, 5.0)),
         (SLOWER, Pace(10.0, 10.0)),
@@ -193,24 +193,24 @@ SLOWER = refused(Refusal.LATER, "slow_down")
         (refused(Refusal.LOST, "unreadable answer"), None),
     ],
 )
-def test_the_pace(said: Any, pace: Pace | None) -> None:
-    """Pending goes on, slow_down adds five seconds, trouble doubles the pause, the rest ends it."""
-    assert pace == Pace.at_first(5.0).after(said)
+def test_polling_pace(reply: Any, pace: Pace | None) -> None:
+    """Pending keeps the pace, slow_down adds 5 s, failures double it, other answers end it."""
+    assert pace == Pace.at_first(5.0).after(reply)
 
 
-def test_a_short_pause_doubles_too() -> None:
-    """Without a wait of the server's own, the pause is only doubled, however short it is."""
+def test_short_pauses_double_too() -> None:
+    """If the server names no wait, a failure doubles even a short pause."""
     failing = refused(Refusal.LATER, "HTTP 503")
 
     assert Pace(0.25, 0.5) == Pace.at_first(0.25).after(failing)
 
 
-def test_the_pace_over_time() -> None:
-    """What was added stays added, what was doubled doubles again, and neither without end."""
+def test_polling_pace_over_time() -> None:
+    """Added seconds stay, doublings repeat, and both have an upper bound."""
     pace = Pace.at_first(5.0)
     pauses: list[float] = []
-    for said in (SLOWER, PENDING, SLOWER, AttemptTimeout("x"), AttemptTimeout("x"), PENDING):
-        following = pace.after(said)
+    for reply in (SLOWER, PENDING, SLOWER, AttemptTimeout("x"), AttemptTimeout("x"), PENDING):
+        following = pace.after(reply)
         assert following is not None
         pace = following
         pauses.append(pace.pause)

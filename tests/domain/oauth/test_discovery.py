@@ -1,4 +1,4 @@
-"""What is a server's description of itself, and what is none."""
+"""Reading an authorisation server's metadata document."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def test_a_description_is_read() -> None:
         Response(200, body=b"<html>Welcome</html>"),
     ],
 )
-def test_what_is_no_description(response: Response) -> None:
-    """Other answers are none: a redirect neither, nor the page that a site shows for anything."""
+def test_other_answers_are_no_metadata(response: Response) -> None:
+    """A redirect, or a page a site shows for any path, is not read as metadata."""
     assert read_metadata(ISSUER, response) is None
 
 
-def test_another_server_is_refused() -> None:
-    """Who describes somebody else is not believed."""
+def test_another_issuers_metadata_are_refused() -> None:
+    """Metadata that name another issuer are refused."""
     with pytest.raises(VendorFailed, match="name another issuer"):
         read_metadata("https://other.example", Response(200, body=BODY))
 
@@ -45,8 +45,10 @@ def test_another_server_is_refused() -> None:
     "statuses, later",
     [([404, 404], False), ([404, 503], True), ([429, 404], True), ([404, 500], True)],
 )
-def test_nothing_found_says_where(statuses: list[int], *, later: bool) -> None:
-    """The error says what was found where, and whether another try may help."""
+def test_missing_metadata_error_lists_urls_and_statuses(
+    statuses: list[int], *, later: bool
+) -> None:
+    """The error lists each URL with its status, and says whether to try again."""
     error = undescribed(["https://one.example", "https://two.example"], statuses)
 
     assert (
@@ -57,8 +59,8 @@ def test_nothing_found_says_where(statuses: list[int], *, later: bool) -> None:
     assert "or name its endpoints" in error.remedy
 
 
-def test_the_last_of_several_answers_counts() -> None:
-    """The status is that of the last place."""
+def test_error_has_the_last_answers_status() -> None:
+    """The error's status is that of the last URL."""
     error = undescribed(
         ["https://one.example", "https://two.example", "https://x.example"], [1, 2, 3]
     )
@@ -66,8 +68,8 @@ def test_the_last_of_several_answers_counts() -> None:
     assert 3 == error.status
 
 
-def test_what_is_asked() -> None:
-    """A plain GET for JSON."""
+def test_metadata_request() -> None:
+    """The metadata request is a GET that accepts JSON."""
     request = metadata_request()
 
     assert ("GET", "/") == (request.method, request.path)

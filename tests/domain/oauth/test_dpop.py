@@ -1,4 +1,4 @@
-"""Proofs of possession: what they say, and what answers say of them."""
+"""DPoP proofs: their claims, and how servers' answers about them are read."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def htu(url: str) -> object:
 # --- what a proof says -------------------------------------------------------------
 
 
-def test_it_says_what_the_rfcs_own_says() -> None:
-    """On the same occasion a proof makes the claims of RFC 9449's example, under such a header."""
+def test_proof_matches_the_rfcs_example() -> None:
+    """A proof has the claims and header of RFC 9449's example."""
     theirs = jose.read(RFC_PROOF)
     jose.verify(theirs, jose.public_key(theirs.header["jwk"]))
     occasion = Occasion(datetime.fromtimestamp(1562262618, UTC), "e1j3V_bKic8-LAEB")
@@ -81,23 +81,25 @@ def test_it_says_what_the_rfcs_own_says() -> None:
     assert theirs.header["jwk"].keys() == jose.read(ours).header["jwk"].keys()
 
 
-def test_the_reader_of_these_tests_knows_the_rfcs_key() -> None:
-    """The thumbprint of the example's key is the one that RFC 9449 gives for it."""
+def test_thumbprint_matches_the_rfcs_example() -> None:
+    """The test's own JWK thumbprint agrees with RFC 9449's example."""
     jwk = jose.read(RFC_PROOF).header["jwk"]
     assert "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" == jose.thumbprint(jwk)
 
 
 def test_token_and_nonce_may_be_missing() -> None:
-    """Where there is no token yet and no nonce, the proof speaks of neither."""
+    """A proof without a token or nonce omits the claims for them."""
     claims = checked(proof(key(), "POST", "https://as.example/token", OCCASION).reveal())
 
     assert {"jti", "htm", "htu", "iat"} == claims.keys()
-    said = checked(proof(key(), "POST", "https://as.example/", OCCASION, nonce="n").reveal())
-    assert "n" == said["nonce"]
+    claims_with_nonce = checked(
+        proof(key(), "POST", "https://as.example/", OCCASION, nonce="n").reveal()
+    )
+    assert "n" == claims_with_nonce["nonce"]
 
 
 @pytest.mark.parametrize(
-    "url, shown",
+    "url, expected",
     [
         ("https://api.example/a?b=c", "https://api.example/a"),
         ("https://api.example/a#d", "https://api.example/a"),
@@ -117,25 +119,25 @@ def test_token_and_nonce_may_be_missing() -> None:
         ("https://xn--bcher-kva.example/%C3%BC", "https://xn--bcher-kva.example/%C3%BC"),
     ],
 )
-def test_the_url_is_in_its_usual_form(url: str, shown: str) -> None:
-    """No query, no fragment, no port that goes without saying; the path as it is sent."""
-    assert shown == htu(url)
+def test_url_claim_is_normalised(url: str, expected: str) -> None:
+    """The URL claim has no query, fragment or default port, and keeps the path as sent."""
+    assert expected == htu(url)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"])), st.text("a?#&=%é", max_size=9))
-def test_the_url_is_the_one_that_is_sent(path: str, value: str) -> None:
-    """Whatever the path and the query, the proof names what is sent, up to the query."""
+def test_url_claim_is_the_url_sent(path: str, value: str) -> None:
+    """For any path and query, the claim is the URL sent up to the query, in ASCII."""
     request = Request.get(f"/{path}", query={"q": value})
     url = join_url("https://api.example/v1", request)
 
-    shown = htu(url)
+    claim = htu(url)
 
-    assert url.partition("?")[0] == shown
-    assert str(shown).isascii()
+    assert url.partition("?")[0] == claim
+    assert str(claim).isascii()
 
 
-def test_a_very_long_url_is_shown_whole() -> None:
-    """A proof for a long URL takes no longer than its length deserves."""
+def test_long_urls_are_not_slow() -> None:
+    """A proof for a URL of megabytes takes seconds at most."""
     url = f"https://api.example/{'a/' * 500_000}"
     began = time.process_time()
 
@@ -145,19 +147,19 @@ def test_a_very_long_url_is_shown_whole() -> None:
 
 
 @pytest.mark.parametrize("offset", [-12, 0, 9.5])
-def test_the_time_is_of_no_zone(offset: float) -> None:
-    """The time is in whole seconds since the epoch, wherever the clock is read."""
+def test_issued_at_is_in_epoch_seconds(offset: float) -> None:
+    """The issue time is in whole seconds since the epoch, whatever the clock's time zone."""
     moment = (NOON + timedelta(milliseconds=999)).astimezone(timezone(timedelta(hours=offset)))
 
-    shown = proof(key(), "GET", "https://api.example/", Occasion(moment, "id-1"))
+    proof_text = proof(key(), "GET", "https://api.example/", Occasion(moment, "id-1"))
 
-    assert int(NOON.timestamp()) == checked(shown.reveal())["iat"]
+    assert int(NOON.timestamp()) == checked(proof_text.reveal())["iat"]
 
 
-def test_every_signature_has_both_numbers_whole() -> None:
-    """However small the numbers of a signature are, each takes its 32 bytes."""
-    shown = [proof(key(), "GET", "https://api.example/", OCCASION) for _ in range(500)]
-    assert {64} == {len(jose.read(one.reveal()).signature) for one in shown}
+def test_signatures_are_always_64_bytes() -> None:
+    """Small numbers in a signature are padded to 32 bytes each."""
+    proofs = [proof(key(), "GET", "https://api.example/", OCCASION) for _ in range(500)]
+    assert {64} == {len(jose.read(proof_text.reveal()).signature) for proof_text in proofs}
 
 
 # --- keys ----------------------------------------------------------------------------
@@ -182,7 +184,7 @@ def _with_password() -> str:
     ids=["no PEM", "P-384", "secp256k1", "Ed25519", "RSA", "with a password"],
 )
 def test_only_p256_makes_proofs(wrong: str) -> None:
-    """Any other key is refused by its field, before anything is sent, and shown to nobody."""
+    """A key of any other kind is refused by its field name, and never shown."""
     canaries = Canaries()
     canaries.plant("key", wrong.splitlines()[len(wrong.splitlines()) > 1])
     calls: dict[str, Callable[[], object]] = {
@@ -200,19 +202,19 @@ def test_only_p256_makes_proofs(wrong: str) -> None:
     assert ["dpop_key", "dpop_key"] == [caught[n].field for n in ("check", "credentials")]  # type: ignore[attr-defined]  # InvalidData
     assert "P-256" in caught["credentials"].remedy
     assert "not a key for ecdsa-p256-sha256" in caught["proof"].message
-    assert [] == [heard for name, error in caught.items() for heard in canaries.search(name, error)]
+    assert [] == [leak for name, error in caught.items() for leak in canaries.search(name, error)]
 
 
 # --- credentials ---------------------------------------------------------------------
 
 
-def test_a_bound_token_goes_with_its_proof() -> None:
-    """The scheme is DPoP whatever the type is called, and a proof of the request's own is gone."""
-    known = OAuthCredentials(access_token="t", dpop_key=proof_key())
+def test_bound_token_is_sent_with_its_proof() -> None:
+    """A bound token uses the DPoP scheme, and replaces any proof set on the request."""
+    credentials = OAuthCredentials(access_token="t", dpop_key=proof_key())
     request = Request.post("/a", headers={"DPoP": "old", "Authorization": "old"})
     url = "https://api.example/a?b"
 
-    sent = sign(authorise(request, known), url, known, OCCASION, nonce="n-1")
+    sent = sign(authorise(request, credentials), url, credentials, OCCASION, nonce="n-1")
 
     assert "DPoP t" == sent.headers["Authorization"]
     assert 1 == len(sent.headers.get_all("DPoP"))
@@ -220,26 +222,26 @@ def test_a_bound_token_goes_with_its_proof() -> None:
     assert ("POST", "https://api.example/a", "n-1") == tuple(
         claims[name] for name in ("htm", "htu", "nonce")
     )
-    assert signs(known)
-    assert tells_in_query(known)
-    assert claims["ath"] not in repr((sent, sent.headers, known))
-    assert sent.headers["DPoP"] not in repr((sent, sent.headers, known))
+    assert signs(credentials)
+    assert tells_in_query(credentials)
+    assert claims["ath"] not in repr((sent, sent.headers, credentials))
+    assert sent.headers["DPoP"] not in repr((sent, sent.headers, credentials))
 
 
-def test_a_token_that_is_not_bound_has_no_proof() -> None:
-    """Without a key nothing is proved, whatever the type is called."""
-    known = OAuthCredentials(access_token="t", token_type="DPoP")
-    request = authorise(Request.get("/a"), known)
+def test_unbound_token_has_no_proof() -> None:
+    """Without a key no proof is added, even if the token type is DPoP."""
+    credentials = OAuthCredentials(access_token="t", token_type="DPoP")
+    request = authorise(Request.get("/a"), credentials)
 
-    assert request is sign(request, "https://api.example/a", known, OCCASION)
-    assert not signs(known)
+    assert request is sign(request, "https://api.example/a", credentials, OCCASION)
+    assert not signs(credentials)
 
 
 # --- what answers say ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "told, nonce",
+    "header, nonce",
     [
         ("n-1", "n-1"),
         ("eyJ7S_zG.eyJH0-Z.HX4w-7v", "eyJ7S_zG.eyJH0-Z.HX4w-7v"),
@@ -256,13 +258,13 @@ def test_a_token_that_is_not_bound_has_no_proof() -> None:
         (None, None),
     ],
 )
-def test_a_nonce_is_what_the_rfc_allows(told: str | None, nonce: str | None) -> None:
-    """A nonce has no white space, quotes or control characters in it, and an end."""
-    assert nonce == nonce_of(Headers({} if told is None else {"dpop-nonce": told}))
+def test_nonce_syntax(header: str | None, nonce: str | None) -> None:
+    """A nonce with white space, quotes, control characters or excessive length is ignored."""
+    assert nonce == nonce_of(Headers({} if header is None else {"dpop-nonce": header}))
 
 
 @pytest.mark.parametrize(
-    "told, refusal",
+    "challenges, refusal",
     [
         (['DPoP error="use_dpop_nonce"'], ProofRefusal.NONCE),
         (["dpop error=use_dpop_nonce"], ProofRefusal.NONCE),
@@ -280,14 +282,14 @@ def test_a_nonce_is_what_the_rfc_allows(told: str | None, nonce: str | None) -> 
         ([], None),
     ],
 )
-def test_a_refused_proof_is_told_from_a_refused_token(
-    told: list[str], refusal: ProofRefusal | None
+def test_refused_proof_differs_from_refused_token(
+    challenges: list[str], refusal: ProofRefusal | None
 ) -> None:
-    """Only the error of the challenge counts, in whichever of several it stands."""
-    assert refusal is refusal_of(Headers([("WWW-Authenticate", one) for one in told]))
+    """The challenge's error code alone tells a refused proof from a refused token."""
+    assert refusal is refusal_of(Headers([("WWW-Authenticate", text) for text in challenges]))
 
 
 @pytest.mark.parametrize("refusal", ProofRefusal)
 def test_a_refusal_is_written_and_read(refusal: ProofRefusal) -> None:
-    """What stands for a refusal is read as that."""
+    """A challenge written for a refusal is read back as that refusal."""
     assert refusal is refusal_of(Headers([challenge(refusal)]))

@@ -1,4 +1,4 @@
-"""Where the tokens of a client are kept that somebody else may take the place of."""
+"""The storage names of tokens that a client can request again at any time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from moorage.domain.oauth.drawers import drawer_of, tenant_of
 SERVER = "https://auth.example/token"
 
 
-def test_another_client_has_another_drawer() -> None:
-    """What tells a client from another tells their drawers apart; its password does not."""
-    one = OAuthClient(server=SERVER, client_id="one", secret=Secret("a"))
+def test_storage_name_depends_on_all_but_the_secret() -> None:
+    """Every setting of a client but its password changes its storage name."""
+    client = OAuthClient(server=SERVER, client_id="one", secret=Secret("a"))
     rotated = OAuthClient(server=SERVER, client_id="one", secret=Secret("b"))
     others = [
         OAuthClient(server=SERVER, client_id="two", secret=Secret("a")),
@@ -21,19 +21,19 @@ def test_another_client_has_another_drawer() -> None:
         ),
     ]
 
-    assert drawer_of(one) == drawer_of(rotated)
-    assert 5 == len({drawer_of(each) for each in (one, *others)})
+    assert drawer_of(client) == drawer_of(rotated)
+    assert 5 == len({drawer_of(each) for each in (client, *others)})
 
 
-def test_what_a_person_consented_to_is_found_by_its_name() -> None:
-    """Consent is kept where whoever asked for it put it."""
+def test_consent_has_no_storage_name() -> None:
+    """Tokens from a person's consent have no derived name: the caller names them."""
     assert drawer_of(OAuthClient(server=SERVER, client_id="one", grant=Consent())) is None
 
 
-def test_whose_a_drawer_is() -> None:
-    """A drawer is a tenant's, or a client's and then no tenant's."""
+def test_storage_name_tells_clients_from_tenants() -> None:
+    """A storage name belongs to a tenant, or to a client and then to no tenant."""
     drawer = drawer_of(OAuthClient(server=SERVER, client_id="one", secret=Secret("a")))
 
     assert drawer is not None
     assert len("client 0123456789abcdef") == len(drawer)
-    assert ["acme", None, None] == [tenant_of(one) for one in ("acme", None, drawer)]
+    assert ["acme", None, None] == [tenant_of(name) for name in ("acme", None, drawer)]

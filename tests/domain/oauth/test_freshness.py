@@ -1,4 +1,4 @@
-"""When a token is renewed."""
+"""The moment at which a token is renewed."""
 
 from __future__ import annotations
 
@@ -44,30 +44,30 @@ def token(life: float | None, *, issued: bool = True, ago: float = 0.0) -> OAuth
 def test_a_token_is_renewed_before_its_end(
     life: float, ago: float, draw: float, fresh: float, works: float
 ) -> None:
-    """It is due a minute ahead, or a quarter of a short life; and not trusted at the very end."""
+    """Renewal is due a minute, or a quarter of a short life, before expiry."""
     assert pytest.approx((fresh, works)) == Ahead().span(token(life, ago=ago), NOON, draw)
 
 
-def test_a_token_of_unknown_birth_is_renewed_by_the_clock() -> None:
-    """Where nobody knows how long it was to live, the full minute counts."""
+def test_token_without_issue_time_uses_the_full_minute() -> None:
+    """Without an issue time, renewal is due the full minute before expiry."""
     assert pytest.approx((-30.0, 20.0)) == Ahead().span(token(30, issued=False), NOON, 0.0)
 
 
-def test_a_token_without_an_end_is_fresh() -> None:
-    """What has no known end is used until somebody refuses it."""
+def test_token_without_expiry_stays_fresh() -> None:
+    """A token without an expiry is used until a server refuses it."""
     span = Ahead().span(token(None), NOON, 0.5)
 
     assert Span(math.inf, math.inf) == span
     assert Freshness.FRESH is span.after(1e12)
 
 
-def test_no_token_is_fresh_after_it_stopped_working() -> None:
-    """The leeway is kept even where nothing is renewed early."""
+def test_leeway_holds_without_early_renewal() -> None:
+    """The leeway before expiry holds even if early renewal is off."""
     assert pytest.approx((3590.0, 3590.0)) == Ahead(early=0).span(token(3600), NOON, 0.9)
 
 
-def test_a_token_that_ends_before_it_began_works_for_nobody() -> None:
-    """A store may hold nonsense; then it is renewed."""
+def test_token_that_expires_before_its_issue_is_past() -> None:
+    """A stored token that expired before it was issued is renewed."""
     nonsense = OAuthCredentials(
         access_token="a", issued_at=NOON, expires_at=NOON - timedelta(hours=1)
     )
@@ -84,14 +84,16 @@ def test_a_token_that_ends_before_it_began_works_for_nobody() -> None:
         (20.0, Freshness.PAST),
     ],
 )
-def test_time_goes_by(elapsed: float, expected: Freshness) -> None:
-    """Fresh, then due, then past; the bounds belong to what follows."""
+def test_freshness_over_time(elapsed: float, expected: Freshness) -> None:
+    """A token is fresh, then due, then past; each boundary belongs to the later state."""
     assert expected is Span(10.0, 20.0).after(elapsed)
 
 
 @given(st.integers(2, 10**6), st.floats(0, 1e6), st.floats(0, 1e4), st.floats(0, 0.999))
-def test_nothing_is_due_all_the_time(life: int, early: float, leeway: float, draw: float) -> None:
-    """However short a life and long the settings: half of it is fresh, and it works longer."""
+def test_half_of_a_life_is_always_fresh(
+    life: int, early: float, leeway: float, draw: float
+) -> None:
+    """With any settings a token is fresh for half of its life and usable for longer."""
     span = Ahead(early=early, leeway=leeway).span(token(life), NOON, draw)
 
     assert life * 0.6 <= span.fresh <= span.works <= life
@@ -100,14 +102,14 @@ def test_nothing_is_due_all_the_time(life: int, early: float, leeway: float, dra
 @pytest.mark.parametrize("name", ["early", "leeway"])
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "soon"], ids=repr)
 def test_settings_are_durations(name: str, value: object) -> None:
-    """What is no duration is refused by its name."""
+    """A setting that is no duration is refused, and the error names it."""
     with pytest.raises(ConfigurationError) as caught:
         Ahead(**{name: value})  # type: ignore[arg-type]  # which is what is refused
     assert name == caught.value.path
 
 
 def test_settings_may_be_timedeltas() -> None:
-    """A timedelta is as good as seconds."""
+    """A timedelta equals the same number of seconds."""
     assert Ahead(early=60, leeway=10) == Ahead(
         early=timedelta(minutes=1),
         leeway=timedelta(seconds=10),

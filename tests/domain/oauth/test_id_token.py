@@ -22,20 +22,20 @@ CLAIMS: dict[str, Any] = {
 
 
 def id_token(claims: Any) -> str:
-    """An id_token with these claims, whose signature nobody looks at."""
-    parts = (json.dumps(one).encode() for one in ({"alg": "RS256"}, claims))
-    return ".".join([*(urlsafe_b64encode(one).rstrip(b"=").decode() for one in parts), "c2ln"])
+    """An unverified id_token with these claims."""
+    parts = (json.dumps(part).encode() for part in ({"alg": "RS256"}, claims))
+    return ".".join([*(urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts), "c2ln"])
 
 
 def problem(token: str | None, **changes: Any) -> str | None:
-    """What is wrong with it."""
-    given: dict[str, Any] = {
+    """The problem with an id_token, or None."""
+    options: dict[str, Any] = {
         "issuer": "https://login.example",
         "client_id": "erp",
         "nonce": Secret("n0nce"),
         "now": NOW,
     }
-    return id_token_problem(None if token is None else Secret(token), **(given | changes))
+    return id_token_problem(None if token is None else Secret(token), **(options | changes))
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def problem(token: str | None, **changes: Any) -> str | None:
         {"exp": 10**400},
     ],
 )
-def test_what_is_right(changes: dict[str, Any]) -> None:
-    """Nothing is wrong with one from the issuer, for us, with our nonce, that is current."""
+def test_valid_claims_have_no_problem(changes: dict[str, Any]) -> None:
+    """A current id_token from the issuer, for this client and nonce, has no problem."""
     assert problem(id_token(CLAIMS | changes)) is None
 
 
@@ -75,25 +75,25 @@ def test_what_is_right(changes: dict[str, Any]) -> None:
         ({"nonce": 7}, "another consent"),
     ],
 )
-def test_what_is_wrong(changes: dict[str, Any], words: str) -> None:
-    """Each claim that is not as it must be has its words."""
+def test_each_wrong_claim_is_described(changes: dict[str, Any], words: str) -> None:
+    """Each wrong claim has its own description."""
     assert words in str(problem(id_token(CLAIMS | changes)))
 
 
 @pytest.mark.parametrize("text", ["", "a.b", "a.b.c.d", "a.!.c", "a.bm8.c", "a.é.c", id_token([])])
-def test_what_is_none(text: str) -> None:
-    """What cannot be read is not taken."""
+def test_unreadable_id_tokens_are_refused(text: str) -> None:
+    """A text that is no id_token cannot be read."""
     assert "cannot be read" == problem(text)
 
 
-def test_none_came() -> None:
-    """A missing one is wrong where one was asked for, and only there."""
+def test_missing_id_token() -> None:
+    """A missing id_token is a problem only if a nonce was sent."""
     assert "is missing" == problem(None)
     assert problem(None, nonce=None) is None
 
 
-def test_what_is_not_known_is_not_compared() -> None:
-    """Without an issuer or a nonce the rest is looked at all the same."""
+def test_unknown_issuer_and_nonce_are_not_compared() -> None:
+    """Without an expected issuer or nonce the other claims are still checked."""
     foreign = id_token(CLAIMS | {"iss": "https://any.example", "nonce": "other"})
 
     assert problem(foreign, issuer=None, nonce=None) is None

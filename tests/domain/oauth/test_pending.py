@@ -1,4 +1,4 @@
-"""What is remembered of a person who is away, and where it may be kept."""
+"""Pending consents, and the places in which they can be stored."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ LEAST = PendingConsent(
 
 
 @pytest.mark.parametrize("pending", [WHOLE, LEAST])
-def test_a_table_is_read_as_it_was_written(pending: PendingConsent) -> None:
-    """It survives a session that keeps JSON."""
+def test_table_round_trip(pending: PendingConsent) -> None:
+    """A pending consent survives a session that stores JSON."""
     assert pending == PendingConsent.from_table(json.loads(json.dumps(pending.table())))
 
 
-def test_a_sealed_text_is_opened() -> None:
-    """It survives a cookie, which nobody else can read."""
+def test_sealed_round_trip() -> None:
+    """A pending consent survives an encrypted cookie."""
     cipher = AesGcmCipher(generate_keys())
     text = WHOLE.sealed(cipher)
 
@@ -43,14 +43,14 @@ def test_a_sealed_text_is_opened() -> None:
     assert not {"+", "/", " ", ";"} & set(text)
 
 
-def test_it_shows_no_secret() -> None:
-    """No secret is in its text form."""
+def test_repr_shows_no_secret() -> None:
+    """The repr of a pending consent contains none of its secrets."""
     for secret in ("st4te", "v3rifier", "n0nce"):
         assert secret not in repr(WHOLE)
 
 
-def test_a_scope_may_be_written_as_oauth_does() -> None:
-    """A table written by hand may have one text."""
+def test_scope_may_be_one_text() -> None:
+    """A table's scope may be one space-separated text."""
     assert ("a", "b") == PendingConsent.from_table({**LEAST.table(), "scope": "a b"}).scope
 
 
@@ -70,8 +70,8 @@ def test_a_scope_may_be_written_as_oauth_does() -> None:
         {"more": "x"},
     ],
 )
-def test_what_is_none(changes: dict[str, Any]) -> None:
-    """A table of something else is refused, and shown by no frame."""
+def test_other_tables_are_refused(changes: dict[str, Any]) -> None:
+    """A table of something else is refused, and no traceback frame shows its secrets."""
     with pytest.raises(InvalidData) as raised:
         PendingConsent.from_table({**WHOLE.table(), **changes})
 
@@ -85,14 +85,14 @@ def test_what_is_none(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "äöü", "AAAA", None])
-def test_what_was_not_sealed(text: Any) -> None:
-    """A text that is not ours is refused."""
+def test_unsealed_text_is_refused(text: Any) -> None:
+    """A text that this key did not seal is refused."""
     with pytest.raises(InvalidData):
         PendingConsent.unsealed(text, AesGcmCipher(generate_keys()))
 
 
 def test_times_are_in_utc() -> None:
-    """Whatever zone a time was given in."""
+    """An expiry in any time zone is read in UTC."""
     elsewhere = ENDS.astimezone(timezone(timedelta(hours=2)))
     same = PendingConsent.from_table({**LEAST.table(), "expires_at": elsewhere.isoformat()})
 

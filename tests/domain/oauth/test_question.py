@@ -1,4 +1,4 @@
-"""What one renewal asks, under which name, and what its failure means."""
+"""The parameters of one renewal, the name of its claim, and the meaning of its failures."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ HELD = OAuthCredentials(access_token="a", refresh_token="r-1")
 OWNER = ("crm", "acme")
 
 
-def test_who_was_given_consent_shows_the_refresh_token() -> None:
-    """Consent is renewed by the refresh token, and by nothing else."""
+def test_consent_is_renewed_by_refresh_token() -> None:
+    """A consent is renewed with its refresh token only."""
     asking = client(grant=Consent(), scope="read")
 
     assert (("grant_type", "refresh_token"), ("refresh_token", "r-1")) == Question(
@@ -29,18 +29,18 @@ def test_who_was_given_consent_shows_the_refresh_token() -> None:
     assert () == Question(asking).parameters(OCCASION)
 
 
-def test_every_other_grant_is_asked_for_anew() -> None:
-    """What needs nobody asks for the scope again, and shows no refresh token."""
+def test_other_grants_are_requested_again() -> None:
+    """A grant without a person asks for the scope again, and sends no refresh token."""
     assert (("grant_type", "client_credentials"), ("scope", "read")) == Question(
         client(scope="read"), HELD
     ).parameters(OCCASION)
     exchange = client(grant=TokenExchange(subject="idp"))
-    told = dict(Question(exchange, HELD, Secret("theirs")).parameters(OCCASION))
-    assert "theirs" == told["subject_token"]
+    parameters = dict(Question(exchange, HELD, Secret("theirs")).parameters(OCCASION))
+    assert "theirs" == parameters["subject_token"]
 
 
-def test_a_claim_is_of_one_refresh_token() -> None:
-    """Whoever shows the same token claims the same name; nobody else does."""
+def test_claim_key_depends_on_the_refresh_token() -> None:
+    """Two renewals of one refresh token share a claim key; all others differ."""
     asking = client(grant=Consent())
     other = OAuthCredentials(access_token="a", refresh_token="r-2")
     names = [
@@ -60,8 +60,8 @@ def test_a_claim_is_of_one_refresh_token() -> None:
 FIRST = "{@acme:crm}:oauth:4d17daad2d222ca7cb276323a2263a50:first"
 
 
-def test_a_claim_is_called_as_other_versions_call_it() -> None:
-    """Processes of an older version claim the same names: these are kept in stores."""
+def test_claim_keys_are_stable_across_versions() -> None:
+    """Claim keys stay the same across versions, since stores hold them."""
     asking = client(grant=Consent())
 
     first, again = (claim_key(OWNER, asking, HELD, again=again) for again in (False, True))
@@ -69,8 +69,8 @@ def test_a_claim_is_called_as_other_versions_call_it() -> None:
     assert FIRST.removesuffix("first") + "again" == again
 
 
-def test_a_claim_of_what_needs_nobody_is_the_clients() -> None:
-    """Where no refresh token is shown, one client asks at a time."""
+def test_claim_key_without_refresh_token_is_the_clients() -> None:
+    """Without a refresh token, one client has one claim key."""
     assert claim_key(OWNER, client(), HELD, again=False) == claim_key(
         OWNER, client(), None, again=False
     )
@@ -94,7 +94,7 @@ def test_a_claim_of_what_needs_nobody_is_the_clients() -> None:
     ids=repr,
 )
 def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> None:
-    """Where a token may have been granted that nobody knows, that is known."""
+    """An answer after which a token may have been granted unseen counts as lost."""
     assert lost is is_lost(answer)
 
 
@@ -123,8 +123,8 @@ def test_a_refusal_becomes_an_error(why: Refusal, retryable: bool, remedy: str) 
     assert ("crm", retryable, remedy, 4.0) == (error.service, error.retryable, error.remedy, wait)
 
 
-def test_a_server_that_cannot_be_reached_becomes_an_error() -> None:
-    """So does a server that was never asked."""
+def test_unreachable_server_error() -> None:
+    """An unreachable server gives a retryable error with the cause and a remedy."""
     error, wait = failure("crm", ConnectionFailed("It is away."))
 
     assert "The authorisation server cannot be reached: It is away." == error.message
@@ -132,8 +132,8 @@ def test_a_server_that_cannot_be_reached_becomes_an_error() -> None:
     assert "Check its URL and the network; then try again." == error.remedy
 
 
-def test_who_takes_too_long_is_said() -> None:
-    """Who cannot wait any longer may try again."""
+def test_timeout_error() -> None:
+    """A timeout gives a retryable error with a remedy."""
     error = too_slow("crm")
 
     assert error.retryable

@@ -1,4 +1,4 @@
-"""Which token is given back, and what it means that it is not taken."""
+"""Token revocation: which token is sent, and the meaning of the answers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from moorage.domain.oauth.token_answer import Refused
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def test_the_refresh_token_is_given_back() -> None:
-    """All that was granted ends with it; without one it is the access token."""
+def test_refresh_token_is_revoked_first() -> None:
+    """The refresh token is revoked if there is one, otherwise the access token."""
     both = OAuthCredentials(access_token="at", refresh_token="rt")
 
     assert (Secret("rt"), "refresh_token") == given_back(both)
@@ -33,14 +33,14 @@ def test_the_refresh_token_is_given_back() -> None:
 
 
 def read(status: int, body: bytes = b"", **headers: str) -> Refused | bool:
-    """What an answer means."""
+    """The meaning of a revocation answer."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return read_revocation(Response(status, headers=named, body=body), NOW, [Secret("rt-1")])
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"OK", b"[]"])
-def test_any_success_is_one(body: bytes) -> None:
-    """The body of a success says nothing, whatever it says."""
+def test_success_ignores_the_body(body: bytes) -> None:
+    """A success is a success, whatever its body."""
     assert read(200, body) is True
 
 
@@ -85,15 +85,15 @@ def test_the_time_of_a_wait_is_that_of_the_question() -> None:
     assert 45.0 == not_revoked(answer)[1]
 
 
-def test_who_cannot_be_reached() -> None:
-    """An error of the connection stays what it is."""
+def test_connection_errors_pass_through() -> None:
+    """A connection error is returned unchanged."""
     error = ConnectionFailed("away.")
 
     assert (error, None) == not_revoked(error)
 
 
 def test_no_token_is_shown() -> None:
-    """What the server repeats of the token is masked."""
+    """A token that the server repeats in its answer is masked."""
     body = json.dumps({"error": "invalid_request", "error_description": "no rt-1 here"}).encode()
     answer = read(400, body)
     assert isinstance(answer, Refused)

@@ -1,4 +1,4 @@
-"""Where an authorisation server is asked, and what it says of itself."""
+"""Authorisation server metadata and endpoints."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ METADATA: dict[str, Any] = {
 
 
 def test_metadata_are_read() -> None:
-    """What a server says of itself is kept by the names it uses, and the rest is left alone."""
+    """Known metadata members are read under their own names, and others are ignored."""
     server = AuthorizationServer.from_metadata(ISSUER, METADATA)
 
     assert ISSUER == server.issuer
@@ -39,8 +39,8 @@ def test_metadata_are_read() -> None:
     assert server.device_authorization_endpoint is None
 
 
-def test_who_shows_a_certificate_goes_elsewhere() -> None:
-    """Endpoints for those with a certificate are used by them alone, where there are any."""
+def test_mtls_endpoints_are_for_certificates() -> None:
+    """Endpoint aliases for mTLS are used only by clients with a certificate."""
     server = AuthorizationServer.from_metadata(ISSUER, METADATA)
 
     assert "https://mtls.login.example/token" == server.at("token_endpoint", with_certificate=True)
@@ -66,16 +66,16 @@ def test_who_shows_a_certificate_goes_elsewhere() -> None:
     ],
     ids=repr,
 )
-def test_who_answers_for_another_is_not_believed(metadata: object) -> None:
-    """Metadata of another issuer, or with an endpoint that is not safe, are refused as a whole."""
+def test_foreign_or_unsafe_metadata_are_refused(metadata: object) -> None:
+    """Metadata of another issuer, or with an unsafe endpoint, are refused as a whole."""
     with pytest.raises(VendorFailed, match=r"metadata") as caught:
         AuthorizationServer.from_metadata(ISSUER, metadata)
     assert "issuer exactly" in caught.value.remedy or "AuthorizationServer" in caught.value.remedy
     assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
-def test_an_endpoint_that_is_missing_is_named() -> None:
-    """Who needs an endpoint that a server has not is told which."""
+def test_missing_endpoint_is_named() -> None:
+    """The error names the endpoint that the server lacks."""
     server = AuthorizationServer(token_endpoint="https://login.example/token")
 
     with pytest.raises(ConfigurationError, match="device_authorization_endpoint") as caught:
@@ -94,8 +94,8 @@ def test_an_endpoint_that_is_missing_is_named() -> None:
         "HTTPS://login.example",
     ],
 )
-def test_tokens_go_by_tls_or_stay_here(url: str) -> None:
-    """HTTPS is asked for everywhere but on this machine."""
+def test_http_is_for_localhost_only(url: str) -> None:
+    """HTTPS is required except on this machine."""
     assert url == checked_url(url, "token_endpoint")
 
 
@@ -116,8 +116,8 @@ def test_tokens_go_by_tls_or_stay_here(url: str) -> None:
     ],
     ids=repr,
 )
-def test_what_is_no_safe_url_is_refused(url: object, problem: str) -> None:
-    """What would send secrets in the clear, or nowhere, is refused with the path of the setting."""
+def test_unsafe_urls_are_refused(url: object, problem: str) -> None:
+    """A URL that would send secrets in clear text is refused, and the error names the setting."""
     with pytest.raises(ConfigurationError) as caught:
         checked_url(url, "token_endpoint")
     assert "token_endpoint" == caught.value.path
@@ -161,12 +161,12 @@ def test_a_client_needs_only_a_token_endpoint() -> None:
         ),
     ],
 )
-def test_metadata_lie_where_the_standards_say(issuer: str, expected: tuple[str, str]) -> None:
-    """OAuth puts its well-known path before an issuer's own, and OpenID behind it."""
+def test_well_known_urls(issuer: str, expected: tuple[str, str]) -> None:
+    """OAuth puts its well-known path before an issuer's path, and OpenID after it."""
     assert expected == well_known(issuer)
 
 
-def test_an_unsafe_issuer_is_not_asked() -> None:
-    """Nobody is asked in the clear who they are."""
+def test_http_issuer_is_refused() -> None:
+    """Metadata are not requested from an issuer over HTTP."""
     with pytest.raises(ConfigurationError):
         well_known("http://login.example")

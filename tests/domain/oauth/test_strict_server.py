@@ -1,4 +1,4 @@
-"""What a client says at the token endpoint, read by a server as strict as its RFCs."""
+"""Token requests, checked by a test server that follows the RFCs strictly."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PATIENT = Timeouts(total=30)
 
 
 def public(pem: str) -> Any:
-    """What the server verifies with."""
+    """The public key with which the server verifies."""
     return load_pem_private_key(pem.encode(), None).public_key()
 
 
@@ -49,21 +49,21 @@ def ask(
     nonce: str | None = None,
     tls: Tls | None = None,
 ) -> Response:
-    """Ask for a token as the client's grant has it."""
+    """Send a token request for the client's grant."""
     occasion = Occasion(server.now(), serial)
-    told = Question(client).parameters(occasion)
-    request, url = token_request(client, told, occasion, nonce=nonce)
+    parameters = Question(client).parameters(occasion)
+    request, url = token_request(client, parameters, occasion, nonce=nonce)
     with StdlibHttpClient(tls=tls) as http:
         return http.send(request, url, PATIENT)
 
 
 def members(answer: Response) -> dict[str, Any]:
-    """What an answer says."""
+    """The JSON members of an answer."""
     return json.loads(answer.body)  # type: ignore[no-any-return]  # an object
 
 
 @pytest.mark.parametrize(
-    "registered, given",
+    "registered, options",
     [
         ({"id": ODD, "secret": ODD}, {"client_id": ODD, "secret": ODD}),
         (
@@ -90,14 +90,16 @@ def members(answer: Response) -> dict[str, Any]:
     ],
     ids=["basic", "post", "shared secret", "RSA", "P-256"],
 )
-def test_a_client_is_known(registered: dict[str, Any], given: dict[str, Any]) -> None:
-    """Each way to say who one is is taken, with anything in id and secret, twice in a row."""
+def test_every_client_authentication_is_accepted(
+    registered: dict[str, Any], options: dict[str, Any]
+) -> None:
+    """Each authentication method works twice in a row, with any characters in id and secret."""
     with AuthorizationServer(Client(**registered)) as server:
-        told: dict[str, Any] = {"client_id": "erp", "scope": "read"} | given
-        client = OAuthClient(server=server.token_url, **told)
+        fields: dict[str, Any] = {"client_id": "erp", "scope": "read"} | options
+        client = OAuthClient(server=server.token_url, **fields)
         answers = [ask(server, client, serial) for serial in ("one", "two")]
 
-        assert [200, 200] == [one.status for one in answers]
+        assert [200, 200] == [answer.status for answer in answers]
         assert server.clients[0].method == server.requests[0].method
 
 
@@ -115,15 +117,15 @@ def test_a_certificate_is_shown(tmp_path: Path, method: Method) -> None:
         assert (200, "Bearer") == (answer.status, members(answer)["token_type"])
 
 
-def test_possession_is_proven() -> None:
-    """A proof with the nonce that was asked for binds a token; another one opens the resource."""
+def test_dpop_token_opens_the_resource() -> None:
+    """A proof with the requested nonce binds a token, and another proof opens the resource."""
     with AuthorizationServer(nonces=True) as server:
         client = OAuthClient(
             server=server.token_url, client_id="erp", secret="s3cr3t", dpop_key=P256
         )
-        asked = ask(server, client, "one")
-        answer = ask(server, client, "two", nonce=asked.headers.get("DPoP-Nonce"))
-        assert ["use_dpop_nonce", None] == [one.error for one in server.requests]
+        challenge = ask(server, client, "one")
+        answer = ask(server, client, "two", nonce=challenge.headers.get("DPoP-Nonce"))
+        assert ["use_dpop_nonce", None] == [request.error for request in server.requests]
         assert "DPoP" == members(answer)["token_type"]
 
         token = Secret(members(answer)["access_token"])
@@ -132,17 +134,17 @@ def test_possession_is_proven() -> None:
         with StdlibHttpClient() as http:
             for serial in ("three", "four"):
                 occasion = Occasion(server.now(), serial)
-                shown = proof(key, "GET", url, occasion, token=token, nonce=nonce).reveal()
-                headers = {"Authorization": f"DPoP {token.reveal()}", "DPoP": shown}
-                opened = http.send(Request.get("/", headers=headers), url, PATIENT)
-                statuses.append(opened.status)
-                nonce = opened.headers.get("DPoP-Nonce")
+                proof_text = proof(key, "GET", url, occasion, token=token, nonce=nonce).reveal()
+                headers = {"Authorization": f"DPoP {token.reveal()}", "DPoP": proof_text}
+                response = http.send(Request.get("/", headers=headers), url, PATIENT)
+                statuses.append(response.status)
+                nonce = response.headers.get("DPoP-Nonce")
 
         assert [401, 200] == statuses
 
 
-def test_somebody_vouches() -> None:
-    """An assertion of our own making is taken for a grant, with a client's name and secret."""
+def test_jwt_bearer_grant_is_accepted() -> None:
+    """A signed assertion is accepted as a grant, beside a client's name and secret."""
     with AuthorizationServer() as server:
         server.trust("robot@example", public(RSA))
         signing = JwtSigning(
@@ -154,8 +156,8 @@ def test_somebody_vouches() -> None:
         assert [200, 200] == [ask(server, client, serial).status for serial in ("one", "two")]
 
 
-def test_who_vouches_may_be_the_client_itself() -> None:
-    """A client that signs who it is, and vouches in its own name, makes two different tokens."""
+def test_jwt_client_with_jwt_grant() -> None:
+    """A client that signs both its authentication and its grant sends two different tokens."""
     with AuthorizationServer(Client(method="private_key_jwt", key=public(RSA))) as server:
         server.trust("erp", public(RSA))
         signing = JwtSigning(
@@ -173,7 +175,7 @@ def test_who_vouches_may_be_the_client_itself() -> None:
 
 
 def test_tokens_are_exchanged() -> None:
-    """A token is exchanged for one that is for somebody else."""
+    """A token is exchanged for one with another audience."""
     with AuthorizationServer() as server:
         access, _ = server.seed(scope="read")
         client = OAuthClient(
@@ -189,13 +191,15 @@ def test_tokens_are_exchanged() -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/tenant"])
-def test_the_server_describes_itself(path: str) -> None:
-    """Its metadata are read from both places where they may be, unless it says it is another."""
+def test_server_metadata_are_read_from_both_urls(path: str) -> None:
+    """Metadata are read from both well-known URLs, unless they name another issuer."""
     with AuthorizationServer(issuer_path=path) as server, StdlibHttpClient() as http:
 
         def discovered() -> list[Server]:
-            found = [http.send(Request.get("/"), url, PATIENT) for url in well_known(server.issuer)]
-            return [Server.from_metadata(server.issuer, members(one)) for one in found]
+            responses = [
+                http.send(Request.get("/"), url, PATIENT) for url in well_known(server.issuer)
+            ]
+            return [Server.from_metadata(server.issuer, members(one)) for one in responses]
 
         assert [(server.token_url, server.device_url, server.revoke_url)] * 2 == [
             (

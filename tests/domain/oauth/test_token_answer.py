@@ -1,4 +1,4 @@
-"""What an answer of the token endpoint means."""
+"""Reading the answers of a token endpoint."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ CLIENT = client(scope="read write")
 HELD = OAuthCredentials(access_token="old", refresh_token="keep", scope="read")
 
 
-def answer(told: object, status: int = 200, **headers: str) -> Response:
-    """An answer in JSON."""
+def answer(members: object, status: int = 200, **headers: str) -> Response:
+    """A JSON answer of the token endpoint."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(
-        status, {"Content-Type": "application/json", **named}, json.dumps(told).encode()
+        status, {"Content-Type": "application/json", **named}, json.dumps(members).encode()
     )
 
 
-def read(told: object, status: int = 200, **headers: str) -> Granted | Refused:
-    """What it means for who held something."""
-    return read_token(answer(told, status, **headers), CLIENT, NOON, held=HELD)
+def read(members: object, status: int = 200, **headers: str) -> Granted | Refused:
+    """The result of an answer for a client that holds credentials."""
+    return read_token(answer(members, status, **headers), CLIENT, NOON, held=HELD)
 
 
-def granted(**told: object) -> OAuthCredentials:
-    """What is granted by an answer with a token in it."""
-    found = read({"access_token": "new", **told})
-    assert isinstance(found, Granted)
-    return found.credentials
+def granted(**members: object) -> OAuthCredentials:
+    """The credentials that an answer with a token grants."""
+    result = read({"access_token": "new", **members})
+    assert isinstance(result, Granted)
+    return result.credentials
 
 
 def test_a_whole_answer_is_read() -> None:
-    """Token, refresh token, type, scope and end are what the server says."""
-    found = read(
+    """Token, refresh token, type, scope and expiry are read from the answer."""
+    result = read(
         {
             "access_token": "new",
             "refresh_token": "next",
@@ -57,7 +57,7 @@ def test_a_whole_answer_is_read() -> None:
         }
     )
 
-    assert isinstance(found, Granted)
+    assert isinstance(result, Granted)
     assert (
         OAuthCredentials(
             access_token="new",
@@ -66,20 +66,20 @@ def test_a_whole_answer_is_read() -> None:
             issued_at=NOON,
             scope="read write",
         )
-        == found.credentials
+        == result.credentials
     )
-    assert Secret("who") == found.id_token
+    assert Secret("who") == result.id_token
 
 
-def test_an_answer_may_say_little() -> None:
-    """What is not said is unknown, or as it was."""
-    found = granted()
+def test_missing_members_keep_their_values() -> None:
+    """Missing members are unknown, or keep their previous values."""
+    credentials = granted()
 
-    assert "Bearer" == found.token_type
-    assert found.expires_at is None
-    assert NOON == found.issued_at
-    assert Secret("keep") == found.refresh_token
-    assert ("read",) == found.scope == granted(scope="").scope
+    assert "Bearer" == credentials.token_type
+    assert credentials.expires_at is None
+    assert NOON == credentials.issued_at
+    assert Secret("keep") == credentials.refresh_token
+    assert ("read",) == credentials.scope == granted(scope="").scope
     first = read_token(answer({"access_token": "new"}), CLIENT, NOON)
     assert isinstance(first, Granted)
     assert first.credentials.refresh_token is None
@@ -89,21 +89,21 @@ def test_an_answer_may_say_little() -> None:
 
 @pytest.mark.parametrize("access", ["", "a\nb", None, 7, []], ids=repr)
 def test_an_answer_without_a_token_is_lost(access: object) -> None:
-    """Nobody knows what a server meant that says that all is well, and gives nothing."""
-    found = read({"access_token": access})
+    """A success without a token counts as lost."""
+    result = read({"access_token": access})
 
-    assert isinstance(found, Refused)
-    assert (Refusal.LOST, "unreadable answer") == (found.why, found.code)
+    assert isinstance(result, Refused)
+    assert (Refusal.LOST, "unreadable answer") == (result.why, result.code)
 
 
 @pytest.mark.parametrize("empty", ["", " ", None, 7, [], False], ids=repr)
-def test_no_refresh_token_keeps_the_old(empty: object) -> None:
-    """A refresh token that is empty, or none at all, is no new one."""
+def test_missing_refresh_token_keeps_the_old(empty: object) -> None:
+    """An empty or missing refresh token keeps the old one."""
     assert Secret("keep") == granted(refresh_token=empty).refresh_token
 
 
 @pytest.mark.parametrize(
-    "told, seconds",
+    "lifetime, seconds",
     [
         (30, 30.0),
         (1, 1.0),
@@ -117,56 +117,56 @@ def test_no_refresh_token_keeps_the_old(empty: object) -> None:
     ],
     ids=repr,
 )
-def test_a_life_is_read_as_it_comes(told: object, seconds: float) -> None:
-    """Numbers and texts of numbers are seconds; nothing lives longer than ten years."""
-    assert NOON + timedelta(seconds=seconds) == granted(expires_in=told).expires_at
+def test_lifetime_is_a_number_or_text(lifetime: object, seconds: float) -> None:
+    """A lifetime may be a number or a numeric text, and is ten years at most."""
+    assert NOON + timedelta(seconds=seconds) == granted(expires_in=lifetime).expires_at
 
 
 @pytest.mark.parametrize(
-    "told", [None, 0, -1, "", "soon", "-5", "1e5", "٣٦٠٠", True, [], {}, "9" * 400], ids=repr
+    "lifetime", [None, 0, -1, "", "soon", "-5", "1e5", "٣٦٠٠", True, [], {}, "9" * 400], ids=repr
 )
-def test_a_life_that_is_none_is_unknown(told: object) -> None:
-    """What tells no time is neither "at once" nor "for ever"."""
-    assert granted(expires_in=told).expires_at is None
+def test_invalid_lifetime_is_unknown(lifetime: object) -> None:
+    """An invalid lifetime means an unknown expiry, neither "now" nor "never"."""
+    assert granted(expires_in=lifetime).expires_at is None
 
 
 @pytest.mark.parametrize(
-    "told, expected",
+    "kind, expected",
     [("bearer", "bearer"), ("BEARER", "BEARER"), ("", "Bearer"), (None, "Bearer"), (3, "Bearer")],
     ids=repr,
 )
-def test_a_type_is_kept_as_it_is_written(told: object, expected: str) -> None:
-    """The type may come in any case, or not at all."""
-    assert expected == granted(token_type=told).token_type
+def test_token_type_default_and_case(kind: object, expected: str) -> None:
+    """The token type may be missing or in any case."""
+    assert expected == granted(token_type=kind).token_type
 
 
 @pytest.mark.parametrize("kind", ["DPoP", "dpop"])
 def test_a_bound_token_has_its_key(kind: str) -> None:
-    """A token that is bound to the client's key carries it along, and no other does."""
+    """A token of type DPoP carries the client's key, and no other token does."""
     bound = client(dpop_key=P256)
-    for told, expected in ((kind, Secret(P256)), ("Bearer", None)):
-        found = read_token(answer({"access_token": "a", "token_type": told}), bound, NOON)
-        assert isinstance(found, Granted)
-        assert expected == found.credentials.dpop_key
+    for token_type, expected in ((kind, Secret(P256)), ("Bearer", None)):
+        result = read_token(answer({"access_token": "a", "token_type": token_type}), bound, NOON)
+        assert isinstance(result, Granted)
+        assert expected == result.credentials.dpop_key
 
 
 @pytest.mark.parametrize("options", ["", "; charset=utf-8", "; charset=utf-8; profile=x"])
-def test_a_form_is_an_answer_too(options: str) -> None:
-    """Some servers answer in the notation in which they were asked."""
+def test_form_encoded_answers_are_read(options: str) -> None:
+    """A form-encoded answer is read like a JSON answer."""
     body = urlencode({"access_token": "a+b", "expires_in": "60", "scope": "x"}).encode()
-    found = read_token(
+    result = read_token(
         Response(200, {"Content-Type": f"application/x-www-form-urlencoded{options}"}, body),
         CLIENT,
         NOON,
     )
 
-    assert isinstance(found, Granted)
-    assert Secret("a+b") == found.credentials.access_token
-    assert NOON + timedelta(minutes=1) == found.credentials.expires_at
+    assert isinstance(result, Granted)
+    assert Secret("a+b") == result.credentials.access_token
+    assert NOON + timedelta(minutes=1) == result.credentials.expires_at
 
 
 @pytest.mark.parametrize(
-    "told, status, expected",
+    "members, status, expected",
     [
         ({"error": "invalid_grant"}, 400, Refusal.GONE),
         ({"error": "invalid_grant"}, 200, Refusal.GONE),
@@ -205,33 +205,33 @@ def test_a_form_is_an_answer_too(options: str) -> None:
     ],
     ids=repr,
 )
-def test_a_refusal_says_what_to_do(told: object, status: int, expected: Refusal) -> None:
-    """The code says more than the status; a 200 that grants nothing legible has lost it."""
-    found = read(told, status)
+def test_refusals_are_classified(members: object, status: int, expected: Refusal) -> None:
+    """The error code decides before the status; an illegible 200 counts as lost."""
+    result = read(members, status)
 
-    assert isinstance(found, Refused)
-    assert expected is found.why
+    assert isinstance(result, Refused)
+    assert expected is result.why
 
 
-def test_what_is_no_json_is_lost() -> None:
-    """A success that cannot be read may have granted something."""
+def test_unreadable_success_is_lost() -> None:
+    """An unreadable success counts as lost, since a token may have been granted."""
     for body in (b"", b"<html>", b"\xff", b"{" * 100_000):
-        found = read_token(Response(200, {}, body), CLIENT, NOON)
-        assert isinstance(found, Refused)
-        assert (Refusal.LOST, "HTTP 200") == (found.why, found.code)
+        result = read_token(Response(200, {}, body), CLIENT, NOON)
+        assert isinstance(result, Refused)
+        assert (Refusal.LOST, "HTTP 200") == (result.why, result.code)
 
 
-def test_a_nonce_is_asked_for() -> None:
-    """Who wants to see a nonce sends it along."""
-    found = read({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="show-me")
+def test_requested_nonce_is_read() -> None:
+    """A refusal that asks for a DPoP nonce carries that nonce."""
+    result = read({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="show-me")
 
-    assert isinstance(found, Refused)
-    assert (Refusal.NONCE, "show-me") == (found.why, found.nonce)
-    assert "show-me" not in repr(found)
+    assert isinstance(result, Refused)
+    assert (Refusal.NONCE, "show-me") == (result.why, result.nonce)
+    assert "show-me" not in repr(result)
 
 
 @pytest.mark.parametrize(
-    "told, code, words",
+    "members, code, words",
     [
         ({"error": "invalid_scope"}, "invalid_scope", "invalid_scope"),
         (
@@ -250,17 +250,17 @@ def test_a_nonce_is_asked_for() -> None:
     ],
     ids=repr,
 )
-def test_a_refusal_is_quoted(told: object, code: str, words: str) -> None:
-    """OAuth's code and description are shown; what is no code is told by its status."""
-    found = read(told, 400)
+def test_a_refusal_is_quoted(members: object, code: str, words: str) -> None:
+    """The OAuth code and description are kept; an invalid code becomes the HTTP status."""
+    result = read(members, 400)
 
-    assert isinstance(found, Refused)
-    assert (code, words) == (found.code, found.words)
+    assert isinstance(result, Refused)
+    assert (code, words) == (result.code, result.words)
 
 
-def test_when_to_come_back_is_read() -> None:
-    """A pause that the server asks for is told in seconds, by its own clock if it says it."""
-    found = read({}, 503, Retry_After="17")
+def test_retry_after_is_read() -> None:
+    """A `Retry-After` is read in seconds, by the server's own clock if it sends a date."""
+    result = read({}, 503, Retry_After="17")
     dated = read(
         {},
         429,
@@ -270,24 +270,24 @@ def test_when_to_come_back_is_read() -> None:
 
     undated = read({}, 429, Retry_After=format_datetime(NOON + timedelta(seconds=30), usegmt=True))
 
-    assert isinstance(found, Refused)
+    assert isinstance(result, Refused)
     assert isinstance(dated, Refused)
     assert isinstance(undated, Refused)
-    assert (17.0, 60.0, 30.0) == (found.wait, dated.wait, undated.wait)
+    assert (17.0, 60.0, 30.0) == (result.wait, dated.wait, undated.wait)
 
 
-def test_a_server_that_repeats_a_secret_is_not_quoted() -> None:
-    """What was sent is masked in what the server says of it."""
-    found = read_token(
+def test_secrets_in_the_description_are_masked() -> None:
+    """A sent secret that the server repeats in its description is masked."""
+    result = read_token(
         answer({"error": "invalid_grant", "error_description": "token r-77 is spent"}, 400),
         CLIENT,
         NOON,
         hidden=[Secret("r-77")],
     )
 
-    assert isinstance(found, Refused)
-    assert "r-77" not in repr(found)
-    assert "is spent" in found.words
+    assert isinstance(result, Refused)
+    assert "r-77" not in repr(result)
+    assert "is spent" in result.words
 
 
 @given(
@@ -296,23 +296,23 @@ def test_a_server_that_repeats_a_secret_is_not_quoted() -> None:
         st.recursive(
             st.none() | st.booleans() | st.floats() | st.text() | st.integers(),
             lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-        ).map(lambda told: json.dumps(told).encode()),
+        ).map(lambda report: json.dumps(report).encode()),
         st.dictionaries(
             st.sampled_from(
                 ["access_token", "error", "expires_in", "scope", "token_type", "refresh_token"]
             ),
             st.none() | st.text() | st.integers() | st.floats() | st.lists(st.text()),
-        ).map(lambda told: json.dumps(told).encode()),
+        ).map(lambda report: json.dumps(report).encode()),
     ),
     st.integers(200, 599),
     st.sampled_from(["application/json", "application/x-www-form-urlencoded", "", "x" * 99]),
 )
-def test_whatever_comes_has_a_meaning(body: bytes, status: int, kind: str) -> None:
-    """No bytes, status or type make reading fail."""
-    found: Any = read_token(
+def test_every_answer_is_read(body: bytes, status: int, kind: str) -> None:
+    """No body, status or content type makes reading fail."""
+    result: Any = read_token(
         Response(status, {"Content-Type": kind}, body), CLIENT, NOON, held=HELD, hidden=[]
     )
-    assert isinstance(found, (Granted, Refused))
+    assert isinstance(result, (Granted, Refused))
 
 
 class Unread(bytes):
@@ -327,11 +327,11 @@ class Unread(bytes):
     "status, why", [(200, Refusal.LOST), (400, Refusal.WRONG), (503, Refusal.LATER)]
 )
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
-def test_an_answer_beyond_measure_is_not_parsed(kind: str, status: int, why: Refusal) -> None:
-    """No token is a megabyte long, so such an answer is judged by its status alone."""
+def test_oversized_answers_are_not_parsed(kind: str, status: int, why: Refusal) -> None:
+    """An answer of a megabyte is judged by its status alone."""
     body = Unread(b'{"access_token": "' + b"x" * 1_048_576 + b'"}')
 
-    found = read_token(Response(status, {"Content-Type": kind}, body), CLIENT, NOON)
+    result = read_token(Response(status, {"Content-Type": kind}, body), CLIENT, NOON)
 
-    assert isinstance(found, Refused)
-    assert why is found.why
+    assert isinstance(result, Refused)
+    assert why is result.why

@@ -1,4 +1,4 @@
-"""What a client says at the token endpoint."""
+"""Requests to the token endpoint."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_basic_is_form_encoded_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "given, expected",
+    "options, expected",
     [
         ({}, {"client_id": "erp"}),
         (
@@ -63,16 +63,18 @@ def test_basic_is_form_encoded_first() -> None:
     ],
     ids=repr,
 )
-def test_who_asks_is_said_in_one_way(given: dict[str, Any], expected: dict[str, str]) -> None:
-    """Without Basic the form says who asks, and there is no header that does too."""
-    request, _ = token_request(client(**given), ASKED, NOON)
+def test_form_authentication_sends_no_header(
+    options: dict[str, Any], expected: dict[str, str]
+) -> None:
+    """Without Basic, the form names the client and no Authorization header is sent."""
+    request, _ = token_request(client(**options), ASKED, NOON)
 
     assert dict(ASKED) | expected == form_of(request)
     assert request.headers.get("Authorization") is None
 
 
-def test_who_is_vouched_for_is_not_named_again() -> None:
-    """Where an assertion is the grant, and there is no secret, it says all there is to say."""
+def test_assertion_grant_needs_no_client_id() -> None:
+    """A JWT-bearer grant without a secret sends no client id beside the assertion."""
     grant = JwtBearer(JwtSigning(algorithm="RS256", issuer="robot@example"), Secret(RSA))
     alone, _ = token_request(client(grant=grant), ASKED, NOON)
     both, _ = token_request(
@@ -83,10 +85,10 @@ def test_who_is_vouched_for_is_not_named_again() -> None:
     assert {"client_id": "erp", "client_secret": "s"}.items() <= form_of(both).items()
 
 
-def test_parameters_come_along() -> None:
-    """What else a server wants to know is said every time."""
-    made = client(parameters={"audience": "https://api.example", "resource": "a b"})
-    request, _ = token_request(made, ASKED, NOON)
+def test_client_parameters_are_sent() -> None:
+    """The client's extra parameters are part of every token request."""
+    oauth_client = client(parameters={"audience": "https://api.example", "resource": "a b"})
+    request, _ = token_request(oauth_client, ASKED, NOON)
 
     assert {"audience": "https://api.example", "resource": "a b"}.items() <= form_of(
         request
@@ -94,7 +96,7 @@ def test_parameters_come_along() -> None:
 
 
 @pytest.mark.parametrize(
-    "given, algorithm",
+    "options, algorithm",
     [
         ({"secret": "shared", "authentication": "client_secret_jwt"}, "HS256"),
         ({"secret": RSA, "authentication": "private_key_jwt", "key_id": "k1"}, "RS256"),
@@ -102,15 +104,15 @@ def test_parameters_come_along() -> None:
     ],
     ids=["shared", "RSA", "P-256"],
 )
-def test_an_assertion_vouches_for_the_client(given: dict[str, Any], algorithm: str) -> None:
-    """An assertion names client, audience and time, and its number is this request's alone."""
-    request, _ = token_request(client(**given), ASKED, NOON)
+def test_client_assertion_claims(options: dict[str, Any], algorithm: str) -> None:
+    """A client assertion names client, audience and time, and has a number of its own."""
+    request, _ = token_request(client(**options), ASKED, NOON)
     form = form_of(request)
 
     assert "erp" == form["client_id"]
     assert "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" == form["client_assertion_type"]
     header, claims = part(form["client_assertion"], 0), part(form["client_assertion"], 1)
-    assert (algorithm, given.get("key_id")) == (header["alg"], header.get("kid"))
+    assert (algorithm, options.get("key_id")) == (header["alg"], header.get("kid"))
     now = int(NOON.now.timestamp())
     assert {
         "iss": "erp",
@@ -124,11 +126,11 @@ def test_an_assertion_vouches_for_the_client(given: dict[str, Any], algorithm: s
     assert request.headers.get("Authorization") is None
 
 
-def test_a_proof_comes_along_where_tokens_are_bound() -> None:
-    """A client with a key proves that it has it, with the nonce that the server wants to see."""
-    made = client(dpop_key=P256)
-    first, _ = token_request(made, ASKED, NOON)
-    second, _ = token_request(made, ASKED, NOON, nonce="show-me")
+def test_dpop_clients_send_a_proof() -> None:
+    """A client with a DPoP key sends a proof, with the server's nonce if there is one."""
+    oauth_client = client(dpop_key=P256)
+    first, _ = token_request(oauth_client, ASKED, NOON)
+    second, _ = token_request(oauth_client, ASKED, NOON, nonce="show-me")
 
     for request, nonce in ((first, None), (second, "show-me")):
         proof = request.headers.get("DPoP") or ""
@@ -142,13 +144,15 @@ def test_a_proof_comes_along_where_tokens_are_bound() -> None:
         )
 
 
-def test_other_endpoints_are_asked_alike() -> None:
-    """A client says who it is at other endpoints in the same way, and proves nothing there."""
+def test_other_endpoints_use_the_same_authentication() -> None:
+    """Other endpoints get the same client authentication, and no proof."""
     server = AuthorizationServer(
         token_endpoint=TOKENS, revocation_endpoint="https://login.example/revoke"
     )
-    made = client(server=server, secret="s", dpop_key=P256)
-    request, url = token_request(made, (("token", "t"),), NOON, endpoint="revocation_endpoint")
+    oauth_client = client(server=server, secret="s", dpop_key=P256)
+    request, url = token_request(
+        oauth_client, (("token", "t"),), NOON, endpoint="revocation_endpoint"
+    )
 
     assert "https://login.example/revoke" == url
     assert {"token": "t"} == form_of(request)
@@ -156,24 +160,24 @@ def test_other_endpoints_are_asked_alike() -> None:
     assert request.headers.get("DPoP") is None
 
 
-def test_the_scope_is_asked_for() -> None:
-    """What is wanted is said in OAuth's notation, and nothing is said where nothing is wanted."""
+def test_scope_parameter() -> None:
+    """The scope is sent space-separated, and left out if there is none."""
     assert (("scope", "b a"),) == wanted_scope(client(scope=["b", "a"]))
     assert () == wanted_scope(client())
 
 
-def test_what_is_asked_shows_nothing() -> None:
-    """A request's repr has neither secret nor assertion in it."""
+def test_request_repr_shows_no_secret() -> None:
+    """A token request's repr contains neither secret nor assertion."""
     request, _ = token_request(client(secret="hunter2"), ASKED, NOON)
 
     assert "hunter2" not in repr(request)
     assert "Basic" not in repr(request)
 
 
-def test_what_must_stay_hidden_is_known() -> None:
-    """The client's secret, the refresh token and the subject may not be repeated to anybody."""
-    held = OAuthCredentials(access_token="a", refresh_token="r")
-    question = Question(client(secret="s"), held, Secret("t"))
+def test_hidden_secrets_of_a_renewal() -> None:
+    """A renewal hides the client's secret, the refresh token and the subject token."""
+    credentials = OAuthCredentials(access_token="a", refresh_token="r")
+    question = Question(client(secret="s"), credentials, Secret("t"))
 
-    assert ["s", "r", "t"] == [one.reveal() for one in question.hidden()]
+    assert ["s", "r", "t"] == [secret.reveal() for secret in question.hidden()]
     assert [] == Question(client()).hidden()

@@ -1,4 +1,4 @@
-"""What tests of signatures share."""
+"""Fixtures for tests of signatures."""
 
 import time
 from collections.abc import Iterator

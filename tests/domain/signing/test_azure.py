@@ -35,18 +35,18 @@ def signed(request: Request, base: str = BASE) -> Request:
 
 
 def expected(text: str) -> str:
-    """The header for what is signed."""
-    made = hmac.digest(b64decode(KEY.reveal()), text.encode(), "sha256")
-    return f"SharedKey myaccount:{b64encode(made).decode()}"
+    """The Authorization header for a text to sign."""
+    digest = hmac.digest(b64decode(KEY.reveal()), text.encode(), "sha256")
+    return f"SharedKey myaccount:{b64encode(digest).decode()}"
 
 
 def lines(method: str, fields: Mapping[int, str], *rest: str) -> str:
-    """What is signed: eleven fields, by their places, and the rest."""
+    """The text to sign: eleven header fields by position, then the rest."""
     return "\n".join([method, *(fields.get(place, "") for place in range(1, 12)), *rest])
 
 
-def test_a_get() -> None:
-    """The documentation's example is signed as it says."""
+def test_documented_get() -> None:
+    """The documentation's example request gets the documented signature."""
     request = Request.get(
         "/mycontainer",
         query={"timeout": "20", "restype": "container", "comp": "metadata"},
@@ -63,14 +63,14 @@ def test_a_get() -> None:
         "timeout:20",
     )
 
-    got = signed(request)
+    signed_request = signed(request)
 
-    assert expected(text) == got.headers["authorization"]
-    assert "Fri, 26 Jun 2015 23:39:12 GMT" == got.headers["x-ms-date"]
+    assert expected(text) == signed_request.headers["authorization"]
+    assert "Fri, 26 Jun 2015 23:39:12 GMT" == signed_request.headers["x-ms-date"]
 
 
-def test_every_field_has_its_place() -> None:
-    """Standard fields stand in Azure's order, and a length only where there is a body."""
+def test_standard_fields_are_in_order() -> None:
+    """Standard fields are in Azure's order, and a length is signed only for a body."""
     headers = {
         "Content-Encoding": "gzip",
         "Content-Language": "de",
@@ -86,22 +86,22 @@ def test_every_field_has_its_place() -> None:
     values = ["gzip", "de", "3", "md5", "a/b", "", "since", "match", "none", "until", "bytes=0-1"]
     text = lines("PUT", dict(enumerate(values, 1)), DATE, "/myaccount/c/b")
 
-    got = signed(Request.put("/c/b", headers=headers, body=b"abc"))
+    signed_request = signed(Request.put("/c/b", headers=headers, body=b"abc"))
 
-    assert expected(text) == got.headers["authorization"]
+    assert expected(text) == signed_request.headers["authorization"]
 
 
-@pytest.mark.parametrize("length, told", [(3, "3"), (0, ""), (None, "")])
-def test_a_stream(length: int | None, told: str) -> None:
-    """Of a stream only the length is signed, if it is known."""
+@pytest.mark.parametrize("length, length_field", [(3, "3"), (0, ""), (None, "")])
+def test_stream_length_is_signed(length: int | None, length_field: str) -> None:
+    """Only the length of a stream is signed, if it is known."""
     request = Request.put("/c/b", body=BodyStream.of(lambda: [b"abc"], length=length))
 
-    text = lines("PUT", {3: told}, DATE, "/myaccount/c/b")
+    text = lines("PUT", {3: length_field}, DATE, "/myaccount/c/b")
     assert expected(text) == signed(request).headers["authorization"]
 
 
-def test_own_fields_are_sorted_as_azure_sorts() -> None:
-    """Dashes count for nothing, and underscores stand before digits and letters."""
+def test_x_ms_fields_are_sorted_as_azure_sorts() -> None:
+    """Dashes are ignored in the order, and underscores precede letters and digits."""
     headers = [
         ("x-ms-meta-a1", "3"),
         ("x-ms-meta-ab", "4"),
@@ -123,8 +123,8 @@ def test_own_fields_are_sorted_as_azure_sorts() -> None:
     assert expected(text) == signed(Request.head("/", headers=headers)).headers["authorization"]
 
 
-def test_resources() -> None:
-    """The path is signed as it is sent, parameters as they are meant."""
+def test_path_and_query_are_signed() -> None:
+    """The path is signed as sent, and query parameters are signed decoded."""
     request = Request.get(
         "/c/a%20b+%C3%BC", query=[("Prefix", "a b+ü"), ("include", "tags"), ("include", "copy")]
     )
@@ -132,13 +132,13 @@ def test_resources() -> None:
         "GET", {}, DATE, "/myaccount/base/c/a%20b+%C3%BC", "include:copy,tags", "prefix:a b+ü"
     )
 
-    got = signed(request, "http://127.0.0.1:10000/base")
+    signed_request = signed(request, "http://127.0.0.1:10000/base")
 
-    assert expected(text) == got.headers["authorization"]
+    assert expected(text) == signed_request.headers["authorization"]
 
 
 def test_a_parameter_without_a_value() -> None:
-    """It is signed as the others are, with nothing behind its name."""
+    """An empty query parameter is signed with nothing after its name."""
     request = Request.get("/c", query=[("marker", ""), ("comp", "list")])
     text = lines("GET", {}, DATE, "/myaccount/c", "comp:list", "marker:")
 
@@ -159,8 +159,8 @@ def test_signed_anew() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "no base64!", "YQ=", b"\xff\xfe"])
-def test_keys(key: str | bytes) -> None:
-    """A key is written in base64; what is not one is refused, and not shown."""
+def test_keys_must_be_base64(key: str | bytes) -> None:
+    """A key must be base64; an invalid one is refused and not shown."""
     assert "azure_shared_key" == Credentials.signed(SIGNING, KEY).method
     with pytest.raises(InvalidData, match="not a key of a storage account") as caught:
         Credentials.signed(SIGNING, key)

@@ -128,8 +128,8 @@ def test_signs_with_sha_512() -> None:
         ("{body_hash}", sha256(b"body").hexdigest().encode()),
     ],
 )
-def test_fills_in_what_is_sent(signs: str, text: bytes) -> None:
-    """Every place is filled with what the request carries when it leaves."""
+def test_placeholders_are_filled_from_the_request(signs: str, text: bytes) -> None:
+    """Every placeholder is filled with the request's value as sent."""
     signing = HmacSigning(
         signs=signs,
         headers={"X-Time": "{timestamp}", "S": "{signature}"},
@@ -144,8 +144,8 @@ def test_fills_in_what_is_sent(signs: str, text: bytes) -> None:
     assert expected == _signed(signing, request, "k", NOON, URL).headers["s"]
 
 
-def test_fills_in_the_first_parameter() -> None:
-    """A URL that had no query has one when a parameter is added."""
+def test_added_query_parameter_is_in_the_signed_url() -> None:
+    """A parameter added to a URL without a query is part of the signed URL."""
     signing = HmacSigning(signs="{url}", headers={"S": "{signature}"}, query={"k": "{nonce}"})
     plain = HmacSigning(signs="{body}", headers={"S": "{signature}"})
     text = Request.post("/", body=b"https://vendor.example/a/b?k=n-1")
@@ -171,12 +171,12 @@ def test_writes_the_time(form: str, written: str) -> None:
     assert written == _signed(signing, Request.get("/"), "k", NOON, URL).headers["t"]
 
 
-def test_a_host_of_the_requests_own_is_signed() -> None:
-    """A `Host` that is given is sent instead of the URL's."""
+def test_host_header_is_signed() -> None:
+    """A `Host` header on the request is signed instead of the URL's host."""
     signing = HmacSigning(signs="{host}", headers={"S": "{signature}"})
-    given = _signed(signing, Request.get("/", headers={"Host": "h.example"}), "k", NOON, URL)
+    with_host = _signed(signing, Request.get("/", headers={"Host": "h.example"}), "k", NOON, URL)
     direct = _signed(signing, Request.get("/"), "k", NOON, "https://h.example")
-    assert direct.headers["s"] == given.headers["s"]
+    assert direct.headers["s"] == with_host.headers["s"]
 
 
 @pytest.mark.parametrize(
@@ -188,17 +188,17 @@ def test_a_host_of_the_requests_own_is_signed() -> None:
         ({"signs": "", "query": {"k": "{nonce}"}}, Request.get("/", query={"k": "1"}), "query"),
     ],
 )
-def test_refuses_what_it_cannot_sign(
+def test_unsignable_requests_are_refused(
     signing: dict[str, Any], request_: Request, field: str
 ) -> None:
-    """What is to be signed must be there, and what signing adds must not."""
+    """A request that lacks a signed part, or has a part that signing adds, is refused."""
     with pytest.raises(InvalidData) as caught:
         _signed(HmacSigning(headers={"S": "{signature}"}, **signing), request_, "k", NOON, URL)
     assert field == caught.value.field
 
 
 @pytest.mark.parametrize(
-    "given, field",
+    "options, field",
     [
         ({"signs": "{signature}", "headers": {"S": "{signature}"}}, "signs"),
         ({"signs": "{", "headers": {"S": "{signature}"}}, "signs"),
@@ -220,27 +220,27 @@ def test_refuses_what_it_cannot_sign(
         ({"signs": "", "headers": {"S": "{signature}"}, "key_id": "a\n"}, "headers.key-id"),
     ],
 )
-def test_refuses_what_cannot_be_filled_in(given: dict[str, Any], field: str) -> None:
-    """A form that no request could satisfy is refused when it is made."""
+def test_impossible_templates_are_refused(options: dict[str, Any], field: str) -> None:
+    """A template that no request could fill is refused when it is made."""
     with pytest.raises(InvalidData) as caught:
-        HmacSigning(**given)
+        HmacSigning(**options)
     assert field == caught.value.field
 
 
 @pytest.mark.parametrize(
-    "signs, shown",
+    "signs, excerpt",
     [("{", "''"), ("{nonce!r}", "'nonce!r'"), ("{" + "a" * 81 + "}", repr("a" * 80))],
 )
-def test_what_is_refused_is_shown_in_part(signs: str, shown: str) -> None:
-    """A refusal shows the place, up to eighty letters of it, and how a header is written."""
+def test_unknown_placeholder_is_shown_shortened(signs: str, excerpt: str) -> None:
+    """The error shows up to eighty letters of the placeholder, and how to name a header."""
     with pytest.raises(InvalidData) as caught:
         HmacSigning(signs=signs, headers={"S": "{signature}"})
-    assert caught.value.message.startswith(f"{shown} is not a known place in a template")
+    assert caught.value.message.startswith(f"{excerpt} is not a known place in a template")
     assert str(caught.value.remedy).endswith(" {header:name}.")
 
 
-def test_any_key_but_an_empty_one_may_sign() -> None:
-    """A key may be of any length and of any bytes."""
+def test_only_empty_keys_are_refused() -> None:
+    """A key may have any length above zero, and any bytes."""
     signing = HmacSigning(signs="", headers={"S": "{signature}"})
     signing.check_key(Secret(b"\xff"))
     with pytest.raises(InvalidData) as caught:
@@ -248,7 +248,7 @@ def test_any_key_but_an_empty_one_may_sign() -> None:
     assert "secret" == caught.value.field
 
 
-def test_the_keys_name_does_not_show() -> None:
-    """Some vendors take one secret for a name, so it is not in the repr."""
+def test_repr_hides_the_key_id() -> None:
+    """The key id is not in the repr, since some vendors put a secret there."""
     signing = HmacSigning(signs="", headers={"S": "{signature}"}, key_id="h1dden")
     assert "h1dden" not in repr(signing)

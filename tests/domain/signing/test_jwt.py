@@ -1,4 +1,4 @@
-"""Tokens of our own making: against the RFCs' examples, and what cannot make one."""
+"""Signed JWTs: the RFCs' examples, and refused settings."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def test_signs_as_rfc_7515_does_with_rsa() -> None:
     ) == token.reveal()
 
 
-def test_signs_what_rfc_7515_does_with_ecdsa() -> None:
-    """Appendix A.3 signs the same text, and both its signature and ours hold: they are random."""
+def test_ecdsa_example_of_rfc_7515() -> None:
+    """The signed text matches appendix A.3, and both random signatures verify."""
     token = compact(JwtAlgorithm.ES256, _pem(P256), b'{"alg":"ES256"}', CLAIMS).reveal()
     text, _, ours = token.rpartition(".")
     assert f"eyJhbGciOiJFUzI1NiJ9.{ENCODED}" == text
@@ -126,8 +126,8 @@ def _said(token: str) -> list[dict[str, Any]]:
     return [json.loads(_bytes(part)) for part in token.split(".")[:2]]
 
 
-def test_says_who_when_and_what() -> None:
-    """A token says what was configured, when it was made and until when it holds."""
+def test_configured_claims_are_sent() -> None:
+    """A token has the configured claims, its issue time and its expiry."""
     signing = JwtSigning(
         algorithm="HS256",
         issuer="us",
@@ -154,8 +154,8 @@ def test_says_who_when_and_what() -> None:
     ] == _said(token)
 
 
-def test_says_nothing_that_is_not_known() -> None:
-    """What was not configured is not in the token, which holds for five minutes."""
+def test_default_claims() -> None:
+    """A token without settings has only times and a number, and lasts five minutes."""
     token = JwtSigning(algorithm="HS256").token(Secret("x" * 32), NOON)
     assert [
         {"alg": "HS256", "typ": "JWT"},
@@ -163,14 +163,14 @@ def test_says_nothing_that_is_not_known() -> None:
     ] == _said(token.reveal())
 
 
-def test_only_the_padding_is_cut_off() -> None:
-    """What is encoded keeps every letter and loses the signs of equality behind them."""
+def test_base64_padding_is_removed() -> None:
+    """Encoded parts lose their trailing equals signs and nothing else."""
     token = compact(JwtAlgorithm.HS256, Secret("k"), b"abW", b"a").reveal()
     assert token.startswith("YWJX.YQ.")
 
 
-def test_a_token_may_hold_for_a_second() -> None:
-    """One second is the shortest time, and it is allowed."""
+def test_shortest_lifetime_is_one_second() -> None:
+    """A lifetime of one second is allowed."""
     signing = JwtSigning(algorithm="HS256", lifetime=timedelta(seconds=1))
     claims = _said(signing.token(Secret("k"), NOON).reveal())[1]
     assert 1 == claims["exp"] - claims["iat"]
@@ -191,7 +191,7 @@ def test_a_token_may_hold_for_a_second() -> None:
     ],
 )
 def test_refuses_a_key_of_another_kind(algorithm: str, key: Secret, needed: str) -> None:
-    """A key that cannot sign is refused at once, and when signing, and is not shown."""
+    """An unsuitable key is refused when checked and when signing, and is not shown."""
     signing = JwtSigning(algorithm=algorithm)
     with pytest.raises(InvalidData) as caught:
         signing.check_key(key)
@@ -236,7 +236,7 @@ def test_takes_a_key_of_its_kind(algorithm: str, key: Secret) -> None:
 
 
 @pytest.mark.parametrize(
-    "given, field",
+    "changes, field",
     [
         ({"algorithm": "none"}, "algorithm"),
         ({"claims": {"exp": 1}}, "claims"),
@@ -245,23 +245,23 @@ def test_takes_a_key_of_its_kind(algorithm: str, key: Secret) -> None:
         ({"lifetime": timedelta(milliseconds=999)}, "lifetime"),
     ],
 )
-def test_refuses_what_no_token_can_say(given: dict[str, Any], field: str) -> None:
-    """Claims must be JSON and not those with settings of their own; a token must hold a while."""
-    options: dict[str, Any] = {"algorithm": "HS256"} | given
+def test_invalid_claims_and_lifetimes_are_refused(changes: dict[str, Any], field: str) -> None:
+    """Claims that are not JSON or have settings of their own are refused, as are bad lifetimes."""
+    options: dict[str, Any] = {"algorithm": "HS256"} | changes
     with pytest.raises(InvalidData) as caught:
         JwtSigning(**options)
     assert field == caught.value.field
 
 
 @pytest.mark.parametrize("name", ["iss", "sub", "aud", "iat", "exp", "jti"])
-def test_no_claim_is_given_twice(name: str) -> None:
-    """What has a setting of its own, or comes by itself, is no further claim."""
+def test_reserved_claims_are_refused(name: str) -> None:
+    """A claim that has a setting of its own cannot be an extra claim."""
     with pytest.raises(InvalidData, match=f"The claims {name} have settings of their own"):
         JwtSigning(algorithm="HS256", claims={name: "x"})
 
 
-def test_claims_do_not_show() -> None:
-    """What a token says about people stays out of the repr."""
+def test_repr_hides_claims() -> None:
+    """The repr does not contain the claims."""
     signing = JwtSigning(algorithm="HS256", claims={"a": "h1dden"})
     assert "h1dden" not in repr(signing)
     assert hash(signing) == hash(JwtSigning(algorithm="HS256"))

@@ -46,8 +46,8 @@ def _key(name: str) -> Secret:
     return Secret(b64decode(text) if name == "test-shared-secret" else text)
 
 
-def _simple(*components: str, **given: Any) -> MessageSignature:
-    options: dict[str, Any] = {"key_id": "k", "algorithm": "hmac-sha256"} | given
+def _simple(*components: str, **settings: Any) -> MessageSignature:
+    options: dict[str, Any] = {"key_id": "k", "algorithm": "hmac-sha256"} | settings
     return MessageSignature(components=components, **options)
 
 
@@ -90,8 +90,8 @@ def test_signs_as_the_rfc_does(case: dict[str, Any]) -> None:
         )
 
 
-def test_signs_what_it_shows() -> None:
-    """The signature is that of the base, whatever parts are in it."""
+def test_signature_is_of_the_base() -> None:
+    """The signature is that of the signature base, whatever its components."""
     signing = _simple("@target-uri", "@query", "date")
     url, occasion = join_url(BASE, REQUEST), Occasion(AT, "n-1")
     expected = hmac.digest(b"k", signing.base(REQUEST, url, occasion), "sha256")
@@ -163,8 +163,8 @@ def test_a_parameter_may_be_empty() -> None:
         ]
 
 
-def test_takes_what_is_not_there_for_empty() -> None:
-    """Without a path it is `/`, and without a query it is a question mark alone."""
+def test_missing_path_and_query() -> None:
+    """A missing path is signed as `/`, and a missing query as `?`."""
     assert ['"@path": /', '"@query": ?', '"@request-target": /', '"@authority": me.example'] == (
         _based(
             _simple("@path", "@query", "@request-target", "@authority"),
@@ -173,8 +173,8 @@ def test_takes_what_is_not_there_for_empty() -> None:
     )
 
 
-def test_says_when_it_ends_and_how_it_is_made() -> None:
-    """Parameters are created, expires, keyid, alg, nonce and tag, in this order."""
+def test_signature_parameters_are_in_order() -> None:
+    """The parameters are created, expires, keyid, alg, nonce and tag, in this order."""
     signing = _simple(lifetime=timedelta(minutes=1), tag="t")
     (line,) = _based(signing, REQUEST)
     assert (
@@ -183,8 +183,8 @@ def test_says_when_it_ends_and_how_it_is_made() -> None:
     ) == line
 
 
-def test_makes_the_digest_that_it_signs() -> None:
-    """Where the digest is signed and not given, it is made of the body; a stream has none."""
+def test_missing_content_digest_is_added() -> None:
+    """A signed digest that is missing is computed from the body; a stream has none."""
     signing = _simple("content-digest")
     plain = Request.post("/", body=b'{"hello": "world"}')
     signed = signing.sign(plain, BASE, Secret("k"), Occasion(AT, ""))
@@ -192,8 +192,8 @@ def test_makes_the_digest_that_it_signs() -> None:
         "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:"
         == (signed.headers["content-digest"])
     )
-    kept = signing.sign(REQUEST, BASE, Secret("k"), Occasion(AT, ""))
-    assert REQUEST.headers["content-digest"] == kept.headers["content-digest"]
+    already_digested = signing.sign(REQUEST, BASE, Secret("k"), Occasion(AT, ""))
+    assert REQUEST.headers["content-digest"] == already_digested.headers["content-digest"]
     stream = plain.evolve(body=BodyStream.of(lambda: [b"x"]))
     with pytest.raises(InvalidData) as caught:
         signing.sign(stream, BASE, Secret("k"), Occasion(AT, ""))
@@ -208,15 +208,15 @@ def test_makes_the_digest_that_it_signs() -> None:
         ('@query-param;name="a"', Request.get("/?a=1&a=2"), "query"),
     ],
 )
-def test_refuses_what_is_not_there(component: str, request_: Request, field: str) -> None:
-    """A field must be there, and a parameter must be there once."""
+def test_missing_components_are_refused(component: str, request_: Request, field: str) -> None:
+    """A signed field must be present, and a signed parameter must occur once."""
     with pytest.raises(InvalidData) as caught:
         _based(_simple(component), request_)
     assert field == caught.value.field
 
 
 @pytest.mark.parametrize(
-    "given, field",
+    "options, field",
     [
         ({"components": ["@status"]}, "components"),
         ({"components": ["Date"]}, "components"),
@@ -230,10 +230,10 @@ def test_refuses_what_is_not_there(component: str, request_: Request, field: str
         ({"components": [], "tag": "\n"}, "tag"),
     ],
 )
-def test_refuses_what_cannot_be_written(given: dict[str, Any], field: str) -> None:
-    """What no signature can name is refused when it is given."""
+def test_invalid_components_are_refused(options: dict[str, Any], field: str) -> None:
+    """A component that no signature can name is refused when it is set."""
     with pytest.raises(InvalidData) as caught:
-        _simple(*given["components"], **{k: v for k, v in given.items() if k != "components"})
+        _simple(*options["components"], **{k: v for k, v in options.items() if k != "components"})
     assert field == caught.value.field
 
 
@@ -255,20 +255,21 @@ def test_names_may_have_every_letter_that_the_rfc_allows() -> None:
             _simple(label=other)
 
 
-@pytest.mark.parametrize("given", [{"label": "A" * 81}, {"components": ["A" * 81]}])
-def test_what_is_refused_is_shown_in_part(given: dict[str, Any]) -> None:
-    """A refusal shows eighty letters, and the derived parts that there are."""
+@pytest.mark.parametrize("options", [{"label": "A" * 81}, {"components": ["A" * 81]}])
+def test_invalid_component_is_shown_shortened(options: dict[str, Any]) -> None:
+    """The error shows eighty letters of the component, and lists the derived components."""
     with pytest.raises(InvalidData) as caught:
         _simple(
-            *given.get("components", ()), **{k: v for k, v in given.items() if k != "components"}
+            *options.get("components", ()),
+            **{k: v for k, v in options.items() if k != "components"},
         )
     assert caught.value.message.startswith(f"{'A' * 80!r} ")
     if caught.value.field == "components":
         assert "@authority, @method, @path, @query, " in str(caught.value.remedy)
 
 
-def test_the_keys_name_does_not_show() -> None:
-    """Some vendors take one secret for a name, so it is not in the repr."""
+def test_repr_hides_the_key_id() -> None:
+    """The key id is not in the repr, since some vendors put a secret there."""
     assert "h1dden" not in repr(_simple(key_id="h1dden"))
     with pytest.raises(InvalidData):
         _simple().check_key(Secret(""))

@@ -62,8 +62,8 @@ def _signature(request: Request) -> str:
 
 
 @pytest.mark.parametrize("case", VECTORS, ids=lambda case: str(case["name"]))
-def test_signs_headers_as_the_suite_does(case: dict[str, Any]) -> None:
-    """Every published request gets the published signature, and the token if there is one."""
+def test_published_suite(case: dict[str, Any]) -> None:
+    """Every request of the published suite gets its signature, and its token if it has one."""
     signing, request, url = _suite(case)
     if case["hash_header"]:
         body = request.body
@@ -123,8 +123,8 @@ def test_signs_as_s3_documents(request_: Request, signature: str) -> None:
     assert sha256(request_.body).hexdigest() == signed.headers["x-amz-content-sha256"]
 
 
-def test_a_key_is_good_for_every_day() -> None:
-    """A key that has signed on one day signs on another as one that has never signed."""
+def test_cached_key_signs_on_other_days() -> None:
+    """A key that has signed on one day signs on another like a fresh key."""
     request = Request.get("/?lifecycle")
     url = join_url(S3_BASE, request)
     used = Secret(S3_KEY.reveal())
@@ -135,8 +135,8 @@ def test_a_key_is_good_for_every_day() -> None:
     assert _signature(signed).startswith("fea454ca298b7da1c68078a5d1bdbfbb")
 
 
-def test_presigns_as_s3_documents() -> None:
-    """S3's documented signed URL has the documented signature, whatever the body will be."""
+def test_documented_presigned_url() -> None:
+    """S3's example of a presigned URL gets the documented signature, whatever the body."""
     for body in (b"", b"later"):
         request = Request("GET", "/test.txt", body=body)
         url = S3.presign(request, join_url(S3_BASE, request), S3_KEY, S3_TIME, expires=86400)
@@ -146,24 +146,26 @@ def test_presigns_as_s3_documents() -> None:
 @pytest.mark.usefixtures("far_from_greenwich")
 @pytest.mark.parametrize("token", [None, "IQoJb3JpZ2luX2Vj"])
 def test_a_form_is_signed_by_its_policy(token: str | None) -> None:
-    """Conditions come first, who signed until when after them, and the policy is what is signed."""
+    """A form's policy holds the given conditions and the signing fields, and is signed."""
     eastern = datetime(2013, 5, 24, 2, tzinfo=timezone(timedelta(hours=2)))
     signing = attrs.evolve(S3, session_token=token)
     fields = signing.sign_form([{"bucket": "b"}, ["eq", "$key", "ä"]], S3_KEY, eastern, expires=90)
 
-    own = [
+    signing_fields = [
         ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
         ("x-amz-credential", "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request"),
         ("x-amz-date", "20130524T000000Z"),
         *([] if token is None else [("x-amz-security-token", token)]),
     ]
-    assert [*own, ("policy", fields[-2][1]), ("x-amz-signature", fields[-1][1])] == list(fields)
+    assert [*signing_fields, ("policy", fields[-2][1]), ("x-amz-signature", fields[-1][1])] == list(
+        fields
+    )
     assert {
         "expiration": "2013-05-24T00:01:30Z",
         "conditions": [
             {"bucket": "b"},
             ["eq", "$key", "ä"],
-            *({name: value} for name, value in own),
+            *({name: value} for name, value in signing_fields),
         ],
     } == json.loads(b64decode(fields[-2][1], validate=True))
     key = b"AWS4" + S3_KEY.reveal_bytes()
@@ -172,8 +174,8 @@ def test_a_form_is_signed_by_its_policy(token: str | None) -> None:
     assert key.hex() == fields[-1][1]
 
 
-def test_a_signed_request_is_signed_anew() -> None:
-    """Signing what was signed before, with another token, leaves nothing of the first signature."""
+def test_signing_again_replaces_the_signature() -> None:
+    """Signing a signed request with another token leaves nothing of the first signature."""
     once = AwsSigV4(access_key_id="A", region="r", service="s3", session_token="t1")
     request = Request.get("/a")
     url = join_url(S3_BASE, request)
@@ -183,7 +185,7 @@ def test_a_signed_request_is_signed_anew() -> None:
 
 
 def test_streams_are_sent_to_s3_unsigned_and_refused_elsewhere() -> None:
-    """A stream is not read to be hashed: S3 is told so, and other services need the hash given."""
+    """S3 accepts an unsigned stream; other services need the body's hash as a header."""
     request = Request.put("/a", body=BodyStream.of(lambda: [b"x"]))
     url = join_url(S3_BASE, request)
     occasion = Occasion(S3_TIME, "")
@@ -194,45 +196,45 @@ def test_streams_are_sent_to_s3_unsigned_and_refused_elsewhere() -> None:
         other.sign(request, url, S3_KEY, occasion)
     assert "body" == caught.value.field
     digest = sha256(b"x").hexdigest()
-    given = request.with_header("x-amz-content-sha256", digest)
-    whole = given.evolve(body=b"x")
+    hashed = request.with_header("x-amz-content-sha256", digest)
+    whole = hashed.evolve(body=b"x")
     assert _signature(other.sign(whole, url, S3_KEY, occasion)) == _signature(
-        other.sign(given, url, S3_KEY, occasion)
+        other.sign(hashed, url, S3_KEY, occasion)
     )
 
 
-def test_paths_are_encoded_twice_but_for_s3() -> None:
-    """What is sent as %20 is signed as %2520 by all services but S3, which decodes first."""
+def test_paths_are_encoded_twice_except_for_s3() -> None:
+    """`%20` is signed as `%2520` for every service but S3, which decodes the path first."""
     signing = AwsSigV4(access_key_id="A", region="r", service="es")
     assert "/a%2520b/%253A/" == signing.canonical_path("/a%20b//./%3A/")
     assert "/a%20b//./%3A" == S3.canonical_path("/a%20b//./:")
 
 
-def test_two_dots_take_back_one_step() -> None:
-    """A normalised path goes up by one segment for each pair of dots, and never above the top."""
+def test_dot_segments_are_resolved() -> None:
+    """Each `..` removes one path segment, and never goes above the root."""
     signing = AwsSigV4(access_key_id="A", region="r", service="es")
     assert "/a/c" == signing.canonical_path("/a/b/../c")
     assert "/c" == signing.canonical_path("/a/../../c")
 
 
 @pytest.mark.usefixtures("far_from_greenwich")
-def test_the_time_is_the_worlds() -> None:
-    """Wherever the machine is, and whatever zone the time comes in, it is signed in UTC."""
+def test_time_is_signed_in_utc() -> None:
+    """A time in any time zone is signed in UTC."""
     for now in (SUITE_TIME, SUITE_TIME.astimezone(timezone(timedelta(hours=-5)))):
         signed = S3.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(now, ""))
         assert "20150830T123600Z" == signed.headers["x-amz-date"]
 
 
-def test_a_token_that_is_not_there_is_not_added() -> None:
-    """Without a token it does not matter whether one would be signed."""
+def test_missing_session_token_is_not_added() -> None:
+    """Without a session token no token header is added, signed or not."""
     late = attrs.evolve(S3, sign_session_token=False)
     for signing in (S3, late):
         signed = signing.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(S3_TIME, ""))
         assert "x-amz-security-token" not in signed.headers
 
 
-def test_takes_a_key_that_can_be_sent() -> None:
-    """A secret access key is checked for what a careless copy leaves in it."""
+def test_keys_with_stray_characters_are_refused() -> None:
+    """A secret access key with a stray line end is refused, and not shown."""
     S3.check_key(S3_KEY)
     with pytest.raises(InvalidData) as caught:
         S3.check_key(Secret("h1dden\n"))
@@ -240,8 +242,8 @@ def test_takes_a_key_that_can_be_sent() -> None:
     assert "h1dden" not in str(caught.value)
 
 
-def test_what_stations_on_the_way_change_is_not_signed() -> None:
-    """A user agent, and what belongs to one connection, may change without harm."""
+def test_headers_that_proxies_change_are_not_signed() -> None:
+    """The user agent and hop-by-hop headers are not signed."""
     url = f"{S3_BASE}/"
     occasion = Occasion(S3_TIME, "")
     plain = S3.sign(Request.get("/"), url, S3_KEY, occasion)
@@ -265,8 +267,8 @@ def test_what_stations_on_the_way_change_is_not_signed() -> None:
         "X-Amzn-Trace-Id",
     ],
 )
-def test_no_signed_url_asks_for_what_stations_change(name: str) -> None:
-    """A signed URL is the same with each of these headers as without."""
+def test_presigned_urls_ignore_headers_that_proxies_change(name: str) -> None:
+    """A presigned URL is the same with each of these headers as without it."""
     plain, named = (
         S3.presign(request, f"{S3_BASE}/", S3_KEY, S3_TIME, expires=60)
         for request in (Request.get("/"), Request.get("/", headers={name: "x"}))
@@ -275,8 +277,8 @@ def test_no_signed_url_asks_for_what_stations_change(name: str) -> None:
 
 
 @pytest.mark.parametrize("service", ["s3", "s3-outposts", "s3-object-lambda", "s3express"])
-def test_what_is_s3(service: str) -> None:
-    """Services that speak S3's way get the path as it is, and the body's hash in a header."""
+def test_s3_like_services(service: str) -> None:
+    """Services with S3's rules sign the path as it is, and send the body's hash in a header."""
     signing = AwsSigV4(access_key_id="A", region="a.b_c-1", service=service)
     assert "/a%20b//" == signing.canonical_path("/a%20b//")
     signed = signing.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(S3_TIME, ""))
@@ -294,13 +296,13 @@ def test_what_is_s3(service: str) -> None:
         ("https://[::1]:8443/", ("https", "[::1]:8443", "/", "")),
     ],
 )
-def test_the_host_is_signed_as_it_is_sent(url: str, target: tuple[str, ...]) -> None:
-    """The host is in lower case, with its port unless that is the scheme's own."""
+def test_host_is_normalised(url: str, target: tuple[str, ...]) -> None:
+    """The host is signed in lower case, with its port unless that is the scheme's default."""
     assert target == Target.of(url)
 
 
-def test_a_host_that_is_given_is_the_one_signed() -> None:
-    """A `Host` of the request's own is sent instead of the URL's, and so it is signed."""
+def test_host_header_is_signed() -> None:
+    """A `Host` header on the request is signed instead of the URL's host."""
     request = Request.get("/", headers={"Host": "examplebucket.s3.amazonaws.com"})
     signed = S3.sign(request, "http://127.0.0.1:9000/", S3_KEY, Occasion(S3_TIME, ""))
     direct = S3.sign(Request.get("/"), f"{S3_BASE}/", S3_KEY, Occasion(S3_TIME, ""))
@@ -308,8 +310,8 @@ def test_a_host_that_is_given_is_the_one_signed() -> None:
 
 
 @pytest.mark.parametrize("expires", [0, -1, 604_801])
-def test_a_signed_url_is_good_for_a_week_at_most(expires: int) -> None:
-    """AWS allows one second to seven days."""
+def test_presigned_url_lasts_a_week_at_most(expires: int) -> None:
+    """A presigned URL lasts from one second to seven days."""
     with pytest.raises(InvalidData) as caught:
         S3.presign(Request.get("/"), S3_BASE, S3_KEY, S3_TIME, expires=expires)
     assert "expires" == caught.value.field
@@ -327,17 +329,17 @@ def test_a_signed_url_is_good_for_a_week_at_most(expires: int) -> None:
         ("session_token", "h1dden\n"),
     ],
 )
-def test_refuses_what_could_not_be_sent(field: str, value: str) -> None:
-    """A name or token with stray characters is refused when it is given, and not shown."""
-    given: dict[str, Any] = {"access_key_id": "A", "region": "r", "service": "s", field: value}
+def test_settings_with_stray_characters_are_refused(field: str, value: str) -> None:
+    """A name or token with stray characters is refused when it is set, and not shown."""
+    options: dict[str, Any] = {"access_key_id": "A", "region": "r", "service": "s", field: value}
     with pytest.raises(InvalidData) as caught:
-        AwsSigV4(**given)
+        AwsSigV4(**options)
     assert field == caught.value.field
     assert "h1dden" not in str(caught.value)
 
 
-def test_nothing_shows() -> None:
-    """Neither the key's name nor the token is in the repr, and no frame shows the key."""
+def test_repr_and_tracebacks_hide_secrets() -> None:
+    """The repr has neither key id nor token, and no traceback frame shows the key."""
     signing = AwsSigV4(access_key_id="h1dden", region="r", service="s", session_token="h1dden")
     assert "h1dden" not in repr(signing)
     assert hash(signing) is not None

@@ -59,15 +59,15 @@ class Shop:
 
     def deliver(self, number: int = -1, **changes: Any) -> int:
         """Send a webhook of the sandbox's, and tell the status of the answer."""
-        given = {**self.sandbox.sent[number].given(), **changes}
+        options = {**self.sandbox.sent[number].given(), **changes}
         headers = {
             f"HTTP_{name.upper().replace('-', '_')}": value
-            for name, value in dict(given["headers"]).items()
+            for name, value in dict(options["headers"]).items()
         }
         answer = Client().generic(
-            given["method"],
-            given["url"].removeprefix("http://testserver"),
-            given["body"],
+            options["method"],
+            options["url"].removeprefix("http://testserver"),
+            options["body"],
             "application/json",
             **headers,
         )

@@ -61,15 +61,15 @@ def test_a_person_decides(shop: Shop, action: str, state: str, word: str) -> Non
     entry = after_commit("payments", "charge", order())
     before = outbox().find(EntryQuery()).items[0]
     client, page = browser(is_superuser=True), reverse("admin:moorage_django_deferred_changelist")
-    given = {"action": action, "_selected_action": [entry.number], "index": "0"}
+    options = {"action": action, "_selected_action": [entry.number], "index": "0"}
 
-    asked = client.post(page, given)
-    assert (200, True) == (asked.status_code, b"Are you sure?" in asked.content)
-    assert str(entry.number).encode() in asked.content
+    response = client.post(page, options)
+    assert (200, True) == (response.status_code, b"Are you sure?" in response.content)
+    assert str(entry.number).encode() in response.content
     assert before == outbox().find(EntryQuery()).items[0]
 
-    del given["index"]
-    answer = client.post(page, {**given, "confirmed": "yes"}, follow=True)
+    del options["index"]
+    answer = client.post(page, {**options, "confirmed": "yes"}, follow=True)
     assert word in answer.content.decode()
     (after,) = outbox().find(EntryQuery()).items
     assert (state, before.fence + 1) == (after.state, after.fence)
@@ -80,11 +80,11 @@ def test_what_cannot_be_changed_is_told(shop: Shop) -> None:
     entry = after_commit("payments", "charge", order())
     Deferred.objects.update(state="claimed", due=process.now() + timedelta(hours=1))
     page = reverse("admin:moorage_django_deferred_changelist")
-    given = {"action": "drop", "_selected_action": [entry.number], "confirmed": "yes"}
+    options = {"action": "drop", "_selected_action": [entry.number], "confirmed": "yes"}
 
-    told = browser(is_superuser=True).post(page, given, follow=True).content.decode()
-    assert "A worker is processing the entry" in told
-    assert "called off." not in told
+    response = browser(is_superuser=True).post(page, options, follow=True).content.decode()
+    assert "A worker is processing the entry" in response
+    assert "called off." not in response
 
 
 @pytest.fixture
@@ -107,8 +107,8 @@ def test_the_pause_of_a_limit_is_ended(limited: Shop) -> None:
     assert page.encode() in client.get(reverse("admin:moorage_django_call_changelist")).content
     assert b"One of: stripe." in client.get(page).content
 
-    asked = client.post(page, {"service": "stripe"})
-    assert (200, True) == (asked.status_code, b"End the pause of stripe now" in asked.content)
+    response = client.post(page, {"service": "stripe"})
+    assert (200, True) == (response.status_code, b"End the pause of stripe now" in response.content)
     with pytest.raises(RateLimitExceeded):
         hub().payments().charge(order(), idempotency_key="INV-1/1")
     confirmed = {"service": "stripe", "confirmed": "yes"}
@@ -121,9 +121,9 @@ def test_the_pause_of_a_limit_is_ended(limited: Shop) -> None:
 def test_the_limits_of_nobody(limited: Shop) -> None:
     """A service, tenant or endpoint that there is not is told, and the form is shown again."""
     client, page = browser(is_superuser=True), reverse("admin:moorage_django_limits")
-    for wanted in ({"service": "nobody"}, {"service": "stripe", "tenant": "a", "endpoint": "x"}):
-        assert b"Yes, end the pause" in client.post(page, wanted).content
-        answer = client.post(page, {**wanted, "confirmed": "yes"})
+    for target in ({"service": "nobody"}, {"service": "stripe", "tenant": "a", "endpoint": "x"}):
+        assert b"Yes, end the pause" in client.post(page, target).content
+        answer = client.post(page, {**target, "confirmed": "yes"})
         assert (200, True) == (answer.status_code, b'class="error"' in answer.content)
     assert b"This field is required" in client.post(page, {"confirmed": "yes"}).content
 
@@ -144,9 +144,9 @@ def test_an_unknown_payment_is_closed(shop: Shop, unknown: str) -> None:
     client, page = browser(is_superuser=True), reverse("admin:moorage_django_unsettled")
     assert page.encode() in client.get(reverse("admin:moorage_django_call_changelist")).content
     assert unknown.encode() in client.get(page).content
-    wanted = {"key": unknown, "outcome": "done"}
-    assert f"Close {unknown} as done".encode() in client.post(page, wanted).content
-    closed = client.post(page, {**wanted, "confirmed": "yes"}, follow=True)
+    fields = {"key": unknown, "outcome": "done"}
+    assert f"Close {unknown} as done".encode() in client.post(page, fields).content
+    closed = client.post(page, {**fields, "confirmed": "yes"}, follow=True)
 
     assert b"is closed as done" in closed.content
     assert unknown not in [one.idempotency_key for one in hub().unsettled_payments()]
@@ -157,8 +157,8 @@ def test_an_unknown_payment_is_closed(shop: Shop, unknown: str) -> None:
 def test_closing_that_is_refused_is_told(shop: Shop, unknown: str) -> None:
     """While it may be under way nobody can say that it was not done; and not everybody may."""
     client, page = browser(is_superuser=True), reverse("admin:moorage_django_unsettled")
-    wanted = {"key": unknown, "outcome": "not done", "confirmed": "yes"}
-    assert b"may still be under way" in client.post(page, wanted, follow=True).content
+    fields = {"key": unknown, "outcome": "not done", "confirmed": "yes"}
+    assert b"may still be under way" in client.post(page, fields, follow=True).content
     User.objects.all().delete()
     assert 403 == browser().get(page).status_code
 

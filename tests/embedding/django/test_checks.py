@@ -26,9 +26,11 @@ STRIPE = {"vendors": {"stripe": {"credentials": Secret(KEY)}}}
 INLINE = {"vendors": {"stripe": {"credentials": KEY}}}
 
 
-def found(databases: dict[str, Any] | None = None, *, debug: bool = False, **said: Any) -> set[str]:
+def found(
+    databases: dict[str, Any] | None = None, *, debug: bool = False, **messages: Any
+) -> set[str]:
     """The names of what is found with these settings."""
-    changed: dict[str, Any] = {"MOORAGE": {**RIGHT, **said}, "DEBUG": debug}
+    changed: dict[str, Any] = {"MOORAGE": {**RIGHT, **messages}, "DEBUG": debug}
     if databases is not None:
         changed["DATABASES"] = databases
     with override_settings(**changed):
@@ -43,7 +45,7 @@ def test_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "expected, said",
+    "expected, fields",
     [
         ("E001", {"SATTE": "memory:"}),
         ("E001", {"DATABASE": "nowhere"}),
@@ -69,9 +71,9 @@ def test_nothing() -> None:
         ("W009", {"STATE": "redis://:passw0rd@127.0.0.1:1/0"}),
     ],
 )
-def test_settings(expected: str, said: dict[str, Any]) -> None:
+def test_settings(expected: str, fields: dict[str, Any]) -> None:
     """What is wrong or missing has a name."""
-    assert {expected} == found(**said)
+    assert {expected} == found(**fields)
 
 
 def test_no_settings() -> None:
@@ -139,9 +141,9 @@ def test_a_database_that_is_not_known() -> None:
 
 def test_an_alias_with_transactions() -> None:
     """The alias that is moorage's own must not be part of requests."""
-    own = {**moorage_django.beside(HOST), "ATOMIC_REQUESTS": True}
+    fields = {**moorage_django.beside(HOST), "ATOMIC_REQUESTS": True}
 
-    assert {"E006"} == found({"default": HOST, "moorage": own})
+    assert {"E006"} == found({"default": HOST, "moorage": fields})
 
 
 def test_missing_tables() -> None:

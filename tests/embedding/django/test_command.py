@@ -52,8 +52,8 @@ def test_export_and_erase(shop: Shop) -> None:
     hub().payments(subject="ann").charge(order(), idempotency_key="INV-2/1")
     after_commit("payments", "charge", order(), subject="zoe")
 
-    told: dict[str, Any] = json.loads(run("export", "--subject", "zoe"))
-    assert (1, 1) == (len(told["log"]), len(told["outbox"]))
+    fields: dict[str, Any] = json.loads(run("export", "--subject", "zoe"))
+    assert (1, 1) == (len(fields["log"]), len(fields["outbox"]))
     gone = json.loads(run("erase", "--subject", "zoe"))
     assert {"log": 1, "inbox": 0, "outbox": 1, "credentials": 0} == gone
     assert ["ann"] == [one.subject for one in process.log().find(LogQuery()).items]
@@ -64,9 +64,9 @@ def test_credentials_of_a_tenant(shop: Shop) -> None:
     ports = process.ports()
     ports["credentials"].rotate("stripe", "acme", Credentials.bearer("sk_secret"))
 
-    told = run("export", "--tenant", "acme")
-    assert ["stripe of acme"] == json.loads(told)["credentials"]
-    assert "sk_secret" not in told
+    output = run("export", "--tenant", "acme")
+    assert ["stripe of acme"] == json.loads(output)["credentials"]
+    assert "sk_secret" not in output
     assert 1 == json.loads(run("erase", "--tenant", "acme"))["credentials"]
     assert not Credential.objects.using("moorage").exists()
 

@@ -54,25 +54,25 @@ def test_a_renewal_uses_a_connection_of_its_own_and_closes_it(home: str) -> None
     """What renews an entry in another thread leaves no connection open there."""
     store = emptied(Webhook, OrmInbox, home)()
     store.due(1)
-    found: list[Any] = []
+    results: list[Any] = []
 
     def renewing() -> None:
         store.due(1)
-        found.append(connections[home].connection is None)
+        results.append(connections[home].connection is None)
         store.release_thread()
-        found.append(connections[home].connection is None)
+        results.append(connections[home].connection is None)
 
     thread = Thread(target=renewing)
     thread.start()
     thread.join()
-    assert [False, True] == found
+    assert [False, True] == results
     assert connections[home].connection is not None
 
 
 def test_leases_outlast_transactions_of_a_file(home: str) -> None:
     """In a file, where a handler's transaction keeps renewals out, entries are taken for longer."""
-    wanted = 10.0 if connections[home].vendor == "sqlite" else 1.5
-    assert wanted == OrmInbox(home).shortest_lease == AsyncOrmInbox(home).shortest_lease
+    target = 10.0 if connections[home].vendor == "sqlite" else 1.5
+    assert target == OrmInbox(home).shortest_lease == AsyncOrmInbox(home).shortest_lease
 
 
 def test_workers_claim_different_calls_together(home: str) -> None:
@@ -88,8 +88,8 @@ def test_workers_claim_different_calls_together(home: str) -> None:
     done = [finish(entry, store.now()) for entry in first]
     assert [True, False] == store.settle(done[:2], [1, 0])
     assert [False, True] == asyncio.run(AsyncOrmOutbox(home).settle(done[:2], [7, 1]))
-    found = store.find(EntryQuery(states=(EntryState.DONE,))).items
-    assert {entry.id for entry in done[:2]} == {entry.id for entry in found}
+    results = store.find(EntryQuery(states=(EntryState.DONE,))).items
+    assert {entry.id for entry in done[:2]} == {entry.id for entry in results}
 
 
 def test_a_call_that_another_worker_locks_is_passed_over(home: str) -> None:

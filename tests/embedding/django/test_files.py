@@ -230,8 +230,8 @@ def test_a_field_of_a_model(offices: Offices) -> None:
         editor.create_model(Scan)
     scan = Scan()
     scan.file.save("page.txt", ContentFile(b"text"))
-    found = Scan.objects.get()
-    with found.file.open() as opened:
-        assert (b"text", 4, "scans/page.txt") == (opened.read(), found.file.size, found.file.name)
+    result = Scan.objects.get()
+    with result.file.open() as opened:
+        assert (b"text", 4, "scans/page.txt") == (opened.read(), result.file.size, result.file.name)
     with connections["default"].schema_editor() as editor:
         editor.delete_model(Scan)

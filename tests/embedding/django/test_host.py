@@ -107,8 +107,8 @@ def _page_of(view: Any) -> str:
     raise AssertionError("nothing failed")
 
 
-def test_one_hub_of_each_colour(shop: Shop) -> None:
-    """A process has one hub of each colour, and another one when its settings change."""
+def test_one_hub_of_each_mode(shop: Shop) -> None:
+    """A process has one hub of each mode, and another one when its settings change."""
     first = hub(), ahub()
     assert first == (hub(), ahub())
 

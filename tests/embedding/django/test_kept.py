@@ -132,12 +132,12 @@ def test_no_migration_is_missing() -> None:
 def test_what_the_database_does_not_take(alias: str) -> None:
     """An entry that the database does not take is left out, and keeps no other one from it."""
     Call.objects.using(alias).all().delete()
-    kept = log.OrmLogger(alias)
+    stored = log.OrmLogger(alias)
     good = integration_log_conformance.entry(1)
     for one in (good, attrs.evolve(good, id="bad", attempts=10**30), attrs.evolve(good, id="also")):
-        kept.write(one)
+        stored.write(one)
 
-    assert ["also", good.id] == [one.id for one in kept.find(LogQuery()).items]
+    assert ["also", good.id] == [one.id for one in stored.find(LogQuery()).items]
 
 
 def test_a_database_without_tables() -> None:
@@ -155,12 +155,12 @@ def test_a_database_that_is_away() -> None:
     away = {**connections.settings[POSTGRES], "HOST": "127.0.0.1", "PORT": 9, "USER": "nobody"}
     connections.settings["away"] = away
     try:
-        with pytest.raises(StorageUnavailable) as told:
+        with pytest.raises(StorageUnavailable) as result:
             OrmStorage("away").execute(read(new_key()))
     finally:
         del connections.settings["away"]
 
-    assert told.value.__cause__ is None is told.value.__context__
+    assert result.value.__cause__ is None is result.value.__context__
 
 
 def test_named_by_a_url() -> None:

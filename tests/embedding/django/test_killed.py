@@ -36,9 +36,9 @@ def database(request: pytest.FixtureRequest) -> str:
 
 def process(alias: str, made: Path, *words: str) -> subprocess.Popen[bytes]:
     """A host that is killed in its transaction, or a worker."""
-    given = connections[alias].settings_dict
+    value = connections[alias].settings_dict
     names = ("ENGINE", "NAME", "HOST", "PORT", "USER", "PASSWORD")
-    place = json.dumps({name: given[name] for name in names}, default=str)
+    place = json.dumps({name: value[name] for name in names}, default=str)
     command = [sys.executable, "-m", "tests.embedding.django.killed", place, str(made), *words]
     paths = os.pathsep.join(path for path in sys.path if path)
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
@@ -67,7 +67,7 @@ def test_hosts_and_workers_that_are_killed(database: str, tmp_path: Path) -> Non
     repeated = [number for number, count in counts.items() if count > 1]
     assert len(repeated) <= 2 * BATCH
     for lane in range(5):
-        own = [
+        custom = [
             number for number in map(int, counts) if number % 10 == 0 and number // 10 % 5 == lane
         ]
-        assert own == sorted(own)
+        assert custom == sorted(custom)

@@ -132,8 +132,8 @@ def test_an_entry_that_no_database_takes(alias: str) -> None:
     with pytest.warns(RuntimeWarning, match="no database can hold"):
         log.after_request()
 
-    kept = {entry.id for entry in log.find(LogQuery()).items}
-    assert ({"call-0000", "call-0001", "call-0003", "call-0004"}, 1) == (kept, log.lost)
+    stored = {entry.id for entry in log.find(LogQuery()).items}
+    assert ({"call-0000", "call-0001", "call-0003", "call-0004"}, 1) == (stored, log.lost)
 
 
 def test_shown_in_order_of_time(alias: str) -> None:
@@ -180,15 +180,15 @@ def test_a_newer_entry_is_kept_but_for_what_is_new() -> None:
 
     @attrs.frozen(kw_only=True)
     class Newer(IntegrationLog):
-        colour: str = "red"
+        mode: str = "red"
 
     columns = [field.name for field in Call._meta.concrete_fields]  # noqa: SLF001 - documented
-    kept, unkept = kept_fields(Newer, columns)
+    stored, unkept = kept_fields(Newer, columns)
 
-    assert ("colour",) == unkept
-    assert {"id", "service", "subject", "started_at"} <= {*kept}
+    assert ("mode",) == unkept
+    assert {"id", "service", "subject", "started_at"} <= {*stored}
     assert () == UNKEPT
-    assert "colour" in str(_unkept(unkept).msg)
+    assert "mode" in str(_unkept(unkept).msg)
 
 
 def test_entries_that_are_lost_are_counted_and_told() -> None:
@@ -196,8 +196,8 @@ def test_entries_that_are_lost_are_counted_and_told() -> None:
     log = OrmLogger(BARE, threads=False)
     for number in range(MOST):
         log.write(integration_log_conformance.entry(number % 9))
-    with pytest.warns(RuntimeWarning, match="loses entries") as told:
+    with pytest.warns(RuntimeWarning, match="loses entries") as reports:
         log.write(integration_log_conformance.entry(1))
     log.write(integration_log_conformance.entry(2))
 
-    assert (2, 1) == (log.lost, len(told))
+    assert (2, 1) == (log.lost, len(reports))

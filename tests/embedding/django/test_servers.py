@@ -71,8 +71,8 @@ def environment(vendor: StripeSandbox, tmp_path: Path) -> Generator[dict[str, st
             "MOORAGE_KEYS": KEYS,
         }
         program(SITE, "migrate", "--verbosity=0", environment=made)
-        own = ("migrate", "moorage_django", "--verbosity=0", "--database=moorage")
-        program(SITE, *own, environment=made)
+        custom = ("migrate", "moorage_django", "--verbosity=0", "--database=moorage")
+        program(SITE, *custom, environment=made)
         yield made
 
 
@@ -96,12 +96,12 @@ def serving(words: Sequence[str], environment: Mapping[str, str]) -> Generator[s
 
 def said(server: subprocess.Popen[str]) -> str:
     """Wait until a server says where it listens."""
-    heard = ""
+    text = ""
     for line in server.stdout or ():
-        heard += line
-        if found := re.search(r"(?:Listening at:|running on) (http://\S+)", line):
-            return found[1]
-    raise AssertionError(heard)
+        text += line
+        if result := re.search(r"(?:Listening at:|running on) (http://\S+)", line):
+            return result[1]
+    raise AssertionError(text)
 
 
 def charges(vendor: StripeSandbox) -> int:

@@ -89,14 +89,14 @@ def test_in_use_without_a_restart(shop: Shop) -> None:
 
 def written(shop: Shop, **changes: Any) -> OrmTenants:
     """Tenants of whom one has an account with webhooks, written down and not yet looked up."""
-    found = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
+    result = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
     account = {
         "credentials": shop.sandbox.api_key,
         "webhook_secrets": [shop.sandbox.webhook_secret],
         **changes,
     }
-    found.put("acme", {"vendors": {"stripe": account}, "payments": {"vendor": "stripe"}})
-    return found
+    result.put("acme", {"vendors": {"stripe": account}, "payments": {"vendor": "stripe"}})
+    return result
 
 
 def webhook(shop: Shop) -> int:
@@ -144,9 +144,9 @@ def test_the_form_shows_no_secret(shop: Shop) -> None:
     client = Client()
     client.force_login(person)
     add = reverse("admin:moorage_django_tenant_add")
-    given = {"name": "acme", "tables": json.dumps(tables("sk_test_of_acme"))}
+    options = {"name": "acme", "tables": json.dumps(tables("sk_test_of_acme"))}
 
-    assert 302 == client.post(add, given).status_code
+    assert 302 == client.post(add, options).status_code
     (row,) = Tenant.objects.all()
     change = reverse("admin:moorage_django_tenant_change", args=[row.pk])
     page = client.get(change).content.decode()
@@ -154,8 +154,8 @@ def test_the_form_shows_no_secret(shop: Shop) -> None:
     shown = tables(HIDDEN)
     shown["vendors"]["stripe"]["timeout"] = 7.5
     assert 302 == client.post(change, {"tables": json.dumps(shown)}).status_code
-    kept = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS))).tables("acme")["vendors"]["stripe"]
-    assert {"credentials": "sk_test_of_acme", "timeout": 7.5} == kept
+    stored = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS))).tables("acme")["vendors"]["stripe"]
+    assert {"credentials": "sk_test_of_acme", "timeout": 7.5} == stored
 
 
 def test_a_row_that_cannot_be_opened(shop: Shop) -> None:
@@ -182,9 +182,9 @@ def test_the_form_refuses_what_makes_no_sense(shop: Shop) -> None:
     person = User.objects.create_user("ann", is_staff=True, is_superuser=True)
     client = Client()
     client.force_login(person)
-    given = {"name": "acme", "tables": json.dumps({"payments": {"vendor": "nobody"}})}
+    options = {"name": "acme", "tables": json.dumps({"payments": {"vendor": "nobody"}})}
 
-    answer = client.post(reverse("admin:moorage_django_tenant_add"), given)
+    answer = client.post(reverse("admin:moorage_django_tenant_add"), options)
     assert (200, True) == (answer.status_code, b"nobody" in answer.content)
     assert not Tenant.objects.exists()
 
@@ -193,13 +193,13 @@ def test_the_form_adds_nobody_twice(shop: Shop) -> None:
     """Who adds a tenant of a name that there is does not write over its accounts."""
     client = Client()
     client.force_login(User.objects.create_user("ann", is_staff=True, is_superuser=True))
-    known = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
-    known.put("acme", tables("sk_test_of_acme"))
-    given = {"name": "acme", "tables": json.dumps(tables("sk_test_of_another"))}
+    existing = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
+    existing.put("acme", tables("sk_test_of_acme"))
+    options = {"name": "acme", "tables": json.dumps(tables("sk_test_of_another"))}
 
-    answer = client.post(reverse("admin:moorage_django_tenant_add"), given)
+    answer = client.post(reverse("admin:moorage_django_tenant_add"), options)
     assert (200, True) == (answer.status_code, b"tenant of this name" in answer.content)
-    assert tables("sk_test_of_acme") == known.tables("acme")
+    assert tables("sk_test_of_acme") == existing.tables("acme")
 
 
 def test_the_form_needs_keys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,8 +209,8 @@ def test_the_form_needs_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         User.objects.all().delete()
         client = Client()
         client.force_login(User.objects.create_user("ann", is_staff=True, is_superuser=True))
-        given = {"name": "initech", "tables": json.dumps(tables("sk_test_of_initech"))}
-        answer = client.post(reverse("admin:moorage_django_tenant_add"), given)
+        options = {"name": "initech", "tables": json.dumps(tables("sk_test_of_initech"))}
+        answer = client.post(reverse("admin:moorage_django_tenant_add"), options)
 
     assert (200, True) == (answer.status_code, b"MOORAGE_KEYS" in answer.content)
 
@@ -220,7 +220,7 @@ FIRST, SECOND = (f"{HIDDEN} {number}" for number in (1, 2))
 
 
 @pytest.mark.parametrize(
-    "shown, kept",
+    "shown, entries",
     [
         ([FIRST, SECOND], ["one", "two"]),
         ([SECOND], ["two"]),
@@ -228,17 +228,17 @@ FIRST, SECOND = (f"{HIDDEN} {number}" for number in (1, 2))
         ([SECOND, "new", FIRST], ["two", "new", "one"]),
     ],
 )
-def test_hidden_texts_of_a_list(shown: list[str], kept: list[str]) -> None:
+def test_hidden_texts_of_a_list(shown: list[str], entries: list[str]) -> None:
     """Of a list each hidden text is put back for itself, wherever it is moved."""
     stored = {"vendors": {"stripe": {"webhook_secrets": SECRETS}}}
 
     assert {"vendors": {"stripe": {"webhook_secrets": [FIRST, SECOND]}}} == hidden(stored)
-    given = {"vendors": {"stripe": {"webhook_secrets": shown}}}
-    assert {"vendors": {"stripe": {"webhook_secrets": kept}}} == revealed(given, stored)
+    options = {"vendors": {"stripe": {"webhook_secrets": shown}}}
+    assert {"vendors": {"stripe": {"webhook_secrets": entries}}} == revealed(options, stored)
 
 
 @pytest.mark.parametrize(
-    "given, path",
+    "options, path",
     [
         ({"vendors": {"shop": {"credentials": HIDDEN}}}, "vendors.shop.credentials"),
         ({"vendors": {"stripe": {"credentials": f"{HIDDEN} 1"}}}, "vendors.stripe.credentials"),
@@ -252,11 +252,11 @@ def test_hidden_texts_of_a_list(shown: list[str], kept: list[str]) -> None:
         ),
     ],
 )
-def test_nothing_to_put_back(given: dict[str, Any], path: str) -> None:
+def test_nothing_to_put_back(options: dict[str, Any], path: str) -> None:
     """A hidden text where nothing was is refused: a renamed account would lose its secrets."""
     stored = {"vendors": {"stripe": {"credentials": "sk", "webhook_secrets": SECRETS}}}
     with pytest.raises(InvalidData, match="nothing to be kept") as raised:
-        revealed(given, stored)
+        revealed(options, stored)
 
     assert path == raised.value.field
 

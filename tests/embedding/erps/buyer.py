@@ -69,19 +69,19 @@ class _Reader(HTMLParser):
         self.beside: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = {name: value or "" for name, value in attrs}
+        result = {name: value or "" for name, value in attrs}
         if tag in {"link", "script", "img", "iframe"}:
-            self.page.refers.append(told.get("href") or told.get("src") or "")
+            self.page.refers.append(result.get("href") or result.get("src") or "")
         if tag == "form":
-            action = urljoin(self.page.url, told.get("action", ""))
+            action = urljoin(self.page.url, result.get("action", ""))
             self.form = self.page.forms[action] = Form(action)
         if self.form is None:
             return
-        if tag == "input" and told.get("type") == "radio":
-            self.choice = told["name"], told["value"]
+        if tag == "input" and result.get("type") == "radio":
+            self.choice = result["name"], result["value"]
             self.beside = []
         elif tag == "input":
-            self.form.fields[told["name"]] = told.get("value", "")
+            self.form.fields[result["name"]] = result.get("value", "")
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "label" and self.form is not None and self.choice is not None:
@@ -141,8 +141,8 @@ class Buyer:
         place = urlsplit(url)
         connection = HTTPConnection(place.netloc, timeout=60)
         headers = {"Connection": "close"}
-        own = place.netloc == urlsplit(self.url).netloc
-        if own and self.cookies:
+        custom = place.netloc == urlsplit(self.url).netloc
+        if custom and self.cookies:
             headers["Cookie"] = "; ".join(f"{name}={text}" for name, text in self.cookies.items())
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
@@ -150,7 +150,7 @@ class Buyer:
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            for cookie in answer.headers.get_all("Set-Cookie", []) if own else []:
+            for cookie in answer.headers.get_all("Set-Cookie", []) if custom else []:
                 name, _, text = cookie.partition(";")[0].partition("=")
                 self.cookies[name] = text
             return answer.status, dict(answer.headers), answer.read().decode(errors="replace")

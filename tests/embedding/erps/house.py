@@ -58,18 +58,18 @@ ATTEMPTS: Final = {"django": "books_attempt", "flask": "attempt"}
 
 def seed() -> dict[str, Any]:
     """The ERPs' own data, with a company and two dozen invoices for each tenant of the tests."""
-    told: dict[str, Any] = json.loads((EXAMPLES / "erp_pages" / "seed.json").read_text())
-    model, customer = told["companies"][0], told["customers"][0]
+    fields: dict[str, Any] = json.loads((EXAMPLES / "erp_pages" / "seed.json").read_text())
+    model, customer = fields["companies"][0], fields["customers"][0]
     for slug in ("amnesia", "hasty", "brisk"):
         mail = f"{slug}@example.com"
-        told["companies"].append({**model, "slug": slug, "email": f"shop-{mail}"})
-        told["customers"].append({**customer, "company": slug, "email": mail})
-        told["means"].append({"account": slug, "token": "pm_card_visa", "label": "Visa"})
-        told["invoices"] += [
+        fields["companies"].append({**model, "slug": slug, "email": f"shop-{mail}"})
+        fields["customers"].append({**customer, "company": slug, "email": mail})
+        fields["means"].append({"account": slug, "token": "pm_card_visa", "label": "Visa"})
+        fields["invoices"] += [
             {"number": f"{slug}-{number}", "customer": mail, "title": "A lamp", "amount": "10.00"}
             for number in range(1, 5)
         ]
-    told["invoices"] += [
+    fields["invoices"] += [
         {
             "number": f"A-{number}",
             "customer": "ada@example.com",
@@ -79,8 +79,8 @@ def seed() -> dict[str, Any]:
         for number in range(1005, 1010)
     ]
     slow = {"token": "pm_usBankAccount_success", "label": "A slow bank"}
-    told["means"].append({"account": "stripe", **slow})
-    return told
+    fields["means"].append({"account": "stripe", **slow})
+    return fields
 
 
 class House:
@@ -96,8 +96,8 @@ class House:
     def __init__(self, name: str, folder: Path, database: str | None = None) -> None:
         self.name = name
         self.configuration = folder / "tenants.toml"
-        own = EXAMPLES / f"{name}_erp" / "moorage.toml"
-        self.configuration.write_text(own.read_text() + TENANTS)
+        custom = EXAMPLES / f"{name}_erp" / "moorage.toml"
+        self.configuration.write_text(custom.read_text() + TENANTS)
         (folder / "seed.json").write_text(json.dumps(seed()))
         self.erp = Erp(
             name,

@@ -86,12 +86,12 @@ def a_roll_back(house: House) -> None:
         assert before + 1 == house.charged
         house.office()
         assert "Receipt brisk-1" not in house.mailed
-    asked = len(house.street.stripe.asked)
+    count = len(house.street.stripe.asked)
 
     page = buyer.post(form, form.filled(means="Visa"))
 
     assert "It is paid" in page.text
-    assert asked == len(house.street.stripe.asked)
+    assert count == len(house.street.stripe.asked)
     assert not any(_NOT_CHARGED in page.text for page in buyer.seen)
 
 
@@ -111,12 +111,12 @@ def webhooks(house: House) -> None:
     assert "under way" in page.text
     sent = len(house.street.stripe.sent)
     house.street.stripe.arrive(list(house.street.stripe.intents)[-1])
-    told = house.street.stripe.sent[sent:]
+    result = house.street.stripe.sent[sent:]
 
-    forged = attrs.evolve(told[-1], headers={"Stripe-Signature": "t=1,v1=made-up"})
-    changed = attrs.evolve(told[-1], body=told[-1].body.replace(b"245000", b"1"))
+    forged = attrs.evolve(result[-1], headers={"Stripe-Signature": "t=1,v1=made-up"})
+    changed = attrs.evolve(result[-1], body=result[-1].body.replace(b"245000", b"1"))
     assert {400, 401, 403} >= {deliver(forged), deliver(changed)}
-    assert [200] * 3 == [deliver(one) for one in (told[-1], told[-1], told[0])]
+    assert [200] * 3 == [deliver(one) for one in (result[-1], result[-1], result[0])]
     with house.no_room():
         house.office()  # where the handler fails
         assert "under way" in house.buyer.get("/acme/invoices/A-1003/").text
@@ -194,7 +194,7 @@ def paid_with(house: House, invoice: str, means: str) -> bool:
 
 def made_up_forms(house: House) -> None:
     """What no page of ours would send does nothing, and frightens nobody; so do others' means."""
-    invoice, asked = "/acme/invoices/A-1006/", len(house.street.stripe.asked)
+    invoice, request = "/acme/invoices/A-1006/", len(house.street.stripe.asked)
     form = house.buyer.get(invoice).form("/pay")
     others = house.buyer.get("/globex/invoices/G-2001/").form("/pay").filled(means="1111")["means"]
     good = form.filled(means="4242")
@@ -207,14 +207,14 @@ def made_up_forms(house: House) -> None:
     assert 403 == house.buyer.post(form, {**good, token: "ü"}).status
     for path in (f"{invoice}back/{'9' * 20}/", f"/acme/customers/{'9' * 20}/"):
         assert 404 == house.buyer.get(path).status
-    assert asked == len(house.street.stripe.asked)
+    assert request == len(house.street.stripe.asked)
 
 
 def strangers(house: House) -> None:
     """Payments of others at the same vendors change nothing, whatever they call themselves."""
     page = house.buyer.pay("/acme/invoices/A-1007/", "the bank asks")
     mollie, stripe = house.street.mollie, house.street.stripe
-    known = len(stripe.sent)
+    count = len(stripe.sent)
     accounts = {
         "stripe": {"credentials": stripe.api_key},
         "mollie": {"credentials": mollie.api_key, "webhook_url": mollie.webhook_url},
@@ -232,7 +232,7 @@ def strangers(house: House) -> None:
             Money("1.00", "EUR"), "tkn_visa", reference="A-1007-1", return_url="http://127.0.0.1/"
         )
         hub.payments("of-mollie").charge(charge, idempotency_key="m-1")
-    sent = [*stripe.sent[known:], mollie.sent[-1]]
+    sent = [*stripe.sent[count:], mollie.sent[-1]]
 
     assert {200} == {deliver(notice) for notice in sent}
     house.office()
@@ -249,11 +249,11 @@ def news_of_what_was_lost(house: House) -> None:
     house.street.stripe.fail(Slow(5.0))
     page = house.buyer.pay("/brisk/invoices/brisk-4/", "Visa")
     assert "do not know yet" in page.text
-    told = [
+    reports = [
         attrs.evolve(notice, url=notice.url.replace("stripe", "brisk"))
         for notice in house.street.stripe.sent[sent:]
     ]
-    assert {200} == {deliver(notice) for notice in told}
+    assert {200} == {deliver(notice) for notice in reports}
     house.office()
 
     assert "It is paid" in house.buyer.get("/brisk/invoices/brisk-4/").text

@@ -37,8 +37,8 @@ def test_no_vendor_is_named(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_their_configurations_differ_in_nothing(name: str) -> None:
     """Who does what is the same for both, so that either can be taken for the other's."""
-    own = (EXAMPLES / f"{name}_erp" / "moorage.toml").read_text()
-    assert own == (EXAMPLES / "django_erp" / "moorage.toml").read_text()
+    custom = (EXAMPLES / f"{name}_erp" / "moorage.toml").read_text()
+    assert custom == (EXAMPLES / "django_erp" / "moorage.toml").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -80,9 +80,12 @@ class Shop:
 
     def deliver(self, number: int = -1, **changes: Any) -> int:
         """Send a webhook of the sandbox's, and tell the status of the answer."""
-        given = {**self.sandbox.sent[number].given(), **changes}
+        options = {**self.sandbox.sent[number].given(), **changes}
         answer = self.client().open(
-            given["url"], method=given["method"], data=given["body"], headers=given["headers"]
+            options["url"],
+            method=options["method"],
+            data=options["body"],
+            headers=options["headers"],
         )
         return answer.status_code
 

@@ -58,8 +58,8 @@ def test_no_shared_store(environment: dict[str, str], severe: bool) -> None:
 def test_in_the_file_of_the_host(setting: str, tmp_path: Path) -> None:
     """Nothing of ours that a call waits for is in the host's SQLite file."""
     file = f"{tmp_path / 'erp.db'}"
-    given = f"sqlite:///{file}" if setting == "STATE" else file
-    settings: dict[str, Any] = {"KEYS": KEYS, setting: given}
+    text = f"sqlite:///{file}" if setting == "STATE" else file
+    settings: dict[str, Any] = {"KEYS": KEYS, setting: text}
     shop = Shop(f"sqlite:///{file}", **settings)
 
     assert {"store-in-the-host's-file": True} == named(shop)
@@ -77,8 +77,8 @@ def test_secrets_in_the_settings(sqlite_url: str) -> None:
     """A secret that stands in the settings as it is, is named; a `Secret` is not."""
     smtp = {"host": "mail.example", "username": "erp", "sender": "erp@x.example"}
     for password, amiss in (("hunter2-canary", {"secret-in-settings": False}), (None, {})):
-        given = Secret("hunter2-canary") if password is None else password
-        vendors = {"smtp": {**smtp, "credentials": given}}
+        value = Secret("hunter2-canary") if password is None else password
+        vendors = {"smtp": {**smtp, "credentials": value}}
         shop = Shop(sqlite_url, KEYS=KEYS, CONFIGURATION={"vendors": vendors})
 
         assert amiss == named(shop)
@@ -89,11 +89,11 @@ def test_missing_secret(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("STRIPE_KEY", raising=False)
     vendors = {"stripe": {"credentials": "secret://env/STRIPE_KEY"}}
     shop = Shop(sqlite_url, CONFIGURATION={"vendors": vendors})
-    (found,) = findings(shop.moored)
+    (result,) = findings(shop.moored)
     shop.close()
 
-    assert found.severe
-    assert "vendors.stripe.credentials" in found.problem
+    assert result.severe
+    assert "vendors.stripe.credentials" in result.problem
 
 
 @pytest.mark.parametrize(
@@ -109,15 +109,15 @@ def test_what_makes_no_store(sqlite_url: str, wrong: dict[str, Any], path: str) 
     """What no store can be made of is named, and not only met by the first call."""
     settings: dict[str, Any] = {"KEYS": KEYS, **wrong}
     shop = Shop(sqlite_url, **settings)
-    found, *_ = findings(shop.moored)
+    result, *_ = findings(shop.moored)
     shop.close()
 
-    assert (True, "settings") == (found.severe, found.name)
-    assert path in found.problem
+    assert (True, "settings") == (result.severe, result.name)
+    assert path in result.problem
 
 
 @pytest.mark.parametrize(
-    "given, expected",
+    "options, expected",
     [
         ({"kind": None, "file": None}, Places(state="memory:", memory=True)),
         ({"kind": "sqlite", "file": None}, Places(state="memory:", memory=True)),
@@ -136,9 +136,9 @@ def test_what_makes_no_store(sqlite_url: str, wrong: dict[str, Any], path: str) 
         ),
     ],
 )
-def test_places(given: dict[str, Any], expected: Places) -> None:
+def test_places(options: dict[str, Any], expected: Places) -> None:
     """Where things are kept follows from the host's database and the settings."""
-    assert expected == places(**given)
+    assert expected == places(**options)
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,11 @@ def test_places(given: dict[str, Any], expected: Places) -> None:
 def test_passwords_in_the_settings(setting: dict[str, Any], path: str, sqlite_url: str) -> None:
     """A password in a URL, and keys that stand there as they are, are named and not shown."""
     with closing(Shop(sqlite_url, **dict[str, Any](KEYS=KEYS) | setting)) as shop:
-        (found,) = [one for one in findings(shop.moored, {}) if one.name == "secret-in-settings"]
+        (result,) = [one for one in findings(shop.moored, {}) if one.name == "secret-in-settings"]
 
-    assert path in str(found)
-    assert "hunter2" not in str(found)
-    assert TEXT not in str(found)
+    assert path in str(result)
+    assert "hunter2" not in str(result)
+    assert TEXT not in str(result)
 
 
 def test_a_secret_url_is_no_finding(sqlite_url: str) -> None:
@@ -172,8 +172,8 @@ def test_a_secret_url_is_no_finding(sqlite_url: str) -> None:
 def test_keys_are_made_by_the_command_that_is_named(sqlite_url: str) -> None:
     """What the finding tells to run prints keys that seal."""
     with closing(Shop(sqlite_url)) as shop:
-        (found,) = findings(shop.moored, {})
-    command = found.remedy.partition(": ")[2]
+        (result,) = findings(shop.moored, {})
+    command = result.remedy.partition(": ")[2]
     python = str(Path(sys.executable).parent)
     printed = subprocess.run(
         ["/bin/sh", "-c", command], env={"PATH": python}, capture_output=True, text=True, check=True

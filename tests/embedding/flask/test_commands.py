@@ -27,33 +27,33 @@ def run(shop: Shop, *words: str) -> Result:
 def test_migrate(database_url: str) -> None:
     """Tables are made where they are missing, and left alone where they are not."""
     shop = Shop(database_url, KEYS=KEYS)
-    told = [run(shop, "migrate") for _ in range(2)]
+    output = [run(shop, "migrate") for _ in range(2)]
     shop.close()
 
-    assert [0, 0] == [one.exit_code for one in told]
-    assert "The tables are there.\n" == told[0].output
+    assert [0, 0] == [one.exit_code for one in output]
+    assert "The tables are there.\n" == output[0].output
 
 
 def test_tables_are_missing(database_url: str) -> None:
     """Where tables are missing, it is said how to make them."""
     shop = Shop(database_url)
-    told = run(shop, "deliver", "--once")
+    output = run(shop, "deliver", "--once")
     shop.close()
 
-    assert 1 == told.exit_code
-    assert "flask moorage migrate" in told.output
+    assert 1 == output.exit_code
+    assert "flask moorage migrate" in output.output
 
 
 def test_check(sql_url: str) -> None:
     """Nothing amiss ends well, what is severe does not, and no traceback is shown."""
     good, bad = Shop(sql_url, KEYS=Secret(KEYS)), Shop(CONFIGURATION={"paymets": {}})
-    told = [run(good, "check"), run(bad, "check")]
+    output = [run(good, "check"), run(bad, "check")]
     good.close()
     bad.close()
 
-    assert [0, 1] == [one.exit_code for one in told]
-    assert "Nothing is amiss.\n" == told[0].output
-    assert told[1].output.startswith("configuration: paymets: ")
+    assert [0, 1] == [one.exit_code for one in output]
+    assert "Nothing is amiss.\n" == output[0].output
+    assert output[1].output.startswith("configuration: paymets: ")
 
 
 def test_deliver_once(shop: Shop) -> None:
@@ -74,11 +74,13 @@ def test_subject(shop: Shop) -> None:
     shop.moorage.hub.payments(subject="ada").charge(order, idempotency_key="INV-2")
     shop.moorage.outbox.put("payments", "charge", order, subject="ada")
     shop.sessions.commit()
-    told = json.loads(run(shop, "subject", "export", "ada").output)
+    fields = json.loads(run(shop, "subject", "export", "ada").output)
     gone = run(shop, "subject", "erase", "ada", "--yes").output
     left = json.loads(run(shop, "subject", "export", "ada").output)
 
-    assert {"log": 1, "inbox": 0, "outbox": 1} == {name: len(kept) for name, kept in told.items()}
+    assert {"log": 1, "inbox": 0, "outbox": 1} == {
+        name: len(stored) for name, stored in fields.items()
+    }
     assert "erased: 1 calls, 0 webhooks, 1 not yet made, 0 credentials.\n" == gone
     assert {"log": [], "inbox": [], "outbox": []} == left
 
@@ -87,15 +89,15 @@ def test_credentials_of_a_tenant(sql_url: str) -> None:
     """A tenant's credentials are told of, not shown, and erased with the rest."""
     shop = Shop(sql_url, KEYS=KEYS)
     shop.moored.migrate()
-    kept: Any = shop.moored.stores.credentials
-    kept.rotate("stripe", "acme", Credentials.bearer("hidden"))
-    told = run(shop, "subject", "export", "acme", "--tenant").output
+    stored: Any = shop.moored.stores.credentials
+    stored.rotate("stripe", "acme", Credentials.bearer("hidden"))
+    output = run(shop, "subject", "export", "acme", "--tenant").output
     gone = run(shop, "subject", "erase", "acme", "--tenant", "--yes").output
-    left = kept.owners()
+    left = stored.owners()
     shop.close()
 
-    assert ["stripe"] == json.loads(told)["credentials"]
-    assert "hidden" not in told
+    assert ["stripe"] == json.loads(output)["credentials"]
+    assert "hidden" not in output
     assert "1 credentials." in gone
     assert [] == left
 
@@ -104,21 +106,21 @@ def test_commands_of_moorage(database_url: str) -> None:
     """Every other command is moorage's own, with the application's configuration and store."""
     shop = Shop(database_url)
     shop.moored.migrate()
-    told = run(shop, "vendors", "--json"), run(shop, "housekeep", "--json")
+    output = run(shop, "vendors", "--json"), run(shop, "housekeep", "--json")
     shop.close()
 
-    assert [0, 0] == [one.exit_code for one in told]
-    assert "vendors" == json.loads(told[0].output)["command"]
-    assert json.loads(told[1].output)["ok"]
+    assert [0, 0] == [one.exit_code for one in output]
+    assert "vendors" == json.loads(output[0].output)["command"]
+    assert json.loads(output[1].output)["ok"]
 
 
 def test_commands_that_are_none(sqlite_url: str) -> None:
     """What is no command is refused, and ends badly."""
     shop = Shop(sqlite_url)
-    told = run(shop, "fly")
+    output = run(shop, "fly")
     shop.close()
 
-    assert 2 == told.exit_code
+    assert 2 == output.exit_code
 
 
 @pytest.mark.parametrize("keep, left", [(90, 1), (0, 0)])
@@ -129,12 +131,12 @@ def test_tidy(keep: float, left: int, database_url: str) -> None:
     charge(shop)
     shop.deliver()
     run(shop, "deliver", "--once")
-    told = run(shop, "tidy").output
-    found = shop.moorage.log.summarise(LogQuery()).count, shop.moorage.inbox.find(EntryQuery())
+    output = run(shop, "tidy").output
+    results = shop.moorage.log.summarise(LogQuery()).count, shop.moorage.inbox.find(EntryQuery())
     shop.close()
 
-    assert f"{2 - 2 * left} forgotten.\n" == told
-    assert (left, left) == (found[0], len(found[1].items))
+    assert f"{2 - 2 * left} forgotten.\n" == output
+    assert (left, left) == (results[0], len(results[1].items))
 
 
 def test_a_copy_is_made_harmless(database_url: str) -> None:
@@ -149,8 +151,8 @@ def test_a_copy_is_made_harmless(database_url: str) -> None:
             "payments", "charge", Charge(Money("1", "EUR"), "pm_card_visa", reference="INV-1")
         )
         shop.sessions.commit()
-    told = run(shop, "neutralize", "--yes")
+    output = run(shop, "neutralize", "--yes")
     shop.close()
 
-    assert 0 == told.exit_code, told.output
-    assert "1 calls deleted" in told.output
+    assert 0 == output.exit_code, output.output
+    assert "1 calls deleted" in output.output

@@ -114,11 +114,11 @@ def test_session_that_is_given(sqlite_url: str) -> None:
     assert session is host_of(Settings(configuration={}, session=session)).session
 
 
-@pytest.mark.parametrize("given", [42, "mysql+nothing://host/name", "no url"])
-def test_no_database(given: object) -> None:
+@pytest.mark.parametrize("value", [42, "mysql+nothing://host/name", "no url"])
+def test_no_database(value: object) -> None:
     """What is no database is refused by the setting's name."""
     with pytest.raises(ConfigurationError) as raised:
-        host_of(Settings(configuration={}, database=given))
+        host_of(Settings(configuration={}, database=value))
 
     assert "MOORAGE.DATABASE" == raised.value.path
 

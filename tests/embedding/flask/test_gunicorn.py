@@ -61,12 +61,12 @@ def started(
 
 def said(program: subprocess.Popen[str], pattern: str) -> str:
     """Wait until the program says something, and give what is of interest in it."""
-    heard = ""
+    text = ""
     for line in program.stdout or ():
-        heard += line
-        if found := re.search(pattern, line):
-            return found[1]
-    raise AssertionError(heard)
+        text += line
+        if result := re.search(pattern, line):
+            return result[1]
+    raise AssertionError(text)
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ LATER = datetime(2033, 5, 18, 3, 33, 20, tzinfo=UTC)
 def later_url(mariadb_database_url: str) -> str:
     """A server whose clock says another time than this machine's."""
     url = sqlalchemy.engine.make_url(mariadb_database_url)
-    told = f"SET timestamp = {LATER.timestamp()}, time_zone = '-05:00'"
-    return url.update_query_dict({"init_command": told}).render_as_string(hide_password=False)
+    text = f"SET timestamp = {LATER.timestamp()}, time_zone = '-05:00'"
+    return url.update_query_dict({"init_command": text}).render_as_string(hide_password=False)
 
 
 def test_entries_have_the_servers_time(later_url: str) -> None:

@@ -29,8 +29,8 @@ older = pytest.mark.skipif(MODERN, reason="SQLAlchemy 2 is here: `make test-olde
 
 def test_everything_with_the_state_in_redis(any_database_url: str) -> None:
     """Calls, webhooks and the log are in the host's database, and the state is in Redis."""
-    own = RedisStorage(redis_url(), prefix=f"older-{uuid4().hex}:")
-    with closing(Shop(any_database_url, volatile=True, KEYS=Secret(KEYS), STATE=own)) as shop:
+    custom = RedisStorage(redis_url(), prefix=f"older-{uuid4().hex}:")
+    with closing(Shop(any_database_url, volatile=True, KEYS=Secret(KEYS), STATE=custom)) as shop:
         shop.moored.migrate()
         payment = charge(shop)
         assert payment == charge(shop)

@@ -36,8 +36,8 @@ def refused(shop: Shop) -> str:
 
 def state_of(shop: Shop, id: str) -> EntryState:
     """How far an entry has come."""
-    (found,) = shop.moorage.outbox.find(EntryQuery(id=id)).items
-    return found.state
+    (result,) = shop.moorage.outbox.find(EntryQuery(id=id)).items
+    return result.state
 
 
 def test_tells_all(guarded: Shop) -> None:

@@ -110,8 +110,8 @@ def test_outbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> 
 def test_workers_claim_different_calls_together(fresh: Fresh, skips: bool) -> None:
     """Of ten calls two workers have each call once, also in servers without SKIP LOCKED."""
     database, prefix = fresh()
-    wanted = None if skips else (lambda: False)
-    store = HostOutbox(database.kind, database.lend, prefix=prefix, skips_locked=wanted)
+    target = None if skips else (lambda: False)
+    store = HostOutbox(database.kind, database.lend, prefix=prefix, skips_locked=target)
     for number in range(10):
         store.add(overlapping.entry(f"call-{number}", None))
     first, later = store.claim(4, 60.0, 5), store.claim(10, 60.0, 5)
@@ -120,8 +120,8 @@ def test_workers_claim_different_calls_together(fresh: Fresh, skips: bool) -> No
     assert 10 == len({entry.id for entry in (*first, *later)})
     done = [finish(entry, store.now()) for entry in first]
     assert [True, False] == store.settle(done[:2], [1, 0])
-    found = store.find(EntryQuery(states=(EntryState.DONE,))).items
-    assert [done[0].id] == [entry.id for entry in found]
+    results = store.find(EntryQuery(states=(EntryState.DONE,))).items
+    assert [done[0].id] == [entry.id for entry in results]
 
 
 def test_a_call_that_another_worker_locks_is_passed_over(fresh: Fresh) -> None:
@@ -196,9 +196,9 @@ def test_state(sql_url: str) -> None:
 
 def test_state_that_is_given(sqlite_url: str) -> None:
     """A store that the settings give is used as it is."""
-    given = MemoryStorage()
-    with closing(Shop(sqlite_url, STATE=given)) as shop:
-        assert given is shop.moored.stores.state
+    value = MemoryStorage()
+    with closing(Shop(sqlite_url, STATE=value)) as shop:
+        assert value is shop.moored.stores.state
 
 
 def test_credentials(sql_url: str) -> None:
@@ -208,13 +208,13 @@ def test_credentials(sql_url: str) -> None:
         closing(Shop(sql_url, KEYS=Secret(KEYS))) as second,
     ):
         first.moored.migrate()
-        told = Credentials.bearer("canary-4711")
+        credentials = Credentials.bearer("canary-4711")
         providers = [shop.moored.stores.credentials for shop in (first, second)]
         assert providers[0] is not None
         assert providers[1] is not None
-        providers[0].rotate("stripe", "acme", told)
+        providers[0].rotate("stripe", "acme", credentials)
 
-        assert told == providers[1].get("stripe", "acme")
+        assert credentials == providers[1].get("stripe", "acme")
         with pytest.raises(CredentialNotFound):
             providers[1].get("stripe", None)
 
@@ -292,9 +292,9 @@ def test_an_entry_that_no_database_takes(fresh: Fresh, unfit: str) -> None:
     for entry in entries:
         log.write(entry)
 
-    kept = {entry.id for entry in log.find(LogQuery()).items}
+    stored = {entry.id for entry in log.find(LogQuery()).items}
     log.close()
-    assert {"call-0000", "call-0001", "call-0003", "call-0004"} <= kept
+    assert {"call-0000", "call-0001", "call-0003", "call-0004"} <= stored
 
 
 def test_a_number_that_a_column_has_no_room_for(fresh: Fresh) -> None:
@@ -411,8 +411,8 @@ def test_a_database_that_is_not_there(postgresql_url: str) -> None:
     """A database that is not there is away; only where it is there are tables missing."""
     there = sqlalchemy.engine.make_url(postgresql_url)
     nowhere = there.set(database="nobody_made_this").render_as_string(hide_password=False)
-    for url, said in ((nowhere, "did not do it"), (postgresql_url, "no tables")):
-        with closing(Database(url)) as database, pytest.raises(StorageUnavailable, match=said):
+    for url, message in ((nowhere, "did not do it"), (postgresql_url, "no tables")):
+        with closing(Database(url)) as database, pytest.raises(StorageUnavailable, match=message):
             log_in(database).find(LogQuery())
 
 
@@ -421,7 +421,7 @@ def test_a_newer_entry_is_kept_but_for_what_is_new(fresh: Fresh) -> None:
 
     @attrs.frozen(kw_only=True)
     class Newer(IntegrationLog):
-        colour: str = "red"
+        mode: str = "red"
 
     database, prefix = fresh()
     log = log_in(database, prefix=prefix, threads=False)

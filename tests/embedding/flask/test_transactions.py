@@ -35,9 +35,9 @@ def test_inside_an_open_transaction(writing: Shop) -> None:
         for number in range(5):
             charge(writing, f"INV-{number}")
         took = time.monotonic() - began
-    found = writing.moorage.log.find(LogQuery())
+    result = writing.moorage.log.find(LogQuery())
 
-    assert [IntegrationStatus.SUCCESS] * 5 == [entry.status for entry in found.items]
+    assert [IntegrationStatus.SUCCESS] * 5 == [entry.status for entry in result.items]
     assert took - control.lost < _LOCKED
     writing.sessions.commit()
     assert 1 == writing.sessions.execute(text("SELECT count(*) FROM invoice")).scalar()
@@ -55,8 +55,8 @@ def test_rolled_back_after_the_charge(shop: Shop) -> None:
     with shop.app.app_context():
         first = charge(shop)
         shop.sessions.rollback()
-        asked = len(shop.sandbox.asked)
+        count = len(shop.sandbox.asked)
 
         assert first == charge(shop)
-        assert asked == len(shop.sandbox.asked)
+        assert count == len(shop.sandbox.asked)
         assert 2 == shop.moorage.log.summarise(LogQuery()).count

@@ -34,11 +34,11 @@ _all_distributions = metadata.MetadataPathFinder.find_distributions
 
 
 def _distributions(*context: Any) -> Iterator[Any]:
-    for found in _all_distributions(*context):
-        folder: Any = found._path  # noqa: SLF001 - reading the metadata is slow
+    for result in _all_distributions(*context):
+        folder: Any = result._path  # noqa: SLF001 - reading the metadata is slow
         name = folder.name.partition("-")[0]
         if name.replace("_", "-").replace(".", "-").lower() not in _PACKAGES:
-            yield found
+            yield result
 
 
 sys.meta_path.insert(0, _Hidden)

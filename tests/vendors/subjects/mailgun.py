@@ -23,16 +23,16 @@ def mailgun_vendor(sandbox: MailgunSandbox, **options: Any) -> Mailgun:
 
 
 @contextmanager
-def mailgun_labs(colour: str) -> Generator[Callable[[], EmailLab]]:
+def mailgun_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
     """Mailgun."""
 
     def make() -> EmailLab:
         sandbox = MailgunSandbox()
         much = reply({"message": "Too many."}, 429)
-        own = mailgun_vendor(sandbox)
+        custom = mailgun_vendor(sandbox)
         return EmailLab(
-            hub=hub(own, sandbox, colour=colour),
-            stranger=hub(attrs.evolve(own, credentials="key-wrong"), sandbox, colour=colour),
+            hub=hub(custom, sandbox, mode=mode),
+            stranger=hub(attrs.evolve(custom, credentials="key-wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
             refuse=lambda: sandbox.fail(much),
             lose=lambda: lost(sandbox),

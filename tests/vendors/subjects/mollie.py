@@ -26,9 +26,9 @@ def says(status: int, detail: str = "No.", **more: str) -> Response:
     return reply({"status": status, "title": "No", "detail": detail, **more}, status)
 
 
-def written(asked: Asked) -> int:
+def written(request: Asked) -> int:
     """The amount that a request asks for, in minor units."""
-    amount = asked.json()["amount"]
+    amount = request.json()["amount"]
     return Money(amount["value"], amount["currency"]).minor
 
 

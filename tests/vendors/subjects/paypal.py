@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 def paypal_says(status: int, name: str, issue: str | None = None, field: str = "") -> Response:
     """A refusal by PayPal."""
     details = [] if issue is None else [{"issue": issue, "description": "No.", "field": field}]
-    told = {"name": name, "message": "No.", "debug_id": "b1d1f06c7246c", "details": details}
-    return reply(told, status)
+    fields = {"name": name, "message": "No.", "debug_id": "b1d1f06c7246c", "details": details}
+    return reply(fields, status)
 
 
-def written(asked: Asked) -> int:
+def written(request: Asked) -> int:
     """The minor units that an order asks for."""
-    amount = asked.json()["purchase_units"][0]["amount"]
+    amount = request.json()["purchase_units"][0]["amount"]
     return Money(amount["value"], amount["currency_code"]).minor
 
 

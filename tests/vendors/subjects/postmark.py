@@ -23,16 +23,16 @@ def postmark_vendor(sandbox: PostmarkSandbox, **options: Any) -> Postmark:
 
 
 @contextmanager
-def postmark_labs(colour: str) -> Generator[Callable[[], EmailLab]]:
+def postmark_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
     """Postmark."""
 
     def make() -> EmailLab:
         sandbox = PostmarkSandbox()
         much = reply({"ErrorCode": 429, "Message": "Too many."}, 429)
-        own = postmark_vendor(sandbox)
+        custom = postmark_vendor(sandbox)
         return EmailLab(
-            hub=hub(own, sandbox, colour=colour),
-            stranger=hub(attrs.evolve(own, credentials="wrong"), sandbox, colour=colour),
+            hub=hub(custom, sandbox, mode=mode),
+            stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
             refuse=lambda: sandbox.fail(much),
             lose=lambda: lost(sandbox),

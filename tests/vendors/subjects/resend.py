@@ -23,17 +23,17 @@ def resend_vendor(sandbox: ResendSandbox, **options: Any) -> Resend:
 
 
 @contextmanager
-def resend_labs(colour: str) -> Generator[Callable[[], EmailLab]]:
+def resend_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
     """Resend."""
 
     def make() -> EmailLab:
         sandbox = ResendSandbox()
         # All the attempts of one call.
         much = [reply({"name": "rate_limit_exceeded", "message": "Too many."}, 429)] * 3
-        own = resend_vendor(sandbox)
+        custom = resend_vendor(sandbox)
         return EmailLab(
-            hub=hub(own, sandbox, colour=colour),
-            stranger=hub(attrs.evolve(own, credentials="re_wrong"), sandbox, colour=colour),
+            hub=hub(custom, sandbox, mode=mode),
+            stranger=hub(attrs.evolve(custom, credentials="re_wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
             refuse=lambda: sandbox.fail(*much),
             lose=lambda: lost(sandbox),

@@ -44,7 +44,7 @@ def square() -> PaymentsSubject:
         declined="cnon:card-nonce-declined",
         expired="cnon:sandbox-CARD_EXPIRED",
         refusals=refusals,
-        written=lambda asked: int(asked.json()["amount_money"]["amount"]),
+        written=lambda request: int(request.json()["amount_money"]["amount"]),
         pending="PENDING",
         pending_refund="PENDING",
         option=({"team_member_id": "TM1"}, b'"team_member_id":"TM1"'),

@@ -56,8 +56,8 @@ class AcmeSandbox(Sandbox):
             status: in Acme's word.
         """
         now = datetime.now(UTC)
-        told = {"type": f"message.{status}", "timestamp": now.isoformat(), "data": {"id": id}}
-        body = json.dumps(told).encode()
+        fields = {"type": f"message.{status}", "timestamp": now.isoformat(), "data": {"id": id}}
+        body = json.dumps(fields).encode()
         number, stamp = f"msg_{self.number()}", str(int(now.timestamp()))
         key = b64decode(self.webhook_secret.removeprefix("whsec_"))
         mac = hmac.new(key, f"{number}.{stamp}.".encode() + body, sha256).digest()
@@ -69,21 +69,21 @@ class AcmeSandbox(Sandbox):
         }
         return self.notify(self.webhook_url, body, headers)
 
-    def _once(self, asked: Asked) -> Response:
+    def _once(self, request: Asked) -> Response:
         """What was answered to a key before, or what is answered now."""
-        self._let_in(asked)
-        key = asked.headers.get("idempotency-key")
+        self._let_in(request)
+        key = request.headers.get("idempotency-key")
         if key is None:
-            return self._create(asked)
+            return self._create(request)
         if key not in self._answers:
-            self._answers[key] = asked.body, self._create(asked)
+            self._answers[key] = request.body, self._create(request)
         body, response = self._answers[key]
-        if body != asked.body:
+        if body != request.body:
             raise _refusal(409, "key_reuse", "The key was used for another message.")
         return response
 
-    def _create(self, asked: Asked) -> Response:
-        body = asked.json()
+    def _create(self, request: Asked) -> Response:
+        body = request.json()
         if not isinstance(body, dict) or not body.keys() <= _FIELDS:
             raise _refusal(422, "unknown_field", "A message has no such field.")
         if not all(isinstance(body.get(name), str) for name in ("to", "text")):
@@ -92,14 +92,14 @@ class AcmeSandbox(Sandbox):
         self.messages[id] = {"id": id, "status": "queued", **body}
         return reply(self.messages[id], 201)
 
-    def _look_up(self, asked: Asked, id: str) -> Response:
-        self._let_in(asked)
+    def _look_up(self, request: Asked, id: str) -> Response:
+        self._let_in(request)
         if id not in self.messages:
             raise _refusal(404, "not_found", "There is no such message.")
         return reply(self.messages[id])
 
-    def _let_in(self, asked: Asked) -> None:
-        if asked.bearer() != self.api_key:
+    def _let_in(self, request: Asked) -> None:
+        if request.bearer() != self.api_key:
             raise _refusal(401, "unauthorized", "The key is not known.")
 
 

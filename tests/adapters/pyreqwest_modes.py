@@ -1,4 +1,4 @@
-"""Both colours of the client over pyreqwest, as one to write tests with."""
+"""Both modes of the client over pyreqwest, as one to write tests with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from moorage.adapters.pyreqwest_http import PyreqwestHttpClient
 from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
 from moorage.testing._http_lab import Threaded
-from tests.adapters.http_colours import in_loop
+from tests.adapters.http_modes import in_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -23,7 +23,7 @@ def plainly(**settings: Any) -> AsyncHttpClient:
 
 
 def both(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test with a function that makes clients of either colour."""
+    """Run a test with a function that makes clients of either mode."""
     makes = [plainly, AsyncPyreqwestHttpClient]
     run = in_loop(test)
     return pytest.mark.parametrize("make", makes, ids=["plain", "async"])(run)  # type: ignore[no-any-return]  # it is `run`

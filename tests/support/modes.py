@@ -1,6 +1,6 @@
 """A service's test is written once: here its body runs on every face.
 
-`@in_both_colours` runs an `async def` body with a `World` of each colour: in the plain one nothing
+`@sync_and_async` runs an `async def` body with a `World` of each mode: in the plain one nothing
 suspends and background work runs in threads; in the awaited ones it runs in tasks of a loop, once
 over a store that never waits and once over one that does. Fakes are written once, as awaited, and
 made plain where a plain port is wanted. Time is virtual: whoever sleeps moves the clock.
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
     from moorage.domain.state import Command
 
 PLAIN, AWAITED, DISTANT = "plain", "awaited", "awaited, distant store"
-COLOURS = (PLAIN, AWAITED, DISTANT)
+MODES = (PLAIN, AWAITED, DISTANT)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE = 120.0
 """Seconds of real time after which a test that hangs fails instead."""
 
 
-def in_both_colours(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
-    """Run a test's body in every colour: its first parameter is the world it plays in."""
+def sync_and_async(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
+    """Run a test's body in every mode: its first parameter is the world it plays in."""
     _, *others = inspect.signature(body).parameters.values()
 
-    @pytest.mark.parametrize("colour", COLOURS)
-    def test(colour: str, **given: Any) -> None:
-        world = World(colour)
-        world.drive(body(world, **given))
+    @pytest.mark.parametrize("mode", MODES)
+    def test(mode: str, **options: Any) -> None:
+        world = World(mode)
+        world.drive(body(world, **options))
 
     functools.update_wrapper(test, body)
     del test.__dict__["__wrapped__"]
-    colour = inspect.Parameter("colour", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    test.__dict__["__signature__"] = inspect.Signature([colour, *others])
+    mode = inspect.Parameter("mode", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    test.__dict__["__signature__"] = inspect.Signature([mode, *others])
     return test
 
 
@@ -455,13 +455,13 @@ class Interruption(BaseException):
 
 
 class World:
-    """Everything around a manager, in one colour."""
+    """Everything around a manager, in one mode."""
 
-    def __init__(self, colour: str) -> None:
-        self.colour = colour
-        self.is_awaited = colour != PLAIN
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self.is_awaited = mode != PLAIN
         # A clock may begin anywhere, zero included.
-        self.clock = Clock(0 if colour == DISTANT else 10**12)
+        self.clock = Clock(0 if mode == DISTANT else 10**12)
         self.chance = Chance()
         self.store = Store(self)
         self.vendor = Vendor(self)
@@ -499,18 +499,18 @@ class World:
             await asyncio.sleep(0)
 
     def event(self) -> Any:
-        """An event of this colour."""
+        """An event of this mode."""
         return asyncio.Event() if self.is_awaited else threading.Event()
 
     async def wait(self, event: Any) -> None:
-        """Wait for an event of this colour."""
+        """Wait for an event of this mode."""
         if self.is_awaited:
             await asyncio.wait_for(event.wait(), PATIENCE)
         else:
             assert event.wait(PATIENCE), "nobody came"
 
     def awaitable(self, step: Callable[[], Any]) -> Callable[[], Any]:
-        """A step of the Gather port, which is plain in the plain colour, as awaited."""
+        """A step of the Gather port, which is plain in the synchronous mode, as awaited."""
         if self.is_awaited:
             return step
 
@@ -527,41 +527,41 @@ class World:
                 await _Suspension()
             elif self.interrupt_at == len(self.points):
                 raise self.interruption
-        elif self.colour == DISTANT:
+        elif self.mode == DISTANT:
             await asyncio.sleep(0)
 
     # --- what is called ---
 
-    def of_colour(self, port: Any) -> Any:
-        """An awaited port in this world's colour."""
+    def of_mode(self, port: Any) -> Any:
+        """An awaited port in this world's mode."""
         return port if self.is_awaited else Plainly(port)
 
     def manager(self, *services: Any, **ports: Any) -> Face:
-        """A manager of this colour over this world, with other ports where they are given."""
-        given: dict[str, Any] = {
-            "http": self.of_colour(self.vendor),
+        """A manager of this mode over this world, with other ports where they are given."""
+        options: dict[str, Any] = {
+            "http": self.of_mode(self.vendor),
             "state": self.state(),
             "clock": self.clock,
-            "sleeper": self.of_colour(self.sleeper),
+            "sleeper": self.of_mode(self.sleeper),
             "randomness": self.chance,
             "ids": Ids(),
-            "locks": self.of_colour(self.locks),
-            "gather": self.of_colour(self.gather),
+            "locks": self.of_mode(self.locks),
+            "gather": self.of_mode(self.gather),
         }
-        given |= ports
+        options |= ports
         if self.is_awaited:
-            return Face(self, AsyncConnectorManager(services, **given))
-        return Face(self, ConnectorManager(services, **given))
+            return Face(self, AsyncConnectorManager(services, **options))
+        return Face(self, ConnectorManager(services, **options))
 
     def watched(self, *services: Any, **ports: Any) -> Face:
         """A manager whose events are kept in `events`."""
         return self.manager(*services, observers=[self.events.append], **ports)
 
     def state(self) -> Any:
-        """This world's store, in its colour."""
-        if self.colour == AWAITED:
+        """This world's store, in its mode."""
+        if self.mode == AWAITED:
             return AsyncMemoryStorage(self.store.memory)
-        return self.of_colour(self.store)
+        return self.of_mode(self.store)
 
     def gate(self) -> Gate:
         """A place to stand still."""
@@ -602,7 +602,7 @@ class _Suspension:
 
 
 class Face:
-    """A manager whose methods are awaited in both colours."""
+    """A manager that can be awaited in both modes."""
 
     def __init__(self, world: World, manager: Any) -> None:
         self.world = world
@@ -618,7 +618,7 @@ class Face:
         return called
 
     async def call_as_is(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a method with arguments of any colour."""
+        """Call a method with arguments of any mode."""
         value = getattr(self.manager, name)(*args, **kwargs)
         return await value if self.world.is_awaited else value
 
@@ -628,7 +628,7 @@ class Face:
         return await value if self.world.is_awaited else value
 
     def plain(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A function of this colour."""
+        """A function of this mode."""
         if self.world.is_awaited:
             return function
 
@@ -640,13 +640,13 @@ class Face:
         return plain
 
     async def stream(self, *args: Any, **kwargs: Any) -> Streamed:
-        """A streamed answer whose methods are awaited in both colours."""
+        """A streamed response that can be awaited in both modes."""
         value = self.manager.stream(*args, **kwargs)
         return Streamed(self.world, await value if self.world.is_awaited else value)
 
 
 class Streamed:
-    """A streamed answer, awaited in both colours."""
+    """A streamed response that can be awaited in both modes."""
 
     def __init__(self, world: World, answer: Any) -> None:
         self._world = world

@@ -1,4 +1,4 @@
-"""Both colours of the standard library's HTTP client, as one to write tests with."""
+"""Both modes of the standard library's HTTP client, as one to write tests with."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
 
 
 def both(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test with a function that makes clients of either colour."""
+    """Run a test with a function that makes clients of either mode."""
     makes = [plainly, AsyncStdlibHttpClient]
     run = in_loop(test)
     return pytest.mark.parametrize("make", makes, ids=["plain", "async"])(run)  # type: ignore[no-any-return]  # it is `run`
