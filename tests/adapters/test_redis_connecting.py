@@ -16,7 +16,7 @@ from moorage import StorageUnavailable
 from moorage.adapters import _http_resolve, _redis_socket
 from moorage.adapters.redis import RedisStorage
 from moorage.testing._state_commands import new_key
-from tests.adapters.redis_faces import COLOURS, Count, Face
+from tests.adapters.redis_faces import MODES, Count, Face
 from tests.support.redis_servers import PrivateRedis, Proxy
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ LONG = 60.0
 SILENT = ["192.0.2.1", "192.0.2.2"]
 
 
-@pytest.fixture(params=COLOURS)
-def colour(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
     """The synchronous and the asynchronous store."""
     return str(request.param)
 
@@ -175,23 +175,23 @@ class TricklingTls:
         self._server.close()
 
 
-def test_tls_that_trickles_ends_by_the_deadline(colour: str) -> None:
+def test_tls_that_trickles_ends_by_the_deadline(mode: str) -> None:
     """A handshake whose bytes arrive one by one ends by the deadline of its caller."""
     with (
         TricklingTls() as trickling,
-        Face(colour, f"rediss://localhost:{trickling.port}/0", timeout=HOUR) as store,
+        Face(mode, f"rediss://localhost:{trickling.port}/0", timeout=HOUR) as store,
         pytest.raises(StorageUnavailable, match="did not answer in time"),
     ):
         store.execute(Count(new_key()), SHORT)
 
 
-def test_sentinels_that_trickle_end_by_the_deadline(colour: str, server: PrivateRedis) -> None:
+def test_sentinels_that_trickle_end_by_the_deadline(mode: str, server: PrivateRedis) -> None:
     """Sentinels whose answers arrive byte by byte leave a caller no later than it asked for."""
     with Proxy(server.port) as proxy:
         proxy.trickles = True
         url = f"redis+sentinel://127.0.0.1:{proxy.port},127.0.0.1:{proxy.port}/main"
         with (
-            Face(colour, url, timeout=HOUR) as store,
+            Face(mode, url, timeout=HOUR) as store,
             pytest.raises(StorageUnavailable),
         ):
             store.execute(Count(new_key()), SHORT)

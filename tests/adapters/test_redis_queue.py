@@ -19,7 +19,7 @@ from moorage.domain.admission import Admission, Gates, GiveBack
 from moorage.domain.durations import SECOND
 from moorage.testing._state_commands import new_key
 from tests.adapters.in_flight import LIMIT, OfOnesOwn, waits_of_the_next
-from tests.adapters.redis_faces import COLOURS, Face
+from tests.adapters.redis_faces import MODES, Face
 from tests.integration.laws import burst_of
 from tests.support.redis_servers import PrivateRedis
 from tests.support.waiting import wait_until
@@ -47,8 +47,8 @@ def server() -> Iterator[PrivateRedis]:
         yield started
 
 
-@pytest.fixture(params=COLOURS)
-def colour(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
     """The synchronous and the asynchronous store."""
     return str(request.param)
 
@@ -82,11 +82,11 @@ ORDERS: Final[dict[str, Callable[[list[int]], list[int]]]] = {
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_what_a_crowd_gives_back_is_granted_again(
-    order: str, colour: str, server: PrivateRedis
+    order: str, mode: str, server: PrivateRedis
 ) -> None:
     """Of 1,000 callers in a queue 900 leave: the next waits for those who stay only."""
     asked = question()
-    with Face(colour, server.url, timeout=PATIENT) as store:
+    with Face(mode, server.url, timeout=PATIENT) as store:
         queue = [store.execute(asked)[3] for _ in range(CALLERS)]
         leaving = ORDERS[order](list(range(CALLERS)))
         for place in leaving:
