@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import ConnectorManager, RateLimitConfig, Service
+from moorage import ConnectorManager, RateLimitConfig, RateLimitExceeded, Service
 from moorage.adapters import _sqlite_engine as engine
 from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.domain.idempotency import Claim, Verdict
@@ -300,3 +300,19 @@ def test_a_store_in_a_circle_of_garbage_is_closed_in_time(path: Path) -> None:
         gc.collect()
 
     assert not link.open
+
+
+def test_call_goes_on_beside_a_limit_of_another_layout(path: Path) -> None:
+    """A limit whose state another program has written keeps no call from being made."""
+    limit = RateLimitConfig.per_day(2)
+    service = Service("vat", limits=limit, circuit=None, max_limit_wait=0)
+    with SqliteStorage(path) as store, ConnectorManager([service], state=store) as manager:
+        manager.run("vat", lambda: 1)
+        with sqlite3.connect(path) as other:
+            (key,) = [key for (key,) in other.execute("SELECT key FROM state") if "limit" in key]
+        other.close()
+        store.execute(Put("of another layout", key))
+        assert 1 == manager.run("vat", lambda: 1)
+        assert 1 == manager.run("vat", lambda: 1)
+        with pytest.raises(RateLimitExceeded):
+            manager.run("vat", lambda: 1)

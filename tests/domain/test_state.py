@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moorage.domain.admission import Admission, Gates, GiveBack
+from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule
 from moorage.domain.durations import DAY, HOUR, SECOND
-from moorage.domain.state import SMALL_STEP, State, steady, unchanged
+from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.state import SMALL_STEP, State, misread, steady, unchanged
+from moorage.errors import StateUnavailable
 from tests.domain.state_world import NOON
 
 times = st.one_of(
@@ -59,3 +66,69 @@ def test_two_seconds_are_still_a_little() -> None:
         after = unchanged(rules, states, NOON)
         assert states[0] is after[0]
         assert ((NOON, DAY, 0), (NOON, DAY, 0)) == after[1:]
+
+
+class Picky:
+    """A rule that reads only states with one number more."""
+
+    def present(self, state: State | None, now: int) -> State | None:
+        """Take it apart."""
+        if state is not None:
+            _, _, _ = state
+        return state
+
+
+def test_state_that_its_rule_cannot_read_is_named() -> None:
+    """The error names the first state of another layout, and no content of it."""
+    good, bad = (NOON, DAY, 1), (NOON, DAY, "secret", 2)
+    error = misread(ValueError(), ("a", "b", "c"), [Picky()] * 3, (good, bad, bad), NOON)
+    assert isinstance(error, StateUnavailable)
+    assert "b" == error.key
+    assert "secret" not in str(error)
+
+
+def test_error_of_a_command_whose_states_are_readable_stays_its_own() -> None:
+    """Where every rule can read its state, or nothing is stored, the command itself is wrong."""
+    error = ValueError()
+    assert error is misread(error, ("a",), [Picky()], ((NOON, DAY, 1),), NOON)
+    assert error is misread(error, ("a",), (), (None,), NOON)
+
+
+def test_without_rules_what_is_stored_is_unreadable() -> None:
+    """A single state is named; of several, nobody knows which one it is."""
+    stored = (NOON, DAY)
+    for keys, named in ((("a",), "a"), (("a", "b"), None)):
+        error = misread(KeyError(), keys, (), (stored,) * len(keys), NOON)
+        assert isinstance(error, StateUnavailable)
+        assert named == error.key
+
+
+def test_wrong_command_is_no_state_of_another_layout() -> None:
+    """Tickets for other limits than a command has are its caller's mistake."""
+    rule = RateLimitConfig.per_second(5).rule
+    gates = Gates(limits=[rule], limit_keys=["limit"])
+    state = rule.fast_grant(None, NOON, 1)
+    wrong = GiveBack(gates, ((1, 2, 3, 4, 5), (1, 2, 3, 4, 5)))
+    with pytest.raises(ValueError, match="longer"):
+        wrong.apply((state,), NOON)
+
+
+CIRCUIT: Final = CircuitRule(CircuitBreakerConfig())
+LIMIT: Final = RateLimitConfig.per_second(5).rule
+
+
+@pytest.mark.parametrize("circuit", [None, CIRCUIT])
+@pytest.mark.parametrize("limits", [(), (LIMIT,), (LIMIT, LIMIT)])
+def test_admission_names_the_state_it_cannot_read(
+    circuit: CircuitRule | None, limits: tuple[Any, ...]
+) -> None:
+    """Whatever an admission asks, a state of another layout is refused as one state."""
+    names = [f"limit {number}" for number in range(len(limits))]
+    gates = Gates(circuit=circuit, circuit_key="circuit", limits=limits, limit_keys=names)
+    question = Admission(gates, within=0, lease=1, claim=None if gates.rules else ("claim", 1, ""))
+    for place, key in enumerate(question.keys):
+        states: list[State | None] = [None] * len(question.keys)
+        states[place] = (NOON, DAY, 0, "of another layout")
+        with pytest.raises(StateUnavailable, match="another layout") as caught:
+            question.apply(tuple(states), NOON)
+        assert key == caught.value.key

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from moorage.domain.admission import Answer as Verdict
-from moorage.errors import InvalidData, StorageUnavailable
+from moorage.errors import InvalidData, StateUnavailable, StorageUnavailable
 from moorage.testing import state_conformance as kit
 from moorage.testing._state_commands import Appended, require_one_order
 from moorage.testing._state_walk import near
@@ -361,6 +361,38 @@ class _Sooner(NaiveStore):
         return super().execute(command, 0.2)
 
 
+class _Raw(NaiveStore):
+    """Lets pass whatever a rule raises."""
+
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
+        try:
+            return super().execute(command, timeout)
+        except StateUnavailable:
+            raise ValueError("not enough values to unpack") from None
+
+
+class _Lax(NaiveStore):
+    """Forgets whatever it cannot read."""
+
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
+        try:
+            return super().execute(command, timeout)
+        except StateUnavailable:
+            for key in command.keys:
+                self.cells.pop(key, None)
+            return super().execute(command, timeout)
+
+
+class _Vague(NaiveStore):
+    """Blames another state."""
+
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
+        try:
+            return super().execute(command, timeout)
+        except StateUnavailable as error:
+            raise StateUnavailable(error.message, key="another") from None
+
+
 class _Untold(NaiveStore):
     """Has never heard of callers' time."""
 
@@ -377,6 +409,9 @@ class _Untold(NaiveStore):
         ("generated_commands_equal_the_model", _Forgetful, "other states than were written"),
         ("an_error_of_a_command_changes_nothing", _Hasty, "written all the same"),
         ("an_error_of_a_command_changes_nothing", _Silent, "did not come through"),
+        ("a_state_of_another_layout_is_unusable_alone", _Raw, "limit of another layout raises"),
+        ("a_state_of_another_layout_is_unusable_alone", _Lax, "taken for one of this layout"),
+        ("a_state_of_another_layout_is_unusable_alone", _Vague, "names another state"),
         ("time_goes_on", _Fractional, "not an int"),
         ("time_goes_on", _Returning, "went back"),
         ("time_goes_on", _Young, "since 1970"),

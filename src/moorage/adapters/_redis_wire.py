@@ -380,7 +380,8 @@ def answer_of(question: Question, reply: Any) -> Any:
     """
     if _is_list(reply) and reply[0] == _UNDONE:
         _, _, stored, where, *_ = (*reply, b"", b"")
-        key = dict(zip(question.keys, question.names, strict=False)).get(where)
+        only = question.names[0] if len(question.names) == 1 else None
+        key = dict(zip(question.keys, question.names, strict=False)).get(where, only)
         if stored:
             unpack(stored, key)
         raise _unreadable(key)

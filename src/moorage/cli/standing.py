@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage._bridge import run_now
 from moorage.domain.admission import ReadCircuit
-from moorage.domain.state import unchanged
+from moorage.domain.state import reading, unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +27,10 @@ class ReadLimits:
 
     def __init__(self, gates: Gates) -> None:
         self._limits, self._budget = gates.limits, gates.budget
-        self._rules = (*self._limits, *((gates.budget,) if gates.budget else ()))
+        self.rules = (*self._limits, *((gates.budget,) if gates.budget else ()))
         self.keys = (*gates.limit_keys, *((gates.budget_key,) if gates.budget else ()))
 
+    @reading
     def apply(self, states: States, now: int, /) -> tuple[States, tuple[tuple[int, ...], bool]]:
         """Return the waits, and whether the retry budget allows a retry."""
         waits: list[int] = []
@@ -38,7 +39,7 @@ class ReadLimits:
             waits.append(max(0, rule.earliest(present, 1, present[0]) - present[0]))
         budget = self._budget
         retries = budget is None or budget.retry(budget.present(states[-1], now)) is not None
-        return unchanged(self._rules, states, now), (tuple(waits), retries)
+        return unchanged(self.rules, states, now), (tuple(waits), retries)
 
 
 def standing(hub: Hub, tenant: str | None) -> list[dict[str, Any]]:

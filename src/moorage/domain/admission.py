@@ -17,7 +17,7 @@ from moorage.domain import idempotency
 from moorage.domain.circuit import Outcome, mode_to_force
 from moorage.domain.durations import FOREVER
 from moorage.domain.rate_limit import checked_cost, joint_wait
-from moorage.domain.state import unchanged
+from moorage.domain.state import MISREAD, misread, reading, unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,7 +191,11 @@ class Admission:
 
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
         """Admit, or refuse with the reason and the time to wait."""
-        return self.decide(states, now)
+        try:
+            return self.decide(states, now)
+        except MISREAD as error:
+            failure = self._misread(error, states, now)
+        raise failure
 
     def decide(self, states: States, now: int) -> tuple[States, Admitted]:
         """The full rule; the fast path in `apply` gives the same answers."""
@@ -254,8 +258,15 @@ class Admission:
     def _refuse(
         self, states: States, now: int, answer: Answer, away: int = 0
     ) -> tuple[States, Admitted]:
-        rules = (*self.gates.rules, *idempotency.CLAIMS) if self.claim else self.gates.rules
-        return unchanged(rules, states, now), (answer, away, None, ())
+        return unchanged(self.rules, states, now), (answer, away, None, ())
+
+    @property
+    def rules(self) -> tuple[Moves, ...]:
+        """The rules that read the states, in the order of the keys."""
+        return (*self.gates.rules, *idempotency.CLAIMS) if self.claim else self.gates.rules
+
+    def _misread(self, error: Exception, states: States, now: int) -> Exception:
+        return misread(error, self.keys, self.rules, states, now)
 
 
 class _CircuitAdmission(Admission):
@@ -264,23 +275,31 @@ class _CircuitAdmission(Admission):
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
         circuit: CircuitRule = self.gates.circuit  # type: ignore[assignment]  # there is one
         (state,) = states
-        if state is None:
+        try:
+            if state is None:
+                return self.decide(states, now)
+            if not state[2]:
+                counted = circuit.fast_admit(state, now)
+                if counted is not None:
+                    return (counted,), (GO, 0, (counted[3], counted[5], 0), ())
+            elif away := circuit.refuses(state, now):
+                return states, (CIRCUIT_OPEN, away, None, ())
             return self.decide(states, now)
-        if not state[2]:
-            counted = circuit.fast_admit(state, now)
-            if counted is not None:
-                return (counted,), (GO, 0, (counted[3], counted[5], 0), ())
-        elif away := circuit.refuses(state, now):
-            return states, (CIRCUIT_OPEN, away, None, ())
-        return self.decide(states, now)
+        except MISREAD as error:
+            failure = self._misread(error, states, now)
+        raise failure
 
 
 class _LimitAdmission(Admission):
     __slots__ = ()
 
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
-        taken = self.gates.limits[0].fast_grant(states[0], now, self.costs[0])
-        return self.decide(states, now) if taken is None else ((taken,), AT_ONCE)
+        try:
+            taken = self.gates.limits[0].fast_grant(states[0], now, self.costs[0])
+            return self.decide(states, now) if taken is None else ((taken,), AT_ONCE)
+        except MISREAD as error:
+            failure = self._misread(error, states, now)
+        raise failure
 
 
 class _UsualAdmission(Admission):
@@ -289,14 +308,18 @@ class _UsualAdmission(Admission):
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
         gates = self.gates
         circuit: CircuitRule = gates.circuit  # type: ignore[assignment]  # there is one
-        counted = circuit.fast_admit(states[0], now)
-        if counted is not None:
-            taken = gates.limits[0].fast_grant(states[1], now, self.costs[0])
-            if taken is not None:
-                return (counted, taken), (GO, 0, (counted[3], counted[5], 0), ())
-        elif away := circuit.refuses(states[0], now):
-            return unchanged(gates.rules, states, now), (CIRCUIT_OPEN, away, None, ())
-        return self.decide(states, now)
+        try:
+            counted = circuit.fast_admit(states[0], now)
+            if counted is not None:
+                taken = gates.limits[0].fast_grant(states[1], now, self.costs[0])
+                if taken is not None:
+                    return (counted, taken), (GO, 0, (counted[3], counted[5], 0), ())
+            elif away := circuit.refuses(states[0], now):
+                return unchanged(gates.rules, states, now), (CIRCUIT_OPEN, away, None, ())
+            return self.decide(states, now)
+        except MISREAD as error:
+            failure = self._misread(error, states, now)
+        raise failure
 
 
 _SHORT_CUTS: Final = {
@@ -311,7 +334,7 @@ _SHORT_CUTS: Final = {
 class Confirm:
     """The second question of a caller that waited, since a pause may have begun meanwhile."""
 
-    __slots__ = ("_rules", "gates", "keys", "permit", "tickets")
+    __slots__ = ("gates", "keys", "permit", "rules", "tickets")
     once = False
     durable = False
 
@@ -320,13 +343,14 @@ class Confirm:
         self.tickets = tickets
         self.permit = permit
         keys_of_circuit = (gates.circuit,) if gates.circuit and permit else ()
-        self._rules = (*gates.limits, *keys_of_circuit)
+        self.rules = (*gates.limits, *keys_of_circuit)
         self.keys = (*gates.limit_keys, *((gates.circuit_key,) if keys_of_circuit else ()))
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
         """GO with the rest of the wait (0 for now), or CIRCUIT_OPEN with the time to wait."""
         gates = self.gates
-        same = unchanged(self._rules, states, now)
+        same = unchanged(self.rules, states, now)
         wait = 0
         for rule, state, ticket in zip(gates.limits, states, self.tickets, strict=False):
             present = rule.present(state, now)
@@ -355,6 +379,12 @@ class GiveBack:
         self.tickets = tickets
         self.keys = gates.limit_keys
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The limits, which read the states."""
+        return self.gates.limits
+
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Refund every ticket."""
         rules = zip(self.gates.limits, states, self.tickets, strict=True)
@@ -390,6 +420,12 @@ class Pause:
         self.pause = min(pause, FOREVER)
         self.keys = gates.limit_keys
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The limits, which read the states."""
+        return self.gates.limits
+
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Drain every limit."""
         return tuple(
@@ -409,6 +445,12 @@ class Resume:
         self.gates = gates
         self.keys = gates.limit_keys
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The limits, which read the states."""
+        return self.gates.limits
+
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, int]:
         """Microseconds that were left of the longest pause; 0 if there was no pause."""
         limits = self.gates.limits
@@ -439,6 +481,7 @@ class Report:
         self.outcome = outcome
         self.reporter = reporter
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, CircuitState | None]:
         """The circuit's new mode if it changed, else None."""
         circuit, changed = self.rule.record(
@@ -458,6 +501,7 @@ class Uncount:
         self._rule = rule
         self.keys = (key,)
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Take the attempt off the budget's count, unless that state has been forgotten."""
         (state,) = states
@@ -478,6 +522,7 @@ class SetCircuit:
         self.keys = (key,)
         self.mode = mode_to_force(state)
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Set the mode."""
         return (self._rule.force(self._rule.present(states[0], now), self.mode),), None
@@ -494,6 +539,7 @@ class ReadCircuit:
         self._rule = rule
         self.keys = (key,)
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
         """The state, with names and seconds for people."""
         same = unchanged((self._rule,), states, now)

@@ -20,7 +20,7 @@ from moorage.domain.caching import CacheEntry
 from moorage.domain.durations import SECOND
 from moorage.domain.packing import pack_values, unpack_values
 from moorage.domain.response import Response
-from moorage.domain.state import steady
+from moorage.domain.state import reading, steady
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Look:
     def __init__(self, key: str) -> None:
         self.keys = (key,)
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, Looked]:
         """The entry; nothing is changed."""
         entry = _present(states[0], now)
@@ -74,6 +75,7 @@ class Keep:
         self.content = content
         self.quiet = quiet
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """True if the content was stored."""
         entry = _present(states[0], now)
@@ -93,6 +95,7 @@ class Forget:
     def __init__(self, key: str) -> None:
         self.keys = (key,)
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Delete the entry, whatever it is."""
         return ((now, _TRACE, _next_mark(states[0], now), None),), None

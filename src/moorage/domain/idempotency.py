@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import attrs
 
-from moorage.domain.state import steady, unchanged
+from moorage.domain.state import reading, steady, unchanged
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -171,6 +171,7 @@ class Claim:
         self.target = target
         self.remembered = remembered
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, Claimed]:
         """Decide by `TABLE`."""
         entry = present(states[0], now)
@@ -223,6 +224,12 @@ class Renew:
         self.keys = tuple(key for key, _, _ in self.held)
         self.lease = lease
 
+    @property
+    def rules(self) -> tuple[Claims, ...]:
+        """What reads the states."""
+        return CLAIMS * len(self.keys)
+
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, tuple[bool, ...]]:
         """For each claim, whether its holder still has it, possibly after the lease expired."""
         after: list[State | None] = []
@@ -265,6 +272,7 @@ class Settle:
         self.ttl = ttl
         self.answer = answer
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, Settled]:
         """Settle the claim if it is this caller's; an older fencing number changes nothing."""
         entry = present(states[0], now)
@@ -317,6 +325,12 @@ class Record:
         self.fingerprint = fingerprint
         self.ttl = ttl
 
+    @property
+    def rules(self) -> tuple[Claims, ...]:
+        """What reads the states."""
+        return CLAIMS * len(self.keys)
+
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """True if the claim was the caller's, and this is the record."""
         claim, entry = (present(state, now) for state in states)
@@ -340,6 +354,7 @@ class Withdraw:
         self.owner = owner
         self.ttl = ttl
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Abandon the claim of `owner`; another owner's claim stays."""
         entry = present(states[0], now)
@@ -362,6 +377,7 @@ class MarkSent:
         self.fence = fence
         self.target = target
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """True if the claim is still its holder's, so that the request may be sent."""
         sent = mark_sent(present(states[0], now), self.fence, self.target)
@@ -384,6 +400,7 @@ class Resolve:
         self.ttl = ttl
         self.answer = answer if done else None
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """True if there was an unknown key to settle."""
         entry = present(states[0], now)
@@ -406,6 +423,7 @@ class Written:
     def __init__(self, key: str) -> None:
         self.keys = (key,)
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, Any]:
         """The record, or None."""
         entry = present(states[0], now)
@@ -428,6 +446,7 @@ class WriteOnce:
         self.fingerprint = fingerprint
         self.ttl = ttl
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, Any]:
         """The record that is there now."""
         entry = present(states[0], now)

@@ -11,10 +11,13 @@ which callers carry back unread.
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
+from moorage.errors import StateUnavailable
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 State: TypeAlias = "tuple[Any, ...]"
 States: TypeAlias = "tuple[State | None, ...]"
@@ -23,6 +26,7 @@ Ticket: TypeAlias = "tuple[int, ...]"
 """What a limit needs to know again of one grant: opaque to its holder. It begins with
 `(number, time, cost, shift)`."""
 
+Answer = TypeVar("Answer")
 Answer_co = TypeVar("Answer_co", covariant=True)
 
 SMALL_STEP: Final = 2_000_000
@@ -73,6 +77,65 @@ class Moves(Protocol):
     def present(self, state: State | None, now: int, /) -> State | None:
         """The state as of now, with its times moved back if the clock was."""
         ...
+
+
+MISREAD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a rule may raise for a state that has another layout than its own."""
+
+
+def misread(
+    error: Exception, keys: Sequence[str], rules: Sequence[Moves], states: States, now: int
+) -> Exception:
+    """The error of a command that failed: of the first state that its rule cannot read, if any.
+
+    Without `rules`, whatever is stored is taken for what cannot be read.
+    """
+    if rules:
+        wrong = [
+            key
+            for key, rule, state in zip(keys, rules, states, strict=False)
+            if not _reads(rule, state, now)
+        ]
+    else:
+        wrong = [key for key, state in zip(keys, states, strict=True) if state is not None]
+    if not wrong:
+        return error
+    return StateUnavailable(
+        f"A stored state has another layout than this release knows ({type(error).__name__}).",
+        key=wrong[0] if rules or len(keys) == 1 else None,
+        remedy="Upgrade every process that shares the store, and let nothing else write to it.",
+    )
+
+
+def _reads(rule: Moves, state: State | None, now: int) -> bool:
+    """Whether a rule can read a state."""
+    earliest = getattr(rule, "earliest", None)
+    try:
+        present = rule.present(state, now)
+        if earliest is not None:
+            earliest(present, 1, now)
+    except MISREAD:
+        return False
+    return True
+
+
+def reading(apply: Callable[[Any, States, int], Answer]) -> Callable[[Any, States, int], Answer]:
+    """Have a command's `apply` raise `StateUnavailable` for a state of another layout.
+
+    The command's `rules` read its states, in the order of its keys. Commands of the fast path do
+    the same without another call.
+    """
+
+    @wraps(apply)
+    def applied(command: Any, states: States, now: int) -> Answer:
+        try:
+            return apply(command, states, now)
+        except MISREAD as error:
+            rules = getattr(command, "rules", ())
+            failure = misread(error, command.keys, rules, states, now)
+        raise failure
+
+    return applied
 
 
 def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from zlib import crc32
 
 from moorage.domain.keys import state_key
-from moorage.domain.state import steady
+from moorage.domain.state import reading, steady
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,6 +121,7 @@ class Register:
         self.span = span
         self.memory = memory
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, Registered]:
         """Put the effect on the list, unless it is settled or another payload has its key."""
         effect, listed = _effect(states[0], now), states[1]
@@ -160,6 +161,7 @@ class Recall:
         self.keys = (effect_name(contract, tenant, key),)
         self.fingerprint = fingerprint
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, Registered]:
         """What is known of it; the number is 0 unless it is open with the same payload."""
         effect = _effect(states[0], now)
@@ -191,6 +193,7 @@ class Withhold:
         self.number = number
         self.held = held
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """Whether its time was the last, and is over."""
         effect = _effect(states[0], now)
@@ -218,6 +221,7 @@ class Strike:
         self.number = number
         self.certain = certain
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """True if it was open and is now removed."""
         effect = _effect(states[0], now)
@@ -250,6 +254,7 @@ class Decide:
         self.done = done
         self.answer = answer if done else None
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, Decision]:
         """Settle the effect and take it off the list."""
         effect = _effect(states[0], now)
@@ -292,6 +297,7 @@ class Attend:
         self.keys = (name,)
         self.pause = pause
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, Reserved]:
         """Reserve it if it is open and due."""
         effect = _effect(states[0], now)
@@ -316,6 +322,7 @@ class NotFound:
         self.keys = (name,)
         self.reserved = reserved
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """Whether it was recorded."""
         effect = _effect(states[0], now)
@@ -346,6 +353,7 @@ class ReadShards:
     def __init__(self, contract: str) -> None:
         self.keys = shards(contract)
 
+    @reading
     def apply(self, states: States, _: int) -> tuple[States, tuple[str, ...]]:
         """The names, in no order."""
         return states, tuple(name for state in states if state for name in state[2])
@@ -381,6 +389,7 @@ class ReadEffects:
     def __init__(self, names: Iterable[str]) -> None:
         self.keys = tuple(names)
 
+    @reading
     def apply(self, states: States, now: int) -> tuple[States, tuple[Open, ...]]:
         """The open effects, in the order of the names."""
         effects: list[Open] = []

@@ -36,7 +36,7 @@ What a check draws it draws from a seed, so that one which fails fails again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from itertools import product, repeat
@@ -45,10 +45,14 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage._bridge import run_now
+from moorage.domain.admission import Admission, Gates
+from moorage.domain.budget import BudgetRule, RetryBudget
+from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule
 from moorage.domain.durations import DAY, SECOND
 from moorage.domain.idempotency import Claim, Renew, Verdict
+from moorage.domain.rate_limit import RateLimitConfig
 from moorage.domain.renewal import TOGETHER
-from moorage.errors import InvalidData, StorageUnavailable
+from moorage.errors import InvalidData, StateUnavailable, StorageUnavailable
 from moorage.ports.state import AsyncStateStorage, StateStorage
 from moorage.testing._state_commands import (
     KEEP,
@@ -175,6 +179,29 @@ async def an_error_of_a_command_changes_nothing(stores: _Stores) -> None:
     )
 
 
+async def a_state_of_another_layout_is_unusable_alone(stores: _Stores) -> None:
+    """A state that another program wrote is refused as one state, and all others can be used."""
+    store = stores()
+    for kind, command in _every_kind(new_key()):
+        await store.execute(Write(dict.fromkeys(command.keys, "of another layout")))
+        try:
+            await store.execute(command)
+        except StateUnavailable as error:
+            require(
+                error.key is None or error.key in command.keys,
+                f"The error for a {kind} of another layout names another state.",
+            )
+        except Exception as error:
+            raise AssertionError(
+                f"A {kind} of another layout raises {type(error).__name__}."
+            ) from error
+        else:
+            raise AssertionError(f"A {kind} of another layout is taken for one of this layout.")
+    for kind, command in _every_kind(new_key()):
+        answer = await store.execute(command)
+        require(answer is not None, f"A {kind} beside one of another layout cannot be used.")
+
+
 async def time_goes_on(stores: _Stores) -> None:
     """The time that commands are given is in microseconds since 1970, and never goes back."""
     store = stores()
@@ -207,6 +234,34 @@ async def posting_never_raises(stores: _Stores) -> None:
     except Exception as error:
         raise AssertionError(f"Posting raised {type(error).__name__}.") from error
     require(await store.read(key) is None, "A command that raised was written all the same.")
+
+
+def _every_kind(key: str) -> Iterator[tuple[str, Command[Any]]]:
+    """A command for each kind of state, and one for several together."""
+    circuit, budget = CircuitRule(CircuitBreakerConfig()), BudgetRule(RetryBudget())
+    limit, quota = RateLimitConfig.per_second(5), RateLimitConfig.per_calendar_day(5)
+    every = Gates(
+        circuit=circuit,
+        circuit_key=f"{key}:every:circuit",
+        limits=[limit.rule, quota.rule],
+        limit_keys=[f"{key}:every:limit", f"{key}:every:quota"],
+        budget=budget,
+        budget_key=f"{key}:every:budget",
+    )
+    gates = {
+        "limit": Gates(limits=[limit.rule], limit_keys=[f"{key}:limit"]),
+        "quota": Gates(limits=[quota.rule], limit_keys=[f"{key}:quota"]),
+        "circuit": Gates(circuit=circuit, circuit_key=f"{key}:circuit"),
+        "retry budget": Gates(budget=budget, budget_key=f"{key}:budget"),
+        "circuit with its limits and retry budget": every,
+    }
+    for kind, rules in gates.items():
+        yield kind, Admission(rules, within=0, lease=1)
+    claim = Claim(
+        f"{key}:claim", fingerprint=b"f", owner=1, lease=DAY, ttl=DAY, target="a", remembered=0
+    )
+    yield "claim", claim
+    yield "renewed claim", Renew([(f"{key}:renewed", 1, DAY)], lease=DAY)
 
 
 # --- many at once ----------------------------------------------------------------
@@ -558,6 +613,7 @@ _BOTH: Final = (
     keys_are_told_apart,
     generated_commands_equal_the_model,
     an_error_of_a_command_changes_nothing,
+    a_state_of_another_layout_is_unusable_alone,
     time_goes_on,
     what_is_posted_is_executed,
     posting_never_raises,
