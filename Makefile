@@ -35,7 +35,7 @@ PYTEST_ARGS ?=
 # The last one that runs on Node.js 20.
 AZURITE := 3.35.0
 
-# For instance: make mutants MUTANTS_ARGS="--minutes 5 'moorage.domain.bucket.*'"
+# For instance: make mutants MUTANTS_ARGS="--minutes 5 'moorage.domain.resilience.bucket.*'"
 MUTANTS_ARGS ?=
 
 # For instance: make bench BENCH_ARGS="--rounds 200 full_stack 'http_clients*'"

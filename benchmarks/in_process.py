@@ -32,7 +32,7 @@ from moorage import (
     RetryHandler,
     Service,
 )
-from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.state.memory import MemoryStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,11 +24,11 @@ from over_http import Vendor
 from pyreqwest.client import ClientBuilder, SyncClientBuilder
 
 from moorage import Request, Timeouts, Tls
-from moorage.adapters.pyreqwest_http import PyreqwestHttpClient
-from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from moorage.testing.http_tls import certificate_files
+from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
+from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
+from moorage.testing.fakes.http_tls import certificate_files
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -21,9 +21,9 @@ from measure import (
 )
 
 from moorage import AsyncConnectorManager, ConnectorManager, RateLimitConfig, Request, Service
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from moorage.domain.http import Timeouts
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
+from moorage.domain.http.requests import Timeouts
 
 
 class Vendor:

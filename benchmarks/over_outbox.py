@@ -23,12 +23,12 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 
 from moorage import Hub, Outbox, Request, Response, RetryPolicy, Service
-from moorage.adapters.sql_entries import SqlOutbox
+from moorage.adapters.entries.sql import SqlOutbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from moorage.domain.http import Timeouts
+    from moorage.domain.http.requests import Timeouts
 
 POSTGRES = os.environ.get("MOORAGE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/test")
 REDIS = os.environ.get("MOORAGE_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")

@@ -40,7 +40,7 @@ from moorage import (
     RetryBudget,
     Service,
 )
-from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -19,7 +19,7 @@ import sqlalchemy
 from measure import ELAPSED, Comparison, Contender, Target, async_block, compare, sync_block
 
 from moorage import AsyncConnectorManager, ConnectorManager, RateLimitConfig, Service
-from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
+from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

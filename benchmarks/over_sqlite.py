@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 from measure import ELAPSED, Block, Comparison, Contender, Read, Target, compare, sync_block
 
 from moorage import ConnectorManager, RateLimitConfig, RateLimiter, RetryBudget, Service
-from moorage.adapters.sqlite import SqliteStorage
-from moorage.domain.durations import DAY
-from moorage.domain.idempotency import Claim, complete
+from moorage.adapters.state.sqlite import SqliteStorage
+from moorage.domain.idempotency.claims import Claim, complete
+from moorage.domain.values.durations import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable

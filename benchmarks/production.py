@@ -28,16 +28,16 @@ from moorage import (
     Service,
     Timeouts,
 )
-from moorage.adapters.memory import MemoryStorage
-from moorage.adapters.memory_credentials import MemoryCredentialProvider
-from moorage.adapters.memory_log import MemoryIntegrationLogger
-from moorage.adapters.redis import RedisStorage
-from moorage.adapters.sqlite import SqliteStorage
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
+from moorage.adapters.logs.memory import MemoryIntegrationLogger
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.adapters.state.redis import RedisStorage
+from moorage.adapters.state.sqlite import SqliteStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.events import Event
+    from moorage.domain.observation.events import Event
     from moorage.ports.http import HttpClient
     from moorage.ports.state import StateStorage
 

@@ -11,9 +11,9 @@ from botocore.credentials import Credentials as BotoCredentials
 from measure import Comparison, Contender, Target, compare, sync_block
 
 from moorage import Credentials, Request
-from moorage.adapters.cached_credentials import CachedCredentials
-from moorage.adapters.memory_credentials import MemoryCredentialProvider
-from moorage.domain import auth
+from moorage.adapters.credentials.cached import CachedCredentials
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
+from moorage.domain.auth import methods as auth
 from moorage.domain.signing.occasion import Occasion
 from moorage.domain.signing.sigv4 import AwsSigV4
 

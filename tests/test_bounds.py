@@ -20,9 +20,9 @@ from moorage import (
     RetryPolicy,
     Service,
 )
-from moorage._bridge import run_now
-from moorage._bridge import within_later as within_later_until
-from moorage.services.call import OutOfTimeError
+from moorage.runtime.bridge import run_now
+from moorage.runtime.bridge import within_later as within_later_until
+from moorage.services.calling.call import OutOfTimeError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Generator

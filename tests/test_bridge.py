@@ -17,7 +17,9 @@ from moorage import (
     Service,
     VendorFailed,
 )
-from moorage._bridge import (
+from moorage.domain.idempotency.claims import Withdraw
+from moorage.domain.service.plan import Plan
+from moorage.runtime.bridge import (
     SuspendedError,
     awaited,
     blocking,
@@ -39,10 +41,8 @@ from moorage._bridge import (
     step_now,
     with_signature_of,
 )
-from moorage.domain.idempotency import Withdraw
-from moorage.domain.plan import Plan
-from moorage.services.call import Call, value_of
-from moorage.services.calling import Calling
+from moorage.services.calling.call import Call, value_of
+from moorage.services.calling.steps import Calling
 from moorage.wiring.cores import awaited_core
 from moorage.wiring.ports import Ports
 

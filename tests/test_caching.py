@@ -21,10 +21,10 @@ from moorage import (
     Response,
     Service,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.memory_cache import AsyncMemoryCache, MemoryCache
-from moorage.adapters.sealed_cache import AsyncSealedCache, SealedCache
-from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.adapters.cache.memory import AsyncMemoryCache, MemoryCache
+from moorage.adapters.cache.sealed import AsyncSealedCache, SealedCache
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.testing import Behaviour, Received, VendorServer
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from moorage.demo.report import page, write_report
 from moorage.demo.story import verdict
 from moorage.demo.street import LocalNetwork, Vendors
 from moorage.demo.telling import Narrator, Scene
-from moorage.domain.events import AttemptFinished, CircuitChanged
+from moorage.domain.observation.events import AttemptFinished, CircuitChanged
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from moorage.domain.circuit import TRANSITIONS
-from moorage.domain.idempotency import TABLE
+from moorage.domain.idempotency.claims import TABLE
+from moorage.domain.resilience.circuit import TRANSITIONS
 from tools import diagrams
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import AttemptTimeout, ConfigurationError, ConnectionFailed, VendorFailed
-from moorage.discovery import adiscover, discover
 from moorage.domain.oauth.discovery import LARGEST
+from moorage.hub.discovery import adiscover, discover
 from moorage.testing import (
     AsyncScriptedHttpClient,
     FakeVendor,

@@ -12,8 +12,8 @@ import pytest
 
 import moorage
 from moorage import ConfigurationError, Request, Response, WebhookVerifier
-from moorage.opening import aopen_storage, open_storage
 from moorage.testing import FakeVendor, ScriptedHttpClient
+from moorage.wiring.store_urls import aopen_storage, open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 MODULE = '''
 import attrs
 from moorage import Service, WebhookScheme
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.contracts.vendor import Vendor
-from moorage.domain.auth import Credentials
+from moorage.domain.auth.methods import Credentials
 
 closed = []
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from moorage import errors
-from moorage.domain.http import Headers, Response
+from moorage.domain.http.requests import Headers, Response
 from moorage.errors import ConnectorError
 
 BRANCH = re.compile(r"^([│├└─ ]*)(\w+)(?: {2,}\S.*)?$")

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import ConfigurationError, Credentials, LogQuery
-from moorage.adapters.aes_gcm import generate_keys
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
-from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
-from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.domain.entries import EntryQuery
-from moorage.domain.installation import install
-from moorage.opening import (
+from moorage.adapters.ciphers.aes_gcm import generate_keys
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.entries.queue import EntryQuery
+from moorage.domain.values.installation import install
+from moorage.wiring.store_urls import (
     aopen_storage,
     open_credentials,
     open_inbox,
@@ -120,18 +120,20 @@ def test_what_is_not_installed_is_named(
     url: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who lacks a library is told which extra brings it."""
-    prefixes = "moorage.adapters.redis", "moorage.adapters.sql", "moorage.adapters._"
-    uninstall(monkeypatch, library, *prefixes)
+    uninstall(monkeypatch, library, "moorage.adapters.state.", "moorage.adapters.databases.")
     with pytest.raises(ConfigurationError, match=f"needs {library}") as caught:
         open_storage(url)
     assert caught.value.remedy == install(extra)
     assert "secret" not in str(caught.value)
 
 
+ENTRIES = tuple(f"moorage.adapters.{room}." for room in ("databases", "tables", "entries", "logs"))
+
+
 @pytest.mark.parametrize("opens", [open_inbox, open_outbox, open_log])
 def test_missing_library_of_entries_is_named(opens: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the library and the extra that brings it."""
-    uninstall(monkeypatch, "sqlalchemy", "moorage.adapters.sql", "moorage.adapters._")
+    uninstall(monkeypatch, "sqlalchemy", *ENTRIES)
     with pytest.raises(ConfigurationError, match="needs sqlalchemy") as caught:
         opens("mariadb://me:secret@host/name")
     assert install("mysql") == caught.value.remedy

@@ -24,9 +24,9 @@ from moorage import (
     adapters,
     ports,
 )
+from moorage.hub.streams import AsyncStreamedAnswer, StreamedAnswer
 from moorage.parts.guard import Entry
 from moorage.parts.retry_handler import AsyncAttempts, Attempts
-from moorage.streams import AsyncStreamedAnswer, StreamedAnswer
 
 MODEED = {
     "__iter__": "__aiter__",

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import AsyncConnectorManager, ConnectorManager, Idempotency, Service
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
-from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.domain.idempotency import LEASE, Claim, Renew
-from moorage.services.renewal import Unrenewed
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.idempotency.claims import LEASE, Claim, Renew
+from moorage.services.core.renewal import Unrenewed
 from tests.adapters.forked import in_a_child
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ import pytest
 
 import moorage.config
 from moorage import Account, ConfigurationError, CopiedStore, UnsupportedByVendor
-from moorage._bridge import run_now
-from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.offer import path_of
 from moorage.contracts.routes import Route
-from moorage.office import _led
+from moorage.hub.office import _led
+from moorage.runtime.bridge import run_now
 from moorage.services.fence import Fence
 from moorage.testing.uses import storage as uses
-from moorage.vendors.sendgrid import SendGrid
+from moorage.vendors.email.sendgrid import SendGrid
 from moorage.wiring.catalog import vendor_class
 from moorage.wiring.cores import plain_core
 from moorage.wiring.ports import Ports

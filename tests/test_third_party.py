@@ -24,7 +24,7 @@ import moorage
 from acme_vendor.sandbox import AcmeSandbox
 from moorage.contracts.sms import SmsCapability, SmsMessage
 from moorage.errors import UnsupportedByVendor
-from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.wiring.catalog import able, vendor_names
 
 sandbox = AcmeSandbox()

@@ -23,8 +23,8 @@ from moorage import (
     Timeouts,
     TlsUnverified,
 )
-from moorage.adapters.forking import start_afresh
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.wiring.cores import awaited_core, plain_core
 from moorage.wiring.defaults import Lazily
 from moorage.wiring.ports import Ports
@@ -34,7 +34,7 @@ from tests.support.caching import Cupboard
 from tests.support.modes import AWAITED, PLAIN, START, Plainly, World, sync_and_async
 
 if TYPE_CHECKING:
-    from moorage.domain.events import Event
+    from moorage.domain.observation.events import Event
 
 SERVICE = Service("vat", base_url="https://vat.example", retry=None)
 GET = Request.get("/rates")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.cli.ends import CODES
+from moorage.cli.exit_codes import CODES
 from moorage.cli.frame import PLAIN, build
 from moorage.cli.table import COMMANDS
 

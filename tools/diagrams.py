@@ -15,8 +15,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from moorage.domain.circuit import TRANSITIONS
-from moorage.domain.idempotency import TABLE
+from moorage.domain.idempotency.claims import TABLE
+from moorage.domain.resilience.circuit import TRANSITIONS
 
 HEAD: Final = 46
 LINE: Final = 15

@@ -85,7 +85,7 @@ def as_table(fates: dict[Change, str], existing: set[Change]) -> str:
 def main() -> int:
     """Try the mutants and say what the tests are worth."""
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
-    parser.add_argument("only", nargs="*", help="patterns, such as 'moorage.domain.bucket.*'")
+    parser.add_argument("only", nargs="*", help="patterns, such as 'moorage.domain.*'")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--go-on", action="store_true")

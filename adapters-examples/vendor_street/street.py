@@ -7,24 +7,24 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.aes_gcm import generate_keys
-from moorage.domain.headers import Headers
+from moorage.adapters.ciphers.aes_gcm import generate_keys
+from moorage.domain.http.headers import Headers
 from moorage.testing import Behaviour
-from moorage.testing.sandbox.base import Lost, Slow
-from moorage.testing.sandbox.easypost import EasyPostSandbox
-from moorage.testing.sandbox.mollie import MollieSandbox
-from moorage.testing.sandbox.postmark import PostmarkSandbox
-from moorage.testing.sandbox.sendgrid import SendGridSandbox
-from moorage.testing.sandbox.shippo import ShippoSandbox
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.testing.sandboxes.base import Lost, Slow
+from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
+from moorage.testing.sandboxes.payments.mollie import MollieSandbox
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
+from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
 from vendor_street.office import Office
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from moorage.testing.http_script import Received
-    from moorage.testing.sandbox.base import Notice, Sandbox
+    from moorage.testing.fakes.http_script import Received
+    from moorage.testing.sandboxes.base import Notice, Sandbox
 
 _KEY: Final = "idempotency-key"
 _TRIES: Final = 20

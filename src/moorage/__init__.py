@@ -15,58 +15,23 @@ if TYPE_CHECKING:
     from moorage.contracts.ref import Ref as Ref
     from moorage.contracts.routes import Account as Account
     from moorage.contracts.routes import Route as Route
-    from moorage.domain.auth import AuthMethod as AuthMethod
-    from moorage.domain.auth import Credentials as Credentials
-    from moorage.domain.auth import OAuthCredentials as OAuthCredentials
-    from moorage.domain.budget import RetryBudget as RetryBudget
-    from moorage.domain.cache_policy import CachePolicy as CachePolicy
-    from moorage.domain.circuit import CircuitBreakerConfig as CircuitBreakerConfig
-    from moorage.domain.circuit import CircuitBreakerState as CircuitBreakerState
-    from moorage.domain.circuit import CircuitState as CircuitState
-    from moorage.domain.events import AnswerNotStored as AnswerNotStored
-    from moorage.domain.events import AttemptFinished as AttemptFinished
-    from moorage.domain.events import CacheHit as CacheHit
-    from moorage.domain.events import CacheMissed as CacheMissed
-    from moorage.domain.events import CacheRevalidated as CacheRevalidated
-    from moorage.domain.events import CacheSkipped as CacheSkipped
-    from moorage.domain.events import CallFinished as CallFinished
-    from moorage.domain.events import CallRefused as CallRefused
-    from moorage.domain.events import CallStarted as CallStarted
-    from moorage.domain.events import CircuitChanged as CircuitChanged
-    from moorage.domain.events import ConsentNeeded as ConsentNeeded
-    from moorage.domain.events import CredentialRefreshed as CredentialRefreshed
-    from moorage.domain.events import Event as Event
-    from moorage.domain.events import FailedOver as FailedOver
-    from moorage.domain.events import IdempotencyReplayed as IdempotencyReplayed
-    from moorage.domain.events import ObserverFailed as ObserverFailed
-    from moorage.domain.events import PauseEnded as PauseEnded
-    from moorage.domain.events import RateLimitWaited as RateLimitWaited
-    from moorage.domain.events import Rehearsed as Rehearsed
-    from moorage.domain.events import Reloaded as Reloaded
-    from moorage.domain.events import ReloadFailed as ReloadFailed
-    from moorage.domain.events import RetryScheduled as RetryScheduled
-    from moorage.domain.events import StateSubstituted as StateSubstituted
-    from moorage.domain.events import StorageLost as StorageLost
-    from moorage.domain.events import StorageRecovered as StorageRecovered
-    from moorage.domain.events import TlsUnverified as TlsUnverified
-    from moorage.domain.events import TokenNotRenewed as TokenNotRenewed
-    from moorage.domain.events import TokenRenewed as TokenRenewed
-    from moorage.domain.events import VendorPaused as VendorPaused
-    from moorage.domain.events import WebhookReceived as WebhookReceived
-    from moorage.domain.events import WebhookRefused as WebhookRefused
-    from moorage.domain.http import BodyStream as BodyStream
-    from moorage.domain.http import Headers as Headers
-    from moorage.domain.http import HttpMethod as HttpMethod
-    from moorage.domain.http import Request as Request
-    from moorage.domain.http import Response as Response
-    from moorage.domain.http import Timeouts as Timeouts
-    from moorage.domain.integration_log import IntegrationLog as IntegrationLog
-    from moorage.domain.integration_log import IntegrationStatus as IntegrationStatus
-    from moorage.domain.integration_log import LogPage as LogPage
-    from moorage.domain.integration_log import LogQuery as LogQuery
-    from moorage.domain.integration_log import LogSummary as LogSummary
-    from moorage.domain.money import Money as Money
-    from moorage.domain.multipart import FormFile as FormFile
+    from moorage.domain.auth.methods import AuthMethod as AuthMethod
+    from moorage.domain.auth.methods import Credentials as Credentials
+    from moorage.domain.auth.methods import OAuthCredentials as OAuthCredentials
+    from moorage.domain.http.multipart import FormFile as FormFile
+    from moorage.domain.http.outgoing import OutgoingGuard as OutgoingGuard
+    from moorage.domain.http.redaction import Redaction as Redaction
+    from moorage.domain.http.requests import BodyStream as BodyStream
+    from moorage.domain.http.requests import Headers as Headers
+    from moorage.domain.http.requests import HttpMethod as HttpMethod
+    from moorage.domain.http.requests import Request as Request
+    from moorage.domain.http.requests import Response as Response
+    from moorage.domain.http.requests import Timeouts as Timeouts
+    from moorage.domain.http.transport import DangerouslyUnverified as DangerouslyUnverified
+    from moorage.domain.http.transport import PoolStatistics as PoolStatistics
+    from moorage.domain.http.transport import Proxy as Proxy
+    from moorage.domain.http.transport import Tls as Tls
+    from moorage.domain.http.transport import TlsVersion as TlsVersion
     from moorage.domain.oauth.client import ClientAuthentication as ClientAuthentication
     from moorage.domain.oauth.client import OAuthClient as OAuthClient
     from moorage.domain.oauth.device import DeviceConsent as DeviceConsent
@@ -77,31 +42,66 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.pending import PendingConsent as PendingConsent
     from moorage.domain.oauth.server import AuthorizationServer as AuthorizationServer
     from moorage.domain.oauth.token_answer import Granted as Granted
-    from moorage.domain.outgoing import OutgoingGuard as OutgoingGuard
-    from moorage.domain.personal import Personal as Personal
-    from moorage.domain.rate_limit import RateLimitConfig as RateLimitConfig
-    from moorage.domain.redaction import Redaction as Redaction
-    from moorage.domain.region import Region as Region
-    from moorage.domain.result import Result as Result
-    from moorage.domain.retry import Backoff as Backoff
-    from moorage.domain.retry import Jitter as Jitter
-    from moorage.domain.retry import RetryPolicy as RetryPolicy
-    from moorage.domain.safety import Safety as Safety
-    from moorage.domain.secret import Secret as Secret
-    from moorage.domain.service import BulkheadConfig as BulkheadConfig
-    from moorage.domain.service import Endpoint as Endpoint
-    from moorage.domain.service import HedgeConfig as HedgeConfig
-    from moorage.domain.service import Service as Service
+    from moorage.domain.observation.events import AnswerNotStored as AnswerNotStored
+    from moorage.domain.observation.events import AttemptFinished as AttemptFinished
+    from moorage.domain.observation.events import CacheHit as CacheHit
+    from moorage.domain.observation.events import CacheMissed as CacheMissed
+    from moorage.domain.observation.events import CacheRevalidated as CacheRevalidated
+    from moorage.domain.observation.events import CacheSkipped as CacheSkipped
+    from moorage.domain.observation.events import CallFinished as CallFinished
+    from moorage.domain.observation.events import CallRefused as CallRefused
+    from moorage.domain.observation.events import CallStarted as CallStarted
+    from moorage.domain.observation.events import CircuitChanged as CircuitChanged
+    from moorage.domain.observation.events import ConsentNeeded as ConsentNeeded
+    from moorage.domain.observation.events import CredentialRefreshed as CredentialRefreshed
+    from moorage.domain.observation.events import Event as Event
+    from moorage.domain.observation.events import FailedOver as FailedOver
+    from moorage.domain.observation.events import IdempotencyReplayed as IdempotencyReplayed
+    from moorage.domain.observation.events import ObserverFailed as ObserverFailed
+    from moorage.domain.observation.events import PauseEnded as PauseEnded
+    from moorage.domain.observation.events import RateLimitWaited as RateLimitWaited
+    from moorage.domain.observation.events import Rehearsed as Rehearsed
+    from moorage.domain.observation.events import Reloaded as Reloaded
+    from moorage.domain.observation.events import ReloadFailed as ReloadFailed
+    from moorage.domain.observation.events import RetryScheduled as RetryScheduled
+    from moorage.domain.observation.events import StateSubstituted as StateSubstituted
+    from moorage.domain.observation.events import StorageLost as StorageLost
+    from moorage.domain.observation.events import StorageRecovered as StorageRecovered
+    from moorage.domain.observation.events import TlsUnverified as TlsUnverified
+    from moorage.domain.observation.events import TokenNotRenewed as TokenNotRenewed
+    from moorage.domain.observation.events import TokenRenewed as TokenRenewed
+    from moorage.domain.observation.events import VendorPaused as VendorPaused
+    from moorage.domain.observation.events import WebhookReceived as WebhookReceived
+    from moorage.domain.observation.events import WebhookRefused as WebhookRefused
+    from moorage.domain.observation.integration_log import IntegrationLog as IntegrationLog
+    from moorage.domain.observation.integration_log import IntegrationStatus as IntegrationStatus
+    from moorage.domain.observation.integration_log import LogPage as LogPage
+    from moorage.domain.observation.integration_log import LogQuery as LogQuery
+    from moorage.domain.observation.integration_log import LogSummary as LogSummary
+    from moorage.domain.resilience.budget import RetryBudget as RetryBudget
+    from moorage.domain.resilience.circuit import CircuitBreakerConfig as CircuitBreakerConfig
+    from moorage.domain.resilience.circuit import CircuitBreakerState as CircuitBreakerState
+    from moorage.domain.resilience.circuit import CircuitState as CircuitState
+    from moorage.domain.resilience.rate_limit import RateLimitConfig as RateLimitConfig
+    from moorage.domain.resilience.retry import Backoff as Backoff
+    from moorage.domain.resilience.retry import Jitter as Jitter
+    from moorage.domain.resilience.retry import RetryPolicy as RetryPolicy
+    from moorage.domain.secrets.personal import Personal as Personal
+    from moorage.domain.secrets.secret import Secret as Secret
+    from moorage.domain.service.cache_policy import CachePolicy as CachePolicy
+    from moorage.domain.service.region import Region as Region
+    from moorage.domain.service.safety import Safety as Safety
+    from moorage.domain.service.settings import BulkheadConfig as BulkheadConfig
+    from moorage.domain.service.settings import Endpoint as Endpoint
+    from moorage.domain.service.settings import HedgeConfig as HedgeConfig
+    from moorage.domain.service.settings import Service as Service
     from moorage.domain.signing.azure import AzureSharedKey as AzureSharedKey
     from moorage.domain.signing.hmac_signing import HmacSigning as HmacSigning
     from moorage.domain.signing.jwt import JwtSigning as JwtSigning
     from moorage.domain.signing.message import MessageSignature as MessageSignature
     from moorage.domain.signing.sigv4 import AwsSigV4 as AwsSigV4
-    from moorage.domain.transport import DangerouslyUnverified as DangerouslyUnverified
-    from moorage.domain.transport import PoolStatistics as PoolStatistics
-    from moorage.domain.transport import Proxy as Proxy
-    from moorage.domain.transport import Tls as Tls
-    from moorage.domain.transport import TlsVersion as TlsVersion
+    from moorage.domain.values.money import Money as Money
+    from moorage.domain.values.result import Result as Result
     from moorage.domain.webhooks.events import WebhookEvent as WebhookEvent
     from moorage.domain.webhooks.rejection import WebhookReason as WebhookReason
     from moorage.domain.webhooks.replies import WebhookReply as WebhookReply
@@ -140,14 +140,16 @@ if TYPE_CHECKING:
     from moorage.errors import VendorFailed as VendorFailed
     from moorage.errors import VendorRejected as VendorRejected
     from moorage.errors import WebhookRejected as WebhookRejected
-    from moorage.hub import AsyncHub as AsyncHub
-    from moorage.hub import Hub as Hub
-    from moorage.inbox import AsyncWebhookInbox as AsyncWebhookInbox
-    from moorage.inbox import WebhookInbox as WebhookInbox
-    from moorage.manager import AsyncConnectorManager as AsyncConnectorManager
-    from moorage.manager import ConnectorManager as ConnectorManager
-    from moorage.outbox import AsyncOutbox as AsyncOutbox
-    from moorage.outbox import Outbox as Outbox
+    from moorage.hub.hub import AsyncHub as AsyncHub
+    from moorage.hub.hub import Hub as Hub
+    from moorage.hub.inbox import AsyncWebhookInbox as AsyncWebhookInbox
+    from moorage.hub.inbox import WebhookInbox as WebhookInbox
+    from moorage.hub.manager import AsyncConnectorManager as AsyncConnectorManager
+    from moorage.hub.manager import ConnectorManager as ConnectorManager
+    from moorage.hub.outbox import AsyncOutbox as AsyncOutbox
+    from moorage.hub.outbox import Outbox as Outbox
+    from moorage.hub.subjects import AsyncSubjects as AsyncSubjects
+    from moorage.hub.subjects import Subjects as Subjects
     from moorage.parts.bulkhead import Bulkhead as Bulkhead
     from moorage.parts.circuit_breaker import CircuitBreaker as CircuitBreaker
     from moorage.parts.idempotency import Idempotency as Idempotency
@@ -159,34 +161,32 @@ if TYPE_CHECKING:
     from moorage.parts.rate_limiter import RateLimiter as RateLimiter
     from moorage.parts.retry_handler import RetryHandler as RetryHandler
     from moorage.parts.webhook_verifier import WebhookVerifier as WebhookVerifier
-    from moorage.subjects import AsyncSubjects as AsyncSubjects
-    from moorage.subjects import Subjects as Subjects
 
 _HOME = {
     # calling services
-    "ConnectorManager": "manager",
-    "AsyncConnectorManager": "manager",
+    "ConnectorManager": "hub.manager",
+    "AsyncConnectorManager": "hub.manager",
     "open": "config",
     "aopen": "config",
     "ConfigurationWarning": "config",
-    "Hub": "hub",
-    "AsyncHub": "hub",
+    "Hub": "hub.hub",
+    "AsyncHub": "hub.hub",
     "Account": "contracts.routes",
     "Route": "contracts.routes",
     "Offer": "contracts.offer",
-    "Safety": "domain.safety",
+    "Safety": "domain.service.safety",
     "Ref": "contracts.ref",
-    "Service": "domain.service",
-    "Endpoint": "domain.service",
-    "Region": "domain.region",
-    "Request": "domain.http",
-    "Response": "domain.http",
-    "Timeouts": "domain.http",
-    "HttpMethod": "domain.http",
-    "Headers": "domain.http",
-    "BodyStream": "domain.http",
-    "FormFile": "domain.multipart",
-    "Result": "domain.result",
+    "Service": "domain.service.settings",
+    "Endpoint": "domain.service.settings",
+    "Region": "domain.service.region",
+    "Request": "domain.http.requests",
+    "Response": "domain.http.requests",
+    "Timeouts": "domain.http.requests",
+    "HttpMethod": "domain.http.requests",
+    "Headers": "domain.http.requests",
+    "BodyStream": "domain.http.requests",
+    "FormFile": "domain.http.multipart",
+    "Result": "domain.values.result",
     # one protection at a time
     "RetryHandler": "parts.retry_handler",
     "RateLimiter": "parts.rate_limiter",
@@ -215,83 +215,83 @@ _HOME = {
     "WebhookScheme": "domain.webhooks.scheme",
     "WebhookSigner": "domain.webhooks.sending",
     # work that is written down first
-    "WebhookInbox": "inbox",
-    "AsyncWebhookInbox": "inbox",
-    "Outbox": "outbox",
-    "AsyncOutbox": "outbox",
-    "Subjects": "subjects",
-    "AsyncSubjects": "subjects",
+    "WebhookInbox": "hub.inbox",
+    "AsyncWebhookInbox": "hub.inbox",
+    "Outbox": "hub.outbox",
+    "AsyncOutbox": "hub.outbox",
+    "Subjects": "hub.subjects",
+    "AsyncSubjects": "hub.subjects",
     # how calls are protected
-    "RetryPolicy": "domain.retry",
-    "Backoff": "domain.retry",
-    "Jitter": "domain.retry",
-    "RetryBudget": "domain.budget",
-    "RateLimitConfig": "domain.rate_limit",
-    "CircuitBreakerConfig": "domain.circuit",
-    "CircuitBreakerState": "domain.circuit",
-    "CircuitState": "domain.circuit",
-    "BulkheadConfig": "domain.service",
-    "HedgeConfig": "domain.service",
-    "CachePolicy": "domain.cache_policy",
+    "RetryPolicy": "domain.resilience.retry",
+    "Backoff": "domain.resilience.retry",
+    "Jitter": "domain.resilience.retry",
+    "RetryBudget": "domain.resilience.budget",
+    "RateLimitConfig": "domain.resilience.rate_limit",
+    "CircuitBreakerConfig": "domain.resilience.circuit",
+    "CircuitBreakerState": "domain.resilience.circuit",
+    "CircuitState": "domain.resilience.circuit",
+    "BulkheadConfig": "domain.service.settings",
+    "HedgeConfig": "domain.service.settings",
+    "CachePolicy": "domain.service.cache_policy",
     # who we are
-    "AuthMethod": "domain.auth",
-    "Credentials": "domain.auth",
-    "OAuthCredentials": "domain.auth",
+    "AuthMethod": "domain.auth.methods",
+    "Credentials": "domain.auth.methods",
+    "OAuthCredentials": "domain.auth.methods",
     "AwsSigV4": "domain.signing.sigv4",
     "AzureSharedKey": "domain.signing.azure",
     "HmacSigning": "domain.signing.hmac_signing",
     "JwtSigning": "domain.signing.jwt",
     "MessageSignature": "domain.signing.message",
-    "Secret": "domain.secret",
+    "Secret": "domain.secrets.secret",
     # how connections are made
-    "Tls": "domain.transport",
-    "TlsVersion": "domain.transport",
-    "DangerouslyUnverified": "domain.transport",
-    "Proxy": "domain.transport",
-    "PoolStatistics": "domain.transport",
-    "OutgoingGuard": "domain.outgoing",
+    "Tls": "domain.http.transport",
+    "TlsVersion": "domain.http.transport",
+    "DangerouslyUnverified": "domain.http.transport",
+    "Proxy": "domain.http.transport",
+    "PoolStatistics": "domain.http.transport",
+    "OutgoingGuard": "domain.http.outgoing",
     # what is shown
-    "Redaction": "domain.redaction",
-    "Personal": "domain.personal",
+    "Redaction": "domain.http.redaction",
+    "Personal": "domain.secrets.personal",
     # what is told and recorded
-    "Event": "domain.events",
-    "CallStarted": "domain.events",
-    "CallFinished": "domain.events",
-    "AttemptFinished": "domain.events",
-    "RetryScheduled": "domain.events",
-    "RateLimitWaited": "domain.events",
-    "CallRefused": "domain.events",
-    "VendorPaused": "domain.events",
-    "PauseEnded": "domain.events",
-    "CircuitChanged": "domain.events",
-    "CredentialRefreshed": "domain.events",
-    "TokenRenewed": "domain.events",
-    "TokenNotRenewed": "domain.events",
-    "ConsentNeeded": "domain.events",
-    "FailedOver": "domain.events",
-    "Rehearsed": "domain.events",
-    "Reloaded": "domain.events",
-    "ReloadFailed": "domain.events",
-    "IdempotencyReplayed": "domain.events",
-    "AnswerNotStored": "domain.events",
-    "CacheHit": "domain.events",
-    "CacheMissed": "domain.events",
-    "CacheRevalidated": "domain.events",
-    "CacheSkipped": "domain.events",
-    "StorageLost": "domain.events",
-    "StorageRecovered": "domain.events",
-    "StateSubstituted": "domain.events",
-    "TlsUnverified": "domain.events",
-    "WebhookReceived": "domain.events",
-    "WebhookRefused": "domain.events",
-    "ObserverFailed": "domain.events",
-    "IntegrationLog": "domain.integration_log",
-    "IntegrationStatus": "domain.integration_log",
-    "LogQuery": "domain.integration_log",
-    "LogPage": "domain.integration_log",
-    "LogSummary": "domain.integration_log",
+    "Event": "domain.observation.events",
+    "CallStarted": "domain.observation.events",
+    "CallFinished": "domain.observation.events",
+    "AttemptFinished": "domain.observation.events",
+    "RetryScheduled": "domain.observation.events",
+    "RateLimitWaited": "domain.observation.events",
+    "CallRefused": "domain.observation.events",
+    "VendorPaused": "domain.observation.events",
+    "PauseEnded": "domain.observation.events",
+    "CircuitChanged": "domain.observation.events",
+    "CredentialRefreshed": "domain.observation.events",
+    "TokenRenewed": "domain.observation.events",
+    "TokenNotRenewed": "domain.observation.events",
+    "ConsentNeeded": "domain.observation.events",
+    "FailedOver": "domain.observation.events",
+    "Rehearsed": "domain.observation.events",
+    "Reloaded": "domain.observation.events",
+    "ReloadFailed": "domain.observation.events",
+    "IdempotencyReplayed": "domain.observation.events",
+    "AnswerNotStored": "domain.observation.events",
+    "CacheHit": "domain.observation.events",
+    "CacheMissed": "domain.observation.events",
+    "CacheRevalidated": "domain.observation.events",
+    "CacheSkipped": "domain.observation.events",
+    "StorageLost": "domain.observation.events",
+    "StorageRecovered": "domain.observation.events",
+    "StateSubstituted": "domain.observation.events",
+    "TlsUnverified": "domain.observation.events",
+    "WebhookReceived": "domain.observation.events",
+    "WebhookRefused": "domain.observation.events",
+    "ObserverFailed": "domain.observation.events",
+    "IntegrationLog": "domain.observation.integration_log",
+    "IntegrationStatus": "domain.observation.integration_log",
+    "LogQuery": "domain.observation.integration_log",
+    "LogPage": "domain.observation.integration_log",
+    "LogSummary": "domain.observation.integration_log",
     # values
-    "Money": "domain.money",
+    "Money": "domain.values.money",
     # everything that can go wrong
     **dict.fromkeys(
         (

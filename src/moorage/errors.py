@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 
 E = TypeVar("E", bound="ConnectorError")

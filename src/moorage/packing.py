@@ -8,10 +8,10 @@ are for credentials; the bytes show them, so seal these at once, about what `abo
 from __future__ import annotations
 
 from moorage.contracts.packed import pack, unpack
-from moorage.domain.codec import pack as pack_state
-from moorage.domain.codec import unpack as unpack_state
-from moorage.domain.keeping import pack_credentials, unpack_credentials
-from moorage.domain.sealing import about
+from moorage.domain.auth.keeping import pack_credentials, unpack_credentials
+from moorage.domain.state.codec import pack as pack_state
+from moorage.domain.state.codec import unpack as unpack_state
+from moorage.domain.state.sealing import about
 
 __all__ = [
     "about",

@@ -11,7 +11,7 @@ from tests.adapters.sql_lab import KINDS, Lab, labs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.adapters.sql import SqlStorage
+    from moorage.adapters.state.sql import SqlStorage
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import sqlalchemy
 
-from moorage.domain.entries import EntryQuery
-from moorage.opening import aopen_inbox, aopen_outbox, open_inbox, open_outbox
+from moorage.domain.entries.queue import EntryQuery
+from moorage.wiring.store_urls import aopen_inbox, aopen_outbox, open_inbox, open_outbox
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 from moorage import ConnectorError, ConnectorManager, Request, Service
-from moorage.testing.checks import Control
+from moorage.testing.kits.checks import Control
 from tests.adapters.celery_queue import application
 from tests.adapters.http_forking import BOUND
 

@@ -16,9 +16,9 @@ from threading import Event, Thread
 from time import monotonic
 from typing import Any, Final
 
-from moorage.domain.http import Request, Timeouts
+from moorage.domain.http.requests import Request, Timeouts
 from moorage.errors import ConnectorError
-from moorage.testing.checks import Control
+from moorage.testing.kits.checks import Control
 from tests.support.http_clients import Driven
 
 BOUND: Final = 0.3

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
 
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from moorage.domain.http import Request, Timeouts
-from moorage.testing._http_lab import Threaded
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
+from moorage.domain.http.requests import Request, Timeouts
+from moorage.testing.kits._http_lab import Threaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

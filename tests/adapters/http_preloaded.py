@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.http import Timeouts
+from moorage.domain.http.requests import Timeouts
 from tests.adapters.http_forking import BOUND, PATIENT, told
 from tests.support.http_clients import Driven
 

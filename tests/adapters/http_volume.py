@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moorage.domain.http import BodyStream, Request, Timeouts
+from moorage.domain.http.requests import BodyStream, Request, Timeouts
 from tests.support.http_clients import Driven
 
 if TYPE_CHECKING:

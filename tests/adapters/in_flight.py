@@ -6,14 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage import RateLimitConfig
-from moorage.domain.admission import Admission, Gates
-from moorage.domain.durations import SECOND
-from moorage.testing._state_commands import new_key
+from moorage.domain.resilience.admission import Admission, Gates
+from moorage.domain.values.durations import SECOND
+from moorage.testing.kits._state_commands import new_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moorage.domain.rate_limit import Rule
+    from moorage.domain.resilience.rate_limit import Rule
     from moorage.ports.state import AsyncStateStorage
 
 LIMIT: Final = RateLimitConfig.per_second(1)

@@ -13,8 +13,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from moorage.adapters.locks import ThreadLocks
-from moorage.adapters.places import Places
+from moorage.adapters.concurrency.locks import ThreadLocks
+from moorage.adapters.concurrency.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -11,9 +11,9 @@ import httpx2
 import requests
 from requests.adapters import HTTPAdapter
 
-from moorage.adapters.aiohttp_http import AsyncAiohttpHttpClient
-from moorage.adapters.httpx2_http import AsyncHttpx2HttpClient, Httpx2HttpClient
-from moorage.adapters.requests_http import RequestsHttpClient
+from moorage.adapters.http.borrowed.aiohttp import AsyncAiohttpHttpClient
+from moorage.adapters.http.borrowed.httpx2 import AsyncHttpx2HttpClient, Httpx2HttpClient
+from moorage.adapters.http.borrowed.requests import RequestsHttpClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ import time
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from moorage.opening import open_log
-from moorage.testing.integration_log_conformance import entry
+from moorage.testing.kits.integration_log_conformance import entry
+from moorage.wiring.store_urls import open_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from moorage.adapters.managed_credentials import (
+from moorage.adapters.credentials.managed import (
     AsyncManagedCredentialProvider,
     ManagedCredentialProvider,
 )

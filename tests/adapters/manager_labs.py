@@ -18,18 +18,18 @@ from urllib.parse import parse_qsl
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from moorage.adapters.aws_identity import AwsKeys
-from moorage.adapters.aws_secrets_manager import AwsSecretsManager
-from moorage.adapters.azure_key_vault import AzureClient, AzureKeyVault
-from moorage.adapters.gcp_secret_manager import GcpSecretManager, GcpServiceAccount
-from moorage.adapters.hashicorp_vault import HashiCorpVault, VaultAppRole
+from moorage.adapters.secret_managers.aws_identity import AwsKeys
+from moorage.adapters.secret_managers.aws_secrets_manager import AwsSecretsManager
+from moorage.adapters.secret_managers.azure_key_vault import AzureClient, AzureKeyVault
+from moorage.adapters.secret_managers.gcp_secret_manager import GcpSecretManager, GcpServiceAccount
+from moorage.adapters.secret_managers.hashicorp_vault import HashiCorpVault, VaultAppRole
 from moorage.testing import Behaviour, VendorServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from moorage.testing.http_server import Received
+    from moorage.testing.fakes.http_server import Received
 
 SECRET = "s3cr3t-of-ours"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -14,10 +14,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.state.memory import MemoryStorage
 
 if TYPE_CHECKING:
-    from moorage.domain.state import States
+    from moorage.domain.state.commands import States
 
 _SECONDS: Final = 0.5
 _LONG: Final = 10**12

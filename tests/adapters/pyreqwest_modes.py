@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.pyreqwest_http import PyreqwestHttpClient
-from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
-from moorage.testing._http_lab import Threaded
+from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
+from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
+from moorage.testing.kits._http_lab import Threaded
 from tests.adapters.http_modes import in_loop
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 
 if TYPE_CHECKING:
-    from moorage.domain.state import Command, States
+    from moorage.domain.state.commands import Command, States
 
 Answer = TypeVar("Answer")
 

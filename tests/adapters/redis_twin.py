@@ -13,8 +13,9 @@ from uuid import uuid4
 
 import redis
 
-from moorage.adapters._redis_wire import DIGEST, SCRIPT, Questions, answer_of, arguments
-from moorage.domain.admission import (
+from moorage.adapters.state._redis_wire import DIGEST, SCRIPT, Questions, answer_of, arguments
+from moorage.domain.idempotency.claims import Claim, Renew, Resolve, Settle, Withdraw
+from moorage.domain.resilience.admission import (
     Admission,
     Answer,
     Confirm,
@@ -24,8 +25,8 @@ from moorage.domain.admission import (
     Report,
     SetCircuit,
 )
-from moorage.domain.budget import BudgetRule, RetryBudget
-from moorage.domain.circuit import (
+from moorage.domain.resilience.budget import BudgetRule, RetryBudget
+from moorage.domain.resilience.circuit import (
     CLOSED,
     HALF_OPEN,
     OPEN,
@@ -34,18 +35,17 @@ from moorage.domain.circuit import (
     CircuitState,
     Outcome,
 )
-from moorage.domain.codec import pack, unpack
-from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
-from moorage.domain.idempotency import Claim, Renew, Resolve, Settle, Withdraw
-from moorage.domain.rate_limit import RateLimitConfig
-from moorage.domain.state import EXACT, SMALL_STEP
-from moorage.testing._state_commands import alike, plain_value
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.state.codec import pack, unpack
+from moorage.domain.state.commands import EXACT, SMALL_STEP
+from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
+from moorage.testing.kits._state_commands import alike, plain_value
 from tests.support.servers import redis_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.state import Command, State
+    from moorage.domain.state.commands import Command, State
 
 NOON: Final = 1_772_366_400_000_000
 _LATEST: Final = 100 * 365 * DAY
@@ -379,7 +379,7 @@ class Walk:
 
 def pack_slots(slots: Any) -> bytes:
     """Slots of a circuit's window, as its record keeps them."""
-    from moorage.domain.circuit import _packed  # noqa: PLC0415 - the model's own
+    from moorage.domain.resilience.circuit import _packed  # noqa: PLC0415 - the model's own
 
     return _packed(slots)
 

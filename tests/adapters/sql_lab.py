@@ -13,9 +13,9 @@ import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
-from moorage.domain.durations import DAY
-from moorage.domain.idempotency import Claim
+from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
+from moorage.domain.idempotency.claims import Claim
+from moorage.domain.values.durations import DAY
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from moorage.domain.state import States
+    from moorage.domain.state.commands import States
 
 PATIENCE = 30.0
 KINDS = ("postgresql", "mariadb")

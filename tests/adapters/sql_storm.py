@@ -9,7 +9,7 @@ import threading
 import time
 from random import Random
 
-from moorage.adapters.sql import SqlStorage
+from moorage.adapters.state.sql import SqlStorage
 from moorage.errors import StorageUnavailable
 from tests.adapters.sql_lab import PATIENCE, Append, Meddled
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any, Self
 
-from moorage.domain.durations import DAY
-from moorage.domain.idempotency import Claim
+from moorage.domain.idempotency.claims import Claim
+from moorage.domain.values.durations import DAY
 from tests.adapters.test_memory import Look, Put
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from moorage.adapters._sqlite_engine import Engine
-    from moorage.adapters.sqlite import SqliteStorage
+    from moorage.adapters.state._sqlite_engine import Engine
+    from moorage.adapters.state.sqlite import SqliteStorage
 
 
 class Last(Put):

@@ -12,13 +12,13 @@ from random import Random
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from moorage.adapters.clock import SystemClock
-from moorage.adapters.sqlite import SqliteStorage
-from moorage.domain.durations import DAY
+from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.state.sqlite import SqliteStorage
+from moorage.domain.values.durations import DAY
 from moorage.errors import StorageUnavailable
 
 if TYPE_CHECKING:
-    from moorage.domain.state import States
+    from moorage.domain.state.commands import States
 
 
 class Add:

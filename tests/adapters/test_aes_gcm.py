@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.adapters import aes_gcm
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.domain.sealing import KeyRing, about, sealed_with
-from moorage.domain.secret import Secret
+from moorage.adapters.ciphers import aes_gcm
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.state.sealing import KeyRing, about, sealed_with
 from moorage.errors import ConfigurationError, InvalidData
 
 KEY = bytes(range(32))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.aws_identity import AwsEnvironment, AwsKeys
-from moorage.adapters.aws_secrets_manager import AwsSecretsManager
-from moorage.domain.auth import Credentials
+from moorage.adapters.secret_managers.aws_identity import AwsEnvironment, AwsKeys
+from moorage.adapters.secret_managers.aws_secrets_manager import AwsSecretsManager
+from moorage.domain.auth.methods import Credentials
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -98,7 +98,7 @@ class Elsewhere:
 
 def test_the_usual_places() -> None:
     """Containers and instances are asked where AWS says they are."""
-    from moorage.adapters.stdlib_http import StdlibHttpClient  # noqa: PLC0415 - here only
+    from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - here only
 
     with Aws(awaited=False) as aws, StdlibHttpClient() as http:
         elsewhere: Any = Elsewhere(http, aws.lab)

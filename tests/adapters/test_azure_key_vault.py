@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.adapters.azure_key_vault import AzureClient, AzureKeyVault, AzureManagedIdentity
-from moorage.domain.auth import Credentials
+from moorage.adapters.secret_managers.azure_key_vault import (
+    AzureClient,
+    AzureKeyVault,
+    AzureManagedIdentity,
+)
+from moorage.domain.auth.methods import Credentials
 from moorage.errors import AuthenticationFailed, ConfigurationError, StorageUnavailable
 from moorage.testing import Behaviour
 from tests.adapters.manager_faces import EITHER, Face

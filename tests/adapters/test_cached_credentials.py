@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.cached_credentials import AsyncCachedCredentials, CachedCredentials
-from moorage.adapters.forking import start_afresh
-from moorage.adapters.memory_credentials import (
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.credentials.cached import AsyncCachedCredentials, CachedCredentials
+from moorage.adapters.credentials.memory import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
 )
@@ -21,12 +21,12 @@ from moorage.errors import (
 )
 from moorage.testing import VirtualClock
 from moorage.testing import credentials_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.auth import Credentials
+    from moorage.domain.auth.methods import Credentials
 
 OLD, NEW, OTHER = kit.OLD, kit.NEW, kit.OTHER
 OWNER = ("stripe", "acme")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from moorage.testing.http_server import Behaviour, Received, VendorServer
+from moorage.testing.fakes.http_server import Behaviour, Received, VendorServer
 from tests.adapters.http_forking import BOUND
 from tests.adapters.test_http_forks import LATE
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 DEFAULT: Final = ""
-PYREQWEST: Final = "moorage.adapters.pyreqwest_http:PyreqwestHttpClient"
+PYREQWEST: Final = "moorage.adapters.http.pyreqwest.client:PyreqwestHttpClient"
 HANGING: Final = ("/silent", "/dripping")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Celery forks on Linux")

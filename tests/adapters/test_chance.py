@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import ulid
 
-from moorage.adapters.chance import SystemRandomness, UlidIds
-from moorage.adapters.forking import start_afresh
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.randomness import SystemRandomness, UlidIds
 from tests.adapters.forked import in_a_child
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.adapters.clock import SystemClock, ThreadSleeper, boot_clock
+from moorage.adapters.clocks.system import SystemClock, ThreadSleeper, boot_clock
 from moorage.testing import clock_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from tests.support.striking import strike_during
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TypeVarTuple, Unpack
 
 import pytest
 
-from moorage.adapters.clock import SystemClock
-from moorage.adapters.clock_async import AsyncioSleeper
+from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.clocks.system_async import AsyncioSleeper
 from moorage.testing import clock_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 
 Arguments = TypeVarTuple("Arguments")
 

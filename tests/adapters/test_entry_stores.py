@@ -18,15 +18,15 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from moorage import ConfigurationError, StorageUnavailable
-from moorage.adapters import sqlite_entries
-from moorage.adapters.memory_entries import MemoryOutbox
-from moorage.adapters.sql_entries import SqlInbox, SqlOutbox
-from moorage.adapters.sqlite_entries import AsyncSqliteOutbox, SqliteOutbox
-from moorage.domain.entries import EntryQuery, EntryState, finish, take
-from moorage.opening import aopen_inbox, aopen_outbox, open_inbox, open_outbox
-from moorage.outbox import AsyncOutbox, Outbox
+from moorage.adapters.entries import sqlite as sqlite_entries
+from moorage.adapters.entries.memory import MemoryOutbox
+from moorage.adapters.entries.sql import SqlInbox, SqlOutbox
+from moorage.adapters.entries.sqlite import AsyncSqliteOutbox, SqliteOutbox
+from moorage.domain.entries.queue import EntryQuery, EntryState, finish, take
+from moorage.hub.outbox import AsyncOutbox, Outbox
 from moorage.testing import VirtualClock, inbox_conformance, outbox_conformance
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
+from moorage.wiring.store_urls import aopen_inbox, aopen_outbox, open_inbox, open_outbox
 from tests.adapters.entry_labs import KINDS, EntryLab, entry_lab
 from tests.support import overlapping
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
-    from moorage.domain.outbox import OutboxEntry
+    from moorage.domain.entries.outbox import OutboxEntry
     from tests.support.overlapping import Begin
 
 DAY = timedelta(days=1)

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from moorage.adapters.forking import (
+from moorage.adapters.concurrency.forking import (
     around_fork,
     go_on,
     in_child,

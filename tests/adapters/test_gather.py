@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from moorage.adapters.gather import ThreadGather, daemon
+from moorage.adapters.concurrency.gather import ThreadGather, daemon
 from moorage.errors import InvalidData
 from moorage.testing import gather_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)

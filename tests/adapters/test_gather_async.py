@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from moorage.adapters.gather_async import AsyncioGather
+from moorage.adapters.concurrency.gather_async import AsyncioGather
 from moorage.errors import InvalidData
 from moorage.testing import gather_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.adapters.gcp_secret_manager import (
+from moorage.adapters.secret_managers.gcp_secret_manager import (
     GcpMetadata,
     GcpSecretManager,
     GcpServiceAccount,
 )
-from moorage.domain.auth import Credentials
+from moorage.domain.auth.methods import Credentials
 from moorage.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
 from moorage.testing import Behaviour
 from tests.adapters.manager_faces import EITHER, Face

@@ -15,35 +15,37 @@ import pytest
 import requests
 
 from moorage import CircuitBreakerConfig, ConnectorManager, Service
-from moorage.adapters import aiohttp_http, httpx2_http, requests_http
-from moorage.adapters._aiohttp_guided import guided
-from moorage.adapters._http_engine import Engine, Settings
-from moorage.adapters._http_loops import Loops
-from moorage.adapters._http_threads import Threads, run
-from moorage.adapters._http_wire import TimeIsUp
-from moorage.adapters._lent_engine import LentEngine
-from moorage.adapters._lent_guide import Guide
-from moorage.adapters.pyreqwest_http import PyreqwestHttpClient
-from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.domain.circuit import CircuitState
-from moorage.domain.outgoing import OutgoingGuard
-from moorage.domain.transport import Tls
+from moorage.adapters.http.borrowed import aiohttp as aiohttp_http
+from moorage.adapters.http.borrowed import httpx2 as httpx2_http
+from moorage.adapters.http.borrowed import requests as requests_http
+from moorage.adapters.http.borrowed._aiohttp_guided import guided
+from moorage.adapters.http.borrowed._engine import LentEngine
+from moorage.adapters.http.borrowed._guide import Guide
+from moorage.adapters.http.connections._loops import Loops
+from moorage.adapters.http.connections._threads import Threads, run
+from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
+from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
+from moorage.adapters.http.stdlib._engine import Engine, Settings
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.domain.http.outgoing import OutgoingGuard
+from moorage.domain.http.transport import Tls
+from moorage.domain.resilience.circuit import CircuitState
 from moorage.errors import (
     AttemptTimeout,
     ConfigurationError,
     ConnectionFailed,
     DestinationRefused,
 )
-from moorage.testing._http_lab import lab
-from moorage.testing.http_server import Behaviour, VendorServer
-from moorage.testing.http_tls import tls_pem
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+from moorage.testing.fakes.http_tls import tls_pem
+from moorage.testing.kits._http_lab import lab
 from tests.adapters.http_modes import GET, LONG, POST, Make, both
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 ALLOWED = "127.0.0.1"
 INSIDE = "127.0.0.2"

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.hashicorp_vault import (
+from moorage.adapters.secret_managers.hashicorp_vault import (
     HashiCorpVault,
     VaultAppRole,
     VaultKubernetes,
     VaultToken,
     VaultTokenFile,
 )
-from moorage.domain.auth import Credentials
+from moorage.domain.auth.methods import Credentials
 from moorage.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
 from moorage.testing import Behaviour
 from tests.adapters.manager_faces import EITHER, Face

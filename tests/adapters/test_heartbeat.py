@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from moorage.adapters.forking import start_afresh
-from moorage.adapters.heartbeat import Heartbeat, stop_all, threads_may_run
-from moorage.adapters.heartbeat_async import AsyncHeartbeat
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.heartbeat import Heartbeat, stop_all, threads_may_run
+from moorage.adapters.concurrency.heartbeat_async import AsyncHeartbeat
 from tests.adapters.forked import in_a_child
 
 PATIENCE = 30.0
@@ -195,7 +195,7 @@ def test_a_process_ends_although_there_is_work() -> None:
     program = """
         import threading, time
         from moorage import ConnectorManager, Service
-        from moorage.adapters.sqlite import SqliteStorage
+        from moorage.adapters.state.sqlite import SqliteStorage
         import sys
         manager = ConnectorManager([Service("s")], state=SqliteStorage(sys.argv[1]))
         inside = threading.Event()

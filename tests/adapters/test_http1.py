@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from moorage.adapters._http1 import (
+from moorage.adapters.http.messages._http1 import (
     AnswerReader,
     CutOff,
     Head,
@@ -18,7 +18,7 @@ from moorage.adapters._http1 import (
     TooLarge,
     encode_head,
 )
-from moorage.domain.http import BodyStream, Headers, Request
+from moorage.domain.http.requests import BodyStream, Headers, Request
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.adapters._http1 import NotHttp
-from moorage.adapters._http_content import inflater_for
-from moorage.domain.http import Headers
+from moorage.adapters.http.messages._content import inflater_for
+from moorage.adapters.http.messages._http1 import NotHttp
+from moorage.domain.http.requests import Headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

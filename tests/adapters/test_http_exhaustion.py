@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
-from moorage.adapters.smtp_transport import SmtpTransport
-from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from moorage.domain.auth import Credentials
-from moorage.domain.transport import Proxy
+from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
+from moorage.adapters.mail.smtp import SmtpTransport
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.transport import Proxy
 from moorage.errors import ConnectionFailed, LocalFailure
-from moorage.testing._http_lab import Threaded
-from moorage.testing.sandbox.smtp import SmtpSandbox
+from moorage.testing.kits._http_lab import Threaded
+from moorage.testing.sandboxes.email.smtp import SmtpSandbox
 from tests.adapters import http_modes, lent_clients, pyreqwest_modes
 from tests.adapters.http_modes import GET, LONG, in_loop
 from tests.vendors.email_labs import smtp_vendor

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.domain.http import Request
-from moorage.testing.http_server import Behaviour, Received, VendorServer
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.domain.http.requests import Request
+from moorage.testing.fakes.http_server import Behaviour, Received, VendorServer
 from tests.adapters.http_forking import BOUND, CALLS, CHILDREN, PATIENT
 from tests.support.http_clients import CLIENTS
 

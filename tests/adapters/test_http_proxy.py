@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from moorage.adapters.environment_proxy import environment_proxy
-from moorage.domain.http import Request, Timeouts
-from moorage.domain.secret import Secret
-from moorage.domain.transport import Proxy, Tls
+from moorage.adapters.http.environment_proxy import environment_proxy
+from moorage.domain.http.requests import Request, Timeouts
+from moorage.domain.http.transport import Proxy, Tls
+from moorage.domain.secrets.secret import Secret
 from moorage.errors import AttemptTimeout, ConfigurationError, ConnectionFailed
-from moorage.testing.http_proxy import ProxyServer
-from moorage.testing.http_server import Behaviour, VendorServer
-from moorage.testing.http_tls import certificate_files, tls_pem
+from moorage.testing.fakes.http_proxy import ProxyServer
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+from moorage.testing.fakes.http_tls import certificate_files, tls_pem
 from tests.adapters.http_modes import GET, LONG, POST, Make, both
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ def test_the_environment_is_not_asked_unasked(monkeypatch: pytest.MonkeyPatch) -
     """A client goes directly, whatever the environment says."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
-    from moorage.adapters.stdlib_http import StdlibHttpClient  # noqa: PLC0415 - only here
+    from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - only here
 
     with VendorServer() as vendor, StdlibHttpClient() as client:
         vendor.always(Behaviour(204))

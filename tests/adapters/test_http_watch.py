@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters import _http_loops
-from moorage.adapters._http_loops import Loops, ReaderWatch, Watch, watch_in
-from moorage.adapters._http_watch import EpollWatch
-from moorage.adapters._http_wire import TimeIsUp
+from moorage.adapters.http.connections import _loops as _http_loops
+from moorage.adapters.http.connections._loops import Loops, ReaderWatch, Watch, watch_in
+from moorage.adapters.http.connections._watch import EpollWatch
+from moorage.adapters.http.connections._wire import TimeIsUp
 from tests.adapters.http_modes import in_loop
 
 if TYPE_CHECKING:

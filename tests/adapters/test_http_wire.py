@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.adapters import _http_wait
-from moorage.adapters._http_threads import Threads, run
-from moorage.adapters._http_tls import TlsWire, http_context, secured
-from moorage.adapters._http_wire import SocketWire, TimeIsUp
-from moorage.adapters.forking import start_afresh
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from moorage.domain.transport import Tls
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.http.connections import _wait as _http_wait
+from moorage.adapters.http.connections._threads import Threads, run
+from moorage.adapters.http.connections._tls import TlsWire, http_context, secured
+from moorage.adapters.http.connections._wire import SocketWire, TimeIsUp
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
+from moorage.domain.http.transport import Tls
 from moorage.errors import ConfigurationError, ConnectionFailed
-from moorage.testing._http_lab import lab
-from moorage.testing.http_server import Behaviour, VendorServer
-from moorage.testing.http_tls import tls_pair
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+from moorage.testing.fakes.http_tls import tls_pair
+from moorage.testing.kits._http_lab import lab
 from tests.adapters.forked import in_a_child
 from tests.adapters.http_modes import GET, LONG, POST, Make, both
 

@@ -11,11 +11,11 @@ from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
 from keyring.errors import InitError, KeyringLocked, PasswordSetError
 
-from moorage.adapters.keyring_credentials import (
+from moorage.adapters.credentials.keyring import (
     AsyncKeyringCredentialProvider,
     KeyringCredentialProvider,
 )
-from moorage.domain.auth import Credentials
+from moorage.domain.auth.methods import Credentials
 from moorage.errors import (
     ConfigurationError,
     ConnectorError,
@@ -24,7 +24,7 @@ from moorage.errors import (
     StorageUnavailable,
 )
 from moorage.testing import credentials_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from tests.security.canaries import shown
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from moorage.adapters.aiohttp_http import AsyncAiohttpHttpClient
-from moorage.adapters.forking import start_afresh
-from moorage.adapters.httpx2_http import AsyncHttpx2HttpClient, Httpx2HttpClient
-from moorage.adapters.requests_http import RequestsHttpClient
-from moorage.domain.http import Request, Timeouts
-from moorage.domain.transport import DangerouslyUnverified, Tls
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.http.borrowed.aiohttp import AsyncAiohttpHttpClient
+from moorage.adapters.http.borrowed.httpx2 import AsyncHttpx2HttpClient, Httpx2HttpClient
+from moorage.adapters.http.borrowed.requests import RequestsHttpClient
+from moorage.domain.http.requests import Request, Timeouts
+from moorage.domain.http.transport import DangerouslyUnverified, Tls
 from moorage.errors import (
     AttemptTimeout,
     ConfigurationError,
@@ -27,10 +27,10 @@ from moorage.errors import (
     InvalidData,
     VendorFailed,
 )
-from moorage.testing._http_lab import Threaded, lab
-from moorage.testing.http_proxy import ProxyServer
-from moorage.testing.http_server import Behaviour, VendorServer
-from moorage.testing.http_tls import tls_pair
+from moorage.testing.fakes.http_proxy import ProxyServer
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+from moorage.testing.fakes.http_tls import tls_pair
+from moorage.testing.kits._http_lab import Threaded, lab
 from tests.adapters.forked import in_a_child
 from tests.adapters.http_modes import GET, LONG, POST, in_loop
 from tests.adapters.lent_clients import (

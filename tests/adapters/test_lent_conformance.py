@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.testing import http_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from tests.adapters.lent_clients import AWAITED, AWAITED_GIVEN, LACKS, PLAIN, PLAIN_GIVEN
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ import pytest
 from aiohttp import http_exceptions
 from urllib3 import PoolManager
 
-from moorage.adapters import _aiohttp_trip, _httpx2_trips
-from moorage.adapters._http1 import NotHttp
-from moorage.adapters._http_threads import run
-from moorage.adapters._http_wire import Origin
-from moorage.adapters._lent_trip import Errand, Meaning, Pieces, Trip, seconds_left, why_of
-from moorage.adapters._urllib3_wire import Connections
-from moorage.domain.http import Timeouts
-from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.adapters.http.borrowed import _aiohttp_trip, _httpx2_trips
+from moorage.adapters.http.borrowed._trip import Errand, Meaning, Pieces, Trip, seconds_left, why_of
+from moorage.adapters.http.borrowed._urllib3_wire import Connections
+from moorage.adapters.http.connections._threads import run
+from moorage.adapters.http.connections._wire import Origin
+from moorage.adapters.http.messages._http1 import NotHttp
+from moorage.domain.http.requests import Timeouts
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

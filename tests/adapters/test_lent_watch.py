@@ -9,8 +9,8 @@ from time import monotonic
 
 import pytest
 
-from moorage.adapters._lent_watch import Watch
-from moorage.adapters.forking import start_afresh
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.http.borrowed._watch import Watch
 from tests.adapters.forked import in_a_child
 
 PATIENCE = 20.0

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from moorage.adapters.locks import ThreadLocks
-from moorage.adapters.places import Places
+from moorage.adapters.concurrency.locks import ThreadLocks
+from moorage.adapters.concurrency.places import Places
 from moorage.testing import locks_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from tests.adapters.forked import in_a_child
 from tests.adapters.fragile import Fragile, Interrupted
 

@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
-from moorage.adapters.locks_async import AsyncioLocks
-from moorage.adapters.places import Places
+from moorage.adapters.concurrency.locks_async import AsyncioLocks
+from moorage.adapters.concurrency.places import Places
 from moorage.testing import locks_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)

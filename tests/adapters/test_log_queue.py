@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage import IntegrationLog, InvalidData, StorageUnavailable
-from moorage.adapters.log_queue import LogQueue, close_all
-from moorage.testing.integration_log_conformance import entry
+from moorage.adapters.logs.queue import LogQueue, close_all
+from moorage.testing.kits.integration_log_conformance import entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.managed_credentials import (
+from moorage.adapters.credentials.managed import (
     AsyncManagedCredentialProvider,
     ManagedCredentialProvider,
 )
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from moorage.domain.auth import Credentials, OAuthCredentials
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
+from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.signing.hmac_signing import HmacSigning
 from moorage.errors import (
     AuthenticationFailed,
@@ -29,7 +29,7 @@ from moorage.errors import (
 )
 from moorage.testing import Behaviour, VirtualClock
 from moorage.testing import credentials_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from tests.adapters.manager_faces import OWNER, PATIENCE, Face
 from tests.adapters.manager_labs import LABS, SECRET, Lab
 from tests.security.canaries import shown

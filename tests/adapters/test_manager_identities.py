@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.aws_identity import AwsKeys
-from moorage.adapters.azure_key_vault import AzureClient
-from moorage.adapters.gcp_secret_manager import GcpServiceAccount
-from moorage.adapters.hashicorp_vault import VaultAppRole, VaultToken
+from moorage.adapters.secret_managers.aws_identity import AwsKeys
+from moorage.adapters.secret_managers.azure_key_vault import AzureClient
+from moorage.adapters.secret_managers.gcp_secret_manager import GcpServiceAccount
+from moorage.adapters.secret_managers.hashicorp_vault import VaultAppRole, VaultToken
 from moorage.errors import InvalidData
 from tests.security.canaries import shown
 

@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.forking import start_afresh
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.domain.admission import Admission, Answer, Gates, SetCircuit
-from moorage.domain.circuit import CircuitBreakerConfig, CircuitState
-from moorage.domain.durations import DAY, SECOND
-from moorage.domain.idempotency import Claim
-from moorage.domain.keys import state_key
-from moorage.domain.plan import Plan
-from moorage.domain.rate_limit import RateLimitConfig
-from moorage.domain.service import Service
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.domain.idempotency.claims import Claim
+from moorage.domain.resilience.admission import Admission, Answer, Gates, SetCircuit
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.service.plan import Plan
+from moorage.domain.service.settings import Service
+from moorage.domain.state.keys import state_key
+from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import ConfigurationError, StorageUnavailable
 from moorage.testing import state_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.state import Command, States
+    from moorage.domain.state.commands import Command, States
 
 pytestmark = pytest.mark.filterwarnings("ignore:The store in memory holds:RuntimeWarning")
 

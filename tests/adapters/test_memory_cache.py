@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage import ConfigurationError
-from moorage.adapters.forking import start_afresh
-from moorage.adapters.memory_cache import AsyncMemoryCache, MemoryCache
+from moorage.adapters.cache.memory import AsyncMemoryCache, MemoryCache
+from moorage.adapters.concurrency.forking import start_afresh
 from moorage.testing import VirtualClock, cache_conformance, name_of
-from moorage.testing.cache_conformance import entry
+from moorage.testing.kits.cache_conformance import entry
 
 
 @pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)

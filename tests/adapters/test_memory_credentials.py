@@ -9,15 +9,15 @@ from typing import Any, cast
 
 import pytest
 
-from moorage.adapters.forking import start_afresh
-from moorage.adapters.memory_credentials import (
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.credentials.memory import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
 )
-from moorage.domain.auth import Credentials, OAuthCredentials
+from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.errors import ConnectionFailed, CredentialRefreshFailed, InvalidData, VendorFailed
 from moorage.testing import credentials_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 
 OLD, NEW, OTHER = kit.OLD, kit.NEW, kit.OTHER
 OWNER = ("stripe", "acme")

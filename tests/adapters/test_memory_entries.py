@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from moorage.adapters.memory_entries import (
+from moorage.adapters.entries.memory import (
     AsyncMemoryInbox,
     AsyncMemoryOutbox,
     MemoryInbox,

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from moorage.adapters.memory_log import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
-from moorage.domain.integration_log import LogQuery
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.domain.observation.integration_log import LogQuery
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.testing import integration_log_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)

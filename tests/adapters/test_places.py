@@ -15,8 +15,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from moorage.adapters.forking import start_afresh
-from moorage.adapters.places import INSIDE, OUTSIDE, WAITING, Places, Waiter
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.places import INSIDE, OUTSIDE, WAITING, Places, Waiter
 from tests.adapters.fragile import Fragile, Interrupted
 
 # What a section may be made of: nothing that calls, loops, or makes a container.

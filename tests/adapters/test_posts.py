@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters._posts import MOST, Posts
-from moorage.adapters.forking import start_afresh
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.state._posts import MOST, Posts
 from moorage.errors import InvalidData, StorageUnavailable
 
 if TYPE_CHECKING:
-    from moorage.domain.state import States
+    from moorage.domain.state.commands import States
 
 
 class Said:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.domain.http import BodyStream, Request, Timeouts
-from moorage.domain.transport import Tls
-from moorage.testing.http_tls import tls_pem
+from moorage.domain.http.requests import BodyStream, Request, Timeouts
+from moorage.domain.http.transport import Tls
+from moorage.testing.fakes.http_tls import tls_pem
 from tests.adapters.http_modes import GET, LONG, Make
 from tests.adapters.pyreqwest_modes import both
 

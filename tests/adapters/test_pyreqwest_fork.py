@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.adapters._http_engine import Settings
-from moorage.adapters._pyreqwest_clients import Clients, Forked, _uses, blocking, suspending
-from moorage.adapters.pyreqwest_http import PyreqwestHttpClient
-from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
-from moorage.domain.http import BodyStream, Request
-from moorage.domain.installation import install
+from moorage.adapters.http.pyreqwest._clients import Clients, Forked, _uses, blocking, suspending
+from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
+from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
+from moorage.adapters.http.stdlib._engine import Settings
+from moorage.domain.http.requests import BodyStream, Request
+from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError, VendorFailed
-from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from tests.adapters.forked import in_a_child
 from tests.adapters.http_modes import GET, LONG, Make
 from tests.adapters.pyreqwest_modes import both
@@ -127,8 +127,8 @@ def test_making_a_client_does_not_load_it() -> None:
     code = (
         "import sys\n"
         "from moorage import Proxy, Tls\n"
-        "from moorage.adapters.pyreqwest_http import PyreqwestHttpClient\n"
-        "from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient\n"
+        "from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient\n"
+        "from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient\n"
         "for kind in (PyreqwestHttpClient, AsyncPyreqwestHttpClient):\n"
         "    kind(tls=Tls(), proxy='http://127.0.0.1:3128').statistics()\n"
         "print('pyreqwest' in sys.modules)\n"
@@ -238,13 +238,13 @@ def test_who_has_not_used_it_may_fork(vendor: VendorServer, before: str, expecte
     code = (
         "import os, sys, warnings\n"
         "warnings.simplefilter('ignore')\n"
-        "from moorage.adapters.pyreqwest_http import PyreqwestHttpClient\n"
-        "from moorage.domain.http import Request, Timeouts\n"
+        "from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient\n"
+        "from moorage.domain.http.requests import Request, Timeouts\n"
         "client = PyreqwestHttpClient()\n"
         f"{before}"
         "if not os.fork():\n"
         "    client.send(Request.get('/'), sys.argv[1], Timeouts(total=20))\n"
-        "    print('moorage.adapters.stdlib_http' in sys.modules, flush=True)\n"
+        "    print('moorage.adapters.http.stdlib.client' in sys.modules, flush=True)\n"
         "    os._exit(0)\n"
         "os.wait()\n"
     )

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from moorage.adapters.pyreqwest_http import PyreqwestHttpClient
-from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
+from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
+from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
 from moorage.testing import http_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 
 BEYOND_IT = {
     "fields_beyond_ascii_are_kept": "pyreqwest has no such fields",

@@ -16,12 +16,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 
-from moorage.adapters._pyreqwest_clients import Clients
-from moorage.adapters._pyreqwest_errors import meaning_of
-from moorage.adapters.pyreqwest_http import PyreqwestHttpClient
-from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
-from moorage.domain.http import BodyStream, Request, Timeouts
-from moorage.domain.transport import Tls
+from moorage.adapters.http.pyreqwest._clients import Clients
+from moorage.adapters.http.pyreqwest._errors import meaning_of
+from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
+from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
+from moorage.domain.http.requests import BodyStream, Request, Timeouts
+from moorage.domain.http.transport import Tls
 from moorage.errors import (
     AttemptTimeout,
     ConfigurationError,
@@ -29,9 +29,9 @@ from moorage.errors import (
     InvalidData,
     VendorFailed,
 )
-from moorage.testing._http_lab import lab
-from moorage.testing.http_server import Behaviour, VendorServer
-from moorage.testing.http_tls import certificate_files
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+from moorage.testing.fakes.http_tls import certificate_files
+from moorage.testing.kits._http_lab import lab
 from tests.adapters.http_modes import GET, LONG, Make, in_loop
 from tests.adapters.pyreqwest_modes import both
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.environment_credentials import (
+from moorage.adapters.credentials.environment import (
     AsyncEnvironmentCredentialProvider,
     EnvironmentCredentialProvider,
 )
-from moorage.adapters.file_credentials import AsyncFileCredentialProvider, FileCredentialProvider
-from moorage.domain.auth import Credentials, OAuthCredentials
+from moorage.adapters.credentials.file import AsyncFileCredentialProvider, FileCredentialProvider
+from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.errors import (
     ConfigurationError,
     ConnectorError,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.testing import state_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from tests.adapters.redis_twin import Redis, compare
 from tests.support.servers import redis_url
 

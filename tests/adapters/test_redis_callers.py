@@ -22,18 +22,18 @@ from moorage import (
     Service,
     StorageUnavailable,
 )
-from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
-from moorage.domain.admission import Admission, Answer, Gates, SetCircuit
-from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule
-from moorage.domain.durations import SECOND
-from moorage.testing._state_commands import new_key, read
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.domain.resilience.admission import Admission, Answer, Gates, SetCircuit
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
+from moorage.domain.values.durations import SECOND
+from moorage.testing.kits._state_commands import new_key, read
 from tests.adapters.redis_faces import MODES, Count, Face
 from tests.support.redis_servers import PrivateRedis, Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from moorage.domain.state import Command
+    from moorage.domain.state.commands import Command
 
 PATIENT = 30.0
 MANY = 10_000

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from moorage import StorageUnavailable
-from moorage.adapters import _http_resolve, _redis_socket
-from moorage.adapters.redis import RedisStorage
-from moorage.testing._state_commands import new_key
+from moorage.adapters.http.connections import _resolve as _http_resolve
+from moorage.adapters.state import _redis_socket
+from moorage.adapters.state.redis import RedisStorage
+from moorage.testing.kits._state_commands import new_key
 from tests.adapters.redis_faces import MODES, Count, Face
 from tests.support.redis_servers import PrivateRedis, Proxy
 
@@ -69,7 +70,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
             raise TimeoutError
 
     monkeypatch.setattr(socket, "socket", Socket)
-    monkeypatch.setattr("moorage.adapters.redis.time", watch)
+    monkeypatch.setattr("moorage.adapters.state.redis.time", watch)
     for module in ("_redis_socket", "_redis_links"):
         monkeypatch.setattr(f"moorage.adapters.{module}.monotonic", watch.monotonic)
     return watch

@@ -13,13 +13,13 @@ import pytest
 import redis
 
 from moorage import RateLimitConfig, StateUnavailable, StorageUnavailable
-from moorage.adapters._redis_links import Links
-from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
-from moorage.domain.admission import Admission, Answer, Gates
-from moorage.domain.codec import VERSION, pack
-from moorage.domain.idempotency import Claim, Verdict, Withdraw, complete
+from moorage.adapters.state._redis_links import Links
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.domain.idempotency.claims import Claim, Verdict, Withdraw, complete
+from moorage.domain.resilience.admission import Admission, Answer, Gates
+from moorage.domain.state.codec import VERSION, pack
 from moorage.errors import ConfigurationError, InvalidData
-from moorage.testing._state_commands import Write, new_key, read
+from moorage.testing.kits._state_commands import Write, new_key, read
 from tests.adapters.redis_faces import MODES, Count, Face
 from tests.support.redis_servers import PrivateRedis, Proxy
 from tests.support.waiting import wait_until
@@ -27,7 +27,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.domain.state import Command
+    from moorage.domain.state.commands import Command
 
 PATIENT = 5.0
 SHORT = 0.2

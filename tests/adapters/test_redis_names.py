@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.adapters._redis_place import Place
+from moorage.adapters.state._redis_place import Place
 
 
 @pytest.mark.parametrize(

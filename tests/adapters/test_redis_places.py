@@ -17,16 +17,16 @@ import redis.cluster
 import redis.crc
 
 from moorage import RateLimitConfig, StorageUnavailable
-from moorage.adapters._redis_cluster import ClusterLinks
-from moorage.adapters._redis_place import Place, UnsentError
-from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
-from moorage.domain.admission import Admission, Answer, Gates
-from moorage.domain.idempotency import Claim, Verdict
+from moorage.adapters.state._redis_cluster import ClusterLinks
+from moorage.adapters.state._redis_place import Place, UnsentError
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.domain.idempotency.claims import Claim, Verdict
+from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.errors import ConfigurationError
 from moorage.testing import state_conformance as kit
-from moorage.testing._state_commands import Write, new_key
-from moorage.testing.checks import name_of
-from moorage.testing.http_tls import certificate_files
+from moorage.testing.fakes.http_tls import certificate_files
+from moorage.testing.kits._state_commands import Write, new_key
+from moorage.testing.kits.checks import name_of
 from tests.adapters.redis_faces import MODES, Count, Face
 from tests.support.redis_servers import PrivateRedis, free_port
 from tests.support.waiting import wait_until

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from moorage import RateLimitConfig, RateLimiter
-from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
-from moorage.domain.admission import Admission, Gates, GiveBack
-from moorage.domain.durations import SECOND
-from moorage.testing._state_commands import new_key
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.domain.resilience.admission import Admission, Gates, GiveBack
+from moorage.domain.values.durations import SECOND
+from moorage.testing.kits._state_commands import new_key
 from tests.adapters.in_flight import LIMIT, OfOnesOwn, waits_of_the_next
 from tests.adapters.redis_faces import MODES, Face
 from tests.integration.laws import burst_of
@@ -27,8 +27,8 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from moorage.domain.admission import Admitted
-    from moorage.domain.state import Command, Ticket
+    from moorage.domain.resilience.admission import Admitted
+    from moorage.domain.state.commands import Command, Ticket
 
     Tickets = tuple[Ticket, ...]
 

@@ -15,8 +15,8 @@ import redis
 import redis.crc
 
 from moorage import StorageUnavailable
-from moorage.adapters._redis_socket import TimedSocket
-from moorage.testing._state_commands import Write, new_key, read
+from moorage.adapters.state._redis_socket import TimedSocket
+from moorage.testing.kits._state_commands import Write, new_key, read
 from tests.adapters.redis_faces import MODES, Count, Face
 from tests.adapters.test_redis_places import homes, is_well, nodes_of, one_token, url_of
 from tests.support.redis_servers import PrivateRedis, Proxy

@@ -10,16 +10,16 @@ import pytest
 import redis
 
 from moorage import RateLimitConfig, StorageUnavailable
-from moorage.adapters import _redis_wire as wire
-from moorage.adapters._redis_place import Place
-from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
-from moorage.domain.admission import Admission, Answer, Gates, GiveBack, Report
-from moorage.domain.bucket import TokenBucket
-from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule, Outcome
-from moorage.domain.codec import pack
-from moorage.domain.idempotency import Claim, Withdraw, complete
+from moorage.adapters.state import _redis_wire as wire
+from moorage.adapters.state._redis_place import Place
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.domain.idempotency.claims import Claim, Withdraw, complete
+from moorage.domain.resilience.admission import Admission, Answer, Gates, GiveBack, Report
+from moorage.domain.resilience.bucket import TokenBucket
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule, Outcome
+from moorage.domain.state.codec import pack
 from moorage.errors import ConfigurationError
-from moorage.testing._state_commands import new_key, read
+from moorage.testing.kits._state_commands import new_key, read
 from tests.adapters.redis_faces import Count
 from tests.support.redis_servers import PrivateRedis
 from tests.support.servers import redis_url

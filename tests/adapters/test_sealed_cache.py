@@ -18,15 +18,15 @@ from moorage import (
     Service,
     StorageUnavailable,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
-from moorage.adapters.sealed_cache import AsyncSealedCache, SealedCache
-from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
-from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.domain.cache_state import Forget, Keep, Look, Looked
+from moorage.adapters.cache.sealed import AsyncSealedCache, SealedCache
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.cache.state import Forget, Keep, Look, Looked
 from moorage.testing import FakeVendor, ScriptedHttpClient, VirtualClock, cache_conformance, name_of
-from moorage.testing.cache_conformance import entry
+from moorage.testing.kits.cache_conformance import entry
 from tests.adapters.sql_lab import labs
 from tests.support.servers import redis_url
 from tests.support.timed_store import TimedStorage
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from moorage.domain.state import Command
+    from moorage.domain.state.commands import Command
 
 PATIENT = 30.0
 """Seconds that a busy machine may take."""

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.sealed_credentials import (
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sealed import (
     AsyncSealedCredentialProvider,
     Row,
     SealedCredentialProvider,
 )
 from moorage.testing import credentials_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.adapters.sealed_credentials import Swap
+    from moorage.adapters.credentials.sealed import Swap
 
 CIPHER = AesGcmCipher(generate_keys())
 

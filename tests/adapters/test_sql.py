@@ -13,11 +13,11 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from moorage import ConnectorManager, RateLimitConfig, Service
-from moorage.domain.durations import SECOND
-from moorage.domain.idempotency import Verdict
+from moorage.domain.idempotency.claims import Verdict
+from moorage.domain.values.durations import SECOND
 from moorage.errors import StorageUnavailable
 from moorage.testing import state_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from tests.adapters.in_flight import waits_of_the_next
 from tests.adapters.sql_lab import (
     PATIENCE,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-    from moorage.adapters.sql import SqlStorage
+    from moorage.adapters.state.sql import SqlStorage
 
 
 # --- the contract ----------------------------------------------------------------

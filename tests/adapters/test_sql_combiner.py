@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from moorage.adapters._sql_combiner import _TOGETHER, SharedRows
-from moorage.domain.admission import ReadCircuit
+from moorage.adapters.state._sql_combiner import _TOGETHER, SharedRows
+from moorage.domain.resilience.admission import ReadCircuit
 from moorage.errors import InvalidData, StorageUnavailable
 from tests.adapters.sql_lab import PATIENCE, Append, Lab, Look, a_key, commits, holding, values
 from tests.adapters.sql_lab import Proxy as Watching
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy
 
-    from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
-    from moorage.domain.state import States
+    from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
+    from moorage.domain.state.commands import States
 
 SHORT = 0.3
 

@@ -14,13 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.sql_credentials import AsyncSqlCredentialProvider, SqlCredentialProvider
-from moorage.domain.auth import Credentials
-from moorage.domain.sealing import about, sealed_with
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sql import AsyncSqlCredentialProvider, SqlCredentialProvider
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.state.sealing import about, sealed_with
 from moorage.errors import ConfigurationError, InvalidData, StorageUnavailable
 from moorage.testing import credentials_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from tests.adapters.sql_lab import PATIENCE, Proxy
 from tests.security.canaries import shown
 from tests.support.servers import mariadb_url, postgres_url

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
-from moorage.domain.idempotency import Verdict
+from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
+from moorage.domain.idempotency.claims import Verdict
 from moorage.errors import InvalidData, StorageUnavailable
 from tests.adapters.forked import in_a_child
 from tests.adapters.sql_lab import (

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from moorage.adapters._plain import run_now
-from moorage.adapters._sql_pool import LinkPool, Opening
+from moorage.adapters.concurrency._plain import run_now
+from moorage.adapters.databases._sql_pool import LinkPool, Opening
 from moorage.errors import StorageUnavailable
 from tests.adapters.sql_lab import PATIENCE, Append, Lab, a_key, values
 from tests.adapters.sql_lab import Proxy as Watching

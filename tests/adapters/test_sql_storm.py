@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.errors import StorageUnavailable
-from moorage.testing._state_commands import Appended, require_one_order
+from moorage.testing.kits._state_commands import Appended, require_one_order
 from tests.adapters.sql_lab import PATIENCE, Append, Lab, a_key, values
 from tests.adapters.sql_storm import EACH, THREADS
 
 if TYPE_CHECKING:
-    from moorage.adapters.sql import SqlStorage
+    from moorage.adapters.state.sql import SqlStorage
 
 PROCESSES = 4
 

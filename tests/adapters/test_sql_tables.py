@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
-from moorage.domain.durations import DAY, HOUR
+from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
+from moorage.domain.values.durations import DAY, HOUR
 from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
 from tests.adapters.sql_lab import (
     PATIENCE,
@@ -27,7 +27,7 @@ from tests.adapters.sql_lab import (
 )
 
 if TYPE_CHECKING:
-    from moorage.domain.state import States
+    from moorage.domain.state.commands import States
 
 # --- forgetting ------------------------------------------------------------------
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from moorage.adapters._plain import run_now
-from moorage.adapters._sql_combiner import Combiner
-from moorage.adapters._sql_engine import Engine
-from moorage.adapters._sql_link import FateUnknown, Misfit, NotDone, Row
-from moorage.adapters._sql_mysql import MysqlLink, _TimedReader
-from moorage.adapters._sql_schema import VERSION
-from moorage.adapters._sql_source import Names
-from moorage.adapters._sql_wait import by_loop, by_poll, by_select
+from moorage.adapters.concurrency._plain import run_now
+from moorage.adapters.databases._sql_engine import Engine
+from moorage.adapters.databases._sql_link import FateUnknown, Misfit, NotDone, Row
+from moorage.adapters.databases._sql_mysql import MysqlLink, _TimedReader
+from moorage.adapters.databases._sql_schema import VERSION
+from moorage.adapters.databases._sql_source import Names
+from moorage.adapters.databases._sql_wait import by_loop, by_poll, by_select
+from moorage.adapters.state._sql_combiner import Combiner
 from moorage.errors import ConfigurationError, StorageUnavailable
 from tests.adapters.sql_lab import Look
 

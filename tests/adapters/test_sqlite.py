@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import ConnectorManager, RateLimitConfig, RateLimitExceeded, Service
-from moorage.adapters import _sqlite_engine as engine
-from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.domain.idempotency import Claim, Verdict
+from moorage.adapters.state import _sqlite_engine as engine
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.idempotency.claims import Claim, Verdict
 from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
 from moorage.testing import VirtualClock
 from moorage.testing import state_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from tests.adapters.sqlite_lab import Last, Other, claim, inside, values
 from tests.adapters.test_memory import Look, Put
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from moorage.domain.state import States
+    from moorage.domain.state.commands import States
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters import _sqlite_engine as engine
-from moorage.adapters import _sqlite_flush
-from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.domain.admission import Admission, Gates
-from moorage.domain.durations import HOUR, SECOND
+from moorage.adapters.state import _sqlite_engine as engine
+from moorage.adapters.state import _sqlite_flush
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.resilience.admission import Admission, Gates
+from moorage.domain.values.durations import HOUR, SECOND
 from moorage.errors import InvalidData, StorageUnavailable
 from moorage.testing import VirtualClock
 from tests.adapters.forked import in_a_child
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
-    from moorage.domain.state import States
+    from moorage.domain.state.commands import States
 
 
 @pytest.fixture(autouse=True)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.sqlite_credentials import (
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sqlite import (
     AsyncSqliteCredentialProvider,
     SqliteCredentialProvider,
 )
-from moorage.domain.auth import Credentials
-from moorage.domain.sealing import about, sealed_with
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.state.sealing import about, sealed_with
 from moorage.errors import (
     ConfigurationError,
     CredentialRefreshFailed,
@@ -29,7 +29,7 @@ from moorage.errors import (
     StorageUnavailable,
 )
 from moorage.testing import credentials_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -333,7 +333,7 @@ def test_another_programs_database_is_left_alone(path: Path, statement: str) -> 
 
 def test_two_make_the_file_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who finds the file made just before making it goes on with it."""
-    from moorage.adapters import _sealed_file as module  # noqa: PLC0415 - patched
+    from moorage.adapters.sealed import _file as module  # noqa: PLC0415 - patched
 
     look: Any = module._application  # noqa: SLF001 - where the other one is quicker
     looks = list[int]()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.adapters import _sqlite_file as files
-from moorage.adapters.sqlite import SqliteStorage
+from moorage.adapters.databases import _sqlite_file as files
+from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import ConfigurationError, StorageUnavailable
 from tests.adapters.sqlite_lab import Last, Other, inside, values
 from tests.adapters.test_memory import Look, Put
@@ -330,7 +330,7 @@ def test_a_full_disk_is_told(path: Path, store: SqliteStorage) -> None:
 
 FULL = """
 import resource, sys
-from moorage.adapters.sqlite import SqliteStorage
+from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import StorageUnavailable
 from tests.adapters.test_memory import Look, Put
 store = SqliteStorage(sys.argv[1])

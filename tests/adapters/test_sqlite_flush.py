@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage import ConnectorManager, RateLimitConfig, Service
-from moorage.adapters import _sqlite_engine as engine
-from moorage.adapters.sqlite import SqliteStorage
-from moorage.domain.admission import Admission, Gates
-from moorage.domain.durations import DAY, SECOND
-from moorage.domain.idempotency import Verdict, complete
+from moorage.adapters.state import _sqlite_engine as engine
+from moorage.adapters.state.sqlite import SqliteStorage
+from moorage.domain.idempotency.claims import Verdict, complete
+from moorage.domain.resilience.admission import Admission, Gates
+from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import StorageUnavailable
 from tests.adapters.sqlite_lab import Last, claim, inside, values
 from tests.adapters.test_memory import Look, Put
@@ -45,7 +45,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 @pytest.fixture(name="flushed")
 def _flushed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Each time that something was flushed, before it was."""
-    from moorage.adapters import _sqlite_flush  # noqa: PLC0415 - what it does is watched
+    from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is watched
 
     flushed: list[int] = []
     flush = _sqlite_flush.flush_data
@@ -89,7 +89,7 @@ def test_a_disk_that_fails_is_told(
     store: SqliteStorage, flushed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A claim that may not be on the disk is no claim; asking again flushes again."""
-    from moorage.adapters import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
+    from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
 
     def broken(file: int) -> None:
         raise OSError(5, "Input/output error")
@@ -107,7 +107,7 @@ def test_one_flush_serves_all_who_wait(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever commits while the disk is busy is served by the next flush, all of them by one."""
-    from moorage.adapters import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
+    from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
 
     store.execute(Put("old", "a"))
     flushed, begun, may = [], threading.Event(), threading.Event()
@@ -150,7 +150,7 @@ def test_grant_whose_claim_does_not_reach_the_disk_is_given_back(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever is told that its claim may be lost leaves nothing standing in the queue."""
-    from moorage.adapters import _sqlite_flush  # noqa: PLC0415 - what it does is watched
+    from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is watched
 
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["limit"])
     asked = Admission(gates, within=10 * SECOND, lease=1)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.adapters import _sqlite_engine as engine
-from moorage.adapters.forking import go_on, stand_still, start_afresh
-from moorage.adapters.sqlite import SqliteStorage
+from moorage.adapters.concurrency.forking import go_on, stand_still, start_afresh
+from moorage.adapters.state import _sqlite_engine as engine
+from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import StorageUnavailable
 from tests.adapters.forked import in_a_child
 from tests.adapters.sqlite_lab import Other, inside, values
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from moorage.domain.state import States
+    from moorage.domain.state.commands import States
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def test_a_fork_waits_for_who_is_in_the_middle(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No child is made while a thread holds the lock, which the child would think held for ever."""
-    from moorage.adapters import _sqlite_pool  # noqa: PLC0415 - for a busy machine
+    from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a busy machine
 
     monkeypatch.setattr(_sqlite_pool, "_PATIENCE", 20)
     store.execute(Put("old", "a"))
@@ -99,7 +99,7 @@ def test_a_fork_in_the_middle_of_a_command_is_made_all_the_same(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who forks where no fork can be waited for waits for a second, and the parent goes on."""
-    from moorage.adapters import _sqlite_pool  # noqa: PLC0415 - for a shorter second
+    from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a shorter second
 
     monkeypatch.setattr(_sqlite_pool, "_PATIENCE", 0.001)
 
@@ -119,7 +119,7 @@ def test_a_fork_while_somebody_opens_the_file_harms_nobody(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who takes longer over it than can be waited for keeps others from opening all the while."""
-    from moorage.adapters import _sqlite_pool  # noqa: PLC0415 - for a shorter second
+    from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a shorter second
 
     monkeypatch.setattr(_sqlite_pool, "_PATIENCE", 0.001)
     opening = inside(store)._pool._opening  # noqa: SLF001 - nobody else can tell when

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.adapters import _sqlite_engine as engine
-from moorage.adapters.sqlite import SqliteStorage
+from moorage.adapters.state import _sqlite_engine as engine
+from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import InvalidData, StorageUnavailable
 from tests.adapters.sqlite_lab import Other, inside, values
 from tests.adapters.test_memory import Look, Put
@@ -20,7 +20,7 @@ from tests.adapters.test_memory import Look, Put
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.domain.state import States
+    from moorage.domain.state.commands import States
 
 
 @pytest.fixture(autouse=True)

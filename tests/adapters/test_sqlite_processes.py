@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters import _sqlite_time
-from moorage.adapters.sqlite import SqliteStorage
-from moorage.domain.admission import Answer
-from moorage.domain.circuit import CircuitBreakerConfig
-from moorage.domain.durations import HOUR, SECOND
-from moorage.domain.plan import Plan
-from moorage.domain.rate_limit import RateLimitConfig
-from moorage.domain.service import Service
+from moorage.adapters.databases import _sqlite_time
+from moorage.adapters.state.sqlite import SqliteStorage
+from moorage.domain.resilience.admission import Answer
+from moorage.domain.resilience.circuit import CircuitBreakerConfig
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.service.plan import Plan
+from moorage.domain.service.settings import Service
+from moorage.domain.values.durations import HOUR, SECOND
 from moorage.testing import VirtualClock
 from tests.adapters.sqlite_lab import Other, inside, values
 from tests.adapters.sqlite_worker import Add

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.adapters import _sqlite_engine as engine
-from moorage.adapters.sqlite import SqliteStorage
-from moorage.domain.durations import DAY, HOUR, SECOND
+from moorage.adapters.state import _sqlite_engine as engine
+from moorage.adapters.state.sqlite import SqliteStorage
+from moorage.domain.values.durations import DAY, HOUR, SECOND
 from moorage.errors import ConfigurationError
 from moorage.testing import VirtualClock
 from tests.adapters.sqlite_lab import Last, Other, inside, values

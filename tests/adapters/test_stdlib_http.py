@@ -19,15 +19,15 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from moorage.adapters._http_wire import SocketWire
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.adapters.http.connections._wire import SocketWire
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
 from moorage.errors import ConnectionFailed
 from moorage.testing import http_conformance as kit
-from moorage.testing._http_lab import lab
-from moorage.testing.checks import name_of
-from moorage.testing.http_server import Behaviour, VendorServer
-from moorage.testing.http_tls import certificate_files
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+from moorage.testing.fakes.http_tls import certificate_files
+from moorage.testing.kits._http_lab import lab
+from moorage.testing.kits.checks import name_of
 from tests.adapters.http_modes import GET, LONG, POST, Make, both, in_loop
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def test_nobody_is_asked_for_a_password(tmp_path: Path) -> None:
     key.write_bytes(sealed)
     code = (
         "from moorage import ConfigurationError, Tls\n"
-        "from moorage.adapters.stdlib_http import StdlibHttpClient\n"
+        "from moorage.adapters.http.stdlib.client import StdlibHttpClient\n"
         f"try: StdlibHttpClient(tls=Tls(certificate={str(certificate)!r}, key={str(key)!r}))\n"
         "except ConfigurationError as error: print(error.path)"
     )
@@ -372,7 +372,7 @@ def test_both_modes_are_made_alike() -> None:
 def test_what_is_not_used_is_not_loaded() -> None:
     """A blocking client that has not met TLS has loaded neither that nor an event loop."""
     code = (
-        "import sys, moorage.adapters.stdlib_http as http; http.StdlibHttpClient().close();"
+        "import sys, moorage.adapters.http.stdlib.client as http; http.StdlibHttpClient().close();"
         "print(sorted({'asyncio', 'ssl', 'http.client', 'logging'} & set(sys.modules)))"
     )
     output = subprocess.run(

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters import _http_loops
-from moorage.adapters._http_loops import Loops
-from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from moorage.domain.http import BodyStream, Request, Timeouts
+from moorage.adapters.http.connections import _loops as _http_loops
+from moorage.adapters.http.connections._loops import Loops
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
+from moorage.domain.http.requests import BodyStream, Request, Timeouts
 from moorage.errors import AttemptTimeout, ConnectionFailed
 from moorage.testing import http_conformance as kit
-from moorage.testing._http_lab import lab
-from moorage.testing.checks import name_of
-from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+from moorage.testing.kits._http_lab import lab
+from moorage.testing.kits.checks import name_of
 from tests.adapters.http_modes import GET, LONG, in_loop
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from moorage.domain.http import BodyStream, Request, Timeouts
-from moorage.domain.transport import DangerouslyUnverified, Tls
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
+from moorage.domain.http.requests import BodyStream, Request, Timeouts
+from moorage.domain.http.transport import DangerouslyUnverified, Tls
 from moorage.errors import (
     AttemptTimeout,
     ConfigurationError,
@@ -22,8 +22,8 @@ from moorage.errors import (
     InvalidData,
     VendorFailed,
 )
-from moorage.testing._http_lab import lab
-from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+from moorage.testing.kits._http_lab import lab
 from tests.adapters.http_modes import GET, LONG, POST, SOON, Make, both
 from tests.support.striking import strike_during
 

@@ -22,11 +22,11 @@ from moorage import (
     LogQuery,
     StorageUnavailable,
 )
-from moorage.adapters.sql_log import AsyncSqlIntegrationLogger, SqlIntegrationLogger
-from moorage.adapters.sqlite_log import AsyncSqliteIntegrationLogger, SqliteIntegrationLogger
-from moorage.opening import aopen_log, open_log
+from moorage.adapters.logs.sql import AsyncSqlIntegrationLogger, SqlIntegrationLogger
+from moorage.adapters.logs.sqlite import AsyncSqliteIntegrationLogger, SqliteIntegrationLogger
 from moorage.testing import integration_log_conformance
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
+from moorage.wiring.store_urls import aopen_log, open_log
 from tests.adapters.entry_labs import KINDS
 from tests.support.servers import mariadb_url, postgres_url
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.adapters.aes_gcm import generate_keys
+from moorage.adapters.ciphers.aes_gcm import generate_keys
 from moorage.testing import VendorServer
-from moorage.testing.sandbox.paypal import PayPalSandbox
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.testing.sandboxes.payments.paypal import PayPalSandbox
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from tests.support.command import command, typed
 from tests.support.configured import configure
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage import CredentialNotFound, Credentials, Secret
-from moorage.adapters.aes_gcm import generate_keys
+from moorage.adapters.ciphers.aes_gcm import generate_keys
 from moorage.cli.vaults import open_vault
-from moorage.domain.sealing import KeyRing
+from moorage.domain.state.sealing import KeyRing
 from tests.support.command import command, typed
 from tests.support.configured import VAULTS, unique
 from tests.support.terminal import terminal

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import Hub, Outbox, Request, WebhookInbox
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.sqlite_entries import SqliteInbox, SqliteOutbox
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.entries.sqlite import SqliteInbox, SqliteOutbox
 from moorage.cli import main
 from moorage.cli.host import Host
 from moorage.contracts.payments import Charge, Money
-from moorage.domain.entries import EntryQuery, doubt
-from moorage.domain.inbox import InboxEntry
-from moorage.testing.http_script import Behaviour
-from moorage.testing.http_server import VendorServer
-from moorage.testing.sandbox.base import Lost
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.domain.entries.inbox import InboxEntry
+from moorage.domain.entries.queue import EntryQuery, doubt
+from moorage.testing.fakes.http_script import Behaviour
+from moorage.testing.fakes.http_server import VendorServer
+from moorage.testing.sandboxes.base import Lost
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def test_sealed_calls(server: VendorServer, capsys: pytest.CaptureFixture[str]) 
 
 PROGRAM = """
 from moorage import Hub, Outbox, WebhookInbox
-from moorage.adapters.sqlite_entries import SqliteInbox, SqliteOutbox
+from moorage.adapters.entries.sqlite import SqliteInbox, SqliteOutbox
 
 outbox = Outbox(SqliteOutbox("calls.db", create=True))
 inbox = WebhookInbox(Hub([]), SqliteInbox("calls.db", create=True))

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from moorage import CopiedStore, CredentialNotFound, Credentials, Request
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.memory_entries import MemoryOutbox
-from moorage.adapters.sqlite import SqliteStorage
-from moorage.adapters.sqlite_tenants import SqliteTenants
-from moorage.cli.desk import Context
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.entries.memory import MemoryOutbox
+from moorage.adapters.state.sqlite import SqliteStorage
+from moorage.adapters.tenants.sqlite import SqliteTenants
+from moorage.cli.context import Context
 from moorage.cli.host import Host
 from moorage.cli.places import opened_hub
 from moorage.cli.vaults import open_vault
 from moorage.contracts.email import EmailMessage
-from moorage.domain.sealing import KeyRing
-from moorage.fence import rearm
-from moorage.outbox import EntryQuery, Outbox
+from moorage.domain.state.sealing import KeyRing
+from moorage.hub.fence import rearm
+from moorage.hub.outbox import EntryQuery, Outbox
 from moorage.testing import VendorServer
 from tests.support.command import command
 from tests.support.configured import configure

@@ -19,12 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage import cli
-from moorage.cli import ends
+from moorage.cli import exit_codes as ends
 from moorage.cli.answer import Answer, Table
 from moorage.cli.frame import run
 from moorage.cli.streams import as_json
 from moorage.cli.table import COMMANDS, GROUPS
-from moorage.domain.installation import install
+from moorage.domain.values.installation import install
 from moorage.errors import ConnectionFailed, OutcomeUnknown
 from tests.support.command import ENDINGS, command
 from tests.support.modules import uninstall

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.adapters.sqlite import SqliteStorage
+from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.cli import main
-from moorage.testing._state_commands import Write, new_key, read
+from moorage.testing.kits._state_commands import Write, new_key, read
 
 if TYPE_CHECKING:
     from pathlib import Path

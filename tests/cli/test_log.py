@@ -12,8 +12,8 @@ import pytest
 
 from moorage import IntegrationStatus
 from moorage.cli import main
-from moorage.opening import open_log
-from moorage.testing.integration_log_conformance import entry
+from moorage.testing.kits.integration_log_conformance import entry
+from moorage.wiring.store_urls import open_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from moorage import OAuthCredentials
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sqlite import SqliteCredentialProvider
 from moorage.cli import main
-from moorage.domain.installation import install
+from moorage.domain.values.installation import install
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.modules import uninstall
 from tests.support.oauth_people import query_of, visit
@@ -327,8 +327,8 @@ def test_what_is_not_installed_says_so(
     context: Context, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A database without its extra says which one to install."""
-    modules = "sql_credentials", "_sealed_table", "_sealed_rows"
-    uninstall(monkeypatch, "sqlalchemy", *(f"moorage.adapters.{name}" for name in modules))
+    rooms = "credentials", "sealed", "databases"
+    uninstall(monkeypatch, "sqlalchemy", *(f"moorage.adapters.{room}." for room in rooms))
     with AuthorizationServer(PUBLIC) as server:
         options = context.options(server, "--credentials", "postgresql://host/name")
         assert 2 == main(["oauth", "login", *options])

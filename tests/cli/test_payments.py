@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.cli.desk import Context
+from moorage.cli.context import Context
 from moorage.cli.places import opened_hub, opened_store
 from moorage.contracts.payments import Charge, Money
-from moorage.domain.unsettled import Register
+from moorage.domain.idempotency.unsettled import Register
 from moorage.errors import ConnectionFailed
 from moorage.packing import pack
-from moorage.testing.sandbox.base import Lost
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.testing.sandboxes.base import Lost
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from tests.support.command import command
 from tests.support.configured import STORES, configure, unique
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage import Response
-    from moorage.testing.sandbox.base import Asked
+    from moorage.testing.sandboxes.base import Asked
 
 WHOLE = """
 [state]

@@ -16,11 +16,11 @@ import pytest
 
 from moorage import CircuitBreakerOpen, CircuitState, Hub, Region, Request, RetryBudget, Service
 from moorage.cli import main
-from moorage.cli.desk import Context
-from moorage.cli.ends import UNREAD
+from moorage.cli.commands.status import table
+from moorage.cli.context import Context
+from moorage.cli.exit_codes import UNREAD
 from moorage.cli.places import opened_hub
 from moorage.cli.standing import standing
-from moorage.cli.status import table
 from moorage.testing import VendorServer
 from tests.support.command import command
 from tests.support.configured import STORES, configure, unique

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from moorage.cli import main
-from moorage.cli.ends import UNREAD
+from moorage.cli.exit_codes import UNREAD
 from moorage.domain.webhooks.presets import PRESETS
 from moorage.errors import ConnectionFailed
 from moorage.parts.webhook_verifier import WebhookVerifier

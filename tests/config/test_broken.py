@@ -9,7 +9,7 @@ import pytest
 
 import moorage
 from moorage import ConfigurationError
-from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.config import read_configuration
 from moorage.errors import Problem
 from tests.config.broken import OTHERS, STRUCTURAL, vendor

@@ -18,14 +18,14 @@ from moorage import (
     RetryPolicy,
     Route,
     Service,
-    opening,
 )
 from moorage.config import read_configuration
 from moorage.contracts.sms import SmsMessage
-from moorage.domain.service import BulkheadConfig
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.twilio import TwilioSandbox
-from moorage.vendors.twilio import Twilio
+from moorage.domain.service.settings import BulkheadConfig
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
+from moorage.vendors.sms.twilio import Twilio
+from moorage.wiring import store_urls as opening
 
 if TYPE_CHECKING:
     from pathlib import Path

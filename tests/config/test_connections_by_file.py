@@ -10,11 +10,11 @@ import pytest
 
 import moorage
 from moorage import ConfigurationError, Credentials, Request, Response
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sqlite import SqliteCredentialProvider
 from moorage.testing import Behaviour, FakeVendor, ProxyServer, ScriptedHttpClient, VendorServer
-from moorage.testing.http import AsyncScriptedHttpClient
-from moorage.testing.http_tls import certificate_files
+from moorage.testing.fakes.http import AsyncScriptedHttpClient
+from moorage.testing.fakes.http_tls import certificate_files
 from tests.support.servers import postgres_url
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def test_a_database_keeps_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """A database is such a store, too; without its library, the extra is named."""
     keys = {"keys": generate_keys().text()}
     moorage.open({**NEEDS, "credentials_from": {"url": postgres_url(), **keys}}).close()
-    monkeypatch.setitem(__import__("sys").modules, "moorage.adapters.sql_credentials", None)
+    monkeypatch.setitem(__import__("sys").modules, "moorage.adapters.credentials.sql", None)
 
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[mysql\]'"):
         moorage.open({"credentials_from": {"url": "mariadb://host/name", **keys}})

@@ -15,9 +15,9 @@ from moorage import ConfigurationError
 from moorage.config import read_configuration
 from moorage.config.default_state import default_url
 from moorage.contracts.payments import Charge, Money
-from moorage.opening import open_storage
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from moorage.wiring.store_urls import open_storage
 from tests.support.command import command
 
 if TYPE_CHECKING:

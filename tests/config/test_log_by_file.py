@@ -10,8 +10,8 @@ import pytest
 
 import moorage
 from moorage import ConfigurationError, LogQuery
-from moorage.adapters.memory_log import MemoryIntegrationLogger
-from moorage.opening import open_log
+from moorage.adapters.logs.memory import MemoryIntegrationLogger
+from moorage.wiring.store_urls import open_log
 
 if TYPE_CHECKING:
     from pathlib import Path

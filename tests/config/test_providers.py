@@ -10,10 +10,10 @@ import keyring
 import pytest
 
 from moorage import ConfigurationError, Credentials, OAuthCredentials, Secret
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.managed_secrets import ManagedSecrets
-from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
-from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sqlite import SqliteCredentialProvider
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.secret_managers.managed_secrets import ManagedSecrets
 from moorage.config import read_configuration
 from tests.adapters.manager_labs import PEM, SECRET, AwsLab, AzureLab, GcpLab, VaultLab
 from tests.adapters.test_keyring_credentials import Ring
@@ -153,7 +153,7 @@ def test_a_keyring() -> None:
 
 def test_without_the_library_of_keyrings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What to install is said."""
-    uninstall(monkeypatch, "keyring", "moorage.adapters.keyring_credentials")
+    uninstall(monkeypatch, "keyring", "moorage.adapters.credentials.keyring")
 
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[keyring\]'"):
         read_configuration({"secrets": {"ours": {"kind": "keyring"}}})

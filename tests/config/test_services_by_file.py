@@ -37,8 +37,8 @@ from moorage import (
     Timeouts,
     VendorFailed,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sqlite import SqliteCredentialProvider
 from moorage.config import read_configuration
 from moorage.config.tables import FUNCTIONS, SERVICE
 from moorage.testing import FakeVendor, ScriptedHttpClient

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import moorage
 from moorage.config.toml_text import write_toml
-from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandboxes.base import SandboxHttpClient
 from tests.contracts.towns import afternoon, town
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from moorage import Account, AsyncHub, Hub, Route
 from moorage.testing import AsyncVirtualSleeper, RecordingObserver, VirtualClock, VirtualSleeper
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from tests.contracts.pigeon import Loft, Pigeon
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ import attrs
 import pytest
 
 from moorage import Ref
-from moorage._bridge import run_now
 from moorage.contracts.address import Address
 from moorage.contracts.payments import Charge, Money, PaymentQuery
 from moorage.contracts.shipping.parcels import Parcel
 from moorage.contracts.shipping.rates import RateRequest
 from moorage.contracts.storage import PutOptions, Upload
+from moorage.runtime.bridge import run_now
 
 TIME = 7.5
 REF = Ref("some", "main", "thing", {})

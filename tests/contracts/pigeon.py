@@ -11,9 +11,9 @@ import attrs
 
 from moorage.contracts.sms import SmsCapability, SmsMessage, SmsReceipt, SmsStatus
 from moorage.contracts.vendor import RepeatedKey, Vendor, VendorKeys, extra_for
-from moorage.domain.http import Request
-from moorage.domain.service import Service
-from moorage.testing.sandbox.base import Asked, Sandbox, reply
+from moorage.domain.http.requests import Request
+from moorage.domain.service.settings import Service
+from moorage.testing.sandboxes.base import Asked, Sandbox, reply
 from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
     from moorage.contracts.vendor import MakeRef
     from moorage.contracts.wire import Wire
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
     from moorage.domain.webhooks.events import WebhookEvent
 _KEYS: Final = VendorKeys(
     memory=86_400,

@@ -19,18 +19,18 @@ from moorage import (
     Service,
     TokenRenewed,
 )
-from moorage.adapters.memory import MemoryStorage
-from moorage.adapters.memory_credentials import (
+from moorage.adapters.credentials.memory import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
 )
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.routes import Account, Route
 from moorage.contracts.sms import SmsMessage, SmsReceipt, SmsStatus
 from moorage.contracts.vendor import Vendor
 from moorage.domain.oauth.client import ClientAuthentication, OAuthClient
-from moorage.hub import AsyncHub, Hub
+from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
-from moorage.testing.sandbox.base import (
+from moorage.testing.sandboxes.base import (
     Asked,
     AsyncSandboxHttpClient,
     Refusal,
@@ -38,7 +38,7 @@ from moorage.testing.sandbox.base import (
     SandboxHttpClient,
     reply,
 )
-from moorage.testing.sandbox.tokens import TokenDesk
+from moorage.testing.sandboxes.tokens import TokenDesk
 from tests.contracts.caller import MODES, given
 
 if TYPE_CHECKING:

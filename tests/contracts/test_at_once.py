@@ -9,16 +9,16 @@ import pytest
 from moorage import Account, ConfigurationError, Hub
 from moorage.contracts.email import EmailMessage
 from moorage.contracts.email_bulk import BulkMessage
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.easypost import EasyPostSandbox
-from moorage.testing.sandbox.sendgrid import SendGridSandbox
-from moorage.testing.sandbox.stripe import StripeSandbox
-from moorage.testing.sandbox.twilio import TwilioSandbox
-from moorage.vendors.easypost import EasyPost
-from moorage.vendors.local_files import LocalFiles
-from moorage.vendors.sendgrid import SendGrid
-from moorage.vendors.stripe import Stripe
-from moorage.vendors.twilio import Twilio
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
+from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
+from moorage.vendors.email.sendgrid import SendGrid
+from moorage.vendors.payments.stripe import Stripe
+from moorage.vendors.shipping.easypost import EasyPost
+from moorage.vendors.sms.twilio import Twilio
+from moorage.vendors.storage.local_files import LocalFiles
 
 BULK = BulkMessage(base=EmailMessage(text="Hello."), recipients=["ada@example.com"])
 KEYS = {"shipping": {"idempotency_key": "k"}}

@@ -5,7 +5,7 @@ import pytest
 from moorage import Account, Hub, Route
 from moorage.contracts.calling_codes import country_of
 from moorage.contracts.sms import SmsMessage
-from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandboxes.base import SandboxHttpClient
 from tests.contracts.pigeon import Loft, Pigeon
 
 

@@ -7,7 +7,7 @@ import pytest
 import moorage
 from moorage import ConfigurationError, UnsupportedByVendor
 from moorage.contracts.sms import SmsMessage
-from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.wiring.catalog import able, vendor_class, vendor_names
 from tests.contracts.pigeon import Loft, Pigeon
 

@@ -24,17 +24,17 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.contracts.sms import SmsMessage
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import Lost, SandboxHttpClient
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from tests.contracts.caller import MODES, Lofts, given
 from tests.contracts.pigeon import Loft
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.testing.sandbox.base import Asked
+    from moorage.testing.sandboxes.base import Asked
 
 pytestmark = pytest.mark.anyio
 

@@ -17,19 +17,19 @@ from moorage import (
     Route,
     UnsupportedByVendor,
 )
-from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.email import EmailMessage, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, StatisticsQuery
 from moorage.contracts.vendor import Vendor
-from moorage.domain.http import Response
-from moorage.domain.result import Result
-from moorage.domain.service import Service
+from moorage.domain.http.requests import Response
+from moorage.domain.service.settings import Service
+from moorage.domain.values.result import Result
 from moorage.testing import VirtualClock, VirtualSleeper
-from moorage.testing.sandbox.amazon_ses import AmazonSesSandbox
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.sendgrid import SendGridSandbox
-from moorage.vendors.sendgrid import SendGrid
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.email.amazon_ses import AmazonSesSandbox
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
+from moorage.vendors.email.sendgrid import SendGrid
 from tests.vendors.email_labs import sendgrid_vendor, ses_vendor
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from moorage.contracts.signed import PostOptions, UrlOptions
 from moorage.contracts.sms import SmsMessage
 from moorage.contracts.storage import ByteRange, GetOptions
 from moorage.errors import ConfigurationError, InvalidData
-from moorage.services.email import EmailFlows
-from moorage.services.payments import PaymentsFlows
-from moorage.services.shipping import ShippingFlows
-from moorage.services.sms import SmsFlows
-from moorage.services.storage import StorageFlows
+from moorage.services.contracts.email import EmailFlows
+from moorage.services.contracts.payments import PaymentsFlows
+from moorage.services.contracts.shipping import ShippingFlows
+from moorage.services.contracts.sms import SmsFlows
+from moorage.services.contracts.storage import StorageFlows
 from tests.contracts.handing import (
     BEGUN,
     CHARGE,

@@ -41,11 +41,11 @@ from moorage.contracts.shipping import Parcel, RateRequest, ShippingCapability
 from moorage.contracts.sms import SmsCapability, SmsMessage
 from moorage.contracts.storage import StorageCapability
 from moorage.contracts.vendor import UnknownOutcome, Vendor
-from moorage.services.email import EmailFlows
-from moorage.services.payments import PaymentsFlows
-from moorage.services.shipping import ShippingFlows
-from moorage.services.sms import SmsFlows
-from moorage.services.storage import StorageFlows
+from moorage.services.contracts.email import EmailFlows
+from moorage.services.contracts.payments import PaymentsFlows
+from moorage.services.contracts.shipping import ShippingFlows
+from moorage.services.contracts.sms import SmsFlows
+from moorage.services.contracts.storage import StorageFlows
 from moorage.testing.uses.shipping import ADA, SHOP
 from tests.contracts.test_fields import JUNK
 
@@ -140,9 +140,9 @@ def names() -> dict[str, Any]:
         "contracts.signed",
         "contracts.sms",
         "contracts.storage",
-        "domain.result",
-        "services.downloading",
-        "services.uploading",
+        "domain.values.result",
+        "services.transfers.downloading",
+        "services.transfers.uploading",
     ):
         fields |= vars(import_module(f"moorage.{module}"))
     typed: dict[str, Any] = {

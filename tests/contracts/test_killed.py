@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.testing.sandbox.easypost import EasyPostSandbox
+from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
 
 if TYPE_CHECKING:
     from moorage import Response
-    from moorage.testing.sandbox.base import Asked
+    from moorage.testing.sandboxes.base import Asked
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 

@@ -18,7 +18,7 @@ from moorage.contracts.shipping.parcels import Contents, NonDelivery
 from moorage.contracts.shipping.rates import LabelFormat, LabelSize, Prize, Signature
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit
 from moorage.contracts.storage import Visibility
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from tests.contracts.towns import town, towns
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ import pytest
 from moorage.contracts.payments import Charge, Money, PaymentsCapability, Unsettled, told_buyer
 from moorage.contracts.routes import Account
 from moorage.errors import ConfigurationError, OutcomeUnknown
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import Lost, SandboxHttpClient
-from moorage.testing.sandbox.stripe import StripeSandbox
-from moorage.vendors.stripe import Stripe
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from moorage.vendors.payments.stripe import Stripe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.domain.service import Service
+    from moorage.domain.service.settings import Service
 
 BEGUN = datetime.now(UTC) - timedelta(minutes=1)
 ORDER = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")

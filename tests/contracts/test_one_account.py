@@ -9,15 +9,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from moorage import ConnectionFailed, ConnectorError, Hub, Response, RetryPolicy
-from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.routes import Account
 from moorage.contracts.sms import SmsMessage
-from moorage.testing.sandbox.base import Lost
+from moorage.testing.sandboxes.base import Lost
 from tests.contracts.caller import Lofts
 from tests.contracts.pigeon import Pigeon
 
 if TYPE_CHECKING:
-    from moorage.domain.state import Command
+    from moorage.domain.state.commands import Command
 
 MESSAGE = SmsMessage(to="+4915112345678", text="Your parcel is on its way.")
 DOWN = ConnectionFailed("Nobody is there.", may_have_been_processed=False)

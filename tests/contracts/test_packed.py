@@ -28,8 +28,8 @@ from moorage.contracts.shipping.parcels import Parcel
 from moorage.contracts.shipping.rates import RateRequest
 from moorage.contracts.sms import SmsMessage
 from moorage.contracts.storage import PutOptions
-from moorage.domain.body import BodyStream
-from moorage.domain.packing import pack_values
+from moorage.domain.http.body import BodyStream
+from moorage.domain.state.packing import pack_values
 from moorage.packing import pack as public
 
 NOW = datetime(2026, 3, 1, 12, 30, 1, 5, tzinfo=timezone(timedelta(hours=2)))

@@ -9,7 +9,6 @@ import attrs
 import pytest
 
 from moorage import Ref
-from moorage._bridge import run_now
 from moorage.contracts.payments import (
     Customer,
     Money,
@@ -23,7 +22,8 @@ from moorage.contracts.payments import (
 )
 from moorage.contracts.payments.news import told_by
 from moorage.errors import InvalidData, OutcomeUnknown
-from moorage.services.payments import PaymentsFlows
+from moorage.runtime.bridge import run_now
+from moorage.services.contracts.payments import PaymentsFlows
 from tests.contracts.handing import (
     BEGUN,
     CHARGE,

@@ -27,29 +27,29 @@ from moorage.contracts.effects import ASKING
 from moorage.contracts.email import EmailMessage
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.sms import SmsMessage
-from moorage.manager import AsyncConnectorManager
-from moorage.services.email import EmailFlows
-from moorage.services.payments import PaymentsFlows
-from moorage.services.shipping import ShippingFlows
-from moorage.services.sms import SmsFlows
-from moorage.services.storage import StorageFlows
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
-from moorage.testing.sandbox.sendgrid import SendGridSandbox
-from moorage.vendors.adyen import Adyen
-from moorage.vendors.dhl_express import DhlExpress
-from moorage.vendors.easypost import EasyPost
-from moorage.vendors.fedex import FedEx
-from moorage.vendors.local_files import LocalFiles
-from moorage.vendors.mailgun import Mailgun
-from moorage.vendors.mollie import Mollie
-from moorage.vendors.paypal import PayPal
-from moorage.vendors.postmark import Postmark
-from moorage.vendors.sendgrid import SendGrid
-from moorage.vendors.shipengine import ShipEngine
-from moorage.vendors.shippo import Shippo
-from moorage.vendors.square import Square
-from moorage.vendors.stripe import Stripe
-from moorage.vendors.ups import Ups
+from moorage.hub.manager import AsyncConnectorManager
+from moorage.services.contracts.email import EmailFlows
+from moorage.services.contracts.payments import PaymentsFlows
+from moorage.services.contracts.shipping import ShippingFlows
+from moorage.services.contracts.sms import SmsFlows
+from moorage.services.contracts.storage import StorageFlows
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
+from moorage.vendors.email.mailgun import Mailgun
+from moorage.vendors.email.postmark import Postmark
+from moorage.vendors.email.sendgrid import SendGrid
+from moorage.vendors.payments.adyen import Adyen
+from moorage.vendors.payments.mollie import Mollie
+from moorage.vendors.payments.paypal import PayPal
+from moorage.vendors.payments.square import Square
+from moorage.vendors.payments.stripe import Stripe
+from moorage.vendors.shipping.dhl_express import DhlExpress
+from moorage.vendors.shipping.easypost import EasyPost
+from moorage.vendors.shipping.fedex import FedEx
+from moorage.vendors.shipping.shipengine import ShipEngine
+from moorage.vendors.shipping.shippo import Shippo
+from moorage.vendors.shipping.ups import Ups
+from moorage.vendors.storage.local_files import LocalFiles
 from tests.contracts.caller import MODES, Lofts, given
 from tests.reload.world import Town
 from tests.storage.labs import s3_account, sandbox

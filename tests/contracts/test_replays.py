@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from moorage import ConfigurationError, Ref, Result
-from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.config.default_state import prepare
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus
 from moorage.contracts.replays import as_replay
-from moorage.domain.unsettled import Attend, Decide, Decision, Strike, effect_name
+from moorage.domain.idempotency.unsettled import Attend, Decide, Decision, Strike, effect_name
 
 RECEIPT = EmailReceipt(ref=Ref("some", "main", "1"), status=EmailStatus.QUEUED)
 

@@ -8,7 +8,7 @@ import pytest
 from moorage import Account, ConfigurationError, InvalidData, Ref, Route, UnsupportedByVendor
 from moorage.contracts.routes import Asked, Directory, Prefer
 from moorage.contracts.sms import SmsCapability
-from moorage.vendors.twilio import Twilio
+from moorage.vendors.sms.twilio import Twilio
 from tests.contracts.pigeon import Pigeon
 
 TWILIO = Twilio(account_sid="AC" + "0" * 32)

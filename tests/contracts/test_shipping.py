@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.adapters.sqlite import SqliteStorage
+from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.contracts.address import Address
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account, Route
@@ -36,21 +36,21 @@ from moorage.contracts.shipping import (
     converted,
 )
 from moorage.contracts.shipping.units import plain
-from moorage.domain.money import Money
+from moorage.domain.values.money import Money
 from moorage.errors import ConfigurationError, InvalidData, UnsupportedByVendor
-from moorage.hub import AsyncHub, Hub
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
-from moorage.testing.sandbox.easypost import EasyPostSandbox
-from moorage.testing.sandbox.shippo import ShippoSandbox
-from moorage.vendors.easypost import EasyPost
-from moorage.vendors.shippo import Shippo
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
+from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
+from moorage.vendors.shipping.easypost import EasyPost
+from moorage.vendors.shipping.shippo import Shippo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from moorage.domain.http import Request, Response, Timeouts
-    from moorage.testing.sandbox.base import Sandbox
+    from moorage.domain.http.requests import Request, Response, Timeouts
+    from moorage.testing.sandboxes.base import Sandbox
 
 HOME = Address(name="Jack Sparrow", line1="388 Townsend St", postal_code="94107", country="US")
 AWAY = Address(name="Elizabeth Swan", line1="179 N Harbor Dr", postal_code="90277", country="US")

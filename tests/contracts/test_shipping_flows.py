@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from moorage._bridge import run_now
 from moorage.contracts.shipping.rates import CarrierMessage, LabelFormat, Rate, RateResult
 from moorage.contracts.shipping.shipments import Label, ShipmentRequest
 from moorage.errors import InvalidData, VendorRejected
-from moorage.services.shipping import ShippingFlows
+from moorage.runtime.bridge import run_now
+from moorage.services.contracts.shipping import ShippingFlows
 from tests.contracts.handing import MONEY, RATES, REF, TIME, Answered, Desk, answering, handed
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from moorage._bridge import run_now
 from moorage.contracts.signed import PostOptions, UrlOptions
 from moorage.contracts.storage import ByteRange, GetOptions, ObjectInfo, Opened, StorageCapability
-from moorage.domain.result import Result
+from moorage.domain.values.result import Result
 from moorage.errors import ConnectionFailed, InvalidData
-from moorage.services.storage import StorageFlows
+from moorage.runtime.bridge import run_now
+from moorage.services.contracts.storage import StorageFlows
 from tests.contracts.handing import (
     BEGUN,
     COMING,

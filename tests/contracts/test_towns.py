@@ -9,7 +9,7 @@ import pytest
 
 import moorage
 from moorage.contracts.payments import Money, PaymentState
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from tests.contracts.towns import afternoon, town, towns
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import attrs
 import pytest
 
 from moorage import AsyncHub, Hub, RetryPolicy
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.payments import (
     Charge,
     Money,
@@ -25,8 +25,8 @@ from moorage.contracts.payments import (
 )
 from moorage.contracts.routes import Account
 from moorage.contracts.vendor import UnknownOutcome
-from moorage.domain.idempotency import Claim
-from moorage.domain.unsettled import (
+from moorage.domain.idempotency.claims import Claim
+from moorage.domain.idempotency.unsettled import (
     Attend,
     ReadEffects,
     Recall,
@@ -46,14 +46,14 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing import VirtualClock, VirtualSleeper
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
-from moorage.testing.sandbox.stripe import StripeSandbox
-from moorage.vendors.stripe import Stripe
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from moorage.vendors.payments.stripe import Stripe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.domain.service import Service
+    from moorage.domain.service.settings import Service
 
 ORDER = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
 KEY = "INV-7/1"

@@ -28,16 +28,16 @@ from moorage.contracts.email_outcomes import StatisticsQuery
 from moorage.contracts.payments import Charge
 from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
-from moorage.domain.http import Request
+from moorage.domain.http.requests import Request
 from moorage.testing import RecordingObserver
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
-from moorage.testing.sandbox.postmark import PostmarkSandbox
-from moorage.testing.sandbox.resend import ResendSandbox
-from moorage.testing.sandbox.sendgrid import SendGridSandbox
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
+from moorage.testing.sandboxes.email.resend import ResendSandbox
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.testing.uses.shipping import ADA, SHOP
-from moorage.vendors.postmark import Postmark
-from moorage.vendors.resend import Resend
-from moorage.vendors.sendgrid import SendGrid
+from moorage.vendors.email.postmark import Postmark
+from moorage.vendors.email.resend import Resend
+from moorage.vendors.email.sendgrid import SendGrid
 from tests.contracts.caller import MODES, Lofts, given
 from tests.contracts.test_junk import DAY, Everything
 

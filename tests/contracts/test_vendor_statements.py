@@ -9,7 +9,7 @@ import pytest
 
 import moorage
 from moorage import Account, AsyncHub, ConfigurationError, Hub, InvalidData, Service
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.contracts.effects import check_vendor, moves_money
 from moorage.contracts.payments import MOVING
 from moorage.contracts.vendor import RepeatedKey, UnknownOutcome, Vendor, VendorKeys

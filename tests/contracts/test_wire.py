@@ -19,12 +19,12 @@ from moorage import (
     WebhookRejected,
     WebhookSigner,
 )
-from moorage._bridge import run_now
-from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.routes import Account
 from moorage.contracts.vendor import Vendor
-from moorage.hub import AsyncHub, Hub
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.runtime.bridge import run_now
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from tests.contracts.caller import MODES, Lofts, given
 from tests.contracts.pigeon import Loft, Pigeon
 

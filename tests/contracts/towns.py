@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from moorage.testing.sandbox.base import Sandbox
+    from moorage.testing.sandboxes.base import Sandbox
 
 LOGO = b"\x89PNG\r\n\x1a\n a logo"
 INVOICE = b"%PDF-1.7 an invoice"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.admission import (
+from moorage.domain.resilience.admission import (
     Admission,
     Answer,
     Gates,
@@ -12,18 +12,18 @@ from moorage.domain.admission import (
     Report,
     SetCircuit,
 )
-from moorage.domain.circuit import (
+from moorage.domain.resilience.circuit import (
     CircuitBreakerConfig,
     CircuitBreakerState,
     CircuitRule,
     CircuitState,
     Outcome,
 )
-from moorage.domain.durations import SECOND
+from moorage.domain.values.durations import SECOND
 from tests.domain.state_world import World
 
 if TYPE_CHECKING:
-    from moorage.domain.circuit import Permit
+    from moorage.domain.resilience.circuit import Permit
 
 CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = CircuitState
 LEASE = 30 * SECOND

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.admission import Admission, Answer, Confirm, Gates, Report
-from moorage.domain.budget import BudgetRule, RetryBudget
-from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule, Outcome
-from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.resilience.admission import Admission, Answer, Confirm, Gates, Report
+from moorage.domain.resilience.budget import BudgetRule, RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule, Outcome
+from moorage.domain.resilience.rate_limit import RateLimitConfig
 from tests.domain.circuit_line import LEASE
 from tests.domain.state_world import World
 
 if TYPE_CHECKING:
-    from moorage.domain.admission import Admitted
-    from moorage.domain.circuit import Permit
-    from moorage.domain.state import Ticket
+    from moorage.domain.resilience.admission import Admitted
+    from moorage.domain.resilience.circuit import Permit
+    from moorage.domain.state.commands import Ticket
 
 ONE = RateLimitConfig.per_second(1)
 THREE = RateLimitConfig.per_second(3)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.admission import Admission, Answer, Gates
-from moorage.domain.durations import DAY, HOUR, SECOND
-from moorage.domain.idempotency import Claim, Renew, Settle, Verdict
+from moorage.domain.idempotency.claims import Claim, Renew, Settle, Verdict
+from moorage.domain.resilience.admission import Admission, Answer, Gates
+from moorage.domain.values.durations import DAY, HOUR, SECOND
 from tests.domain.state_world import World
 
 if TYPE_CHECKING:
-    from moorage.domain.idempotency import Claimed, Settled
+    from moorage.domain.idempotency.claims import Claimed, Settled
 
 KEY = "k"
 LEASE = 35 * SECOND

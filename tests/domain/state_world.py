@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hypothesis import strategies as st
 
-from moorage.domain.state import EXACT
+from moorage.domain.state.commands import EXACT
 
 if TYPE_CHECKING:
-    from moorage.domain.state import Command, State
+    from moorage.domain.state.commands import Command, State
     from moorage.errors import ConnectorError
 
 Answer = TypeVar("Answer")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.domain.admission import (
+from moorage.domain.idempotency.claims import Claim, Resolve, Withdraw, complete
+from moorage.domain.resilience.admission import (
     Admission,
     Answer,
     Confirm,
@@ -16,17 +17,16 @@ from moorage.domain.admission import (
     Report,
     SetCircuit,
 )
-from moorage.domain.budget import RetryBudget
-from moorage.domain.circuit import CircuitBreakerConfig, CircuitState, Outcome
-from moorage.domain.durations import DAY, HOUR, SECOND
-from moorage.domain.idempotency import Claim, Resolve, Withdraw, complete
-from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.resilience.budget import RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState, Outcome
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.values.durations import DAY, HOUR, SECOND
 from moorage.errors import InvalidData
 from tests.domain.circuit_line import LEASE
 from tests.domain.gate_caller import EASY, ONE, THREE, TRIPS, Caller, gates
 
 if TYPE_CHECKING:
-    from moorage.domain.state import Command
+    from moorage.domain.state.commands import Command
 
 KEY = "claim"
 

@@ -8,19 +8,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moorage.domain.admission import Admission, Answer, Gates, Pause, Report, SetCircuit
-from moorage.domain.bucket import TokenBucket
-from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule, CircuitState, Outcome
-from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
-from moorage.domain.rate_limit import RateLimitConfig
-from moorage.domain.state import SMALL_STEP
+from moorage.domain.resilience.admission import Admission, Answer, Gates, Pause, Report, SetCircuit
+from moorage.domain.resilience.bucket import TokenBucket
+from moorage.domain.resilience.circuit import (
+    CircuitBreakerConfig,
+    CircuitRule,
+    CircuitState,
+    Outcome,
+)
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.state.commands import SMALL_STEP
+from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from tests.domain.circuit_line import LEASE
 from tests.domain.gate_caller import THREE, TRIPS, Caller, gates
 from tests.domain.state_world import World, long_lists
 
 if TYPE_CHECKING:
-    from moorage.domain.admission import Admitted
-    from moorage.domain.circuit import Permit
+    from moorage.domain.resilience.admission import Admitted
+    from moorage.domain.resilience.circuit import Permit
 
 LIMITS = [
     RateLimitConfig.per_second(2, burst=3),

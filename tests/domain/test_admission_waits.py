@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.domain.admission import Answer, GiveBack, Pause, ReadCircuit, SetCircuit
-from moorage.domain.budget import RetryBudget
-from moorage.domain.circuit import CircuitBreakerConfig, CircuitState
-from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
-from moorage.domain.rate_limit import RateLimitConfig
-from moorage.domain.state import SMALL_STEP
+from moorage.domain.resilience.admission import Answer, GiveBack, Pause, ReadCircuit, SetCircuit
+from moorage.domain.resilience.budget import RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.state.commands import SMALL_STEP
+from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from tests.domain.circuit_line import LEASE
 from tests.domain.gate_caller import EASY, ONE, THREE, TRIPS, Caller, gates
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.auth import (
+from moorage.domain.auth.methods import (
     AuthMethod,
     Credentials,
     OAuthCredentials,
@@ -21,8 +21,8 @@ from moorage.domain.auth import (
     sign,
     signs,
 )
-from moorage.domain.http import Request
-from moorage.domain.secret import Secret
+from moorage.domain.http.requests import Request
+from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.hmac_signing import HmacSigning
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.domain.signing.message import MessageSignature

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from moorage.domain.body import BodyStream, as_body
+from moorage.domain.http.body import BodyStream, as_body
 from moorage.errors import InvalidData
 
 CONTENT = b"0123456789" * 10_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moorage.domain.bounded import Bounded
+from moorage.domain.values.bounded import Bounded
 
 
 def filled(most: int) -> Bounded[int, str]:

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moorage.domain.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
-from moorage.domain.bucket import RUNS, TokenBucket
-from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
-from moorage.domain.rate_limit import RateLimitConfig
-from moorage.domain.state import SMALL_STEP
+from moorage.domain.resilience.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
+from moorage.domain.resilience.bucket import RUNS, TokenBucket
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.state.commands import SMALL_STEP
+from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from tests.domain.state_world import NOON, World, long_lists
 
 if TYPE_CHECKING:
-    from moorage.domain.bucket import Bucket
-    from moorage.domain.state import State, Ticket
+    from moorage.domain.resilience.bucket import Bucket
+    from moorage.domain.state.commands import State, Ticket
 
 RATES = [
     (1_000_000, 1.0, 1),

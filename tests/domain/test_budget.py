@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moorage.domain.admission import Uncount
-from moorage.domain.budget import Budget, BudgetRule, RetryBudget
-from moorage.domain.durations import DAY, SECOND
-from moorage.domain.state import SMALL_STEP
+from moorage.domain.resilience.admission import Uncount
+from moorage.domain.resilience.budget import Budget, BudgetRule, RetryBudget
+from moorage.domain.state.commands import SMALL_STEP
+from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import ConfigurationError
 from tests.domain.state_world import NOON, helpful, long_lists
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from moorage import CachePolicy, ConfigurationError, InvalidData
-from moorage.domain import cache_policy
+from moorage.domain.service import cache_policy
 from tests.support.anew import anew
 
 

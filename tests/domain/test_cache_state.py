@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import InvalidData, Response
-from moorage.domain.cache_state import (
+from moorage.domain.cache.rules import CacheEntry
+from moorage.domain.cache.state import (
     LONGEST_FLIGHT,
     Forget,
     Keep,
@@ -17,8 +18,7 @@ from moorage.domain.cache_state import (
     pack_entries,
     unpack_entries,
 )
-from moorage.domain.caching import CacheEntry
-from moorage.domain.packing import pack_values
+from moorage.domain.state.packing import pack_values
 from tests.domain.state_world import NOON, World
 
 SECOND = 1_000_000

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import CachePolicy, InvalidData, Region, Service
-from moorage.domain import caching
-from moorage.domain.caching import (
+from moorage.domain.cache import rules as caching
+from moorage.domain.cache.rules import (
     CacheEntry,
     Decision,
     Fresh,
@@ -32,8 +32,8 @@ from moorage.domain.caching import (
     useful_for,
     varies_by,
 )
-from moorage.domain.headers import Headers
-from moorage.domain.http import Request, Response
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import Request, Response
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GET = Request.get("/x")

@@ -7,17 +7,17 @@ from typing import Any
 import attrs
 import pytest
 
-from moorage.domain.admission import (
+from moorage.domain.resilience.admission import (
     Answer,
 )
-from moorage.domain.circuit import (
+from moorage.domain.resilience.circuit import (
     CircuitBreakerConfig,
     CircuitRule,
     CircuitState,
     Outcome,
 )
-from moorage.domain.durations import FOREVER, HOUR, SECOND
-from moorage.domain.state import SMALL_STEP
+from moorage.domain.state.commands import SMALL_STEP
+from moorage.domain.values.durations import FOREVER, HOUR, SECOND
 from tests.domain.circuit_line import FORCED_OPEN, LEASE, OPEN, Line
 from tests.domain.state_world import NOON
 

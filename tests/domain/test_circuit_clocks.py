@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from moorage.domain.admission import (
+from moorage.domain.resilience.admission import (
     Answer,
     Confirm,
 )
-from moorage.domain.circuit import (
+from moorage.domain.resilience.circuit import (
     QUIET_RECORD,
     CircuitBreakerConfig,
     CircuitRule,
     Outcome,
 )
-from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
-from moorage.domain.state import SMALL_STEP
+from moorage.domain.state.commands import SMALL_STEP
+from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from moorage.errors import ConfigurationError
 from tests.domain.circuit_line import CLOSED, FORCED_OPEN, LEASE, OPEN, Line
 from tests.domain.state_world import helpful

@@ -10,7 +10,7 @@ from hypothesis import reject, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from moorage.domain.admission import (
+from moorage.domain.resilience.admission import (
     Admission,
     Answer,
     Gates,
@@ -18,7 +18,7 @@ from moorage.domain.admission import (
     Report,
     SetCircuit,
 )
-from moorage.domain.circuit import (
+from moorage.domain.resilience.circuit import (
     TRANSITIONS,
     CircuitBreakerConfig,
     CircuitBreakerState,
@@ -26,13 +26,13 @@ from moorage.domain.circuit import (
     CircuitState,
     Outcome,
 )
-from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
-from moorage.domain.state import SMALL_STEP
+from moorage.domain.state.commands import SMALL_STEP
+from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from tests.domain.circuit_line import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, LEASE, OPEN, Line
 from tests.domain.state_world import World
 
 if TYPE_CHECKING:
-    from moorage.domain.circuit import Permit
+    from moorage.domain.resilience.circuit import Permit
 
 CONFIGS = [
     CircuitBreakerConfig(),

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from moorage.domain.admission import (
+from moorage.domain.resilience.admission import (
     Admission,
     Answer,
 )
-from moorage.domain.circuit import (
+from moorage.domain.resilience.circuit import (
     Outcome,
     mode_to_force,
 )
-from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
+from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from moorage.errors import ConfigurationError
 from tests.domain.circuit_line import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, LEASE, OPEN, Line
 from tests.domain.state_world import NOON, helpful

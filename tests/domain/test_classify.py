@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.classify import classify, is_success, vendor_words
-from moorage.domain.response import Response
+from moorage.domain.http.response import Response
+from moorage.domain.resilience.classify import classify, is_success, vendor_words
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,

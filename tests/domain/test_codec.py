@@ -15,12 +15,12 @@ from moorage import (
     StateUnavailable,
     StorageUnavailable,
 )
-from moorage.domain import codec
-from moorage.domain.admission import Gates
-from moorage.domain.circuit import CircuitRule, Outcome
-from moorage.domain.codec import VERSION, pack, unpack
-from moorage.testing._state_commands import alike, plain_value
-from moorage.testing._state_walk import Walk
+from moorage.domain.resilience.admission import Gates
+from moorage.domain.resilience.circuit import CircuitRule, Outcome
+from moorage.domain.state import codec
+from moorage.domain.state.codec import VERSION, pack, unpack
+from moorage.testing.kits._state_commands import alike, plain_value
+from moorage.testing.kits._state_walk import Walk
 
 T0 = 1_800_000_000_000_000
 

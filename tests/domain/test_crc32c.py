@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain import crc32c as module
-from moorage.domain.crc32c import _folded, crc32c
+from moorage.domain.values import crc32c as module
+from moorage.domain.values.crc32c import _folded, crc32c
 from tests.adapters.manager_labs import checksum
 from tests.support.anew import anew
 

@@ -10,13 +10,13 @@ import attrs
 import pytest
 from hypothesis import given
 
-from moorage.domain.auth import AuthMethod, Credentials, OAuthCredentials
-from moorage.domain.credential_tables import (
+from moorage.domain.auth.credential_tables import (
     read_credentials,
     read_credentials_text,
     write_credentials,
 )
-from moorage.domain.secret import Secret
+from moorage.domain.auth.methods import AuthMethod, Credentials, OAuthCredentials
+from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.azure import AzureSharedKey
 from moorage.domain.signing.hmac_signing import HmacSigning
 from moorage.domain.signing.jwt import JwtSigning
@@ -27,7 +27,7 @@ from tests.domain.test_keeping import KEPT
 from tests.support.proofs import proof_key
 
 if TYPE_CHECKING:
-    from moorage.domain.keeping import Kept
+    from moorage.domain.auth.keeping import Kept
 
 GRANTED = OAuthCredentials(access_token="a")
 MESSAGE = MessageSignature(

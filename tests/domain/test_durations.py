@@ -13,7 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from moorage.domain.durations import (
+from moorage.domain.state.commands import EXACT
+from moorage.domain.values.durations import (
     DAY,
     FOREVER,
     SECOND,
@@ -27,7 +28,6 @@ from moorage.domain.durations import (
     seconds,
     share,
 )
-from moorage.domain.state import EXACT
 from moorage.errors import ConfigurationError
 from tests.domain.state_world import helpful
 

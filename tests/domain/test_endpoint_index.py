@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.endpoint_index import EndpointIndex
-from moorage.domain.http import HttpMethod
-from moorage.domain.service import Endpoint
+from moorage.domain.http.requests import HttpMethod
+from moorage.domain.service.endpoint_index import EndpointIndex
+from moorage.domain.service.settings import Endpoint
 
 PARTS = ["a", "b", "", "{id}", "{other}"]
 TEMPLATES = st.lists(st.sampled_from(PARTS), max_size=4).map("/".join)

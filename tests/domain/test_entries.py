@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from moorage import ConfigurationError, InvalidData, RateLimitExceeded, VendorFailed
-from moorage.domain.entries import (
+from moorage.domain.entries.inbox import InboxEntry
+from moorage.domain.entries.outbox import OutboxEntry
+from moorage.domain.entries.queue import (
     Entry,
     EntryPage,
     EntryQuery,
@@ -29,9 +31,7 @@ from moorage.domain.entries import (
     told,
     usual_wait,
 )
-from moorage.domain.inbox import InboxEntry
-from moorage.domain.outbox import OutboxEntry
-from moorage.domain.retry import Jitter, RetryPolicy
+from moorage.domain.resilience.retry import Jitter, RetryPolicy
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)

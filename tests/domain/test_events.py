@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 import pytest
 
-from moorage.domain import events
-from moorage.domain.circuit import CircuitState
-from moorage.domain.events import Event
+from moorage.domain.observation import events
+from moorage.domain.observation.events import Event
+from moorage.domain.resilience.circuit import CircuitState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from moorage import InvalidData
-from moorage.domain.file_entry import names_of
+from moorage.domain.values.file_entry import names_of
 
 
 def test_a_key_is_a_path() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from moorage.domain.fingerprint import fingerprint
-from moorage.domain.http import BodyStream, Request
+from moorage.domain.http.fingerprint import fingerprint
+from moorage.domain.http.requests import BodyStream, Request
 from moorage.errors import InvalidData
 
 keys = st.text(st.characters(codec="utf-8"))

@@ -11,7 +11,7 @@ from typing import TypeVar
 import attrs
 import pytest
 
-from moorage.domain.frames import bare, careful, named, refusing
+from moorage.domain.secrets.frames import bare, careful, named, refusing
 from moorage.errors import InvalidData
 
 HIDDEN = "h1dden"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.domain.functions import check_callable, check_plain, not_callable, timed
-from moorage.domain.text import with_article
+from moorage.domain.values.functions import check_callable, check_plain, not_callable, timed
+from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.headers import Headers, as_headers, sound
+from moorage.domain.http.headers import Headers, as_headers, sound
 from moorage.errors import InvalidData
 
 names = st.from_regex(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", fullmatch=True)

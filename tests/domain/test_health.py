@@ -7,8 +7,8 @@ import errno
 import pytest
 
 from moorage import errors
-from moorage.domain.circuit import Outcome
-from moorage.domain.health import health, is_internal, may_have_acted
+from moorage.domain.resilience.circuit import Outcome
+from moorage.domain.resilience.health import health, is_internal, may_have_acted
 from moorage.errors import (
     AttemptTimeout,
     ConfigurationError,

@@ -7,8 +7,8 @@ from typing import Any
 import attrs
 import pytest
 
-from moorage.domain import http
-from moorage.domain.http import Headers, HttpMethod, Request
+from moorage.domain.http import requests as http
+from moorage.domain.http.requests import Headers, HttpMethod, Request
 from moorage.errors import InvalidData
 
 

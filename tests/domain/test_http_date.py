@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.http_date import parse_http_date, write_http_date
+from moorage.domain.http.dates import parse_http_date, write_http_date
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.domain.durations import HOUR, SECOND
-from moorage.domain.idempotency import (
+from moorage.domain.idempotency.claims import (
     TABLE,
     Claim,
     MarkSent,
@@ -21,13 +20,14 @@ from moorage.domain.idempotency import (
     present,
     release,
 )
-from moorage.domain.state import SMALL_STEP
+from moorage.domain.state.commands import SMALL_STEP
+from moorage.domain.values.durations import HOUR, SECOND
 from tests.domain.key_caller import KEY, LEASE, SHORT, TTL, Keyed, claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.idempotency import Settle
+    from moorage.domain.idempotency.claims import Settle
 
 
 def named(key: Keyed) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from moorage.domain.durations import DAY, HOUR, SECOND
-from moorage.domain.idempotency import MarkSent, Resolve, Verdict, Withdraw, complete
-from moorage.domain.state import SMALL_STEP
+from moorage.domain.idempotency.claims import MarkSent, Resolve, Verdict, Withdraw, complete
+from moorage.domain.state.commands import SMALL_STEP
+from moorage.domain.values.durations import DAY, HOUR, SECOND
 from tests.domain.key_caller import KEY, LEASE, TTL, Keyed, claim
 
 

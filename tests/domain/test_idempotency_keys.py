@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.idempotency import checked_key
+from moorage.domain.idempotency.claims import checked_key
 from moorage.errors import InvalidData
 from tests.domain.state_world import helpful
 

@@ -9,9 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from moorage.domain.admission import Admission, Answer, Gates
-from moorage.domain.durations import DAY, HOUR, SECOND
-from moorage.domain.idempotency import (
+from moorage.domain.idempotency.claims import (
     TABLE,
     Claim,
     Renew,
@@ -22,12 +20,14 @@ from moorage.domain.idempotency import (
     complete,
     release,
 )
-from moorage.domain.state import SMALL_STEP
+from moorage.domain.resilience.admission import Admission, Answer, Gates
+from moorage.domain.state.commands import SMALL_STEP
+from moorage.domain.values.durations import DAY, HOUR, SECOND
 from tests.domain.key_caller import KEY, LEASE, MEMORY, SHORT, TTL, claim
 from tests.domain.state_world import World
 
 if TYPE_CHECKING:
-    from moorage.domain.idempotency import Claimed, Settled
+    from moorage.domain.idempotency.claims import Claimed, Settled
 
 
 @attrs.define(eq=False)

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from moorage import InvalidData
-from moorage.domain.inbox import InboxEntry, entry_of, pack_events, unpack_events
+from moorage.domain.entries.inbox import InboxEntry, entry_of, pack_events, unpack_events
 from moorage.domain.webhooks.events import WebhookEvent
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from moorage.domain.installation import install
+from moorage.domain.values.installation import install
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import errors
-from moorage.domain.events import CallFinished, CallStarted
-from moorage.domain.integration_log import (
+from moorage.domain.observation.events import CallFinished, CallStarted
+from moorage.domain.observation.integration_log import (
     IntegrationLog,
     IntegrationStatus,
     LogQuery,

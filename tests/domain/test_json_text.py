@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.json_text import encode_json, refuse_constant
-from moorage.domain.secret import Secret
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.json_text import encode_json, refuse_constant
 from moorage.errors import InvalidData
 
 values = st.recursive(

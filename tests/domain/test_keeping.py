@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.auth import AuthMethod, Credentials, OAuthCredentials
-from moorage.domain.keeping import Kept, fingerprint_of, pack_credentials, unpack_credentials
-from moorage.domain.packing import pack_values
-from moorage.domain.secret import Secret
+from moorage.domain.auth.keeping import Kept, fingerprint_of, pack_credentials, unpack_credentials
+from moorage.domain.auth.methods import AuthMethod, Credentials, OAuthCredentials
+from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.hmac_signing import HmacAlgorithm, HmacSigning
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.domain.signing.message import MessageSignature
 from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.domain.state.packing import pack_values
 from moorage.errors import InvalidData
 from tests.support.proofs import proof_key
 

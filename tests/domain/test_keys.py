@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.keys import LONGEST, checked_name, state_key
+from moorage.domain.state.keys import LONGEST, checked_name, state_key
 from moorage.errors import InvalidData
 from tests.domain.state_world import helpful
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.domain.media_type import decoded, essence, is_json
+from moorage.domain.http.media_type import decoded, essence, is_json
 
 
 @pytest.mark.parametrize(

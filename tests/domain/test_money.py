@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.money import EXPONENTS, Money
+from moorage.domain.values.money import EXPONENTS, Money
 from moorage.errors import InvalidData
 
 currencies = st.sampled_from(sorted(EXPONENTS))

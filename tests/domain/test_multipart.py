@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.body import BodyStream
-from moorage.domain.fingerprint import fingerprint
-from moorage.domain.http import Request
-from moorage.domain.multipart import FormFile
+from moorage.domain.http.body import BodyStream
+from moorage.domain.http.fingerprint import fingerprint
+from moorage.domain.http.multipart import FormFile
+from moorage.domain.http.requests import Request
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from moorage.domain.names import name_of
+from moorage.domain.values.names import name_of
 
 
 def pay(_: str) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.memory import MemoryStorage
-from moorage.domain.admission import (
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.idempotency.claims import MarkSent, release
+from moorage.domain.resilience.admission import (
     Admission,
     Answer,
     Confirm,
@@ -20,10 +21,13 @@ from moorage.domain.admission import (
     Report,
     SetCircuit,
 )
-from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule, CircuitState, Outcome
-from moorage.domain.durations import SECOND
-from moorage.domain.idempotency import MarkSent, release
-from moorage.domain.outage import (
+from moorage.domain.resilience.circuit import (
+    CircuitBreakerConfig,
+    CircuitRule,
+    CircuitState,
+    Outcome,
+)
+from moorage.domain.resilience.outage import (
     Local,
     Outage,
     alone,
@@ -37,12 +41,13 @@ from moorage.domain.outage import (
     patience,
     substitute,
 )
-from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.values.durations import SECOND
 from moorage.errors import ConfigurationError, StorageUnavailable
 from moorage.testing import VirtualClock
 
 if TYPE_CHECKING:
-    from moorage.domain.state import Command
+    from moorage.domain.state.commands import Command
 
 NANOS = 1_000_000_000
 GONE = StorageUnavailable("gone.")

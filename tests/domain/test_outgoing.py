@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.outgoing import OutgoingGuard
+from moorage.domain.http.outgoing import OutgoingGuard
 from moorage.errors import ConfigurationError
 
 GUARD = OutgoingGuard()

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import InvalidData, Response
-from moorage.domain.packing import _BINARY, _sized, pack_values, unpack_values
-from moorage.testing._state_commands import alike
+from moorage.domain.state.packing import _BINARY, _sized, pack_values, unpack_values
+from moorage.testing.kits._state_commands import alike
 
 SCALARS = st.one_of(
     st.none(),

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.money import Money
-from moorage.domain.payload import payload_fingerprint
-from moorage.domain.secret import Secret
+from moorage.domain.idempotency.payload import payload_fingerprint
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.personal import Personal, mask, mask_personal
+from moorage.domain.secrets.personal import Personal, mask, mask_personal
 
 
 def luhn(digits: str) -> str:

@@ -8,18 +8,18 @@ from typing import Any
 import attrs
 import pytest
 
-from moorage.domain.auth import Credentials
-from moorage.domain.budget import RetryBudget
-from moorage.domain.cache_policy import CachePolicy
-from moorage.domain.circuit import CircuitBreakerConfig
-from moorage.domain.durations import FOREVER
-from moorage.domain.http import Request, Timeouts
-from moorage.domain.plan import MARGIN, ONCE, Plan, with_defaults, with_idempotency_key
-from moorage.domain.rate_limit import RateLimitConfig
-from moorage.domain.region import Region
-from moorage.domain.retry import RetryPolicy
-from moorage.domain.service import BulkheadConfig, Endpoint, HedgeConfig, Service
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.requests import Request, Timeouts
+from moorage.domain.resilience.budget import RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.domain.service.cache_policy import CachePolicy
+from moorage.domain.service.plan import MARGIN, ONCE, Plan, with_defaults, with_idempotency_key
+from moorage.domain.service.region import Region
+from moorage.domain.service.settings import BulkheadConfig, Endpoint, HedgeConfig, Service
 from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.domain.values.durations import FOREVER
 from moorage.errors import ConfigurationError, InvalidData
 
 AWS = AwsSigV4(access_key_id="AK", region="eu-west-1", service="s3")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.query import as_pairs, encode_pairs
+from moorage.domain.http.query import as_pairs, encode_pairs
 from moorage.errors import InvalidData
 
 texts = st.text(st.characters(codec="utf-8"))

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moorage.domain.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
-from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
-from moorage.domain.quota import LATER, CalendarQuota, civil_month, first_day
-from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.resilience.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
+from moorage.domain.resilience.quota import LATER, CalendarQuota, civil_month, first_day
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from tests.domain.state_world import NOON, World, long_lists
 
 if TYPE_CHECKING:
-    from moorage.domain.state import Ticket
+    from moorage.domain.state.commands import Ticket
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -12,11 +12,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from moorage.domain.bucket import TokenBucket
-from moorage.domain.durations import DAY, FOREVER, SECOND
-from moorage.domain.quota import CalendarQuota
-from moorage.domain.rate_limit import Calendar, RateLimitConfig, Rule, checked_cost, joint_wait
-from moorage.domain.state import EXACT, State
+from moorage.domain.resilience.bucket import TokenBucket
+from moorage.domain.resilience.quota import CalendarQuota
+from moorage.domain.resilience.rate_limit import (
+    Calendar,
+    RateLimitConfig,
+    Rule,
+    checked_cost,
+    joint_wait,
+)
+from moorage.domain.state.commands import EXACT, State
+from moorage.domain.values.durations import DAY, FOREVER, SECOND
 from moorage.errors import ConfigurationError, InvalidData
 from tests.domain.state_world import NOON, helpful
 

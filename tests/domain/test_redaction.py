@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.headers import Headers
-from moorage.domain.redaction import Personal, Redaction
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.redaction import Personal, Redaction
 from moorage.errors import ConfigurationError
 
 HIDDEN = "h1dden"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from moorage import PaymentDeclined, Response, VendorRejected
-from moorage.domain.packing import pack_values, unpack_values
-from moorage.domain.refusals import pack_refusal, unpack_refusal
+from moorage.domain.idempotency.refusals import pack_refusal, unpack_refusal
+from moorage.domain.state.packing import pack_values, unpack_values
 
 
 class CardLost(PaymentDeclined):

@@ -21,7 +21,7 @@ from moorage import (
     Request,
     Service,
 )
-from moorage.domain.region import belonging, elsewhere, in_order
+from moorage.domain.service.region import belonging, elsewhere, in_order
 
 EU = Region("eu", "https://eu.example/api")
 US = Region("us", "https://us.example/api")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from moorage.domain.idempotency import LEASE, RENEWAL
-from moorage.domain.renewal import LASTS, TOGETHER, Held, due, halves
+from moorage.domain.entries.renewal import LASTS, TOGETHER, Held, due, halves
+from moorage.domain.idempotency.claims import LEASE, RENEWAL
 
 NOW = 10**12
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.http import Headers, Response
+from moorage.domain.http.requests import Headers, Response
 from moorage.errors import InvalidData
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.domain.result import Result
+from moorage.domain.values.result import Result
 
 
 def test_a_value() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.retry import (
+from moorage.domain.resilience.retry import (
     Again,
     Backoff,
     Jitter,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.headers import Headers
-from moorage.domain.retry_after import (
+from moorage.domain.http.headers import Headers
+from moorage.domain.resilience.retry_after import (
     RateHint,
     capped,
     parse_retry_after,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import ConfigurationError, Safety
-from moorage.domain.safety import Mode
+from moorage.domain.service.safety import Mode
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.sealing import KeyRing, about, header, no_key_for, sealed_with
-from moorage.domain.secret import Secret
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.state.sealing import KeyRing, about, header, no_key_for, sealed_with
 from moorage.errors import ConfigurationError, InvalidData
 
 RAW = bytes(range(32))

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.secret import Secret
+from moorage.domain.secrets.secret import Secret
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:

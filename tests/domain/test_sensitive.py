@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.domain.sensitive import bot_tokens, is_sensitive, secret_segments
+from moorage.domain.secrets.sensitive import bot_tokens, is_sensitive, secret_segments
 
 
 @pytest.mark.parametrize(

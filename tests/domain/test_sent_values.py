@@ -9,8 +9,8 @@ from io import BytesIO
 import pytest
 
 from moorage import BodyStream, ConfigurationError, Credentials, Request, Response, VendorFailed
-from moorage.domain.sensitive import MASK
-from moorage.domain.sent_values import LARGEST_BODY, Sent, witness
+from moorage.domain.auth.sent_values import LARGEST_BODY, Sent, witness
+from moorage.domain.secrets.sensitive import MASK
 
 SECRET = "kX9vQ2pL7wZ4mN8tR3-canary"
 OTHER = "q7Jd-second-F5sV1hB9-canary"

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from moorage.domain import service as service_module
-from moorage.domain.auth import Credentials, OAuthCredentials
-from moorage.domain.budget import RetryBudget
-from moorage.domain.circuit import CircuitBreakerConfig
-from moorage.domain.http import HttpMethod, Request
-from moorage.domain.plan import Plan
-from moorage.domain.rate_limit import RateLimitConfig
-from moorage.domain.region import Region
-from moorage.domain.retry import RetryPolicy
-from moorage.domain.secret import Secret
-from moorage.domain.service import (
+from moorage.domain.auth.methods import Credentials, OAuthCredentials
+from moorage.domain.http.requests import HttpMethod, Request
+from moorage.domain.resilience.budget import RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.service import settings as service_module
+from moorage.domain.service.plan import Plan
+from moorage.domain.service.region import Region
+from moorage.domain.service.settings import (
     INHERIT,
     BulkheadConfig,
     Endpoint,

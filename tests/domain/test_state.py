@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.admission import Admission, Gates, GiveBack
-from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule
-from moorage.domain.durations import DAY, HOUR, SECOND
-from moorage.domain.rate_limit import RateLimitConfig
-from moorage.domain.state import SMALL_STEP, State, misread, steady, unchanged
+from moorage.domain.resilience.admission import Admission, Gates, GiveBack
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.state.commands import SMALL_STEP, State, misread, steady, unchanged
+from moorage.domain.values.durations import DAY, HOUR, SECOND
 from moorage.errors import StateUnavailable
 from tests.domain.state_world import NOON
 

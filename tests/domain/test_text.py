@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.text import is_encodable, storable, with_article
+from moorage.domain.values.text import is_encodable, storable, with_article
 
 
 @given(st.text(st.characters(codec="utf-8")), st.characters(categories=["Cs"]))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.timeouts import Timeouts
+from moorage.domain.http.timeouts import Timeouts
 from moorage.errors import ConfigurationError
 
 bounds = st.none() | st.floats(min_value=0, exclude_min=True, max_value=1e9)

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.secret import Secret
-from moorage.domain.transport import (
+from moorage.domain.http.transport import (
     DangerouslyUnverified,
     PoolStatistics,
     Proxy,
@@ -21,6 +20,7 @@ from moorage.domain.transport import (
     TlsVersion,
     as_proxy,
 )
+from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConfigurationError
 
 HIDDEN = "h1dden"

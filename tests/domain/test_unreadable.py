@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from moorage import HttpMethod, InvalidData, PaymentDeclined, Request, Response, VendorFailed
-from moorage.domain.classify import (
+from moorage.domain.resilience.classify import (
     as_unreadable,
     classify,
     is_success,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from moorage.adapters.memory import MemoryStorage
-from moorage.domain.unsettled import (
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.idempotency.unsettled import (
     Attend,
     NotFound,
     ReadEffects,

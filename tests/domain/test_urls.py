@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.http import Request
-from moorage.domain.urls import join_url, origin_of, validate_base_url
+from moorage.domain.http.requests import Request
+from moorage.domain.http.urls import join_url, origin_of, validate_base_url
 from moorage.errors import InvalidData
 
 texts = st.text(st.characters(codec="utf-8"))

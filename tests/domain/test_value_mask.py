@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.sensitive import MASK
-from moorage.domain.value_mask import masked_text, masked_value, value_mask
+from moorage.domain.secrets.sensitive import MASK
+from moorage.domain.secrets.value_mask import masked_text, masked_value, value_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moorage.domain.waiting import SHORT, Line
+from moorage.domain.resilience.waiting import SHORT, Line
 
 SLOT = 10 * SHORT
 

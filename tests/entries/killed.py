@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moorage import Hub, Outbox, Request, Response, RetryPolicy, Service
-from moorage.opening import open_outbox
+from moorage.wiring.store_urls import open_outbox
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Timeouts
+    from moorage.domain.http.requests import Timeouts
 
 
 class Vendor:

@@ -10,19 +10,19 @@ import pytest
 
 import moorage
 from moorage import AsyncHub, AsyncOutbox, AsyncWebhookInbox, Hub, Outbox, WebhookInbox
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.adapters.memory_entries import (
+from moorage.adapters.entries.memory import (
     AsyncMemoryInbox,
     AsyncMemoryOutbox,
     MemoryInbox,
     MemoryOutbox,
 )
-from moorage.adapters.memory_log import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.contracts.payments import Charge, Money
-from moorage.domain.retry import Jitter, RetryPolicy
+from moorage.domain.resilience.retry import Jitter, RetryPolicy
 from moorage.testing import SequentialIds, VirtualClock
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, Notice, SandboxHttpClient
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Notice, SandboxHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from tests.support.modes import run_plain
 
 if TYPE_CHECKING:

@@ -12,18 +12,18 @@ import attrs
 import pytest
 
 from moorage import AsyncHub, Hub, InvalidData, Request, Response, RetryPolicy, Service
-from moorage.adapters.sqlite_entries import AsyncSqliteOutbox, SqliteOutbox
-from moorage.domain.entries import EntryQuery, next_batch, take
+from moorage.adapters.entries.sqlite import AsyncSqliteOutbox, SqliteOutbox
+from moorage.domain.entries.queue import EntryQuery, next_batch, take
 from moorage.errors import ConnectionFailed, StorageUnavailable
-from moorage.outbox import AsyncOutbox, Outbox
+from moorage.hub.outbox import AsyncOutbox, Outbox
 from moorage.testing import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from moorage.domain.http import Timeouts
-    from moorage.domain.outbox import OutboxEntry
+    from moorage.domain.entries.outbox import OutboxEntry
+    from moorage.domain.http.requests import Timeouts
     from moorage.ports.outbox import OutboxStorage
 
 

@@ -9,10 +9,10 @@ import attrs
 import pytest
 
 from moorage import IdempotencyInProgress, InvalidData, RateLimitExceeded
-from moorage.domain.retry import RetryPolicy
-from moorage.inbox import EntryQuery, EntryState
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.hub.inbox import EntryQuery, EntryState
 from moorage.testing import VirtualClock
-from moorage.testing.sandbox.base import reply
+from moorage.testing.sandboxes.base import reply
 from tests.entries.shop import CHARGE, Shop, shop
 
 __all__ = ["shop"]

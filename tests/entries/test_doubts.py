@@ -23,24 +23,24 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.adapters.memory_entries import AsyncMemoryOutbox, MemoryOutbox
-from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
-from moorage.adapters.sql_entries import AsyncSqlOutbox, SqlOutbox
-from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.adapters.sqlite_entries import AsyncSqliteOutbox, SqliteOutbox
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.entries.memory import AsyncMemoryOutbox, MemoryOutbox
+from moorage.adapters.entries.sql import AsyncSqlOutbox, SqlOutbox
+from moorage.adapters.entries.sqlite import AsyncSqliteOutbox, SqliteOutbox
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.contracts.payments import Charge, Money, SettledAs
 from moorage.contracts.routes import Account
-from moorage.domain.entries import doubt, give_up, replay
-from moorage.domain.events import CallFinished
-from moorage.domain.result import Result
-from moorage.domain.safety import Safety
-from moorage.outbox import EntryQuery
+from moorage.domain.entries.queue import doubt, give_up, replay
+from moorage.domain.observation.events import CallFinished
+from moorage.domain.service.safety import Safety
+from moorage.domain.values.result import Result
+from moorage.hub.outbox import EntryQuery
 from moorage.testing import VirtualClock, VirtualSleeper
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
-from moorage.testing.sandbox.stripe import StripeSandbox
-from moorage.vendors.stripe import Stripe
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from moorage.vendors.payments.stripe import Stripe
 from tests.contracts.test_unsettled_payments import WAIT, Keyless
 from tests.support.modes import run_plain
 from tests.support.servers import postgres_url

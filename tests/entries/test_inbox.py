@@ -21,21 +21,21 @@ from moorage import (
     WebhookRejected,
     WebhookVerifier,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.memory_entries import AsyncMemoryInbox, MemoryInbox
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.entries.memory import AsyncMemoryInbox, MemoryInbox
 from moorage.contracts.payments import Charge
 from moorage.contracts.payments.news import PaymentEvent
-from moorage.domain.inbox import pack_events
-from moorage.domain.sealing import about
+from moorage.domain.entries.inbox import pack_events
+from moorage.domain.state.sealing import about
 from moorage.domain.webhooks.events import WebhookEvent
-from moorage.inbox import EntryQuery, EntryState
-from moorage.testing.sandbox.adyen import AdyenSandbox
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.vendors.adyen import Adyen
+from moorage.hub.inbox import EntryQuery, EntryState
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
+from moorage.vendors.payments.adyen import Adyen
 from tests.entries.shop import Shop, shop
 
 if TYPE_CHECKING:
-    from moorage.testing.sandbox.base import Notice
+    from moorage.testing.sandboxes.base import Notice
 
 __all__ = ["shop"]
 

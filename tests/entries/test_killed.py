@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy
 
 from moorage import Outbox, Request
-from moorage.outbox import EntryQuery
+from moorage.hub.outbox import EntryQuery
 from tests.adapters.entry_labs import KINDS, EntryLab, entry_lab
 from tests.entries.killed import hub
 
@@ -80,7 +80,7 @@ def test_a_host_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
     program = (
         "import os, sys, signal, sqlalchemy\n"
         "from moorage import Outbox, Request\n"
-        "from moorage.opening import open_outbox\n"
+        "from moorage.wiring.store_urls import open_outbox\n"
         "outbox = Outbox(open_outbox(sys.argv[1], prefix=sys.argv[2]))\n"
         "engine = sqlalchemy.create_engine(sys.argv[3])\n"
         "for ends in (True, False):\n"

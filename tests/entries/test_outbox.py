@@ -25,17 +25,17 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.memory_entries import AsyncMemoryOutbox, MemoryOutbox
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.entries.memory import AsyncMemoryOutbox, MemoryOutbox
 from moorage.contracts.email import EmailMessage
 from moorage.contracts.payments import Charge, Money
 from moorage.contracts.sms import SmsMessage
-from moorage.domain.outbox import fate_of
-from moorage.domain.retry import Backoff, Jitter, RetryPolicy
-from moorage.domain.sealing import about
-from moorage.outbox import VERBS, EntryQuery, EntryState, _refusal
+from moorage.domain.entries.outbox import fate_of
+from moorage.domain.resilience.retry import Backoff, Jitter, RetryPolicy
+from moorage.domain.state.sealing import about
+from moorage.hub.outbox import VERBS, EntryQuery, EntryState, _refusal
 from moorage.testing import ScriptedRandomness
-from moorage.testing.sandbox.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.testing.trades import trade_of
 from tests.entries.shop import CHARGE, Shop, shop
 

@@ -10,13 +10,13 @@ import attrs
 import pytest
 
 from moorage import ConfigurationError, StorageUnavailable
-from moorage.adapters.memory_entries import MemoryOutbox
-from moorage.domain.entries import EntryQuery, EntryState, Fate
-from moorage.domain.outbox import OutboxEntry
-from moorage.domain.renewal import ENTRY_LEASE, UNRENEWED, entry_lease
-from moorage.domain.retry import Jitter, RetryPolicy
-from moorage.services.entries import Keeping, Shelf
-from moorage.services.renewal import EntryRenewals
+from moorage.adapters.entries.memory import MemoryOutbox
+from moorage.domain.entries.outbox import OutboxEntry
+from moorage.domain.entries.queue import EntryQuery, EntryState, Fate
+from moorage.domain.entries.renewal import ENTRY_LEASE, UNRENEWED, entry_lease
+from moorage.domain.resilience.retry import Jitter, RetryPolicy
+from moorage.services.core.renewal import EntryRenewals
+from moorage.services.entries.processing import Keeping, Shelf
 from moorage.testing import VirtualClock
 from moorage.wiring.cores import plain_core
 from moorage.wiring.ports import Ports
@@ -27,7 +27,7 @@ from tests.support.modes import run_plain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.entries import Entry
+    from moorage.domain.entries.queue import Entry
 
 RETRY = RetryPolicy(max_attempts=3, base_delay=10.0, jitter=Jitter.NONE)
 BEAT = ENTRY_LEASE / 3

@@ -19,15 +19,15 @@ from moorage import (
     Subjects,
     WebhookInbox,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.memory_log import AsyncMemoryIntegrationLogger
-from moorage.adapters.sqlite_credentials import (
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sqlite import (
     AsyncSqliteCredentialProvider,
     SqliteCredentialProvider,
 )
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger
 from moorage.contracts.storage import PutOptions
-from moorage.domain.integration_log import IntegrationLog, IntegrationStatus, LogPage
-from moorage.inbox import EntryQuery
+from moorage.domain.observation.integration_log import IntegrationLog, IntegrationStatus, LogPage
+from moorage.hub.inbox import EntryQuery
 from moorage.services.subjects import Place, SubjectsFlows
 from tests.entries.shop import CHARGE, Shop
 from tests.support.modes import run_plain

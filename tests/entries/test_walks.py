@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moorage.adapters.memory_entries import MemoryOutbox
-from moorage.domain.entries import Entry, EntryQuery, EntryState, Fate
-from moorage.domain.inbox import InboxEntry
-from moorage.domain.outbox import OutboxEntry
-from moorage.domain.retry import Jitter, RetryPolicy
-from moorage.services.entries import Keeping, Shelf
-from moorage.services.renewal import EntryRenewals
+from moorage.adapters.entries.memory import MemoryOutbox
+from moorage.domain.entries.inbox import InboxEntry
+from moorage.domain.entries.outbox import OutboxEntry
+from moorage.domain.entries.queue import Entry, EntryQuery, EntryState, Fate
+from moorage.domain.resilience.retry import Jitter, RetryPolicy
+from moorage.services.core.renewal import EntryRenewals
+from moorage.services.entries.processing import Keeping, Shelf
 from moorage.testing import VirtualClock
 from moorage.wiring.cores import plain_core
 from moorage.wiring.ports import Ports

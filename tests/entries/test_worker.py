@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.errors import ConfigurationError, StorageUnavailable
-from moorage.worker import at_times, stopping, work
+from moorage.hub.worker import at_times, stopping, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,7 +170,7 @@ def test_signals_at_any_time() -> None:
     """A signal that comes at any time of a wait is heard, and holds up nobody."""
     program = (
         "import random, signal\n"
-        "from moorage.worker import stopping\n"
+        "from moorage.hub.worker import stopping\n"
         "with stopping() as stop:\n"
         "    told = signal.getsignal(signal.SIGTERM)\n"
         "    signal.signal(signal.SIGALRM, told)\n"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.adapters.clock import SystemClock
-from moorage.domain.admission import Admission, Confirm
+from moorage.adapters.clocks.system import SystemClock
+from moorage.domain.resilience.admission import Admission, Confirm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from moorage.domain.state import Command
+    from moorage.domain.state.commands import Command
 
 PATIENCE: Final = 120.0
 """Seconds that a busy machine may take for anything."""
@@ -47,28 +47,28 @@ class Place:
         """Open it for the plain face."""
         # Each process imports what it needs and no more.
         if self.kind == "sqlite":
-            from moorage.adapters.sqlite import SqliteStorage  # noqa: PLC0415 - one of them is enough
+            from moorage.adapters.state.sqlite import SqliteStorage  # noqa: PLC0415 - one of them is enough
 
             return SqliteStorage(self.where, timeout=self.timeout)
         if self.kind == "redis":
-            from moorage.adapters.redis import RedisStorage  # noqa: PLC0415 - one of them is enough
+            from moorage.adapters.state.redis import RedisStorage  # noqa: PLC0415 - one of them is enough
 
             return RedisStorage(self.where, timeout=self.timeout, prefix=self.prefix)
-        from moorage.adapters.sql import SqlStorage  # noqa: PLC0415 - one of them is enough
+        from moorage.adapters.state.sql import SqlStorage  # noqa: PLC0415 - one of them is enough
 
         return SqlStorage(self.where, timeout=self.timeout, prefix=self.prefix)
 
     def open_awaited(self) -> Any:
         """Open it for the awaited face."""
         if self.kind == "sqlite":
-            from moorage.adapters.sqlite import AsyncSqliteStorage  # noqa: PLC0415 - one of them is enough
+            from moorage.adapters.state.sqlite import AsyncSqliteStorage  # noqa: PLC0415 - one of them is enough
 
             return AsyncSqliteStorage(self.where, timeout=self.timeout)
         if self.kind == "redis":
-            from moorage.adapters.redis import AsyncRedisStorage  # noqa: PLC0415 - one of them is enough
+            from moorage.adapters.state.redis import AsyncRedisStorage  # noqa: PLC0415 - one of them is enough
 
             return AsyncRedisStorage(self.where, timeout=self.timeout, prefix=self.prefix)
-        from moorage.adapters.sql import AsyncSqlStorage  # noqa: PLC0415 - one of them is enough
+        from moorage.adapters.state.sql import AsyncSqlStorage  # noqa: PLC0415 - one of them is enough
 
         return AsyncSqlStorage(self.where, timeout=self.timeout, prefix=self.prefix)
 

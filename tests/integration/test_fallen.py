@@ -22,7 +22,7 @@ from moorage import (
     Service,
     VendorFailed,
 )
-from moorage.domain.plan import MARGIN
+from moorage.domain.service.plan import MARGIN
 from moorage.testing import Behaviour, VendorServer
 from tests.integration.conftest import KINDS
 from tests.integration.places import Place, now, until
@@ -31,7 +31,7 @@ from tests.integration.workers import Job
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from moorage.testing.http_server import Received
+    from moorage.testing.fakes.http_server import Received
     from tests.integration.crew import Crew, Hand
 
 TIMEOUT = 2.0

@@ -15,7 +15,7 @@ from tests.integration.workers import Job
 
 if TYPE_CHECKING:
     from moorage.testing import VendorServer
-    from moorage.testing.http_server import Received
+    from moorage.testing.fakes.http_server import Received
     from tests.integration.crew import Crew
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage import ConnectorManager, LocalFailure, Request, Service
-from moorage.adapters.sqlite import SqliteStorage
+from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.testing import Behaviour, VendorServer
 
 if TYPE_CHECKING:

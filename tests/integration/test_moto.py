@@ -23,7 +23,7 @@ from moorage.contracts.storage import StorageCapability
 from moorage.testing.trades import Trade
 from moorage.testing.uses import ABLE
 from moorage.testing.uses.asking import At
-from moorage.vendors.s3 import S3
+from moorage.vendors.storage.s3 import S3
 from tests.contracts.caller import given
 from tests.support.moto_server import REGION, MotoServer
 

@@ -18,7 +18,7 @@ from moorage import (
     StorageUnavailable,
     WebhookInbox,
 )
-from moorage.opening import aopen_inbox, aopen_outbox, open_inbox, open_outbox
+from moorage.wiring.store_urls import aopen_inbox, aopen_outbox, open_inbox, open_outbox
 from tests.entries.shop import Shop
 from tests.integration.test_silent import STORE_PATIENCE, URLS, silent
 

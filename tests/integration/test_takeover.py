@@ -13,10 +13,10 @@ import attrs
 import pytest
 
 from moorage import Service
-from moorage.domain.durations import SECOND
-from moorage.domain.fingerprint import digest
-from moorage.domain.idempotency import LEASE, Claim, Verdict
-from moorage.domain.plan import Plan
+from moorage.domain.http.fingerprint import digest
+from moorage.domain.idempotency.claims import LEASE, Claim, Verdict
+from moorage.domain.service.plan import Plan
+from moorage.domain.values.durations import SECOND
 from moorage.testing import Behaviour
 from tests.integration.places import now
 from tests.integration.workers import Job
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from moorage.testing import VendorServer
-    from moorage.testing.http_server import Received
+    from moorage.testing.fakes.http_server import Received
     from tests.integration.crew import Crew, Hand
     from tests.integration.places import Place
 

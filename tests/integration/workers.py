@@ -31,7 +31,7 @@ from moorage import (
     Service,
     VendorFailed,
 )
-from moorage.adapters.clock import SystemClock
+from moorage.adapters.clocks.system import SystemClock
 from tests.integration.places import AsyncWatched, Place, Watched, now, trips
 
 if TYPE_CHECKING:

@@ -30,14 +30,14 @@ from moorage import (
     Request,
     Service,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher
-from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.adapters.sqlite_credentials import (
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher
+from moorage.adapters.credentials.sqlite import (
     AsyncSqliteCredentialProvider,
     SqliteCredentialProvider,
 )
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.domain.sealing import KeyRing
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.state.sealing import KeyRing
 
 
 def say(line: str) -> None:

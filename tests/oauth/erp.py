@@ -21,8 +21,8 @@ from moorage import (
     RetryPolicy,
     Service,
 )
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

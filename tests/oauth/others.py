@@ -11,7 +11,7 @@ from moorage import (
     CredentialRefreshFailed,
     OAuthCredentials,
 )
-from moorage.domain.idempotency import Claim, MarkSent
+from moorage.domain.idempotency.claims import Claim, MarkSent
 from moorage.domain.oauth.question import claim_key
 from tests.oauth.world import OWNER, TOKENS, client, token
 

@@ -20,7 +20,7 @@ from moorage import (
     Secret,
     Service,
 )
-from moorage.adapters.memory_credentials import (
+from moorage.adapters.credentials.memory import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
 )

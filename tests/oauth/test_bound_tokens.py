@@ -18,7 +18,7 @@ from moorage import (
     VendorRejected,
 )
 from moorage.domain.oauth.server import AuthorizationServer as Place
-from moorage.testing.http_server import VendorServer
+from moorage.testing.fakes.http_server import VendorServer
 from tests.oauth.erp import Erp, in_both, known
 from tests.support.authorization_papers import TlsLab
 from tests.support.authorization_server import AuthorizationServer, Client

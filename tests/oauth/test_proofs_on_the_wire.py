@@ -10,7 +10,7 @@ from moorage import (
     OAuthCredentials,
     Request,
 )
-from moorage.testing.http_server import Behaviour, Received, VendorServer
+from moorage.testing.fakes.http_server import Behaviour, Received, VendorServer
 from tests.oauth.erp import Erp, in_both
 from tests.support.proofs import checked, proof_key
 

@@ -27,7 +27,7 @@ from moorage import (
     VendorFailed,
 )
 from moorage.domain.oauth.freshness import Freshness, Span
-from moorage.services.oauth_token_refresher import Held
+from moorage.services.oauth.token_refresher import Held
 from tests.oauth.world import OWNER, TOKENS, Stage, answers, client, form, grants, token
 from tests.support.modes import World, sync_and_async
 

@@ -21,7 +21,7 @@ from moorage import (
     TokenRenewed,
     VendorFailed,
 )
-from moorage.domain.idempotency import Claim, MarkSent, Resolve
+from moorage.domain.idempotency.claims import Claim, MarkSent, Resolve
 from moorage.domain.oauth.question import claim_key
 from tests.domain.oauth.test_client import P256
 from tests.oauth.others import CUT_OFF, PAST, UNSENT, refused

@@ -14,8 +14,8 @@ from moorage import (
     Secret,
     StorageUnavailable,
 )
-from moorage.adapters.memory import AsyncMemoryStorage
-from moorage.domain.idempotency import LEASE, Claim
+from moorage.adapters.state.memory import AsyncMemoryStorage
+from moorage.domain.idempotency.claims import LEASE, Claim
 from tests.oauth.others import PAST, Other, refused
 from tests.oauth.world import OWNER, Stage, Vault, grants, token
 from tests.support.modes import AWAITED, World, sync_and_async

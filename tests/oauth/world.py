@@ -23,7 +23,7 @@ from moorage import (
 from tests.support.modes import START, Face, World
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Body
+    from moorage.domain.http.requests import Body
 
 TOKENS = "https://login.example/token"
 OWNER = ("crm", "acme")

@@ -27,8 +27,8 @@ from moorage import (
     RetryHandler,
     RetryPolicy,
 )
-from moorage.adapters.locks import ThreadLocks
-from moorage.adapters.places import Places
+from moorage.adapters.concurrency.locks import ThreadLocks
+from moorage.adapters.concurrency.places import Places
 from tests.parts.world import Broken, Clock
 
 if TYPE_CHECKING:

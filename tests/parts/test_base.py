@@ -18,8 +18,8 @@ from moorage import (
     RateLimitExceeded,
     RetryHandler,
 )
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.domain.events import Event
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.domain.observation.events import Event
 from tests.parts.world import AsyncSleeper, Broken, Clock, DistantStore, PlainStore, later
 
 ONCE = CircuitBreakerConfig(failures=1)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from moorage import Bulkhead, BulkheadFull, ConfigurationError
-from moorage.adapters.locks import ThreadLocks
-from moorage.adapters.places import Places
+from moorage.adapters.concurrency.locks import ThreadLocks
+from moorage.adapters.concurrency.places import Places
 from tests.parts import interrupted
 from tests.parts.world import (
     PATIENCE,

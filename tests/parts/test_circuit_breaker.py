@@ -21,8 +21,8 @@ from moorage import (
     StorageUnavailable,
     VendorRejected,
 )
-from moorage.adapters.memory import MemoryStorage
-from moorage.domain.admission import Report
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.resilience.admission import Report
 from tests.parts import interrupted
 from tests.parts.world import (
     PATIENCE,

@@ -16,8 +16,8 @@ from moorage import (
     InvalidData,
     PaymentDeclined,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.state.memory import MemoryStorage
 from tests.parts.idempotent_shop import BOTH, EVERY_USE, USES, Shop, called, keeper
 from tests.parts.world import Broken, Clock, PlainStore, Seen, later, run
 

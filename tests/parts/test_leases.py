@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import ConfigurationError, InvalidData, RateLimitConfig, RateLimiter, RateLimitExceeded
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.parts.leases import Held, Leases
 from tests.parts.world import AsyncSleeper, Clock, run
 

@@ -18,10 +18,10 @@ from moorage import (
     Secret,
     VendorFailed,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.domain.oauth.dpop import thumbprint
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.domain.oauth.pending import PendingConsent
 from moorage.domain.oauth.token_answer import LARGEST
+from moorage.domain.signing.dpop import thumbprint
 from tests.domain.oauth.test_id_token import id_token
 from tests.parts.world import Clock
 from tests.support.authorization_faults import (

@@ -24,14 +24,14 @@ from moorage import (
     UnsupportedByVendor,
     VendorFailed,
 )
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.adapters.memory_credentials import (
+from moorage.adapters.credentials.memory import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
 )
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from moorage.domain.idempotency import Claim, MarkSent, abandon
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.domain.idempotency.claims import Claim, MarkSent, abandon
 from moorage.domain.oauth.question import GRANT, claim_key
 from tests.parts.world import AsyncSleeper, Clock
 from tests.support.authorization_faults import failing, lost, succeeding_with_error
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage import OAuthClient
-    from moorage.domain.state import Command
+    from moorage.domain.state.commands import Command
 
 CRM = "crm"
 

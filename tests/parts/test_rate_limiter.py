@@ -18,11 +18,11 @@ from moorage import (
     RateLimiter,
     RateLimitExceeded,
 )
-from moorage.adapters.memory import MemoryStorage
-from moorage.domain.admission import Admission
-from moorage.domain.state import Command
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.resilience.admission import Admission
+from moorage.domain.state.commands import Command
 from moorage.parts.rate_limiter import Reservation
-from moorage.testing.clock import AsyncVirtualSleeper
+from moorage.testing.fakes.clock import AsyncVirtualSleeper
 from tests.adapters.fragile import Fragile, Interrupted
 from tests.parts import interrupted
 from tests.parts.world import (

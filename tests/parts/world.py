@@ -9,11 +9,11 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-from moorage.adapters.memory import MemoryStorage
-from moorage.domain.events import Event
-from moorage.domain.state import Command
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.observation.events import Event
+from moorage.domain.state.commands import Command
 from moorage.errors import StorageUnavailable
-from moorage.testing.clock import VirtualClock, nanoseconds
+from moorage.testing.fakes.clock import VirtualClock, nanoseconds
 
 PATIENCE = 120.0
 START = datetime(2031, 5, 6, tzinfo=UTC)

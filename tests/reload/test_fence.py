@@ -21,23 +21,23 @@ from moorage import (
     Request,
     Service,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.adapters.memory_tenants import AsyncMemoryTenants, MemoryTenants
-from moorage.adapters.sqlite_credentials import (
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sqlite import (
     AsyncSqliteCredentialProvider,
     SqliteCredentialProvider,
 )
-from moorage.adapters.sqlite_tenants import AsyncSqliteTenants, SqliteTenants
-from moorage.domain.entries import EntryQuery
-from moorage.domain.fingerprint import digest
-from moorage.domain.idempotency import Claim, Verdict, WriteOnce, Written, complete
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.tenants.memory import AsyncMemoryTenants, MemoryTenants
+from moorage.adapters.tenants.sqlite import AsyncSqliteTenants, SqliteTenants
+from moorage.domain.entries.queue import EntryQuery
+from moorage.domain.http.fingerprint import digest
+from moorage.domain.idempotency.claims import Claim, Verdict, WriteOnce, Written, complete
 from moorage.errors import StorageUnavailable
-from moorage.fence import ahome, aneutralize, arearm, home, neutralize, rearm
-from moorage.hub import AsyncHub
-from moorage.opening import aopen_storage, open_storage
+from moorage.hub.fence import ahome, aneutralize, arearm, home, neutralize, rearm
+from moorage.hub.hub import AsyncHub
 from moorage.services.fence import Fence
 from moorage.testing import VirtualClock
+from moorage.wiring.store_urls import aopen_storage, open_storage
 from tests.reload.world import Town, given
 from tests.support.servers import mariadb_url, postgres_url, redis_url
 

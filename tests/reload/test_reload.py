@@ -26,10 +26,10 @@ from moorage import (
     Safety,
     Service,
 )
-from moorage.adapters.aes_gcm import generate_keys
+from moorage.adapters.ciphers.aes_gcm import generate_keys
 from moorage.contracts.sms import SmsMessage
-from moorage.vendors.local_files import LocalFiles
-from moorage.vendors.twilio import Twilio
+from moorage.vendors.sms.twilio import Twilio
+from moorage.vendors.storage.local_files import LocalFiles
 from tests.adapters.forked import in_a_child
 from tests.contracts.caller import MODES, Lofts
 from tests.contracts.pigeon import Pigeon
@@ -224,7 +224,7 @@ async def test_how_long_tenants_are_believed_may_be_the_hosts(awaited: bool) -> 
 
 def test_a_store_of_the_hosts_own_is_none_of_the_configurations() -> None:
     """Where the host has given a store, nothing that the file says of one matters."""
-    from moorage.adapters.memory import MemoryStorage  # noqa: PLC0415 - of this test alone
+    from moorage.adapters.state.memory import MemoryStorage  # noqa: PLC0415 - of this test alone
 
     hub = Town().open({"state": {"url": "memory:"}}, awaited=False, state=MemoryStorage())
 
@@ -420,6 +420,6 @@ def _at(url: str) -> dict[str, Any]:
 
 
 def _now(flow: Any) -> Any:
-    from moorage._bridge import run_now  # noqa: PLC0415 - of this test alone
+    from moorage.runtime.bridge import run_now  # noqa: PLC0415 - of this test alone
 
     return run_now(flow)

@@ -13,11 +13,11 @@ import sqlalchemy
 from sqlalchemy.pool import NullPool
 
 from moorage import ConfigurationError, StorageUnavailable
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.sql_tenants import AsyncSqlTenants, SqlTenants
-from moorage.adapters.sqlite_tenants import AsyncSqliteTenants, SqliteTenants
-from moorage.domain.installation import install
-from moorage.opening import aopen_tenants, open_tenants
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.tenants.sql import AsyncSqlTenants, SqlTenants
+from moorage.adapters.tenants.sqlite import AsyncSqliteTenants, SqliteTenants
+from moorage.domain.values.installation import install
+from moorage.wiring.store_urls import aopen_tenants, open_tenants
 from tests.support.modules import uninstall
 from tests.support.servers import mariadb_url, postgres_url
 
@@ -107,8 +107,8 @@ def test_what_is_not_installed_is_named(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who lacks the library of a database is told which extra brings it."""
-    modules = "sql_tenants", "_sealed_table", "_sealed_rows"
-    uninstall(monkeypatch, "sqlalchemy", *(f"moorage.adapters.{name}" for name in modules))
+    rooms = "tenants", "sealed", "databases"
+    uninstall(monkeypatch, "sqlalchemy", *(f"moorage.adapters.{room}." for room in rooms))
 
     with pytest.raises(ConfigurationError, match="sqlalchemy, which is not") as caught:
         make("mariadb://me:hunter2@host/name", RING.text())

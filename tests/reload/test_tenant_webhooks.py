@@ -14,9 +14,9 @@ from moorage import (
     WebhookInbox,
     WebhookRejected,
 )
-from moorage.adapters.memory_entries import AsyncMemoryInbox, MemoryInbox
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.adapters.entries.memory import AsyncMemoryInbox, MemoryInbox
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from tests.reload.test_tenants import EITHER, Landlord
 from tests.reload.world import given
 

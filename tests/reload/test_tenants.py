@@ -11,19 +11,19 @@ import pytest
 
 import moorage
 from moorage import ConfigurationError, InvalidData, Offer, StorageUnavailable
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.memory_tenants import AsyncMemoryTenants, MemoryTenants
-from moorage.adapters.sqlite_tenants import AsyncSqliteTenants, SqliteTenants
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.tenants.memory import AsyncMemoryTenants, MemoryTenants
+from moorage.adapters.tenants.sqlite import AsyncSqliteTenants, SqliteTenants
 from moorage.contracts.sms import SmsMessage
-from moorage.office import Office
-from moorage.opening import aopen_tenants, open_tenants
+from moorage.hub.office import Office
 from moorage.parts.oauth_token_refresher import OAuthTokenRefresher
 from moorage.testing import VirtualClock, tenants_conformance
-from moorage.testing.checks import name_of
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
-from moorage.testing.sandbox.twilio import TwilioSandbox
-from moorage.testing.sandbox.vonage import VonageSandbox
+from moorage.testing.kits.checks import name_of
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
+from moorage.testing.sandboxes.sms.vonage import VonageSandbox
 from moorage.testing.trades import trade_of
+from moorage.wiring.store_urls import aopen_tenants, open_tenants
 from tests.reload.world import given
 from tests.support.servers import mariadb_url, postgres_url
 
@@ -361,7 +361,7 @@ async def test_tenants_share_who_gets_tokens(tmp_path: Path) -> None:
 @EITHER
 async def test_many_tenants(awaited: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is a bound to how many tenants are remembered at once."""
-    monkeypatch.setattr("moorage.services.tenants._MOST", 2)
+    monkeypatch.setattr("moorage.services.contracts.tenants._MOST", 2)
     here = Landlord(awaited=awaited)
     for number in range(5):
         here.tenants.put(f"t{number}", {})
@@ -482,7 +482,7 @@ class _Made:
 
         import sqlalchemy  # noqa: PLC0415 - of this test alone
 
-        from moorage.adapters.sql_tenants import AsyncSqlTenants, SqlTenants  # noqa: PLC0415 - of this test alone
+        from moorage.adapters.tenants.sql import AsyncSqlTenants, SqlTenants  # noqa: PLC0415 - of this test alone
 
         url = postgres_url() if kind == "postgresql" else mariadb_url()
         prefix = f"ten{uuid4().hex[:8]}_"

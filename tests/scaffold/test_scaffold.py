@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from moorage import Account, AsyncHub, ConfigurationError
 from moorage.cli import main
 from moorage.scaffold import CONTRACTS, KINDS, scaffold, write
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient
 from moorage.testing.uses import ABLE, BASIC
 from moorage.testing.uses.asking import At
 

@@ -6,14 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from moorage import OAuthCredentials, Request, RetryPolicy, Service
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from moorage.testing.cassette import Cassette
-from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
+from moorage.testing.cassettes.cassette import Cassette
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from tests.support.proofs import new_key
 
 if TYPE_CHECKING:
-    from moorage.testing.http_server import Received
+    from moorage.testing.fakes.http_server import Received
     from tests.security.day import Day
 
 

@@ -25,28 +25,28 @@ from moorage import (
     VendorRejected,
     WebhookVerifier,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.cached_credentials import AsyncCachedCredentials, CachedCredentials
-from moorage.adapters.environment_credentials import EnvironmentCredentialProvider
-from moorage.adapters.file_credentials import AsyncFileCredentialProvider, FileCredentialProvider
-from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.adapters.sqlite_credentials import (
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.cached import AsyncCachedCredentials, CachedCredentials
+from moorage.adapters.credentials.environment import EnvironmentCredentialProvider
+from moorage.adapters.credentials.file import AsyncFileCredentialProvider, FileCredentialProvider
+from moorage.adapters.credentials.sqlite import (
     AsyncSqliteCredentialProvider,
     SqliteCredentialProvider,
 )
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.http.transport import Proxy
 from moorage.domain.signing.azure import AzureSharedKey
 from moorage.domain.signing.hmac_signing import HmacSigning
 from moorage.domain.signing.jwt import JwtAlgorithm, JwtSigning
 from moorage.domain.signing.keys import SignatureAlgorithm
 from moorage.domain.signing.message import MessageSignature
 from moorage.domain.signing.sigv4 import AwsSigV4
-from moorage.domain.transport import Proxy
-from moorage.opening import aopen_storage, open_storage
-from moorage.testing.cassette import Cassette
-from moorage.testing.http_server import Behaviour, VendorServer
-from moorage.testing.http_tls import tls_pair
+from moorage.testing.cassettes.cassette import Cassette
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+from moorage.testing.fakes.http_tls import tls_pair
+from moorage.wiring.store_urls import aopen_storage, open_storage
 from tests.security.bound_tokens import bound_tokens
 from tests.security.kept_answers import kept_answers
 from tests.security.renewed_tokens import renewed_tokens
@@ -55,7 +55,7 @@ from tests.security.shared import settled
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.testing.http_server import Received
+    from moorage.testing.fakes.http_server import Received
     from tests.security.day import Day
 
 
@@ -493,7 +493,7 @@ async def _stores(day: Day, vendor: VendorServer) -> None:
 
 
 def _command() -> Any:
-    from moorage.domain.idempotency import Claim  # noqa: PLC0415 - only here
+    from moorage.domain.idempotency.claims import Claim  # noqa: PLC0415 - only here
 
     return Claim("k", fingerprint=b"f", owner=1, lease=1, ttl=1, target="t", remembered=0)
 

@@ -15,9 +15,9 @@ from moorage import (
     ConnectorManager,
     Service,
 )
-from moorage.adapters.memory_log import MemoryIntegrationLogger
-from moorage.domain.integration_log import LogQuery
-from moorage.testing.http_server import VendorServer
+from moorage.adapters.logs.memory import MemoryIntegrationLogger
+from moorage.domain.observation.integration_log import LogQuery
+from moorage.testing.fakes.http_server import VendorServer
 from tests.security.chapters import CARD, CHAPTERS, IBAN, script
 from tests.security.shared import settled
 

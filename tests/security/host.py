@@ -35,7 +35,7 @@ from moorage import (
     RetryPolicy,
     Service,
 )
-from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moorage import CachePolicy, Credentials, Request, Service
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.sealed_cache import AsyncSealedCache, SealedCache
-from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.adapters.cache.sealed import AsyncSealedCache, SealedCache
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
 
 if TYPE_CHECKING:
-    from moorage.testing.http_server import Received
+    from moorage.testing.fakes.http_server import Received
     from tests.security.day import Day
 
 

@@ -8,17 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 import moorage
-from moorage.domain.sensitive import is_sensitive
+from moorage.domain.secrets.sensitive import is_sensitive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _ROOMS: Final = ("adapters", "vendors")
-_ALONE: Final = ("opening", "domain.sealing", "testing.cassette")
+_ALONE: Final = ("wiring.store_urls", "domain.state.sealing", "testing.cassettes.cassette")
 _ADDRESSES: Final = frozenset({"url", "base_url", "dsn", "address", "where", "source"})
 _EXEMPT: Final = {
-    "moorage.domain.response.Response": "made for every answer, of nothing that a host gives",
-    "moorage.domain.body.BodyStream.of": "takes a body, which is no secret",
+    "moorage.domain.http.response.Response": "made for every answer, of nothing that a host gives",
+    "moorage.domain.http.body.BodyStream.of": "takes a body, which is no secret",
 }
 
 
@@ -52,7 +52,10 @@ def public() -> dict[str, Callable[..., Any]]:
                 for maker, raw in vars(value).items():
                     if isinstance(raw, (classmethod, staticmethod)) and not maker.startswith("_"):
                         fields[f"{home}.{maker}"] = getattr(value, maker)
-            elif inspect.isfunction(value) and module.__name__ in {"moorage", "moorage.opening"}:
+            elif inspect.isfunction(value) and module.__name__ in {
+                "moorage",
+                "moorage.wiring.store_urls",
+            }:
                 fields[home] = value
     return {
         name: made

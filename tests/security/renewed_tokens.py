@@ -18,17 +18,17 @@ from moorage import (
     Service,
     TokenExchange,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.adapters.sqlite_credentials import (
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sqlite import (
     AsyncSqliteCredentialProvider,
     SqliteCredentialProvider,
 )
-from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from tests.security.shared import settled
 
 if TYPE_CHECKING:
-    from moorage.testing.http_server import Received
+    from moorage.testing.fakes.http_server import Received
     from tests.security.day import Day
 
 _ENDINGS = ("granted", "grant", "client", "odd", "reset", "late", "busy", "nonce")

@@ -10,13 +10,13 @@ from uuid import uuid4
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
-from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
-from moorage.adapters.sql_credentials import AsyncSqlCredentialProvider, SqlCredentialProvider
-from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.adapters.sqlite_credentials import (
+from moorage.adapters.credentials.sql import AsyncSqlCredentialProvider, SqlCredentialProvider
+from moorage.adapters.credentials.sqlite import (
     AsyncSqliteCredentialProvider,
     SqliteCredentialProvider,
 )
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from tests.adapters.sql_lab import Lab
 from tests.support.servers import redis_url
 

@@ -13,8 +13,8 @@ import attrs
 import pytest
 
 from moorage import ConnectorError, Service, VendorFailed
-from moorage.domain.frames import bare
-from moorage.domain.headers import Headers
+from moorage.domain.http.headers import Headers
+from moorage.domain.secrets.frames import bare
 from tests.security.canaries import Canaries, dumped
 from tests.security.chapters import ForeignError
 from tests.security.day import MODES, lived

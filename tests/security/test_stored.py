@@ -16,9 +16,9 @@ from moorage import (
     RateLimitConfig,
     Request,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.sealed_cache import AsyncSealedCache, SealedCache
-from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.adapters.cache.sealed import AsyncSealedCache, SealedCache
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from tests.security.canaries import Canaries
 from tests.security.chapters import CARD, IBAN, charge, script, service_of
 from tests.security.day import MODES, Day

@@ -22,10 +22,10 @@ from moorage import (
     RetryPolicy,
     VendorFailed,
 )
-from moorage.domain.admission import Answer
-from moorage.domain.durations import FOREVER
-from moorage.domain.events import PauseEnded, RateLimitWaited
-from moorage.services.admission import why_not
+from moorage.domain.observation.events import PauseEnded, RateLimitWaited
+from moorage.domain.resilience.admission import Answer
+from moorage.domain.values.durations import FOREVER
+from moorage.services.calling.admission import why_not
 from tests.services.vat import GET, OPENS_AT_ONCE, vat
 from tests.support.modes import START, World, sync_and_async
 

@@ -20,7 +20,7 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.domain.events import CircuitChanged
+from moorage.domain.observation.events import CircuitChanged
 from tests.services.vat import GET, OPENS_AT_ONCE, fail, vat
 from tests.support.modes import START, Interruption, World, sync_and_async
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from moorage import ConfigurationError, InvalidData, Request, Response, Service, VendorRejected
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.domain.plan import Plan
-from moorage.services.answers import opened, sealed
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.domain.service.plan import Plan
+from moorage.services.calling.answers import opened, sealed
 from tests.support.modes import World, sync_and_async
 
 CIPHER = AesGcmCipher(generate_keys())

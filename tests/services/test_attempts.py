@@ -33,8 +33,8 @@ from moorage import (
     StorageUnavailable,
     VendorFailed,
 )
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.domain.admission import Pause, Report
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.domain.resilience.admission import Pause, Report
 from tests.support.modes import START, World, sync_and_async
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.domain.admission import Admission
+from moorage.domain.resilience.admission import Admission
 from tests.support.caching import (
     FRESH,
     GET,

@@ -33,7 +33,7 @@ from tests.support.caching import (
 from tests.support.modes import PLAIN, Interruption, World, sync_and_async
 
 if TYPE_CHECKING:
-    from moorage.domain.caching import Found
+    from moorage.domain.cache.rules import Found
 
 
 @sync_and_async

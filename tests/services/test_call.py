@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from moorage import AttemptTimeout, Service
-from moorage.services.call import Call, cut_off
+from moorage.services.calling.call import Call, cut_off
 from tests.support.modes import START, World, sync_and_async
 
 

@@ -28,8 +28,8 @@ from moorage import (
     Service,
     VendorFailed,
 )
-from moorage.domain.events import CallRefused
-from moorage.domain.text import with_article
+from moorage.domain.observation.events import CallRefused
+from moorage.domain.values.text import with_article
 from tests.services.vat import GET, POST, vat
 from tests.support.modes import Interruption, World, sync_and_async
 

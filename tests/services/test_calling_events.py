@@ -20,7 +20,7 @@ from moorage import (
     RetryPolicy,
     VendorFailed,
 )
-from moorage.domain.events import CallFinished, Event, ObserverFailed
+from moorage.domain.observation.events import CallFinished, Event, ObserverFailed
 from tests.services.vat import GET, POST, vat
 from tests.support.modes import START, Interruption, World, sync_and_async
 

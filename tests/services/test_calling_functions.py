@@ -25,7 +25,7 @@ from moorage import (
     StorageUnavailable,
     VendorFailed,
 )
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from tests.services.vat import OPENS_AT_ONCE, vat
 from tests.support.modes import DISTANT, Interruption, World, sync_and_async
 

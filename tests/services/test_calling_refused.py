@@ -20,7 +20,7 @@ from moorage import (
     Service,
     VendorFailed,
 )
-from moorage.services.plans import Plans
+from moorage.services.calling.plans import Plans
 from tests.services.vat import GET, vat
 from tests.support.modes import World, sync_and_async
 

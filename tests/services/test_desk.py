@@ -9,10 +9,10 @@ import attrs
 import pytest
 
 from moorage import ConfigurationError, ConnectionFailed, ConnectorError, FailedOver, Request
-from moorage.adapters.memory import MemoryStorage
-from moorage.domain.idempotency import Claim
-from moorage.services.desk import Desk, nothing_done
-from moorage.services.renewal import Unrenewed
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.idempotency.claims import Claim
+from moorage.services.contracts.dispatcher import Desk, nothing_done
+from moorage.services.core.renewal import Unrenewed
 from tests.services.test_vendor_wire import START, Calling
 from tests.support.modes import run_plain
 

@@ -10,8 +10,8 @@ import pytest
 
 from moorage import ConnectionFailed, Ref, VendorFailed, VendorRejected
 from moorage.contracts.storage import ByteRange, Checksum, GetOptions, ObjectInfo, Opened
-from moorage.domain.http import Headers
-from moorage.services.downloading import Downloading
+from moorage.domain.http.requests import Headers
+from moorage.services.transfers.downloading import Downloading
 from tests.support.modes import run_plain
 
 if TYPE_CHECKING:

@@ -26,9 +26,9 @@ from moorage import (
     RetryPolicy,
     VendorFailed,
 )
-from moorage.domain.events import CallFinished
-from moorage.domain.sensitive import MASK
-from moorage.domain.sent_values import LARGEST_BODY
+from moorage.domain.auth.sent_values import LARGEST_BODY
+from moorage.domain.observation.events import CallFinished
+from moorage.domain.secrets.sensitive import MASK
 from tests.services.vat import vat
 from tests.support.modes import Arriving, sync_and_async
 

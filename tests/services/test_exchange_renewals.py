@@ -18,7 +18,7 @@ from moorage import (
     RetryPolicy,
     VendorFailed,
 )
-from moorage.services.refreshes import UnprovenRefreshes
+from moorage.services.core.refreshes import UnprovenRefreshes
 from tests.services.renewed_tokens import Provider, vat
 from tests.services.vat import GET
 from tests.support.modes import World, sync_and_async

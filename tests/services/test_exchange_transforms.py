@@ -18,7 +18,7 @@ from moorage import (
     Request,
     RetryPolicy,
 )
-from moorage.services.calling import Calling
+from moorage.services.calling.steps import Calling
 from tests.services.renewed_tokens import vat
 from tests.services.vat import GET
 from tests.support.modes import World, sync_and_async

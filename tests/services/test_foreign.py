@@ -13,7 +13,7 @@ from moorage import (
     CredentialRefreshFailed,
     StorageUnavailable,
 )
-from moorage.services.foreign import (
+from moorage.services.core.foreign_errors import (
     cache_broke,
     http_broke,
     no_credentials,

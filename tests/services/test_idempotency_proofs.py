@@ -12,9 +12,9 @@ from moorage import (
     OutcomeUnknown,
     RetryPolicy,
 )
-from moorage.services.attempts import attempt
-from moorage.services.call import Call
-from moorage.services.idempotency import Once, act_once
+from moorage.services.calling.attempts import attempt
+from moorage.services.calling.call import Call
+from moorage.services.calling.idempotency import Once, act_once
 from tests.services.one_effect import (
     bank,
     over_one_store,

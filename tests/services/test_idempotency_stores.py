@@ -18,8 +18,8 @@ from moorage import (
     OutcomeUnknown,
     StorageUnavailable,
 )
-from moorage.domain.events import AnswerNotStored
-from moorage.domain.idempotency import Claim
+from moorage.domain.idempotency.claims import Claim
+from moorage.domain.observation.events import AnswerNotStored
 from tests.services.one_effect import (
     LEASE,
     bank,

@@ -23,7 +23,7 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.state.memory import MemoryStorage
 from tests.services.one_effect import (
     LEASE,
     OTHER,

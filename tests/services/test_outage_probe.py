@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from moorage import Service, StorageLost, StorageRecovered, StorageUnavailable
-from moorage.services.outage_probe import OutageProbe
+from moorage.services.core.outage_probe import OutageProbe
 from tests.support.modes import World, sync_and_async
 
 AWAY = StorageUnavailable("it does not answer.")

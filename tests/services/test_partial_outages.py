@@ -21,12 +21,12 @@ from moorage import (
     StorageUnavailable,
     VendorFailed,
 )
-from moorage.domain.admission import Report
-from moorage.domain.outage import substitute
+from moorage.domain.resilience.admission import Report
+from moorage.domain.resilience.outage import substitute
 from tests.support.modes import Interruption, sync_and_async
 
 if TYPE_CHECKING:
-    from moorage.domain.state import Command
+    from moorage.domain.state.commands import Command
     from tests.support.modes import Face, World
 
 GET = Request.get("/rates")

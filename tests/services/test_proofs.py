@@ -26,8 +26,8 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.domain.headers import Headers
-from moorage.services.nonces import Nonces
+from moorage.domain.http.headers import Headers
+from moorage.services.core.nonces import Nonces
 from tests.support.modes import START, Arriving, World, sync_and_async
 from tests.support.proofs import checked, proof_key
 

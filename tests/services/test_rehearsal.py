@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from moorage import Rehearsed, Request
-from moorage.services.rehearsal import rehearsed, shown_path
+from moorage.services.calling.rehearsal import rehearsed, shown_path
 from moorage.testing import VirtualClock
 from moorage.wiring.cores import plain_core
 from moorage.wiring.ports import Ports

@@ -18,12 +18,12 @@ from moorage import (
     Response,
     StorageUnavailable,
 )
-from moorage.domain.admission import Admission
-from moorage.domain.events import AnswerNotStored
-from moorage.domain.idempotency import LEASE, RENEWAL, Claim, Renew, Settle, release
-from moorage.domain.renewal import LASTS, Held
-from moorage.services.calling import Calling
-from moorage.services.renewal import Renewals, Unrenewed
+from moorage.domain.entries.renewal import LASTS, Held
+from moorage.domain.idempotency.claims import LEASE, RENEWAL, Claim, Renew, Settle, release
+from moorage.domain.observation.events import AnswerNotStored
+from moorage.domain.resilience.admission import Admission
+from moorage.services.calling.steps import Calling
+from moorage.services.core.renewal import Renewals, Unrenewed
 from tests.services.one_effect import POST, bank, knowing
 from tests.support.hearts import Heart
 from tests.support.modes import World, run_plain, sync_and_async
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage import Service
-    from moorage.services.call import Call
+    from moorage.services.calling.call import Call
 
 TTL = 10**9
 DOWN = StorageUnavailable("it is away.")

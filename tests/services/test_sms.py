@@ -10,8 +10,8 @@ import pytest
 from moorage import InvalidData
 from moorage.contracts.routes import Asked
 from moorage.contracts.sms import SmsCapability, SmsMessage
-from moorage.domain.idempotency import checked_key
-from moorage.services.sms import SmsFlows
+from moorage.domain.idempotency.claims import checked_key
+from moorage.services.contracts.sms import SmsFlows
 from tests.support.modes import run_plain
 
 if TYPE_CHECKING:

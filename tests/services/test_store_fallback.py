@@ -23,8 +23,8 @@ from moorage import (
     StorageUnavailable,
     VendorFailed,
 )
-from moorage.domain.admission import Admission, GiveBack, Report
-from moorage.domain.idempotency import MarkSent, Settle
+from moorage.domain.idempotency.claims import MarkSent, Settle
+from moorage.domain.resilience.admission import Admission, GiveBack, Report
 from tests.support.modes import START, Interruption, sync_and_async
 
 if TYPE_CHECKING:

@@ -31,11 +31,11 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.domain.events import AttemptFinished
+from moorage.domain.observation.events import AttemptFinished
 from tests.support.modes import Arriving, Interruption, World, sync_and_async
 
 if TYPE_CHECKING:
-    from moorage.domain.events import Event
+    from moorage.domain.observation.events import Event
     from tests.support.modes import Face
 
 GET = Request.get("/export")

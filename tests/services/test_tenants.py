@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage._bridge import run_now
-from moorage.services.tenants import Asking, TenantDesks
+from moorage.runtime.bridge import run_now
+from moorage.services.contracts.tenants import Asking, TenantDesks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

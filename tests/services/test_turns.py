@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import IdempotencyInProgress
-from moorage.adapters.memory import MemoryStorage
-from moorage.domain.fingerprint import digest
-from moorage.domain.idempotency import LEASE, Claim, Record, release
-from moorage.services.renewal import Renewals, Unrenewed
-from moorage.services.turns import Turn
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.http.fingerprint import digest
+from moorage.domain.idempotency.claims import LEASE, Claim, Record, release
+from moorage.services.contracts.turns import Turn
+from moorage.services.core.renewal import Renewals, Unrenewed
 from moorage.testing import VirtualClock
 from tests.support.modes import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.state import Command
+    from moorage.domain.state.commands import Command
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 KEEP = 3600.0

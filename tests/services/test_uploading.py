@@ -12,9 +12,9 @@ from moorage import DeadlineExceeded, InvalidData
 from moorage.contracts.checksum import Checksum
 from moorage.contracts.ref import Ref
 from moorage.contracts.storage import PART_SIZE, Part, Upload
-from moorage.services.upload_plan import UploadPlan
-from moorage.services.uploading import Pieces as Source
-from moorage.services.uploading import Uploading
+from moorage.services.transfers.plan import UploadPlan
+from moorage.services.transfers.uploading import Pieces as Source
+from moorage.services.transfers.uploading import Uploading
 from tests.support.modes import run_plain
 
 if TYPE_CHECKING:

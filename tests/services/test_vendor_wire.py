@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from moorage import ConfigurationError, Credentials, DeadlineExceeded, DryRun, Ref, Request
-from moorage.domain.names import service_name
-from moorage.domain.sent_values import witness
-from moorage.services.vendor_wire import VendorWire
+from moorage.domain.auth.sent_values import witness
+from moorage.domain.values.names import service_name
+from moorage.services.contracts.vendor_wire import VendorWire
 from moorage.testing import VirtualClock
 from tests.support.modes import run_plain
 

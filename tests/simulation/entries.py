@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.domain.entries import Entry, EntryPage, EntryQuery, EntryState, arrive
-from moorage.domain.retry import Jitter, RetryPolicy
+from moorage.domain.entries.queue import Entry, EntryPage, EntryQuery, EntryState, arrive
+from moorage.domain.resilience.retry import Jitter, RetryPolicy
 from moorage.errors import RateLimitExceeded, StorageUnavailable
-from moorage.services.entries import Shelf
-from moorage.services.outbox import OutboxFlows
-from moorage.services.outbox import _digest as digest
-from moorage.services.renewal import EntryRenewals
+from moorage.services.core.renewal import EntryRenewals
+from moorage.services.entries.outbox import OutboxFlows
+from moorage.services.entries.outbox import _digest as digest
+from moorage.services.entries.processing import Shelf
 from tests.simulation.scenario import LawBroken
 from tests.simulation.world import Faults, Turn, Worker, World
 from tests.support.hearts import Heart
@@ -29,8 +29,8 @@ from tests.support.hearts import Heart
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.domain.outbox import OutboxEntry
-    from moorage.services.core import Core
+    from moorage.domain.entries.outbox import OutboxEntry
+    from moorage.services.core.core import Core
 
 LEASE = 60.0
 BEAT = LEASE / 6

@@ -7,24 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.domain import idempotency, region, retry
-from moorage.domain.admission import Admission, Answer, Confirm, GiveBack, Pause, Report
-from moorage.domain.bucket import TokenBucket
-from moorage.domain.circuit import CircuitRule, Outcome
-from moorage.domain.idempotency import Claim, Claimed, Settle, Verdict
-from moorage.domain.plan import Plan
-from moorage.services import attempts, store_fallback
-from moorage.services import idempotency as flows
-from moorage.services.call import Call
-from moorage.services.entries import Keeping
-from moorage.services.outage_probe import OutageProbe
-from moorage.services.outbox import OutboxFlows
+from moorage.domain.idempotency import claims as idempotency
+from moorage.domain.idempotency.claims import Claim, Claimed, Settle, Verdict
+from moorage.domain.resilience import retry
+from moorage.domain.resilience.admission import Admission, Answer, Confirm, GiveBack, Pause, Report
+from moorage.domain.resilience.bucket import TokenBucket
+from moorage.domain.resilience.circuit import CircuitRule, Outcome
+from moorage.domain.service import region
+from moorage.domain.service.plan import Plan
+from moorage.services.calling import attempts
+from moorage.services.calling import idempotency as flows
+from moorage.services.calling.call import Call
+from moorage.services.core.outage_probe import OutageProbe
+from moorage.services.entries.outbox import OutboxFlows
+from moorage.services.entries.processing import Keeping
+from moorage.services.state import store_fallback
 from tests.simulation.entries import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from moorage.domain.retry import RetryPolicy
+    from moorage.domain.resilience.retry import RetryPolicy
 
 
 @attrs.frozen

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.domain.admission import Admission, Answer, Confirm, GiveBack, Pause, Report
-from moorage.domain.budget import RetryBudget
-from moorage.domain.circuit import CircuitBreakerConfig, Outcome
-from moorage.domain.http import Request
-from moorage.domain.idempotency import CLAIMED, SENT
-from moorage.domain.rate_limit import RateLimitConfig
-from moorage.domain.region import Region
-from moorage.domain.retry import RetryPolicy
-from moorage.domain.service import Service
+from moorage.domain.http.requests import Request
+from moorage.domain.idempotency.claims import CLAIMED, SENT
+from moorage.domain.resilience.admission import Admission, Answer, Confirm, GiveBack, Pause, Report
+from moorage.domain.resilience.budget import RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, Outcome
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.domain.service.region import Region
+from moorage.domain.service.settings import Service
 from moorage.errors import ConnectorError
-from moorage.services.calling import Calling
+from moorage.services.calling.steps import Calling
 from tests.simulation.world import START, Faults, Vendor, World
 
 if TYPE_CHECKING:
-    from moorage.domain.state import Command
-    from moorage.services.core import Core
+    from moorage.domain.state.commands import Command
+    from moorage.services.core.core import Core
 
 QUIET = 1_000
 """Seconds after which nothing of a storm is under way any more."""

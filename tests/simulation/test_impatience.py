@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage import RateLimiter
-from moorage.domain.admission import Admission, Answer, Gates, GiveBack
-from moorage.domain.durations import SECOND
-from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.resilience.admission import Admission, Answer, Gates, GiveBack
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.values.durations import SECOND
 from moorage.testing import AsyncVirtualSleeper, VirtualClock
 from tests.domain.state_world import NOON, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from moorage.domain.state import Ticket
+    from moorage.domain.state.commands import Ticket
 
     Patience = Callable[[random.Random], float]
 

@@ -21,8 +21,8 @@ from moorage import (
     Response,
     Service,
 )
-from moorage.adapters.locks_async import AsyncioLocks
-from moorage.adapters.places import Places
+from moorage.adapters.concurrency.locks_async import AsyncioLocks
+from moorage.adapters.concurrency.places import Places
 from tests.simulation.virtual_loop import run
 
 if TYPE_CHECKING:

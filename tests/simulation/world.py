@@ -22,23 +22,23 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from moorage.adapters.memory import MemoryStorage
-from moorage.domain.admission import Admission
-from moorage.domain.durations import FOREVER
-from moorage.domain.http import Request, Response, Timeouts
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.http.requests import Request, Response, Timeouts
+from moorage.domain.resilience.admission import Admission
+from moorage.domain.values.durations import FOREVER
 from moorage.errors import (
     AttemptTimeout,
     ConnectionFailed,
     ConnectorError,
     StorageUnavailable,
 )
-from moorage.services.core import Core
-from moorage.services.store_fallback import StoreFallback
+from moorage.services.core.core import Core
+from moorage.services.state.store_fallback import StoreFallback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
-    from moorage.domain.state import Command, State
+    from moorage.domain.state.commands import Command, State
 
 START = 1_750_000_000_000_000
 SILENCE = 5_000_000

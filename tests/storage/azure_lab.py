@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from moorage.contracts.routes import Account
-from moorage.domain.http import Response
-from moorage.hub import AsyncHub, Hub
-from moorage.testing.sandbox.azure_blob import AzureBlobSandbox, azure_error
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
-from moorage.vendors.azure_blob import AzureBlob
+from moorage.domain.http.requests import Response
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.storage.azure_blob import AzureBlobSandbox, azure_error
+from moorage.vendors.storage.azure_blob import AzureBlob
 from tests.storage.labs import PART, QUICK, bytes_of
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from moorage.contracts.routes import Account
-from moorage.domain.headers import Headers
-from moorage.hub import AsyncHub, Hub
-from moorage.testing.sandbox.base import Asked, AsyncSandboxHttpClient, SandboxHttpClient
-from moorage.testing.sandbox.gcs import GcsSandbox
-from moorage.vendors.gcs import Gcs
+from moorage.domain.http.headers import Headers
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.sandboxes.base import Asked, AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.storage.gcs import GcsSandbox
+from moorage.vendors.storage.gcs import Gcs
 from tests.storage.labs import QUICK
 
 if TYPE_CHECKING:

@@ -10,21 +10,21 @@ from urllib.parse import parse_qsl, urlsplit
 
 from moorage.contracts.routes import Account
 from moorage.contracts.storage import SignedUrl, StorageCapability
-from moorage.domain.headers import Headers
-from moorage.domain.retry import RetryPolicy
+from moorage.domain.http.headers import Headers
+from moorage.domain.resilience.retry import RetryPolicy
 from moorage.errors import AuthenticationFailed, FileNotFound
-from moorage.hub import AsyncHub, Hub
-from moorage.testing.sandbox.base import Asked, AsyncSandboxHttpClient, SandboxHttpClient
-from moorage.testing.sandbox.s3 import S3Sandbox
-from moorage.testing.storage_conformance import Subject
-from moorage.vendors.local_files import LocalFiles
-from moorage.vendors.s3 import S3
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.kits.storage_conformance import Subject
+from moorage.testing.sandboxes.base import Asked, AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.storage.s3 import S3Sandbox
+from moorage.vendors.storage.local_files import LocalFiles
+from moorage.vendors.storage.s3 import S3
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from moorage.testing.sandbox.base import Sandbox
+    from moorage.testing.sandboxes.base import Sandbox
 
 PART = 4_096
 QUICK = RetryPolicy(max_attempts=3, base_delay=0.001)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.contracts.storage import ByteRange, PutOptions
-from moorage.domain.http import Response
+from moorage.domain.http.requests import Response
 from moorage.errors import (
     FileNotFound,
     InvalidData,
@@ -19,9 +19,9 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.hub import Hub
-from moorage.testing.clock import VirtualClock, VirtualSleeper
-from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.hub.hub import Hub
+from moorage.testing.fakes.clock import VirtualClock, VirtualSleeper
+from moorage.testing.sandboxes.base import SandboxHttpClient
 from tests.storage.azure_lab import DATA, account, azure, over_azure
 from tests.storage.labs import PART
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moorage.faces.storage import Storage
-    from moorage.testing.sandbox.azure_blob import AzureBlobSandbox
+    from moorage.testing.sandboxes.storage.azure_blob import AzureBlobSandbox
 
 
 @pytest.fixture

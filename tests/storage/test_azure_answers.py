@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.contracts.storage import ByteRange, PutOptions
-from moorage.domain.http import Response
+from moorage.domain.http.requests import Response
 from moorage.errors import (
     AuthenticationFailed,
     FileNotFound,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moorage.faces.storage import Storage
-    from moorage.testing.sandbox.azure_blob import AzureBlobSandbox
+    from moorage.testing.sandboxes.storage.azure_blob import AzureBlobSandbox
 
 
 @pytest.fixture

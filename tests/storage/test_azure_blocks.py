@@ -11,9 +11,9 @@ import pytest
 from moorage.contracts.checksum import Checksum
 from moorage.contracts.ref import Ref
 from moorage.contracts.storage import PutOptions
-from moorage.domain.http import Response
+from moorage.domain.http.requests import Response
 from moorage.errors import ConnectionFailed, InvalidData, InvalidRequest, VendorRejected
-from moorage.testing.sandbox.base import Lost
+from moorage.testing.sandboxes.base import Lost
 from tests.storage.azure_lab import DATA, azure, fine, no, over_azure, over_azure_socket
 from tests.storage.labs import PART
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moorage.faces.storage import Storage
-    from moorage.testing.sandbox.azure_blob import AzureBlobSandbox
+    from moorage.testing.sandboxes.storage.azure_blob import AzureBlobSandbox
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.storage.labs import PART, bytes_of
 from tests.support.openapi import description
 
 if TYPE_CHECKING:
-    from moorage.testing.sandbox.base import Asked
+    from moorage.testing.sandboxes.base import Asked
 
     Json = Any
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import Credentials, OAuthCredentials
-from moorage.adapters.memory_credentials import MemoryCredentialProvider
-from moorage.domain.http import Response
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
+from moorage.domain.http.requests import Response
 from moorage.domain.signing.azure import AzureSharedKey
 from moorage.errors import (
     AuthenticationFailed,
@@ -17,9 +17,9 @@ from moorage.errors import (
     CredentialRefreshFailed,
     VendorFailed,
 )
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.vendors.azure_blob import AzureBlob
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.vendors.storage.azure_blob import AzureBlob
 from tests.storage.azure_lab import account, azure, container, entra, over_azure, query_of
 from tests.storage.labs import fetch_of
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moorage.faces.storage import Storage
-    from moorage.testing.sandbox.azure_blob import AzureBlobSandbox
+    from moorage.testing.sandboxes.storage.azure_blob import AzureBlobSandbox
 
 
 @pytest.fixture

@@ -19,16 +19,16 @@ import attrs
 import pytest
 
 from moorage import ConnectorManager, OAuthCredentials, Request, Tls
-from moorage.adapters.memory_credentials import MemoryCredentialProvider
-from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.contracts.routes import Account
 from moorage.contracts.storage import ByteRange, PutOptions
 from moorage.errors import AuthenticationFailed, FileNotFound
-from moorage.hub import Hub
+from moorage.hub.hub import Hub
 from moorage.testing import storage_conformance as kit
-from moorage.testing.checks import name_of
-from moorage.testing.http_tls import certificate_files
-from moorage.vendors.azure_blob import AzureBlob
+from moorage.testing.fakes.http_tls import certificate_files
+from moorage.testing.kits.checks import name_of
+from moorage.vendors.storage.azure_blob import AzureBlob
 from tests.storage.labs import PART, QUICK, bytes_of
 from tests.support.servers import azurite
 

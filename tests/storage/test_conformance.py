@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.contracts.routes import Account
-from moorage.hub import AsyncHub, Hub
+from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing import storage_conformance as kit
-from moorage.testing.checks import name_of
-from moorage.vendors.azure_blob import AzureBlob
+from moorage.testing.kits.checks import name_of
+from moorage.vendors.storage.azure_blob import AzureBlob
 from tests.storage.azure_lab import (
     async_over_azure,
     azure,
@@ -34,7 +34,7 @@ from tests.storage.labs import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from moorage.testing.storage_conformance import AsyncCheck, Check
+    from moorage.testing.kits.storage_conformance import AsyncCheck, Check
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)

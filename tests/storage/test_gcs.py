@@ -14,8 +14,8 @@ import pytest
 from moorage import Credentials
 from moorage.contracts.routes import Account
 from moorage.contracts.storage import ByteRange, PutOptions, SignedPost
-from moorage.domain.headers import Headers
-from moorage.domain.http import Response
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import Response
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.errors import (
     AuthenticationFailed,
@@ -30,10 +30,10 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.hub import Hub
-from moorage.testing.sandbox._gcs_words import said
-from moorage.testing.sandbox.base import Asked, Lost, SandboxHttpClient
-from moorage.testing.sandbox.gcs import GcsSandbox
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Asked, Lost, SandboxHttpClient
+from moorage.testing.sandboxes.storage._gcs_words import said
+from moorage.testing.sandboxes.storage.gcs import GcsSandbox
 from tests.storage.gcs_labs import bucket, gcs, gcs_account, over_gcs, over_socket
 from tests.storage.labs import QUICK, bytes_of
 
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moorage.faces.storage import Storage
-    from moorage.testing.sandbox._s3_store import Spool
-    from moorage.testing.sandbox._s3_words import Reply
+    from moorage.testing.sandboxes.storage._s3_store import Spool
+    from moorage.testing.sandboxes.storage._s3_words import Reply
 
 STEP = 262_144
 KMS = "projects/p/locations/l/keyRings/r/cryptoKeys/k"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.testing import storage_conformance as kit
-from moorage.testing.checks import name_of
-from moorage.vendors.gcs import Gcs
+from moorage.testing.kits.checks import name_of
+from moorage.vendors.storage.gcs import Gcs
 from tests.storage.gcs_labs import (
     async_over_gcs,
     bucket,
@@ -19,7 +19,7 @@ from tests.storage.gcs_labs import (
 from tests.storage.labs import run, with_hub
 
 if TYPE_CHECKING:
-    from moorage.testing.storage_conformance import AsyncCheck, Check
+    from moorage.testing.kits.storage_conformance import AsyncCheck, Check
 
 PART = 262_144
 CAN = Gcs.capabilities

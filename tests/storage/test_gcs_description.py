@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.contracts.storage import ByteRange, PutOptions
-from moorage.testing.sandbox._gcs_words import related
-from moorage.testing.sandbox._s3_store import Spool
-from moorage.testing.sandbox.gcs import GcsSandbox
+from moorage.testing.sandboxes.storage._gcs_words import related
+from moorage.testing.sandboxes.storage._s3_store import Spool
+from moorage.testing.sandboxes.storage.gcs import GcsSandbox
 from tests.storage.gcs_labs import over_gcs
 from tests.storage.labs import bytes_of
 from tests.support.openapi import Json, description, problems
 
 if TYPE_CHECKING:
-    from moorage.testing.sandbox.base import Asked
+    from moorage.testing.sandboxes.base import Asked
 
 STEP = 262_144
 TEXT: Json = {"type": "string"}

@@ -15,17 +15,17 @@ import pytest
 from moorage import Credentials
 from moorage.contracts.routes import Account
 from moorage.contracts.storage import ByteRange, PutOptions
-from moorage.hub import Hub
+from moorage.hub.hub import Hub
 from moorage.testing import storage_conformance as kit
-from moorage.testing.checks import name_of
-from moorage.vendors.gcs import Gcs
+from moorage.testing.kits.checks import name_of
+from moorage.vendors.storage.gcs import Gcs
 from tests.storage.labs import QUICK, bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moorage.faces.storage import Storage
-    from moorage.testing.storage_conformance import Check
+    from moorage.testing.kits.storage_conformance import Check
 
 PART = 262_144
 KNOWN = {

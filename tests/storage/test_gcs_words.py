@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from moorage.contracts.signed import UrlOptions
 from moorage.contracts.storage import PutOptions
-from moorage.domain.http import Request, Response
-from moorage.domain.secret import Secret
+from moorage.domain.http.requests import Request, Response
+from moorage.domain.secrets.secret import Secret
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -26,16 +26,16 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandbox._gcs_keys import key_file, pair
-from moorage.testing.sandbox._gcs_words import said
-from moorage.vendors import _gcs_answers as answers
-from moorage.vendors import _gcs_requests as requests
-from moorage.vendors._gcs_session import Chunks
-from moorage.vendors._gcs_signing import account_of
+from moorage.testing.sandboxes.storage._gcs_keys import key_file, pair
+from moorage.testing.sandboxes.storage._gcs_words import said
+from moorage.vendors.storage import _gcs_answers as answers
+from moorage.vendors.storage import _gcs_requests as requests
+from moorage.vendors.storage._gcs_session import Chunks
+from moorage.vendors.storage._gcs_signing import account_of
 from tests.storage.labs import run
 
 if TYPE_CHECKING:
-    from moorage.vendors._gcs_signing import ServiceAccount
+    from moorage.vendors.storage._gcs_signing import ServiceAccount
 
 OBJECT = Request.get("/storage/v1/b/x/o/a")
 LIST = Request.get("/storage/v1/b/x/o")

@@ -10,15 +10,15 @@ import pytest
 from moorage.contracts.routes import Account
 from moorage.contracts.storage import StorageCapability
 from moorage.errors import ConfigurationError, InvalidData
-from moorage.hub import Hub
+from moorage.hub.hub import Hub
 from moorage.testing import storage_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from tests.storage.labs import PART, folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from moorage.testing.storage_conformance import Check
+    from moorage.testing.kits.storage_conformance import Check
 
 
 class _Silent:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters._file_errors import mapped
-from moorage.adapters.local_files import LocalFolder
-from moorage.adapters.whole_files import WholeFile
+from moorage.adapters.files._errors import mapped
+from moorage.adapters.files.local_files import LocalFolder
+from moorage.adapters.files.whole_files import WholeFile
 from moorage.contracts.routes import Account
 from moorage.contracts.storage import PutOptions
 from moorage.errors import (
@@ -27,8 +27,8 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.hub import Hub
-from moorage.vendors.local_files import LocalFiles
+from moorage.hub.hub import Hub
+from moorage.vendors.storage.local_files import LocalFiles
 from tests.storage.labs import PART, bytes_of, folder
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def test_names_that_are_no_keys(files: Storage, root: Path, name: bytes) -> None
 def test_full_disk(tmp_path: Path) -> None:
     """Where the disk is full, nothing is left of what did not fit."""
     code = (
-        "import resource, sys; from moorage.adapters.whole_files import WholeFile;"
+        "import resource, sys; from moorage.adapters.files.whole_files import WholeFile;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
         "file = WholeFile(sys.argv[1]).__enter__(); file.write(b'a' * 1200);"
         "file.__exit__(None, None, None)"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.httpx2_http import Httpx2HttpClient
-from moorage.adapters.requests_http import RequestsHttpClient
-from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.http.borrowed.httpx2 import Httpx2HttpClient
+from moorage.adapters.http.borrowed.requests import RequestsHttpClient
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.contracts.routes import Account
 from moorage.contracts.storage import ByteRange, PutOptions
-from moorage.hub import AsyncHub, Hub
+from moorage.hub.hub import AsyncHub, Hub
 from tests.storage import azure_lab, gcs_labs, labs
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from moorage import Credentials
 from moorage.contracts.checksum import Checksum
 from moorage.contracts.routes import Account
 from moorage.contracts.storage import ByteRange, PutOptions, SignedPost
-from moorage.domain.headers import Headers
-from moorage.domain.http import Request, Response
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import Request, Response
 from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.errors import (
     AuthenticationFailed,
@@ -25,9 +25,9 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import Asked, Lost, SandboxHttpClient
-from moorage.testing.sandbox.s3 import S3Sandbox, error_xml
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Asked, Lost, SandboxHttpClient
+from moorage.testing.sandboxes.storage.s3 import S3Sandbox, error_xml
 from tests.storage.labs import PART, QUICK, bytes_of, over_s3, over_socket, s3, sandbox
 
 if TYPE_CHECKING:

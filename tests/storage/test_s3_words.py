@@ -9,7 +9,7 @@ import pytest
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.storage import PutOptions
-from moorage.domain.http import Headers, Request, Response
+from moorage.domain.http.requests import Headers, Request, Response
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -21,12 +21,12 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandbox.s3 import error_xml
-from moorage.vendors import _s3_answers as answers
-from moorage.vendors import _s3_requests as requests
-from moorage.vendors import _storage as storage
+from moorage.testing.sandboxes.storage.s3 import error_xml
 from moorage.vendors._xml import NotXmlError, read_xml
-from moorage.vendors.s3 import S3
+from moorage.vendors.storage import _common as storage
+from moorage.vendors.storage import _s3_answers as answers
+from moorage.vendors.storage import _s3_requests as requests
+from moorage.vendors.storage.s3 import S3
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,21 +10,21 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from moorage.contracts.signed import UrlOptions
-from moorage.domain.http import Request, Response, join_url
-from moorage.domain.secret import Secret
+from moorage.domain.http.requests import Request, Response, join_url
+from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.azure import AzureSharedKey
 from moorage.domain.signing.occasion import Occasion
 from moorage.errors import ConnectionFailed
-from moorage.testing.sandbox.base import Asked, Lost
-from moorage.vendors._azure_blob_requests import Place, delegation
-from moorage.vendors._azure_blob_sas import Grant
+from moorage.testing.sandboxes.base import Asked, Lost
 from moorage.vendors._xml import read_xml
+from moorage.vendors.storage._azure_blob_requests import Place, delegation
+from moorage.vendors.storage._azure_blob_sas import Grant
 from tests.storage.azure_lab import azure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.testing.sandbox.azure_blob import AzureBlobSandbox
+    from moorage.testing.sandboxes.storage.azure_blob import AzureBlobSandbox
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 VERSION = {"x-ms-version": "2025-01-05"}

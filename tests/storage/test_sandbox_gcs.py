@@ -11,18 +11,18 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from moorage.contracts.signed import UrlOptions
-from moorage.domain.http import Request, Response
-from moorage.domain.secret import Secret
+from moorage.domain.http.requests import Request, Response
+from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.domain.signing.occasion import Occasion
-from moorage.testing.sandbox.base import Asked
-from moorage.vendors._gcs_signing import account_of
+from moorage.testing.sandboxes.base import Asked
+from moorage.vendors.storage._gcs_signing import account_of
 from tests.storage.gcs_labs import bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.testing.sandbox.gcs import GcsSandbox
+    from moorage.testing.sandboxes.storage.gcs import GcsSandbox
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"

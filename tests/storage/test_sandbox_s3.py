@@ -10,13 +10,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from moorage.domain.http import Request, Response, join_url
-from moorage.domain.secret import Secret
+from moorage.domain.http.requests import Request, Response, join_url
+from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.occasion import Occasion
 from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.errors import ConnectionFailed
-from moorage.testing.sandbox.base import Asked, Lost
-from moorage.testing.sandbox.s3 import S3Sandbox
+from moorage.testing.sandboxes.base import Asked, Lost
+from moorage.testing.sandboxes.storage.s3 import S3Sandbox
 from moorage.vendors._xml import read_xml
 from tests.storage.labs import over_socket, sandbox
 

@@ -24,7 +24,7 @@ from moorage.contracts.storage import (
     check_prefix,
     part_size,
 )
-from moorage.domain.http import Response
+from moorage.domain.http.requests import Response
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -32,9 +32,9 @@ from moorage.errors import (
     InvalidData,
     UnsupportedByVendor,
 )
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.s3 import S3Sandbox, error_xml
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.storage.s3 import S3Sandbox, error_xml
 from tests.storage.labs import (
     PART,
     async_over_s3,

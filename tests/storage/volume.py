@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moorage.contracts.routes import Account
-from moorage.hub import Hub
-from moorage.testing.sandbox.azure_blob import AzureBlobSandbox
-from moorage.testing.sandbox.gcs import GcsSandbox
-from moorage.testing.sandbox.s3 import S3Sandbox
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.storage.azure_blob import AzureBlobSandbox
+from moorage.testing.sandboxes.storage.gcs import GcsSandbox
+from moorage.testing.sandboxes.storage.s3 import S3Sandbox
 from moorage.wiring.catalog import vendor_class
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from moorage.testing.http_tls import certificate_files
+from moorage.testing.fakes.http_tls import certificate_files
 from tests.support.authorization_jwt import digest
 
 if TYPE_CHECKING:

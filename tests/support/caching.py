@@ -18,13 +18,13 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.adapters.memory_cache import MemoryCache
-from moorage.domain.caching import Found
+from moorage.adapters.cache.memory import MemoryCache
+from moorage.domain.cache.rules import Found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.caching import Entries
+    from moorage.domain.cache.rules import Entries
     from tests.support.modes import Sent, World
 
 GET = Request.get("/rates")

@@ -6,7 +6,7 @@ import sys
 import threading
 
 from moorage.cli.answer import Answer
-from moorage.cli.desk import Context
+from moorage.cli.context import Context
 from moorage.errors import ConnectionFailed, OutcomeUnknown
 
 

@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Request, Response, Timeouts
+    from moorage.domain.http.requests import Request, Response, Timeouts
 
-STDLIB: Final = "moorage.adapters.stdlib_http:StdlibHttpClient"
-ASYNC_STDLIB: Final = "moorage.adapters.stdlib_http_async:AsyncStdlibHttpClient"
+STDLIB: Final = "moorage.adapters.http.stdlib.client:StdlibHttpClient"
+ASYNC_STDLIB: Final = "moorage.adapters.http.stdlib.client_async:AsyncStdlibHttpClient"
 
 CLIENTS: Final = (STDLIB, ASYNC_STDLIB)
 """The clients that are proven with these programs."""

@@ -22,15 +22,15 @@ import attrs
 import pytest
 
 from moorage import AsyncConnectorManager, AttemptTimeout, ConnectorManager
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.domain.admission import Pause
-from moorage.domain.http import Headers, Request, Response, Timeouts
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.domain.http.requests import Headers, Request, Response, Timeouts
+from moorage.domain.resilience.admission import Pause
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from moorage.domain.events import Event
-    from moorage.domain.state import Command
+    from moorage.domain.observation.events import Event
+    from moorage.domain.state.commands import Command
 
 PLAIN, AWAITED, DISTANT = "plain", "awaited", "awaited, distant store"
 MODES = (PLAIN, AWAITED, DISTANT)

@@ -13,8 +13,8 @@ from uuid import uuid4
 import attrs
 import pytest
 
-from moorage.domain.entries import EntryQuery, finish
-from moorage.domain.outbox import OutboxEntry
+from moorage.domain.entries.outbox import OutboxEntry
+from moorage.domain.entries.queue import EntryQuery, finish
 
 Begin: TypeAlias = Callable[[], AbstractContextManager[Any]]
 """A transaction of its own, and a store whose `add` writes in it; an error rolls it back."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from moorage.testing.clock import VirtualClock
+from moorage.testing.fakes.clock import VirtualClock
 from tests.support.authorization_caller import (
     Caller,
     Reply,

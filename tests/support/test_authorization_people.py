@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from moorage.testing.clock import VirtualClock
+from moorage.testing.fakes.clock import VirtualClock
 from tests.support.authorization_caller import Caller, Reply, Signer
 from tests.support.authorization_people import challenge_of
 from tests.support.authorization_server import AuthorizationServer, Client

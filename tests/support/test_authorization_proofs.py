@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.testing.clock import VirtualClock
+from moorage.testing.fakes.clock import VirtualClock
 from tests.support.authorization_caller import Caller, Reply, Signer, basic
 from tests.support.authorization_papers import TlsLab
 from tests.support.authorization_server import AuthorizationServer, Client

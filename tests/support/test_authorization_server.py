@@ -12,9 +12,9 @@ from http.client import HTTPConnection
 
 import pytest
 
-from moorage.domain.http import Request
-from moorage.domain.timeouts import Timeouts
-from moorage.testing.clock import VirtualClock
+from moorage.domain.http.requests import Request
+from moorage.domain.http.timeouts import Timeouts
+from moorage.testing.fakes.clock import VirtualClock
 from tests.support.authorization_caller import Caller, basic
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.authorization_values import CLIENT, REFRESH

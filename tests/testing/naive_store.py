@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from moorage.errors import StorageUnavailable
 
 if TYPE_CHECKING:
-    from moorage.domain.state import Command, State
+    from moorage.domain.state.commands import Command, State
 
 Answer = TypeVar("Answer")
 

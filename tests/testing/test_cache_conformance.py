@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from moorage.adapters.memory_cache import AsyncMemoryCache, MemoryCache
-from moorage.domain.caching import Entries, Found
+from moorage.adapters.cache.memory import AsyncMemoryCache, MemoryCache
+from moorage.domain.cache.rules import Entries, Found
 from moorage.testing import cache_conformance as kit
-from moorage.testing.checks import waiting_at_most
+from moorage.testing.kits.checks import waiting_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Callable

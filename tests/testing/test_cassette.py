@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import AsyncConnectorManager, ConnectorManager, Credentials, Service, VendorRejected
-from moorage.adapters.memory_credentials import (
+from moorage.adapters.credentials.memory import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
 )
-from moorage.domain.http import Request, Response, Timeouts
-from moorage.domain.oauth.dpop import ProofRefusal, nonce_of, refusal_of
-from moorage.domain.redaction import Redaction
-from moorage.domain.secret import Secret
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.http.requests import Request, Response, Timeouts
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.signing.dpop import ProofRefusal, nonce_of, refusal_of
 from moorage.errors import ConfigurationError, ConnectionFailed
-from moorage.testing.cassette import Cassette, Mode, NotOnTape
-from moorage.testing.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
-from moorage.testing.faults import AsyncFaultNetwork, FaultNetwork, FaultSchedule
-from moorage.testing.http import (
+from moorage.testing.cassettes.cassette import Cassette, Mode, NotOnTape
+from moorage.testing.fakes.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+from moorage.testing.fakes.faults import AsyncFaultNetwork, FaultNetwork, FaultSchedule
+from moorage.testing.fakes.http import (
     AsyncScriptedHttpClient,
     FakeVendor,
     ScriptedHttpClient,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.errors import InvalidData
-from moorage.testing.chance import ScriptedRandomness, SequentialIds
+from moorage.testing.fakes.randomness import ScriptedRandomness, SequentialIds
 
 if TYPE_CHECKING:
     from moorage.ports.chance import Ids, Randomness

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from moorage import AttemptTimeout
-from moorage.testing.checks import (
+from moorage.testing.kits.checks import (
     Control,
     Flag,
     TooLate,
@@ -21,7 +21,7 @@ from moorage.testing.checks import (
     timely,
     withheld,
 )
-from moorage.testing.checks import waiting_at_most as at_most
+from moorage.testing.kits.checks import waiting_at_most as at_most
 
 
 def test_a_check_is_named_by_its_function() -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.testing import clock_conformance as kit
-from moorage.testing.checks import name_of
-from moorage.testing.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+from moorage.testing.fakes.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+from moorage.testing.kits.checks import name_of
 
 
 def plain() -> tuple[VirtualClock, VirtualSleeper]:

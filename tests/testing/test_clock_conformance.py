@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from moorage.adapters.clock import SystemClock
+from moorage.adapters.clocks.system import SystemClock
 from moorage.testing import clock_conformance as kit
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from moorage.adapters.memory_credentials import AsyncMemoryCredentialProvider
-from moorage.domain.auth import Credentials
-from moorage.domain.keeping import Kept
+from moorage.adapters.credentials.memory import AsyncMemoryCredentialProvider
+from moorage.domain.auth.keeping import Kept
+from moorage.domain.auth.methods import Credentials
 from moorage.errors import CredentialNotFound, CredentialRefreshFailed
 from moorage.testing import credentials_conformance as kit
-from moorage.testing.checks import waiting_at_most
+from moorage.testing.kits.checks import waiting_at_most
 
 
 class _Deaf(AsyncMemoryCredentialProvider):

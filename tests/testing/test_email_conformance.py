@@ -11,8 +11,8 @@ import pytest
 from moorage import Result
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus
 from moorage.testing import email_conformance as kit
-from moorage.testing.sandbox.sendgrid import SendGridSandbox
-from moorage.vendors.sendgrid import SendGrid
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
+from moorage.vendors.email.sendgrid import SendGrid
 from tests.vendors.email_hubs import hub
 from tests.vendors.email_labs import sendgrid_labs
 

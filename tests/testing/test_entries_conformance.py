@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 import pytest
 
-from moorage.adapters.memory_entries import AsyncMemoryInbox, MemoryInbox, MemoryOutbox
-from moorage.domain.entries import EntryPage
+from moorage.adapters.entries.memory import AsyncMemoryInbox, MemoryInbox, MemoryOutbox
+from moorage.domain.entries.queue import EntryPage
 from moorage.testing import inbox_conformance, name_of, outbox_conformance
 
 

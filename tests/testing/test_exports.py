@@ -7,19 +7,12 @@ import inspect
 import pkgutil
 import subprocess
 import sys
-from types import ModuleType
+from pathlib import Path
+from types import FunctionType, ModuleType
 
 import pytest
 
 from moorage import testing
-
-NOT_EXPORTED = {
-    "http_script",  # its names come with http_server
-    "pytest_plugin",  # pytest finds it
-    "sandbox",  # a folder, of a module for each vendor
-    "trades",  # another
-    "uses",  # what every vendor can be asked, for whoever drives all
-}
 
 
 @pytest.mark.parametrize("name", sorted(testing.__all__))
@@ -34,24 +27,27 @@ def test_every_export_resolves(name: str) -> None:
 def test_nothing_public_is_forgotten() -> None:
     """Every public module has a name among the exports, or is one."""
     modules = {
-        module.name
-        for module in pkgutil.iter_modules(testing.__path__)
+        f"{room}.{module.name}"
+        for room in ("cassettes", "fakes", "kits")
+        for module in pkgutil.iter_modules([str(Path(testing.__file__).parent / room)])
         if not module.name.startswith("_")
     }
+    exported = {getattr(testing, name) for name in testing.__all__}
     homes = {
-        getattr(testing, name).__module__.rpartition(".")[2]
-        for name in testing.__all__
-        if inspect.isclass(getattr(testing, name)) or inspect.isfunction(getattr(testing, name))
+        value.__name__ if isinstance(value, ModuleType) else value.__module__
+        for value in exported
+        if isinstance(value, (ModuleType, type, FunctionType))
     }
 
-    assert modules == homes | {
-        name for name in testing.__all__ if isinstance(getattr(testing, name), ModuleType)
-    } | (NOT_EXPORTED & modules)
+    assert modules == {home.removeprefix("moorage.testing.") for home in homes}
 
 
 def test_a_kit_is_a_module() -> None:
     """The kits are reached as attributes too."""
-    assert importlib.import_module("moorage.testing.state_conformance") is testing.state_conformance
+    assert (
+        importlib.import_module("moorage.testing.kits.state_conformance")
+        is testing.state_conformance
+    )
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

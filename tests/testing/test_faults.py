@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from moorage import AsyncConnectorManager, ConnectorManager, Service
-from moorage.domain.http import Request, Response, Timeouts
+from moorage.domain.http.requests import Request, Response, Timeouts
 from moorage.errors import (
     AttemptTimeout,
     ConfigurationError,
@@ -16,9 +16,8 @@ from moorage.errors import (
     ConnectorError,
     VendorFailed,
 )
-from moorage.testing.chance import ScriptedRandomness
-from moorage.testing.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
-from moorage.testing.faults import (
+from moorage.testing.fakes.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+from moorage.testing.fakes.faults import (
     AsyncFaultNetwork,
     CutMidBody,
     Delay,
@@ -32,7 +31,8 @@ from moorage.testing.faults import (
     Refused,
     ServerError,
 )
-from moorage.testing.http import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
+from moorage.testing.fakes.http import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
+from moorage.testing.fakes.randomness import ScriptedRandomness
 from tests.testing.modes import Either, now
 
 URL = "https://vat.example/rates"

@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import pytest
 
-from moorage.adapters.gather_async import AsyncioGather
+from moorage.adapters.concurrency.gather_async import AsyncioGather
 from moorage.testing import gather_conformance as kit
-from moorage.testing.checks import waiting_at_most
+from moorage.testing.kits.checks import waiting_at_most
 
 Item = TypeVar("Item")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from moorage.domain.http import BodyStream, Request, Response, Timeouts
+from moorage.domain.http.requests import BodyStream, Request, Response, Timeouts
 from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData
-from moorage.testing.http import (
+from moorage.testing.fakes.http import (
     AsyncScriptedHttpClient,
     FakeVendor,
     ScriptedHttpClient,

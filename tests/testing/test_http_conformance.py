@@ -10,25 +10,25 @@ from urllib.parse import quote
 
 import pytest
 
-from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from moorage.domain.http import Response, Timeouts
-from moorage.domain.outgoing import OutgoingGuard
-from moorage.domain.transport import DangerouslyUnverified, Proxy, Tls
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
+from moorage.domain.http.outgoing import OutgoingGuard
+from moorage.domain.http.requests import Response, Timeouts
+from moorage.domain.http.transport import DangerouslyUnverified, Proxy, Tls
 from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
-from moorage.testing import _http_attack_checks as attacks
-from moorage.testing import _http_checks as checks
-from moorage.testing import _http_failure_checks as failures
-from moorage.testing import _http_fault_checks as faults
-from moorage.testing import _http_guard_checks as guards
-from moorage.testing import _http_proxy_checks as proxies
-from moorage.testing import _http_stream_checks as streams
 from moorage.testing import http_conformance as kit
-from moorage.testing.checks import name_of
+from moorage.testing.kits import _http_attack_checks as attacks
+from moorage.testing.kits import _http_checks as checks
+from moorage.testing.kits import _http_failure_checks as failures
+from moorage.testing.kits import _http_fault_checks as faults
+from moorage.testing.kits import _http_guard_checks as guards
+from moorage.testing.kits import _http_proxy_checks as proxies
+from moorage.testing.kits import _http_stream_checks as streams
+from moorage.testing.kits.checks import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from moorage.domain.http import Request
+    from moorage.domain.http.requests import Request
     from moorage.ports.http import AsyncHttpClient, AsyncIncoming
 
     Send = Callable[[Request, str, Timeouts], Awaitable[Response]]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.domain.http import Headers
-from moorage.testing.http_server import Behaviour, Received, VendorServer
-from moorage.testing.http_tls import tls_pair
+from moorage.domain.http.requests import Headers
+from moorage.testing.fakes.http_server import Behaviour, Received, VendorServer
+from moorage.testing.fakes.http_tls import tls_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

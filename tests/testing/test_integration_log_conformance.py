@@ -6,8 +6,8 @@ from collections.abc import Callable
 import attrs
 import pytest
 
-from moorage.adapters.memory_log import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
-from moorage.domain.integration_log import (
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.domain.observation.integration_log import (
     IntegrationLog,
     LogPage,
     LogQuery,
@@ -15,7 +15,7 @@ from moorage.domain.integration_log import (
     summarise,
 )
 from moorage.testing import integration_log_conformance as kit
-from moorage.testing.checks import waiting_at_most
+from moorage.testing.kits.checks import waiting_at_most
 
 
 class _Forgetful(AsyncMemoryIntegrationLogger):

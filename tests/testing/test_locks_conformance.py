@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from moorage.adapters.locks import ThreadLocks
-from moorage.adapters.locks_async import AsyncioLocks
+from moorage.adapters.concurrency.locks import ThreadLocks
+from moorage.adapters.concurrency.locks_async import AsyncioLocks
 from moorage.testing import locks_conformance as kit
-from moorage.testing.checks import waiting_at_most
+from moorage.testing.kits.checks import waiting_at_most
 
 
 class _AllIn(AsyncioLocks):

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from moorage.domain.events import CallStarted, Event, RateLimitWaited
-from moorage.testing.observer import FailingObserver, RecordingObserver
+from moorage.domain.observation.events import CallStarted, Event, RateLimitWaited
+from moorage.testing.fakes.observer import FailingObserver, RecordingObserver
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 STARTED = CallStarted(at=NOW, service="a")

@@ -18,15 +18,15 @@ from moorage.contracts.payments import (
 )
 from moorage.errors import VendorRejected
 from moorage.testing import name_of, payments_conformance
-from moorage.testing.payments_conformance import CHECKS
-from moorage.vendors.stripe import Stripe
+from moorage.testing.kits.payments_conformance import CHECKS
+from moorage.vendors.payments.stripe import Stripe
 from tests.vendors.payments_subjects import stripe
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Money, RefundReason
     from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Wire
-    from moorage.testing.payments_conformance import PaymentsSubject
+    from moorage.testing.kits.payments_conformance import PaymentsSubject
 
 
 @attrs.frozen(kw_only=True)

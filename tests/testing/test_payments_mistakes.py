@@ -9,18 +9,18 @@ import attrs
 import pytest
 
 from moorage.contracts.payments import Money, MoveState, PaymentState
-from moorage.domain.http import Request
+from moorage.domain.http.requests import Request
 from moorage.errors import InvalidData, VendorFailed
 from moorage.testing import payments_conformance as kit
-from moorage.vendors._stripe_answers import read_payment
-from moorage.vendors.stripe import Stripe, confirmed_body, form_pairs
+from moorage.vendors.payments._stripe_answers import read_payment
+from moorage.vendors.payments.stripe import Stripe, confirmed_body, form_pairs
 from tests.vendors.payments_subjects import stripe
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Charge, Payment, PaymentEvent, Refund
     from moorage.contracts.vendor import MakeRef
     from moorage.contracts.wire import Wire
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
     from moorage.domain.webhooks.events import WebhookEvent
 
 

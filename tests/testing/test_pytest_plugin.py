@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage import CircuitBreakerConfig, Request, RetryPolicy, Service
-from moorage.domain.events import CallFinished
+from moorage.domain.observation.events import CallFinished
 from moorage.errors import CircuitBreakerOpen, VendorFailed
 from moorage.testing import SequentialIds
 
@@ -133,8 +133,8 @@ def test_a_cassette_is_not_recorded_unless_it_is_asked_for(moorage_cassette: Cas
 CASSETTE_TESTS = """
     import pytest
     from moorage import Request, Secret
-    from moorage.domain.http import Response, Timeouts
-    from moorage.domain.redaction import Redaction
+    from moorage.domain.http.requests import Response, Timeouts
+    from moorage.domain.http.redaction import Redaction
     from moorage.testing import FakeVendor, ScriptedHttpClient
 
     @pytest.fixture(scope="session")

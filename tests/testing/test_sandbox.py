@@ -22,7 +22,7 @@ from moorage import (
     VendorRejected,
 )
 from moorage.testing import Behaviour, VendorServer
-from moorage.testing.sandbox.base import (
+from moorage.testing.sandboxes.base import (
     Asked,
     AsyncSandboxHttpClient,
     Lost,

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from moorage.domain.headers import Headers
-from moorage.testing.sandbox.adyen import AdyenSandbox
-from moorage.testing.sandbox.base import Asked
+from moorage.domain.http.headers import Headers
+from moorage.testing.sandboxes.base import Asked
+from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
 
 Json: TypeAlias = Any
 """Whatever JSON can be."""

@@ -9,11 +9,11 @@ import pytest
 
 from moorage.contracts.payments import PaymentState
 from moorage.contracts.routes import Account
-from moorage.domain.headers import Headers
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import Asked
-from moorage.testing.sandbox.paypal import PayPalSandbox
-from moorage.vendors.paypal import PayPal
+from moorage.domain.http.headers import Headers
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Asked
+from moorage.testing.sandboxes.payments.paypal import PayPalSandbox
+from moorage.vendors.payments.paypal import PayPal
 from tests.vendors.paypal_shop import SETTINGS, order
 
 Json: TypeAlias = Any

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from moorage import Request, Response
-from moorage.domain.http import Timeouts
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.easypost import EasyPostSandbox
-from moorage.testing.sandbox.shipments import number
-from moorage.testing.sandbox.shippo import ShippoSandbox
+from moorage.domain.http.requests import Timeouts
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
+from moorage.testing.sandboxes.shipping.shipments import number
+from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
 
 HOME = {"street1": "388 Townsend St", "zip": "94107", "country": "US"}
 AWAY = {"street1": "179 N Harbor Dr", "zip": "90277", "country": "US"}

@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 import pytest
 
 from moorage import Request, Response
-from moorage.domain.http import Timeouts
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.twilio import TwilioSandbox
-from moorage.testing.sandbox.vonage import VonageSandbox
+from moorage.domain.http.requests import Timeouts
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
+from moorage.testing.sandboxes.sms.vonage import VonageSandbox
 
 TO, FROM = "+4915112345678", "+15005550006"
 

@@ -9,15 +9,15 @@ import pytest
 from moorage import ConnectorManager, Headers, Request, Service, Timeouts
 from moorage.contracts.payments import Charge, Money, PaymentState
 from moorage.contracts.routes import Account
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.stripe import StripeSandbox
-from moorage.vendors.stripe import API_VERSION, Stripe
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from moorage.vendors.payments.stripe import API_VERSION, Stripe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 AT = "/v1/payment_intents"
 USUAL = {"amount": "14990", "currency": "eur"}

@@ -18,8 +18,8 @@ from moorage.contracts.shipping import (
 from moorage.errors import VendorFailed
 from moorage.testing import name_of
 from moorage.testing import shipping_conformance as kit
-from moorage.vendors.easypost import EasyPost
-from moorage.vendors.shippo import Shippo
+from moorage.vendors.shipping.easypost import EasyPost
+from moorage.vendors.shipping.shippo import Shippo
 from tests.vendors import shipping_subjects
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from moorage.contracts.vendor import RepeatedKey, VendorKeys
 from moorage.errors import VendorFailed, VendorRejected
 from moorage.testing import name_of
 from moorage.testing import sms_conformance as kit
-from moorage.testing.sandbox.vonage import VonageSandbox
-from moorage.vendors.twilio import Twilio
-from moorage.vendors.vonage import Vonage, classify
+from moorage.testing.sandboxes.sms.vonage import VonageSandbox
+from moorage.vendors.sms.twilio import Twilio
+from moorage.vendors.sms.vonage import Vonage, classify
 from tests.vendors import sms_subjects
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
     from moorage.contracts.vendor import MakeRef
     from moorage.contracts.wire import Wire
-    from moorage.domain.http import Request, Response
-    from moorage.domain.service import Service
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.service.settings import Service
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.errors import ConnectorError
 

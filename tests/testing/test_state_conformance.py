@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 import pytest
 
-from moorage.domain.admission import Answer as Verdict
+from moorage.domain.resilience.admission import Answer as Verdict
 from moorage.errors import InvalidData, StateUnavailable, StorageUnavailable
 from moorage.testing import state_conformance as kit
-from moorage.testing._state_commands import Appended, require_one_order
-from moorage.testing._state_walk import near
-from moorage.testing.checks import name_of, waiting_at_most
+from moorage.testing.kits._state_commands import Appended, require_one_order
+from moorage.testing.kits._state_walk import near
+from moorage.testing.kits.checks import name_of, waiting_at_most
 from tests.testing.naive_store import AsyncNaiveStore, NaiveStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.state import Command, State
+    from moorage.domain.state.commands import Command, State
 
 Plain: TypeAlias = "type[NaiveStore]"
 Answer: TypeAlias = Any

@@ -11,12 +11,12 @@ import pytest
 from moorage.adapters.webhook_secrets import AsyncStaticWebhookSecrets, StaticWebhookSecrets
 from moorage.errors import CredentialNotFound
 from moorage.testing import webhook_secrets_conformance as kit
-from moorage.testing.checks import name_of, waiting_at_most
+from moorage.testing.kits.checks import name_of, waiting_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.domain.secret import Secret
+    from moorage.domain.secrets.secret import Secret
 
 
 class Table:

@@ -34,15 +34,15 @@ from moorage import (
     Service,
     VendorRejected,
 )
+from moorage.hub.streams import AsyncStreamedAnswer, StreamedAnswer
 from moorage.parts.idempotency import Answered
 from moorage.parts.rate_limiter import Reservation
-from moorage.streams import AsyncStreamedAnswer, StreamedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
-    from moorage.domain.events import Event
+    from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+    from moorage.domain.observation.events import Event
     from moorage.ports.clock import AsyncSleeper, Sleeper
 
 

@@ -12,14 +12,14 @@ from moorage.contracts.payments import (
     PaymentEvent,
 )
 from moorage.contracts.routes import Account
-from moorage.domain.retry import RetryPolicy
-from moorage.hub import Hub
-from moorage.testing.sandbox.adyen import AdyenSandbox
-from moorage.testing.sandbox.base import (
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import (
     Notice,
     SandboxHttpClient,
 )
-from moorage.vendors.adyen import Adyen
+from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
+from moorage.vendors.payments.adyen import Adyen
 
 Json: TypeAlias = Any
 """Whatever JSON can be."""

@@ -18,12 +18,12 @@ from moorage.contracts.shipping import (
     RateRequest,
     ShipmentRequest,
 )
-from moorage.domain.money import Money
-from moorage.hub import Hub
-from moorage.testing.clock import VirtualClock
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.dhl_express import DhlExpressSandbox
-from moorage.vendors.dhl_express import DhlExpress
+from moorage.domain.values.money import Money
+from moorage.hub.hub import Hub
+from moorage.testing.fakes.clock import VirtualClock
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.shipping.dhl_express import DhlExpressSandbox
+from moorage.vendors.shipping.dhl_express import DhlExpress
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping import Shipment

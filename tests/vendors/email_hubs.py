@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moorage.contracts.routes import Account
-from moorage.hub import AsyncHub, Hub
+from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
 
 if TYPE_CHECKING:
     from moorage.contracts.vendor import Vendor
-    from moorage.testing.sandbox.base import Sandbox
+    from moorage.testing.sandboxes.base import Sandbox
 
 
 def hub(vendor: Vendor, *sandboxes: Sandbox, mode: str = "", **fields: Any) -> Any:

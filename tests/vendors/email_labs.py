@@ -8,15 +8,15 @@ from typing import Any
 
 import attrs
 
-from moorage.domain.http import Response
-from moorage.testing.email_conformance import EmailLab
-from moorage.testing.sandbox.amazon_ses import AmazonSesSandbox
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.sendgrid import SendGridSandbox
-from moorage.testing.sandbox.smtp import SmtpSandbox
-from moorage.vendors.amazon_ses import AmazonSes
-from moorage.vendors.sendgrid import SendGrid
-from moorage.vendors.smtp import Smtp
+from moorage.domain.http.requests import Response
+from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.email.amazon_ses import AmazonSesSandbox
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
+from moorage.testing.sandboxes.email.smtp import SmtpSandbox
+from moorage.vendors.email.amazon_ses import AmazonSes
+from moorage.vendors.email.sendgrid import SendGrid
+from moorage.vendors.email.smtp import Smtp
 from tests.vendors.email_hubs import hub, lost
 from tests.vendors.subjects.mailgun import mailgun_labs
 from tests.vendors.subjects.postmark import postmark_labs

@@ -8,14 +8,14 @@ import attrs
 
 from moorage.contracts.routes import Account
 from moorage.contracts.shipping import Address, Parcel, RateRequest, ShipmentRequest
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import Lost, SandboxHttpClient, reply
-from moorage.testing.sandbox.fedex import FedExSandbox
-from moorage.vendors.fedex import FedEx
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandboxes.shipping.fedex import FedExSandbox
+from moorage.vendors.shipping.fedex import FedEx
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping import Shipment
-    from moorage.domain.http import Request, Response, Timeouts
+    from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.errors import ConnectorError
     from moorage.faces.shipping import Shipping
 

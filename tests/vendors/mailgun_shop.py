@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moorage.contracts.email import EmailMessage
-from moorage.testing.sandbox.base import Asked
-from moorage.testing.sandbox.mailgun import Form, MailgunSandbox, read_form
+from moorage.testing.sandboxes.base import Asked
+from moorage.testing.sandboxes.email.mailgun import Form, MailgunSandbox, read_form
 from tests.vendors.email_hubs import hub
 from tests.vendors.subjects.mailgun import mailgun_vendor
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Request
+    from moorage.domain.http.requests import Request
 
 
 def mail(**changes: Any) -> EmailMessage:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from moorage.contracts.payments import Charge, Customer, Money
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.mollie import MollieSandbox
-from moorage.vendors.mollie import Mollie
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.mollie import MollieSandbox
+from moorage.vendors.payments.mollie import Mollie
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Payment, PaymentEvent, Refund

@@ -12,18 +12,18 @@ from moorage.errors import (
     RateLimitExceeded,
     VendorRejected,
 )
-from moorage.testing.payments_conformance import PaymentsSubject
-from moorage.testing.sandbox.adyen import AdyenSandbox
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.stripe import StripeSandbox
-from moorage.vendors.adyen import Adyen
-from moorage.vendors.stripe import Stripe
+from moorage.testing.kits.payments_conformance import PaymentsSubject
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from moorage.vendors.payments.adyen import Adyen
+from moorage.vendors.payments.stripe import Stripe
 from tests.vendors.subjects.mollie import mollie
 from tests.vendors.subjects.paypal import paypal
 from tests.vendors.subjects.square import square
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 
 def stripe_says(status: int, kind: str, code: str, words: str = "No.") -> Response:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.contracts.payments import Charge, Money, advance
 from moorage.contracts.routes import Account
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.paypal import PayPalSandbox
-from moorage.vendors.paypal import PayPal
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.paypal import PayPalSandbox
+from moorage.vendors.payments.paypal import PayPal
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Payment, PaymentEvent
     from moorage.faces.payments import Payments
-    from moorage.testing.sandbox.base import Asked, Notice
+    from moorage.testing.sandboxes.base import Asked, Notice
 
 EUROS = Money("149.90", "EUR")
 TEN = Money("10.00", "EUR")

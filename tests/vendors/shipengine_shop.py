@@ -8,14 +8,14 @@ import attrs
 
 from moorage.contracts.routes import Account
 from moorage.contracts.shipping import Address, Parcel, RateRequest, ShipmentRequest
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import Lost, SandboxHttpClient
-from moorage.testing.sandbox.shipengine import ShipEngineSandbox
-from moorage.vendors.shipengine import ShipEngine
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
+from moorage.testing.sandboxes.shipping.shipengine import ShipEngineSandbox
+from moorage.vendors.shipping.shipengine import ShipEngine
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping import Shipment
-    from moorage.domain.http import Request, Response, Timeouts
+    from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.errors import ConnectorError
     from moorage.faces.shipping import Shipping
 

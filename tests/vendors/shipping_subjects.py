@@ -11,19 +11,19 @@ from moorage.errors import (
     RateLimitExceeded,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.easypost import EasyPostSandbox
-from moorage.testing.sandbox.shippo import ShippoSandbox
-from moorage.testing.shipping_conformance import ShippingSubject
-from moorage.vendors.easypost import EasyPost
-from moorage.vendors.shippo import Shippo
+from moorage.testing.kits.shipping_conformance import ShippingSubject
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
+from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
+from moorage.vendors.shipping.easypost import EasyPost
+from moorage.vendors.shipping.shippo import Shippo
 from tests.vendors.subjects.dhl_express import dhl_express
 from tests.vendors.subjects.fedex import fedex
 from tests.vendors.subjects.shipengine import shipengine
 from tests.vendors.subjects.ups import ups
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 
 def easypost_says(status: int, code: str) -> Response:

@@ -12,18 +12,18 @@ from moorage.errors import (
     RateLimitExceeded,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.twilio import TwilioSandbox
-from moorage.testing.sandbox.vonage import VonageSandbox
-from moorage.testing.sms_conformance import SmsSubject
-from moorage.vendors.twilio import Twilio
-from moorage.vendors.vonage import Vonage
+from moorage.testing.kits.sms_conformance import SmsSubject
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
+from moorage.testing.sandboxes.sms.vonage import VonageSandbox
+from moorage.vendors.sms.twilio import Twilio
+from moorage.vendors.sms.vonage import Vonage
 from tests.vendors.subjects.amazon_sns import amazon_sns
 from tests.vendors.subjects.bird import bird
 from tests.vendors.subjects.plivo import plivo
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 
 class Refs:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from moorage.contracts.payments import Charge, Customer, Money, advance
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.square import SquareSandbox
-from moorage.vendors.square import Square
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.square import SquareSandbox
+from moorage.vendors.payments.square import Square
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Payment, PaymentEvent, Refund

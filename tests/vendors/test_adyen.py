@@ -16,17 +16,17 @@ from moorage.contracts.payments import (
     advance,
 )
 from moorage.contracts.ref import Ref
-from moorage.domain.http import Request
+from moorage.domain.http.requests import Request
 from moorage.errors import (
     InvalidData,
     PaymentDeclined,
     UnsupportedByVendor,
 )
-from moorage.testing.sandbox.base import (
+from moorage.testing.sandboxes.base import (
     reply,
 )
-from moorage.vendors._adyen_answers import classify, decline_of
-from moorage.vendors.adyen import details_body
+from moorage.vendors.payments._adyen_answers import classify, decline_of
+from moorage.vendors.payments.adyen import details_body
 from tests.vendors.adyen_shop import EUR_149, IDEAL, Json, Shop, charge
 
 

@@ -18,13 +18,13 @@ from moorage.errors import (
     ConfigurationError,
     InvalidData,
 )
-from moorage.hub import AsyncHub, Hub
-from moorage.testing.sandbox.adyen import AdyenSandbox
-from moorage.testing.sandbox.base import (
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.sandboxes.base import (
     AsyncSandboxHttpClient,
 )
-from moorage.vendors._adyen_answers import UNITS
-from moorage.vendors.adyen import Adyen, payment_body
+from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
+from moorage.vendors.payments._adyen_answers import UNITS
+from moorage.vendors.payments.adyen import Adyen, payment_body
 from tests.vendors.adyen_shop import EUR_149, IDEAL, Json, Shop, charge, vendor
 
 

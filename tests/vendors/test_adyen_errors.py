@@ -10,7 +10,7 @@ from moorage.contracts.payments import (
     PaymentState,
 )
 from moorage.contracts.ref import Ref
-from moorage.domain.http import Request, Response
+from moorage.domain.http.requests import Request, Response
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -21,11 +21,11 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import (
+from moorage.testing.sandboxes.base import (
     Lost,
     reply,
 )
-from moorage.vendors._adyen_answers import classify
+from moorage.vendors.payments._adyen_answers import classify
 from tests.vendors.adyen_shop import EUR_149, Json, Shop, charge
 
 

@@ -23,8 +23,8 @@ from moorage import (
     VendorRejected,
     WebhookRejected,
 )
-from moorage.adapters.clock import SystemClock
-from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.contracts.email import Attachment, EmailMessage, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import (
@@ -35,12 +35,12 @@ from moorage.contracts.email_outcomes import (
     Verdict,
 )
 from moorage.contracts.ref import Ref
-from moorage.domain.http import Request, Response
+from moorage.domain.http.requests import Request, Response
 from moorage.domain.webhooks.events import WebhookEvent
-from moorage.testing.sandbox.amazon_ses import AmazonSesSandbox
-from moorage.testing.sandbox.base import SandboxHttpClient, reply
-from moorage.vendors._ses_content import bulk_body, mail_body
-from moorage.vendors.amazon_ses import AmazonSes, classify, error_code
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.email.amazon_ses import AmazonSesSandbox
+from moorage.vendors.email._ses_content import bulk_body, mail_body
+from moorage.vendors.email.amazon_ses import AmazonSes, classify, error_code
 from tests.vendors.email_hubs import hub
 from tests.vendors.email_labs import ses_vendor
 

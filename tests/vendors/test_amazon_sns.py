@@ -27,10 +27,10 @@ from moorage import (
 )
 from moorage.contracts.routes import Account
 from moorage.contracts.sms import SmsMessage, SmsStatus
-from moorage.hub import Hub
-from moorage.testing.sandbox.amazon_sns import FIELDS, AmazonSnsSandbox
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.vendors.amazon_sns import AmazonSns, classify, message_form, read_receipt
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.sms.amazon_sns import FIELDS, AmazonSnsSandbox
+from moorage.vendors.sms.amazon_sns import AmazonSns, classify, message_form, read_receipt
 from tests.support.openapi import description
 from tests.vendors.sms_subjects import Refs
 from tests.vendors.subjects.amazon_sns import sns_says

@@ -28,10 +28,10 @@ from moorage import (
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.contracts.sms import LineType, Price, SmsMessage, SmsStatus
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import Lost, SandboxHttpClient, reply
-from moorage.testing.sandbox.bird import BirdSandbox
-from moorage.vendors.bird import Bird, classify, message_body, read_message, read_number
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandboxes.sms.bird import BirdSandbox
+from moorage.vendors.sms.bird import Bird, classify, message_body, read_message, read_number
 from tests.support.openapi import problems
 from tests.vendors.sms_subjects import Refs
 from tests.vendors.subjects.bird import bird_says

@@ -10,7 +10,7 @@ import pytest
 import moorage
 from moorage import UnsupportedByVendor
 from moorage.contracts.sms import SmsCapability
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient
 from moorage.testing.trades import trade_of
 from moorage.testing.uses import ABLE
 from moorage.testing.uses.asking import At

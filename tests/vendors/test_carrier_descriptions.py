@@ -19,9 +19,9 @@ from moorage.contracts.shipping import (
     RateRequest,
     Signature,
 )
-from moorage.domain.money import Money
-from moorage.vendors import _dhl_express_requests as dhl
-from moorage.vendors import _ups_requests as ups
+from moorage.domain.values.money import Money
+from moorage.vendors.shipping import _dhl_express_requests as dhl
+from moorage.vendors.shipping import _ups_requests as ups
 from tests.support.openapi import description, problems
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import attrs
 import pytest
 
 from moorage.contracts.shipping import Contents, LabelSize, Parcel, Signature
-from moorage.domain.money import Money
+from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
-from moorage.vendors._dhl_express_requests import rates_body, shipment_body
+from moorage.vendors.shipping._dhl_express_requests import rates_body, shipment_body
 from tests.vendors.dhl_express_shop import (
     CUSTOMS,
     OFFER,

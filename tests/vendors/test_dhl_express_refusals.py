@@ -12,17 +12,17 @@ import pytest
 
 from moorage import ConfigurationError
 from moorage.contracts.routes import Account
-from moorage.domain.http import Request, Response, Timeouts
+from moorage.domain.http.requests import Request, Response, Timeouts
 from moorage.errors import AuthenticationFailed, InvalidRequest, UnsupportedByVendor
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import SandboxHttpClient, reply
-from moorage.vendors._dhl_express_answers import classify
-from moorage.vendors._dhl_express_requests import rates_body, shipment_body
-from moorage.vendors.dhl_express import DhlExpress
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.vendors.shipping._dhl_express_answers import classify
+from moorage.vendors.shipping._dhl_express_requests import rates_body, shipment_body
+from moorage.vendors.shipping.dhl_express import DhlExpress
 from tests.vendors.dhl_express_shop import OFFER, PLANNED, REQUEST, Shop
 
 if TYPE_CHECKING:
-    from moorage.testing.sandbox.dhl_express import DhlExpressSandbox
+    from moorage.testing.sandboxes.shipping.dhl_express import DhlExpressSandbox
 
 
 @pytest.fixture(name="shop")

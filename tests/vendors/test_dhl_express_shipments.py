@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from moorage.contracts.shipping import LabelFormat, ShipmentState, TrackingStatus
-from moorage.domain.money import Money
+from moorage.domain.values.money import Money
 from moorage.errors import (
     ConnectionFailed,
     IdempotencyConflict,
@@ -18,12 +18,12 @@ from moorage.errors import (
     UnsupportedByVendor,
     VendorFailed,
 )
-from moorage.testing.sandbox.base import Lost, reply
-from moorage.vendors._dhl_express_requests import when
+from moorage.testing.sandboxes.base import Lost, reply
+from moorage.vendors.shipping._dhl_express_requests import when
 from tests.vendors.dhl_express_shop import MARK, PARCEL, PLANNED, REQUEST, Shop
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 
 @pytest.fixture(name="shop")

@@ -8,7 +8,7 @@ import pytest
 
 from moorage.contracts.shipping import AddressVerdict, TrackingStatus
 from moorage.errors import InvalidRequest, UnsupportedByVendor, VendorFailed, VendorRejected
-from moorage.testing.sandbox.base import reply
+from moorage.testing.sandboxes.base import reply
 from tests.vendors.dhl_express_shop import THERE, Shop
 
 

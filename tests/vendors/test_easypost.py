@@ -27,7 +27,7 @@ from moorage.contracts.shipping import (
     Signature,
     TrackingStatus,
 )
-from moorage.domain.money import Money
+from moorage.domain.values.money import Money
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import (
     InvalidData,
@@ -35,12 +35,12 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import Lost, SandboxHttpClient, reply
-from moorage.testing.sandbox.easypost import EasyPostSandbox
-from moorage.vendors._easypost import address_body, shipment_body
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
 from moorage.vendors._reading import read
-from moorage.vendors.easypost import EasyPost
+from moorage.vendors.shipping._easypost import address_body, shipment_body
+from moorage.vendors.shipping.easypost import EasyPost
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping import Shipment

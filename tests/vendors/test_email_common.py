@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.vendors._email import bare, pairs_of, tags_and_words
+from moorage.vendors.email._common import bare, pairs_of, tags_and_words
 
 NAMES = st.one_of(
     st.sampled_from(["a", "tag_a", "word_a", "word_tag_a", "tag_tag_a", "tag_", "word_", "true"]),

@@ -10,7 +10,7 @@ import pytest
 
 from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.domain.webhooks.events import WebhookEvent
-from moorage.testing.sandbox.mailgun import read_form
+from moorage.testing.sandboxes.email.mailgun import read_form
 from moorage.testing.trades import trade_of
 from moorage.wiring.catalog import vendor_class, vendor_names
 from tests.vendors.email_hubs import hub
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from moorage.testing.sandbox.base import Asked
+    from moorage.testing.sandboxes.base import Asked
 
 WRITTEN = "Ada <ada@example.com>"
 MESSAGE = EmailMessage(

@@ -16,9 +16,9 @@ from moorage.contracts.shipping import (
     RateRequest,
     Signature,
 )
-from moorage.domain.money import Money
+from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
-from moorage.vendors._fedex_requests import rates_body, shipment_body
+from moorage.vendors.shipping._fedex_requests import rates_body, shipment_body
 from tests.vendors.fedex_shop import HERE, PARCEL, REQUEST, THERE, Shop
 
 SHIRTS = CustomsItem(

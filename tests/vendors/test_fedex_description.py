@@ -18,11 +18,11 @@ from moorage.contracts.shipping import (
     ShipmentRequest,
     Signature,
 )
-from moorage.domain.money import Money
+from moorage.domain.values.money import Money
 from moorage.errors import VendorRejected
-from moorage.testing.sandbox.base import Lost, SandboxHttpClient
-from moorage.testing.sandbox.fedex import FedExSandbox
-from moorage.vendors.fedex import FedEx
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
+from moorage.testing.sandboxes.shipping.fedex import FedExSandbox
+from moorage.vendors.shipping.fedex import FedEx
 from tests.support.openapi import Json, description, problems
 
 TEXT: Json = {"type": "string"}

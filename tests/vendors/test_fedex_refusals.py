@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from moorage.domain.http import Request, Response, Timeouts
-from moorage.domain.secret import Secret
+from moorage.domain.http.requests import Request, Response, Timeouts
+from moorage.domain.secrets.secret import Secret
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -18,9 +18,9 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import SandboxHttpClient, reply
-from moorage.testing.sandbox.tokens import TokenDesk
-from moorage.vendors.fedex import FedEx
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.tokens import TokenDesk
+from moorage.vendors.shipping.fedex import FedEx
 from tests.vendors.fedex_shop import RATES, REQUEST, Shop
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from moorage.contracts.ref import Ref
 from moorage.contracts.shipping import CancelState, LabelFormat, Parcel, ShipmentState
-from moorage.domain.http import Response
-from moorage.domain.money import Money
+from moorage.domain.http.requests import Response
+from moorage.domain.values.money import Money
 from moorage.errors import (
     InvalidRequest,
     OutcomeUnknown,
@@ -21,8 +21,8 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import Lost, reply
-from moorage.vendors.fedex import FedEx
+from moorage.testing.sandboxes.base import Lost, reply
+from moorage.vendors.shipping.fedex import FedEx
 from tests.vendors.fedex_shop import FIND, PARCEL, RATES, REQUEST, SHIP, THERE, Shop, out
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from moorage.contracts.shipping import AddressVerdict, Place, ShipmentState, TrackingStatus
 from moorage.errors import UnsupportedByVendor, VendorFailed, VendorRejected
-from moorage.testing.sandbox.base import reply
+from moorage.testing.sandboxes.base import reply
 from tests.vendors.fedex_shop import RESOLVE, THERE, TRACK, Shop, out
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 
 @pytest.fixture(name="shop")

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from moorage import ConfigurationError, Credentials
-from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.contracts.email import Attachment, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import EmailStatus
-from moorage.testing.sandbox.mailgun import MailgunSandbox, read_form
-from moorage.vendors._mailgun_forms import mail_request
-from moorage.vendors.mailgun import Mailgun
+from moorage.testing.sandboxes.email.mailgun import MailgunSandbox, read_form
+from moorage.vendors.email._mailgun_forms import mail_request
+from moorage.vendors.email.mailgun import Mailgun
 from tests.vendors.email_hubs import hub
 from tests.vendors.mailgun_shop import form_of, mail, mailgun_hub
 

@@ -17,9 +17,9 @@ from moorage import (
     VendorRejected,
 )
 from moorage.contracts.email_outcomes import EmailCounts, StatisticsQuery, Verdict
-from moorage.domain.http import Request, Response
-from moorage.testing.sandbox.base import reply
-from moorage.vendors.mailgun import classify
+from moorage.domain.http.requests import Request, Response
+from moorage.testing.sandboxes.base import reply
+from moorage.vendors.email.mailgun import classify
 from tests.vendors.mailgun_shop import mail, mailgun_hub
 
 

@@ -10,8 +10,8 @@ import pytest
 from moorage import InvalidRequest
 from moorage.contracts.email import TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
-from moorage.testing.sandbox.mailgun import read_form
-from moorage.vendors._mailgun_forms import bulk_request, fits_one
+from moorage.testing.sandboxes.email.mailgun import read_form
+from moorage.vendors.email._mailgun_forms import bulk_request, fits_one
 from tests.vendors.mailgun_shop import form_of, mail, mailgun_hub
 
 

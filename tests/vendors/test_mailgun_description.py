@@ -11,9 +11,9 @@ from moorage import Account, Hub
 from moorage.contracts.email import Attachment, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
-from moorage.testing.sandbox.base import Asked, SandboxHttpClient
-from moorage.testing.sandbox.mailgun import MailgunSandbox, read_form
-from moorage.vendors.mailgun import metrics_body
+from moorage.testing.sandboxes.base import Asked, SandboxHttpClient
+from moorage.testing.sandboxes.email.mailgun import MailgunSandbox, read_form
+from moorage.vendors.email.mailgun import metrics_body
 from tests.support.openapi import Json, description, problems
 from tests.vendors.mailgun_shop import mail
 from tests.vendors.subjects.mailgun import mailgun_vendor

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from moorage import Account, FormFile, Hub, InvalidRequest, VendorRejected
-from moorage.domain.headers import Headers
-from moorage.domain.http import Request
-from moorage.testing.sandbox.base import Asked
-from moorage.testing.sandbox.mailgun import MailgunSandbox, read_form
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import Request
+from moorage.testing.sandboxes.base import Asked
+from moorage.testing.sandboxes.email.mailgun import MailgunSandbox, read_form
 from tests.vendors.mailgun_shop import mail, mailgun_hub
 from tests.vendors.subjects.mailgun import mailgun_vendor
 

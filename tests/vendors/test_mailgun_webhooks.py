@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from moorage import Ref, WebhookRejected
-from moorage.adapters.clock import SystemClock
+from moorage.adapters.clocks.system import SystemClock
 from moorage.contracts.email_outcomes import EmailStatus
 from moorage.domain.webhooks.events import WebhookEvent
 from tests.vendors.mailgun_shop import mail, mailgun_hub

@@ -16,7 +16,7 @@ from moorage.contracts.payments import (
     PaymentState,
 )
 from moorage.errors import InvalidData, PaymentDeclined
-from moorage.vendors.mollie import Mollie, amount_body, payment_body
+from moorage.vendors.payments.mollie import Mollie, amount_body, payment_body
 from tests.vendors.mollie_shop import BACK, CUSTOMER, EUROS, Shop, order
 
 if TYPE_CHECKING:

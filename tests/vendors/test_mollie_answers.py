@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.contracts.payments import DeclineReason, MeansOfPayment, PaymentQuery, PaymentState
-from moorage.domain.http import Request, Response
+from moorage.domain.http.requests import Request, Response
 from moorage.errors import (
     IdempotencyConflict,
     IdempotencyInProgress,
@@ -16,8 +16,9 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import reply
-from moorage.vendors._mollie_answers import (
+from moorage.testing.sandboxes.base import reply
+from moorage.vendors._reading import read
+from moorage.vendors.payments._mollie_answers import (
     capture_of,
     classify,
     dispute_of,
@@ -25,7 +26,6 @@ from moorage.vendors._mollie_answers import (
     payment_of,
     refund_of,
 )
-from moorage.vendors._reading import read
 from tests.vendors.mollie_shop import EUROS, PART, Shop, ref
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import pytest
 
 from moorage import Account, Hub
 from moorage.contracts.payments import Charge, Customer, Money, RefundReason
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.mollie import MollieSandbox
-from moorage.vendors.mollie import Mollie
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.mollie import MollieSandbox
+from moorage.vendors.payments.mollie import Mollie
 from tests.support.openapi import Json, description, problems
 
 TEXT: Json = {"type": "string"}

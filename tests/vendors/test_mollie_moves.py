@@ -23,7 +23,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import Lost, Slow, reply
+from moorage.testing.sandboxes.base import Lost, Slow, reply
 from tests.vendors.mollie_shop import EUROS, PART, Shop, ref
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from moorage.contracts.payments import PaymentState, advance
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import InvalidData, VendorRejected, WebhookRejected
-from moorage.vendors.mollie import Mollie
+from moorage.vendors.payments.mollie import Mollie
 from tests.vendors.mollie_shop import EUROS, Shop, ref
 
 if TYPE_CHECKING:

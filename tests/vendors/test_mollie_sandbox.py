@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from moorage import Timeouts
-from moorage.domain.http import Request, Response
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.mollie import MollieSandbox
+from moorage.domain.http.requests import Request, Response
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.mollie import MollieSandbox
 from tests.vendors.mollie_shop import BACK
 
 

@@ -11,7 +11,7 @@ import pytest
 import moorage
 from moorage import InvalidData, Money, Ref, VendorRejected
 from moorage.contracts.payments import Charge, Customer, MoveState
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient, reply
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient, reply
 from moorage.testing.trades import trade_of
 
 if TYPE_CHECKING:

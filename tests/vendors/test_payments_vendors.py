@@ -11,7 +11,7 @@ from moorage.testing import name_of, payments_conformance
 from tests.vendors.payments_subjects import SUBJECTS
 
 if TYPE_CHECKING:
-    from moorage.testing.payments_conformance import AsyncCheck, Check, Factory
+    from moorage.testing.kits.payments_conformance import AsyncCheck, Check, Factory
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import moorage
-from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.contracts.payments import Customer, Money, PaymentState, ThreeDs
 from moorage.contracts.routes import Account
-from moorage.domain.auth import Credentials
+from moorage.domain.auth.methods import Credentials
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -18,10 +18,10 @@ from moorage.errors import (
     InvalidData,
     UnsupportedByVendor,
 )
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.vendors._paypal_answers import amount_body
-from moorage.vendors.paypal import PayPal
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.vendors.payments._paypal_answers import amount_body
+from moorage.vendors.payments.paypal import PayPal
 from tests.vendors.paypal_shop import BACK, SETTINGS, Shop, order
 from tests.vendors.subjects.paypal import paypal_says
 

@@ -8,10 +8,10 @@ import pytest
 
 from moorage.contracts.payments import Money, MoveState, PaymentState, RefundReason
 from moorage.contracts.ref import Ref
-from moorage.domain.http import Response
-from moorage.domain.retry import RetryPolicy
+from moorage.domain.http.requests import Response
+from moorage.domain.resilience.retry import RetryPolicy
 from moorage.errors import ConnectionFailed, InvalidData, VendorFailed, VendorRejected
-from moorage.testing.sandbox.base import Lost, reply
+from moorage.testing.sandboxes.base import Lost, reply
 from tests.vendors.paypal_shop import EUROS, TEN, Shop
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from moorage.contracts.payments import (
 )
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
-from moorage.domain.http import Request, Response
+from moorage.domain.http.requests import Request, Response
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import (
     AuthenticationFailed,
@@ -31,10 +31,10 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import reply
-from moorage.vendors._paypal_news import classify, read_news
-from moorage.vendors.paypal import PayPal
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import reply
+from moorage.vendors.payments._paypal_events import classify, read_news
+from moorage.vendors.payments.paypal import PayPal
 from tests.vendors.paypal_shop import EUROS, Shop
 from tests.vendors.subjects.paypal import paypal_says
 

@@ -9,7 +9,7 @@ import pytest
 from moorage.contracts.payments import Customer, DeclineReason, MoveState, PaymentState
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData, PaymentDeclined, VendorFailed, VendorRejected
-from moorage.testing.sandbox.base import reply
+from moorage.testing.sandboxes.base import reply
 from tests.vendors.paypal_shop import EUROS, TEN, Shop, order
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from moorage.contracts.payments import DisputeState, PaymentQuery, PaymentState, PayoutState
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData
-from moorage.testing.sandbox.base import reply
+from moorage.testing.sandboxes.base import reply
 from tests.vendors.paypal_shop import EUROS, TEN, Shop
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import attrs
 import pytest
 
 from moorage import AuthenticationFailed, ConnectorManager, Secret
-from moorage.domain.http import Request
-from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.domain.http.requests import Request
+from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.trades import trade_of
 from moorage.wiring.catalog import vendor_class, vendor_names
 

@@ -29,10 +29,10 @@ from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.contracts.sms import LineType, Price, SmsMessage, SmsStatus
 from moorage.domain.webhooks.presets import preset
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import SandboxHttpClient, reply
-from moorage.testing.sandbox.plivo import FIELDS, PlivoSandbox
-from moorage.vendors.plivo import Plivo, classify, message_body, read_message, read_number
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.sms.plivo import FIELDS, PlivoSandbox
+from moorage.vendors.sms.plivo import Plivo, classify, message_body, read_message, read_number
 from tests.vendors.sms_subjects import Refs
 from tests.webhooks.world import Receiver
 

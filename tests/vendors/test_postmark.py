@@ -23,15 +23,15 @@ from moorage import (
     VendorRejected,
     WebhookRejected,
 )
-from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.contracts.email import Attachment, EmailMessage, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import EmailCounts, EmailStatus, StatisticsQuery
-from moorage.domain.http import Request, Response
+from moorage.domain.http.requests import Request, Response
 from moorage.domain.webhooks.events import WebhookEvent
-from moorage.testing.sandbox.base import SandboxHttpClient, reply
-from moorage.testing.sandbox.postmark import PostmarkSandbox
-from moorage.vendors.postmark import Postmark, batch_request, classify, mail_body
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
+from moorage.vendors.email.postmark import Postmark, batch_request, classify, mail_body
 from tests.support.openapi import Json, description, problems
 from tests.vendors.email_hubs import hub
 from tests.vendors.subjects.postmark import postmark_vendor

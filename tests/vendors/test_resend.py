@@ -26,18 +26,18 @@ from moorage import (
     VendorRejected,
     WebhookRejected,
 )
-from moorage.adapters.clock import SystemClock
-from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.contracts.email import Attachment, EmailMessage, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import EmailCounts, EmailStatus, StatisticsQuery
-from moorage.domain.http import Request, Response
+from moorage.domain.http.requests import Request, Response
 from moorage.domain.webhooks.events import WebhookEvent
-from moorage.testing.sandbox.base import Lost, SandboxHttpClient, reply
-from moorage.testing.sandbox.resend import ResendSandbox
-from moorage.vendors._email import messages_of
-from moorage.vendors._resend_answers import classify
-from moorage.vendors.resend import Resend, mail_body
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandboxes.email.resend import ResendSandbox
+from moorage.vendors.email._common import messages_of
+from moorage.vendors.email._resend_answers import classify
+from moorage.vendors.email.resend import Resend, mail_body
 from tests.support.openapi import Json, description, problems
 from tests.vendors.email_hubs import hub
 from tests.vendors.subjects.resend import resend_vendor

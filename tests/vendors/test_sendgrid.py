@@ -22,8 +22,8 @@ from moorage import (
     VendorRejected,
     WebhookRejected,
 )
-from moorage.adapters.clock import SystemClock
-from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.contracts.email import EmailMessage, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import (
@@ -32,11 +32,11 @@ from moorage.contracts.email_outcomes import (
     StatisticsQuery,
     Verdict,
 )
-from moorage.domain.http import Request, Response
+from moorage.domain.http.requests import Request, Response
 from moorage.domain.webhooks.events import WebhookEvent
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.sendgrid import SendGridSandbox
-from moorage.vendors.sendgrid import SendGrid, bulk_body, classify, mail_body, message_id
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
+from moorage.vendors.email.sendgrid import SendGrid, bulk_body, classify, mail_body, message_id
 from tests.vendors.email_hubs import hub
 from tests.vendors.email_labs import sendgrid_vendor
 

@@ -9,9 +9,9 @@ import pytest
 
 from moorage import Account, Hub
 from moorage.contracts.email import Attachment, Disposition, EmailMessage
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.sendgrid import SendGridSandbox
-from moorage.vendors.sendgrid import SendGrid
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
+from moorage.vendors.email.sendgrid import SendGrid
 from tests.support.openapi import Json, description, problems
 
 TEXT: Json = {"type": "string"}

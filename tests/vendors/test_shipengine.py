@@ -21,10 +21,10 @@ from moorage.contracts.shipping import (
     RateRequest,
     Signature,
 )
-from moorage.domain.money import Money
+from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
-from moorage.vendors._shipengine_requests import address_body, rates_body
-from moorage.vendors._shipping import as_number
+from moorage.vendors.shipping._common import as_number
+from moorage.vendors.shipping._shipengine_requests import address_body, rates_body
 from tests.vendors.shipengine_shop import PARCEL, REQUEST, THERE, Shop
 
 SHIRTS = CustomsItem(

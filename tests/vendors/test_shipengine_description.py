@@ -19,10 +19,10 @@ from moorage.contracts.shipping import (
     ShipmentRequest,
     Signature,
 )
-from moorage.domain.money import Money
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.shipengine import ShipEngineSandbox
-from moorage.vendors.shipengine import ShipEngine
+from moorage.domain.values.money import Money
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.shipping.shipengine import ShipEngineSandbox
+from moorage.vendors.shipping.shipengine import ShipEngine
 from tests.support.openapi import Json, description, problems
 
 TEXT: Json = {"type": "string"}

@@ -16,8 +16,8 @@ from moorage.contracts.shipping import (
     ShipmentState,
     TrackingStatus,
 )
-from moorage.domain.http import Response
-from moorage.domain.money import Money
+from moorage.domain.http.requests import Response
+from moorage.domain.values.money import Money
 from moorage.errors import (
     InvalidData,
     InvalidRequest,
@@ -26,7 +26,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import Lost, reply
+from moorage.testing.sandboxes.base import Lost, reply
 from tests.vendors.shipengine_shop import PARCEL, REQUEST, Shop
 
 

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from moorage.contracts.shipping import TrackingStatus
-from moorage.domain.http import Request, Response, Timeouts
+from moorage.domain.http.requests import Request, Response, Timeouts
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -18,13 +18,13 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import SandboxHttpClient, reply
-from moorage.vendors._shipengine_requests import rates_body
-from moorage.vendors.shipengine import ShipEngine
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.vendors.shipping._shipengine_requests import rates_body
+from moorage.vendors.shipping.shipengine import ShipEngine
 from tests.vendors.shipengine_shop import REQUEST, Shop
 
 if TYPE_CHECKING:
-    from moorage.testing.sandbox.shipengine import ShipEngineSandbox
+    from moorage.testing.sandboxes.shipping.shipengine import ShipEngineSandbox
 
 
 @pytest.fixture(name="shop")

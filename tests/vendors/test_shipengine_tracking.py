@@ -11,7 +11,7 @@ from moorage.contracts.ref import Ref
 from moorage.contracts.shipping import AddressVerdict, Place, TrackingStatus
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import InvalidRequest, VendorFailed, VendorRejected
-from moorage.testing.sandbox.base import reply
+from moorage.testing.sandboxes.base import reply
 from tests.vendors.shipengine_shop import THERE, Shop
 
 

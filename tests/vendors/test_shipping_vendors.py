@@ -11,7 +11,7 @@ from moorage.testing import name_of, shipping_conformance
 from tests.vendors.shipping_subjects import SUBJECTS
 
 if TYPE_CHECKING:
-    from moorage.testing.shipping_conformance import AsyncCheck, Check, Factory
+    from moorage.testing.kits.shipping_conformance import AsyncCheck, Check, Factory
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)

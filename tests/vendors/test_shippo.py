@@ -28,8 +28,8 @@ from moorage.contracts.shipping import (
     Signature,
     TrackingStatus,
 )
-from moorage.domain.http import Response
-from moorage.domain.money import Money
+from moorage.domain.http.requests import Response
+from moorage.domain.values.money import Money
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import (
     InvalidData,
@@ -39,15 +39,15 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import Lost, SandboxHttpClient, reply
-from moorage.testing.sandbox.shippo import ShippoSandbox
-from moorage.vendors._shippo import mark, shipment_body
-from moorage.vendors.shippo import Shippo
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
+from moorage.vendors.shipping._shippo import mark, shipment_body
+from moorage.vendors.shipping.shippo import Shippo
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping import Shipment
-    from moorage.domain.http import Request, Timeouts
+    from moorage.domain.http.requests import Request, Timeouts
     from moorage.faces.shipping import Shipping
 
 HERE = Address(

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from moorage.contracts.sms import SmsMessage, SmsStatus
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.twilio import TwilioSandbox
-from moorage.vendors.twilio import Twilio, message_form, read_message
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
+from moorage.vendors.sms.twilio import Twilio, message_form, read_message
 from tests.vendors.sms_subjects import Refs
 
 FOLDER = os.environ.get("MOORAGE_VENDOR_DESCRIPTIONS", "")

@@ -10,12 +10,12 @@ import pytest
 
 from moorage.contracts.routes import Account
 from moorage.contracts.sms import SmsMessage
-from moorage.hub import Hub
+from moorage.hub.hub import Hub
 from moorage.testing import name_of, sms_conformance
 from tests.vendors.sms_subjects import SUBJECTS
 
 if TYPE_CHECKING:
-    from moorage.testing.sms_conformance import AsyncCheck, Check, Factory
+    from moorage.testing.kits.sms_conformance import AsyncCheck, Check, Factory
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)

@@ -28,15 +28,15 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.adapters.memory_credentials import MemoryCredentialProvider
-from moorage.adapters.smtp_transport import AsyncSmtpTransport, SmtpTransport
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
+from moorage.adapters.mail.smtp import AsyncSmtpTransport, SmtpTransport
 from moorage.contracts.email import Attachment, EmailMessage
 from moorage.contracts.email_address import EmailAddress
 from moorage.contracts.email_outcomes import EmailStatus
 from moorage.testing import tls_pair
-from moorage.testing.sandbox.smtp import SmtpSandbox, read_message
-from moorage.vendors._mime import mime_bytes
-from moorage.vendors.smtp import Smtp
+from moorage.testing.sandboxes.email.smtp import SmtpSandbox, read_message
+from moorage.vendors.email._mime import mime_bytes
+from moorage.vendors.email.smtp import Smtp
 from tests.vendors.email_hubs import hub
 from tests.vendors.email_labs import smtp_vendor
 

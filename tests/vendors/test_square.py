@@ -17,8 +17,8 @@ from moorage.contracts.payments import (
     Unsettled,
 )
 from moorage.errors import ConnectionFailed, InvalidData, PaymentDeclined, RateLimitExceeded
-from moorage.testing.sandbox.base import Lost
-from moorage.vendors.square import API_VERSION, Square, amount_body, payment_body
+from moorage.testing.sandboxes.base import Lost
+from moorage.vendors.payments.square import API_VERSION, Square, amount_body, payment_body
 from tests.vendors.square_shop import CUSTOMER, Shop, order
 from tests.vendors.subjects.square import says
 

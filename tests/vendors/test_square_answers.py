@@ -16,7 +16,7 @@ from moorage.contracts.payments import (
     PaymentState,
     PayoutState,
 )
-from moorage.domain.http import Request, Response
+from moorage.domain.http.requests import Request, Response
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import (
     AuthenticationFailed,
@@ -28,9 +28,9 @@ from moorage.errors import (
     VendorRejected,
     WebhookRejected,
 )
-from moorage.testing.sandbox.base import reply
+from moorage.testing.sandboxes.base import reply
 from moorage.vendors._reading import read
-from moorage.vendors._square_answers import (
+from moorage.vendors.payments._square_answers import (
     classify,
     decline_of,
     dispute_of,
@@ -38,7 +38,7 @@ from moorage.vendors._square_answers import (
     payout_of,
     refund_of,
 )
-from moorage.vendors.square import Square
+from moorage.vendors.payments.square import Square
 from tests.vendors.square_shop import EUROS, PART, Shop, ref
 from tests.vendors.subjects.square import says
 

@@ -8,9 +8,9 @@ import pytest
 
 from moorage import Account, Hub
 from moorage.contracts.payments import Charge, Customer, Money, RefundReason
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.square import SquareSandbox
-from moorage.vendors.square import Square
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.square import SquareSandbox
+from moorage.vendors.payments.square import Square
 from tests.support.openapi import Json, description, problems
 
 TEXT: Json = {"type": "string"}

@@ -15,13 +15,13 @@ from moorage.contracts.payments import (
     RefundReason,
     told_buyer,
 )
-from moorage.domain.retry import RetryPolicy
+from moorage.domain.resilience.retry import RetryPolicy
 from moorage.errors import (
     ConnectionFailed,
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import Lost, Slow, reply
+from moorage.testing.sandboxes.base import Lost, Slow, reply
 from tests.vendors.square_shop import EUROS, PART, Shop, order
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from moorage import Timeouts
-from moorage.domain.http import Request, Response
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.square import SquareSandbox
-from moorage.vendors.square import API_VERSION
+from moorage.domain.http.requests import Request, Response
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.square import SquareSandbox
+from moorage.vendors.payments.square import API_VERSION
 
 
 def asked(

@@ -27,8 +27,8 @@ from moorage.contracts.payments import (
 )
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
-from moorage.domain.auth import Credentials
-from moorage.domain.http import Request, Response
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.requests import Request, Response
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import (
     IdempotencyConflict,
@@ -38,19 +38,25 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import SandboxHttpClient, reply
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.vendors._reading import read
-from moorage.vendors._stripe_answers import (
+from moorage.vendors.payments._stripe_answers import (
     MINOR,
     dispute_of,
     payment_of,
     payout_of,
     refund_of,
 )
-from moorage.vendors._stripe_news import classify
-from moorage.vendors.stripe import API_VERSION, Stripe, confirmed_body, form_pairs, intent_body
+from moorage.vendors.payments._stripe_events import classify
+from moorage.vendors.payments.stripe import (
+    API_VERSION,
+    Stripe,
+    confirmed_body,
+    form_pairs,
+    intent_body,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

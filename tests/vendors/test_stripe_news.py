@@ -22,12 +22,12 @@ from moorage.contracts.payments import (
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.domain.webhooks.events import WebhookEvent
-from moorage.hub import Hub
+from moorage.hub.hub import Hub
 from moorage.parts.webhook_verifier import WebhookVerifier
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.stripe import StripeSandbox
-from moorage.vendors._stripe_news import read_news
-from moorage.vendors.stripe import Stripe
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from moorage.vendors.payments._stripe_events import read_news
+from moorage.vendors.payments.stripe import Stripe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

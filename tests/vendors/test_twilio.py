@@ -23,10 +23,10 @@ from moorage import (
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.contracts.sms import LineType, Price, SmsMessage, SmsStatus
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import Lost, SandboxHttpClient, reply
-from moorage.testing.sandbox.twilio import TwilioSandbox
-from moorage.vendors.twilio import Twilio, classify, message_form, read_message, read_number
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
+from moorage.vendors.sms.twilio import Twilio, classify, message_form, read_message, read_number
 from tests.vendors.sms_subjects import Refs
 
 if TYPE_CHECKING:

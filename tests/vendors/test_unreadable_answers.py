@@ -9,14 +9,14 @@ import pytest
 from moorage.contracts.email import EmailMessage
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.ref import Ref
-from moorage.domain.http import Response
-from moorage.domain.result import Result
+from moorage.domain.http.requests import Response
+from moorage.domain.values.result import Result
 from moorage.errors import VendorFailed
-from moorage.testing.sandbox.base import reply
-from moorage.vendors._email import check_some_readable
+from moorage.testing.sandboxes.base import reply
 from moorage.vendors._reading import Answer, malformed
-from moorage.vendors.amazon_ses import read_entries, read_entry
-from moorage.vendors.mollie import _check_released
+from moorage.vendors.email._common import check_some_readable
+from moorage.vendors.email.amazon_ses import read_entries, read_entry
+from moorage.vendors.payments.mollie import _check_released
 
 ANSWER = Response(200)
 UNREAD: Result[Any] = Result(error=malformed(ANSWER))

@@ -8,9 +8,9 @@ import attrs
 import pytest
 
 from moorage.contracts.shipping import Address, LabelSize, Parcel, Signature
-from moorage.domain.money import Money
+from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
-from moorage.vendors._ups_requests import rates_body, shipment_body
+from moorage.vendors.shipping._ups_requests import rates_body, shipment_body
 from tests.vendors.ups_shop import AWAY, CUSTOMS, DAY, OFFER, PARCEL, REQUEST, THERE, Shop
 
 

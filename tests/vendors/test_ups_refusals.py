@@ -10,19 +10,19 @@ import pytest
 from moorage import ConfigurationError
 from moorage.contracts.routes import Account
 from moorage.contracts.shipping import LabelFormat
-from moorage.domain.http import Request, Response, Timeouts
+from moorage.domain.http.requests import Request, Response, Timeouts
 from moorage.errors import AuthenticationFailed, CredentialRefreshFailed
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import SandboxHttpClient, reply
-from moorage.vendors._ups_answers import classify
-from moorage.vendors._ups_requests import (
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.vendors.shipping._ups_answers import classify
+from moorage.vendors.shipping._ups_requests import (
     address_body,
     by_mark,
     rates_body,
     recovery_body,
     shipment_body,
 )
-from moorage.vendors.ups import Ups
+from moorage.vendors.shipping.ups import Ups
 from tests.vendors.ups_shop import AWAY, DAY, OFFER, REQUEST, THERE, Shop
 
 

@@ -15,7 +15,7 @@ from moorage.contracts.shipping import (
     ShipmentRequest,
     ShipmentState,
 )
-from moorage.domain.money import Money
+from moorage.domain.values.money import Money
 from moorage.errors import (
     InvalidRequest,
     OutcomeUnknown,
@@ -23,11 +23,11 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import Lost, reply
+from moorage.testing.sandboxes.base import Lost, reply
 from tests.vendors.ups_shop import MARK, PARCEL, REQUEST, Shop
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 
 @pytest.fixture(name="shop")

@@ -8,7 +8,7 @@ import pytest
 
 from moorage.contracts.shipping import AddressVerdict, Place, TrackingStatus
 from moorage.errors import UnsupportedByVendor, VendorFailed, VendorRejected
-from moorage.testing.sandbox.base import reply
+from moorage.testing.sandboxes.base import reply
 from tests.vendors.ups_shop import AWAY, THERE, Shop
 
 

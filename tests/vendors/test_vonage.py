@@ -21,10 +21,10 @@ from moorage import (
 )
 from moorage.contracts.routes import Account
 from moorage.contracts.sms import LineType, Price, SmsMessage, SmsStatus
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import SandboxHttpClient, reply
-from moorage.testing.sandbox.vonage import VonageSandbox
-from moorage.vendors.vonage import Vonage, classify, message_form, read_number, read_parts
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.sms.vonage import VonageSandbox
+from moorage.vendors.sms.vonage import Vonage, classify, message_form, read_number, read_parts
 from tests.vendors.sms_subjects import Refs
 
 TO = "+447700900000"

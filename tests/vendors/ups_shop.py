@@ -18,11 +18,11 @@ from moorage.contracts.shipping import (
     RateRequest,
     ShipmentRequest,
 )
-from moorage.domain.money import Money
-from moorage.hub import Hub
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.ups import UpsSandbox
-from moorage.vendors.ups import Ups
+from moorage.domain.values.money import Money
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.shipping.ups import UpsSandbox
+from moorage.vendors.shipping.ups import Ups
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping import Shipment

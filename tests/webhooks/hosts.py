@@ -25,7 +25,7 @@ from werkzeug.serving import make_server
 from moorage import WebhookEvent, WebhookReply
 from moorage.domain.webhooks.replies import reply_to
 from moorage.errors import ConnectorError
-from moorage.receiving import (
+from moorage.hub.receiving import (
     LIMIT,
     ReceivedWebhook,
     from_asgi,

@@ -20,7 +20,7 @@ from moorage import (
     WebhookScheme,
     WebhookVerifier,
 )
-from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.adapters.webhook_secrets import StaticWebhookSecrets
 from moorage.domain.webhooks.presets import preset
 from moorage.testing import VirtualClock

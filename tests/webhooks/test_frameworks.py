@@ -17,7 +17,7 @@ from werkzeug.test import EnvironBuilder
 
 from moorage import ConfigurationError, WebhookRejected
 from moorage.errors import StorageUnavailable
-from moorage.receiving import from_django, from_flask, from_starlette, from_wsgi
+from moorage.hub.receiving import from_django, from_flask, from_starlette, from_wsgi
 from tests.webhooks import hosts
 from tests.webhooks.hosts import CHUNKED, DESK, SERVERS, Hosts
 from tests.webhooks.senders import (

@@ -10,7 +10,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from moorage import WebhookRejected
-from moorage.receiving import LIMIT, from_asgi, from_wsgi
+from moorage.hub.receiving import LIMIT, from_asgi, from_wsgi
 from tests.webhooks.senders import BY_NAME, Sent
 from tests.webhooks.world import NOW, Receiver
 

@@ -23,7 +23,7 @@ from moorage import (
     WebhookScheme,
     WebhookVerifier,
 )
-from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.adapters.webhook_secrets import AsyncStaticWebhookSecrets, StaticWebhookSecrets
 from moorage.domain.webhooks.presets import preset
 from moorage.testing import RecordingObserver, VirtualClock
@@ -46,7 +46,7 @@ from tests.webhooks.senders import (
 from tests.webhooks.world import IN_BOTH, NOW, Receiver
 
 if TYPE_CHECKING:
-    from moorage.domain.state import Command
+    from moorage.domain.state.commands import Command
 
 GITHUB = BY_NAME["github"]
 STRIPE = BY_NAME["stripe"]

@@ -17,7 +17,7 @@ from tests.webhooks.senders import CERT_PAYPAL, CERT_SNS, Sender, Sent
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moorage.domain.http import Timeouts
+    from moorage.domain.http.requests import Timeouts
 
 NOW = keys.NOW
 CONFIRM = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=a&Token=b"

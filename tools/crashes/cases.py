@@ -16,7 +16,7 @@ from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.payments import Charge, Customer, Money
 from moorage.contracts.shipping import Address, Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
-from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandboxes.base import SandboxHttpClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable

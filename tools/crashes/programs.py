@@ -15,15 +15,15 @@ import psycopg
 
 import moorage
 from moorage import Outbox, RetryPolicy
-from moorage.adapters.clock import SystemClock
-from moorage.adapters.sql import SqlStorage
-from moorage.adapters.sql_entries import SqlOutbox
+from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.entries.sql import SqlOutbox
+from moorage.adapters.state.sql import SqlStorage
 from moorage.contracts.payments import NextStep
 from moorage.contracts.vendor import Vendor
-from moorage.domain.entries import EntryState
-from moorage.domain.events import AttemptFinished
+from moorage.domain.entries.queue import EntryState
+from moorage.domain.observation.events import AttemptFinished
 from moorage.errors import StorageUnavailable
-from moorage.outbox import EntryQuery
+from moorage.hub.outbox import EntryQuery
 from moorage.testing import Behaviour, VendorServer
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from multiprocessing.connection import Connection
 
-    from moorage.domain.events import Event
-    from moorage.domain.outbox import OutboxEntry
-    from moorage.testing.http_script import Received
+    from moorage.domain.entries.outbox import OutboxEntry
+    from moorage.domain.observation.events import Event
+    from moorage.testing.fakes.http_script import Received
     from tools.crashes.cases import Case
 
 SLOW = 2.0

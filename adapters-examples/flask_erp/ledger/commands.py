@@ -18,7 +18,7 @@ from ledger import desk
 from ledger.models import HELD, Attempt, Base, Company, Customer, Invoice, Means, session
 from ledger.views import PAGES
 from moorage.errors import StorageUnavailable
-from moorage.worker import stopping
+from moorage.hub.worker import stopping
 from moorage_flask import current_moorage
 from moorage_flask.worker import deliver
 

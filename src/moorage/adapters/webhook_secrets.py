@@ -6,8 +6,8 @@ import os
 from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from moorage.domain.frames import careful
-from moorage.domain.secret import Secret, as_secret
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.errors import ConfigurationError, ConnectorError, CredentialNotFound
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ A command is a function of plain, typed parameters in its own module, which retu
 `moorage.cli.table` lists it by its import path, so that it is imported only when it runs, and by
 the first sentence of its docstring.
 A parameter annotated as `Context` receives the options that all commands share. Errors are raised;
-`moorage.cli.frame` prints them as one sentence and exits with a code of `moorage.cli.ends`.
+`moorage.cli.frame` prints them as one sentence and exits with a code of `moorage.cli.exit_codes`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.installation import install
+from moorage.domain.values.installation import install
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

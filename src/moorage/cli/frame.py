@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import attrs
 from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
-from moorage.cli import ends
+from moorage.cli import exit_codes as ends
 from moorage.cli.answer import Answer
-from moorage.cli.desk import Context
+from moorage.cli.context import Context
 from moorage.cli.streams import as_json, replaced
 from moorage.cli.table import COMMANDS, GROUPS
-from moorage.domain.frames import named
+from moorage.domain.secrets.frames import named
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:

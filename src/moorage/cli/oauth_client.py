@@ -8,11 +8,11 @@ from typing import Any
 import attrs
 from cyclopts import Parameter
 
-from moorage.discovery import discover
 from moorage.domain.oauth.client import OAuthClient
 from moorage.domain.oauth.server import AuthorizationServer
-from moorage.domain.secret import Secret
+from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConfigurationError
+from moorage.hub.discovery import discover
 
 
 @Parameter(name="*")

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.opening import open_storage
+from moorage.wiring.store_urls import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from moorage.cli.desk import Context
+    from moorage.cli.context import Context
     from moorage.config import Configured
-    from moorage.hub import Hub
+    from moorage.hub.hub import Hub
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def opened(
     """
     from moorage.cli.vaults import open_provider  # noqa: PLC0415 - only some commands need it
     from moorage.config import hubs  # noqa: PLC0415 - as above
-    from moorage.hub import Hub  # noqa: PLC0415 - as above
+    from moorage.hub.hub import Hub  # noqa: PLC0415 - as above
 
     ports: dict[str, Any] = {}
     if credentials is not None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage._bridge import run_now
-from moorage.domain.admission import ReadCircuit
-from moorage.domain.state import reading, unchanged
+from moorage.domain.resilience.admission import ReadCircuit
+from moorage.domain.state.commands import reading, unchanged
+from moorage.runtime.bridge import run_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.domain.admission import Gates
-    from moorage.domain.plan import Plan
-    from moorage.domain.state import States
-    from moorage.hub import Hub
+    from moorage.domain.resilience.admission import Gates
+    from moorage.domain.service.plan import Plan
+    from moorage.domain.state.commands import States
+    from moorage.hub.hub import Hub
 
 _MICROS: Final = 1e6
 

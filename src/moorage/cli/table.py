@@ -8,173 +8,176 @@ from __future__ import annotations
 from typing import Final
 
 COMMANDS: Final = {
-    "check": ("moorage.cli.check:check", "Check a configuration without sending anything."),
+    "check": (
+        "moorage.cli.commands.check:check",
+        "Check a configuration without sending anything.",
+    ),
     "ping": (
-        "moorage.cli.ping:ping",
+        "moorage.cli.commands.ping:ping",
         "Check a configuration with one harmless call to every service, all at once.",
     ),
     "call": (
-        "moorage.cli.call:call",
+        "moorage.cli.commands.call:call",
         "Send one request through a service's protections and show the response.",
     ),
     "status": (
-        "moorage.cli.status:status",
+        "moorage.cli.commands.status:status",
         "Show the circuits, limits and retries of every service.",
     ),
     "circuit open": (
-        "moorage.cli.circuit:hold_open",
+        "moorage.cli.commands.circuit:hold_open",
         "Force a circuit open, so that all calls are refused, until it is reset.",
     ),
     "circuit close": (
-        "moorage.cli.circuit:hold_closed",
+        "moorage.cli.commands.circuit:hold_closed",
         "Disable a circuit, so that calls continue despite failures, until it is reset.",
     ),
     "circuit reset": (
-        "moorage.cli.circuit:reset",
+        "moorage.cli.commands.circuit:reset",
         "Reset a circuit: close it and clear its counts.",
     ),
     "limits reset": (
-        "moorage.cli.limits:reset",
+        "moorage.cli.commands.limits:reset",
         "End a rate-limit pause that a vendor asked for.",
     ),
     "payments unsettled": (
-        "moorage.cli.payments:unsettled",
+        "moorage.cli.commands.payments:unsettled",
         "List payments with an unknown outcome; exit with 1 if there are any.",
     ),
     "payments settle": (
-        "moorage.cli.payments:settle",
+        "moorage.cli.commands.payments:settle",
         "Settle payments whose outcome the vendor can report; run it from a timer.",
     ),
     "payments close": (
-        "moorage.cli.payments:close",
+        "moorage.cli.commands.payments:close",
         "Close a payment whose outcome you have looked up at the vendor.",
     ),
     "outbox run": (
-        "moorage.cli.entries:run_outbox",
+        "moorage.cli.commands.entries:run_outbox",
         "Make the calls that are due, until SIGTERM or Ctrl-C.",
     ),
     "outbox list": (
-        "moorage.cli.entries:list_outbox",
+        "moorage.cli.commands.entries:list_outbox",
         "List the outbox's calls, newest first, without their contents.",
     ),
     "outbox replay": (
-        "moorage.cli.entries:replay_outbox",
+        "moorage.cli.commands.entries:replay_outbox",
         "Make calls again, whatever their state, with a full set of attempts.",
     ),
     "outbox drop": (
-        "moorage.cli.entries:drop_outbox",
+        "moorage.cli.commands.entries:drop_outbox",
         "Cancel calls, so that they are not made or not retried.",
     ),
     "inbox run": (
-        "moorage.cli.entries:run_inbox",
+        "moorage.cli.commands.entries:run_inbox",
         "Handle the webhooks that are due, until SIGTERM or Ctrl-C.",
     ),
     "inbox list": (
-        "moorage.cli.entries:list_inbox",
+        "moorage.cli.commands.entries:list_inbox",
         "List received webhooks, newest first, without their contents.",
     ),
     "inbox replay": (
-        "moorage.cli.entries:replay_inbox",
+        "moorage.cli.commands.entries:replay_inbox",
         "Handle webhooks again, whatever their state, with a full set of attempts.",
     ),
     "inbox drop": (
-        "moorage.cli.entries:drop_inbox",
+        "moorage.cli.commands.entries:drop_inbox",
         "Cancel webhooks, so that they are not handled or not retried.",
     ),
     "log list": (
-        "moorage.cli.log:list_calls",
+        "moorage.cli.commands.log:list_calls",
         "List calls of the integration log, newest first.",
     ),
     "log remove": (
-        "moorage.cli.log:remove_calls",
+        "moorage.cli.commands.log:remove_calls",
         "Remove old calls from the integration log, such as once a day.",
     ),
     "credentials set": (
-        "moorage.cli.credentials:set_secret",
+        "moorage.cli.commands.credentials:set_secret",
         "Store a secret, typed without being shown or read from the standard input.",
     ),
     "credentials list": (
-        "moorage.cli.credentials:list_owners",
+        "moorage.cli.commands.credentials:list_owners",
         "List the services and tenants with stored credentials, without any secret.",
     ),
     "credentials rotate": (
-        "moorage.cli.credentials:rotate",
+        "moorage.cli.commands.credentials:rotate",
         "Re-encrypt all credentials with the first key of MOORAGE_KEYS, while in use.",
     ),
     "credentials delete": (
-        "moorage.cli.credentials:delete",
+        "moorage.cli.commands.credentials:delete",
         "Delete the stored credentials of a service and tenant.",
     ),
     "webhook sign": (
-        "moorage.cli.webhook:sign",
+        "moorage.cli.commands.webhook:sign",
         "Sign a body as a vendor would, to test your webhook receiver.",
     ),
     "webhook verify": (
-        "moorage.cli.webhook:verify",
+        "moorage.cli.commands.webhook:verify",
         "Verify a saved webhook from its headers and its exact body.",
     ),
     "webhook listen": (
-        "moorage.cli.webhook:listen",
+        "moorage.cli.commands.webhook:listen",
         "Listen on this machine, verify and show incoming webhooks; Ctrl-C ends it.",
     ),
     "scaffold vendor": (
-        "moorage.cli.scaffold:vendor",
+        "moorage.cli.commands.scaffold:vendor",
         "Write a package with your own vendor, its sandbox and its tests.",
     ),
     "scaffold adapter": (
-        "moorage.cli.scaffold:adapter",
+        "moorage.cli.commands.scaffold:adapter",
         "Write your own adapter with the conformance tests of its port.",
     ),
     "scaffold scheme": (
-        "moorage.cli.scaffold:scheme",
+        "moorage.cli.commands.scaffold:scheme",
         "Write a webhook scheme's table and a signed example.",
     ),
     "scaffold django": (
-        "moorage.cli.scaffold:django",
+        "moorage.cli.commands.scaffold:django",
         "Write a Django project that takes payments and webhooks.",
     ),
     "scaffold flask": (
-        "moorage.cli.scaffold:flask",
+        "moorage.cli.commands.scaffold:flask",
         "Write a Flask application that takes payments and webhooks.",
     ),
     "oauth login": (
-        "moorage.cli.oauth:login",
+        "moorage.cli.commands.oauth:login",
         "Let a person consent and store the resulting tokens.",
     ),
     "oauth revoke": (
-        "moorage.cli.oauth_revoke:revoke",
+        "moorage.cli.commands.oauth_revoke:revoke",
         "Revoke stored tokens at the server, so that nobody can use them.",
     ),
     "vendors": (
-        "moorage.cli.vendors:vendors",
+        "moorage.cli.commands.vendors:vendors",
         "List the installed vendors, or show the capabilities of one.",
     ),
     "housekeep": (
-        "moorage.cli.housekeep:housekeep",
+        "moorage.cli.commands.housekeep:housekeep",
         "Delete expired state; run it from a timer, once a day.",
     ),
     "rearm": (
-        "moorage.cli.fence:rearm",
+        "moorage.cli.commands.fence:rearm",
         "Allow this environment to use a store that belonged to another one.",
     ),
     "neutralize": (
-        "moorage.cli.fence:neutralize",
+        "moorage.cli.commands.fence:neutralize",
         "Delete everything from a copy that could cause calls; idempotency keys stay.",
     ),
     "export schema": (
-        "moorage.cli.export:export_schema",
+        "moorage.cli.commands.export:export_schema",
         "Write the configuration's JSON Schema, for completion and checks in editors.",
     ),
     "export postman": (
-        "moorage.cli.export:export_postman",
+        "moorage.cli.commands.export:export_postman",
         "Write a Postman collection of the requests to the configured vendors.",
     ),
     "export openapi": (
-        "moorage.cli.export:export_openapi",
+        "moorage.cli.commands.export:export_openapi",
         "Write an OpenAPI 3.1 description of the requests to the configured vendors.",
     ),
     "demo": (
-        "moorage.cli.demo:demo",
+        "moorage.cli.commands.demo:demo",
         "Simulate a business day on local vendors that fail in many ways.",
     ),
 }

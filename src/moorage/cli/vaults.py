@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-from moorage.domain.sealing import KeyRing
+from moorage.domain.state.sealing import KeyRing
 from moorage.errors import ConfigurationError
-from moorage.opening import is_sealed, open_credentials
+from moorage.wiring.store_urls import is_sealed, open_credentials
 
 _WHERE: Final = "--credentials"
 

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.errors import ConfigurationError
-from moorage.receiving import LIMIT
+from moorage.hub.receiving import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

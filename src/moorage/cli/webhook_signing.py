@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from moorage.domain.secret import Secret
+    from moorage.domain.secrets.secret import Secret
     from moorage.domain.webhooks.scheme import WebhookScheme
     from moorage.domain.webhooks.template import Template
 

@@ -10,9 +10,9 @@ import attrs
 from moorage.config.problems import WRONG, Report, key, near, quoted, under
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account, Route
-from moorage.domain.json_text import is_list, is_object
-from moorage.domain.keys import checked_name
-from moorage.domain.service import Service
+from moorage.domain.service.settings import Service
+from moorage.domain.state.keys import checked_name
+from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.wiring.accounts import places_of
 from moorage.wiring.catalog import KINDS, vendor_class

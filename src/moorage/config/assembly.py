@@ -13,9 +13,13 @@ import attrs
 
 from moorage.config.default_state import prepare
 from moorage.config.problems import Wrong, key
-from moorage.domain.plan import Plan
-from moorage.domain.urls import origin_of
-from moorage.opening import (
+from moorage.domain.http.urls import origin_of
+from moorage.domain.service.plan import Plan
+from moorage.parts.webhook_verifier import WebhookVerifier
+from moorage.wiring.accounts import clients_of, place_of, services_of
+from moorage.wiring.catalog import KINDS
+from moorage.wiring.defaults import memory_storage
+from moorage.wiring.store_urls import (
     aopen_credentials,
     aopen_log,
     aopen_storage,
@@ -25,10 +29,6 @@ from moorage.opening import (
     open_storage,
     open_tenants,
 )
-from moorage.parts.webhook_verifier import WebhookVerifier
-from moorage.wiring.accounts import clients_of, place_of, services_of
-from moorage.wiring.catalog import KINDS
-from moorage.wiring.defaults import memory_storage
 from moorage.wiring.suitable import check_money, check_steps, check_tls
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from moorage.config.configured import Configured, Parts
     from moorage.config.problems import Report
     from moorage.contracts.routes import Account
-    from moorage.domain.outgoing import OutgoingGuard
-    from moorage.domain.service import Service
+    from moorage.domain.http.outgoing import OutgoingGuard
+    from moorage.domain.service.settings import Service
 
 _OPENERS: Final[Mapping[bool, tuple[Callable[..., Any], ...]]] = {
     False: (open_storage, open_tenants, open_credentials, open_log),

@@ -24,12 +24,12 @@ from moorage.config.shapes import Named
 from moorage.config.structure import read
 from moorage.config.tables import CONFIGURATION
 from moorage.contracts.offer import check_modes
-from moorage.domain.durations import seconds
-from moorage.domain.frames import refusing
-from moorage.domain.json_text import is_object
-from moorage.domain.keys import checked_name
-from moorage.domain.safety import Safety
-from moorage.domain.sealing import KeyRing
+from moorage.domain.secrets.frames import refusing
+from moorage.domain.service.safety import Safety
+from moorage.domain.state.keys import checked_name
+from moorage.domain.state.sealing import KeyRing
+from moorage.domain.values.durations import seconds
+from moorage.domain.values.json_text import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from moorage.config.migration import Migrated
     from moorage.config.providers import Read
     from moorage.contracts.routes import Account, Route
-    from moorage.domain.secret import Secret
-    from moorage.domain.service import Service
+    from moorage.domain.secrets.secret import Secret
+    from moorage.domain.service.settings import Service
     from moorage.errors import Problem
 
 Made = TypeVar("Made")

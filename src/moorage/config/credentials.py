@@ -20,16 +20,16 @@ from moorage.config.shapes import (
     Table,
     Text,
 )
-from moorage.domain.auth import AuthMethod, Credentials, OAuthCredentials, Signing
-from moorage.domain.credential_tables import read_credentials, read_credentials_text
-from moorage.domain.secret import Secret
+from moorage.domain.auth.credential_tables import read_credentials, read_credentials_text
+from moorage.domain.auth.methods import AuthMethod, Credentials, OAuthCredentials, Signing
+from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.config.shapes import Shape
-    from moorage.domain.keeping import Kept
+    from moorage.domain.auth.keeping import Kept
 
 _SHAPES: Final[Mapping[str, Shape]] = {
     "claims": Anything(),

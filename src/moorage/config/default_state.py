@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from moorage.contracts.routes import Account
-    from moorage.domain.service import Service
+    from moorage.domain.service.settings import Service
 
 VARIABLE: Final = "MOORAGE_STATE_DIRECTORY"
 _SCHEME: Final = "sqlite:///"

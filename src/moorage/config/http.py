@@ -10,9 +10,9 @@ import attrs
 from moorage.config.of_classes import about_fields, table_of
 from moorage.config.problems import Wrong, under
 from moorage.config.shapes import Address, Field, Many, Number, SecretText, Table, Text
-from moorage.domain.outgoing import OutgoingGuard
-from moorage.domain.secret import Secret
-from moorage.domain.transport import PEM, DangerouslyUnverified, Proxy, Tls
+from moorage.domain.http.outgoing import OutgoingGuard
+from moorage.domain.http.transport import PEM, DangerouslyUnverified, Proxy, Tls
+from moorage.domain.secrets.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,12 +39,12 @@ class HttpSettings:
             ConfigurationError: a file of certificates cannot be read, or a number is out of range.
         """
         if awaited:
-            from moorage.adapters.stdlib_http_async import (  # noqa: PLC0415 - if it is used
+            from moorage.adapters.http.stdlib.client_async import (  # noqa: PLC0415 - if it is used
                 AsyncStdlibHttpClient,
             )
 
             return AsyncStdlibHttpClient(**self.options)
-        from moorage.adapters.stdlib_http import StdlibHttpClient  # noqa: PLC0415 - if it is used
+        from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - if it is used
 
         return StdlibHttpClient(**self.options)
 

@@ -13,9 +13,9 @@ from moorage.config.configured import read_parts
 from moorage.config.problems import near, under
 from moorage.config.tenants import read_tenant
 from moorage.contracts.offer import Offer
-from moorage.domain.frames import refusing
+from moorage.domain.secrets.frames import refusing
 from moorage.errors import ConfigurationError, Problem
-from moorage.hub import AsyncHub, Hub
+from moorage.hub.hub import AsyncHub, Hub
 from moorage.wiring.ports import Ports
 
 if TYPE_CHECKING:

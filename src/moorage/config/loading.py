@@ -13,8 +13,8 @@ import attrs
 
 from moorage.config.problems import key, under
 from moorage.config.syntax import Malformed, Reason, reason_of
-from moorage.domain.installation import install
-from moorage.domain.json_text import is_object
+from moorage.domain.values.installation import install
+from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError
 
 Source: TypeAlias = Mapping[str, Any] | str | os.PathLike[str]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.config.toml_text import masked, write_toml
-from moorage.domain.json_text import is_list, is_object
-from moorage.domain.secret import Secret
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from moorage.config.problems import key, near, under
 from moorage.config.shapes import Many, Named, Table
 from moorage.config.structure import Filled, read_value
-from moorage.domain.json_text import is_object
+from moorage.domain.values.json_text import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,9 +11,9 @@ from moorage.config.shapes import Either, Kinded, Many, Named, SecretText, Table
 from moorage.config.structure import kind_of
 from moorage.config.tables import CONFIGURATION
 from moorage.config.toml_text import has_password
-from moorage.domain.json_text import is_list, is_object
-from moorage.domain.sensitive import is_sensitive
-from moorage.domain.transport import PEM
+from moorage.domain.http.transport import PEM
+from moorage.domain.secrets.sensitive import is_sensitive
+from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import Problem
 
 if TYPE_CHECKING:

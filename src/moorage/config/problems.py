@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import attrs
 
-from moorage.domain.json_text import is_object
-from moorage.domain.secret import Secret
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError, ConnectorError, Problem
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.config.problems import key, under
-from moorage.domain.json_text import is_list, is_object
+from moorage.domain.values.json_text import is_list, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,12 +13,12 @@ import attrs
 
 from moorage.config.of_classes import table_of
 from moorage.config.shapes import Field, Kinded, OneOf, Table
-from moorage.domain.credential_tables import is_credential, read_credentials
-from moorage.domain.installation import install
-from moorage.domain.json_text import is_object
-from moorage.domain.sealing import KeyRing
-from moorage.domain.secret import Secret
-from moorage.domain.urls import validate_base_url
+from moorage.domain.auth.credential_tables import is_credential, read_credentials
+from moorage.domain.http.urls import validate_base_url
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.state.sealing import KeyRing
+from moorage.domain.values.installation import install
+from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from moorage.domain.keeping import Kept
+    from moorage.domain.auth.keeping import Kept
 
 Read: TypeAlias = "Callable[[str], Secret | Kept | None]"
 _FIELD: Final = "secret"
@@ -122,7 +122,7 @@ class Vault:
 
     def open(self, place: Place) -> Read:
         """What reads secrets of the engine."""
-        from moorage.adapters import hashicorp_vault as vault  # noqa: PLC0415 - if it is used
+        from moorage.adapters.secret_managers import hashicorp_vault as vault  # noqa: PLC0415 - if it is used
 
         manager = vault.HashiCorpVault(
             self.address, self._login(vault, place), mount=self.mount, namespace=self.namespace
@@ -171,8 +171,8 @@ class Aws:
 
     def open(self, place: Place) -> Read:
         """What reads secrets of the region."""
-        from moorage.adapters import aws_identity as aws  # noqa: PLC0415 - if it is used
-        from moorage.adapters.aws_secrets_manager import AwsSecretsManager  # noqa: PLC0415 - as above
+        from moorage.adapters.secret_managers import aws_identity as aws  # noqa: PLC0415 - if it is used
+        from moorage.adapters.secret_managers.aws_secrets_manager import AwsSecretsManager  # noqa: PLC0415 - as above
 
         if (self.access_key_id is None) is not (self.secret_access_key is None):
             raise ConfigurationError(
@@ -209,7 +209,7 @@ class Gcp:
 
     def open(self, place: Place) -> Read:
         """What reads secrets of the project."""
-        from moorage.adapters import gcp_secret_manager as gcp  # noqa: PLC0415 - if it is used
+        from moorage.adapters.secret_managers import gcp_secret_manager as gcp  # noqa: PLC0415 - if it is used
 
         identity: Any = gcp.GcpMetadata()
         if self.key_file is not None:
@@ -239,7 +239,7 @@ class Azure:
 
     def open(self, place: Place) -> Read:
         """What reads secrets of the vault."""
-        from moorage.adapters import azure_key_vault as azure  # noqa: PLC0415 - if it is used
+        from moorage.adapters.secret_managers import azure_key_vault as azure  # noqa: PLC0415 - if it is used
 
         identity: Any = azure.AzureManagedIdentity(self.client_id)
         if self.client_secret is not None:
@@ -266,7 +266,7 @@ class Keyring:
     def open(self, _: Place) -> Read:
         """What reads passwords of this application."""
         try:
-            from moorage.adapters.keyring_credentials import KeyringSecrets  # noqa: PLC0415 - of an extra
+            from moorage.adapters.credentials.keyring import KeyringSecrets  # noqa: PLC0415 - of an extra
         except ImportError:
             raise ConfigurationError(
                 "a keyring needs the library of that name, which is not installed.",
@@ -290,8 +290,8 @@ class Sealed:
 
     def open(self, place: Place) -> Read:
         """What opens sealed credentials."""
-        from moorage.adapters.aes_gcm import AesGcmCipher  # noqa: PLC0415 - if it is used
-        from moorage.adapters.sqlite_credentials import SqliteCredentialProvider  # noqa: PLC0415 - as above
+        from moorage.adapters.ciphers.aes_gcm import AesGcmCipher  # noqa: PLC0415 - if it is used
+        from moorage.adapters.credentials.sqlite import SqliteCredentialProvider  # noqa: PLC0415 - as above
 
         cipher = AesGcmCipher(KeyRing.parse(self.keys))
         found = SqliteCredentialProvider(place.folder / self.path, cipher)
@@ -332,7 +332,7 @@ def _table(kind: str) -> Table:
 
 
 def _managed(manager: Any, timeout: float, place: Place) -> Read:
-    from moorage.adapters.managed_secrets import ManagedSecrets  # noqa: PLC0415 - if it is used
+    from moorage.adapters.secret_managers.managed_secrets import ManagedSecrets  # noqa: PLC0415 - if it is used
 
     reader = place.closing.enter_context(ManagedSecrets(manager, timeout=timeout))
 

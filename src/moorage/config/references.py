@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.config.problems import WRONG, key, near, under
 from moorage.config.structure import Filled
-from moorage.domain.json_text import is_list, is_object
+from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConnectorError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from moorage.config.problems import Report
-    from moorage.domain.keeping import Kept
-    from moorage.domain.secret import Secret
+    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.secrets.secret import Secret
 
 SCHEME: Final = "secret://"
 _PLACE: Final = re.compile(r"\$\$\{|\$\{([^}]*)\}?")

@@ -12,8 +12,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.domain.keeping import Kept
-    from moorage.domain.secret import Secret
+    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.secrets.secret import Secret
 
 
 @attrs.frozen

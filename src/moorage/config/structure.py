@@ -29,11 +29,11 @@ from moorage.config.shapes import (
     Text,
     TimeOfDay,
 )
-from moorage.domain.auth import Credentials, OAuthCredentials
-from moorage.domain.json_text import is_list, is_object
-from moorage.domain.keeping import secret_of
-from moorage.domain.secret import Secret
-from moorage.domain.text import is_encodable
+from moorage.domain.auth.keeping import secret_of
+from moorage.domain.auth.methods import Credentials, OAuthCredentials
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.domain.values.text import is_encodable
 from moorage.wiring.catalog import function
 
 if TYPE_CHECKING:

@@ -27,17 +27,17 @@ from moorage.config.shapes import (
     Text,
 )
 from moorage.contracts.routes import Account, Prefer, Route
-from moorage.domain.budget import RetryBudget
-from moorage.domain.cache_policy import CachePolicy
-from moorage.domain.circuit import CircuitBreakerConfig
-from moorage.domain.http import HttpMethod
-from moorage.domain.rate_limit import REFUSE, RateLimitConfig
-from moorage.domain.redaction import Redaction
-from moorage.domain.region import Region
-from moorage.domain.retry import RetryPolicy
-from moorage.domain.safety import Safety
-from moorage.domain.service import BulkheadConfig, Endpoint, HedgeConfig, Service
-from moorage.domain.timeouts import Timeouts
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.http.requests import HttpMethod
+from moorage.domain.http.timeouts import Timeouts
+from moorage.domain.resilience.budget import RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig
+from moorage.domain.resilience.rate_limit import REFUSE, RateLimitConfig
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.domain.service.cache_policy import CachePolicy
+from moorage.domain.service.region import Region
+from moorage.domain.service.safety import Safety
+from moorage.domain.service.settings import BulkheadConfig, Endpoint, HedgeConfig, Service
 from moorage.wiring.catalog import vendor_class, vendor_names
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from moorage.config.configured import followed
 from moorage.config.problems import Report, key, under
 from moorage.config.structure import read
 from moorage.config.tables import CONFIGURATION
-from moorage.domain.frames import refusing
+from moorage.domain.secrets.frames import refusing
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:

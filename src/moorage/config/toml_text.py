@@ -8,9 +8,9 @@ import re
 from datetime import date, time
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.domain.json_text import is_list, is_object
-from moorage.domain.secret import Secret
-from moorage.domain.sensitive import MASK, is_sensitive
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.secrets.sensitive import MASK, is_sensitive
+from moorage.domain.values.json_text import is_list, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

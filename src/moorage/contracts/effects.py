@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.routes import Asked
     from moorage.contracts.vendor import Vendor
-    from moorage.domain.service import Service
+    from moorage.domain.service.settings import Service
 
 _STATE_IT: Final = (
     "State `idempotency = VendorKeys(memory=..., repeat=..., documentation=[...])` in the vendor's"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         StatisticsQuery,
     )
     from moorage.contracts.wire import Wire
-    from moorage.domain.result import Result
+    from moorage.domain.values.result import Result
 
 KIND: Final = "email"
 

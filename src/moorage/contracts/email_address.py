@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from moorage.domain.text import with_article
+from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
-from moorage.domain.text import with_article
+from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
-from moorage.domain.safety import Safety
+from moorage.domain.service.safety import Safety
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from moorage.contracts.routes import Account, Route
-    from moorage.domain.service import Service
+    from moorage.domain.service.settings import Service
 
 
 class Changes(NamedTuple):

@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
 
-from moorage.domain.headers import Headers
-from moorage.domain.money import Money
-from moorage.domain.packing import pack_values, unpack_values
-from moorage.domain.response import Response
-from moorage.domain.secret import Secret
-from moorage.domain.text import with_article
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.response import Response
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.state.packing import pack_values, unpack_values
+from moorage.domain.values.money import Money
+from moorage.domain.values.text import with_article
 from moorage.errors import ConnectorError, InvalidData
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ _MODULES: Final = (
     "contracts.signed",
     "contracts.sms",
     "contracts.storage",
-    "domain.http",
+    "domain.http.requests",
 )
 """Modules whose classes can be encoded."""
 

@@ -6,8 +6,8 @@ from typing import Any, TypeGuard, TypeVar
 
 import attrs
 
-from moorage.domain.json_text import is_list
-from moorage.domain.result import Result
+from moorage.domain.values.json_text import is_list
+from moorage.domain.values.result import Result
 
 R = TypeVar("R")
 

@@ -11,11 +11,11 @@ import attrs
 from moorage.contracts.kinds import OneOf
 from moorage.contracts.ref import Ref
 from moorage.contracts.vendor import Vendor, no_options
-from moorage.domain.frames import careful
-from moorage.domain.idempotency import Reach
-from moorage.domain.money import EXPONENTS
-from moorage.domain.secret import Secret, as_secrets
-from moorage.domain.text import with_article
+from moorage.domain.idempotency.claims import Reach
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secrets
+from moorage.domain.values.money import EXPONENTS
+from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, InvalidData, UnsupportedByVendor
 
 if TYPE_CHECKING:

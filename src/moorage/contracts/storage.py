@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Arriving, Wire
-    from moorage.domain.result import Result
+    from moorage.domain.values.result import Result
 
 KIND: Final = "storage"
 PART_SIZE: Final = 8 * 1024 * 1024

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 import attrs
 
-from moorage.domain.durations import is_seconds
-from moorage.domain.json_text import is_list, is_object
-from moorage.domain.safety import Mode
+from moorage.domain.service.safety import Mode
+from moorage.domain.values.durations import is_seconds
+from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Wire
-    from moorage.domain.http import Request
+    from moorage.domain.http.requests import Request
     from moorage.domain.oauth.client import OAuthClient
-    from moorage.domain.secret import Secret
-    from moorage.domain.service import Service
+    from moorage.domain.secrets.secret import Secret
+    from moorage.domain.service.settings import Service
     from moorage.domain.webhooks.events import WebhookEvent
 
 MakeRef: TypeAlias = "Callable[..., Ref]"

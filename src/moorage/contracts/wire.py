@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.ref import Ref
-    from moorage.domain.auth import Credentials, OAuthCredentials
-    from moorage.domain.http import Headers, Request, Response
-    from moorage.domain.result import Result
+    from moorage.domain.auth.methods import Credentials, OAuthCredentials
+    from moorage.domain.http.requests import Headers, Request, Response
+    from moorage.domain.values.result import Result
 
 R = TypeVar("R")
 

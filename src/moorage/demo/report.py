@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage import CircuitState
 from moorage.demo.telling import FOLDER, HEADINGS
-from moorage.domain.events import AttemptFinished, CircuitChanged
+from moorage.domain.observation.events import AttemptFinished, CircuitChanged
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moorage.demo.telling import Narrator, Scene
-    from moorage.domain.events import Event
+    from moorage.domain.observation.events import Event
 
 _WIDE: Final = 940
 _LANE: Final = 34

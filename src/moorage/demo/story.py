@@ -12,7 +12,7 @@ from moorage.contracts.payments import advance
 from moorage.demo.erp import Erp
 from moorage.demo.street import LocalNetwork, Vendors, configuration
 from moorage.demo.telling import Narrator
-from moorage.testing.sandbox.base import Lost, reply
+from moorage.testing.sandboxes.base import Lost, reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,15 +6,15 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.testing import VendorServer
-from moorage.testing.sandbox.easypost import EasyPostSandbox
-from moorage.testing.sandbox.paypal import PayPalSandbox
-from moorage.testing.sandbox.postmark import PostmarkSandbox
-from moorage.testing.sandbox.sendgrid import SendGridSandbox
-from moorage.testing.sandbox.shippo import ShippoSandbox
-from moorage.testing.sandbox.stripe import StripeSandbox
-from moorage.testing.sandbox.twilio import TwilioSandbox
+from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
+from moorage.testing.sandboxes.payments.paypal import PayPalSandbox
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
+from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
+from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from moorage import Request, Response, Timeouts
     from moorage.ports.http import Incoming
-    from moorage.testing.sandbox.base import Sandbox
+    from moorage.testing.sandboxes.base import Sandbox
 
 
 class Vendors:

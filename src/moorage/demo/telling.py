@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.domain.events import (
+from moorage.domain.observation.events import (
     AttemptFinished,
     CallFinished,
     CallRefused,

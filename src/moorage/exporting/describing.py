@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from moorage.contracts.email_address import EmailAddress
-from moorage.domain.auth import AuthMethod, Credentials
-from moorage.domain.sensitive import is_secret_segment, is_sensitive
+from moorage.domain.auth.methods import AuthMethod, Credentials
+from moorage.domain.secrets.sensitive import is_secret_segment, is_sensitive
 from moorage.errors import ConfigurationError
 from moorage.exporting.hiding import Hiding, texts_of
 from moorage.exporting.paths import path_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.config import Configured
     from moorage.contracts.routes import Account
     from moorage.contracts.vendor import Vendor
-    from moorage.domain.service import Endpoint, Service
+    from moorage.domain.service.settings import Endpoint, Service
     from moorage.exporting.recording import Exchange
     from moorage.exporting.sent import Pairs
 

@@ -10,16 +10,16 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from moorage.domain.json_text import is_list, is_object
-from moorage.domain.media_type import essence, is_json
-from moorage.domain.sensitive import is_sensitive
+from moorage.domain.http.media_type import essence, is_json
+from moorage.domain.secrets.sensitive import is_sensitive
+from moorage.domain.values.json_text import is_list, is_object
 from moorage.exporting.sent import braces, variable
-from moorage.testing.http import as_bytes
+from moorage.testing.fakes.http import as_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from moorage.domain.http import Request
+    from moorage.domain.http.requests import Request
     from moorage.exporting.sent import Pairs
 
 _FORM: Final = "application/x-www-form-urlencoded"

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from moorage._bridge import run_now
 from moorage.contracts.routes import Account
 from moorage.errors import ConnectorError
-from moorage.hub import Hub
-from moorage.testing.http import with_whole_body
-from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.hub.hub import Hub
+from moorage.runtime.bridge import run_now
+from moorage.testing.fakes.http import with_whole_body
+from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.trades import trade_of
 from moorage.testing.uses import ABLE, BASIC
 from moorage.testing.uses.asking import At
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping
 
     from moorage.contracts.vendor import Vendor
-    from moorage.domain.http import Request, Response, Timeouts
+    from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.ports.http import Incoming
-    from moorage.testing.sandbox.base import Sandbox
+    from moorage.testing.sandboxes.base import Sandbox
     from moorage.testing.trades import Trade
     from moorage.testing.uses.asking import Use
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.json_text import is_list, is_object
+from moorage.domain.values.json_text import is_list, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage._bridge import awaited, blocking
-from moorage.services.counter import Counter, current
-from moorage.services.sms import SmsFlows
+from moorage.runtime.bridge import awaited, blocking
+from moorage.services.contracts.counter import Counter, current
+from moorage.services.contracts.sms import SmsFlows
 
 if TYPE_CHECKING:
-    from moorage.services.counter import FindDesk
+    from moorage.services.contracts.counter import FindDesk
 
 
 class Sms:

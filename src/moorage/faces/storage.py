@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from moorage._bridge import awaited, blocking, documented_by, run_now, with_signature_of
-from moorage.adapters.whole_files import WholeFile
-from moorage.services.counter import Counter, current
-from moorage.services.storage import StorageFlows
+from moorage.adapters.files.whole_files import WholeFile
+from moorage.runtime.bridge import awaited, blocking, documented_by, run_now, with_signature_of
+from moorage.services.contracts.counter import Counter, current
+from moorage.services.contracts.storage import StorageFlows
 
 if TYPE_CHECKING:
     from os import PathLike
     from types import TracebackType
 
     from moorage.contracts.storage import ObjectInfo
-    from moorage.services.counter import FindDesk
-    from moorage.services.downloading import Downloading
+    from moorage.services.contracts.counter import FindDesk
+    from moorage.services.transfers.downloading import Downloading
 
 _download: Final = current(StorageFlows.download)
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
-from moorage._bridge import is_async
-from moorage.domain.durations import seconds
-from moorage.domain.functions import check_callable
-from moorage.domain.plan import Plan
+from moorage.domain.service.plan import Plan
+from moorage.domain.values.durations import seconds
+from moorage.domain.values.functions import check_callable
 from moorage.errors import ConfigurationError
-from moorage.services.call import Call
+from moorage.runtime.bridge import is_async
+from moorage.services.calling.call import Call
 from moorage.wiring.cores import awaited_core, plain_core
 from moorage.wiring.ports import Ports, check_colour
 from moorage.wiring.stores import both_colours
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import timedelta
 
-    from moorage.domain.service import Service
-    from moorage.domain.state import Command
+    from moorage.domain.service.settings import Service
+    from moorage.domain.state.commands import Command
     from moorage.ports.chance import Randomness
     from moorage.ports.cipher import Cipher
     from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
     from moorage.ports.locks import AsyncLocks, Locks
     from moorage.ports.observer import Observer
     from moorage.ports.state import AsyncStateStorage, StateStorage
-    from moorage.services.core import Core
+    from moorage.services.core.core import Core
 
 Answer = TypeVar("Answer")
 

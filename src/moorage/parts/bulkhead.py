@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage._bridge import run_now
-from moorage.domain.events import CallRefused
-from moorage.domain.service import BulkheadConfig, Service
+from moorage.domain.observation.events import CallRefused
+from moorage.domain.service.settings import BulkheadConfig, Service
 from moorage.errors import BulkheadFull
 from moorage.parts.base import CENTURY
 from moorage.parts.guard import Guard
+from moorage.runtime.bridge import run_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from moorage.ports.locks import AsyncLocks, Locks
     from moorage.ports.observer import Observer
-    from moorage.services.core import Core
+    from moorage.services.core.core import Core
 
 
 class Bulkhead(Guard[object]):

@@ -5,29 +5,29 @@ from __future__ import annotations
 from types import FunctionType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
-from moorage._bridge import NOT_PLAIN, refuse_awaitable, run_now
-from moorage.domain.admission import NEEDS_TOKEN, ReadCircuit, Report, SetCircuit
-from moorage.domain.circuit import CircuitBreakerConfig, CircuitState, Outcome
-from moorage.domain.events import CircuitChanged
-from moorage.domain.health import health
-from moorage.domain.plan import AFTERWARDS
-from moorage.domain.retry import error_types
-from moorage.domain.service import Service
+from moorage.domain.observation.events import CircuitChanged
+from moorage.domain.resilience.admission import NEEDS_TOKEN, ReadCircuit, Report, SetCircuit
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState, Outcome
+from moorage.domain.resilience.health import health
+from moorage.domain.resilience.retry import error_types
+from moorage.domain.service.plan import AFTERWARDS
+from moorage.domain.service.settings import Service
 from moorage.errors import StorageUnavailable
 from moorage.parts.guard import Guard
-from moorage.services.admission import be_admitted, lease_of, refusal, why_not
+from moorage.runtime.bridge import NOT_PLAIN, refuse_awaitable, run_now
+from moorage.services.calling.admission import be_admitted, lease_of, refusal, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import timedelta
 
-    from moorage.domain.admission import Admitted
-    from moorage.domain.circuit import CircuitBreakerState, CircuitRule, Permit
+    from moorage.domain.resilience.admission import Admitted
+    from moorage.domain.resilience.circuit import CircuitBreakerState, CircuitRule, Permit
     from moorage.ports.clock import Clock
     from moorage.ports.observer import Observer
     from moorage.ports.state import AsyncStateStorage, StateStorage
-    from moorage.services.call import Call
-    from moorage.services.core import Core
+    from moorage.services.calling.call import Call
+    from moorage.services.core.core import Core
 
 
 P = ParamSpec("P")

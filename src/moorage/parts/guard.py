@@ -12,10 +12,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from moorage._bridge import can_be_awaited, is_async, not_awaitable, refuse_awaitable
-from moorage.domain.functions import not_callable
+from moorage.domain.values.functions import not_callable
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part, decorated
+from moorage.runtime.bridge import can_be_awaited, is_async, not_awaitable, refuse_awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 import attrs
 
-from moorage._bridge import is_async, run_now, step_later, step_now
-from moorage.domain.durations import micros, seconds
-from moorage.domain.functions import check_callable, check_plain
-from moorage.domain.idempotency import Resolve, checked_key
-from moorage.domain.payload import payload_fingerprint
-from moorage.domain.retry import error_types
-from moorage.domain.service import Service
+from moorage.domain.idempotency.claims import Resolve, checked_key
+from moorage.domain.idempotency.payload import payload_fingerprint
+from moorage.domain.resilience.retry import error_types
+from moorage.domain.service.settings import Service
+from moorage.domain.values.durations import micros, seconds
+from moorage.domain.values.functions import check_callable, check_plain
 from moorage.errors import ConnectorError
 from moorage.parts.base import Part, decorated
-from moorage.services.answers import sealed
-from moorage.services.attempts import attempt
-from moorage.services.call import value_of
-from moorage.services.idempotency import Once, act_once
+from moorage.runtime.bridge import is_async, run_now, step_later, step_now
+from moorage.services.calling.answers import sealed
+from moorage.services.calling.attempts import attempt
+from moorage.services.calling.call import value_of
+from moorage.services.calling.idempotency import Once, act_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
     from moorage.ports.observer import Observer
     from moorage.ports.state import AsyncStateStorage, StateStorage
-    from moorage.services.attempts import AttemptStep, Ending
-    from moorage.services.core import Core
+    from moorage.services.calling.attempts import AttemptStep, Ending
+    from moorage.services.core.core import Core
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -12,16 +12,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.forking import in_child
-from moorage.domain.bounded import Bounded
-from moorage.domain.bucket import TokenBucket
-from moorage.domain.durations import count
+from moorage.adapters.concurrency.forking import in_child
+from moorage.domain.resilience.bucket import TokenBucket
+from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.durations import count
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.domain.rate_limit import RateLimitConfig
+    from moorage.domain.resilience.rate_limit import RateLimitConfig
 
 _KEYS: Final = 10_000
 

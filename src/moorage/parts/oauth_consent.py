@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
-from moorage._bridge import run_now
-from moorage.domain.durations import seconds
 from moorage.domain.oauth.client import OAuthClient
 from moorage.domain.oauth.consent import begin, read_callback
-from moorage.domain.retry import RetryPolicy
-from moorage.domain.service import Service
-from moorage.domain.text import with_article
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.domain.service.settings import Service
+from moorage.domain.values.durations import seconds
+from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
-from moorage.services.oauth_asking import Patience
-from moorage.services.oauth_consent import Consenting
+from moorage.runtime.bridge import run_now
+from moorage.services.oauth.asking import Patience
+from moorage.services.oauth.consent import Consenting
 from moorage.wiring.cores import awaited_core, plain_core
 from moorage.wiring.ports import check_colour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from moorage.domain.auth import OAuthCredentials
+    from moorage.domain.auth.methods import OAuthCredentials
     from moorage.domain.oauth.device import DeviceConsent
     from moorage.domain.oauth.pending import PendingConsent
     from moorage.domain.oauth.token_answer import Granted
     from moorage.ports.chance import Randomness
     from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
     from moorage.ports.http import AsyncHttpClient, HttpClient
-    from moorage.services.core import Flow
+    from moorage.services.core.core import Flow
 
 R = TypeVar("R")
 

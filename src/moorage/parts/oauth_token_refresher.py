@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
-from moorage._bridge import allowance, guarded, guarded_later, lift, run_now
-from moorage.adapters.forking import in_child
-from moorage.adapters.memory_credentials import (
+from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.credentials.memory import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
 )
-from moorage.domain.durations import seconds
 from moorage.domain.oauth.client import OAuthClient
 from moorage.domain.oauth.freshness import Ahead
 from moorage.domain.oauth.question import too_slow
-from moorage.domain.retry import RetryPolicy
-from moorage.domain.service import Service
-from moorage.domain.text import with_article
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.domain.service.settings import Service
+from moorage.domain.values.durations import seconds
+from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
-from moorage.services.foreign import no_credentials, not_refreshed
-from moorage.services.oauth_renewal import Pace, Vault
-from moorage.services.oauth_token_refresher import Refreshing
+from moorage.runtime.bridge import allowance, guarded, guarded_later, lift, run_now
+from moorage.services.core.foreign_errors import no_credentials, not_refreshed
+from moorage.services.oauth.renewal import Pace, Vault
+from moorage.services.oauth.token_refresher import Refreshing
 from moorage.wiring.cores import awaited_core, plain_core
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from moorage.ports.locks import AsyncLocks, Locks
     from moorage.ports.observer import Observer
     from moorage.ports.state import AsyncStateStorage, StateStorage
-    from moorage.services.core import Flow
+    from moorage.services.core.core import Flow
 
 R = TypeVar("R")
 

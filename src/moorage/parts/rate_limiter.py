@@ -5,29 +5,29 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from moorage._bridge import run_now
-from moorage.domain.admission import Admission, Answer, Gates, Pause
-from moorage.domain.bounded import Bounded
-from moorage.domain.durations import FOREVER, SECOND, count, micros, seconds
-from moorage.domain.keys import checked_name, state_key
-from moorage.domain.service import Service
+from moorage.domain.resilience.admission import Admission, Answer, Gates, Pause
+from moorage.domain.service.settings import Service
+from moorage.domain.state.keys import checked_name, state_key
+from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.durations import FOREVER, SECOND, count, micros, seconds
 from moorage.errors import ConfigurationError
 from moorage.parts.base import CENTURY
 from moorage.parts.guard import Guard
 from moorage.parts.leases import Leases
-from moorage.services.admission import be_admitted, refusal, withdraw
+from moorage.runtime.bridge import run_now
+from moorage.services.calling.admission import be_admitted, refusal, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import timedelta
 
-    from moorage.domain.admission import Admitted
-    from moorage.domain.rate_limit import RateLimitConfig
-    from moorage.domain.state import Command
+    from moorage.domain.resilience.admission import Admitted
+    from moorage.domain.resilience.rate_limit import RateLimitConfig
+    from moorage.domain.state.commands import Command
     from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
     from moorage.ports.observer import Observer
     from moorage.ports.state import AsyncStateStorage, StateStorage
-    from moorage.services.core import Core
+    from moorage.services.core.core import Core
 
 _KEYS = 10_000
 

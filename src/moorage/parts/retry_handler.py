@@ -6,15 +6,15 @@ import functools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from moorage._bridge import is_async, refuse_awaitable, run_now, step_later, step_now
-from moorage.domain.events import RetryScheduled
-from moorage.domain.functions import not_callable
-from moorage.domain.retry import Again, RetryPolicy, decide, wait_of
-from moorage.domain.service import Service
+from moorage.domain.observation.events import RetryScheduled
+from moorage.domain.resilience.retry import Again, RetryPolicy, decide, wait_of
+from moorage.domain.service.settings import Service
+from moorage.domain.values.functions import not_callable
 from moorage.errors import ConnectorError
 from moorage.parts.base import CENTURY, Part, decorated
-from moorage.services.attempts import attempt, follow
-from moorage.services.call import Call, value_of
+from moorage.runtime.bridge import is_async, refuse_awaitable, run_now, step_later, step_now
+from moorage.services.calling.attempts import attempt, follow
+from moorage.services.calling.call import Call, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from moorage.ports.chance import Randomness
     from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
     from moorage.ports.observer import Observer
-    from moorage.services.attempts import Ending
-    from moorage.services.core import Core
+    from moorage.services.calling.attempts import Ending
+    from moorage.services.core.core import Core
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage._bridge import guarded, guarded_later, lift, run_now
 from moorage.adapters.webhook_secrets import (
     SecretsInput,
     StaticWebhookSecrets,
     no_secrets,
     read_secrets,
 )
-from moorage.domain.durations import FOREVER, micros, seconds
-from moorage.domain.frames import careful
-from moorage.domain.service import Service
+from moorage.domain.secrets.frames import careful
+from moorage.domain.service.settings import Service
+from moorage.domain.values.durations import FOREVER, micros, seconds
 from moorage.domain.webhooks.scheme import WebhookScheme
 from moorage.domain.webhooks.verification import acceptable_for
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
-from moorage.services.foreign import no_credentials
-from moorage.services.webhook_verifier import Endpoint, Receiving, keys_for
+from moorage.runtime.bridge import guarded, guarded_later, lift, run_now
+from moorage.services.core.foreign_errors import no_credentials
+from moorage.services.webhooks.verifier import Endpoint, Receiving, keys_for
 from moorage.wiring.catalog import webhook_scheme
 from moorage.wiring.ports import check_colour
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import TracebackType
 
-    from moorage.domain.secret import Secret
+    from moorage.domain.secrets.secret import Secret
     from moorage.domain.webhooks.delivery import HeaderFields
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.ports.clock import Clock

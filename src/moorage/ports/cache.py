@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from moorage.domain.caching import Entries, Found
+    from moorage.domain.cache.rules import Entries, Found
 
 
 class ResponseCache(Protocol):

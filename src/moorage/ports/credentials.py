@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from moorage.domain.auth import Credentials
+    from moorage.domain.auth.methods import Credentials
 
 
 class CredentialProvider(Protocol):

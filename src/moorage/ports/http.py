@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Headers, Request, Response, Timeouts
+    from moorage.domain.http.requests import Headers, Request, Response, Timeouts
 
 
 class Incoming(Protocol):

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from moorage.domain.entries import EntryPage, EntryQuery
-    from moorage.domain.inbox import InboxEntry
+    from moorage.domain.entries.inbox import InboxEntry
+    from moorage.domain.entries.queue import EntryPage, EntryQuery
 
 
 class InboxStorage(Protocol):

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from moorage.domain.integration_log import IntegrationLog, LogPage, LogQuery, LogSummary
+    from moorage.domain.observation.integration_log import (
+        IntegrationLog,
+        LogPage,
+        LogQuery,
+        LogSummary,
+    )
 
 
 class IntegrationLogger(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from moorage.domain.events import Event
+    from moorage.domain.observation.events import Event
 
 
 class Observer(Protocol):

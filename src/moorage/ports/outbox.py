@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from moorage.domain.entries import EntryPage, EntryQuery
-    from moorage.domain.outbox import OutboxEntry
+    from moorage.domain.entries.outbox import OutboxEntry
+    from moorage.domain.entries.queue import EntryPage, EntryQuery
 
 
 class OutboxStorage(Protocol):

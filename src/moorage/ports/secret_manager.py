@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from moorage.domain.auth import Credentials
-    from moorage.domain.http import Request, Response
-    from moorage.domain.secret import Secret
+    from moorage.domain.auth.methods import Credentials
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.secrets.secret import Secret
 
 
 class Line(Protocol):

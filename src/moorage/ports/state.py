@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from moorage.domain.state import Command
+    from moorage.domain.state.commands import Command
 
 Answer = TypeVar("Answer")
 

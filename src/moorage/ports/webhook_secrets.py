@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.domain.secret import Secret
+    from moorage.domain.secrets.secret import Secret
 
 
 class WebhookSecrets(Protocol):

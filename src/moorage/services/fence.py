@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.fingerprint import digest
-from moorage.domain.idempotency import WriteOnce, Written
-from moorage.domain.keys import checked_name, state_key
+from moorage.domain.http.fingerprint import digest
+from moorage.domain.idempotency.claims import WriteOnce, Written
+from moorage.domain.state.keys import checked_name, state_key
 from moorage.errors import CopiedStore, StorageUnavailable
 
 if TYPE_CHECKING:
-    from moorage.services.core import Core
+    from moorage.services.core.core import Core
 
 _HOME: Final = state_key("fence", "moorage", None, "home")
 _SAME: Final = digest([])

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
-from moorage.domain.json_text import is_object
+from moorage.domain.values.json_text import is_object
 from moorage.errors import ConnectorError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from moorage.domain.entries import Entry, EntryQuery
-    from moorage.domain.inbox import InboxEntry
-    from moorage.domain.integration_log import IntegrationLog, LogQuery
-    from moorage.domain.outbox import OutboxEntry
+    from moorage.domain.entries.inbox import InboxEntry
+    from moorage.domain.entries.outbox import OutboxEntry
+    from moorage.domain.entries.queue import Entry, EntryQuery
+    from moorage.domain.observation.integration_log import IntegrationLog, LogQuery
 
 _PAGE: Final = 500
 _SIMPLE: Final = (str, int, float, type(None))

@@ -43,12 +43,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moorage import AsyncConnectorManager, ConnectorManager, Secret, Service
-    from moorage.domain.redaction import Redaction
-    from moorage.testing.cassette import Cassette, Mode
-    from moorage.testing.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
-    from moorage.testing.http import FakeVendor
-    from moorage.testing.http_server import VendorServer
-    from moorage.testing.observer import RecordingObserver
+    from moorage.domain.http.redaction import Redaction
+    from moorage.testing.cassettes.cassette import Cassette, Mode
+    from moorage.testing.fakes.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+    from moorage.testing.fakes.http import FakeVendor
+    from moorage.testing.fakes.http_server import VendorServer
+    from moorage.testing.fakes.observer import RecordingObserver
 
 _MODES: Final[dict[str, Mode]] = {"once": "once", "all": "record", "none": "replay"}
 _LONGEST: Final = 80

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.auth import Credentials
+from moorage.domain.auth.methods import Credentials
 from moorage.domain.signing.sigv4 import AwsSigV4
 
 if TYPE_CHECKING:
-    from moorage.domain.secret import Secret
+    from moorage.domain.secrets.secret import Secret
 
 LATER: Final = frozenset(
     {

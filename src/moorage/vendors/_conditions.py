@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from moorage.domain.headers import Headers
+from moorage.domain.http.headers import Headers
 from moorage.errors import VendorRejected
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.domain.classify import unreadable
-from moorage.domain.json_text import is_list, is_object
-from moorage.domain.money import EXPONENTS, Money
+from moorage.domain.resilience.classify import unreadable
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.domain.values.money import EXPONENTS, Money
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from moorage.domain.response import Response
+    from moorage.domain.http.response import Response
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,24}(?:\.[0-9]{1,24})?(?:[eE][+-]?[0-9]{1,2})?")
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.contracts.effects import check_keys, check_vendor, moves_money
-from moorage.domain.names import service_name
-from moorage.domain.service import Service
+from moorage.domain.service.settings import Service
+from moorage.domain.values.names import service_name
 from moorage.errors import ConfigurationError
 from moorage.wiring.catalog import installed, loaded
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.client import OAuthClient
 
 TRANSPORTS: Final[Mapping[str, tuple[str, str]]] = {
-    "files": ("local_files", "LocalFolder"),
-    "smtp": ("smtp_transport", "SmtpTransport"),
+    "files": ("files.local_files", "LocalFolder"),
+    "smtp": ("mail.smtp", "SmtpTransport"),
 }
 """The module and the class of each transport; the class of the other colour begins with Async."""
 

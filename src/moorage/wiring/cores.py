@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage._bridge import (
+from moorage.adapters.concurrency.forking import in_child
+from moorage.domain.values.functions import timed
+from moorage.runtime.bridge import (
     bounding,
     gathered_now,
     guarded,
@@ -20,12 +22,15 @@ from moorage._bridge import (
     settle_now,
     within_now,
 )
-from moorage.adapters.forking import in_child
-from moorage.domain.functions import timed
-from moorage.services.core import Core
-from moorage.services.foreign import cache_broke, http_broke, no_credentials, not_refreshed
-from moorage.services.guarded_cache import GuardedCache
-from moorage.services.waiting import Waiters
+from moorage.services.calling.guarded_cache import GuardedCache
+from moorage.services.core.core import Core
+from moorage.services.core.foreign_errors import (
+    cache_broke,
+    http_broke,
+    no_credentials,
+    not_refreshed,
+)
+from moorage.services.core.waiting import Waiters
 from moorage.wiring import defaults
 from moorage.wiring.loops import LoopWatch
 from moorage.wiring.observers import LogObserver, NotItself, Unheard

@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.adapters.forking import in_child
+from moorage.adapters.concurrency.forking import in_child
 from moorage.errors import CredentialNotFound
 
 if TYPE_CHECKING:
@@ -70,30 +70,30 @@ class NoCredentials:
 
 def memory_storage(clock: Any = None) -> Any:
     """The embedded store."""
-    from moorage.adapters.memory import MemoryStorage
+    from moorage.adapters.state.memory import MemoryStorage
 
     return MemoryStorage(clock)
 
 
 def memory_cache(clock: Any = None) -> Any:
     """The embedded cache."""
-    from moorage.adapters.memory_cache import MemoryCache
+    from moorage.adapters.cache.memory import MemoryCache
 
     return MemoryCache(clock)
 
 
 _EMBEDDED: Final = {
-    "clock": ("clock", "SystemClock"),
-    "sleeper": ("clock", "ThreadSleeper"),
-    "async sleeper": ("clock_async", "AsyncioSleeper"),
-    "http": ("stdlib_http", "StdlibHttpClient"),
-    "async http": ("stdlib_http_async", "AsyncStdlibHttpClient"),
-    "locks": ("locks", "ThreadLocks"),
-    "async locks": ("locks_async", "AsyncioLocks"),
-    "gather": ("gather", "ThreadGather"),
-    "async gather": ("gather_async", "AsyncioGather"),
-    "ids": ("chance", "UlidIds"),
-    "randomness": ("chance", "SystemRandomness"),
+    "clock": ("clocks.system", "SystemClock"),
+    "sleeper": ("clocks.system", "ThreadSleeper"),
+    "async sleeper": ("clocks.system_async", "AsyncioSleeper"),
+    "http": ("http.stdlib.client", "StdlibHttpClient"),
+    "async http": ("http.stdlib.client_async", "AsyncStdlibHttpClient"),
+    "locks": ("concurrency.locks", "ThreadLocks"),
+    "async locks": ("concurrency.locks_async", "AsyncioLocks"),
+    "gather": ("concurrency.gather", "ThreadGather"),
+    "async gather": ("concurrency.gather_async", "AsyncioGather"),
+    "ids": ("randomness", "UlidIds"),
+    "randomness": ("randomness", "SystemRandomness"),
 }
 """The module and the class of each embedded adapter."""
 

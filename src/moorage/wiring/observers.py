@@ -7,12 +7,12 @@ import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.names import name_of
+from moorage.domain.values.names import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.events import Event, ObserverFailed
+    from moorage.domain.observation.events import Event, ObserverFailed
     from moorage.ports.observer import Observer
 
 
@@ -65,7 +65,7 @@ class LogObserver:
     """Writes an entry of the integration log for every call that finished."""
 
     def __init__(self, write: Callable[[Any], None]) -> None:
-        from moorage.domain.integration_log import entry_of
+        from moorage.domain.observation.integration_log import entry_of
 
         self._entry_of = entry_of
         self._write = write

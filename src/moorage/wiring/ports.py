@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.names import name_of
+from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -6,19 +6,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from moorage._bridge import run_now
-from moorage.adapters.forking import in_child
-from moorage.domain.durations import SECOND
-from moorage.domain.idempotency import RENEWAL
-from moorage.domain.renewal import ENTRY_LEASE
-from moorage.services.renewal import EntryRenewals, Renewals, Unrenewed
+from moorage.adapters.concurrency.forking import in_child
+from moorage.domain.entries.renewal import ENTRY_LEASE
+from moorage.domain.idempotency.claims import RENEWAL
+from moorage.domain.values.durations import SECOND
+from moorage.runtime.bridge import run_now
+from moorage.services.core.renewal import EntryRenewals, Renewals, Unrenewed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.services.core import Core
-    from moorage.services.entries import Shelf
-    from moorage.services.renewal import Heartbeat
+    from moorage.services.core.core import Core
+    from moorage.services.core.renewal import Heartbeat
+    from moorage.services.entries.processing import Shelf
 
 _EVERY: Final = RENEWAL / SECOND
 _known: Final[WeakValueDictionary[tuple[int, int], Renewals]] = WeakValueDictionary()
@@ -75,7 +75,7 @@ def _nothing() -> None:
 def _now(
     work: Callable[[], Any], wanted: Callable[[], bool], *, release: Callable[[], Any] = _nothing
 ) -> Heartbeat:
-    from moorage.adapters.heartbeat import Heartbeat
+    from moorage.adapters.concurrency.heartbeat import Heartbeat
 
     def beat() -> None:
         try:
@@ -87,6 +87,6 @@ def _now(
 
 
 def _later(work: Callable[[], Any], wanted: Callable[[], bool]) -> Heartbeat:
-    from moorage.adapters.heartbeat_async import AsyncHeartbeat
+    from moorage.adapters.concurrency.heartbeat_async import AsyncHeartbeat
 
     return AsyncHeartbeat(work, wanted, _EVERY)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage._bridge import guarded, guarded_later, lift
 from moorage.errors import ConfigurationError
-from moorage.services.entries import Shelf, lost
+from moorage.runtime.bridge import guarded, guarded_later, lift
+from moorage.services.entries.processing import Shelf, lost
 from moorage.wiring.ports import check_verb
 
 if TYPE_CHECKING:

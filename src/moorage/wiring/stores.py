@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage._bridge import blocked, guarded, guarded_later, lift_command, quiet
-from moorage.domain.functions import timed
-from moorage.services.foreign import store_broke
-from moorage.services.store_fallback import StoreFallback
+from moorage.domain.values.functions import timed
+from moorage.runtime.bridge import blocked, guarded, guarded_later, lift_command, quiet
+from moorage.services.core.foreign_errors import store_broke
+from moorage.services.state.store_fallback import StoreFallback
 from moorage.wiring.defaults import Lazily, memory_storage
 from moorage.wiring.renewing import renewing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.services.core import Core
+    from moorage.services.core.core import Core
     from moorage.wiring.ports import Ports
 
 
@@ -100,7 +100,7 @@ def both_colours(storage: Any, clock: Any) -> tuple[Any, Any]:
 
     Memory never makes a task wait, so the store in memory serves both at once.
     """
-    from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+    from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 
     if storage is None:
         storage = MemoryStorage(clock)
@@ -114,7 +114,7 @@ def both_colours(storage: Any, clock: Any) -> tuple[Any, Any]:
 
 def _is_memory(state: object) -> bool:
     """Whether this is our own store in memory, which raises nothing foreign and never waits."""
-    memory = sys.modules.get("moorage.adapters.memory")
+    memory = sys.modules.get("moorage.adapters.state.memory")
     return memory is not None and isinstance(
         state, (memory.MemoryStorage, memory.AsyncMemoryStorage)
     )

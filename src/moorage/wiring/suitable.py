@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.names import name_of
-from moorage.domain.service import INHERIT
-from moorage.domain.urls import leaves_in_clear
+from moorage.domain.http.urls import leaves_in_clear
+from moorage.domain.service.settings import INHERIT
+from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from moorage.domain.service import Endpoint, Service
+    from moorage.domain.service.settings import Endpoint, Service
 
 
 _EVERY_STEP: Final = "StdlibHttpClient and PyreqwestHttpClient bound every step"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from moorage._bridge import guarded, guarded_later, lift
 from moorage.errors import ConfigurationError
-from moorage.services.foreign import tenants_broke
+from moorage.runtime.bridge import guarded, guarded_later, lift
+from moorage.services.core.foreign_errors import tenants_broke
 from moorage.wiring.ports import check_verb
 
 if TYPE_CHECKING:

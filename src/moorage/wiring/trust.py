@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.domain.events import TlsUnverified
+from moorage.domain.observation.events import TlsUnverified
 
 if TYPE_CHECKING:
     from moorage.wiring.cores import Wired
@@ -15,7 +15,7 @@ def tell_unverified(wired: Wired) -> None:
     unverified = getattr(wired.http, "unverified", None)
     if unverified is None:
         return
-    from moorage.domain.transport import DangerouslyUnverified
+    from moorage.domain.http.transport import DangerouslyUnverified
 
     if isinstance(unverified, DangerouslyUnverified):
         core = wired.core

@@ -25,7 +25,7 @@ from moorage import (
     UnsupportedByVendor,
 )
 from moorage.domain.oauth.consent import DRAWS, begin, exchanging, no_token, read_callback
-from moorage.domain.oauth.dpop import proof
+from moorage.domain.signing.dpop import proof
 from moorage.domain.signing.occasion import Occasion
 from tests.support import authorization_jwt as jose
 from tests.support.proofs import proof_key

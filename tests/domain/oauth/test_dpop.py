@@ -16,10 +16,12 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.auth import OAuthCredentials, authorise, sign, signs, tells_in_query
-from moorage.domain.headers import Headers
-from moorage.domain.http import Request
-from moorage.domain.oauth.dpop import (
+from moorage.domain.auth.methods import OAuthCredentials, authorise, sign, signs, tells_in_query
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import Request
+from moorage.domain.http.urls import join_url
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.signing.dpop import (
     ProofRefusal,
     challenge,
     check_proof_key,
@@ -27,9 +29,7 @@ from moorage.domain.oauth.dpop import (
     proof,
     refusal_of,
 )
-from moorage.domain.secret import Secret
 from moorage.domain.signing.occasion import Occasion
-from moorage.domain.urls import join_url
 from moorage.errors import ConnectorError, InvalidData
 from tests.security.canaries import Canaries
 from tests.support import authorization_jwt as jose

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from moorage import InvalidData, PendingConsent
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 
 ENDS = datetime(2030, 1, 1, tzinfo=UTC)
 WHOLE = PendingConsent(

@@ -9,19 +9,19 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from moorage import Secret, VendorFailed
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.domain.http import Request
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.domain.http.requests import Request
+from moorage.domain.http.timeouts import Timeouts
+from moorage.domain.http.transport import Tls
 from moorage.domain.oauth.client import OAuthClient
-from moorage.domain.oauth.dpop import proof
 from moorage.domain.oauth.grants import JwtBearer, TokenExchange
 from moorage.domain.oauth.question import Question
 from moorage.domain.oauth.server import AuthorizationServer as Server
 from moorage.domain.oauth.server import well_known
 from moorage.domain.oauth.token_request import token_request
+from moorage.domain.signing.dpop import proof
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.domain.signing.occasion import Occasion
-from moorage.domain.timeouts import Timeouts
-from moorage.domain.transport import Tls
 from tests.domain.oauth.test_client import P256, RSA
 from tests.support.authorization_papers import TlsLab
 from tests.support.authorization_server import AuthorizationServer, Client
@@ -29,7 +29,7 @@ from tests.support.authorization_server import AuthorizationServer, Client
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
     from tests.support.authorization_values import Method
 
 ODD = "p:ä+s s%2B&=~*'"

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage import Credentials
-from moorage.domain.body import BodyStream
-from moorage.domain.http import Request
-from moorage.domain.secret import Secret
+from moorage.domain.http.body import BodyStream
+from moorage.domain.http.requests import Request
+from moorage.domain.http.urls import join_url
+from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.azure import AzureSharedKey
 from moorage.domain.signing.occasion import Occasion
-from moorage.domain.urls import join_url
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:

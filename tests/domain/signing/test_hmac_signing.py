@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from moorage.domain.body import BodyStream
-from moorage.domain.http import Request
-from moorage.domain.secret import Secret
+from moorage.domain.http.body import BodyStream
+from moorage.domain.http.requests import Request
+from moorage.domain.http.urls import join_url
+from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.hmac_signing import HmacAlgorithm, HmacSigning
 from moorage.domain.signing.occasion import Occasion
-from moorage.domain.urls import join_url
 from moorage.errors import InvalidData
 
 NOON = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")

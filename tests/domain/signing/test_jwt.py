@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from moorage.domain.http import Request
-from moorage.domain.secret import Secret
+from moorage.domain.http.requests import Request
+from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.jwt import JwtAlgorithm, JwtSigning, compact
 from moorage.domain.signing.occasion import Occasion
 from moorage.errors import InvalidData

@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from moorage.domain.body import BodyStream
-from moorage.domain.http import Request
-from moorage.domain.secret import Secret
+from moorage.domain.http.body import BodyStream
+from moorage.domain.http.requests import Request
+from moorage.domain.http.urls import join_url
+from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.message import MessageSignature
 from moorage.domain.signing.occasion import Occasion
-from moorage.domain.urls import join_url
 from moorage.errors import InvalidData
 
 # Appendix B.2 but B.2.4, which signs a response.

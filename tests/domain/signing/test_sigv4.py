@@ -15,12 +15,12 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 import pytest
 
-from moorage.domain.body import BodyStream
-from moorage.domain.http import Request
-from moorage.domain.secret import Secret
+from moorage.domain.http.body import BodyStream
+from moorage.domain.http.requests import Request
+from moorage.domain.http.urls import join_url
+from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.occasion import Occasion, Target
 from moorage.domain.signing.sigv4 import AwsSigV4
-from moorage.domain.urls import join_url
 from moorage.errors import InvalidData
 
 # All cases of the published suite but `get-header-value-multiline`: a header folded over several

@@ -10,8 +10,8 @@ from django.test.utils import override_settings
 
 from moorage import Money, Secret
 from moorage.contracts.payments import Charge
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage_django import webhooks
 from moorage_django.models import Call, Credential, Deferred, State, Webhook
 from tests.support.django_project import SQLITE, migrated
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from moorage.contracts.payments import PaymentEvent
-    from moorage.inbox import InboxEntry
+    from moorage.hub.inbox import InboxEntry
 
 KEYS: Final = "1:" + "A" * 43 + "="
 """A key for tests."""

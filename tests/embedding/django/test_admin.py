@@ -12,8 +12,8 @@ from django.test import Client
 from django.urls import reverse
 
 from moorage import CircuitState, ConnectionFailed, RateLimitExceeded
-from moorage.outbox import EntryQuery
-from moorage.testing.sandbox.base import Lost, reply
+from moorage.hub.outbox import EntryQuery
+from moorage.testing.sandboxes.base import Lost, reply
 from moorage_django import after_commit, hub, outbox, worker
 from moorage_django.models import Deferred
 from moorage_django.runtime import process

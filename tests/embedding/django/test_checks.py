@@ -12,7 +12,7 @@ from django.views.debug import SafeExceptionReporterFilter
 
 import moorage_django
 from moorage import Secret
-from moorage.adapters.aes_gcm import KEYS_COMMAND
+from moorage.adapters.ciphers.aes_gcm import KEYS_COMMAND
 from moorage_django.checks import settings_are_right, tables_are_there
 from tests.embedding.django.shop import KEYS
 from tests.support.django_project import BARE, SMTP_ALONE, SQLITE, migrated

@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 from django.test.utils import override_settings
 
-from moorage.outbox import EntryQuery, EntryState
+from moorage.hub.outbox import EntryQuery, EntryState
 from moorage_django import after_commit, hub, outbox
 from tests.embedding.django.shop import Shop, opened, order
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import connections, transaction
 
-from moorage.domain.entries import EntryQuery, EntryState, finish
-from moorage.outbox import OutboxEntry
+from moorage.domain.entries.queue import EntryQuery, EntryState, finish
+from moorage.hub.outbox import OutboxEntry
 from moorage.testing import inbox_conformance, outbox_conformance
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from moorage_django.entries import AsyncOrmInbox, AsyncOrmOutbox, OrmInbox, OrmOutbox
 from moorage_django.models import Deferred, Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.testing._entries_checks import AsyncCheck, Check
+    from moorage.testing.kits._entries_checks import AsyncCheck, Check
 
 
 pytestmark = pytest.mark.usefixtures("plain_in_a_loop")

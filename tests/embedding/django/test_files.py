@@ -14,9 +14,9 @@ from django.db import connections, models, transaction
 from django.test.utils import isolate_apps, override_settings
 
 from moorage import ConnectorError, InvalidData
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.postmark import PostmarkSandbox
-from moorage.testing.sandbox.s3 import S3Sandbox
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
+from moorage.testing.sandboxes.storage.s3 import S3Sandbox
 from tests.embedding.django.shop import KEYS
 from tests.support.django_project import SQLITE, migrated
 

@@ -17,15 +17,15 @@ from moorage import (
     LogQuery,
     StorageUnavailable,
 )
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.sealed_credentials import (
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sealed import (
     AsyncSealedCredentialProvider,
     SealedCredentialProvider,
 )
-from moorage.opening import aopen_storage, open_storage
 from moorage.testing import credentials_conformance, integration_log_conformance
-from moorage.testing._state_commands import new_key, read
-from moorage.testing.checks import name_of
+from moorage.testing.kits._state_commands import new_key, read
+from moorage.testing.kits.checks import name_of
+from moorage.wiring.store_urls import aopen_storage, open_storage
 from moorage_django import credentials, log
 from moorage_django.errors import meaning
 from moorage_django.models import Call, Credential
@@ -33,7 +33,7 @@ from moorage_django.state import OrmStorage
 from tests.support.django_project import BARE, POSTGRES, configure
 
 if TYPE_CHECKING:
-    from moorage.testing.credentials_conformance import Renew
+    from moorage.testing.kits.credentials_conformance import Renew
 
 
 pytestmark = pytest.mark.usefixtures("plain_in_a_loop")

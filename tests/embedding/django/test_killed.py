@@ -13,7 +13,7 @@ import pytest
 from django.db import connections
 
 from moorage import Outbox
-from moorage.outbox import EntryQuery
+from moorage.hub.outbox import EntryQuery
 from moorage_django.entries import OrmOutbox
 from tests.entries.killed import hub
 from tests.entries.test_killed import BATCH, OPEN, PATIENCE, made_by

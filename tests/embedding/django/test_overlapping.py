@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import transaction
 
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from moorage_django.entries import OrmOutbox
 from moorage_django.models import Deferred
 from tests.support import overlapping

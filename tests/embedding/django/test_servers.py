@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from moorage import Request, Timeouts
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from tests.embedding.django.shop import KEYS
 from tests.support.waiting import wait_until
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.testing import state_conformance as kit
-from moorage.testing.checks import name_of, waiting_at_most
+from moorage.testing.kits.checks import name_of, waiting_at_most
 from moorage_django.state import AsyncOrmStorage, OrmStorage
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from django.test import Client
 from django.urls import reverse
 
 from moorage import ConfigurationError, InvalidData
-from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
-from moorage.domain.sealing import KeyRing
-from moorage.inbox import EntryQuery
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.domain.state.sealing import KeyRing
+from moorage.hub.inbox import EntryQuery
 from moorage.testing import tenants_conformance
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from moorage_django import hub, inbox
 from moorage_django.models import Tenant
 from moorage_django.runtime import process

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from moorage import ConfigurationError, StorageUnavailable
-from moorage.inbox import EntryQuery, EntryState
+from moorage.hub.inbox import EntryQuery, EntryState
 from moorage_django import hub, inbox
 from moorage_django.entries import OrmInbox
 from moorage_django.runtime import process

@@ -7,7 +7,7 @@ import sys
 from contextlib import nullcontext
 from typing import Any
 
-from moorage.inbox import EntryQuery
+from moorage.hub.inbox import EntryQuery
 
 
 def opened(name: str) -> tuple[Any, Any]:

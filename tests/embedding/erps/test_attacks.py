@@ -17,7 +17,7 @@ import pytest
 
 import moorage
 from moorage.contracts.payments import Charge, Money
-from moorage.testing.sandbox.base import SandboxHttpClient, Slow
+from moorage.testing.sandboxes.base import SandboxHttpClient, Slow
 from tests.embedding.erps.buyer import Buyer, Form
 from tests.embedding.erps.house import LEASE, House, house
 from tests.support.waiting import wait_until
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from moorage.testing.sandbox.base import Notice
+    from moorage.testing.sandboxes.base import Notice
 
 _NOT_CHARGED = "not been charged"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from moorage.testing.sandbox.base import Slow
+from moorage.testing.sandboxes.base import Slow
 from tests.embedding.erps.house import House, house
 from tests.support.browser import ENTER, SPACE, TAB, Browser, browsing
 

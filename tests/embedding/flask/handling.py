@@ -11,8 +11,8 @@ from typing import Any
 
 import moorage
 from moorage import Hub, WebhookInbox
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage_flask.database import Database
 from moorage_flask.stores import inbox_in
 

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from moorage import Money
-from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.contracts.payments import Charge
 from moorage_flask import Moorage
 

@@ -11,8 +11,8 @@ from flask import Flask
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from moorage import Secret
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage_flask import Moorage
 from moorage_flask.current import moored_in
 from moorage_flask.database import MODERN
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
     from moorage.contracts.payments import PaymentEvent
-    from moorage.inbox import InboxEntry
+    from moorage.hub.inbox import InboxEntry
     from moorage_flask.moored import Moored
 
 KEYS: Final = "1:" + "A" * 43 + "="

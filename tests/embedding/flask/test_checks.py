@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from moorage import Secret
-from moorage.domain.sealing import KeyRing
+from moorage.domain.state.sealing import KeyRing
 from moorage_flask.checks import findings
 from moorage_flask.places import Places, places
 from tests.embedding.flask.shop import KEYS as TEXT

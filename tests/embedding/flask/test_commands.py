@@ -9,9 +9,9 @@ import pytest
 
 from moorage import Credentials, LogQuery, Money, Secret
 from moorage.contracts.payments import Charge
-from moorage.fence import rearm
-from moorage.inbox import EntryQuery
-from moorage.opening import open_storage
+from moorage.hub.fence import rearm
+from moorage.hub.inbox import EntryQuery
+from moorage.wiring.store_urls import open_storage
 from tests.embedding.flask.shop import KEYS, Shop
 from tests.embedding.flask.test_webhooks import charge
 

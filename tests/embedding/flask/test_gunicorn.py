@@ -15,8 +15,8 @@ import attrs
 import pytest
 
 from moorage import Request, Timeouts
-from moorage.adapters.stdlib_http import StdlibHttpClient
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage_flask.database import MODERN
 from tests.embedding.flask.shop import Shop
 

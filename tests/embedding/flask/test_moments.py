@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy
 
 from moorage import IntegrationLog, IntegrationStatus, LogQuery
-from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.state.memory import MemoryStorage
 from moorage_flask import worker
 from tests.embedding.flask.shop import Shop
 from tests.embedding.flask.test_outbox import put

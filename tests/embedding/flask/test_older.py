@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 
 from moorage import ConfigurationError, LogQuery, Secret
-from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
-from moorage.inbox import EntryQuery
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.hub.inbox import EntryQuery
 from moorage.testing import state_conformance
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from moorage_flask import worker
 from moorage_flask.checks import findings
 from moorage_flask.database import MODERN

@@ -10,14 +10,14 @@ from sqlalchemy import text
 
 from moorage import ConfigurationError, Money
 from moorage.contracts.payments import Charge
-from moorage.inbox import EntryQuery, Handled
-from moorage.outbox import Delivered
-from moorage.worker import work
+from moorage.hub.inbox import EntryQuery, Handled
+from moorage.hub.outbox import Delivered
+from moorage.hub.worker import work
 from moorage_flask import worker
 from tests.embedding.flask.shop import Shop
 
 if TYPE_CHECKING:
-    from moorage.outbox import OutboxEntry
+    from moorage.hub.outbox import OutboxEntry
 
 ORDER = Charge(Money("149.90", "EUR"), "pm_card_visa", reference="INV-1")
 

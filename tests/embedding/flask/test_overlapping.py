@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy.orm import Session
 
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from moorage_flask.database import Database
 from moorage_flask.stores import outbox_in
 from moorage_flask.tables import tables
@@ -18,7 +18,7 @@ from tests.support import overlapping
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from moorage.adapters.host_entries import HostOutbox
+    from moorage.adapters.entries.host import HostOutbox
     from tests.support.overlapping import Begin
 
 

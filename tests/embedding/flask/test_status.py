@@ -8,7 +8,7 @@ import pytest
 
 from moorage import Money
 from moorage.contracts.payments import Charge
-from moorage.inbox import EntryQuery, EntryState
+from moorage.hub.inbox import EntryQuery, EntryState
 from tests.embedding.flask.shop import Shop
 from tests.embedding.flask.test_webhooks import charge
 

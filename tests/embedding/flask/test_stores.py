@@ -27,16 +27,16 @@ from moorage import (
     Secret,
     StorageUnavailable,
 )
-from moorage.adapters.host_entries import HostOutbox
-from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.entries.host import HostOutbox
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.payments import Charge
-from moorage.domain.entries import EntryQuery, EntryState, finish
+from moorage.domain.entries.queue import EntryQuery, EntryState, finish
 from moorage.testing import (
     inbox_conformance,
     integration_log_conformance,
     outbox_conformance,
 )
-from moorage.testing.checks import name_of
+from moorage.testing.kits.checks import name_of
 from tests.embedding.flask.shop import KEYS, Shop
 from tests.embedding.flask.test_webhooks import charge
 from tests.support import overlapping
@@ -44,8 +44,8 @@ from tests.support import overlapping
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from moorage.adapters.host_entries import HostInbox
-    from moorage.adapters.host_log import HostIntegrationLogger
+    from moorage.adapters.entries.host import HostInbox
+    from moorage.adapters.logs.host import HostIntegrationLogger
 
 from moorage_flask import worker
 from moorage_flask.database import Database

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from moorage import WebhookInbox
 from moorage.contracts.payments import Charge, Money
-from moorage.inbox import EntryQuery, EntryState
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.hub.inbox import EntryQuery, EntryState
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage_flask.database import Database
 from moorage_flask.stores import inbox_in
 from moorage_flask.tables import tables

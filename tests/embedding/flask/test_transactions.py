@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from moorage import IntegrationStatus, LogQuery
-from moorage.testing.checks import Control
+from moorage.testing.kits.checks import Control
 from tests.embedding.flask.test_webhooks import charge
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from moorage import ConfigurationError, Money
 from moorage.contracts.payments import Charge
-from moorage.inbox import EntryQuery
+from moorage.hub.inbox import EntryQuery
 from moorage_flask.worker import deliver
 from tests.embedding.flask.shop import KEYS, Shop
 

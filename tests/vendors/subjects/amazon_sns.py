@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.domain.http import Response
+from moorage.domain.http.requests import Response
 from moorage.errors import (
     AuthenticationFailed,
     InvalidRequest,
     RateLimitExceeded,
     VendorRejected,
 )
-from moorage.testing.sandbox.amazon_sns import AmazonSnsSandbox
-from moorage.testing.sms_conformance import SmsSubject
-from moorage.vendors.amazon_sns import AmazonSns
+from moorage.testing.kits.sms_conformance import SmsSubject
+from moorage.testing.sandboxes.sms.amazon_sns import AmazonSnsSandbox
+from moorage.vendors.sms.amazon_sns import AmazonSns
 
 if TYPE_CHECKING:
     from moorage.errors import ConnectorError

@@ -12,13 +12,13 @@ from moorage.errors import (
     RateLimitExceeded,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.bird import BirdSandbox
-from moorage.testing.sms_conformance import SmsSubject
-from moorage.vendors.bird import Bird
+from moorage.testing.kits.sms_conformance import SmsSubject
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.sms.bird import BirdSandbox
+from moorage.vendors.sms.bird import Bird
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 
 def bird_says(status: int, kind: str, code: str = "E99999") -> Response:

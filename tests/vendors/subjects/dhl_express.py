@@ -10,13 +10,13 @@ from moorage.errors import (
     RateLimitExceeded,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.dhl_express import DhlExpressSandbox
-from moorage.testing.shipping_conformance import ShippingSubject
-from moorage.vendors.dhl_express import DhlExpress
+from moorage.testing.kits.shipping_conformance import ShippingSubject
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.shipping.dhl_express import DhlExpressSandbox
+from moorage.vendors.shipping.dhl_express import DhlExpress
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 
 def dhl_says(status: int, detail: str) -> Response:

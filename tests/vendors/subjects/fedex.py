@@ -10,13 +10,13 @@ from moorage.errors import (
     RateLimitExceeded,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.fedex import FedExSandbox
-from moorage.testing.shipping_conformance import ShippingSubject
-from moorage.vendors.fedex import FedEx
+from moorage.testing.kits.shipping_conformance import ShippingSubject
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.shipping.fedex import FedExSandbox
+from moorage.vendors.shipping.fedex import FedEx
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 
 def fedex_says(status: int, code: str) -> Response:

@@ -12,13 +12,13 @@ from moorage.errors import (
     RateLimitExceeded,
     VendorRejected,
 )
-from moorage.testing.payments_conformance import PaymentsSubject
-from moorage.testing.sandbox.base import Asked, reply
-from moorage.testing.sandbox.mollie import MollieSandbox
-from moorage.vendors.mollie import Mollie
+from moorage.testing.kits.payments_conformance import PaymentsSubject
+from moorage.testing.sandboxes.base import Asked, reply
+from moorage.testing.sandboxes.payments.mollie import MollieSandbox
+from moorage.vendors.payments.mollie import Mollie
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 
 def says(status: int, detail: str = "No.", **more: str) -> Response:

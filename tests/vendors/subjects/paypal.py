@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage import AuthenticationFailed, InvalidRequest, Money, RateLimitExceeded, VendorRejected
-from moorage.testing.payments_conformance import PaymentsSubject
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.paypal import PayPalSandbox
-from moorage.vendors.paypal import PayPal
+from moorage.testing.kits.payments_conformance import PaymentsSubject
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.payments.paypal import PayPalSandbox
+from moorage.vendors.payments.paypal import PayPal
 
 if TYPE_CHECKING:
     from moorage import ConnectorError
-    from moorage.domain.http import Response
-    from moorage.testing.sandbox.base import Asked
+    from moorage.domain.http.requests import Response
+    from moorage.testing.sandboxes.base import Asked
 
 
 def paypal_says(status: int, name: str, issue: str | None = None, field: str = "") -> Response:

@@ -11,13 +11,13 @@ from moorage.errors import (
     RateLimitExceeded,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.plivo import PlivoSandbox
-from moorage.testing.sms_conformance import SmsSubject
-from moorage.vendors.plivo import Plivo
+from moorage.testing.kits.sms_conformance import SmsSubject
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.sms.plivo import PlivoSandbox
+from moorage.vendors.sms.plivo import Plivo
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 
 def plivo_says(status: int, words: str = "447700900000 is refused") -> Response:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.testing.email_conformance import EmailLab
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.postmark import PostmarkSandbox
-from moorage.vendors.postmark import Postmark
+from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
+from moorage.vendors.email.postmark import Postmark
 from tests.vendors.email_hubs import hub, lost
 
 if TYPE_CHECKING:

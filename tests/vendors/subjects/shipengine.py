@@ -11,14 +11,14 @@ from moorage.errors import (
     RateLimitExceeded,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.shipengine import ShipEngineSandbox
-from moorage.testing.shipping_conformance import ShippingSubject
-from moorage.vendors.shipengine import ShipEngine
+from moorage.testing.kits.shipping_conformance import ShippingSubject
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.shipping.shipengine import ShipEngineSandbox
+from moorage.vendors.shipping.shipengine import ShipEngine
 from tests.webhooks.keys import rsa_key, rsa_public
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 FILES = "https://files.shipengine.example"
 

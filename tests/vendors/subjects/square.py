@@ -11,13 +11,13 @@ from moorage.errors import (
     RateLimitExceeded,
     VendorRejected,
 )
-from moorage.testing.payments_conformance import PaymentsSubject
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.square import SquareSandbox
-from moorage.vendors.square import Square
+from moorage.testing.kits.payments_conformance import PaymentsSubject
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.payments.square import SquareSandbox
+from moorage.vendors.payments.square import Square
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 
 def says(status: int, category: str, code: str, detail: str = "No.") -> Response:

@@ -10,13 +10,13 @@ from moorage.errors import (
     RateLimitExceeded,
     VendorRejected,
 )
-from moorage.testing.sandbox.base import reply
-from moorage.testing.sandbox.ups import UpsSandbox
-from moorage.testing.shipping_conformance import ShippingSubject
-from moorage.vendors.ups import Ups
+from moorage.testing.kits.shipping_conformance import ShippingSubject
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.shipping.ups import UpsSandbox
+from moorage.vendors.shipping.ups import Ups
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 
 def ups_says(status: int, code: str) -> Response:

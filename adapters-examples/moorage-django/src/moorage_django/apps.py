@@ -9,7 +9,7 @@ from django.db.backends.signals import connection_created
 from django.test.signals import setting_changed
 from django.utils.module_loading import autodiscover_modules
 
-from moorage.opening import serve
+from moorage.wiring.store_urls import serve
 
 SCHEME = "django"
 """`django://moorage` is the store in the database of this alias, where a store is named by URL."""

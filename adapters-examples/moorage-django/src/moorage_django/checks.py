@@ -11,9 +11,9 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from moorage import ConfigurationError
-from moorage.adapters.aes_gcm import KEYS_COMMAND
+from moorage.adapters.ciphers.aes_gcm import KEYS_COMMAND
 from moorage.config.toml_text import has_password
-from moorage.opening import open_storage
+from moorage.wiring.store_urls import open_storage
 from moorage_django import stores
 from moorage_django.databases import LABEL, same_database
 from moorage_django.log import UNKEPT

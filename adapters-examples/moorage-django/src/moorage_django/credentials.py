@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from moorage.adapters.sealed_credentials import (
+from moorage.adapters.credentials.sealed import (
     AsyncSealedCredentialProvider,
     Row,
     SealedCredentialProvider,
 )
-from moorage.domain.packing import unpack_values
+from moorage.domain.state.packing import unpack_values
 from moorage_django.errors import guarded
 from moorage_django.models import Credential
 from moorage_django.threads import brief
@@ -20,7 +20,7 @@ from moorage_django.threads import brief
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.adapters.sealed_credentials import Swap
+    from moorage.adapters.credentials.sealed import Swap
     from moorage.ports.cipher import Cipher
 
 _LONGEST = 500

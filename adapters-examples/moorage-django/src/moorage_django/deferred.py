@@ -11,7 +11,7 @@ from moorage_django.runtime import process
 from moorage_django.settings import chosen
 
 if TYPE_CHECKING:
-    from moorage.outbox import Outbox, OutboxEntry
+    from moorage.hub.outbox import Outbox, OutboxEntry
 
 _REMEDY: Final = "It stays in the outbox until `manage.py moorage deliver` makes the call."
 

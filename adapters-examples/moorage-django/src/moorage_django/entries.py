@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import connections, transaction
 
-from moorage.adapters.host_entries import AsyncHostInbox, AsyncHostOutbox, HostInbox, HostOutbox
+from moorage.adapters.entries.host import AsyncHostInbox, AsyncHostOutbox, HostInbox, HostOutbox
 from moorage_django.errors import guarded
 from moorage_django.threads import in_thread
 

@@ -20,7 +20,7 @@ from moorage import (
     LogPage,
     LogSummary,
 )
-from moorage.adapters.log_queue import LogQueue
+from moorage.adapters.logs.queue import LogQueue
 from moorage_django.errors import guarded
 from moorage_django.models import Call
 from moorage_django.moments import EPOCH, MICROSECOND

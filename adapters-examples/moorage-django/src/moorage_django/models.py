@@ -74,7 +74,7 @@ class Call(models.Model):
 
 
 class Entry(models.Model):
-    """What inbox and outbox have in common, as `moorage.domain.entries` describes it."""
+    """What inbox and outbox have in common, as `moorage.domain.entries.queue` describes it."""
 
     number = models.BigAutoField(primary_key=True)
     id = WordField(max_length=64, unique=True)

@@ -12,9 +12,9 @@ from django.db import DEFAULT_DB_ALIAS
 
 import moorage
 from moorage import ConnectorError
-from moorage.adapters.forking import in_child
-from moorage.inbox import WebhookInbox
-from moorage.outbox import Outbox
+from moorage.adapters.concurrency.forking import in_child
+from moorage.hub.inbox import WebhookInbox
+from moorage.hub.outbox import Outbox
 from moorage_django import stores
 from moorage_django.databases import leave_to_parent
 from moorage_django.entries import OrmInbox, OrmOutbox

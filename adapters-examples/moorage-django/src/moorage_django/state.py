@@ -26,7 +26,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import Error, OperationalError, connections, transaction
 
 from moorage import ConfigurationError, StorageUnavailable
-from moorage.adapters.forking import in_child
+from moorage.adapters.concurrency.forking import in_child
 from moorage.packing import pack_state, unpack_state
 from moorage_django.errors import guarded, meaning
 from moorage_django.models import State
@@ -35,7 +35,7 @@ from moorage_django.moments import micros_in
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from moorage.domain.state import Command, States
+    from moorage.domain.state.commands import Command, States
 
 Answer = TypeVar("Answer")
 

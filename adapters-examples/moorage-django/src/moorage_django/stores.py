@@ -6,10 +6,10 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage import ConfigurationError
-from moorage.adapters.aes_gcm import KEYS_COMMAND, AesGcmCipher
+from moorage.adapters.ciphers.aes_gcm import KEYS_COMMAND, AesGcmCipher
 from moorage.config import read_configuration
-from moorage.domain.sealing import KeyRing
-from moorage.opening import aopen_storage, open_storage
+from moorage.domain.state.sealing import KeyRing
+from moorage.wiring.store_urls import aopen_storage, open_storage
 from moorage_django import credentials
 from moorage_django.log import AsyncOrmLogger
 from moorage_django.models import Credential, Deferred, Tenant, Webhook

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from moorage.subjects import Subjects
+from moorage.hub.subjects import Subjects
 from moorage_django.models import Credential
 from moorage_django.runtime import process
 from moorage_django.settings import chosen

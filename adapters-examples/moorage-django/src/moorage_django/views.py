@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from moorage import ConnectorError
 from moorage.domain.webhooks.replies import reply_to
-from moorage.receiving import from_django
+from moorage.hub.receiving import from_django
 from moorage_django.runtime import process
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.inbox import WebhookInbox
+    from moorage.hub.inbox import WebhookInbox
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from django.db import close_old_connections
 
 from moorage import LogQuery
-from moorage.worker import at_times
+from moorage.hub.worker import at_times
 from moorage_django.runtime import process
 from moorage_django.settings import chosen
 from moorage_django.webhooks import has_handlers
@@ -16,8 +16,8 @@ from moorage_django.webhooks import has_handlers
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from moorage.inbox import Handled
-    from moorage.outbox import Delivered
+    from moorage.hub.inbox import Handled
+    from moorage.hub.outbox import Delivered
 
 Step: TypeAlias = "Callable[[], Sequence[Handled | Delivered]]"
 

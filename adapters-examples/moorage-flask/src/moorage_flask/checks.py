@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from moorage import ConnectorError
-from moorage.adapters.aes_gcm import KEYS_COMMAND
+from moorage.adapters.ciphers.aes_gcm import KEYS_COMMAND
 from moorage.config.toml_text import has_password
 
 if TYPE_CHECKING:

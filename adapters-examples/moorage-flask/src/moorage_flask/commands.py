@@ -10,14 +10,14 @@ from flask.cli import AppGroup, with_appcontext
 
 from moorage import ConnectorError, StorageUnavailable
 from moorage.cli import main
-from moorage.worker import stopping, work
+from moorage.hub.worker import stopping, work
 from moorage_flask import worker
 from moorage_flask.checks import findings
 from moorage_flask.current import current_moorage
 
 if TYPE_CHECKING:
-    from moorage.inbox import Handled
-    from moorage.outbox import Delivered
+    from moorage.hub.inbox import Handled
+    from moorage.hub.outbox import Delivered
 
 _UNWELL = 1
 

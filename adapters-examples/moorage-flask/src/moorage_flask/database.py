@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, DataError, ProgrammingError, SQLAlchem
 from sqlalchemy.pool import NullPool, StaticPool
 
 from moorage import ConfigurationError, InvalidData, StorageUnavailable
-from moorage.adapters.forking import around_fork, in_child
+from moorage.adapters.concurrency.forking import around_fork, in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence

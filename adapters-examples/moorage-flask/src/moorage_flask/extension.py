@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from moorage import Hub
-    from moorage.inbox import WebhookInbox
-    from moorage.outbox import Outbox
+    from moorage.hub.inbox import WebhookInbox
+    from moorage.hub.outbox import Outbox
     from moorage.ports.integration_log import IntegrationLogger
 
 Handling = TypeVar("Handling", bound="Callable[..., object]")

@@ -14,11 +14,11 @@ from flask import current_app, has_app_context
 
 import moorage
 from moorage import Subjects
-from moorage.adapters.host_log import HostIntegrationLogger
+from moorage.adapters.logs.host import HostIntegrationLogger
 from moorage.cli.host import Host as CliHost
 from moorage.config import read_configuration
-from moorage.inbox import WebhookInbox
-from moorage.outbox import Outbox
+from moorage.hub.inbox import WebhookInbox
+from moorage.hub.outbox import Outbox
 from moorage_flask.host import Host, host_of
 from moorage_flask.places import Places, places
 from moorage_flask.stores import Stores

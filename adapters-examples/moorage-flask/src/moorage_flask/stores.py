@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from moorage import ConfigurationError
-from moorage.adapters.aes_gcm import AesGcmCipher
-from moorage.adapters.host_entries import HostInbox, HostOutbox
-from moorage.adapters.host_log import HostIntegrationLogger
-from moorage.adapters.memory_credentials import MemoryCredentialProvider
-from moorage.adapters.memory_entries import MemoryInbox
-from moorage.adapters.memory_log import MemoryIntegrationLogger
-from moorage.adapters.memory_tenants import MemoryTenants
-from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
-from moorage.adapters.sqlite_tenants import SqliteTenants
-from moorage.domain.sealing import KeyRing
-from moorage.opening import open_storage
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
+from moorage.adapters.credentials.sqlite import SqliteCredentialProvider
+from moorage.adapters.entries.host import HostInbox, HostOutbox
+from moorage.adapters.entries.memory import MemoryInbox
+from moorage.adapters.logs.host import HostIntegrationLogger
+from moorage.adapters.logs.memory import MemoryIntegrationLogger
+from moorage.adapters.tenants.memory import MemoryTenants
+from moorage.adapters.tenants.sqlite import SqliteTenants
+from moorage.domain.state.sealing import KeyRing
+from moorage.wiring.store_urls import open_storage
 from moorage_flask.database import MODERN, Database
 from moorage_flask.tables import PREFIX, tables
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from moorage.adapters.sql_tenants import SqlTenants
+    from moorage.adapters.tenants.sql import SqlTenants
     from moorage.ports.cipher import Cipher
     from moorage.ports.credentials import CredentialProvider
     from moorage.ports.inbox import InboxStorage
@@ -104,7 +104,7 @@ class Stores:
             return SqliteCredentialProvider(path, self.cipher)
         if not MODERN:
             return MemoryCredentialProvider()
-        from moorage.adapters.sql_credentials import (  # noqa: PLC0415 - wants SQLAlchemy 2
+        from moorage.adapters.credentials.sql import (  # noqa: PLC0415 - wants SQLAlchemy 2
             SqlCredentialProvider,
         )
 
@@ -134,7 +134,7 @@ class Stores:
             return SqliteTenants(path, self.cipher)
         if not MODERN:
             raise _needs_modern("accounts of tenants", "TENANTS", "Set ASIDE to a SQLite file")
-        from moorage.adapters.sql_tenants import SqlTenants  # noqa: PLC0415 - wants SQLAlchemy 2
+        from moorage.adapters.tenants.sql import SqlTenants  # noqa: PLC0415 - wants SQLAlchemy 2
 
         return SqlTenants(_reachable(self._database), self.cipher)
 
@@ -192,7 +192,7 @@ class Stores:
         """State in the host's database, on connections of its own."""
         if not MODERN:
             raise _needs_modern("the state", "STATE", "Set STATE, as to redis://localhost/0")
-        from moorage.adapters.sql import SqlStorage  # noqa: PLC0415 - wants SQLAlchemy 2
+        from moorage.adapters.state.sql import SqlStorage  # noqa: PLC0415 - wants SQLAlchemy 2
 
         return SqlStorage(_reachable(self._database))
 

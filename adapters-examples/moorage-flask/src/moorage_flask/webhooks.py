@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 
 from moorage import ConnectorError
 from moorage.domain.webhooks.replies import reply_to
-from moorage.receiving import from_flask
+from moorage.hub.receiving import from_flask
 from moorage_flask.current import current_moorage
 from moorage_flask.status import add_status
 

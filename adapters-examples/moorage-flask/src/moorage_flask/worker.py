@@ -6,13 +6,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from moorage import LogQuery
-from moorage.worker import at_times
+from moorage.hub.worker import at_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.inbox import Handled
-    from moorage.outbox import Delivered
+    from moorage.hub.inbox import Handled
+    from moorage.hub.outbox import Delivered
     from moorage_flask.moored import Moored
 
 Step: TypeAlias = "Callable[[], Handled | Delivered]"

@@ -50,7 +50,7 @@ from moorage.contracts.payments.values import (
     Void,
 )
 from moorage.contracts.payments.vendor import MOVING, PaymentsCapability, PaymentsVendor
-from moorage.domain.money import Money
+from moorage.domain.values.money import Money
 
 __all__ = [
     "KIND",

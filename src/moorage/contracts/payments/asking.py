@@ -19,8 +19,8 @@ from moorage.contracts.kinds import (
 )
 from moorage.contracts.payments.vendor import PaymentsCapability
 from moorage.contracts.vendor import no_options
-from moorage.domain.idempotency import checked_key
-from moorage.domain.money import Money
+from moorage.domain.idempotency.claims import checked_key
+from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from moorage.domain.health import may_have_acted
+from moorage.domain.resilience.health import may_have_acted
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,

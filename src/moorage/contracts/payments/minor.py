@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.domain.money import EXPONENTS, Money
+from moorage.domain.values.money import EXPONENTS, Money
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.payments.values import Decline, Dispute, Payout
     from moorage.contracts.ref import Ref
-    from moorage.domain.money import Money
+    from moorage.domain.values.money import Money
 
 _Move: TypeAlias = "Capture | Refund"
 M = TypeVar("M", Capture, Refund)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.ref import Ref
-    from moorage.domain.money import Money
+    from moorage.domain.values.money import Money
 
 T = TypeVar("T")
 

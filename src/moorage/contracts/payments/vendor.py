@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Wire
-    from moorage.domain.money import Money
+    from moorage.domain.values.money import Money
 
 
 class PaymentsCapability(StrEnum):

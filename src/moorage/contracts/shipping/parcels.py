@@ -8,7 +8,7 @@ import attrs
 
 from moorage.contracts.kinds import OneOf, are_all, as_tuple, is_a, is_maybe
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, measure
-from moorage.domain.money import Money
+from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:

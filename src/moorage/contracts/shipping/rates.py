@@ -21,7 +21,7 @@ from moorage.contracts.kinds import (
 from moorage.contracts.replays import replay_field
 from moorage.contracts.shipping.parcels import Customs, Parcel
 from moorage.contracts.vendor import no_options
-from moorage.domain.money import Money
+from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:

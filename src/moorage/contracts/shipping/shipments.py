@@ -14,7 +14,7 @@ from moorage.contracts.shipping.rates import CarrierMessage, Choice, LabelFormat
 if TYPE_CHECKING:
     from moorage.contracts.address import Address
     from moorage.contracts.ref import Ref
-    from moorage.domain.money import Money
+    from moorage.domain.values.money import Money
 
 
 class ShipmentState(StrEnum):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.domain.frames import careful
 from moorage.domain.oauth.grants import ClientCredentials, Consent, JwtBearer, TokenExchange
 from moorage.domain.oauth.server import AuthorizationServer
-from moorage.domain.secret import Secret, as_secret
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.jwt import JwtAlgorithm, check_jwt_key
 from moorage.errors import ConfigurationError, InvalidData

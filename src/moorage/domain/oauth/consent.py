@@ -18,13 +18,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
-from moorage.domain.oauth.dpop import thumbprint
+from moorage.domain.http.response import Response
 from moorage.domain.oauth.pending import PendingConsent
 from moorage.domain.oauth.question import failure
 from moorage.domain.oauth.server import checked_url
 from moorage.domain.oauth.token_answer import Refusal, Refused, refused
-from moorage.domain.response import Response
-from moorage.domain.secret import Secret
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.signing.dpop import thumbprint
 from moorage.errors import (
     AuthorizationRequired,
     ConfigurationError,

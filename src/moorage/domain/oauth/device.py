@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.frames import careful
 from moorage.domain.oauth.server import checked_url
 from moorage.domain.oauth.token_answer import Refusal, Refused, read_refusal
-from moorage.domain.secret import Secret, as_secret
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
     from moorage.domain.oauth.grants import Parameters
 
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.http import Request
+from moorage.domain.http.requests import Request
 from moorage.domain.oauth.server import AuthorizationServer
 from moorage.errors import InvalidData, VendorFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
 
 LARGEST: Final = 262_144
 """Bytes that a description may have; those of large providers have some thousand."""

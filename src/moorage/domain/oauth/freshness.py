@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
-from moorage.domain.durations import plain, seconds
+from moorage.domain.values.durations import plain, seconds
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from moorage.domain.auth import OAuthCredentials
+    from moorage.domain.auth.methods import OAuthCredentials
 
 _EARLY_SHARE: Final = 0.25
 _LEEWAY_SHARE: Final = 0.1

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 import attrs
 
-from moorage.domain.frames import careful
-from moorage.domain.secret import Secret, as_secret
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import json
 from base64 import urlsafe_b64decode
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.domain.secret import Secret
+from moorage.domain.secrets.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
-from moorage.domain.frames import careful, refusing
-from moorage.domain.json_text import encode_json
-from moorage.domain.sealing import about
-from moorage.domain.secret import Secret, as_secret
+from moorage.domain.secrets.frames import careful, refusing
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.state.sealing import about
+from moorage.domain.values.json_text import encode_json
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.domain.keys import state_key
 from moorage.domain.oauth.grants import Consent, refreshing
 from moorage.domain.oauth.token_answer import Refusal, Refused
 from moorage.domain.oauth.token_request import wanted_scope
+from moorage.domain.state.keys import state_key
 from moorage.errors import ConnectorError, CredentialRefreshFailed, VendorFailed
 
 if TYPE_CHECKING:
-    from moorage.domain.auth import OAuthCredentials
+    from moorage.domain.auth.methods import OAuthCredentials
     from moorage.domain.oauth.client import OAuthClient
     from moorage.domain.oauth.grants import Parameters
-    from moorage.domain.secret import Secret
+    from moorage.domain.secrets.secret import Secret
     from moorage.domain.signing.occasion import Occasion
 
 GRANT: Final = b"oauth"

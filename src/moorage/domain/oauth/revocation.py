@@ -20,10 +20,10 @@ from moorage.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moorage.domain.auth import OAuthCredentials
-    from moorage.domain.http import Response
+    from moorage.domain.auth.methods import OAuthCredentials
+    from moorage.domain.http.requests import Response
     from moorage.domain.oauth.grants import Parameters
-    from moorage.domain.secret import Secret
+    from moorage.domain.secrets.secret import Secret
 
 
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from moorage.domain.frames import careful
-from moorage.domain.urls import validate_base_url
+from moorage.domain.http.urls import validate_base_url
+from moorage.domain.secrets.frames import careful
 from moorage.errors import ConfigurationError, InvalidData, VendorFailed
 
 if TYPE_CHECKING:

@@ -15,21 +15,21 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from moorage.domain.auth import OAuthCredentials
-from moorage.domain.classify import is_success
-from moorage.domain.frames import careful
-from moorage.domain.oauth.dpop import nonce_of
-from moorage.domain.redaction import Redaction
-from moorage.domain.retry_after import capped, retry_after
-from moorage.domain.secret import Secret
-from moorage.domain.value_mask import masked_text, value_mask
+from moorage.domain.auth.methods import OAuthCredentials
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.resilience.classify import is_success
+from moorage.domain.resilience.retry_after import capped, retry_after
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.secrets.value_mask import masked_text, value_mask
+from moorage.domain.signing.dpop import nonce_of
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from moorage.domain.http import Response
+    from moorage.domain.http.requests import Response
     from moorage.domain.oauth.client import OAuthClient
 
 LARGEST: Final = 1_048_576

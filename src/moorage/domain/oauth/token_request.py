@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_plus
 
-from moorage.domain.http import Request
+from moorage.domain.http.requests import Request
 from moorage.domain.oauth.client import ClientAuthentication
-from moorage.domain.oauth.dpop import proof
 from moorage.domain.oauth.grants import JwtBearer, extra_parameters
+from moorage.domain.signing.dpop import proof
 from moorage.domain.signing.jwt import JwtSigning
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from moorage.domain.frames import careful
-from moorage.domain.http import BodyStream
-from moorage.domain.http_date import write_http_date
+from moorage.domain.http.dates import write_http_date
+from moorage.domain.http.requests import BodyStream
+from moorage.domain.secrets.frames import careful
 from moorage.domain.signing.occasion import Target
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from moorage.domain.headers import Headers
-    from moorage.domain.http import Request
-    from moorage.domain.secret import Secret
+    from moorage.domain.http.headers import Headers
+    from moorage.domain.http.requests import Request
+    from moorage.domain.secrets.secret import Secret
     from moorage.domain.signing.occasion import Occasion
 
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from moorage.domain.frames import careful
-from moorage.domain.json_text import encode_json
-from moorage.domain.secret import Secret
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.keys import SignatureAlgorithm, check_key, sign_bytes
+from moorage.domain.values.json_text import encode_json
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from moorage.domain.http import Request
+    from moorage.domain.http.requests import Request
     from moorage.domain.signing.occasion import Occasion
 
 

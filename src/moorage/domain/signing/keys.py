@@ -10,7 +10,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-    from moorage.domain.secret import Secret
+    from moorage.domain.secrets.secret import Secret
 
 
 class SignatureAlgorithm(StrEnum):

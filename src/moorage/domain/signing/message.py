@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, quote_plus
 
 import attrs
 
-from moorage.domain.frames import careful
-from moorage.domain.http import BodyStream
+from moorage.domain.http.requests import BodyStream
+from moorage.domain.secrets.frames import careful
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.keys import SignatureAlgorithm, check_key, sign_bytes
 from moorage.domain.signing.occasion import Target
@@ -19,8 +19,8 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from moorage.domain.http import Request
-    from moorage.domain.secret import Secret
+    from moorage.domain.http.requests import Request
+    from moorage.domain.secrets.secret import Secret
     from moorage.domain.signing.occasion import Occasion
 
 _DERIVED = frozenset(

@@ -16,20 +16,20 @@ from urllib.parse import quote, unquote_to_bytes
 
 import attrs
 
-from moorage.domain.frames import careful
-from moorage.domain.http import BodyStream
-from moorage.domain.json_text import encode_json
-from moorage.domain.query import encode_pairs
-from moorage.domain.secret import Secret, as_secret, check_sendable
+from moorage.domain.http.query import encode_pairs
+from moorage.domain.http.requests import BodyStream
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
 from moorage.domain.signing.occasion import Target
+from moorage.domain.values.json_text import encode_json
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from moorage.domain.headers import Headers
-    from moorage.domain.http import Request
+    from moorage.domain.http.headers import Headers
+    from moorage.domain.http.requests import Request
     from moorage.domain.signing.occasion import Occasion
 
 _ALGORITHM = "AWS4-HMAC-SHA256"

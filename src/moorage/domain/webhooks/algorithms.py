@@ -19,7 +19,7 @@ from unicodedata import normalize
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from moorage.domain.secret import Secret
+    from moorage.domain.secrets.secret import Secret
     from moorage.domain.webhooks.public_keys import PublicKey
 
 Check: TypeAlias = Callable[[bytes, Sequence[str]], bool]

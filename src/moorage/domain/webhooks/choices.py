@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
-from moorage.domain.durations import seconds
-from moorage.domain.text import with_article
+from moorage.domain.values.durations import seconds
+from moorage.domain.values.text import with_article
 from moorage.domain.webhooks.algorithms import SecretForm, WebhookAlgorithm, WebhookEncoding
 from moorage.domain.webhooks.template import Template, nearest
 from moorage.errors import ConfigurationError

@@ -15,8 +15,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl
 
-from moorage.domain.json_text import refuse_constant
-from moorage.domain.text import with_article
+from moorage.domain.values.json_text import refuse_constant
+from moorage.domain.values.text import with_article
 from moorage.domain.webhooks.rejection import WebhookReason, rejected
 from moorage.errors import InvalidData
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from moorage.domain.secret import Secret
+from moorage.domain.secrets.secret import Secret
 from moorage.domain.webhooks.choices import Handshake
 from moorage.domain.webhooks.rejection import WebhookReason, rejected
 from moorage.domain.webhooks.replies import WebhookReply

@@ -23,7 +23,7 @@ from moorage.domain.webhooks.choices import TimeForm
 from moorage.domain.webhooks.template import MOST_SIGNATURES
 
 if TYPE_CHECKING:
-    from moorage.domain.secret import Secret
+    from moorage.domain.secrets.secret import Secret
     from moorage.domain.webhooks.scheme import WebhookScheme
     from moorage.domain.webhooks.template import Template
 

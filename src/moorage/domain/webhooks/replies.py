@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-from moorage.domain.json_text import encode_json
+from moorage.domain.values.json_text import encode_json
 from moorage.domain.webhooks.rejection import WebhookReason
 from moorage.errors import ConnectorError, StorageUnavailable, WebhookRejected
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from moorage.domain.frames import careful
-from moorage.domain.keys import checked_name
+from moorage.domain.secrets.frames import careful
+from moorage.domain.state.keys import checked_name
 from moorage.domain.webhooks.algorithms import (
     JWTS,
     PLAIN,

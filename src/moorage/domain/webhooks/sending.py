@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.domain.frames import careful
-from moorage.domain.headers import Headers
-from moorage.domain.secret import Secret, as_secrets
+from moorage.domain.http.headers import Headers
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secrets
 from moorage.domain.webhooks.algorithms import SecretForm, hmac_key
 from moorage.errors import ConfigurationError, InvalidData
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import attrs
 
-from moorage.domain.text import with_article
+from moorage.domain.values.text import with_article
 from moorage.domain.webhooks.template import Template, nearest
 from moorage.errors import ConfigurationError, ConnectorError
 

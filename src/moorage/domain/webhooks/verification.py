@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
-from moorage.domain.durations import FOREVER, SECOND
+from moorage.domain.values.durations import FOREVER, SECOND
 from moorage.domain.webhooks.algorithms import JWTS, PLAIN, WebhookAlgorithm
 from moorage.domain.webhooks.choices import BodyForm, TimeForm
 from moorage.domain.webhooks.delivery import Delivery, json_of
@@ -30,7 +30,7 @@ from moorage.errors import WebhookRejected
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from moorage.domain.secret import Secret
+    from moorage.domain.secrets.secret import Secret
     from moorage.domain.webhooks.algorithms import Check
     from moorage.domain.webhooks.replies import WebhookReply
     from moorage.domain.webhooks.scheme import WebhookScheme

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moorage.contracts.payments import Payment
-    from moorage.testing.sandbox.base import Sandbox
+    from moorage.testing.sandboxes.base import Sandbox
 
 GROUP: Final = "moorage.trades"
 

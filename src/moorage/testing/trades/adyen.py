@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.testing.sandbox.adyen import AdyenSandbox
+from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
 from moorage.testing.trades import Trade, action_url
 
 if TYPE_CHECKING:

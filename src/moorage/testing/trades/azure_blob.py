@@ -6,8 +6,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from moorage import Request, Timeouts
-from moorage.testing.sandbox.azure_blob import AzureBlobSandbox
-from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.storage.azure_blob import AzureBlobSandbox
 from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.testing.sandbox.bird import BirdSandbox
+from moorage.testing.sandboxes.sms.bird import BirdSandbox
 from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.testing.sandbox.dhl_express import DhlExpressSandbox
+from moorage.testing.sandboxes.shipping.dhl_express import DhlExpressSandbox
 from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:

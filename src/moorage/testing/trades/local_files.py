@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from moorage.testing.trades import Trade
-from moorage.vendors.local_files import LocalFiles
+from moorage.vendors.storage.local_files import LocalFiles
 
 KEY = "k" * 32
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.testing.sandbox.mailgun import MailgunSandbox
+from moorage.testing.sandboxes.email.mailgun import MailgunSandbox
 from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.testing.sandbox.postmark import PostmarkSandbox
+from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.testing.sandbox.resend import ResendSandbox
+from moorage.testing.sandboxes.email.resend import ResendSandbox
 from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from moorage import Request, Timeouts
-from moorage.testing.sandbox.base import SandboxHttpClient
-from moorage.testing.sandbox.s3 import S3Sandbox
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.storage.s3 import S3Sandbox
 from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from moorage.testing.sandbox.smtp import SmtpSandbox
+from moorage.testing.sandboxes.email.smtp import SmtpSandbox
 from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:

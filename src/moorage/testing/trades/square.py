@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.testing.sandbox.square import SquareSandbox
+from moorage.testing.sandboxes.payments.square import SquareSandbox
 from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:

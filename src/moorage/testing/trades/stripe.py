@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:

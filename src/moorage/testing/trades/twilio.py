@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.testing.sandbox.twilio import TwilioSandbox
+from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
 from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from acme_vendor.vendor import Acme
 
 from moorage.errors import AuthenticationFailed, InvalidRequest, RateLimitExceeded
 from moorage.testing import sms_conformance
-from moorage.testing.checks import name_of
-from moorage.testing.sandbox.base import reply
+from moorage.testing.kits.checks import name_of
+from moorage.testing.sandboxes.base import reply
 
 if TYPE_CHECKING:
     from moorage import Response

@@ -13,7 +13,7 @@ from django.utils import timezone
 from books import desk
 from books.models import HELD, Attempt
 from moorage.errors import StorageUnavailable
-from moorage.worker import stopping
+from moorage.hub.worker import stopping
 from moorage_django.worker import deliver
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.testing.sandbox.base import Asked, Notice, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Asked, Notice, Refusal, Sandbox, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,8 +15,8 @@ import attrs
 from moorage import Credentials, Request, Secret, Service
 from moorage.contracts.sms import SmsCapability, SmsEvent, SmsMessage, SmsReceipt, SmsStatus
 from moorage.contracts.vendor import RepeatedKey, Vendor, VendorKeys, extra_for, key_at, merged
-from moorage.domain.json_text import is_object
-from moorage.domain.secret import as_secret
+from moorage.domain.secrets.secret import as_secret
+from moorage.domain.values.json_text import is_object
 from moorage.errors import InvalidData, VendorFailed
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from moorage import ConnectorError, StorageUnavailable
 from moorage.cli import main
 from moorage.cli.host import Host
-from moorage.worker import stopping, work
+from moorage.hub.worker import stopping, work
 from moorage_django import stores, subjects, worker
 from moorage_django.apps import SCHEME
 from moorage_django.runtime import process

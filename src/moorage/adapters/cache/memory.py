@@ -1,0 +1,177 @@
+"""Answers kept in the memory of one process: the default cache.
+
+1. It never takes more than it was given, in entries and in bytes: what was used longest ago goes
+   first.
+2. Every change has a number. What was looked up before a change under its key is not kept after
+   it; where the trace of a change had to go, nothing is kept that was looked up before that.
+3. A forked child begins with nothing, for another thread may have been in the middle of a change.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import Lock
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.concurrency.forking import in_child
+from moorage.domain.cache.rules import Found
+from moorage.domain.values.durations import count
+
+if TYPE_CHECKING:
+    from moorage.domain.cache.rules import Entries
+    from moorage.ports.clock import Clock
+
+_SECOND: Final = 1_000_000_000
+_NAME: Final = 256
+"""Bytes that a key takes, about."""
+
+
+class _Kept(NamedTuple):
+    """What was kept: the number of the change, when, until when, and how large it is."""
+
+    change: int
+    since: int
+    until: int
+    size: int
+    entries: Entries
+
+
+_TRACE: Final = _Kept(0, 0, 0, _NAME, ())
+"""What is left of what was forgotten."""
+
+
+class MemoryCache:
+    """A `ResponseCache` of this process, safe to share between threads and event loops.
+
+    Args:
+        clock: measures time; by default the machine's boot clock.
+        max_entries: how many URLs it knows at most.
+        max_bytes: how much all answers together may take, about.
+    """
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        *,
+        max_entries: int = 10_000,
+        max_bytes: int = 64 << 20,
+    ) -> None:
+        self._nanoseconds = (SystemClock() if clock is None else clock).nanoseconds
+        self._max_entries = count(max_entries, "max_entries")
+        self._max_bytes = count(max_bytes, "max_bytes", most=1 << 40)
+        self._start_afresh()
+        in_child(self, MemoryCache._start_afresh)
+
+    def _start_afresh(self) -> None:
+        self._lock = Lock()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._size = 0
+        self._change = 0
+        self._lost = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __bool__(self) -> bool:
+        # An empty cache is a cache: `given or default` must not put another in its place.
+        return True
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return self._size
+
+    def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory makes nobody wait
+        """Give what is kept under a key."""
+        with self._lock:
+            change, kept = self._change, self._kept.get(key)
+            if kept is None or not kept.entries:
+                return Found(change)
+            self._kept.move_to_end(key)
+        now = self._nanoseconds()
+        if now >= kept.until:
+            return Found(change)
+        rested = (now - kept.since) / _SECOND
+        return Found(change, tuple(entry.later(rested) for entry in kept.entries))
+
+    def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,  # noqa: ARG002 - memory makes nobody wait
+    ) -> bool:
+        """Keep answers under a key, unless something has changed there."""
+        size = _NAME + sum(entry.size for entry in entries)
+        now = self._nanoseconds()
+        with self._lock:
+            before = self._kept.get(key)
+            changed = self._lost if before is None else before.change
+            if changed > mark:
+                return False
+            if size > self._max_bytes:
+                # It would drive out all others, and itself.
+                self._put(key, _TRACE)
+                return False
+            self._put(key, _Kept(0, now, now + round(seconds * _SECOND), size, entries))
+            return True
+
+    def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory makes nobody wait
+        """Leave no more than a trace of what is kept under a key."""
+        with self._lock:
+            self._put(key, _TRACE)
+
+    def _put(self, key: str, new: _Kept) -> None:
+        self._change += 1
+        self._take(key)
+        self._kept[key] = new._replace(change=self._change)
+        self._size += new.size
+        while len(self._kept) > self._max_entries or self._size > self._max_bytes:
+            self._lost = max(self._lost, self._take(next(iter(self._kept))))
+
+    def _take(self, key: str) -> int:
+        """Take out what is under a key; the number of the change that put it there."""
+        kept = self._kept.pop(key, None)
+        if kept is None:
+            return 0
+        self._size -= kept.size
+        return kept.change
+
+
+class AsyncMemoryCache:
+    """The same cache for the asynchronous face; `shared` lets both faces use one."""
+
+    def __init__(
+        self,
+        shared: MemoryCache | None = None,
+        *,
+        clock: Clock | None = None,
+        max_entries: int = 10_000,
+        max_bytes: int = 64 << 20,
+    ) -> None:
+        if shared is None:
+            shared = MemoryCache(clock, max_entries=max_entries, max_bytes=max_bytes)
+        self.shared = shared
+
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory makes nobody wait
+        """Give what is kept under a key."""
+        return self.shared.look(key)
+
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,  # noqa: ARG002 - memory makes nobody wait
+    ) -> bool:
+        """Keep answers under a key, unless something has changed there."""
+        return self.shared.keep(key, mark, entries, seconds)
+
+    async def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory makes nobody wait
+        """Leave no more than a trace of what is kept under a key."""
+        self.shared.forget(key)

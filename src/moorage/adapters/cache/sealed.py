@@ -1,0 +1,133 @@
+"""Answers kept in a store of shared state, for all processes that reach it: never unsealed.
+
+Any store serves. Give the cache one of its own (another prefix, file or database), so that kept
+answers take no room that circuits and keys need.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.cache.rules import Found
+from moorage.domain.cache.state import Forget, Keep, Look, Looked, pack_entries, unpack_entries
+from moorage.domain.state.packing import pack_values
+from moorage.domain.values.durations import SECOND, micros
+from moorage.domain.values.functions import timed
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from moorage.domain.cache.rules import Entries
+    from moorage.ports.cipher import Cipher
+    from moorage.ports.state import AsyncStateStorage, StateStorage
+
+_STORAGE: Final = ("execute",)
+_CIPHER: Final = ("seal", "open")
+
+
+class _Sealing:
+    """What both colours do before and after they ask the store."""
+
+    def __init__(self, storage: Any, cipher: Any) -> None:
+        for given, verbs, name in ((storage, _STORAGE, "storage"), (cipher, _CIPHER, "cipher")):
+            if not all(callable(getattr(given, verb, None)) for verb in verbs):
+                raise ConfigurationError(
+                    f"a {type(given).__name__} is no {name}, and answers are kept sealed only.",
+                    path=name,
+                    remedy="Give a store of shared state, and a cipher such as AesGcmCipher.",
+                )
+        self._storage = storage
+        self._execute = timed(storage.execute, 1)
+        self._cipher: Cipher = cipher
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._storage!r})"
+
+    def _found(self, key: str, looked: Looked) -> Found:
+        if looked.content is None:
+            return Found(looked.mark)
+        try:
+            entries = unpack_entries(self._cipher.open(looked.content, _about(key)))
+        except (ConfigurationError, InvalidData) as error:
+            return Found(looked.mark, unreadable=type(error).__name__)
+        rested = looked.rested / SECOND
+        return Found(looked.mark, tuple(entry.later(rested) for entry in entries))
+
+    def _keep(self, key: str, mark: int, entries: Entries, seconds: float) -> Keep:
+        sealed = self._cipher.seal(pack_entries(entries), _about(key))
+        return Keep(key, mark, sealed, max(1, micros(seconds)))
+
+
+def _about(key: str) -> bytes:
+    return pack_values(("kept answers", key))
+
+
+class SealedCache(_Sealing):
+    """A `ResponseCache` in a `StateStorage`, each entry sealed and bound to its key.
+
+    Args:
+        storage: where the answers are kept; best one that nothing else uses.
+        cipher: seals them.
+
+    Raises:
+        ConfigurationError: there is no cipher.
+    """
+
+    def __init__(self, storage: StateStorage, cipher: Cipher) -> None:
+        super().__init__(storage, cipher)
+
+    def look(self, key: str, /, timeout: float | None = None) -> Found:
+        """Give what is kept under a key."""
+        return self._found(key, self._execute(Look(key), timeout))
+
+    def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
+        """Keep answers under a key, unless something has changed there."""
+        kept: bool = self._execute(self._keep(key, mark, entries, seconds), timeout)
+        return kept
+
+    def forget(self, key: str, /, timeout: float | None = None) -> None:
+        """Leave no more than a trace of what is kept under a key."""
+        self._execute(Forget(key), timeout)
+
+
+class AsyncSealedCache(_Sealing):
+    """As `SealedCache`, awaited.
+
+    Args:
+        storage: where the answers are kept; best one that nothing else uses.
+        cipher: seals them.
+
+    Raises:
+        ConfigurationError: there is no cipher.
+    """
+
+    def __init__(self, storage: AsyncStateStorage, cipher: Cipher) -> None:
+        super().__init__(storage, cipher)
+
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+        """Give what is kept under a key."""
+        return self._found(key, await self._execute(Look(key), timeout))
+
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
+        """Keep answers under a key, unless something has changed there."""
+        kept: bool = await self._execute(self._keep(key, mark, entries, seconds), timeout)
+        return kept
+
+    async def forget(self, key: str, /, timeout: float | None = None) -> None:
+        """Leave no more than a trace of what is kept under a key."""
+        await self._execute(Forget(key), timeout)

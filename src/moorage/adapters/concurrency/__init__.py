@@ -1,0 +1,1 @@
+"""Threads, tasks and forks: locks, concurrent steps, and timers."""

@@ -1,0 +1,58 @@
+"""Vaults that never suspend, for callers without an event loop and for those with one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from moorage.adapters.concurrency._plain import run_now
+
+if TYPE_CHECKING:
+    from moorage.adapters.credentials._renewing import AsyncVault, Owner
+    from moorage.domain.auth.keeping import Kept
+
+
+class PlainVault:
+    """A vault that never suspends, as one that is not awaited."""
+
+    def __init__(self, vault: AsyncVault) -> None:
+        self._vault = vault
+
+    def get(self, owner: Owner) -> Any:
+        """What is current."""
+        return run_now(self._vault.get(owner))
+
+    def has(self, owner: Owner) -> bool:
+        """Whether there is one."""
+        return run_now(self._vault.has(owner))
+
+    def put(self, owner: Owner, new: Kept) -> None:
+        """Keep a new one."""
+        run_now(self._vault.put(owner, new))
+
+    def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
+        """Keep a new one, unless the old one has been replaced already."""
+        run_now(self._vault.replace(owner, old, new))
+
+
+class ThreadedVault:
+    """A vault that never suspends and may block, for an event loop: threads wait for it."""
+
+    def __init__(self, vault: AsyncVault) -> None:
+        self._vault = PlainVault(vault)
+
+    async def get(self, owner: Owner) -> Any:
+        """What is current."""
+        return await asyncio.to_thread(self._vault.get, owner)
+
+    async def has(self, owner: Owner) -> bool:
+        """Whether there is one."""
+        return await asyncio.to_thread(self._vault.has, owner)
+
+    async def put(self, owner: Owner, new: Kept) -> None:
+        """Keep a new one."""
+        await asyncio.to_thread(self._vault.put, owner, new)
+
+    async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
+        """Keep a new one, unless the old one has been replaced already."""
+        await asyncio.to_thread(self._vault.replace, owner, old, new)

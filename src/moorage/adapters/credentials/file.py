@@ -1,0 +1,187 @@
+"""Credentials in one file, in TOML or JSON.
+
+```toml
+[services.shop]
+secret = "a-token"
+
+[tenants.acme-fr.shop]
+method = "basic"
+username = "acme"
+secret = "a-password"
+```
+
+1. The file must be a secret already: one that everybody may read, or others may write, is refused.
+2. It is looked at with every call, and read again when it has changed. Replace it by renaming
+   another onto it, so that nobody reads half of one.
+3. What is in it but cannot be read is an error, and never what was there before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tomllib
+from pathlib import Path
+from stat import S_IMODE, S_IRWXO, S_IWGRP
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
+
+from moorage.adapters.credentials._read_only import ReadOnly
+from moorage.domain.auth.credential_tables import read_credentials
+from moorage.errors import ConfigurationError, InvalidData, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from moorage.domain.auth.keeping import Kept
+
+    Owner: TypeAlias = tuple[str, str | None]
+    Look: TypeAlias = tuple[int, ...]
+
+_READERS: Final = {".toml": tomllib.loads, ".json": json.loads}
+_SERVICES, _TENANTS = "services", "tenants"
+
+
+class _File(ReadOnly):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path).absolute()
+        if self._path.suffix not in _READERS:
+            raise ConfigurationError(
+                f"{self._path} is named neither .toml nor .json.",
+                path="path",
+                remedy="Name the file for the format that it is in.",
+            )
+        self._read: tuple[Look, dict[Owner, Kept]] = ((), {})
+
+    def find(self, service: str, tenant: str | None) -> Kept | None:
+        """What the file says of this service and tenant."""
+        look, kept = self._read
+        try:
+            if _look(os.stat(self._path)) != look:  # noqa: PTH116 - with every call
+                kept = self._read_again()
+        except OSError as error:
+            raise StorageUnavailable(
+                f"{self._path} cannot be read ({error.strerror}).",
+                remedy="Put the file of credentials there, and let this process read it.",
+            ) from None
+        return kept.get((service, tenant))
+
+    def where(self, service: str, tenant: str | None) -> str:
+        """The name of its table."""
+        table = f"{_SERVICES}.{service}" if tenant is None else f"{_TENANTS}.{tenant}.{service}"
+        return f"[{table}] of {self._path}"
+
+    def _read_again(self) -> dict[Owner, Kept]:
+        with self._path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            self._check_mode(found.st_mode)
+            kept, problem = _written(file, _READERS[self._path.suffix])
+        if problem:
+            raise InvalidData(
+                f"{self._path}: {problem}",
+                field="credentials",
+                remedy="Correct the file; replace it by renaming another onto it, so that nobody"
+                " reads half of one.",
+            )
+        self._read = _look(found), kept
+        return kept
+
+    def _check_mode(self, mode: int) -> None:
+        if sys.platform == "win32":  # pragma: no cover - only on Windows
+            return
+        if mode & (S_IRWXO | S_IWGRP):
+            raise ConfigurationError(
+                f"{self._path} is open to others: its mode is {S_IMODE(mode):04o}.",
+                path="path",
+                remedy="Take that away: chmod 600, or 640 for a group that may read it.",
+            )
+
+
+class FileCredentialProvider:
+    """Reads credentials from one file, which it looks at with every call.
+
+    Args:
+        path: of a file in TOML or JSON, named so, which not everybody may read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._file = _File(path)
+
+    def get(self, service: str, tenant: str | None, /) -> Any:
+        """What the file has for this service and tenant."""
+        return self._file.got(service, tenant)
+
+    def has(self, service: str, tenant: str | None, /) -> bool:
+        """Whether the file has anything for this service and tenant."""
+        return self._file.find(service, tenant) is not None
+
+    def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
+        """What has replaced the stale one, if anything has."""
+        return self._file.renewed(service, tenant, stale)
+
+    def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
+        """Refuse: nothing is written to the file."""
+        self._file.refuse(service, tenant)
+
+
+class AsyncFileCredentialProvider:
+    """As `FileCredentialProvider`, awaited; a thread waits for the disk.
+
+    Args:
+        path: of a file in TOML or JSON, named so, which not everybody may read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._file = _File(path)
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        """What the file has for this service and tenant."""
+        return await asyncio.to_thread(self._file.got, service, tenant)
+
+    async def has(self, service: str, tenant: str | None, /) -> bool:
+        """Whether the file has anything for this service and tenant."""
+        return await asyncio.to_thread(self._file.find, service, tenant) is not None
+
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
+        """What has replaced the stale one, if anything has."""
+        return await asyncio.to_thread(self._file.renewed, service, tenant, stale)
+
+    async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
+        """Refuse: nothing is written to the file."""
+        self._file.refuse(service, tenant)
+
+
+def _look(found: os.stat_result) -> Look:
+    """What tells one state of a file from another."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _written(
+    file: BinaryIO, parse: Callable[[str], dict[str, Any]]
+) -> tuple[dict[Owner, Kept], str]:
+    """What is written in the file, or what is wrong with it."""
+    try:
+        tables = parse(file.read().decode())
+    except (ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", None)
+        return {}, f"It cannot be parsed{'' if line is None else f', line {line}'}."
+    kept: dict[Owner, Kept] = {}
+    try:
+        for owner, place, written in _entries(tables):
+            kept[owner] = read_credentials(written, place)
+    except InvalidData as error:
+        return {}, error.message
+    except (AttributeError, TypeError):
+        return {}, "It is not made of [services.…] and [tenants.….…]."
+    return kept, ""
+
+
+def _entries(tables: dict[str, Any]) -> Iterator[tuple[Owner, str, object]]:
+    if not tables.keys() <= {_SERVICES, _TENANTS}:
+        raise TypeError
+    for service, written in tables.get(_SERVICES, {}).items():
+        yield (service, None), f"[{_SERVICES}.{service}]", written
+    for tenant, services in tables.get(_TENANTS, {}).items():
+        for service, written in services.items():
+            yield (service, tenant), f"[{_TENANTS}.{tenant}.{service}]", written

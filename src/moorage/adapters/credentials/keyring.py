@@ -1,0 +1,197 @@
+"""Credentials in the keyring of a desktop: macOS's Keychain, Windows' locker, Secret Service.
+
+A password holds a token, or a credential's table in JSON. That of the service `shop` is the one of
+the user `services/shop`, and that of its tenant `acme-fr` of `tenants/acme-fr/shop`:
+
+    keyring set moorage services/shop
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import keyring
+from keyring.errors import InitError, KeyringLocked, NoKeyringError
+
+from moorage.adapters.credentials._renewing import AsyncRenewing, Renewing, checked
+from moorage.adapters.credentials._vaults import PlainVault, ThreadedVault
+from moorage.adapters.secret_managers._owner_names import in_folders
+from moorage.domain.auth.credential_tables import read_credentials_text, write_credentials
+from moorage.domain.secrets.secret import Secret
+from moorage.errors import ConfigurationError, CredentialNotFound, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from keyring.backend import KeyringBackend
+
+    from moorage.adapters.credentials._renewing import AsyncRenew, Owner, Renew
+    from moorage.domain.auth.keeping import Kept
+    from moorage.errors import ConnectorError
+
+_APPLICATION: Final = "moorage"
+
+
+class KeyringCredentialProvider(Renewing):
+    """Reads credentials from the keyring of this user, and writes what replaces them.
+
+    Args:
+        application: what the keyring calls who the passwords are for.
+        names: the users whose passwords they are, where they would be others, by service and
+            tenant.
+        renew: asked for a new credential with the service, the tenant and the stale one; without
+            it a refresh looks whether somebody has replaced it. It is called by one thread at a
+            time for each credential. Its result is dropped if the credential was replaced
+            meanwhile.
+        backend: a keyring of the library's; the one that it finds by itself if left out.
+    """
+
+    def __init__(
+        self,
+        application: str = _APPLICATION,
+        *,
+        names: Mapping[Owner, str] | None = None,
+        renew: Renew | None = None,
+        backend: KeyringBackend | None = None,
+    ) -> None:
+        super().__init__(PlainVault(_Passwords(application, names or {}, backend)), renew)
+
+
+class AsyncKeyringCredentialProvider(AsyncRenewing):
+    """As `KeyringCredentialProvider`, awaited; threads wait for the keyring.
+
+    Args:
+        application: what the keyring calls who the passwords are for.
+        names: the users whose passwords they are, where they would be others, by service and
+            tenant.
+        renew: awaited for a new credential with the service, the tenant and the stale one; without
+            it a refresh looks whether somebody has replaced it. It runs in one task at a time for
+            each credential. Its result is dropped if the credential was replaced meanwhile.
+        backend: a keyring of the library's; the one that it finds by itself if left out.
+    """
+
+    def __init__(
+        self,
+        application: str = _APPLICATION,
+        *,
+        names: Mapping[Owner, str] | None = None,
+        renew: AsyncRenew | None = None,
+        backend: KeyringBackend | None = None,
+    ) -> None:
+        super().__init__(ThreadedVault(_Passwords(application, names or {}, backend)), renew)
+
+
+class KeyringSecrets:
+    """Reads single passwords of the keyring of this user, whatever they are for.
+
+    Args:
+        application: what the keyring calls who the passwords are for.
+        backend: a keyring of the library's; the one that it finds by itself if left out.
+    """
+
+    def __init__(
+        self, application: str = _APPLICATION, *, backend: KeyringBackend | None = None
+    ) -> None:
+        self._passwords = _Passwords(application, {}, backend)
+
+    def read(self, name: str) -> Secret | None:
+        """The password of a user; None if there is none."""
+        return self._passwords.read(name)
+
+
+class _Passwords:
+    """The passwords of an application; whoever asks for them is blocked."""
+
+    def __init__(
+        self, application: str, names: Mapping[Owner, str], backend: KeyringBackend | None
+    ) -> None:
+        self._application = application
+        self._names = dict(names)
+        self._backend = backend
+
+    async def get(self, owner: Owner) -> Any:
+        """What is current."""
+        user = self._user(owner)
+        content = None if user is None else self.read(user)
+        if content is None:
+            raise self._missing(owner, user)
+        return read_credentials_text(content, f"The password of {user!r} for {self._application!r}")
+
+    async def has(self, owner: Owner) -> bool:
+        """Whether there is one."""
+        user = self._user(owner)
+        return user is not None and self.read(user) is not None
+
+    async def put(self, owner: Owner, new: Kept) -> None:
+        """Keep a new one."""
+        user = self._user(owner)
+        if user is None:
+            raise ConfigurationError(
+                self._missing(owner, None).message,
+                path="names",
+                remedy="Name the user in `names`.",
+                service=owner[0],
+            )
+        content = write_credentials(checked(new))
+        try:
+            self._ring().set_password(self._application, user, content.reveal())
+        except Exception as error:  # noqa: BLE001 - a keyring may raise anything
+            failure = _meaning(error)
+        else:
+            return
+        # Out here, or it would carry along the frames of the keyring, which hold the password.
+        raise failure
+
+    async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
+        """Keep a new one, unless the old one has been replaced already."""
+        if await self.get(owner) == old:
+            await self.put(owner, new)
+
+    def read(self, user: str) -> Secret | None:
+        """The password of a user, if there is one."""
+        try:
+            content = self._ring().get_password(self._application, user)
+        except Exception as error:  # noqa: BLE001 - a keyring may raise anything
+            failure = _meaning(error)
+        else:
+            return None if content is None else Secret(content)
+        raise failure
+
+    def _ring(self) -> Any:
+        return keyring.get_keyring() if self._backend is None else self._backend
+
+    def _user(self, owner: Owner) -> str | None:
+        return self._names.get(owner) or in_folders("", *owner)
+
+    def _missing(self, owner: Owner, user: str | None) -> CredentialNotFound:
+        if user is not None:
+            return CredentialNotFound(
+                f"The keyring has no password of {user!r} for {self._application!r}.",
+                service=owner[0],
+                remedy=f"Set one: keyring set {self._application} {user}",
+            )
+        whose = "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
+        return CredentialNotFound(
+            f"No user of the keyring is called after {owner[0]!r} of {whose} by itself.",
+            service=owner[0],
+            remedy="Name the user in `names`.",
+        )
+
+
+def _meaning(error: Exception) -> ConnectorError:
+    """What an error of a keyring means; its words may be of anything."""
+    if isinstance(error, (NoKeyringError, InitError)):
+        return ConfigurationError(
+            "There is no keyring on this machine that can be used.",
+            path="backend",
+            remedy="Install one, or keep credentials elsewhere: a server has no user who unlocks"
+            " it.",
+        )
+    if isinstance(error, KeyringLocked):
+        return StorageUnavailable(
+            "The keyring is locked.", remedy="Unlock it as the user that this process runs as."
+        )
+    return StorageUnavailable(
+        f"The keyring failed with {type(error).__name__}.",
+        remedy="Try `keyring --list-backends` and `keyring get` as the same user.",
+    )

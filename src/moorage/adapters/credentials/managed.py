@@ -1,0 +1,234 @@
+"""Credentials in somebody's secret manager, asked over HTTP with no kit of the vendor's.
+
+What a manager is asked is written once, as coroutines that await a `Line` only; so it serves both
+colours. Who we are to a manager is asked for when it is needed, kept, and renewed after two thirds
+of its time; what it refuses is asked for anew once. Nothing else is kept: put a cache in front.
+
+A secret holds a token, or a table in JSON as a file of credentials has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.concurrency.locks_async import AsyncioLocks
+from moorage.adapters.credentials._renewing import AsyncRenewing, Renewing, checked
+from moorage.adapters.credentials._vaults import PlainVault
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
+from moorage.adapters.secret_managers._session import HttpWire, Session, content_of
+from moorage.adapters.secret_managers.managed_secrets import session_now
+from moorage.domain.auth.credential_tables import read_credentials_text, write_credentials
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.durations import seconds
+from moorage.errors import ConfigurationError, ConnectorError, CredentialNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+    from datetime import timedelta
+    from types import TracebackType
+    from typing import Self
+
+    from moorage.adapters.credentials._renewing import AsyncRenew, Owner, Renew
+    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.methods import Credentials
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.http.timeouts import Timeouts
+    from moorage.domain.secrets.secret import Secret
+    from moorage.ports.clock import Clock
+    from moorage.ports.http import AsyncHttpClient, HttpClient
+    from moorage.ports.secret_manager import SecretManager
+
+Answer = TypeVar("Answer")
+
+_EVERYBODY: Final = 10**9
+
+
+@careful
+class ManagedCredentialProvider(Renewing):
+    """Reads credentials from a secret manager, and writes what replaces them.
+
+    Args:
+        manager: such as `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager` and
+            `AzureKeyVault`, or one of your own.
+        names: what secrets are called that the manager would call otherwise, by service and tenant.
+        renew: asked for a new credential with the service, the tenant and the stale one; without
+            it a refresh looks whether somebody has replaced it. It is called by one thread at a
+            time for each credential. Its result is dropped if the credential was replaced
+            meanwhile.
+        http: sends requests; one of its own if left out.
+        timeout: seconds, or a timedelta, for each request. A first use may take several.
+        clock: measures time.
+    """
+
+    def __init__(
+        self,
+        manager: SecretManager,
+        *,
+        names: Mapping[Owner, str] | None = None,
+        renew: Renew | None = None,
+        http: HttpClient | None = None,
+        timeout: float | timedelta = 5.0,
+        clock: Clock | None = None,
+    ) -> None:
+        client: HttpClient = StdlibHttpClient() if http is None else http
+        self._close = client.close if http is None else None
+        session = session_now(manager, client, timeout, clock)
+        super().__init__(PlainVault(_Secrets(session, names or {})), renew)
+
+    def close(self) -> None:
+        """Close the connections, if the HTTP client is its own."""
+        if self._close is not None:
+            self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@careful
+class AsyncManagedCredentialProvider(AsyncRenewing):
+    """As `ManagedCredentialProvider`, awaited.
+
+    Args:
+        manager: such as `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager` and
+            `AzureKeyVault`, or one of your own.
+        names: what secrets are called that the manager would call otherwise, by service and tenant.
+        renew: awaited for a new credential with the service, the tenant and the stale one; without
+            it a refresh looks whether somebody has replaced it. It runs in one task at a time for
+            each credential. Its result is dropped if the credential was replaced meanwhile.
+        http: sends requests; one of its own if left out.
+        timeout: seconds, or a timedelta, for each request. A first use may take several.
+        clock: measures time.
+    """
+
+    def __init__(
+        self,
+        manager: SecretManager,
+        *,
+        names: Mapping[Owner, str] | None = None,
+        renew: AsyncRenew | None = None,
+        http: AsyncHttpClient | None = None,
+        timeout: float | timedelta = 5.0,
+        clock: Clock | None = None,
+    ) -> None:
+        client: AsyncHttpClient = AsyncStdlibHttpClient() if http is None else http
+        self._close = client.close if http is None else None
+        locks = AsyncioLocks()
+
+        async def sent(request: Request, url: str, timeouts: Timeouts) -> Response:
+            return await client.send(request, url, timeouts)
+
+        async def entered(holder: object, timeout: float) -> bool:
+            return await locks.acquire("", holder, places=1, queue=_EVERYBODY, timeout=timeout)
+
+        async def read(path: str) -> Secret | None:
+            return await asyncio.to_thread(content_of, path)
+
+        bound = seconds(timeout, "timeout")
+        wire = HttpWire(manager.where, sent, read, bound, clock or SystemClock())
+        session = Session(manager, wire, entered, lambda holder: locks.release("", holder))
+        super().__init__(_Secrets(session, names or {}), renew)
+
+    async def close(self) -> None:
+        """Close the connections, if the HTTP client is its own."""
+        if self._close is not None:
+            await self._close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+class _Secrets:
+    """The secrets of a manager, as credentials."""
+
+    def __init__(self, session: Session, names: Mapping[Owner, str]) -> None:
+        self._session = session
+        self._manager = session.manager
+        self._names = dict(names)
+
+    async def get(self, owner: Owner) -> Any:
+        """What is current."""
+        name = self._name(owner)
+        content = None if name is None else await self._read(owner, name)
+        if content is None:
+            raise self._missing(owner, name)
+        return read_credentials_text(content, f"The secret {name!r} of {self._manager.where}")
+
+    async def has(self, owner: Owner) -> bool:
+        """Whether there is one."""
+        name = self._name(owner)
+        return name is not None and await self._read(owner, name) is not None
+
+    async def put(self, owner: Owner, new: Kept) -> None:
+        """Keep a new one."""
+        name = self._name(owner)
+        if name is None:
+            raise ConfigurationError(
+                self._missing(owner, None).message,
+                path="names",
+                remedy="Name the secret in `names`.",
+                service=owner[0],
+            )
+        content, manager = write_credentials(checked(new)), self._manager
+
+        async def write(credentials: Credentials) -> None:
+            await manager.write(self._session.wire, credentials, name, content)
+
+        await self._told(owner, self._session.do(write))
+
+    async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
+        """Keep a new one, unless the old one has been replaced already."""
+        if await self.get(owner) == old:
+            await self.put(owner, new)
+
+    async def _read(self, owner: Owner, name: str) -> Secret | None:
+        manager, wire = self._manager, self._session.wire
+
+        async def read(credentials: Credentials) -> Secret | None:
+            return await manager.read(wire, credentials, name)
+
+        return await self._told(owner, self._session.do(read))
+
+    async def _told(self, owner: Owner, asked: Coroutine[Any, Any, Answer]) -> Answer:
+        """What is answered; who fails says for which service."""
+        try:
+            return await asked
+        except ConnectorError as error:
+            error.service = owner[0]
+            raise
+
+    def _name(self, owner: Owner) -> str | None:
+        return self._names.get(owner) or self._manager.name(*owner)
+
+    def _missing(self, owner: Owner, name: str | None) -> CredentialNotFound:
+        where = self._manager.where
+        if name is not None:
+            return CredentialNotFound(
+                f"There is no secret {name!r} in {where}.",
+                service=owner[0],
+                remedy="Write one there, or correct the name of the service or tenant.",
+            )
+        whose = "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
+        return CredentialNotFound(
+            f"No secret of {where} is called after {owner[0]!r} of {whose} by itself.",
+            service=owner[0],
+            remedy="Name the secret in `names`.",
+        )

@@ -1,0 +1,112 @@
+"""Credentials in the memory of one process."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.credentials._renewing import AsyncRenewing, Renewing, checked, missing
+from moorage.domain.secrets.frames import careful
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.adapters.credentials._renewing import AsyncRenew, Owner, Renew
+    from moorage.domain.auth.keeping import Kept
+
+
+class _Vault:
+    """Who has which credential."""
+
+    def __init__(self, credentials: Mapping[Owner, Kept]) -> None:
+        self._kept: dict[Owner, Kept] = {}
+        self._forget_lock()
+        in_child(self, _Vault._forget_lock)
+        for owner, kept in credentials.items():
+            self.put(owner, kept)
+
+    def _forget_lock(self) -> None:
+        self._lock = Lock()
+
+    def get(self, owner: Owner) -> Any:
+        """What is current."""
+        kept = self._kept.get(owner)
+        if kept is None:
+            raise missing(owner)
+        return kept
+
+    def has(self, owner: Owner) -> bool:
+        """Whether there is one."""
+        return owner in self._kept
+
+    def put(self, owner: Owner, new: Kept) -> None:
+        """Keep a new one."""
+        new = checked(new)
+        with self._lock:
+            self._kept[owner] = new
+
+    def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
+        """Keep a new one, unless the old one has been replaced already."""
+        kept = self._kept
+        with self._lock:
+            if kept[owner] is old:
+                kept[owner] = new
+
+
+class _AsyncVault:
+    """The same, awaited, though nobody ever waits."""
+
+    def __init__(self, credentials: Mapping[Owner, Kept]) -> None:
+        self._vault = _Vault(credentials)
+
+    async def get(self, owner: Owner) -> Any:
+        """What is current."""
+        return self._vault.get(owner)
+
+    async def has(self, owner: Owner) -> bool:
+        """Whether there is one."""
+        return self._vault.has(owner)
+
+    async def put(self, owner: Owner, new: Kept) -> None:
+        """Keep a new one."""
+        self._vault.put(owner, new)
+
+    async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
+        """Keep a new one, unless the old one has been replaced already."""
+        self._vault.replace(owner, old, new)
+
+
+@careful
+class MemoryCredentialProvider(Renewing):
+    """Keeps credentials in the memory of this process, safe for several threads.
+
+    Args:
+        credentials: what there is at first, by service and tenant.
+        renew: asked for a new credential with the service, the tenant and the stale one; without
+            it nothing can be refreshed. It is called by one thread at a time for each credential.
+            Its result is dropped if `rotate` was called meanwhile.
+    """
+
+    def __init__(
+        self, credentials: Mapping[Owner, Kept] | None = None, *, renew: Renew | None = None
+    ) -> None:
+        super().__init__(_Vault(credentials or {}), renew)
+
+
+@careful
+class AsyncMemoryCredentialProvider(AsyncRenewing):
+    """As `MemoryCredentialProvider`, awaited; safe in several event loops.
+
+    Args:
+        credentials: what there is at first, by service and tenant.
+        renew: awaited for a new credential with the service, the tenant and the stale one; without
+            it nothing can be refreshed. It runs in one task at a time for each credential. Its
+            result is dropped if `rotate` was called meanwhile. When its task is cancelled, another
+            that waits starts over.
+    """
+
+    def __init__(
+        self, credentials: Mapping[Owner, Kept] | None = None, *, renew: AsyncRenew | None = None
+    ) -> None:
+        super().__init__(_AsyncVault(credentials or {}), renew)

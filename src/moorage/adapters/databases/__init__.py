@@ -1,0 +1,1 @@
+"""Connections and transactions in databases, for all adapters that keep something there."""

@@ -1,0 +1,153 @@
+"""Inbox and outbox in tables that a host's migrations make, on connections that it lends.
+
+A framework has a way of its own to connect and to begin a transaction. These stores use that way,
+with every driver that the framework has, and ask what the other stores ask.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+
+from moorage.adapters.entries._verbs import AsyncEntryVerbs, EntryVerbs
+from moorage.adapters.tables._host import HostTables, Lend
+from moorage.adapters.tables._statements import EntrySql, table_name
+from moorage.adapters.tables._table import EntryTable
+from moorage.domain.entries.inbox import InboxEntry
+from moorage.domain.entries.outbox import OutboxEntry
+from moorage.domain.entries.queue import Entry
+from moorage.domain.entries.renewal import ENTRY_LEASE, FILE_LEASE
+from moorage.domain.secrets.frames import refusing
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from moorage.adapters.tables._table import Ask
+
+A = TypeVar("A")
+E = TypeVar("E", bound=Entry)
+
+__all__ = ("AsyncHostInbox", "AsyncHostOutbox", "HostInbox", "HostOutbox", "Lend")
+
+PREFIX: Final = "moorage_"
+
+
+class _HostEntries(EntryVerbs[E]):
+    _kind: ClassVar[type[Any]]
+    _called: ClassVar[str]
+    """The name of the table, without its prefix."""
+
+    @refusing
+    def __init__(
+        self,
+        database: str,
+        lend: Lend,
+        *,
+        lend_to_add: Lend | None = None,
+        prefix: str = PREFIX,
+        schema: str | None = None,
+        mark: str | None = None,
+        skips_locked: Callable[[], bool] | None = None,
+    ) -> None:
+        """Name the tables and the way to them.
+
+        Args:
+            database: `sqlite`, `postgresql`, `mysql` or `mariadb`.
+            lend: lends a connection for one transaction.
+            lend_to_add: the same for `add`, such as with the transaction that the host has open;
+                by default `lend`.
+            prefix: what the names of the tables begin with.
+            schema: the schema of the tables, where it is not the connection's own.
+            mark: what stands for a value in a statement; by default `?` for SQLite, `%s` for
+                others.
+            skips_locked: whether the server knows `SKIP LOCKED`; asked while a connection is lent.
+                By default every server does.
+        """
+        self._tables = HostTables(database, lend, mark)
+        self._lend_to_add = lend_to_add or lend
+        kind = self._tables.kind
+        self.reach = "machine" if kind == "sqlite" else "network"
+        bare, lanes = f"{prefix}{self._called}", f"{prefix}lane"
+        sql = EntrySql(
+            kind,
+            bare,
+            table_name(bare, prefix, schema, kind),
+            table_name(lanes, prefix, schema, kind),
+            host_made=True,
+        )
+        is_file = kind == "sqlite"
+        self.shortest_lease = FILE_LEASE if is_file else ENTRY_LEASE
+        self._table = EntryTable[E](
+            self._kind,
+            sql,
+            _machine_time if is_file else None,
+            skips_locked=None if is_file else skips_locked,
+        )
+
+    def add(self, entry: E, /, timeout: float | None = None) -> E:  # noqa: ARG002 - as the port has it
+        """Write an entry down, or give the one of this id."""
+        return self._tables.join(self._lend_to_add, partial(self._table.add, entry=entry))
+
+    def _transact(
+        self,
+        work: Callable[[Ask], Coroutine[Any, Any, A]],
+        timeout: float | None,  # noqa: ARG002 - the host's connections have bounds of their own
+        *,
+        once: bool = False,  # noqa: ARG002 - nothing is repeated
+    ) -> A:
+        return self._tables.transact(work)
+
+
+class HostInbox(_HostEntries[InboxEntry]):
+    """An `InboxStorage` in tables of a host."""
+
+    _kind, _called = InboxEntry, "inbox"
+
+
+class HostOutbox(_HostEntries[OutboxEntry]):
+    """An `OutboxStorage` in tables of a host."""
+
+    _kind, _called = OutboxEntry, "outbox"
+
+
+class _AsyncHostEntries(AsyncEntryVerbs[E]):
+    def __init__(self, plain: _HostEntries[E], in_thread: Callable[..., Awaitable[Any]]) -> None:
+        """Name the store that threads use.
+
+        Args:
+            plain: the same store, synchronous.
+            in_thread: calls a function with arguments in a thread, such as `asyncio.to_thread`.
+        """
+        self._plain = plain
+        self._in_thread = in_thread
+        self._table = plain._table  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
+        self.reach = plain.reach
+        self.shortest_lease = plain.shortest_lease
+
+    async def add(self, entry: E, /, timeout: float | None = None) -> E:
+        """Write an entry down, or give the one of this id."""
+        stored: E = await self._in_thread(self._plain.add, entry, timeout)
+        return stored
+
+    async def _transact(
+        self,
+        work: Callable[[Ask], Coroutine[Any, Any, A]],
+        timeout: float | None,
+        *,
+        once: bool = False,  # noqa: ARG002 - nothing is repeated
+    ) -> A:
+        answer: A = await self._in_thread(self._plain._transact, work, timeout)  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
+        return answer
+
+
+class AsyncHostInbox(_AsyncHostEntries[InboxEntry]):
+    """An `AsyncInboxStorage` in tables of a host."""
+
+
+class AsyncHostOutbox(_AsyncHostEntries[OutboxEntry]):
+    """An `AsyncOutboxStorage` in tables of a host."""
+
+
+async def _machine_time(_: Ask) -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""HTTP through a client object that the host already has."""

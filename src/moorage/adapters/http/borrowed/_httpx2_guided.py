@@ -1,0 +1,100 @@
+"""How httpx2 connects where a guard is asked first."""
+
+from __future__ import annotations
+
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import httpcore2
+
+from moorage.adapters.http.borrowed._trip import seconds_left
+from moorage.adapters.http.connections._threads import run
+from moorage.adapters.http.connections._wire import TimeIsUp
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from moorage.adapters.http.borrowed._guide import Guide
+
+    Where: TypeAlias = tuple[str, int]
+    Options: TypeAlias = Iterable[
+        tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
+    ]
+
+
+_Stream = TypeVar("_Stream")
+
+
+class GuidedBackend(httpcore2.NetworkBackend):
+    """Connects threads.
+
+    Args:
+        backend: makes connections.
+        guide: says where to.
+    """
+
+    def __init__(self, backend: httpcore2.NetworkBackend, guide: Guide) -> None:
+        self._backend = backend
+        self._guide = guide
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Options | None = None,
+    ) -> httpcore2.NetworkStream:
+        """Connect to one of the addresses that the guard was asked about."""
+
+        async def connect(where: Where, until: float) -> httpcore2.NetworkStream:
+            left = seconds_left(None, until)
+            return self._backend.connect_tcp(*where, left, local_address, socket_options)
+
+        return run(_reached(self._guide, host, port, timeout, connect))
+
+
+class AsyncGuidedBackend(httpcore2.AsyncNetworkBackend):
+    """Connects tasks.
+
+    Args:
+        backend: makes connections.
+        guide: says where to.
+    """
+
+    def __init__(self, backend: httpcore2.AsyncNetworkBackend, guide: Guide) -> None:
+        self._backend = backend
+        self._guide = guide
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Options | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Connect to one of the addresses that the guard was asked about."""
+
+        async def connect(where: Where, until: float) -> httpcore2.AsyncNetworkStream:
+            left = seconds_left(None, until)
+            return await self._backend.connect_tcp(*where, left, local_address, socket_options)
+
+        return await _reached(self._guide, host, port, timeout, connect)
+
+
+async def _reached(
+    guide: Guide,
+    host: str,
+    port: int,
+    timeout: float | None,
+    connect: Callable[[Where, float], Awaitable[_Stream]],
+) -> _Stream:
+    until = inf if timeout is None else monotonic() + timeout
+    try:
+        return await guide.reach(host, port, until, connect)
+    except TimeIsUp:
+        raise httpcore2.ConnectTimeout from None
+    except (OSError, ValueError) as error:
+        raise httpcore2.ConnectError from error

@@ -1,0 +1,1 @@
+"""Connections to servers: names, TLS, proxies and pools."""

@@ -1,0 +1,89 @@
+"""Waiting by blocking the thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf
+from threading import TIMEOUT_MAX, Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from moorage.adapters.http.connections._resolve import Lookup, numeric
+from moorage.adapters.http.connections._wait import wait
+from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Coroutine
+
+    from moorage.adapters.http.connections._wire import Address, Turn
+    from moorage.domain.http.body import Chunks
+
+_Answer = TypeVar("_Answer")
+
+
+class Threads:
+    """Waiting by blocking the thread: nothing here ever suspends."""
+
+    def here(self) -> None:
+        """Threads can share connections."""
+
+    def gone(self, there: object) -> bool:  # noqa: ARG002 - there is one place
+        return False
+
+    async def readable(self, sock: socket.socket, until: float) -> None:
+        wait(sock, until, writing=False)
+
+    async def writable(self, sock: socket.socket, until: float) -> None:
+        wait(sock, until, writing=True)
+
+    async def resolve(self, host: str, port: int, until: float) -> list[Address]:
+        if found := numeric(host, port):
+            return found
+        lookup = Lookup(host, port, int)
+        lookup.start()
+        lookup.join(None if until == inf else max(0, until - monotonic()))
+        if lookup.is_alive():
+            raise TimeIsUp
+        return lookup.addresses()
+
+    async def pull(self, chunks: Chunks, until: float) -> object:  # noqa: ARG002 - cannot be bounded
+        if isinstance(chunks, Iterator):
+            return next(chunks, None)
+        raise InvalidData(
+            "An async body cannot be sent by the synchronous client.",
+            field="body",
+            remedy="Stream from a plain iterator or file, or use the async client.",
+        )
+
+    def turn(self) -> Turn:
+        return _Turn()
+
+
+class _Turn:
+    """A lock that is held until somebody is called."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._lock.acquire()
+
+    async def wait(self, until: float) -> None:
+        left = max(0, until - monotonic())
+        if not self._lock.acquire(timeout=min(left, TIMEOUT_MAX)):
+            raise TimeIsUp
+
+    def call(self) -> None:
+        self._lock.release()
+
+
+def run(flow: Coroutine[Any, Any, _Answer]) -> _Answer:
+    """Run what never suspends to its end."""
+    try:
+        flow.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    flow.close()
+    raise RuntimeError("The synchronous HTTP client was made to wait without blocking.")

@@ -1,0 +1,117 @@
+"""Whom to trust, and who to say we are, as OpenSSL wants it: for every client that takes that."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from contextlib import ExitStack
+from pathlib import Path
+from secrets import token_hex
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.http.transport import TlsVersion
+from moorage.domain.secrets.secret import Secret
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from moorage.domain.http.transport import Tls
+
+_VERSIONS: Final = {
+    TlsVersion.V1_2: ssl.TLSVersion.TLSv1_2,
+    TlsVersion.V1_3: ssl.TLSVersion.TLSv1_3,
+}
+_CERTIFICATES: Final = re.compile(
+    rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL
+)
+
+
+def context_for(tls: Tls) -> ssl.SSLContext:
+    """Return the settings of a client as an `SSLContext`.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or is not what it should be.
+    """
+    try:
+        context = _trusting(tls.authorities)
+    except OSError as error:
+        raise _unusable("authorities", "The authorities are no certificates", error) from None
+    context.minimum_version = _VERSIONS[tls.minimum]
+    if tls.unverified is not None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if tls.certificate is not None:
+        try:
+            _carry(context, tls.certificate, tls.key, tls.password)
+        except OSError as error:
+            why = "The certificate is none, or its private key is another's or is not opened"
+            raise _unusable("certificate", why, error) from None
+    return context
+
+
+def _trusting(authorities: str | bytes | None) -> ssl.SSLContext:
+    if isinstance(authorities, bytes):
+        return ssl.create_default_context(cadata=authorities.decode("ascii", "replace"))
+    return ssl.create_default_context(cafile=authorities)
+
+
+def _unusable(what: str, why: str, error: OSError) -> ConfigurationError:
+    if not isinstance(error, ssl.SSLError):  # which says nothing that a reader could use
+        why = f"The {what} cannot be read: {error.strerror}"
+    return ConfigurationError(
+        f"{why}.",
+        path=f"tls.{what}",
+        remedy="Give PEM files, or their content; and the password of the key if it has one.",
+    )
+
+
+def _carry(
+    context: ssl.SSLContext,
+    certificate: str | bytes,
+    key: Secret | str | None,
+    password: Secret | None,
+) -> None:
+    """Show this certificate to whoever asks.
+
+    OpenSSL reads files only. A key that is in none goes through one under another password, which
+    nobody else ever knows.
+    """
+    if key is None and isinstance(certificate, bytes):
+        key = Secret(certificate)
+    with ExitStack() as files:
+        if isinstance(certificate, bytes):
+            certificate = _file(files, b"\n".join(_CERTIFICATES.findall(certificate)))
+        if isinstance(key, Secret):
+            own, password = password, Secret(token_hex())
+            key = _file(files, _sealed(key, own, password))
+        # Without a function that answers, OpenSSL would ask at the terminal.
+        context.load_cert_chain(certificate, key, password.reveal if password else str)
+
+
+def _file(files: ExitStack, content: bytes) -> str:
+    path = Path(files.enter_context(TemporaryDirectory(prefix="moorage-")), "pem")
+    path.write_bytes(content)
+    return str(path)
+
+
+def _sealed(key: Secret, own: Secret | None, password: Secret) -> bytes:
+    """The same key under another password, so that it lies open nowhere."""
+    # Few have a key that is in no file.
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - costs milliseconds
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - the same
+
+    try:
+        return serialization.load_pem_private_key(
+            key.reveal_bytes(), None if own is None else own.reveal_bytes()
+        ).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(password.reveal_bytes()),
+        )
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        # What cryptography says may show some of the key.
+        raise ConfigurationError(
+            "The private key is none, or is not opened by the password.",
+            path="tls.key",
+            remedy="Give the key as PEM, and the password it is encrypted with, if it is.",
+        ) from None

@@ -1,0 +1,55 @@
+"""The proxy that the environment names, for whoever chooses to ask it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+from moorage.domain.http.transport import Proxy
+from moorage.domain.secrets.secret import Secret
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+def environment_proxy(
+    scheme: Literal["http", "https"] = "https", *, environ: Mapping[str, str] | None = None
+) -> Proxy | None:
+    """Return the proxy for URLs with this scheme, or None if the environment names none.
+
+    `https_proxy`, or else `all_proxy`, says where it is, and `no_proxy` what is reached directly;
+    each may be in capitals. `HTTP_PROXY` in capitals is not read where a program answers a CGI
+    request, because whoever sends that decides about its value.
+
+    Raises:
+        ConfigurationError: what it names is no proxy. The message does not repeat it.
+    """
+    for name in _names(scheme, cgi=_read("REQUEST_METHOD", environ) is not None):
+        url = _read(name, environ)
+        if url:
+            return _proxy(name, url, environ)
+    return None
+
+
+def _names(scheme: str, *, cgi: bool) -> Iterator[str]:
+    for name in (f"{scheme}_proxy", "all_proxy"):
+        yield name
+        if not (cgi and name == "http_proxy"):
+            yield name.upper()
+
+
+def _read(name: str, environ: Mapping[str, str] | None) -> Secret | None:
+    value = (os.environ if environ is None else environ).get(name)
+    return None if value is None else Secret(value.strip())
+
+
+def _proxy(name: str, url: Secret, environ: Mapping[str, str] | None) -> Proxy:
+    if "://" not in url.reveal():
+        url = Secret(f"http://{url.reveal()}")
+    bypass = _read("no_proxy", environ) or _read("NO_PROXY", environ) or Secret("")
+    try:
+        return Proxy.at(url, bypass=bypass.reveal())
+    except ConfigurationError as error:
+        where = "no_proxy" if error.path == "bypass" else name
+        raise ConfigurationError(error.message, path=where, remedy=error.remedy) from None

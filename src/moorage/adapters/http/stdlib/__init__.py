@@ -1,0 +1,1 @@
+"""The default HTTP client, on the standard library."""

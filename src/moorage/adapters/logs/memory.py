@@ -1,0 +1,116 @@
+"""The integration log of one process, in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from itertools import count
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from moorage.domain.observation.integration_log import LogPage, summarise
+from moorage.domain.values.durations import count as checked_count
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.domain.observation.integration_log import IntegrationLog, LogQuery, LogSummary
+
+
+class MemoryIntegrationLogger:
+    """Keeps the latest entries, up to a bound, in the memory of this process.
+
+    Entries are in the order in which they were written: by the end of their calls.
+
+    Args:
+        max_entries: how many; older ones are dropped.
+    """
+
+    durable = False
+    reach = "process"
+
+    def __init__(self, *, max_entries: int = 10_000) -> None:
+        self._numbers = count(1)
+        # Appending drops the oldest, and is a single step: nobody needs to wait for anybody.
+        self._entries: deque[tuple[int, IntegrationLog]] = deque(
+            maxlen=checked_count(max_entries, "max_entries")
+        )
+
+    def write(self, entry: IntegrationLog, /) -> None:
+        """Keep an entry."""
+        self._entries.append((next(self._numbers), entry))
+
+    def find(self, query: LogQuery, /) -> LogPage:
+        """One page of the entries that match, newest first."""
+        before = _position(query.after)
+        items: list[IntegrationLog] = []
+        last = 0
+        for number, entry in self._newest_first():
+            if (before is None or number < before) and query.matches(entry):
+                if len(items) == query.limit:
+                    return LogPage(items=tuple(items), next=str(last))
+                items.append(entry)
+                last = number
+        return LogPage(items=tuple(items))
+
+    def summarise(self, query: LogQuery, /) -> LogSummary:
+        """What all entries that match come to, whatever page they would be on."""
+        return summarise(entry for _, entry in self._newest_first() if query.matches(entry))
+
+    def remove(self, query: LogQuery, /) -> int:
+        """Remove all entries that match; how many those were."""
+        gone = 0
+        for numbered in self._entries.copy():
+            if query.matches(numbered[1]):
+                # Another thread may have dropped or removed it by now.
+                with suppress(ValueError):
+                    self._entries.remove(numbered)
+                    gone += 1
+        return gone
+
+    def _newest_first(self) -> list[tuple[int, IntegrationLog]]:
+        # Two threads may append in another order than they drew their numbers.
+        return sorted(self._entries.copy(), key=itemgetter(0), reverse=True)
+
+
+class AsyncMemoryIntegrationLogger:
+    """As `MemoryIntegrationLogger`, whose questions are awaited.
+
+    Args:
+        shared: the log to keep entries in, if several are to keep one.
+        max_entries: how many; older ones are dropped.
+    """
+
+    durable = False
+    reach = "process"
+
+    def __init__(
+        self, shared: MemoryIntegrationLogger | None = None, *, max_entries: int = 10_000
+    ) -> None:
+        self._log = shared or MemoryIntegrationLogger(max_entries=max_entries)
+
+    def write(self, entry: IntegrationLog, /) -> None:
+        """Keep an entry."""
+        self._log.write(entry)
+
+    async def find(self, query: LogQuery, /) -> LogPage:
+        """One page of the entries that match, newest first."""
+        return self._log.find(query)
+
+    async def summarise(self, query: LogQuery, /) -> LogSummary:
+        """What all entries that match come to, whatever page they would be on."""
+        return self._log.summarise(query)
+
+    async def remove(self, query: LogQuery, /) -> int:
+        """Remove all entries that match; how many those were."""
+        return self._log.remove(query)
+
+
+def _position(cursor: str | None) -> int | None:
+    try:
+        return None if cursor is None else int(cursor)
+    except ValueError:
+        raise InvalidData(
+            f"{cursor!r} leads to no page.",
+            field="after",
+            remedy="Give what a page of this log said in `next`, unchanged.",
+        ) from None

@@ -1,0 +1,1 @@
+"""Tables of encrypted texts, which credentials and tenants share."""

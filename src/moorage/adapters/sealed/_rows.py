@@ -1,0 +1,174 @@
+"""Sealed texts in a table of PostgreSQL, MariaDB or MySQL.
+
+A row is found by a digest of what it is about. What is done with it is one short transaction.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Column, Table, Text, delete, select, text, update
+from sqlalchemy.dialects import mysql, postgresql
+
+from moorage.adapters.databases._sql_schema import BYTES, DIGEST, alone, like_bytes
+from moorage.adapters.sealed._row import Row
+from moorage.domain.state.packing import unpack_values
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection, MetaData
+
+    from moorage.adapters.databases._sql_source import Source
+    from moorage.adapters.databases._sql_trips import Awaiting, Blocking
+    from moorage.adapters.sealed._row import Swap
+    from moorage.errors import ConnectorError
+
+_NO_TABLE: Final = frozenset({"42P01", "42703", "3F000", 1146, 1054, 1049})
+_DENIED: Final = frozenset({"42501", 1142, 1143})
+_LONGEST: Final = 1_000
+
+
+class SealedRows:
+    """The rows of the table, in the order of their ids."""
+
+    def __init__(
+        self, source: Source, table: Table, colour: type[Blocking | Awaiting], timeout: float
+    ) -> None:
+        kind = source.kind
+        self._run = colour(source, partial(_meaning, source, table), timeout).run
+        self._table = table
+        self._bounds = _bounds(kind, timeout)
+        self._insert = _upsert_postgresql if kind == "postgresql" else _upsert_mysql
+
+    async def find(self, about: bytes, /) -> bytes | None:
+        """What is sealed about this."""
+        columns = self._table.c
+        wanted = select(columns.sealed).where(columns.id == _id(about))
+        return await self._run(lambda link: self._bounded(link).execute(wanted).scalar())
+
+    async def put(self, about: bytes, sealed: bytes, /) -> None:
+        """Put a text in place."""
+        row = {"id": _id(about), "owner": _shown(about), "about": about, "sealed": sealed}
+        statement = self._insert(self._table, row)
+        await self._run(lambda link: self._bounded(link).execute(statement))
+
+    async def swap(self, swaps: Sequence[Swap], /) -> int:
+        """Put texts in place of others that are still there, locking rows in their order."""
+        columns = self._table.c
+        statements = [
+            update(self._table).where(columns.id == id_, columns.sealed == old).values(sealed=new)
+            for id_, old, new in sorted((_id(about), old, new) for about, old, new in swaps)
+        ]
+
+        def work(link: Connection) -> int:
+            self._bounded(link)
+            return sum(link.execute(statement).rowcount for statement in statements)
+
+        return await self._run(work)
+
+    async def drop(self, about: bytes, /) -> bool:
+        """Take away what is sealed about this, and say whether there was anything."""
+        statement = delete(self._table).where(self._table.c.id == _id(about))
+        return await self._run(lambda link: bool(self._bounded(link).execute(statement).rowcount))
+
+    async def clear(self) -> int:
+        """Take everything away, and say how much that was."""
+        statement = delete(self._table)
+        return await self._run(lambda link: self._bounded(link).execute(statement).rowcount)
+
+    async def page(self, after: bytes, size: int, /) -> list[Row]:
+        """So many rows, in the order of their ids."""
+        columns = self._table.c
+        wanted = (
+            select(columns.id, columns.about, columns.sealed)
+            .where(columns.id > after)
+            .order_by(columns.id)
+            .limit(size)
+        )
+        found = await self._run(lambda link: self._bounded(link).execute(wanted).fetchall())
+        # A row that somebody moved is about what its id says, so that it does not open.
+        return [
+            Row(id_, about if _id(about) == id_ else id_, sealed) for id_, about, sealed in found
+        ]
+
+    def _bounded(self, link: Connection) -> Connection:
+        """The connection, which waits for others and for itself no longer than it may."""
+        for statement in self._bounds:
+            link.execute(text(statement))
+        return link
+
+
+def declared(metadata: MetaData, name: str, schema: str | None) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("id", DIGEST, primary_key=True, comment="SHA-256 of about"),
+        Column("owner", Text, nullable=False, comment="service and tenant, for people"),
+        Column("about", BYTES, nullable=False, comment="what the text was sealed about"),
+        Column("sealed", BYTES, nullable=False),
+        schema=schema,
+        **like_bytes(),
+    )
+
+
+def create(table: Table, connection: Connection) -> None:
+    with alone(connection, table.name):
+        table.metadata.create_all(connection, [table])
+
+
+def _bounds(kind: str, timeout: float) -> list[str]:
+    if kind == "postgresql":
+        most = max(1, round(timeout * 1000))
+        return [f"SET LOCAL statement_timeout = {most}", f"SET LOCAL lock_timeout = {most}"]
+    # The drivers' own bounds have to do: what is set here would stay set for a host's engine.
+    return []
+
+
+def _upsert_postgresql(table: Table, row: dict[str, Any]) -> postgresql.Insert:
+    made = postgresql.insert(table).values(row)
+    return made.on_conflict_do_update(
+        index_elements=[table.c.id],
+        set_={name: made.excluded[name] for name in ("owner", "about", "sealed")},
+    )
+
+
+def _upsert_mysql(table: Table, row: dict[str, Any]) -> mysql.Insert:
+    made = mysql.insert(table).values(row)
+    return made.on_duplicate_key_update(
+        {name: made.inserted[name] for name in ("owner", "about", "sealed")}
+    )
+
+
+def _id(about: bytes) -> bytes:
+    return sha256(about).digest()
+
+
+def _shown(about: bytes) -> str:
+    """Whom it belongs to, as any database takes it, whatever its encoding."""
+    tenant, service, _ = unpack_values(about)
+    owner = service if tenant is None else f"{service} of {tenant}"
+    return owner.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]
+
+
+def _meaning(source: Source, table: Table, error: BaseException) -> ConnectorError:
+    """What an error in a transaction means."""
+    origin = getattr(error, "orig", None)
+    codes = {getattr(origin, "sqlstate", None), *getattr(origin, "args", ())[:1]}
+    name = source.quoted(table)
+    if codes & _NO_TABLE:
+        return ConfigurationError(
+            f"there is no usable table {name} in {source.where}.",
+            path="url",
+            remedy="Run `migrate()` of whoever keeps it once, or what its `ddl()` prints.",
+        )
+    if codes & _DENIED:
+        return ConfigurationError(
+            f"{source.where} does not allow us to use {name}.",
+            path="url",
+            remedy="Grant SELECT, INSERT, UPDATE and DELETE on it; who only reads needs SELECT.",
+        )
+    return source.unreachable(error)

@@ -1,0 +1,208 @@
+"""Who we are to AWS: keys that were given, or that the machine we run on is given."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import urlsplit
+
+import attrs
+
+from moorage.adapters.secret_managers._answers import failed, found, nonsense, secret_at
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.requests import Request
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.domain.values.text import is_encodable
+from moorage.errors import ConfigurationError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.http.requests import Response
+    from moorage.ports.secret_manager import Line
+
+_CONTAINERS: Final = "http://169.254.170.2"
+_INSTANCE: Final = "http://169.254.169.254"
+_ROLES: Final = "/latest/meta-data/iam/security-credentials/"
+_HOUR: Final = "3600"
+_TRUSTED: Final = frozenset(
+    {"127.0.0.1", "::1", "localhost", "169.254.170.2", "169.254.170.23", "fd00:ec2::23"}
+)
+"""Where keys may be asked for without TLS: on this machine, and where AWS serves its containers."""
+
+
+@careful
+@attrs.frozen
+class AwsKeys:
+    """Keys that were given.
+
+    Attributes:
+        access_key_id: names the key. It is not shown.
+        secret_access_key: signs.
+        session_token: what comes with temporary keys.
+    """
+
+    access_key_id: str = attrs.field(repr=False)
+    secret_access_key: Secret = attrs.field(converter=as_secret, hash=False)
+    session_token: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret), hash=False
+    )
+
+    async def keys(self, wire: Line, region: str, service: str) -> Credentials:  # noqa: ARG002 - asks nobody
+        """These."""
+        return _signing(self, region, service, None)
+
+
+def _environment(given: Mapping[str, str] | None) -> Mapping[str, str]:
+    return os.environ if given is None else given
+
+
+@attrs.frozen
+class AwsEnvironment:
+    """What AWS's own tools find without a file.
+
+    1. The variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
+    2. Where AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or …_FULL_URI points, in a container or a pod.
+    3. The metadata of the instance, in its second version, unless AWS_EC2_METADATA_DISABLED is
+       `true`. AWS_EC2_METADATA_SERVICE_ENDPOINT says where that is, if not where it usually is.
+
+    Attributes:
+        environment: the variables; those of the process if left out.
+    """
+
+    environment: Mapping[str, str] = attrs.field(
+        default=None, converter=_environment, repr=False, eq=False
+    )
+
+    async def keys(self, wire: Line, region: str, service: str) -> Credentials:
+        """The first that are found."""
+        own = _own_keys(self)
+        if own is not None:
+            return _signing(own, region, service, None)
+        container = self._container()
+        if container is not None:
+            return await self._of_container(wire, container, region, service)
+        if self.environment.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+            raise ConfigurationError(
+                "No keys for AWS are in the environment, and the instance is not to be asked.",
+                path="identity",
+                remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give AwsKeys.",
+            )
+        return await self._of_instance(wire, region, service)
+
+    def secret(self, variable: str) -> Secret | None:
+        """What a variable holds."""
+        text = self.environment.get(variable, "")
+        return Secret(text) if text and is_encodable(text) else None
+
+    def _container(self) -> str | None:
+        """Where the keys of the container are."""
+        relative = self.environment.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+        if relative:
+            return _CONTAINERS + relative
+        full = self.environment.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+        if not full:
+            return None
+        parts = urlsplit(full)
+        if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _TRUSTED):
+            return full
+        raise ConfigurationError(
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI points to another machine, without TLS.",
+            path="identity",
+            remedy="Correct it: keys are asked for without TLS on this machine only.",
+        )
+
+    async def _of_container(
+        self, wire: Line, container: str, region: str, service: str
+    ) -> Credentials:
+        parts = urlsplit(container)
+        request = Request.get(f"{parts.path}?{parts.query}" if parts.query else parts.path)
+        proof = await self._proof(wire)
+        if proof is not None:
+            request = request.with_header("Authorization", proof.reveal())
+        answer = await wire.send(f"{parts.scheme}://{parts.netloc}", request)
+        return _granted("the container's source of keys", answer, region, service)
+
+    async def _proof(self, wire: Line) -> Secret | None:
+        path = self.environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+        if path:
+            return await wire.read(path)
+        return self.secret("AWS_CONTAINER_AUTHORIZATION_TOKEN")
+
+    async def _of_instance(self, wire: Line, region: str, service: str) -> Credentials:
+        base = self.environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or _INSTANCE
+        base = base.rstrip("/")
+        what = "the instance's metadata"
+        try:
+            allowed = await wire.send(
+                base,
+                Request.put(
+                    "/latest/api/token", headers={"X-aws-ec2-metadata-token-ttl-seconds": _HOUR}
+                ),
+            )
+        except StorageUnavailable:
+            raise ConfigurationError(
+                "No keys for AWS are in the environment, and this is no instance that has any.",
+                path="identity",
+                remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give AwsKeys.",
+            ) from None
+        if not allowed.ok:
+            raise failed(what, allowed, None, "Allow the instance's metadata to be asked.")
+        token = Secret(allowed.body)
+        roles = await wire.send(base, _with(Request.get(_ROLES), token))
+        if roles.status == 404:
+            raise ConfigurationError(
+                "This instance has no role.",
+                path="identity",
+                remedy="Give the instance a role that may read the secrets, or give AwsKeys.",
+            )
+        if not roles.ok:
+            raise failed(what, roles, None, "Allow the instance's metadata to be asked.")
+        role = roles.text.partition("\n")[0].strip()
+        answer = await wire.send(base, _with(Request.get(f"{_ROLES}{role}"), token))
+        return _granted(what, answer, region, service)
+
+
+AwsIdentity: TypeAlias = AwsKeys | AwsEnvironment
+
+
+def _own_keys(identity: AwsEnvironment) -> AwsKeys | None:
+    secret, token = identity.secret("AWS_SECRET_ACCESS_KEY"), identity.secret("AWS_SESSION_TOKEN")
+    key = identity.environment.get("AWS_ACCESS_KEY_ID")
+    return AwsKeys(key, secret, token) if key and secret is not None else None
+
+
+def _with(request: Request, token: Secret) -> Request:
+    return request.with_header("X-aws-ec2-metadata-token", token.reveal())
+
+
+def _granted(what: str, answer: Response, region: str, service: str) -> Credentials:
+    """The keys that a machine is given."""
+    if not answer.ok:
+        raise failed(what, answer, None, "Check the role of this machine.")
+    key, secret = found(answer, "AccessKeyId"), secret_at(answer, "SecretAccessKey")
+    expires_at = _moment(found(answer, "Expiration"))
+    if not isinstance(key, str) or secret is None or expires_at is None:
+        raise nonsense(what, answer)
+    return _signing(AwsKeys(key, secret, secret_at(answer, "Token")), region, service, expires_at)
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment
+
+
+def _signing(keys: AwsKeys, region: str, service: str, expires_at: datetime | None) -> Credentials:
+    how = AwsSigV4(
+        access_key_id=keys.access_key_id,
+        region=region,
+        service=service,
+        session_token=keys.session_token,
+    )
+    return Credentials.signed(how, keys.secret_access_key, expires_at=expires_at)

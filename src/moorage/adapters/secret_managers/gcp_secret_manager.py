@@ -1,0 +1,253 @@
+"""Google Cloud Secret Manager, by its REST API.
+
+A secret's newest version is a token, or a credential's table in JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from binascii import a2b_base64, b2a_base64
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import quote
+
+import attrs
+
+from moorage.adapters.secret_managers._answers import (
+    failed,
+    found,
+    nonsense,
+    refused,
+    secret_at,
+    token_at,
+    word_at,
+)
+from moorage.adapters.secret_managers._owner_names import in_words
+from moorage.domain.http.requests import Request
+from moorage.domain.http.urls import validate_base_url
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.signing.jwt import JwtSigning
+from moorage.domain.signing.occasion import Occasion
+from moorage.domain.values.crc32c import crc32c
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
+
+if TYPE_CHECKING:
+    import os
+
+    from moorage.domain.auth.methods import Credentials
+    from moorage.domain.http.requests import Response
+    from moorage.ports.secret_manager import Line
+
+_API: Final = "https://secretmanager.googleapis.com"
+_METADATA: Final = "http://metadata.google.internal"
+_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_HOUR: Final = timedelta(hours=1)
+_WRITTEN: Final = ("client_email", "private_key", "private_key_id", "token_uri")
+
+
+@careful
+@attrs.frozen
+class GcpServiceAccount:
+    """A service account's key, which signs an assertion for an access token.
+
+    Attributes:
+        client_email: names the account.
+        private_key: in PEM.
+        private_key_id: names the key.
+        token_uri: where the token is asked for.
+    """
+
+    client_email: str
+    private_key: Secret = attrs.field(converter=as_secret, hash=False)
+    private_key_id: str | None = None
+    token_uri: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a key that cannot sign, and an address that cannot be asked."""
+        _assertion(self).check_key(self.private_key)
+        Request.post(validate_base_url(self.token_uri))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> GcpServiceAccount:
+        """Read the file that Google gives out."""
+        account = _account(path)
+        if account is not None:
+            return account
+        raise ConfigurationError(
+            f"{path} is no key of a service account, or cannot be read.",
+            path="path",
+            remedy="Give the JSON file of a key of a service account, readable by this process.",
+        )
+
+    async def token(self, wire: Line) -> Credentials:
+        """An access token for what the account signed."""
+        occasion = Occasion(wire.utc(), wire.nonce())
+        assertion = _assertion(self).token(self.private_key, occasion)
+        answer = await wire.send(self.token_uri, _exchange(assertion))
+        if answer.status in {400, 401, 403}:
+            raise refused(
+                "Google's token service",
+                answer,
+                word_at(answer, "error"),
+                "Check that the key of the service account has not been deleted, and the clock.",
+            )
+        return token_at("Google's token service", answer, wire.utc())
+
+
+@careful
+@attrs.frozen
+class GcpMetadata:
+    """The service account of the machine, container or function we run on.
+
+    Attributes:
+        address: where the machine's metadata is.
+    """
+
+    address: str = attrs.field(default=_METADATA, converter=validate_base_url)
+
+    async def token(self, wire: Line) -> Credentials:
+        """The access token that the machine is given."""
+        request = Request.get(
+            "/computeMetadata/v1/instance/service-accounts/default/token",
+            headers={"Metadata-Flavor": "Google"},
+        )
+        answer = await wire.send(self.address, request)
+        return token_at("the machine's metadata", answer, wire.utc())
+
+
+GcpIdentity: TypeAlias = GcpServiceAccount | GcpMetadata
+
+
+@attrs.frozen
+class GcpSecretManager:
+    """A `SecretManager`: secrets of one project.
+
+    The secret of the service `shop` is `moorage-shop`, and that of its tenant `acme-fr` is
+    `moorage-shop--acme-fr`.
+
+    Attributes:
+        project: its id.
+        identity: who we are: a `GcpServiceAccount`, or `GcpMetadata` for the machine's own.
+        endpoint: the service's address.
+        prefix: what the names of secrets begin with.
+    """
+
+    project: str
+    identity: GcpIdentity = attrs.field(factory=GcpMetadata)
+    endpoint: str = attrs.field(default=_API, converter=validate_base_url, kw_only=True)
+    prefix: str = attrs.field(default="moorage-", kw_only=True)
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return f"Secret Manager of Google's project {self.project!r}"
+
+    def name(self, service: str, tenant: str | None, /) -> str | None:
+        """What the secret of an owner is called."""
+        return in_words(self.prefix, service, tenant)
+
+    async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
+        """An access token."""
+        return await self.identity.token(wire)
+
+    async def read(self, wire: Line, credentials: Credentials, name: str, /) -> Secret | None:
+        """What the newest version of the secret holds, if it arrived whole."""
+        request = Request.get(f"{self._secrets}/{quote(name, safe='')}/versions/latest:access")
+        answer = await wire.send(self.endpoint, request, credentials)
+        if answer.status == 404:
+            return None
+        if not answer.ok:
+            raise self._failed(answer, "secretmanager.versions.access", name)
+        content = _content(answer)
+        if content is None:
+            raise nonsense(self.where, answer)
+        checksum = str(crc32c(content.reveal_bytes()))
+        if found(answer, "payload", "dataCrc32c") not in {None, checksum}:
+            raise StorageUnavailable(
+                f"{self.where} gave a secret that was damaged on its way.",
+                remedy="Try again, and check what stands in between.",
+            )
+        return content
+
+    async def write(
+        self, wire: Line, credentials: Credentials, name: str, content: Secret, /
+    ) -> None:
+        """Add a version to the secret, or make the secret first."""
+        add = Request.post(
+            f"{self._secrets}/{quote(name, safe='')}:addVersion",
+            headers={"Content-Type": "application/json"},
+            body=_version(content),
+        )
+        answer = await wire.send(self.endpoint, add, credentials)
+        if answer.status == 404:
+            await self._make(wire, credentials, name)
+            answer = await wire.send(self.endpoint, add, credentials)
+        if not answer.ok:
+            raise self._failed(answer, "secretmanager.versions.add", name)
+
+    async def _make(self, wire: Line, credentials: Credentials, name: str) -> None:
+        request = Request.post(
+            self._secrets, query={"secretId": name}, json={"replication": {"automatic": {}}}
+        )
+        answer = await wire.send(self.endpoint, request, credentials)
+        if not answer.ok and answer.status != 409:
+            raise self._failed(answer, "secretmanager.secrets.create", name)
+
+    @property
+    def _secrets(self) -> str:
+        return f"/v1/projects/{quote(self.project, safe='')}/secrets"
+
+    def _failed(self, answer: Response, permission: str, name: str) -> ConnectorError:
+        code = word_at(answer, "error", "status")
+        if answer.status == 400 and code == "FAILED_PRECONDITION":
+            return ConfigurationError(
+                f"The newest version of {name!r} in {self.where} is disabled or destroyed.",
+                path="manager",
+                remedy="Enable it, or add a version.",
+            )
+        remedy = f"Give this identity the permission {permission} on {name}."
+        return failed(self.where, answer, code, remedy)
+
+
+def _assertion(account: GcpServiceAccount) -> JwtSigning:
+    return JwtSigning(
+        algorithm="RS256",
+        issuer=account.client_email,
+        audience=account.token_uri,
+        lifetime=_HOUR,
+        key_id=account.private_key_id,
+        claims={"scope": _SCOPE},
+    )
+
+
+def _exchange(assertion: Secret) -> Request:
+    return Request.post("", form={"grant_type": _GRANT, "assertion": assertion.reveal()})
+
+
+def _account(path: str | os.PathLike[str]) -> GcpServiceAccount | None:
+    try:
+        written = json.loads(Path(path).read_bytes())
+        fields = {name: written[name] for name in _WRITTEN if name in written}
+        return GcpServiceAccount(**fields)
+    except (OSError, ValueError, TypeError, AttributeError, ConnectorError):
+        return None
+
+
+def _content(answer: Response) -> Secret | None:
+    encoded = secret_at(answer, "payload", "data")
+    if encoded is None:
+        return None
+    try:
+        return Secret(a2b_base64(encoded.reveal(), strict_mode=True))
+    except ValueError:
+        return None
+
+
+def _version(content: Secret) -> bytes:
+    plain = content.reveal_bytes()
+    data = b2a_base64(plain, newline=False).decode()
+    return encode_json({"payload": {"data": data, "dataCrc32c": str(crc32c(plain))}})

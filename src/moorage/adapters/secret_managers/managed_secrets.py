@@ -1,0 +1,98 @@
+"""Single secrets of somebody's secret manager, whatever they are for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.concurrency._plain import run_now
+from moorage.adapters.concurrency.locks import ThreadLocks
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.secret_managers._session import HttpWire, Session, content_of
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.durations import seconds
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from types import TracebackType
+    from typing import Self
+
+    from moorage.domain.auth.methods import Credentials
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.http.timeouts import Timeouts
+    from moorage.domain.secrets.secret import Secret
+    from moorage.ports.clock import Clock
+    from moorage.ports.http import HttpClient
+    from moorage.ports.secret_manager import SecretManager
+
+_EVERYBODY = 10**9
+
+
+@careful
+class ManagedSecrets:
+    """Reads secrets of a secret manager by their names.
+
+    Args:
+        manager: such as `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager` and
+            `AzureKeyVault`, or one of your own.
+        http: sends requests; one of its own if left out.
+        timeout: seconds, or a timedelta, for each request. A first use may take several.
+        clock: measures time.
+    """
+
+    def __init__(
+        self,
+        manager: SecretManager,
+        *,
+        http: HttpClient | None = None,
+        timeout: float | timedelta = 5.0,
+        clock: Clock | None = None,
+    ) -> None:
+        client: HttpClient = StdlibHttpClient() if http is None else http
+        self._close = client.close if http is None else None
+        self._session = session_now(manager, client, timeout, clock)
+
+    def read(self, name: str) -> Secret | None:
+        """What a secret holds now; None if there is no such secret."""
+        manager, wire = self._session.manager, self._session.wire
+
+        async def read(credentials: Credentials) -> Secret | None:
+            return await manager.read(wire, credentials, name)
+
+        return run_now(self._session.do(read))
+
+    def close(self) -> None:
+        """Close the connections, if the HTTP client is its own."""
+        if self._close is not None:
+            self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def session_now(
+    manager: SecretManager, client: HttpClient, timeout: float | timedelta, clock: Clock | None
+) -> Session:
+    """A session that never suspends: whoever asks waits."""
+    locks = ThreadLocks()
+
+    async def sent(request: Request, url: str, timeouts: Timeouts) -> Response:
+        return client.send(request, url, timeouts)
+
+    async def entered(holder: object, timeout: float) -> bool:
+        return locks.acquire("", holder, places=1, queue=_EVERYBODY, timeout=timeout)
+
+    async def read(path: str) -> Any:
+        return content_of(path)
+
+    bound = seconds(timeout, "timeout")
+    wire = HttpWire(manager.where, sent, read, bound, clock or SystemClock())
+    return Session(manager, wire, entered, lambda holder: locks.release("", holder))

@@ -1,0 +1,1 @@
+"""Tables of entries and of the integration log, in every database."""

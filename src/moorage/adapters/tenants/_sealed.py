@@ -1,0 +1,87 @@
+"""Tables of tenants in rows of some table, each sealed for its tenant.
+
+What a tenant has is one text of JSON. Each time it is put it is sealed anew, so the sealed text
+tells one version from another without being opened.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from moorage.domain.state.keys import checked_name
+from moorage.domain.state.sealing import about
+from moorage.domain.values.json_text import encode_json, is_object
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.ports.cipher import Cipher
+
+_SERVICE: Final = "accounts"
+_NAME: Final = "tables"
+
+
+class Rows(Protocol):
+    """A table of sealed texts. What each verb does is one transaction."""
+
+    async def find(self, about: bytes, /) -> bytes | None: ...
+
+    async def put(self, about: bytes, sealed: bytes, /) -> None: ...
+
+    async def drop(self, about: bytes, /) -> bool: ...
+
+    async def clear(self) -> int: ...
+
+
+class SealedTenants:
+    """Keeps tables in rows, sealed for their tenants."""
+
+    def __init__(self, rows: Rows, cipher: Cipher) -> None:
+        self._rows = rows
+        self._cipher = cipher
+
+    async def version(self, tenant: str) -> str | None:
+        """What tells the tables from those before."""
+        sealed = await self._rows.find(_about(tenant))
+        return None if sealed is None else sha256(sealed).hexdigest()[:32]
+
+    async def tables(self, tenant: str) -> Mapping[str, Any]:
+        """What a tenant has; of one that is not known, nothing."""
+        key = _about(tenant)
+        sealed = await self._rows.find(key)
+        return {} if sealed is None else _read(self._cipher.open(sealed, key))
+
+    async def put(self, tenant: str, tables: Mapping[str, Any]) -> None:
+        """Keep what a tenant has, in place of what it had."""
+        key = _about(tenant)
+        await self._rows.put(key, self._cipher.seal(_written(tables), key))
+
+    async def remove(self, tenant: str) -> None:
+        """Know a tenant no more."""
+        await self._rows.drop(_about(tenant))
+
+    async def clear(self) -> int:
+        """Know nobody any more, and say how many that were."""
+        return await self._rows.clear()
+
+
+def _about(tenant: str) -> bytes:
+    return about(checked_name(tenant, "tenant"), _SERVICE, _NAME)
+
+
+def _written(tables: Mapping[str, Any]) -> bytes:
+    if is_object(tables):
+        return encode_json(tables)
+    raise InvalidData(
+        f"a {type(tables).__name__} is no table of a tenant.",
+        field="tables",
+        remedy="Give a dict, as [tenants.NAME] is in a configuration.",
+    )
+
+
+def _read(text: bytes) -> Mapping[str, Any]:
+    tables: dict[str, Any] = json.loads(text)
+    return tables

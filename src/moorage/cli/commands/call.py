@@ -1,0 +1,162 @@
+"""`moorage call`: one request through every protection of a service."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from moorage.cli.answer import Answer
+from moorage.cli.context import Context
+from moorage.cli.exit_codes import OK, UNWELL, code_of, told
+from moorage.cli.places import opened_hub
+from moorage.domain.http.media_type import is_json
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.http.requests import Request
+from moorage.domain.http.response import Response
+from moorage.errors import ConfigurationError, InvalidData, VendorFailed, VendorRejected
+
+_ONE = Parameter(consume_multiple=False)
+_MOST = 1_000_000
+
+
+def call(
+    service: str,
+    method: str,
+    path: str,
+    /,
+    *,
+    query: Annotated[tuple[str, ...], _ONE] = (),
+    header: Annotated[tuple[str, ...], _ONE] = (),
+    json_body: str | None = None,
+    body: str | None = None,
+    key: str | None = None,
+    tenant: str | None = None,
+    timeout: float | None = None,
+    credentials: str | None = None,
+    context: Context,
+) -> Answer:
+    """Send one request through a service's protections and show the response.
+
+    Secrets in the response are masked, as they are in logs.
+
+    Args:
+        service: a configured service, or the service of an account.
+        method: the HTTP method, such as GET.
+        path: the path below the service's base URL.
+        query: a query parameter, as name=value; may be repeated.
+        header: a header field, as name=value; may be repeated.
+        json_body: the request body, as JSON.
+        body: the request body, unchanged: text, @file, or @- for the standard input.
+        key: the idempotency key of this effect.
+        tenant: the tenant whose limits, circuit and keys apply.
+        timeout: seconds for the whole call, instead of the service's timeout.
+        credentials: the URL of a credential store, for a service with `needs_credentials`.
+        context: the options that all commands share.
+    """
+    try:
+        request = Request(
+            method.upper(),
+            path,
+            query=[_pair(pair, "--query") for pair in query],
+            headers=[*_typed(json_body), *(_pair(pair, "--header") for pair in header)],
+            body=_body(json_body, body),
+        )
+    except InvalidData as error:
+        raise ConfigurationError(error.message, path=error.field, remedy=error.remedy) from None
+    with opened_hub(context, credentials) as hub:
+        services = hub.manager.flows.plans.services
+        redaction = services[service].redaction if service in services else Redaction()
+        try:
+            response = hub.manager.call(
+                service, request, tenant=tenant, idempotency_key=key, timeout=timeout
+            )
+        except (VendorRejected, VendorFailed) as error:
+            answer = Answer({}) if error.response is None else _shown(error.response, redaction)
+            return Answer(
+                {**answer.found, "error": told(error)},
+                [*answer.shown, "", f"moorage: {error}"],
+                code_of(error),
+            )
+    return _shown(response, redaction)
+
+
+def _shown(response: Response, redaction: Redaction) -> Answer:
+    headers = redaction.headers(response.headers)
+    kind = response.header("content-type")
+    text = redaction.body(response.body, kind, _MOST) if response.body else ""
+    body: Any = text
+    if is_json(kind):
+        try:
+            body = json.loads(text)
+        except ValueError:  # labelled as JSON, but invalid
+            body = text
+    pretty = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
+    fields = [[name, value] for name, value in headers.pairs]
+    result = {
+        "status": response.status,
+        "reason": response.reason,
+        "headers": fields,
+        "body": body,
+        "elapsed": response.elapsed,
+        "replayed": response.replayed,
+        "cached": response.cached,
+    }
+    lines = [f"HTTP {response.status} {response.reason or ''}".rstrip()]
+    lines += [f"{name}: {value}" for name, value in fields]
+    return Answer(
+        result, [*lines, *(["", pretty] if pretty else [])], OK if response.ok else UNWELL
+    )
+
+
+def _typed(json_body: str | None) -> list[tuple[str, str]]:
+    return [] if json_body is None else [("Content-Type", "application/json")]
+
+
+def _body(json_body: str | None, body: str | None) -> bytes:
+    if json_body is not None and body is not None:
+        raise ConfigurationError(
+            "both --json-body and --body are given.", path="--body", remedy="Give only one of them."
+        )
+    if json_body is not None:
+        try:
+            json.loads(json_body)
+            return json_body.encode()
+        except ValueError:
+            raise ConfigurationError(
+                "the body is not valid JSON.",
+                path="--json-body",
+                remedy="Quote it for your shell, or give a file with --body @file.",
+            ) from None
+    return b"" if body is None else read_bytes(body, "--body")
+
+
+def read_bytes(value: str, option: str) -> bytes:
+    """Return an option's value as bytes: its text, @file, or @- for the standard input.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
+    if not value.startswith("@"):
+        return value.encode(errors="surrogateescape")
+    name = value[1:]
+    if name == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(name).read_bytes()
+    except (OSError, ValueError):
+        raise ConfigurationError(
+            f"{name} cannot be read.", path=option, remedy="Name a file that can be read, or @-."
+        ) from None
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ConfigurationError(
+            f"{option} needs the form name=value.", path=option, remedy=f"Give {option} name=value."
+        )
+    return name, value

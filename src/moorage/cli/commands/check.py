@@ -1,0 +1,228 @@
+"""`moorage check`: check a configuration without sending anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import attrs
+
+from moorage.adapters.files.whole_files import WholeFile
+from moorage.cli.answer import Answer, Table
+from moorage.cli.context import Context
+from moorage.cli.exit_codes import OK, UNWELL, code_of, plain, told
+from moorage.cli.places import opened, opened_store
+from moorage.config.configured import environments_of
+from moorage.domain.resilience.admission import ReadCircuit
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
+from moorage.domain.state.keys import state_key
+from moorage.domain.values.json_text import is_list
+from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
+from moorage.wiring.accounts import services_of
+from moorage.wiring.defaults import standing_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from moorage.config.configured import Configured
+    from moorage.config.migration import Migrated
+    from moorage.contracts.routes import Account, Route
+    from moorage.domain.service.settings import Service
+
+_MEMORY: Final = "the memory of each process"
+
+
+def check(
+    *,
+    write: bool = False,
+    all_environments: bool = False,
+    credentials: str | None = None,
+    context: Context,
+) -> Answer:
+    """Check a configuration without sending anything.
+
+    The command opens the configuration as `moorage.open` does and reports all problems at once. It
+    reads the referenced secrets and connects to your store of shared state, but to no vendor.
+
+    Args:
+        write: rewrite a configuration of an earlier version in the current one.
+        all_environments: check every environment of the configuration.
+        credentials: the URL of a credential store, if your program passes one to `moorage.open`
+            and the configuration names none.
+        context: the options that all commands share.
+    """
+    if all_environments:
+        return _every(write=write, credentials=credentials, context=context)
+    source = context.called()
+    with opened(context, credentials, complete=context.source_is_named) as (_, configured):
+        pass
+    services = (*services_of(configured.accounts), *configured.services)
+    store, away = _store(configured.store)
+    about: dict[str, Any] = {
+        "configuration": source,
+        "environment": configured.environment,
+        "warnings": [plain(item) for item in configured.warnings],
+        "http": standing_for("http"),
+        "store": {"kind": store, "reachable": away is None, "problem": away},
+        "accounts": [_account(item) for item in configured.accounts],
+        "routes": [_route(item) for item in configured.routes],
+        "services": [_service(item) for item in services],
+    }
+    about |= _aside(configured)
+    if write and configured.migrated is not None:
+        _rewrite(configured.file, configured.migrated)
+    reached = "reachable" if away is None else f"not reachable: {away}"
+    return Answer(
+        about,
+        [
+            f"{source} is valid."
+            if away is None
+            else f"{source} is valid, but its store is not reachable.",
+            *_aloud(configured, written=write),
+            f"HTTP client: {about['http']}",
+            f"store: {store}{'' if store == _MEMORY else f', {reached}'}",
+            *_listed(("account", "vendor", "contracts", "tenants"), about["accounts"]),
+            *_listed(("contract", "accounts", "tenant", "only for"), about["routes"]),
+            *_listed(("service", "host", "credentials", "protected by"), about["services"]),
+        ],
+        OK if away is None else UNWELL,
+    )
+
+
+def _every(*, write: bool, credentials: str | None, context: Context) -> Answer:
+    """Check each environment of a configuration, or the configuration if it has none."""
+    results, lines, codes = list[dict[str, Any]](), list[str | Table](), list[int]()
+    for name in environments_of(context.source()) or (None,):
+        context_of_environment = (
+            context if name is None else attrs.evolve(context, environment=name)
+        )
+        lines += ["", f"Environment {name or 'none'}:"]
+        try:
+            answer = check(write=write, credentials=credentials, context=context_of_environment)
+        except ConnectorError as error:
+            results.append({"environment": name, "error": told(error)})
+            lines.append(str(error))
+            codes.append(code_of(error))
+        else:
+            results.append({**answer.found, "environment": name})
+            lines += answer.shown
+            codes.append(answer.code)
+    return Answer({"environments": results}, lines[1:], max(codes))
+
+
+def _aside(configured: Configured) -> dict[str, Any]:
+    """Return the environments, overrides and migration, for programs."""
+    return {
+        "environments": [*configured.environments],
+        "overridden": dict(configured.origins),
+        "migrated": None if configured.migrated is None else configured.migrated.diff,
+    }
+
+
+def _aloud(configured: Configured, *, written: bool) -> Iterable[str]:
+    """Yield the warnings, environment, overrides and migration, for people."""
+    for warning in configured.warnings:
+        yield f"warning: {warning}"
+    if configured.environments:
+        names = ", ".join(configured.environments)
+        yield f"environment: {configured.environment or 'none'} (configured: {names})"
+    for path, origin in configured.origins.items():
+        yield f"overridden: {path} by {origin}"
+    if configured.migrated is not None:
+        migrated = configured.migrated
+        yield f"The configuration has version {migrated.version}; the new one differs by:"
+        yield f"\n{migrated.diff}"
+        yield "The file has been rewritten." if written else "Rewrite the file with --write."
+
+
+def _rewrite(source: Path | None, migrated: Migrated) -> None:
+    """Replace the file by the current version atomically, and keep a copy as `.old`."""
+    if source is None or source.suffix not in {"", ".toml"}:
+        raise ConfigurationError(
+            "--write rewrites only TOML files.",
+            path="--write",
+            remedy="Apply the shown difference by hand.",
+        )
+    try:
+        mode = source.stat().st_mode & 0o777
+        _put(source.with_name(f"{source.name}.old"), source.read_bytes(), mode)
+        _put(source, migrated.text.reveal().encode(), mode)
+    except OSError as error:
+        problem = f"{source} cannot be written ({error.strerror})."
+    else:
+        return
+    raise ConfigurationError(
+        problem,
+        path="--write",
+        remedy="Give this user write permission on the file and its folder.",
+    )
+
+
+def _put(path: Path, content: bytes, mode: int) -> None:
+    with WholeFile(path) as file:
+        file.allow(mode)
+        file.write(content)
+        file.keep()
+
+
+def _listed(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> Iterable[str | Table]:
+    if rows:
+        yield ""
+        yield Table(columns, ([_cell(row[name]) for name in columns] for row in rows))
+
+
+def _cell(value: Any) -> str:
+    return ", ".join(value) if is_list(value) else value or ""
+
+
+def _account(account: Account) -> dict[str, Any]:
+    vendor = account.vendor
+    return {
+        "account": account.name,
+        "vendor": vendor.name,
+        "contracts": [*vendor.kinds],
+        "tenants": None if account.tenants is None else sorted(account.tenants),
+    }
+
+
+def _route(route: Route) -> dict[str, Any]:
+    return {
+        "contract": route.kind,
+        "accounts": [*route.accounts],
+        "tenant": route.tenant,
+        "only for": sorted(route.countries | route.currencies),
+    }
+
+
+def _service(service: Service) -> dict[str, Any]:
+    protections = {
+        "retry": service.retry,
+        "circuit": service.circuit,
+        "limits": service.limits,
+        "bulkhead": service.bulkhead,
+        "cache": service.cache,
+    }
+    credentials = "configured" if service.credentials is not None else None
+    return {
+        "service": service.name,
+        "host": None if service.base_url is None else urlsplit(service.base_url).netloc,
+        "credentials": "from a store" if service.needs_credentials else credentials,
+        "protected by": [name for name, enabled in protections.items() if enabled],
+    }
+
+
+def _store(url: str | None) -> tuple[str, str | None]:
+    """Return the kind of the store, and the problem if it is not reachable."""
+    if url is None:
+        return _MEMORY, None
+    kind = url.partition(":")[0]
+    operation = ReadCircuit(
+        CircuitRule(CircuitBreakerConfig()), state_key("circuit", "moorage check", None)
+    )
+    try:
+        with opened_store(url) as store:
+            store.execute(operation)
+    except StorageUnavailable as error:
+        return kind, error.message
+    return kind, None

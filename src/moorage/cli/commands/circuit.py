@@ -1,0 +1,78 @@
+"""`moorage circuit`: open, close or reset a circuit by hand, for every process at once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+from cyclopts import Parameter
+
+from moorage.cli.answer import Answer
+from moorage.cli.context import Context
+from moorage.cli.places import opened_hub
+from moorage.domain.resilience.circuit import CircuitState
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Where:
+    """The circuit of a service.
+
+    Attributes:
+        tenant: the tenant that the circuit belongs to.
+        endpoint: the endpoint, if it has its own circuit.
+        region: the region, if the service has several.
+    """
+
+    tenant: str | None = None
+    endpoint: str | None = None
+    region: str | None = None
+
+
+_WHOLE: Final = Where()
+
+
+def hold_open(service: str, /, *, where: Where = _WHOLE, context: Context) -> Answer:
+    """Force a circuit open, so that all calls are refused, until it is reset.
+
+    Args:
+        service: the service of the circuit.
+        where: the circuit, if the service has several.
+        context: the options that all commands share.
+    """
+    return _set(service, where, CircuitState.FORCED_OPEN, context)
+
+
+def hold_closed(service: str, /, *, where: Where = _WHOLE, context: Context) -> Answer:
+    """Disable a circuit, so that calls continue despite failures, until it is reset.
+
+    Args:
+        service: the service of the circuit.
+        where: the circuit, if the service has several.
+        context: the options that all commands share.
+    """
+    return _set(service, where, CircuitState.DISABLED, context)
+
+
+def reset(service: str, /, *, where: Where = _WHOLE, context: Context) -> Answer:
+    """Reset a circuit: close it and clear its counts.
+
+    Args:
+        service: the service of the circuit.
+        where: the circuit, if the service has several.
+        context: the options that all commands share.
+    """
+    return _set(service, where, CircuitState.CLOSED, context)
+
+
+def _set(service: str, where: Where, state: CircuitState, context: Context) -> Answer:
+    context.state()  # refuses a store that no other process shares
+    options = attrs.asdict(where)
+    with opened_hub(context) as hub:
+        before = hub.manager.circuit_state(service, **options).state
+        hub.manager.set_circuit(service, state, **options)
+    result = {"service": service, **options, "before": before.value, "state": state.value}
+    suffix = "".join(f" of {name}" for name in options.values() if name)
+    return Answer(
+        result, [f"the circuit of {service}{suffix} was {before.value} and is {state.value}"]
+    )

@@ -1,0 +1,131 @@
+"""`moorage credentials`: store, list, re-encrypt and delete credentials."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from moorage.cli.answer import Answer, Table
+from moorage.cli.context import Context
+from moorage.cli.vaults import open_vault
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.secrets.secret import Secret
+from moorage.errors import ConfigurationError, CredentialNotFound
+
+Store = Annotated[str, Parameter("--credentials", env_var="MOORAGE_CREDENTIALS", show_env_var=True)]
+
+
+def set_secret(
+    service: str,
+    /,
+    *,
+    store: Store,
+    tenant: str | None = None,
+    username: str | None = None,
+    header: str | None = None,
+    query: str | None = None,
+    migrate: bool = False,
+    context: Context,
+) -> Answer:
+    """Store a secret, typed without being shown or read from the standard input.
+
+    The secret is sent as a bearer token, unless an option says otherwise.
+
+    Args:
+        service: the service of the credentials.
+        store: the URL of the store: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
+        tenant: the tenant of the credentials.
+        username: send the secret as this user's password.
+        header: send the secret as an API key in this header.
+        query: send the secret as an API key in this query parameter.
+        migrate: update the store's schema first.
+        context: the options that all commands share.
+    """
+    vault = open_vault(store, migrate=migrate)
+    if username is not None and not header and not query:
+        credentials = Credentials.basic(username, _secret(service))
+    elif username is None and (header or query):
+        credentials = Credentials.api_key(_secret(service), header=header, query=query)
+    elif username is None:
+        credentials = Credentials.bearer(_secret(service))
+    else:
+        raise ConfigurationError(
+            "several ways to send the secret are given.",
+            path="--username",
+            remedy="Give at most one of --username, --header and --query.",
+        )
+    vault.rotate(service, tenant, credentials)
+    result = {"service": service, "tenant": tenant, "method": credentials.method.value}
+    return Answer(result, [f"stored for {_named(service, tenant)}"])
+
+
+def list_owners(*, store: Store, context: Context) -> Answer:
+    """List the services and tenants with stored credentials, without any secret.
+
+    Args:
+        store: the URL of the store: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
+        context: the options that all commands share.
+    """
+    owners = open_vault(store).owners()
+    rows = [{"service": service, "tenant": tenant} for service, tenant in owners]
+    return Answer({"credentials": rows}, [Table(("service", "tenant"), owners)])
+
+
+def rotate(*, store: Store, context: Context) -> Answer:
+    """Re-encrypt all credentials with the first key of MOORAGE_KEYS, while in use.
+
+    Args:
+        store: the URL of the store: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
+        context: the options that all commands share.
+    """
+    vault = open_vault(store)
+    with context.progress("sealed anew"):
+        sealed = vault.reseal()
+    return Answer({"sealed": sealed}, [f"{sealed} sealed anew"])
+
+
+def delete(
+    service: str,
+    /,
+    *,
+    store: Store,
+    tenant: str | None = None,
+    context: Context,
+) -> Answer:
+    """Delete the stored credentials of a service and tenant.
+
+    Args:
+        service: the service of the credentials.
+        store: the URL of the store: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
+        tenant: the tenant of the credentials.
+        context: the options that all commands share.
+    """
+    if not open_vault(store).delete(service, tenant):
+        raise CredentialNotFound(
+            f"no credentials are stored for {_named(service, tenant)}.",
+            remedy="List the stored credentials with moorage credentials list.",
+        )
+    return Answer(
+        {"service": service, "tenant": tenant}, [f"deleted for {_named(service, tenant)}"]
+    )
+
+
+def _secret(service: str) -> Secret:
+    if sys.stdin.isatty():  # pragma: no cover - it asks on the terminal of a whole process
+        text = getpass.getpass(f"secret for {service}: ")
+    else:
+        text = sys.stdin.readline().rstrip("\r\n")
+    if not text:
+        raise ConfigurationError(
+            "the secret is empty.",
+            path="standard input",
+            remedy="Type the secret at the prompt, or send it as one line of standard input.",
+        )
+    return Secret(text)
+
+
+def _named(service: str, tenant: str | None) -> str:
+    return service if tenant is None else f"{service} of {tenant}"

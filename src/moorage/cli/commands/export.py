@@ -1,0 +1,63 @@
+"""`moorage export`: describe the configured vendors for other tools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from moorage.cli.answer import Answer
+from moorage.cli.context import Context
+from moorage.cli.streams import as_json
+from moorage.config import json_schema
+from moorage.errors import ConfigurationError
+from moorage.exporting import described, openapi, postman
+
+
+def export_schema(*, output: Path | None = None, context: Context) -> Answer:
+    """Write the configuration's JSON Schema, for completion and checks in editors.
+
+    The schema has the options of every installed vendor.
+
+    Args:
+        output: the file to write, instead of the standard output.
+        context: the options that all commands share.
+    """
+    return _handed(json_schema(), output)
+
+
+def export_postman(*, output: Path | None = None, context: Context) -> Answer:
+    """Write a Postman collection of the requests to the configured vendors.
+
+    Secrets become variables without values.
+
+    Args:
+        output: the file to write, instead of the standard output.
+        context: the options that all commands share.
+    """
+    return _handed(postman(described(context.configured())), output)
+
+
+def export_openapi(*, output: Path | None = None, context: Context) -> Answer:
+    """Write an OpenAPI 3.1 description of the requests to the configured vendors.
+
+    Secrets become variables without values.
+
+    Args:
+        output: the file to write, instead of the standard output.
+        context: the options that all commands share.
+    """
+    return _handed(openapi(described(context.configured())), output)
+
+
+def _handed(document: dict[str, Any], output: Path | None) -> Answer:
+    if output is None:
+        return Answer(document, [as_json(document, indent=2)])
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    try:
+        output.write_text(f"{text}\n", "utf-8")
+    except OSError as error:
+        problem = f"{output} cannot be written ({error.strerror})."
+    else:
+        return Answer({"written": str(output)}, [f"written to {output}"])
+    raise ConfigurationError(problem, path="--output", remedy="Name a writable file.")

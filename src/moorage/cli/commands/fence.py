@@ -1,0 +1,99 @@
+"""`moorage rearm` and `moorage neutralize`: handle a copied database."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from moorage.cli.answer import Answer
+from moorage.cli.context import Context
+from moorage.cli.places import opened_store
+from moorage.cli.vaults import open_vault
+from moorage.errors import ConfigurationError
+from moorage.hub import fence
+from moorage.wiring.store_urls import open_tenants
+
+Store = Annotated[
+    str | None, Parameter("--credentials", env_var="MOORAGE_CREDENTIALS", show_env_var=True)
+]
+
+
+def rearm(*, context: Context) -> Answer:
+    """Allow this environment to use a store that belonged to another one.
+
+    Args:
+        context: the options that all commands share.
+    """
+    environment = _named(context)
+    with opened_store(context.state()) as store:
+        first = fence.rearm(store, environment)
+    return Answer(
+        {"environment": environment, "home": first},
+        [
+            f"{environment} may use the store"
+            + ("" if first == environment else f", which belonged to {first}")
+        ],
+    )
+
+
+def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> Answer:
+    """Delete everything from a copy that could cause calls; idempotency keys stay.
+
+    The command refuses a store that belongs to this environment, as that is no copy.
+
+    Args:
+        store: the URL of the credential store: sqlite:///file.db, postgresql://…, mariadb://… or
+            mysql://….
+        yes: confirm the deletion; without it, nothing is deleted.
+        context: the options that all commands share.
+    """
+    environment = _named(context)
+    with opened_store(context.state()) as states:
+        home = fence.home(states)
+    if home in {None, environment}:
+        raise ConfigurationError(
+            f"the store belongs to {'no' if home is None else 'this'} environment, so is no copy.",
+            path="state.environment_id",
+            remedy="Name the copy's environment with --environment or in the configuration.",
+        )
+    if not yes:
+        raise ConfigurationError(
+            f"this would delete the data that {home} has stored.",
+            path="--yes",
+            remedy="Make sure that this is the copy, then repeat the command with --yes.",
+        )
+    stores = _kept(context, store)
+    deleted = {name: fence.neutralize(target) for name, target in stores.items()}
+    return Answer(
+        {"environment": environment, "home": home, "deleted": deleted},
+        [f"{number} {name} deleted" for name, number in deleted.items()],
+    )
+
+
+def _named(context: Context) -> str:
+    environment = context.configured().environment_id
+    if environment is None:
+        raise ConfigurationError(
+            "this environment has no name.",
+            path="state.environment_id",
+            remedy="Give --environment, MOORAGE_ENVIRONMENT, or [state] environment_id.",
+        )
+    return environment
+
+
+def _kept(context: Context, store: str | None) -> dict[str, Any]:
+    """Return the stores that could cause calls from a copy, by name."""
+    stores = context.kept()
+    if store is not None:
+        stores["credentials"] = open_vault(store)
+    tenants = context.configured().tenants_from
+    if tenants is not None:
+        stores["tenants"] = open_tenants(tenants.url.reveal(), tenants.keys)
+    if not stores:
+        raise ConfigurationError(
+            "nothing is configured that could cause calls from a copy.",
+            path="--credentials",
+            remedy="Give the URL of the credential store.",
+        )
+    return stores

@@ -1,0 +1,31 @@
+"""`moorage limits`: end a vendor's rate-limit pause by hand, for every process at once."""
+
+from __future__ import annotations
+
+from moorage.cli.answer import Answer
+from moorage.cli.context import Context
+from moorage.cli.places import opened_hub
+
+
+def reset(
+    service: str, /, *, tenant: str | None = None, endpoint: str | None = None, context: Context
+) -> Answer:
+    """End a rate-limit pause that a vendor asked for.
+
+    Args:
+        service: the service of the limits.
+        tenant: the tenant of the limits.
+        endpoint: an endpoint whose own limits to reset too.
+        context: the options that all commands share.
+    """
+    context.state()  # refuses a store that no other process shares
+    with opened_hub(context) as hub:
+        remaining = hub.manager.reset_limits(service, tenant=tenant, endpoint=endpoint)
+    result = {"service": service, "tenant": tenant, "endpoint": endpoint, "remaining": remaining}
+    suffix = "".join(f" of {name}" for name in (tenant, endpoint) if name)
+    if not remaining:
+        return Answer(result, [f"the limits of {service}{suffix} were not paused"])
+    return Answer(
+        result,
+        [f"the limits of {service}{suffix} are no longer paused ({remaining:.0f} s were left)"],
+    )

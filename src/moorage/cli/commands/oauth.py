@@ -1,0 +1,108 @@
+"""`moorage oauth login`: a person's consent from the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter
+
+from moorage.cli.answer import Answer
+from moorage.cli.context import Context
+from moorage.cli.loopback import Loopback
+from moorage.cli.oauth_client import Client
+from moorage.cli.vaults import open_vault
+from moorage.errors import ConfigurationError
+from moorage.parts.oauth_consent import OAuthConsent
+
+if TYPE_CHECKING:
+    from moorage.domain.oauth.token_answer import Granted
+
+_TIMEOUT: Final = 600.0
+
+
+def login(
+    *,
+    client: Client,
+    authorize_url: str | None = None,
+    device_url: str | None = None,
+    scope: str = "",
+    parameter: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = (),
+    device: bool = False,
+    port: int = 0,
+    open_browser: Annotated[bool, Parameter("--open")] = False,
+    timeout: float = _TIMEOUT,
+    migrate: bool = False,
+    context: Context,
+) -> Answer:
+    """Let a person consent and store the resulting tokens.
+
+    The person consents in a browser or on another device. The tokens are encrypted with
+    MOORAGE_KEYS.
+
+    Args:
+        client: the OAuth client and its authorisation server.
+        authorize_url: the authorisation endpoint, without --issuer.
+        device_url: the device authorisation endpoint, without --issuer.
+        scope: the scopes to request, separated by spaces.
+        parameter: a further parameter, as NAME=VALUE, such as prompt=consent; may be repeated.
+        device: show a code to enter on another device.
+        port: the redirect port on 127.0.0.1; by default any free one.
+        open_browser: open the URL in this machine's browser.
+        timeout: seconds to wait for the person.
+        migrate: update the schema of the credential store first.
+        context: the options that all commands share.
+    """
+    parameters = dict(_pair(pair) for pair in parameter)
+    vault = open_vault(client.credentials, migrate=migrate)
+    # Fail before the person is asked.
+    vault.has(client.service, client.tenant)
+    endpoints = {
+        "authorization_endpoint": authorize_url,
+        "device_authorization_endpoint": device_url,
+    }
+    consent = OAuthConsent(client.at(endpoints, scope=scope))
+    if device:
+        prompt = consent.begin_device(parameters=parameters)
+        context.tell(f"Visit {prompt.verification_uri} and enter the code {prompt.user_code}")
+        if open_browser:
+            _browse(prompt.verification_uri_complete or prompt.verification_uri)
+        granted = consent.finish_device(prompt, timeout=timeout)
+    else:
+        granted = _with_browser(consent, parameters, port, timeout, context, opening=open_browser)
+    vault.rotate(client.service, client.tenant, granted.credentials)
+    return Answer(client.found, [f"tokens stored for {client.named}"])
+
+
+def _with_browser(
+    consent: OAuthConsent,
+    parameters: dict[str, str],
+    port: int,
+    timeout: float,
+    context: Context,
+    *,
+    opening: bool,
+) -> Granted:
+    with Loopback(port) as listener:
+        url, pending = consent.begin(listener.url, parameters=parameters)
+        context.tell(f"Open this URL in a browser on this machine:\n\n{url}\n")
+        if opening:
+            _browse(url)
+        callback = listener.wait(timeout)
+    return consent.finish(callback, pending)
+
+
+def _browse(url: str) -> None:
+    import webbrowser  # noqa: PLC0415 - asks the machine what it has
+
+    webbrowser.open(url)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ConfigurationError(
+            "--parameter needs the form NAME=VALUE.",
+            path="--parameter",
+            remedy="Give for instance --parameter prompt=consent.",
+        )
+    return name, value

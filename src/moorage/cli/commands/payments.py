@@ -1,0 +1,131 @@
+"""`moorage payments`: list, settle and close payments with an unknown outcome."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.cli.answer import Answer, Table
+from moorage.cli.context import Context
+from moorage.cli.exit_codes import UNWELL
+from moorage.cli.places import opened_hub
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import UnsettledPayment
+
+_COLUMNS = ("key", "tenant", "operation", "amount", "reference", "account", "since", "next")
+
+
+def unsettled(*, context: Context) -> Answer:
+    """List payments with an unknown outcome; exit with 1 if there are any.
+
+    Args:
+        context: the options that all commands share.
+    """
+    context.state()  # refuses a store that no other process shares
+    with opened_hub(context) as hub:
+        payments = hub.unsettled_payments()
+    if not payments:
+        return Answer({"payments": []}, ["no payment is unsettled"])
+    return Answer(
+        {"payments": [_plain(payment) for payment in payments]}, [_table(payments)], UNWELL
+    )
+
+
+def settle(*, limit: int = 100, context: Context) -> Answer:
+    """Settle payments whose outcome the vendor can report; run it from a timer.
+
+    Args:
+        limit: the maximum number of payments.
+        context: the options that all commands share.
+    """
+    context.state()
+    with opened_hub(context) as hub:
+        settled = hub.settle_payments(limit=limit)
+    rows = [
+        {**_plain(settlement.payment), "outcome": settlement.outcome.value}
+        for settlement in settled
+    ]
+    lines = [
+        f"{settlement.payment.idempotency_key}: {_WORDS[settlement.outcome]}"
+        for settlement in settled
+    ]
+    return Answer({"settled": rows}, lines or ["nothing was settled"])
+
+
+def close(
+    idempotency_key: str,
+    /,
+    *,
+    done: bool = False,
+    not_done: bool = False,
+    reference: str | None = None,
+    tenant: str | None = None,
+    context: Context,
+) -> Answer:
+    """Close a payment whose outcome you have looked up at the vendor.
+
+    Args:
+        idempotency_key: the payment's key, as `moorage payments unsettled` lists it.
+        done: the vendor executed the payment.
+        not_done: the vendor did not execute the payment, so its key may be used again.
+        reference: the vendor's payment id, which repeats of the key then return; by default, the
+            payment is found by your reference.
+        tenant: the tenant of the payment.
+        context: the options that all commands share.
+    """
+    if done is not_done:
+        raise InvalidData(
+            "Whether the payment was done is not said.",
+            field="--done",
+            remedy="Give either --done or --not-done.",
+        )
+    context.state()
+    with opened_hub(context) as hub:
+        payment = hub.close_payment(idempotency_key, done=done, receipt=reference, tenant=tenant)
+    outcome = "done" if done else "not done"
+    return Answer(
+        {**_plain(payment), "outcome": "done" if done else "not_done"},
+        [f"{idempotency_key} is closed as {outcome}"],
+    )
+
+
+_WORDS = {
+    "done": "was done",
+    "refused": "was refused by the vendor",
+    "not_done": "was never sent",
+}
+
+
+def _plain(payment: UnsettledPayment) -> dict[str, Any]:
+    return {
+        "idempotency_key": payment.idempotency_key,
+        "tenant": payment.tenant,
+        "operation": payment.operation,
+        "amount": None if payment.amount is None else str(payment.amount),
+        "reference": payment.reference,
+        "payment": None if payment.payment is None else str(payment.payment),
+        "accounts": list(payment.accounts),
+        "since": payment.since.isoformat(),
+        "wait": payment.wait,
+        "next": payment.next.value,
+    }
+
+
+def _table(payments: list[UnsettledPayment]) -> Table:
+    return Table(
+        _COLUMNS,
+        (
+            (
+                payment.idempotency_key,
+                payment.tenant,
+                payment.operation,
+                payment.amount,
+                payment.reference or payment.payment,
+                ", ".join(payment.accounts),
+                payment.since.isoformat(timespec="seconds"),
+                payment.next.value,
+            )
+            for payment in payments
+        ),
+    )

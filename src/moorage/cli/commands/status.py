@@ -1,0 +1,69 @@
+"""`moorage status`: show the status of every service, once or continuously."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+from moorage.cli.answer import Answer, Table
+from moorage.cli.context import Context
+from moorage.cli.exit_codes import OK, UNWELL
+from moorage.cli.places import opened_hub
+from moorage.cli.standing import standing
+from moorage.errors import ConfigurationError
+
+_WELL: Final = frozenset({None, "closed", "disabled"})
+_COLUMNS: Final = ("service", "circuit", "calls", "failures", "limits", "retries")
+
+
+def status(
+    *, watch: bool = False, every: float = 2.0, tenant: str | None = None, context: Context
+) -> Answer:
+    """Show the circuits, limits and retries of every service.
+
+    All processes share this state. The exit code is 1 if any circuit is open.
+
+    Args:
+        watch: keep showing the status; q or Ctrl-C ends. With --json, print a line each time.
+        every: seconds between two updates.
+        tenant: the tenant of the circuits and limits.
+        context: the options that all commands share.
+    """
+    context.state()
+    with opened_hub(context) as hub:
+        if watch:
+            _watched(lambda: standing(hub, tenant), every, context)
+        rows = standing(hub, tenant)
+    well = all(row["circuit"] in _WELL for row in rows)
+    tables = [] if watch else [table(rows)]
+    return Answer({"services": rows}, tables, OK if well or watch else UNWELL)
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """Return the status rows as a table for people."""
+    return Table(_COLUMNS, map(_row, rows))
+
+
+def _row(row: dict[str, Any]) -> tuple[object, ...]:
+    name = row["service"] if row["region"] is None else f"{row['service']} ({row['region']})"
+    after = row["retry_after"]
+    circuit = row["circuit"] if after is None else f"{row['circuit']}, again in {after:.0f} s"
+    waits = row["limits"]
+    limits = "" if not waits else f"wait {max(waits):.1f} s" if max(waits) else "free"
+    retries = "allowed" if row["retries"] else "used up"
+    return name, circuit or "none", row["calls"], row["failures"], limits, retries
+
+
+def _watched(look: Any, every: float, context: Context) -> None:
+    if not context.as_json and not (sys.stdout.isatty() and sys.stdin.isatty()):
+        raise ConfigurationError(
+            "--watch needs a terminal.",
+            path="--watch",
+            remedy="Omit --watch, or add --json to print a line each time.",
+        )
+    from moorage.cli.watching import lines, page  # noqa: PLC0415 - for terminals only
+
+    if context.as_json:
+        lines(lambda: context.note({"services": look()}), every)
+    else:
+        page(lambda: table(look()), every, colour=context.colour)

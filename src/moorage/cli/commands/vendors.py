@@ -1,0 +1,72 @@
+"""`moorage vendors`: list the installed vendors and their capabilities."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import attrs
+
+from moorage.cli.answer import Answer, Table
+from moorage.cli.context import Context
+from moorage.wiring.catalog import vendor_class, vendor_names
+
+
+def vendors(name: str | None = None, /, *, context: Context) -> Answer:
+    """List the installed vendors, or show the capabilities of one.
+
+    Args:
+        name: show only this vendor, with its contracts, capabilities and options.
+        context: the options that all commands share.
+    """
+    if name is not None:
+        return _one(name)
+    classes = {vendor_name: vendor_class(vendor_name) for vendor_name in vendor_names()}
+    rows = [
+        (vendor_name, ", ".join(kind.kinds), kind.api_version, kind.webhook)
+        for vendor_name, kind in classes.items()
+    ]
+    return Answer(
+        {
+            "vendors": [
+                {"name": vendor_name, "kinds": [*kind.kinds]}
+                for vendor_name, kind in classes.items()
+            ]
+        },
+        [Table(("vendor", "contracts", "version", "webhooks"), rows)],
+    )
+
+
+def _one(name: str) -> Answer:
+    kind = vendor_class(name)
+    fields = attrs.fields(cast("Any", kind))
+    options = [
+        {"name": one.name, "type": str(one.type), "required": one.default is attrs.NOTHING}
+        for one in fields
+    ]
+    about = " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
+    return Answer(
+        {
+            "name": name,
+            "kinds": [*kind.kinds],
+            "version": kind.api_version,
+            "webhooks": kind.webhook,
+            "capabilities": sorted(kind.capabilities),
+            "limits": dict(kind.limits),
+            "options": options,
+        },
+        [
+            f"{name}: {about}",
+            f"contracts: {', '.join(kind.kinds)}",
+            f"version: {kind.api_version or 'none'}; webhooks: {kind.webhook or 'none'}",
+            f"can: {', '.join(sorted(kind.capabilities)) or 'no optional capabilities'}",
+            f"limits: {', '.join(f'{name} {top}' for name, top in kind.limits.items()) or 'none'}",
+            "",
+            Table(
+                ("option", "type", ""),
+                [
+                    (one["name"], one["type"], "needed" if one["required"] else "")
+                    for one in options
+                ],
+            ),
+        ],
+    )

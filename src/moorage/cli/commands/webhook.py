@@ -1,0 +1,224 @@
+"""`moorage webhook`: sign, verify and receive webhooks."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from moorage.cli.answer import Answer
+from moorage.cli.commands.call import read_bytes
+from moorage.cli.context import Context
+from moorage.cli.webhook_listener import Listener
+from moorage.cli.webhook_signing import signed_headers
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.domain.webhooks.replies import reply_to
+from moorage.errors import ConfigurationError, ConnectorError, WebhookRejected
+from moorage.parts.webhook_verifier import WebhookVerifier
+
+_ONE = Parameter(consume_multiple=False)
+_EXAMPLE = b'{"id": "evt_1", "type": "example"}'
+_URL = "https://localhost/"
+
+
+def sign(
+    scheme: str,
+    /,
+    *,
+    secret_env: str,
+    body: str | None = None,
+    id: str | None = None,
+    parameter: Annotated[tuple[str, ...], _ONE] = (),
+    url: str = _URL,
+    context: Context,
+) -> Answer:
+    """Sign a body as a vendor would, to test your webhook receiver.
+
+    Args:
+        scheme: the webhook scheme, such as stripe or standard-webhooks.
+        secret_env: the environment variable with the webhook secret.
+        body: the body: text, @file, or @- for the standard input.
+        id: the message id, if the scheme has one.
+        parameter: a further value for the scheme, as name=value; may be repeated.
+        url: the receiver's URL, if the scheme signs it.
+        context: the options that all commands share.
+    """
+    content = _EXAMPLE if body is None else read_bytes(body, "--body")
+    headers = signed_headers(
+        scheme,
+        _secret(secret_env),
+        content,
+        id=id,
+        at=datetime.now(UTC),
+        parameters=_pairs(parameter),
+        url=url,
+    )
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    text = content.decode(errors="replace")
+    return Answer({"headers": headers, "body": text}, [*lines, "", text])
+
+
+def verify(
+    scheme: str,
+    /,
+    *,
+    secret_env: str | None = None,
+    header: Annotated[tuple[str, ...], _ONE] = (),
+    body: str = "@-",
+    parameter: Annotated[tuple[str, ...], _ONE] = (),
+    url: str = _URL,
+    method: str = "POST",
+    tolerance: float | None = None,
+    context: Context,
+) -> Answer:
+    """Verify a saved webhook from its headers and its exact body.
+
+    Args:
+        scheme: the webhook scheme, such as stripe or standard-webhooks.
+        secret_env: the environment variable with the webhook secret.
+        header: a header field, as `name: value`; may be repeated.
+        body: the body: text, @file, or @- for the standard input.
+        parameter: a further value for the scheme, as name=value; may be repeated.
+        url: the URL that received the webhook.
+        method: the HTTP method of the webhook.
+        tolerance: the allowed age in seconds; raise it for an old webhook.
+        context: the options that all commands share.
+    """
+    verifier = _verifier(scheme, secret_env, parameter, tolerance)
+    events = verifier.verify(
+        headers=[_field(line) for line in header],
+        body=read_bytes(body, "--body"),
+        url=url,
+        method=method,
+    )
+    rows = [described(event) for event in events]
+    return Answer({"scheme": scheme, "events": rows}, ["It is genuine.", *map(_line, rows)])
+
+
+def listen(
+    scheme: str,
+    /,
+    *,
+    secret_env: str | None = None,
+    parameter: Annotated[tuple[str, ...], _ONE] = (),
+    port: int = 8080,
+    count: int | None = None,
+    context: Context,
+) -> Answer:
+    """Listen on this machine, verify and show incoming webhooks; Ctrl-C ends it.
+
+    With --json, each webhook is one line.
+
+    Args:
+        scheme: the webhook scheme, such as stripe or standard-webhooks.
+        secret_env: the environment variable with the webhook secret.
+        parameter: a further value for the scheme, as name=value; may be repeated.
+        port: the port on 127.0.0.1; 0 for any free port.
+        count: end after this number of requests.
+        context: the options that all commands share.
+    """
+    verifier = _verifier(scheme, secret_env, parameter, None)
+    received = genuine = 0
+    broken_pipes: list[OSError] = []
+
+    def judge(webhook: dict[str, Any]) -> int:
+        try:
+            return judged(webhook)
+        except OSError as error:
+            broken_pipes.append(error)
+            raise
+
+    def judged(webhook: dict[str, Any]) -> int:
+        nonlocal received, genuine
+        received += 1
+        try:
+            events = verifier.verify(**webhook)
+        except WebhookRejected as error:
+            _say(context, {"genuine": False, "problem": str(error)}, f"refused: {error}")
+            return 400
+        except ConnectorError as error:
+            _say(context, {"genuine": None, "problem": str(error)}, f"not decided: {error}")
+            return reply_to(error).status
+        verifier.done(events)
+        genuine += 1
+        for event in map(described, events):
+            _say(context, {"genuine": True, **event}, _line(event))
+        return 200
+
+    with Listener(port, judge) as listener:
+        context.tell(f"listening on {listener.url}")
+        while not broken_pipes and (count is None or received < count):
+            listener.handle_request()
+    if broken_pipes:
+        # The reader closed the pipe.
+        raise broken_pipes[0]
+    return Answer({"seen": received, "genuine": genuine}, [f"{genuine} of {received} were genuine"])
+
+
+def described(event: WebhookEvent) -> dict[str, Any]:
+    """Return an event as a dict of plain values."""
+    return {
+        "id": event.id,
+        "type": event.type,
+        "time": None if event.time is None else event.time.isoformat(),
+    }
+
+
+def _say(context: Context, row: dict[str, Any], line: str) -> None:
+    if context.as_json:
+        context.note(row)
+    else:
+        context.tell(line)
+
+
+def _line(event: dict[str, Any]) -> str:
+    return " ".join(str(value) for value in event.values() if value is not None)
+
+
+def _verifier(
+    scheme: str, secret_env: str | None, parameter: tuple[str, ...], tolerance: float | None
+) -> WebhookVerifier:
+    return WebhookVerifier(
+        scheme,
+        None if secret_env is None else _secret(secret_env),
+        parameters=_pairs(parameter),
+        tolerance=tolerance,
+    )
+
+
+def _secret(name: str) -> Secret:
+    if not os.environ.get(name):
+        raise ConfigurationError(
+            f"the environment variable {name} is empty or not set.",
+            path="--secret-env",
+            remedy="Set the variable to the webhook secret.",
+        )
+    return Secret(os.environ[name])
+
+
+def _pairs(options: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not name or not equals:
+            raise ConfigurationError(
+                "--parameter needs the form name=value.",
+                path="--parameter",
+                remedy="Give for instance --parameter webhook_id=….",
+            )
+        pairs[name] = value
+    return pairs
+
+
+def _field(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not name or not colon:
+        raise ConfigurationError(
+            "--header needs the form name: value.",
+            path="--header",
+            remedy="Give for instance --header 'Webhook-Id: msg_1'.",
+        )
+    return name.strip(), value.strip()

@@ -1,0 +1,1 @@
+"""Credentials, and how a request carries them."""

@@ -1,0 +1,187 @@
+"""Credentials in the form in which people write them into files, variables and secret managers.
+
+A credential is a table with the fields of `Credentials`, or with those of `OAuthCredentials` if it
+has an `access_token`; or it is a text, which is a bearer token. A table without a `method` is a
+bearer token too.
+
+1. A binary secret is written as `secret_base64`. The way to sign requests is a table `signing` with
+   the fields that belong to the `method`; its `lifetime` is in seconds.
+2. Reading a written credential gives an equal one.
+3. No error shows the text that was read, and no frame of this package that raises holds it.
+"""
+
+from __future__ import annotations
+
+import json
+from binascii import a2b_base64, b2a_base64
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import attrs
+
+from moorage.domain.auth.keeping import SIGNINGS
+from moorage.domain.auth.methods import AuthMethod, Credentials, OAuthCredentials, Signing
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.auth.keeping import Kept
+
+_OAUTH: Final = "access_token"
+_BINARY: Final = "secret_base64"
+
+
+def read_credentials(written: object, place: str) -> Kept:
+    """The credentials that a person wrote at this place.
+
+    Raises:
+        InvalidData: the value is not a credential.
+    """
+    credentials, problem = _read(written)
+    if credentials is not None:
+        return credentials
+    del written
+    raise InvalidData(
+        f"{place}: {problem}",
+        field="credentials",
+        remedy="Write a token; or a table with a method, a secret and what the method needs, such"
+        " as a username; or one with an access_token.",
+    )
+
+
+def read_credentials_text(text: Secret, place: str) -> Kept:
+    """The credentials in a text at this place: a table in JSON, or else a bearer token.
+
+    Raises:
+        InvalidData: the text is not a credential.
+    """
+    return read_credentials(_parsed(text), place)
+
+
+def is_credential(table: Mapping[str, Any]) -> bool:
+    """Return whether a table names a method, and so is a credential rather than a set of values."""
+    return "method" in table or _OAUTH in table
+
+
+def write_credentials(credentials: Kept) -> Secret:
+    """Credentials as a table in JSON, which `read_credentials_text` reads."""
+    return Secret(encode_json(_table(credentials)).decode())
+
+
+def _parsed(text: Secret) -> object:
+    """A table if the text is a JSON object, else the text itself; it never raises."""
+    try:
+        if not text.reveal().lstrip().startswith("{"):
+            return text.reveal()
+        return json.loads(text.reveal())
+    except (InvalidData, ValueError, RecursionError):
+        return None
+
+
+def _read(written: object) -> tuple[Kept | None, str]:
+    try:
+        if isinstance(written, str):
+            return Credentials.bearer(written), ""
+        if isinstance(written, dict):
+            return _of(written)  # pyright: ignore[reportUnknownArgumentType]
+    except InvalidData as error:
+        return None, error.message
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
+        return None, "A field of it has a value that it cannot have."
+    return None, "It is neither a text nor a table."
+
+
+def _of(table: Mapping[Any, Any]) -> tuple[Kept | None, str]:
+    kind = OAuthCredentials if _OAUTH in table else Credentials
+    names = {field.name for field in attrs.fields(kind)}
+    if kind is Credentials:
+        names.add(_BINARY)
+    if not table.keys() <= names:
+        return None, f"It has a field that is none of {', '.join(sorted(names))}."
+    fields = dict(table)
+    if _BINARY in fields:
+        if "secret" in fields:
+            return None, f"It has both a secret and a {_BINARY}."
+        fields["secret"] = _decoded(fields.pop(_BINARY))
+    if kind is Credentials:
+        fields.setdefault("method", AuthMethod.BEARER)
+    for name in ("expires_at", "issued_at"):
+        if isinstance(fields.get(name), str):
+            fields[name] = datetime.fromisoformat(fields[name])
+    if "signing" in fields:
+        problem = _sign(fields)
+        if problem:
+            return None, problem
+    return kind(**fields), ""
+
+
+def _sign(fields: dict[str, Any]) -> str:
+    """Replace the table `signing` by its value; return the problem of that table, if any."""
+    kind, table = SIGNINGS.get(fields["method"]), dict(fields["signing"])
+    if kind is None:
+        return f"It has a table signing, and its method is none of {', '.join(SIGNINGS)}."
+    defaults = attrs.fields(kind)
+    if not table.keys() <= {field.name for field in defaults}:
+        names = ", ".join(sorted(field.name for field in defaults))
+        return f"Its signing has a field that is none of {names}."
+    missing = {field.name for field in defaults if field.default is attrs.NOTHING} - table.keys()
+    if missing:
+        return f"Its signing lacks {', '.join(sorted(missing))}."
+    if "lifetime" in table:
+        table["lifetime"] = timedelta(seconds=table["lifetime"])
+    fields["signing"] = kind(**table)
+    return ""
+
+
+def _decoded(text: str | Secret) -> bytes:
+    try:
+        written = text.reveal() if isinstance(text, Secret) else text
+        return a2b_base64(written, strict_mode=True)
+    except (TypeError, ValueError):
+        pass
+    del text
+    written = ""
+    raise InvalidData(
+        f"{_BINARY} is not valid base64.",
+        field="secret",
+        remedy="Give the secret in base64, or unencoded under the name secret.",
+    )
+
+
+def _table(value: Kept | attrs.AttrsInstance) -> dict[str, Any]:
+    """The fields that differ from their defaults, and always the method."""
+    table: dict[str, Any] = {}
+    for field in attrs.fields(type(value)):
+        setting = getattr(value, field.name)
+        if setting is None or (setting == field.default and field.name != "method"):
+            continue
+        if field.name == "secret" and not _is_text(setting):
+            table[_BINARY] = b2a_base64(setting.reveal_bytes(), newline=False).decode()
+        else:
+            table[field.name] = _written(setting)
+    return table
+
+
+def _is_text(secret: Secret) -> bool:
+    try:
+        secret.reveal()
+    except InvalidData:
+        return False
+    return True
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, StrEnum):
+        return value.value
+    # What is left is a way of signing; or what JSON knows, for which a tuple is a list.
+    return _table(value) if isinstance(value, get_args(Signing)) else value

@@ -1,0 +1,164 @@
+"""The credential codec: credentials as bytes, which are sealed before they are stored.
+
+Reading gives back equal credentials of the same class. Reading is total, and no frame of this
+package that raises holds a secret or bytes with a secret in them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
+
+import attrs
+
+from moorage.domain.auth.methods import Credentials, OAuthCredentials, Signing
+from moorage.domain.http.fingerprint import digest
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.state.packing import pack_values, unpack_values
+from moorage.errors import ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Kept: TypeAlias = "Credentials | OAuthCredentials"
+"""What a service may know us by."""
+
+SIGNINGS: Final[dict[str, type[Signing]]] = {kind.method: kind for kind in get_args(Signing)}
+"""Ways of signing, by the method that they are."""
+
+_PLAIN: Final = 1
+_OAUTH: Final = 2
+_GRANTED: Final = 3
+"""OAuth's too, with what earlier releases did not keep, and cannot read."""
+
+
+def pack_credentials(credentials: Kept) -> bytes:
+    """The credentials as bytes, which are not encrypted yet: seal them at once."""
+    if isinstance(credentials, OAuthCredentials):
+        late = (_time(credentials.issued_at), _bytes(credentials.dpop_key))
+        return pack_values(
+            (
+                _OAUTH if late == (None, None) else _GRANTED,
+                credentials.access_token.reveal_bytes(),
+                _bytes(credentials.refresh_token),
+                credentials.token_type,
+                _time(credentials.expires_at),
+                credentials.scope,
+                *(() if late == (None, None) else late),
+            )
+        )
+    return pack_values(
+        (
+            _PLAIN,
+            credentials.method.value,
+            credentials.username,
+            _bytes(credentials.secret),
+            credentials.name,
+            _time(credentials.expires_at),
+            None if credentials.signing is None else _signing(credentials.signing),
+        )
+    )
+
+
+def secret_of(credentials: Kept) -> Secret | None:
+    """The secret that is sent or signs: the password, key or access token."""
+    return (
+        credentials.access_token
+        if isinstance(credentials, OAuthCredentials)
+        else credentials.secret
+    )
+
+
+def fingerprint_of(credentials: Iterable[Kept | None]) -> bytes:
+    """A digest that identifies credentials; renewed credentials have another."""
+    return digest(b"" if one is None else pack_credentials(one) for one in credentials)
+
+
+def unpack_credentials(packed: bytes) -> Kept:
+    """The credentials that `pack_credentials` packed.
+
+    Raises:
+        InvalidData: the bytes are not packed credentials.
+    """
+    credentials = _unpacked(packed)
+    if credentials is not None:
+        return credentials
+    del packed
+    raise InvalidData(
+        "The stored credential cannot be read; a newer release may have written it.",
+        field="credentials",
+        remedy="Upgrade moorage here too, or store the credential again.",
+    )
+
+
+def _unpacked(packed: bytes) -> Kept | None:
+    try:
+        return _read(unpack_values(packed))
+    except (AttributeError, ConnectorError, LookupError, OverflowError, TypeError, ValueError):
+        return None
+
+
+def _read(values: tuple[Any, ...]) -> Kept:
+    kind, *fields = values
+    if kind in {_OAUTH, _GRANTED}:
+        if kind == _OAUTH:
+            fields += (None, None)
+        access, refresh, token_type, expires_at, scope, issued_at, dpop_key = fields
+        return OAuthCredentials(
+            access_token=_text(access),
+            refresh_token=None if refresh is None else _text(refresh),
+            token_type=token_type,
+            expires_at=_moment(expires_at),
+            scope=scope,
+            issued_at=_moment(issued_at),
+            dpop_key=None if dpop_key is None else _text(dpop_key),
+        )
+    if kind != _PLAIN:
+        raise ValueError("an unknown kind")
+    method, username, secret, name, expires_at, signing = fields
+    return Credentials(
+        method=method,
+        username=username,
+        secret=None if secret is None else _text(secret),
+        name=name,
+        signing=None if signing is None else _made(method, signing),
+        expires_at=_moment(expires_at),
+    )
+
+
+def _bytes(secret: Secret | None) -> bytes | None:
+    return None if secret is None else secret.reveal_bytes()
+
+
+def _text(secret: bytes) -> Secret:
+    if not isinstance(secret, bytes):
+        raise TypeError
+    return Secret(secret)
+
+
+def _signing(signing: Signing) -> dict[str, Any]:
+    fields = attrs.fields(SIGNINGS[signing.method])
+    return {field.name: _value(getattr(signing, field.name)) for field in fields}
+
+
+def _made(method: str, fields: dict[str, Any]) -> Signing:
+    if (lifetime := fields.get("lifetime")) is not None:
+        fields = fields | {"lifetime": timedelta(microseconds=lifetime)}
+    return SIGNINGS[method](**fields)
+
+
+def _value(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value // timedelta(microseconds=1)
+    if isinstance(value, Secret):
+        return value.reveal_bytes()
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

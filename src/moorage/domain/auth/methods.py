@@ -1,0 +1,354 @@
+"""Credentials of a service, and the ways in which a request carries them."""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_base64
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+
+from moorage.domain.http.headers import Headers
+from moorage.domain.secrets.frames import careful, refusing
+from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
+from moorage.domain.signing.azure import AzureSharedKey
+from moorage.domain.signing.dpop import check_proof_key, proof
+from moorage.domain.signing.hmac_signing import HmacSigning
+from moorage.domain.signing.jwt import JwtSigning
+from moorage.domain.signing.message import MessageSignature
+from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.domain.http.requests import Request
+    from moorage.domain.signing.occasion import Occasion
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9._\-]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class AuthMethod(StrEnum):
+    """The way in which a request proves who sends it."""
+
+    NONE = "none"
+    BASIC = "basic"
+    BEARER = "bearer"
+    API_KEY_HEADER = "api_key_header"
+    API_KEY_QUERY = "api_key_query"
+    OAUTH2 = "oauth2"
+    MTLS = "mtls"
+    AWS_SIGV4 = "aws_sigv4"
+    AZURE_SHARED_KEY = "azure_shared_key"
+    HMAC = "hmac"
+    JWT = "jwt"
+    HTTP_SIGNATURE = "http_signature"
+
+
+Signing: TypeAlias = AwsSigV4 | AzureSharedKey | HmacSigning | JwtSigning | MessageSignature
+_SIGNED = frozenset(
+    {
+        AuthMethod.AWS_SIGV4,
+        AuthMethod.AZURE_SHARED_KEY,
+        AuthMethod.HMAC,
+        AuthMethod.JWT,
+        AuthMethod.HTTP_SIGNATURE,
+    }
+)
+_WITHOUT_SECRET = frozenset({AuthMethod.NONE, AuthMethod.MTLS})
+_USUAL_NAMES = {AuthMethod.API_KEY_HEADER: "X-API-Key", AuthMethod.API_KEY_QUERY: "api_key"}
+
+
+def _secret(value: Secret | str | None) -> Secret | None:
+    return None if value is None else as_secret(value)
+
+
+def _method(value: AuthMethod | str) -> AuthMethod:
+    try:
+        return AuthMethod(value)
+    except ValueError:
+        raise InvalidData(
+            f"{value!r} is not an authentication method.",
+            field="method",
+            remedy=f"Use one of {', '.join(AuthMethod)}.",
+        ) from None
+
+
+def _usual_name(credentials: Credentials) -> str | None:
+    return _USUAL_NAMES.get(credentials.method)
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise InvalidData(
+            "expires_at has no time zone.",
+            field="expires_at",
+            remedy="Give an aware datetime, such as datetime.now(UTC) + timedelta(hours=1).",
+        )
+    return value.astimezone(UTC)
+
+
+def _scope(value: str | Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(value.split() if isinstance(value, str) else value)))
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Credentials:
+    """The credentials for a service. The `repr` shows neither secret nor user name.
+
+    User names stay out because some vendors take an API key for one.
+
+    Attributes:
+        method: the way in which requests carry the credentials.
+        username: the user name, for Basic only.
+        secret: the password, token or key; plain text given here becomes a `Secret`.
+        name: the header or query parameter that carries an API key.
+        signing: the way to sign requests, where the secret is a key that is not sent.
+        expires_at: the time at which the credentials expire, in UTC, if known.
+    """
+
+    method: AuthMethod = attrs.field(default=AuthMethod.NONE, converter=_method)
+    username: str | None = attrs.field(default=None, repr=False)
+    secret: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
+    name: str | None = attrs.field(default=attrs.Factory(_usual_name, takes_self=True))
+    signing: Signing | None = None
+    expires_at: datetime | None = attrs.field(default=None, converter=_in_utc)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse credentials that cannot be sent, while the caller is there to read the error."""
+        _check(self)
+
+    @classmethod
+    def none(cls) -> Credentials:
+        """Send no credentials."""
+        return cls()
+
+    @classmethod
+    @refusing
+    def basic(
+        cls, username: str, password: Secret | str, *, expires_at: datetime | None = None
+    ) -> Credentials:
+        """Send user name and password, in UTF-8."""
+        password = as_secret(password)
+        return cls(
+            method=AuthMethod.BASIC, username=username, secret=password, expires_at=expires_at
+        )
+
+    @classmethod
+    @refusing
+    def bearer(cls, token: Secret | str, *, expires_at: datetime | None = None) -> Credentials:
+        """Send a token."""
+        token = as_secret(token)
+        return cls(method=AuthMethod.BEARER, secret=token, expires_at=expires_at)
+
+    @classmethod
+    @refusing
+    def api_key(
+        cls,
+        key: Secret | str,
+        *,
+        header: str | None = None,
+        query: str | None = None,
+        expires_at: datetime | None = None,
+    ) -> Credentials:
+        """Send a key in a header, `X-API-Key` unless named, or in a query parameter."""
+        key = as_secret(key)
+        if header is not None and query is not None:
+            raise InvalidData(
+                "An API key goes into a header or the query, not both.",
+                field="query",
+                remedy="Give one of header and query.",
+            )
+        if query is not None:
+            return cls(
+                method=AuthMethod.API_KEY_QUERY, secret=key, name=query, expires_at=expires_at
+            )
+        name = _USUAL_NAMES[AuthMethod.API_KEY_HEADER] if header is None else header
+        return cls(method=AuthMethod.API_KEY_HEADER, secret=key, name=name, expires_at=expires_at)
+
+    @classmethod
+    @refusing
+    def signed(
+        cls, signing: Signing, key: Secret | str | bytes, *, expires_at: datetime | None = None
+    ) -> Credentials:
+        """Sign with a key that is not sent; every attempt is signed anew."""
+        key = as_secret(key)
+        return cls(method=signing.method, secret=key, signing=signing, expires_at=expires_at)
+
+    @classmethod
+    def mtls(cls) -> Credentials:
+        """Authenticate by the TLS client certificate, which the HTTP client holds."""
+        return cls(method=AuthMethod.MTLS)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class OAuthCredentials:
+    """The tokens that an authorisation server granted.
+
+    Attributes:
+        access_token: the token that requests carry; plain text given here becomes a `Secret`.
+        refresh_token: the token that a new access token is requested with, if there is one.
+        token_type: the scheme under which the access token is sent.
+        expires_at: the time at which the access token expires, in UTC, if known.
+        issued_at: the time at which the access token was requested, in UTC, if known.
+        scope: the granted scopes, sorted; a space-separated text is accepted too.
+        dpop_key: the private key (P-256, in PEM) that the token is bound to, if it is bound to one.
+            Requests then carry a proof of possession of this key (RFC 9449).
+    """
+
+    access_token: Secret = attrs.field(converter=as_secret, hash=False)
+    refresh_token: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
+    token_type: str = "Bearer"  # noqa: S105 - the name of a scheme
+    expires_at: datetime | None = attrs.field(default=None, converter=_in_utc)
+    issued_at: datetime | None = attrs.field(default=None, converter=_in_utc)
+    scope: tuple[str, ...] = attrs.field(default=(), converter=_scope)
+    dpop_key: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse tokens that cannot be sent, while the caller is there to read the error."""
+        check_sendable(self.access_token, "access_token")
+        if self.dpop_key is not None:
+            check_proof_key(self.dpop_key)
+        if _SCHEME.fullmatch(self.token_type) is None:
+            raise InvalidData(
+                f"{self.token_type[:80]!r} is not a token type.",
+                field="token_type",
+                remedy="Give the type that the authorisation server named, such as 'Bearer'.",
+            )
+
+
+def authorise(request: Request, credentials: Credentials | OAuthCredentials) -> Request:
+    """Return the request with the credentials added, instead of any credentials that it had."""
+    if isinstance(credentials, OAuthCredentials):
+        kind = "DPoP" if credentials.dpop_key is not None else credentials.token_type
+        scheme = "Bearer" if kind.lower() == "bearer" else kind
+        return _with_authorization(request, scheme, credentials.access_token.reveal())
+    secret, name = credentials.secret, credentials.name
+    if secret is None or credentials.signing is not None:
+        return request
+    if credentials.method is AuthMethod.BASIC:
+        pair = f"{credentials.username}:{secret.reveal()}".encode()
+        return _with_authorization(request, "Basic", b2a_base64(pair, newline=False).decode())
+    if name is None:
+        return _with_authorization(request, "Bearer", secret.reveal())
+    if credentials.method is AuthMethod.API_KEY_HEADER:
+        return request.with_header(name, secret.reveal())
+    others = [pair for pair in request.query if pair[0] != name]
+    return request.evolve(query=[*others, (name, secret.reveal())])
+
+
+def signs(credentials: Credentials | OAuthCredentials) -> bool:
+    """Return whether requests with these credentials are signed, or carry a proof of possession."""
+    if isinstance(credentials, OAuthCredentials):
+        return credentials.dpop_key is not None
+    return credentials.signing is not None
+
+
+def proves(credentials: Credentials | OAuthCredentials | None) -> bool:
+    """Return whether requests carry a proof that the client has the key its token is bound to."""
+    return isinstance(credentials, OAuthCredentials) and credentials.dpop_key is not None
+
+
+def tells_in_query(credentials: Credentials | OAuthCredentials) -> bool:
+    """Return whether the URL of a request has the credentials in its query."""
+    return signs(credentials) or (
+        isinstance(credentials, Credentials) and credentials.method is AuthMethod.API_KEY_QUERY
+    )
+
+
+def sign(
+    request: Request,
+    url: str,
+    credentials: Credentials | OAuthCredentials,
+    occasion: Occasion,
+    *,
+    nonce: str | None = None,
+) -> Request:
+    """Return the request with its signature or proof, if these credentials make one.
+
+    This is the last step before a request is sent, repeated for every attempt, because signatures
+    expire. It may add to the query. `nonce` is the value that the server wants to see in a proof.
+    """
+    if isinstance(credentials, OAuthCredentials):
+        proof_key, token = credentials.dpop_key, credentials.access_token
+        if proof_key is None:
+            return request
+        shown = proof(proof_key, request.method, url, occasion, token=token, nonce=nonce)
+        return request.with_header("DPoP", shown.reveal())
+    signing, key = credentials.signing, credentials.secret
+    if signing is None or key is None:
+        return request
+    return signing.sign(request, url, key, occasion)
+
+
+def _with_authorization(request: Request, scheme: str, token: str) -> Request:
+    return request.with_header("Authorization", f"{scheme} {token}")
+
+
+def _check(credentials: Credentials) -> None:
+    method, secret, name = credentials.method, credentials.secret, credentials.name
+    if (secret is None) != (method in _WITHOUT_SECRET):
+        raise InvalidData(
+            f"The method {method} {'needs a' if secret is None else 'takes no'} secret.",
+            field="secret",
+            remedy="Name the method that the service asks for, and give the secret it needs.",
+        )
+    if (name is None) != (method not in _USUAL_NAMES):
+        raise InvalidData(
+            f"The method {method} {'needs a' if name is None else 'takes no'} name.",
+            field="name",
+            remedy="A name is that of the header or query parameter which carries an API key.",
+        )
+    _check_username(method, credentials.username)
+    _check_signing(method, credentials.signing)
+    if method is AuthMethod.API_KEY_HEADER:
+        Headers({name or "": ""})
+    if secret is None:
+        return
+    if credentials.signing is not None:
+        credentials.signing.check_key(secret)
+    else:
+        _check_secret(method, secret)
+
+
+def _check_username(method: AuthMethod, username: str | None) -> None:
+    if (username is None) != (method is not AuthMethod.BASIC):
+        raise InvalidData(
+            f"The method {method} {'needs a' if username is None else 'takes no'} user name.",
+            field="username",
+            remedy="A user name belongs to the method basic, and to no other.",
+        )
+    if username is not None and (":" in username or _CONTROL.search(username)):
+        raise InvalidData(
+            "The user name has a colon or a control character in it, which Basic cannot send.",
+            field="username",
+            remedy="Check that user name and password were not given as one.",
+        )
+
+
+def _check_signing(method: AuthMethod, signing: Signing | None) -> None:
+    needed = method if method in _SIGNED else None
+    if needed != (None if signing is None else signing.method):
+        raise InvalidData(
+            f"The method {method} {'takes no' if needed is None else 'needs its own'} signing.",
+            field="signing",
+            remedy="Use Credentials.signed, which names the method that belongs to the signing.",
+        )
+
+
+def _check_secret(method: AuthMethod, secret: Secret) -> None:
+    if method is not AuthMethod.BASIC:
+        check_sendable(secret, "secret")
+    elif _CONTROL.search(secret.reveal()):
+        raise InvalidData(
+            "The password has a line break or a control character in it.",
+            field="secret",
+            remedy="Strip stray newlines; they are often read along with a password from a file.",
+        )

@@ -1,0 +1,314 @@
+"""The credentials that an attempt sent, so that they can be masked in the vendor's answer.
+
+These are the credential itself, every value of the request under a name that promises a credential,
+and the values that the service's `Redaction` names. They are collected only when a vendor's words
+are stored.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import attrs
+
+from moorage.domain.auth.methods import Credentials, OAuthCredentials
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.media_type import essence, is_json
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.http.response import Response
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.secrets.sensitive import MASK, bot_tokens, is_sensitive, secret_segments
+from moorage.domain.secrets.value_mask import is_telling, mask_error, masked_text, value_mask
+from moorage.errors import ConfigurationError, ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from moorage.domain.http.requests import Request
+    from moorage.domain.secrets.value_mask import Masker
+
+E = TypeVar("E", bound=ConnectorError)
+
+LARGEST_BODY: Final = 65_536
+"""Bytes of a failure's body that are kept; nobody reads more of one, and all of it is searched."""
+
+_FORM: Final = "application/x-www-form-urlencoded"
+_ELEMENT: Final = re.compile(r"<([\w.:\-]{1,80})(?:\s[^<>]{0,1000})?>([^<]{6,4000})<")
+_PART_NAME: Final = re.compile(rb'name="([^"]*)"', re.IGNORECASE)
+_BOUNDARY: Final = re.compile(r'boundary="?([^";,]+)', re.IGNORECASE)
+_JSON_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[^"\s,:{}\[\]]+')
+_SINGLE: Final = re.compile(rb"[^\s;,=]+=*")
+_MARGIN: Final = 4096
+"""Bytes beyond what is kept of a body, so that no secret is cut in two before it is found."""
+
+_OWN: Final = frozenset({"service", "operation", "region", "request_id", "path", "tenant"})
+"""Fields of an error that tell whose call it was, and hold nothing of the vendor's."""
+
+_MANY: Final = 16
+
+Values: TypeAlias = tuple["Sequence[bytes]", "Sequence[bytes]"]
+"""Secrets, and words that are masked only where they stand by themselves; for `value_mask`."""
+
+Learner: TypeAlias = "Callable[[Sequence[bytes], Sequence[bytes]], None]"
+"""Takes the values that an attempt is about to send as a credential."""
+
+
+class SensitiveNames:
+    """Decides whether a name promises a credential, by the usual rules and a service's own."""
+
+    __slots__ = ("_names", "_paths")
+
+    def __init__(self, redaction: Redaction | None) -> None:
+        rules = Redaction() if redaction is None else redaction
+        self._names = rules.header_names | rules.query_names | rules.body_keys
+        self._paths = rules.body_paths
+
+    def hide(self, name: str) -> bool:
+        """Return whether the value under this name must not be shown."""
+        return is_sensitive(name) or name.lower() in self._names
+
+    def hide_at(self, path: tuple[str, ...]) -> bool:
+        """Return whether the value at this path in JSON must not be shown."""
+        return path in self._paths
+
+    def in_head(self, url: str, headers: Headers) -> Iterator[str]:
+        """The credentials in a URL and in headers."""
+        address = urlsplit(url)
+        for part in address.netloc.rpartition("@")[0].split(":"):
+            yield unquote(part)
+        yield from bot_tokens(address.path)
+        yield from self._in_pairs(address.query)
+        for name, value in headers.pairs:
+            if self.hide(name):
+                yield from _in_field(value)
+
+    def in_body(self, body: bytes, content_type: str) -> Iterator[str]:
+        """The credentials in a form, in JSON, in XML, and in each part of a multipart body."""
+        text = body.decode("utf-8", "replace")
+        if essence(content_type) == _FORM:
+            yield from self._in_pairs(text)
+        elif essence(content_type).startswith("multipart/"):
+            yield from self._in_parts(body, content_type)
+        else:
+            yield from self._in_json(body)
+        for name, value in _ELEMENT.findall(text):
+            if self.hide(name):
+                yield value
+
+    def _in_pairs(self, text: str) -> Iterator[str]:
+        for name, value in parse_qsl(text):
+            if self.hide(name):
+                yield value
+
+    def _in_parts(self, body: bytes, content_type: str) -> Iterator[str]:
+        for part in body.split(edge_of(content_type)):
+            head, _, content = part.partition(b"\r\n\r\n")
+            if self.hide(part_name(head)):
+                yield content.decode("utf-8", "replace")
+            yield from self._in_json(content)
+
+    def _in_json(self, body: bytes) -> Iterator[str]:
+        try:
+            value: object = json.loads(body)
+            yield from self._in_value(value, (), hidden=False)
+        except (ValueError, RecursionError):
+            return
+
+    def _in_value(self, value: object, path: tuple[str, ...], *, hidden: bool) -> Iterator[str]:
+        if isinstance(value, dict):
+            for name, item in cast("dict[str, object]", value).items():
+                below = (*path, name.lower())
+                hides = hidden or self.hide(name) or self.hide_at(below)
+                yield from self._in_value(item, below, hidden=hides)
+        elif isinstance(value, list):
+            for item in cast("list[object]", value):
+                yield from self._in_value(item, path, hidden=hidden)
+        elif hidden and isinstance(value, (str, int)) and not isinstance(value, bool):
+            yield str(value)
+
+
+def edge_of(content_type: str) -> bytes:
+    """The delimiter between the parts of a multipart body."""
+    match = _BOUNDARY.search(content_type)
+    return b"--" + (match[1].strip().encode() if match else b"")
+
+
+def part_name(head: bytes) -> str:
+    """The field name of a part of a multipart form."""
+    match = _PART_NAME.search(head)
+    return match[1].decode("utf-8", "replace") if match else ""
+
+
+class Sent:
+    """The credentials that one attempt sent. Its `repr` shows nothing, and it cannot be pickled."""
+
+    __slots__ = ("_mask", "_values")
+
+    def __init__(
+        self,
+        credentials: Credentials | OAuthCredentials | None,
+        request: Request | None = None,
+        url: str = "",
+        redaction: Redaction | None = None,
+        base_url: str | None = None,
+    ) -> None:
+        headers, body = Headers(), b""
+        if request is not None:
+            headers = request.headers
+            if isinstance(request.body, bytes) and len(request.body) <= LARGEST_BODY:
+                body = request.body
+
+        def values() -> Values:
+            return _values_of(
+                credentials, url, headers, body, redaction=redaction, base_url=base_url or ""
+            )
+
+        self._values = values
+        self._mask = _once(lambda: value_mask(*values()))
+
+    def teach(self, learn: Learner) -> None:
+        """Pass the credentials to a recorder, so that it does not write them down."""
+        learn(*self._values())
+
+    def response(self, response: Response) -> Response:
+        """The response with the credentials masked, and a very long body cut off."""
+        mask = self._mask()
+        body = response.body[: LARGEST_BODY + _MARGIN]
+        masked = mask(body)
+        if masked != body and is_json(response.header("content-type")):
+            masked = json_again(masked)
+        pairs = [(name, masked_text(value, mask)) for name, value in response.headers.pairs]
+        return response.evolve(
+            body=masked[:LARGEST_BODY],
+            headers=response.headers if pairs == [*response.headers.pairs] else Headers(pairs),
+            reason=response.reason and masked_text(response.reason, mask),
+            url=response.url and masked_text(response.url, mask),
+        )
+
+    def text(self, text: str) -> str:
+        """The text with the credentials masked."""
+        return masked_text(text, self._mask())
+
+    def error(self, error: E) -> E:
+        """Mask the credentials in an error and in its causes.
+
+        Errors of configuration are left as they are: they quote no vendor.
+        """
+        left: list[BaseException | None] = [error]
+        seen: set[int] = set()
+        while left:
+            one = left.pop()
+            if isinstance(one, ConnectorError) and id(one) not in seen:
+                seen.add(id(one))
+                if not isinstance(one, ConfigurationError):
+                    mask_error(one, self._mask(), self._other, except_for=_OWN)
+                left += [one.__cause__, one.__context__]
+        return error
+
+    def _other(self, value: Any) -> Any:
+        return self.response(value) if isinstance(value, Response) else value
+
+
+Witness: TypeAlias = deque[Sent]
+"""What the last attempts of several calls sent."""
+
+
+def witness() -> Witness:
+    """A holder for the credentials that the last attempts sent."""
+    return deque(maxlen=_MANY)
+
+
+def _once(make: Callable[[], Masker]) -> Callable[[], Masker]:
+    """A function that builds a mask at its first use, and caches it in a closure."""
+    made: list[Masker] = []
+
+    def mask() -> Masker:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return mask
+
+
+def _values_of(
+    credentials: Credentials | OAuthCredentials | None,
+    url: str,
+    headers: Headers,
+    body: bytes,
+    *,
+    redaction: Redaction | None,
+    base_url: str,
+) -> Values:
+    names = SensitiveNames(redaction)
+    kind = headers.get("content-type", "")
+    values = {*telling(names.in_head(url, headers)), *telling(secret_segments(base_url))}
+    # A part of what has parts of its own, such as a scheme, tells nothing.
+    single = {value for value in values if _SINGLE.fullmatch(value)}
+    words = [*(values - single), *telling(names.in_body(body, kind))]
+    return [*credential_values(credentials), *single], words
+
+
+def telling(values: Iterable[str]) -> Iterator[bytes]:
+    """The values that are distinctive enough to be masked anywhere."""
+    for value in map(str.strip, values):
+        if is_telling(value):
+            yield value.encode("utf-8", "replace")
+
+
+def credential_values(
+    credentials: Credentials | OAuthCredentials | None,
+) -> Iterable[bytes]:
+    """The secret values of a credential, and a user name that may be a key."""
+    if credentials is None:
+        return
+    held: list[Any] = [credentials]
+    if isinstance(credentials, Credentials):
+        user, secret = credentials.username, credentials.secret
+        if user is not None and secret is not None:
+            yield f"{user}:".encode() + secret.reveal_bytes()
+            if is_telling(user):
+                yield user.encode()
+        if credentials.signing is not None:
+            held.append(credentials.signing)
+    for holder in held:
+        kind = cast("type[attrs.AttrsInstance]", type(holder))
+        for field in attrs.fields(kind):
+            value = getattr(holder, field.name)
+            if isinstance(value, Secret):
+                yield value.reveal_bytes()
+            elif holder is not credentials and isinstance(value, str) and not field.repr:
+                yield value.encode()
+
+
+def _in_field(value: str) -> Iterator[str]:
+    """A header's value, and the parts of it."""
+    yield value
+    for pair in value.split(";"):
+        yield pair.partition("=")[2]
+    scheme, _, rest = value.partition(" ")
+    yield rest
+    if scheme.lower() == "basic":
+        yield from _user_and_password(rest)
+
+
+def _user_and_password(encoded: str) -> Iterator[str]:
+    try:
+        both = b64decode(encoded, validate=True).decode()
+    except ValueError:
+        return
+    yield both
+    yield from both.split(":", 1)
+
+
+def json_again(masked: bytes) -> bytes:
+    """JSON in which a masked value is a string, also if the value was a number."""
+    return _JSON_TOKEN.sub(lambda match: _quoted(match[0]), masked)
+
+
+def _quoted(token: bytes) -> bytes:
+    return b'"' + token + b'"' if MASK.encode() in token and token[:1] != b'"' else token

@@ -1,0 +1,1 @@
+"""Reuse of HTTP answers."""

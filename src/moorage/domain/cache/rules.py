@@ -1,0 +1,402 @@
+"""The rules of RFC 9111 and RFC 5861 for reusing an answer in a client's own cache.
+
+A cache keeps several answers for one URL of a service and a tenant. They differ in `selected_by`: a
+digest of the caller (the credential, and every header that may carry one) and of the request
+headers that the answer varies by. So no answer is ever given to another caller, and the rules are
+those of a private cache: `private` answers are kept, and `s-maxage` and `proxy-revalidate` are
+ignored.
+
+Ages are durations. An answer is as old as its headers say when it is received, and ages by the
+clock of the cache that stores it.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+import attrs
+
+from moorage.domain.http.dates import parse_http_date, write_http_date
+from moorage.domain.http.fingerprint import digest
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import HttpMethod, Request, join_url
+from moorage.domain.secrets.sensitive import is_sensitive
+from moorage.domain.state.keys import state_key
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from moorage.domain.http.response import Response
+    from moorage.domain.service.cache_policy import CachePolicy
+    from moorage.domain.service.settings import Service
+
+_LONGEST = 2.0**31
+_DIRECTIVE = re.compile(
+    r"""([\w!#$%&'*+.^`|~\-]+)(?:\s{0,4}=\s{0,4}(?:"((?:[^"\\]|\\.)*+)"?|([^\s,;"]*)))?""", re.ASCII
+)
+_DELTA = re.compile(r"[0-9]+")
+
+_CACHEABLE: Final = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414})
+"""Statuses that may be kept without an explicit lifetime."""
+_NEVER: Final = frozenset({206, 304, 401, 403, 407, 408, 421, 425, 429})
+"""Parts of an answer, and refusals that are meant for now or for who asked."""
+_BROKEN: Final = 500
+_LIFETIMES: Final = ("max-age", "stale-while-revalidate", "stale-if-error")
+_CONDITIONS: Final = frozenset(
+    {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"}
+)
+_HOP_BY_HOP: Final = frozenset(
+    {
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authentication-info",
+        "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
+_OF_THE_BODY: Final = frozenset(
+    {"content-encoding", "content-length", "content-range", "content-type"}
+)
+"""Fields of a 304 that describe that message and not the answer kept."""
+_OF_THE_MESSAGE: Final = frozenset({"age", "date"})
+"""Fields that tell when a message was made, and nothing of the next one."""
+_FIELD: Final = 64
+"""Bytes that a header, or an entry itself, takes besides its text, about."""
+
+
+@attrs.frozen
+class CacheEntry:
+    """A cached answer.
+
+    Attributes:
+        response: the answer, without the fields that must not be reused.
+        lifetime: the seconds for which it is fresh.
+        age: its age in seconds.
+        varies_by: the names of the request headers that it depends on.
+        selected_by: a digest of the caller and of the caller's values of these headers.
+    """
+
+    response: Response
+    lifetime: float
+    age: float
+    varies_by: tuple[str, ...]
+    selected_by: bytes
+
+    def later(self, seconds: float) -> CacheEntry:
+        """Return the entry with its age increased by `seconds`."""
+        return attrs.evolve(self, age=self.age + max(0.0, seconds))
+
+    @property
+    def size(self) -> int:
+        """The approximate size in bytes."""
+        headers = self.response.headers.pairs
+        return (
+            len(self.response.body)
+            + sum(_FIELD + len(name) + len(value) for name, value in headers)
+            + _FIELD * (8 + len(self.varies_by))
+        )
+
+
+Entries: TypeAlias = "tuple[CacheEntry, ...]"
+"""What is kept of one URL, the newest first."""
+
+
+class Found(NamedTuple):
+    """The content of a cache under a key.
+
+    Attributes:
+        mark: identifies the content that was read, so that an answer is stored only if nothing has
+            changed since.
+        entries: the answers, with their present ages.
+        unreadable: the name of the error that reading the content raised, if it did.
+    """
+
+    mark: int
+    entries: Entries = ()
+    unreadable: str | None = None
+
+
+@attrs.frozen
+class Fresh:
+    """The decision to use the cached answer."""
+
+
+@attrs.frozen
+class Stale:
+    """The decision to ask the service, with conditional headers, if the cached answer still holds.
+
+    Attributes:
+        validators: conditional headers for the request; without any the request is sent unchanged.
+        while_revalidating: whether the cached answer may be used while another call revalidates it.
+        if_error: whether the cached answer may be used if the service cannot be reached or fails.
+    """
+
+    validators: Headers
+    while_revalidating: bool
+    if_error: bool
+
+
+@attrs.frozen
+class Miss:
+    """The decision to ask the service, because no cached answer can be used."""
+
+
+Decision: TypeAlias = Fresh | Stale | Miss
+
+
+# --- what is what ---------------------------------------------------------------
+
+
+def cache_control(headers: Headers) -> dict[str, str]:
+    """Read `Cache-Control`; the first of repeated directives counts."""
+    directives: dict[str, str] = {}
+    if "cache-control" not in headers:
+        return directives
+    for match in _DIRECTIVE.finditer(",".join(headers.get_all("cache-control"))):
+        directives.setdefault(match[1].lower(), match[2] or match[3] or "")
+    return directives
+
+
+def varies_by(response: Response) -> tuple[str, ...] | None:
+    """Return the request headers that an answer depends on; None for `Vary: *`."""
+    names = _listed(response.headers, "vary")
+    return None if "*" in names else tuple(sorted(names))
+
+
+def named_url(service: Service, request: Request) -> str:
+    """Return the URL that names the resource: the same in every region of a service.
+
+    Raises:
+        InvalidData: the request is for a URL of another service.
+    """
+    home, *others = [one.base_url for one in service.regions] or [service.base_url or ""]
+    try:
+        return join_url(home, request)
+    except InvalidData:
+        for base in others:
+            with suppress(InvalidData):
+                url = join_url(base, request)
+                return home.rstrip("/") + url.removeprefix(base.rstrip("/"))
+        raise
+
+
+def cache_key(service: str, tenant: str | None, url: str) -> str:
+    """Return the key of the answers for a URL. The key does not reveal the URL."""
+    return state_key("cache", service, tenant, digest([url.encode()]).hex())
+
+
+def asker(request: Request, known_by: bytes, policy: CachePolicy) -> bytes:
+    """Return a digest of the caller: its credential, its headers that may be one, the policy."""
+    secret_names = {name.lower() for name in request.headers if is_sensitive(name)}
+    return selector(request, known_by, sorted({*secret_names, *policy.varies_by}))
+
+
+def selector(request: Request, who: bytes, names: Iterable[str]) -> bytes:
+    """Return a digest of the caller and of the request's values of these headers."""
+    parts = [who]
+    for name in names:
+        values = request.headers.get_all(name)
+        parts += [name.encode(), b"%d" % len(values), ", ".join(values).encode()]
+    return digest(parts)
+
+
+def matching(entries: Entries, request: Request, who: bytes) -> CacheEntry | None:
+    """Return the newest answer that the same caller got for a request like this one."""
+    for entry in entries:
+        if entry.selected_by == selector(request, who, entry.varies_by):
+            return entry
+    return None
+
+
+def may_be_kept(request: Request) -> bool:
+    """Return whether the cache takes part in a request.
+
+    It does for a request for a whole resource that its URL and headers name, unless they forbid it.
+    """
+    whole = request.method in (HttpMethod.GET, HttpMethod.HEAD) and request.body == b""
+    plain = _CONDITIONS.isdisjoint(map(str.lower, request.headers))
+    return whole and plain and "no-store" not in cache_control(request.headers)
+
+
+# --- what is kept ---------------------------------------------------------------
+
+
+def kept(
+    request: Request, response: Response, who: bytes, received_at: datetime, policy: CachePolicy
+) -> CacheEntry | None:
+    """Return the answer to a GET in the form to store, or None if it is not to be stored."""
+    names = varies_by(response)
+    if names is None or not _storable(response, policy):
+        return None
+    headers = _lasting(response.headers)
+    made_at = parse_http_date(headers.get("date", ""), received_at)
+    if made_at is None:
+        made_at = received_at
+        headers = headers.with_header("Date", write_http_date(received_at))
+    apparent = (received_at - made_at).total_seconds()
+    on_the_way = _delta(headers.get("age", "")) + response.elapsed
+    entry = CacheEntry(
+        response.evolve(headers=headers),
+        _lifetime(response, made_at, policy),
+        max(0.0, apparent, on_the_way),
+        names,
+        selector(request, who, names),
+    )
+    return entry if entry.size <= policy.max_bytes else None
+
+
+def together(new: CacheEntry | None, others: Sequence[CacheEntry], policy: CachePolicy) -> Entries:
+    """Return the entries to store for a URL: the new answer, and as many others as fit.
+
+    A stale answer is dropped once it can neither be revalidated nor be used in case of an error.
+    """
+    chosen: list[CacheEntry] = []
+    room = policy.max_bytes
+    for entry in (*([] if new is None else [new]), *others):
+        room -= entry.size
+        if room >= 0 and len(chosen) < policy.max_variants and useful_for(entry, policy) > 0:
+            chosen.append(entry)
+    return tuple(chosen)
+
+
+def useful_for(entry: CacheEntry, policy: CachePolicy) -> float:
+    """Return the number of seconds for which an answer may still be used in some way."""
+    directives = cache_control(entry.response.headers)
+    graces = [_delta(directives.get(grace, "")) for grace in _LIFETIMES[1:]]
+    if "stale-if-error" not in directives:
+        graces.append(policy.stale_if_error)
+    if _validators(entry.response):
+        graces.append(policy.keep_stale)
+    return entry.lifetime - entry.age + max(graces)
+
+
+def refreshed(entry: CacheEntry, not_modified: Response) -> Response:
+    """Return the cached answer updated by a 304: its body with the new header fields."""
+    dropped = _HOP_BY_HOP | _OF_THE_BODY | _listed(not_modified.headers, "connection")
+    sent = Headers([pair for pair in not_modified.headers.pairs if pair[0].lower() not in dropped])
+    pairs = [
+        pair
+        for pair in entry.response.headers.pairs
+        if pair[0] not in sent and pair[0].lower() not in _OF_THE_MESSAGE
+    ]
+    return entry.response.evolve(
+        headers=Headers([*pairs, *sent.pairs]), elapsed=not_modified.elapsed
+    )
+
+
+def confirms(entry: CacheEntry, not_modified: Response) -> bool:
+    """Return whether a 304 is about the cached answer: it names no other version."""
+    validators, named = (
+        response.headers.get("etag", "").removeprefix("W/")
+        for response in (entry.response, not_modified)
+    )
+    return not named or named == validators
+
+
+def given(entry: CacheEntry, request: Request) -> Response:
+    """Return the cached answer for a caller, with its `Age`."""
+    headers = entry.response.headers.with_header("Age", f"{int(entry.age)}")
+    body = b"" if request.method is HttpMethod.HEAD else entry.response.body
+    return entry.response.evolve(headers=headers, body=body, cached=True)
+
+
+# --- what is done with it -------------------------------------------------------
+
+
+def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> Decision:
+    """Return what to do with the cached answer, within the limits that the request sets."""
+    if entry is None:
+        return Miss()
+    request_directives = cache_control(request.headers)
+    directives = cache_control(entry.response.headers)
+    checked = "no-cache" in request_directives or directives.get("no-cache") == ""
+    strict = checked or "must-revalidate" in directives
+    left = entry.lifetime - entry.age
+    young = "max-age" not in request_directives or entry.age <= _delta(
+        request_directives["max-age"]
+    )
+    spare = left - (
+        _delta(request_directives["min-fresh"]) if "min-fresh" in request_directives else 0.0
+    )
+    bearable = (
+        0.0
+        if strict or "max-stale" not in request_directives
+        else _delta(request_directives["max-stale"] or "9" * 10)
+    )
+    if young and not checked and spare + bearable > 0:
+        return Fresh()
+    if request.method is HttpMethod.HEAD:
+        return Miss()
+    patient = young and not strict and "min-fresh" not in request_directives
+    usual = 0.0 if "stale-if-error" in {*request_directives, *directives} else policy.stale_if_error
+    return Stale(
+        _validators(entry.response),
+        while_revalidating=patient and _bears(left, 0.0, "stale-while-revalidate", directives),
+        if_error=not strict
+        and _bears(left, usual, "stale-if-error", request_directives, directives),
+    )
+
+
+# --- the details ----------------------------------------------------------------
+
+
+def _storable(response: Response, policy: CachePolicy) -> bool:
+    status, directives = response.status, cache_control(response.headers)
+    if status in _NEVER or status >= _BROKEN:
+        return False
+    checkable = bool(_validators(response))
+    if "no-store" in directives or (directives.get("no-cache") == "" and not checkable):
+        return False
+    if "expires" in response.headers or any(name in directives for name in _LIFETIMES):
+        return True
+    cacheable = status in _CACHEABLE or "public" in directives or "private" in directives
+    return cacheable and (policy.stale_if_error > 0 or checkable)
+
+
+def _lasting(headers: Headers) -> Headers:
+    """The fields that may be reused: not the connection's own, not those `no-cache` names."""
+    unchecked = cache_control(headers).get("no-cache", "")
+    dropped = _HOP_BY_HOP | _listed(headers, "connection") | _names(unchecked)
+    return Headers([pair for pair in headers.pairs if pair[0].lower() not in dropped])
+
+
+def _listed(headers: Headers, name: str) -> set[str]:
+    """The header names that a header lists, in lower case."""
+    return _names(",".join(headers.get_all(name)))
+
+
+def _names(text: str) -> set[str]:
+    return {name.strip().lower() for name in text.split(",")} - {""}
+
+
+def _lifetime(response: Response, made_at: datetime, policy: CachePolicy) -> float:
+    headers, directives = response.headers, cache_control(response.headers)
+    if "max-age" in directives:
+        return _delta(directives["max-age"])
+    if "expires" in headers:
+        # What is no date, such as 0, is in the past.
+        expires = parse_http_date(headers["expires"], made_at) or made_at
+        return min(_LONGEST, max(0.0, (expires - made_at).total_seconds()))
+    if response.status not in _CACHEABLE and "public" not in directives:
+        return 0.0
+    changed_at = parse_http_date(headers.get("last-modified", ""), made_at) or made_at
+    unchanged = max(0.0, (made_at - changed_at).total_seconds())
+    return min(unchanged * policy.heuristic, policy.heuristic_limit)
+
+
+def _validators(response: Response) -> Headers:
+    conditions = {"If-None-Match": "etag", "If-Modified-Since": "last-modified"}
+    validators = [(name, response.headers.get(field)) for name, field in conditions.items()]
+    return Headers([(name, value) for name, value in validators if value is not None])
+
+
+def _bears(left: float, usual: float, directive: str, *control: dict[str, str]) -> bool:
+    """Return whether an answer with `left` seconds of freshness is within the allowance."""
+    grace = max(usual, *(_delta(directives.get(directive, "")) for directives in control))
+    return grace > 0 and left + grace > 0
+
+
+def _delta(text: str) -> float:
+    """Read a number of seconds; anything else is 0, which makes an answer stale."""
+    return min(float(text), _LONGEST) if _DELTA.fullmatch(text) else 0.0

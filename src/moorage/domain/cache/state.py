@@ -1,0 +1,147 @@
+"""Cached answers in a store of shared state: the form of a state, and the commands that change it.
+
+Laws:
+
+1. An answer that was looked up before a change is not stored after it: neither an answer that was
+   on its way while a write happened, nor an older answer that arrives late.
+2. A deleted entry leaves a tombstone, for longer than an answer can be on its way.
+3. The age of an entry is measured by the store's clock, from its last write.
+
+A state is `(seen, quiet, mark, content)`. Each write has a new mark; empty content is a tombstone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import attrs
+
+from moorage.domain.cache.rules import CacheEntry
+from moorage.domain.http.response import Response
+from moorage.domain.state.commands import reading, steady
+from moorage.domain.state.packing import pack_values, unpack_values
+from moorage.domain.values.durations import SECOND
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.domain.cache.rules import Entries
+    from moorage.domain.state.commands import State, States
+
+LONGEST_FLIGHT: Final = 120.0
+"""Seconds for which an answer may be under way and still be kept."""
+
+_TRACE: Final = round(LONGEST_FLIGHT * SECOND)
+_FORMAT: Final = 1
+
+
+class Looked(NamedTuple):
+    """The entry under a key; `rested` is the time since it was written, in microseconds."""
+
+    mark: int
+    rested: int = 0
+    content: bytes | None = None
+
+
+class Look:
+    """The question for the entry under a key."""
+
+    __slots__ = ("keys",)
+    once = False
+    durable = False
+
+    def __init__(self, key: str) -> None:
+        self.keys = (key,)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, Looked]:
+        """The entry; nothing is changed."""
+        entry = _present(states[0], now)
+        if entry is None:
+            return states, Looked(0)
+        rested, _, mark, content = entry
+        return states, Looked(mark, rested, content)
+
+
+class Keep:
+    """The command to store content for `quiet` microseconds, if the present entry has this mark."""
+
+    __slots__ = ("content", "keys", "mark", "quiet")
+    once = False
+    durable = False
+
+    def __init__(self, key: str, mark: int, content: bytes, quiet: int) -> None:
+        self.keys = (key,)
+        self.mark = mark
+        self.content = content
+        self.quiet = quiet
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, bool]:
+        """True if the content was stored."""
+        entry = _present(states[0], now)
+        if self.mark != (0 if entry is None else entry[2]):
+            # Sent twice because its reply was lost, it has done this itself.
+            return states, entry is not None and entry[3] == self.content
+        return ((now, self.quiet, _next_mark(states[0], now), self.content),), True
+
+
+class Forget:
+    """The command to replace the entry under a key by a tombstone."""
+
+    __slots__ = ("keys",)
+    once = False
+    durable = False
+
+    def __init__(self, key: str) -> None:
+        self.keys = (key,)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Delete the entry, whatever it is."""
+        return ((now, _TRACE, _next_mark(states[0], now), None),), None
+
+
+def _present(state: State | None, now: int) -> tuple[int, int, int, bytes | None] | None:
+    """The age of a state in microseconds, then its fields; None if it has expired."""
+    if state is None:
+        return None
+    seen, quiet, mark, content = state
+    rested = steady(seen, now)[0] - seen
+    # A clock that stepped back far does not tell for how long: as good as nothing is there.
+    return None if not 0 <= rested < quiet else (rested, quiet, mark, content)
+
+
+def _next_mark(state: State | None, now: int) -> int:
+    return now if state is None else max(now, state[2] + 1)
+
+
+def pack_entries(entries: Entries) -> bytes:
+    """The answers as bytes, which are not encrypted yet: seal them at once."""
+    return pack_values((_FORMAT, *(attrs.astuple(entry, recurse=False) for entry in entries)))
+
+
+def unpack_entries(packed: bytes) -> Entries:
+    """The answers that `pack_entries` packed.
+
+    Raises:
+        InvalidData: the bytes are not packed answers.
+    """
+    try:
+        kind, *entries = unpack_values(packed)
+        if kind == _FORMAT:
+            return tuple(map(_entry, entries))
+    except (TypeError, ValueError):
+        pass
+    raise InvalidData(
+        "The cached answer cannot be read; another release may have written it.",
+        field="cache",
+        remedy="Do nothing: the service will be called again.",
+    )
+
+
+def _entry(fields: Any) -> CacheEntry:
+    response, lifetime, age, varies_by, selected_by = fields
+    entry = CacheEntry(response, float(lifetime), float(age), tuple(varies_by), bytes(selected_by))
+    if not isinstance(response, Response) or not all(isinstance(n, str) for n in entry.varies_by):
+        raise TypeError
+    return entry

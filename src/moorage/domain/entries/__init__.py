@@ -1,0 +1,1 @@
+"""Entries of inbox and outbox, and their leases."""

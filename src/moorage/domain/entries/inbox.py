@@ -1,0 +1,131 @@
+"""The stored form of a webhook, from which it can be handled at any time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.entries.queue import Entry
+from moorage.domain.state.packing import pack_values, unpack_values
+from moorage.domain.values.text import storable
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from moorage.domain.webhooks.replies import WebhookReply
+
+_VERSION: Final = 1
+_MARK: Final = 32
+_OPERATION: Final = 100
+
+
+@attrs.frozen(kw_only=True)
+class InboxEntry(Entry):
+    """A verified webhook in the inbox.
+
+    Attributes:
+        reply: the answer to a handshake, which is not stored.
+    """
+
+    reply: WebhookReply | None = attrs.field(default=None, repr=False, eq=False)
+
+    @property
+    def account(self) -> str:
+        """The account whose vendor sent the webhook."""
+        return self.target
+
+
+def entry_of(
+    account: str,
+    events: Sequence[WebhookEvent],
+    *,
+    tenant: str | None,
+    subject: str | None,
+    lane: str | None,
+    now: datetime,
+) -> InboxEntry:
+    """The entry for a delivery, still without its content.
+
+    Its id is made of the account, the tenant and the delivery's own id, so that a repeat has the
+    same id.
+    """
+    return InboxEntry(
+        id=_named(account, tenant, events),
+        target=account,
+        operation=storable((events[0].type or events[0].vendor_type or "webhook")[:_OPERATION]),
+        tenant=tenant,
+        subject=subject,
+        lane=lane,
+        added_at=now,
+        due=now,
+    )
+
+
+def _named(account: str, tenant: str | None, events: Sequence[WebhookEvent]) -> str:
+    from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
+
+    marks = tuple(event.claim[0] if event.claim else event.id for event in events)
+    return sha256(pack_values((account, tenant, marks))).hexdigest()[:_MARK]
+
+
+def pack_events(events: Sequence[WebhookEvent]) -> bytes:
+    """The events of a delivery as bytes."""
+    packed = tuple(
+        (
+            event.vendor,
+            event.id,
+            event.type,
+            event.vendor_type,
+            event.time,
+            event.data,
+            event.payload,
+            tuple(sorted(event.covers)),
+            event.weak,
+            event.fetch,
+            event.confirm,
+        )
+        for event in events
+    )
+    return pack_values((_VERSION, events[0].body, packed))
+
+
+def unpack_events(content: bytes, tenant: str | None) -> tuple[WebhookEvent, ...]:
+    """The events that `pack_events` packed.
+
+    Raises:
+        InvalidData: the bytes are not packed events.
+    """
+    try:
+        version, body, packed = unpack_values(content)
+        if version != _VERSION:
+            raise ValueError(version)  # noqa: TRY301 - told below
+        return tuple(_event(one, body, tenant) for one in packed)
+    except (TypeError, ValueError):
+        raise InvalidData(
+            "A stored webhook cannot be read.",
+            field="content",
+            remedy="Upgrade every process that shares the store; give each the same cipher.",
+        ) from None
+
+
+def _event(values: tuple[object, ...], body: bytes, tenant: str | None) -> WebhookEvent:
+    names = (
+        "vendor",
+        "id",
+        "type",
+        "vendor_type",
+        "time",
+        "data",
+        "payload",
+        "covers",
+        "weak",
+        "fetch",
+        "confirm",
+    )
+    fields: dict[str, object] = dict(zip(names, values, strict=True))
+    fields["covers"] = frozenset(fields["covers"])  # type: ignore[call-overload]
+    return WebhookEvent(**fields, body=body, tenant=tenant)  # type: ignore[arg-type]

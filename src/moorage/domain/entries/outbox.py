@@ -1,0 +1,55 @@
+"""The stored form of a call that is to be made later."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+import attrs
+
+from moorage.domain.entries.queue import Entry, Fate
+from moorage.errors import (
+    IdempotencyConflict,
+    InvalidData,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorRejected,
+)
+
+_FINAL: Final = (IdempotencyConflict, InvalidData, UnsupportedByVendor)
+"""What the same call would meet again."""
+
+
+@attrs.frozen(kw_only=True)
+class OutboxEntry(Entry):
+    """A call to make: `target` is a contract or a service, `operation` the operation to call."""
+
+    dead_holds: ClassVar[bool] = True
+
+    @property
+    def contract(self) -> str:
+        """The contract, or the service, to call."""
+        return self.target
+
+    @property
+    def verb(self) -> str:
+        """The operation to call."""
+        return self.operation
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of the call; it changes only after a final refusal."""
+        return f"{self.id}/{self.turn}" if self.turn else self.id
+
+
+def fate_of(error: Exception) -> Fate:
+    """The next state of an entry whose call ended with this error.
+
+    A call that may have been done is not repeated, and a final refusal is given up at once.
+    Everything else is tried again, a missing credential and a broken configuration too: a person
+    repairs these while calls wait.
+    """
+    if isinstance(error, OutcomeUnknown):
+        return Fate.DOUBT
+    if isinstance(error, VendorRejected) and not error.retryable:
+        return Fate.SPENT
+    return Fate.NEVER if isinstance(error, _FINAL) else Fate.AGAIN

@@ -1,0 +1,461 @@
+"""Durable work queues: webhooks that have arrived, and calls to make later.
+
+Laws:
+
+1. An added entry is taken again until it is done, given up, or settled by a person. A worker that
+   dies loses its entry when its lease ends.
+2. Each change of an entry raises its fencing number, and is written only if that number is still
+   the one that was read. So a late worker changes nothing, and of several workers only one gets an
+   entry. A renewal alone leaves the number, so that it never blocks its own worker's result. If
+   the next worker could only put the entry in doubt, a late worker that knows the outcome reads the
+   entry again and settles it.
+3. An entry that is done is not taken again, unless a person replays it.
+4. In a lane, an entry is taken only when no earlier one blocks it.
+5. An entry whose worker dies each time is given up after the allowed number of attempts.
+6. Every time of an entry is the store's time. `now` below comes from the store, never from a
+   caller's clock, so that callers agree on which entries are due and which leases are over.
+
+    waiting   take → claimed
+    claimed   renew → claimed, finish → done, postpone → waiting, give up → dead, doubt → unknown,
+              give back → waiting; lease over: take
+    unknown   the outcome is known after all: finish → done, give up → dead
+    any       replay → waiting, drop → dropped; a claimed one only when its lease is over
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeGuard, TypeVar
+from zlib import crc32
+
+import attrs
+
+from moorage.domain.resilience.retry import delay
+from moorage.domain.resilience.retry_after import LONGEST_PAUSE
+from moorage.domain.values.durations import is_count
+from moorage.domain.values.text import storable
+from moorage.errors import ConnectorError, InvalidData, RateLimitExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from moorage.domain.resilience.retry import RetryPolicy
+
+_LONGEST_ERROR: Final = 500
+_LONGEST: Final = 255
+_LONGEST_NUMBER: Final = 18  # which every database has room for
+_HIGHEST: Final = 32_767
+_MONTH: Final = 31 * 86_400.0
+
+_LARGEST_BATCH: Final = 50
+_LONG_BATCH: Final = 0.1
+"""Seconds that the work of one batch should take at most."""
+
+
+class EntryState(StrEnum):
+    """The progress of an entry.
+
+    `UNKNOWN` may have been done at a vendor and must not be repeated blindly; `DEAD` failed for
+    good; `DROPPED` was cancelled by a person.
+    """
+
+    WAITING = "waiting"
+    CLAIMED = "claimed"
+    DONE = "done"
+    UNKNOWN = "unknown"
+    DEAD = "dead"
+    DROPPED = "dropped"
+
+
+class Fate(StrEnum):
+    """The next state of an entry whose work raised an error.
+
+    `SPENT` was refused for good under its idempotency key, so that a new try needs a new key.
+    """
+
+    AGAIN = "again"
+    NEVER = "never"
+    SPENT = "spent"
+    DOUBT = "doubt"
+
+
+SETTLED: Final = frozenset({EntryState.DONE, EntryState.DEAD, EntryState.DROPPED})
+"""Where nothing happens any more by itself, and nobody needs to look a thing up."""
+
+OPEN: Final = frozenset({EntryState.WAITING, EntryState.CLAIMED, EntryState.UNKNOWN})
+"""Where later entries of the lane are kept back."""
+
+STUCK: Final = frozenset({EntryState.UNKNOWN, EntryState.DEAD})
+"""Where nothing happens until a person decides."""
+
+
+def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
+    if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
+        raise InvalidData(
+            f"{attribute.name} must be an aware datetime.",
+            field=attribute.name,
+            remedy="Give it a time zone, such as datetime.now(UTC).",
+        )
+
+
+def is_short(value: object) -> TypeGuard[str]:
+    """Return whether a value is a text short enough for a column of an entry."""
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST
+
+
+def _short(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not is_short(value):
+        raise InvalidData(
+            f"{attribute.name} must be a text of 1 to {_LONGEST} characters.",
+            field=attribute.name,
+            remedy=f"Give a text of at most {_LONGEST} characters, such as an id of yours.",
+        )
+
+
+def _small(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _HIGHEST:
+        raise InvalidData(
+            f"{attribute.name} must be an integer from -{_HIGHEST} to {_HIGHEST}.",
+            field=attribute.name,
+            remedy="Give 0 for the usual priority, and a higher number for entries to take first.",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """A unit of work in the form in which a store keeps it: each attribute is a plain value.
+
+    Attributes:
+        id: the unique name of the entry in its store: at most 64 characters of ASCII.
+        target: the account, contract or service that it is for.
+        operation: the operation to call, or the kind of event that arrived.
+        tenant, subject: the tenant, and the person whose data the entry holds.
+        lane: entries of one lane are taken one after another, in the order of their numbers.
+        added_at: the time at which it was added.
+        content: the packed payload, sealed if there is a cipher; the `repr` does not show it.
+        number: its position among all entries; the store assigns it.
+        state: its progress.
+        due: the time from which it may be taken: for the first time, again, or because its lease is
+            over. None if only a person can have it taken.
+        holds: whether it blocks later entries of its lane.
+        priority: entries with a higher priority are taken first; within a lane the order of numbers
+            stays.
+        fence: the fencing number: it grows with each change, so that a late worker is refused.
+        attempts: the number of times it was taken since it was added or replayed.
+        turn: the number of idempotency keys that it has used up at vendors.
+        error: the error of the last attempt; empty if there was none.
+        settled_at: the time at which it was done, given up, dropped or found unknown.
+    """
+
+    dead_holds: ClassVar[bool] = False
+    """True if one that was given up keeps later ones of its lane back."""
+
+    id: str = attrs.field(validator=_short)
+    target: str = attrs.field(validator=_short)
+    operation: str = attrs.field(validator=_short)
+    tenant: str | None = attrs.field(default=None, validator=_short)
+    subject: str | None = attrs.field(default=None, validator=_short)
+    lane: str | None = attrs.field(default=None, validator=_short)
+    added_at: datetime = attrs.field(validator=_aware)
+    content: bytes = attrs.field(default=b"", repr=False)
+    number: int = 0
+    state: EntryState = attrs.field(default=EntryState.WAITING, converter=EntryState)
+    due: datetime | None = attrs.field(default=None, validator=_aware)
+    holds: bool = True
+    priority: int = attrs.field(default=0, validator=_small)
+    fence: int = 0
+    attempts: int = 0
+    turn: int = 0
+    error: str = ""
+    settled_at: datetime | None = attrs.field(default=None, validator=_aware)
+
+
+E = TypeVar("E", bound=Entry)
+F = TypeVar("F", bound=Entry)
+
+
+def _states(value: Iterable[EntryState | str]) -> frozenset[EntryState]:
+    return frozenset(map(EntryState, value))
+
+
+@attrs.frozen(kw_only=True)
+class EntryQuery:
+    """A filter for entries: an entry matches if it meets every condition given.
+
+    Attributes:
+        id, target, operation, tenant, subject, lane: the exact value.
+        states: any of these states; by default all.
+        since, until: the time at which it was added, `until` excluded.
+        settled_before: the time before which it was settled.
+        waits_beyond: matches entries that were tried, wait for another try, and are due after this.
+        limit: the number of entries on a page.
+        after: the `next` of the page before.
+    """
+
+    id: str | None = None
+    target: str | None = None
+    operation: str | None = None
+    tenant: str | None = None
+    subject: str | None = None
+    lane: str | None = None
+    states: frozenset[EntryState] = attrs.field(default=frozenset(), converter=_states)
+    since: datetime | None = attrs.field(default=None, validator=_aware)
+    until: datetime | None = attrs.field(default=None, validator=_aware)
+    settled_before: datetime | None = attrs.field(default=None, validator=_aware)
+    waits_beyond: datetime | None = attrs.field(default=None, validator=_aware)
+    limit: int = attrs.field(default=100, validator=is_count)
+    after: str | None = None
+
+    def matches(self, entry: Entry) -> bool:
+        """Return whether an entry matches, whatever page it would be on."""
+        return (
+            all(
+                value is None or value == getattr(entry, name)
+                for name, value in (
+                    ("id", self.id),
+                    ("target", self.target),
+                    ("operation", self.operation),
+                    ("tenant", self.tenant),
+                    ("subject", self.subject),
+                    ("lane", self.lane),
+                )
+            )
+            and (not self.states or entry.state in self.states)
+            and (self.since is None or entry.added_at >= self.since)
+            and (self.until is None or entry.added_at < self.until)
+            and (
+                self.settled_before is None
+                or (entry.settled_at is not None and entry.settled_at < self.settled_before)
+            )
+            and (
+                self.waits_beyond is None
+                or (
+                    entry.state is EntryState.WAITING
+                    and entry.attempts > 0
+                    and entry.due is not None
+                    and entry.due > self.waits_beyond
+                )
+            )
+        )
+
+    @property
+    def before(self) -> int | None:
+        """The number that `after` stands for: the page has entries with lower numbers.
+
+        Raises:
+            InvalidData: `after` is not the `next` of a page.
+        """
+        if self.after is None:
+            return None
+        if self.after.isascii() and self.after.isdigit() and len(self.after) <= _LONGEST_NUMBER:
+            return int(self.after)
+        raise InvalidData(
+            f"{self.after[:80]!r} is not the `next` of a page.",
+            field="after",
+            remedy="Give the `next` of a page unchanged.",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class EntryPage(Generic[E]):
+    """A page of entries, newest first; `next` leads to the following page, None on the last."""
+
+    items: tuple[E, ...]
+    next: str | None = None
+
+    @staticmethod
+    def of(entries: Iterable[F], limit: int) -> EntryPage[F]:
+        """The page that begins with these entries; more than `limit` mean another page follows.
+
+        Args:
+            entries: the first matching entries, newest first: at least `limit` + 1 if there are so
+                many.
+            limit: the number of entries on a page.
+        """
+        items = tuple(entries)[: limit + 1]
+        following = str(items[limit - 1].number) if len(items) > limit else None
+        return EntryPage(items=items[:limit], next=following)
+
+
+# --- what becomes of an entry -----------------------------------------------------------
+
+
+def arrive(entry: E, now: datetime) -> E:
+    """An entry as a store adds it: it arrives now, and is due now unless it has a later time."""
+    due = now if entry.due is None else max(now, entry.due)
+    return attrs.evolve(entry, added_at=now, due=due)
+
+
+def together(offered: Sequence[E]) -> Sequence[E]:
+    """The entries that one worker may take at once, out of those that are due.
+
+    An entry whose last worker died is taken alone: if it kills this worker too, no other entry
+    loses one of its attempts.
+    """
+    for place, entry in enumerate(offered):
+        if entry.state is EntryState.CLAIMED:
+            return offered[: place or 1]
+    return offered
+
+
+def take(entry: E, now: datetime, lease: float, most: int) -> E:
+    """The entry after a worker takes it: claimed, or given up if its attempts are used up."""
+    if entry.attempts >= most:
+        return give_up(entry, now, entry.error or "Each worker that took it died.")
+    return attrs.evolve(
+        entry,
+        state=EntryState.CLAIMED,
+        due=now + timedelta(seconds=lease),
+        fence=entry.fence + 1,
+        attempts=entry.attempts + 1,
+    )
+
+
+def next_batch(size: int, count: int, seconds: float) -> int:
+    """The number of entries to take together next time.
+
+    It grows only while the work is quick. So a slow call keeps few others waiting, and few results
+    are lost when a process dies.
+
+    Args:
+        size: the number that was requested this time.
+        count: the number that was taken.
+        seconds: the time that their work took.
+    """
+    if seconds > _LONG_BATCH:
+        return max(1, int(count * _LONG_BATCH / seconds))
+    return min(2 * size, _LARGEST_BATCH) if count == size else size
+
+
+def give_back(entry: E, now: datetime) -> E:
+    """The entry of a worker that does not begin its work: others may take it at once."""
+    return attrs.evolve(
+        entry,
+        state=EntryState.WAITING,
+        due=now,
+        fence=entry.fence + 1,
+        attempts=entry.attempts - 1,
+    )
+
+
+def renew(entry: E, now: datetime, lease: float) -> E:
+    """The entry with its lease extended."""
+    return attrs.evolve(entry, due=now + timedelta(seconds=lease))
+
+
+def finish(entry: E, now: datetime) -> E:
+    """The entry after its work was done."""
+    return _settled(entry, EntryState.DONE, now, holds=False, error="")
+
+
+def postpone(entry: E, due: datetime, error: str) -> E:
+    """The entry with another try scheduled."""
+    return attrs.evolve(
+        entry, state=EntryState.WAITING, due=due, fence=entry.fence + 1, error=error
+    )
+
+
+def doubt(entry: E, now: datetime, error: str) -> E:
+    """The entry whose work may have been done: a person must look it up."""
+    return _settled(entry, EntryState.UNKNOWN, now, holds=True, error=error)
+
+
+def give_up(entry: E, now: datetime, error: str, *, spent: bool = False) -> E:
+    """The entry that will not be tried again; `spent` if its key has a final refusal."""
+    turn = entry.turn + spent
+    dead = _settled(entry, EntryState.DEAD, now, holds=entry.dead_holds, error=error)
+    return attrs.evolve(dead, turn=turn)
+
+
+def drop(entry: E, now: datetime) -> E:
+    """The entry after a person cancelled it."""
+    return _settled(entry, EntryState.DROPPED, now, holds=False, error=entry.error)
+
+
+def replay(entry: E, now: datetime) -> E:
+    """The entry scheduled to be done again, with its attempts counted anew."""
+    return attrs.evolve(
+        entry,
+        state=EntryState.WAITING,
+        due=now,
+        holds=True,
+        fence=entry.fence + 1,
+        attempts=0,
+        settled_at=None,
+    )
+
+
+def lease_left(entry: Entry, now: datetime) -> timedelta:
+    """The time until the current worker's lease ends; zero if nobody works on the entry."""
+    if entry.state is not EntryState.CLAIMED or entry.due is None:
+        return timedelta()
+    return max(timedelta(), entry.due - now)
+
+
+def longest_pause(policy: RetryPolicy, error: Exception) -> float:
+    """The longest time in seconds for which an error can make an entry wait.
+
+    It is an hour, or the policy's `max_retry_after` if that is longer; otherwise a vendor that
+    sends a timestamp instead of a number of seconds would delay the entry by decades. An error of
+    our own limits may wait for a month, because the longest quota lasts a month.
+    """
+    is_ours = isinstance(error, RateLimitExceeded) and not error.by_vendor
+    return max(LONGEST_PAUSE, policy.max_retry_after, _MONTH if is_ours else 0.0)
+
+
+def pause(policy: RetryPolicy, attempts: int, wish: float | None, draw: float) -> timedelta:
+    """The time until the next try of an entry.
+
+    Args:
+        policy: the retry policy.
+        attempts: the number of attempts so far.
+        wish: the shortest wait in seconds that the last error named, if any.
+        draw: a random number from 0 to 1, which spreads the policy's own delays.
+    """
+    backoff = delay(policy, attempts, previous=0.0, draw=draw)
+    return timedelta(seconds=max(backoff, wish or 0.0))
+
+
+def usual_wait(policy: RetryPolicy) -> timedelta:
+    """The longest wait before another try that needs nobody's attention."""
+    return timedelta(seconds=max(LONGEST_PAUSE, policy.max_delay))
+
+
+def told(error: Exception) -> str:
+    """The text to store of an error: its class, and the message if the error is our own.
+
+    Messages of our own errors hold no secret.
+    """
+    name = type(error).__name__
+    if not isinstance(error, ConnectorError):
+        return name
+    return storable(f"{name}: {error}"[:_LONGEST_ERROR])
+
+
+def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
+    """The name of the lane for these parts, or its digest if a store cannot keep the name."""
+    name = "/".join(part or "" for part in parts)
+    if len(name) <= _LONGEST and storable(name) == name:
+        return name
+    return digest(name.encode("utf-8", "surrogatepass"))
+
+
+def lane_number(store: str, lane: str) -> int:
+    """A number of 32 bits for a lane of a store, for databases that lock rows by a number.
+
+    If two lanes have the same number, one waits for the other without need, and nothing worse.
+    """
+    return crc32(f"{store}/{lane}".encode("utf-8", "surrogatepass"))
+
+
+def _settled(entry: E, state: EntryState, now: datetime, *, holds: bool, error: str) -> E:
+    return attrs.evolve(
+        entry,
+        state=state,
+        due=None,
+        holds=holds,
+        fence=entry.fence + 1,
+        error=error,
+        settled_at=now,
+    )

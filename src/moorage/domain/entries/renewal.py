@@ -1,0 +1,130 @@
+"""The renewal of leases: claims and entries of one process in one store, and which are due."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from moorage.domain.idempotency.claims import LEASE, RENEWAL
+from moorage.domain.values.durations import SECOND, maybe_seconds
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import timedelta
+
+    from moorage.domain.entries.queue import Entry
+
+LASTS: Final = LEASE * 1000
+"""Nanoseconds that a lease lasts from the moment at which it was asked for."""
+
+TOGETHER: Final = 200
+"""How many claims are renewed by one command."""
+
+ENTRY_LEASE: Final = LEASE / SECOND
+"""Seconds that a worker has an entry for without renewing it, and the shortest time that it may."""
+
+FILE_LEASE: Final = 10.0
+"""Seconds that a worker has an entry for in a file that one transaction at a time can write.
+
+While a handler of the host holds the file's lock, nothing can be renewed. It is renewed from the
+moment on when a sixth of it is over, so a transaction of seven seconds ends before the lease does.
+"""
+
+UNRENEWED: Final = 300.0
+"""Seconds that a worker has an entry for where nothing can be renewed."""
+
+_SOON: Final = (LEASE - RENEWAL // 2) * 1000
+_SPARE: Final = _SOON / LASTS
+"""The part of an entry's lease that is left when it is due for renewal."""
+
+H = TypeVar("H")
+
+
+class Held:
+    """A claim that this process holds.
+
+    Attributes:
+        key, fence: the key and fencing number of the claim.
+        ttl: the lifetime of its answer in microseconds.
+        until: the time at which its lease may have ended, in nanoseconds of the local clock.
+        lost: whether its renewal failed, or it belongs to the process that this one was forked
+            from.
+    """
+
+    __slots__ = ("__weakref__", "fence", "key", "lost", "ttl", "until")
+
+    def __init__(self, key: str, fence: int, *, ttl: int, until: int) -> None:
+        self.key = key
+        self.fence = fence
+        self.ttl = ttl
+        self.until = until
+        self.lost = False
+
+
+class HeldEntry:
+    """An entry that a worker of this process works on.
+
+    Attributes:
+        entry: the entry as it was taken.
+        lease: the seconds for which it is leased without a renewal.
+        until: the time at which its lease may have ended, in nanoseconds of the local clock.
+    """
+
+    __slots__ = ("__weakref__", "entry", "lease", "until")
+
+    def __init__(self, entry: Entry, *, lease: float, until: int) -> None:
+        self.entry = entry
+        self.lease = lease
+        self.until = until
+
+
+def entry_lease(value: float | timedelta | None) -> float | None:
+    """The seconds of a lease that can be renewed in time; None if none is given.
+
+    Raises:
+        ConfigurationError: the value is no duration, or too short.
+    """
+    lease = maybe_seconds(value, "lease")
+    if lease is not None and lease < ENTRY_LEASE:
+        raise ConfigurationError(
+            f"A lease of {lease:g} seconds is too short to be renewed in time.",
+            path="lease",
+            remedy=f"Give at least {ENTRY_LEASE:g} seconds, or leave it out.",
+        )
+    return lease
+
+
+def entries_due(entries: Iterable[HeldEntry], now: int) -> list[HeldEntry]:
+    """The entries to renew now, in the order in which their leases end."""
+    selected = [held for held in entries if held.until <= now + held.lease * _SPARE * 1e9]
+    return sorted(selected, key=lambda held: held.until)
+
+
+def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
+    """The claims to renew now, in groups that one command can renew.
+
+    With `by_tag` all keys of a group have the same tag: the part of a key in braces, by which some
+    stores choose a node.
+    """
+    # Of two holders of one key only the later can have it still.
+    latest = {held.key: held for held in claims}
+    selected = [held for held in latest.values() if held.until <= now + _SOON]
+    if not by_tag:
+        return _chunks(selected)
+    selected.sort(key=_tag)
+    return [chunk for _, tagged in groupby(selected, _tag) for chunk in _chunks(list(tagged))]
+
+
+def halves(group: list[H]) -> list[list[H]]:
+    """Two groups in place of one whose renewal failed, since one claim may have caused that."""
+    middle = len(group) // 2
+    return [group[:middle], group[middle:]] if middle else []
+
+
+def _chunks(claims: list[Held]) -> list[list[Held]]:
+    return [claims[at : at + TOGETHER] for at in range(0, len(claims), TOGETHER)]
+
+
+def _tag(held: Held) -> str:
+    return held.key.partition("{")[2].partition("}")[0]

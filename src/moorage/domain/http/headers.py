@@ -1,0 +1,198 @@
+"""Header fields as an immutable, case-insensitive multi-map."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import TypeAlias, TypeVar, cast, overload
+
+import attrs
+
+from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.sensitive import MASK, is_sensitive
+from moorage.errors import InvalidData
+
+HeadersInput: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
+_Default = TypeVar("_Default")
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_UNSENDABLE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
+
+
+@lru_cache(maxsize=1024)
+def _folded(name: str) -> str:
+    """Return the name in lower case after checking that it is a token."""
+    if _TOKEN.fullmatch(name) is None:
+        raise InvalidData(
+            f"{name[:80]!r} is not a header name.",
+            field="headers",
+            remedy="Use letters, digits and hyphens only: no spaces, colons or line breaks.",
+        )
+    return name.lower()
+
+
+def _value(name: str, value: object) -> str:
+    if isinstance(value, str):
+        if (value.isascii() and value.isprintable()) or _UNSENDABLE.search(value) is None:
+            return value.strip(" \t")
+        raise InvalidData(
+            f"The value of the header {name!r} has a line break, a control character, or a"
+            " character outside Latin-1.",
+            field=f"headers.{name}",
+            remedy="Strip stray newlines (often read along with a key from a file), and"
+            " percent-encode other text.",
+        )
+    raise InvalidData(
+        f"The value of the header {name!r} is of type {type(value).__name__}, not str.",
+        field=f"headers.{name}",
+        remedy="Convert the value to str.",
+    )
+
+
+@attrs.frozen(init=False, repr=False, eq=False)
+class Headers(Mapping[str, str]):
+    """Names map to their first value; `get_all` and `pairs` also give repeated values.
+
+    Lookups ignore case; order and case of the names are preserved. Two are equal when each name has
+    the same values in the same order; the order between names is not compared. White space around a
+    value is dropped. The `repr` masks credentials.
+    """
+
+    # Pretty printers go by the fields, whatever `__repr__` says.
+    pairs: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+    _first: dict[str, str] = attrs.field(repr=False)
+
+    def __init__(self, fields: HeadersInput = ()) -> None:
+        try:
+            pairs, first = _read(fields)
+        except InvalidData as error:
+            refused = error
+        except (TypeError, ValueError):
+            refused = _not_fields(fields)
+        else:
+            object.__setattr__(self, "pairs", pairs)
+            object.__setattr__(self, "_first", first)
+            return
+        del self, fields
+        raise bare(refused)
+
+    def __getitem__(self, name: str) -> str:
+        return self._first[name.lower()]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._first
+
+    def __iter__(self) -> Iterator[str]:
+        seen: set[str] = set()
+        for name, _ in self.pairs:
+            if (folded := name.lower()) not in seen:
+                seen.add(folded)
+                yield name
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+    @overload
+    def get(self, name: str, /, default: str | _Default) -> str | _Default: ...
+    def get(self, name: str, /, default: object = None) -> object:
+        """Return the first value of this name."""
+        return self._first.get(name.lower(), default)
+
+    def get_all(self, name: str) -> tuple[str, ...]:
+        """Return every value of this name, in order."""
+        folded = name.lower()
+        return tuple(value for field, value in self.pairs if field.lower() == folded)
+
+    def mention(self, text: str) -> bool:
+        """Return whether any name contains this text, in lower case."""
+        return text in "\n".join(self._first)
+
+    def with_header(self, name: str, value: str) -> Headers:
+        """Return headers in which this name has this value only."""
+        folded, stripped = _folded(name), _value(name, value)
+        rest = self.without(name)
+        return _trusted((*rest.pairs, (name, stripped)), {**rest._first, folded: stripped})  # noqa: SLF001 - one of us
+
+    def with_default(self, name: str, value: str) -> Headers:
+        """Return headers in which this name has this value, unless it had one."""
+        return self if name in self else self.with_header(name, value)
+
+    def without(self, *names: str) -> Headers:
+        """Return headers without these names."""
+        dropped = {folded for name in names if (folded := name.lower()) in self._first}
+        if not dropped:
+            return self
+        pairs = tuple(pair for pair in self.pairs if pair[0].lower() not in dropped)
+        first = {name: value for name, value in self._first.items() if name not in dropped}
+        return _trusted(pairs, first)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Headers):
+            return NotImplemented
+        return self.pairs == other.pairs or self._grouped() == other._grouped()
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._first.items()))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{name}: {MASK if is_sensitive(name) else value}" for name, value in self.pairs
+        )
+        return f"<Headers {shown}>" if shown else "<Headers>"
+
+    def _grouped(self) -> dict[str, tuple[str, ...]]:
+        return {name: self.get_all(name) for name in self._first}
+
+
+def _trusted(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) -> Headers:
+    """Headers from fields that have been checked."""
+    headers = object.__new__(Headers)
+    object.__setattr__(headers, "pairs", pairs)
+    object.__setattr__(headers, "_first", first)
+    return headers
+
+
+def sound(fields: Iterable[tuple[str, str]]) -> Headers:
+    """Headers from fields in lower case that an HTTP parser has already validated."""
+    pairs = tuple([(name, value.strip(" \t")) for name, value in fields])
+    return _trusted(pairs, dict(reversed(pairs)))
+
+
+def as_headers(fields: HeadersInput | None) -> Headers:
+    """Return the fields as `Headers`; no fields for None."""
+    if isinstance(fields, Headers):
+        return fields
+    return Headers(fields) if fields else _NONE
+
+
+def _read(fields: HeadersInput) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]:
+    """The pairs, and the first value of each name in lower case."""
+    unchecked: Iterable[tuple[str, str]]
+    if isinstance(fields, Headers):
+        unchecked = fields.pairs
+    elif isinstance(fields, Mapping):
+        unchecked = cast("Mapping[str, str]", fields).items()
+    else:
+        unchecked = fields
+    pairs: list[tuple[str, str]] = []
+    first: dict[str, str] = {}
+    for name, value in unchecked:
+        folded = _folded(name)
+        stripped = _value(name, value)
+        pairs.append((name, stripped))
+        first.setdefault(folded, stripped)
+    return tuple(pairs), first
+
+
+def _not_fields(fields: object) -> InvalidData:
+    return InvalidData(
+        f"A value of type {type(fields).__name__} cannot be converted to headers.",
+        field="headers",
+        remedy="Give a mapping of str to str, or pairs of str.",
+    )
+
+
+_NONE = Headers()

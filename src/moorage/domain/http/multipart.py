@@ -1,0 +1,202 @@
+"""Forms with files (RFC 7578), as bytes if every file is in memory, and else as a stream.
+
+The boundary is a digest of the form itself. So a repeat is the same request, its length is known
+beforehand, and no randomness is needed. Bytes that contain the boundary would have to contain their
+own digest. A stream is not read to make the digest, so an attacker could have written the boundary
+into it; a stream is therefore searched while it is sent, and stopped if the boundary comes up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+import attrs
+
+from moorage.domain.http.body import Body, BodyStream, Chunks, as_body
+from moorage.domain.http.fingerprint import digest
+from moorage.domain.http.headers import Headers
+from moorage.domain.values.text import is_encodable
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.domain.http.query import Pairs
+
+FilesInput: TypeAlias = "Mapping[str, FormFile] | Iterable[tuple[str, FormFile]]"
+
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f]")
+_ESCAPES: Final = {ord('"'): "%22", ord("\\"): "%5C", ord("\r"): "%0D", ord("\n"): "%0A"}
+
+
+def _named(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    _check_text(value, attribute.name)
+
+
+def _typed(_: object, __: object, value: str) -> None:
+    Headers({"Content-Type": value})
+
+
+@attrs.frozen
+class FormFile:
+    """A file to send as a part of a form.
+
+    Attributes:
+        filename: the file's name in the form.
+        content: bytes, an open binary file, or a function that opens one, which may be read again.
+        content_type: the media type of the content.
+    """
+
+    filename: str = attrs.field(validator=_named)
+    content: Body = attrs.field(converter=as_body, repr=False)
+    content_type: str = attrs.field(default="application/octet-stream", validator=_typed)
+
+
+def multipart(form: Pairs, files: FilesInput) -> tuple[str, Body]:
+    """Return the `Content-Type` and the body of a form with these fields, then these files.
+
+    Raises:
+        InvalidData: a field or file has an invalid name or content.
+    """
+    parts: list[tuple[bytes, Body]]
+    parts = [(_field_head(name), value.encode()) for name, value in form]
+    parts += [(_file_head(name, file), file.content) for name, file in _as_files(files)]
+    boundary = _boundary(parts)
+    delimiter = f"--{boundary}".encode()
+    segments: list[Body] = []
+    for head, content in parts:
+        segments += [delimiter, b"\r\n", head, content, b"\r\n"]
+    return f"multipart/form-data; boundary={boundary}", _joined([*segments, delimiter, b"--\r\n"])
+
+
+def _as_files(files: FilesInput) -> Iterator[tuple[str, FormFile]]:
+    untyped = cast("Any", files)  # whatever its type says, it is what a user gave
+    try:
+        pairs = [(name, file) for name, file in (untyped.items() if _maps(untyped) else untyped)]
+    except (TypeError, ValueError):
+        pairs = [("", None)]
+    for name, file in pairs:
+        if not isinstance(file, FormFile):
+            raise InvalidData(
+                "The value of files cannot be converted to form files.",
+                field="files",
+                remedy="Give a mapping of names to FormFile('invoice.pdf', content), or pairs.",
+            )
+        yield name, file
+
+
+def _maps(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _field_head(name: str) -> bytes:
+    return f'Content-Disposition: form-data; name="{_escaped(name, "form")}"\r\n\r\n'.encode()
+
+
+def _file_head(name: str, file: FormFile) -> bytes:
+    shown = f'name="{_escaped(name, "files")}"; filename="{_escaped(file.filename, "filename")}"'
+    fields = f"Content-Disposition: form-data; {shown}\r\nContent-Type: {file.content_type}\r\n\r\n"
+    return fields.encode()
+
+
+def _escaped(text: str, field: str) -> str:
+    """The text escaped for use between quotes, as browsers do it."""
+    _check_text(text, field)
+    return text.translate(_ESCAPES)
+
+
+def _check_text(text: object, field: str) -> None:
+    if not isinstance(text, str) or _CONTROL.search(text) or not is_encodable(text):
+        raise InvalidData(
+            "A name in the form is not a text, or has a control character in it.",
+            field=field,
+            remedy="Give a name of letters, digits and punctuation.",
+        )
+
+
+def _boundary(parts: Iterable[tuple[bytes, Body]]) -> str:
+    digested: list[bytes] = []
+    for head, content in parts:
+        summary = content if isinstance(content, bytes) else b"%d" % (content.length or 0)
+        digested += [head, summary]
+    return f"moorage-{digest(digested).hex()[:40]}"
+
+
+def _joined(segments: list[Body]) -> Body:
+    """The segments as bytes if all are bytes, or else as one stream."""
+    if not any(isinstance(segment, BodyStream) for segment in segments):
+        return b"".join(cast("list[bytes]", segments))
+    lengths = [
+        segment.length if isinstance(segment, BodyStream) else len(segment) for segment in segments
+    ]
+    sizes = [length for length in lengths if length is not None]
+    return BodyStream(
+        lambda: _opened(segments),
+        sum(sizes) if len(sizes) == len(lengths) else None,
+        replayable=all(
+            segment.replayable for segment in segments if isinstance(segment, BodyStream)
+        ),
+    )
+
+
+def _opened(segments: list[Body]) -> Chunks:
+    # All at once, because the first may not tell whether any has to be awaited.
+    delimiter = cast("bytes", segments[0])
+    opened = [
+        (segment.open(), _Watch(delimiter)) if isinstance(segment, BodyStream) else segment
+        for segment in segments
+    ]
+    if any(isinstance(one, tuple) and isinstance(one[0], AsyncIterator) for one in opened):
+        return _awaited(opened)
+    return _plain(cast("list[bytes | tuple[Iterator[bytes], _Watch]]", opened))
+
+
+def _plain(opened: list[bytes | tuple[Iterator[bytes], _Watch]]) -> Iterator[bytes]:
+    for one in opened:
+        if isinstance(one, bytes):
+            yield one
+        else:
+            chunks, watch = one
+            yield from map(watch, chunks)
+
+
+async def _awaited(opened: list[bytes | tuple[Chunks, _Watch]]) -> AsyncIterator[bytes]:
+    for one in opened:
+        if isinstance(one, bytes):
+            yield one
+            continue
+        chunks, watch = one
+        if isinstance(chunks, AsyncIterator):
+            async for chunk in chunks:
+                yield watch(chunk)
+        else:
+            for chunk in chunks:
+                yield watch(chunk)
+
+
+class _Watch:
+    """A filter that passes a stream's chunks until the boundary appears in them."""
+
+    __slots__ = ("_delimiter", "_tail")
+
+    def __init__(self, delimiter: bytes) -> None:
+        self._delimiter = delimiter
+        self._tail = b""
+
+    def __call__(self, chunk: bytes) -> bytes:
+        """Return the chunk.
+
+        Raises:
+            InvalidData: the chunk, after those before it, contains the boundary.
+        """
+        size = len(self._delimiter)
+        if self._delimiter in chunk or self._delimiter in self._tail + chunk[:size]:
+            raise InvalidData(
+                "A file contains the form's boundary, so it could pass for other parts of the"
+                " form.",
+                field="files",
+                remedy="Send the file as bytes; and find out who wrote it, because this is"
+                " no accident.",
+            )
+        self._tail = chunk[-size:] if len(chunk) >= size else (self._tail + chunk)[-size:]
+        return chunk

@@ -1,0 +1,69 @@
+"""Query parameters and form fields: ordered pairs of text, and their percent-encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
+from urllib.parse import quote
+
+from moorage.domain.values.text import is_encodable
+from moorage.errors import InvalidData
+
+Scalar: TypeAlias = str | int | bool | None
+Value: TypeAlias = Scalar | Sequence[Scalar]
+PairsInput: TypeAlias = Mapping[str, Value] | Iterable[tuple[str, Value]]
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
+
+
+def as_pairs(written: PairsInput | None, field: str) -> Pairs:
+    """Return parameters as pairs of text.
+
+    None is dropped, a list repeats its name, and booleans become `true` and `false`.
+    """
+    if not written:
+        return ()
+    # Whatever their type says, parameters are what a user gave.
+    parameters = cast("Any", written)
+    if isinstance(written, Mapping):
+        parameters = parameters.items()
+    pairs: list[tuple[str, str]] = []
+    try:
+        for name, value in parameters:
+            key = _text(name, field)
+            values = value if _is_list(value) else (value,)
+            pairs.extend((key, _text(one, f"{field}.{key}")) for one in values if one is not None)
+    except (TypeError, ValueError):
+        raise InvalidData(
+            f"{field} cannot be converted to pairs of name and value.",
+            field=field,
+            remedy="Give a mapping, or pairs of name and value.",
+        ) from None
+    return tuple(pairs)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def _text(value: object, field: str) -> str:
+    if isinstance(value, str):
+        if value.isascii() or is_encodable(value):
+            return str.__str__(value)
+    elif isinstance(value, bool):
+        return "true" if value else "false"
+    elif isinstance(value, int):
+        return f"{value:d}"
+    raise InvalidData(
+        f"A parameter in {field} is of type {type(value).__name__} or not valid Unicode.",
+        field=field,
+        remedy="Write the value as str, int, bool, None, or a list of these.",
+    )
+
+
+def encode_pairs(pairs: Pairs) -> str:
+    """Percent-encode everything but RFC 3986's unreserved characters; a space is `%20`."""
+    return "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in pairs)
+
+
+def _quoted(text: str) -> str:
+    return text if text.isascii() and text.isalnum() else quote(text, safe="")

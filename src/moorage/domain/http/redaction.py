@@ -1,0 +1,287 @@
+"""Redaction of requests and answers before they are logged, recorded or put into events.
+
+A value is masked for its name, such as `client_secret`, wherever names occur: in headers, queries,
+forms, JSON, XML and plain text; and for its content, such as a card number. No function here raises
+or takes more than linear time. JSON is read token by token, so it may be truncated, deeply nested
+or invalid. Content that is not text is not shown.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
+
+import attrs
+
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.media_type import decoded, essence, is_json
+from moorage.domain.secrets.personal import Personal, mask, mask_personal
+from moorage.domain.secrets.sensitive import MASK, is_sensitive
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["Personal", "Redaction", "mask"]
+
+_MARGIN = 512
+_LONGEST_CHARACTER = 8
+"""Bytes that a character takes at most; UTF-7 takes the most."""
+"""Longer than anything that must be seen whole to be recognised."""
+
+_SHORTEST = len("a:b")
+
+_KEY = re.compile(
+    r"(?<![A-Za-z0-9])(?:[srp]k_(?:live|test)_|rk_|whsec_|gh[oprsu]_|xox[abeoprs]-|SG\.|A[KS]IA)"
+    r"[\w\-]{8,}(?:\.[\w\-]+)*",
+    re.ASCII,
+)
+"""Keys that vendors give out, which say of themselves what they are."""
+
+_OPAQUE = re.compile(r"(?<![A-Za-z0-9+/_])[A-Za-z0-9+/_]{32,}={0,2}")
+_PIECES = re.compile(r"[A-Za-z0-9]{16,}")
+
+_TEXTUAL = re.compile(r"|text/.*|application/(?:.*[+\-])?(?:json|xml|javascript|graphql)")
+_USER_INFO = re.compile(r"(?<=://)[^/?#]*@")
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^"{}\[\]:,]+', re.DOTALL)
+_JSON_BEGINS = re.compile(r'"?\{')
+_NAMED = (
+    (
+        re.compile(r"<(?:[\w.\-]{1,64}:)?([\w.\-]{1,64})(?:\s[^<>]{0,1024})?>"),
+        re.compile(r"<!\[CDATA\[(?:[^\]]|\](?!\]>))*+(?:\]\]>)?|[^<]+"),
+    ),
+    (
+        re.compile(r"""(?<![\w.\-\[\]%])([\w.\-\[\]%]{1,64})["']?\s{0,4}[=:]\s{0,4}"""),
+        re.compile(
+            r"""(?:(?:basic|bearer|digest|token) {1,4})?"""
+            r"""(?:"[^"]*+"?|'[^']*+'?|[^\s&;,"'<>]+)""",
+            re.IGNORECASE,
+        ),
+    ),
+)
+"""Notations of a name and its value: elements, and pairs of many kinds."""
+
+
+def _folded(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.lower() for name in names)
+
+
+def _paths(paths: str | Iterable[str]) -> frozenset[tuple[str, ...]]:
+    several = [paths] if isinstance(paths, str) else paths
+    return frozenset(tuple(path.lower().split(".")) for path in several)
+
+
+def _patterns(
+    patterns: str | re.Pattern[str] | Iterable[str | re.Pattern[str]],
+) -> tuple[re.Pattern[str], ...]:
+    several = [patterns] if isinstance(patterns, (str, re.Pattern)) else patterns
+    try:
+        return tuple([re.compile(pattern) for pattern in several])
+    except re.error:
+        raise ConfigurationError(
+            "A pattern is not a valid regular expression.",
+            path="patterns",
+            remedy="Correct the pattern; to mask values by name, use header_names,"
+            " query_names or body_keys.",
+        ) from None
+
+
+def _kinds(personal: Iterable[Personal | str]) -> tuple[Personal, ...]:
+    return tuple(map(Personal, personal))
+
+
+@attrs.frozen(kw_only=True)
+class Redaction:
+    """The values to mask for a service, besides those whose names promise a credential.
+
+    Attributes:
+        header_names: headers.
+        query_names: parameters of queries and forms.
+        body_keys: keys of JSON, elements of XML, and names in text.
+        body_paths: paths in JSON, as keys with dots between them: `customer.name` is masked, and
+            `product.name` is not. Lists on the way are skipped.
+        patterns: regular expressions whose matches are masked anywhere. They must be fast on
+            hostile text.
+        personal: kinds of personal data to mask anywhere; all kinds by default.
+    """
+
+    header_names: frozenset[str] = attrs.field(default=frozenset(), converter=_folded)
+    query_names: frozenset[str] = attrs.field(default=frozenset(), converter=_folded)
+    body_keys: frozenset[str] = attrs.field(default=frozenset(), converter=_folded)
+    body_paths: frozenset[tuple[str, ...]] = attrs.field(default=frozenset(), converter=_paths)
+    patterns: tuple[re.Pattern[str], ...] = attrs.field(default=(), converter=_patterns)
+    personal: tuple[Personal, ...] = attrs.field(default=tuple(Personal), converter=_kinds)
+
+    def headers(self, headers: Headers) -> Headers:
+        """Return headers with their secrets masked."""
+        return Headers(
+            [
+                (name, MASK if _is_hidden(name, self.header_names) else self._prose(value))
+                for name, value in headers.pairs
+            ]
+        )
+
+    def query(self, url: str) -> str:
+        """Return a URL with its secrets masked: user and password, path, query and fragment."""
+        address, *parts = re.split(r"([?#])", url)
+        shown = [self._prose(_USER_INFO.sub(f"{MASK}@", address))]
+        shown += [self._form(part) for part in parts]
+        return "".join(shown)
+
+    def body(self, body: bytes, content_type: str | None, limit: int) -> str:
+        """Return the first `limit` characters of a body, with its secrets masked.
+
+        An ellipsis stands for the rest. A body that is not text is described by its size and type.
+        """
+        kind = essence(content_type)
+        if kind == "application/x-www-form-urlencoded":
+            redact = self._form
+        elif is_json(content_type):
+            redact = self._json
+        elif _TEXTUAL.fullmatch(kind):
+            redact = self.text
+        else:
+            return f"<{len(body)} bytes of {kind[:80]}>"
+        # Text in UTF-16 that does not say so would hide from every rule between its zeros.
+        read = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
+        return _cut(decoded(read, content_type).replace("\0", ""), limit, redact)
+
+    def text(self, text: str) -> str:
+        """Return plain text with its secrets masked, also inside JSON."""
+        begins = _JSON_BEGINS.search(text)
+        if begins is None:
+            return self._prose(text)
+        return self._prose(text[: begins.start()]) + self._json(text[begins.start() :])
+
+    def words(self, text: str, limit: int) -> str:
+        """Return a vendor's message with its secrets masked, also keys and long tokens."""
+        return _cut(text.replace("\0", ""), limit, lambda part: self.text(_without_keys(part)))
+
+    def _prose(self, text: str) -> str:
+        if len(text) < _SHORTEST:
+            return text
+        for name, value in _NAMED:
+            shown: list[str] = []
+            done = 0
+            for match in name.finditer(text):
+                if match.start() >= done and _is_hidden(match[1], self.body_keys):
+                    end = match.end()
+                    if text_value := value.match(text, end):
+                        shown += [text[done:end], MASK]
+                        done = text_value.end()
+            text = "".join([*shown, text[done:]])
+        for pattern in self.patterns:
+            text = pattern.sub(MASK, text)
+        return mask_personal(text, self.personal)
+
+    def _form(self, text: str) -> str:
+        return "&".join(self._field(field) for field in text.split("&"))
+
+    def _field(self, field: str) -> str:
+        name, equals, _ = field.partition("=")
+        if equals and _is_hidden(unquote_plus(name), self.query_names):
+            return f"{name}={MASK}"
+        plain = unquote_plus(field)
+        redacted = self.text(plain)
+        return field if redacted == plain else redacted
+
+    def _json(self, text: str) -> str:
+        shown: list[str] = []
+        name = ""
+        depth = 0
+        hidden: int | None = None
+        way = _Way(self.body_paths)
+        for piece in _PIECE.findall(text):
+            depth -= piece in {"}", "]"}
+            if hidden is not None and (depth < hidden or (piece == "," and depth == hidden)):
+                hidden = None
+            if hidden is None:
+                shown.append(self._piece(piece))
+                way.go(piece, name)
+                if piece == ":" and (_is_hidden(name, self.body_keys) or way.leads_there):
+                    shown.append(f'"{MASK}"')
+                    hidden = depth
+                elif not piece.isspace():
+                    name = _plain(piece).strip(" \t\r\n'")
+            depth += piece in {"{", "["}
+        return "".join(shown)
+
+    def _piece(self, piece: str) -> str:
+        if piece[0] != '"':
+            return self._prose(piece)
+        plain = _plain(piece)
+        redacted = self.text(plain)
+        return piece if redacted == plain else json.dumps(redacted, ensure_ascii=False)
+
+
+class _Way:
+    """The keys that lead to the current place in a JSON text, as far as a path can match.
+
+    Attributes:
+        leads_there: whether the next value is at the end of a path.
+    """
+
+    def __init__(self, paths: frozenset[tuple[str, ...]]) -> None:
+        self._paths = paths
+        self._longest = max(map(len, paths), default=0)
+        self._keys: list[str] = []
+        self._opened: list[bool] = []
+        self._key: str | None = None
+        self.leads_there = False
+
+    def go(self, piece: str, name: str) -> None:
+        """Advance by one token; `name` is the key before it."""
+        if not self._paths:
+            return
+        self.leads_there = False
+        if piece == ":":
+            self._key = name.lower()
+            if len(self._keys) < self._longest:
+                self.leads_there = (*self._keys, self._key) in self._paths
+        elif piece in {"{", "["}:
+            self._opened.append(self._key is not None)
+            if self._key is not None:
+                self._keys.append(self._key)
+            self._key = None
+        elif piece in {"}", "]"}:
+            if self._opened and self._opened.pop():
+                self._keys.pop()
+            self._key = None
+        elif piece == ",":
+            self._key = None
+
+
+def _without_keys(text: str) -> str:
+    return _OPAQUE.sub(_opaque, _KEY.sub(MASK, text))
+
+
+def _opaque(match: re.Match[str]) -> str:
+    # The parts of a path are shorter, and those of a name have no digits among their letters.
+    pieces = _PIECES.findall(match[0])
+    hidden = any(not piece.isalpha() and not piece.isdigit() for piece in pieces)
+    return MASK if hidden else match[0]
+
+
+def _is_hidden(name: str, names: frozenset[str]) -> bool:
+    return is_sensitive(name) or name.lower() in names
+
+
+def _plain(piece: str) -> str:
+    """Return the decoded text of a JSON string, or any other token as it is."""
+    if piece[0] != '"':
+        return piece
+    try:
+        value = json.loads(piece)
+    except ValueError:
+        return piece.strip('"')
+    return str(value)
+
+
+def _cut(text: str, limit: int, redact: Callable[[str], str]) -> str:
+    if len(text) <= limit:
+        return redact(text)
+    # What the cut would halve, and so hide from the rules, lies in the margin.
+    redacted = redact(text[: limit + _MARGIN])
+    return f"{redacted[: max(0, min(limit, len(redacted) - _MARGIN))]}…"

@@ -1,0 +1,334 @@
+"""Requests and HTTP methods."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import attrs
+
+from moorage.domain.http.body import Body, BodyInput, BodyStream, as_body
+from moorage.domain.http.fingerprint import fingerprint
+from moorage.domain.http.headers import Headers, HeadersInput, as_headers
+from moorage.domain.http.query import Pairs, PairsInput, as_pairs
+from moorage.domain.http.response import Response
+from moorage.domain.http.timeouts import Timeouts
+from moorage.domain.http.urls import join_url, validate_base_url, validate_path
+from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.sensitive import MASK, is_sensitive
+from moorage.domain.values.json_text import encode_json
+from moorage.domain.values.text import with_article
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.domain.http.multipart import FilesInput
+
+__all__ = [
+    "Body",
+    "BodyStream",
+    "Headers",
+    "HttpMethod",
+    "Request",
+    "Response",
+    "Timeouts",
+    "fingerprint",
+    "join_url",
+    "validate_base_url",
+]
+
+
+class HttpMethod(StrEnum):
+    """The HTTP methods of RFC 9110."""
+
+    GET = "GET"
+    HEAD = "HEAD"
+    OPTIONS = "OPTIONS"
+    PUT = "PUT"
+    DELETE = "DELETE"
+    POST = "POST"
+    PATCH = "PATCH"
+
+    @property
+    def safe(self) -> bool:
+        """True if the method asks for no change."""
+        return self in _SAFE
+
+    @property
+    def idempotent(self) -> bool:
+        """True if sending it twice has the same effect as sending it once."""
+        return self in _IDEMPOTENT
+
+
+_SAFE = frozenset({HttpMethod.GET, HttpMethod.HEAD, HttpMethod.OPTIONS})
+_IDEMPOTENT = _SAFE | {HttpMethod.PUT, HttpMethod.DELETE}
+
+
+def as_method(value: HttpMethod | str) -> HttpMethod:
+    """The method of that name."""
+    try:
+        return value if isinstance(value, HttpMethod) else HttpMethod(value)
+    except ValueError:
+        raise InvalidData(
+            f"{value!r} is not a supported HTTP method.",
+            field="method",
+            remedy=f"Use one of {', '.join(HttpMethod)}.",
+        ) from None
+
+
+def _is_bool(_: object, __: object, value: Any) -> None:
+    if value is not None and not isinstance(value, bool):
+        raise InvalidData(
+            f"The value is {with_article(type(value).__name__)}, not a boolean.",
+            field="idempotent",
+            remedy="Give True if the request may be repeated, False if not, or None to go"
+            " by its method.",
+        )
+
+
+def _query(parameters: PairsInput | None) -> Pairs:
+    return as_pairs(parameters, "query")
+
+
+@attrs.frozen(repr=False)
+class Request:
+    """A request to a service, without the service's address.
+
+    Attributes:
+        method: the HTTP method.
+        path: the path below the service's base URL; or an absolute URL of the same origin.
+        query: parameters in order; None is dropped and a list repeats its name.
+        headers: the header fields to send.
+        body: bytes, or a stream.
+        idempotent: whether sending it twice is harmless; by default the method decides.
+    """
+
+    method: HttpMethod = attrs.field(converter=as_method)
+    # Pretty printers go by the fields, whatever `__repr__` says.
+    path: str = attrs.field(converter=validate_path, repr=False)
+    query: Pairs = attrs.field(default=(), converter=_query, repr=False, kw_only=True)
+    headers: Headers = attrs.field(factory=Headers, converter=as_headers, repr=False, kw_only=True)
+    body: Body = attrs.field(default=b"", converter=as_body, repr=False, kw_only=True)
+    idempotent: bool | None = attrs.field(default=None, validator=_is_bool, kw_only=True)
+
+    @classmethod
+    @refusing
+    def get(
+        cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
+    ) -> Request:
+        """Build a GET."""
+        return cls(HttpMethod.GET, path, query=query, headers=headers)
+
+    @classmethod
+    @refusing
+    def head(
+        cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
+    ) -> Request:
+        """Build a HEAD."""
+        return cls(HttpMethod.HEAD, path, query=query, headers=headers)
+
+    @classmethod
+    @refusing
+    def options(
+        cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
+    ) -> Request:
+        """Build an OPTIONS."""
+        return cls(HttpMethod.OPTIONS, path, query=query, headers=headers)
+
+    @classmethod
+    @refusing
+    def post(
+        cls,
+        path: str,
+        *,
+        query: PairsInput | None = None,
+        headers: HeadersInput | None = None,
+        body: BodyInput = None,
+        json: object = None,
+        form: PairsInput | None = None,
+        files: FilesInput | None = None,
+    ) -> Request:
+        """Build a POST with a body of at most one kind; files go along with a form."""
+        return _with_content(
+            cls,
+            HttpMethod.POST,
+            path,
+            query=query,
+            headers=headers,
+            body=body,
+            json=json,
+            form=form,
+            files=files,
+        )
+
+    @classmethod
+    @refusing
+    def put(
+        cls,
+        path: str,
+        *,
+        query: PairsInput | None = None,
+        headers: HeadersInput | None = None,
+        body: BodyInput = None,
+        json: object = None,
+        form: PairsInput | None = None,
+        files: FilesInput | None = None,
+    ) -> Request:
+        """Build a PUT with a body of at most one kind; files go along with a form."""
+        return _with_content(
+            cls,
+            HttpMethod.PUT,
+            path,
+            query=query,
+            headers=headers,
+            body=body,
+            json=json,
+            form=form,
+            files=files,
+        )
+
+    @classmethod
+    @refusing
+    def patch(
+        cls,
+        path: str,
+        *,
+        query: PairsInput | None = None,
+        headers: HeadersInput | None = None,
+        body: BodyInput = None,
+        json: object = None,
+        form: PairsInput | None = None,
+        files: FilesInput | None = None,
+    ) -> Request:
+        """Build a PATCH with a body of at most one kind; files go along with a form."""
+        return _with_content(
+            cls,
+            HttpMethod.PATCH,
+            path,
+            query=query,
+            headers=headers,
+            body=body,
+            json=json,
+            form=form,
+            files=files,
+        )
+
+    @classmethod
+    @refusing
+    def delete(
+        cls,
+        path: str,
+        *,
+        query: PairsInput | None = None,
+        headers: HeadersInput | None = None,
+        body: BodyInput = None,
+        json: object = None,
+        form: PairsInput | None = None,
+    ) -> Request:
+        """Build a DELETE with a body of at most one kind."""
+        return _with_content(
+            cls,
+            HttpMethod.DELETE,
+            path,
+            query=query,
+            headers=headers,
+            body=body,
+            json=json,
+            form=form,
+        )
+
+    @refusing
+    def with_header(self, name: str, value: str) -> Request:
+        """Return this request with one header set."""
+        return self.carrying(self.headers.with_header(name, value))
+
+    @refusing
+    def with_headers(self, fields: HeadersInput) -> Request:
+        """Return this request with each of these headers set; other headers stay."""
+        added = as_headers(fields)
+        pairs = [pair for pair in self.headers.pairs if pair[0] not in added]
+        return self.carrying(Headers([*pairs, *added.pairs]))
+
+    def carrying(self, headers: Headers) -> Request:
+        """Return this request with these headers instead of its own."""
+        # Whatever is authorised or signed comes through here: what was checked once is copied.
+        if type(self) is not Request:
+            return attrs.evolve(self, headers=headers)
+        made = object.__new__(Request)
+        _set_method(made, self.method)
+        _set_path(made, self.path)
+        _set_query(made, self.query)
+        _set_headers(made, headers)
+        _set_body(made, self.body)
+        _set_idempotent(made, self.idempotent)
+        return made
+
+    @refusing
+    def evolve(self, **changes: Any) -> Request:
+        """Return this request with the given attributes replaced."""
+        return attrs.evolve(self, **changes)
+
+    @property
+    def replayable(self) -> bool:
+        """True if the body can be sent again."""
+        return not isinstance(self.body, BodyStream) or self.body.replayable
+
+    @property
+    def repeatable(self) -> bool:
+        """True if sending it twice has the effect of sending it once."""
+        return self.method.idempotent if self.idempotent is None else self.idempotent
+
+    def __repr__(self) -> str:
+        path, _, query_text = self.path.partition("?")
+        shown = [pair.split("=", 1) for pair in query_text.split("&") if pair]
+        shown += [list(pair) for pair in self.query]
+        query = "&".join(
+            "=".join([name, *(MASK if is_sensitive(name) else value for value in values)])
+            for name, *values in shown
+        )
+        return f"<Request {self.method} {path}{'?' if query else ''}{query}>"
+
+
+_set_method, _set_path, _set_query, _set_headers, _set_body, _set_idempotent = (
+    vars(Request)[field.name].__set__ for field in attrs.fields(Request)
+)
+
+
+def _with_content(
+    cls: type[Request],
+    method: HttpMethod,
+    path: str,
+    *,
+    query: PairsInput | None,
+    headers: HeadersInput | None,
+    body: BodyInput,
+    json: object,
+    form: PairsInput | None,
+    files: FilesInput | None = None,
+) -> Request:
+    fields = as_headers(headers)
+    together = form if files is None else files
+    if sum(content is not None for content in (body, json, together)) > 1:
+        raise InvalidData(
+            "More than one of body, json and form was given.",
+            field="body",
+            remedy="Give one of body, json and form; files go along with a form.",
+        )
+    if json is not None:
+        body = encode_json(json)
+        fields = fields.with_default("Content-Type", "application/json")
+    elif files is not None:
+        from moorage.domain.http.multipart import multipart  # noqa: PLC0415 - few send files
+
+        content_type, body = multipart(as_pairs(form, "form"), files)
+        if "content-type" in fields:
+            raise InvalidData(
+                "The request has files and a Content-Type, which would lack their boundary.",
+                field="headers.Content-Type",
+                remedy="Leave the Content-Type out; it is generated.",
+            )
+        fields = fields.with_header("Content-Type", content_type)
+    elif form is not None:
+        body = urlencode(as_pairs(form, "form")).encode()
+        fields = fields.with_default("Content-Type", "application/x-www-form-urlencoded")
+    return cls(method, path, query=query, headers=fields, body=body)

@@ -1,0 +1,95 @@
+"""The response of a service."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from json import loads
+from typing import Any
+
+import attrs
+
+from moorage.domain.http.headers import Headers, as_headers
+from moorage.domain.http.media_type import decoded
+from moorage.domain.values.json_text import refuse_constant
+from moorage.errors import InvalidData
+
+
+def _is_status(_: Response, __: object, value: Any) -> None:
+    if not isinstance(value, int) or not 100 <= value <= 999:
+        raise InvalidData(
+            f"{value!r} is not an HTTP status.",
+            field="status",
+            remedy="Give a number of three digits.",
+        )
+
+
+def _is_bytes(_: Response, __: object, value: Any) -> None:
+    if not isinstance(value, bytes):
+        raise InvalidData(
+            f"A response's body of type {type(value).__name__} is not bytes.",
+            field="body",
+            remedy="Encode it, or read it to its end first.",
+        )
+
+
+@attrs.frozen(repr=False)
+class Response:
+    """The response of a service, read to its end.
+
+    Attributes:
+        status: the status code.
+        headers: the fields received.
+        body: the content, decompressed.
+        reason: the reason phrase, where the protocol has one.
+        url: the URL that answered.
+        elapsed: seconds from sending to the last byte.
+        replayed: whether this is the stored answer of an earlier call with the same key.
+        cached: whether it comes from the cache, because it is fresh, or the service confirmed it or
+            could not be reached.
+    """
+
+    status: int = attrs.field(validator=_is_status)
+    # Pretty printers go by the fields, whatever `__repr__` says.
+    headers: Headers = attrs.field(factory=Headers, converter=as_headers, repr=False)
+    body: bytes = attrs.field(default=b"", validator=_is_bytes, repr=False)
+    reason: str | None = attrs.field(default=None, kw_only=True)
+    url: str | None = attrs.field(default=None, repr=False, kw_only=True)
+    elapsed: float = attrs.field(default=0.0, kw_only=True)
+    replayed: bool = attrs.field(default=False, kw_only=True)
+    cached: bool = attrs.field(default=False, kw_only=True)
+
+    @property
+    def ok(self) -> bool:
+        """True if the status is one of success."""
+        return 200 <= self.status < 300
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header."""
+        return self.headers.get(name)
+
+    @property
+    def text(self) -> str:
+        """The body in its declared charset, else UTF-8; undecodable bytes show as U+FFFD."""
+        return decoded(self.body, self.header("content-type"))
+
+    def json(self) -> Any:
+        """Return the value that the body holds as JSON.
+
+        Raises:
+            InvalidData: the body is not JSON.
+        """
+        # The decoder's own error carries the whole document, so it must not be the context.
+        with suppress(ValueError, RecursionError):
+            return loads(self.body, parse_constant=refuse_constant)
+        raise InvalidData(
+            f"The answer (status {self.status}, {len(self.body)} bytes) is not JSON.",
+            field="body",
+            remedy="Check the answer's status and Content-Type before you read it as JSON.",
+        )
+
+    def evolve(self, **changes: Any) -> Response:
+        """Return this response with the given attributes replaced."""
+        return attrs.evolve(self, **changes)
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} ({len(self.body)} bytes)>"

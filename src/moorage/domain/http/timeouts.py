@@ -1,0 +1,64 @@
+"""Time limits for the steps of one attempt."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+import attrs
+
+from moorage.domain.values.durations import seconds
+
+
+def _plain(value: float | timedelta | None) -> float | None:
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def _usable(_: Timeouts, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None:
+        seconds(value, attribute.name)
+
+
+_LONG: Final = 86_400.0
+
+
+@attrs.frozen(kw_only=True)
+class Timeouts:
+    """Seconds for each step of one attempt; None for no limit of its own.
+
+    Attributes:
+        connect: to reach the host, TLS included.
+        read: between two pieces of the answer.
+        write: between two pieces of the body.
+        pool: to get a connection from the pool.
+        total: for the whole attempt.
+    """
+
+    connect: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
+    read: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
+    write: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
+    pool: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
+    total: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
+
+    def within(self, remaining: float) -> Timeouts:
+        """Cap every step by the remaining time, which must be positive."""
+        if not 0 < remaining < _LONG:
+            seconds(remaining, "remaining")
+        capped = object.__new__(Timeouts)
+        # On the hot path: what has been checked is not checked again, nor looked up by its name.
+        bound = self.connect
+        _set_connect(capped, remaining if bound is None or bound > remaining else bound)
+        bound = self.read
+        _set_read(capped, remaining if bound is None or bound > remaining else bound)
+        bound = self.write
+        _set_write(capped, remaining if bound is None or bound > remaining else bound)
+        bound = self.pool
+        _set_pool(capped, remaining if bound is None or bound > remaining else bound)
+        bound = self.total
+        _set_total(capped, remaining if bound is None or bound > remaining else bound)
+        return capped
+
+
+_set_connect, _set_read, _set_write, _set_pool, _set_total = (
+    vars(Timeouts)[field.name].__set__ for field in attrs.fields(Timeouts)
+)

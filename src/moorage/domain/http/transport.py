@@ -1,0 +1,293 @@
+"""Settings of connections (TLS, proxy, pool) that every HTTP adapter understands."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+import attrs
+
+from moorage.domain.secrets.frames import careful, refusing
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+    from pathlib import Path
+    from typing import Self
+
+PEM: Final = "-----BEGIN "
+"""The beginning of keys and certificates that are written as text."""
+
+_PROXY: Final = re.compile(
+    r"(?P<scheme>https?)://(?:(?P<user>[^\s:@/]*)(?::(?P<word>[^\s@/]*))?@)?"
+    r"(?P<where>(?:[a-z0-9._\-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?)/?",
+    re.IGNORECASE,
+)
+_NAME: Final = re.compile(r"\*|\.?[a-z0-9_\-]+(?:\.[a-z0-9_\-]+)*\.?")
+_LAST_PORT: Final = 65_535
+
+
+class TlsVersion(StrEnum):
+    """The lowest TLS version that is accepted; 1.2 at least."""
+
+    V1_2 = "1.2"
+    V1_3 = "1.3"
+
+
+def _version(value: TlsVersion | str) -> TlsVersion:
+    try:
+        return TlsVersion(value)
+    except ValueError:
+        raise ConfigurationError(
+            f"{value!r} is not a supported TLS version.",
+            path="minimum",
+            remedy="Give '1.2' or '1.3'.",
+        ) from None
+
+
+def _pem(value: str | bytes | Path | None) -> str | bytes | None:
+    if isinstance(value, str) and PEM in value:
+        return value.encode()
+    if isinstance(value, bytes) and PEM.encode() not in value:
+        raise _no_pem("These bytes are no PEM text")
+    return value if value is None or isinstance(value, bytes) else _path(value)
+
+
+def _key(value: Secret | bytes | str | Path | None) -> Secret | str | None:
+    if isinstance(value, bytes) or (isinstance(value, str) and PEM in value):
+        value = Secret(value)
+    if isinstance(value, Secret):
+        if PEM.encode() in value.reveal_bytes():
+            return value
+        raise _no_pem("The private key is no PEM text")
+    return value if value is None else _path(value)
+
+
+def _path(value: object) -> str:
+    as_path = getattr(value, "__fspath__", None)
+    path: object = as_path() if as_path else value
+    if isinstance(path, str) and path:
+        return path
+    raise _no_pem(f"A value of type {type(value).__name__} is neither a path nor PEM text")
+
+
+def _no_pem(why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{why}.", path="tls", remedy="Give the path of a PEM file, or its content."
+    )
+
+
+def _password(value: Secret | str | None) -> Secret | None:
+    return None if value is None else as_secret(value)
+
+
+def _reason(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(
+            "TLS verification cannot be turned off without a reason.",
+            path=attribute.name,
+            remedy="Say in `because` why nobody can intercept the connection.",
+        )
+
+
+def _unverified(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, DangerouslyUnverified):
+        raise ConfigurationError(
+            "TLS verification can only be turned off by DangerouslyUnverified.",
+            path=attribute.name,
+            remedy="Leave it out; or give DangerouslyUnverified, with a reason.",
+        )
+
+
+@attrs.frozen
+class DangerouslyUnverified:
+    """Turns off the verification of TLS certificates, so that anybody can read every secret.
+
+    For a test bench, never for money.
+
+    Attributes:
+        because: the reason why that is safe here; an event tells it whenever a client starts.
+    """
+
+    because: str = attrs.field(validator=_reason)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Tls:
+    """The trusted authorities and the client certificate. Its `repr` shows no key.
+
+    Attributes:
+        authorities: a PEM file, or its content, with the certificates to trust instead of the
+            system's.
+        certificate: a PEM file, or its content, with the client certificate and the chain to its
+            authority.
+        key: the PEM file of the certificate's private key, or a `Secret` with its content; None if
+            the certificate's file contains it.
+        password: the password that the key is encrypted with.
+        minimum: the lowest TLS version that is accepted.
+        unverified: turns off every check, and says why.
+    """
+
+    authorities: str | bytes | None = attrs.field(default=None, converter=_pem)
+    certificate: str | bytes | None = attrs.field(default=None, converter=_pem, repr=False)
+    key: Secret | str | None = attrs.field(default=None, converter=_key, repr=False, hash=False)
+    password: Secret | None = attrs.field(default=None, converter=_password, repr=False, hash=False)
+    minimum: TlsVersion = attrs.field(default=TlsVersion.V1_2, converter=_version)
+    unverified: DangerouslyUnverified | None = attrs.field(default=None, validator=_unverified)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse settings that contradict each other."""
+        if self.certificate is None and (self.key is not None or self.password is not None):
+            raise ConfigurationError(
+                "There is a private key without its certificate.",
+                path="certificate",
+                remedy="Give the certificate that belongs to the key.",
+            )
+        if self.unverified is not None and self.authorities is not None:
+            raise ConfigurationError(
+                "There are authorities, but verification is turned off.",
+                path="unverified",
+                remedy="Leave `unverified` out: servers are then verified by the authorities.",
+            )
+
+
+def _names(value: str | Iterable[str]) -> tuple[str, ...]:
+    hosts = value.split(",") if isinstance(value, str) else value
+    names = (name.strip().lower() for name in hosts)
+    return tuple(_bypassed(name.removeprefix("*") or name) for name in names if name)
+
+
+def _bypassed(name: str) -> str:
+    if _NAME.fullmatch(name) is None and _network(name) is None:
+        raise ConfigurationError(
+            f"{name!r} is not a host to reach without the proxy.",
+            path="bypass",
+            remedy="Give names such as vendor.example, addresses, or networks such as 10.0.0.0/8:"
+            " without a scheme, a port or a path.",
+        )
+    return name
+
+
+@lru_cache(maxsize=256)
+def _network(name: str) -> IPv4Network | IPv6Network | None:
+    try:
+        return ip_network(name.strip("[]"), strict=False)
+    except ValueError:
+        return None
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _apart(url: Secret) -> tuple[str, str | None, Secret | None]:
+    """Split a URL into its address, the user and the password; no local holds the text."""
+    match = _PROXY.fullmatch(url.reveal())
+    if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
+        del match
+        raise ConfigurationError(
+            "The text is not the URL of a proxy.",
+            path="proxy",
+            remedy="Give http://host:port or https://host:port; percent-encode the user"
+            " name and password in it.",
+        )
+    user, word = match["user"], match["word"]
+    password = None if word is None else Secret(unquote(word))
+    where = f"{match['scheme']}://{match['where']}".lower()
+    return where, user and unquote(user), password
+
+
+def _bare(_: object, __: object, value: str) -> None:
+    url = as_secret(value)
+    del value
+    if _apart(url)[1:] != (None, None):
+        raise ConfigurationError(
+            "The URL of the proxy has a user name in it, which logs would show.",
+            path="proxy",
+            remedy="Use Proxy.at, which separates them.",
+        )
+
+
+def _user(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    if value is not None and ":" in value:
+        raise ConfigurationError(
+            "The proxy's user name has a colon in it, which separates it from the password.",
+            path=attribute.name,
+            remedy="Use a user name without a colon.",
+        )
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Proxy:
+    """The proxy that a client connects through. Its `repr` shows neither user name nor password.
+
+    Attributes:
+        url: its URL, such as http://proxy.example:3128, without user name and password.
+        username: the user name at the proxy.
+        password: the password at the proxy.
+        bypass: hosts that are reached directly: a name with all below it, an address, or a network
+            such as 10.0.0.0/8; `*` is every host.
+    """
+
+    url: str = attrs.field(validator=_bare)
+    username: str | None = attrs.field(default=None, repr=False, validator=_user)
+    password: Secret | None = attrs.field(default=None, converter=_password, repr=False, hash=False)
+    bypass: tuple[str, ...] = attrs.field(default=(), converter=_names)
+
+    @classmethod
+    @refusing
+    def at(cls, url: Secret | str, *, bypass: str | Iterable[str] = ()) -> Self:
+        """Return the proxy of a URL, which may contain a user name and a password.
+
+        Raises:
+            ConfigurationError: the text is not the URL of a proxy. The message does not repeat it.
+        """
+        url = as_secret(url)
+        where, username, password = _apart(url)
+        return cls(url=where, username=username, password=password, bypass=bypass)
+
+    def serves(self, host: str) -> bool:
+        """Return whether this host is reached through the proxy."""
+        host = host.lower().strip("[]").removesuffix(".")
+        address = _address(host)
+        for name in self.bypass:
+            if address is not None:
+                network = _network(name)
+                if name == "*" or (network is not None and address in network):
+                    return False
+            elif name == "*" or f".{host}".endswith(f".{name.strip('.')}"):
+                return False
+        return True
+
+
+def as_proxy(value: Proxy | Secret | str | None) -> Proxy | None:
+    """The proxy of that URL."""
+    return value if value is None or isinstance(value, Proxy) else Proxy.at(value)
+
+
+@attrs.frozen(kw_only=True)
+class PoolStatistics:
+    """The state of a client's connection pool, for a gauge.
+
+    Attributes:
+        active: the number of exchanges under way.
+        idle: the number of idle connections, or None if the client does not tell.
+        waiting: the number of callers that wait for a connection.
+        limit: the number of exchanges with one origin that may be under way at once.
+    """
+
+    active: int
+    idle: int | None
+    waiting: int
+    limit: int

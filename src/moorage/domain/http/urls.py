@@ -1,0 +1,186 @@
+"""URLs: joining a service's base URL and a request's path.
+
+The path is appended to the base's own path as text: `..` and doubled slashes are kept as they are,
+because some vendors give them a meaning, so a path built from foreign input should have its
+segments percent-encoded first. Characters that are not allowed in a URL are percent-encoded;
+existing escapes stay.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import quote, urlsplit
+
+from moorage.domain.http.query import encode_pairs
+from moorage.domain.values.text import is_encodable
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.domain.http.requests import Request
+
+Origin: TypeAlias = "tuple[str, str, int]"
+"""Scheme, host and port."""
+
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://"
+    r"(?P<host>[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<rest>[/?#].*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+_UNWANTED = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
+_PLAIN = re.compile(r"[A-Za-z0-9\-._~/]*")
+_PLAIN_BASE = re.compile(r"https?://[A-Za-z0-9\-._:/]*")
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_PATH_SAFE = "/%:@!$&'()*+,;="
+_QUERY_SAFE = _PATH_SAFE + "?"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_LAST_PORT = 65_535
+
+
+def validate_base_url(url: str) -> str:
+    """Return the URL if it can be the base URL of a service."""
+    if not _is_sendable(url):
+        raise _bad_base("is not a str, or has white space or a control character in it")
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise _bad_base("has a user name or password in it")
+    if "?" in url or "#" in url:
+        raise _bad_base("has a query or a fragment")
+    if _split_origin(url) is None:
+        raise _bad_base("is not an http or https URL with a host in ASCII and a valid port")
+    return url
+
+
+def validate_path(path: str) -> str:
+    """Return the path, or absolute URL, of a request if it can be part of a URL."""
+    if not _is_sendable(path):
+        raise _bad_path("is not a str, or has white space or a control character in it")
+    if is_absolute(path):
+        try:
+            netloc = urlsplit(path).netloc
+        except ValueError:
+            raise _bad_path("has no host that a URL could have") from None
+        if "@" in netloc:
+            raise _bad_path("has a user name or password in it")
+    return path
+
+
+def is_absolute(path: str) -> bool:
+    """Return whether this is a URL rather than a path."""
+    return "://" in path and _ABSOLUTE.match(path) is not None
+
+
+def origin_of(url: str) -> Origin | None:
+    """Return scheme, host and port of a URL, if it has them."""
+    split = _split_origin(url)
+    return None if split is None else split[0]
+
+
+def same_origin(url: str, other: str) -> bool:
+    """Return whether two URLs have the same scheme, host and port."""
+    ours = origin_of(url)
+    return ours is not None and ours == origin_of(other)
+
+
+def leaves_in_clear(url: str) -> bool:
+    """Return whether requests to this URL leave the machine without TLS."""
+    origin = origin_of(url)
+    if origin is None or origin[0] == "https":
+        return False
+    host = origin[1].strip("[]").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True
+
+
+def join_url(base_url: str, request: Request) -> str:
+    """Return the URL to send: the base's path, then the request's, then both queries.
+
+    An absolute URL, such as a vendor's link to the next page, must have the base's origin, and
+    replaces the base's path. A fragment is dropped.
+    """
+    if (
+        not request.query
+        and request.path[:1] == "/"
+        and _PLAIN.fullmatch(request.path)
+        and _PLAIN_BASE.fullmatch(base_url)
+    ):
+        # Nothing to encode: the usual case, and on the hot path.
+        return base_url.rstrip("/") + request.path
+    path = request.path.partition("#")[0]
+    if is_absolute(path):
+        split = _same_origin(base_url, path)
+        if split is None:
+            # The frame that raises must not show what may be in its query.
+            del path
+            raise InvalidData(
+                "The request's URL has another origin than the service's base URL.",
+                field="path",
+                remedy="Give a path, or declare the other host as a service of its own.",
+            )
+        prefix, path = split
+    else:
+        prefix = base_url.rstrip("/") if path else base_url
+    path, _, query = path.partition("?")
+    if path and path[0] != "/":
+        path = f"/{path}"
+    parts = [_escaped(query, _QUERY_SAFE), encode_pairs(request.query)]
+    query = "&".join(part for part in parts if part)
+    url = _escaped(prefix, _PATH_SAFE + "[]") + _escaped(path, _PATH_SAFE)
+    return f"{url}?{query}" if query else url
+
+
+def _same_origin(base_url: str, url: str) -> tuple[str, str] | None:
+    """The base's origin as it was written and the rest of the URL, if the origins are equal."""
+    ours, theirs = _split_origin(base_url), _split_origin(url)
+    if ours is None or theirs is None or ours[0] != theirs[0]:
+        return None
+    return base_url[: len(base_url) - len(ours[1])], theirs[1]
+
+
+def _split_origin(url: str) -> tuple[Origin, str] | None:
+    """Return (scheme, host, port) and the rest of the URL as it was written."""
+    match = _ORIGIN.fullmatch(url)
+    if match is None:
+        return None
+    scheme = match["scheme"].lower()
+    port = int(match["port"]) if match["port"] else _DEFAULT_PORTS[scheme]
+    if not 0 < port <= _LAST_PORT:
+        return None
+    return (scheme, match["host"].lower(), port), match["rest"] or ""
+
+
+def _is_sendable(text: object) -> bool:
+    if not isinstance(text, str):
+        return False
+    if text.isascii():
+        return text.isprintable() and " " not in text
+    return is_encodable(text) and not _UNWANTED.search(text)
+
+
+def _escaped(text: str, safe: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
+    return quote(_STRAY_PERCENT.sub("%25", text), safe=safe)
+
+
+def _bad_base(why: str) -> InvalidData:
+    return InvalidData(
+        f"The base URL {why}.",
+        field="base_url",
+        remedy="Give scheme, host and path only, such as 'https://api.example/v1'; credentials and"
+        " parameters have settings of their own.",
+    )
+
+
+def _bad_path(why: str) -> InvalidData:
+    return InvalidData(
+        f"The path {why}.",
+        field="path",
+        remedy="Percent-encode the parts of the path, and pass parameters as query=....",
+    )

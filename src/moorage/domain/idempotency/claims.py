@@ -1,0 +1,512 @@
+"""The rules for idempotency keys: claims, leases and stored answers, for one effect per key.
+
+Laws:
+
+1. Another payload under the same key is a conflict, in every state.
+2. A holder acts under a fencing number, which each later claim raises. A holder with an older
+   number can neither send nor release; only its answer still settles the key, if no other has.
+3. A lease is short, and renewed while its holder lives. A late renewal still succeeds, as long as
+   nobody else has taken the key.
+4. `sent` is written before the first byte leaves. A claim that expires before it may be taken
+   again; a claim that expires after it is *unknown*, a stage that is derived and never written.
+5. An unknown key is sent again only to the same vendor and account, with the same vendor key, and
+   only if the vendor remembers the key for as long as the new holder may send. In every other case
+   a person must resolve it. It can be resolved as never done only when nothing that was sent can
+   still be under way.
+6. A stored answer never changes.
+
+A state is `(seen, quiet, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer)`:
+the lease lasts until `until`; any request of its holder has ended by `ends`; an owner of 0 has
+given up the claim.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+import attrs
+
+from moorage.domain.state.commands import reading, steady, unchanged
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.domain.state.commands import State, States
+
+CLAIMED: Final = 0
+SENT: Final = 1
+DONE: Final = 2
+FREE: Final = 3
+
+LEASE: Final = 1_500_000
+"""Microseconds that a claim lasts without a renewal, where its holder renews it."""
+
+RENEWAL: Final = 500_000
+"""Microseconds between two renewals of a claim, so that one may fail and the next still counts."""
+
+_ONE_LIFE: Final = 1_000_000
+"""Fences of one key are closer than this until it is forgotten: each begins as the store's time."""
+
+_KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
+
+Entry: TypeAlias = "tuple[int, int, int, bytes, int, int, int, int, int, str, Any]"
+
+
+class Verdict(Enum):
+    """The decision about a claim."""
+
+    RUN = "run"
+    ASK_AGAIN = "ask_again"
+    REPLAY = "replay"
+    CONFLICT = "conflict"
+    BUSY = "busy"
+    UNKNOWN = "unknown"
+
+
+class Reach(Enum):
+    """The actions allowed to a caller: a look-up after a lost answer begins nothing new."""
+
+    FRESH = "fresh"
+    """It sends the request, whether or not it was sent before."""
+    AGAIN = "again"
+    """It sends again what was sent before, and nothing else."""
+    STORED = "stored"
+    """It sends nothing, and only gets the stored answer."""
+
+
+@attrs.frozen(kw_only=True)
+class KeyUse:
+    """The way in which one call uses its key.
+
+    Attributes:
+        round: the number of times that the effect of the key was settled as never done; each round
+            has a claim of its own.
+        reach: the actions that the caller may take.
+        repeats: whether a request whose answer was lost may be sent again: always (True), never
+            (False), or as the service's idempotency settings say (None).
+    """
+
+    round: int = 0
+    reach: Reach = Reach.FRESH
+    repeats: bool | None = None
+
+
+AS_USUAL: Final = KeyUse()
+
+
+TABLE: Final = (
+    ("absent", "claim", "claimed", Verdict.RUN),
+    ("claimed", "claim by its owner", "claimed", Verdict.RUN),
+    ("claimed", "claim by another", "claimed", Verdict.BUSY),
+    ("claimed, lapsed", "claim", "claimed", Verdict.RUN),
+    ("sent", "claim by its owner", "sent", Verdict.ASK_AGAIN),
+    ("sent", "claim by another", "sent", Verdict.BUSY),
+    ("unknown", "claim, the vendor remembers the key", "sent", Verdict.ASK_AGAIN),
+    ("unknown", "claim, the vendor does not", "unknown", Verdict.UNKNOWN),
+    ("done", "claim", "done", Verdict.REPLAY),
+    ("free", "claim", "claimed", Verdict.RUN),
+)
+"""What a claim with the right payload meets: state, event, next state, verdict."""
+
+
+class Claimed(NamedTuple):
+    """The answer to a claim.
+
+    Attributes:
+        verdict: the decision.
+        fence: the fencing number of the claim, if the caller has one now.
+        wait: microseconds. For BUSY, the rest of the other holder's lease; for UNKNOWN, the time
+            for which the lost request may still be under way; for RUN, the time for which a
+            previous holder, whose lease is over, may still be at work.
+        answer: the stored answer.
+    """
+
+    verdict: Verdict
+    fence: int = 0
+    wait: int = 0
+    answer: Any = None
+
+
+class Settled(NamedTuple):
+    """The answer to a settlement: whether the claim was still held, or how it was finished."""
+
+    held: bool
+    done: bool = False
+    answer: Any = None
+
+
+class Claim:
+    """The claim of a key for `owner`, a random number that the caller draws for this claim alone.
+
+    `lease` is the time that the claim lasts without a renewal, and `term` the longest time that its
+    holder may be at work, by default the lease. `remembered` is the time for which the target
+    honours a key that it has received; 0 if it does not accept keys.
+    """
+
+    __slots__ = ("fingerprint", "keys", "lease", "owner", "remembered", "target", "term", "ttl")
+    once = False
+    durable = True
+
+    def __init__(
+        self,
+        key: str,
+        *,
+        fingerprint: bytes,
+        owner: int,
+        lease: int,
+        ttl: int,
+        target: str,
+        remembered: int,
+        term: int | None = None,
+    ) -> None:
+        self.keys = (key,)
+        self.fingerprint = fingerprint
+        self.owner = owner
+        self.lease = lease
+        self.term = lease if term is None else term
+        self.ttl = ttl
+        self.target = target
+        self.remembered = remembered
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, Claimed]:
+        """Decide by `TABLE`."""
+        entry = present(states[0], now)
+        if entry is None:
+            return self._taken(now, now), Claimed(Verdict.RUN, now)
+        states = unchanged(CLAIMS, states, now)
+        seen, _, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer = entry
+        if fingerprint != self.fingerprint:
+            return states, Claimed(Verdict.CONFLICT)
+        if stage == DONE:
+            return states, Claimed(Verdict.REPLAY, answer=answer)
+        if stage != FREE and owner == self.owner and seen < until:
+            verdict = Verdict.RUN if stage == CLAIMED else Verdict.ASK_AGAIN
+            return states, Claimed(verdict, fence)
+        if stage == FREE or (stage == CLAIMED and seen >= until):
+            taken, wait = self._taken(seen, fence + 1, ends), max(0, ends - seen)
+            return taken, Claimed(Verdict.RUN, fence + 1, wait)
+        if seen < until:
+            return states, Claimed(Verdict.BUSY, wait=until - seen)
+        latest = seen + self.term
+        if target != self.target or latest > sent_at + self.remembered:
+            return states, Claimed(Verdict.UNKNOWN, wait=max(0, ends - seen))
+        fence, until, ends = fence + 1, seen + self.lease, max(ends, latest)
+        quiet = ends - seen + self.ttl
+        again = (
+            *(seen, quiet, SENT, fingerprint, fence, self.owner),
+            *(until, ends, sent_at, target, None),
+        )
+        return (again,), Claimed(Verdict.ASK_AGAIN, fence)
+
+    def _taken(self, now: int, fence: int, earlier: int = 0) -> States:
+        until, ends = now + self.lease, max(earlier, now + self.term)
+        quiet = ends - now + self.ttl
+        fingerprint, owner, target = self.fingerprint, self.owner, self.target
+        return ((now, quiet, CLAIMED, fingerprint, fence, owner, until, ends, 0, target, None),)
+
+
+class Renew:
+    """The command that renews the leases of claims of one process.
+
+    `held` has, for each claim, the key, the fencing number, and the lifetime of its answer.
+    """
+
+    __slots__ = ("held", "keys", "lease")
+    once = False
+    durable = False
+
+    def __init__(self, held: Iterable[tuple[str, int, int]], *, lease: int) -> None:
+        self.held = tuple(held)
+        self.keys = tuple(key for key, _, _ in self.held)
+        self.lease = lease
+
+    @property
+    def rules(self) -> tuple[Claims, ...]:
+        """What reads the states."""
+        return CLAIMS * len(self.keys)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, tuple[bool, ...]]:
+        """For each claim, whether its holder still has it, possibly after the lease expired."""
+        after: list[State | None] = []
+        mine: list[bool] = []
+        for state, (_, fence, ttl) in zip(states, self.held, strict=True):
+            entry = present(state, now)
+            renewed = None if entry is None else _renewed(entry, fence, self.lease, ttl)
+            mine.append(renewed is not None)
+            after.append(renewed or unchanged(CLAIMS, (state,), now)[0])
+        return tuple(after), tuple(mine)
+
+
+def _renewed(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | None:
+    seen, quiet, stage, fingerprint, held, owner, until, ends, sent_at, target, answer = entry
+    if held != fence or stage not in (CLAIMED, SENT) or not owner:
+        return None
+    quiet, until = max(quiet, lease + ttl), max(until, seen + lease)
+    return (
+        *(seen, quiet, stage, fingerprint, fence, owner),
+        *(until, ends, sent_at, target, answer),
+    )
+
+
+class Settle:
+    """The end of a claim, if `fence` is still the claim's fencing number.
+
+    An answer also settles the key under an older number, since the effect did happen.
+    """
+
+    __slots__ = ("answer", "fence", "keys", "stage", "ttl")
+    once = False
+    durable = True
+
+    def __init__(
+        self, key: str, fence: int, stage: int, *, ttl: int, answer: object = None
+    ) -> None:
+        self.keys = (key,)
+        self.fence = fence
+        self.stage = stage
+        self.ttl = ttl
+        self.answer = answer
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, Settled]:
+        """Settle the claim if it is this caller's; an older fencing number changes nothing."""
+        entry = present(states[0], now)
+        if entry is None:
+            return states, Settled(held=False)
+        stage, fence, answer = entry[2], entry[4], entry[10]
+        late = self.stage == DONE != stage and 0 <= fence - self.fence < _ONE_LIFE
+        if late or (fence == self.fence and stage in (CLAIMED, SENT)):
+            ended = _ended(entry, self.fence, self.stage, self.ttl, self.answer)
+            return (ended,), Settled(held=True)
+        # Whoever abandoned what was never sent had freed it.
+        held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
+        return unchanged(CLAIMS, states, now), Settled(held, stage == DONE, answer)
+
+
+def complete(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
+    """Settle a claim whose effect happened, with its answer."""
+    return Settle(key, fence, DONE, ttl=ttl, answer=answer)
+
+
+def release(key: str, fence: int, *, ttl: int) -> Settle:
+    """Free a key whose claim certainly had no effect.
+
+    A holder that was told to ask again must not use it: the holder before it may have acted.
+    """
+    return Settle(key, fence, FREE, ttl=ttl)
+
+
+def abandon(key: str, fence: int, *, ttl: int) -> Settle:
+    """Give up a claim with an unknown outcome: the key is unknown if it was sent, else free."""
+    return Settle(key, fence, SENT, ttl=ttl)
+
+
+class Record:
+    """The command to write a permanent record if a claim is still this caller's, in one step.
+
+    An existing record under the key stays.
+    """
+
+    __slots__ = ("answer", "fence", "fingerprint", "keys", "ttl")
+    once = False
+    durable = True
+
+    def __init__(
+        self, claim: str, fence: int, key: str, answer: object, *, fingerprint: bytes, ttl: int
+    ) -> None:
+        self.keys = (claim, key)
+        self.fence = fence
+        self.answer = answer
+        self.fingerprint = fingerprint
+        self.ttl = ttl
+
+    @property
+    def rules(self) -> tuple[Claims, ...]:
+        """What reads the states."""
+        return CLAIMS * len(self.keys)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, bool]:
+        """True if the claim was the caller's, and this is the record."""
+        claim, entry = (present(state, now) for state in states)
+        if claim is None or claim[4] != self.fence or claim[2] not in (CLAIMED, SENT):
+            return unchanged(CLAIMS * 2, states, now), False
+        if entry is not None and entry[2] == DONE:
+            return unchanged(CLAIMS * 2, states, now), bool(entry[10] == self.answer)
+        written = (now, self.ttl, DONE, self.fingerprint, now, 0, now, now, 0, "", self.answer)
+        return (states[0], written), True
+
+
+class Withdraw:
+    """The command that gives up a claim whose own answer was lost, if the claim was made at all."""
+
+    __slots__ = ("keys", "owner", "ttl")
+    once = False
+    durable = True
+
+    def __init__(self, key: str, owner: int, *, ttl: int) -> None:
+        self.keys = (key,)
+        self.owner = owner
+        self.ttl = ttl
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Abandon the claim of `owner`; another owner's claim stays."""
+        entry = present(states[0], now)
+        if entry is None:
+            return states, None
+        if entry[5] != self.owner or entry[2] not in (CLAIMED, SENT):
+            return unchanged(CLAIMS, states, now), None
+        return (_ended(entry, entry[4], SENT, self.ttl, None),), None
+
+
+class MarkSent:
+    """The command that marks a claim as sent, if claims have a store of their own."""
+
+    __slots__ = ("fence", "keys", "target")
+    once = False
+    durable = True
+
+    def __init__(self, key: str, fence: int, target: str) -> None:
+        self.keys = (key,)
+        self.fence = fence
+        self.target = target
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, bool]:
+        """True if the claim is still its holder's, so that the request may be sent."""
+        sent = mark_sent(present(states[0], now), self.fence, self.target)
+        return (unchanged(CLAIMS, states, now), False) if sent is None else ((sent,), True)
+
+
+class Resolve:
+    """The settlement of an unknown key after a look-up: with an answer, or as never done.
+
+    As never done only when nothing that was sent under the key can still be under way.
+    """
+
+    __slots__ = ("answer", "done", "keys", "ttl")
+    once = True
+    durable = True
+
+    def __init__(self, key: str, *, done: bool, ttl: int, answer: object = None) -> None:
+        self.keys = (key,)
+        self.done = done
+        self.ttl = ttl
+        self.answer = answer if done else None
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, bool]:
+        """True if there was an unknown key to settle."""
+        entry = present(states[0], now)
+        if entry is None:
+            return states, False
+        over = entry[6] if self.done else max(entry[6], entry[7])
+        if entry[2] != SENT or entry[0] < over:
+            return unchanged(CLAIMS, states, now), False
+        stage = DONE if self.done else FREE
+        return (_ended(entry, entry[4] + 1, stage, self.ttl, self.answer),), True
+
+
+class Written:
+    """The question for the permanent record under a key; nothing is claimed and nobody waits."""
+
+    __slots__ = ("keys",)
+    once = False
+    durable = True
+
+    def __init__(self, key: str) -> None:
+        self.keys = (key,)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, Any]:
+        """The record, or None."""
+        entry = present(states[0], now)
+        return states, None if entry is None or entry[2] != DONE else entry[10]
+
+
+class WriteOnce:
+    """The command to write a permanent record, unless there is one: the first writer's stays.
+
+    It is one step. No writer holds the key in between, so a writer that is killed blocks nobody.
+    """
+
+    __slots__ = ("fingerprint", "keys", "ttl", "value")
+    once = False
+    durable = True
+
+    def __init__(self, key: str, value: object, *, fingerprint: bytes, ttl: int) -> None:
+        self.keys = (key,)
+        self.value = value
+        self.fingerprint = fingerprint
+        self.ttl = ttl
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, Any]:
+        """The record that is there now."""
+        entry = present(states[0], now)
+        if entry is not None and entry[2] == DONE:
+            return states, entry[10]
+        seen, fence = (now, now) if entry is None else (entry[0], entry[4] + 1)
+        written = (seen, self.ttl, DONE, self.fingerprint, fence, 0, seen, seen, 0, "", self.value)
+        return (written,), self.value
+
+
+def _ended(entry: Entry, fence: int, stage: int, ttl: int, answer: object) -> Entry:
+    """The state after the end of a claim: a stage of SENT becomes FREE if nothing was sent."""
+    seen, _, before, fingerprint, _, _, _, _, sent_at, target, _ = entry
+    stage = FREE if stage == SENT != before else stage
+    return (seen, ttl, stage, fingerprint, fence, 0, seen, seen, sent_at, target, answer)
+
+
+def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
+    """The claim marked as sent to `target`, or None if it is no longer held.
+
+    A holder may send it to another target than before only if nothing was done at the first.
+    """
+    if entry is None or entry[4] != fence or entry[2] not in (CLAIMED, SENT):
+        return None
+    seen, quiet, _, fingerprint, _, owner, until, ends, sent_at, _, _ = entry
+    if seen >= until:
+        return None
+    sent_at = sent_at or seen
+    return (seen, quiet, SENT, fingerprint, fence, owner, until, ends, sent_at, target, None)
+
+
+def present(state: State | None, now: int) -> Entry | None:
+    """The state as of now, with its times moved back if the clock was; None once it expired."""
+    if state is None:
+        return None
+    seen, quiet, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer = state
+    time, back = steady(seen, now)
+    quiet -= time - seen + back
+    if quiet <= 0:
+        return None
+    until, ends, sent_at = until - back, ends - back, sent_at - back if sent_at else 0
+    return (time, quiet, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer)
+
+
+class Claims:
+    """The rule that moves the times of a claim, as limits and circuits have one."""
+
+    present = staticmethod(present)
+
+
+CLAIMS: Final[tuple[Claims, ...]] = (Claims(),)
+
+
+def checked_key(value: object) -> str:
+    """`value` as an idempotency key. None is refused, since a call without a key is unprotected."""
+    if isinstance(value, str) and _KEY.fullmatch(value):
+        return value
+    raise InvalidData(
+        "An idempotency key must be 1 to 255 printable ASCII characters, with no space at "
+        "either end.",
+        field="idempotency_key",
+        remedy="Give a key that names this operation, such as the invoice's number and a counter.",
+    )

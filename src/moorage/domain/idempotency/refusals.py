@@ -1,0 +1,54 @@
+"""The stored form of a final refusal, so that a repeat of its key gets the same error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.state.packing import pack_values, unpack_values
+from moorage.errors import ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LEFT_OUT = ("_acted", "_final", "_signature", "response")
+
+
+def pack_refusal(error: ConnectorError) -> bytes:
+    """The parts of an error to store: the names of its classes, its arguments and its fields.
+
+    The vendor's whole answer is not stored, nor are fields of a host's own classes that hold other
+    than plain values.
+    """
+    names = tuple(_name(kind) for kind in type(error).__mro__ if issubclass(kind, ConnectorError))
+    args = error.args if _is_plain(error.args) else (error.message,)
+    fields = vars(error).items()
+    stored = {name: value for name, value in fields if name not in _LEFT_OUT and _is_plain(value)}
+    return pack_values((names, args, stored))
+
+
+def unpack_refusal(packed: bytes) -> ConnectorError:
+    """The stored error, as the nearest of its classes that this process knows."""
+    names, args, fields = unpack_values(packed)
+    classes = {_name(kind): kind for kind in _tree(ConnectorError)}
+    kind = next(classes[name] for name in names if name in classes)
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        pack_values((value,))
+    except InvalidData:
+        return False
+    return True
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _tree(kind: type[ConnectorError]) -> Iterator[type[ConnectorError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _tree(below)

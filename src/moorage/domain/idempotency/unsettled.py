@@ -1,0 +1,435 @@
+"""The register of effects with an unknown outcome, shared by all processes of a store.
+
+An effect is registered before its first request leaves, and removed as soon as its outcome is
+known. An effect that remains belongs to a process that is still at work, has died, or lost the
+answer.
+
+Laws:
+
+1. An effect is on the list of its shard exactly as long as it is open.
+2. A caller that ends without knowing the outcome removes the effect only if nobody has registered
+   it again since.
+3. An effect that a person has settled stays settled: a repeat gets that answer, or, if it was never
+   done, begins a new round under keys that no earlier request has used.
+4. An effect is settled as never done only when no request for it can still be under way.
+5. A caller that sends nothing does not lengthen anybody's wait.
+6. A look-up that finds nothing proves something only if it began so long after the time of the last
+   holder that the vendor must list what was done. That time is measured by the store's clock.
+
+The state of an effect is `(seen, quiet, stage, number, since, until, again, round, fingerprint,
+what, answer)`: `until` is when its last holder's time is over, `again` when it may be looked up
+next. The `answer` of an open effect is the idle time, in microseconds, after which a look-up began
+that found nothing; None if no look-up did. The state of a shard is `(seen, quiet, names)`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from zlib import crc32
+
+from moorage.domain.state.commands import reading, steady
+from moorage.domain.state.keys import state_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.domain.state.commands import State, States
+
+OPEN: Final = 0
+SETTLED: Final = 1
+FREED: Final = 2
+
+KEPT: Final = 366 * 86_400_000_000
+"""Microseconds for which an open effect, and what a person has settled, is kept."""
+
+_SHARDS: Final = 16
+_GONE: Final = 1
+
+Effect: TypeAlias = "tuple[int, int, int, int, int, int, int, int, bytes, Any, Any]"
+
+
+def effect_name(contract: str, tenant: str | None, key: str) -> str:
+    """The key of the state of an effect."""
+    whose = "" if tenant is None else f"@{tenant}"
+    return state_key("unsettled", contract, None, "effect", whose, key)
+
+
+def shards(contract: str) -> tuple[str, ...]:
+    """The keys of the lists of a contract's open effects."""
+    return tuple(_shard(contract, number) for number in range(_SHARDS))
+
+
+def _shard(contract: str, number: int) -> str:
+    return state_key("unsettled", contract, None, "list", str(number))
+
+
+def _places(contract: str, tenant: str | None, key: str) -> tuple[str, str]:
+    name = effect_name(contract, tenant, key)
+    return name, _shard(contract, crc32(name.encode()) % _SHARDS)
+
+
+class Registered(NamedTuple):
+    """The answer to a registration.
+
+    Attributes:
+        number: the number to remove the effect with; 0 if another payload has the key.
+        first: whether the effect was not open before.
+        round: the number of times that it was settled as never done.
+        settled: whether a person has settled it as done.
+        same: whether it was registered with the same payload.
+        forgotten: whether it has been open for so long that the claims of its key may be deleted.
+        answer: the outcome that the person recorded.
+        held: microseconds for which an earlier holder may still be at work.
+    """
+
+    number: int = 0
+    first: bool = False
+    round: int = 0
+    settled: bool = False
+    same: bool = True
+    forgotten: bool = False
+    answer: Any = None
+    held: int = 0
+
+
+class Register:
+    """The command to register an effect, whose holder may be at work for `span` microseconds.
+
+    The claims of its key exist for `memory` microseconds at least; an effect that stayed open
+    longer is not requested again. `what` describes the request, so that whoever finds the effect
+    open can repeat it.
+    """
+
+    __slots__ = ("fingerprint", "keys", "memory", "span", "what")
+    once = False
+    durable = True
+
+    def __init__(
+        self,
+        contract: str,
+        tenant: str | None,
+        key: str,
+        *,
+        fingerprint: bytes,
+        what: object,
+        span: int,
+        memory: int,
+    ) -> None:
+        self.keys = _places(contract, tenant, key)
+        self.fingerprint = fingerprint
+        self.what = what
+        self.span = span
+        self.memory = memory
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, Registered]:
+        """Put the effect on the list, unless it is settled or another payload has its key."""
+        effect, listed = _effect(states[0], now), states[1]
+        if effect is None:
+            stage, number, since, ends, again, turn = FREED, 0, now, 0, 0, 0
+            same = True
+        else:
+            _, _, stage, number, since, ends, again, turn, fingerprint, _, answer = effect
+            same = fingerprint == self.fingerprint
+            if stage == SETTLED:
+                return states, Registered(settled=True, same=same, answer=answer)
+        if stage == OPEN and not same:
+            return states, Registered(round=turn, same=False)
+        if stage == OPEN and now + self.span > since + self.memory:
+            return states, Registered(round=turn, forgotten=True)
+        first = stage != OPEN
+        if first:
+            since, ends, again = now, 0, 0
+        number, until = max(now, number + 1), max(now + self.span, ends)
+        held = max(0, ends - now)
+        opened = (
+            *(now, KEPT, OPEN, number, since, until, max(until, again), turn),
+            *(self.fingerprint, self.what, None),
+        )
+        registered = Registered(number, first, turn, held=held)
+        return (opened, _listed(listed, now, self.keys[0])), registered
+
+
+class Recall:
+    """Read an effect as `Register` does, and write nothing: nothing is going to be sent for it."""
+
+    __slots__ = ("fingerprint", "keys")
+    once = False
+    durable = False
+
+    def __init__(self, contract: str, tenant: str | None, key: str, *, fingerprint: bytes) -> None:
+        self.keys = (effect_name(contract, tenant, key),)
+        self.fingerprint = fingerprint
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, Registered]:
+        """What is known of it; the number is 0 unless it is open with the same payload."""
+        effect = _effect(states[0], now)
+        if effect is None:
+            return states, Registered()
+        _, _, stage, number, _, _, _, turn, fingerprint, _, answer = effect
+        same = fingerprint == self.fingerprint
+        if stage == SETTLED:
+            return states, Registered(settled=True, same=same, answer=answer)
+        mine = stage == OPEN and same
+        return states, Registered(number if mine else 0, round=turn, same=stage != OPEN or same)
+
+
+class Withhold:
+    """End the time of a holder that has sent nothing; that of earlier ones stays.
+
+    Otherwise repeats that send nothing would keep everybody else from settling the effect. Only the
+    last holder may: it knows for how long (`held`) those before it may be at work.
+    """
+
+    __slots__ = ("held", "keys", "number")
+    once = False
+    durable = False
+
+    def __init__(
+        self, contract: str, tenant: str | None, key: str, *, number: int, held: int
+    ) -> None:
+        self.keys = (effect_name(contract, tenant, key),)
+        self.number = number
+        self.held = held
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, bool]:
+        """Whether its time was the last, and is over."""
+        effect = _effect(states[0], now)
+        if effect is None or effect[2] != OPEN or effect[3] != self.number:
+            return states, False
+        until = min(effect[5], now + self.held)
+        again = until if effect[6] == effect[5] else effect[6]
+        return ((*effect[:5], until, again, *effect[7:]),), True
+
+
+class Strike:
+    """The command to remove an effect whose outcome is known.
+
+    If the outcome is not `certain` for all callers, only the last that registered it may remove it.
+    """
+
+    __slots__ = ("certain", "keys", "number")
+    once = False
+    durable = True
+
+    def __init__(
+        self, contract: str, tenant: str | None, key: str, *, number: int, certain: bool
+    ) -> None:
+        self.keys = _places(contract, tenant, key)
+        self.number = number
+        self.certain = certain
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, bool]:
+        """True if it was open and is now removed."""
+        effect = _effect(states[0], now)
+        if effect is None or effect[2] != OPEN or not (self.certain or effect[3] == self.number):
+            return states, False
+        return _ended(effect, states[1], now, self.keys[0], turn=effect[7]), True
+
+
+class Decision(NamedTuple):
+    """True if an open effect was settled; if not, how many microseconds to `wait` before."""
+
+    settled: bool
+    wait: int = 0
+
+
+class Decide:
+    """The settlement of an open effect after a look-up: an answer, or that it was not done.
+
+    As never done only when the time of its last holder is over.
+    """
+
+    __slots__ = ("answer", "done", "keys")
+    once = False
+    durable = True
+
+    def __init__(
+        self, contract: str, tenant: str | None, key: str, *, done: bool, answer: object = None
+    ) -> None:
+        self.keys = _places(contract, tenant, key)
+        self.done = done
+        self.answer = answer if done else None
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, Decision]:
+        """Settle the effect and take it off the list."""
+        effect = _effect(states[0], now)
+        if effect is None or effect[2] != OPEN:
+            return states, Decision(settled=False)
+        if not self.done:
+            if now < effect[5]:
+                return states, Decision(settled=False, wait=effect[5] - now)
+            ended = _ended(effect, states[1], now, self.keys[0], turn=effect[7] + 1)
+            return ended, Decision(settled=True)
+        settled = (now, KEPT, SETTLED, *effect[3:10], self.answer)
+        return (settled, _unlisted(states[1], now, self.keys[0])), Decision(settled=True)
+
+
+class Reserved(NamedTuple):
+    """The answer to a reservation.
+
+    Attributes:
+        ours: whether this caller may look the effect up now.
+        number: the number of its last registration.
+        idle: microseconds since the time of its last holder was over.
+    """
+
+    ours: bool
+    number: int = 0
+    idle: int = 0
+
+
+class Attend:
+    """The command to reserve an open effect for a look-up; no other caller gets it for `pause`.
+
+    `pause` is in microseconds.
+    """
+
+    __slots__ = ("keys", "pause")
+    once = False
+    durable = False
+
+    def __init__(self, name: str, *, pause: int) -> None:
+        self.keys = (name,)
+        self.pause = pause
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, Reserved]:
+        """Reserve it if it is open and due."""
+        effect = _effect(states[0], now)
+        if effect is None or effect[2] != OPEN or now < effect[6]:
+            return states, Reserved(ours=False)
+        reserved = Reserved(ours=True, number=effect[3], idle=now - effect[5])
+        return ((*effect[:6], now + self.pause, *effect[7:]),), reserved
+
+
+class NotFound:
+    """The command to record that a look-up found nothing.
+
+    `reserved` is the answer of the `Attend` with which the look-up began. Nothing is recorded if
+    the effect was registered again since: a request may have left in the meantime.
+    """
+
+    __slots__ = ("keys", "reserved")
+    once = False
+    durable = False
+
+    def __init__(self, name: str, reserved: Reserved) -> None:
+        self.keys = (name,)
+        self.reserved = reserved
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, bool]:
+        """Whether it was recorded."""
+        effect = _effect(states[0], now)
+        if effect is None or effect[2] != OPEN or effect[3] != self.reserved.number:
+            return states, False
+        idle = max(self.reserved.idle, effect[10] or 0)
+        return ((*effect[:10], idle),), True
+
+
+def is_absent(searched: int | None, listed_within: int) -> bool:
+    """Whether the vendor's list proves that the effect did not happen.
+
+    Args:
+        searched: microseconds from the end of its last holder's time to the beginning of the latest
+            look-up that found nothing; None if no look-up found nothing.
+        listed_within: microseconds in which the vendor lists what it has done.
+    """
+    return searched is not None and searched >= listed_within
+
+
+class ReadShards:
+    """The command to read the names of the open effects of a contract."""
+
+    __slots__ = ("keys",)
+    once = False
+    durable = False
+
+    def __init__(self, contract: str) -> None:
+        self.keys = shards(contract)
+
+    @reading
+    def apply(self, states: States, _: int) -> tuple[States, tuple[str, ...]]:
+        """The names, in no order."""
+        return states, tuple(name for state in states if state for name in state[2])
+
+
+class Open(NamedTuple):
+    """An open effect; all times are in microseconds.
+
+    Attributes:
+        name: the key of its state.
+        age: time since its first registration.
+        remaining: time for which its holder may still be at work.
+        due: whether it may be looked up now.
+        what: description of the request.
+        searched: idle time after which a look-up began that found nothing; None if none did.
+    """
+
+    name: str
+    age: int
+    remaining: int
+    due: bool
+    what: Any
+    searched: int | None = None
+
+
+class ReadEffects:
+    """The command to read effects of one contract, without those that are no longer open."""
+
+    __slots__ = ("keys",)
+    once = False
+    durable = False
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.keys = tuple(names)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, tuple[Open, ...]]:
+        """The open effects, in the order of the names."""
+        effects: list[Open] = []
+        for name, state in zip(self.keys, states, strict=True):
+            effect = _effect(state, now)
+            if effect is not None and effect[2] == OPEN:
+                _, _, _, _, since, until, again, _, _, what, searched = effect
+                age, remaining = max(0, now - since), max(0, until - now)
+                effects.append(Open(name, age, remaining, now >= again, what, searched))
+        return states, tuple(effects)
+
+
+def _ended(effect: Effect, listed: State | None, now: int, name: str, *, turn: int) -> States:
+    """The state of an effect that is no longer open; only the number of its round is stored."""
+    lifetime = KEPT if turn else _GONE
+    free = (now, lifetime, FREED, *effect[3:7], turn, b"", None, None)
+    return free, _unlisted(listed, now, name)
+
+
+def _listed(state: State | None, now: int, name: str) -> State:
+    names = () if state is None else state[2]
+    return now, KEPT, names if name in names else (*names, name)
+
+
+def _unlisted(state: State | None, now: int, name: str) -> State:
+    names = () if state is None else state[2]
+    left = tuple(one for one in names if one != name)
+    return now, KEPT if left else _GONE, left
+
+
+def _effect(state: State | None, now: int) -> Effect | None:
+    """The state as of now, with its times moved back if the clock was; None once it expired."""
+    if state is None:
+        return None
+    seen, quiet, stage, number, since, until, again, turn, fingerprint, what, answer = state
+    time, back = steady(seen, now)
+    quiet -= time - seen + back
+    if quiet <= 0:
+        return None
+    return (
+        *(time, quiet, stage, number, since - back, until - back, again - back, turn),
+        *(fingerprint, what, answer),
+    )

@@ -1,0 +1,1 @@
+"""Events and the integration log."""

@@ -1,0 +1,230 @@
+"""The integration log: one entry per call, and the filters and statistics over many."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.observation.events import CallFinished
+from moorage.domain.values.durations import count
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.domain.observation.events import Event
+
+
+class IntegrationStatus(Enum):
+    """The outcome of a call, as readers of the log need it.
+
+    `INTERNAL` is an error of this program or its machine; it says nothing about the service.
+    """
+
+    SUCCESS = "success"
+    REPLAYED = "replayed"
+    CACHED = "cached"
+    FALLBACK = "fallback"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    HELD_BACK = "held_back"
+    INTERNAL = "internal"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+
+
+_STATUS_OF_ERROR: Final[Mapping[str, IntegrationStatus]] = {
+    "AuthenticationFailed": IntegrationStatus.REJECTED,
+    "VendorRejected": IntegrationStatus.REJECTED,
+    "InvalidRequest": IntegrationStatus.REJECTED,
+    "PaymentDeclined": IntegrationStatus.REJECTED,
+    "FileNotFound": IntegrationStatus.REJECTED,
+    "IdempotencyConflict": IntegrationStatus.REJECTED,
+    "AttemptTimeout": IntegrationStatus.TIMEOUT,
+    "DeadlineExceeded": IntegrationStatus.TIMEOUT,
+    "RateLimitExceeded": IntegrationStatus.HELD_BACK,
+    "BulkheadFull": IntegrationStatus.HELD_BACK,
+    "CircuitBreakerOpen": IntegrationStatus.HELD_BACK,
+    "DestinationRefused": IntegrationStatus.HELD_BACK,
+    "RetryBudgetExhausted": IntegrationStatus.HELD_BACK,
+    "IdempotencyInProgress": IntegrationStatus.HELD_BACK,
+    "NotCached": IntegrationStatus.HELD_BACK,
+    "HeldBack": IntegrationStatus.HELD_BACK,
+    "DryRun": IntegrationStatus.HELD_BACK,
+    "RecipientRefused": IntegrationStatus.HELD_BACK,
+    "CopiedStore": IntegrationStatus.HELD_BACK,
+    "OutcomeUnknown": IntegrationStatus.UNKNOWN,
+}
+
+
+_GOOD: Final = (IntegrationStatus.SUCCESS, IntegrationStatus.REPLAYED, IntegrationStatus.CACHED)
+_NEUTRAL: Final = (IntegrationStatus.INTERNAL, IntegrationStatus.CANCELLED)
+
+
+def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
+    if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
+        raise InvalidData(
+            f"{attribute.name} must be an aware datetime.",
+            field=attribute.name,
+            remedy="Give it a time zone, such as datetime.now(UTC).",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class IntegrationLog:
+    """The log entry of one call.
+
+    Attributes:
+        id: the correlation id of the call.
+        service, operation, tenant: the service and operation that were called, and the tenant.
+        status: the outcome.
+        started_at, duration: the time at which it began, and its duration in seconds.
+        attempts: the number of attempts that reached for the vendor.
+        error: the class of the error that it ended with.
+        http_status, vendor_code: the status and error code of the vendor's last answer.
+        idempotency_key: the idempotency key of the call.
+        region: the region in which it ended, if its service is in several.
+        subject: the person whose data it was about, if the caller named one.
+    """
+
+    id: str
+    service: str
+    status: IntegrationStatus
+    started_at: datetime = attrs.field(validator=_aware)
+    duration: float
+    attempts: int = 0
+    operation: str | None = None
+    tenant: str | None = None
+    error: str | None = None
+    http_status: int | None = None
+    vendor_code: str | None = None
+    idempotency_key: str | None = None
+    region: str | None = None
+    subject: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class LogQuery:
+    """A filter for log entries: every condition given must match. `after` is a page's `next`."""
+
+    service: str | None = None
+    operation: str | None = None
+    tenant: str | None = None
+    region: str | None = None
+    subject: str | None = None
+    status: IntegrationStatus | None = None
+    id: str | None = None
+    since: datetime | None = attrs.field(default=None, validator=_aware)
+    until: datetime | None = attrs.field(default=None, validator=_aware)
+    limit: int = attrs.field(default=100, validator=lambda _, __, value: count(value, "limit"))
+    after: str | None = None
+
+    def matches(self, entry: IntegrationLog) -> bool:
+        """Return whether an entry matches; `until` is excluded."""
+        return (
+            all(
+                value is None or value == getattr(entry, name)
+                for name, value in (
+                    ("service", self.service),
+                    ("operation", self.operation),
+                    ("tenant", self.tenant),
+                    ("region", self.region),
+                    ("subject", self.subject),
+                    ("status", self.status),
+                    ("id", self.id),
+                )
+            )
+            and (self.since is None or entry.started_at >= self.since)
+            and (self.until is None or entry.started_at < self.until)
+        )
+
+
+@attrs.frozen(kw_only=True)
+class LogPage:
+    """A page of log entries, newest first; `next` leads to the next page, None on the last."""
+
+    items: tuple[IntegrationLog, ...]
+    next: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class LogSummary:
+    """Counts and durations of many entries; the durations are percentiles in seconds."""
+
+    count: int
+    by_status: Mapping[IntegrationStatus, int]
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+    @property
+    def success_rate(self) -> float | None:
+        """The share of successes among the calls that say something about their service.
+
+        Cancelled calls and errors of this program do not count; None if no other call is left.
+        """
+        statuses = self.by_status.items()
+        telling = sum(count for status, count in statuses if status not in _NEUTRAL)
+        good = sum(count for status, count in statuses if status in _GOOD)
+        return good / telling if telling else None
+
+
+def summarise(entries: Iterable[IntegrationLog]) -> LogSummary:
+    """Count entries and measure their durations."""
+    by_status: dict[IntegrationStatus, int] = {}
+    durations: list[float] = []
+    for entry in entries:
+        by_status[entry.status] = by_status.get(entry.status, 0) + 1
+        durations.append(entry.duration)
+    durations.sort()
+    return LogSummary(
+        count=len(durations),
+        by_status=by_status,
+        p50=_percentile(durations, 50),
+        p95=_percentile(durations, 95),
+        p99=_percentile(durations, 99),
+    )
+
+
+def entry_of(event: Event) -> IntegrationLog | None:
+    """The log entry for an event that ends a call; None for any other event."""
+    if not isinstance(event, CallFinished):
+        return None
+    return IntegrationLog(
+        id=event.request_id or "",
+        service=event.service,
+        operation=event.operation,
+        tenant=event.tenant,
+        status=_status_of(event),
+        started_at=event.started_at,
+        duration=event.duration,
+        attempts=event.attempts,
+        error=event.error,
+        http_status=event.status,
+        vendor_code=event.vendor_code,
+        idempotency_key=event.idempotency_key,
+        region=event.region,
+        subject=event.subject,
+    )
+
+
+def _status_of(event: CallFinished) -> IntegrationStatus:
+    if event.cancelled:
+        return IntegrationStatus.CANCELLED
+    if event.replayed:
+        return IntegrationStatus.REPLAYED
+    if event.fallback:
+        return IntegrationStatus.FALLBACK
+    if event.error is None:
+        return IntegrationStatus.CACHED if event.cached else IntegrationStatus.SUCCESS
+    usual = IntegrationStatus.INTERNAL if event.internal else IntegrationStatus.FAILED
+    return _STATUS_OF_ERROR.get(event.error, usual)
+
+
+def _percentile(ordered: list[float], percent: int) -> float | None:
+    """The smallest value that `percent` of all are no greater than."""
+    return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None

@@ -1,0 +1,1 @@
+"""Limits, circuits, retries and budgets."""

@@ -1,0 +1,546 @@
+"""The admission of one attempt: a single decision by circuit, limits, retry budget and claim.
+
+They decide together, all or nothing: an attempt that a limit refuses takes no probe lease, and an
+attempt that the circuit refuses takes no token. An admission command is made once per plan and used
+for every call; only a retry, a probe and a call with an idempotency claim make their own.
+
+The fast path (circuit closed, empty queue, tokens available) must answer exactly as the full rule.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.domain.idempotency import claims as idempotency
+from moorage.domain.resilience.circuit import Outcome, mode_to_force
+from moorage.domain.resilience.rate_limit import checked_cost, joint_wait
+from moorage.domain.state.commands import MISREAD, misread, reading, unchanged
+from moorage.domain.values.durations import FOREVER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.domain.resilience.budget import BudgetRule
+    from moorage.domain.resilience.circuit import (
+        CircuitBreakerState,
+        CircuitRule,
+        CircuitState,
+        Permit,
+    )
+    from moorage.domain.resilience.rate_limit import Rule
+    from moorage.domain.state.commands import Command, Moves, State, States, Ticket
+
+
+class Answer(IntEnum):
+    """The result of a request for admission."""
+
+    GO = 0
+    NEEDS_TOKEN = 1
+    CIRCUIT_OPEN = 2
+    LIMITED = 3
+    NO_BUDGET = 4
+    FENCED = 5
+
+
+GO: Final = Answer.GO
+NEEDS_TOKEN: Final = Answer.NEEDS_TOKEN
+CIRCUIT_OPEN: Final = Answer.CIRCUIT_OPEN
+
+Admitted: TypeAlias = "tuple[Answer, int, Permit | None, tuple[Ticket, ...]]"
+"""`(answer, wait, permit, tickets)`: a grant to use after `wait`, or how long to stay away."""
+
+AT_ONCE: Final[Admitted] = (GO, 0, None, ())
+"""Granted, with nothing to give back."""
+
+
+class Gates:
+    """The rules that guard a call, compiled once, and the keys of their states.
+
+    The order of keys is: circuit, limits, budget. `shares` has, for each limit, the part of it that
+    a process may grant by itself while the shared store is away; None means nothing. Without
+    `shares`, a process may grant the whole of every limit.
+    """
+
+    __slots__ = (
+        "_alone",
+        "budget",
+        "budget_key",
+        "circuit",
+        "circuit_key",
+        "limit_keys",
+        "limits",
+        "rules",
+        "shares",
+    )
+
+    def __init__(
+        self,
+        *,
+        circuit: CircuitRule | None = None,
+        circuit_key: str = "",
+        limits: Sequence[Rule] = (),
+        limit_keys: Sequence[str] = (),
+        shares: Sequence[Fraction | None] = (),
+        budget: BudgetRule | None = None,
+        budget_key: str = "",
+    ) -> None:
+        self._alone: dict[tuple[int, ...], Gates] = {}
+        self.shares = tuple(shares)
+        self.circuit = circuit
+        self.circuit_key = circuit_key
+        self.limits = tuple(limits)
+        self.limit_keys = tuple(limit_keys)
+        self.budget = budget
+        self.budget_key = budget_key
+        self.rules: tuple[Moves, ...] = (
+            *((circuit,) if circuit else ()),
+            *self.limits,
+            *((budget,) if budget else ()),
+        )
+
+    def alone(self, costs: tuple[int, ...] | None = None) -> Gates:
+        """The rules for one process's own memory, while the shared store is away.
+
+        A call that costs more than the burst of a share is still granted, at its full cost.
+        """
+        if all(share == 1 for share in self.shares):
+            return self
+        costs = costs or (1,) * len(self.limits)
+        gates = self._alone.get(costs)
+        if gates is None:
+            limits = zip(self.limits, self.shares, costs, strict=True)
+            gates = self._alone[costs] = Gates(
+                circuit=self.circuit,
+                circuit_key=self.circuit_key,
+                limits=[rule.part(share or Fraction(1), cost) for rule, share, cost in limits],
+                limit_keys=[
+                    f"{key}:{share}"
+                    for key, share in zip(self.limit_keys, self.shares, strict=True)
+                ],
+                budget=self.budget,
+                budget_key=self.budget_key,
+            )
+        return gates
+
+
+class Admission:
+    """The request for one attempt.
+
+    `within` is the longest time that this caller can wait for a grant, and `lease` the longest time
+    that the attempt may take, both in microseconds. `token` is this caller's own number, needed
+    only for a probe. `claim` has the key and the fencing number of the idempotency claim that is
+    about to be sent, and its target. A grant that waits can always be given back; with `ticketed`,
+    an immediate grant can be given back too.
+    """
+
+    __slots__ = (
+        "claim",
+        "costs",
+        "durable",
+        "gates",
+        "keys",
+        "lease",
+        "retry",
+        "ticketed",
+        "token",
+        "within",
+    )
+    once = True
+
+    def __init__(
+        self,
+        gates: Gates,
+        *,
+        within: int,
+        lease: int,
+        costs: tuple[int, ...] = (),
+        retry: bool = False,
+        token: int = 0,
+        claim: tuple[str, int, str] | None = None,
+        ticketed: bool = False,
+    ) -> None:
+        self.gates = gates
+        self.within = within
+        self.lease = lease
+        self.costs = costs or (1,) * len(gates.limits)
+        for rule, cost in zip(gates.limits, self.costs, strict=True):
+            checked_cost(rule, cost)
+        self.retry = retry
+        self.token = token
+        self.claim = claim
+        self.durable = claim is not None
+        self.ticketed = ticketed
+        self.keys: tuple[str, ...] = (
+            *((gates.circuit_key,) if gates.circuit else ()),
+            *gates.limit_keys,
+            *((gates.budget_key,) if gates.budget else ()),
+            *((claim[0],) if claim else ()),
+        )
+        if len(gates.limits) <= 1 and gates.budget is None and claim is None and not ticketed:
+            self.__class__ = _SHORT_CUTS[gates.circuit is not None, bool(gates.limits)]  # pyright: ignore[reportAttributeAccessIssue]
+
+    def evolve(self, **changes: Any) -> Admission:
+        """The same admission with some attributes replaced."""
+        details: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("within", "lease", "costs", "retry", "token", "claim", "ticketed")
+        }
+        return Admission(changes.pop("gates", self.gates), **(details | changes))
+
+    def apply(self, states: States, now: int) -> tuple[States, Admitted]:
+        """Admit, or refuse with the reason and the time to wait."""
+        try:
+            return self.decide(states, now)
+        except MISREAD as error:
+            failure = self._misread(error, states, now)
+        raise failure
+
+    def decide(self, states: States, now: int) -> tuple[States, Admitted]:
+        """The full rule; the fast path in `apply` gives the same answers."""
+        gates = self.gates
+        first = 1 if gates.circuit else 0
+        rest = first + len(gates.limits)
+
+        # First ask everybody, taking nothing. Where a clock stepped back and time stands still,
+        # it has to catch up before a wait begins to pass.
+        presents = [
+            rule.present(state, now)
+            for rule, state in zip(gates.limits, states[first:rest], strict=True)
+        ]
+        turn = joint_wait(gates.limits, presents, self.costs) if presents else 0
+        wait = turn and turn + max(present[0] - now for present in presents)
+
+        new: list[State] = []
+        permit: Permit | None = None
+        if gates.circuit:
+            circuit, permit, away, needs_token = gates.circuit.admit(
+                gates.circuit.present(states[0], now), self.token, self.lease + wait
+            )
+            if permit is None and not needs_token and not gates.circuit.config.shadow:
+                return self._refuse(states, now, Answer.CIRCUIT_OPEN, away)
+            if needs_token and wait <= self.within:
+                return self._refuse(states, now, Answer.NEEDS_TOKEN)
+            new.append(circuit)
+        if wait > self.within:
+            return self._refuse(states, now, Answer.LIMITED, wait)
+
+        refundable = self.ticketed or wait > 0
+        grants = [
+            rule.grant(present, cost, present[0] + turn, refundable=refundable)
+            for rule, present, cost in zip(gates.limits, presents, self.costs, strict=True)
+        ]
+        new.extend(state for state, _ in grants)
+        answer, away = self._spend(states[rest:], now, new)
+        if answer is not GO:
+            return self._refuse(states, now, answer, away)
+        tickets = tuple(ticket for _, ticket in grants) if refundable else ()
+        return tuple(new), (Answer.GO, wait, permit, tickets)
+
+    def _spend(self, states: States, now: int, new: list[State]) -> tuple[Answer, int]:
+        """Count against the budget and mark the claim as sent, adding both states to `new`."""
+        rule = self.gates.budget
+        if rule:
+            budget = rule.present(states[0], now)
+            spent = rule.retry(budget) if self.retry else rule.call(budget)
+            if spent is None:
+                return Answer.NO_BUDGET, rule.left_for(budget)
+            new.append(spent)
+        if self.claim:
+            _, fence, target = self.claim
+            sent = idempotency.mark_sent(idempotency.present(states[-1], now), fence, target)
+            if sent is None:
+                return Answer.FENCED, 0
+            new.append(sent)
+        return GO, 0
+
+    def _refuse(
+        self, states: States, now: int, answer: Answer, away: int = 0
+    ) -> tuple[States, Admitted]:
+        return unchanged(self.rules, states, now), (answer, away, None, ())
+
+    @property
+    def rules(self) -> tuple[Moves, ...]:
+        """The rules that read the states, in the order of the keys."""
+        return (*self.gates.rules, *idempotency.CLAIMS) if self.claim else self.gates.rules
+
+    def _misread(self, error: Exception, states: States, now: int) -> Exception:
+        return misread(error, self.keys, self.rules, states, now)
+
+
+class _CircuitAdmission(Admission):
+    __slots__ = ()
+
+    def apply(self, states: States, now: int) -> tuple[States, Admitted]:
+        circuit: CircuitRule = self.gates.circuit  # type: ignore[assignment]  # there is one
+        (state,) = states
+        try:
+            if state is None:
+                return self.decide(states, now)
+            if not state[2]:
+                counted = circuit.fast_admit(state, now)
+                if counted is not None:
+                    return (counted,), (GO, 0, (counted[3], counted[5], 0), ())
+            elif away := circuit.refuses(state, now):
+                return states, (CIRCUIT_OPEN, away, None, ())
+            return self.decide(states, now)
+        except MISREAD as error:
+            failure = self._misread(error, states, now)
+        raise failure
+
+
+class _LimitAdmission(Admission):
+    __slots__ = ()
+
+    def apply(self, states: States, now: int) -> tuple[States, Admitted]:
+        try:
+            taken = self.gates.limits[0].fast_grant(states[0], now, self.costs[0])
+            return self.decide(states, now) if taken is None else ((taken,), AT_ONCE)
+        except MISREAD as error:
+            failure = self._misread(error, states, now)
+        raise failure
+
+
+class _UsualAdmission(Admission):
+    __slots__ = ()
+
+    def apply(self, states: States, now: int) -> tuple[States, Admitted]:
+        gates = self.gates
+        circuit: CircuitRule = gates.circuit  # type: ignore[assignment]  # there is one
+        try:
+            counted = circuit.fast_admit(states[0], now)
+            if counted is not None:
+                taken = gates.limits[0].fast_grant(states[1], now, self.costs[0])
+                if taken is not None:
+                    return (counted, taken), (GO, 0, (counted[3], counted[5], 0), ())
+            elif away := circuit.refuses(states[0], now):
+                return unchanged(gates.rules, states, now), (CIRCUIT_OPEN, away, None, ())
+            return self.decide(states, now)
+        except MISREAD as error:
+            failure = self._misread(error, states, now)
+        raise failure
+
+
+_SHORT_CUTS: Final = {
+    (True, True): _UsualAdmission,
+    (True, False): _CircuitAdmission,
+    (False, True): _LimitAdmission,
+    (False, False): Admission,
+}
+"""By whether there is a circuit, and whether there is a limit."""
+
+
+class Confirm:
+    """The second question of a caller that waited, since a pause may have begun meanwhile."""
+
+    __slots__ = ("gates", "keys", "permit", "rules", "tickets")
+    once = False
+    durable = False
+
+    def __init__(self, gates: Gates, tickets: tuple[Ticket, ...], permit: Permit | None) -> None:
+        self.gates = gates
+        self.tickets = tickets
+        self.permit = permit
+        keys_of_circuit = (gates.circuit,) if gates.circuit and permit else ()
+        self.rules = (*gates.limits, *keys_of_circuit)
+        self.keys = (*gates.limit_keys, *((gates.circuit_key,) if keys_of_circuit else ()))
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
+        """GO with the rest of the wait (0 for now), or CIRCUIT_OPEN with the time to wait."""
+        gates = self.gates
+        same = unchanged(self.rules, states, now)
+        wait = 0
+        for rule, state, ticket in zip(gates.limits, states, self.tickets, strict=False):
+            present = rule.present(state, now)
+            turn = rule.confirm(present, ticket)
+            wait = max(wait, turn and turn + present[0] - now)
+        if gates.circuit and self.permit:
+            circuit, away = gates.circuit.confirm(
+                gates.circuit.present(states[-1], now), self.permit, wait
+            )
+            if away and not gates.circuit.config.shadow:
+                return same, (Answer.CIRCUIT_OPEN, away)
+            if wait and self.permit[2]:
+                return (*same[:-1], circuit), (GO, wait)
+        return same, (GO, wait)
+
+
+class GiveBack:
+    """The command of a caller that gives up: its tokens and places in the queue return."""
+
+    __slots__ = ("gates", "keys", "tickets")
+    once = True
+    durable = False
+
+    def __init__(self, gates: Gates, tickets: tuple[Ticket, ...]) -> None:
+        self.gates = gates
+        self.tickets = tickets
+        self.keys = gates.limit_keys
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The limits, which read the states."""
+        return self.gates.limits
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Refund every ticket."""
+        rules = zip(self.gates.limits, states, self.tickets, strict=True)
+        return tuple(
+            state if state is None else rule.refund(rule.present(state, now), ticket)
+            for rule, state, ticket in rules
+        ), None
+
+
+def unused(gates: Gates, admitted: Admitted, reporter: str = "") -> tuple[Report | GiveBack, ...]:
+    """The commands that return what an admission took and its caller does not use."""
+    _, _, permit, tickets = admitted
+    return (
+        *((Report(gates, permit, Outcome.NEUTRAL, reporter),) if permit is not None else ()),
+        *((GiveBack(gates, tickets),) if tickets else ()),
+    )
+
+
+def unclaimed(command: Command[Any], answer: Any) -> tuple[Report | GiveBack, ...]:
+    """The commands that return what any command took, if its caller left before the answer."""
+    return unused(command.gates, answer) if isinstance(command, Admission) else ()
+
+
+class Pause:
+    """The vendor asked for a pause: nothing more is granted for `pause` microseconds."""
+
+    __slots__ = ("gates", "keys", "pause")
+    once = True
+    durable = False
+
+    def __init__(self, gates: Gates, pause: int) -> None:
+        self.gates = gates
+        self.pause = min(pause, FOREVER)
+        self.keys = gates.limit_keys
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The limits, which read the states."""
+        return self.gates.limits
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Drain every limit."""
+        return tuple(
+            rule.drain(rule.present(state, now), self.pause)
+            for rule, state in zip(self.gates.limits, states, strict=True)
+        ), None
+
+
+class Resume:
+    """The command of a person who ends a pause that a vendor asked for."""
+
+    __slots__ = ("gates", "keys")
+    once = False
+    durable = False
+
+    def __init__(self, gates: Gates) -> None:
+        self.gates = gates
+        self.keys = gates.limit_keys
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The limits, which read the states."""
+        return self.gates.limits
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, int]:
+        """Microseconds that were left of the longest pause; 0 if there was no pause."""
+        limits = self.gates.limits
+        presents = [rule.present(state, now) for rule, state in zip(limits, states, strict=True)]
+        rest = max(rule.paused(present) for rule, present in zip(limits, presents, strict=True))
+        if not rest:
+            return unchanged(limits, states, now), 0
+        pairs = zip(limits, presents, strict=True)
+        return tuple(rule.resume(present) for rule, present in pairs), rest
+
+
+class Report:
+    """The command that counts how a call ended: failures, slow answers, probes, cancellations.
+
+    The outcome of a probe counts once, however often it is reported; any other counts each time.
+    """
+
+    __slots__ = ("keys", "once", "outcome", "permit", "reporter", "rule")
+    durable = False
+
+    def __init__(self, gates: Gates, permit: Permit, outcome: Outcome, reporter: str) -> None:
+        if gates.circuit is None:
+            raise AssertionError("a permit comes from a circuit")
+        self.rule = gates.circuit
+        self.keys = (gates.circuit_key,)
+        self.permit = permit
+        self.once = not permit[2]
+        self.outcome = outcome
+        self.reporter = reporter
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, CircuitState | None]:
+        """The circuit's new mode if it changed, else None."""
+        circuit, changed = self.rule.record(
+            self.rule.present(states[0], now), self.permit, self.outcome, self.reporter
+        )
+        return (circuit,), changed
+
+
+class Uncount:
+    """The command that takes a first attempt off the count, so it earns no retries."""
+
+    __slots__ = ("_rule", "keys")
+    once = True
+    durable = False
+
+    def __init__(self, rule: BudgetRule, key: str) -> None:
+        self._rule = rule
+        self.keys = (key,)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Take the attempt off the budget's count, unless that state has been forgotten."""
+        (state,) = states
+        if state is None:
+            return states, None
+        return (self._rule.uncall(self._rule.present(state, now)),), None
+
+
+class SetCircuit:
+    """A person's command to force a circuit open, disable it, or reset it."""
+
+    __slots__ = ("_rule", "keys", "mode")
+    once = False
+    durable = False
+
+    def __init__(self, rule: CircuitRule, key: str, state: CircuitState) -> None:
+        self._rule = rule
+        self.keys = (key,)
+        self.mode = mode_to_force(state)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Set the mode."""
+        return (self._rule.force(self._rule.present(states[0], now), self.mode),), None
+
+
+class ReadCircuit:
+    """The command that reads the current state of a circuit."""
+
+    __slots__ = ("_rule", "keys")
+    once = False
+    durable = False
+
+    def __init__(self, rule: CircuitRule, key: str) -> None:
+        self._rule = rule
+        self.keys = (key,)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
+        """The state, with names and seconds for people."""
+        same = unchanged((self._rule,), states, now)
+        return same, self._rule.read(self._rule.present(states[0], now))

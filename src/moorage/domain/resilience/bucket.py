@@ -1,0 +1,346 @@
+"""The token bucket, exact over every window and fair in order of arrival.
+
+Laws:
+
+1. Over every window of grant times, granted ≤ burst + rate · t, to the last token.
+2. Nobody is granted later than was promised on arrival, nobody inside a pause, and everybody in the
+   end. Those who wait keep their order.
+3. A grant that is given up gives back its tokens and its time: whoever comes next may have both, as
+   far as that delays nobody who waits.
+
+`n` units refill per microsecond and a token costs `price` units, so that every rate is a ratio of
+integers. A state is `(seen, quiet, at, level, life, frozen, shift, runs)`: `level` is what was left
+at the time `at`, before all that is queued. `life` is the store's time at which the state began; a
+ticket of another life gives nothing back. `frozen` is the end of a pause, `shift` the sum of all
+pauses that queued grants have moved by.
+
+A run is a series of queued grants between which nobody else is placed. It is `(begin, before, end,
+after, highest, lowest, spent, live, idle)`: the level is `before` at the time `begin`, just before
+its first grant, and `after` at the time `end`, just after its last; `highest` is the highest level
+before any but its first grant, `lowest` the lowest after any; the others are explained below. Times
+in runs are less `shift`, so that a pause moves them all. Where nobody gave up, the whole queue is
+one run; whoever leaves from its middle cuts it in two, with a gap between. A newcomer takes the
+first gap that has what it costs and from which every later run still gets what it needs; behind the
+last run is a gap without end. A gap whose time passes unused leaves its tokens to the runs behind
+it: a run that begins with more than `before` has so much to spare throughout, as far as it never
+overflows (`highest`). What a newcomer takes of that at once counts as taken at `begin`, though it
+took up room until now: that is `spent`. The levels of a run stay as they were when its grants were
+made, so a ticket can be found by them.
+
+A run continues the one before it if both are levels of one line; then `after` of the one, refilled,
+is never below `before` of the other. Where it is equal there is no gap, and the two become one.
+There are at most 300 runs. If there would be more, two become one that is not cut any more: it
+counts the tokens that its grants are still `live` with, to vanish with the last of them, and those
+that lie `idle` in it, which are there for others at its end. It is the two of the later half that
+hide the fewest tokens so: one run with many would hold up whoever comes until it ends.
+
+A caller that is late for its own grant when a pause begins goes at the end of the pause: by its
+grant time it could have gone long before, so the vendor sees no more than law 1 allows over t and
+the largest delay between a grant and its arrival.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from moorage.domain.state.commands import steady
+
+if TYPE_CHECKING:
+    from moorage.domain.state.commands import State, Ticket
+
+RUNS: Final = 300
+
+Run: TypeAlias = "tuple[int, int, int, int, int, int, int, int, int]"
+Runs: TypeAlias = "tuple[Run, ...]"
+Bucket: TypeAlias = "tuple[int, int, int, int, int, int, int, Runs]"
+
+_Point: TypeAlias = "tuple[int, int]"
+"""A time and a level at it; of two at one time, the higher level came first."""
+Place: TypeAlias = "tuple[int, int, int, int, int, bool, bool]"
+
+
+class TokenBucket:
+    """`n` tokens per `price` microseconds, at most `burst` at once."""
+
+    __slots__ = ("burst", "n", "price", "refill", "room")
+
+    def __init__(self, n: int, price: int, burst: int) -> None:
+        self.n = n
+        self.price = price
+        self.burst = burst
+        self.room = burst * price
+        self.refill = -(-self.room // n)
+
+    @property
+    def shape(self) -> str:
+        """A text that is equal for two buckets if they can read each other's states."""
+        return f"{self.n}-{self.price}-{self.burst}"
+
+    def part(self, share: Fraction, least: int) -> TokenBucket:
+        """A limit with this share of the rate and of the burst; the burst is at least `least`."""
+        pace = Fraction(self.n, self.price) * share
+        return TokenBucket(pace.numerator, pace.denominator, max(least, int(self.burst * share)))
+
+    def fast_grant(self, state: State | None, now: int, cost: int) -> Bucket | None:
+        """The fast path: the state after an immediate grant, or None for the full rule."""
+        if state is None:
+            return (now, self.refill, now, self.room - cost * self.price, now, 0, 0, ())
+        seen, _, at, level, life, frozen, shift, runs = state
+        if runs or now < at or now < frozen or now < seen:
+            return None
+        level += (now - at) * self.n
+        if level > self.room:  # noqa: PLR1730 - min() would take a third of the time of this function
+            level = self.room
+        level -= cost * self.price
+        if level < 0:
+            return None
+        return (now, self.refill, now, level, life, frozen, shift, ())
+
+    def present(self, state: State | None, now: int) -> Bucket:
+        """The state as of now; if the clock stepped back, all times in it are moved back too."""
+        if state is None:
+            return (now, 0, now, self.room, now, 0, 0, ())
+        seen, quiet, at, level, life, frozen, shift, runs = state
+        time, back = steady(seen, now)
+        quiet = max(0, quiet - (time - seen + back))
+        return (time, quiet, at - back, level, life, frozen - back, shift - back, runs)
+
+    def earliest(self, bucket: Bucket, cost: int, at: int) -> int:
+        """The earliest time, not before `at`, at which `cost` tokens can be granted.
+
+        A later time may be impossible again, because a gap in the queue ends.
+        """
+        return self._place(bucket, cost, at)[0]
+
+    def grant(
+        self, bucket: Bucket, cost: int, at: int, *, refundable: bool
+    ) -> tuple[Bucket, Ticket]:
+        """Take `cost` tokens at `at`, as `earliest` returned it; which may be `refundable`."""
+        seen, _, first, level, life, frozen, shift, runs = bucket
+        _, place, since, had, spare, full, at_once = self._place(bucket, cost, at)
+        tokens = cost * self.price
+        if at_once or not refundable:
+            runs, first, level = runs[place:], since, had - tokens
+            if since < at:
+                runs = (_taken_from(runs[0], tokens), *runs[1:])
+            ticket: Ticket = (life, at, cost, shift, since)
+        else:
+            time, before = at - shift, had - spare
+            after = before - tokens
+            joins = place > 0 and not full and not runs[place - 1][7]
+            if joins:
+                begin, start, end, left, highest, lowest, spent, *_ = runs[place - 1]
+                highest, lowest = max(highest, before), min(lowest, after)
+                run = (begin, start, time, after, highest, lowest, spent, 0, 0)
+                ticket = (life, at, cost, shift, before, end + shift, left)
+            else:
+                run = (time, before, time, after, after, after, 0, 0, 0)
+                ticket = (life, at, cost, shift, before, at, before)
+            ahead, behind = runs[: place - joins], runs[place:]
+            if behind and not behind[0][7]:
+                joined = self._joined(run, behind[0])
+                if not joined[7]:
+                    run, behind = joined, behind[1:]
+            queue = (*ahead, run, *behind)
+            first, level, runs = self._without_past(first, level, queue, shift, seen)
+        quiet = self._quiet(seen, runs[-1][2] + shift if runs else first, frozen)
+        return (seen, quiet, first, level, life, frozen, shift, runs), ticket
+
+    def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
+        """Return a grant's tokens and its place in the queue."""
+        seen, quiet, at, level, life, frozen, shift, runs = bucket
+        number, time, cost, shifted, *where = ticket
+        tokens = cost * self.price
+        if number != life:
+            return bucket
+        if len(where) == 1:
+            if at - shift == where[0] - shifted:
+                level = min(self.room, level + tokens)
+                if where[0] < time and runs:
+                    runs = (_taken_from(runs[0], -tokens), *runs[1:])
+            return (seen, quiet, at, level, life, frozen, shift, runs)
+        before, last, left = where
+        point, previous = (time - shifted, before - tokens), (last - shifted, left)
+        due = point[0] + shift <= max(seen, frozen)
+        for index, run in enumerate(runs):
+            begin, start, end, final = run[:4]
+            if _is_before((begin, start), point) and not _is_before((end, final), point):
+                parts = self._without(run, point, previous, cost, due=due)
+                runs = (*runs[:index], *parts, *runs[index + 1 :])
+                if len(runs) > RUNS:
+                    at, level, runs = self._without_past(at, level, runs, shift, seen)
+                break
+        return (seen, quiet, at, level, life, frozen, shift, runs)
+
+    def drain(self, bucket: Bucket, pause: int) -> Bucket:
+        """Grant nothing for `pause` microseconds: queued grants are delayed, spare tokens lost."""
+        seen, _, at, level, life, frozen, shift, runs = bucket
+        until = seen + pause
+        since = max(seen, frozen)
+        longer = until - since
+        if longer <= 0:
+            return bucket
+        runs = runs[self._past(runs, since - shift + 1) :]
+        at, level = until, 0
+        if runs:
+            need, begin = self._needs(runs)[0], runs[0][0] + shift
+            if begin <= since:
+                at, level = begin + longer, need
+            else:
+                level = max(0, need - (begin - since) * self.n)
+        shift += longer
+        quiet = self._quiet(seen, runs[-1][2] + shift if runs else at, until)
+        return (seen, quiet, at, level, life, until, shift, runs)
+
+    def paused(self, bucket: Bucket) -> int:
+        """Microseconds until the current pause ends; 0 without a pause."""
+        return max(0, bucket[5] - bucket[0])
+
+    def resume(self, bucket: Bucket) -> Bucket:
+        """End a pause now: queued grants move forward, and no tokens are added."""
+        seen, _, at, level, life, _, shift, runs = bucket
+        rest = self.paused(bucket)
+        if not rest:
+            return bucket
+        at, shift = at - rest, shift - rest
+        quiet = self._quiet(seen, runs[-1][2] + shift if runs else at, seen)
+        return (seen, quiet, at, level, life, seen, shift, runs)
+
+    def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
+        """Microseconds that the holder of a ticket must still wait; 0 if it may go."""
+        seen, _, _, _, life, frozen, shift, _ = bucket
+        due = ticket[1] + shift - ticket[3] if ticket[0] == life else seen
+        return max(0, due - seen, frozen - seen)
+
+    def _place(self, bucket: Bucket, cost: int, at: int) -> Place:
+        """The first place in the queue at which `cost` tokens can be granted, not before `at`.
+
+        It is `(time, place, since, had, spare, full, at_once)`: the place is before the run at
+        index `place`; the level is `had` at the time `since`, and exceeds the levels of the run
+        before it by `spare`. The bucket may have been `full` since then. An immediate grant
+        (`at_once`) may count as `spent` in the first run: it reduces the tokens that later runs
+        have to spare.
+        """
+        seen, _, since, level, _, frozen, shift, runs = bucket
+        n, tokens, at, spare = self.n, cost * self.price, max(at, frozen), 0
+        needs = self._needs(runs) if runs else []
+        for place, (begin, before, end, after, highest, _, spent, _, idle) in enumerate(runs):
+            begin += shift  # noqa: PLW2901 - by the store's time from here on
+            time, had, full = self._enough(since, level, tokens, at)
+            if time <= begin:
+                left = had - tokens + (begin - time) * n
+                continues = left - spare >= before
+                if (continues or time == seen) and min(self.room, left) >= needs[place]:
+                    return time, place, time, had, spare, full, not continues
+            level = min(self.room, level + (begin - since) * n)
+            most = self.room - highest - spent
+            spare = min(level - before, most)
+            end += shift  # noqa: PLW2901 - by the store's time from here on
+            if begin <= at == seen < end and before + spare - tokens >= needs[place]:
+                return at, place, begin, before + spare, spare, False, True
+            spare = min(spare + idle, most)
+            since, level = end, after + spare
+        time, had, full = self._enough(since, level, tokens, at)
+        return time, len(runs), time, had, spare, full, False
+
+    def _enough(self, since: int, level: int, tokens: int, at: int) -> tuple[int, int, bool]:
+        """The time from which `tokens` are available, the level then, and if any overflowed."""
+        at = max(at, since)
+        had = level + (at - since) * self.n
+        if had < tokens:
+            wait = -((had - tokens) // self.n)
+            at, had = at + wait, had + wait * self.n
+        return at, min(self.room, had), had > self.room
+
+    def _needs(self, runs: Runs) -> list[int]:
+        """For each run, the lowest level at its beginning that its and later grants need."""
+        needs: list[int] = []
+        need = later = 0
+        for begin, before, end, after, _, lowest, _, _, idle in reversed(runs):
+            spare = -lowest
+            if needs:
+                spare = max(spare, need - (later - end) * self.n - after - idle)
+            need, later = before + spare, begin
+            needs.append(need)
+        return needs[::-1]
+
+    def _without_past(
+        self, since: int, level: int, runs: Runs, shift: int, seen: int
+    ) -> tuple[int, int, Runs]:
+        """The level after the runs that are over, its time, and the remaining runs."""
+        past = self._past(runs, seen - shift)
+        for begin, before, end, after, highest, _, spent, _, idle in runs[:past]:
+            spare = min(self.room, level + (begin + shift - since) * self.n) - before
+            since, level = end + shift, after + min(spare + idle, self.room - highest - spent)
+        return since, level, self._bounded(runs[past:])
+
+    def _past(self, runs: Runs, now: int) -> int:
+        """The number of runs that ended before `now`, a time less the shift."""
+        # Not a generator: an interruption that falls where one is closed would be swallowed.
+        for count, run in enumerate(runs):
+            if run[2] >= now:
+                return count
+        return len(runs)
+
+    def _quiet(self, seen: int, last: int, frozen: int) -> int:
+        """Microseconds for which a state must be stored, after its last grant at `last`."""
+        return max(last, frozen) - seen + self.refill
+
+    def _without(self, run: Run, point: _Point, previous: _Point, cost: int, *, due: bool) -> Runs:
+        """The runs left of a run, without the grant after which its level was at `point`."""
+        begin, start, end, final, highest, lowest, spent, live, idle = run
+        first = not _is_before((begin, start), previous)
+        last = (end, final) == point
+        left = live and live - cost
+        if (live and not left) or (first and last):
+            return ()
+        if live and not first and not last:
+            idle = min(self.room, idle + cost * self.price)
+            return ((begin, start, end, final, highest, lowest, spent, left, idle),)
+        ahead = (begin, start, *previous, highest, lowest, spent, left, idle)
+        # What was spent until now was spent before all that is behind a grant in the future.
+        spent = spent if due else 0
+        behind = (*point, end, final, highest, lowest, spent, left, idle)
+        return (behind,) if first else (ahead,) if last else (ahead, behind)
+
+    def _joined(self, one: Run, other: Run) -> Run:
+        """Two runs and the gap between them as one run."""
+        begin, before, end, after, highest, lowest, spent, live, idle = one
+        start, level, last, left, peak, valley, more, alive, unused = other
+        gap = after + (start - end) * self.n - level
+        if live or alive or gap:
+            live = self._live(one) + self._live(other)
+            idle = min(self.room, idle + unused + gap)
+        highest, lowest = max(highest, level, peak), min(lowest, valley)
+        return (begin, before, last, left, highest, lowest, spent + more, live, idle)
+
+    def _live(self, run: Run) -> int:
+        """The number of tokens that the grants of a run hold."""
+        begin, before, end, after, _, _, _, live, _ = run
+        return live or (before - after + (end - begin) * self.n) // self.price
+
+    def _bounded(self, runs: Runs) -> Runs:
+        """At most 300 runs: above that, the two that hide the fewest tokens are merged."""
+        if len(runs) <= RUNS:
+            return runs
+        place, fewest = len(runs) - 2, self.room + 1
+        for index in range(place, RUNS // 2, -1):
+            joined = self._joined(runs[index], runs[index + 1])
+            if joined[8] < fewest and joined[8] <= self.room - joined[4]:
+                place, fewest = index, joined[8]
+        joined = self._joined(runs[place], runs[place + 1])
+        return (*runs[:place], joined, *runs[place + 2 :])
+
+
+def _is_before(one: _Point, other: _Point) -> bool:
+    return one[0] < other[0] or (one[0] == other[0] and one[1] > other[1])
+
+
+def _taken_from(run: Run, tokens: int) -> Run:
+    """The run with `tokens` of its spare tokens spent.
+
+    They are gone from its beginning on. They were in the bucket until now, so they took up room.
+    """
+    begin, before, end, after, highest, lowest, spent, live, idle = run
+    return (begin, before, end, after, max(before, highest), lowest, spent + tokens, live, idle)

@@ -1,0 +1,92 @@
+"""The retry budget: retries stay below a share of the calls, counted over all processes.
+
+Law: over any run of periods, retries ≤ ratio · calls + floor · periods, where the calls of the
+period before the run count too: an unused allowance of one period may still be used in the next. So
+retries add at most that much traffic during an outage of a vendor.
+
+A state is `(seen, quiet, period, calls, retries, carry)`.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.domain.state.commands import steady
+from moorage.domain.values.durations import count, is_seconds, is_share, micros, plain
+
+if TYPE_CHECKING:
+    from moorage.domain.state.commands import State
+
+Budget: TypeAlias = "tuple[int, int, int, int, int, int]"
+
+_MILLION: Final = 10**6
+
+
+def _is_floor(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    count(value, attribute.name, least=0)
+
+
+@attrs.frozen(kw_only=True)
+class RetryBudget:
+    """The number of retries that all callers of a service together may make.
+
+    Attributes:
+        ratio: retries per call, to six digits.
+        floor: retries allowed in each period whatever the traffic, so that a rarely called service
+            may still retry.
+        period: the length of a period in seconds.
+    """
+
+    ratio: float = attrs.field(default=0.2, validator=is_share)
+    floor: int = attrs.field(default=10, validator=_is_floor)
+    period: float = attrs.field(default=10.0, converter=plain, validator=is_seconds)
+
+
+class BudgetRule:
+    """A configured budget, compiled."""
+
+    __slots__ = ("floor", "parts", "period", "whole")
+
+    def __init__(self, budget: RetryBudget) -> None:
+        # As it was written, not as a float has it, and rounded down: 0.29 is 29 of 100.
+        part = Fraction(int(Fraction(str(budget.ratio)) * _MILLION), _MILLION)
+        self.parts, self.whole = part.numerator, part.denominator
+        self.floor = budget.floor
+        self.period = micros(budget.period)
+
+    def present(self, state: State | None, now: int) -> Budget:
+        """The state as of now, in the current period."""
+        if state is None:
+            return (now, 2 * self.period, now // self.period, 0, 0, 0)
+        seen, quiet, period, calls, retries, carry = state
+        time, _ = steady(seen, now)
+        current = time // self.period
+        if current > period:
+            spared = max(0, calls * self.parts - retries * self.whole)
+            calls, retries, carry = 0, 0, spared if current == period + 1 else 0
+        return (time, quiet, current, calls, retries, carry)
+
+    def call(self, budget: Budget) -> Budget:
+        """Count a first attempt."""
+        seen, quiet, period, calls, retries, carry = budget
+        return (seen, quiet, period, calls + 1, retries, carry)
+
+    def uncall(self, budget: Budget) -> Budget:
+        """Take a first attempt of this period off the count, because it proved nothing."""
+        seen, quiet, period, calls, retries, carry = budget
+        return (seen, quiet, period, max(0, calls - 1), retries, carry)
+
+    def retry(self, budget: Budget) -> Budget | None:
+        """Count a retry, or None if the budget has none left."""
+        seen, quiet, period, calls, retries, carry = budget
+        allowed = self.floor * self.whole + carry + calls * self.parts
+        if (retries + 1) * self.whole > allowed:
+            return None
+        return (seen, quiet, period, calls, retries + 1, carry)
+
+    def left_for(self, budget: Budget) -> int:
+        """Microseconds until the next period begins."""
+        return (budget[2] + 1) * self.period - budget[0]

@@ -1,0 +1,596 @@
+"""The circuit breaker: one machine, shared by everybody who calls a service.
+
+Laws:
+
+1. Half open, at most `probes` unexpired leases exist, those of earlier openings included.
+2. What belongs to an earlier generation changes nothing but its own lease.
+3. A success is silence: admission counts the call, only what went wrong is recorded. The failure
+   rate is failures / max(calls, failures).
+4. A cancelled call is neutral: its count is taken back, its lease ends, nothing is judged.
+
+A state is `(seen, quiet, mode, gen, slot, total, base, record)`. Calls are numbered by `total` in
+order of admission. The window is made of slots: `slot` is where the current one ends, in time or in
+calls, and the calls after number `base` are in it. `gen` starts at the store's time, so that a
+state which was forgotten and made anew is never taken for the old. All that changes only when
+something goes wrong is in `record`.
+
+Failures are in a row if all calls between their numbers have failed too, in whatever order they
+ended; so one that succeeds in silence, or is still under way, parts them for ever.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+import attrs
+
+from moorage.domain.state.commands import SMALL_STEP, steady
+from moorage.domain.values.durations import (
+    DAY,
+    FOREVER,
+    HOUR,
+    SECOND,
+    count,
+    if_given,
+    is_count,
+    is_seconds,
+    is_share,
+    micros,
+    plain,
+)
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from moorage.domain.state.commands import State
+
+CLOSED: Final = 0
+OPEN: Final = 1
+HALF_OPEN: Final = 2
+FORCED_OPEN: Final = 3
+DISABLED: Final = 4
+
+Circuit: TypeAlias = "tuple[int, int, int, int, int, int, int, Record]"
+Lease: TypeAlias = "tuple[int, int, int]"
+Permit: TypeAlias = "tuple[int, int, int]"
+"""`(gen, number, token)` of one admitted call; `token` is 0 but for probes, and `number` for them.
+Opaque to its holder, but whoever never heard of its permit gives it back as (0, 0, token)."""
+
+_SLOT: Final = struct.Struct("<qqIII")
+_FULL: Final = 2**32 - 1
+_MILLION: Final = 10**6
+_ROWS: Final = 8
+_MOST_KEPT: Final = 1_000
+_MOST_GROWTH: Final = 100
+MOST_STEPS: Final = 150
+
+
+class CircuitState(Enum):
+    """The mode of a circuit."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    FORCED_OPEN = "forced_open"
+    DISABLED = "disabled"
+
+
+_STATES: Final = tuple(CircuitState)
+
+TRANSITIONS: Final = (
+    (CircuitState.CLOSED, "enough calls failed or were slow", CircuitState.OPEN),
+    (CircuitState.OPEN, "the open time is over and a call comes", CircuitState.HALF_OPEN),
+    (CircuitState.HALF_OPEN, "enough probes succeeded", CircuitState.CLOSED),
+    (CircuitState.HALF_OPEN, "a probe failed or was slow", CircuitState.OPEN),
+    (CircuitState.OPEN, "nobody calls for longer than a day", CircuitState.CLOSED),
+    (CircuitState.HALF_OPEN, "nobody calls for longer than a day", CircuitState.CLOSED),
+)
+"""Every change of mode that happens by itself; a person may force or reset any mode."""
+
+
+class Outcome(Enum):
+    """The end of an admitted call, as a circuit counts it."""
+
+    GOOD = "good"
+    FAILED = "failed"
+    SLOW = "slow"
+    NEUTRAL = "neutral"
+
+
+class Record(NamedTuple):
+    """The part of a state that changes only after a failure, or while a circuit is not closed.
+
+    Attributes:
+        fails, slow, cancelled: failures, slow answers and cancelled calls in the current slot.
+        times: the times of the last failures in the window, at most `failures` of them.
+        rows: failures in a row: first number, last number, number of failures (the other calls were
+            cancelled).
+        past: earlier slots of the window, packed: end, base, calls, failures, slow answers.
+        who: the reporters of the last failures, with the time of each reporter's last failure.
+        streak: the number of openings so far, counted from 0 once it stays closed for a window.
+        since: the time at which it last closed after an opening.
+        until: the time at which it half-opens.
+        leases: the probes under way.
+        good: the number of probes that have succeeded since it half-opened.
+    """
+
+    fails: int = 0
+    slow: int = 0
+    cancelled: int = 0
+    times: tuple[int, ...] = ()
+    rows: tuple[tuple[int, int, int], ...] = ()
+    past: bytes = b""
+    who: tuple[tuple[str, int], ...] = ()
+    streak: int = 0
+    since: int = 0
+    until: int = 0
+    leases: tuple[Lease, ...] = ()
+    good: int = 0
+
+
+QUIET_RECORD: Final = Record()
+_UNTIL: Final = Record._fields.index("until")
+
+
+def _recorded(fields: Any) -> Record:
+    return fields if type(fields) is Record else Record._make(fields)
+
+
+def _is_kept(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    # One item of the state for each.
+    count(value, attribute.name, most=_MOST_KEPT)
+
+
+def _is_growth(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 1 <= value <= _MOST_GROWTH:
+        raise ConfigurationError(
+            f"{value!r} is not a growth factor.",
+            path=attribute.name,
+            remedy=f"Give a factor from 1 to {_MOST_GROWTH}.",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class CircuitBreakerConfig:
+    """The rules by which a circuit opens and closes. Any one rule opens it; None disables a rule.
+
+    Attributes:
+        failures: the number of failures within `window` that opens it.
+        failure_rate: the share of failed calls in the window that opens it.
+        minimum_calls: the number of calls from which a rate counts.
+        window: the length of the window in seconds; rates count in slots of a tenth, so up to a
+            tenth longer.
+        window_calls: if given, rates are taken over this many last calls instead (up to a tenth
+            more), and start anew after a day without calls.
+        consecutive_failures: the number of failures in a row that opens it, with up to a day
+            between two failures: the rule for services that are called a few times an hour.
+        slow_call: the seconds from which on an answer is slow.
+        slow_call_rate: the share of slow calls that opens it.
+        open_for: the seconds for which it stays open the first time.
+        open_growth: the factor by which each opening lasts longer than the one before, until the
+            circuit has stayed closed for a window.
+        open_at_most: the longest time in seconds for which it stays open.
+        probes: the number of probes that may be under way at once while it is half open.
+        successes: the number of probes that must succeed before it closes.
+        quorum: the number of processes that must have seen failures before it opens: in the window
+            for rules over the window, within a day for the others.
+        shadow: whether to count and report without ever refusing a call.
+    """
+
+    failures: int | None = attrs.field(default=5, validator=if_given(_is_kept))
+    failure_rate: float | None = attrs.field(default=None, validator=if_given(is_share))
+    minimum_calls: int = attrs.field(default=10, validator=is_count)
+    window: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
+    window_calls: int | None = attrs.field(default=None, validator=if_given(is_count))
+    consecutive_failures: int | None = attrs.field(default=5, validator=if_given(is_count))
+    slow_call: float | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(plain),
+        validator=if_given(is_seconds),
+    )
+    slow_call_rate: float = attrs.field(default=0.5, validator=is_share)
+    open_for: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
+    open_growth: float = attrs.field(default=2.0, validator=_is_growth)
+    open_at_most: float = attrs.field(default=600.0, converter=plain, validator=is_seconds)
+    probes: int = attrs.field(default=1, validator=_is_kept)
+    successes: int = attrs.field(default=1, validator=is_count)
+    quorum: int = attrs.field(default=1, validator=_is_kept)
+    shadow: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        rules = (self.failures, self.failure_rate, self.consecutive_failures, self.slow_call)
+        if all(rule is None for rule in rules):
+            raise ConfigurationError(
+                "No rule would ever open this circuit.",
+                path="failures",
+                remedy="Set failures, failure_rate, consecutive_failures or slow_call; "
+                "or configure no circuit.",
+            )
+
+
+@attrs.frozen(kw_only=True)
+class CircuitBreakerState:
+    """The state of a circuit at one moment, for people and for metrics.
+
+    `calls`, `failures` and `slow_calls` are counts in the window; `retry_after` is the number of
+    seconds until an open circuit lets a probe through.
+    """
+
+    state: CircuitState
+    calls: int
+    failures: int
+    slow_calls: int
+    consecutive_failures: int
+    openings: int
+    probes_under_way: int
+    retry_after: float | None
+
+
+def mode_to_force(state: CircuitState) -> int:
+    """The mode that a person may set: closed (a reset), forced open, or disabled."""
+    if state not in (CircuitState.CLOSED, CircuitState.FORCED_OPEN, CircuitState.DISABLED):
+        raise ConfigurationError(
+            f"{state!r} is not a state that can be set by hand.",
+            path="state",
+            remedy="Give CircuitState.CLOSED, FORCED_OPEN or DISABLED.",
+        )
+    return _STATES.index(state)
+
+
+class CircuitRule:
+    """A configured circuit, compiled: pure functions over its state."""
+
+    __slots__ = (
+        "config",
+        "failure_share",
+        "longest",
+        "open_for",
+        "quiet",
+        "slow_share",
+        "span",
+        "timed",
+        "width",
+        "within",
+    )
+
+    SLOTS: Final = 10
+
+    def __init__(self, config: CircuitBreakerConfig) -> None:
+        self.config = config
+        self.within = micros(config.window)
+        self.timed = config.window_calls is None
+        self.span = self.within if config.window_calls is None else config.window_calls
+        self.width = -(-self.span // self.SLOTS)
+        self.open_for = micros(config.open_for)
+        self.longest = max(self.open_for, micros(config.open_at_most))
+        # An outcome that comes an hour after its call is still counted.
+        self.quiet = self.within + self.width + HOUR if self.timed else self.within + DAY
+        # In millionths, because 0.07 * 100 is more than 7.
+        self.failure_share = max(1, round((config.failure_rate or 0) * _MILLION))
+        self.slow_share = max(1, round(config.slow_call_rate * _MILLION))
+
+    @property
+    def shape(self) -> str:
+        """A text that is equal for two circuits if they can read each other's states."""
+        return f"{self.width}{'us' if self.timed else 'calls'}"
+
+    def fast_admit(self, state: State | None, now: int) -> Circuit | None:
+        """The fast path: the state after a call through a closed circuit, or None for `admit`."""
+        if state is None:
+            return None
+        seen, quiet, mode, gen, slot, total, base, record = state
+        if self.timed:
+            if mode or not seen <= now < slot:
+                return None
+        elif mode or total >= slot or not seen <= now < seen + quiet:
+            return None
+        return (now, quiet, 0, gen, slot, total + 1, base, record)
+
+    def refuses(self, state: State | None, now: int) -> int:
+        """The fast path of a refusal: microseconds to stay away, or 0 if `admit` must decide."""
+        if state is None or self.config.shadow or not 0 <= now - state[0] <= SMALL_STEP:
+            return 0
+        if state[2] == OPEN:
+            until: int = state[7][_UNTIL]
+            return until - now if until > now else 0
+        return FOREVER if state[2] == FORCED_OPEN else 0
+
+    def present(self, state: State | None, now: int) -> Circuit:
+        """The state as of now, its window advanced; if the clock stepped back, so do its times."""
+        if state is None or now - state[0] >= state[1]:
+            slot = self._end(now if self.timed else 0)
+            return (now, self.quiet, CLOSED, now, slot, 0, 0, QUIET_RECORD)
+        seen, quiet, mode, gen, slot, total, base, fields = state
+        record = _recorded(fields)
+        time, back = steady(seen, now)
+        if back:
+            slot, record = self._moved(slot, record, back)
+        at = time if self.timed else total
+        if at >= slot:
+            record = self._rolled((slot, base, total - base), record, at)
+            slot, base = self._end(at), total
+        return (time, quiet, mode, gen, slot, total, base, record)
+
+    def admit(
+        self, circuit: Circuit, token: int, lease: int
+    ) -> tuple[Circuit, Permit | None, int, bool]:
+        """Decide about one call: the state, its permit, the wait if it has none, and `needs_token`.
+
+        A call that may become a probe must ask again with a token of its own.
+        """
+        seen, quiet, mode, gen, slot, total, base, record = circuit
+        if mode == CLOSED:
+            total += 1
+        if mode in (CLOSED, DISABLED):
+            circuit = (seen, quiet, mode, gen, slot, total, base, record)
+            return circuit, (gen, total, 0), 0, False
+        away = self.away(circuit) if mode == FORCED_OPEN or seen < record.until else 0
+        if away:
+            return circuit, None, away, False
+        if mode == OPEN:
+            gen += 1
+        leases = tuple(held for held in record.leases if held[1] > seen)
+        if not any(held[0] == token and held[2] == gen for held in leases):
+            if len(leases) >= self.config.probes:
+                return circuit, None, min(end for _, end, _ in leases) - seen, False
+            if not token:
+                return circuit, None, 0, True
+            leases = (*leases, (token, seen + lease, gen))
+        record = record._replace(leases=leases)
+        quiet = _outlasting(self.longest + DAY, seen, record)
+        circuit = (seen, quiet, HALF_OPEN, gen, slot, total, base, record)
+        return circuit, (gen, 0, token), 0, False
+
+    def confirm(self, circuit: Circuit, permit: Permit, wait: int) -> tuple[Circuit, int]:
+        """Decide again after a wait, before another of `wait`: the state, and how long to wait.
+
+        0 is to go. The lease of a probe that must wait again is extended by that wait.
+        """
+        seen, quiet, mode, gen, slot, total, base, record = circuit
+        if permit[0] != gen:
+            return circuit, self.away(circuit)
+        token = permit[2]
+        if not token:
+            return circuit, 0
+        if not any(held[0] == token and held[1] > seen for held in record.leases):
+            return circuit, self.away(circuit)
+        leases = tuple(
+            (held, end + wait if held == token else end, of) for held, end, of in record.leases
+        )
+        record = record._replace(leases=leases)
+        quiet = _outlasting(quiet, seen, record)
+        return (seen, quiet, mode, gen, slot, total, base, record), 0
+
+    def record(
+        self, circuit: Circuit, permit: Permit, outcome: Outcome, reporter: str
+    ) -> tuple[Circuit, CircuitState | None]:
+        """Count the end of a call: the state, and the new mode if it changed."""
+        seen, quiet, mode, gen, slot, total, base, record = circuit
+        token = permit[2]
+        held = False
+        if token:
+            held = any(
+                lease[0] == token and lease[1] > seen and lease[2] == gen for lease in record.leases
+            )
+            leases = tuple(lease for lease in record.leases if lease[0] != token)
+            record = record._replace(leases=leases)
+        circuit = (seen, quiet, mode, gen, slot, total, base, record)
+        if permit[0] == gen and mode == HALF_OPEN and held:
+            return self._probed(circuit, outcome)
+        if permit[0] == gen and mode == CLOSED:
+            if outcome is Outcome.NEUTRAL:
+                return self._uncounted(circuit, permit[1]), None
+            if outcome is not Outcome.GOOD:
+                return self._counted(circuit, permit[1], outcome, reporter)
+        return circuit, None
+
+    def force(self, circuit: Circuit, mode: int) -> Circuit:
+        """Open, disable or reset the circuit by hand; a new generation begins."""
+        seen, _, _, gen, slot, total, _, record = circuit
+        record = QUIET_RECORD._replace(leases=record.leases)
+        quiet = _outlasting(self.quiet if mode == CLOSED else FOREVER, seen, record)
+        return (seen, quiet, mode, gen + 1, slot, total, total, record)
+
+    def lasting(self, streak: int) -> int:
+        """Microseconds for which it stays open after `streak` earlier openings."""
+        growth = self.config.open_growth ** min(streak, MOST_STEPS)
+        return int(min(self.longest, self.open_for * growth))
+
+    def away(self, circuit: Circuit) -> int:
+        """Microseconds to wait for a caller without a permit of this generation; 0 is to go."""
+        seen, _, mode, _, _, _, _, record = circuit
+        if mode == OPEN:
+            return max(1, record.until - seen)
+        if mode == HALF_OPEN:
+            ends = [end for _, end, _ in record.leases if end > seen]
+            return min(ends) - seen if len(ends) >= self.config.probes else 1
+        return FOREVER if mode == FORCED_OPEN else 0
+
+    def read(self, circuit: Circuit) -> CircuitBreakerState:
+        """The state, with names and seconds for people."""
+        seen, _, mode, _, _, total, _, record = circuit
+        calls, fails, slow = self._window(circuit)
+        rows = _lately(record, seen)
+        return CircuitBreakerState(
+            state=_STATES[mode],
+            calls=max(calls, fails),
+            failures=fails,
+            slow_calls=slow,
+            consecutive_failures=rows[-1][2] if rows and rows[-1][1] == total else 0,
+            openings=record.streak,
+            probes_under_way=sum(end > seen for _, end, _ in record.leases),
+            retry_after=max(0, record.until - seen) / SECOND if mode == OPEN else None,
+        )
+
+    def _counted(
+        self, circuit: Circuit, number: int, outcome: Outcome, reporter: str
+    ) -> tuple[Circuit, CircuitState | None]:
+        """The state after a failure or slow answer of a closed circuit, and any new mode."""
+        seen, quiet, _, gen, slot, total, base, record = circuit
+        config = self.config
+        if seen - record.since >= self.within:
+            record = record._replace(streak=0)
+        failed = outcome is Outcome.FAILED
+        if failed:
+            rows = _lately(record, seen)
+            if config.consecutive_failures is not None:
+                rows = _in_a_row(rows, number, failed=1)
+            times = (*(time for time in record.times if time > seen - self.within), seen)
+            who = (
+                *(entry for entry in record.who if entry[1] > seen - DAY and entry[0] != reporter),
+                (reporter, seen),
+            )
+            record = record._replace(
+                fails=record.fails + 1,
+                times=times[-(config.failures or 1) :],
+                rows=rows,
+                who=who[-config.quorum :],
+            )
+        else:
+            record = record._replace(slow=record.slow + 1)
+        circuit = (seen, max(quiet, DAY), CLOSED, gen, slot, total, base, record)
+        if self._tripped(circuit) if failed else self._dragged(circuit):
+            return self._opened(circuit), CircuitState.OPEN
+        return circuit, None
+
+    def _tripped(self, circuit: Circuit) -> bool:
+        """Return whether a failure opens the circuit."""
+        seen, _, _, _, _, _, _, record = circuit
+        config = self.config
+        lately = len(record.who) >= config.quorum
+        nearby = sum(time > seen - self.within for _, time in record.who) >= config.quorum
+        if config.failures is not None and nearby and len(record.times) >= config.failures:
+            return True
+        if config.consecutive_failures is not None and lately:
+            longest = max(failed for _, _, failed in record.rows)
+            if longest >= config.consecutive_failures:
+                return True
+        if config.failure_rate is None or not (nearby if self.timed else lately):
+            return False
+        calls, fails, slow = self._window(circuit)
+        calls = max(calls, fails, slow)
+        return calls >= config.minimum_calls and fails * _MILLION >= self.failure_share * calls
+
+    def _dragged(self, circuit: Circuit) -> bool:
+        """Return whether a slow answer opens the circuit."""
+        calls, fails, slow = self._window(circuit)
+        calls = max(calls, fails, slow)
+        return calls >= self.config.minimum_calls and slow * _MILLION >= self.slow_share * calls
+
+    def _probed(self, circuit: Circuit, outcome: Outcome) -> tuple[Circuit, CircuitState | None]:
+        """The state after a probe ended, and the new mode if it changed."""
+        seen, quiet, mode, gen, slot, total, base, record = circuit
+        if outcome is Outcome.NEUTRAL:
+            return circuit, None
+        if outcome is not Outcome.GOOD:
+            return self._opened(circuit), CircuitState.OPEN
+        good = record.good + 1
+        if good < self.config.successes:
+            record = record._replace(good=good)
+            return (seen, quiet, mode, gen, slot, total, base, record), None
+        record = QUIET_RECORD._replace(leases=record.leases, streak=record.streak, since=seen)
+        quiet = _outlasting(self.quiet, seen, record)
+        return (seen, quiet, CLOSED, gen + 1, slot, total, total, record), CircuitState.CLOSED
+
+    def _opened(self, circuit: Circuit) -> Circuit:
+        seen, _, _, gen, slot, total, _, record = circuit
+        record = QUIET_RECORD._replace(
+            leases=record.leases,
+            streak=record.streak + 1,
+            until=seen + self.lasting(record.streak),
+        )
+        quiet = _outlasting(self.longest + DAY, seen, record)
+        return (seen, quiet, OPEN, gen + 1, slot, total, total, record)
+
+    def _uncounted(self, circuit: Circuit, number: int) -> Circuit:
+        """Take a cancelled call off the count of the slot that it was counted in."""
+        seen, quiet, mode, gen, slot, total, base, record = circuit
+        if number > base:
+            record = record._replace(cancelled=min(record.cancelled + 1, total - base))
+        elif record.past:
+            past = list(_slots(record.past))
+            for index in reversed(range(len(past))):
+                end, first, calls, fails, slow = past[index]
+                if number > first:
+                    past[index] = (end, first, max(0, calls - 1), fails, slow)
+                    break
+            record = record._replace(past=_packed(past))
+        if record.rows:
+            record = record._replace(rows=_in_a_row(record.rows, number, failed=0))
+        return (seen, quiet, mode, gen, slot, total, base, record)
+
+    def _end(self, at: int) -> int:
+        """The end of the slot that `at` lies in."""
+        return at - at % self.width + self.width
+
+    def _rolled(self, slot: tuple[int, int, int], record: Record, at: int) -> Record:
+        """Move the counts of a finished slot into the past, and drop slots that are too old."""
+        end, base, calls = slot
+        calls = min(calls - record.cancelled, _FULL)
+        slots = [entry for entry in _slots(record.past) if entry[0] > at - self.span]
+        if end > at - self.span and (calls or record.fails or record.slow):
+            slots.append((end, base, calls, record.fails, record.slow))
+        past = _packed(slots)
+        if past == record.past and not (record.fails or record.slow or record.cancelled):
+            return record
+        return record._replace(fails=0, slow=0, cancelled=0, past=past)
+
+    def _moved(self, slot: int, record: Record, back: int) -> tuple[int, Record]:
+        """The slot and the record with all times moved back by `back`."""
+        in_slots = back if self.timed else 0
+        return slot - in_slots, record._replace(
+            times=tuple(time - back for time in record.times),
+            past=_packed((end - in_slots, *counts) for end, *counts in _slots(record.past)),
+            who=tuple((reporter, time - back) for reporter, time in record.who),
+            since=record.since - back,
+            until=record.until - back,
+            leases=tuple((token, end - back, gen) for token, end, gen in record.leases),
+        )
+
+    def _window(self, circuit: Circuit) -> tuple[int, int, int]:
+        """Calls, failures and slow answers in the window."""
+        seen, _, _, _, _, total, base, record = circuit
+        after = (seen if self.timed else total) - self.span
+        calls, fails, slow = total - base - record.cancelled, record.fails, record.slow
+        for end, _, in_slot, failed, late in _slots(record.past):
+            if end > after:
+                calls, fails, slow = calls + in_slot, fails + failed, slow + late
+        return calls, fails, slow
+
+
+def _slots(past: bytes) -> Iterator[tuple[Any, ...]]:
+    return _SLOT.iter_unpack(past)
+
+
+def _packed(slots: Iterable[tuple[Any, ...]]) -> bytes:
+    return b"".join(_SLOT.pack(*slot) for slot in slots)
+
+
+def _outlasting(quiet: int, seen: int, record: Record) -> int:
+    """Microseconds for which a state must be stored: `quiet`, or longer while a lease lasts."""
+    return max((quiet, *(end - seen for _, end, _ in record.leases)))
+
+
+def _lately(record: Record, seen: int) -> tuple[tuple[int, int, int], ...]:
+    """The failures in a row, if the last one was within a day."""
+    return record.rows if record.times and seen - record.times[-1] < DAY else ()
+
+
+def _in_a_row(
+    rows: tuple[tuple[int, int, int], ...], number: int, *, failed: int
+) -> tuple[tuple[int, int, int], ...]:
+    """The rows with one more number, which may join two of them."""
+    first = last = number
+    others: list[tuple[int, int, int]] = []
+    for row in rows:
+        if row[1] == first - 1:
+            first, failed = row[0], failed + row[2]
+        elif row[0] == last + 1:
+            last, failed = row[1], failed + row[2]
+        else:
+            others.append(row)
+    return tuple(sorted((*others, (first, last, failed)))[-_ROWS:])

@@ -1,0 +1,186 @@
+"""The classification of an answer: a success, or the error that it stands for."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from moorage.domain.http.media_type import is_json
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.secrets.frames import named
+from moorage.domain.values.json_text import LARGEST_PARSED
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from moorage.domain.http.requests import Request, Response
+
+_LONGEST: Final = 300
+_USUAL: Final = Redaction()
+_CODE: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
+_CODES: Final = ("code", "type", "error_code")
+_WORDS: Final = ("message", "detail", "title", "error_message")
+_KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
+    400: (InvalidRequest, "the request is wrong"),
+    401: (AuthenticationFailed, "the credential is not accepted"),
+    403: (AuthenticationFailed, "the credential does not allow this"),
+    404: (VendorRejected, "there is no such thing"),
+    409: (VendorRejected, "the request conflicts with what the vendor has"),
+    422: (InvalidRequest, "the request is wrong"),
+    429: (RateLimitExceeded, "the vendor's rate limit is reached"),
+}
+_LATER: Final = frozenset({408, 425})
+_NOT_MODIFIED: Final = 304
+_END: Final = 4_096
+_BLANK: Final = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
+"""White space, byte order marks, and the zeros of UTF-16 and UTF-32."""
+_ENDS: Final = frozenset({b"{}", b"[]", b'""'})
+_NOT_HERE: Final = frozenset({301, 307, 308})
+"""Redirects that tell to send the same request elsewhere: it was not carried out here."""
+
+
+def is_success(status: int) -> bool:
+    """Return whether the status is one of success."""
+    return 200 <= status < 300 or status == _NOT_MODIFIED
+
+
+def classify(
+    response: Response, redaction: Redaction = _USUAL, *, safe: bool = True
+) -> ConnectorError | None:
+    """The error that an answer's status stands for, or None.
+
+    Args:
+        response: the answer.
+        redaction: masks what the error quotes.
+        safe: whether the request's method changes nothing. After another method some answers prove
+            neither success nor refusal.
+    """
+    status = response.status
+    if is_success(status) and (safe or status != _NOT_MODIFIED):
+        return None
+    code, message = vendor_words(response, redaction)
+    details: dict[str, Any] = {"status": status, "response": response}
+    details |= {"vendor_code": code, "vendor_message": message}
+    if status >= 500 or status in _LATER:
+        return VendorFailed(f"the vendor failed (HTTP {status}).", **details)
+    if status < 200 or (status < 400 and not safe and status not in _NOT_HERE):
+        return VendorFailed(
+            f"The answer (HTTP {status}) does not say whether the request was carried out.",
+            retryable=False,
+            remedy="Look the operation up at the vendor, and correct the base_url or the path.",
+            **details,
+        )
+    if status < 400:
+        return VendorRejected(
+            f"The vendor redirects (HTTP {status}), and redirects are not followed.",
+            remedy="Set the base_url or the path to the address that the vendor redirects to.",
+            **details,
+        )
+    kind, what = _KINDS.get(status, (VendorRejected, "the vendor refused the request"))
+    if kind is RateLimitExceeded:
+        details["by_vendor"] = True
+    ending = f": {message}" if message else "."
+    return kind(f"{what} (HTTP {status}){ending}", **details)
+
+
+def keeps_promise(request: Request, response: Response) -> bool:
+    """Return whether the body is JSON, if the answer says so or the request accepts nothing else.
+
+    An empty body passes. In a body of more than 64 KiB only the two ends are checked.
+    """
+    promised = is_json(response.headers.get("content-type"))
+    accepted = request.headers.get("accept", "").split(",")
+    if not response.body or not (promised or all(map(is_json, accepted))):
+        return True
+    if len(response.body) > LARGEST_PARSED:
+        return _ends_as_json(response.body)
+    try:
+        response.json()
+    except InvalidData:
+        return False
+    return True
+
+
+def _ends_as_json(body: bytes) -> bool:
+    """Return whether a long body begins as a JSON object, list or text, and ends likewise."""
+    first = body[:_END].lstrip(_BLANK)[:1]
+    last = body[-_END:].rstrip(_BLANK)[-1:]
+    return first + last in _ENDS
+
+
+def unreadable(
+    response: Response,
+    missing: str | None = None,
+    *,
+    problem: str = "is not what the vendor's own description says",
+) -> VendorFailed:
+    """The error for a successful answer that cannot be read, or lacks a required field."""
+    what = problem if missing is None else f"has no {missing}"
+    return VendorFailed(
+        f"The answer (HTTP {response.status}) {what}.",
+        status=response.status,
+        response=response,
+        retryable=False,
+        remedy="Look the operation up at the vendor before you repeat it, and tell the vendor.",
+    )
+
+
+def as_unreadable(raised: Exception, response: Response) -> ConnectorError:
+    """The error for an exception that a vendor's parser raised for a successful answer.
+
+    An error of this package stays as it is; any other exception means that the answer could not be
+    read.
+    """
+    if isinstance(raised, InvalidData):
+        return unreadable(response)
+    if isinstance(raised, ConnectorError):
+        return raised
+    return unreadable(response, problem=f"made its parser raise {named(raised)}")
+
+
+def vendor_words(
+    response: Response, redaction: Redaction = _USUAL
+) -> tuple[str | None, str | None]:
+    """The vendor's own code and message, where its answer has them in a usual place.
+
+    A body of more than 64 KiB is not searched for them.
+    """
+    if len(response.body) > LARGEST_PARSED:
+        return None, None
+    try:
+        body = response.json()
+    except InvalidData:
+        return None, None
+    if not isinstance(body, dict):
+        return None, None
+    outer = cast("dict[str, Any]", body)
+    inner = outer.get("error")
+    if isinstance(inner, str):
+        # OAuth's form: {"error": code, "error_description": message}
+        return _told([inner], outer, ("error_description", "message"), redaction)
+    fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
+    return _told([fields.get(name) for name in _CODES], fields, _WORDS, redaction)
+
+
+def _told(
+    codes: list[Any], body: dict[str, Any], words: tuple[str, ...], redaction: Redaction
+) -> tuple[str | None, str | None]:
+    """The first value that looks like an error code, and the message or other text."""
+    texts = [text for code in codes if (text := _shown(code, redaction))]
+    message = next((text for name in words if (text := _shown(body.get(name), redaction))), None)
+    code = next((text for text in texts if _CODE.fullmatch(text)), None)
+    return code, message or next((text for text in texts if not _CODE.fullmatch(text)), None)
+
+
+def _shown(value: object, redaction: Redaction) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    text = str(value).encode(errors="replace").decode()
+    return redaction.words(text, _LONGEST)

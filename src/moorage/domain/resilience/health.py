@@ -1,0 +1,106 @@
+"""The meaning of an error for the health of the service that was called."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+from moorage.domain.resilience.circuit import Outcome
+from moorage.errors import (
+    AuthenticationFailed,
+    BulkheadFull,
+    CircuitBreakerOpen,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    CredentialNotFound,
+    CredentialRefreshFailed,
+    DeadlineExceeded,
+    DestinationRefused,
+    InvalidData,
+    LocalFailure,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    RetryBudgetExhausted,
+    StorageUnavailable,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+
+SICK = (ConnectionFailed, VendorFailed, OutcomeUnknown)
+"""The service could not be reached, broke, or did not answer."""
+
+REFUSED = (VendorRejected, AuthenticationFailed)
+"""The service answered, and the answer was no."""
+
+UNASKED = (
+    BulkheadFull,
+    CircuitBreakerOpen,
+    CredentialNotFound,
+    CredentialRefreshFailed,
+    DestinationRefused,
+    RetryBudgetExhausted,
+    UnsupportedByVendor,
+)
+"""We held the call back ourselves: the service was not asked."""
+
+BUGS: Final = (
+    AssertionError,
+    AttributeError,
+    ImportError,
+    NameError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+)
+"""Errors of the program itself: trying again would only repeat them."""
+
+_INTERNAL: Final = (
+    ConfigurationError,
+    CredentialNotFound,
+    InvalidData,
+    LocalFailure,
+    MemoryError,
+    StorageUnavailable,
+    UnsupportedByVendor,
+    *BUGS,
+)
+
+_EXHAUSTED: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+)
+
+
+def is_exhaustion(error: BaseException) -> bool:
+    """Return whether this machine has no memory, files, sockets or ports left."""
+    return isinstance(error, OSError) and error.errno in _EXHAUSTED
+
+
+def is_internal(error: Exception) -> bool:
+    """Return whether an error is this program's or machine's own, so no sign of a service."""
+    return isinstance(error, _INTERNAL) or is_exhaustion(error)
+
+
+def health(error: Exception) -> Outcome:
+    """The outcome that a circuit counts for a call that ended with `error`.
+
+    A service that refuses a request (4xx, or a limit of its own) is healthy. Errors of this program
+    and its machine say nothing about the service; any other foreign exception counts as a failure.
+    """
+    if isinstance(error, UNASKED) or is_internal(error):
+        return Outcome.NEUTRAL
+    if isinstance(error, SICK) or not isinstance(error, ConnectorError):
+        return Outcome.FAILED
+    limited = isinstance(error, RateLimitExceeded) and error.by_vendor
+    return Outcome.GOOD if limited or isinstance(error, REFUSED) else Outcome.NEUTRAL
+
+
+def may_have_acted(error: Exception) -> bool:
+    """Return whether the service may have done its work although the call ended in `error`.
+
+    A refusal proves that nothing was done. An error that is not known to prove that proves nothing.
+    """
+    if isinstance(error, (ConnectionFailed, DeadlineExceeded)):
+        return error.may_have_been_processed
+    return not isinstance(error, (*REFUSED, *UNASKED, RateLimitExceeded))

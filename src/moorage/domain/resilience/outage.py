@@ -1,0 +1,178 @@
+"""The fallback while a shared store, a node of it or one stored state is unavailable.
+
+Limits and circuits continue in the memory of each process, because refusing every call would turn
+an outage of our own store into an outage of every vendor. A limit may be configured otherwise: its
+calls are refused, or each process continues with a share of it. State that must survive a crash
+does not continue: a key that is claimed in one process's memory protects nobody.
+
+Laws:
+
+1. Permits granted in memory are marked, and their outcomes never reach the store.
+2. While the store is away, one caller at a time probes it, at growing intervals; the others do not
+   wait. Probing takes no more than half of the time.
+3. An outage of a node concerns only its own keys, and a state that cannot be read only its own key.
+   Such a state has a substitute in the same store, shared by all processes that cannot read it.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.resilience.admission import (
+    Admission,
+    Confirm,
+    GiveBack,
+    Pause,
+    ReadCircuit,
+    Report,
+)
+from moorage.domain.state.codec import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.resilience.admission import Admitted
+    from moorage.domain.state.commands import Command
+    from moorage.errors import StorageUnavailable
+
+_FIRST: Final = 250_000_000
+_LONGEST: Final = 1_000_000_000
+_MOST_STEPS: Final = 16
+_SHARE: Final = 0.75
+_PATIENCE: Final = 10.0
+_LONGEST_PATIENCE: Final = 60.0
+_SILENCE: Final = 5_000_000_000
+_NEARLY: Final = 0.9
+
+
+@attrs.define(eq=False)
+class Outage:
+    """An outage of a store, or of a node of it.
+
+    Attributes:
+        error: the last error of the store.
+        since: the time of the first error, in nanoseconds of the local clock.
+        until: the time of the next probe.
+        probes: the number of probes so far.
+        turn: a one-slot queue; the caller that pops its item may probe the store.
+    """
+
+    error: StorageUnavailable
+    since: int
+    until: int
+    probes: int = 0
+    turn: list[None] = attrs.field(factory=lambda: [None])
+
+
+def noticed(
+    before: Outage | None, error: StorageUnavailable, now: int, draw: float, *, took: int = 0
+) -> Outage:
+    """The outage after the store has not answered, for the first time or again.
+
+    `took` is how long the caller waited for the store, in nanoseconds; the next probe begins no
+    sooner than after that time again.
+    """
+    probes = 0 if before is None else before.probes + 1
+    pause = min(_LONGEST, _FIRST << min(probes, _MOST_STEPS))
+    # Processes that lost the store together do not all come back together.
+    until = now + max(int(pause * (0.5 + draw / 2)), took)
+    return Outage(error, now if before is None else before.since, until, probes)
+
+
+def patience(command: Command[Any], timeout: float | None) -> float | None:
+    """Seconds to wait for the store, out of the caller's remaining time; None without a deadline.
+
+    A command that can continue without the store leaves a quarter of the time for the call itself.
+    """
+    if timeout is None:
+        return None
+    return min(timeout * _SHARE, _PATIENCE) if goes_on(command) else min(timeout, _LONGEST_PATIENCE)
+
+
+def is_slow(waited: int, bound: float | None, silent: int | None) -> bool:
+    """Return whether a store that did not answer in time is slow rather than away.
+
+    A slow store has answered another caller recently. `waited` is how long this caller waited and
+    `silent` how long ago the last answer came, in nanoseconds; None if none ever did. `bound` is
+    the time in seconds that the caller could wait: an earlier error than that means that the store
+    is away.
+    """
+    if bound is None or silent is None or waited < bound * 1e9 * _NEARLY:
+        return False
+    return silent < min(3 * waited, max(waited, _SILENCE))
+
+
+class Local(tuple[Any, ...]):
+    """A permit or ticket that was granted in the memory of this process."""
+
+    __slots__ = ()
+
+
+def marked(admitted: Admitted) -> Admitted:
+    """The grant with its permits and tickets marked as local."""
+    answer, wait, permit, tickets = admitted
+    return answer, wait, None if permit is None else Local(permit), tuple(map(Local, tickets))
+
+
+def is_local(command: Command[Any]) -> bool:
+    """Return whether a command is about a permit or ticket granted in memory."""
+    match command:
+        case Report():
+            return type(command.permit) is Local
+        case GiveBack():
+            return Local in map(type, command.tickets)
+        case Confirm():
+            return Local in map(type, (command.permit, *command.tickets))
+        case _:
+            return False
+
+
+_GOING_ON: Final = (Admission, Confirm, GiveBack, Pause, ReadCircuit, Report)
+
+
+def goes_on(command: Command[Any]) -> bool:
+    """Return whether a command can be answered without the store."""
+    if not isinstance(command, _GOING_ON) or command.durable:
+        return False
+    return not isinstance(command, Admission) or None not in command.gates.shares
+
+
+def alone(command: Command[Any]) -> Command[Any]:
+    """The command for this process's memory: over its share of every limit."""
+    match command:
+        case Admission():
+            gates = command.gates.alone(command.costs)
+            return command if gates is command.gates else command.evolve(gates=gates)
+        case Confirm(gates=gates) if (local_gates := gates.alone()) is not gates:
+            return Confirm(local_gates, command.tickets, command.permit)
+        case GiveBack(gates=gates) if (local_gates := gates.alone()) is not gates:
+            return GiveBack(local_gates, command.tickets)
+        case Pause(gates=gates) if (local_gates := gates.alone()) is not gates:
+            return Pause(local_gates, command.pause)
+        case _:
+            return command
+
+
+def substitute(key: str) -> str:
+    """The key of the substitute for a state that this release cannot read."""
+    return f"{key}:instead-{VERSION}"
+
+
+def has_substitute(command: Command[Any], key: str) -> bool:
+    """Return whether a command may use another state in place of the one under `key`.
+
+    A claim may not: an effect that was done under one key would be done again under the other.
+    """
+    if not isinstance(command, _GOING_ON) or key not in command.keys:
+        return False
+    return not (isinstance(command, Admission) and command.claim and command.claim[0] == key)
+
+
+def moved(command: Command[Any], substitutes: Mapping[str, str]) -> Command[Any]:
+    """The same command with other keys."""
+    other: Any = copy(command)
+    other.keys = tuple(substitutes.get(key, key) for key in command.keys)
+    return other  # type: ignore[no-any-return]  # a copy of it

@@ -1,0 +1,217 @@
+"""A quota that starts anew with each calendar day or month, UTC.
+
+Law: in every period at most `burst` is granted, each grant counted in the period of its time.
+(Callers that queue for a later period keep their grants if a vendor's pause passes its end: they go
+when the pause ends.) A newcomer is granted in the first period that has room, so a caller that
+gives up makes room in the period that it waited for.
+
+A state is `(seen, quiet, at, used, frozen, shift, later)`: `used` calls were granted in the period
+of `at`. `frozen` is the end of a pause, `shift` the time by which a clock that stepped has moved
+the others. `later` has `(begin, used)` for each period that has queued calls, and for those before
+it. It has at most 100; a period that is missing before the last of them counts as full. Store times
+count from the Unix epoch, so they have a calendar.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from moorage.domain.state.commands import steady
+from moorage.domain.values.durations import DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from fractions import Fraction
+
+    from moorage.domain.state.commands import State, Ticket
+
+Later: TypeAlias = "tuple[tuple[int, int], ...]"
+Quota: TypeAlias = "tuple[int, int, int, int, int, int, Later]"
+
+LATER: Final = 100
+
+# A year is taken to begin in March, so that a leap day ends it; 400 years are an era.
+_MARCH_OF_YEAR_0: Final = 719_468
+_JANUARY: Final = 10
+_DECEMBER: Final = 12
+
+
+def civil_month(day: int) -> tuple[int, int]:
+    """Year and month (1 to 12) of a day counted from 1970-01-01."""
+    era, of_era = divmod(day + _MARCH_OF_YEAR_0, 146_097)
+    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * of_year + 2) // 153
+    after = month >= _JANUARY
+    return year + era * 400 + after, month - 9 if after else month + 3
+
+
+def first_day(year: int, month: int) -> int:
+    """The first day of a month, counted from 1970-01-01."""
+    since_march = (month - 3) % _DECEMBER
+    era, of_era = divmod(year - (since_march >= _JANUARY), 400)
+    of_year = (153 * since_march + 2) // 5
+    days = of_era * 365 + of_era // 4 - of_era // 100 + of_year
+    return era * 146_097 + days - _MARCH_OF_YEAR_0
+
+
+class CalendarQuota:
+    """`burst` calls per calendar day, or per month."""
+
+    __slots__ = ("burst", "monthly")
+
+    def __init__(self, burst: int, *, monthly: bool) -> None:
+        self.burst = burst
+        self.monthly = monthly
+
+    @property
+    def shape(self) -> str:
+        """A text that is equal for two quotas if they can read each other's states."""
+        return f"{'month' if self.monthly else 'day'}-{self.burst}"
+
+    def part(self, share: Fraction, least: int) -> CalendarQuota:
+        """A share of this quota, of at least `least` calls."""
+        return CalendarQuota(max(least, int(self.burst * share)), monthly=self.monthly)
+
+    def period(self, at: int) -> tuple[int, int]:
+        """The beginning and end of the period that contains `at`."""
+        day = at // DAY
+        if not self.monthly:
+            return day * DAY, (day + 1) * DAY
+        year, month = civil_month(day)
+        after = (year, month + 1) if month < _DECEMBER else (year + 1, 1)
+        return first_day(year, month) * DAY, first_day(*after) * DAY
+
+    def fast_grant(self, state: State | None, now: int, cost: int) -> Quota | None:
+        """The fast path: the state after a grant in the current period, or None otherwise."""
+        if state is None:
+            return None
+        seen, quiet, at, used, frozen, shift, later = state
+        used += cost
+        # `quiet` is over with the period of `at`, or with a pause that ends later still.
+        ends = seen + quiet
+        if later or now < seen or now < at or now < frozen or now >= ends or used > self.burst:
+            return None
+        return (now, ends - now, now, used, frozen, shift, ())
+
+    def present(self, state: State | None, now: int) -> Quota:
+        """The state as of now; if the clock stepped back, all times in it are moved back too."""
+        if state is None:
+            return (now, 0, now, 0, 0, 0, ())
+        seen, quiet, at, used, frozen, shift, later = state
+        time, back = steady(seen, now)
+        quiet -= time - seen
+        if back:
+            at, frozen, shift = at - back, frozen - back, shift - back
+            later = self._from(((begin - back, count) for begin, count in later), 0)
+            quiet = self._quiet(time, at, frozen, later)
+        begin = self.period(time)[0]
+        if begin > at:
+            at, used = time, self._later(later, begin)
+        if later and later[0][0] <= begin:
+            later = tuple(each for each in later if each[0] > begin)
+        return (time, max(0, quiet), at, used, frozen, shift, later)
+
+    def earliest(self, quota: Quota, cost: int, at: int) -> int:
+        """The earliest time, not before `at`, in a period that has room for `cost`."""
+        at = max(at, quota[4])
+        later = quota[6]
+        while self._used(quota, at) + cost > self.burst:
+            at = self.period(at)[1]
+            if len(later) == LATER and later[-2][0] < at < later[-1][0]:
+                at = later[-1][0]
+        return at
+
+    def grant(
+        self,
+        quota: Quota,
+        cost: int,
+        at: int,
+        *,
+        refundable: bool,  # noqa: ARG002 - a count needs no memory of its grants to take one back
+    ) -> tuple[Quota, Ticket]:
+        """Count `cost` in the period of `at`, a time that `earliest` returned."""
+        seen, _, since, used, frozen, shift, later = quota
+        begin = self.period(at)[0]
+        if begin <= since:
+            since, used = at, used + cost
+        else:
+            later = self._counted(since, later, begin, cost)
+        quiet = self._quiet(seen, since, frozen, later)
+        return (seen, quiet, since, used, frozen, shift, later), (0, at, cost, shift)
+
+    def refund(self, quota: Quota, ticket: Ticket) -> Quota:
+        """Take a grant off the count of its period."""
+        seen, _, at, used, frozen, shift, later = quota
+        due = ticket[1] + shift - ticket[3]
+        begin = self.period(due)[0]
+        if begin > seen:
+            # A pause moves only those who queue for a later period.
+            begin = self.period(max(due, frozen))[0]
+        if begin == self.period(at)[0]:
+            used = max(0, used - ticket[2])
+        later = tuple(
+            (each, max(0, count - ticket[2]) if each == begin else count) for each, count in later
+        )
+        # A last one that does not follow the one before tells that those between are full.
+        while later and not later[-1][1] and self.period((at, *dict(later))[-2])[1] == later[-1][0]:
+            later = later[:-1]
+        quiet = self._quiet(seen, at, frozen, later)
+        return (seen, quiet, at, used, frozen, shift, later)
+
+    def drain(self, quota: Quota, pause: int) -> Quota:
+        """Grant nothing for `pause` microseconds; queued calls keep their grants."""
+        seen, _, at, used, frozen, shift, later = quota
+        frozen = max(frozen, seen + pause)
+        later = self._from(later, frozen)
+        quiet = self._quiet(seen, at, frozen, later)
+        return (seen, quiet, at, used, frozen, shift, later)
+
+    def paused(self, quota: Quota) -> int:
+        """Microseconds until the current pause ends; 0 without a pause."""
+        return max(0, quota[4] - quota[0])
+
+    def resume(self, quota: Quota) -> Quota:
+        """End a pause now; calls that were counted stay counted."""
+        seen, _, at, used, _, shift, later = quota
+        if not self.paused(quota):
+            return quota
+        return (seen, self._quiet(seen, at, seen, later), at, used, seen, shift, later)
+
+    def confirm(self, quota: Quota, ticket: Ticket) -> int:
+        """Microseconds that the holder of a ticket must still wait; 0 if it may go."""
+        moved = quota[5] - ticket[3]
+        return max(0, ticket[1] + moved - quota[0], quota[4] - quota[0])
+
+    def _quiet(self, seen: int, at: int, frozen: int, later: Later) -> int:
+        """Microseconds for which to store a state: until its last period, or a pause, ends."""
+        return max(self.period(later[-1][0] if later else at)[1], frozen) - seen
+
+    def _used(self, quota: Quota, at: int) -> int:
+        begin = self.period(at)[0]
+        return quota[3] if begin <= quota[2] else self._later(quota[6], begin)
+
+    def _later(self, later: Later, begin: int) -> int:
+        """The calls counted in the later period that begins at `begin`."""
+        for each, used in later:
+            if each == begin:
+                return used
+        return self.burst if later and begin < later[-1][0] else 0
+
+    def _from(self, later: Iterable[tuple[int, int]], earliest: int) -> Later:
+        """The counts of grants from `earliest` on, by period."""
+        counts: dict[int, int] = {}
+        for begin, used in later:
+            begin = self.period(max(begin, earliest))[0]  # noqa: PLW2901 - moved
+            counts[begin] = counts.get(begin, 0) + used
+        return tuple(counts.items())
+
+    def _counted(self, since: int, later: Later, begin: int, cost: int) -> Later:
+        """`later` with one more grant in the period that begins at `begin`."""
+        if later and begin <= later[-1][0]:
+            return tuple((each, used + cost * (each == begin)) for each, used in later)
+        between = self.period(later[-1][0] if later else since)[1]
+        while between < begin and len(later) < LATER:
+            later, between = (*later, (between, 0)), self.period(between)[1]
+        later = (*later, (begin, cost))
+        return later if len(later) <= LATER else (*later[:-2], later[-1])

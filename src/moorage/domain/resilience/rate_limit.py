@@ -1,0 +1,280 @@
+"""The configuration of rate limits, and the joint decision of several.
+
+A limit is a rule over one state, and every rule has the same functions:
+
+- `fast_grant(state, now, cost)`: the fast path: the state after an immediate grant, or None if the
+  full rule must decide;
+- `present(state, now)`: the state as of now, which the other functions take;
+- `earliest(present, cost, at)`: the earliest time from `at` on (not before the state's own time) at
+  which `cost` can be granted; a later time may be impossible again;
+- `grant(present, cost, at, refundable=)`: the state after a grant at that time, and its ticket;
+  `refundable` means that the grant may have to be given back;
+- `refund(present, ticket)`: the state after a grant was given back;
+- `drain(present, pause)`: the state after the vendor asked for a pause;
+- `paused(present)`: the time until a pause ends;
+- `resume(present)`: the state after a person ended a pause;
+- `confirm(present, ticket)`: the time that the holder of a queued grant must still wait;
+- `part(share, least)`: the rule for a share of the limit, with a burst of `least` or more.
+
+Several limits grant jointly: after one wait that suits them all, or nothing from any of them.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+
+import attrs
+
+from moorage.domain.resilience.bucket import TokenBucket
+from moorage.domain.resilience.quota import CalendarQuota
+from moorage.domain.state.commands import EXACT
+from moorage.domain.values.durations import FOREVER, SECOND, count, is_seconds, plain
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.domain.state.commands import State, Ticket
+
+WithoutStore: TypeAlias = 'float | Fraction | Literal["refuse"]'
+"""A share of a limit, or nothing of it."""
+
+
+REFUSE: Final = "refuse"
+"""Instead of a share: no calls while the shared store is away."""
+
+
+class Rule(Protocol):
+    """A compiled limit; the docstring of the module describes its functions."""
+
+    # ruff: noqa: D102 - said at the top of this file; a present is the rule's own
+
+    @property
+    def burst(self) -> int: ...
+    @property
+    def shape(self) -> str: ...
+    def fast_grant(self, state: State | None, now: int, cost: int, /) -> State | None: ...
+    def present(self, state: State | None, now: int, /) -> Any: ...
+    def earliest(self, present: Any, cost: int, at: int, /) -> int: ...
+    def grant(
+        self, present: Any, cost: int, at: int, /, *, refundable: bool
+    ) -> tuple[State, Ticket]: ...
+    def refund(self, present: Any, ticket: Ticket, /) -> State: ...
+    def drain(self, present: Any, pause: int, /) -> State: ...
+    def paused(self, present: Any, /) -> int: ...
+    def resume(self, present: Any, /) -> State: ...
+    def confirm(self, present: Any, ticket: Ticket, /) -> int: ...
+    def part(self, share: Fraction, least: int, /) -> Rule: ...
+
+
+class Calendar(Enum):
+    """The calendar periods of a quota (UTC)."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+def _calendar(value: object) -> Calendar | None:
+    try:
+        return None if value is None else Calendar(value)
+    except ValueError:
+        raise ConfigurationError(
+            f"{value!r} is not a calendar period.",
+            path="calendar",
+            remedy='Give "day", "month" or None.',
+        ) from None
+
+
+def _is_rate(_: object, __: object, value: float | Fraction) -> None:
+    number = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
+    if not number or not 0 < value < EXACT:
+        raise ConfigurationError(
+            f"{value!r} is not a rate.", path="rate", remedy="Give a number above zero."
+        )
+
+
+def _whole_period(config: RateLimitConfig) -> int:
+    # Defaults come before validators.
+    _is_rate(config, None, config.rate)
+    return max(1, int(config.rate))
+
+
+def _is_burst(_: object, __: object, value: int) -> None:
+    count(value, "burst", most=EXACT)
+
+
+def _is_share_or_refuse(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    number = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
+    if value != REFUSE and not (number and 0 < value <= 1):  # type: ignore[operator]  # a number
+        raise ConfigurationError(
+            f"{value!r} is not a valid without_store.",
+            path=attribute.name,
+            remedy='Give "refuse", or the share of the limit that each process may use'
+            " alone: a number above 0, and 1 at most.",
+        )
+
+
+@attrs.frozen
+class RateLimitConfig:
+    """At most `burst` calls at once, and `rate` per `per` seconds over time.
+
+    It is exact: over every span of t seconds, granted ≤ burst + rate · t / per. With `calendar`, at
+    most `rate` calls per calendar day or month instead, all of which may be used at once.
+
+    Attributes:
+        rate: tokens per period; a fraction such as 0.5 is fine.
+        per: the length of the period in seconds.
+        burst: the number of tokens that may be taken at once; by default the tokens of one period.
+        calendar: a calendar period instead of `per` and `burst`.
+        without_store: the behaviour while the shared store is away. "refuse": calls are refused. A
+            share above 0 and up to 1: each process continues alone with that part of the limit,
+            such as 0.125 if eight processes share it.
+    """
+
+    rate: float | Fraction = attrs.field(validator=_is_rate)
+    per: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+    burst: int = attrs.field(
+        default=attrs.Factory(_whole_period, takes_self=True), validator=_is_burst
+    )
+    calendar: Calendar | None = attrs.field(default=None, converter=_calendar, kw_only=True)
+    without_store: WithoutStore = attrs.field(
+        default=1.0, validator=_is_share_or_refuse, kw_only=True
+    )
+    rule: Rule = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        rule = _bucket(self) if self.calendar is None else _quota(self, self.calendar)
+        object.__setattr__(self, "rule", rule)
+
+    @classmethod
+    def per_second(
+        cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
+    ) -> RateLimitConfig:
+        """`rate` a second."""
+        return cls._of(rate, 1.0, burst, without_store)
+
+    @classmethod
+    def per_minute(
+        cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
+    ) -> RateLimitConfig:
+        """`rate` a minute."""
+        return cls._of(rate, 60.0, burst, without_store)
+
+    @classmethod
+    def per_hour(
+        cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
+    ) -> RateLimitConfig:
+        """`rate` an hour."""
+        return cls._of(rate, 3_600.0, burst, without_store)
+
+    @classmethod
+    def per_day(
+        cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
+    ) -> RateLimitConfig:
+        """`rate` in 24 hours, refilled evenly; see `per_calendar_day` for a daily quota."""
+        return cls._of(rate, 86_400.0, burst, without_store)
+
+    @classmethod
+    def per_calendar_day(cls, quota: int, *, without_store: WithoutStore = 1.0) -> RateLimitConfig:
+        """`quota` calls from midnight to midnight, UTC."""
+        return cls(quota, calendar=Calendar.DAY, without_store=without_store)
+
+    @classmethod
+    def per_calendar_month(
+        cls, quota: int, *, without_store: WithoutStore = 1.0
+    ) -> RateLimitConfig:
+        """`quota` calls from the first of the month to the next, UTC."""
+        return cls(quota, calendar=Calendar.MONTH, without_store=without_store)
+
+    @classmethod
+    def _of(
+        cls, rate: float, per: float, burst: int | None, without_store: WithoutStore
+    ) -> RateLimitConfig:
+        if burst is None:
+            return cls(rate, per, without_store=without_store)
+        return cls(rate, per, burst, without_store=without_store)
+
+    @property
+    def share(self) -> Fraction | None:
+        """The part of the limit that a process may use alone; None for nothing."""
+        return None if isinstance(self.without_store, str) else _meant(self.without_store)
+
+    def check_cost(self, cost: int) -> int:
+        """Return `cost`, if it can ever be granted."""
+        return checked_cost(self.rule, cost)
+
+
+def checked_cost(rule: Rule, cost: int) -> int:
+    """Return `cost`, if `rule` can ever grant it."""
+    if isinstance(cost, bool) or not isinstance(cost, int) or cost < 1:
+        raise InvalidData(
+            f"{cost!r} is not a cost.", field="cost", remedy="Give an integer of 1 or more."
+        )
+    if cost > rule.burst:
+        raise InvalidData(
+            f"A cost of {cost} is more than the burst of {rule.burst}: it can never be granted.",
+            field="cost",
+            remedy="Raise the burst, or split the call.",
+        )
+    return cost
+
+
+def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence[int]) -> int:
+    """Microseconds until every limit can grant, each by its own clock; 0 for at once.
+
+    A limit that can grant at one time may be unable to at a later time, if a gap in its queue has
+    ended. So the limits are asked in turn until one time suits them all.
+    """
+    limits = tuple(zip(rules, presents, costs, strict=True))
+    wait, suits, number = 0, 0, 0
+    while suits < len(limits):
+        rule, present, cost = limits[number]
+        longer = rule.earliest(present, cost, present[0] + wait) - present[0]
+        suits = 1 if longer > wait else suits + 1
+        wait, number = longer, (number + 1) % len(limits)
+    return wait
+
+
+def _bucket(config: RateLimitConfig) -> TokenBucket:
+    pace = _meant(config.rate) / (_meant(config.per) * SECOND)
+    tokens, ticks = pace.numerator, pace.denominator
+    for path, fits in (
+        ("rate", max(tokens, 2 * ticks) < EXACT and FOREVER * pace >= 1),
+        ("burst", 2 * config.burst * ticks < EXACT and FOREVER * pace >= config.burst),
+    ):
+        if not fits:
+            raise ConfigurationError(
+                f"{config.rate} per {config.per} s with a burst of {config.burst}"
+                " cannot be counted exactly.",
+                path=path,
+                remedy="Use a smaller burst, or a rate and a period with fewer digits.",
+            )
+    return TokenBucket(tokens, ticks, config.burst)
+
+
+def _quota(config: RateLimitConfig, calendar: Calendar) -> CalendarQuota:
+    whole = int(config.rate)
+    for path, fits in (
+        ("rate", config.rate == whole),
+        ("per", config.per == 1),
+        ("burst", config.burst == whole),
+    ):
+        if not fits:
+            raise ConfigurationError(
+                f"A limit per calendar {calendar.value} cannot have this {path}.",
+                path=path,
+                remedy="Give a whole number as its rate, and neither per nor burst.",
+            )
+    return CalendarQuota(whole, monthly=calendar is Calendar.MONTH)
+
+
+def _meant(value: float | Fraction) -> Fraction:
+    """The simplest fraction close to `value`: 0.1 is a tenth."""
+    exact = Fraction(value)
+    for digits in (3, 6, 9, 12):
+        simple = exact.limit_denominator(10**digits)
+        if abs(simple - exact) * 10**12 <= exact:
+            return simple
+    return exact

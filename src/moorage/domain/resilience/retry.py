@@ -1,0 +1,281 @@
+"""The decision to retry, and the delay before it.
+
+Laws:
+
+1. `max_attempts` is the total number of attempts, counted by each caller alone.
+2. A retry never comes before a vendor's Retry-After. If that is longer than the policy accepts,
+   there is no retry, and the error carries the whole delay.
+3. A request that may have been processed is repeated only if repeating is harmless.
+4. At its cap a delay with jitter still spreads.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
+
+import attrs
+
+from moorage.domain.resilience.health import BUGS
+from moorage.domain.values.durations import FOREVER, SECOND, is_count, is_wait, plain
+from moorage.domain.values.text import with_article
+from moorage.errors import ConfigurationError, ConnectionFailed, ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+Predicate: TypeAlias = "Callable[[Exception], bool]"
+E = TypeVar("E", bound=Enum)
+
+
+class Backoff(Enum):
+    """The growth of delays from one attempt to the next."""
+
+    FIXED = "fixed"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+    FIBONACCI = "fibonacci"
+    DECORRELATED = "decorrelated"
+
+
+class Jitter(Enum):
+    """The spread of a delay d: none; over [0, d]; over [d/2, d]; or by a quarter either way.
+
+    Decorrelated backoff is a spread of its own and takes no other.
+    """
+
+    NONE = "none"
+    FULL = "full"
+    EQUAL = "equal"
+    QUARTER = "quarter"
+
+
+def _one_of(kind: type[E], value: object) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ConfigurationError(
+            f"{value!r} is not {with_article(kind.__name__)}.",
+            path=kind.__name__.lower(),
+            remedy=f"Give one of {', '.join(str(one.value) for one in kind)}.",
+        ) from None
+
+
+def _backoff(value: Backoff | str) -> Backoff:
+    return _one_of(Backoff, value)
+
+
+def _jitter(value: Jitter | str) -> Jitter:
+    return _one_of(Jitter, value)
+
+
+def _is_growth(_: object, __: object, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= 1e6:
+        raise ConfigurationError(
+            f"{value!r} is not a growth factor.",
+            path="multiplier",
+            remedy="Give a number of 1 or more.",
+        )
+
+
+def _tells_errors_apart(_: object, __: object, value: Any) -> None:
+    if isinstance(value, tuple):
+        usable = all(map(_is_error, cast("Any", value)))
+    elif isinstance(value, type):
+        usable = _is_error(value)
+    else:
+        usable = value is None or (callable(value) and not iscoroutinefunction(value))
+    if not usable:
+        raise ConfigurationError(
+            "The value is neither exception types nor a predicate.",
+            path="retry_on",
+            remedy="Give exception types, or a synchronous function of the exception.",
+        )
+
+
+def _is_error(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Exception)
+
+
+def error_types(value: Any, field: str) -> tuple[type[Exception], ...]:
+    """One type of exception or several, as a tuple."""
+    try:
+        kinds = tuple(value)
+    except TypeError:
+        kinds = (value,)
+    if not all(map(_is_error, kinds)):
+        raise ConfigurationError(
+            "The value is not a type of exception, or several.",
+            path=field,
+            remedy="Give an exception type, or several.",
+        )
+    return kinds
+
+
+@attrs.frozen
+class RetryPolicy:
+    """The number of attempts and the delays between them.
+
+    Attributes:
+        max_attempts: the total number of attempts, the first included.
+        base_delay: seconds before the second attempt, before jitter.
+        multiplier: the factor of exponential backoff.
+        max_delay: the longest computed delay in seconds.
+        backoff: the growth of the delays.
+        jitter: the random spread of each delay.
+        max_retry_after: the longest pause in seconds that a vendor may ask for; a call that would
+            have to wait longer fails.
+        retry_on: exception types, or a predicate, for the errors to retry; by default errors of
+            this package that are `retryable`, and foreign errors except programming mistakes.
+    """
+
+    max_attempts: int = attrs.field(default=3, validator=is_count)
+    base_delay: float = attrs.field(default=1.0, converter=plain, validator=is_wait)
+    multiplier: float = attrs.field(default=2.0, validator=_is_growth)
+    max_delay: float = attrs.field(default=30.0, converter=plain, validator=is_wait)
+    backoff: Backoff = attrs.field(default=Backoff.EXPONENTIAL, converter=_backoff, kw_only=True)
+    jitter: Jitter = attrs.field(default=Jitter.FULL, converter=_jitter, kw_only=True)
+    max_retry_after: float = attrs.field(
+        default=60.0, converter=plain, validator=is_wait, kw_only=True
+    )
+    retry_on: Predicate | type[Exception] | tuple[type[Exception], ...] | None = attrs.field(
+        default=None, validator=_tells_errors_apart, kw_only=True
+    )
+
+    @classmethod
+    def default(cls) -> RetryPolicy:
+        """Three attempts, one second apart at first."""
+        return cls()
+
+    @classmethod
+    def aggressive(cls) -> RetryPolicy:
+        """Five attempts with short delays: for reads that a user waits for."""
+        return cls(max_attempts=5, base_delay=0.5, max_delay=60.0)
+
+    @classmethod
+    def conservative(cls) -> RetryPolicy:
+        """Two attempts, two seconds apart: for vendors that throttle early."""
+        return cls(max_attempts=2, base_delay=2.0)
+
+    @classmethod
+    def none(cls) -> RetryPolicy:
+        """One attempt."""
+        return cls(max_attempts=1)
+
+    def retries(self, error: Exception) -> bool:
+        """Return whether the policy retries this error at all."""
+        rule = self.retry_on
+        if rule is None:
+            if isinstance(error, ConnectorError):
+                return error.retryable
+            return not isinstance(error, BUGS)
+        if isinstance(rule, (type, tuple)):
+            return isinstance(error, rule)
+        return bool(rule(error))
+
+
+@attrs.frozen
+class Again:
+    """The decision to try once more after `delay` seconds."""
+
+    delay: float
+
+
+@attrs.frozen
+class Stop:
+    """The decision not to retry; `retry_after` is when another call may succeed, if known."""
+
+    reason: Literal["final", "attempts", "unsafe", "too_long", "deadline"]
+    retry_after: float | None = None
+
+
+def decide(
+    policy: RetryPolicy,
+    error: Exception,
+    *,
+    attempt: int,
+    repeatable: bool,
+    retry_after: float | None,
+    remaining: float,
+    previous: float,
+    draw: float,
+    at_once: bool = False,
+) -> Again | Stop:
+    """Decide whether to retry after attempt number `attempt` ended with `error`.
+
+    `repeatable` means that sending twice has the effect of sending once; `retry_after` is the wait
+    that the vendor asked for; `remaining` is the rest of the deadline; `previous` is the last delay
+    and `draw` a random number in [0, 1). `at_once` means that the policy's own delay is not needed.
+    """
+    if not policy.retries(error):
+        return Stop("final", retry_after)
+    if not repeatable:
+        return Stop("unsafe", retry_after)
+    if attempt >= policy.max_attempts:
+        return Stop("attempts", retry_after)
+    pause = 0.0 if at_once else delay(policy, attempt, previous=previous, draw=draw)
+    if retry_after is not None:
+        if retry_after > policy.max_retry_after:
+            return Stop("too_long", retry_after)
+        pause = max(pause, retry_after)
+    if pause >= remaining:
+        return Stop("deadline", pause)
+    return Again(pause)
+
+
+def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) -> float:
+    """Seconds between attempt number `attempt` and the next."""
+    cap = policy.max_delay
+    if policy.backoff is Backoff.DECORRELATED:
+        least = min(policy.base_delay, cap)
+        most = max(least, min(cap, 3 * (previous or policy.base_delay)))
+        return least + draw * (most - least)
+    full = min(_GROWTH[policy.backoff](policy, attempt), cap)
+    return _SPREAD[policy.jitter](full, cap, draw)
+
+
+def wait_of(error: Exception, now: datetime) -> float | None:
+    """The seconds to wait that an error names, if any: at most a hundred years."""
+    if not isinstance(error, ConnectorError) or error.retry_at is None:
+        return None
+    return min(max(0.0, (error.retry_at - now).total_seconds()), FOREVER / SECOND)
+
+
+def is_unsent(error: Exception) -> bool:
+    """Return whether it is certain that no byte of the request reached the vendor."""
+    return isinstance(error, ConnectionFailed) and not error.may_have_been_processed
+
+
+def _exponential(policy: RetryPolicy, attempt: int) -> float:
+    try:
+        return policy.base_delay * float(policy.multiplier) ** (attempt - 1)
+    except OverflowError:
+        return policy.max_delay
+
+
+def _fibonacci(policy: RetryPolicy, attempt: int) -> float:
+    first, second = 1, 1
+    # Past the ninetieth every delay is longer than any cap.
+    for _ in range(min(attempt, 90) - 1):
+        first, second = second, first + second
+    return policy.base_delay * first
+
+
+_GROWTH: Final[dict[Backoff, Callable[[RetryPolicy, int], float]]] = {
+    Backoff.FIXED: lambda policy, _: policy.base_delay,
+    Backoff.LINEAR: lambda policy, attempt: policy.base_delay * attempt,
+    Backoff.EXPONENTIAL: _exponential,
+    Backoff.FIBONACCI: _fibonacci,
+}
+"""The delay before jitter and cap, by policy and attempt."""
+
+_SPREAD: Final[dict[Jitter, Callable[[float, float, float], float]]] = {
+    Jitter.NONE: lambda full, _, __: full,
+    Jitter.FULL: lambda full, _, draw: draw * full,
+    Jitter.EQUAL: lambda full, _, draw: full * (1 + draw) / 2,
+    # A quarter below what would reach past the cap, so that it still spreads there.
+    Jitter.QUARTER: lambda full, cap, draw: min(full, cap / 1.25) * (0.75 + draw / 2),
+}
+"""The delay that is kept, by the full one, the cap and the draw."""

@@ -1,0 +1,84 @@
+"""The queue of one process's callers for the same limits, and the grants they wait for.
+
+Laws:
+
+1. A caller that gives up leaves its grant to the next caller, that one's grant goes to the one
+   behind, and so on, as far as each wakes up in time for it. The last grant is then free.
+2. No grant comes later than was promised, and those who stay keep their order.
+3. A caller goes when its grant comes due, and not later with an expired one: else two would go
+   where the limit allows one.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from moorage.domain.state.commands import Ticket
+
+Turn: TypeAlias = "tuple[int, int, tuple[Ticket, ...]]"
+"""When it comes by the local clock, the number of the caller it was granted to, and its tickets."""
+
+SHORT: Final = 10_000_000
+"""Nanoseconds: for less than that nobody wakes up to look whether it has moved up."""
+
+
+class Line(NamedTuple):
+    """The waiting callers by number, with the times of their grants and of their next wake-up.
+
+    Times are in nanoseconds.
+    """
+
+    numbers: tuple[int, ...] = ()
+    turns: tuple[Turn, ...] = ()
+    wakes: tuple[int, ...] = ()
+
+    def joined(self, turn: Turn) -> Line:
+        """The queue with the caller to whom a grant was given."""
+        place = bisect_left(self.turns, turn)
+        return Line(
+            _with(self.numbers, place, turn[1]),
+            _with(self.turns, place, turn),
+            _with(self.wakes, place, turn[0]),
+        )
+
+    def rested(self, number: int, now: int) -> tuple[Line, int, bool]:
+        """The queue in which a caller sleeps, for how long, and whether that is until its grant.
+
+        A caller that is not the first wakes up when a sixth of its time is over, or at the grant
+        before its own if that is sooner: it may have moved up.
+        """
+        place = self.numbers.index(number)
+        rest = max(0, self.turns[place][0] - now)
+        before = self.turns[place - 1][0] - now if place else 0
+        nap = min(before, rest // 6)
+        if nap < SHORT:
+            nap = rest
+        wakes = (*self.wakes[:place], now + nap, *self.wakes[place + 1 :])
+        return Line(self.numbers, self.turns, wakes), nap, nap == rest
+
+    def taken(self, number: int) -> tuple[Line, Turn]:
+        """The queue without a caller whose grant has come due, and that grant."""
+        place = self.numbers.index(number)
+        return self._without(place, place), self.turns[place]
+
+    def left(self, number: int) -> tuple[Line, Turn]:
+        """The queue without a caller that gives up, and the grant that is left over."""
+        place = last = self.numbers.index(number)
+        while last + 1 < len(self.turns) and self.wakes[last + 1] <= self.turns[last][0]:
+            last += 1
+        return self._without(place, last), self.turns[last]
+
+    def _without(self, place: int, turn: int) -> Line:
+        return Line(
+            _except(self.numbers, place), _except(self.turns, turn), _except(self.wakes, place)
+        )
+
+
+def _with(items: tuple[Any, ...], place: int, item: Any) -> tuple[Any, ...]:
+    return (*items[:place], item, *items[place:])
+
+
+def _except(items: tuple[Any, ...], place: int) -> tuple[Any, ...]:
+    return (*items[:place], *items[place + 1 :])

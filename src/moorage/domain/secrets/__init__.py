@@ -1,0 +1,1 @@
+"""Secrets: their type, and their removal from texts."""

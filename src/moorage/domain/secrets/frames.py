@@ -1,0 +1,177 @@
+"""Traceback scrubbing: errors without the stack frames that they were raised in.
+
+Error trackers and debug pages show the locals of every frame of a traceback, and of every error in
+its chain. Below a port these locals are headers, URLs with their queries, bodies and connection
+strings. They do not help the caller, so an error leaves a port without its frames.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from functools import wraps
+from inspect import iscoroutinefunction, signature
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
+
+from moorage.domain.secrets.sensitive import is_sensitive
+from moorage.domain.secrets.value_mask import is_telling, mask_error, value_mask
+from moorage.errors import ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+E = TypeVar("E", bound=BaseException)
+K = TypeVar("K")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_DEEP: Final = 4
+_KEY_LIKE: Final = re.compile(r"[^0-9A-Z]*[0-9A-Z].*", re.DOTALL)
+"""A text that may be a secret, and not only a word or several."""
+
+_OPAQUE: Final = re.compile(r"(?=[^/.:]*[0-9])(?=[^/.:]*[A-Za-z])\S{12,}")
+"""A text that is more likely a key than a name."""
+
+_PASSWORD: Final = re.compile(r"(?<=://)[^/?#]*(?=@)")
+
+
+def bare(error: E) -> E:
+    """Remove the frames from an error and from every error in its chain.
+
+    Call it outside of the `except` block that caught the error: then an error that the host was
+    already handling keeps its frames.
+    """
+    host = sys.exception()
+    bared: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is None or one is host or id(one) in bared:
+            continue
+        bared.add(id(one))
+        one.__traceback__ = None
+        left += [one.__cause__, one.__context__]
+        left += getattr(one, "exceptions", ())  # of a group
+    return error
+
+
+def refusing(build: Callable[P, R]) -> Callable[P, R]:
+    """A function whose errors reveal nothing of its arguments.
+
+    Neither the frames of an error nor its causes hold an argument. Text in its message is masked if
+    it looks like a secret or was passed under a name that promises one, since arguments may be
+    swapped. Python errors that keep the offending value become `InvalidData`.
+    """
+    if iscoroutinefunction(build):
+
+        @wraps(build)
+        async def later(*args: P.args, **kwargs: P.kwargs) -> Any:
+            try:
+                return await build(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - as below
+                refused = error
+            refused = _silent(refused, build, args, kwargs)
+            del args, kwargs
+            try:
+                raise refused
+            finally:
+                # As below.
+                del refused
+
+        return cast("Callable[P, R]", later)
+
+    @wraps(build)
+    def careful(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return build(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - unknown and missing arguments are refused too
+            refused = error
+        refused = _silent(refused, build, args, kwargs)
+        del args, kwargs
+        try:
+            raise refused
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del refused
+
+    return careful
+
+
+def careful(kind: type[K]) -> type[K]:
+    """A class whose constructor is wrapped by `refusing`."""
+    kind.__init__ = refusing(kind.__init__)  # type: ignore[method-assign]  # of the same form
+    return kind
+
+
+def _silent(
+    error: Exception, build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Exception:
+    """An error that reveals no secret of the arguments, without frames."""
+    if isinstance(error, (AttributeError, LookupError, ValueError)):
+        error = InvalidData(
+            f"{build.__qualname__.removesuffix('.__init__')} was given a value that it cannot have"
+            f" ({named(error)}).",
+            field="arguments",
+            remedy="Check the types of the arguments, and that no two of them are swapped.",
+        )
+    elif not isinstance(error, ConnectorError):
+        error.add_note(f"moorage: {named(error)}.")
+    hidden = {value.encode("utf-8", "replace") for value in _hidden(build, args, kwargs)}
+    mask = value_mask(hidden)
+    host = sys.exception()
+    left: list[BaseException] = [bare(error)]
+    seen: set[int] = set()
+    while left:
+        one = left.pop()
+        seen.add(id(one))
+        mask_error(one, mask)
+        for link in ("__cause__", "__context__"):
+            before = getattr(one, link)
+            if isinstance(before, ConnectorError) and before is not host:
+                left += [before] * (id(before) not in seen)
+            elif before is not host:
+                # A parser's error, for instance, keeps the whole document.
+                setattr(one, link, None)
+    return error
+
+
+def _hidden(
+    build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Iterator[str]:
+    """The texts among the arguments that are secret, or look secret."""
+    names = [*signature(build).parameters]
+    arguments = [*zip_longest(names[: len(args)], args, fillvalue=""), *kwargs.items()]
+    left: list[tuple[bool, object, int]] = [
+        (is_sensitive(name) or name not in names, value, 0) for name, value in arguments
+    ]
+    while left:
+        sensitive, value, depth = left.pop()
+        if isinstance(value, bytes):
+            value = value.decode("latin-1")
+        if isinstance(value, str):
+            text = value.strip()
+            pattern = _KEY_LIKE if sensitive else _OPAQUE
+            if is_telling(text) and "${" not in text and pattern.fullmatch(text):
+                yield text
+            yield from _PASSWORD.findall(text)
+        elif depth < _DEEP and isinstance(value, Mapping):
+            items = cast("Mapping[object, Any]", value)
+            left += [(False, name, depth + 1) for name in items]
+            left += [
+                (sensitive or is_sensitive(str(name)), item, depth + 1)
+                for name, item in items.items()
+            ]
+        elif depth < _DEEP and isinstance(value, (list, tuple, set, frozenset)):
+            left += [(sensitive, item, depth + 1) for item in cast("Iterable[Any]", value)]
+
+
+def named(error: BaseException) -> str:
+    """The class of an error and the place where it was raised, without its message."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    return f"{type(error).__name__} in {trace.tb_frame.f_code.co_qualname}, line {trace.tb_lineno}"

@@ -1,0 +1,161 @@
+"""`Secret`, a type for values that must not be shown.
+
+Everything that prints values (logs, tracebacks with frame locals, debuggers, crash reporters,
+templates, `vars`, `attrs.asdict`) shows a mask. The value itself lies in a closure, which none of
+them opens; only `reveal` returns it. A person with a debugger and intent can still get at it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NoReturn, final
+
+from attrs.exceptions import FrozenInstanceError
+
+from moorage.domain.secrets.sensitive import MASK
+from moorage.domain.values.text import is_encodable
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_FEW = 16
+_SENDABLE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+
+
+@final
+class Secret:
+    """A password, key or token that does not show itself.
+
+    Equality takes constant time and holds between secrets only. It cannot be hashed, pickled or
+    written as JSON, and a copy is itself. It is true unless it is empty.
+    """
+
+    __slots__ = ("__weakref__", "_derived", "_open")
+
+    def __init__(self, value: str | bytes) -> None:
+        problem = _problem(value)
+        if problem is None:
+            object.__setattr__(self, "_open", _sealed(value))
+            object.__setattr__(self, "_derived", {})
+            return
+        # Crash reporters show the locals of the frame that raises.
+        del value
+        raise InvalidData(
+            problem, field="secret", remedy="Give the secret as str, or as bytes if it is binary."
+        )
+
+    def reveal(self) -> str:
+        """Return the secret as text. Call this only where it is sent; store it in no variable."""
+        value = self._value()
+        if isinstance(value, str):
+            return value
+        text = value.decode("utf-8", "surrogateescape")
+        del value
+        if is_encodable(text):
+            return text
+        del text
+        raise InvalidData(
+            "The secret is binary, so it has no text.",
+            field="secret",
+            remedy="Use `reveal_bytes`, or store the secret as text.",
+        )
+
+    def reveal_bytes(self) -> bytes:
+        """Return the secret as bytes, text in UTF-8. Call this only where the secret is used."""
+        value = self._value()
+        return value.encode() if isinstance(value, str) else value
+
+    def begins_with(self, *beginnings: str) -> bool:
+        """Return whether it begins with one of these prefixes, which reveal nothing else."""
+        return self.reveal_bytes().startswith(tuple(one.encode() for one in beginnings))
+
+    def derive(self, label: str, make: Callable[[bytes], bytes]) -> Secret:
+        """Return a key that `make` derives from this secret's bytes, cached under the label.
+
+        So a key that is valid for a day is derived once a day. The last few are cached.
+        """
+        cache: dict[str, Secret] = object.__getattribute__(self, "_derived")
+        derived = cache.get(label)
+        if derived is None:
+            derived = Secret(make(self.reveal_bytes()))
+            if len(cache) >= _FEW:
+                cache.clear()
+            cache[label] = derived
+        return derived
+
+    def _value(self) -> str | bytes:
+        value: str | bytes = object.__getattribute__(self, "_open")()
+        return value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
+
+        return compare_digest(self.reveal_bytes(), other.reveal_bytes())
+
+    __hash__ = None  # type: ignore[assignment]  # the documented way to refuse hashing
+
+    def __bool__(self) -> bool:
+        return bool(self._value())
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK!r})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, _: str) -> str:
+        return MASK
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, _: object) -> Secret:
+        return self
+
+    def __reduce_ex__(self, _: object) -> NoReturn:
+        raise InvalidData(
+            "A secret cannot be pickled.",
+            field="secret",
+            remedy="Pass a reference to the secret, and look it up where it is used.",
+        )
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise FrozenInstanceError
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise FrozenInstanceError
+
+
+def _sealed(value: str | bytes) -> Callable[[], str | bytes]:
+    return lambda: value
+
+
+def _problem(value: object) -> str | None:
+    if isinstance(value, str):
+        return None if is_encodable(value) else "A secret's text is not valid Unicode."
+    return None if isinstance(value, bytes) else "A secret must be str or bytes."
+
+
+def as_secret(value: Secret | str | bytes) -> Secret:
+    """Return a value from a user as a secret."""
+    return value if isinstance(value, Secret) else Secret(value)
+
+
+def as_secrets(values: Secret | str | Iterable[Secret | str]) -> tuple[Secret, ...]:
+    """One secret or several, each as a `Secret`."""
+    several = (values,) if isinstance(values, (str, Secret)) else values
+    return tuple(as_secret(one) for one in several)
+
+
+def check_sendable(secret: Secret, field: str) -> None:
+    """Refuse a secret that no header can carry."""
+    if _SENDABLE.fullmatch(secret.reveal()) is None:
+        raise InvalidData(
+            "The secret is empty, begins or ends with white space, or has a line break or a"
+            " character outside ASCII in it.",
+            field=field,
+            remedy="Strip stray newlines; they are often read along with a key from a file.",
+        )

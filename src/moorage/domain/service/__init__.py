@@ -1,0 +1,1 @@
+"""The configuration of a service, and the plan of a call."""

@@ -1,0 +1,72 @@
+"""The policy for reusing the answers of a service, where the answers themselves leave it open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.http.headers import Headers
+from moorage.domain.values.durations import DAY, SECOND, count, is_seconds, is_wait, plain
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.domain.values.durations import Validator
+
+_DAY: Final = float(DAY // SECOND)
+
+
+def _up_to(most: int) -> Validator:
+    def check(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+        count(value, attribute.name, most=most)
+
+    return check
+
+
+def _is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ConfigurationError(
+            f"{value!r} is not a share.",
+            path=attribute.name,
+            remedy="Give a number from 0 to 1.",
+        )
+
+
+def _names(value: Iterable[str]) -> tuple[str, ...]:
+    # Headers refuse what is no name; one text is one name.
+    names = (value,) if isinstance(value, str) else value
+    return tuple(sorted(map(str.lower, Headers((name, "") for name in names))))
+
+
+@attrs.frozen(kw_only=True)
+class CachePolicy:
+    """Reuse answers as far as HTTP allows.
+
+    The service's own cache headers are obeyed; these settings decide the rest.
+
+    Attributes:
+        heuristic: the lifetime of an answer that names none, as a share of the time since its
+            `Last-Modified` when it was received; 0 by default, which keeps no such answer fresh.
+        heuristic_limit: the longest such lifetime in seconds.
+        stale_if_error: seconds past its lifetime for which an answer may be used when the service
+            cannot be reached or fails, if neither the answer nor the request says otherwise.
+        keep_stale: seconds past its lifetime for which an answer is kept that can be revalidated.
+        max_bytes: the size of all answers kept for one URL; a larger answer is not kept.
+        max_variants: the number of answers kept for one URL that answers by headers or credentials.
+        varies_by: request headers that answers depend on, even if the service does not say so.
+        max_wait: seconds to wait for the cache. After that a call goes on without it. A synchronous
+            manager waits as long as the cache's own timeout, then skips the cache for a while.
+    """
+
+    heuristic: float = attrs.field(default=0.0, validator=_is_share)
+    heuristic_limit: float = attrs.field(default=_DAY, converter=plain, validator=is_seconds)
+    stale_if_error: float = attrs.field(default=0.0, converter=plain, validator=is_wait)
+    keep_stale: float = attrs.field(default=_DAY, converter=plain, validator=is_wait)
+    max_bytes: int = attrs.field(default=1 << 20, validator=_up_to(32 << 20))
+    max_variants: int = attrs.field(default=8, validator=_up_to(1_000))
+    varies_by: tuple[str, ...] = attrs.field(
+        default=("accept", "accept-language"), converter=_names
+    )
+    max_wait: float = attrs.field(default=0.25, converter=plain, validator=is_seconds)

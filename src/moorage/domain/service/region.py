@@ -1,0 +1,136 @@
+"""The regions of a service, and the order in which an attempt tries them.
+
+Laws:
+
+1. A call that may have been processed in one region is sent to no other, unless doing it there too
+   is known to be harmless.
+2. Lower tiers come first. Within a tier, the chance of a region to come before another is its share
+   of both weights.
+3. A region that a call has tried comes after those that it has not.
+
+The health of a region is not known here: its circuit knows it, in the state that all processes
+share. An attempt asks the circuits in the order that is decided here, and goes to the first region
+that admits it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from moorage.domain.auth.methods import Credentials, OAuthCredentials
+from moorage.domain.http.urls import is_absolute, same_origin, validate_base_url
+from moorage.domain.secrets.frames import careful
+from moorage.domain.state.keys import checked_name
+from moorage.domain.values.durations import is_count
+from moorage.domain.values.text import with_article
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+
+def _name_of_region(value: object) -> str:
+    return checked_name(value, "region")
+
+
+def _is_credentials(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, (Credentials, OAuthCredentials)):
+        # The value itself is not shown: it may be a secret.
+        raise ConfigurationError(
+            f"The value is {with_article(type(value).__name__)}, not Credentials.",
+            path=attribute.name,
+            remedy="Give Credentials, for instance Credentials.bearer(token).",
+        )
+
+
+@careful
+@attrs.frozen
+class Region:
+    """A region of a service: one of several places with the same API.
+
+    Attributes:
+        name: the name of the region in errors, events and `circuit_state`.
+        base_url: the base URL of its requests.
+        weight: its share of the calls, among the regions of its tier.
+        tier: a region is tried only when none of a lower tier admits a call.
+        credentials: the credentials for this region, if they differ from the service's: a signature
+            may include the name of the region.
+    """
+
+    name: str = attrs.field(converter=_name_of_region)
+    base_url: str = attrs.field(converter=validate_base_url)
+    weight: int = attrs.field(default=1, validator=is_count, kw_only=True)
+    tier: int = attrs.field(default=1, validator=is_count, kw_only=True)
+    credentials: Credentials | OAuthCredentials | None = attrs.field(
+        default=None, validator=_is_credentials, kw_only=True
+    )
+
+
+def elsewhere(
+    regions: Sequence[Region],
+    here: str | None,
+    *,
+    tried: Collection[str] = (),
+    acted: bool = False,
+    movable: bool = True,
+    draw: float,
+) -> tuple[Region, ...]:
+    """The regions to try other than `here`, best first; all of them before a first attempt.
+
+    `acted` means that an attempt may have been processed `here`; `movable`, that repeating it in
+    another region is harmless; `draw` is a random number in [0, 1).
+    """
+    if acted and not movable:
+        return ()
+    others = [region for region in regions if region.name != here]
+    new = [region for region in others if region.name not in tried]
+    return in_order(new or others, draw)
+
+
+def in_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
+    """The regions by tier, and within a tier in a random order by weight."""
+    left = sorted(regions, key=lambda region: region.tier)
+    order: list[Region] = []
+    while left:
+        first = [region for region in left if region.tier == left[0].tier]
+        chosen, draw = _drawn(first, draw)
+        left.remove(chosen)
+        order.append(chosen)
+    return tuple(order)
+
+
+def _drawn(regions: Sequence[Region], draw: float) -> tuple[Region, float]:
+    """A region drawn by weight, and the rest of the draw, still uniform."""
+    at = draw * sum(region.weight for region in regions)
+    for region in regions[:-1]:
+        if at < region.weight:
+            return region, at / region.weight
+        at -= region.weight
+    return regions[-1], at / regions[-1].weight
+
+
+def belonging(regions: Sequence[Region], path: str) -> Sequence[Region]:
+    """The regions that a request to this path may go to: all, unless it is an absolute URL.
+
+    Raises:
+        InvalidData: the URL belongs to none of them.
+    """
+    if not is_absolute(path):
+        return regions
+    there = [region for region in regions if same_origin(region.base_url, path)]
+    if not there:
+        raise InvalidData(
+            "The request's URL belongs to none of the service's regions.",
+            field="path",
+            remedy="Give a path, or declare the other host as a service of its own.",
+        )
+    below = urlsplit(path).path
+    return [region for region in there if _is_below(region, below)] or there
+
+
+def _is_below(region: Region, path: str) -> bool:
+    base = urlsplit(region.base_url).path.rstrip("/")
+    return path == base or path.startswith(f"{base}/")

@@ -1,0 +1,481 @@
+"""The configuration of a service: its address, and the protections of calls to it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+import attrs
+
+from moorage.domain.auth.methods import Credentials, OAuthCredentials
+from moorage.domain.http.headers import Headers, as_headers
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.http.requests import Timeouts, as_method, validate_base_url
+from moorage.domain.http.urls import is_absolute
+from moorage.domain.resilience.budget import RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.domain.resilience.retry_after import LONGEST_PAUSE
+from moorage.domain.secrets.frames import careful
+from moorage.domain.service.cache_policy import CachePolicy
+from moorage.domain.service.endpoint_index import EndpointIndex
+from moorage.domain.service.region import Region, belonging
+from moorage.domain.state.keys import checked_name
+from moorage.domain.values.durations import count, if_given, is_count, is_seconds, is_wait, plain
+from moorage.domain.values.functions import check_callable, check_plain
+from moorage.domain.values.text import with_article
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from moorage.domain.http.requests import HttpMethod, Request, Response
+    from moorage.domain.values.durations import Validator
+
+RequestTransform: TypeAlias = "Callable[[Request], Request | Awaitable[Request]]"
+ResponseTransform: TypeAlias = "Callable[[Response], Response | Awaitable[Response]]"
+Classify: TypeAlias = "Callable[[Request, Response], ConnectorError | None]"
+Fallback: TypeAlias = "Callable[[ConnectorError], Any]"
+
+
+_USUALLY_MASKED: Final = Redaction()
+_PLACEHOLDER: Final = re.compile(r"\{[^{}]+\}")
+
+
+class _Inherit:
+    """The value of an endpoint's setting that is inherited from its service."""
+
+    def __repr__(self) -> str:
+        return "INHERIT"
+
+    def __reduce__(self) -> str:
+        # Known by identity, so a copy or a pickle of it is itself.
+        return "INHERIT"
+
+
+INHERIT: Final[Any] = _Inherit()
+
+
+def unless_inherited(check: Validator) -> Validator:
+    """Return a validator that accepts INHERIT, and otherwise checks with the given one."""
+
+    def validator(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is not INHERIT:
+            check(instance, attribute, value)
+
+    return validator
+
+
+def _is_number(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    count(value, attribute.name, least=0)
+
+
+def _is_one_of(*kinds: type) -> Validator:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, kinds):
+            # The value itself is not shown: it may be a credential in the wrong place.
+            raise ConfigurationError(
+                f"The value is {with_article(type(value).__name__)}, not"
+                f" {with_article(kinds[0].__name__)}.",
+                path=attribute.name,
+                remedy=f"Give {with_article(kinds[0].__name__)}.",
+            )
+
+    return check
+
+
+def _is_callable(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    check_callable(value, attribute.name)
+
+
+def _is_plain(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    check_plain(value, attribute.name)
+
+
+def _all(value: Any) -> tuple[Any, ...]:
+    """One value or several, as a tuple."""
+    if callable(value):
+        return (value,)
+    try:
+        return tuple(value or ())
+    except TypeError:
+        return (value,)
+
+
+def _each(check: Validator) -> Validator:
+    def validator(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        for item in value:
+            check(instance, attribute, item)
+
+    return validator
+
+
+@attrs.frozen
+class BulkheadConfig:
+    """A limit on the calls under way at once, and on the callers that wait for one of these places.
+
+    Attributes:
+        max_concurrent: the number of calls that may be under way at once.
+        max_waiting: the number of callers that may wait for a place.
+        max_wait: the seconds that a caller waits at most; by default as long as its deadline
+            allows.
+    """
+
+    max_concurrent: int = attrs.field(validator=is_count)
+    max_waiting: int = attrs.field(default=0, validator=_is_number)
+    max_wait: float | None = attrs.field(
+        default=None, converter=attrs.converters.optional(plain), validator=if_given(is_wait)
+    )
+
+
+@attrs.frozen
+class HedgeConfig:
+    """Hedging: an unanswered read is sent again after a while.
+
+    Attributes:
+        delay: the seconds without an answer before it is sent again.
+        max_extra: the number of times that it is sent again at most.
+    """
+
+    delay: float = attrs.field(converter=plain, validator=is_seconds)
+    max_extra: int = attrs.field(default=1, validator=is_count)
+
+
+def _are_steps(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    _is_one_of(Timeouts)(_, attribute, value)
+    if value.total is not None:
+        raise ConfigurationError(
+            "timeouts.total limits a whole attempt, and the other timeouts limit steps of it.",
+            path=f"{attribute.name}.total",
+            remedy="Give it as attempt_timeout.",
+        )
+
+
+def _is_template(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    _is_one_of(str)(_, attribute, value)
+    wrong = (
+        "has a query or a fragment, and no request's path has"
+        if "?" in value or "#" in value
+        else "is no path below the base URL"
+        if "://" in value or not value.isprintable() or " " in value
+        else "has a part in braces that is not closed, is empty, or is only half of a part"
+        if any(_is_half(part) for part in value.split("/"))
+        else None
+    )
+    if wrong is not None:
+        raise ConfigurationError(
+            f"The path of an endpoint {wrong}.",
+            path=attribute.name,
+            remedy="Give a path such as /orders/{id}; braces stand around a whole part.",
+        )
+
+
+def _is_half(part: str) -> bool:
+    """Return whether a segment of a path has braces other than one pair around a name."""
+    return ("{" in part or "}" in part) and _PLACEHOLDER.fullmatch(part) is None
+
+
+def _name_of_endpoint(value: object) -> str:
+    return checked_name(value, "endpoint")
+
+
+def _name_of_service(value: object) -> str:
+    return checked_name(value, "service")
+
+
+@attrs.frozen
+class Endpoint:
+    """An operation of a service that needs settings of its own.
+
+    A request belongs to the endpoint that the call names, or else to the first whose `method` and
+    `path` match; a segment in braces matches any one segment. A setting that is not given is
+    inherited from the service; limits apply in addition to the service's.
+
+    Attributes:
+        name: the name by which calls choose it.
+        method: the method of its requests; by default any.
+        path: the path of its requests, below the base URL.
+        cost: the number of tokens of each limit that one call takes.
+        idempotent: whether repeating is harmless; by default the method decides.
+    """
+
+    name: str = attrs.field(converter=_name_of_endpoint)
+    method: HttpMethod | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_method)
+    )
+    path: str | None = attrs.field(default=None, validator=if_given(_is_template))
+    timeout: float = attrs.field(
+        default=INHERIT, converter=plain, validator=unless_inherited(is_seconds), kw_only=True
+    )
+    attempt_timeout: float | None = attrs.field(
+        default=INHERIT,
+        converter=attrs.converters.optional(plain),
+        validator=unless_inherited(if_given(is_seconds)),
+        kw_only=True,
+    )
+    timeouts: Timeouts = attrs.field(
+        default=INHERIT, validator=unless_inherited(_are_steps), kw_only=True
+    )
+    retry: RetryPolicy | None = attrs.field(
+        default=INHERIT,
+        validator=unless_inherited(if_given(_is_one_of(RetryPolicy))),
+        kw_only=True,
+    )
+    limits: tuple[RateLimitConfig, ...] = attrs.field(
+        default=(), converter=_all, validator=_each(_is_one_of(RateLimitConfig)), kw_only=True
+    )
+    circuit: CircuitBreakerConfig | None = attrs.field(
+        default=INHERIT,
+        validator=unless_inherited(if_given(_is_one_of(CircuitBreakerConfig))),
+        kw_only=True,
+    )
+    hedge: HedgeConfig | None = attrs.field(
+        default=INHERIT,
+        validator=unless_inherited(if_given(_is_one_of(HedgeConfig))),
+        kw_only=True,
+    )
+    cache: CachePolicy | None = attrs.field(
+        default=INHERIT,
+        validator=unless_inherited(if_given(_is_one_of(CachePolicy))),
+        kw_only=True,
+    )
+    fallback: Fallback | None = attrs.field(
+        default=INHERIT, validator=unless_inherited(if_given(_is_callable)), kw_only=True
+    )
+    request_transforms: tuple[RequestTransform, ...] = attrs.field(
+        default=(), converter=_all, validator=_each(_is_callable), kw_only=True
+    )
+    response_transforms: tuple[ResponseTransform, ...] = attrs.field(
+        default=(), converter=_all, validator=_each(_is_callable), kw_only=True
+    )
+    cost: int = attrs.field(default=1, validator=is_count, kw_only=True)
+    idempotent: bool | None = attrs.field(
+        default=None, validator=if_given(_is_one_of(bool)), kw_only=True
+    )
+
+
+def _is_header(_: object, __: object, value: str) -> None:
+    Headers({value: ""})
+
+
+def _are_named_apart(kind: type[Endpoint | Region], called: str) -> Validator:
+    check_each = _each(_is_one_of(kind))
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
+        check_each(_, attribute, value)
+        names: set[str] = set()
+        for one in value:
+            if one.name in names:
+                raise ConfigurationError(
+                    f"Two {called}s are named {one.name!r}.",
+                    path=attribute.name,
+                    remedy=f"Give each {called} a name of its own.",
+                )
+            names.add(one.name)
+
+    return check
+
+
+@careful
+@attrs.frozen
+class Service:
+    """A service that is called: its address, and the protections of calls to it.
+
+    Attributes:
+        name: the name by which calls choose it.
+        base_url: the base URL of its requests; a service that only protects functions has none.
+        regions: instead of `base_url`, the regions of the service. Each has a circuit of its own;
+            limits, the retry budget and the bulkhead are shared by all of them.
+        timeout: seconds for a whole call: waiting, refreshing, every attempt and pause.
+        attempt_timeout: seconds for one attempt; by default the rest of `timeout`.
+        timeouts: limits for single steps of an attempt, such as `Timeouts(connect=3)`.
+        retry: the number of attempts and the delays between them; None for one attempt.
+        limits: rate limits, all of which must admit every attempt.
+        circuit: the rules of the circuit breaker; None for no circuit breaker.
+        retry_budget: the share of calls that may be retries; None for no limit.
+        bulkhead: the number of calls that may be under way at once; None for no limit.
+        hedge: when to send a slow read again; None for never.
+        cache: the rules for reusing answers, within those of HTTP; None for no cache.
+        fallback: a function of the error, whose result is returned when a call has finally failed.
+        credentials: the credentials of the service.
+        needs_credentials: whether the credential provider supplies the credentials instead.
+        headers: headers for every request that does not set them itself.
+        request_transforms, response_transforms: functions applied in order to each request and each
+            response.
+        classify: a function that decides which answers are failures, before the status is checked.
+        idempotency_header: the header in which the vendor takes an idempotency key. A service
+            without one is taken not to honour keys: a request that may have been processed is not
+            sent again.
+        idempotency_memory: seconds for which the vendor certainly remembers a key; required with an
+            `idempotency_header`. Without the header it applies to keys elsewhere in a request.
+        idempotency_replays: whether the vendor answers a repeated key with the first answer. If
+            not, a refusal of a repeat says nothing about the first request.
+        idempotency_across_regions: whether all regions share the keys that the vendor remembers. If
+            not, a request that may have been processed is repeated in the same region only.
+        idempotency_ttl: seconds for which a stored answer is replayed.
+        moves_money: whether its idempotency keys must survive a crash. Then a store that may lose
+            them is refused, unless `volatile_keys` accepts that.
+        volatile_keys: accepts that a crash may lose keys, so that money may move twice.
+        max_limit_wait: the longest wait in seconds for a rate limit; a call that would wait longer
+            is refused. By default a call waits as long as its deadline allows.
+        max_pause: the longest pause in seconds that an answer of the vendor can impose on all
+            callers, whatever its `Retry-After` or its rate limit's reset says.
+        redaction: values to mask in the vendor's words, besides those that are always masked.
+        endpoints: operations with settings of their own.
+    """
+
+    name: str = attrs.field(converter=_name_of_service)
+    base_url: str | None = attrs.field(
+        default=None, converter=attrs.converters.optional(validate_base_url)
+    )
+    timeout: float = attrs.field(default=30.0, converter=plain, validator=is_seconds, kw_only=True)
+    attempt_timeout: float | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(plain),
+        validator=if_given(is_seconds),
+        kw_only=True,
+    )
+    timeouts: Timeouts = attrs.field(factory=Timeouts, validator=_are_steps, kw_only=True)
+    retry: RetryPolicy | None = attrs.field(
+        factory=RetryPolicy.default, validator=if_given(_is_one_of(RetryPolicy)), kw_only=True
+    )
+    limits: tuple[RateLimitConfig, ...] = attrs.field(
+        default=(), converter=_all, validator=_each(_is_one_of(RateLimitConfig)), kw_only=True
+    )
+    circuit: CircuitBreakerConfig | None = attrs.field(
+        factory=CircuitBreakerConfig,
+        validator=if_given(_is_one_of(CircuitBreakerConfig)),
+        kw_only=True,
+    )
+    retry_budget: RetryBudget | None = attrs.field(
+        default=None, validator=if_given(_is_one_of(RetryBudget)), kw_only=True
+    )
+    bulkhead: BulkheadConfig | None = attrs.field(
+        default=None, validator=if_given(_is_one_of(BulkheadConfig)), kw_only=True
+    )
+    hedge: HedgeConfig | None = attrs.field(
+        default=None, validator=if_given(_is_one_of(HedgeConfig)), kw_only=True
+    )
+    cache: CachePolicy | None = attrs.field(
+        default=None, validator=if_given(_is_one_of(CachePolicy)), kw_only=True
+    )
+    fallback: Fallback | None = attrs.field(
+        default=None, validator=if_given(_is_callable), kw_only=True
+    )
+    credentials: Credentials | OAuthCredentials | None = attrs.field(
+        default=None,
+        validator=if_given(_is_one_of(Credentials, OAuthCredentials)),
+        kw_only=True,
+    )
+    needs_credentials: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
+    headers: Headers = attrs.field(factory=Headers, converter=as_headers, repr=False, kw_only=True)
+    request_transforms: tuple[RequestTransform, ...] = attrs.field(
+        default=(), converter=_all, validator=_each(_is_callable), kw_only=True
+    )
+    response_transforms: tuple[ResponseTransform, ...] = attrs.field(
+        default=(), converter=_all, validator=_each(_is_callable), kw_only=True
+    )
+    classify: Classify | None = attrs.field(
+        default=None,
+        validator=if_given(_is_plain),
+        kw_only=True,
+    )
+    idempotency_header: str | None = attrs.field(
+        default=None, validator=if_given(_is_header), kw_only=True
+    )
+    idempotency_memory: float | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(plain),
+        validator=if_given(is_seconds),
+        kw_only=True,
+    )
+    idempotency_replays: bool = attrs.field(default=True, validator=_is_one_of(bool), kw_only=True)
+    idempotency_ttl: float = attrs.field(
+        default=86_400.0, converter=plain, validator=is_seconds, kw_only=True
+    )
+    idempotency_across_regions: bool = attrs.field(
+        default=False, validator=_is_one_of(bool), kw_only=True
+    )
+    moves_money: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
+    volatile_keys: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
+    max_pause: float = attrs.field(
+        default=LONGEST_PAUSE, converter=plain, validator=is_seconds, kw_only=True
+    )
+    max_limit_wait: float | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(plain),
+        validator=if_given(is_wait),
+        kw_only=True,
+    )
+    redaction: Redaction = attrs.field(
+        default=_USUALLY_MASKED, validator=_is_one_of(Redaction), kw_only=True
+    )
+    endpoints: tuple[Endpoint, ...] = attrs.field(
+        default=(),
+        converter=_all,
+        validator=_are_named_apart(Endpoint, "endpoint"),
+        kw_only=True,
+    )
+    regions: tuple[Region, ...] = attrs.field(
+        default=(), converter=_all, validator=_are_named_apart(Region, "region"), kw_only=True
+    )
+    _index: EndpointIndex = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a service with both a base_url and regions, or without an idempotency_memory."""
+        if self.idempotency_header is not None and self.idempotency_memory is None:
+            raise ConfigurationError(
+                f"Service {self.name!r} has an idempotency_header, but no idempotency_memory.",
+                path="idempotency_memory",
+                remedy="Give the seconds for which the vendor remembers keys, from its"
+                " documentation; if its pages differ, the smaller number.",
+            )
+        if self.regions and self.base_url is not None:
+            raise ConfigurationError(
+                f"Service {self.name!r} has both a base_url and regions.",
+                path="regions",
+                remedy="Give the base_url to a Region, or leave the regions out.",
+            )
+        object.__setattr__(self, "_index", EndpointIndex(self.endpoints))
+
+    def endpoint(self, name: str | None, request: Request | None) -> Endpoint | None:
+        """The endpoint that a call belongs to, if any."""
+        if name is not None:
+            endpoint = self._index.named(name)
+            if endpoint is not None:
+                return endpoint
+            raise InvalidData(
+                f"Service {self.name!r} has no endpoint {name!r}.",
+                field="endpoint",
+                remedy=f"Use one of: {', '.join(e.name for e in self.endpoints) or 'none'}.",
+            )
+        if request is None:
+            return None
+        return self._index.first(request.method, self._path_below(request.path))
+
+    @property
+    def endpoint_cache(self) -> CachePolicy | None:
+        """The cache policy of the first endpoint that has one of its own."""
+        return self._index.cache
+
+    def _path_below(self, path: str) -> str:
+        """The path of a request below the base URL."""
+        if is_absolute(path):
+            base = belonging(self.regions, path)[0].base_url if self.regions else self.base_url
+            path = urlsplit(path).path.removeprefix(urlsplit(base or "").path.rstrip("/"))
+        return path.partition("#")[0].partition("?")[0]
+
+
+def by_name(services: Mapping[str, Service], name: object) -> Service:
+    """The service of that name."""
+    try:
+        return services[name]  # type: ignore[index]  # anything else is not found
+    except (KeyError, TypeError):
+        names = ", ".join(sorted(services)) or "none"
+        raise ConfigurationError(
+            f"No service is named {name!r}.",
+            path="service",
+            remedy=f"Configure it, or call one of: {names}.",
+        ) from None

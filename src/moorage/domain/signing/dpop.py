@@ -1,0 +1,125 @@
+"""Proof of possession (DPoP): a token that only the holder of a key can use (RFC 9449)."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import urlsafe_b64encode
+from enum import Enum
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.secrets.frames import refusing
+from moorage.domain.signing.jwt import JwtAlgorithm, compact
+from moorage.domain.signing.keys import public_point
+from moorage.domain.signing.occasion import Target
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.domain.http.headers import Headers
+    from moorage.domain.secrets.secret import Secret
+    from moorage.domain.signing.occasion import Occasion
+
+_NONCE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,2048}")
+_CHALLENGE: Final = re.compile(
+    r"(?:^|[\s,])error\s{0,4}=\s{0,4}\"?(use_dpop_nonce|invalid_dpop_proof)(?![^\s,\"])",
+    re.IGNORECASE,
+)
+
+
+class ProofRefusal(Enum):
+    """The reason that a server refused a proof, which says nothing about its token."""
+
+    NONCE = "use_dpop_nonce"
+    INVALID = "invalid_dpop_proof"
+
+
+@refusing
+def proof(
+    key: Secret,
+    method: str,
+    url: str,
+    occasion: Occasion,
+    *,
+    token: Secret | None = None,
+    nonce: str | None = None,
+) -> Secret:
+    """A proof that the sender of one request holds this key, for this token, at this time.
+
+    Args:
+        key: the private key, P-256 in PEM.
+        method: the method of the request.
+        url: the URL of the request.
+        occasion: the time, and the id that makes this proof unique.
+        token: the access token of the request, if it has one.
+        nonce: the nonce that the server asked for, if it did.
+    """
+    target = Target.of(url)
+    claims: dict[str, Any] = {
+        "jti": occasion.nonce,
+        "htm": str(method),
+        "htu": f"{target.scheme}://{target.host}{target.path}",
+        "iat": int(occasion.now.timestamp()),
+    }
+    if token is not None:
+        claims["ath"] = _encoded(sha256(token.reveal_bytes()).digest())
+    if nonce is not None:
+        claims["nonce"] = nonce
+    header = _header(key).reveal_bytes()
+    return compact(JwtAlgorithm.ES256, key, header, encode_json(claims))
+
+
+def check_proof_key(key: Secret) -> None:
+    """Refuse a key that cannot make proofs."""
+    try:
+        _header(key)
+    except InvalidData:
+        pass
+    else:
+        return
+    raise InvalidData(
+        "The dpop_key is not a private key on the curve P-256.",
+        field="dpop_key",
+        remedy="Give a P-256 private key in PEM, without a password.",
+    )
+
+
+def thumbprint(key: Secret) -> str:
+    """The thumbprint of the key's public half (RFC 7638)."""
+    jwk = json.loads(_header(key).reveal_bytes())["jwk"]
+    return _encoded(sha256(encode_json(dict(sorted(jwk.items())))).digest())
+
+
+def nonce_of(headers: Headers) -> str | None:
+    """The nonce that an answer asks for in the next proof, if it does in a valid way."""
+    nonce = headers.get("dpop-nonce")
+    return nonce if nonce is not None and _NONCE.fullmatch(nonce) else None
+
+
+def refusal_of(headers: Headers) -> ProofRefusal | None:
+    """The reason that an answer refuses the proof, if it does."""
+    for value in headers.get_all("www-authenticate"):
+        match = _CHALLENGE.search(value)
+        if match is not None:
+            return ProofRefusal(match[1].lower())
+    return None
+
+
+def challenge(refusal: ProofRefusal) -> tuple[str, str]:
+    """The header that tells a client of this refusal."""
+    return "WWW-Authenticate", f'DPoP error="{refusal.value}"'
+
+
+def _header(key: Secret) -> Secret:
+    """The header of every proof with this key, which contains its public half."""
+    return key.derive("dpop header", lambda _: _written(*map(_encoded, public_point(key))))
+
+
+def _written(x: str, y: str) -> bytes:
+    jwk = {"kty": "EC", "crv": "P-256", "x": x, "y": y}
+    return encode_json({"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk})
+
+
+def _encoded(content: bytes) -> str:
+    return urlsafe_b64encode(content).rstrip(b"=").decode()

@@ -1,0 +1,1 @@
+"""Shared state: commands, bytes, keys and encryption."""

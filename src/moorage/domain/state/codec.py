@@ -1,0 +1,124 @@
+"""The binary form of a state in a store: one versioned layout for all states, exact to the type.
+
+    version    1 byte
+    count      1 byte: how many integers the state begins with, at most 16
+    numbers    8 bytes each, little endian
+    rest       the other items, packed one after another
+
+The numbers come first and in fixed places, because nothing else changes while a service is healthy.
+Each state has one encoding only, so two states are equal if their bytes are. Reading is total:
+bytes that are not a state always raise `StateUnavailable`.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from operator import is_
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.state.packing import pack_values, unpack_values
+from moorage.errors import InvalidData, StateUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.state.commands import State
+
+VERSION: Final = 1
+
+_MOST: Final = 16
+_HEADS: Final = [struct.Struct(f"<BB{count}q") for count in range(_MOST + 1)]
+_SHORT: Final = 512
+_REMEMBERED: Final = 1024
+_RULED: Final = 6
+"""States of limits, budgets and circuits begin with as many numbers, or more."""
+
+
+def pack(state: State, before: State | None = None, stored: bytes = b"") -> bytes:
+    """The bytes of a state; parts that equal those of `before`, stored as `stored`, are reused.
+
+    Raises:
+        InvalidData: the state holds a value that stores do not keep.
+    """
+    count = 0
+    for item in state:
+        if type(item) is not int or count == _MOST:
+            break
+        count += 1
+    head = _HEADS[count]
+    try:
+        packed = head.pack(VERSION, count, *state[:count])
+    except struct.error:
+        raise InvalidData(
+            "A number in a state exceeds 64 bits.",
+            field="state",
+            remedy="Use smaller durations and costs.",
+        ) from None
+    rest = state[count:]
+    if not rest:
+        return packed
+    if (
+        before is not None
+        and stored[:2] == packed[:2]
+        and len(before) == len(state)
+        and all(map(_same, rest, before[count:]))
+    ):
+        return packed + stored[head.size :]
+    return packed + pack_values(rest)
+
+
+def _same(new: object, old: object) -> bool:
+    """Return whether these are one object, or tuples of the same objects."""
+    return new is old or (
+        isinstance(new, tuple)
+        and isinstance(old, tuple)
+        and len(new) == len(old)  # pyright: ignore[reportUnknownArgumentType]
+        and all(map(is_, new, old))  # pyright: ignore[reportUnknownArgumentType]
+    )
+
+
+def unpack(stored: bytes, key: str | None = None) -> State:
+    """The state that `pack` made these bytes of; `key` is the key that it is stored under.
+
+    Raises:
+        StateUnavailable: the bytes are not a state, or its version is unknown to this release.
+    """
+    try:
+        count = stored[1]
+        read, head = READERS[stored[0]], _HEADS[count]
+        numbers: State = head.unpack_from(stored)[2:]
+        return numbers + read(stored[head.size :], count)
+    except (LookupError, ValueError, struct.error):
+        raise _unreadable(stored, key) from None
+
+
+_remembered = lru_cache(_REMEMBERED)(unpack_values)
+
+
+def _rest(packed: bytes, count: int) -> tuple[Any, ...]:
+    # While a service is calm its states differ in their numbers only. An answer that a claim
+    # holds may be a list, which must not be shared.
+    if count >= _RULED and len(packed) <= _SHORT:
+        return _remembered(packed)
+    return unpack_values(packed)
+
+
+READERS: Final[dict[int, Callable[[bytes, int], tuple[Any, ...]]]] = {VERSION: _rest}
+"""What reads the rest of a state, by the version that wrote it: this one and the one before."""
+
+
+def _unreadable(stored: bytes, key: str | None) -> StateUnavailable:
+    """The error for bytes that are not a state; it describes them without showing their content."""
+    if stored and VERSION < stored[0] <= _MOST:
+        return StateUnavailable(
+            f"A stored state has version {stored[0]}, and this release reads up to version"
+            f" {VERSION}.",
+            key=key,
+            remedy="Upgrade every process that shares the store.",
+        )
+    return StateUnavailable(
+        f"The state under a key of moorage cannot be read ({len(stored)} bytes).",
+        key=key,
+        remedy="Give moorage a table, prefix or database that nothing else writes to.",
+    )

@@ -1,0 +1,235 @@
+"""The format of sealed texts: the header with the key's version, and the ring of keys.
+
+1. A sealed text begins with a header: a marker of this package, the format, the version of the key,
+   and a check value of the key. So an error can say why a text cannot be opened: it is another
+   program's, a newer release's, or its key is missing or differs under the same version.
+2. The header and the context of the text are authenticated, not hidden. A text that is moved to
+   another tenant, service or name does not open there.
+3. Keys have versions. The first key of a ring seals, and all of them open; so a key is replaced
+   while texts under the old key can still be read.
+4. No error shows a key, and no frame of this package that raises holds one.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import a2b_base64, b2a_base64
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.secrets.frames import careful, refusing
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.state.packing import pack_values
+from moorage.domain.values.text import is_encodable
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+TAG_BYTES: Final = 16
+
+_WRITER: Final = b"mrg"
+_FORMAT: Final = b"\x01"
+_PREFIX: Final = _WRITER + _FORMAT
+_VERSION_BYTES: Final = 4
+_MARK_BYTES: Final = 4
+HEADER_BYTES: Final = len(_PREFIX) + _VERSION_BYTES + _MARK_BYTES
+_SHORTEST: Final = HEADER_BYTES + NONCE_BYTES + TAG_BYTES
+_LAST_VERSION: Final = (1 << 8 * _VERSION_BYTES) - 1
+
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+_SHAPE: Final = "Write the ring as 'version:key,version:key', each key being 32 bytes in base64."
+_MAKE: Final = "Make one with `generate_keys()` of moorage.adapters.ciphers.aes_gcm."
+
+
+def _pairs(keys: Iterable[tuple[int, Secret]]) -> tuple[tuple[int, Secret], ...]:
+    return tuple(keys)
+
+
+@careful
+@attrs.frozen
+class KeyRing:
+    """Keys by version; the first seals, and all of them open. No `repr` shows them.
+
+    Attributes:
+        keys: pairs of a version, from 1 to 2^32 - 1, and a key of 32 bytes.
+    """
+
+    keys: tuple[tuple[int, Secret], ...] = attrs.field(converter=_pairs, hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse keys that cannot seal."""
+        if not self.keys:
+            raise _unusable("There is no key in the ring.", _MAKE)
+        versions = [version for version, _ in self.keys]
+        for version, key in self.keys:
+            problem = _problem(version, key)
+            if problem is not None:
+                raise _unusable(problem, _MAKE)
+            if versions.count(version) > 1:
+                raise _unusable(
+                    f"Two keys of the ring have the version {version}.",
+                    "Give each key a version of its own, the newest the highest.",
+                )
+
+    @classmethod
+    @refusing
+    def parse(cls, text: Secret | str) -> KeyRing:
+        """Read a ring in the format of `text`; space around keys and versions is ignored."""
+        if isinstance(text, str) and not is_encodable(text):
+            del text
+            raise _unusable("The ring is not valid Unicode.", _SHAPE)
+        text = text if isinstance(text, Secret) else Secret(text)
+        keys, problem = _parsed(text)
+        if problem is None:
+            return cls(keys)
+        raise _unusable(problem, _SHAPE)
+
+    @classmethod
+    @refusing
+    def from_environment(
+        cls, environment: Mapping[str, str], variable: str = "MOORAGE_KEYS"
+    ) -> KeyRing:
+        """Read the ring from a variable of `os.environ`; an error names the variable."""
+        text, problem = _variable(environment, variable)
+        # It holds all the other secrets, too.
+        del environment
+        if problem is not None:
+            raise _unusable(f"The environment variable {variable} {problem}.", f"{_SHAPE} {_MAKE}")
+        try:
+            return cls.parse(text)
+        except ConfigurationError as error:
+            error.args = (f"The environment variable {variable}: {error.message}",)
+            raise
+
+    @property
+    def seals_with(self) -> int:
+        """The version of the key that seals."""
+        return self.keys[0][0]
+
+    def text(self) -> Secret:
+        """The ring as one line, to be stored as a secret."""
+        return Secret(",".join(f"{version}:{_base64(key)}" for version, key in self.keys))
+
+    def with_new(self, key: Secret) -> KeyRing:
+        """A ring in which this key seals, with the next version, and the others still open."""
+        highest = max(version for version, _ in self.keys)
+        return KeyRing(((highest + 1, key), *self.keys))
+
+    def without(self, version: int) -> KeyRing:
+        """A ring without one key; texts that were sealed with it are lost."""
+        return KeyRing(pair for pair in self.keys if pair[0] != version)
+
+
+def about(tenant: str | None, service: str, name: str) -> bytes:
+    """The context of a sealed text; no two contexts have the same bytes."""
+    return pack_values((tenant, service, name))
+
+
+def header(version: int, key: Secret) -> bytes:
+    """The bytes before every text that is sealed with this key."""
+    from hmac import digest  # noqa: PLC0415 - loads OpenSSL, which importing moorage must not
+
+    mark = digest(key.reveal_bytes(), b"moorage: which key this is", "sha256")[:_MARK_BYTES]
+    return _PREFIX + version.to_bytes(_VERSION_BYTES, "big") + mark
+
+
+def sealed_with(sealed: bytes) -> int:
+    """The version of the key in a text's header. The header is not verified.
+
+    Raises:
+        InvalidData: the text was not sealed by moorage, or was cut off.
+    """
+    if sealed[: len(_WRITER)] != _WRITER:
+        raise unsealed("This was not sealed by moorage.", "Give what a moorage cipher has sealed.")
+    if sealed[len(_WRITER) : len(_PREFIX)] not in {_FORMAT, b""}:
+        raise unsealed(
+            "This was sealed in a format that this release of moorage does not know.",
+            "Upgrade moorage here too.",
+        )
+    if len(sealed) < _SHORTEST:
+        raise unsealed(
+            f"This was cut off: it has {len(sealed)} bytes, and no sealed text has fewer than"
+            f" {_SHORTEST}.",
+            "Check what stored it, such as the length of a column; then store it anew.",
+        )
+    return int.from_bytes(sealed[len(_PREFIX) : len(_PREFIX) + _VERSION_BYTES], "big")
+
+
+def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
+    """The error for a text whose header fits none of the keys with these versions."""
+    try:
+        version = sealed_with(sealed)
+    except InvalidData as refusal:
+        return refusal
+    listed = ", ".join(map(str, versions))
+    if version in versions:
+        return ConfigurationError(
+            f"The text was sealed with another key of version {version} than the one in the ring.",
+            path="keys",
+            remedy=f"Give the key of version {version} that the sealing process has, and"
+            " give every new key a new version.",
+        )
+    return ConfigurationError(
+        f"The text was sealed with the key of version {version}, which is not in the ring"
+        f" ({listed}).",
+        path="keys",
+        remedy=f"Put the key of version {version} back, after the first key, until"
+        " every text is sealed anew.",
+    )
+
+
+def unsealed(what: str, remedy: str) -> InvalidData:
+    """The error for a text that is not sealed correctly."""
+    return InvalidData(what, field="sealed", remedy=remedy)
+
+
+def _unusable(what: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError(what, path="keys", remedy=remedy)
+
+
+def _problem(version: object, key: object) -> str | None:
+    if isinstance(version, bool) or not isinstance(version, int):
+        return "The version of a key must be an integer."
+    if not 1 <= version <= _LAST_VERSION:
+        return f"A key has the version {version}, which is not from 1 to {_LAST_VERSION}."
+    if not isinstance(key, Secret):
+        return f"The key of version {version} is no Secret."
+    size = len(key.reveal_bytes())
+    if size != KEY_BYTES:
+        return f"The key of version {version} has {size} bytes, and needs {KEY_BYTES}."
+    return None
+
+
+def _variable(environment: Mapping[str, str], name: str) -> tuple[Secret, str | None]:
+    """The value of a variable, or the problem with it; it raises nothing."""
+    text = environment.get(name, "")
+    if not is_encodable(text):
+        return Secret(""), "is not valid Unicode"
+    return Secret(
+        text
+    ), None if text.strip() else "is empty" if name in environment else "is not set"
+
+
+def _parsed(text: Secret) -> tuple[tuple[tuple[int, Secret], ...], str | None]:
+    """The keys, or the problem. It raises nothing, so that no traceback shows a key."""
+    keys: list[tuple[int, Secret]] = []
+    if not text.reveal().strip():
+        return (), "The ring is empty."
+    for place, entry in enumerate(text.reveal().split(","), 1):
+        version, colon, encoded = map(str.strip, entry.partition(":"))
+        if not colon or _VERSION.fullmatch(version) is None:
+            return (), f"Key {place} of the ring does not begin with a version and a colon."
+        try:
+            key = Secret(a2b_base64(encoded, strict_mode=True))
+        except ValueError:
+            return (), f"The key of version {version} is not written in base64."
+        keys.append((int(version), key))
+    return tuple(keys), None
+
+
+def _base64(key: Secret) -> str:
+    return b2a_base64(key.reveal_bytes(), newline=False).decode()

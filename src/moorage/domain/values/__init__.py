@@ -1,0 +1,1 @@
+"""Small values and functions that every part uses."""

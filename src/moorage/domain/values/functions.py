@@ -1,0 +1,53 @@
+"""Checks of functions that users pass in, so that a wrong one is refused before it is used."""
+
+from __future__ import annotations
+
+from inspect import iscoroutinefunction, signature
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.values.names import name_of
+from moorage.domain.values.text import with_article
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def not_callable(value: object, field: str) -> ConfigurationError:
+    """The error for a value that should be a function and cannot be called."""
+    # The value itself is not shown: it may be a credential in the wrong place.
+    return ConfigurationError(
+        f"The value is {with_article(type(value).__name__)}, which cannot be called.",
+        path=field,
+        remedy="Give a function.",
+    )
+
+
+def check_callable(value: object, field: str) -> None:
+    """Refuse a value that cannot be called."""
+    if not callable(value):
+        raise not_callable(value, field)
+
+
+def check_plain(value: object, field: str) -> None:
+    """Refuse a value that cannot be called, and a function that is asynchronous."""
+    check_callable(value, field)
+    if iscoroutinefunction(value):
+        raise ConfigurationError(
+            f"{name_of(value)} is asynchronous, but it is called without await.",
+            path=field,
+            remedy="Give a synchronous function.",
+        )
+
+
+def timed(verb: Callable[..., Any], arguments: int) -> Callable[..., Any]:
+    """A method of a port, callable with a `timeout` as its last argument even if it takes none."""
+    try:
+        signature(verb).bind(*(None,) * (arguments + 1))
+    except TypeError:
+
+        def untimed(*values: Any) -> Any:
+            return verb(*values[:-1])
+
+        return untimed
+    return verb

@@ -1,0 +1,1 @@
+"""The objects that an application holds: manager, hub, inbox, outbox and worker."""

@@ -1,0 +1,73 @@
+"""An authorisation server by its issuer alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.values.durations import seconds
+from moorage.runtime.bridge import run_now
+from moorage.services.oauth.discovery import described
+from moorage.wiring.cores import awaited_core, plain_core
+from moorage.wiring.ports import Ports
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from moorage.domain.oauth.server import AuthorizationServer
+    from moorage.ports.http import AsyncHttpClient, HttpClient
+
+_TIMEOUT: Final = 10.0
+
+
+def discover(
+    issuer: str, *, http: HttpClient | None = None, timeout: float | timedelta = _TIMEOUT
+) -> AuthorizationServer:
+    """The authorisation server of an issuer, as it describes itself (RFC 8414, OpenID Connect).
+
+    It is asked each time; keep the answer as long as the client that is made of it.
+
+    Args:
+        issuer: its https:// URL, exactly as the server writes it; plain HTTP is taken only on this
+            machine.
+        http: sends the requests; a client of its own by default.
+        timeout: seconds for each of the two places where the description may lie.
+
+    Raises:
+        ConfigurationError: the issuer is no such URL.
+        ConnectionFailed: the server cannot be reached.
+        VendorFailed: it describes itself nowhere, or another server, or unusably.
+    """
+    bound = seconds(timeout, "timeout")
+    wired = plain_core(Ports(http=http))
+    try:
+        return run_now(described(wired.core, issuer, bound))
+    finally:
+        own = wired.own_http()
+        if own is not None:
+            own.close()
+
+
+async def adiscover(
+    issuer: str, *, http: AsyncHttpClient | None = None, timeout: float | timedelta = _TIMEOUT
+) -> AuthorizationServer:
+    """As `discover`, awaited.
+
+    Args:
+        issuer: its https:// URL, exactly as the server writes it; plain HTTP is taken only on this
+            machine.
+        http: sends the requests; a client of its own by default.
+        timeout: seconds for each of the two places where the description may lie.
+
+    Raises:
+        ConfigurationError: the issuer is no such URL.
+        ConnectionFailed: the server cannot be reached.
+        VendorFailed: it describes itself nowhere, or another server, or unusably.
+    """
+    bound = seconds(timeout, "timeout")
+    wired = awaited_core(Ports(http=http))
+    try:
+        return await described(wired.core, issuer, bound)
+    finally:
+        own = wired.own_http()
+        if own is not None:
+            await own.close()

@@ -1,0 +1,93 @@
+"""The two faces of a streamed answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from moorage.runtime.bridge import run_now
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from moorage.domain.http.requests import Headers
+    from moorage.services.calling.streaming import Stream
+
+
+class _Answer:
+    """What both colours share: the head of the answer, and an end that never waits."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    @property
+    def status(self) -> int:
+        """The status of the answer."""
+        return self._stream.status
+
+    @property
+    def headers(self) -> Headers:
+        """The fields of the answer."""
+        return self._stream.headers
+
+    def settle(self) -> None:
+        """End the stream now; before its last byte that is neutral for the circuit."""
+        self._stream.settle()
+
+    def __del__(self) -> None:
+        self._stream.settle()
+
+
+class StreamedAnswer(_Answer):
+    """An answer whose body is read by iterating over it."""
+
+    def read(self) -> bytes:
+        """The next piece of the body; b"" at its end."""
+        return run_now(self._stream.read())
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = self.read()
+        if not piece:
+            raise StopIteration
+        return piece
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.settle()
+
+
+class AsyncStreamedAnswer(_Answer):
+    """An answer whose body is read by iterating over it, awaited."""
+
+    async def read(self) -> bytes:
+        """The next piece of the body; b"" at its end."""
+        return await self._stream.read()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await self.read()
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.settle()

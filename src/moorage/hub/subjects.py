@@ -1,0 +1,111 @@
+"""What is kept of somebody, plain and awaited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.entries.queue import EntryQuery
+from moorage.domain.observation.integration_log import LogQuery
+from moorage.domain.secrets.frames import careful
+from moorage.runtime.bridge import awaited, blocking, lift
+from moorage.services.subjects import Erased, Kept, Place, SubjectsFlows, Vault, fields_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.entries.inbox import InboxEntry
+    from moorage.domain.entries.outbox import OutboxEntry
+    from moorage.hub.inbox import AsyncWebhookInbox, WebhookInbox
+    from moorage.hub.outbox import AsyncOutbox, Outbox
+    from moorage.ports.integration_log import AsyncIntegrationLogger, IntegrationLogger
+
+__all__ = ["AsyncSubjects", "Erased", "Kept", "Subjects"]
+
+
+@careful
+class Subjects:
+    """Finds, hands out and erases what is kept of somebody.
+
+    It knows what was named as the `subject` of a call, a webhook or an entry. Answers that are kept
+    for idempotency keys are sealed, and go by themselves when their time is over.
+
+    Args:
+        log: the integration log.
+        inbox: the webhooks.
+        outbox: the calls that are written down.
+        credentials: a store of them that knows `owners` and `delete`; those of a tenant go with it.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: IntegrationLogger | None = None,
+        inbox: WebhookInbox | None = None,
+        outbox: Outbox | None = None,
+        credentials: Any = None,
+    ) -> None:
+        self._flows = _flows(log, inbox, outbox, credentials, lift)
+
+    find = blocking(SubjectsFlows.find)
+    export = blocking(SubjectsFlows.export)
+    erase = blocking(SubjectsFlows.erase)
+
+
+@careful
+class AsyncSubjects:
+    """As `Subjects`, awaited.
+
+    Args:
+        log: the integration log.
+        inbox: the webhooks.
+        outbox: the calls that are written down.
+        credentials: a store of them that knows `owners` and `delete`; those of a tenant go with it.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: AsyncIntegrationLogger | None = None,
+        inbox: AsyncWebhookInbox | None = None,
+        outbox: AsyncOutbox | None = None,
+        credentials: Any = None,
+    ) -> None:
+        self._flows = _flows(log, inbox, outbox, credentials, _as_it_is)
+
+    find = awaited(SubjectsFlows.find)
+    export = awaited(SubjectsFlows.export)
+    erase = awaited(SubjectsFlows.erase)
+
+
+def _as_it_is(verb: Callable[..., Any]) -> Callable[..., Any]:
+    return verb
+
+
+def _flows(
+    log: Any,
+    inbox: Any,
+    outbox: Any,
+    credentials: Any,
+    lifted: Callable[[Any], Callable[..., Any]],
+) -> SubjectsFlows:
+    def said(entry: InboxEntry) -> dict[str, Any]:
+        webhooks = inbox.webhooks(entry)
+        return {**fields_of(entry), "said": [webhook.payload for webhook in webhooks]}
+
+    def made(entry: OutboxEntry) -> dict[str, Any]:
+        values, options = outbox.made_of(entry)
+        return {**fields_of(entry), "values": values, "options": options}
+
+    def place(kept: Any, query: Any, shown: Callable[[Any], dict[str, Any]]) -> Place:
+        find, remove = lifted(kept.find), lifted(kept.remove)
+        return Place(find=find, remove=remove, query=query, shown=shown)
+
+    given = {
+        "log": None if log is None else place(log, LogQuery, fields_of),
+        "inbox": None if inbox is None else place(inbox, EntryQuery, said),
+        "outbox": None if outbox is None else place(outbox, EntryQuery, made),
+    }
+    vault = None
+    if credentials is not None:
+        vault = Vault(owners=lifted(credentials.owners), delete=lifted(credentials.delete))
+    return SubjectsFlows({name: one for name, one in given.items() if one is not None}, vault)

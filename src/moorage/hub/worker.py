@@ -1,0 +1,179 @@
+"""A worker: does what is due, again and again, until it is told to stop.
+
+What it has begun when it is told, it ends first, and takes nothing more.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from threading import Event
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from moorage.domain.values.durations import seconds
+from moorage.errors import ConfigurationError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sized
+    from datetime import timedelta
+    from types import FrameType
+
+__all__ = ["at_times", "stopping", "work"]
+
+S = TypeVar("S", bound="Sized")
+
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def work(
+    *steps: Callable[[], S],
+    stop: Event,
+    pause: float | timedelta = 1.0,
+    tell: Callable[[S], object] = lambda _: None,
+    trouble: Callable[[StorageUnavailable], object] | None = None,
+    idle: Callable[[float], object] | None = None,
+) -> None:
+    """Take every step in turn until told to stop, with a pause whenever none found anything to do.
+
+    Args:
+        steps: each does a little of what is due, such as `lambda: outbox.deliver(hub, limit=1)`,
+            and returns what it did, which is empty if nothing was due. Whoever tells the worker to
+            stop waits for the end of one step.
+        stop: is set when it is to stop.
+        pause: seconds, or a timedelta.
+        tell: is told what was done, whenever it was anything.
+        trouble: is told that a store is away, once for as long as it is; the worker waits for it,
+            and goes on. Without this a store that is away ends the worker.
+        idle: waits in place of the pause, for at most the seconds that it is given, such as the
+            `wait` of a store in PostgreSQL, which ends as soon as something is added. The worker
+            hears that it is to stop when this returns.
+    """
+    wait = seconds(pause, "pause")
+    rest = stop.wait if idle is None else _quiet(idle)
+    away = False
+    while not stop.is_set():
+        busy = False
+        try:
+            for step in steps:
+                if stop.is_set():
+                    return
+                done = step()
+                if len(done):
+                    busy = True
+                    tell(done)
+        except StorageUnavailable as error:
+            if trouble is None:
+                raise
+            if not away:
+                trouble(error)
+            away, busy = True, False
+        else:
+            away = False
+        if not busy:
+            (stop.wait if away else rest)(wait)
+
+
+def at_times(
+    step: Callable[[], S],
+    pause: float | timedelta,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Callable[[], S | tuple[()]]:
+    """A step for `work` that is taken at once, and again whenever the pause is over.
+
+    Args:
+        step: what is to be done, such as `hub.settle_payments`.
+        pause: seconds, or a timedelta, from one time to the next; in between it finds nothing.
+        clock: tells the seconds.
+    """
+    wait, due = seconds(pause, "pause"), clock()
+
+    def taken() -> S | tuple[()]:
+        nonlocal due
+        now = clock()
+        if now < due:
+            return ()
+        due = now + wait
+        return step()
+
+    return taken
+
+
+def _quiet(idle: Callable[[float], object]) -> Callable[[float], object]:
+    """A wait that ends where a store is away: the next step tells that."""
+
+    def wait(seconds: float) -> None:
+        with suppress(StorageUnavailable):
+            idle(seconds)
+
+    return wait
+
+
+class _Told(Event):
+    """An event that a signal may set: others would wait for whom the signal interrupts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._words: SimpleQueue[None] = SimpleQueue()
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        return not self._words.empty()
+
+    def set(self) -> None:
+        """Set it."""
+        self._words.put(None)
+
+    def clear(self) -> None:
+        """Take it back."""
+        with suppress(Empty):
+            while True:
+                self._words.get_nowait()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, or for so many seconds, and tell whether it is."""
+        try:
+            self._words.get(timeout=timeout)
+        except Empty:
+            return False
+        self._words.put(None)
+        return True
+
+
+@contextmanager
+def stopping() -> Generator[Event]:
+    """An event that is set when this process is told to end, by SIGTERM or Ctrl-C.
+
+    Only the main thread may ask for it; at the end signals mean what they meant before.
+
+    Raises:
+        ConfigurationError: another thread has asked; or what is no Python hears these signals, as
+            under uWSGI, which could not be given them back.
+    """
+    stop = _Told()
+
+    def told(_: int, __: FrameType | None) -> None:
+        stop.set()
+
+    if None in map(signal.getsignal, _STOPPING):
+        raise ConfigurationError(
+            "what is no Python hears the signals that end this process, as under uWSGI, and could"
+            " not be given them back.",
+            path="stopping",
+            remedy="Give `work` a threading.Event of your own, and set it when the host ends.",
+        )
+    try:
+        before = {one: signal.signal(one, told) for one in _STOPPING}
+    except ValueError:
+        raise ConfigurationError(
+            "only the main thread is told to stop.",
+            path="stopping",
+            remedy="Enter it there, and hand the event to the thread that works.",
+        ) from None
+    try:
+        yield stop
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -1,0 +1,1 @@
+"""How flows run: with an event loop, or without one."""

@@ -1,0 +1,134 @@
+"""The admission of an attempt when the fast path cannot admit it at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.observation.events import CallRefused, RateLimitWaited
+from moorage.domain.resilience.admission import Answer, Confirm, unused
+from moorage.domain.values.durations import FOREVER, SECOND
+from moorage.errors import (
+    CircuitBreakerOpen,
+    ConnectorError,
+    IdempotencyInProgress,
+    RateLimitExceeded,
+    RetryBudgetExhausted,
+)
+from moorage.services.core.waiting import come_up
+
+if TYPE_CHECKING:
+    from moorage.domain.resilience.admission import Admission, Admitted, Gates
+    from moorage.domain.resilience.circuit import Permit
+    from moorage.domain.service.plan import Plan
+    from moorage.services.calling.call import Call
+    from moorage.services.core.core import Core
+
+_MOMENT: Final = 0.05
+"""Seconds for the store to confirm a turn that came at the last moment."""
+
+_NEVER: Final = (ConnectorError, "this is no refusal.")
+_REFUSALS: Final[tuple[tuple[type[ConnectorError], str], ...]] = (
+    _NEVER,
+    _NEVER,
+    (CircuitBreakerOpen, "The circuit is open: the service has been failing."),
+    (RateLimitExceeded, "The rate limit is reached, and waiting takes too long."),
+    (RetryBudgetExhausted, "The retry budget is used up."),
+    (IdempotencyInProgress, "This caller's claim ended, and another may have begun."),
+)
+"""The error for each refusing `Answer`."""
+
+
+async def be_admitted(
+    core: Core, call: Call, question: Admission, first: Admitted
+) -> Permit | None:
+    """Continue after the first answer until the attempt may leave; raise the error if it may not.
+
+    The holder of `first` must give it back if this raises, because an interruption may come before
+    the first line here.
+    """
+    if first[0] is not Answer.NEEDS_TOKEN:
+        return await _turn(core, call, question, first)
+    token = call.token = core.token()
+    # The probe's lease may exist although the store's answer never arrives.
+    second: Admitted = (Answer.GO, 0, lease_of(token), ())
+    try:
+        second = await core.execute(question.evolve(token=token), call.left(core))
+        permit = await _turn(core, call, question, second)
+        core.waiters.go(second[3])
+    except BaseException:
+        withdraw(core, question.gates, second)
+        raise
+    return permit
+
+
+async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted) -> Permit | None:
+    """Wait for the turn of an admitted attempt.
+
+    The holder of `admitted` takes the caller out of the line afterwards.
+    """
+    answer, wait, permit, tickets = admitted
+    if answer is not Answer.GO:
+        raise refusal(core, call, answer, wait)
+    waiter = None
+    while wait:
+        if wait * 1000 > call.remaining(core):
+            raise refusal(core, call, Answer.LIMITED, wait)
+        if core.observers:
+            core.tell(RateLimitWaited(**call.told(core), delay=wait / SECOND))
+        due = core.nanoseconds() + wait * 1000
+        if waiter is None:
+            waiter = core.waiters.join(question, tickets, due)
+        else:
+            core.waiters.rejoin(waiter, due)
+        tickets = await come_up(core, waiter)
+        # The wait may end together with the deadline; the turn has come nevertheless.
+        left = max(_MOMENT, call.remaining(core) / 1e9)
+        answer, wait = await core.execute(Confirm(question.gates, tickets, permit), left)
+        if answer is not Answer.GO:
+            raise refusal(core, call, answer, wait)
+    return permit
+
+
+def lease_of(token: int) -> Permit:
+    """The permit of a probe of which only the token is known."""
+    return (0, 0, token)
+
+
+def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
+    """Give back the grants of an admission that nobody will use; never waits."""
+    answer, wait, permit, tickets = admitted
+    if tickets:
+        admitted = (answer, wait, permit, core.waiters.leave(tickets))
+    for command in unused(gates, admitted, core.reporter()):
+        core.post(command)
+
+
+def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError:
+    """The error of a refused attempt, with its time to retry; observers are notified."""
+    error = why_not(core, call.plan, answer, wait)
+    if core.observers and not (call.undecided and answer is Answer.CIRCUIT_OPEN):
+        core.tell(
+            CallRefused(**call.told(core), error=type(error).__name__, retry_after=wait / SECOND)
+        )
+    return error
+
+
+def why_not(core: Core, plan: Plan, answer: Answer, wait: int) -> ConnectorError:
+    """The error of a refused attempt, with its time to retry."""
+    kind, message = _REFUSALS[answer]
+    if answer is Answer.CIRCUIT_OPEN and wait >= FOREVER:
+        return CircuitBreakerOpen(
+            "The circuit was opened by hand.",
+            service=plan.service.name,
+            operation=plan.operation,
+            retryable=False,
+            remedy="Close it by hand when the service may be called again.",
+        )
+    # An open circuit refuses many calls a second, and its error has nothing to construct.
+    error = kind.__new__(kind, message) if kind is CircuitBreakerOpen else kind(message)
+    error.service = plan.service.name
+    if plan.operation is not None:
+        error.operation = plan.operation
+    if wait:
+        error.due = core.moment, core.nanoseconds() + wait * 1000
+    return error

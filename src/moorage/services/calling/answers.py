@@ -1,0 +1,52 @@
+"""Encryption of the answers of idempotency keys in a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.domain.state.packing import pack_values, unpack_values
+from moorage.domain.state.sealing import about
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from moorage.domain.service.plan import Plan
+    from moorage.ports.cipher import Cipher
+
+Answer: TypeAlias = "tuple[str, Any]"
+"""The kind of an answer, and its content."""
+
+_SEALED: Final = "sealed"
+
+
+def sealed(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answer:
+    """The stored form of an answer, encrypted if there is a cipher.
+
+    Raises:
+        InvalidData: there is a cipher, and the answer does not consist of plain values.
+    """
+    if cipher is None:
+        return answer
+    return _SEALED, cipher.seal(pack_values(answer), _about(plan, key))
+
+
+def opened(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> Answer:
+    """Decode a stored answer, encrypted or not.
+
+    Raises:
+        ConnectorError: it is encrypted, and cannot be decrypted here.
+    """
+    kind, content = stored
+    if kind != _SEALED:
+        return stored
+    if cipher is None:
+        raise ConfigurationError(
+            "The answer of this key is encrypted, and no cipher is configured to decrypt it.",
+            path="cipher",
+            remedy="Give every process that shares the store the same cipher.",
+        )
+    kind, content = unpack_values(cipher.open(content, _about(plan, key)))
+    return kind, content
+
+
+def _about(plan: Plan, key: str) -> bytes:
+    return about(plan.tenant, plan.service.name, f"answer {key}")

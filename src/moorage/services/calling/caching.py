@@ -1,0 +1,380 @@
+"""Caching of HTTP answers around the attempts of a call.
+
+Laws:
+
+1. An answer is stored for the caller and request it was looked up with. If a transform or a renewed
+   credential changed the request, its answer is not stored, and no validators are sent.
+2. A stored answer is treated as if it had just arrived: transforms and classification apply to it.
+3. If the cache fails, the call continues as if nothing was stored.
+4. A write that may have happened removes the stored answers of its URL, and of the URLs it names.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin
+
+import attrs
+
+from moorage.domain.auth.keeping import fingerprint_of
+from moorage.domain.cache.rules import (
+    Found,
+    Fresh,
+    Stale,
+    asker,
+    cache_control,
+    cache_key,
+    confirms,
+    decide,
+    given,
+    kept,
+    matching,
+    may_be_kept,
+    named_url,
+    refreshed,
+    selector,
+    together,
+    useful_for,
+)
+from moorage.domain.cache.state import LONGEST_FLIGHT
+from moorage.domain.http.requests import HttpMethod, Request
+from moorage.domain.observation.events import CacheHit, CacheMissed, CacheRevalidated
+from moorage.errors import (
+    BulkheadFull,
+    CircuitBreakerOpen,
+    ConnectionFailed,
+    ConnectorError,
+    DeadlineExceeded,
+    InvalidData,
+    NotCached,
+    RateLimitExceeded,
+    RetryBudgetExhausted,
+    StorageUnavailable,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.services.calling.exchange import Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from moorage.domain.cache.rules import CacheEntry, Decision
+    from moorage.domain.http.requests import Headers, Response
+    from moorage.domain.service.cache_policy import CachePolicy
+    from moorage.domain.service.plan import Plan
+    from moorage.domain.service.settings import Service
+    from moorage.services.calling.attempts import Ending
+    from moorage.services.calling.call import Call
+    from moorage.services.calling.guarded_cache import GuardedCache
+    from moorage.services.core.core import Core, Flow
+
+_NOT_MODIFIED: Final = 304
+_NAMED_BY: Final = ("location", "content-location")
+_AWAY: Final = (
+    BulkheadFull,
+    CircuitBreakerOpen,
+    ConnectionFailed,
+    DeadlineExceeded,
+    RateLimitExceeded,
+    RetryBudgetExhausted,
+    StorageUnavailable,
+    VendorFailed,
+)
+_BROKEN: Final = frozenset({None, 500, 502, 503, 504})
+
+
+@attrs.define(eq=False, kw_only=True)
+class Looked:
+    """A lookup in the cache and its result.
+
+    Attributes:
+        request: request as it is sent, without credentials and validators.
+        key, who: key of its stored answers, and a digest of the caller.
+        found: stored entries, read at `at` nanoseconds of the local clock.
+        entry, decision: matching answer, and the decision how to use it.
+    """
+
+    request: Request
+    key: str
+    who: bytes
+    found: Found
+    at: int
+    entry: CacheEntry | None
+    decision: Decision
+
+
+class Cached(Exchange):
+    """The step of a call whose answer may be cached, and the work around its attempts."""
+
+    __slots__ = (
+        "_arrival",
+        "_asked",
+        "_cache",
+        "_given",
+        "_plan",
+        "_policy",
+        "_validated",
+    )
+
+    def __init__(self, core: Core, call: Call, request: Request, policy: CachePolicy) -> None:
+        super().__init__(core, call, request)
+        self._cache: GuardedCache = core.cache
+        self._plan = call.plan
+        self._policy = policy
+        self._acted = False
+        self._given: Response | None = None
+        # State of the current attempt: the request it sent, if it is the one looked up; the stored
+        # answer it asked to confirm; and the answer that arrived.
+        self._asked: tuple[Looked, Request] | None = None
+        self._validated: CacheEntry | None = None
+        self._arrival: tuple[Request, Response, datetime] | None = None
+
+    async def around(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
+        """Answer from the cache, or make the attempts and store their answer."""
+        looked = await self._look(call)
+        frugal = "only-if-cached" in cache_control(self._request.headers)
+        if looked is not None and looked.entry is not None:
+            entry, decision = looked.entry, looked.decision
+            if isinstance(decision, Fresh):
+                return await self._give(call, entry)
+            if isinstance(decision, Stale) and decision.while_revalidating:
+                if frugal:
+                    return await self._give(call, entry)
+                return await self._ask_alone(call, looked, entry, attempts)
+        if frugal:
+            return None, NotCached(
+                "The cache has no answer to this request, and only-if-cached is set."
+            )
+        return await attempts() if looked is None else await self._ask(call, looked, attempts)
+
+    async def send(self, call: Call) -> Ending:
+        """Return the stored answer, or send the request, and return a confirmed or new answer."""
+        call.cached = self._given is not None
+        if self._given is not None:
+            call.status = self._given.status
+            return self._given, None
+        self._arrival = None
+        response, error = await super().send(call)
+        asked, entry = self._asked, self._validated
+        if error is not None or asked is None:
+            return response, error
+        looked, request = asked
+        core = self._core
+        if entry is None or response.status != _NOT_MODIFIED:
+            self._arrival = request, response, core.utc()
+            return response, None
+        if not confirms(entry, response):
+            # Whatever the answer is, the attempt is repeated without a condition.
+            looked.entry = None
+            call.renewed = call.replayable
+            return None, _other_version(response)
+        if core.observers:
+            core.tell(CacheRevalidated(**call.told(core), age=entry.age))
+        confirmed = refreshed(entry, response)
+        self._arrival = request, confirmed, core.utc()
+        call.cached = True
+        return confirmed.evolve(cached=True), None
+
+    async def _look(self, call: Call) -> Looked | None:
+        """Look up the call in the cache; None if it must not be answered from there."""
+        if not may_be_kept(self._request):
+            return None
+        core = self._core
+        try:
+            request = await self.shaped(call) if self.transforms else self._request
+            if _needs_provider(self._plan.service) and self._credentials is None:
+                self._credentials = await self._current(call)
+            key = self._key(request)
+        except ConnectorError:
+            # The attempt will report the error.
+            return None
+        if request is not self._request and not may_be_kept(request):
+            return None
+        found = await self._cache.look(call, key)
+        if found is None:
+            return None
+        who = self._who(request)
+        entry = matching(found.entries, request, who)
+        return Looked(
+            request=request,
+            key=key,
+            who=who,
+            found=found,
+            at=core.nanoseconds(),
+            entry=entry,
+            decision=decide(request, entry, self._policy),
+        )
+
+    def _key(self, request: Request) -> str:
+        return _key(self._plan, request)
+
+    def _who(self, request: Request) -> bytes:
+        service = self._plan.service
+        # A caller may have a credential for each region: together they identify it.
+        known = (
+            self._credentials,
+            service.credentials,
+            *(region.credentials for region in service.regions),
+        )
+        return asker(request, fingerprint_of(known), self._policy)
+
+    async def _give(self, call: Call, entry: CacheEntry) -> Ending:
+        """Answer with a stored entry."""
+        core = self._core
+        if core.observers:
+            stale = entry.age >= entry.lifetime
+            core.tell(CacheHit(**call.told(core), age=entry.age, stale=stale))
+        self._given = given(entry, self._request)
+        return await self(call)
+
+    async def _ask_alone(
+        self, call: Call, looked: Looked, entry: CacheEntry, attempts: Callable[[], Flow[Ending]]
+    ) -> Ending:
+        """Revalidate, unless another caller is doing so: then answer with the stored entry."""
+        core = self._core
+        place = f"revalidate:{looked.key}:{looked.who.hex()}"
+        try:
+            if await core.acquire(place, self, places=1, queue=0, timeout=0.0):
+                return await self._ask(call, looked, attempts)
+            return await self._give(call, entry)
+        finally:
+            core.release(place, self)
+
+    async def _ask(
+        self, call: Call, looked: Looked, attempts: Callable[[], Flow[Ending]]
+    ) -> Ending:
+        """Ask the service, and fall back to the stored answer where that is allowed."""
+        core = self._core
+        if core.observers:
+            core.tell(CacheMissed(**call.told(core), stale=looked.entry is not None))
+        # The lookup has used some of the call's time.
+        call.hurried = True
+        self.transforms = (*self.transforms, partial(self._conditional, looked))
+        try:
+            value, error = await attempts()
+        finally:
+            # Otherwise the object holds itself.
+            self.transforms = self._plan.request_transforms
+        if error is None or (isinstance(error, VendorRejected) and not error.retryable):
+            await self._keep(call, looked)
+        elif looked.entry is not None and _is_away(error):
+            entry = looked.entry.later((core.nanoseconds() - looked.at) / 1e9)
+            decision = decide(looked.request, entry, self._policy)
+            if isinstance(decision, Stale) and decision.if_error:
+                return await self._give(call, entry)
+        return value, error
+
+    def _conditional(self, looked: Looked, request: Request) -> Request:
+        """The last of the transforms: add validators if this is the request that was looked up."""
+        self._asked = self._validated = None
+        if (
+            not may_be_kept(request)
+            or self._key(request) != looked.key
+            or self._who(request) != looked.who
+        ):
+            return request
+        self._asked = looked, request
+        entry, decision = looked.entry, looked.decision
+        if (
+            entry is None
+            or not isinstance(decision, Stale)
+            or matching((entry,), request, looked.who) is None
+        ):
+            return request
+        self._validated = entry
+        return request.with_headers(decision.validators)
+
+    async def _keep(self, call: Call, looked: Looked) -> None:
+        """Replace the stored answer, or remove it if the new one must not be stored."""
+        flight = (self._core.nanoseconds() - looked.at) / 1e9
+        arrival, policy, who = self._arrival, self._policy, looked.who
+        if arrival is None or arrival[0].method is HttpMethod.HEAD or flight > LONGEST_FLIGHT:
+            return
+        request, response, received_at = arrival
+        new = kept(request, response, who, received_at, policy)
+        found = looked.found
+        others = [
+            entry.later(flight)
+            for entry in found.entries
+            if entry.selected_by != selector(request, who, entry.varies_by)
+        ]
+        if new is None and len(others) == len(found.entries):
+            return
+        entries = together(new, others, policy)
+        if entries:
+            useful = max(useful_for(entry, policy) for entry in entries)
+            await self._cache.keep(call, looked.key, found.mark, entries, useful)
+        elif found.entries:
+            await self._cache.forget(call, looked.key)
+
+
+class Changing:
+    """The work around the attempts of a call that may change stored answers."""
+
+    def __init__(self, core: Core, call: Call, step: Exchange) -> None:
+        self._cache: GuardedCache = core.cache
+        self._plan = call.plan
+        self._sent: Request | None = None
+        step.transforms = (*step.transforms, self._note)
+
+    async def around(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
+        """Make the attempts, then remove the stored answers that may be outdated."""
+        value, error = await attempts()
+        if self._sent is not None and (error is None or call.acted):
+            for key in self._changed(self._sent, None if value is None else value.headers):
+                await self._cache.forget(call, key)
+        return value, error
+
+    def _note(self, request: Request) -> Request:
+        self._sent = request
+        return request
+
+    def _changed(self, request: Request, headers: Headers | None) -> list[str]:
+        """The cache keys of the written URL, and of same-origin URLs that the answer names."""
+        keys = [_key(self._plan, request)]
+        url = named_url(self._plan.service, request)
+        for name in _NAMED_BY:
+            if headers is None or name not in headers:
+                continue
+            with suppress(ValueError, InvalidData):
+                keys.append(_key(self._plan, Request.get(urljoin(url, headers[name]))))
+        return [*dict.fromkeys(keys)]
+
+
+def around(core: Core, call: Call, request: Request) -> Exchange:
+    """The step of a call to a service with a cache policy."""
+    policy = call.plan.cache
+    if policy is not None and request.method.safe:
+        cached = Cached(core, call, request, policy)
+        call.cache = cached
+        return cached
+    step = Exchange(core, call, request)
+    if not request.method.safe:
+        call.cache = Changing(core, call, step)
+    return step
+
+
+def _key(plan: Plan, request: Request) -> str:
+    return cache_key(plan.service.name, plan.tenant, named_url(plan.service, request))
+
+
+def _needs_provider(service: Service) -> bool:
+    """True if an attempt may ask the credential provider."""
+    regional = [region.credentials for region in service.regions] or [None]
+    return service.needs_credentials and service.credentials is None and None in regional
+
+
+def _other_version(response: Response) -> VendorFailed:
+    return VendorFailed(
+        "The vendor confirmed a different version than the one asked about (HTTP 304).",
+        status=response.status,
+        response=response,
+    )
+
+
+def _is_away(error: Exception) -> bool:
+    """True if the service was unreachable or broke, as a gateway reports with a 50x status."""
+    return isinstance(error, _AWAY) and getattr(error, "status", None) in _BROKEN

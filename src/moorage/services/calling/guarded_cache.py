@@ -1,0 +1,119 @@
+"""A cache whose failures never end a call, and never delay it for long.
+
+An unreachable cache is not asked for a while; one caller at a time probes it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.observation.events import CacheSkipped
+from moorage.errors import ConnectorError, StorageUnavailable
+from moorage.services.calling.call import OutOfTimeError
+from moorage.services.core.outage_probe import OutageProbe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.cache.rules import Entries, Found
+    from moorage.domain.resilience.outage import Outage
+    from moorage.services.calling.call import Call
+    from moorage.services.core.core import Core, Flow
+
+_FOREVER: Final = float("inf")
+
+
+class GuardedCache:
+    """The operations of a cache; each returns None if it failed.
+
+    No operation takes longer than the policy's limit, and a lookup no longer than its call may.
+    Storing and removing after a call may exceed its deadline by as much.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        look: Callable[[str, float | None], Flow[Found]],
+        keep: Callable[[str, int, Entries, float, float | None], Flow[bool]],
+        forget: Callable[[str, float | None], Flow[None]],
+    ) -> None:
+        self._core = core
+        self._look = look
+        self._keep = keep
+        self._forget = forget
+        self._probe = OutageProbe(core, "cache")
+
+    async def look(self, call: Call, key: str) -> Found | None:
+        """Look up the entries of a key."""
+        left = max(0.0, call.remaining(self._core) / 1e9)
+        found: Found | None = await self._asked(call, left, self._look, key)
+        if found is not None and found.unreadable is not None:
+            self._tell(call, found.unreadable)
+        return found
+
+    async def keep(
+        self, call: Call, key: str, mark: int, entries: Entries, seconds: float
+    ) -> bool | None:
+        """Store answers; return True if they are stored now."""
+        return await self._asked(call, _FOREVER, self._keep, key, mark, entries, seconds)  # type: ignore[no-any-return]  # as the port says
+
+    async def forget(self, call: Call, key: str) -> None:
+        """Remove the entries of a key."""
+        await self._asked(call, _FOREVER, self._forget, key)
+
+    async def _asked(
+        self,
+        call: Call,
+        left: float,
+        verb: Callable[..., Flow[Any]],
+        *given: Any,
+    ) -> Any:
+        probe, core = self._probe, self._core
+        outage = probe.outage
+        if outage is not None and not probe.may_look(outage):
+            self._tell(call, type(outage.error).__name__)
+            return None
+        patience = call.plan.cache_wait
+        began = core.nanoseconds()
+        answer: Any = None
+        error: ConnectorError | None = None
+        try:
+            bound = min(left, patience)
+            answer = await core.within(verb(*given, bound), bound)
+        except OutOfTimeError:
+            error = _too_late(patience)
+            if left < patience:
+                # The call had no time left for it, which says nothing about the cache.
+                self._leave(outage)
+                return None
+        except ConnectorError as failure:
+            error = failure
+        except BaseException:
+            self._leave(outage)
+            raise
+        if error is None and core.nanoseconds() - began > patience * 1e9:
+            error = _too_late(patience)
+        if isinstance(error, StorageUnavailable):
+            probe.lost(outage, error, began)
+        elif outage is not None:
+            probe.found(outage)
+        if error is not None:
+            self._tell(call, type(error).__name__)
+        return answer
+
+    def _leave(self, outage: Outage | None) -> None:
+        """Let another caller probe the cache."""
+        if outage is not None:
+            outage.turn.append(None)
+
+    def _tell(self, call: Call, error: str) -> None:
+        core = self._core
+        if core.observers:
+            core.tell(CacheSkipped(**call.told(core), error=error))
+
+
+def _too_late(bound: float) -> StorageUnavailable:
+    return StorageUnavailable(
+        f"The cache did not answer within {bound:g} s.",
+        remedy="Find out why the cache is slow, or allow more time with CachePolicy(max_wait=…).",
+    )

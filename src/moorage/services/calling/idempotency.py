@@ -1,0 +1,340 @@
+"""Idempotency keys: one effect per key. Claim the key, act, and settle it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
+
+import attrs
+
+from moorage.domain.entries.renewal import Held
+from moorage.domain.idempotency.claims import (
+    Claim,
+    Claimed,
+    Reach,
+    Settle,
+    Settled,
+    Verdict,
+    Withdraw,
+    abandon,
+    complete,
+    release,
+)
+from moorage.domain.idempotency.refusals import pack_refusal, unpack_refusal
+from moorage.domain.observation.events import AnswerNotStored, IdempotencyReplayed
+from moorage.domain.service.plan import MARGIN
+from moorage.domain.values.durations import SECOND, micros
+from moorage.errors import (
+    ConnectorError,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    OutcomeUnknown,
+    StorageUnavailable,
+    VendorRejected,
+)
+from moorage.services.calling.answers import opened, sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from moorage.services.calling.attempts import Ending
+    from moorage.services.calling.call import Call
+    from moorage.services.core.core import Core
+
+_FIRST_LOOK: Final = 0.005
+_SLOWEST_LOOK: Final = 0.25
+_AFTER: Final = 0.001
+_CONFLICT: Final = 409
+_NOT_SENT: Final = "Nothing is known to have been sent under this key, and nothing was sent now."
+_LOST: Final = ("lost", None)
+"""Stored in place of an answer that could not be stored."""
+_UNCLAIMED: Final = (IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown)
+"""Errors that a claim may raise; nothing is held after them."""
+
+
+@attrs.frozen(kw_only=True)
+class Once:
+    """The protection of one idempotency key.
+
+    Attributes:
+        key: the key as the caller gave it.
+        at: key of its state in the store.
+        fingerprint: fingerprint of the payload.
+        target: vendor and account that the key is sent to.
+        remembered: seconds for which the vendor may be asked again under the key; 0 for never.
+        honoured: True if the vendor knows keys, so that it answers a repeat like the first request.
+        refuses: True if the vendor refuses a repeated key, so that a refusal after a lost answer
+            leaves the outcome unknown.
+        ttl: seconds for which an answer is replayed.
+        encode, decode: convert an answer to its stored form, and back.
+        lookup: description of the thing to look up when the outcome is unknown.
+        nothing_done: foreign exceptions that prove that nothing was done.
+        reach: limit of the caller; some only look up a lost answer and begin nothing new.
+    """
+
+    key: str
+    at: str
+    fingerprint: bytes
+    target: str
+    remembered: float
+    ttl: float
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+    lookup: str
+    nothing_done: tuple[type[Exception], ...] = ()
+    refuses: bool = False
+    reach: Reach = Reach.FRESH
+    honoured: bool = attrs.field(
+        default=attrs.Factory(lambda self: self.remembered > 0, takes_self=True)
+    )
+
+
+class NotSentError(ConnectorError):
+    """Nothing was sent, because this caller may only continue what was sent or stored before."""
+
+
+async def act_once(
+    core: Core, call: Call, once: Once, act: Callable[[], Awaitable[Ending]]
+) -> Ending:
+    """Act under the key, or return the answer that is stored for it.
+
+    Raises:
+        IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: as the key's state demands.
+    """
+    owner, ttl = core.token(), micros(once.ttl)
+    held = None
+    try:
+        claimed, until = await _claim(core, call, once, owner)
+        if claimed.verdict is Verdict.REPLAY:
+            return _replayed(core, call, once, claimed.answer)
+        if not _goes(once.reach, claimed.verdict):
+            raise NotSentError(_NOT_SENT)  # noqa: TRY301 - what was claimed is given back
+        # The earlier holder may have acted already, whatever happens to this repeat.
+        call.acted = earlier = claimed.verdict is Verdict.ASK_AGAIN
+        call.claim = held = Held(once.at, claimed.fence, ttl=ttl, until=until)
+        try:
+            core.renewals.keep(held)
+            if call.route is None or call.route.movable:
+                call.target = once.target
+            value, error = await act()
+            if error is None:
+                return await _completed(core, call, once, held, value)
+            if isinstance(error, once.nothing_done) and not earlier and call.attempts == 1:
+                call.acted = False
+            if _is_final(error, call, once):
+                return await _refused(core, call, once, held, error)
+            with suppress(StorageUnavailable):
+                await _settle(core, call, _given_up(call, held))
+        finally:
+            core.renewals.let_go(held)
+    except _UNCLAIMED:
+        raise
+    except BaseException:
+        # A claim may have been made although the store's answer never arrived.
+        core.post(_given_up(call, held) if held else Withdraw(once.at, owner, ttl=ttl))
+        raise
+    return None, _unanswered(call, once, error)
+
+
+def _goes(reach: Reach, verdict: Verdict) -> bool:
+    """True if a caller of this reach may send after this verdict."""
+    return reach is Reach.FRESH or (reach is Reach.AGAIN and verdict is Verdict.ASK_AGAIN)
+
+
+def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
+    """The error of a call without an answer: an unknown outcome if a repeat could not tell it."""
+    if not call.acted or not isinstance(error, ConnectorError):
+        return error
+    refused = once.refuses and isinstance(error, (VendorRejected, IdempotencyConflict))
+    if once.remembered and not refused:
+        return error
+    unknown = _unknown(once)
+    unknown.__cause__ = error
+    return unknown
+
+
+def _given_up(call: Call, held: Held) -> Settle:
+    """Settle a claim without an answer: free if certainly nothing was done, else unknown."""
+    end = abandon if call.acted else release
+    return end(held.key, held.fence, ttl=held.ttl)
+
+
+async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
+    """Claim the key, waiting for another holder's answer as long as the deadline allows.
+
+    Also returns the end of the lease, in nanoseconds of the local clock.
+    """
+    look = _FIRST_LOOK
+    busy: Claimed | None = None
+    while True:
+        began = core.nanoseconds()
+        try:
+            claimed, lease = await _ask(core, call, once, owner)
+        except StorageUnavailable:
+            if busy is None:
+                raise
+            # The holder's answer may still come, once the store can be reached again.
+            claimed, lease = busy, 0
+        match claimed.verdict:
+            case Verdict.CONFLICT:
+                raise IdempotencyConflict("This idempotency key was used with another payload.")
+            case Verdict.UNKNOWN:
+                raise _unknown(once, claimed.wait)
+            case Verdict.BUSY:
+                # The holder may have died: then the key can be claimed when its lease is over.
+                pause = min(look * (0.5 + core.fraction() / 2), claimed.wait / SECOND + _AFTER)
+                if pause * 1e9 >= call.remaining(core):
+                    raise _in_progress(core, claimed.wait)
+                await core.sleep(pause)
+                look, busy = min(2 * look, _SLOWEST_LOOK), claimed
+            case _:
+                return claimed, began + lease * 1000
+
+
+async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
+    """Claim the key once, for each target it may have been sent to; also return the lease's end."""
+    known = {} if call.route is None else call.route.known()
+    claimed = Claimed(Verdict.UNKNOWN)
+    term = micros(max(0, call.remaining(core)) / 1e9 + MARGIN)
+    lease = core.renewals.lease(term)
+    for target in known or (once.target,):
+        claim = Claim(
+            once.at,
+            fingerprint=once.fingerprint,
+            owner=owner,
+            lease=lease,
+            term=term,
+            ttl=micros(once.ttl),
+            target=target,
+            remembered=micros(once.remembered),
+        )
+        claimed = await core.execute(claim, call.left(core))
+        if claimed.verdict is Verdict.ASK_AGAIN:
+            call.plan = known.get(target, call.plan)
+        if claimed.verdict is not Verdict.UNKNOWN:
+            break
+    return claimed, lease
+
+
+def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
+    """The error while another caller holds the claim, for `wait` microseconds at most."""
+    return IdempotencyInProgress(
+        "Another caller is working on this key.",
+        retry_at=core.utc() + timedelta(seconds=wait / SECOND),
+    )
+
+
+def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
+    call.replayed = True
+    if core.observers:
+        core.tell(IdempotencyReplayed(**call.told(core), idempotency_key=once.key))
+    try:
+        kind, content = opened(core.cipher, call.plan, once.key, stored)
+    except ConnectorError as error:
+        return None, error
+    if kind == "value":
+        try:
+            return once.decode(content), None
+        except ConnectorError as error:
+            return None, error
+        except Exception as error:  # noqa: BLE001 - whatever a user's value raises
+            raised = type(error).__name__
+            return None, InvalidData(
+                f"The effect of this key happened, but decoding its stored answer raised {raised}.",
+                remedy="Look its result up at the vendor; do not repeat it under another key.",
+            )
+    if kind == "error":
+        refusal = unpack_refusal(content)
+        refusal.replayed = True
+        return None, refusal
+    return None, InvalidData(
+        "The effect of this key happened, but its answer could not be stored.",
+        remedy="Look its result up at the vendor; do not repeat it under another key.",
+    )
+
+
+async def _completed(core: Core, call: Call, once: Once, held: Held, value: Any) -> Ending:
+    try:
+        answer = ("value", once.encode(value))
+    except Exception as error:  # noqa: BLE001 - whatever a user's value raises when it is copied
+        answer = _LOST
+        _tell_not_stored(core, call, once, error)
+    settled = await _kept(core, call, once, held, answer)
+    if settled is not None and not settled.held and settled.done:
+        return _replayed(core, call, once, settled.answer)
+    return value, None
+
+
+async def _refused(core: Core, call: Call, once: Once, held: Held, error: ConnectorError) -> Ending:
+    """Store a final refusal as the answer of the key, so that it is replayed."""
+    call.sign(core, error)
+    vars(error).update(_final=True)
+    settled = await _kept(core, call, once, held, ("error", pack_refusal(error)))
+    if settled is not None and not settled.held and settled.done:
+        return _replayed(core, call, once, settled.answer)
+    return None, error
+
+
+async def _kept(
+    core: Core, call: Call, once: Once, held: Held, answer: tuple[str, Any]
+) -> Settled | None:
+    """Store the answer; None if the store is unreachable, so that the outcome stays unknown."""
+    try:
+        stored = sealed(core.cipher, call.plan, once.key, answer)
+        settled = await _settle(core, call, complete(held.key, held.fence, stored, ttl=held.ttl))
+    except InvalidData as error:
+        # A store that outlives the process keeps plain values only.
+        _tell_not_stored(core, call, once, error)
+        return None if answer is _LOST else await _kept(core, call, once, held, _LOST)
+    except StorageUnavailable as error:
+        _tell_not_stored(core, call, once, error)
+        return None
+    if not (settled.held or settled.done):
+        # The effect happened nevertheless, and its caller is told so.
+        _tell_not_stored(core, call, once, StorageUnavailable("The store has lost the claim."))
+    return settled
+
+
+async def _settle(core: Core, call: Call, command: Settle) -> Settled:
+    try:
+        return await core.execute(command, call.afterwards(core))  # type: ignore[no-any-return]  # as Settle says
+    except BaseException:
+        # Settling may be repeated; the caller's knowledge of the key must not be lost.
+        core.post(command)
+        raise
+
+
+def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejected]:
+    """True if the service understood and refused, so that another try changes nothing.
+
+    After an attempt with a lost answer, only a vendor that knows keys can refuse finally; and a
+    conflict may then mean that it is still working on that attempt.
+    """
+    if not isinstance(error, VendorRejected) or error.retryable:
+        return False
+    return not call.acted or (once.honoured and error.status != _CONFLICT)
+
+
+def _unknown(once: Once, wait: int = 0) -> OutcomeUnknown:
+    """The error of a key whose request may still be in progress for `wait` microseconds."""
+    remedy = f"Look up {once.lookup}, then settle the key; do not repeat it before."
+    if wait:
+        remedy += (
+            f" The request may still be in progress for {wait / SECOND:.0f} s; until then, only an"
+            " effect that was found may settle the key."
+        )
+    return OutcomeUnknown(
+        "The request was sent under this key and its answer was lost.",
+        idempotency_key=once.key,
+        lookup=once.lookup,
+        remedy=remedy,
+    )
+
+
+def _tell_not_stored(core: Core, call: Call, once: Once, error: Exception) -> None:
+    if core.observers:
+        core.tell(
+            AnswerNotStored(**call.told(core), idempotency_key=once.key, error=type(error).__name__)
+        )

@@ -1,0 +1,190 @@
+"""Services with several regions: the choice of the region of each attempt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from moorage.domain.observation.events import CallRefused
+from moorage.domain.service import region
+from moorage.domain.values.durations import FOREVER
+from moorage.errors import CircuitBreakerOpen, ConnectorError, RateLimitExceeded
+from moorage.services.calling.attempts import asked, once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.http.requests import Request
+    from moorage.domain.resilience.admission import Admission
+    from moorage.domain.service.plan import Plan
+    from moorage.services.calling.attempts import AttemptStep, Ending
+    from moorage.services.calling.call import Call
+    from moorage.services.core.core import Core
+
+
+class Route:
+    """The regions that one call may use, and those it has used.
+
+    Attributes:
+        whole: plan of the service without a region.
+        movable: True if a second region may repeat an attempt that may have had its effect.
+    """
+
+    __slots__ = ("_busy", "_regions", "_tried", "movable", "whole")
+
+    def __init__(self, plan: Plan, request: Request, *, movable: bool) -> None:
+        self.whole = plan
+        self.movable = movable
+        self._regions = region.belonging(plan.service.regions, request.path)
+        self._tried: set[str] = set()
+        self._busy: dict[str, int] = {}
+
+    def known(self) -> dict[str, Plan]:
+        """The plans of the regions that a key may have been sent to, by their names in claims.
+
+        Empty if the region does not matter.
+        """
+        if self.movable:
+            return {}
+        plans = (self.whole.regions[item.name] for item in self._regions)
+        return {plan.target: plan for plan in plans}
+
+    async def first(self, core: Core, call: Call, step: AttemptStep, *, calm: bool) -> Ending:
+        """Make the first attempt, in the best region that admits it."""
+        # A key that was sent before stays in its region.
+        plans = self._others(core, call) or (call.plan,)
+        ask = _as_planned if calm else _as_it_stands
+        ending = await self.in_any(core, call, plans, ask, step)
+        if _kept_out(call, ending) and core.observers:
+            error = ending[1]
+            core.tell(
+                CallRefused(
+                    **call.told(core),
+                    error=type(error).__name__,
+                    retry_after=max(0, _due(error) - core.nanoseconds()) / 1e9,
+                )
+            )
+        return ending
+
+    def away(
+        self, core: Core, call: Call, error: Exception, retry_after: float | None
+    ) -> Away | None:
+        """The regions to try after `error`; None if there are none."""
+        limited = isinstance(error, RateLimitExceeded)
+        if retry_after is not None:
+            self._busy[_name(call)] = core.nanoseconds() + int(retry_after * 1e9)
+        plans = self._others(core, call)
+        if not plans:
+            return None
+        return Away(
+            self,
+            plans,
+            at_once=call.unsent and plans[0].region not in self._tried,
+            retry_after=retry_after if limited else None,
+        )
+
+    async def beside(self, core: Core, call: Call, number: int, step: AttemptStep) -> Ending:
+        """Make attempt `number` of those that run concurrently with the one here."""
+        here = call.plan
+        others = self._others(core, call, acted=True)
+        turn = number % len(others) if others else 0
+        plans = (*others[turn:], *others[:turn], here)
+        return await self.in_any(core, call, plans, _at_once, step)
+
+    async def in_any(
+        self,
+        core: Core,
+        call: Call,
+        plans: tuple[Plan, ...],
+        ask: Callable[[Core, Call], Admission | None],
+        step: AttemptStep,
+    ) -> Ending:
+        """Attempt in the first region that admits it; else return the refusal that ends soonest."""
+        refusals: list[ConnectorError] = []
+        # A refusal by one circuit does not end the call.
+        call.undecided = True
+        for plan in plans:
+            call.plan, call.refused = plan, False
+            ending = await once(core, call, ask(core, call), step)
+            error = ending[1]
+            if not call.refused or not isinstance(error, CircuitBreakerOpen):
+                call.undecided = False
+                self._tried.add(_name(call))
+                return ending
+            refusals.append(error)
+        call.undecided = False
+        if len(plans) > 1:
+            call.plan = self.whole
+        return None, min(refusals, key=_due)
+
+    def _others(self, core: Core, call: Call, *, acted: bool = False) -> tuple[Plan, ...]:
+        now = core.nanoseconds()
+        free = [item for item in self._regions if self._busy.get(item.name, 0) <= now]
+        order = region.elsewhere(
+            free,
+            call.plan.region,
+            tried=self._tried,
+            acted=call.acted or acted,
+            movable=self.movable,
+            draw=core.fraction(),
+        )
+        return tuple(self.whole.regions[item.name] for item in order)
+
+
+@attrs.frozen
+class Away:
+    """The regions in which an attempt may continue after a failure.
+
+    Attributes:
+        plans: plans of the regions to try, in order.
+        at_once: True if no pause is needed before.
+        retry_after: pause that the vendor asked of all regions. Limits concern all regions; any
+            other pause concerns only its own.
+    """
+
+    _route: Route
+    plans: tuple[Plan, ...]
+    at_once: bool
+    retry_after: float | None
+
+    async def go(self, core: Core, call: Call, step: AttemptStep) -> Ending | None:
+        """Make another attempt there; None if no region admits it, so that the call stays."""
+        here = call.plan
+        ending = await self._route.in_any(core, call, self.plans, _as_a_retry, step)
+        if not _kept_out(call, ending):
+            return ending
+        call.plan, call.refused = here, False
+        return None
+
+
+def _kept_out(call: Call, ending: Ending) -> bool:
+    """True if no region's circuit admitted an attempt."""
+    return call.refused and isinstance(ending[1], CircuitBreakerOpen)
+
+
+def _name(call: Call) -> str:
+    return call.plan.region or ""
+
+
+def _due(error: Exception | None) -> int:
+    """The end of a refusal, in nanoseconds of the local clock; a manual one does not end."""
+    due = error.due if isinstance(error, ConnectorError) else None
+    return due[1] if isinstance(due, tuple) else FOREVER * 1000
+
+
+def _as_planned(_: Core, call: Call) -> Admission | None:
+    return call.plan.admission
+
+
+def _as_it_stands(core: Core, call: Call) -> Admission | None:
+    return asked(core, call, retry=False)
+
+
+def _as_a_retry(core: Core, call: Call) -> Admission | None:
+    return asked(core, call, retry=True)
+
+
+def _at_once(_: Core, call: Call) -> Admission | None:
+    question = call.plan.admission
+    return question and question.evolve(within=0)

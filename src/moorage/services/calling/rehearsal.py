@@ -1,0 +1,57 @@
+"""Rehearsals, which report a request instead of sending it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from moorage.domain.observation.events import Rehearsed
+from moorage.errors import DryRun
+
+if TYPE_CHECKING:
+    from moorage.domain.http.requests import Request
+    from moorage.services.core.core import Core
+
+
+def shown_path(request: Request) -> str:
+    """The path of a request without its query."""
+    return urlsplit(request.path).path
+
+
+def rehearsed(
+    core: Core,
+    request: str,
+    *,
+    service: str,
+    operation: str | None = None,
+    tenant: str | None = None,
+    request_id: str | None = None,
+) -> DryRun:
+    """Report the request to the observers, and make the error that says it was not sent.
+
+    Args:
+        core: the ports.
+        request: description of the request, without its content.
+        service: service that it would have gone to.
+        operation: operation that it belongs to.
+        tenant: tenant of the call.
+        request_id: id of the call.
+    """
+    if core.observers:
+        core.tell(
+            Rehearsed(
+                at=core.utc(),
+                service=service,
+                operation=operation,
+                tenant=tenant,
+                request_id=request_id,
+                request=request,
+            )
+        )
+    return DryRun(
+        f"This is a rehearsal, so {request} was not sent.",
+        request=request,
+        service=service,
+        operation=operation,
+        request_id=request_id,
+    )

@@ -1,0 +1,187 @@
+"""Streaming: an answer whose body is read in pieces, under the same protections as a call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from moorage.domain.http.requests import Response, join_url
+from moorage.domain.resilience.admission import Report
+from moorage.domain.resilience.circuit import Outcome
+from moorage.domain.resilience.classify import is_success
+from moorage.domain.resilience.health import health
+from moorage.domain.secrets.frames import bare
+from moorage.errors import AttemptTimeout, ConnectorError
+from moorage.services.calling.exchange import Exchange
+from moorage.services.core.foreign_errors import http_broke
+
+if TYPE_CHECKING:
+    from moorage.domain.http.requests import Headers, Request
+    from moorage.ports.http import AsyncIncoming
+    from moorage.services.calling.attempts import Ending
+    from moorage.services.calling.call import Call
+    from moorage.services.core.core import Core
+
+_ERROR_BODY = 65_536
+
+
+class Streaming(Exchange):
+    """The step that opens an answer and returns its body as a stream."""
+
+    __slots__ = ("_at", "_call", "_opened")
+
+    def __init__(self, core: Core, call: Call, request: Request) -> None:
+        super().__init__(core, call, request)
+        self._call = call
+        self._at: str | None = None
+        self._opened: Stream | None = None
+        call.keeps_permit = call.keeps_place = True
+        call.hurried = call.open_ended = True
+
+    async def __call__(self, call: Call) -> Ending:
+        """Open the answer; a failure is read and judged here."""
+        core = self._core
+        incoming = None
+        try:
+            incoming, error = await self._open(call)
+            if incoming is None:
+                return None, call.masked(error)
+            call.status = incoming.status
+            unproven = self.heard(call, incoming.status, incoming.headers)
+            if is_success(incoming.status):
+                call.pause = self.spent(call, incoming.headers)
+                self._opened = Stream(core, call, incoming)
+                incoming = None
+                return self._opened, None
+            body = await _some(incoming)
+            if unproven is not None:
+                return None, unproven
+            response = Response(incoming.status, incoming.headers, body, url=self._at)
+            _, refused = await self.judged(call, call.cleared(response))
+            return None, call.masked(refused)
+        except ConnectorError as error:
+            failure = error
+        finally:
+            if incoming is not None:
+                incoming.close()
+        return None, call.masked(bare(failure))
+
+    async def _open(self, call: Call) -> tuple[AsyncIncoming, None] | tuple[None, ConnectorError]:
+        """The answer at its headers, or the error if none arrived."""
+        core, base = self._core, call.plan.base_url or ""
+        (request, url, attempt), plain = await self.prepare(call)
+        self._at = url if plain is None else join_url(base, plain)
+        try:
+            # The attempt's limit is for the headers and for each piece; the deadline for all.
+            left = call.remaining(core) / 1e9
+            steps = attempt.within(attempt.total or left)
+            timeouts = attrs.evolve(attempt, connect=steps.connect, read=steps.read, total=left)
+            call.leave()
+            return await core.open(request, url, timeouts), None
+        except ConnectorError as error:
+            self.unheard(call, error)
+            return None, error.with_traceback(None)
+        finally:
+            # An interruption's traceback contains this frame.
+            del request, url
+
+    def let_go(self) -> None:
+        """Release the permit and the slot of a stream that will not start."""
+        if self._opened is not None:
+            self._opened.settle()
+        elif self._call.plan.bulkhead is not None:
+            self._core.release(self._call.plan.bulkhead_key, self._call)
+
+
+class Stream:
+    """An answer whose body has not been read.
+
+    Its permit and its bulkhead slot are kept until it ends. Observers are notified of the end if
+    `told` is set, which happens when the stream is handed over.
+    """
+
+    def __init__(self, core: Core, call: Call, incoming: AsyncIncoming) -> None:
+        self._core = core
+        self._call = call
+        self._incoming = incoming
+        self._settled = False
+        self.told = False
+
+    @property
+    def status(self) -> int:
+        """The status code of the answer."""
+        return self._incoming.status
+
+    @property
+    def headers(self) -> Headers:
+        """The headers of the answer."""
+        return self._incoming.headers
+
+    async def read(self) -> bytes:
+        """Read the next piece of the body; b"" at its end."""
+        if self._settled:
+            return b""
+        call, core = self._call, self._core
+        outcome = Outcome.NEUTRAL
+        failure: ConnectorError
+        try:
+            if call.remaining(core) > 0:
+                piece = await self._incoming.read()
+                if not piece:
+                    self._settle(call.outcome)
+                return piece
+            failure = call.out_of_time()
+        except ConnectorError as error:
+            outcome = health(error)
+            late = isinstance(error, AttemptTimeout) and call.remaining(core) <= 0
+            failure = call.out_of_time(error) if late else error
+        except Exception as error:  # noqa: BLE001 - the adapter's, made one of ours
+            outcome, failure = Outcome.FAILED, http_broke(error)
+        except BaseException as error:
+            self.settle()
+            error.__traceback__ = None  # the frames below contain the bytes that were read
+            raise
+        call.masked(failure)
+        call.sign(core, failure)
+        self._settle(outcome, failure)
+        try:
+            raise bare(failure)
+        finally:
+            # Otherwise the traceback refers to this frame, and the frame to the error.
+            del failure
+
+    def settle(self) -> None:
+        """Close the stream (idempotent); before the last byte this is neutral for the circuit."""
+        self._settle(Outcome.NEUTRAL)
+
+    def _settle(self, outcome: Outcome, error: ConnectorError | None = None) -> None:
+        if self._settled:
+            return
+        self._settled = True
+        call, core = self._call, self._core
+        plan, permit = call.plan, call.permit
+        try:
+            if permit is not None and (outcome is not Outcome.GOOD or permit[2]):
+                core.post(Report(plan.gates, permit, outcome, core.reporter()))
+            if plan.bulkhead is not None:
+                core.release(plan.bulkhead_key, call)
+        finally:
+            self._incoming.close()
+        if self.told and core.observers:
+            left = error is None and outcome is Outcome.NEUTRAL
+            core.tell(call.finished(core, error, cancelled=left))
+
+
+async def _some(incoming: AsyncIncoming) -> bytes:
+    """The beginning of a failure's body, long enough for the vendor's message."""
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        while size < _ERROR_BODY and (piece := await incoming.read()):
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces)[:_ERROR_BODY]
+    finally:
+        # An interruption's traceback contains this frame.
+        del pieces

@@ -1,0 +1,1 @@
+"""The operations of each contract, and the choice of the account."""

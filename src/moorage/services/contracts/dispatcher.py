@@ -1,0 +1,312 @@
+"""The dispatcher, which sends each operation of a contract to an account, or to the next one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import attrs
+
+from moorage.contracts.effects import has_effect
+from moorage.contracts.replays import as_replay
+from moorage.contracts.vendor import UnknownOutcome
+from moorage.domain.idempotency.claims import AS_USUAL, KeyUse, checked_key
+from moorage.domain.observation.events import FailedOver
+from moorage.domain.service.safety import Safety
+from moorage.domain.values.durations import maybe_seconds
+from moorage.errors import (
+    BulkheadFull,
+    CircuitBreakerOpen,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    CredentialRefreshFailed,
+    DestinationRefused,
+    InvalidData,
+    RateLimitExceeded,
+    RetryBudgetExhausted,
+    UnsupportedByVendor,
+)
+from moorage.services.contracts.turns import Turn
+from moorage.services.contracts.vendor_wire import VendorWire
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.routes import Account, Asked, Directory
+    from moorage.contracts.wire import Wire
+    from moorage.errors import RecipientRefused
+    from moorage.services.calling.attempts import AttemptStep
+    from moorage.services.calling.steps import Calling
+    from moorage.services.core.core import Core
+
+R = TypeVar("R")
+
+_ELSEWHERE: Final = (
+    BulkheadFull,
+    CircuitBreakerOpen,
+    ConnectionFailed,
+    RateLimitExceeded,
+    RetryBudgetExhausted,
+)
+"""Errors that another vendor may not have."""
+_REPEATS: Final[Mapping[UnknownOutcome | None, bool]] = {
+    UnknownOutcome.REPEATED: True,
+    UnknownOutcome.LOOKED_UP: False,
+}
+"""Default for resending a lost request; the service of a vendor with keys overrides it."""
+_NO_VALUES: Final = frozenset({"extra", "source"})
+"""Fields that are not values of the contract, so a refusal of them ends the operation."""
+
+
+def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
+    """True if the vendor certainly did nothing, so that another may do the operation."""
+    return (
+        (isinstance(error, _ELSEWHERE) or _gives_no_token(error))
+        and not isinstance(error, DestinationRefused)
+        and not wire.acted
+        and not vars(error).get("_acted", True)
+    )
+
+
+def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
+    """True if the vendor's own code refused an argument before anything was sent.
+
+    Another vendor may accept the argument. Options of a single vendor do not count, since wrong
+    ones are the caller's mistake; nor does a source that was already read.
+    """
+    if wire.begun or not isinstance(error, (InvalidData, UnsupportedByVendor)):
+        return False
+    return (getattr(error, "field", None) or "").partition(".")[0] not in _NO_VALUES
+
+
+def _gives_no_token(error: ConnectorError) -> bool:
+    """True if the vendor's authorisation server is failing at the moment."""
+    return isinstance(error, CredentialRefreshFailed) and error.retryable
+
+
+@attrs.frozen(kw_only=True)
+class Desk:
+    """Sends the operations of contracts to accounts at vendors.
+
+    Attributes:
+        calling: makes the calls.
+        directory: accounts and routes.
+        step: makes a step of a transport's operation, synchronous or asynchronous.
+        transports: transports of the accounts whose vendors do not speak HTTP.
+        subject: id of the person whose data the operations are about, for later searches.
+        safety: limits on effects outside.
+    """
+
+    calling: Calling
+    directory: Directory
+    step: Callable[[Callable[[], Any], Core], AttemptStep]
+    transports: Mapping[str, Any]
+    subject: str | None = None
+    safety: Safety = attrs.field(factory=Safety)
+
+    def about(self, subject: str) -> Desk:
+        """A dispatcher for operations about one person's data."""
+        return attrs.evolve(self, subject=subject)
+
+    async def ask(
+        self,
+        asked: Asked,
+        deed: Callable[[Any, Wire], Awaitable[R]],
+        *,
+        key: str | None = None,
+        timeout: float | None = None,
+    ) -> R:
+        """Execute an operation at the routed account, or at the next one if the first did nothing.
+
+        With a key, the effect happens at one account only, ever.
+
+        Args:
+            asked: properties of the operation that decide its route.
+            deed: executes the operation, with a vendor and a wire.
+            key: idempotency key of the effect.
+            timeout: seconds for each account that is tried.
+        """
+        timeout = maybe_seconds(timeout, "timeout")
+        accounts = self.directory.choose(asked)
+        if key is None or self.rehearses(asked):
+            return await self._by_turns(asked, accounts, deed, timeout)
+        return await self._once(asked, accounts, deed, checked_key(key), timeout)
+
+    async def at(
+        self,
+        ref: Ref | str,
+        asked: Asked,
+        deed: Callable[[Any, Wire, Ref], Awaitable[R]],
+        *,
+        key: str | None = None,
+        timeout: float | None = None,
+    ) -> R:
+        """Execute an operation on an existing object, at the account of its reference."""
+        timeout = maybe_seconds(timeout, "timeout")
+        account, found = self.directory.find(ref, asked)
+        wire = self._wire(account, asked, timeout, keyed=key is not None)
+        return await self._named(asked, wire, deed(account.vendor, wire, found))
+
+    def refusal(self, operation: str, recipients: Iterable[str]) -> RecipientRefused | None:
+        """The error if the configuration forbids sending to these recipients; None otherwise."""
+        refused = self.safety.refusal(recipients)
+        if refused is not None:
+            refused.operation = operation
+        return refused
+
+    def wire(
+        self,
+        account: Account,
+        tenant: str | None,
+        timeout: float | None,
+        *,
+        keyed: bool,
+        rehearses: str | None = None,
+        use: KeyUse = AS_USUAL,
+    ) -> VendorWire:
+        """A wire to an account; it sends nothing in a rehearsal."""
+        return VendorWire(
+            self.calling,
+            account,
+            tenant,
+            seconds=self._seconds(account) if keyed and timeout is None else timeout,
+            step=self.step,
+            transport=self.transports.get(account.name),
+            subject=self.subject,
+            rehearses=rehearses,
+            use=use,
+        )
+
+    def rehearses(self, asked: Asked) -> bool:
+        """True if the operation has an effect, and effects are only rehearsed."""
+        return self.safety.dry_run and has_effect(asked)
+
+    def _wire(
+        self, account: Account, operation: Asked, timeout: float | None, *, keyed: bool
+    ) -> VendorWire:
+        rehearses = operation.operation if self.rehearses(operation) else None
+        stated = account.vendor.unknown_outcomes.get(operation.operation)
+        use = KeyUse(round=operation.round, reach=operation.reach, repeats=_REPEATS.get(stated))
+        return self.wire(
+            account, operation.tenant, timeout, keyed=keyed, rehearses=rehearses, use=use
+        )
+
+    def _seconds(self, account: Account) -> float:
+        return self.calling.plans.services[account.name].timeout
+
+    async def _by_turns(
+        self,
+        operation: Asked,
+        accounts: tuple[Account, ...],
+        deed: Callable[[Any, Wire], Awaitable[R]],
+        timeout: float | None,
+        turn: Turn | None = None,
+    ) -> R:
+        """Execute an operation at the first account, or at the next if the previous did nothing.
+
+        If the last account refuses an argument that an unavailable one had accepted, the error is
+        that of the unavailable one, and an effect with a key returns to it.
+        """
+        away: tuple[Account, ConnectorError] | None = None
+        *others, last = accounts
+        for account, following in zip(others, accounts[1:], strict=True):
+            wire = self._wire(account, operation, timeout, keyed=turn is not None)
+            try:
+                return await self._named(operation, wire, deed(account.vendor, wire))
+            except ConnectorError as error:
+                refused = refuses_value(error, wire)
+                if not (refused or nothing_done(error, wire)):
+                    raise
+                if away is None and not refused:
+                    away = account, error
+                await _move(turn, following)
+                self._tell(operation, account, following, error)
+        wire = self._wire(last, operation, timeout, keyed=turn is not None)
+        try:
+            return await self._named(operation, wire, deed(last.vendor, wire))
+        except ConnectorError as error:
+            if away is None or not refuses_value(error, wire):
+                raise
+            takes_it, absence = away
+            await _move(turn, takes_it)
+            raise absence from error
+
+    async def _once(
+        self,
+        operation: Asked,
+        accounts: tuple[Account, ...],
+        deed: Callable[[Any, Wire], Awaitable[R]],
+        key: str,
+        timeout: float | None,
+    ) -> R:
+        services = self.calling.plans.services
+        remembered = max(services[item.name].idempotency_ttl for item in accounts)
+        seconds = sum(timeout or self._seconds(item) for item in accounts)
+        turn = Turn(
+            self.calling.core,
+            operation.kind,
+            operation.tenant,
+            key,
+            remembered=remembered,
+            seconds=seconds,
+        )
+        try:
+            name, movable = await turn.settled(accounts[0].name, movable=len(accounts) > 1)
+            account = self._known(name, operation)
+            names = [item.name for item in accounts]
+            rest = accounts[names.index(name) + 1 :] if movable and name in names else ()
+            return await self._by_turns(operation, (account, *rest), deed, timeout, turn)
+        finally:
+            turn.give_back()
+
+    async def _named(self, operation: Asked, wire: VendorWire, doing: Awaitable[R]) -> R:
+        """Add the account and the operation to an error that names none.
+
+        An error after a step with a possible effect never claims that nothing was done.
+        """
+        try:
+            done = wire.masked(await doing)
+        except ConnectorError as error:
+            wire.masked(error)
+            error.service = error.service or wire.account
+            error.operation = error.operation or operation.operation
+            if wire.acted:
+                vars(error).update(_acted=True)
+            raise
+        return as_replay(done) if wire.replayed else done
+
+    def _known(self, name: str, operation: Asked) -> Account:
+        account = self.directory.accounts.get(name)
+        if account is None:
+            error = ConfigurationError(
+                f"This key was used at the account {name!r}, which is no longer configured.",
+                path=f"{operation.kind}.vendor",
+                remedy="Configure it again; another account could repeat the effect.",
+            )
+            vars(error).update(_acted=True)
+            raise error
+        return account
+
+    def _tell(
+        self, operation: Asked, account: Account, following: Account, error: ConnectorError
+    ) -> None:
+        core = self.calling.core
+        if core.observers:
+            core.tell(
+                FailedOver(
+                    at=core.utc(),
+                    service=account.name,
+                    operation=operation.operation,
+                    tenant=operation.tenant,
+                    request_id=error.request_id,
+                    to=following.name,
+                    error=type(error).__name__,
+                )
+            )
+
+
+async def _move(turn: Turn | None, account: Account) -> None:
+    """Record the next account of an effect with a key, before anything is sent there."""
+    if turn is not None:
+        await turn.move(account.name)

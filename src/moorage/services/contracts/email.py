@@ -1,0 +1,225 @@
+"""The email operations, at the vendor that the configuration names."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.email import (
+    KIND,
+    EmailCapability,
+    EmailMessage,
+    check_addressed,
+    check_fits,
+)
+from moorage.contracts.email_address import as_address
+from moorage.contracts.email_bulk import BulkMessage
+from moorage.contracts.email_outcomes import StatisticsQuery
+from moorage.contracts.kinds import check_kind
+from moorage.contracts.routes import Asked
+from moorage.domain.idempotency.claims import checked_key
+from moorage.domain.values.durations import count, maybe_seconds
+from moorage.domain.values.result import Result
+from moorage.services.contracts.turns import Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.contracts.email import EmailVendor
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.email_outcomes import AddressCheck, EmailReceipt, EmailStatistics
+    from moorage.contracts.wire import Wire
+    from moorage.services.contracts.dispatcher import Desk
+
+_USUAL: Final = 100
+_BATCHES: Final = "email.batch"
+
+
+class EmailFlows:
+    """The email operations of one tenant.
+
+    Args:
+        desk: dispatcher that sends operations to vendors.
+        tenant: tenant of the operations.
+    """
+
+    def __init__(self, desk: Desk, tenant: str | None) -> None:
+        self._desk = desk
+        self._tenant = tenant
+
+    async def send_transactional(
+        self,
+        message: EmailMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> EmailReceipt:
+        """Send one message; its recipients see each other, except for blind copies.
+
+        Args:
+            message: message with its recipients.
+            idempotency_key: identifies this message: a repeat returns the same receipt.
+            timeout: seconds for the whole operation.
+        """
+        check_kind(message, EmailMessage, "message")
+        check_addressed(message)
+        refused = self._desk.refusal("send_transactional", _addresses(message.everybody))
+        if refused is not None:
+            raise refused
+
+        async def deed(vendor: Any, wire: Wire) -> EmailReceipt:
+            check_fits(message, len(message.everybody), vendor.limits)
+            receipt: EmailReceipt = await vendor.send_transactional(
+                wire, message, key=idempotency_key
+            )
+            return receipt
+
+        asked = self._asked("send_transactional", message.needs)
+        return await self._desk.ask(asked, deed, key=idempotency_key, timeout=timeout)
+
+    async def send_bulk(
+        self,
+        bulk: BulkMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        at_once: int = 4,
+    ) -> list[Result[EmailReceipt]]:
+        """Send one message to many recipients separately; return their results in order.
+
+        The recipients are sent in chunks of the vendor's batch size; a failed chunk does not
+        affect the others. With a key, each chunk has a key of its own, derived from its position:
+        a repeat after an interruption sends only the missing chunks.
+
+        Args:
+            bulk: message with its recipients.
+            idempotency_key: identifies this bulk message.
+            timeout: seconds for each chunk.
+            at_once: maximum number of concurrent chunks.
+        """
+        check_kind(bulk, BulkMessage, "bulk")
+        maybe_seconds(timeout, "timeout")
+        if idempotency_key is not None:
+            longest = f"{checked_key(idempotency_key)}/{len(bulk.recipients)}"
+            checked_key(f"{longest}/{len(bulk.recipients)}")
+        refusals = [
+            self._desk.refusal("send_bulk", _addresses(recipient.everybody))
+            for recipient in bulk.recipients
+        ]
+        if any(refusals):
+            let = [
+                recipient
+                for recipient, no in zip(bulk.recipients, refusals, strict=True)
+                if no is None
+            ]
+            bulk = attrs.evolve(bulk, recipients=let)
+        asked = self._asked("send_bulk", bulk.needs)
+        chunks = bulk.chunks(await self._batch(asked, idempotency_key))
+        steps = [
+            partial(self._chunk, asked, chunk, _below(idempotency_key, number), timeout)
+            for number, chunk in enumerate(chunks, 1)
+        ]
+        told = await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
+        results = (result for results in told for result in results)
+        return [next(results) if no is None else Result(error=no) for no in refusals]
+
+    async def validate_address(
+        self, address: EmailAddress | str, *, timeout: float | None = None
+    ) -> AddressCheck:
+        """Ask the vendor if mail to an address can be delivered."""
+        checked = as_address(address, "address")
+
+        async def deed(vendor: EmailVendor, wire: Wire) -> AddressCheck:
+            return await vendor.validate_address(wire, checked)
+
+        asked = self._asked("validate_address", {EmailCapability.VALIDATE_ADDRESS})
+        return await self._desk.ask(asked, deed, timeout=timeout)
+
+    async def get_statistics(
+        self, query: StatisticsQuery, *, timeout: float | None = None
+    ) -> EmailStatistics:
+        """Get the statistics of the mail sent in a range of days."""
+        check_kind(query, StatisticsQuery, "query")
+
+        async def deed(vendor: EmailVendor, wire: Wire) -> EmailStatistics:
+            return await vendor.get_statistics(wire, query)
+
+        asked = self._asked("get_statistics", {EmailCapability.STATISTICS})
+        return await self._desk.ask(asked, deed, timeout=timeout)
+
+    async def _batch(self, operation: Asked, key: str | None) -> int:
+        """The number of recipients per chunk; with a key, the number of its first use.
+
+        So the chunks of a key stay the same, even if another vendor is configured by then.
+        """
+        accounts = self._desk.directory.choose(operation)
+        size = min(account.vendor.limits.get("batch", _USUAL) for account in accounts)
+        if key is None:
+            return size
+        calling = self._desk.calling
+        services = [calling.plans.services[account.name] for account in accounts]
+        turn = Turn(
+            calling.core,
+            _BATCHES,
+            self._tenant,
+            key,
+            remembered=max(service.idempotency_ttl for service in services),
+            seconds=max(service.timeout for service in services),
+        )
+        written, _ = await turn.settled(str(size), movable=False)
+        return int(written)
+
+    async def _chunk(
+        self, operation: Asked, chunk: BulkMessage, key: str | None, timeout: float | None
+    ) -> list[Result[EmailReceipt]]:
+        refused: list[Result[EmailReceipt]] = []
+
+        async def deed(vendor: Any, wire: Any) -> list[Result[EmailReceipt]]:
+            results = await told(vendor, wire)
+            if results and not any(result.ok for result in results) and not wire.begun:
+                # Nothing was sent to anybody: another vendor may accept what this one refuses.
+                refused[:] = results
+                results[0].unwrap()
+            return results
+
+        async def told(vendor: Any, wire: Wire) -> list[Result[EmailReceipt]]:
+            parts = chunk.chunks(vendor.limits.get("batch", _USUAL))
+            for part in parts:
+                most = max(len(recipient.everybody) for recipient in part.recipients)
+                check_fits(part.base, most, vendor.limits)
+            if len(parts) == 1:
+                results: list[Result[EmailReceipt]] = await vendor.send_bulk(wire, chunk, key=key)
+                return results
+            of_parts: list[Result[EmailReceipt]] = []
+            for number, part in enumerate(parts, 1):
+                of_parts += await _told(vendor, wire, part, _below(key, number))
+            return of_parts
+
+        try:
+            return await self._desk.ask(operation, deed, key=key, timeout=timeout)
+        except Exception as error:  # noqa: BLE001 - each item has its own result
+            if refused and refused[0].error is error:
+                return refused
+            return [Result(error=error) for _ in chunk.recipients]
+
+    def _asked(self, operation: str, needs: Any) -> Asked:
+        return Asked(kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs))
+
+
+async def _told(
+    vendor: EmailVendor, wire: Wire, part: BulkMessage, key: str | None
+) -> list[Result[EmailReceipt]]:
+    try:
+        return await vendor.send_bulk(wire, part, key=key)
+    except Exception as error:  # noqa: BLE001 - each item has its own result
+        return [Result(error=error) for _ in part.recipients]
+
+
+def _addresses(people: Iterable[EmailAddress]) -> list[str]:
+    return [address.email for address in people]
+
+
+def _below(key: str | None, number: int) -> str | None:
+    return None if key is None else f"{key}/{number}"

@@ -1,0 +1,285 @@
+"""The register of payment effects: each is recorded from sending until its outcome is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+import attrs
+
+from moorage.contracts.packed import pack, unpack
+from moorage.contracts.payments import KIND, BuyerOutcome, Charge, told_buyer
+from moorage.contracts.ref import Ref
+from moorage.contracts.replays import as_replay
+from moorage.domain.http.fingerprint import digest
+from moorage.domain.idempotency.claims import Reach
+from moorage.domain.idempotency.unsettled import (
+    Decide,
+    Decision,
+    Recall,
+    Register,
+    Registered,
+    Strike,
+    Withhold,
+)
+from moorage.domain.service.plan import MARGIN
+from moorage.domain.state.sealing import about
+from moorage.domain.values.durations import maybe_seconds, micros
+from moorage.errors import (
+    ConnectorError,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    OutcomeUnknown,
+)
+from moorage.services.calling.idempotency import NotSentError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from moorage.contracts.routes import Account, Asked
+    from moorage.services.contracts.dispatcher import Desk
+    from moorage.services.core.core import Core
+
+R = TypeVar("R")
+
+_SEALED: Final = "sealed"
+_LEAST: Final = 0.001
+
+
+class Request(NamedTuple):
+    """An operation that moves money: its name in the contract, its values and its options."""
+
+    operation: str
+    values: tuple[Any, ...]
+    options: dict[str, Any]
+
+
+class Kept(NamedTuple):
+    """The recorded content of an effect; `request` is None if it cannot be decoded here."""
+
+    tenant: str | None
+    key: str
+    operation: str
+    accounts: tuple[str, ...]
+    request: Request | None
+
+
+class PaymentEffects:
+    """Registers the operations of one tenant that move money.
+
+    Args:
+        desk: dispatcher with the store and the accounts.
+        tenant: tenant of the operations.
+        reach: limit of the operations under their keys.
+    """
+
+    def __init__(self, desk: Desk, tenant: str | None, reach: Reach) -> None:
+        self._desk = desk
+        self._tenant = tenant
+        self._reach = reach
+
+    @property
+    def _core(self) -> Core:
+        return self._desk.calling.core
+
+    async def once(
+        self,
+        request: Request,
+        asked: Asked,
+        accounts: tuple[Account, ...],
+        act: Callable[[Asked, float | None], Awaitable[R]],
+        *,
+        key: str,
+        timeout: float | None,
+    ) -> R:
+        """Execute an operation, keeping its effect registered as long as the outcome is unknown.
+
+        Args:
+            request: the operation.
+            asked: properties of the operation that decide its route.
+            accounts: accounts that it may go to.
+            act: sends it to a vendor; receives `asked` for this round, and the time left.
+            key: idempotency key of the effect.
+            timeout: seconds for the whole operation; None for the services' own limits.
+
+        Raises:
+            OutcomeUnknown: the first request was so long ago that its key is forgotten, and nobody
+                has settled its outcome.
+        """
+        timeout = maybe_seconds(timeout, "timeout")
+        if self._desk.rehearses(asked):
+            return await act(asked, timeout)
+        core, began = self._core, self._core.nanoseconds()
+        services = [self._desk.calling.plans.services[account.name] for account in accounts]
+        span = sum(timeout or service.timeout for service in services) + MARGIN
+        memory = min(service.idempotency_ttl for service in services)
+        registered = await self._registered(request, accounts, key, (span, memory))
+        if registered.settled:
+            return self._replayed(registered, key)  # type: ignore[no-any-return]  # a receipt of the verb
+        if registered.forgotten:
+            raise _forgotten(key, accounts)
+        if timeout is not None:
+            timeout = max(_LEAST, timeout - (core.nanoseconds() - began) / 1e9)
+        asked = attrs.evolve(asked, round=registered.round, reach=self._reach)
+        return await self._acting(act(asked, timeout), key, registered)
+
+    async def _acting(self, acting: Awaitable[R], key: str, registered: Registered) -> R:
+        """Execute the operation, and unregister the effect if its outcome is known afterwards."""
+        try:
+            receipt = await acting
+        except NotSentError:
+            if self._reach is Reach.AGAIN:
+                self._strike(key, registered, certain=False)
+            raise
+        except ConnectorError as error:
+            if is_refused(error):
+                self._strike(key, registered, certain=True)
+            elif registered.first and _did_nothing(error):
+                self._strike(key, registered, certain=False)
+            elif self._reach is not Reach.STORED and _sent_nothing(error):
+                self._withhold(key, registered)
+            raise
+        self._strike(key, registered, certain=True)
+        return receipt
+
+    async def decide(self, key: str, *, done: bool, answer: Any = None) -> Decision:
+        """Settle an open effect by the result of a look-up, or by a person's decision.
+
+        Args:
+            key: idempotency key of the effect.
+            done: True if the effect happened.
+            answer: receipt that repeats of the key get.
+        """
+        kept = None
+        if done:
+            kept = _sealed(self._core, self._tenant, key, pack(attrs.evolve(answer, raw=None)))
+        command = Decide(KIND, self._tenant, key, done=done, answer=kept)
+        decision: Decision = await self._core.execute(command, None)
+        return decision
+
+    async def _registered(
+        self, request: Request, accounts: tuple[Account, ...], key: str, times: tuple[float, float]
+    ) -> Registered:
+        core, fingerprint = self._core, _fingerprint(request)
+        if self._reach is Reach.STORED:
+            recall = Recall(KIND, self._tenant, key, fingerprint=fingerprint)
+            recalled: Registered = await core.execute(recall, None)
+            return recalled
+        try:
+            packed = pack((request.values, request.options))
+        except InvalidData:
+            # Options of other vendors may be of any type; then a person settles the effect.
+            packed = b""
+        names = tuple(account.name for account in accounts)
+        content = _sealed(core, self._tenant, key, packed)
+        command = Register(
+            KIND,
+            self._tenant,
+            key,
+            fingerprint=fingerprint,
+            what=(self._tenant, key, request.operation, names, content),
+            span=micros(times[0]),
+            memory=micros(times[1]),
+        )
+        registered: Registered = await core.execute(command, times[0])
+        return registered
+
+    def _strike(self, key: str, registered: Registered, *, certain: bool) -> None:
+        if registered.number:
+            number = registered.number
+            self._core.post(Strike(KIND, self._tenant, key, number=number, certain=certain))
+
+    def _withhold(self, key: str, registered: Registered) -> None:
+        if registered.number:
+            number, held = registered.number, registered.held
+            self._core.post(Withhold(KIND, self._tenant, key, number=number, held=held))
+
+    def _replayed(self, registered: Registered, key: str) -> Any:
+        """The receipt that a person has settled the effect with."""
+        if not registered.same:
+            raise IdempotencyConflict("This idempotency key was used for another payment.")
+        return as_replay(unpack(_opened(self._core, self._tenant, key, registered.answer)))
+
+
+def kept_of(core: Core, what: Any) -> Kept:
+    """Decode the recorded content of an open effect."""
+    tenant, key, operation, accounts, content = what
+    request = None
+    try:
+        values, options = unpack(_opened(core, tenant, key, content))
+        request = Request(operation, values, options)
+    except ConnectorError:
+        # Encrypted with a key that is not here, or written by another release.
+        pass
+    return Kept(tenant, key, operation, accounts, request)
+
+
+def is_refused(error: ConnectorError) -> bool:
+    """True if an error is the vendor's final refusal, so that nothing was done or will be."""
+    return error.replayed or "_final" in vars(error)
+
+
+def _did_nothing(error: ConnectorError) -> bool:
+    """True if an error proves that its call did nothing; a conflict concerns another payload."""
+    conflict = isinstance(error, IdempotencyConflict)
+    return conflict or told_buyer(error).outcome is not BuyerOutcome.UNKNOWN
+
+
+def _sent_nothing(error: ConnectorError) -> bool:
+    """Whether an error is that of a key which another holder has, or nobody may ask again under."""
+    held_back = isinstance(error, (IdempotencyInProgress, OutcomeUnknown))
+    return held_back and not error.attempts
+
+
+def _forgotten(key: str, accounts: tuple[Account, ...]) -> OutcomeUnknown:
+    names = ", ".join(account.name for account in accounts)
+    return OutcomeUnknown(
+        "This payment was requested so long ago that its key is forgotten, and its outcome is"
+        " unknown.",
+        idempotency_key=key,
+        lookup=f"the payment of key {key!r} at {names}",
+        service=accounts[0].name,
+        remedy="Look it up at the vendor, then close it with `hub.close_payment` or"
+        " `moorage payments close`.",
+    )
+
+
+def _fingerprint(request: Request) -> bytes:
+    """The digest by which requests count as equal, stable across releases."""
+    first, *rest = request.values
+    parts: list[object] = [request.operation]
+    if isinstance(first, Charge):
+        parts += [first.reference, first.amount.minor, first.amount.currency]
+    else:
+        amount = rest[0] if request.operation in {"capture", "refund"} else None
+        parts += [first.account, first.id, getattr(amount, "minor", None)]
+    return digest(repr(part).encode() for part in parts)
+
+
+def _sealed(core: Core, tenant: str | None, key: str, packed: bytes) -> tuple[str, bytes]:
+    if core.cipher is None:
+        return "", packed
+    return _SEALED, core.cipher.seal(packed, _about(tenant, key))
+
+
+def _opened(core: Core, tenant: str | None, key: str, kept: tuple[str, bytes]) -> bytes:
+    how, content = kept
+    if how != _SEALED:
+        return content
+    if core.cipher is None:
+        raise InvalidData(
+            "The answer of this payment is encrypted, and no cipher is configured to decrypt it.",
+            field="cipher",
+            remedy="Give every process that shares the store the same cipher.",
+        )
+    return core.cipher.open(content, _about(tenant, key))
+
+
+def _about(tenant: str | None, key: str) -> bytes:
+    return about(tenant, KIND, f"unsettled {key}")
+
+
+def ref_of(request: Request) -> Ref | None:
+    """The payment that a request changes; None if the request begins one."""
+    first = request.values[0]
+    return first if isinstance(first, Ref) else None

@@ -1,0 +1,286 @@
+"""The shipping operations, at the vendor that the configuration names."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.contracts.address import Address
+from moorage.contracts.kinds import check_kind, check_text, several
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Asked
+from moorage.contracts.shipping.rates import (
+    KIND,
+    LabelFormat,
+    Rate,
+    RateRequest,
+    ShippingCapability,
+)
+from moorage.contracts.shipping.shipments import ShipmentRequest
+from moorage.domain.idempotency.claims import checked_key
+from moorage.domain.values.durations import count, maybe_seconds
+from moorage.domain.values.result import Result
+from moorage.errors import InvalidData, VendorRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from moorage.contracts.shipping.rates import RateResult
+    from moorage.contracts.shipping.shipments import AddressResult, CancelResult, Label, Shipment
+    from moorage.contracts.shipping.tracking import Tracking
+    from moorage.contracts.shipping.vendor import ShippingVendor
+    from moorage.contracts.wire import Wire
+    from moorage.services.contracts.dispatcher import Desk
+
+
+class ShippingFlows:
+    """The shipping operations of one tenant.
+
+    Args:
+        desk: dispatcher that sends operations to vendors.
+        tenant: tenant of the operations.
+    """
+
+    def __init__(self, desk: Desk, tenant: str | None) -> None:
+        self._desk = desk
+        self._tenant = tenant
+
+    async def get_rates(
+        self,
+        request: RateRequest,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> RateResult:
+        """Get the carriers' rates for a shipment; nothing is bought.
+
+        Args:
+            request: the shipment.
+            idempotency_key: identifies this request: a repeat returns the same rates.
+            timeout: seconds for the whole operation.
+        """
+
+        async def deed(vendor: ShippingVendor, wire: Wire) -> RateResult:
+            offered = await vendor.get_rates(wire, request, key=idempotency_key)
+            rates = tuple(attrs.evolve(rate, asked=request) for rate in offered.rates)
+            return attrs.evolve(offered, rates=rates)
+
+        asked = self._asked_for("get_rates", request)
+        return await self._desk.ask(asked, deed, key=idempotency_key, timeout=timeout)
+
+    async def create_shipment(
+        self,
+        what: ShipmentRequest | Rate | Ref | str,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> Shipment:
+        """Buy a shipment with its labels.
+
+        Args:
+            what: a shipment with the rule that chooses the rate; or a rate, or its reference if the
+                vendor stores rates.
+            idempotency_key: identifies this shipment: a repeat returns the same labels, and never
+                buys a second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: no rate fits, with the carriers' messages; or the vendor refuses to
+                sell.
+            OutcomeUnknown: it may have been bought, and the vendor cannot tell.
+        """
+        checked_key(idempotency_key)
+        if isinstance(what, ShipmentRequest):
+            return await self._buy_best(what, idempotency_key, timeout)
+        rate, known = (what.ref, what.asked) if isinstance(what, Rate) else (what, None)
+
+        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
+            return await vendor.buy(wire, ref, known, key=idempotency_key)
+
+        needs = {ShippingCapability.BUY_BY_REFERENCE} if known is None else known.needs
+        asked = self._asked("create_shipment", needs)
+        return await self._desk.at(rate, asked, deed, key=idempotency_key, timeout=timeout)
+
+    async def create_many(
+        self,
+        items: Sequence[ShipmentRequest | Rate | Ref | str],
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+        at_once: int = 4,
+    ) -> list[Result[Shipment]]:
+        """Buy many shipments; return their results in order.
+
+        Each has a key of its own, derived from the batch's key and its position: a repeat after an
+        interruption buys only the missing shipments.
+
+        Args:
+            items: arguments for `create_shipment`.
+            idempotency_key: identifies this batch.
+            timeout: seconds for each shipment.
+            at_once: maximum number of concurrent purchases.
+        """
+        every = several(items, "items")
+        maybe_seconds(timeout, "timeout")
+        checked_key(f"{checked_key(idempotency_key)}/{len(every)}")
+
+        def step(number: int, item: Any) -> Callable[[], Awaitable[Result[Shipment]]]:
+            return partial(self._told, item, f"{idempotency_key}/{number}", timeout)
+
+        steps = [step(number, item) for number, item in enumerate(every, 1)]
+        return await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
+
+    async def get_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Shipment:
+        """Get the current state of a shipment."""
+
+        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
+            return await vendor.get(wire, ref)
+
+        return await self._desk.at(ref, self._asked("get_shipment"), deed, timeout=timeout)
+
+    async def get_label(
+        self,
+        ref: Ref | str,
+        label: LabelFormat | str | None = None,
+        *,
+        parcel: int = 1,
+        timeout: float | None = None,
+    ) -> Label:
+        """Fetch a label of a bought shipment.
+
+        Args:
+            ref: reference of the shipment.
+            label: format of the label; by default the one it was bought in.
+            parcel: number of the parcel, from one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            UnsupportedByVendor: the vendor returns labels only at the purchase, or does not convert
+                them to another format.
+            VendorRejected: there is no label, or not yet.
+        """
+        ref = Ref.parse(ref)
+        wanted = None if label is None else LabelFormat(label)
+        if type(parcel) is not int:
+            raise InvalidData(
+                "The parcel is not a whole number from one on.",
+                field="parcel",
+                remedy="Give the position of the parcel, counted from one.",
+            )
+        same = wanted is None or wanted.value == ref.other("label")
+        need = ShippingCapability.LABEL_AGAIN if same else ShippingCapability.CONVERT_LABEL
+
+        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Label:
+            labels = await vendor.get_labels(wire, ref, None if same else wanted)
+            if not 0 < parcel <= len(labels):
+                raise VendorRejected(
+                    f"The shipment has no label {parcel}; it has {len(labels)}.",
+                    retryable=not labels,
+                    remedy="Ask again once the shipment is bought.",
+                )
+            return labels[parcel - 1]
+
+        asked = self._asked("get_label", {need})
+        return await self._desk.at(ref, asked, deed, timeout=timeout)
+
+    async def track(self, number: str, carrier: str, *, timeout: float | None = None) -> Tracking:
+        """Get the progress of a shipment, whoever bought it.
+
+        Args:
+            number: tracking number.
+            carrier: name of the carrier, such as "usps".
+            timeout: seconds for the whole operation.
+        """
+        for field, value in (("number", number), ("carrier", carrier)):
+            check_text(value, field)
+            if not value or not value.isprintable():
+                raise InvalidData(
+                    f"The {field} is empty or not a text.",
+                    field=field,
+                    remedy="Give the tracking number, and the carrier's name.",
+                )
+
+        async def deed(vendor: ShippingVendor, wire: Wire) -> Tracking:
+            return await vendor.track(wire, number, carrier)
+
+        asked = self._asked("track", {ShippingCapability.TRACK})
+        return await self._desk.ask(asked, deed, timeout=timeout)
+
+    async def track_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Tracking:
+        """Get the progress of a shipment that was bought here."""
+
+        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Tracking:
+            return await vendor.track_shipment(wire, ref)
+
+        asked = self._asked("track_shipment", {ShippingCapability.TRACK})
+        return await self._desk.at(ref, asked, deed, timeout=timeout)
+
+    async def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> CancelResult:
+        """Cancel a shipment and request a refund; most vendors take days to approve it."""
+
+        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> CancelResult:
+            return await vendor.cancel(wire, ref)
+
+        asked = self._asked("cancel", {ShippingCapability.CANCEL})
+        return await self._desk.at(ref, asked, deed, timeout=timeout)
+
+    async def validate_address(
+        self, address: Address, *, timeout: float | None = None
+    ) -> AddressResult:
+        """Ask the vendor if it can deliver to an address, and for its official spelling."""
+        check_kind(address, Address, "address")
+
+        async def deed(vendor: ShippingVendor, wire: Wire) -> AddressResult:
+            return await vendor.validate_address(wire, address)
+
+        asked = self._asked(
+            "validate_address", {ShippingCapability.VALIDATE_ADDRESS}, address.country
+        )
+        return await self._desk.ask(asked, deed, timeout=timeout)
+
+    async def _buy_best(
+        self, request: ShipmentRequest, key: str, timeout: float | None
+    ) -> Shipment:
+        async def deed(vendor: ShippingVendor, wire: Wire) -> Shipment:
+            offered = await vendor.get_rates(wire, request.asked, key=f"{key}/rates")
+            chosen = request.choose.of(offered.rates)
+            if chosen is None:
+                raise _nothing_fits(offered)
+            return await vendor.buy(wire, chosen.ref, request.asked, key=key)
+
+        asked = self._asked_for("create_shipment", request.asked)
+        return await self._desk.ask(asked, deed, key=key, timeout=timeout)
+
+    async def _told(
+        self, item: ShipmentRequest | Rate | Ref | str, key: str, timeout: float | None
+    ) -> Result[Shipment]:
+        try:
+            return Result(await self.create_shipment(item, idempotency_key=key, timeout=timeout))
+        except Exception as error:  # noqa: BLE001 - each item has its own result
+            return Result(error=error)
+
+    def _asked_for(self, operation: str, request: RateRequest) -> Asked:
+        check_kind(request, RateRequest, "request")
+        return self._asked(operation, request.needs, request.recipient.country)
+
+    def _asked(self, operation: str, needs: Any = (), country: str | None = None) -> Asked:
+        return Asked(
+            kind=KIND,
+            operation=operation,
+            tenant=self._tenant,
+            needs=frozenset(needs),
+            country=country,
+        )
+
+
+def _nothing_fits(offered: RateResult) -> VendorRejected:
+    said = [message for message in offered.messages if message.text]
+    first = said[0] if said else None
+    return VendorRejected(
+        f"None of the {len(offered.rates)} rates fits.",
+        vendor_code=first.code if first else None,
+        vendor_message=first.text if first else None,
+        remedy="Change the shipment or the rule of the choice, and use another key.",
+    )

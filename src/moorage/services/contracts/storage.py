@@ -1,0 +1,509 @@
+"""The file operations, at the vendor that the configuration names."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import attrs
+
+from moorage.contracts.kinds import check_kind, check_maybe, check_whole, several
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Asked
+from moorage.contracts.signed import PostOptions, UrlOptions
+from moorage.contracts.storage import (
+    KIND,
+    GetOptions,
+    PutOptions,
+    StorageCapability,
+    TakesInOrder,
+    Upload,
+    check_key,
+    check_prefix,
+)
+from moorage.domain.values.durations import count
+from moorage.domain.values.result import Result
+from moorage.errors import ConnectorError, FileNotFound, InvalidData
+from moorage.services.transfers.downloading import Downloading
+from moorage.services.transfers.plan import UploadPlan
+from moorage.services.transfers.uploading import Uploading
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from moorage.contracts.signed import SignedPost, SignedUrl
+    from moorage.contracts.storage import ByteRange, ListPage, ObjectInfo, Part, StorageVendor
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import HttpMethod
+    from moorage.services.contracts.dispatcher import Desk
+    from moorage.services.transfers.uploading import Pieces, UploadSource
+
+R = TypeVar("R")
+
+_AS_IT_IS: Final = PutOptions()
+_UPLOAD: Final = "upload"
+
+
+class StorageFlows:
+    """The file operations of one tenant.
+
+    Args:
+        desk: dispatcher that sends operations to vendors.
+        tenant: tenant of the operations.
+    """
+
+    def __init__(self, desk: Desk, tenant: str | None) -> None:
+        self._desk = desk
+        self._tenant = tenant
+
+    async def upload(
+        self,
+        key: str,
+        source: UploadSource,
+        options: PutOptions = _AS_IT_IS,
+        *,
+        length: int | None = None,
+        part_size: int | None = None,
+        at_once: int = 3,
+        resume: Ref | str | None = None,
+        timeout: float | None = None,
+    ) -> ObjectInfo:
+        """Upload an object of any size; it becomes visible only when it is complete.
+
+        An object larger than a part is sent in parts, and a failed part is sent again. Memory
+        holds at most `at_once` parts. A failed upload leaves nothing behind, unless `start_upload`
+        began it: then it can be resumed.
+
+        Args:
+            key: key of the object.
+            source: bytes, an open binary file, an iterator, or a function that opens one.
+            options: options for storing the object.
+            length: number of bytes, if known: it is verified, and determines the size of parts.
+            part_size: number of bytes per part.
+            at_once: maximum number of concurrent parts.
+            resume: reference of a started upload; its existing parts are not sent again.
+            timeout: seconds for the whole operation; by default each part has its service's
+                timeout.
+        """
+        check_key(key)
+        check_kind(options, PutOptions, "options")
+        if length is not None:
+            check_whole(length, "length")
+        count(at_once, "at_once")
+        plan = UploadPlan(source, options, length, part_size, at_once)
+        if resume is None:
+            needs = options.needs | {StorageCapability.MULTIPART}
+            deed = partial(self._put, key, plan)
+            return await self._desk.ask(self._asked("upload", needs), deed, timeout=timeout)
+        found = Ref.parse(resume, "resume")
+        if found.id != key:
+            raise InvalidData(
+                "This upload was started for another key.",
+                field="resume",
+                remedy="Give the key that it was started for.",
+            )
+        asked = self._asked("upload", {StorageCapability.MULTIPART})
+        return await self._desk.at(found, asked, partial(self._resume, plan), timeout=timeout)
+
+    async def start_upload(
+        self, key: str, options: PutOptions = _AS_IT_IS, *, timeout: float | None = None
+    ) -> Upload:
+        """Start an upload that can be resumed: store its `ref`, and pass it to `upload`.
+
+        The upload exists until it is completed or aborted.
+        """
+        check_key(key)
+        check_kind(options, PutOptions, "options")
+
+        async def deed(vendor: StorageVendor, wire: Wire) -> Upload:
+            return await vendor.start_upload(wire, key, options)
+
+        asked = self._asked("start_upload", options.needs | {StorageCapability.MULTIPART})
+        return await self._desk.ask(asked, deed, timeout=timeout)
+
+    async def abort_upload(self, ref: Ref | str, *, timeout: float | None = None) -> None:
+        """Delete the parts of an unfinished upload; a missing one is not an error."""
+
+        async def deed(vendor: StorageVendor, wire: Wire, ref: Ref) -> None:
+            await vendor.abort(wire, _upload(ref))
+
+        asked = self._asked("abort_upload", {StorageCapability.MULTIPART})
+        await self._desk.at(ref, asked, deed, timeout=timeout)
+
+    async def list_stale_uploads(
+        self,
+        prefix: str = "",
+        *,
+        older_than: timedelta | None = None,
+        timeout: float | None = None,
+    ) -> list[Upload]:
+        """List the uploads that were started, and neither completed nor aborted.
+
+        Args:
+            prefix: prefix of their keys.
+            older_than: minimum age.
+            timeout: seconds for the whole operation.
+        """
+        check_prefix(prefix)
+        check_maybe(older_than, timedelta, "older_than")
+
+        async def deed(vendor: StorageVendor, wire: Wire) -> list[Upload]:
+            uploads = await vendor.list_uploads(wire, prefix)
+            if older_than is None:
+                return list(uploads)
+            end = wire.now() - older_than
+            return [
+                upload
+                for upload in uploads
+                if upload.started_at is None or upload.started_at <= end
+            ]
+
+        asked = self._asked("list_stale_uploads", {StorageCapability.STALE_UPLOADS})
+        return await self._desk.ask(asked, deed, timeout=timeout)
+
+    async def download(
+        self,
+        key: str | Ref,
+        *,
+        range: ByteRange | None = None,  # noqa: A002 - what HTTP calls it
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+        if_modified_since: datetime | None = None,
+        if_unmodified_since: datetime | None = None,
+        version: str | None = None,
+        timeout: float | None = None,
+    ) -> Downloading:
+        """Download an object as a stream of bytes.
+
+        If the connection breaks, the rest is requested, of the same version of the object.
+
+        Args:
+            key: key of the object, or its reference.
+            range: bytes to download; all by default.
+            if_match: download only an object with this ETag.
+            if_none_match: download only an object with another ETag; otherwise `modified` is False.
+            if_modified_since: download only an object that changed since.
+            if_unmodified_since: download only an object that has not changed since.
+            version: id of an earlier version.
+            timeout: seconds for the whole operation, reading included; by default each request has
+                its service's timeout.
+
+        Raises:
+            FileNotFound: there is no such object.
+        """
+        options = GetOptions(
+            range=range,
+            if_match=if_match,
+            if_none_match=if_none_match,
+            if_modified_since=if_modified_since,
+            if_unmodified_since=if_unmodified_since,
+            version=version,
+        )
+
+        async def deed(vendor: Any, wire: Wire, key: str) -> Downloading:
+            opened = await vendor.open(wire, key, options)
+            resumes = StorageCapability.RANGE in vendor.capabilities
+            return Downloading(vendor, wire, options, opened, resumes=resumes)
+
+        return await self._do("download", key, options.needs, deed, timeout)
+
+    async def head(
+        self, key: str | Ref, *, version: str | None = None, timeout: float | None = None
+    ) -> ObjectInfo:
+        """Get the properties of an object.
+
+        Raises:
+            FileNotFound: there is no such object.
+        """
+
+        async def deed(vendor: StorageVendor, wire: Wire, key: str) -> ObjectInfo:
+            return await vendor.head(wire, key, version=version)
+
+        return await self._do("head", key, _versions(version), deed, timeout)
+
+    async def exists(self, key: str | Ref, *, timeout: float | None = None) -> bool:
+        """Return True if the object exists."""
+        try:
+            await self.head(key, timeout=timeout)
+        except FileNotFound:
+            return False
+        return True
+
+    async def delete(
+        self, key: str | Ref, *, version: str | None = None, timeout: float | None = None
+    ) -> None:
+        """Delete an object; a missing one is not an error."""
+
+        async def deed(vendor: StorageVendor, wire: Wire, key: str) -> None:
+            await vendor.delete(wire, key, version=version)
+
+        await self._do("delete", key, _versions(version), deed, timeout)
+
+    async def delete_many(
+        self, keys: Iterable[str], *, at_once: int = 4, timeout: float | None = None
+    ) -> list[Result[None]]:
+        """Delete many objects; return a result for each, in their order.
+
+        Args:
+            keys: keys of the objects.
+            at_once: maximum number of concurrent requests; each is for many keys.
+            timeout: seconds for the whole operation.
+        """
+        wanted = several(keys, "keys")
+        results: list[Result[None]] = [_checked(key) for key in wanted]
+        good = [number for number, result in enumerate(results) if result.ok]
+
+        async def deed(vendor: Any, wire: Wire) -> None:
+            size = vendor.limits.get("delete", 1)
+            chunks = [good[at : at + size] for at in range(0, len(good), size)]
+
+            def step(chunk: list[int]) -> Callable[[], Awaitable[list[Result[None]]]]:
+                return partial(vendor.delete_many, wire, [wanted[number] for number in chunk])
+
+            told = await wire.every([step(chunk) for chunk in chunks], at_once=at_once)
+            for chunk, ending in zip(chunks, told, strict=True):
+                failed: Result[None] = Result(error=ending.error)
+                of_each = [failed] * len(chunk) if ending.value is None else ending.value
+                for number, result in zip(chunk, of_each, strict=True):
+                    results[number] = result
+
+        count(at_once, "at_once")
+        if good:
+            await self._desk.ask(self._asked("delete_many", ()), deed, timeout=timeout)
+        return results
+
+    async def list(
+        self,
+        prefix: str = "",
+        *,
+        delimiter: str | None = None,
+        cursor: str | None = None,
+        limit: int = 1000,
+        timeout: float | None = None,
+    ) -> ListPage:
+        """List objects in the order of their keys, one page at a time.
+
+        Args:
+            prefix: prefix of their keys.
+            delimiter: end of a folder's name, such as "/"; deeper keys are summarised in
+                `prefixes`.
+            cursor: the `next_cursor` of the previous page.
+            limit: maximum number of objects; the vendor may return fewer.
+            timeout: seconds for the whole operation.
+        """
+        check_prefix(prefix)
+        check_maybe(delimiter, str, "delimiter")
+        check_maybe(cursor, str, "cursor")
+        count(limit, "limit")
+
+        async def deed(vendor: StorageVendor, wire: Wire) -> ListPage:
+            return await vendor.list(
+                wire, prefix, delimiter=delimiter or None, cursor=cursor, limit=limit
+            )
+
+        return await self._desk.ask(self._asked("list", ()), deed, timeout=timeout)
+
+    async def copy(
+        self,
+        source: str | Ref,
+        key: str,
+        options: PutOptions | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> ObjectInfo:
+        """Copy an object at the vendor.
+
+        Args:
+            source: key or reference of the original.
+            key: key of the copy.
+            options: options for storing the copy; by default those of the original.
+            timeout: seconds for the whole operation.
+        """
+        check_key(key)
+        check_maybe(options, PutOptions, "options")
+
+        async def deed(vendor: StorageVendor, wire: Wire, source: str) -> ObjectInfo:
+            return await vendor.copy(wire, source, key, options)
+
+        needs = {StorageCapability.COPY, *(options.needs if options else ())}
+        return await self._do("copy", source, needs, deed, timeout, field="source")
+
+    async def signed_url(
+        self,
+        key: str | Ref,
+        method: HttpMethod | str = "GET",
+        *,
+        expires: float | timedelta = 3600,
+        content_type: str | None = None,
+        content_disposition: str | None = None,
+        timeout: float | None = None,
+    ) -> SignedUrl:
+        """Make a URL that allows its holder one operation on an object, for a limited time.
+
+        Args:
+            key: key of the object, or its reference.
+            method: GET, HEAD, PUT or DELETE.
+            expires: seconds until the URL expires, a week at most.
+            content_type: content type of the answer; for a PUT, of the request.
+            content_disposition: content disposition of the answer.
+            timeout: seconds for reading the credentials.
+        """
+        options = UrlOptions(
+            method=method,
+            expires=expires,
+            content_type=content_type,
+            content_disposition=content_disposition,
+        )
+
+        lends = not options.method.safe
+
+        async def deed(vendor: StorageVendor, wire: Any, key: str) -> SignedUrl:
+            if lends:
+                wire.rehearse(f"a URL for {options.method}")
+            return await vendor.signed_url(wire, key, options)
+
+        needs = {StorageCapability.SIGNED_URL}
+        return await self._do("signed_url", key, needs, deed, timeout, effect=lends)
+
+    async def signed_post(
+        self,
+        key: str,
+        *,
+        expires: float | timedelta = 3600,
+        smallest: int = 0,
+        largest: int,
+        content_type: str | None = None,
+        timeout: float | None = None,
+    ) -> SignedPost:
+        """Make a form by which a browser can upload one object.
+
+        Args:
+            key: key of the object.
+            expires: seconds until the form expires, a week at most.
+            smallest: minimum number of bytes.
+            largest: maximum number of bytes.
+            content_type: content type that the form must state.
+            timeout: seconds for reading the credentials.
+        """
+        options = PostOptions(
+            expires=expires, smallest=smallest, largest=largest, content_type=content_type
+        )
+
+        async def deed(vendor: StorageVendor, wire: Any, key: str) -> SignedPost:
+            wire.rehearse("a form for POST")
+            return await vendor.signed_post(wire, key, options)
+
+        return await self._do("signed_post", key, {StorageCapability.SIGNED_POST}, deed, timeout)
+
+    # --- uploads -----------------------------------------------------------
+
+    async def _put(
+        self, key: str, plan: UploadPlan, vendor: StorageVendor, wire: Wire
+    ) -> ObjectInfo:
+        """Upload in one request if the content fits into one part, and in parts otherwise."""
+        pieces = plan.pieces(self._desk.calling.core, plan.size())
+        try:
+            first = await pieces.next()
+            second = await pieces.next()
+            if not second:
+                return await vendor.put(wire, key, first, plan.options)
+            pieces.put_back(first, second)
+            del first, second
+            upload = await vendor.start_upload(wire, key, plan.options)
+            try:
+                return await self._send(vendor, wire, upload, pieces, plan)
+            except Exception:
+                with suppress(ConnectorError):
+                    await vendor.abort(wire, upload)
+                raise
+        finally:
+            pieces.close()
+
+    async def _resume(
+        self, plan: UploadPlan, vendor: StorageVendor, wire: Wire, ref: Ref
+    ) -> ObjectInfo:
+        upload = _upload(ref)
+        in_order = isinstance(vendor, TakesInOrder)
+        known = () if in_order else await vendor.list_parts(wire, upload)
+        pieces = plan.pieces(self._desk.calling.core, plan.size(*(part.size for part in known)))
+        try:
+            return await self._send(vendor, wire, upload, pieces, plan, known=known)
+        finally:
+            pieces.close()
+
+    async def _send(
+        self,
+        vendor: StorageVendor,
+        wire: Wire,
+        upload: Upload,
+        pieces: Pieces,
+        plan: UploadPlan,
+        *,
+        known: Sequence[Part] | None = None,
+    ) -> ObjectInfo:
+        """Send the parts of an upload, except those that a resumed upload already has."""
+        if isinstance(vendor, TakesInOrder):
+            return await vendor.send(wire, upload, pieces, resumed=known is not None)
+        core = self._desk.calling.core
+        sending = Uploading(core, vendor, wire, upload, pieces, known=known or ())
+        parts = await sending.all(plan.at_once)
+        return await vendor.complete(wire, upload, parts, plan.options)
+
+    # --- dispatch ----------------------------------------------------------
+
+    async def _do(
+        self,
+        operation: str,
+        key: str | Ref,
+        needs: Iterable[str],
+        deed: Callable[[Any, Wire, str], Awaitable[R]],
+        timeout: float | None,
+        *,
+        effect: bool | None = None,
+        field: str = "key",
+    ) -> R:
+        """Execute an operation on an object, at the account of its reference or the routed one."""
+        asked = attrs.evolve(self._asked(operation, needs), effect=effect)
+        if isinstance(key, Ref):
+
+            async def there(vendor: Any, wire: Wire, ref: Ref) -> R:
+                return await deed(vendor, wire, ref.id)
+
+            return await self._desk.at(key, asked, there, timeout=timeout)
+        check_key(key, field)
+
+        async def here(vendor: Any, wire: Wire) -> R:
+            return await deed(vendor, wire, key)
+
+        return await self._desk.ask(asked, here, timeout=timeout)
+
+    def _asked(self, operation: str, needs: Iterable[str]) -> Asked:
+        return Asked(kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs))
+
+
+def _upload(ref: Ref) -> Upload:
+    """Restore an upload from its reference."""
+    found = ref.other(_UPLOAD)
+    if found is None:
+        raise InvalidData(
+            "This is not the reference of an upload.",
+            field="ref",
+            remedy="Give the `ref` of an upload from start_upload or list_stale_uploads.",
+        )
+    return Upload(ref=ref, key=ref.id, id=found)
+
+
+def _versions(version: str | None) -> frozenset[str]:
+    check_maybe(version, str, "version")
+    return frozenset({StorageCapability.VERSIONS}) if version is not None else frozenset()
+
+
+def _checked(key: str) -> Result[None]:
+    try:
+        check_key(key)
+    except InvalidData as error:
+        return Result(error=error)
+    return Result()

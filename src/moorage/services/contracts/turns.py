@@ -1,0 +1,185 @@
+"""Ownership of an idempotency key: the account at which its effect happens, and no other.
+
+Laws:
+
+1. An effect with a key goes to the account that was recorded for the key first, whatever the routes
+   say by then.
+2. It moves to another account only while this caller holds the turn, and only if the previous
+   account certainly did nothing. The move is recorded before anything is sent there.
+3. A turn is renewed while its holder lives. The successor of a dead holder continues at the same
+   account, under the same key; it moves on only after that holder's time is over.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.entries.renewal import Held
+from moorage.domain.http.fingerprint import digest
+from moorage.domain.idempotency.claims import Claim, Claimed, Record, Verdict, complete, release
+from moorage.domain.service.plan import MARGIN
+from moorage.domain.state.keys import state_key
+from moorage.domain.values.durations import SECOND, micros
+from moorage.errors import IdempotencyInProgress
+from moorage.services.core.core import seconds_left
+
+if TYPE_CHECKING:
+    from moorage.services.core.core import Core
+
+_FIRST_LOOK: Final = 0.005
+_SLOWEST_LOOK: Final = 0.25
+_AFTER: Final = 0.001
+_SAME: Final = digest([])
+
+
+class Turn:
+    """The key of one effect, of one contract and tenant.
+
+    Args:
+        core: the ports.
+        kind: contract.
+        tenant: tenant of the key.
+        key: the key.
+        remembered: seconds for which the account is recorded.
+        seconds: maximum seconds that a caller may work on the effect.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        kind: str,
+        tenant: str | None,
+        key: str,
+        *,
+        remembered: float,
+        seconds: float,
+    ) -> None:
+        self._core = core
+        self._names = (kind, tenant, key)
+        self._ttl = micros(remembered)
+        self._term = micros(seconds + MARGIN)
+        self._patience = core.nanoseconds() + int(seconds * 1e9)
+        self._held: Held | None = None
+        self._moves_from = 0
+        self._moves = 0
+
+    async def settled(self, first: str, *, movable: bool) -> tuple[str, bool]:
+        """The account that the key belongs to, and True if it may still move to another.
+
+        A new key is given to `first`. A caller that may move the key holds the turn.
+
+        Raises:
+            IdempotencyInProgress: another caller held the turn all the time.
+        """
+        account, may_move = await self._written(0, first, movable=movable)
+        if not may_move:
+            return account, False
+        at, core = self._at("turn"), self._core
+        claimed, until = await self._claimed(at)
+        self._moves_from = core.nanoseconds() + claimed.wait * 1000
+        self._held = Held(at, claimed.fence, ttl=self._ttl, until=until)
+        core.renewals.keep(self._held)
+        while (following := await self._read(self._moves + 1)) is not None:
+            account = following
+            self._moves += 1
+        return account, True
+
+    async def move(self, account: str) -> None:
+        """Record that the effect happens at another account from now on.
+
+        Raises:
+            IdempotencyInProgress: another caller may be working at the previous account.
+        """
+        core, held, early = self._core, self._held, self._moves_from - self._core.nanoseconds()
+        self._moves += 1
+        if held is not None and early <= 0:
+            record = Record(
+                held.key,
+                held.fence,
+                self._at("place", str(self._moves)),
+                (account, True),
+                fingerprint=_SAME,
+                ttl=self._ttl,
+            )
+            if await core.execute(record, self._left()):
+                return
+        raise IdempotencyInProgress(
+            "Another caller may still be working on this key.",
+            retry_at=core.utc() + timedelta(seconds=max(0, early) / 1e9),
+        )
+
+    def give_back(self) -> None:
+        """Release the turn for the next caller.
+
+        While an earlier holder may still be working, the turn is left to expire instead, so that
+        this is remembered.
+        """
+        held, self._held = self._held, None
+        if held is not None:
+            self._core.renewals.let_go(held)
+            if self._core.nanoseconds() >= self._moves_from:
+                self._core.post(release(held.key, held.fence, ttl=self._ttl))
+
+    async def _written(self, number: int, account: str, *, movable: bool) -> tuple[str, bool]:
+        """Record an account under this number unless one is recorded; return the recorded one."""
+        at = self._at("place", str(number))
+        claimed, _ = await self._claimed(at)
+        if claimed.verdict is Verdict.RUN:
+            kept = complete(at, claimed.fence, (account, movable), ttl=self._ttl)
+            settled = await self._core.execute(kept, self._left())
+            account, movable = settled.answer if settled.done else (account, movable)
+            return account, movable
+        account, movable = claimed.answer
+        return account, movable
+
+    async def _read(self, number: int) -> str | None:
+        at = self._at("place", str(number))
+        claimed, _ = await self._claimed(at)
+        if claimed.verdict is Verdict.RUN:
+            await self._core.execute(release(at, claimed.fence, ttl=self._ttl), self._left())
+            return None
+        account: str = claimed.answer[0]
+        return account
+
+    async def _claimed(self, at: str) -> tuple[Claimed, int]:
+        """Claim the turn, waiting for its holder; return the claim, or the value stored there.
+
+        Also returns the end of the claim, in nanoseconds of the local clock.
+        """
+        core, look = self._core, _FIRST_LOOK
+        owner, lease = core.token(), core.renewals.lease(self._term)
+        while True:
+            began = core.nanoseconds()
+            claimed: Claimed = await core.execute(
+                Claim(
+                    at,
+                    fingerprint=_SAME,
+                    owner=owner,
+                    lease=lease,
+                    term=self._term,
+                    ttl=self._ttl,
+                    target="",
+                    remembered=0,
+                ),
+                self._left(),
+            )
+            if claimed.verdict is not Verdict.BUSY:
+                return claimed, began + lease * 1000
+            # The holder may have died: then the turn can be claimed when its lease is over.
+            longest = min(look, claimed.wait / SECOND + _AFTER)
+            if core.nanoseconds() + longest * 1e9 >= self._patience:
+                raise IdempotencyInProgress(
+                    "Another caller is working on this key.",
+                    retry_at=core.utc() + timedelta(microseconds=claimed.wait),
+                )
+            await core.sleep(longest * (0.5 + core.fraction() / 2))
+            look = min(2 * look, _SLOWEST_LOOK)
+
+    def _left(self) -> float:
+        """Seconds that a store may take of the caller's time; a moment if no time is left."""
+        return seconds_left(self._core, self._patience)
+
+    def _at(self, what: str, *more: str) -> str:
+        kind, tenant, key = self._names
+        return state_key(what, kind, tenant, key, *more)

@@ -1,0 +1,481 @@
+"""Payments whose outcome is not known: listed, settled by asking the vendor, closed by a person."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.payments import (
+    KIND,
+    Capture,
+    Charge,
+    MoveState,
+    NextStep,
+    Payment,
+    PaymentsCapability,
+    PaymentState,
+    Refund,
+    SettledAs,
+    SettledPayment,
+    Unsettled,
+    UnsettledPayment,
+    Void,
+    payment_ref,
+)
+from moorage.contracts.payments.asking import stated_amount
+from moorage.contracts.ref import Ref
+from moorage.contracts.vendor import UnknownOutcome
+from moorage.domain.idempotency.claims import Reach, checked_key
+from moorage.domain.idempotency.unsettled import (
+    Attend,
+    NotFound,
+    Open,
+    ReadEffects,
+    ReadShards,
+    effect_name,
+    is_absent,
+)
+from moorage.domain.values.durations import SECOND, count, micros
+from moorage.domain.values.money import Money
+from moorage.domain.values.result import Result
+from moorage.errors import (
+    ConnectorError,
+    IdempotencyInProgress,
+    InvalidData,
+    OutcomeUnknown,
+    StorageUnavailable,
+    VendorRejected,
+)
+from moorage.services.calling.idempotency import NotSentError
+from moorage.services.contracts.payment_effects import Kept, Request, is_refused, kept_of, ref_of
+from moorage.services.contracts.payments import CLOCK_SKEW, PaymentsFlows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.contracts.routes import Account
+    from moorage.domain.idempotency.unsettled import Reserved
+    from moorage.services.contracts.counter import FindDesk
+    from moorage.services.contracts.dispatcher import Desk
+    from moorage.services.core.core import Core
+
+_PAUSE: Final = 60.0
+"""Seconds before an effect that stayed unknown is looked at again, at first."""
+_SHARE: Final = 0.1
+"""The same as a share of its age."""
+_LONGEST_PAUSE: Final = 3_600.0
+_AT_ONCE: Final = 200
+_RECEIPTS: Final[dict[str, type[Capture | Refund | Void]]] = {
+    "capture": Capture,
+    "refund": Refund,
+    "void": Void,
+}
+_STEPS: Final = {
+    UnknownOutcome.ASKED_AGAIN: NextStep.ASK_AGAIN,
+    UnknownOutcome.REPEATED: NextStep.REPEAT,
+}
+
+
+class _Settling(PaymentsFlows):
+    """The operations of payments, for whoever settles one."""
+
+    async def look_up(self, lost: Unsettled, unknown: ConnectorError) -> Payment:
+        """The payment that a lost one came to; its key is settled with it."""
+        return await self._found(lost, unknown, None)
+
+
+class _Found:
+    """An open effect, with what the register keeps of it."""
+
+    def __init__(self, core: Core, opened: Open) -> None:
+        self.opened = opened
+        self.kept: Kept = kept_of(core, opened.what)
+        self.since = core.utc() - timedelta(microseconds=opened.age)
+
+    def told(self, desk: Desk | None) -> UnsettledPayment:
+        kept, first = self.kept, None
+        if kept.request is not None:
+            first = kept.request.values[0]
+        charge = first if isinstance(first, Charge) else None
+        return UnsettledPayment(
+            idempotency_key=kept.key,
+            tenant=kept.tenant,
+            operation=kept.operation,
+            accounts=kept.accounts,
+            reference=None if charge is None else charge.reference,
+            amount=self._amount(charge),
+            payment=None if kept.request is None else ref_of(kept.request),
+            since=self.since,
+            wait=self.opened.remaining / SECOND,
+            next=NextStep.WAIT if self.opened.remaining else self._next(desk),
+        )
+
+    def _next(self, desk: Desk | None) -> NextStep:
+        """What settles it; a person if the vendor had to list it by now, and does not."""
+        step = self.step(desk)
+        if desk is None or step is not NextStep.LOOK_UP:
+            return step
+        listed = max(one.vendor.listed_within for one in self.accounts(desk))
+        return NextStep.PERSON if is_absent(self.opened.searched, micros(listed)) else step
+
+    def _amount(self, charge: Charge | None) -> Money | None:
+        if charge is not None:
+            return charge.amount
+        request = self.kept.request
+        values: tuple[Any, ...] = () if request is None else request.values[1:]
+        return next((one for one in values if isinstance(one, Money)), None)
+
+    def accounts(self, desk: Desk) -> list[Account]:
+        known = desk.directory.accounts
+        return [known[name] for name in self.kept.accounts if name in known]
+
+    def step(self, desk: Desk | None) -> NextStep:
+        """What the job can do about it, once its caller's time is over."""
+        accounts = [] if desk is None else self.accounts(desk)
+        if desk is None or not accounts or self.kept.request is None:
+            return NextStep.PERSON
+        stated = accounts[0].vendor.unknown_outcomes.get(self.kept.operation)
+        services = desk.calling.plans.services
+        memory = min(_memory(services[one.name]) for one in accounts)
+        span = sum(services[one.name].timeout for one in accounts)
+        if stated is not None and stated in _STEPS and self.opened.age / SECOND + span <= memory:
+            return _STEPS[stated]
+        lists = all(PaymentsCapability.LIST in one.vendor.capabilities for one in accounts)
+        begins = isinstance(self.kept.request.values[0], Charge)
+        return NextStep.LOOK_UP if lists and begins else NextStep.PERSON
+
+
+def _memory(service: Any) -> float:
+    """Seconds for which a key may be asked again at all."""
+    kept: float = service.idempotency_ttl
+    return kept if service.idempotency_memory is None else min(kept, service.idempotency_memory)
+
+
+class UnsettledFlows:
+    """What a hub does about payments whose outcome is not known.
+
+    Args:
+        core: has the store.
+        desk: finds the desk of a tenant.
+    """
+
+    def __init__(self, core: Core, desk: FindDesk) -> None:
+        self._core = core
+        self._desk = desk
+
+    async def unsettled(self) -> list[UnsettledPayment]:
+        """The operations of all tenants that move money and whose outcome is not known.
+
+        The store has the list, so that it is the same in every process and outlives them. An
+        operation that is under way is on it, too, with the seconds for which it may go on.
+
+        Returns:
+            The oldest first.
+        """
+        return [one.told(await self._desk_of(one.kept.tenant)) for one in await self._read()]
+
+    async def settle(self, *, limit: int = 100) -> list[SettledPayment]:
+        """Settle what the vendors can tell, of up to `limit` operations, the oldest first.
+
+        Each is settled as its vendor states: asked again under its key, repeated, or looked for by
+        its reference. What stays unknown is looked at again later and later, and several
+        processes may do this at once. Nothing is begun that was not sent before.
+
+        Args:
+            limit: how many to look at.
+
+        Returns:
+            What was settled; empty if there was nothing to do.
+        """
+        limit, settled = count(limit, "limit"), list[SettledPayment]()
+        for one in await self._read():
+            if not limit:
+                break
+            desk = await self._desk_of(one.kept.tenant)
+            step = NextStep.WAIT if one.opened.remaining else one.step(desk)
+            if not one.opened.due or desk is None or step in {NextStep.WAIT, NextStep.PERSON}:
+                continue
+            pause = min(max(_PAUSE, one.opened.age / SECOND * _SHARE), _LONGEST_PAUSE)
+            attend = Attend(one.opened.name, pause=micros(pause))
+            reserved: Reserved = await self._core.execute(attend, None)
+            if reserved.ours:
+                limit -= 1
+                outcome = await self._settled(one, desk, step, reserved)
+                if outcome is not None:
+                    settled.append(outcome)
+        return settled
+
+    async def close(
+        self,
+        idempotency_key: str,
+        *,
+        done: bool,
+        receipt: Payment | Capture | Refund | Void | Ref | str | None = None,
+        tenant: str | None = None,
+    ) -> UnsettledPayment:
+        """Close an operation whose outcome somebody has looked up at the vendor.
+
+        Args:
+            idempotency_key: its key.
+            done: whether it was done. If not, the key may be used again, and the vendor is asked as
+                if for the first time; that is refused while the first request may be under way.
+            receipt: what repeats of the key are to get: the receipt itself, or the reference or the
+                vendor's id of the payment, or of the refund. Without it a payment is looked for by
+                our reference of it.
+            tenant: whose payment it is.
+
+        Returns:
+            The operation that was closed.
+
+        Raises:
+            InvalidData: no such operation is unsettled, the receipt is not one of it, or the
+                vendor's answer is known here and says otherwise.
+            IdempotencyInProgress: the request may still be under way.
+        """
+        key = checked_key(idempotency_key)
+        found = await self._found(key, tenant)
+        desk = await self._desk(tenant)
+        flows = _Settling(desk, tenant)
+        answer = None
+        if done:
+            answer = await self._receipt(found, desk, flows, receipt)
+        elif not found.opened.remaining and await self._is_refused(found, desk):
+            return found.told(desk)
+        decision = await flows.effects.decide(key, done=done, answer=answer)
+        if decision.wait:
+            raise IdempotencyInProgress(
+                "The request may still be under way, so that nothing proves yet that it was not"
+                " done.",
+                retry_at=self._core.utc() + timedelta(microseconds=decision.wait),
+                remedy=f"Close it in {decision.wait / SECOND:.0f} s, after you have looked again.",
+            )
+        return found.told(desk)
+
+    async def closed(self, effects: Iterable[tuple[str | None, str]]) -> list[bool]:
+        """Of each operation, by its tenant and its key, whether it is no longer unsettled.
+
+        Args:
+            effects: the operations, at most some hundreds.
+        """
+        names = [effect_name(KIND, tenant, key) for tenant, key in effects]
+        found = await self._core.execute(ReadEffects(names), None) if names else ()
+        unsettled = {one.name for one in found}
+        return [name not in unsettled for name in names]
+
+    async def stored(self, tenant: str | None, key: str, request: Request) -> Result[Any] | None:
+        """The stored outcome of an operation, for which nothing is sent; None if there is none.
+
+        Args:
+            tenant: whose operation it is.
+            key: its idempotency key.
+            request: what was asked for.
+        """
+        desk = await self._desk_of(tenant)
+        if desk is None or desk.safety.dry_run:
+            return None
+        try:
+            return Result(await _asked(desk, tenant, key, request, Reach.STORED))
+        except ConnectorError as error:
+            return Result(error=error) if is_refused(error) else None
+
+    async def _read(self) -> list[_Found]:
+        names = await self._core.execute(ReadShards(KIND), None)
+        found: list[_Found] = []
+        for start in range(0, len(names), _AT_ONCE):
+            read = ReadEffects(names[start : start + _AT_ONCE])
+            found += [_Found(self._core, one) for one in await self._core.execute(read, None)]
+        return sorted(found, key=lambda one: one.since)
+
+    async def _found(self, key: str, tenant: str | None) -> _Found:
+        read = ReadEffects([effect_name(KIND, tenant, key)])
+        for one in await self._core.execute(read, None):
+            return _Found(self._core, one)
+        raise InvalidData(
+            f"No unsettled payment has the key {key!r}"
+            f"{'' if tenant is None else f' for the tenant {tenant!r}'}.",
+            field="idempotency_key",
+            remedy="Use a key, with its tenant, that `hub.unsettled_payments` or"
+            " `moorage payments unsettled` lists.",
+        )
+
+    async def _desk_of(self, tenant: str | None) -> Desk | None:
+        """A tenant's desk; None while nobody knows its accounts."""
+        try:
+            return await self._desk(tenant)
+        except ConnectorError:
+            return None
+
+    async def _settled(
+        self, one: _Found, desk: Desk, step: NextStep, reserved: Reserved
+    ) -> SettledPayment | None:
+        """What became of an operation; None if the vendor cannot tell now."""
+        told = partial(SettledPayment, payment=one.told(desk))
+        unknown: list[ConnectorError] = [
+            OutcomeUnknown("", service=account.name) for account in one.accounts(desk)
+        ]
+        if step is not NextStep.LOOK_UP:
+            try:
+                return told(outcome=SettledAs.DONE, receipt=await _again(one, desk, Reach.AGAIN))
+            except NotSentError:
+                return told(outcome=SettledAs.NOT_DONE)
+            except ConnectorError as error:
+                if is_refused(error):
+                    return told(outcome=SettledAs.REFUSED, error=error)
+                if not isinstance(error, OutcomeUnknown):
+                    return None
+                unknown = [error]
+        flows, fruitless = _Settling(desk, one.kept.tenant), True
+        for lost in unknown:
+            try:
+                receipt = await self._looked_up(one, flows, lost)
+            except ConnectorError as error:
+                fruitless = fruitless and (error is lost or _is_final(error))
+            else:
+                return told(outcome=SettledAs.DONE, receipt=receipt)
+        if fruitless:
+            await self._core.execute(NotFound(one.opened.name, reserved), None)
+        return None
+
+    async def _looked_up(self, one: _Found, flows: _Settling, unknown: ConnectorError) -> Payment:
+        """A payment found by our reference of it, with which its key is settled."""
+        kept = one.kept
+        charge = None if kept.request is None else kept.request.values[0]
+        if not isinstance(charge, Charge):
+            raise unknown
+        lost = Unsettled(
+            charge=charge,
+            idempotency_key=kept.key,
+            operation=kept.operation,
+            since=one.since - CLOCK_SKEW,
+        )
+        return await flows.look_up(lost, unknown)
+
+    async def _is_refused(self, one: _Found, desk: Desk) -> bool:
+        """Whether the stored answer says that nothing was done.
+
+        Raises:
+            InvalidData: it says that it was done.
+        """
+        if one.kept.request is None or not one.accounts(desk):
+            return False
+        try:
+            await _again(one, desk, Reach.STORED)
+        except (IdempotencyInProgress, StorageUnavailable):
+            raise
+        except ConnectorError as error:
+            return is_refused(error)
+        raise InvalidData(
+            "The vendor's answer under this key is stored here, and says that it was done.",
+            field="done",
+            remedy="Repeat the operation under its key to get that answer.",
+        )
+
+    async def _receipt(
+        self, one: _Found, desk: Desk, flows: _Settling, given: Any
+    ) -> Payment | Capture | Refund | Void:
+        """The receipt of an operation that was done."""
+        operation = one.kept.operation
+        kind: type[Payment | Capture | Refund | Void] = _RECEIPTS.get(operation, Payment)
+        if isinstance(given, kind):
+            return given
+        accounts = one.accounts(desk)
+        if given is None and accounts:
+            unknown = InvalidData(
+                "The vendor does not list exactly one payment with the reference and the amount of"
+                " this one."
+                if kind is Payment
+                else f"A {operation} has a reference of its own.",
+                field="receipt",
+                remedy="Give the vendor's id of it, or the receipt itself.",
+            )
+            unknown.service = accounts[0].name
+            return await self._looked_up(one, flows, unknown)
+        if not isinstance(given, (Ref, str)) or not accounts:
+            raise InvalidData(
+                f"A {type(given).__name__} is no receipt of this {operation}.",
+                field="receipt",
+                remedy=f"Give a {kind.__name__}, or its reference; the account has to be"
+                " configured.",
+            )
+        return await _receipt_of(one, flows, accounts[0], _ref(one, accounts, given))
+
+
+def _is_final(error: ConnectorError) -> bool:
+    """Whether asking again cannot help, such as where the account may not list payments."""
+    return isinstance(error, VendorRejected) and not error.retryable
+
+
+async def _again(one: _Found, desk: Desk, reach: Reach) -> Any:
+    """Ask again for an operation, as far as `reach` says."""
+    request, kept = one.kept.request, one.kept
+    assert request is not None  # noqa: S101 - for the type checker: nothing unreadable gets here
+    return await _asked(desk, kept.tenant, kept.key, request, reach)
+
+
+async def _asked(desk: Desk, tenant: str | None, key: str, request: Request, reach: Reach) -> Any:
+    verb = getattr(PaymentsFlows(desk, tenant, reach), request.operation)
+    return await verb(*request.values, **request.options, idempotency_key=key)
+
+
+def _ref(one: _Found, accounts: list[Account], given: Ref | str) -> Ref:
+    """A reference at the account, also of the vendor's bare id."""
+    names = {account.name for account in accounts}
+    if isinstance(given, str) and given.count(":") < 2:
+        request = one.kept.request
+        held = None if request is None else ref_of(request)
+        name = accounts[0].name if held is None else held.account
+        given = Ref(accounts[0].vendor.name, name, given)
+    ref = Ref.parse(given, "receipt")
+    if ref.account not in names:
+        raise InvalidData(
+            f"The reference belongs to the account {ref.account!r}, and this was asked for at"
+            f" {', '.join(sorted(names))}.",
+            field="receipt",
+            remedy="Give the reference of what was done there.",
+        )
+    return ref
+
+
+async def _receipt_of(
+    one: _Found, flows: _Settling, account: Account, ref: Ref
+) -> Payment | Capture | Refund | Void:
+    """The receipt that a reference stands for, as the vendor tells it, or as far as it is known."""
+    operation, able = one.kept.operation, account.vendor.capabilities
+    told = one.told(None)
+    held = told.payment
+    if operation == "refund":
+        if PaymentsCapability.LOOK_UP_REFUND in able:
+            return await flows.get_refund(ref)
+        return Refund(ref=ref, payment=held, state=MoveState.PENDING, amount=told.amount)
+    if operation == "capture" and held is not None:
+        return Capture(ref=ref, payment=held, state=MoveState.PENDING, amount=told.amount)
+    if operation == "void" and held is not None:
+        return Void(ref=ref, payment=held, state=MoveState.PENDING)
+    amount = told.amount if held is None else stated_amount(held)
+    if PaymentsCapability.LOOK_UP not in able:
+        known = ref if amount is None else payment_ref(partial(_made, ref), ref.id, amount)
+        return Payment(
+            ref=known, state=PaymentState.PENDING, amount=amount, reference=told.reference
+        )
+    payment = await flows.get(ref)
+    _check_same(payment, amount, told.reference)
+    return payment
+
+
+def _made(at: Ref, id: str, /, **related: str) -> Ref:
+    return Ref(at.vendor, at.account, id, related)
+
+
+def _check_same(payment: Payment, amount: Money | None, reference: str | None) -> None:
+    """Refuse another payment than was asked for."""
+    for field, asked, found in (
+        ("amount", amount, payment.amount),
+        ("reference", reference, payment.reference),
+    ):
+        if asked is not None and found is not None and asked != found:
+            raise InvalidData(
+                f"The {field} of {payment.ref} is {found}, and {asked} was asked for.",
+                field="receipt",
+                remedy="Give the payment that was made under this key.",
+            )

@@ -1,0 +1,253 @@
+"""The wire of one operation: access to an account's services, under one deadline."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+import attrs
+
+from moorage.contracts.ref import Ref
+from moorage.domain.auth.methods import Credentials, OAuthCredentials
+from moorage.domain.auth.sent_values import Sent, witness
+from moorage.domain.idempotency.claims import AS_USUAL, KeyUse, Reach
+from moorage.domain.values.names import service_name
+from moorage.domain.values.result import Result
+from moorage.errors import ConfigurationError, ConnectorError, DeadlineExceeded
+from moorage.services.calling.call import value_of
+from moorage.services.calling.rehearsal import rehearsed, shown_path
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from datetime import datetime
+
+    from moorage.contracts.routes import Account
+    from moorage.domain.http.requests import Request, Response
+    from moorage.services.calling.attempts import AttemptStep
+    from moorage.services.calling.steps import Calling
+    from moorage.services.calling.streaming import Stream
+    from moorage.services.core.core import Core
+
+R = TypeVar("R")
+
+_SECOND: Final = 1e9
+
+
+class VendorWire:
+    """The wire of one operation.
+
+    Args:
+        calling: makes the calls.
+        account: account whose services are called.
+        tenant: tenant of the operation.
+        seconds: time limit of the whole operation; None leaves each step its service's limit.
+        step: makes a step of a transport's operation, synchronous or asynchronous.
+        transport: operations of a vendor that does not speak HTTP.
+        subject: id of the person whose data it is about.
+        rehearses: name of the operation if it is only rehearsed, so that nothing is sent.
+        use: use of the keys by its steps.
+    """
+
+    def __init__(
+        self,
+        calling: Calling,
+        account: Account,
+        tenant: str | None,
+        *,
+        seconds: float | None,
+        step: Callable[[Callable[[], Any], Core], AttemptStep],
+        transport: Any = None,
+        subject: str | None = None,
+        rehearses: str | None = None,
+        use: KeyUse = AS_USUAL,
+    ) -> None:
+        self._calling = calling
+        self._core = calling.core
+        self._vendor = account.vendor.name
+        self._step = step
+        self._transport = transport
+        self._subject = subject
+        self._rehearses = rehearses
+        self._use = use
+        self._replays: list[bool] = []
+        self._deadline = (
+            None if seconds is None else self._core.nanoseconds() + int(seconds * _SECOND)
+        )
+        self._sent = witness()
+        self.account = account.name
+        self.tenant = tenant
+        self.begun = False
+        """True once a step that sends something has begun."""
+        self.acted = False
+        """True once a step may have changed something at the vendor."""
+
+    def ref(self, id: str, /, **related: str | None) -> Ref:
+        """Make a reference of an object at this account."""
+        kept = {name: value for name, value in related.items() if value}
+        return Ref(self._vendor, self.account, id, kept)
+
+    def now(self) -> datetime:
+        """The current time, as an aware datetime in UTC."""
+        return self._core.utc()
+
+    def new_id(self) -> str:
+        """A new unique id."""
+        return self._core.new_id()
+
+    async def credentials(self, to: str = "") -> Credentials | OAuthCredentials:
+        """The account's credentials, for signing something that is not sent."""
+        name = service_name(self.account, to)
+        own = self._calling.plans.services[name].credentials
+        return await self._core.get_credentials(name, self.tenant) if own is None else own
+
+    async def send(
+        self,
+        request: Request,
+        *,
+        to: str = "",
+        key: str | None = None,
+        endpoint: str | None = None,
+        parse: Callable[[Response], Any] | None = None,
+    ) -> Any:
+        """Send a request; return the answer, or the result of `parse`.
+
+        Raises:
+            ConfigurationError: the request has a key, but no `parse` that reads its answer.
+        """
+        if key is not None and parse is None:
+            raise ConfigurationError(
+                f"{self._vendor} sends a request with an idempotency key but without a parser of"
+                " its answer, so an unreadable answer would be stored under the key.",
+                path=f"vendors.{self.account}",
+                remedy="Pass `parse=` to `Wire.send`, a function that reads the response or"
+                " raises.",
+            )
+        self.rehearse(f"{request.method} {shown_path(request)}")
+        self.begun = True
+        response = await self._calling.reading(parse, self._sent, self._next_use()).call(
+            service_name(self.account, to),
+            request,
+            tenant=self.tenant,
+            endpoint=endpoint,
+            idempotency_key=key,
+            timeout=self._left(),
+            subject=self._subject,
+        )
+        if key is not None:
+            self._replays.append(getattr(response, "replayed", False))
+        self.acted = self.acted or not request.method.safe
+        return response if parse is None else parse(response)
+
+    async def open(self, request: Request, *, to: str = "", endpoint: str | None = None) -> Stream:
+        """Send a request, and return as soon as the headers of the answer arrive."""
+        self.rehearse(f"{request.method} {shown_path(request)}")
+        self.begun = True
+        return await self._calling.reading(None, self._sent).stream(
+            service_name(self.account, to),
+            request,
+            tenant=self.tenant,
+            endpoint=endpoint,
+            timeout=self._left(),
+            subject=self._subject,
+        )
+
+    def masked(self, outcome: R) -> R:
+        """Remove the sent credential from an error or from a list of results."""
+        told: object = outcome
+        errors: list[Any] = [told]
+        if isinstance(told, list):
+            errors = [getattr(item, "error", None) for item in cast("list[object]", told)]
+        for error in errors:
+            if isinstance(error, ConnectorError):
+                for sent in self._sent:
+                    sent.error(error)
+        return outcome
+
+    async def act(
+        self, verb: str, /, *given: Any, key: str | None = None, payload: object = None
+    ) -> Any:
+        """Execute an operation of the vendor's own transport."""
+        if self._transport is None:
+            raise ConfigurationError(
+                f"{self._vendor} has no transport here.",
+                path=f"vendors.{self.account}",
+                remedy="Give the hub a transport for this account.",
+            )
+        self.rehearse(verb)
+        self.begun = True
+        known = [item for item in given if isinstance(item, (Credentials, OAuthCredentials))]
+        self._sent.extend(map(Sent, known))
+        ending = await self._calling.run(
+            self.account,
+            self._step(partial(getattr(self._transport, verb), *given), self._core),
+            tenant=self.tenant,
+            idempotency_key=key,
+            payload=payload,
+            timeout=self._left(),
+            subject=self._subject,
+            use=self._next_use(),
+            told=lambda call: None if key is None else self._replays.append(call.replayed),
+        )
+        self.acted = self.acted or ending[1] is None
+        return value_of(ending)
+
+    @property
+    def replayed(self) -> bool:
+        """True if each step with a key got the stored answer of an earlier call."""
+        return bool(self._replays) and all(self._replays)
+
+    def _next_use(self) -> KeyUse:
+        """The next step's use of its key; an operation that an earlier step began is completed."""
+        begun = self._use.reach is Reach.AGAIN and self._replays
+        return attrs.evolve(self._use, reach=Reach.FRESH) if begun else self._use
+
+    def rehearse(self, request: str) -> None:
+        """Stop a rehearsal here, before anything is sent, and report the request.
+
+        Raises:
+            DryRun: this is a rehearsal.
+        """
+        if self._rehearses is not None:
+            raise rehearsed(
+                self._core,
+                request,
+                service=self.account,
+                operation=self._rehearses,
+                tenant=self.tenant,
+            )
+
+    async def every(
+        self, steps: Sequence[Callable[[], Awaitable[Any]]], *, at_once: int = 8
+    ) -> list[Result[Any]]:
+        """Run steps concurrently, at most `at_once` of them; return their results in order."""
+        return await self._core.every([_told(step) for step in steps], at_once=at_once)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for some seconds, within the deadline."""
+        left = self._left()
+        if left is not None and seconds > left:
+            raise self._late()
+        await self._core.sleep(seconds)
+
+    def _left(self) -> float | None:
+        if self._deadline is None:
+            return None
+        left = (self._deadline - self._core.nanoseconds()) / _SECOND
+        if left <= 0:
+            raise self._late()
+        return left
+
+    def _late(self) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            "The time limit of this operation has passed.", service=self.account
+        )
+
+
+def _told(step: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Result[Any]]]:
+    async def told() -> Result[Any]:
+        try:
+            return Result(await step())
+        except Exception as error:  # noqa: BLE001 - each item has its own result
+            return Result(error=error)
+
+    return told

@@ -1,0 +1,1 @@
+"""The ports that flows use, and what all flows share."""

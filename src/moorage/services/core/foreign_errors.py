@@ -1,0 +1,67 @@
+"""Conversion of foreign exceptions that a port let through into errors of moorage.
+
+A foreign exception may contain a secret, such as a URL, a header or a connection string. So only
+its class and the place in the adapter are reported, and it is not kept as a cause.
+"""
+
+from __future__ import annotations
+
+from moorage.domain.resilience.health import is_internal
+from moorage.domain.secrets.frames import named
+from moorage.errors import (
+    ConnectionFailed,
+    CredentialNotFound,
+    CredentialRefreshFailed,
+    LocalFailure,
+    StorageUnavailable,
+)
+
+
+def http_broke(error: Exception) -> ConnectionFailed:
+    """The error for an exception of an HTTP client; the fate of the request is unknown."""
+    kind = LocalFailure if is_internal(error) else ConnectionFailed
+    return kind(
+        f"The HTTP client raised {named(error)}.",
+        remedy="Check that the HTTP client works; its adapter must raise only moorage's errors.",
+        may_have_been_processed=True,
+    )
+
+
+def store_broke(error: Exception) -> StorageUnavailable:
+    """The error for an exception of a store; the fate of the command is unknown."""
+    return StorageUnavailable(
+        f"The store of the shared state raised {named(error)}.",
+        remedy="Check that the store is up; its adapter must raise only StorageUnavailable.",
+    )
+
+
+def tenants_broke(error: Exception) -> StorageUnavailable:
+    """The error for an exception of the provider of tenants."""
+    return StorageUnavailable(
+        f"The provider of tenants raised {named(error)}.",
+        remedy="Check that it can be reached; its adapter must raise only StorageUnavailable.",
+    )
+
+
+def cache_broke(error: Exception) -> StorageUnavailable:
+    """The error for an exception of a cache; its content is unknown."""
+    return StorageUnavailable(
+        f"The cache raised {named(error)}.",
+        remedy="Check that the cache is up; its adapter must raise only StorageUnavailable.",
+    )
+
+
+def no_credentials(error: Exception) -> CredentialNotFound:
+    """The error for an exception of a credential provider while reading."""
+    return CredentialNotFound(
+        f"The credential provider raised {named(error)}.",
+        remedy="Check that its store is up; the provider must raise only CredentialNotFound.",
+    )
+
+
+def not_refreshed(error: Exception) -> CredentialRefreshFailed:
+    """The error for an exception of a credential provider while renewing."""
+    return CredentialRefreshFailed(
+        f"The credential provider raised {named(error)}.",
+        remedy="Check that renewing works; the provider must raise only CredentialRefreshFailed.",
+    )

@@ -1,0 +1,82 @@
+"""The state of a store that may be unreachable, and the choice of the caller that probes it."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING
+
+from moorage.domain.observation.events import StorageLost, StorageRecovered
+from moorage.domain.resilience.outage import Outage, is_slow, noticed
+
+if TYPE_CHECKING:
+    from moorage.errors import StorageUnavailable
+    from moorage.services.core.core import Core
+
+
+class OutageProbe:
+    """The outage of a store or of one of its nodes, with the events that report it.
+
+    Args:
+        core: clock and observers.
+        name: name of the store in events.
+        node: node of the store; empty if its nodes are not told apart.
+
+    Attributes:
+        outage: current outage; None while the store answers.
+        answered: time of the last answer, in nanoseconds of the local clock; None without one.
+    """
+
+    def __init__(self, core: Core, name: str, node: str = "") -> None:
+        self._core = core
+        self._name = name
+        self._node = node
+        self.outage: Outage | None = None
+        self.answered: int | None = None
+
+    def may_look(self, outage: Outage) -> bool:
+        """Take the turn to probe the store; False if it is not due or another caller has it."""
+        if self._core.nanoseconds() < outage.until:
+            return False
+        try:
+            outage.turn.pop()
+        except IndexError:
+            return False
+        return True
+
+    def is_slow(self, began: int, bound: float | None) -> bool:
+        """True if the store is only slow, judged by a wait since `began` for up to `bound`."""
+        now = self._core.nanoseconds()
+        silent = None if self.answered is None else now - self.answered
+        return is_slow(now - began, bound, silent)
+
+    def lost(self, before: Outage | None, error: StorageUnavailable, began: int) -> None:
+        """Record that the store did not answer a caller that began at `began`, knowing `before`."""
+        core, known = self._core, self.outage
+        if known is not None and known is not before:
+            # Another caller noticed the outage first.
+            return
+        now = core.nanoseconds()
+        outage = noticed(before, copy(error), now, core.fraction(), took=now - began)
+        self.outage = outage
+        if core.observers:
+            core.tell(
+                StorageLost(
+                    at=core.utc(),
+                    service=self._name,
+                    node=self._node,
+                    error=error.message,
+                    retry_after=(outage.until - now) / 1e9,
+                )
+            )
+
+    def found(self, outage: Outage) -> None:
+        """Record that the store answered a caller that knew of this outage."""
+        if outage is not self.outage:
+            return
+        core = self._core
+        self.outage = None
+        if core.observers:
+            away = (core.nanoseconds() - outage.since) / 1e9
+            core.tell(
+                StorageRecovered(at=core.utc(), service=self._name, node=self._node, duration=away)
+            )

@@ -1,0 +1,38 @@
+"""Limit of credential renewals for a service that refuses renewed credentials too."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from moorage.domain.resilience.refreshes import Refreshes
+
+_MANY: Final = 10_000
+_NONE: Final = Refreshes()
+
+
+class UnprovenRefreshes:
+    """The renewals of each service and tenant since its credential was last accepted.
+
+    A forgotten entry costs one renewal.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[str, Refreshes] = {}
+
+    def allows(self, key: str, now: int) -> bool:
+        """True if the credential may be renewed at this time."""
+        return now >= self._known.get(key, _NONE).due
+
+    def renewed(self, key: str, now: int) -> None:
+        """Record a renewal of the credential."""
+        before = self._known.get(key, _NONE)
+        if len(self._known) >= _MANY:
+            self._known.clear()
+        self._known[key] = before.again(now)
+
+    def accepted(self, key: str) -> None:
+        """Record that the service accepted the credential."""
+        if self._known:
+            self._known.pop(key, None)

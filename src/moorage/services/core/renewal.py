@@ -1,0 +1,269 @@
+"""Renewal of the leases that this process holds, as long as their holders live.
+
+The same rounds renew claims of idempotency keys, and entries of an inbox or outbox.
+
+Laws:
+
+1. A claim or entry is renewed from the moment it is held until it is released or
+   garbage-collected. A forked child renews nothing of its parent's.
+2. A holder whose renewal is late asks the store again before it sends anything. If another worker
+   took an entry, the entry's version refuses the first worker's result.
+3. One command renews many claims, or many entries where a store settles several at once. A failed
+   command is repeated in halves within the same round, so that one unreadable state harms no other
+   claim.
+4. A failure here never reaches a call or a handler.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from weakref import WeakValueDictionary
+
+from moorage.domain.entries.queue import renew
+from moorage.domain.entries.renewal import (
+    ENTRY_LEASE,
+    LASTS,
+    TOGETHER,
+    UNRENEWED,
+    Held,
+    HeldEntry,
+    due,
+    entries_due,
+    halves,
+)
+from moorage.domain.idempotency.claims import LEASE, RENEWAL, Renew
+from moorage.domain.values.durations import SECOND
+from moorage.errors import StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from moorage.domain.entries.queue import Entry
+    from moorage.domain.state.commands import Command
+    from moorage.services.core.core import Flow
+    from moorage.services.entries.processing import Shelf
+
+H = TypeVar("H", Held, HeldEntry)
+
+
+class Heartbeat(Protocol):
+    """Runs rounds of renewals, one every `RENEWAL`, while anything needs renewal."""
+
+    def able(self) -> bool:
+        """True if rounds can be run here."""
+        ...
+
+    def wake(self) -> None:
+        """Start the rounds, unless they are running."""
+        ...
+
+
+class _Rounds(ABC, Generic[H]):
+    """The leases of this process in one store, and the rounds that renew them.
+
+    Args:
+        nanoseconds: local clock.
+        heartbeat: makes the runner of rounds, from the round and a test for held leases.
+    """
+
+    def __init__(
+        self,
+        nanoseconds: Callable[[], int],
+        heartbeat: Callable[[Callable[[], Flow[None]], Callable[[], bool]], Heartbeat],
+    ) -> None:
+        self._nanoseconds = nanoseconds
+        self._held: WeakValueDictionary[int, H] = WeakValueDictionary()
+        self._heartbeat = heartbeat(self.round, lambda: len(self._held) > 0)
+
+    def keep(self, held: H) -> None:
+        """Renew this lease from now on."""
+        self._held[id(held)] = held
+        self._heartbeat.wake()
+
+    def let_go(self, held: H) -> None:
+        """Stop renewing this lease."""
+        self._held.pop(id(held), None)
+
+    async def round(self) -> None:
+        """Renew the leases that are due."""
+        began = self._nanoseconds()
+        groups = self._groups(began)
+        while groups:
+            group = groups.pop()
+            try:
+                await self._renew(group, RENEWAL / SECOND)
+            except StorageUnavailable:
+                if self._nanoseconds() < began + RENEWAL * 1000:
+                    groups += halves(group)
+
+    def disown(self) -> None:
+        """Stop renewing all leases, as in a forked child: they belong to its parent."""
+        self._held.clear()
+
+    def _all(self) -> list[H]:
+        # Not `values`, which another thread may change meanwhile.
+        return [held for found in self._held.valuerefs() if (held := found()) is not None]
+
+    @abstractmethod
+    def _groups(self, now: int) -> list[list[H]]:
+        """The leases to renew now, in groups; the last group is renewed first."""
+
+    @abstractmethod
+    async def _renew(self, group: Iterable[H], timeout: float | None) -> None:
+        """Renew a group; release the leases that belong to others by now."""
+
+
+class Renewals(_Rounds[Held]):
+    """The claims of this process in one store.
+
+    Args:
+        execute: runs a command in that store.
+        nanoseconds: local clock.
+        by_tag: True if the keys of one command must have the same tag.
+        heartbeat: makes the runner of rounds, from the round and a test for held claims.
+    """
+
+    def __init__(
+        self,
+        execute: Callable[[Command[Any], float | None], Flow[Any]],
+        nanoseconds: Callable[[], int],
+        *,
+        by_tag: bool,
+        heartbeat: Callable[[Callable[[], Flow[None]], Callable[[], bool]], Heartbeat],
+    ) -> None:
+        super().__init__(nanoseconds, heartbeat)
+        self._execute = execute
+        self._by_tag = by_tag
+
+    def lease(self, term: int) -> int:
+        """Duration in microseconds of the lease for a holder that may work for `term`."""
+        return LEASE if self._heartbeat.able() else term
+
+    async def holds(self, held: Held, timeout: float | None) -> bool:
+        """True if the claim is still held; asks the store if its renewal is late.
+
+        Args:
+            held: the claim.
+            timeout: maximum seconds for the store; None for its own limit.
+
+        Raises:
+            StorageUnavailable: the store did not answer.
+        """
+        if self._nanoseconds() >= held.until and not held.lost:
+            await self._renew([held], timeout)
+        return not held.lost
+
+    def disown(self) -> None:
+        """Stop renewing all claims, as in a forked child: they belong to its parent."""
+        for held in self._all():
+            held.until, held.lost = 0, True
+        super().disown()
+
+    def _groups(self, now: int) -> list[list[Held]]:
+        return due(self._all(), now, by_tag=self._by_tag)
+
+    async def _renew(self, group: Iterable[Held], timeout: float | None) -> None:
+        claims = list(group)
+        began = self._nanoseconds()
+        command = Renew([(held.key, held.fence, held.ttl) for held in claims], lease=LEASE)
+        for held, mine in zip(claims, await self._execute(command, timeout), strict=True):
+            if mine:
+                held.until = max(held.until, began + LASTS)
+            else:
+                held.lost = True
+                self.let_go(held)
+
+
+class EntryRenewals(_Rounds[HeldEntry]):
+    """The entries of one store that this process is working on.
+
+    Args:
+        shelf: the store.
+        nanoseconds: local clock.
+        heartbeat: makes the runner of rounds, from the round and a test for held entries.
+        shortest: shortest lease in seconds that this store can renew in time.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf[Any],
+        nanoseconds: Callable[[], int],
+        *,
+        heartbeat: Callable[[Callable[[], Flow[None]], Callable[[], bool]], Heartbeat],
+        shortest: float = ENTRY_LEASE,
+    ) -> None:
+        super().__init__(nanoseconds, heartbeat)
+        self._shelf = shelf
+        self._shortest = shortest
+
+    def lease(self, lease: float | None) -> float:
+        """The lease of a worker in seconds: `lease`, or the shortest that can be renewed."""
+        if lease is not None:
+            return lease
+        return self._shortest if self._heartbeat.able() else UNRENEWED
+
+    def hold(self, entry: Entry, lease: float) -> HeldEntry:
+        """Renew the lease of an entry from now until its release."""
+        held = HeldEntry(entry, lease=lease, until=self._nanoseconds() + int(lease * 1e9))
+        self.keep(held)
+        return held
+
+    async def holds(self, held: HeldEntry, timeout: float | None = None) -> bool:
+        """True if the worker still has the entry; asks the store if its renewal is late.
+
+        Args:
+            held: the entry.
+            timeout: maximum seconds for the store; None for its own limit.
+
+        Raises:
+            StorageUnavailable: the store did not answer.
+        """
+        if self._nanoseconds() >= held.until:
+            await self._renew([held], timeout)
+        return id(held) in self._held
+
+    def _groups(self, now: int) -> list[list[HeldEntry]]:
+        wanted = entries_due(self._all(), now)
+        many = 1 if self._shelf.settle is None else TOGETHER
+        return [wanted[at : at + many] for at in range(0, len(wanted), many)][::-1]
+
+    async def _renew(self, group: Iterable[HeldEntry], timeout: float | None) -> None:
+        entries = list(group)
+        began = self._nanoseconds()
+        shelf = self._shelf if timeout is None else self._hurried(entries, began, timeout)
+        now = await shelf.now()
+        renewed = [renew(held.entry, now, held.lease) for held in entries]
+        fences = [held.entry.fence for held in entries]
+        if shelf.settle is None:
+            wrote: Iterable[bool] = [await shelf.swap(renewed[0], fences[0])]
+        else:
+            wrote = await shelf.settle(renewed, fences)
+        for held, mine in zip(entries, wrote, strict=True):
+            if mine:
+                held.until = began + int(held.lease * 1e9)
+            else:
+                self.let_go(held)
+
+    def _hurried(self, entries: Iterable[HeldEntry], began: int, timeout: float) -> Shelf[Any]:
+        """The store, limited to the end of the first lease, but at least to `timeout` seconds."""
+        end = max(began + int(timeout * 1e9), min(held.until for held in entries))
+        return self._shelf.within(lambda: max(0.0, (end - self._nanoseconds()) / 1e9))
+
+
+class Unrenewed:
+    """The replacement of `Renewals` for a store whose claims end with the process."""
+
+    def lease(self, term: int) -> int:
+        """The whole term."""
+        return term
+
+    def keep(self, held: Held) -> None:
+        """Do nothing, because the lease lasts for the whole term."""
+
+    def let_go(self, held: Held) -> None:
+        """Do nothing."""
+
+    async def holds(self, held: Held, timeout: float | None) -> bool:  # noqa: ARG002 - as of Renewals
+        """True; the store itself checks the holder when the claim is marked."""
+        return True

@@ -1,0 +1,125 @@
+"""Lines of callers that wait for a limit in this process; they move up when one gives up."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from moorage.domain.resilience.waiting import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from moorage.domain.resilience.admission import Admission, Gates
+    from moorage.domain.resilience.waiting import Turn
+    from moorage.domain.state.commands import Ticket
+    from moorage.services.core.core import Core
+
+_Key: TypeAlias = "tuple[Gates, tuple[int, ...], type]"
+"""The limits, the cost of a call for each, and the class of the executor that granted it."""
+
+_numbers: Final = itertools.count(1)
+
+
+class Waiter:
+    """A caller that waits in line, or whose turn has come.
+
+    Attributes:
+        key: line that it waits in.
+        granted: first tickets granted to it, which identify it.
+        number: unique number of the caller.
+        turn: its turn, while it is not in line.
+    """
+
+    __slots__ = ("granted", "key", "number", "turn")
+
+    def __init__(self, key: _Key, granted: tuple[Ticket, ...], due: int) -> None:
+        self.key = key
+        self.granted = granted
+        self.number = next(_numbers)
+        self.turn: Turn = (due, self.number, granted)
+
+
+class Waiters:
+    """The lines of one process before one store.
+
+    A line is replaced as a whole, so that an interruption leaves either the old or the new one.
+
+    Args:
+        lock: makes a lock, if callers come from several threads.
+    """
+
+    def __init__(self, lock: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
+        self._make = lock
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Forget all waiting callers, as in a forked child: they belong to its parent."""
+        self._lock = self._make()
+        self._lines: dict[_Key, Line] = {}
+        self._waiters: dict[int, Waiter] = {}
+
+    def join(self, question: Admission, granted: tuple[Ticket, ...], due: int) -> Waiter:
+        """Join the line for granted tickets that are due at a time of the local clock."""
+        key = (question.gates, question.costs, type(granted[0]))
+        waiter = self._waiters[id(granted)] = Waiter(key, granted, due)
+        self._add(waiter)
+        return waiter
+
+    def rejoin(self, waiter: Waiter, due: int) -> None:
+        """Join the line again for a turn that a pause has postponed."""
+        waiter.turn = (due, waiter.number, waiter.turn[2])
+        self._add(waiter)
+
+    def rest(self, waiter: Waiter, now: int) -> tuple[int, bool]:
+        """The nanoseconds to sleep, and True if they last until the caller's turn."""
+        with self._lock:
+            line, nap, due = self._lines[waiter.key].rested(waiter.number, now)
+            self._lines[waiter.key] = line
+        return nap, due
+
+    def take(self, waiter: Waiter) -> tuple[Ticket, ...]:
+        """The tickets of a caller whose turn has come."""
+        with self._lock:
+            line, waiter.turn = self._lines[waiter.key].taken(waiter.number)
+            self._put(waiter.key, line)
+        return waiter.turn[2]
+
+    def go(self, granted: tuple[Ticket, ...]) -> None:
+        """Remove a caller that has left, identified by its first tickets."""
+        self._waiters.pop(id(granted), None)
+
+    def leave(self, granted: tuple[Ticket, ...]) -> tuple[Ticket, ...]:
+        """The tickets to return for a caller that gives up, identified by its first tickets."""
+        waiter = self._waiters.pop(id(granted), None)
+        if waiter is None:
+            return granted
+        with self._lock:
+            line = self._lines.get(waiter.key, Line())
+            if waiter.number not in line.numbers:
+                return waiter.turn[2]
+            line, turn = line.left(waiter.number)
+            self._put(waiter.key, line)
+        return turn[2]
+
+    def _add(self, waiter: Waiter) -> None:
+        with self._lock:
+            line = self._lines.get(waiter.key, Line())
+            self._lines[waiter.key] = line.joined(waiter.turn)
+
+    def _put(self, key: _Key, line: Line) -> None:
+        if line.numbers:
+            self._lines[key] = line
+        else:
+            del self._lines[key]
+
+
+async def come_up(core: Core, waiter: Waiter) -> tuple[Ticket, ...]:
+    """Wait for a caller's turn, and return its tickets."""
+    due = False
+    while not due:
+        nap, due = core.waiters.rest(waiter, core.nanoseconds())
+        await core.sleep(nap / 1e9)
+    return core.waiters.take(waiter)

@@ -1,0 +1,253 @@
+"""Receiving webhooks in two steps: store each one at once, and handle it when possible."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from moorage.domain.entries.inbox import InboxEntry, entry_of, pack_events, unpack_events
+from moorage.domain.entries.queue import EntryState, Fate, is_short, lane_of
+from moorage.domain.values.text import storable
+from moorage.domain.webhooks.replies import WebhookReply, reply_to
+from moorage.errors import ConfigurationError, ConnectorError
+from moorage.services.entries.processing import Keeping, Round
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from datetime import timedelta
+
+    from moorage.domain.resilience.retry import RetryPolicy
+    from moorage.domain.webhooks.delivery import HeaderFields
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.services.core.core import Core, Flow
+    from moorage.services.core.renewal import EntryRenewals
+    from moorage.services.entries.processing import Shelf, Stop
+
+Handler: TypeAlias = "Callable[[Any, InboxEntry], Any]"
+Verify: TypeAlias = "Callable[[str, dict[str, Any]], Flow[tuple[WebhookEvent, ...]]]"
+
+
+@attrs.frozen(kw_only=True)
+class Handled(Round[InboxEntry]):
+    """The results of handling a batch of webhooks."""
+
+
+def again(_: Exception) -> Fate:
+    """Try again after any error, since a handler is the host's own code."""
+    return Fate.AGAIN
+
+
+@attrs.frozen(kw_only=True)
+class Senders:
+    """Questions about the accounts whose vendors send webhooks.
+
+    Attributes:
+        look_up: load the account of this name, if it belongs to a tenant that is looked up.
+        owner: tenant of an account's webhooks, if one is configured or only one is possible.
+        verify: return the events of a genuine and fresh delivery to an account.
+        confirm: follow the link that confirms a subscription.
+        meaning: convert a webhook to events of the contracts.
+        accepted: the text that an account's vendor expects as the answer.
+    """
+
+    look_up: Callable[[str], Awaitable[object]]
+    owner: Callable[[str, str | None], str | None]
+    verify: Verify
+    confirm: Callable[[str, WebhookEvent], Awaitable[bool]]
+    meaning: Callable[[str, WebhookEvent], tuple[Any, ...]]
+    accepted: Callable[[str], str]
+
+
+class InboxFlows(Keeping[InboxEntry]):
+    """The operations of an inbox.
+
+    Args:
+        core: clock, randomness, and the cipher of contents.
+        shelf: the store.
+        retry: number and pace of the tries of a webhook.
+        lease: seconds that a worker keeps a webhook without renewing it; None for the minimum.
+        renewals: renews the webhooks that are being handled.
+        senders: the accounts.
+        subject: returns the id of the person that an event is about, if the host can tell.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        shelf: Shelf[InboxEntry],
+        *,
+        retry: RetryPolicy,
+        lease: float | None,
+        renewals: EntryRenewals,
+        senders: Senders,
+        subject: Callable[[Any], str | None] | None,
+    ) -> None:
+        super().__init__(
+            core,
+            shelf,
+            name="inbox",
+            retry=retry,
+            lease=lease,
+            renewals=renewals,
+            judge=again,
+        )
+        self._senders = senders
+        self._subject = subject or _nobody
+        self.handlers: list[tuple[type, Handler]] = []
+
+    async def receive(
+        self,
+        account: str,
+        *,
+        headers: HeaderFields,
+        body: bytes,
+        url: str | None = None,
+        method: str = "POST",
+        tenant: str | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> InboxEntry:
+        """Verify and store a webhook; return its entry, or the existing entry of a repeat.
+
+        Answer 2xx once this returns. If `reply` returns a text, answer with it: the delivery was a
+        question about the endpoint, and was not stored.
+
+        Args:
+            account: account of the vendor that sent it.
+            headers: all headers, as a mapping or as pairs; repeated headers must be preserved.
+            body: raw bytes, not parsed and encoded again.
+            url: URL it was sent to; some signature schemes cover it.
+            method: HTTP method it was sent with.
+            tenant: tenant of the webhook; by default the account's, if it has only one.
+            timeout: maximum seconds for the store; by default the store's own limit.
+
+        Raises:
+            WebhookRejected: it is not genuine, or not fresh.
+            ConfigurationError: this tenant has no such account, or the account has no webhook
+                secret.
+            StorageUnavailable: it could not be stored, or the accounts of its tenant could not be
+                looked up; the vendor should send it again.
+        """
+        await self._senders.look_up(account)
+        tenant = self._senders.owner(account, tenant)
+        given = {"headers": headers, "body": body, "url": url, "method": method}
+        events = await self._senders.verify(account, given)
+        lane, subject = self._known_of(account, events)
+        entry = entry_of(
+            account,
+            events,
+            tenant=tenant,
+            subject=subject,
+            lane=lane,
+            now=self.core.utc(),
+        )
+        if events[0].reply is not None:
+            return attrs.evolve(entry, reply=events[0].reply, state=EntryState.DONE, due=None)
+        shelf = self._in_time(timeout).shelf
+        return await shelf.add(self.closed(entry, pack_events(events)))
+
+    async def answer(
+        self,
+        account: str,
+        *,
+        headers: HeaderFields,
+        body: bytes,
+        url: str | None = None,
+        method: str = "POST",
+        tenant: str | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> WebhookReply:
+        """As `receive`, for a web view: return the HTTP answer; never raise moorage's errors."""
+        try:
+            entry = await self.receive(
+                account,
+                headers=headers,
+                body=body,
+                url=url,
+                method=method,
+                tenant=tenant,
+                timeout=timeout,
+            )
+        except ConnectorError as error:
+            return reply_to(error)
+        return self.reply(entry)
+
+    def reply(self, entry: InboxEntry) -> WebhookReply:
+        """The HTTP answer to the sender of a webhook that `receive` returned."""
+        return entry.reply or WebhookReply.text(self._senders.accepted(entry.account))
+
+    async def handle(
+        self,
+        *,
+        limit: int = 100,
+        ids: Iterable[str] | None = None,
+        stop: Stop | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> Handled:
+        """Handle up to `limit` due webhooks, one after another.
+
+        Each webhook goes to every handler of its kind, and is done when all have returned. If one
+        raises, all are called again later; if the process dies, after the lease has expired. The
+        lease is renewed while the handlers run, so no other worker takes the webhook.
+
+        Args:
+            limit: maximum number of webhooks.
+            ids: handle only due webhooks with these ids, so that nobody waits for other webhooks.
+            stop: event; once it is set, no other webhook is started.
+            timeout: seconds after which no other webhook is started, and the store is waited for no
+                longer.
+
+        Raises:
+            ConfigurationError: no handlers are registered.
+        """
+        if not self.handlers:
+            raise ConfigurationError(
+                "This inbox has no handlers, so all webhooks would be done without effect.",
+                path="handlers",
+                remedy="Register handlers with `on`, and import the module that does so.",
+            )
+        flows = self._in_time(timeout)
+        worked = await flows.work_off(self._handled, limit, self.core.utc, ids, stop)
+        return Handled(worked=tuple(worked))
+
+    async def _handled(self, entry: InboxEntry) -> None:
+        await self._senders.look_up(entry.account)
+        for webhook in self.webhooks(entry):
+            if webhook.confirm is not None:
+                await self._senders.confirm(entry.account, webhook)
+            for event in (webhook, *self._senders.meaning(entry.account, webhook)):
+                for kind, handler in self.handlers:
+                    if isinstance(event, kind):
+                        await self.core.settle(handler(event, entry))
+
+    def webhooks(self, entry: InboxEntry) -> tuple[WebhookEvent, ...]:
+        """The webhooks of an entry, as they were verified."""
+        return unpack_events(self.opened(entry), entry.tenant)
+
+    def _known_of(
+        self, account: str, events: Sequence[WebhookEvent]
+    ) -> tuple[str | None, str | None]:
+        """The lane and the subject of a delivery, as far as they are known on arrival.
+
+        A delivery is stored in any case, even if its content cannot be understood.
+        """
+        lane = subject = None
+        with suppress(Exception):
+            meant = [told for event in events for told in self._senders.meaning(account, event)]
+            things = {told.ref.id for told in meant}
+            lane = lane_of(account, *things, digest=_digest) if len(things) == 1 else None
+            subjects = {self._subject(told) for told in meant}
+            named = subjects.pop() if len(subjects) == 1 else None
+            subject = named if is_short(named) and storable(named) == named else None
+        return lane, subject
+
+
+def _nobody(_: object) -> None:
+    """The default for `subject`: no event is about a known person."""
+
+
+def _digest(name: bytes) -> str:
+    from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
+
+    return sha256(name).hexdigest()

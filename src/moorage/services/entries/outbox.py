@@ -1,0 +1,409 @@
+"""Calls that are written down in the host's transaction, and made afterwards."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.packed import pack, unpack
+from moorage.contracts.payments import KIND
+from moorage.domain.entries.outbox import OutboxEntry, fate_of
+from moorage.domain.entries.queue import STUCK, EntryQuery, EntryState, Fate, drop, lane_of
+from moorage.domain.http.requests import Request
+from moorage.domain.idempotency.claims import checked_key
+from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.sensitive import is_sensitive
+from moorage.domain.values.json_text import is_list
+from moorage.domain.values.result import Result
+from moorage.errors import ConnectorError, InvalidData, StorageUnavailable
+from moorage.services.contracts.payment_effects import Request as PaymentRequest
+from moorage.services.entries.processing import Keeping, PartlyDoneError, Round
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from moorage.domain.entries.queue import EntryPage
+    from moorage.domain.resilience.retry import RetryPolicy
+    from moorage.services.contracts.unsettled_payments import UnsettledFlows
+    from moorage.services.core.core import Core
+    from moorage.services.core.renewal import EntryRenewals
+    from moorage.services.entries.processing import Shelf, Stop, Worked
+
+_PAGE: Final = 100
+"""How many calls that are stuck a worker looks at in one round."""
+
+_WORST: Final = (Fate.DOUBT, Fate.AGAIN, Fate.NEVER, Fate.SPENT)
+
+REQUEST: Final = "call"
+"""The verb of what is no contract's: a request to a service."""
+
+Check: TypeAlias = "Callable[[str, str, tuple[Any, ...], dict[str, Any]], None]"
+Call: TypeAlias = "Callable[[OutboxEntry, tuple[Any, ...], dict[str, Any]], Awaitable[Any]]"
+
+
+@attrs.define
+class _Look:
+    """How far a worker has come with the calls that are in doubt.
+
+    Attributes:
+        after: where the next page begins.
+        seen: the calls of this pass whose outcome was asked for, by id and fence.
+        known: the same, and those of the pass before: they are not asked for again.
+    """
+
+    after: str | None = None
+    seen: set[tuple[str, int]] = attrs.field(factory=set)
+    known: set[tuple[str, int]] = attrs.field(factory=set)
+
+    def wants(self, entry: OutboxEntry) -> bool:
+        """Whether the outcome of a call is to be asked for."""
+        if entry.state is not EntryState.UNKNOWN:
+            return False
+        name = (entry.id, entry.fence)
+        if name not in self.known:
+            return True
+        self.seen.add(name)
+        return False
+
+    def asked(self, entry: OutboxEntry) -> None:
+        """Ask for the outcome of a call no more."""
+        self.seen.add((entry.id, entry.fence))
+
+    def turn(self, page: EntryPage[OutboxEntry]) -> None:
+        """Go on to the next page; after the last one, to the first."""
+        self.after = page.next
+        if self.after is None:
+            self.known, self.seen = self.seen, set()
+
+
+@attrs.frozen(kw_only=True)
+class Delivered(Round[OutboxEntry]):
+    """What became of the calls that were taken; `worked` has the vendors' answers."""
+
+
+class OutboxFlows(Keeping[OutboxEntry]):
+    """The verbs of an outbox.
+
+    Args:
+        core: the clock and chance, and the cipher that seals contents.
+        shelf: the store.
+        retry: how often and at what pace a call is tried.
+        lease: seconds for which a worker has a call without renewing it; None for the shortest.
+        renewals: renews the calls that are being worked on.
+        check: refuses a call that no vendor could be asked.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        shelf: Shelf[OutboxEntry],
+        *,
+        retry: RetryPolicy,
+        lease: float | None,
+        renewals: EntryRenewals,
+        check: Check,
+    ) -> None:
+        super().__init__(
+            core,
+            shelf,
+            name="outbox",
+            retry=retry,
+            lease=lease,
+            renewals=renewals,
+            judge=fate_of,
+        )
+        self._check = check
+        self._look = _Look()
+
+    async def put(
+        self,
+        contract: str,
+        verb: str,
+        /,
+        *values: Any,
+        tenant: str | None = None,
+        key: str | None = None,
+        order: str | None = None,
+        subject: str | None = None,
+        not_before: datetime | timedelta | None = None,
+        priority: int = 0,
+        store_timeout: float | timedelta | None = None,
+        **options: Any,
+    ) -> OutboxEntry:
+        """Write down a call of a contract; it is made once what is written here is committed.
+
+        Nothing is asked of a vendor here. That the call could be made is checked at once, as far
+        as that can be told without one.
+
+        Args:
+            contract: such as "email".
+            verb: what is asked of it, such as "send_transactional"; one that has an effect.
+            values: what the verb takes.
+            tenant: whose call it is.
+            key: names this one call: of several with the same key the first is made.
+            order: calls of one order are made one after another, each when the one before it is
+                done.
+            subject: whose data it is about.
+            not_before: when it is to be made, at the earliest: a moment, or how long from now.
+                The store's clock decides when that is, whatever the clocks of callers say.
+            priority: of the calls that are due, those with higher ones are made first; within an
+                order nothing overtakes.
+            store_timeout: seconds that the store may take at most; by default as many as the store
+                is set to. In a transaction of yours the bounds of your connection count.
+            options: what the verb takes by name.
+
+        Raises:
+            InvalidData: no vendor could be asked this, or it holds what cannot be kept.
+            StorageUnavailable: it could not be written down.
+        """
+        self._check(contract, verb, values, options)
+        return await self._add(
+            contract,
+            verb,
+            (values, options),
+            tenant=tenant,
+            key=key,
+            order=order,
+            subject=subject,
+            not_before=not_before,
+            priority=priority,
+            store_timeout=store_timeout,
+        )
+
+    async def put_request(
+        self,
+        service: str,
+        request: Request,
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        key: str | None = None,
+        order: str | None = None,
+        subject: str | None = None,
+        not_before: datetime | timedelta | None = None,
+        priority: int = 0,
+        store_timeout: float | timedelta | None = None,
+    ) -> OutboxEntry:
+        """Write down a request to a service; otherwise as `put`.
+
+        Args:
+            service: the name of the service.
+            request: what to send; not who we say we are, which the service knows.
+            tenant: whose call it is.
+            endpoint: the endpoint whose settings apply.
+            key: names this one call: of several with the same key the first is made.
+            order: calls of one order are made one after another, each when the one before it is
+                done.
+            subject: whose data it is about.
+            not_before: when it is to be made, at the earliest: a moment, or how long from now.
+            priority: of the calls that are due, those with higher ones are made first; within an
+                order nothing overtakes.
+            store_timeout: seconds that the store may take at most; by default as many as the store
+                is set to. In a transaction of yours the bounds of your connection count.
+        """
+        _check_request(request)
+        packed = ((service, request), {"endpoint": endpoint})
+        return await self._add(
+            service,
+            REQUEST,
+            packed,
+            tenant=tenant,
+            key=key,
+            order=order,
+            subject=subject,
+            not_before=not_before,
+            priority=priority,
+            store_timeout=store_timeout,
+        )
+
+    async def _add(
+        self,
+        target: str,
+        verb: str,
+        made_of: tuple[tuple[Any, ...], dict[str, Any]],
+        *,
+        tenant: str | None,
+        key: str | None,
+        order: str | None,
+        subject: str | None,
+        not_before: datetime | timedelta | None,
+        priority: int,
+        store_timeout: float | timedelta | None,
+    ) -> OutboxEntry:
+        flows = self._in_time(store_timeout, "store_timeout")
+        entry = OutboxEntry(
+            id=self.core.new_id() if key is None else _digest(tenant, checked_key(key)),
+            target=target,
+            operation=verb,
+            tenant=tenant,
+            subject=subject,
+            lane=None if order is None else lane_of(tenant, order, digest=_named),
+            added_at=self.core.utc(),
+            due=await flows._start(not_before),  # noqa: SLF001 - a copy of this
+            priority=priority,
+        )
+        return await flows.shelf.add(self.closed(entry, pack(made_of)))
+
+    async def cancel(self, key: str, *, tenant: str | None = None) -> bool:
+        """Call off the call that was put under a key, unless it was begun; tell whether it is off.
+
+        It is not if the call was made, is being made, or may have been made. What was committed
+        and not begun is never made afterwards, unless somebody replays it.
+
+        Args:
+            key: as `put` was given it.
+            tenant: whose call it is.
+
+        Raises:
+            InvalidData: no call was put under this key, or it was forgotten.
+        """
+        id = _digest(tenant, checked_key(key))
+        while True:
+            entry = await self.get(id)
+            if entry.state not in (EntryState.WAITING, EntryState.DEAD):
+                return entry.state is EntryState.DROPPED
+            if await self.shelf.swap(drop(entry, await self.shelf.now()), entry.fence):
+                return True
+
+    async def _start(self, not_before: datetime | timedelta | None) -> datetime | None:
+        """The time, by the store's clock, before which a call is not made."""
+        if isinstance(not_before, timedelta):
+            now = await self.shelf.now()
+            with suppress(OverflowError):
+                return now + not_before
+        elif not_before is None or (isinstance(not_before, datetime) and not_before.tzinfo):
+            return not_before
+        raise InvalidData(
+            f"{not_before!r} is neither an aware datetime nor a timedelta of this calendar.",
+            field="not_before",
+            remedy="Give datetime.now(UTC) or another moment with a time zone, or a timedelta.",
+        )
+
+    async def deliver(
+        self,
+        call: Call,
+        payments: UnsettledFlows,
+        *,
+        limit: int,
+        utc: Callable[[], datetime],
+        ids: Iterable[str] | None = None,
+        stop: Stop | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> Delivered:
+        """Make up to `limit` calls that are due, one after another.
+
+        If there are fewer, calls that move money and were in doubt are settled as well, as far as
+        their outcome is known by now.
+
+        Args:
+            call: makes one call.
+            payments: knows which payments are unsettled.
+            limit: how many at most.
+            utc: the clock of the hub that makes the calls.
+            ids: makes only the calls of these ids.
+            stop: when it is set, no other call is begun.
+            timeout: seconds after which no other call is begun, and the store is waited for no
+                longer.
+        """
+
+        async def work(entry: OutboxEntry) -> Any:
+            values, options = self.made_of(entry)
+            answer = await call(entry, values, options)
+            failed = _failure(answer)
+            if failed is not None:
+                raise failed
+            return answer
+
+        flows = self._in_time(timeout)
+        worked = await flows.work_off(work, limit, utc, ids, stop)
+        if ids is None:
+            # What was done must be told although a store is away by now: the next round tells that.
+            with suppress(StorageUnavailable):
+                await flows._recall(payments, worked, limit, stop)  # noqa: SLF001 - a copy of this
+        return Delivered(worked=tuple(worked))
+
+    async def _recall(
+        self,
+        payments: UnsettledFlows,
+        worked: list[Worked[OutboxEntry]],
+        limit: int,
+        stop: Stop | None,
+    ) -> None:
+        """Settle the calls that were in doubt and whose outcome is stored by now.
+
+        Nothing is sent for them. Each round looks at another page of what is stuck.
+        """
+        if len(worked) >= limit or self._ends(stop):
+            return
+        # Dead ones are read, too: stores have one index for all that is stuck.
+        query = EntryQuery(target=KIND, states=STUCK, limit=_PAGE, after=self._look.after)
+        page = await self.shelf.find(query)
+        doubted = [one for one in page.items if self._look.wants(one)]
+        closed = await payments.closed([(one.tenant, one.key) for one in doubted])
+        for entry in (one for one, is_closed in zip(doubted, closed, strict=True) if is_closed):
+            if len(worked) >= limit or self._ends(stop):
+                return
+            outcome = await self._stored(payments, entry)
+            self._look.asked(entry)
+            if outcome is not None:
+                worked += await self.settled(entry, outcome)
+        self._look.turn(page)
+
+    async def _stored(self, payments: UnsettledFlows, entry: OutboxEntry) -> Result[Any] | None:
+        """The stored outcome of a call; None if there is none, or it cannot be read here."""
+        try:
+            values, options = self.made_of(entry)
+        except ConnectorError:
+            return None
+        return await payments.stored(
+            entry.tenant, entry.key, PaymentRequest(entry.verb, values, options)
+        )
+
+    def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The values and the options of a call."""
+        values, options = unpack(self.opened(entry))
+        return values, options
+
+
+def _check_request(request: object) -> None:
+    if not isinstance(request, Request):
+        raise InvalidData(
+            f"a {type(request).__name__} is not a request.",
+            field="request",
+            remedy="Give a moorage.Request, such as Request.post('/path', json={…}).",
+        )
+    told = next((name for name in request.headers if is_sensitive(name)), None)
+    if told is not None:
+        raise bare(
+            InvalidData(
+                f"The header {told!r} may hold a secret, and would be kept.",
+                field="request.headers",
+                remedy="Leave it out, and give the service its credentials.",
+            )
+        )
+
+
+def _failure(answer: object) -> Exception | None:
+    """Of a batch, what says most of what is to become of it; None if all is well."""
+    told = [one.error for one in answer if isinstance(one, Result)] if is_list(answer) else []
+    worst = min(filter(None, told), key=_rank, default=None)
+    if worst is not None and None in told and fate_of(worst) is Fate.SPENT:
+        return PartlyDoneError(worst)
+    return worst
+
+
+def _rank(error: Exception) -> int:
+    return _WORST.index(fate_of(error))
+
+
+def _digest(tenant: str | None, key: str) -> str:
+    return _named(pack((tenant, key)))[:32]
+
+
+def _named(name: bytes) -> str:
+    from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
+
+    return sha256(name).hexdigest()

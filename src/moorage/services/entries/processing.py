@@ -1,0 +1,616 @@
+"""Processing of stored entries: claim an entry, do its work, and record the result."""
+
+from __future__ import annotations
+
+from copy import copy
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
+
+import attrs
+
+from moorage.domain.entries.queue import (
+    OPEN,
+    SETTLED,
+    STUCK,
+    Entry,
+    EntryPage,
+    EntryQuery,
+    EntryState,
+    Fate,
+    doubt,
+    drop,
+    finish,
+    give_back,
+    give_up,
+    lease_left,
+    longest_pause,
+    next_batch,
+    pause,
+    postpone,
+    replay,
+    take,
+    told,
+    usual_wait,
+)
+from moorage.domain.resilience.retry import wait_of
+from moorage.domain.resilience.retry_after import capped
+from moorage.domain.state.sealing import about
+from moorage.domain.values.durations import maybe_seconds
+from moorage.errors import (
+    ConfigurationError,
+    IdempotencyInProgress,
+    InvalidData,
+    StorageUnavailable,
+)
+from moorage.services.core.core import seconds_left
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from datetime import datetime
+    from typing import Self
+
+    from moorage.domain.entries.renewal import HeldEntry
+    from moorage.domain.resilience.retry import RetryPolicy
+    from moorage.domain.values.result import Result
+    from moorage.ports.cipher import Cipher
+    from moorage.services.core.core import Core, Flow
+    from moorage.services.core.renewal import EntryRenewals
+
+E = TypeVar("E", bound=Entry)
+Work: TypeAlias = "Callable[[E], Awaitable[Any]]"
+
+_SLOW: Final = 50_000_000
+"""Nanoseconds of work after which results are written without waiting for others."""
+
+_PLAIN: Final = b"\0"
+_SEALED: Final = b"\1"
+
+
+@attrs.frozen(kw_only=True)
+class Shelf(Generic[E]):
+    """The operations of a store of entries, each awaited.
+
+    A store that takes several entries at once has `claim` and `settle` too. `bounded` makes the
+    same operations for a caller with a deadline, if the store accepts a time limit.
+    """
+
+    now: Callable[[], Flow[datetime]]
+    add: Callable[[E], Flow[E]]
+    due: Callable[[int], Flow[Sequence[E]]]
+    swap: Callable[[E, int], Flow[bool]]
+    find: Callable[[EntryQuery], Flow[EntryPage[E]]]
+    remove: Callable[[EntryQuery], Flow[int]]
+    claim: Callable[[int, float, int], Flow[Sequence[E]]] | None = None
+    settle: Callable[[Sequence[E], Sequence[int]], Flow[Sequence[bool]]] | None = None
+    bounded: Callable[[Callable[[], float]], Shelf[E]] | None = None
+
+    def within(self, left: Callable[[], float]) -> Shelf[E]:
+        """The same operations, limited to the seconds that `left` returns at each use."""
+        return self if self.bounded is None else self.bounded(left)
+
+
+@attrs.define
+class _Pace:
+    """The adaptive batch size of a worker.
+
+    Attributes:
+        batch: number of entries to take together next.
+    """
+
+    batch: int = 1
+
+
+@attrs.frozen(kw_only=True)
+class Worked(Generic[E]):
+    """The result of processing one entry.
+
+    Attributes:
+        entry: the entry as stored; if another worker has taken it, as it would have been stored.
+        answer: result of the work, if it is done.
+        error: exception of the work, if it failed.
+    """
+
+    entry: E
+    answer: Any = attrs.field(default=None, repr=False)
+    error: Exception | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Round(Generic[E]):
+    """The results of processing a batch of entries.
+
+    Attributes:
+        worked: results, in the order in which the entries were taken.
+    """
+
+    worked: tuple[Worked[E], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.worked)
+
+    def _count(self, state: EntryState) -> int:
+        return sum(item.entry.state is state for item in self.worked)
+
+    @property
+    def done(self) -> int:
+        """Number of finished entries."""
+        return self._count(EntryState.DONE)
+
+    @property
+    def later(self) -> int:
+        """Number of entries that will be tried again."""
+        return self._count(EntryState.WAITING)
+
+    @property
+    def dead(self) -> int:
+        """Number of entries that were given up."""
+        return self._count(EntryState.DEAD)
+
+    @property
+    def unknown(self) -> int:
+        """Number of entries that may have been done, so that a person has to check them."""
+        return self._count(EntryState.UNKNOWN)
+
+
+class PartlyDoneError(Exception):
+    """Raised by work that is partly done while the rest was refused for good.
+
+    Args:
+        error: error of the rest.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+@attrs.frozen
+class _Result(Generic[E]):
+    """The result of one entry's work, before it is written.
+
+    Attributes:
+        entry: the entry as it was taken.
+        answer: result of the work, if it is done.
+        error: exception of the work, if it failed.
+        fate: next state of the entry.
+        wish: minimum seconds to wait before another try.
+    """
+
+    entry: E
+    answer: Any = None
+    error: Exception | None = None
+    fate: Fate = Fate.AGAIN
+    wish: float | None = None
+
+
+class _Batch(Generic[E]):
+    """Entries that were taken together.
+
+    Args:
+        taken: the entries.
+
+    Attributes:
+        results: results that are not written yet.
+        worked: entries whose results are written.
+    """
+
+    def __init__(self, taken: Sequence[E]) -> None:
+        self.taken = taken
+        self.results: list[_Result[E]] = []
+        self.worked: list[Worked[E]] = []
+        self._begun: set[str] = set()
+
+    def ended(self, result: _Result[E]) -> None:
+        """Add a result that is to be written."""
+        self._begun.add(result.entry.id)
+        self.results.append(result)
+
+    def written(self, worked: Worked[E]) -> None:
+        """Add an entry whose result is written."""
+        self._begun.add(worked.entry.id)
+        self.worked.append(worked)
+
+    def lost(self, entry: E) -> None:
+        """Drop an entry that another worker has taken."""
+        self._begun.add(entry.id)
+
+    def left(self) -> list[E]:
+        """The entries of the batch whose work has not begun."""
+        return [entry for entry in self.taken if entry.id not in self._begun]
+
+
+class Stop(Protocol):
+    """An event that stops a worker, such as `threading.Event`."""
+
+    def is_set(self) -> bool:
+        """True once the worker is to stop."""
+        ...
+
+
+class Keeping(Generic[E]):
+    """The entries of one store, and the operations on them.
+
+    Args:
+        core: clock, randomness, and the cipher of contents.
+        shelf: the store.
+        name: name of the store, which the cipher authenticates.
+        retry: number and pace of the tries of an entry.
+        lease: seconds that a worker keeps an entry without renewing it; None for the minimum.
+        renewals: renews the entries that are being worked on.
+        judge: decides from an error what becomes of the entry.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        shelf: Shelf[E],
+        *,
+        name: str,
+        retry: RetryPolicy,
+        lease: float | None,
+        renewals: EntryRenewals,
+        judge: Callable[[Exception], Fate],
+    ) -> None:
+        self.core = core
+        self.shelf = shelf
+        self._name = name
+        self._retry = retry
+        self._lease = lease
+        self._renewals = renewals
+        self._judge = judge
+        self._pace = _Pace()
+        self._until: int | None = None
+
+    def _in_time(self, timeout: float | timedelta | None, field: str = "timeout") -> Self:
+        """The same operations for a caller with a time limit, which is passed on to the store."""
+        span = maybe_seconds(timeout, field)
+        if span is None:
+            return self
+        core, until = self.core, self.core.nanoseconds() + int(span * 1e9)
+        other = copy(self)
+        other._until = until  # noqa: SLF001 - a copy of this
+        other.shelf = self.shelf.within(lambda: seconds_left(core, until))
+        return other
+
+    def _left(self) -> float | None:
+        """Seconds that the store may take; None for its own limit."""
+        return None if self._until is None else seconds_left(self.core, self._until)
+
+    def _ends(self, stop: Stop | None) -> bool:
+        """True if no other entry is to be started."""
+        late = self._until is not None and self.core.nanoseconds() >= self._until
+        return late or (stop is not None and stop.is_set())
+
+    async def work_off(
+        self,
+        work: Work[E],
+        limit: int,
+        utc: Callable[[], datetime],
+        ids: Iterable[str] | None = None,
+        stop: Stop | None = None,
+    ) -> list[Worked[E]]:
+        """Take up to `limit` due entries, and do their work one after another.
+
+        Args:
+            work: function that processes an entry.
+            limit: maximum number of entries.
+            utc: clock by which errors of the work state their retry time.
+            ids: take only due entries with these ids.
+            stop: event; once it is set, no other entry is started.
+        """
+        stops = partial(self._ends, stop)
+        worked: list[Worked[E]] = []
+        lease = self._renewals.lease(self._lease)
+        if ids is not None:
+            for id in islice(ids, limit):
+                found: Sequence[E] = () if stops() else await self._due(id)
+                for entry in found:
+                    worked += await self._tried(entry, lease, work, utc)
+            return worked
+        while len(worked) < limit and not stops():
+            before = len(worked)
+            if self.shelf.claim is not None:
+                worked += await self._together(limit - before, lease, work, utc, stops)
+            else:
+                for entry in await self.shelf.due(limit - before):
+                    if not stops():
+                        worked += await self._tried(entry, lease, work, utc)
+            # Another worker took these entries: asking for them again would be pointless.
+            if len(worked) == before:
+                break
+        return worked
+
+    async def _together(
+        self,
+        limit: int,
+        lease: float,
+        work: Work[E],
+        utc: Callable[[], datetime],
+        stops: Callable[[], bool],
+    ) -> list[Worked[E]]:
+        """Take entries together, do their work one after another, and write their results together.
+
+        Results wait for others only while the work is fast: after slow work they are written at
+            once.
+        """
+        assert self.shelf.claim is not None  # noqa: S101 - for the type checker
+        began = wrote = self.core.nanoseconds()
+        wanted = min(self._pace.batch, limit)
+        taken = await self.shelf.claim(wanted, lease, self._retry.max_attempts)
+        held = {
+            entry.id: self._renewals.hold(entry, lease)
+            for entry in taken
+            if entry.state is EntryState.CLAIMED
+        }
+        batch = _Batch(taken)
+        try:
+            for entry in taken:
+                if stops():
+                    break
+                if entry.state is EntryState.DEAD:
+                    batch.written(Worked(entry=entry))
+                elif await self._renewals.holds(held[entry.id], self._left()):
+                    batch.ended(await self._result(entry, work, utc))
+                else:
+                    batch.lost(entry)
+                if self.core.nanoseconds() - wrote > _SLOW:
+                    await self._write(batch, held)
+                    wrote = self.core.nanoseconds()
+        finally:
+            await self._write(batch, held, ends=True)
+        seconds = (self.core.nanoseconds() - began) / 1e9
+        self._pace.batch = next_batch(self._pace.batch, len(taken), seconds)
+        return batch.worked
+
+    async def _write(
+        self, batch: _Batch[E], held: dict[str, HeldEntry], *, ends: bool = False
+    ) -> None:
+        """Write the results of a batch; at its end, also release the entries not started."""
+        assert self.shelf.settle is not None  # noqa: S101 - for the type checker
+        left = batch.left() if ends else []
+        try:
+            if batch.results or left:
+                now = await self.shelf.now()
+                after = [(self._after(result, now), result) for result in batch.results]
+                entries = [entry for entry, _ in after] + [give_back(item, now) for item in left]
+                fences = [item.entry.fence for item in batch.results] + [
+                    item.fence for item in left
+                ]
+                wrote = await self.shelf.settle(entries, fences)
+                for (entry, result), mine in zip(after, wrote, strict=False):
+                    if not mine:
+                        await self._cleared(result)
+                    batch.written(Worked(entry=entry, answer=result.answer, error=result.error))
+        finally:
+            for item in [result.entry for result in batch.results] + list(batch.taken) * ends:
+                if item.id in held:
+                    self._renewals.let_go(held.pop(item.id))
+            batch.results.clear()
+
+    async def _due(self, id: str) -> Sequence[E]:
+        """The entry of this id if it is due; empty otherwise."""
+        now = await self.shelf.now()
+        found = (await self.shelf.find(EntryQuery(id=id, limit=1))).items
+        return [
+            entry
+            for entry in found
+            if entry.due is not None and entry.due <= now and not await self._kept_back(entry)
+        ]
+
+    async def _kept_back(self, entry: E) -> bool:
+        """True if an earlier entry of the same lane must be settled first."""
+        if entry.lane is None:
+            return False
+        states = OPEN | {EntryState.DEAD} if entry.dead_holds else OPEN
+        earlier = EntryQuery(lane=entry.lane, states=states, after=str(entry.number), limit=1)
+        return bool((await self.shelf.find(earlier)).items)
+
+    async def _tried(
+        self, entry: E, lease: float, work: Work[E], utc: Callable[[], datetime]
+    ) -> list[Worked[E]]:
+        """Do the work of a due entry, unless another worker has it."""
+        now = await self.shelf.now()
+        if await self._is_held(entry, now):
+            return []
+        taken = take(entry, now, lease, self._retry.max_attempts)
+        if not await self.shelf.swap(taken, entry.fence):
+            return []
+        return [await self._renewed(taken, lease, work, utc)]
+
+    async def _is_held(self, offered: E, now: datetime) -> bool:
+        """True if an entry's worker has renewed its lease since the entry was read."""
+        if offered.state is not EntryState.CLAIMED:
+            return False
+        found = await self.shelf.find(EntryQuery(id=offered.id, limit=1))
+        return any(lease_left(entry, now) for entry in found.items)
+
+    async def _renewed(
+        self, taken: E, lease: float, work: Work[E], utc: Callable[[], datetime]
+    ) -> Worked[E]:
+        """Do the work of an entry, renewing its lease until the result is written."""
+        if taken.state is EntryState.DEAD:
+            return Worked(entry=taken)
+        held = self._renewals.hold(taken, lease)
+        try:
+            return await self._worked(taken, work, utc)
+        finally:
+            self._renewals.let_go(held)
+
+    async def _worked(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> Worked[E]:
+        result = await self._result(taken, work, utc)
+        after = self._after(result, await self.shelf.now())
+        if not await self.shelf.swap(after, taken.fence):
+            await self._cleared(result)
+        return Worked(entry=after, answer=result.answer, error=result.error)
+
+    async def _result(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> _Result[E]:
+        """Do the work of an entry, and return its result."""
+        try:
+            return _Result(taken, answer=await work(taken))
+        except PartlyDoneError as part:
+            # Under another key the effect would happen again.
+            error, fate = part.error, Fate.NEVER
+        except Exception as failed:  # noqa: BLE001 - written down, and told
+            error, fate = failed, self._judge(failed)
+        # Only spans of a caller's clock are used: the time in the error comes from that clock.
+        wish = capped(wait_of(error, utc()), longest_pause(self._retry, error))
+        return _Result(taken, error=error, fate=fate, wish=wish)
+
+    async def _cleared(self, result: _Result[E]) -> None:
+        """Write a result that is certain over the doubt of the worker that came after this one."""
+        if result.error is not None and result.fate is not Fate.SPENT:
+            return
+        found = await self.shelf.find(EntryQuery(id=result.entry.id, limit=1))
+        for entry in found.items:
+            if entry.state is EntryState.UNKNOWN and entry.turn == result.entry.turn:
+                await self._overwritten(attrs.evolve(result, entry=entry))
+
+    async def settled(self, entry: E, outcome: Result[Any]) -> list[Worked[E]]:
+        """Settle an entry that was in doubt; empty if somebody else has.
+
+        Args:
+            entry: as it is stored.
+            outcome: what its work has given or raised.
+        """
+        error = outcome.error
+        if error is None:
+            return await self._overwritten(_Result(entry, answer=outcome.value))
+        return await self._overwritten(_Result(entry, error=error, fate=self._judge(error)))
+
+    async def _overwritten(self, result: _Result[E]) -> list[Worked[E]]:
+        after = self._after(result, await self.shelf.now())
+        wrote = await self.shelf.swap(after, result.entry.fence)
+        return [Worked(entry=after, answer=result.answer, error=result.error)] if wrote else []
+
+    def _after(self, result: _Result[E], now: datetime) -> E:
+        """The entry after its result."""
+        taken, error, fate = result.entry, result.error, result.fate
+        if error is None:
+            return finish(taken, now)
+        words = told(error)
+        if fate is Fate.DOUBT:
+            return doubt(taken, now, words)
+        if fate is not Fate.AGAIN or taken.attempts >= self._retry.max_attempts:
+            return give_up(taken, now, words, spent=fate is Fate.SPENT)
+        wait = pause(self._retry, taken.attempts, result.wish, self.core.fraction())
+        return postpone(taken, now + wait, words)
+
+    # --- manual operations ---------------------------------------------------------------
+
+    async def find(self, query: EntryQuery) -> EntryPage[E]:
+        """Find one page of matching entries, newest first."""
+        return await self.shelf.find(query)
+
+    async def remove(self, query: EntryQuery) -> int:
+        """Remove all matching entries, whatever their state; return their number."""
+        return await self.shelf.remove(query)
+
+    async def stuck(self, *, limit: int = 100, after: str | None = None) -> EntryPage[E]:
+        """Find the entries that need a person, newest first.
+
+        These are the unknown and dead entries, and those that have waited for another try unusually
+        long: longer than an hour, and than the longest delay of `retry`.
+        """
+        late = await self.shelf.now() + usual_wait(self._retry)
+        pages = [
+            await self.shelf.find(attrs.evolve(query, limit=limit, after=after))
+            for query in (EntryQuery(states=STUCK), EntryQuery(waits_beyond=late))
+        ]
+        found = sorted(
+            (entry for page in pages for entry in page.items),
+            key=lambda entry: entry.number,
+            reverse=True,
+        )
+        items = tuple(found[:limit])
+        goes_on = len(found) > limit or any(page.next for page in pages)
+        return EntryPage(items=items, next=str(items[-1].number) if goes_on else None)
+
+    async def forget(self, before: datetime | timedelta) -> int:
+        """Remove the entries that ended before a time; return their number.
+
+        A removed entry cannot be replayed, and a repeat of it counts as new.
+
+        Args:
+            before: time or age, both by the store's clock.
+        """
+        if isinstance(before, timedelta):
+            before = await self.shelf.now() - before
+        return await self.shelf.remove(EntryQuery(states=SETTLED, settled_before=before))
+
+    async def get(self, id: str) -> E:
+        """Get the entry of this id.
+
+        Raises:
+            InvalidData: no entry has this id.
+        """
+        page = await self.shelf.find(EntryQuery(id=id, limit=1))
+        if not page.items:
+            raise InvalidData(
+                f"There is no entry {id[:80]!r}.",
+                field="id",
+                remedy="Give the `id` of an entry that has not been forgotten.",
+            )
+        return page.items[0]
+
+    async def replay(self, id: str) -> E:
+        """Process an entry again, whatever its state, with all its tries."""
+        return await self._changed(id, replay)
+
+    async def drop(self, id: str) -> E:
+        """Cancel an entry."""
+        return await self._changed(id, drop)
+
+    async def _changed(self, id: str, change: Callable[[E, datetime], E]) -> E:
+        while True:
+            entry, now = await self.get(id), await self.shelf.now()
+            left = lease_left(entry, now)
+            if left:
+                raise IdempotencyInProgress(
+                    f"A worker is processing the entry {entry.id}.",
+                    retry_at=self.core.utc() + left,
+                    remedy="Wait until it has finished or its lease has expired.",
+                )
+            changed = change(entry, now)
+            if await self.shelf.swap(changed, entry.fence):
+                return changed
+
+    # --- contents -----------------------------------------------------------------------
+
+    def closed(self, entry: E, content: bytes) -> E:
+        """A copy of the entry with this content, encrypted if there is a cipher."""
+        cipher = self.core.cipher
+        if cipher is None:
+            return attrs.evolve(entry, content=_PLAIN + content)
+        sealed = cipher.seal(content, self._about(entry))
+        return attrs.evolve(entry, content=_SEALED + sealed)
+
+    def opened(self, entry: E) -> bytes:
+        """The decrypted content of an entry.
+
+        Raises:
+            ConfigurationError: it is encrypted, and no cipher is configured.
+            InvalidData: the content is not as it was stored.
+        """
+        if entry.content[:1] == _PLAIN:
+            return entry.content[1:]
+        cipher: Cipher | None = self.core.cipher
+        if cipher is None:
+            raise ConfigurationError(
+                "The content of this entry is encrypted, and no cipher is configured for it.",
+                path="cipher",
+                remedy="Give every process that shares the store the same cipher.",
+            )
+        return cipher.open(entry.content[1:], self._about(entry))
+
+    def _about(self, entry: E) -> bytes:
+        return about(entry.tenant, self._name, entry.id)
+
+
+def lost(error: Exception) -> StorageUnavailable:
+    """The error for an exception of a store of entries; the fate of the command is unknown."""
+    return StorageUnavailable(
+        f"The store of entries raised {type(error).__name__}.",
+        remedy="Check that the store is up; its adapter must raise StorageUnavailable only.",
+    )

@@ -1,0 +1,147 @@
+"""Requests to an authorisation server, with retries and a limit on the size of its answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.http.requests import Response, Timeouts
+from moorage.domain.oauth.question import is_lost
+from moorage.domain.oauth.token_answer import LARGEST, Refusal, Refused
+from moorage.domain.oauth.token_request import token_request
+from moorage.domain.resilience import retry
+from moorage.domain.resilience.retry import Again, RetryPolicy
+from moorage.domain.secrets.frames import bare
+from moorage.domain.signing.occasion import Occasion
+from moorage.errors import ConnectionFailed, ConnectorError, VendorFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from moorage.domain.http.requests import Request
+    from moorage.domain.oauth.client import OAuthClient
+    from moorage.domain.oauth.grants import Parameters
+    from moorage.services.core.core import Core
+
+_SECOND: Final = 10**9
+
+
+@attrs.frozen(kw_only=True)
+class Patience:
+    """The number of tries, and the seconds for one request and for all of them."""
+
+    retry: RetryPolicy
+    request: float
+    whole: float
+
+
+@attrs.frozen(kw_only=True)
+class Inquiry:
+    """A question to one endpoint.
+
+    Attributes:
+        endpoint: name of the endpoint.
+        say: makes the request; called for each try.
+        read: interprets the answer to a request of a given time.
+        refusal: makes the error for an answer that is not a success.
+        repeatable: True if it may be sent again after a lost answer.
+    """
+
+    endpoint: str
+    say: Callable[[], Parameters]
+    read: Callable[[Response, datetime], Any]
+    refusal: Callable[[Refused | ConnectorError], tuple[ConnectorError, float | None]]
+    repeatable: bool = True
+
+
+class Asking:
+    """A conversation with an authorisation server, as one client.
+
+    Errors are returned instead of raised, so that no traceback contains what was sent.
+    """
+
+    def __init__(self, core: Core, client: OAuthClient, patience: Patience) -> None:
+        self._core = core
+        self._client = client
+        self._patience = patience
+        self._nonce: str | None = None
+
+    async def answer(self, inquiry: Inquiry, until: int | None = None) -> Any:
+        """The final answer, a refusal, or the error if there was no answer."""
+        core, patience, attempts, delay, renewed = self._core, self._patience, 0, 0.0, False
+        if until is None:
+            until = core.nanoseconds() + int(patience.whole * _SECOND)
+        self._client.at(inquiry.endpoint)
+        while True:
+            attempts += 1
+            answer = await self._sent(inquiry, until)
+            if not isinstance(answer, (Refused, ConnectorError)):
+                return answer
+            if not renewed and isinstance(answer, Refused) and answer.why is Refusal.NONCE:
+                self._nonce, renewed = answer.nonce, True
+                continue
+            decision = retry.decide(
+                patience.retry,
+                inquiry.refusal(answer)[0],
+                attempt=attempts,
+                repeatable=inquiry.repeatable or not is_lost(answer),
+                retry_after=inquiry.refusal(answer)[1],
+                remaining=(until - core.nanoseconds()) / _SECOND,
+                previous=delay,
+                draw=core.fraction(),
+            )
+            if not isinstance(decision, Again):
+                return answer
+            delay = decision.delay
+            await core.sleep(delay)
+
+    async def _sent(self, inquiry: Inquiry, until: int) -> Any:
+        """Send one request, and return its result."""
+        core, client = self._core, self._client
+        left = (until - core.nanoseconds()) / _SECOND
+        if left <= 0:
+            return ConnectionFailed("No time was left.", may_have_been_processed=False)
+        asked_at = core.utc()
+        occasion = Occasion(asked_at, core.new_id())
+        request, url = token_request(
+            client, inquiry.say(), occasion, endpoint=inquiry.endpoint, nonce=self._nonce
+        )
+        timeouts = Timeouts(total=min(self._patience.request, left))
+        answer = await fetched(core, request, url, timeouts, LARGEST)
+        return inquiry.read(answer, asked_at) if isinstance(answer, Response) else answer
+
+
+async def fetched(
+    core: Core, request: Request, url: str, timeouts: Timeouts, largest: int
+) -> Response | ConnectorError:
+    """The answer, or an error; an answer larger than `largest` bytes is an error.
+
+    Errors are returned instead of raised, so that no traceback contains the request.
+    """
+    try:
+        return await _read(core, request, url, timeouts, largest)
+    except ConnectorError as error:
+        failed = error
+    return bare(failed)
+
+
+async def _read(
+    core: Core, request: Request, url: str, timeouts: Timeouts, largest: int
+) -> Response:
+    incoming = await core.open(request, url, timeouts)
+    try:
+        pieces: list[bytes] = []
+        left = largest
+        while piece := await incoming.read():
+            left -= len(piece)
+            if left < 0:
+                raise VendorFailed(
+                    f"The authorisation server answered with more than {largest} bytes.",
+                    remedy="Check its URL: no authorisation server sends that much.",
+                )
+            pieces.append(piece)
+        return Response(incoming.status, headers=incoming.headers, body=b"".join(pieces))
+    finally:
+        incoming.close()

@@ -1,0 +1,196 @@
+"""First tokens by a person's consent, and their revocation.
+
+Laws:
+
+1. A code works once. It is sent again only if the server has certainly not processed it.
+2. Granted tokens are returned only after their id_token was checked.
+3. A device is polled no longer than the caller can wait, or than its code lives.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.oauth.consent import exchanging, no_token
+from moorage.domain.oauth.device import DeviceConsent, Pace, polling, read_device
+from moorage.domain.oauth.id_token import id_token_problem
+from moorage.domain.oauth.question import failure, is_lost
+from moorage.domain.oauth.revocation import given_back, not_revoked, read_revocation, revoking
+from moorage.domain.oauth.token_answer import Granted, Refused, read_token
+from moorage.domain.oauth.token_request import wanted_scope
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.errors import AuthorizationRequired, ConnectorError, DeadlineExceeded, VendorFailed
+from moorage.services.oauth.asking import Asking, Inquiry
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.domain.auth.methods import OAuthCredentials
+    from moorage.domain.oauth.client import OAuthClient
+    from moorage.domain.oauth.pending import PendingConsent
+    from moorage.domain.secrets.secret import Secret
+    from moorage.services.core.core import Core
+    from moorage.services.oauth.asking import Patience
+
+_TOKENS: Final = "token_endpoint"
+_SECOND: Final = 10**9
+_AGAIN: Final = "Let the person start again."
+
+
+class Consenting:
+    """The operations of consent.
+
+    Args:
+        core: the ports.
+        client: OAuth client that asks for consent.
+        patience: time limits.
+    """
+
+    def __init__(self, core: Core, client: OAuthClient, patience: Patience) -> None:
+        self._core = core
+        self._client = client
+        self._patience = patience
+
+    async def finish(self, code: Secret | ConnectorError, pending: PendingConsent) -> Granted:
+        """Exchange the code that a person has brought back."""
+        if isinstance(code, ConnectorError):
+            raise code
+        client = attrs.evolve(self._client, scope=pending.scope)
+        hidden = _hidden(client, code, pending.code_verifier)
+        answer = await Asking(self._core, client, self._patience).answer(
+            Inquiry(
+                endpoint=_TOKENS,
+                say=lambda: exchanging(code, pending),
+                read=lambda response, asked_at: read_token(
+                    response, client, asked_at, hidden=hidden
+                ),
+                refusal=lambda answer: failure(None, answer),
+                repeatable=False,
+            )
+        )
+        if not isinstance(answer, Granted):
+            raise self._ungranted(answer)
+        return self._checked(answer, pending.issuer, pending.nonce)
+
+    async def begin_device(self, client: OAuthClient) -> DeviceConsent:
+        """Request the code that a person enters on another device."""
+        hidden = _hidden(client)
+        answer = await Asking(self._core, client, self._patience).answer(
+            Inquiry(
+                endpoint="device_authorization_endpoint",
+                say=lambda: wanted_scope(client),
+                read=lambda response, asked_at: read_device(response, asked_at, hidden),
+                refusal=lambda answer: failure(None, answer),
+            )
+        )
+        if not isinstance(answer, DeviceConsent):
+            raise self._failed(answer)
+        return answer
+
+    async def finish_device(self, device: DeviceConsent, timeout: float | None) -> Granted:
+        """Poll the server until it grants or refuses a token."""
+        core, client = self._core, self._client
+        code, ends = device.device_code, self._ends(device.expires_at)
+        until = ends if timeout is None else core.nanoseconds() + int(timeout * _SECOND)
+        hidden = _hidden(client, code)
+        inquiry = Inquiry(
+            endpoint=_TOKENS,
+            say=lambda: polling(code),
+            read=lambda response, asked_at: read_token(response, client, asked_at, hidden=hidden),
+            refusal=lambda answer: failure(None, answer),
+        )
+        # The pace of polling is decided here.
+        patience = attrs.evolve(self._patience, retry=RetryPolicy.none())
+        asking, pace = Asking(core, client, patience), Pace.at_first(device.interval)
+        while True:
+            due = core.nanoseconds() + int(pace.pause * _SECOND)
+            if due >= ends:
+                raise AuthorizationRequired("The code has expired.", remedy=_AGAIN)
+            if due >= until:
+                raise DeadlineExceeded(
+                    "The person has not decided in time.",
+                    remedy="Wait again with the same device consent, or start over.",
+                )
+            await core.sleep(pace.pause)
+            answer = await asking.answer(inquiry, min(until, ends))
+            if isinstance(answer, Granted):
+                return self._checked(answer, client.server.issuer, None)
+            next_pace = pace.after(answer)
+            if next_pace is None:
+                raise self._ungranted(answer)
+            pace = next_pace
+
+    async def revoke(self, credentials: OAuthCredentials) -> None:
+        """Revoke granted tokens."""
+        await revoked(self._core, self._client, self._patience, credentials, None)
+
+    def _ends(self, moment: datetime) -> int:
+        """Convert a time to the local clock."""
+        core = self._core
+        return core.nanoseconds() + int((moment - core.utc()).total_seconds() * _SECOND)
+
+    def _checked(self, granted: Granted, issuer: str | None, nonce: Secret | None) -> Granted:
+        problem = id_token_problem(
+            granted.id_token,
+            issuer=issuer,
+            client_id=self._client.client_id,
+            nonce=nonce,
+            now=self._core.utc(),
+        )
+        if problem is None:
+            return granted
+        raise VendorFailed(
+            f"The id_token {problem}, so the tokens that came with it are refused.",
+            retryable=False,
+            remedy="Check the issuer, the client's id and the clock; then let the person start"
+            " again.",
+        )
+
+    def _ungranted(self, answer: Refused | ConnectorError) -> ConnectorError:
+        if is_lost(answer):
+            return AuthorizationRequired(
+                "The answer that may have contained the tokens was lost, and is sent only once.",
+                remedy=_AGAIN,
+            )
+        return self._failed(answer)
+
+    def _failed(self, answer: Refused | ConnectorError) -> ConnectorError:
+        error, wait = no_token(answer)
+        if wait is not None:
+            error.due = self._core.utc() + timedelta(seconds=wait)
+        return error
+
+
+async def revoked(
+    core: Core,
+    client: OAuthClient,
+    patience: Patience,
+    credentials: OAuthCredentials,
+    service: str | None,
+) -> None:
+    """Revoke a token at the server, and with it all tokens of the same grant."""
+    token, kind = given_back(credentials)
+    hidden = _hidden(client, token)
+    answer = await Asking(core, client, patience).answer(
+        Inquiry(
+            endpoint="revocation_endpoint",
+            say=lambda: revoking(token, kind),
+            read=lambda response, asked_at: read_revocation(response, asked_at, hidden),
+            refusal=not_revoked,
+        )
+    )
+    if answer is True:
+        return
+    error, wait = not_revoked(answer)
+    error.service = service
+    if wait is not None:
+        error.due = core.utc() + timedelta(seconds=wait)
+    raise error
+
+
+def _hidden(client: OAuthClient, *shown: Secret) -> tuple[Secret, ...]:
+    """The secrets to remove from errors, in case the server repeats them."""
+    return shown if client.secret is None else (client.secret, *shown)

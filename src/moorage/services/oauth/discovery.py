@@ -1,0 +1,29 @@
+"""Discovery of an authorisation server's endpoints by its issuer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.domain.http.requests import Timeouts
+from moorage.domain.oauth.discovery import LARGEST, metadata_request, read_metadata, undescribed
+from moorage.domain.oauth.server import well_known
+from moorage.errors import ConnectorError
+from moorage.services.oauth.asking import fetched
+
+if TYPE_CHECKING:
+    from moorage.domain.oauth.server import AuthorizationServer
+    from moorage.services.core.core import Core
+
+
+async def described(core: Core, issuer: str, timeout: float) -> AuthorizationServer:
+    """The server's description of itself, from the first well-known URL that has one."""
+    places, statuses = well_known(issuer), list[int]()
+    for place in places:
+        answer = await fetched(core, metadata_request(), place, Timeouts(total=timeout), LARGEST)
+        if isinstance(answer, ConnectorError):
+            raise answer
+        server = read_metadata(issuer, answer)
+        if server is not None:
+            return server
+        statuses.append(answer.status)
+    raise undescribed(places, statuses)

@@ -1,0 +1,444 @@
+"""The renewal of one OAuth token, under a claim that excludes other processes.
+
+Laws:
+
+1. A refresh token is sent by one holder at a time, under a claim in shared state. The claim is
+   marked before the request leaves, and renewed while the holder lives. A holder that dies before
+   the mark is replaced at once. A token that a dead holder may have sent, or whose answer was
+   lost, is sent once more after its request must have ended, and never again: then a person must
+   authorise anew. A refresh token that the last renewal did not change may be sent at any time:
+   its claim is not marked, and a holder that dies with it is replaced at once.
+2. A granted token is stored before anybody uses it.
+3. After a failure of the server, renewal is tried again later, and nothing is forgotten. Only the
+   server's statement that a grant is over ends it, and then no process asks again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+import attrs
+
+from moorage.domain.auth.methods import OAuthCredentials
+from moorage.domain.entries.renewal import Held
+from moorage.domain.http.requests import Timeouts
+from moorage.domain.idempotency.claims import (
+    Claim,
+    MarkSent,
+    Resolve,
+    Verdict,
+    abandon,
+    complete,
+    release,
+)
+from moorage.domain.oauth.client import ClientAuthentication
+from moorage.domain.oauth.drawers import tenant_of
+from moorage.domain.oauth.grants import Consent, TokenExchange
+from moorage.domain.oauth.question import (
+    GRANT,
+    REMEMBERED,
+    Question,
+    claim_key,
+    failure,
+    is_lost,
+    too_slow,
+)
+from moorage.domain.oauth.token_answer import Granted, Refusal, Refused, read_token
+from moorage.domain.oauth.token_request import token_request
+from moorage.domain.observation.events import ConsentNeeded, TokenRenewed
+from moorage.domain.resilience import retry
+from moorage.domain.resilience.retry import Again
+from moorage.domain.secrets.frames import bare
+from moorage.domain.signing.occasion import Occasion
+from moorage.errors import (
+    AuthorizationRequired,
+    ConnectorError,
+    CredentialNotFound,
+    CredentialRefreshFailed,
+)
+from moorage.services.core.core import seconds_left
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.oauth.client import OAuthClient
+    from moorage.domain.oauth.freshness import Ahead
+    from moorage.domain.resilience.retry import RetryPolicy
+    from moorage.domain.secrets.secret import Secret
+    from moorage.services.core.core import Core, Flow
+
+Owner: TypeAlias = "tuple[str, str | None]"
+Get: TypeAlias = "Callable[[str, str | None], Flow[Any]]"
+
+_SECOND: Final = 10**9
+_SOONEST: Final = 0.02
+_LATEST: Final = 0.25
+_MARGIN: Final = 1.0
+_BRIEFLY: Final = 3_600 * 10**6
+
+
+@attrs.frozen
+class Vault:
+    """The operations of a store of credentials."""
+
+    get: Callable[[str, str | None], Flow[Any]]
+    has: Callable[[str, str | None], Flow[bool]]
+    refresh: Callable[[str, str | None, Any], Flow[Any]]
+    rotate: Callable[[str, str | None, Any], Flow[None]]
+
+
+@attrs.frozen(kw_only=True)
+class Pace:
+    """Time limits, in seconds.
+
+    `request` is for one request, `renewal` for all requests of one holder, `patience` for waiting
+    for another holder. A value read from the vault is trusted for `believed`.
+    """
+
+    ahead: Ahead
+    retry: RetryPolicy
+    request: float
+    renewal: float
+    patience: float
+    believed: float
+
+
+class _Turn(NamedTuple):
+    """A held claim: its end, and True if it is the second attempt for the same token."""
+
+    claim: Held
+    until: int
+    again: bool
+
+
+class _Wait(NamedTuple):
+    """The number of seconds for which another holder may have the claim."""
+
+    seconds: float
+
+
+class _LostError(Exception):
+    """It is unknown if anything was granted."""
+
+
+class Renewal:
+    """Renews tokens under claims.
+
+    Args:
+        core: the ports.
+        vault: store of the tokens.
+        pace: time limits.
+        get: reads another service's credential, for a token exchange.
+
+    Attributes:
+        unstored: granted tokens that could not be stored yet, each with the token it replaces.
+    """
+
+    def __init__(self, core: Core, vault: Vault, pace: Pace, get: Get) -> None:
+        self._core = core
+        self._vault = vault
+        self._pace = pace
+        self._get = get
+        self.unstored: dict[Owner, tuple[OAuthCredentials, OAuthCredentials]] = {}
+        self._lasting: dict[Owner, Secret] = {}
+
+    async def stored(self, owner: Owner) -> Any:
+        """The token in the vault, after storing one that is waiting to be stored."""
+        kept = await self._vault.get(*owner)
+        waiting = self.unstored.get(owner)
+        if waiting is None:
+            return kept
+        stale, new = waiting
+        if kept == stale:
+            await self._vault.rotate(*owner, new)
+            kept = new
+        self.unstored.pop(owner, None)
+        return kept
+
+    async def claimed(
+        self,
+        owner: Owner,
+        client: OAuthClient,
+        stale: OAuthCredentials | None,
+        *,
+        patience: float | None,
+    ) -> Any:
+        """Renew a token, or return the one that another process has stored meanwhile.
+
+        None if another process is renewing it, and the caller has no time to wait.
+        """
+        core, began, pause, again = self._core, self._core.nanoseconds(), _SOONEST, False
+        until = began + int((self._pace.renewal if patience is None else patience) * _SECOND)
+        while True:
+            turn = await self._claim(owner, client, stale, until, again=again)
+            if isinstance(turn, _Turn):
+                claim = turn.claim
+                core.renewals.keep(claim)
+                try:
+                    return await self._taken(owner, client, stale, turn)
+                except _LostError:
+                    turn = None
+                finally:
+                    core.renewals.let_go(claim)
+            if turn is None:
+                if again:
+                    raise self._over(owner, "the answer with the latest token was lost")
+                again = True
+                continue
+            if patience is None:
+                return None
+            pause = min(turn.seconds, pause)
+            if core.nanoseconds() + pause * _SECOND > until:
+                raise too_slow(owner[0])
+            await core.sleep(pause)
+            pause = min(2 * pause, _LATEST)
+            newer = await self._newer(owner, stale)
+            if newer is not None:
+                return newer
+
+    async def _claim(
+        self,
+        owner: Owner,
+        client: OAuthClient,
+        stale: OAuthCredentials | None,
+        patience: int,
+        *,
+        again: bool,
+    ) -> _Turn | _Wait | None:
+        """A held claim, the time another holder may have it, or None if its end is unknown.
+
+        The store may take until `patience`, in nanoseconds of the local clock.
+        """
+        core, renewal = self._core, self._pace.renewal
+        key = claim_key(owner, client, stale, again=again)
+        began, term = core.nanoseconds(), int((renewal + _MARGIN) * 10**6)
+        until, lease = began + int(renewal * _SECOND), core.renewals.lease(term)
+        verdict, fence, wait, _ = await core.execute(
+            Claim(
+                key,
+                fingerprint=GRANT,
+                owner=core.token(),
+                lease=lease,
+                term=term,
+                ttl=REMEMBERED,
+                target=client.at("token_endpoint"),
+                remembered=0,
+            ),
+            seconds_left(core, patience),
+        )
+        if verdict is Verdict.REPLAY:
+            raise self._over(owner, "its grant is over")
+        if verdict is Verdict.RUN:
+            held = Held(key, fence, ttl=REMEMBERED, until=began + lease * 1000)
+            return _Turn(held, until, again)
+        # A token that is sent during another holder's request may end the grant.
+        return _Wait(wait / 10**6) if wait else None
+
+    async def _newer(self, owner: Owner, stale: OAuthCredentials | None) -> OAuthCredentials | None:
+        """The token that another holder has stored meanwhile."""
+        try:
+            kept = await self.stored(owner)
+        except CredentialNotFound:
+            return None
+        if not isinstance(kept, OAuthCredentials):
+            return None
+        same = stale is not None and (
+            kept.access_token == stale.access_token and kept.refresh_token == stale.refresh_token
+        )
+        return None if same else kept
+
+    async def _taken(
+        self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None, turn: _Turn
+    ) -> OAuthCredentials:
+        """Use a claim: read the vault again, request a token, and store it."""
+        core, began, alone = self._core, self._core.nanoseconds(), client.grant.alone
+        shown = None if stale is None else stale.refresh_token
+        repeatable = alone or (shown is not None and shown == self._lasting.get(owner))
+        try:
+            newer = await self._newer(owner, stale)
+            question = await self._question(owner, client, stale) if newer is None else None
+        except ConnectorError:
+            # Nothing was sent, so nobody need wait until this claim expires.
+            await self._release(turn)
+            raise
+        if question is None:
+            await self._release(turn)
+            return newer  # type: ignore[return-value]  # one of the two is there
+        mark = MarkSent(turn.claim.key, turn.claim.fence, client.at("token_endpoint"))
+        if not repeatable and not (
+            await core.renewals.holds(turn.claim, seconds_left(core, turn.until))
+            and await core.execute(mark, seconds_left(core, turn.until))
+        ):
+            raise too_slow(owner[0])
+        answer, attempts = await self._answer(question, turn, repeatable=repeatable)
+        if isinstance(answer, Granted):
+            await self._keep(owner, question, answer.credentials, turn)
+            duration = (core.nanoseconds() - began) / _SECOND
+            self._tell(TokenRenewed, owner, duration=duration, attempts=attempts)
+            return answer.credentials
+        if isinstance(answer, Refused) and answer.why is Refusal.GONE and not alone:
+            await core.execute(
+                complete(turn.claim.key, turn.claim.fence, None, ttl=REMEMBERED),
+                seconds_left(core, turn.until),
+            )
+            raise self._over(owner, answer.words)
+        rotated = _rotated(stale, answer)
+        if rotated is not None:
+            await self._keep(owner, question, rotated, turn)
+            raise failure(owner[0], answer)[0]
+        if is_lost(answer) and not repeatable:
+            await core.execute(
+                abandon(turn.claim.key, turn.claim.fence, ttl=REMEMBERED),
+                seconds_left(core, turn.until),
+            )
+            raise _LostError
+        await self._release(turn)
+        error, wait = failure(owner[0], answer)
+        if wait is not None:
+            error.due = core.utc() + timedelta(seconds=wait)
+        raise error
+
+    async def _question(
+        self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None
+    ) -> Question:
+        """The token request to send."""
+        grant, subject = client.grant, None
+        if isinstance(grant, Consent) and (stale is None or stale.refresh_token is None):
+            raise self._over(owner, "there is no refresh token")
+        if isinstance(grant, TokenExchange) and isinstance(grant.subject, str):
+            other = await self._get(grant.subject, owner[1])
+            subject = other.access_token if isinstance(other, OAuthCredentials) else other.secret
+        bound = None if stale is None else stale.dpop_key
+        if bound is not None and client.authentication is ClientAuthentication.NONE:
+            # The refresh token of a client without a secret is bound to the key it was issued for.
+            client = attrs.evolve(client, dpop_key=bound)
+        return Question(client, stale, subject)
+
+    async def _answer(
+        self, question: Question, turn: _Turn, *, repeatable: bool
+    ) -> tuple[Granted | Refused | ConnectorError, int]:
+        """The final answer of the token endpoint, and the number of requests."""
+        core, attempts, tries, delay, challenged = self._core, 0, 0, 0.0, False
+        while True:
+            attempts += 1
+            asked_at = core.utc()
+            answer = await self._sent(question)
+            if not isinstance(answer, ConnectorError):
+                answer = read_token(
+                    answer, question.client, asked_at, held=question.held, hidden=question.hidden()
+                )
+            if isinstance(answer, Granted):
+                return answer, attempts
+            before, challenged = challenged, _wants_nonce(answer)
+            # A request that could outlast the claim is not started.
+            spare = (turn.until - core.nanoseconds()) / _SECOND - self._pace.request
+            if challenged and not before and spare >= 0:
+                continue
+            tries += 1
+            if is_lost(answer) and not repeatable:
+                return answer, attempts
+            error, wait = failure(None, answer)
+            decision = retry.decide(
+                self._pace.retry,
+                error,
+                attempt=tries,
+                repeatable=True,
+                retry_after=wait,
+                remaining=spare,
+                previous=delay,
+                draw=core.fraction(),
+            )
+            if not isinstance(decision, Again):
+                return answer, attempts
+            delay = decision.delay
+            await core.sleep(delay)
+
+    async def _sent(self, question: Question) -> Any:
+        """The answer, or the error if there was none."""
+        core = self._core
+        occasion = Occasion(core.utc(), core.new_id())
+        told = question.parameters(occasion)
+        nonce = core.nonces.known(question.client.at("token_endpoint"))
+        request, url = token_request(question.client, told, occasion, nonce=nonce)
+        del told
+        try:
+            answer = await core.send(request, url, Timeouts(total=self._pace.request))
+        except ConnectorError as error:
+            failed = error
+        else:
+            if question.client.dpop_key is not None:
+                core.nonces.learn(url, answer.headers)
+            return answer
+        return bare(failed)
+
+    async def _keep(
+        self, owner: Owner, question: Question, new: OAuthCredentials, turn: _Turn
+    ) -> None:
+        """Store the granted token, then release the claim."""
+        core, pause, stale = self._core, _SOONEST, question.held
+        while (failed := await self._store(owner, new)) is not None:
+            if core.nanoseconds() + pause * _SECOND > turn.until:
+                if stale is not None:
+                    self.unstored[owner] = stale, new
+                raise failed
+            await core.sleep(pause)
+            pause = min(2 * pause, _LATEST)
+        await self._release(turn)
+        shown = None if stale is None else stale.refresh_token
+        if shown is None or shown != new.refresh_token:
+            self._lasting.pop(owner, None)
+            return
+        self._lasting[owner] = shown
+        if turn.again:
+            # The refresh token does not rotate, so the first request's outcome is irrelevant.
+            first = claim_key(owner, question.client, stale, again=False)
+            resolve = Resolve(first, done=False, ttl=_BRIEFLY)
+            await core.execute(resolve, seconds_left(core, turn.until))
+
+    async def _release(self, turn: _Turn) -> None:
+        """Let the next holder claim it at once."""
+        await self._core.execute(
+            release(turn.claim.key, turn.claim.fence, ttl=_BRIEFLY),
+            seconds_left(self._core, turn.until),
+        )
+
+    async def _store(self, owner: Owner, new: OAuthCredentials) -> CredentialRefreshFailed | None:
+        """Store a token; return the error if that failed."""
+        try:
+            await self._vault.rotate(*owner, new)
+        except ConnectorError as error:
+            failed = error
+        else:
+            return None
+        told = CredentialRefreshFailed(
+            "A new token was granted, but cannot be stored.",
+            service=owner[0],
+            retryable=True,
+            remedy="Check the store of credentials; the token is stored as soon as it can be.",
+        )
+        told.__cause__ = bare(failed)
+        return told
+
+    def _over(self, owner: Owner, reason: str) -> AuthorizationRequired:
+        self._tell(ConsentNeeded, owner, reason=reason)
+        return AuthorizationRequired(
+            f"A person must authorise {owner[0]!r} again: {reason}.", service=owner[0]
+        )
+
+    def _tell(self, kind: Any, owner: Owner, **details: Any) -> None:
+        core = self._core
+        if core.observers:
+            core.tell(kind(at=core.utc(), service=owner[0], tenant=tenant_of(owner[1]), **details))
+
+
+def _rotated(stale: OAuthCredentials | None, answer: Any) -> OAuthCredentials | None:
+    """The held token with the refresh token of an otherwise unreadable answer."""
+    new = answer.refresh_token if isinstance(answer, Refused) else None
+    if stale is None or new is None or new == stale.refresh_token:
+        return None
+    return attrs.evolve(stale, refresh_token=new)
+
+
+def _wants_nonce(answer: Refused | ConnectorError) -> bool:
+    return isinstance(answer, Refused) and answer.why is Refusal.NONCE

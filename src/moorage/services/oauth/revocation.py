@@ -1,0 +1,140 @@
+"""Revocation of stored tokens, under the claim of their renewal, which excludes other processes.
+
+Laws:
+
+1. A token is revoked by the holder of the claim of its renewal. A renewal in progress is awaited,
+   and then its new token is revoked.
+2. A revoked token is never sent to the token endpoint: the claim ends for good, and the vault's
+   token was removed long before.
+3. A token that could not be revoked stays as it was, and so does the claim of its renewal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from moorage.domain.auth.methods import OAuthCredentials
+from moorage.domain.idempotency.claims import Claim, Verdict, complete, release
+from moorage.domain.oauth.question import GRANT, REMEMBERED, claim_key, too_slow
+from moorage.domain.oauth.revocation import ended, no_client
+from moorage.errors import ConnectorError
+from moorage.services.core.core import seconds_left
+from moorage.services.oauth.asking import Patience
+from moorage.services.oauth.consent import revoked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from moorage.domain.idempotency.claims import Settle
+    from moorage.domain.oauth.client import OAuthClient
+    from moorage.services.core.core import Core, Flow
+    from moorage.services.oauth.renewal import Owner, Pace, Vault
+
+_SECOND: Final = 10**9
+_SOONEST: Final = 0.02
+_LATEST: Final = 0.25
+_MARGIN: Final = 1.0
+_BRIEFLY: Final = 3_600 * 10**6
+
+
+class _Claimed(NamedTuple):
+    """The result of claiming; a held claim keeps others from renewing.
+
+    `wait` is the number of seconds for which another process may be renewing.
+    """
+
+    verdict: Verdict
+    key: str
+    fence: int
+    wait: float
+
+
+class Revocation:
+    """Revokes tokens.
+
+    Args:
+        core: the ports.
+        vault: store of the tokens.
+        pace: time limits.
+        stored: reads the token in the vault.
+    """
+
+    def __init__(
+        self, core: Core, vault: Vault, pace: Pace, stored: Callable[[Owner], Flow[Any]]
+    ) -> None:
+        self._core = core
+        self._vault = vault
+        self._pace = pace
+        self._stored = stored
+
+    async def revoked(self, owner: Owner, client: OAuthClient) -> None:
+        """Revoke the stored token of an owner."""
+        core, pace = self._core, self._pace
+        client.at("revocation_endpoint")
+        kept, claim = await self._claimed(owner, client)
+        until = core.nanoseconds() + int(pace.renewal * _SECOND)
+        if claim.verdict is not Verdict.REPLAY:
+            patience = Patience(retry=pace.retry, request=pace.request, whole=pace.renewal)
+            try:
+                await revoked(core, client, patience, kept, owner[0])
+            except ConnectorError:
+                await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), until)
+                raise
+            if client.grant.alone or kept.refresh_token is None:
+                # The claim also belongs to the next token.
+                await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), until)
+            else:
+                await self._settle(complete(claim.key, claim.fence, None, ttl=REMEMBERED), until)
+        await self._vault.rotate(*owner, ended(kept))
+
+    async def _claimed(
+        self, owner: Owner, client: OAuthClient
+    ) -> tuple[OAuthCredentials, _Claimed]:
+        """The stored token and the result of claiming its renewal, once nobody renews it."""
+        core, pause = self._core, _SOONEST
+        until = core.nanoseconds() + int(self._pace.patience * _SECOND)
+        while True:
+            kept = await self._stored(owner)
+            if not isinstance(kept, OAuthCredentials):
+                raise no_client(owner[0])
+            claim = await self._claim(owner, client, kept, until, again=False)
+            if claim.verdict is Verdict.UNKNOWN and not claim.wait:
+                # The token was sent and its answer lost; the server may have processed it.
+                claim = await self._claim(owner, client, kept, until, again=True)
+            if not claim.wait:
+                return kept, claim
+            pause = min(claim.wait, pause)
+            if core.nanoseconds() + pause * _SECOND > until:
+                raise too_slow(owner[0])
+            await core.sleep(pause)
+            pause = min(2 * pause, _LATEST)
+
+    async def _settle(self, command: Settle, until: int) -> None:
+        """Record the end of a claim."""
+        await self._core.execute(command, seconds_left(self._core, until))
+
+    async def _claim(
+        self,
+        owner: Owner,
+        client: OAuthClient,
+        kept: OAuthCredentials,
+        until: int,
+        *,
+        again: bool,
+    ) -> _Claimed:
+        key, lease = claim_key(owner, client, kept, again=again), self._pace.renewal + _MARGIN
+        verdict, fence, wait, _ = await self._core.execute(
+            Claim(
+                key,
+                fingerprint=GRANT,
+                owner=self._core.token(),
+                lease=int(lease * 10**6),
+                ttl=REMEMBERED,
+                target=client.at("token_endpoint"),
+                remembered=0,
+            ),
+            seconds_left(self._core, until),
+        )
+        # The earlier holder of a granted claim does not matter if it had sent nothing.
+        return _Claimed(verdict, key, fence, 0 if verdict is Verdict.RUN else wait / 10**6)

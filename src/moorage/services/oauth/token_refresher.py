@@ -1,0 +1,258 @@
+"""OAuth tokens: one renewal serves all callers, in every thread, task and process.
+
+Laws:
+
+1. A valid token is used. One caller renews it ahead of time while the others continue; if that
+   fails, they still continue.
+2. A token that another process renewed is adopted.
+3. Callers that waited for a failed renewal fail with it, and do not ask again at once.
+4. A renewal continues even if its caller has gone: if nobody awaits the answer to a refresh token,
+   the token is lost.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.domain.auth.methods import OAuthCredentials
+from moorage.domain.oauth.drawers import tenant_of
+from moorage.domain.oauth.freshness import Freshness
+from moorage.domain.oauth.question import too_slow
+from moorage.domain.oauth.revocation import no_client
+from moorage.domain.observation.events import TokenNotRenewed
+from moorage.domain.secrets.frames import bare
+from moorage.domain.state.keys import state_key
+from moorage.errors import ConnectorError, CredentialNotFound, StorageUnavailable
+from moorage.services.oauth.renewal import Renewal
+from moorage.services.oauth.revocation import Revocation
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from moorage.domain.oauth.client import OAuthClient
+    from moorage.domain.oauth.freshness import Span
+    from moorage.services.core.core import Core, Flow
+    from moorage.services.oauth.renewal import Owner, Pace, Vault
+
+FindClient: TypeAlias = "Callable[[str, str | None], OAuthClient | None]"
+Apart: TypeAlias = "Callable[[Flow[Any]], Awaitable[Any]]"
+
+_SECOND: Final = 10**9
+_MANY: Final = 10**9
+_AGAIN_AFTER: Final = 5.0
+
+
+class Held:
+    """An owner's token in memory, with its validity by the local clock."""
+
+    __slots__ = ("_again_at", "_read_at", "_span", "credentials", "look_at")
+
+    def __init__(
+        self, credentials: OAuthCredentials, span: Span, now: int, believed: float
+    ) -> None:
+        self.credentials = credentials
+        self._span = span
+        self._read_at = now
+        self._again_at = 0
+        self.confirm(now, believed)
+
+    def confirm(self, now: int, believed: float) -> None:
+        """Note that the vault has the same token, which is trusted for a while."""
+        fresh = self._read_at + self._span.fresh * _SECOND
+        self.look_at = min(max(fresh, self._again_at), now + believed * _SECOND)
+
+    def put_off(self, until: int) -> None:
+        """Use the token unchanged until then, because renewing or reading it has just failed."""
+        self._again_at = until
+        self.look_at = min(until, self._read_at + self._span.works * _SECOND)
+
+    def freshness(self, now: int) -> Freshness:
+        """The validity of the token at this time."""
+        found = self._span.after((now - self._read_at) / _SECOND)
+        put_off = found is Freshness.DUE and now < self._again_at
+        return Freshness.FRESH if put_off else found
+
+
+class Refreshing:
+    """The operations of a refresher.
+
+    Args:
+        core: the ports.
+        clients: finds the OAuth client of a service and tenant; None if it does not use OAuth.
+        vault: store of the tokens.
+        pace: time limits.
+        apart: runs a flow to its end even if its caller has gone.
+    """
+
+    def __init__(
+        self, core: Core, clients: FindClient, vault: Vault, pace: Pace, apart: Apart
+    ) -> None:
+        self._core = core
+        self._clients = clients
+        self._vault = vault
+        self._pace = pace
+        self._apart = apart
+        self._renewal = Renewal(core, vault, pace, self.get)
+        self._revocation = Revocation(core, vault, pace, self._renewal.stored)
+        self._held: dict[Owner, Held] = {}
+        self._failures = 0
+        self._failed: dict[Owner, tuple[int, ConnectorError]] = {}
+
+    def known(self, service: str, tenant: str | None) -> OAuthCredentials | None:
+        """The token that can be used without reading or renewing; None if there is none."""
+        held = self._held.get((service, tenant))
+        if held is not None and self._core.nanoseconds() < held.look_at:
+            return held.credentials
+        return None
+
+    async def get(self, service: str, tenant: str | None) -> Any:
+        """The current credential, renewed if necessary."""
+        found = self.known(service, tenant)
+        if found is not None:
+            return found
+        owner, client = (service, tenant), self._clients(service, tenant)
+        if client is None:
+            return await self._vault.get(service, tenant)
+        try:
+            kept = await self._read(owner, client)
+        except StorageUnavailable as error:
+            return self._spared(owner, error)
+        if kept is None:
+            return await self._apart(self._renewed(owner, client, None))
+        if not isinstance(kept, OAuthCredentials):
+            return kept
+        held = self._hold(owner, kept)
+        freshness = held.freshness(self._core.nanoseconds())
+        if freshness is Freshness.FRESH:
+            return kept
+        if freshness is Freshness.DUE:
+            return await self._apart(self._renewed_ahead(owner, client, held))
+        return await self._apart(self._renewed(owner, client, kept))
+
+    async def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:
+        """The credential that replaces one that the service has refused."""
+        owner, client = (service, tenant), self._clients(service, tenant)
+        if client is None or not isinstance(stale, OAuthCredentials):
+            return await self._vault.refresh(service, tenant, stale)
+        self._held.pop(owner, None)
+        kept = await self._read(owner, client)
+        if isinstance(kept, OAuthCredentials) and kept.access_token != stale.access_token:
+            return self._hold(owner, kept).credentials
+        return await self._apart(self._renewed(owner, client, stale if kept is None else kept))
+
+    async def has(self, service: str, tenant: str | None) -> bool:
+        """True if there is a credential, or one can be had without a person."""
+        client = self._clients(service, tenant)
+        return (client is not None and client.grant.alone) or await self._vault.has(service, tenant)
+
+    async def rotate(self, service: str, tenant: str | None, new: Any) -> None:
+        """Store the tokens of a person's consent."""
+        owner = (service, tenant)
+        self._renewal.unstored.pop(owner, None)
+        try:
+            await self._vault.rotate(service, tenant, new)
+        finally:
+            self._held.pop(owner, None)
+            self._failed.pop(owner, None)
+
+    async def revoke(self, service: str, tenant: str | None) -> None:
+        """Revoke the stored token, and stop using it."""
+        owner, client = (service, tenant), self._clients(service, tenant)
+        if client is None:
+            raise no_client(service)
+        try:
+            await self._apart(self._revocation.revoked(owner, client))
+        finally:
+            self._held.pop(owner, None)
+            self._failed.pop(owner, None)
+
+    async def _read(self, owner: Owner, client: OAuthClient) -> Any:
+        """The token in the vault; None if there is none yet and one can be had without a person."""
+        try:
+            return await self._renewal.stored(owner)
+        except CredentialNotFound:
+            if not client.grant.alone:
+                raise
+            return None
+
+    def _spared(self, owner: Owner, error: StorageUnavailable) -> OAuthCredentials:
+        """The token that is still valid while the vault is unreachable."""
+        held, now = self._held.get(owner), self._core.nanoseconds()
+        if held is None or held.freshness(now) is Freshness.PAST:
+            raise error
+        held.put_off(now + int(_AGAIN_AFTER * _SECOND))
+        return held.credentials
+
+    def _hold(self, owner: Owner, kept: OAuthCredentials) -> Held:
+        core, believed = self._core, self._pace.believed
+        held, now = self._held.get(owner), core.nanoseconds()
+        if held is not None and held.credentials == kept:
+            held.confirm(now, believed)
+            return held
+        span = self._pace.ahead.span(kept, core.utc(), core.fraction())
+        held = self._held[owner] = Held(kept, span, now, believed)
+        return held
+
+    async def _renewed_ahead(self, owner: Owner, client: OAuthClient, held: Held) -> Any:
+        """Renew a token that is still valid, unless another caller does; if that fails, use it."""
+        core, holder, stale = self._core, object(), held.credentials
+        lock = state_key("oauth", *owner)
+        try:
+            if not await core.acquire(lock, holder, places=1, queue=0, timeout=0.0):
+                return stale
+            renewed = await self._renewal.claimed(owner, client, stale, patience=None)
+            return stale if renewed is None else self._hold(owner, renewed).credentials
+        except ConnectorError as error:
+            wait = _AGAIN_AFTER
+            if error.retry_at is not None:
+                wait = max(wait, (error.retry_at - core.utc()).total_seconds())
+            held.put_off(core.nanoseconds() + int(wait * _SECOND))
+            self._tell(owner, error, still_works=True)
+            return stale
+        finally:
+            core.release(lock, holder)
+
+    async def _renewed(
+        self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None
+    ) -> OAuthCredentials:
+        """Renew a token that is no longer valid, or wait for the caller that does."""
+        core, holder, before = self._core, object(), self._failures
+        lock, patience = state_key("oauth", *owner), self._pace.patience
+        try:
+            if not await core.acquire(lock, holder, places=1, queue=_MANY, timeout=patience):
+                raise too_slow(owner[0])
+            self._raise_again(owner, before)
+            try:
+                renewed = await self._renewal.claimed(owner, client, stale, patience=patience)
+            except ConnectorError as error:
+                self._failures += 1
+                self._failed[owner] = self._failures, bare(copy(error))
+                self._tell(owner, error, still_works=False)
+                raise
+            self._failed.pop(owner, None)
+            return self._hold(owner, renewed).credentials
+        finally:
+            core.release(lock, holder)
+
+    def _raise_again(self, owner: Owner, before: int) -> None:
+        """Raise the error of another caller's renewal since `before`, or until its retry time."""
+        number, error = self._failed.get(owner, (0, None))
+        if error is None:
+            return
+        early = error.retry_at is not None and self._core.utc() < error.retry_at
+        if number > before or early:
+            raise copy(error)
+
+    def _tell(self, owner: Owner, error: ConnectorError, *, still_works: bool) -> None:
+        core = self._core
+        if core.observers:
+            core.tell(
+                TokenNotRenewed(
+                    at=core.utc(),
+                    service=owner[0],
+                    tenant=tenant_of(owner[1]),
+                    error=type(error).__name__,
+                    still_works=still_works,
+                )
+            )

@@ -1,0 +1,1 @@
+"""Shared state while its store, or a part of it, is unavailable."""

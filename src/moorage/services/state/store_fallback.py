@@ -1,0 +1,158 @@
+"""A shared store with a fallback while it, one of its nodes or a state cannot be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.resilience.admission import GO, Admission, Confirm, GiveBack, Report
+from moorage.domain.resilience.circuit import Outcome
+from moorage.domain.resilience.outage import alone, goes_on, is_local, marked, patience
+from moorage.errors import StateUnavailable, StorageUnavailable
+from moorage.services.calling.admission import lease_of
+from moorage.services.core.outage_probe import OutageProbe
+from moorage.services.state.substitutes import Substitutes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.resilience.outage import Outage
+    from moorage.domain.state.commands import Command
+    from moorage.services.core.core import Core
+
+
+class StoreFallback:
+    """The operations of one store, which continue without it where possible.
+
+    Args:
+        core: reaches the store.
+        name: name of the store in events.
+        local: executes a command in the memory of this process.
+        node_of: names the node with the keys of a command, if nodes can fail separately.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        name: str,
+        local: Callable[[Command[Any]], Any],
+        node_of: Callable[[Command[Any]], str] | None = None,
+    ) -> None:
+        self._core = core
+        self._name = name
+        self._local = local
+        self._node_of = node_of
+        self._probes = {"": OutageProbe(core, name)}
+        self._substitutes = Substitutes(core, name)
+
+    async def execute(self, command: Command[Any], timeout: float | None) -> Any:
+        """Run a command in the store or in its fallback, within the seconds its caller has left."""
+        if is_local(command):
+            return self._local(alone(command))
+        while True:
+            usable = self._usable(command)
+            try:
+                answer = await self._execute(usable, timeout)
+            except StateUnavailable as error:
+                if self._substitutes.add(command, usable, error):
+                    continue
+                if not goes_on(command):
+                    raise
+                return self._without(command)
+            if self._substitutes.until:
+                self._substitutes.used(usable)
+            return answer
+
+    def post(self, command: Command[Any]) -> None:
+        """Run a command without waiting for its result."""
+        if is_local(command):
+            self._local(alone(command))
+        elif self._probe(command).outage is None or command.durable:
+            self._core.post(self._usable(command))
+
+    async def _execute(self, command: Command[Any], timeout: float | None) -> Any:
+        """Run a command whose states can be used, as far as is known."""
+        probe = self._probe(command)
+        outage = probe.outage
+        turn = outage is None or probe.may_look(outage)
+        if turn or not goes_on(command):
+            return await self._ask(command, patience(command, timeout), probe, outage, turn=turn)
+        return self._without(command)
+
+    async def _ask(
+        self,
+        command: Command[Any],
+        timeout: float | None,
+        probe: OutageProbe,
+        outage: Outage | None,
+        *,
+        turn: bool,
+    ) -> Any:
+        """Ask the store, although it may be unreachable."""
+        began = self._core.nanoseconds()
+        try:
+            answer = await self._core.execute(command, timeout)
+        except StateUnavailable:
+            self._found(probe, outage)
+            raise
+        except StorageUnavailable as error:
+            self._free(command)
+            if error.slow or (outage is None and probe.is_slow(began, timeout)):
+                # The store is reachable, and its state still counts for all.
+                self._leave(outage, turn=turn)
+                raise
+            if turn:
+                probe.lost(outage, error, began)
+            if not goes_on(command):
+                raise
+            return self._without(command)
+        except BaseException:
+            self._leave(outage, turn=turn)
+            raise
+        self._found(probe, outage)
+        return answer
+
+    def _leave(self, outage: Outage | None, *, turn: bool) -> None:
+        """Let another caller probe the store."""
+        if turn and outage is not None:
+            outage.turn.append(None)
+
+    def _probe(self, command: Command[Any]) -> OutageProbe:
+        """The outage probe of the node that has the keys of a command."""
+        node = "" if self._node_of is None else self._node_of(command)
+        probe = self._probes.get(node)
+        if probe is None:
+            probe = self._probes.setdefault(node, OutageProbe(self._core, self._name, node))
+        return probe
+
+    def _found(self, probe: OutageProbe, outage: Outage | None) -> None:
+        """Record that a node answered, and with it the store."""
+        probe.answered = self._core.nanoseconds()
+        if outage is not None:
+            probe.found(outage)
+        whole = self._probes[""]
+        if whole.outage is not None:
+            whole.found(whole.outage)
+
+    def _usable(self, command: Command[Any]) -> Command[Any]:
+        """The command with substitutes for the states that cannot be used."""
+        return self._substitutes.applied(command) if self._substitutes.until else command
+
+    def _free(self, command: Command[Any]) -> None:
+        """Release the slot of a probe that may have been granted before the fallback took over."""
+        core = self._core
+        if isinstance(command, Admission) and command.token:
+            lease = lease_of(command.token)
+            report = Report(command.gates, lease, Outcome.NEUTRAL, core.reporter())
+            core.post(self._usable(report))
+
+    def _without(self, command: Command[Any]) -> Any:
+        # Permits of the store stay valid, and it does not learn how they ended.
+        if isinstance(command, Confirm):
+            return GO, 0
+        if isinstance(command, (Report, GiveBack)):
+            if not command.once:
+                # A probe's outcome is worth reporting late, because its slot is taken until then.
+                self._core.post(command)
+            return None
+        answer = self._local(alone(command))
+        return marked(answer) if isinstance(command, Admission) else answer

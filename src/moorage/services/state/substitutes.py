@@ -1,0 +1,70 @@
+"""Substitutes for stored states that cannot be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.observation.events import StateSubstituted
+from moorage.domain.resilience.outage import has_substitute, moved, substitute
+from moorage.domain.values.bounded import Bounded
+
+if TYPE_CHECKING:
+    from moorage.domain.state.commands import Command
+    from moorage.errors import StateUnavailable
+    from moorage.services.core.core import Core
+
+_AGAIN: Final = 5_000_000_000
+_MOST: Final = 1_000
+
+
+class Substitutes:
+    """The states of one store that cannot be used, for example because a newer release wrote them.
+
+    Every few seconds a command is tried on the original state, which may be usable again.
+
+    Args:
+        core: clock and observers.
+        name: name of the store in events.
+
+    Attributes:
+        until: for each unusable key, the time to try it again, in nanoseconds of the local clock.
+    """
+
+    def __init__(self, core: Core, name: str) -> None:
+        self._core = core
+        self._name = name
+        self.until: Bounded[str, int] = Bounded(_MOST)
+
+    def applied(self, command: Command[Any]) -> Command[Any]:
+        """The command with substitutes for the states that cannot be used."""
+        now = self._core.nanoseconds()
+        keys = {key: substitute(key) for key in command.keys if self.until.get(key, 0) > now}
+        usable = {key: other for key, other in keys.items() if has_substitute(command, key)}
+        return moved(command, usable) if usable else command
+
+    def add(self, command: Command[Any], asked: Command[Any], error: StateUnavailable) -> bool:
+        """Note the unusable states of a command; return True if all of them have substitutes.
+
+        `asked` is the command that the store received. An error that names no key may concern any
+        key without a substitute.
+        """
+        keys = [key for key in command.keys if key in asked.keys and error.key in (None, key)]
+        if not keys or not all(has_substitute(command, key) for key in keys):
+            return False
+        core = self._core
+        new = [key for key in keys if key not in self.until]
+        for key in keys:
+            self.until.add(key, core.nanoseconds() + _AGAIN)
+        if new and core.observers:
+            for key in new:
+                core.tell(
+                    StateSubstituted(
+                        at=core.utc(), service=self._name, key=key, error=error.message
+                    )
+                )
+        return True
+
+    def used(self, command: Command[Any]) -> None:
+        """Record that the states of a command could be used."""
+        for key in command.keys:
+            self.until.pop(key, None)

@@ -1,0 +1,66 @@
+"""The plan of an upload: its source, its options and the size of its parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.contracts.storage import part_size
+from moorage.errors import InvalidData
+from moorage.services.transfers.uploading import Pieces, is_opener
+
+if TYPE_CHECKING:
+    from moorage.contracts.storage import PutOptions
+    from moorage.services.core.core import Core
+    from moorage.services.transfers.uploading import UploadSource
+
+
+class UploadPlan:
+    """The plan of an upload.
+
+    Args:
+        source: content to upload.
+        options: options for storing the object.
+        length: number of bytes, if known.
+        wanted: requested number of bytes per part, if any.
+        at_once: maximum number of concurrent parts.
+    """
+
+    def __init__(
+        self,
+        source: UploadSource,
+        options: PutOptions,
+        length: int | None,
+        wanted: int | None,
+        at_once: int,
+    ) -> None:
+        self._sources = [source]
+        self._again = is_opener(source)
+        self._length = length
+        self._wanted = wanted
+        self.options = options
+        self.at_once = at_once
+        known = length
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            known = memoryview(source).nbytes
+            self._again = True
+        self._size = part_size(known, wanted)
+
+    def size(self, *known: int) -> int:
+        """The size of a part; a resumed upload keeps the size of its existing parts."""
+        return self._size if self._wanted is not None else max(self._size, *known, 0)
+
+    def pieces(self, core: Core, size: int) -> Pieces:
+        """Open the source at its beginning."""
+        if not self._sources:
+            raise InvalidData(
+                "The source has been read, and cannot be read again for another account.",
+                field="source",
+                remedy="Give a function that opens the source, so that it can be opened again.",
+            )
+        return Pieces(
+            core,
+            self._sources[0] if self._again else self._sources.pop(),
+            size,
+            length=self._length,
+            checksum=self.options.checksum,
+        )

@@ -1,0 +1,285 @@
+"""Uploads in parts: the source is read once, and several workers send the parts.
+
+Memory holds only the parts that are being sent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
+
+from moorage.contracts.checksum import running
+from moorage.domain.http.body import Readable
+from moorage.domain.values.text import with_article
+from moorage.errors import DeadlineExceeded, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+
+    from moorage.contracts.checksum import Checksum
+    from moorage.contracts.storage import Part, StorageVendor, Upload
+    from moorage.contracts.wire import Wire
+    from moorage.services.core.core import Core
+
+Content: TypeAlias = (
+    "bytes | bytearray | memoryview | Readable | Iterable[bytes] | AsyncIterable[bytes]"
+)
+UploadSource: TypeAlias = "Content | Callable[[], Content]"
+
+_PIECE: Final = 65_536
+_END: Final = object()
+_MANY: Final = 1_000_000
+_A_DAY: Final = 86_400.0
+
+
+class Pieces:
+    """The parts of a source.
+
+    Args:
+        core: awaits the source if it is asynchronous.
+        source: bytes, an open binary file, an iterator, or a function that opens one of these.
+        size: number of bytes of each part except the last.
+        length: expected number of all bytes, if known.
+        checksum: expected checksum of all bytes, if known.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        source: UploadSource,
+        size: int,
+        *,
+        length: int | None,
+        checksum: Checksum | None,
+    ) -> None:
+        self._core = core
+        self._source = source
+        self._opened: Any = None
+        self._ours = False
+        self._size = size
+        self._length = length
+        self._expected = checksum
+        self._running = None if checksum is None else running(checksum.algorithm)
+        if checksum is not None and (self._running is None or checksum.parts is not None):
+            raise InvalidData(
+                f"A checksum of {checksum.algorithm} cannot be verified here.",
+                field="checksum",
+                remedy="Give a checksum of all bytes, as crc32, crc32c, md5, sha1 or sha256.",
+            )
+        self._left = b""
+        self._begun: deque[bytes] = deque()
+        self._read = 0
+        self._ended = False
+
+    def put_back(self, *parts: bytes) -> None:
+        """Return these parts once more before all others."""
+        self._begun.extend(parts)
+
+    async def next(self) -> bytes:
+        """Read the next part; b"" at the end.
+
+        Raises:
+            InvalidData: the source does not have the expected length or checksum.
+        """
+        if self._begun:
+            return self._begun.popleft()
+        if self._ended:
+            return b""
+        if self._opened is None:
+            self._opened = await self._open()
+        part = await self._gathered()
+        self._read += len(part)
+        if self._running is not None:
+            self._running.update(part)
+        if len(part) < self._size:
+            self._ended = True
+            self._check()
+        return part
+
+    def close(self) -> None:
+        """Close the source if it was opened here."""
+        if self._ours and hasattr(self._opened, "close"):
+            self._opened.close()
+
+    async def _open(self) -> Any:
+        source: Any = self._source
+        self._ours = is_opener(source)
+        return _read(await self._core.settle(source()) if self._ours else source)
+
+    async def _gathered(self) -> bytes:
+        """Read as many bytes as a part has, or all that are left."""
+        pieces, size = [self._left], len(self._left)
+        self._left = b""
+        while size < self._size:
+            piece = await self._piece(self._size - size)
+            if not piece:
+                break
+            pieces.append(piece)
+            size += len(piece)
+        whole = pieces[1] if len(pieces) == 2 and not pieces[0] else b"".join(pieces)
+        if size > self._size:
+            self._left = whole[self._size :]
+            whole = whole[: self._size]
+        return whole
+
+    async def _piece(self, wanted: int) -> bytes:
+        """Read some bytes; b"" at the end."""
+        opened = self._opened
+        while True:
+            if isinstance(opened, Readable):
+                return _checked(await self._core.settle(opened.read(wanted)))
+            if hasattr(opened, "__anext__"):
+                piece = await self._core.settle(anext(opened, _END))
+            else:
+                piece = next(opened, _END)
+            if piece is _END:
+                return b""
+            if piece := _checked(piece):
+                return piece
+
+    def _check(self) -> None:
+        if self._length not in {None, self._read}:
+            raise InvalidData(
+                f"The source has {self._read} bytes, not {self._length}.",
+                field="length",
+                remedy="Give the actual length of the source, or none.",
+            )
+        if self._running is not None and self._expected is not None:
+            found = self._running.digest().hex()
+            if found != self._expected.value:
+                raise InvalidData(
+                    "The source does not have the given checksum; nothing was stored.",
+                    field="checksum",
+                    remedy="Find out whether the source or the checksum is wrong.",
+                )
+
+
+def is_opener(source: object) -> bool:
+    """True for a function that opens the source, so that it can be opened again."""
+    return callable(source) and not isinstance(source, (Readable, Iterator))
+
+
+def _read(opened: Any) -> Any:
+    """The function that reads bytes from an opened source."""
+    if _is_bytes(opened):
+        return _Sliced(memoryview(opened))
+    if isinstance(opened, Readable):
+        return opened
+    if hasattr(opened, "__aiter__"):
+        return aiter(opened)
+    if hasattr(opened, "__iter__") and not isinstance(opened, str):
+        return iter(opened)
+    raise InvalidData(
+        f"The source must yield bytes, but is {with_article(type(opened).__name__)}.",
+        field="source",
+        remedy="Give bytes, a binary file, an iterator of bytes, or a function that opens one.",
+    )
+
+
+class _Sliced:
+    """Bytes in memory, with the interface of a file."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data.cast("B")
+        self._at = 0
+
+    def read(self, size: int, /) -> bytes:
+        piece = self._data[self._at : self._at + size]
+        self._at += len(piece)
+        return bytes(piece)
+
+
+def _is_bytes(value: object) -> bool:
+    return isinstance(value, (bytes, bytearray, memoryview))
+
+
+def _checked(piece: Any) -> bytes:
+    if _is_bytes(piece):
+        return bytes(piece)
+    raise InvalidData(
+        f"The source yields {type(piece).__name__}, not bytes.",
+        field="source",
+        remedy="Open the file in binary mode, or encode the text.",
+    )
+
+
+class Uploading:
+    """The parts of one upload, sent by several workers that read in turn.
+
+    Args:
+        core: the ports.
+        vendor, wire: target of the parts.
+        upload: upload that the parts belong to.
+        pieces: source of the parts.
+        known: parts that the vendor already has; equal parts are not sent again.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        vendor: StorageVendor,
+        wire: Wire,
+        upload: Upload,
+        pieces: Pieces,
+        *,
+        known: Sequence[Part] = (),
+    ) -> None:
+        self._core = core
+        self._vendor = vendor
+        self._wire = wire
+        self._upload = upload
+        self._pieces = pieces
+        self._known = {part.number: part for part in known}
+        self._name = f"upload {core.new_id()}"
+        self._sent: dict[int, Part] = {}
+        self._number = 0
+        self._over = False
+        self._error: Exception | None = None
+
+    async def all(self, at_once: int) -> list[Part]:
+        """Send every part; return all parts at the vendor, in order."""
+        await self._core.every([self._work] * at_once, at_once=at_once)
+        if self._error is not None:
+            raise self._error
+        return [part for _, part in sorted(self._sent.items())]
+
+    async def _work(self) -> None:
+        try:
+            while await self._one():
+                pass
+        except Exception as error:  # noqa: BLE001 - raised where all are waited for
+            self._error = self._error or error
+
+    async def _one(self) -> bool:
+        """Send the next part; return False if there was none."""
+        # Only this frame refers to the part, so reading the next one begins without it.
+        number, data = await self._take()
+        if not data:
+            return False
+        part = self._known.get(number)
+        if part is None or not part.holds(data):
+            part = await self._vendor.put_part(self._wire, self._upload, number, data)
+        self._sent[number] = part
+        return True
+
+    async def _take(self) -> tuple[int, bytes]:
+        core, holder = self._core, object()
+        taken = await core.acquire(self._name, holder, places=1, queue=_MANY, timeout=_A_DAY)
+        try:
+            return await self._following() if taken else _nothing_came()
+        finally:
+            core.release(self._name, holder)
+
+    async def _following(self) -> tuple[int, bytes]:
+        if self._over or self._error is not None:
+            return 0, b""
+        self._over = True
+        data = await self._pieces.next()
+        self._over = not data
+        self._number += 1
+        return self._number, data
+
+
+def _nothing_came() -> NoReturn:
+    raise DeadlineExceeded("The source yielded no bytes for a day.")

@@ -1,0 +1,380 @@
+"""Verification of webhooks: find the keys, decide, and let each delivery be handled once.
+
+Laws:
+
+1. A delivery is claimed only after it was verified, so that a forgery cannot use up its claim.
+2. A claim is a lease until the delivery is handled. If the handler dies, the vendor's next try
+passes.
+3. The URL of a certificate is checked before anything is sent there.
+4. Handled events are left out of a batch; while one of them is being handled, the batch is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.domain.http.requests import Request, Timeouts
+from moorage.domain.idempotency.claims import Claim, Verdict, complete, release
+from moorage.domain.observation.events import WebhookReceived, WebhookRefused
+from moorage.domain.state.keys import state_key
+from moorage.domain.values.bounded import Bounded
+from moorage.domain.webhooks.algorithms import checker, key_check
+from moorage.domain.webhooks.delivery import Delivery
+from moorage.domain.webhooks.events import WebhookEvent, claim_event, event_later
+from moorage.domain.webhooks.handshakes import UNSIGNED, asked_unsigned
+from moorage.domain.webhooks.quick import quick
+from moorage.domain.webhooks.rejection import WebhookReason, rejected
+from moorage.domain.webhooks.verification import Key, Reader, decide, examine
+from moorage.errors import ConfigurationError, VendorFailed, WebhookRejected
+from moorage.services.core.core import seconds_left
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from moorage.domain.secrets.secret import Secret
+    from moorage.domain.webhooks.choices import Handshake
+    from moorage.domain.webhooks.delivery import HeaderFields
+    from moorage.domain.webhooks.quick import Quick
+    from moorage.domain.webhooks.scheme import WebhookScheme
+    from moorage.services.core.core import Core, Flow
+
+Get: TypeAlias = "Callable[[str, str | None, str | None], Flow[Sequence[Secret]]]"
+"""The signature of `AsyncWebhookSecrets.get`."""
+
+_TIMEOUTS: Final = Timeouts(connect=5.0, total=10.0)
+_PATIENCE: Final = 10 * 10**9
+"""Nanoseconds for the claims of one delivery; vendors hardly wait longer for an answer."""
+_KEPT: Final = 3_600 * 10**9
+_MOST_KEPT: Final = 1_000
+_LARGEST: Final = 65_536
+_FINGERPRINT: Final = b"webhook"
+
+
+@attrs.frozen(kw_only=True)
+class Endpoint:
+    """The accepted webhooks of one endpoint, and the times for which they are remembered.
+
+    `lease` and `ttl` are in microseconds.
+    """
+
+    name: str
+    scheme: WebhookScheme
+    parameters: Mapping[str, str]
+    verify_token: Secret | None
+    tolerance: float | None
+    origin: str | None
+    guarded: bool
+    lease: int
+    ttl: int
+
+
+class Receiving:
+    """The operations of a verifier."""
+
+    def __init__(
+        self,
+        core: Core,
+        endpoint: Endpoint,
+        secrets: Get,
+        fixed: Callable[[str | None], Sequence[Secret]] | None = None,
+    ) -> None:
+        self._core = core
+        self._endpoint = endpoint
+        self._secrets = secrets
+        self._fixed = fixed
+        self._quick: dict[str | None, Quick | None] = {}
+        self._utc = core.utc
+        self._reader = Reader(endpoint.scheme, endpoint.parameters, endpoint.name)
+        self._keys: Bounded[tuple[str | None, str | None], tuple[Sequence[Secret], list[Key]]] = (
+            Bounded(_MOST_KEPT)
+        )
+        self._certificates: dict[str, tuple[int, Key]] = {}
+
+    def quickly(
+        self, headers: HeaderFields, body: bytes, tenant: str | None
+    ) -> tuple[WebhookEvent] | None:
+        """The event of a genuine and fresh delivery; None if only the full verifier can decide."""
+        try:
+            accept = self._quick[tenant]
+        except KeyError:
+            accept = self._prepared(tenant)
+        if accept is None:
+            return None
+        found = accept(headers, body, self._utc().timestamp())
+        if found is None:
+            return None
+        return (event_later(self._reader, found, body, tenant),)
+
+    def _prepared(self, tenant: str | None) -> Quick | None:
+        """The prepared fast path of this tenant, if its secrets are known without waiting."""
+        endpoint = self._endpoint
+        secrets = () if self._fixed is None else self._fixed(tenant)
+        if not secrets:
+            return None
+        accept = quick(endpoint.scheme, secrets, endpoint.parameters, endpoint.tolerance)
+        self._quick[tenant] = accept
+        return accept
+
+    async def verify(
+        self,
+        *,
+        headers: HeaderFields,
+        body: bytes,
+        url: str | None,
+        method: str,
+        tenant: str | None,
+        tried: bool = False,
+    ) -> tuple[WebhookEvent, ...]:
+        """The events of a delivery that is genuine, fresh and new."""
+        endpoint = self._endpoint
+        if url is not None and endpoint.origin is not None:
+            url = _moved(url, endpoint.origin)
+        try:
+            quick = None if tried else self.quickly(headers, body, tenant)
+            events: tuple[WebhookEvent, ...]
+            if quick is not None:
+                events = quick
+            else:
+                delivery = Delivery(
+                    headers, body, names=endpoint.scheme.headers, url=url, method=method
+                )
+                events = await self._believed(delivery, tenant)
+            if endpoint.guarded and events and events[0].reply is None:
+                events = await self._claimed(events, tenant)
+        except WebhookRejected as error:
+            error.service = endpoint.name
+            self._tell(WebhookRefused, tenant, reason=error.reason or "")
+            raise
+        self.received(events, tenant)
+        return events
+
+    async def _believed(self, delivery: Delivery, tenant: str | None) -> tuple[WebhookEvent, ...]:
+        endpoint, now = self._endpoint, self._core.utc()
+        scheme = endpoint.scheme
+        handshake = scheme.handshake
+        if delivery.method == "GET" and handshake is not None and handshake in UNSIGNED:
+            return (await self._asked(handshake, delivery, tenant),)
+        examined = examine(scheme, delivery, endpoint.parameters, now, endpoint.tolerance)
+        if examined.certificate is not None:
+            keys = [await self._certified(examined.certificate)]
+        else:
+            keys = await self._keys_of(tenant, examined.key_id)
+        return decide(scheme, examined, keys, tenant)
+
+    async def _asked(
+        self, handshake: Handshake, delivery: Delivery, tenant: str | None
+    ) -> WebhookEvent:
+        endpoint = self._endpoint
+        reply = asked_unsigned(
+            handshake,
+            delivery,
+            endpoint.parameters,
+            await self._secrets(endpoint.name, tenant, None),
+            endpoint.verify_token,
+        )
+        return WebhookEvent(
+            vendor=endpoint.scheme.name,
+            id="",
+            type="handshake",
+            vendor_type=handshake.value,
+            tenant=tenant,
+            reply=reply,
+        )
+
+    async def _keys_of(self, tenant: str | None, key_id: str | None) -> list[Key]:
+        scheme = self._endpoint.scheme
+        secrets = await self._secrets(self._endpoint.name, tenant, key_id)
+        kept = self._keys.get((tenant, key_id))
+        if kept is not None and (kept[0] is secrets or _same(kept[0], secrets)):
+            return kept[1]
+        if not secrets:
+            if key_id is not None:
+                raise rejected(WebhookReason.SIGNATURE, "The key of this webhook is unknown.")
+            raise ConfigurationError(
+                "The provider of webhook secrets has none.",
+                path="webhook_secrets",
+                remedy="Give the secret that the vendor shows for this endpoint.",
+            )
+        keys = keys_for(scheme, secrets, key_id)
+        self._keys.add((tenant, key_id), (secrets, keys))
+        return keys
+
+    async def _certified(self, address: str) -> Key:
+        pattern = self._endpoint.scheme.certificate_url or ""
+        # A pattern with an alternative may allow more than its beginning suggests.
+        if not address.startswith("https://") or re.fullmatch(pattern, address) is None:
+            raise rejected(
+                WebhookReason.CERTIFICATE,
+                "The webhook's certificate is not at a URL where the vendor keeps certificates.",
+            )
+        now = self._core.nanoseconds()
+        kept = self._certificates.get(address)
+        if kept is not None and now - kept[0] < _KEPT:
+            return kept[1]
+        content = await self._fetched(address)
+        key = self._key_in(content)
+        # As many as the vendor has; nobody else can add one.
+        self._certificates[address] = (now, key)
+        return key
+
+    def _key_in(self, content: bytes) -> Key:
+        from moorage.domain.webhooks.public_keys import (  # noqa: PLC0415 - loads OpenSSL
+            certified_key,
+        )
+
+        scheme = self._endpoint.scheme
+        public = certified_key(content, self._core.utc())
+        check = None if public is None else key_check(scheme.algorithm, public, scheme.encoding)
+        if check is None:
+            raise rejected(WebhookReason.CERTIFICATE, "The certificate is invalid or has expired.")
+        return Key(check)
+
+    async def _fetched(self, address: str) -> bytes:
+        answer = await self._core.send(Request.get(address), address, _TIMEOUTS)
+        if answer.status == 200 and len(answer.body) <= _LARGEST:
+            return answer.body
+        if 400 <= answer.status < 500:
+            raise rejected(WebhookReason.CERTIFICATE, "The webhook's link leads to no content.")
+        raise VendorFailed(
+            f"The vendor answered {answer.status} at a webhook's link.",
+            status=answer.status,
+            service=self._endpoint.name,
+        )
+
+    # --- one handling per delivery --------------------------------------------------
+
+    async def _claimed(
+        self, events: Sequence[WebhookEvent], tenant: str | None
+    ) -> tuple[WebhookEvent, ...]:
+        endpoint, owner = self._endpoint, self._core.token()
+        fresh: list[WebhookEvent] = []
+        seen: set[str] = set()
+        until = self._core.nanoseconds() + _PATIENCE
+        try:
+            for event in events:
+                key = self._key(event, tenant)
+                if key in seen:
+                    continue
+                seen.add(key)
+                claim = Claim(
+                    key,
+                    fingerprint=_FINGERPRINT,
+                    owner=owner,
+                    lease=endpoint.lease,
+                    ttl=endpoint.ttl,
+                    target=endpoint.name,
+                    remembered=0,
+                )
+                claimed = await self._core.execute(claim, seconds_left(self._core, until))
+                if claimed.verdict is Verdict.RUN:
+                    claim_event(event, (key, claimed.fence))
+                    fresh.append(event)
+                elif claimed.verdict is not Verdict.REPLAY:
+                    raise _replayed("is being handled", retryable=True)  # noqa: TRY301 - what was claimed is given back
+        except BaseException:
+            for event in fresh:
+                self._core.post(self._settled(event, done=False))
+            raise
+        if not fresh:
+            raise _replayed("was handled before", retryable=False)
+        return tuple(fresh)
+
+    def _key(self, event: WebhookEvent, tenant: str | None) -> str:
+        from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
+
+        mark = event.claim[0] if event.claim else event.id
+        name = sha256(mark.encode("utf-8", "surrogatepass")).hexdigest()
+        return state_key("webhook", self._endpoint.name, tenant, name)
+
+    def _settled(self, event: WebhookEvent, *, done: bool) -> Any:
+        key, fence = event.claim or ("", 0)
+        if done:
+            return complete(key, fence, None, ttl=self._endpoint.ttl)
+        return release(key, fence, ttl=self._endpoint.ttl)
+
+    async def settle(self, events: WebhookEvent | Iterable[WebhookEvent], *, done: bool) -> None:
+        """End the claims of these events: as handled, or free for another delivery."""
+        several = (events,) if isinstance(events, WebhookEvent) else events
+        core = self._core
+        until = core.nanoseconds() + _PATIENCE
+        for event in several:
+            if event.claim is not None and event.claim[1]:
+                await core.execute(self._settled(event, done=done), seconds_left(core, until))
+
+    async def confirm(self, event: WebhookEvent) -> bool:
+        """Follow the link of a subscription's confirmation; return False if there is none."""
+        if event.confirm is None:
+            return False
+        await self._fetched(event.confirm)
+        return True
+
+    def received(self, events: tuple[WebhookEvent, ...], tenant: str | None) -> None:
+        """Notify the observers that these events were accepted."""
+        self._tell(WebhookReceived, tenant, events=len(events))
+
+    def _tell(self, kind: type[Any], tenant: str | None, **said: Any) -> None:
+        core, endpoint = self._core, self._endpoint
+        if core.observers:
+            core.tell(
+                kind(
+                    at=core.utc(),
+                    service=endpoint.name,
+                    operation=endpoint.scheme.name,
+                    tenant=tenant,
+                    **said,
+                )
+            )
+
+
+def keys_for(
+    scheme: WebhookScheme, secrets: Iterable[Secret], key_id: str | None = None
+) -> list[Key]:
+    """The keys that check signatures, for these secrets; only those named `key_id` if named.
+
+    Raises:
+        ConfigurationError: a secret is malformed.
+    """
+    keys: list[Key] = []
+    for secret in secrets:
+        if key_id is not None and _named(secret) not in {None, key_id}:
+            continue
+        check = checker(
+            scheme.algorithm,
+            secret,
+            encoding=scheme.encoding,
+            form=scheme.secret_form,
+            prefix=scheme.secret_prefix,
+        )
+        keys.append(Key(check, secret))
+    return keys
+
+
+def _named(secret: Secret) -> str | None:
+    from moorage.domain.webhooks.public_keys import key_id_of  # noqa: PLC0415 - loads OpenSSL
+
+    return key_id_of(secret.reveal_bytes())
+
+
+def _same(kept: Sequence[Secret], given: Sequence[Secret]) -> bool:
+    return len(kept) == len(given) and all(
+        item == other for item, other in zip(kept, given, strict=True)
+    )
+
+
+def _moved(url: str, origin: str) -> str:
+    """The URL as the vendor knows it: a proxy changes scheme and host."""
+    rest = re.sub(r"\A(?:[^/?#]*//[^/?#]*)?", "", url)
+    return origin + rest
+
+
+def _replayed(how: str, *, retryable: bool) -> WebhookRejected:
+    error = rejected(
+        WebhookReason.REPLAYED,
+        f"The webhook {how}.",
+        remedy="Do not act on it again; `reply_to` gives the answer for its sender.",
+    )
+    error.retryable = retryable
+    return error

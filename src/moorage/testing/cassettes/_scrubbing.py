@@ -1,0 +1,202 @@
+"""Masks secrets before a real exchange is recorded.
+
+Three things are masked. What stands where credentials stand, by the rules of `Redaction`. Every
+secret that is known, wherever it stands and however it is spelt. And every value that stood where
+credentials stand, wherever else it turns up, because vendors echo what they are sent.
+
+Of a request more may be a credential than its names promise, because vendors invent names. Only the
+headers that HTTP itself or a trace needs are written as they are; the values of all others are
+masked. In a query a value stays if it is a word, a number, a date or short. Any other becomes a
+mask with four digits of its hash, which tell equal values from different ones and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
+
+from moorage.domain.auth.sent_values import (
+    SensitiveNames,
+    edge_of,
+    json_again,
+    part_name,
+    telling,
+)
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.media_type import essence, is_json
+from moorage.domain.secrets.sensitive import MASK
+from moorage.domain.secrets.value_mask import is_telling, masked_text, value_mask
+from moorage.domain.signing.dpop import challenge, refusal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from moorage.domain.http.redaction import Redaction
+    from moorage.domain.secrets.secret import Secret
+    from moorage.domain.secrets.value_mask import Masker
+
+_FORM: Final = "application/x-www-form-urlencoded"
+_JSON: Final = "application/json"
+_USER_INFO: Final = re.compile(r"((?<=://)|(?<=:\\/\\/))[^/?#\s\"'<>\\]*@")
+_PART_TYPE: Final = re.compile(rb"content-type:[ \t]*([^\r\n]+)", re.IGNORECASE)
+_DATE: Final = re.compile(r"\d{4}-\d{2}(?:-\d{2}(?:[T ][\d:.]{5,15}(?:Z|[+\- ]\d{2}:?\d{2})?)?)?")
+_KEY: Final = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])\S{20,}")
+_DIGITS: Final = 4
+
+_KEPT: Final = frozenset({
+    "accept", "accept-charset", "accept-encoding", "accept-language", "baggage",
+    "cache-control", "connection", "content-disposition", "content-encoding",
+    "content-language", "content-length", "content-md5", "content-range", "content-type",
+    "date", "depth", "expect", "forwarded", "from", "host", "idempotency-key", "if-match",
+    "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "max-forwards",
+    "origin", "pragma", "prefer", "range", "referer", "request-id", "soapaction", "te",
+    "traceparent", "tracestate", "transfer-encoding", "upgrade", "user-agent", "via",
+    "x-correlation-id", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+    "x-http-method-override", "x-idempotency-key", "x-request-id", "x-requested-with",
+})  # fmt: skip
+"""Headers of a request that are written down as they are."""
+
+
+class Scrubber:
+    """Masks what must not be written down.
+
+    Args:
+        redaction: the rules of names, and of what is personal.
+    """
+
+    def __init__(self, redaction: Redaction) -> None:
+        self._redaction = redaction
+        self._names = SensitiveNames(redaction)
+        self._secrets: set[bytes] = set()
+        self._words: set[bytes] = set()
+        self._doubtful: set[bytes] = set()
+        self._made: tuple[Masker, Masker] | None = None
+
+    def hide(self, secrets: Iterable[Secret]) -> None:
+        """Mask these, wherever they stand."""
+        self.know([secret.reveal_bytes() for secret in secrets])
+
+    def know(self, secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> None:
+        """Mask these secrets wherever they stand, and these words where they stand alone."""
+        new = {*secrets} - self._secrets, {*words} - self._words
+        if any(new):
+            self._secrets |= new[0]
+            self._words |= new[1]
+            self._made = None
+
+    def learn(self, url: str, headers: Headers, body: bytes) -> None:
+        """Notice what stands where credentials stand, so that it is masked elsewhere too."""
+        kind = headers.get("content-type", "")
+        head = self._names.in_head(url, headers)
+        self.know((), [*telling(head), *telling(self._names.in_body(body, kind))])
+
+    def learn_request(self, url: str, headers: Headers, body: bytes) -> None:
+        """Learn secrets as `learn` does, and also possible credentials under unknown names."""
+        self.learn(url, headers, body)
+        found = {*telling(_unlisted(url, headers))}
+        if found - self._doubtful:
+            self._doubtful |= found
+            self._made = None
+
+    def url(self, url: str) -> str:
+        """A URL as it may be written down."""
+        # A value of the query that may be a key is told from another one by its hash.
+        shown = self._redaction.query(masked_text(url, self._masks()[0]))
+        return self.plain(with_short_query(shown))
+
+    def request_headers(self, headers: Headers) -> Headers:
+        """The headers of a request as they may be written down."""
+        kept = [
+            (name, value if name.lower() in _KEPT else MASK)
+            for name, value in self.headers(headers).pairs
+        ]
+        return Headers(kept)
+
+    def headers(self, headers: Headers) -> Headers:
+        """The headers of an answer as they may be written down."""
+        plain = [(name, _no_user(self.plain(value))) for name, value in headers.pairs]
+        shown = self._redaction.headers(Headers(plain))
+        refusal = refusal_of(headers)
+        # Whoever replays it decides by this, and it tells nothing.
+        return shown if refusal is None else shown.with_header(*challenge(refusal))
+
+    def text(self, text: str, content_type: str | None) -> str:
+        """Text as it may be written down."""
+        plain = _no_user(self.plain(text))
+        if essence(content_type) == _FORM:
+            return self._redaction.body(plain.encode(), _FORM, sys.maxsize)
+        if not is_json(content_type):
+            return self._redaction.text(plain)
+        redacted = self._redaction.body(plain.encode(), _JSON, sys.maxsize)
+        return json_again(redacted.encode()).decode()
+
+    def parts(self, body: bytes, content_type: str, *, boundary: bytes | None = None) -> bytes:
+        """A body of several parts as it may be written down, with another boundary if given."""
+        own = edge_of(content_type)
+        edge = own if boundary is None else b"--" + boundary
+        return edge.join(self._part(part) for part in body.split(own))
+
+    def binary(self, body: bytes) -> bytes:
+        """Bytes that are no text, without the secrets that are known."""
+        return self._masks()[1](body)
+
+    def plain(self, text: str) -> str:
+        """Text without the secrets that are known, whatever else it holds."""
+        return masked_text(text, self._masks()[1])
+
+    def _masks(self) -> tuple[Masker, Masker]:
+        """A mask for what is known to be secret, and one for what may be, too."""
+        if self._made is None:
+            sure = value_mask(self._secrets, self._words)
+            self._made = sure, value_mask(self._secrets, self._words | self._doubtful)
+        return self._made
+
+    def _part(self, part: bytes) -> bytes:
+        head, gap, content = part.partition(b"\r\n\r\n")
+        end = b"\r\n" if content.endswith(b"\r\n") else b""
+        content = content.removesuffix(end)
+        if self._names.hide(part_name(head)):
+            content = MASK.encode()
+        else:
+            try:
+                text = content.decode()
+            except UnicodeDecodeError:
+                content = self.binary(content)
+            else:
+                kind = _PART_TYPE.search(head)
+                content = self.text(text, kind and kind[1].decode("latin-1")).encode()
+        return self.binary(head) + gap + content + end
+
+
+def with_short_query(url: str) -> str:
+    """A URL in whose query no value is shown that may be a key. Doing it twice changes nothing."""
+    address, mark, rest = url.partition("?")
+    query, hash_mark, fragment = rest.partition("#")
+    fields = "&".join(map(_short_field, query.split("&")))
+    return f"{address}{mark}{fields}{hash_mark}{fragment}"
+
+
+def _short_field(field: str) -> str:
+    name, equals, value = field.partition("=")
+    plain = unquote_plus(value)
+    if not is_telling(plain) or _DATE.fullmatch(plain):
+        return field
+    return f"{name}{equals}{MASK}{sha256(plain.encode('utf-8', 'replace')).hexdigest()[:_DIGITS]}"
+
+
+def _unlisted(url: str, headers: Headers) -> Iterator[str]:
+    """Yield values of a request that may be credentials although their names do not say so."""
+    for name, value in headers.pairs:
+        if name.lower() not in _KEPT and _DATE.fullmatch(value) is None:
+            yield value
+            yield from filter(_KEY.fullmatch, value.split())
+    for _, value in parse_qsl(urlsplit(url).query):
+        if _KEY.fullmatch(value) and _DATE.fullmatch(value) is None:
+            yield value
+
+
+def _no_user(text: str) -> str:
+    return _USER_INFO.sub(f"{MASK}@", text)

@@ -1,0 +1,301 @@
+"""Recorded exchanges: their form in a cassette file, and reading and writing them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import zlib
+from base64 import b64decode, b64encode
+from difflib import SequenceMatcher
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.media_type import essence, is_json
+from moorage.domain.http.requests import Response
+from moorage.errors import ConfigurationError, InvalidData
+from moorage.testing.cassettes._scrubbing import with_short_query
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from moorage.testing.cassettes._scrubbing import Scrubber
+
+Content: TypeAlias = "dict[str, Any]"
+"""A body: as `json` where that gives the same bytes again, else as `text`, else as `base64`."""
+
+VERSION: Final = 1
+
+_LAYOUTS: Final[dict[str, dict[str, Any]]] = {
+    "compact": {"separators": (",", ":")},
+    "spaced": {},
+    "indented": {"indent": 2},
+}
+_CHARSET: Final = re.compile(r"charset\s*=\s*\"?([\w.:\-]+)", re.IGNORECASE)
+_GZIP: Final = b"\x1f\x8b"
+_LINE: Final = 76
+_SHOWN: Final = 200
+
+
+@attrs.frozen
+class Sent:
+    """A recorded request."""
+
+    method: str
+    url: str
+    headers: Headers
+    content: Content
+
+    @classmethod
+    def of(
+        cls, method: str, url: str, headers: Headers, body: bytes, *, scrubber: Scrubber
+    ) -> Sent:
+        """What may be written of a request."""
+        content = _content(body, headers, scrubber, sent=True)
+        return cls(method, scrubber.url(url), scrubber.request_headers(headers), content)
+
+    @property
+    def path(self) -> str:
+        """The path of the request."""
+        return urlsplit(self.url).path
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """The parameters, whose order does not matter."""
+        return sorted(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
+
+    @property
+    def body(self) -> str:
+        """The body, in a form in which the layout of JSON does not matter."""
+        if "json" in self.content:
+            return json.dumps(self.content["json"], sort_keys=True, ensure_ascii=False)
+        return json.dumps(self.content, sort_keys=True, ensure_ascii=False)
+
+    @property
+    def told(self) -> str:
+        """The request in one line."""
+        query = urlsplit(self.url).query
+        return f"{self.method} {self.path}{'?' if query else ''}{query}"
+
+    def differs(self, other: Sent) -> list[str]:
+        """Describe the difference from another request in words."""
+        parts = (
+            ("method", self.method, other.method),
+            ("path", self.path, other.path),
+            ("query", str(self.query), str(other.query)),
+            ("body", self.body, other.body),
+        )
+        return [
+            f"the {name} is {_short(there)} instead of {_short(here)}"
+            for name, there, here in parts
+            if there != here
+        ]
+
+    def likeness(self, other: Sent) -> float:
+        """Return the similarity to another request, to sort the nearest first."""
+        told = SequenceMatcher(None, self.told, other.told, autojunk=False).ratio()
+        return told - len(self.differs(other))
+
+
+@attrs.frozen
+class Answered:
+    """A recorded response; `whole` unless its reader stopped before its end."""
+
+    status: int
+    reason: str | None
+    headers: Headers
+    content: Content
+    whole: bool = True
+
+    @classmethod
+    def of(cls, response: Response, *, whole: bool, scrubber: Scrubber) -> Answered:
+        """What may be written of an answer."""
+        headers = response.headers
+        reason = None if response.reason is None else scrubber.plain(response.reason)
+        content = _content(response.body, headers, scrubber, sent=False)
+        return cls(response.status, reason, scrubber.headers(headers), content, whole)
+
+    def response(self, url: str) -> Response:
+        """Return the response to a request for this URL."""
+        body = _body(self.content)
+        return Response(self.status, self.headers, body, reason=self.reason, url=url)
+
+
+@attrs.frozen
+class Exchange:
+    """A request and its answer, as they are written."""
+
+    sent: Sent
+    answered: Answered
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the exchange in the form of the file."""
+        sent, answered = self.sent, self.answered
+        answer = {
+            "status": answered.status,
+            "reason": answered.reason,
+            "headers": _lines(answered.headers),
+            "body": answered.content,
+            "incomplete": not answered.whole,
+        }
+        return {
+            "request": {
+                "method": sent.method,
+                "url": sent.url,
+                "headers": _lines(sent.headers),
+                "body": sent.content,
+            },
+            "answer": {name: value for name, value in answer.items() if value},
+        }
+
+    @classmethod
+    def from_json(cls, written: dict[str, Any]) -> Exchange:
+        """The exchange that stands in a file."""
+        request, answer = written["request"], written["answer"]
+        url = with_short_query(request["url"])
+        sent = Sent(request["method"], url, _fields(request), request["body"])
+        answered = Answered(
+            answer["status"],
+            answer.get("reason"),
+            _fields(answer),
+            answer.get("body", {}),
+            whole=not answer.get("incomplete"),
+        )
+        _body(answered.content)
+        return cls(sent, answered)
+
+
+def load(path: Path) -> list[Exchange]:
+    """Read a tape."""
+    try:
+        written = json.loads(path.read_text("utf-8"))
+        version = written["version"]
+        exchanges = [Exchange.from_json(each) for each in written["exchanges"]]
+    except (ValueError, KeyError, TypeError, AttributeError, InvalidData):
+        raise _unreadable(path, "is no cassette") from None
+    if version != VERSION:
+        raise _unreadable(path, f"is a cassette of version {version!r}, not {VERSION},")
+    return exchanges
+
+
+def save(path: Path, exchanges: list[Exchange]) -> None:
+    """Write a tape, or leave the old one if that fails."""
+    tape = {
+        "written by": "moorage.testing.Cassette",
+        "version": VERSION,
+        "exchanges": [each.as_json() for each in exchanges],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        text = json.dumps(tape, indent=2, ensure_ascii=False)
+        part.write_text(f"{text}\n", "utf-8", newline="\n")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _unreadable(path: Path, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path.name} {why} and cannot be replayed.",
+        path="cassette",
+        remedy="Delete it and record it again.",
+    )
+
+
+def _lines(headers: Headers) -> list[str]:
+    return [f"{name}: {value}" for name, value in headers.pairs]
+
+
+def _fields(written: dict[str, Any]) -> Headers:
+    pairs = (line.partition(":") for line in written.get("headers", ()))
+    return Headers([(name, value.strip()) for name, _, value in pairs])
+
+
+def _content(body: bytes, headers: Headers, scrubber: Scrubber, *, sent: bool) -> Content:
+    if not body:
+        return {}
+    kind = headers.get("content-type", "")
+    coding = headers.get("content-encoding", "identity")
+    if body.startswith(_GZIP) and (inner := _inflated(body)) is not None:
+        content = _content(inner, headers.without("content-encoding"), scrubber, sent=sent)
+        if sent or _body(content) != inner:
+            return content | {"coding": "gzip"}
+    elif sent and coding.lower() != "identity":
+        # What is in there cannot be seen, so it is not shown; to be told apart is enough.
+        return {"sha256": sha256(body).hexdigest(), "bytes": len(body)}
+    if essence(kind).startswith("multipart/"):
+        edge = b"boundary" if sent else None
+        return _written(scrubber.parts(body, kind, boundary=edge), "utf-8")
+    charset = _charset(body, kind)
+    try:
+        text = body.decode(charset)
+        if "\0" in text or text.encode(charset) != body:
+            return _binary(scrubber.binary(body))
+    except (ValueError, LookupError):
+        return _binary(scrubber.binary(body))
+    return _text(scrubber.text(text, kind), charset)
+
+
+def _charset(body: bytes, content_type: str) -> str:
+    match = _CHARSET.search(content_type)
+    if match:
+        return match[1].lower()
+    return json.detect_encoding(body) if is_json(content_type) else "utf-8"
+
+
+def _written(body: bytes, charset: str) -> Content:
+    try:
+        return _text(body.decode(charset), charset)
+    except ValueError:
+        return _binary(body)
+
+
+def _text(text: str, charset: str) -> Content:
+    content = _json(text) or {"text": text.splitlines(keepends=True) if "\n" in text else text}
+    return content if charset == "utf-8" else content | {"charset": charset}
+
+
+def _json(text: str) -> Content | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    for name, layout in _LAYOUTS.items():
+        if json.dumps(value, ensure_ascii=False, **layout) == text:
+            return {"json": value} if name == "compact" else {"json": value, "layout": name}
+    return None
+
+
+def _binary(body: bytes) -> Content:
+    encoded = b64encode(body).decode()
+    lines = [encoded[at : at + _LINE] for at in range(0, len(encoded), _LINE)]
+    return {"base64": lines}
+
+
+def _body(content: Content) -> bytes:
+    if "base64" in content:
+        body = b64decode("".join(content["base64"]), validate=True)
+    else:
+        text = "".join(content.get("text", ""))
+        if "json" in content:
+            layout = _LAYOUTS[content.get("layout", "compact")]
+            text = json.dumps(content["json"], ensure_ascii=False, **layout)
+        body = text.encode(content.get("charset", "utf-8"), "replace")
+    return gzip.compress(body, mtime=0) if content.get("coding") == "gzip" else body
+
+
+def _inflated(body: bytes) -> bytes | None:
+    try:
+        return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,391 @@
+"""Recorded exchanges: once with a real vendor, and from then on from a file, without secrets.
+
+```python
+from moorage import ConnectorManager, Request, Service
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.testing import Cassette, VendorServer
+
+with VendorServer() as vendor:  # in place of the real one
+    vendor.respond_json({"rate": "0.19"})
+    service = Service("vat", base_url=vendor.url)
+    with Cassette("vat.json") as cassette, StdlibHttpClient() as http:
+        manager = ConnectorManager([service], http=cassette.client(http))
+        print(manager.call("vat", Request.get("/rates")).json())  # → {'rate': '0.19'}
+```
+
+The first run asks the vendor and writes the file, later ones read it (mode `once`). What
+credentials stand in is masked by name, what is personal by its look, both as `Redaction` says; and
+every secret that is known, or that stood where credentials stand, wherever it turns up. A manager
+tells the recorder what it sends as a credential, whatever the name. Of a request only well-known
+headers are written as they are, and a value of its query only if it is a word, a number, a date or
+short. What is asked when replaying is masked alike before it is compared, so other credentials do
+as well. Look at a new file all the same before you share it: a rule cannot know everything.
+
+A request is what was recorded if method, path, parameters and body are the same; the host is not
+compared. Equal requests get their answers in the order in which they were recorded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, TypeVar
+
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.http.requests import Response
+from moorage.domain.secrets.frames import careful
+from moorage.errors import ConfigurationError
+from moorage.runtime.bridge import run_now
+from moorage.testing.cassettes._scrubbing import Scrubber
+from moorage.testing.cassettes._tape import Answered, Exchange, Sent, load, save
+from moorage.testing.fakes.http import (
+    AsyncScriptedIncoming,
+    ScriptedIncoming,
+    UnexpectedRequest,
+    as_bytes,
+    refuse_if,
+    with_whole_body,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from os import PathLike
+    from types import TracebackType
+
+    from moorage.domain.http.requests import Headers, Request, Timeouts
+    from moorage.domain.secrets.secret import Secret
+    from moorage.ports.http import AsyncHttpClient, AsyncIncoming, HttpClient, Incoming
+
+Client = TypeVar("Client")
+Mode: TypeAlias = Literal["once", "record", "replay"]
+
+_MODES: Final = ("once", "record", "replay")
+_NEAREST: Final = 3
+
+
+class NotOnTape(UnexpectedRequest):
+    """A request was not recorded, or as often as it was recorded it was replayed already.
+
+    Attributes:
+        nearest: the recorded requests that are most like it, and how they differ.
+    """
+
+    remedy = (
+        "Record the cassette again if the request is meant to be so; for the fixture of pytest"
+        " that is --moorage-record=all."
+    )
+
+    def __init__(self, message: str, *, nearest: Iterable[str] = (), **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.nearest = tuple(nearest)
+
+
+@careful
+class Cassette:
+    """A file of recorded exchanges.
+
+    Args:
+        path: the file.
+        mode: `record` asks the vendor and writes, `replay` never asks anybody, `once` records if
+            there is no file yet and replays if there is.
+        redaction: what is masked by its name or its look.
+        secrets: what is masked wherever it stands.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        mode: Mode = "once",
+        redaction: Redaction | None = None,
+        secrets: Iterable[Secret] = (),
+    ) -> None:
+        if mode not in _MODES:
+            raise ConfigurationError(
+                f"{mode!r} is not a mode of a cassette.",
+                path="mode",
+                remedy=f"Give one of {', '.join(_MODES)}.",
+            )
+        self.path = Path(path)
+        there = self.path.exists()
+        self.recording = mode == "record" or (mode == "once" and not there)
+        self._scrubber = Scrubber(Redaction() if redaction is None else redaction)
+        self._tape = load(self.path) if there and not self.recording else []
+        self._left = list(range(len(self._tape)))
+        self._recorded: list[_Recording] = []
+        self._lock = Lock()
+        self.hide(*secrets)
+
+    def client(self, inner: HttpClient | None = None) -> CassetteHttpClient:
+        """An `HttpClient` that records what `inner` does, or replays what another did."""
+        return CassetteHttpClient(self, inner)
+
+    def async_client(self, inner: AsyncHttpClient | None = None) -> AsyncCassetteHttpClient:
+        """An `AsyncHttpClient` that records what `inner` does, or replays what another did."""
+        return AsyncCassetteHttpClient(self, inner)
+
+    def hide(self, *secrets: Secret) -> None:
+        """Mask these too, wherever they stand, in all that is written or compared."""
+        with self._lock:
+            self._scrubber.hide(secrets)
+
+    def learn_secrets(self, secrets: Sequence[bytes], words: Sequence[bytes], /) -> None:
+        """Mask what a call sends as a credential, wherever it stands."""
+        with self._lock:
+            self._scrubber.know(secrets, words)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The recorded requests that have not been replayed, one line each."""
+        with self._lock:
+            return tuple(self._tape[at].sent.told for at in self._left)
+
+    def save(self) -> None:
+        """Write what was recorded, if anything was."""
+        with self._lock:
+            recorded = list(self._recorded)
+            for each in recorded:
+                each.teach(self._scrubber)
+            written = [each.written(self._scrubber) for each in recorded]
+        if exchanges := [each for each in written if each is not None]:
+            save(self.path, exchanges)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.save()
+
+    def begin(self, request: Request, url: str) -> _Recording:
+        """Note a request that is being sent."""
+        recording = _Recording(request, url)
+        with self._lock:
+            self._recorded.append(recording)
+        return recording
+
+    def find(self, request: Request, url: str) -> Answered:
+        """Return the recorded exchange of a request, unless it was already replayed."""
+        body = as_bytes(request)
+        with self._lock:
+            self._scrubber.learn_request(url, request.headers, body)
+            sent = Sent.of(request.method, url, request.headers, body, scrubber=self._scrubber)
+            for at in self._left:
+                if not sent.differs(self._tape[at].sent):
+                    self._left.remove(at)
+                    return self._tape[at].answered
+        raise self._not_on_tape(sent)
+
+    def _not_on_tape(self, sent: Sent) -> NotOnTape:
+        ranked = sorted(self._tape, key=lambda each: each.sent.likeness(sent), reverse=True)
+        nearest = [
+            f"{each.sent.told}: {'; '.join(each.sent.differs(sent)) or 'was replayed already'}"
+            for each in ranked[:_NEAREST]
+        ]
+        count = f"{self.path.name}, which has {len(self._tape)} exchanges"
+        lines = "".join(f"\n  {each}" for each in nearest)
+        text = f" The nearest are:{lines}\n" if nearest else ""
+        return NotOnTape(f"{sent.told} is not on {count}.{text}", nearest=nearest)
+
+
+class CassetteHttpClient:
+    """An `HttpClient` that records or replays."""
+
+    def __init__(self, cassette: Cassette, inner: HttpClient | None) -> None:
+        self._cassette = cassette
+        self._inner = inner
+        self._closed = False
+
+    def learn_secrets(self, secrets: Sequence[bytes], words: Sequence[bytes], /) -> None:
+        """Mask what a call sends as a credential; a manager tells it before each attempt."""
+        self._cassette.learn_secrets(secrets, words)
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Send and record, or replay."""
+        request = self._read(request)
+        if not self._cassette.recording:
+            return _all_of(self._cassette.find(request, url), url)
+        recording = self._cassette.begin(request, url)
+        response = _somebody(self._inner).send(request, url, timeouts)
+        recording.end(response)
+        return response
+
+    def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
+        """Send and record, or replay."""
+        request = self._read(request)
+        if not self._cassette.recording:
+            answered = self._cassette.find(request, url)
+            return ScriptedIncoming(answered.response(url), then=_rest(answered))
+        recording = self._cassette.begin(request, url)
+        incoming = _somebody(self._inner).open(request, url, timeouts)
+        return _RecordedIncoming(incoming, recording)
+
+    def close(self) -> None:
+        """Close the client that does the work, if there is one."""
+        self._closed = True
+        if self._inner is not None:
+            self._inner.close()
+
+    def _read(self, request: Request) -> Request:
+        refuse_if(closed=self._closed)
+        return run_now(with_whole_body(request, plain=True))
+
+
+class AsyncCassetteHttpClient:
+    """An `AsyncHttpClient` that records or replays."""
+
+    def __init__(self, cassette: Cassette, inner: AsyncHttpClient | None) -> None:
+        self._cassette = cassette
+        self._inner = inner
+        self._closed = False
+
+    def learn_secrets(self, secrets: Sequence[bytes], words: Sequence[bytes], /) -> None:
+        """Mask what a call sends as a credential; a manager tells it before each attempt."""
+        self._cassette.learn_secrets(secrets, words)
+
+    async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Send and record, or replay."""
+        request = await self._read(request)
+        if not self._cassette.recording:
+            return _all_of(self._cassette.find(request, url), url)
+        recording = self._cassette.begin(request, url)
+        response = await _somebody(self._inner).send(request, url, timeouts)
+        recording.end(response)
+        return response
+
+    async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
+        """Send and record, or replay."""
+        request = await self._read(request)
+        if not self._cassette.recording:
+            answered = self._cassette.find(request, url)
+            return AsyncScriptedIncoming(answered.response(url), then=_rest(answered))
+        recording = self._cassette.begin(request, url)
+        incoming = await _somebody(self._inner).open(request, url, timeouts)
+        return _AsyncRecordedIncoming(incoming, recording)
+
+    async def close(self) -> None:
+        """Close the client that does the work, if there is one."""
+        self._closed = True
+        if self._inner is not None:
+            await self._inner.close()
+
+    async def _read(self, request: Request) -> Request:
+        refuse_if(closed=self._closed)
+        return await with_whole_body(request, plain=False)
+
+
+class _Recording:
+    """An exchange while it is being recorded, hidden from repr."""
+
+    def __init__(self, request: Request, url: str) -> None:
+        self.response: Response | None = None
+        self._request = request
+        self._url = url
+        self._whole = True
+        self._pieces: list[bytes] = []
+
+    def end(self, response: Response, *, whole: bool = True) -> None:
+        """Keep the answer."""
+        self._whole = whole
+        self.response = response
+
+    def note(self, piece: bytes, incoming: Incoming | AsyncIncoming) -> bytes:
+        """Keep a piece of the answer's body; an empty one is its end."""
+        if piece:
+            self._pieces.append(piece)
+        else:
+            self.leave(incoming, whole=True)
+        return piece
+
+    def leave(self, incoming: Incoming | AsyncIncoming, *, whole: bool = False) -> None:
+        """Keep what there is of the answer, unless it has ended."""
+        if self.response is None:
+            body = b"".join(self._pieces)
+            self.end(Response(incoming.status, incoming.headers, body), whole=whole)
+
+    def written(self, scrubber: Scrubber) -> Exchange | None:
+        """Return the masked recording of the exchange, if it had a response."""
+        request, response = self._request, self.response
+        if response is None:
+            return None
+        sent = Sent.of(
+            request.method, self._url, request.headers, as_bytes(request), scrubber=scrubber
+        )
+        return Exchange(sent, Answered.of(response, whole=self._whole, scrubber=scrubber))
+
+    def teach(self, scrubber: Scrubber) -> None:
+        """Show the scrubber what stood where credentials stand."""
+        request, response = self._request, self.response
+        scrubber.learn_request(self._url, request.headers, as_bytes(request))
+        if response is not None:
+            scrubber.learn("", response.headers, response.body)
+
+
+class _RecordedIncoming:
+    def __init__(self, inner: Incoming, recording: _Recording) -> None:
+        self._inner = inner
+        self._recording = recording
+
+    @property
+    def status(self) -> int:
+        return self._inner.status
+
+    @property
+    def headers(self) -> Headers:
+        return self._inner.headers
+
+    def read(self) -> bytes:
+        return self._recording.note(self._inner.read(), self._inner)
+
+    def close(self) -> None:
+        self._inner.close()
+        self._recording.leave(self._inner)
+
+
+class _AsyncRecordedIncoming:
+    def __init__(self, inner: AsyncIncoming, recording: _Recording) -> None:
+        self._inner = inner
+        self._recording = recording
+
+    @property
+    def status(self) -> int:
+        return self._inner.status
+
+    @property
+    def headers(self) -> Headers:
+        return self._inner.headers
+
+    async def read(self) -> bytes:
+        return self._recording.note(await self._inner.read(), self._inner)
+
+    def close(self) -> None:
+        self._inner.close()
+        self._recording.leave(self._inner)
+
+
+def _somebody(inner: Client | None) -> Client:
+    if inner is None:
+        raise ConfigurationError(
+            "There is nobody whose answers could be recorded.",
+            path="inner",
+            remedy="Give the cassette a client, such as cassette.client(StdlibHttpClient()).",
+        )
+    return inner
+
+
+def _all_of(answered: Answered, url: str) -> Response:
+    missing = _rest(answered)
+    if missing is not None:
+        raise missing
+    return answered.response(url)
+
+
+def _rest(answered: Answered) -> NotOnTape | None:
+    """Return the error to raise at the end of the recorded part of a response."""
+    if answered.whole:
+        return None
+    return NotOnTape("The rest of this answer was not read, and so not recorded, at that time.")

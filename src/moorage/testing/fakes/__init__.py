@@ -1,0 +1,1 @@
+"""Fakes: time, randomness, networks and servers."""

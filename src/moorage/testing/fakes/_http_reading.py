@@ -1,0 +1,79 @@
+"""Requests as a server reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from moorage.domain.http.requests import Headers
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+_LONGEST_LINE: Final = 1_000_000
+
+
+class RequestHead(NamedTuple):
+    """Everything before the body."""
+
+    method: str
+    target: str
+    headers: Headers
+
+
+def read_head(file: BinaryIO) -> RequestHead | None:
+    """Return the next head, or None if no more come.
+
+    Raises:
+        ValueError, InvalidData: it is not HTTP/1.1.
+    """
+    line = _line(file)
+    if not line:
+        return None
+    method, target, version = line.split(" ")
+    # Python before 3.12 asks proxies for a tunnel in the old version.
+    known = version == "HTTP/1.1" or (method, version) == ("CONNECT", "HTTP/1.0")
+    if not known or not method.isalpha() or not target.isprintable():
+        raise ValueError("This is no request.")
+    pairs: list[tuple[str, str]] = []
+    while line := _line(file):
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise ValueError("This is no header field.")
+        pairs.append((name, value))
+    return RequestHead(method, target, Headers(pairs))
+
+
+def read_body(file: BinaryIO, headers: Headers) -> bytes:
+    """Return the body that follows a head with these fields.
+
+    Raises:
+        EOFError: the client left before its end.
+        ValueError: it is not framed as HTTP/1.1 asks for.
+    """
+    chunked, length = headers.get("transfer-encoding"), headers.get("content-length")
+    if chunked is None:
+        return _exactly(file, int(length or "0"))
+    if chunked != "chunked" or length is not None:
+        raise ValueError("The body is framed in two ways, or in none.")
+    body = bytearray()
+    while size := int(_line(file), 16):
+        body += _exactly(file, size)
+        if _line(file):
+            raise ValueError("The chunk is longer than it says.")
+    if _line(file):
+        raise ValueError("There are trailers, which nobody announced.")
+    return bytes(body)
+
+
+def _line(file: BinaryIO) -> str:
+    line = file.readline(_LONGEST_LINE)
+    if line and not line.endswith(b"\r\n"):
+        raise ValueError("A line ends without a line break.")
+    return line[:-2].decode("latin-1")
+
+
+def _exactly(file: BinaryIO, size: int) -> bytes:
+    body = file.read(size)
+    if len(body) < size:
+        raise EOFError
+    return body

@@ -1,0 +1,415 @@
+"""A simulated network with chosen faults: in memory, on virtual time, and reproducible.
+
+```python
+from moorage import ConnectorManager, Request, Response, Service
+from moorage.testing import FakeVendor, FaultNetwork, FaultSchedule, LostAnswer, Refused
+from moorage.testing import VirtualClock, VirtualSleeper
+
+clock = VirtualClock()
+sleeper = VirtualSleeper(clock)
+faults = FaultSchedule([Refused(), LostAnswer()])  # of the first two requests
+network = FaultNetwork(FakeVendor(Response(200)), faults, sleeper=sleeper)
+vat = Service("vat", base_url="https://vat.example")
+manager = ConnectorManager([vat], http=network, clock=clock, sleeper=sleeper)
+print(manager.call("vat", Request.get("/rates")).status)  # → 200
+
+print(faults)  # → FaultSchedule([Refused(), LostAnswer(), None])
+faults = FaultSchedule.random(7, {LostAnswer(): 0.1, Refused(): 0.2})  # the same for each seed
+```
+
+| fault | the vendor processes the request | what the client gets | may have been processed |
+|---|---|---|---|
+| `Refused` | no | `ConnectionFailed` | no |
+| `LostRequest` | no | `ConnectionFailed` | yes |
+| `LostAnswer` | yes | `ConnectionFailed` | yes |
+| `Delay` | yes | the answer, or `AttemptTimeout` | yes |
+| `CutMidBody` | yes | the beginning, then `ConnectionFailed` | yes |
+| `Garbage` | yes | `VendorFailed` | it was answered |
+| `RateLimited` | no | a response, 429 | it was answered |
+| `ServerError` | no | a response, 5xx | it was answered |
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import count
+from random import Random
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+
+import attrs
+
+from moorage.domain.http.requests import Response
+from moorage.domain.values.durations import is_count, is_seconds, plain, share
+from moorage.errors import AttemptTimeout, ConfigurationError, ConnectionFailed, VendorFailed
+from moorage.runtime.bridge import lift, run_now
+from moorage.testing.fakes.http import (
+    AsyncScriptedHttpClient,
+    AsyncScriptedIncoming,
+    FakeVendor,
+    ScriptedHttpClient,
+    ScriptedIncoming,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from moorage.domain.auth.sent_values import Learner
+    from moorage.domain.http.requests import Headers, Request, Timeouts
+    from moorage.ports.clock import AsyncSleeper, Sleeper
+    from moorage.ports.http import AsyncHttpClient, AsyncIncoming, HttpClient, Incoming
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+Arrived = TypeVar("Arrived", bound="Response | _Closable")
+
+
+@attrs.frozen
+class Refused:
+    """Nobody takes the connection: not a byte of the request leaves."""
+
+
+@attrs.frozen
+class LostRequest:
+    """The connection ends before the vendor has read the request; the client cannot know that."""
+
+
+@attrs.frozen
+class LostAnswer:
+    """The vendor carries out the request, and the connection ends before its response."""
+
+
+@attrs.frozen
+class Delay:
+    """The vendor carries out the request, and its response arrives after a delay."""
+
+    seconds: float = attrs.field(converter=plain, validator=is_seconds)
+
+
+@attrs.frozen
+class CutMidBody:
+    """The connection ends after so many bytes of the answer's body."""
+
+    after: int = attrs.field(default=1, validator=is_count)
+
+
+@attrs.frozen
+class RateLimited:
+    """The vendor answers 429, with the whole seconds to stay away for, if it says any."""
+
+    retry_after: float | None = attrs.field(
+        default=None, converter=plain, validator=attrs.validators.optional(is_seconds)
+    )
+
+
+@attrs.frozen
+class ServerError:
+    """The vendor breaks before it has done anything."""
+
+    status: int = 503
+
+
+@attrs.frozen
+class Garbage:
+    """The vendor carries out the request, and its response is not HTTP."""
+
+
+Fault: TypeAlias = (
+    Refused | LostRequest | LostAnswer | Delay | CutMidBody | RateLimited | ServerError | Garbage
+)
+
+
+class FaultSchedule:
+    """Which request meets which fault, in order of arrival; None is none.
+
+    Requests after the last one scheduled meet none. Its `repr` says how it was made; `print` gives
+    the Python text of a schedule that does once more what has been done so far.
+
+    Args:
+        faults: one for each request.
+    """
+
+    def __init__(self, faults: Iterable[Fault | None] = ()) -> None:
+        scheduled = list(faults)
+        for fault in scheduled:
+            if fault is not None and not isinstance(fault, Fault):
+                raise ConfigurationError(
+                    f"{fault!r} is not a fault.",
+                    path="faults",
+                    remedy="Give faults such as Refused(), and None for none.",
+                )
+        self._made = f"{scheduled!r}"
+        self._coming = iter(scheduled)
+        self._met: list[Fault | None] = []
+        self._lock = Lock()
+
+    @classmethod
+    def random(cls, seed: int, rates: Mapping[Fault, float]) -> FaultSchedule:
+        """Draw for every request which fault it meets, each at its rate; the same for a seed."""
+        for rate in rates.values():
+            share(rate, "rates")
+        if math.fsum(rates.values()) > 1:
+            raise ConfigurationError(
+                "The rates of all faults together are more than 1.",
+                path="rates",
+                remedy="Give shares of all requests; what they leave meets no fault.",
+            )
+        rates = dict(rates)
+        draws = Random(seed)  # noqa: S311 - to draw the same every time is what it is for
+        schedule = cls()
+        schedule._made = f".random({seed!r}, {rates!r})"
+        schedule._coming = (_drawn(draws.random(), rates) for _ in count())
+        return schedule
+
+    @property
+    def met(self) -> tuple[Fault | None, ...]:
+        """The faults that the requests so far have met."""
+        with self._lock:
+            return tuple(self._met)
+
+    def next(self) -> Fault | None:
+        """Return the fault for the current request."""
+        with self._lock:
+            fault = next(self._coming, None)
+            self._met.append(fault)
+            return fault
+
+    def __repr__(self) -> str:
+        made = self._made
+        return f"FaultSchedule{made if made.startswith('.') else f'({made})'}"
+
+    def __str__(self) -> str:
+        return f"FaultSchedule({list(self.met)!r})"
+
+
+class FaultNetwork:
+    """An `HttpClient` between which and the vendor stands a network that fails.
+
+    Args:
+        vendor: what is reached through it: a fake vendor, or any HTTP client.
+        faults: what fails.
+        sleeper: passes the time that a delay takes; give a virtual one.
+    """
+
+    def __init__(
+        self, vendor: FakeVendor | HttpClient, faults: FaultSchedule, *, sleeper: Sleeper
+    ) -> None:
+        self.faults = faults
+        self._inner = ScriptedHttpClient(vendor) if isinstance(vendor, FakeVendor) else vendor
+        self.learn_secrets: Learner | None = getattr(self._inner, "learn_secrets", None)
+        self._sleep = lift(sleeper.sleep)
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Send, and meet what is scheduled."""
+        return run_now(
+            _sent(
+                self.faults.next(),
+                timeouts,
+                self._sleep,
+                lambda: lift(self._inner.send)(request, url, timeouts),
+            )
+        )
+
+    def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
+        """Send, and meet what is scheduled; a body is cut while it is read."""
+        fault = self.faults.next()
+        arrived = run_now(
+            _through(
+                fault,
+                timeouts,
+                self._sleep,
+                lambda: lift(self._inner.open)(request, url, timeouts),
+            )
+        )
+        if isinstance(arrived, Response):
+            return ScriptedIncoming(arrived)
+        return _CutIncoming(arrived, fault.after) if isinstance(fault, CutMidBody) else arrived
+
+    def close(self) -> None:
+        """Close the client."""
+        self._inner.close()
+
+
+class AsyncFaultNetwork:
+    """An `AsyncHttpClient` between which and the vendor stands a network that fails.
+
+    Args:
+        vendor: what is reached through it: a fake vendor, or any HTTP client.
+        faults: what fails.
+        sleeper: passes the time that a delay takes; give a virtual one.
+    """
+
+    def __init__(
+        self, vendor: FakeVendor | AsyncHttpClient, faults: FaultSchedule, *, sleeper: AsyncSleeper
+    ) -> None:
+        self.faults = faults
+        self._inner = AsyncScriptedHttpClient(vendor) if isinstance(vendor, FakeVendor) else vendor
+        self.learn_secrets: Learner | None = getattr(self._inner, "learn_secrets", None)
+        self._sleep = sleeper.sleep
+
+    async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Send, and meet what is scheduled."""
+        return await _sent(
+            self.faults.next(),
+            timeouts,
+            self._sleep,
+            lambda: self._inner.send(request, url, timeouts),
+        )
+
+    async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
+        """Send, and meet what is scheduled; a body is cut while it is read."""
+        fault = self.faults.next()
+        arrived = await _through(
+            fault, timeouts, self._sleep, lambda: self._inner.open(request, url, timeouts)
+        )
+        if isinstance(arrived, Response):
+            return AsyncScriptedIncoming(arrived)
+        return _AsyncCutIncoming(arrived, fault.after) if isinstance(fault, CutMidBody) else arrived
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._inner.close()
+
+
+class _CutIncoming:
+    def __init__(self, inner: Incoming, after: int) -> None:
+        self._inner = inner
+        self._left = after
+
+    @property
+    def status(self) -> int:
+        return self._inner.status
+
+    @property
+    def headers(self) -> Headers:
+        return self._inner.headers
+
+    def read(self) -> bytes:
+        piece = self._inner.read()[: self._left]
+        self._left -= len(piece)
+        return _or_cut(piece)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _AsyncCutIncoming:
+    def __init__(self, inner: AsyncIncoming, after: int) -> None:
+        self._inner = inner
+        self._left = after
+
+    @property
+    def status(self) -> int:
+        return self._inner.status
+
+    @property
+    def headers(self) -> Headers:
+        return self._inner.headers
+
+    async def read(self) -> bytes:
+        piece = (await self._inner.read())[: self._left]
+        self._left -= len(piece)
+        return _or_cut(piece)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+async def _sent(
+    fault: Fault | None,
+    timeouts: Timeouts,
+    sleep: Callable[[float], Awaitable[None]],
+    send: Callable[[], Awaitable[Response]],
+) -> Response:
+    """Return the part of a complete response that reaches the client."""
+    response = await _through(fault, timeouts, sleep, send)
+    if isinstance(fault, CutMidBody):
+        raise _cut()
+    return response
+
+
+async def _through(
+    fault: Fault | None,
+    timeouts: Timeouts,
+    sleep: Callable[[float], Awaitable[None]],
+    exchange: Callable[[], Awaitable[Arrived]],
+) -> Arrived | Response:
+    """Return the part of a response that reaches the client before the body."""
+    instead = _on_the_way_there(fault)
+    if instead is not None:
+        return instead
+    arrived = await exchange()
+    try:
+        await _on_the_way_back(fault, timeouts, sleep)
+    except BaseException:
+        if not isinstance(arrived, Response):
+            arrived.close()
+        raise
+    return arrived
+
+
+def _on_the_way_there(fault: Fault | None) -> Response | None:
+    """Return the result of a fault that stops the request before the vendor."""
+    match fault:
+        case Refused():
+            raise ConnectionFailed("The connection was refused.", may_have_been_processed=False)
+        case LostRequest():
+            raise _hung_up()
+        case RateLimited(retry_after=seconds):
+            wait = {} if seconds is None else {"Retry-After": f"{math.ceil(seconds)}"}
+            return Response(429, wait)
+        case ServerError(status=status):
+            return Response(status)
+        case _:
+            return None
+
+
+async def _on_the_way_back(
+    fault: Fault | None, timeouts: Timeouts, sleep: Callable[[float], Awaitable[None]]
+) -> None:
+    """Apply a fault to the vendor's response."""
+    match fault:
+        case LostAnswer():
+            raise _hung_up()
+        case Garbage():
+            raise VendorFailed("The vendor's answer is not HTTP.")
+        case Delay(seconds=seconds):
+            await _late(seconds, timeouts, sleep)
+        case _:
+            pass
+
+
+async def _late(
+    seconds: float, timeouts: Timeouts, sleep: Callable[[float], Awaitable[None]]
+) -> None:
+    bounds = [bound for bound in (timeouts.read, timeouts.total) if bound is not None]
+    patience = min(bounds, default=math.inf)
+    await sleep(min(seconds, patience))
+    if seconds >= patience:
+        raise AttemptTimeout(f"The vendor did not answer within the timeout of {patience} s.")
+
+
+def _drawn(draw: float, rates: Mapping[Fault, float]) -> Fault | None:
+    for fault, rate in rates.items():
+        draw -= rate
+        if draw < 0:
+            return fault
+    return None
+
+
+def _hung_up() -> ConnectionFailed:
+    # The same for a lost request and a lost answer, since nobody on this side can tell.
+    return ConnectionFailed("The vendor closed the connection without an answer.")
+
+
+def _or_cut(piece: bytes) -> bytes:
+    if piece:
+        return piece
+    raise _cut()
+
+
+def _cut() -> ConnectionFailed:
+    return ConnectionFailed("The vendor cut its answer off.")

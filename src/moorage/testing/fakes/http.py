@@ -1,0 +1,394 @@
+"""An in-memory vendor, and HTTP clients that only reach it.
+
+```python
+from moorage import ConnectorManager, Request, Service
+from moorage.testing import FakeVendor, ScriptedHttpClient
+
+vendor = FakeVendor()
+vendor.respond_json({"rate": "0.19"})
+service = Service("vat", base_url="https://vat.example")
+manager = ConnectorManager([service], http=ScriptedHttpClient(vendor))
+manager.call("vat", Request.get("/rates"))
+print(vendor.requests[0].path)  # → /rates
+```
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from copy import copy
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+
+from moorage.domain.http.headers import as_headers
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.http.requests import BodyStream, Request, Response
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData, LocalFailure
+from moorage.runtime.bridge import run_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.domain.http.headers import HeadersInput
+    from moorage.domain.http.requests import Headers, HttpMethod, Timeouts
+
+Behaviour: TypeAlias = Callable[[Request, str], Response]
+Answer: TypeAlias = Response | BaseException | Behaviour
+
+PIECE: Final = 1024
+"""How many bytes of a body come at once, unless the client was told otherwise."""
+
+
+class UnexpectedRequest(ConfigurationError):
+    """A request came that the test has no answer for; nothing was sent."""
+
+    remedy = "Program an answer for it, or mend what sends it."
+
+
+@attrs.frozen(repr=False)
+class Delivery:
+    """One request as the vendor received it.
+
+    Attributes:
+        method: what it does.
+        url: where it was sent.
+        headers: its fields, those of authentication included.
+        body: all of its body.
+        timeouts: how long the HTTP client was given.
+    """
+
+    method: HttpMethod
+    url: str
+    headers: Headers
+    body: bytes
+    timeouts: Timeouts
+
+    @property
+    def path(self) -> str:
+        """The path of the URL, percent-encoded as it was."""
+        return urlsplit(self.url).path
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """The parameters of the URL, decoded."""
+        return parse_qsl(urlsplit(self.url).query, keep_blank_values=True)
+
+    @property
+    def form(self) -> list[tuple[str, str]]:
+        """The fields of a body that is a form, decoded."""
+        return parse_qsl(self.body.decode(), keep_blank_values=True)
+
+    def json(self) -> Any:
+        """The value that the body holds as JSON."""
+        return json.loads(self.body)
+
+    def __repr__(self) -> str:
+        return f"<Delivery {self.method} {Redaction().query(self.url)} ({len(self.body)} bytes)>"
+
+
+class FakeVendor:
+    """A vendor in memory with scripted responses, which records its requests.
+
+    An answer is a response, an error to raise instead of one, or a function of the request and
+    its URL that returns the one or raises the other. It is told things in the same words as
+    `VendorServer`: what is queued is given once, in order, that of a path before that of any;
+    `always` is for when nothing is queued. A request that nothing was said about raises
+    `UnexpectedRequest`. It may be asked by several threads at once.
+
+    Args:
+        answers: one answer to every request, or the queue of them.
+    """
+
+    def __init__(self, answers: Answer | Iterable[Answer] = ()) -> None:
+        self._lock = Lock()
+        self._deliveries: list[Delivery] = []
+        self._queues: dict[str | None, deque[Answer]] = {}
+        self._standing: dict[str | None, Answer] = {}
+        if isinstance(answers, (Response, BaseException)) or callable(answers):
+            self.always(answers)
+        else:
+            self.queue(*answers)
+
+    def queue(self, *answers: Answer, path: str | None = None) -> None:
+        """Give each of these once, in this order; those of a path go before those of any."""
+        for answer in answers:
+            _check(answer)
+        with self._lock:
+            self._queues.setdefault(path, deque()).extend(answers)
+
+    def respond(
+        self,
+        status: int = 200,
+        headers: HeadersInput = (),
+        body: bytes = b"",
+        *,
+        path: str | None = None,
+    ) -> None:
+        """Answer so, once."""
+        self.queue(Response(status, headers, body), path=path)
+
+    def respond_json(
+        self,
+        value: object,
+        *,
+        status: int = 200,
+        headers: HeadersInput = (),
+        path: str | None = None,
+    ) -> None:
+        """Answer with JSON, once."""
+        fields = as_headers(headers).with_default("Content-Type", "application/json")
+        self.queue(Response(status, fields, encode_json(value)), path=path)
+
+    def always(self, answer: Answer, *, path: str | None = None) -> None:
+        """Answer so whenever nothing is queued."""
+        _check(answer)
+        with self._lock:
+            self._standing[path] = answer
+
+    @property
+    def requests(self) -> tuple[Delivery, ...]:
+        """Everything that reached the vendor, in order of arrival."""
+        with self._lock:
+            return tuple(self._deliveries)
+
+    def receive(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Take one request, and answer it."""
+        body = as_bytes(request)
+        delivery = Delivery(request.method, url, request.headers, body, timeouts)
+        with self._lock:
+            self._deliveries.append(delivery)
+            answer = self._next(delivery.path)
+        if answer is None:
+            raise UnexpectedRequest(f"The fake vendor was told nothing about {delivery!r}.")
+        if isinstance(answer, Response):
+            response = answer
+        elif isinstance(answer, BaseException):
+            # Whoever catches an error adds to it, so each gets one of its own.
+            raise copy(answer) if isinstance(answer, ConnectorError) else answer
+        else:
+            response = answer(request, url)
+        return response if response.url is not None else response.evolve(url=url)
+
+    def _next(self, path: str) -> Answer | None:
+        for place in (path, None):
+            if queued := self._queues.get(place):
+                return queued.popleft()
+        return self._standing.get(path, self._standing.get(None))
+
+    def __repr__(self) -> str:
+        return f"<FakeVendor, {len(self.requests)} requests received>"
+
+
+class ScriptedHttpClient:
+    """An `HttpClient` that only reaches a fake vendor.
+
+    Args:
+        vendor: answers.
+        piece: how many bytes of a body `open` hands over at once.
+    """
+
+    def __init__(self, vendor: FakeVendor, *, piece: int = PIECE) -> None:
+        self.vendor = vendor
+        self.closed = False
+        self._piece = piece
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Return the vendor's response."""
+        refuse_if(closed=self.closed)
+        return self.vendor.receive(run_now(with_whole_body(request, plain=True)), url, timeouts)
+
+    def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
+        """Return the vendor's response as a stream."""
+        return ScriptedIncoming(self.send(request, url, timeouts), piece=self._piece)
+
+    def close(self) -> None:
+        """Refuse everything from now on."""
+        self.closed = True
+
+
+class AsyncScriptedHttpClient:
+    """An `AsyncHttpClient` that only reaches a fake vendor.
+
+    Args:
+        vendor: answers.
+        piece: how many bytes of a body `open` hands over at once.
+    """
+
+    def __init__(self, vendor: FakeVendor, *, piece: int = PIECE) -> None:
+        self.vendor = vendor
+        self.closed = False
+        self._piece = piece
+
+    async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Return the vendor's response."""
+        refuse_if(closed=self.closed)
+        return self.vendor.receive(await with_whole_body(request, plain=False), url, timeouts)
+
+    async def open(
+        self, request: Request, url: str, timeouts: Timeouts, /
+    ) -> AsyncScriptedIncoming:
+        """Return the vendor's response as a stream."""
+        return AsyncScriptedIncoming(await self.send(request, url, timeouts), piece=self._piece)
+
+    async def close(self) -> None:
+        """Refuse everything from now on."""
+        self.closed = True
+
+
+class ScriptedIncoming:
+    """An answer that is there already, and handed over as if it were still coming.
+
+    Args:
+        response: the answer.
+        piece: how many bytes of its body to hand over at once.
+        then: what to raise in place of the body's end.
+    """
+
+    def __init__(
+        self, response: Response, *, piece: int = PIECE, then: ConnectorError | None = None
+    ) -> None:
+        self._pieces = _Pieces(response, piece, then)
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self._pieces.response.status
+
+    @property
+    def headers(self) -> Headers:
+        """The fields received."""
+        return self._pieces.response.headers
+
+    def read(self) -> bytes:
+        """Return the next piece of the body, b"" at its end."""
+        return self._pieces.take()
+
+    def close(self) -> None:
+        """Leave the rest of the body unread."""
+        self._pieces.closed = True
+
+
+class AsyncScriptedIncoming:
+    """An answer that is there already, and handed over as if it were still coming.
+
+    Args:
+        response: the answer.
+        piece: how many bytes of its body to hand over at once.
+        then: what to raise in place of the body's end.
+    """
+
+    def __init__(
+        self, response: Response, *, piece: int = PIECE, then: ConnectorError | None = None
+    ) -> None:
+        self._pieces = _Pieces(response, piece, then)
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self._pieces.response.status
+
+    @property
+    def headers(self) -> Headers:
+        """The fields received."""
+        return self._pieces.response.headers
+
+    async def read(self) -> bytes:
+        """Return the next piece of the body, b"" at its end."""
+        return self._pieces.take()
+
+    def close(self) -> None:
+        """Leave the rest of the body unread."""
+        self._pieces.closed = True
+
+
+class _Pieces:
+    def __init__(self, response: Response, size: int, then: ConnectorError | None) -> None:
+        if size < 1:
+            raise InvalidData(
+                f"A piece of {size} bytes never ends.", field="piece", remedy="Give one or more."
+            )
+        self.response = response
+        self.closed = False
+        self._size = size
+        self._then = then
+        self._at = 0
+
+    def take(self) -> bytes:
+        piece = self.response.body[self._at : self._at + self._size]
+        if piece and self.closed:
+            raise LocalFailure(
+                "The answer was closed before its end.", may_have_been_processed=True
+            )
+        if not piece and self._then is not None:
+            raise self._then
+        self._at += len(piece)
+        return piece
+
+
+async def with_whole_body(request: Request, *, plain: bool) -> Request:
+    """Return the request with its body read; `plain` refuses an asynchronous body."""
+    if isinstance(request.body, bytes):
+        return request
+    pieces: list[bytes] = []
+    try:
+        chunks = request.body.open()
+        if isinstance(chunks, Iterator):
+            pieces.extend(chunks)
+        elif plain:
+            raise _awaited_body()  # noqa: TRY301 - it passes with the errors of the body itself
+        else:
+            async for chunk in chunks:
+                pieces.append(chunk)  # noqa: PERF401 - what was read counts when the next fails
+    except ConnectorError:
+        raise
+    except Exception as error:
+        raise LocalFailure(
+            f"The body's source failed with {type(error).__name__}.",
+            may_have_been_processed=bool(pieces),
+            retryable=True,
+            remedy="Look at the cause of this error for what is wrong with the source.",
+        ) from error
+    return request.evolve(body=b"".join(pieces))
+
+
+def as_bytes(request: Request) -> bytes:
+    """The body of a request that has been read."""
+    if isinstance(request.body, BodyStream):
+        raise InvalidData(
+            "This request's body has not been read yet.",
+            field="body",
+            remedy="Send it with ScriptedHttpClient or AsyncScriptedHttpClient.",
+        )
+    return request.body
+
+
+def _awaited_body() -> InvalidData:
+    return InvalidData(
+        "An async body cannot be sent by the synchronous client.",
+        field="body",
+        remedy="Stream from a plain iterator or file, or use the async client.",
+    )
+
+
+def refuse_if(*, closed: bool) -> None:
+    """Fail as any HTTP client does that is used after it was closed."""
+    if closed:
+        raise LocalFailure(
+            "The HTTP client is closed.",
+            remedy="Make a new client, or close this one later.",
+        )
+
+
+def _check(answer: object) -> None:
+    if not isinstance(answer, (Response, BaseException)) and not callable(answer):
+        raise ConfigurationError(
+            f"{answer!r} is not an answer.",
+            path="answers",
+            remedy="Give responses, errors, or functions of a request and its URL.",
+        )

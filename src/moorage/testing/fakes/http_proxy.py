@@ -1,0 +1,205 @@
+"""A local proxy that forwards full URLs, opens tunnels, and refuses chosen requests.
+
+```python
+from moorage import ConnectorManager, Proxy, Request, Service
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.testing import ProxyServer, VendorServer
+
+with VendorServer() as vendor, ProxyServer(leads_to=vendor.address) as proxy:
+    vendor.respond_json({"rate": "0.19"})
+    with StdlibHttpClient(proxy=Proxy.at(proxy.url)) as http:
+        manager = ConnectorManager([Service("vat", base_url=vendor.url)], http=http)
+        manager.call("vat", Request.get("/rates"))
+    print(proxy.requests[0].method)  # → GET
+```
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from base64 import b64decode
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from moorage.errors import InvalidData
+from moorage.testing.fakes._http_reading import RequestHead, read_body, read_head
+
+if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+    from typing import Self
+
+    from moorage.domain.http.headers import Headers
+
+_LOCALHOST: Final = "127.0.0.1"
+_MOST: Final = 65_536
+_WHO: Final = b'HTTP/1.1 407 Who Are You\r\nProxy-Authenticate: Basic realm="proxy"\r\n'
+_OWN: Final = frozenset({"proxy-authorization", "proxy-connection", "connection"})
+
+
+class ProxyServer:
+    """A proxy on this machine, listening while the `with` block runs.
+
+    Args:
+        leads_to: the host and port that every name stands for, so that names need not exist.
+        knows: the user name and password it asks for; None lets everybody through.
+        answers: bytes it sends instead of opening a tunnel, after which it hangs up; b"" hangs up
+            at once.
+        tls: speaks TLS with this context.
+
+    Attributes:
+        address: the host and port it listens at.
+        requests: what it was asked, tunnels included, in order.
+        patience: seconds to wait for what a test says will happen.
+    """
+
+    def __init__(
+        self,
+        *,
+        leads_to: tuple[str, int],
+        knows: tuple[str, str] | None = None,
+        answers: bytes | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._leads_to = leads_to
+        self._knows = knows
+        self._answers = answers
+        self._tls = tls
+        self._door = socket.socket()
+        self._held: list[socket.socket] = []
+        self._threads: list[Thread] = []
+        self._news = Condition()
+        self._closed = 0
+        self._leaving = False
+        self.address: tuple[str, int] = (_LOCALHOST, 0)
+        self.requests: list[RequestHead] = []
+        self.patience = 5.0
+
+    @property
+    def url(self) -> str:
+        """Its URL, without a user name and password."""
+        host, port = self.address
+        return f"{'https' if self._tls else 'http'}://{host}:{port}"
+
+    def wait_for_closed(self, count: int = 1) -> None:
+        """Wait until so many connections to it have ended, by either side."""
+        with self._news:
+            if not self._news.wait_for(lambda: self._closed >= count, self.patience):
+                raise AssertionError(f"{count} connections did not end in {self.patience} s.")
+
+    def start(self) -> Self:
+        """Listen from now on, until `close()` or the end of the program; returns the proxy."""
+        self._door.bind((_LOCALHOST, 0))
+        self._door.listen()
+        self.address = self._door.getsockname()
+        self._start(self._welcome)
+        return self
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up on everybody and wait until every thread has ended."""
+        self._leaving = True
+        with contextlib.suppress(OSError), socket.create_connection(self.address):
+            pass  # which wakes whoever waits at the door
+        self._threads[0].join()
+        for sock in self._held:
+            _hang_up(sock)
+        for thread in self._threads:
+            thread.join()
+        for sock in (self._door, *self._held):
+            sock.close()
+
+    def _start(self, work: object, *arguments: object) -> Thread:
+        thread = Thread(target=work, args=arguments, name="moorage proxy server", daemon=True)  # type: ignore[arg-type]  # some function
+        with self._news:
+            self._threads.append(thread)
+        thread.start()
+        return thread
+
+    def _welcome(self) -> None:
+        while True:
+            sock, _ = self._door.accept()
+            if self._leaving:
+                sock.close()
+                return
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            self._held.append(sock)
+            self._start(self._serve, sock)
+
+    def _serve(self, sock: socket.socket) -> None:
+        # Whoever leaves is free to.
+        with contextlib.suppress(OSError, EOFError, ValueError, InvalidData):
+            file = sock.makefile("rb")
+            head = read_head(file)
+            if head is not None:
+                self.requests.append(head)
+                if not self._is_known(head.headers):
+                    sock.sendall(_WHO + b"Content-Length: 0\r\nConnection: close\r\n\r\n")
+                elif self._answers is not None:
+                    sock.sendall(self._answers)
+                elif head.method == "CONNECT":
+                    self._tunnel(sock)
+                else:
+                    self._forward(sock, head, read_body(file, head.headers))
+        _hang_up(sock)
+        with self._news:
+            self._closed += 1
+            self._news.notify_all()
+
+    def _is_known(self, headers: Headers) -> bool:
+        scheme, _, said = headers.get("proxy-authorization", "").partition(" ")
+        if self._knows is None:
+            return True
+        return scheme == "Basic" and b64decode(said).decode() == ":".join(self._knows)
+
+    def _upstream(self) -> socket.socket:
+        upstream = socket.create_connection(self._leads_to)
+        self._held.append(upstream)
+        return upstream
+
+    def _tunnel(self, sock: socket.socket) -> None:
+        upstream = self._upstream()
+        sock.sendall(b"HTTP/1.1 200 Connected\r\nConnection: close\r\n\r\n")
+        back = self._start(_pass_on, upstream, sock)
+        _pass_on(sock, upstream)
+        back.join()
+
+    def _forward(self, sock: socket.socket, head: RequestHead, body: bytes) -> None:
+        """Pass on one request and its answer, whose end is the connection's."""
+        _, _, path, query, _ = urlsplit(head.target)
+        fields = [(name, value) for name, value in head.headers.pairs if name.lower() not in _OWN]
+        lines = [f"{head.method} {path}{'?' if query else ''}{query} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in (*fields, ("Connection", "close"))]
+        upstream = self._upstream()
+        upstream.sendall("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
+        answer = b""
+        while data := upstream.recv(_MOST):
+            answer += data
+        start, _, rest = answer.partition(b"\r\n")
+        sock.sendall(start + b"\r\nConnection: close\r\n" + rest)
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    """Copy what comes, and its end."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(_MOST):
+            target.sendall(data)
+    _hang_up(target)
+
+
+def _hang_up(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -1,0 +1,154 @@
+"""The scripted behaviour of a local vendor, and its recorded requests, as values."""
+
+from __future__ import annotations
+
+import json as json_text
+from collections.abc import Mapping
+from http import HTTPStatus
+from reprlib import Repr
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from urllib.parse import parse_qsl
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Self
+
+    from moorage.domain.http.requests import Headers
+
+Fields: TypeAlias = "tuple[tuple[str, str], ...]"
+FieldsInput: TypeAlias = "Mapping[str, str] | Iterable[tuple[str, str]]"
+Handler: TypeAlias = "Callable[[Received], Behaviour]"
+
+_NO_BODY: Final = frozenset({204, 304})
+_brief: Final = Repr()  # of bodies, which may be large
+
+
+def _pairs(fields: FieldsInput) -> Fields:
+    if isinstance(fields, Mapping):
+        return tuple(cast("Mapping[str, str]", fields).items())
+    return tuple(fields)
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
+
+
+@attrs.frozen(repr=False)
+class Behaviour:
+    """The server's reaction to one request: an ordinary response, or a fault.
+
+    `Behaviour(raw=b"")` never answers; `Behaviour(raw=b"", then="close")` hangs up instead.
+
+    Attributes:
+        status: the status code.
+        headers: fields, as they are to be sent. What frames the body is added unless they do it.
+        body: the whole body, as it is to be sent.
+        framing: what shows where the body ends, if the headers do not say.
+        raw: what is sent instead of an answer made of all these.
+        before: what is sent ahead of it, such as interim answers.
+        repeat: what is sent after it, over and over, until the client leaves.
+        delay: seconds before the first byte.
+        piece: bytes sent at once; None is all.
+        pause: seconds between two pieces.
+        cut: bytes of the body, framing included, that are sent; None is all.
+        reads: how much of the request is read before. What reads nothing answers whatever comes
+            next on whatever path, as soon as somebody connects.
+        then: what follows. It stays for the next request (or in silence, if it did not send or
+            read all), closes without having said so, or resets the connection.
+    """
+
+    status: int = 200
+    headers: Fields = attrs.field(default=(), converter=_pairs)
+    body: bytes = b""
+    framing: Literal["length", "chunked", "close"] = attrs.field(default="length", kw_only=True)
+    raw: bytes | None = attrs.field(default=None, kw_only=True)
+    before: bytes = attrs.field(default=b"", kw_only=True)
+    repeat: bytes = attrs.field(default=b"", kw_only=True)
+    delay: float = attrs.field(default=0.0, kw_only=True)
+    piece: int | None = attrs.field(default=None, kw_only=True)
+    pause: float = attrs.field(default=0.0, kw_only=True)
+    cut: int | None = attrs.field(default=None, kw_only=True)
+    reads: Literal["all", "head", "nothing"] = attrs.field(default="all", kw_only=True)
+    then: Literal["stay", "close", "reset"] = attrs.field(default="stay", kw_only=True)
+
+    @classmethod
+    def of_json(cls, value: object, *, status: int = 200, headers: FieldsInput = ()) -> Self:
+        """Answer with this value as JSON."""
+        fields = (("Content-Type", "application/json"), *_pairs(headers))
+        return cls(status, fields, json_text.dumps(value).encode())
+
+    @property
+    def last(self) -> bool:
+        """Whether no other exchange can follow on the connection."""
+        closing = any(
+            name.lower() == "connection" and value.lower() == "close"
+            for name, value in self.headers
+        )
+        return closing or self.framing == "close" or self.then != "stay"
+
+    def wire(self, method: str = "GET") -> bytes:
+        """Return the bytes of the answer to such a request."""
+        if self.raw is not None:
+            return self.before + self.raw
+        fields, body = list(self.headers), self.body
+        framed = any(name.lower() in {"content-length", "transfer-encoding"} for name, _ in fields)
+        if self.framing == "chunked":
+            body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
+        if framed or self.status in _NO_BODY:
+            pass
+        elif self.framing == "length":
+            fields.append(("Content-Length", str(len(body))))
+        elif self.framing == "chunked":
+            fields.append(("Transfer-Encoding", "chunked"))
+        lines = [f"HTTP/1.1 {self.status} {_reason(self.status)}"]
+        lines += [f"{name}: {value}" for name, value in fields]
+        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+        if method == "HEAD" or self.status in _NO_BODY:
+            body = b""
+        return self.before + head + body[: self.cut]
+
+    def __repr__(self) -> str:
+        told = (
+            f"{field.name}={_brief.repr(getattr(self, field.name))}"
+            for field in attrs.fields(Behaviour)
+            if getattr(self, field.name) != field.default
+        )
+        return f"Behaviour({', '.join(told)})"
+
+
+@attrs.frozen
+class Received:
+    """A request that arrived.
+
+    Attributes:
+        method: its method.
+        target: what it asked for, as it was sent.
+        headers: its fields.
+        body: its body, without chunks.
+        connection: the number of the connection it came on, from 1 on.
+    """
+
+    method: str
+    target: str
+    headers: Headers
+    body: bytes
+    connection: int
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> Fields:
+        """The parameters, decoded, in order."""
+        return tuple(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
+
+    def json(self) -> Any:
+        """The value that the body holds as JSON."""
+        return json_text.loads(self.body)

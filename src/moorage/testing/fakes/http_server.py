@@ -1,0 +1,290 @@
+"""A local HTTP/1.1 server that plays a vendor, with chosen faults.
+
+```python
+from urllib.request import urlopen
+
+from moorage.testing import Behaviour, VendorServer
+
+with VendorServer() as vendor:
+    vendor.respond_json({"rate": "0.19"}, path="/vat")  # once, on this path
+    vendor.always(lambda request: Behaviour(200))  # and whenever nothing is queued
+    print(urlopen(f"{vendor.url}/vat").read())  # → b'{"rate": "0.19"}'
+    print(vendor.requests[0].method)  # → GET
+```
+
+It listens at 127.0.0.1 on a port of its own. What nothing was said about is answered with 501.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+import struct
+from collections import defaultdict, deque
+from threading import Condition, Event, Thread
+from typing import TYPE_CHECKING, Final, Literal
+
+from moorage.errors import InvalidData
+from moorage.testing.fakes._http_reading import read_body, read_head
+from moorage.testing.fakes.http_script import Behaviour, FieldsInput, Handler, Received
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import BinaryIO, Self
+
+__all__ = ["Behaviour", "Handler", "Received", "VendorServer"]
+
+_ANY: Final = ""  # no path, so any path
+_LOCALHOST: Final = "127.0.0.1"
+_QUEUE: Final = 128
+_LET_IN_WITHIN: Final = 0.02  # seconds
+_NO_GOODBYE: Final = struct.pack("ii", 1, 0)  # linger, for no time
+
+
+class VendorServer:
+    """A vendor on this machine, listening while the `with` block runs.
+
+    `VendorServer().start()` listens until `close()`, or until the program ends.
+
+    Args:
+        tls: speaks TLS with this context (`moorage.testing.fakes.http_tls` makes some).
+        port: whether its port is open, refuses connections, or ignores them.
+
+    Attributes:
+        address: the host and port it listens at.
+        connections: how often somebody connected.
+        closed: how many of these connections have ended, by either side.
+        patience: seconds to wait for what a test says will happen.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        port: Literal["open", "refusing", "ignoring"] = "open",
+    ) -> None:
+        self._tls = tls
+        self._mode = port
+        self._queues: defaultdict[str, deque[Behaviour]] = defaultdict(deque)
+        self._handlers: dict[str, Behaviour | Handler] = {_ANY: _unscripted}
+        self._requests: list[Received] = []
+        self._news = Condition()
+        self._leaving = Event()
+        self._threads: list[Thread] = []
+        self._held: list[socket.socket] = []
+        self._door = socket.socket()
+        self.address: tuple[str, int] = (_LOCALHOST, 0)
+        self.connections = 0
+        self.closed = 0
+        self.patience = 5.0
+
+    # --- what it is told ---------------------------------------------------
+
+    def queue(self, *behaviours: Behaviour, path: str | None = None) -> None:
+        """Do each of these once, in this order; those of a path go before those of any."""
+        with self._news:
+            self._queues[path or _ANY].extend(behaviours)
+
+    def respond(
+        self,
+        status: int = 200,
+        headers: FieldsInput = (),
+        body: bytes = b"",
+        *,
+        path: str | None = None,
+    ) -> None:
+        """Answer so, once."""
+        self.queue(Behaviour(status, headers, body), path=path)
+
+    def respond_json(
+        self,
+        value: object,
+        *,
+        status: int = 200,
+        headers: FieldsInput = (),
+        path: str | None = None,
+    ) -> None:
+        """Answer with JSON, once."""
+        self.queue(Behaviour.of_json(value, status=status, headers=headers), path=path)
+
+    def always(self, behaviour: Behaviour | Handler, *, path: str | None = None) -> None:
+        """Do this, or what this function says, whenever nothing is queued."""
+        with self._news:
+            self._handlers[path or _ANY] = behaviour
+
+    # --- what it tells -----------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """Its URL, without a slash at the end."""
+        host, port = self.address
+        return f"{'https' if self._tls else 'http'}://{host}:{port}"
+
+    @property
+    def requests(self) -> tuple[Received, ...]:
+        """The requests it has read so far, in the order in which they were complete."""
+        with self._news:
+            return tuple(self._requests)
+
+    def wait_for_requests(self, count: int = 1) -> tuple[Received, ...]:
+        """Return the requests once there are so many; for a client that does not wait itself."""
+        self._wait(lambda: len(self._requests) >= count, f"{count} requests")
+        return self.requests
+
+    def wait_for_closed(self, count: int = 1) -> None:
+        """Wait until so many connections have ended, by either side."""
+        self._wait(lambda: self.closed >= count, f"{count} connections that ended")
+
+    def _wait(self, happened: Callable[[], bool], what: str) -> None:
+        with self._news:
+            if not self._news.wait_for(happened, self.patience):
+                raise AssertionError(f"There were not {what} within {self.patience} s.")
+
+    # --- how it lives ------------------------------------------------------
+
+    def start(self, port: int = 0) -> Self:
+        """Listen from now on, until `close()` or the end of the program; returns the server.
+
+        Args:
+            port: of 127.0.0.1; any that is free if it is 0.
+        """
+        self._door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._door.bind((_LOCALHOST, port))
+        self.address = self._door.getsockname()
+        if self._mode == "open":
+            self._door.listen(_QUEUE)
+            self._start(self._welcome)
+        elif self._mode == "ignoring":
+            self._fill_up()
+        return self
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up on everybody and wait until every thread has ended; again is nothing."""
+        if self._threads and not self._leaving.is_set():
+            self._leaving.set()
+            with contextlib.suppress(OSError), socket.create_connection(self.address):
+                pass  # which wakes whoever waits at the door
+            self._threads[0].join()
+        for sock in self._held:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for sock in (self._door, *self._held):
+            sock.close()
+
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = Thread(target=work, args=arguments, name="moorage vendor server", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _fill_up(self) -> None:
+        """Fill the listening queue, so that the system ignores further connections."""
+        self._door.listen(0)
+        let_in = True
+        while let_in:
+            sock = socket.socket()
+            self._held.append(sock)
+            sock.setblocking(False)
+            sock.connect_ex(self.address)
+            let_in = bool(select.select([], [sock], [], _LET_IN_WITHIN)[1])
+
+    def _welcome(self) -> None:
+        while True:
+            sock, _ = self._door.accept()
+            if self._leaving.is_set():
+                sock.close()
+                return
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            self._held.append(sock)
+            self.connections += 1
+            self._start(self._serve, sock, self.connections)
+
+    def _serve(self, sock: socket.socket, connection: int) -> None:
+        file = sock.makefile("rb")
+        # Whoever leaves is free to, and whoever does not speak HTTP is not spoken to.
+        with contextlib.suppress(OSError, EOFError, ValueError, InvalidData):
+            if isinstance(sock, ssl.SSLSocket):
+                sock.do_handshake()
+            behaviour = self._unread()
+            if behaviour is not None:
+                self._perform(sock, behaviour, "GET")
+            else:
+                while self._converse(sock, file, connection):
+                    pass
+        file.close()
+        sock.close()
+        with self._news:
+            self.closed += 1
+            self._news.notify_all()
+
+    def _converse(self, sock: socket.socket, file: BinaryIO, connection: int) -> bool:
+        """Serve one request; whether another may follow on this connection."""
+        head = read_head(file)
+        if head is None:
+            return False
+        method, target, headers = head
+        plan = self._plan(target.partition("?")[0])
+        body = b""
+        if not isinstance(plan, Behaviour) or plan.reads == "all":
+            if "expect" in headers:
+                sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            body = read_body(file, headers)
+        received = Received(method, target, headers, body, connection)
+        with self._news:
+            self._requests.append(received)
+            self._news.notify_all()
+        behaviour = plan if isinstance(plan, Behaviour) else plan(received)
+        stays = self._perform(sock, behaviour, method)
+        return stays and headers.get("connection", "").lower() != "close"
+
+    def _unread(self) -> Behaviour | None:
+        """Take the next behaviour if it does not even wait for a request."""
+        with self._news:
+            queue = self._queues[_ANY]
+            return queue.popleft() if queue and queue[0].reads == "nothing" else None
+
+    def _plan(self, path: str) -> Behaviour | Handler:
+        with self._news:
+            for queue in (self._queues[path], self._queues[_ANY]):
+                if queue:
+                    return queue.popleft()
+            return self._handlers.get(path) or self._handlers[_ANY]
+
+    def _perform(self, sock: socket.socket, behaviour: Behaviour, method: str) -> bool:
+        if self._leaving.wait(behaviour.delay):
+            return False
+        data = behaviour.wire(method)
+        size = behaviour.piece or len(data) or 1
+        for start in range(0, len(data), size):
+            sock.sendall(data[start : start + size])
+            if behaviour.pause and self._leaving.wait(behaviour.pause):
+                return False
+        while behaviour.repeat and not self._leaving.wait(behaviour.pause):
+            sock.sendall(behaviour.repeat)
+        if behaviour.then == "reset":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_GOODBYE)
+        if not behaviour.last and behaviour.reads != "all":
+            self._leaving.wait()
+        return not behaviour.last
+
+
+def _unscripted(received: Received) -> Behaviour:
+    text = f"Nothing is scripted for {received.method} {received.target}"
+    return Behaviour(501, {"Content-Type": "text/plain"}, text.encode())

@@ -1,0 +1,46 @@
+"""Observers that remember, or fail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from moorage.domain.observation.events import Event
+
+Kind = TypeVar("Kind")
+
+
+class RecordingObserver:
+    """Remembers what happened.
+
+    Attributes:
+        events: every event so far, in order.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def __call__(self, event: Event, /) -> None:
+        """Remember."""
+        self.events.append(event)
+
+    def of(self, kind: type[Kind]) -> list[Kind]:
+        """The events of one kind so far."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class FailingObserver:
+    """Raises at every event.
+
+    Attributes:
+        told: how many events it was handed.
+    """
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error or RuntimeError("This observer always fails.")
+        self.told = 0
+
+    def __call__(self, _: Event, /) -> None:
+        """Fail."""
+        self.told += 1
+        raise self._error

@@ -1,0 +1,494 @@
+"""The checks that every store of inbox or outbox entries must pass."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from random import Random
+from threading import Barrier, Thread
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.adapters.entries.memory import MemoryInbox
+from moorage.domain.entries.queue import (
+    EntryQuery,
+    EntryState,
+    arrive,
+    doubt,
+    drop,
+    finish,
+    give_up,
+    postpone,
+    renew,
+    replay,
+    take,
+)
+from moorage.testing.kits.checks import blocking, require
+
+if TYPE_CHECKING:
+    from moorage.domain.entries.queue import Entry
+
+Factory: TypeAlias = Callable[[], Any]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+
+_START: Final = datetime(2020, 1, 1, 12, 30, 15, 123_456, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
+_DAY: Final = timedelta(days=1)
+_TICK: Final = timedelta(microseconds=1)
+_MANY: Final = 8
+_STEPS: Final = 250
+
+
+class _Lifted:
+    """A synchronous store with an asynchronous interface."""
+
+    def __init__(self, factory: Factory) -> None:
+        self._store = factory()
+
+    def __getattr__(self, name: str) -> Any:
+        verb = getattr(self._store, name)
+
+        async def lifted(*given: Any) -> Any:
+            return verb(*given)
+
+        return lifted
+
+
+class Checks:
+    """The checks, over entries of one kind.
+
+    Args:
+        kind: `InboxEntry` or `OutboxEntry`.
+    """
+
+    def __init__(self, kind: type[Any]) -> None:
+        self._kind = kind
+        self.names = [field.name for field in attrs.fields(kind) if field.name != "reply"]
+
+    # --- one entry ----------------------------------------------------------------------
+
+    async def entries_are_kept_as_they_are(self, factory: Factory) -> None:
+        """Entries that are added or replaced come back unchanged, attribute by attribute."""
+        store = factory()
+        for number, entry in enumerate((self._entry(0), self._full()), 1):
+            added = await store.add(entry)
+            require(type(added) is self._kind, f"`add` gave a {type(added).__name__}.")
+            written = attrs.evolve(arrive(entry, added.added_at), number=added.number)
+            self._same(added, written, "`add` gave")
+            require(added.number > 0, f"Entry {number} has the number {added.number}.")
+            self._same(await _one(store, entry.id), added, "`find` gave")
+        changed = attrs.evolve(
+            self._full(), id=self._entry(0).id, fence=9, content=bytes(range(256)) * 300
+        )
+        require(await store.swap(changed, 0), "Over the fence that was read nothing is written.")
+        found = await _one(store, changed.id)
+        self._same(found, attrs.evolve(changed, number=found.number), "After `swap` there is")
+        emptied = attrs.evolve(self._entry(0), id=self._full().id)
+        await store.swap(emptied, self._full().fence)
+        found = await _one(store, emptied.id)
+        self._same(found, attrs.evolve(emptied, number=found.number), "After `swap` there is")
+
+    async def times_are_the_stores(self, factory: Factory) -> None:
+        """Arrival and due times come from the store's clock, whatever the caller's clock."""
+        store = factory()
+        before = await store.now()
+        require(before.utcoffset() == timedelta(), f"The store's time is {before!r}, not in UTC.")
+        wrong = (before - 400 * _DAY, before + 400 * _DAY)
+        for number, moment in enumerate(wrong):
+            added = await store.add(attrs.evolve(self._entry(number), added_at=moment, due=None))
+            now = await store.now()
+            require(
+                before <= added.added_at <= now,
+                f"What came between {before} and {now} is said to have come at {added.added_at}.",
+            )
+            require(added.due == added.added_at, f"Due at {added.due}, added at {added.added_at}.")
+        late = await store.add(attrs.evolve(self._entry(2), due=before + _DAY))
+        require(late.due == before + _DAY, f"Put off until {before + _DAY}, due at {late.due}.")
+        await self._offers(store, [0, 1])
+
+    async def an_id_is_added_once(self, factory: Factory) -> None:
+        """Adding an existing id returns the existing entry and changes nothing."""
+        store = factory()
+        first = await store.add(self._entry(1))
+        await store.swap(attrs.evolve(first, fence=1, error="later"), 0)
+        again = await store.add(attrs.evolve(self._full(), id=first.id))
+        self._same(again, attrs.evolve(first, fence=1, error="later"), "A repeat was given")
+        self._same(await _one(store, first.id), again, "After the repeat there is")
+
+    async def numbers_grow(self, factory: Factory) -> None:
+        """Each entry has a higher number than all earlier ones, and keeps it."""
+        store = factory()
+        numbers = [(await store.add(self._entry(one))).number for one in range(20)]
+        require(numbers == sorted(set(numbers)), f"The numbers are {numbers}.")
+        await store.remove(EntryQuery(id=self._entry(19).id))
+        later = (await store.add(self._entry(20))).number
+        require(later >= numbers[-1], f"After {numbers[-1]} comes {later}.")
+        entry = await _one(store, self._entry(3).id)
+        await store.swap(attrs.evolve(entry, number=0, fence=1), 0)
+        kept = (await _one(store, entry.id)).number
+        require(kept == entry.number, f"The number {entry.number} became {kept}.")
+
+    # --- what is due --------------------------------------------------------------------
+
+    async def what_is_due_is_offered(self, factory: Factory) -> None:
+        """`due` returns the entries with the lowest numbers first, up to the limit."""
+        store = factory()
+        for number in range(6):
+            await store.add(self._entry(number))
+        now = await store.now()
+        await self._changes(store, 1, due=now + _DAY)
+        await self._changes(store, 2, due=None)
+        await self._changes(store, 4, due=now - _DAY)
+        await self._offers(store, [0, 3, 4, 5])
+        await self._offers(store, [0, 3], limit=2)
+        await self._changes(store, 0, due=now + _DAY)
+        await self._changes(store, 1, due=now - _TICK)
+        await self._offers(store, [1, 3, 4, 5])
+
+    async def higher_priorities_come_first(self, factory: Factory) -> None:
+        """`due` returns higher priorities first, but never overtakes within a lane."""
+        store = factory()
+        ranks = (0, -1, 5, 5, 0)
+        for number, rank in enumerate(ranks):
+            await store.add(attrs.evolve(self._entry(number), priority=rank))
+        for number, rank in ((5, 0), (6, 9)):
+            await store.add(attrs.evolve(self._entry(number), priority=rank, lane="a"))
+        await self._offers(store, [2, 3, 0, 4, 5, 1])
+        await self._offers(store, [2, 3], limit=2)
+        await self._changes(store, 5, holds=False, due=None)
+        await self._offers(store, [6, 2, 3, 0, 4, 1])
+
+    async def a_lane_goes_in_order(self, factory: Factory) -> None:
+        """`due` returns only the first open entry of a lane; other lanes do not wait for it."""
+        store = factory()
+        lanes = ("a", "a", "b", None, "A", "a", "b", None)
+        for number, lane in enumerate(lanes):
+            await store.add(attrs.evolve(self._entry(number), lane=lane))
+        await self._offers(store, [0, 2, 3, 4, 7])
+        await self._changes(store, 0, due=await store.now() + _DAY)
+        await self._offers(store, [2, 3, 4, 7])
+        await self._changes(store, 0, due=None)
+        await self._offers(store, [2, 3, 4, 7])
+        await self._changes(store, 0, holds=False)
+        await self._offers(store, [1, 2, 3, 4, 7])
+        await self._changes(store, 1, holds=False)
+        await self._offers(store, [1, 2, 3, 4, 5, 7])
+        await store.remove(EntryQuery(id=self._entry(2).id))
+        await self._offers(store, [1, 3, 4, 5, 6, 7])
+
+    # --- who writes ---------------------------------------------------------------------
+
+    async def a_fence_keeps_late_writers_out(self, factory: Factory) -> None:
+        """Over another fence nothing is written, and neither over what is gone."""
+        store = factory()
+        entry = await store.add(self._entry(0))
+        require(await store.swap(attrs.evolve(entry, fence=1), 0), "The first writer failed.")
+        late = attrs.evolve(entry, fence=1, error="late")
+        require(not await store.swap(late, 0), "A late writer was told that it wrote.")
+        self._same(await _one(store, entry.id), attrs.evolve(entry, fence=1), "There is")
+        require(not await store.swap(attrs.evolve(late, fence=3), 2), "A fence to come was met.")
+        await store.remove(EntryQuery(id=entry.id))
+        require(not await store.swap(attrs.evolve(entry, fence=2), 1), "What is gone came back.")
+        require(not (await store.find(EntryQuery())).items, "What is gone came back.")
+
+    async def a_lease_is_renewed_under_its_fence(self, factory: Factory) -> None:
+        """The holder of an entry can renew its lease until its result is stored."""
+        store = factory()
+        added = await store.add(self._entry(0))
+        taken = take(added, await store.now() - _DAY, 60.0, 5)
+        require(await store.swap(taken, added.fence), "An entry that nobody has was not taken.")
+        await self._offers(store, [0])
+        renewed = renew(taken, await store.now(), 86_400.0)
+        for _ in range(2):
+            require(
+                await store.swap(renewed, taken.fence),
+                "A lease was not renewed: `swap` must write where the fence stays the same, and"
+                " also what is there already.",
+            )
+        await self._offers(store, [])
+        self._same(await _one(store, added.id), attrs.evolve(renewed, number=added.number), "It is")
+        done = finish(taken, await store.now())
+        require(await store.swap(done, taken.fence), "A renewal kept its own worker's result out.")
+        require(not await store.swap(renewed, taken.fence), "What is done was renewed.")
+
+    async def many_tasks_add_one(self, factory: Factory) -> None:
+        """If many tasks add the same id at once, one adds it and all get that entry."""
+        store = factory()
+        entries = [attrs.evolve(self._entry(0), error=str(one)) for one in range(_MANY)]
+        added = await asyncio.gather(*map(store.add, entries))
+        self._agreed(added, (await store.find(EntryQuery())).items)
+
+    async def many_tasks_write_over_one(self, factory: Factory) -> None:
+        """If many tasks replace the same version at once, one succeeds."""
+        store = factory()
+        entry = await store.add(self._entry(0))
+        claims = [attrs.evolve(entry, fence=1, error=str(one)) for one in range(_MANY)]
+        wrote = await asyncio.gather(*(store.swap(claim, 0) for claim in claims))
+        self._won(wrote, claims, await _one(store, entry.id))
+
+    def many_threads_add_one(self, factory: Factory) -> None:
+        """If many threads add the same id at once, one adds it and all get that entry."""
+        store = factory()
+        entries = [attrs.evolve(self._entry(0), error=str(one)) for one in range(_MANY)]
+        added = _at_once([partial(store.add, entry) for entry in entries])
+        self._agreed(added, store.find(EntryQuery()).items)
+
+    def many_threads_write_over_one(self, factory: Factory) -> None:
+        """If many threads replace the same version at once, one succeeds."""
+        store = factory()
+        entry = store.add(self._entry(0))
+        claims = [attrs.evolve(entry, fence=1, error=str(one)) for one in range(_MANY)]
+        wrote = _at_once([partial(store.swap, claim, 0) for claim in claims])
+        self._won(wrote, claims, store.find(EntryQuery(id=entry.id)).items[0])
+
+    # --- questions ----------------------------------------------------------------------
+
+    async def what_matches_is_found(self, factory: Factory) -> None:
+        """Each query finds its matches, newest first, without gaps between pages."""
+        store, entries = await self._filled(factory)
+        for query in self._queries():
+            expected = [entry.id for entry in entries if query.matches(entry)]
+            for limit in (1, 7, 40):
+                found, after = list[str](), None
+                for _ in range(len(expected) // limit + 1):
+                    page = await store.find(attrs.evolve(query, limit=limit, after=after))
+                    require(len(page.items) <= limit, f"A page of {limit} has {len(page.items)}.")
+                    found += [entry.id for entry in page.items]
+                    after = page.next
+                    if after is None:
+                        break
+                require(after is None, f"{query!r} leads on after its last entry.")
+                require(found == expected, f"{query!r} found {found}, where {expected} match.")
+
+    async def what_matches_is_removed(self, factory: Factory) -> None:
+        """All that match are gone, on whatever page they were, and nothing else."""
+        store, entries = await self._filled(factory)
+        for query in self._queries():
+            matching = [entry for entry in entries if query.matches(entry)]
+            left = sorted(entry.id for entry in entries if entry not in matching)
+            removed = await store.remove(attrs.evolve(query, limit=4))
+            ids = sorted(entry.id for entry in (await store.find(EntryQuery())).items)
+            require(ids == left, f"{query!r} was removed, and what is left is {ids}.")
+            told = len(matching)
+            require(removed == told, f"{query!r} removed {told}, and says {removed}.")
+            for entry in matching:
+                await self._put(store, entry)
+
+    # --- everything together ------------------------------------------------------------
+
+    async def a_walk_ends_as_in_memory(self, factory: Factory) -> None:
+        """A random sequence of operations gives the same results as the in-memory store."""
+        chance = Random(4)  # noqa: S311 - a walk, and no secret
+        model: Any = MemoryInbox()
+        store = factory()
+        for step in range(_STEPS):
+            move, name = chance.random(), self._entry(chance.randrange(40)).id
+            if move < 0.4:
+                entry = attrs.evolve(self._entry(0), id=name, lane=chance.choice((None, "a", "b")))
+                added, expected = await store.add(entry), model.add(entry)
+                require(added.fence == expected.fence, f"Step {step} added {added!r}.")
+                continue
+            now, query = await store.now(), EntryQuery(id=name)
+            if move < 0.5:
+                told, expected = await store.remove(query), model.remove(query)
+                require(told == expected, f"Step {step} removed {told}, not {expected}.")
+                continue
+            limit = chance.randrange(1, 6)
+            if move < 0.7:
+                offered = (await store.find(query)).items
+                expected = model.find(query).items
+            else:
+                offered, expected = await store.due(limit), model.due(limit)
+            ids = [entry.id for entry in offered]
+            wanted = [entry.id for entry in expected]
+            require(ids == wanted, f"Step {step} was given {ids}, not {wanted}.")
+            for theirs, ours in zip(offered, expected, strict=True):
+                change = chance.choice(_CHANGES)
+                fence = theirs.fence - (chance.random() < 0.1)
+                wrote = await store.swap(change(theirs, now), fence)
+                meant = model.swap(change(ours, now), fence)
+                require(wrote == meant, f"Step {step} wrote: {wrote}, not {meant}.")
+
+    # --- what they are made of ----------------------------------------------------------
+
+    def _entry(self, number: int, **changes: Any) -> Any:
+        """An entry with nothing that it need not have."""
+        usual: dict[str, Any] = {
+            "id": f"entry-{number:04}",
+            "target": "stripe",
+            "operation": "charge",
+            "added_at": _START + number * _SECOND,
+            "due": _START,
+        }
+        return self._kind(**{**usual, **changes})
+
+    def _full(self) -> Any:
+        """An entry with all that it can have, as long as it can be."""
+        return self._kind(
+            id="x" * 64,
+            target="t" * 255,
+            operation="ö" * 255,
+            tenant="Ünïted/1",
+            subject="customer 1'\"",
+            lane="L" * 255,
+            added_at=_START,
+            content=b"\0\xff'\"\\" * 50,
+            state=EntryState.UNKNOWN,
+            due=_START + _TICK,
+            holds=False,
+            priority=-3,
+            fence=7,
+            attempts=3,
+            turn=2,
+            error="é" * 500,
+            settled_at=_START + 2 * _TICK,
+        )
+
+    async def _filled(self, factory: Factory) -> tuple[Any, list[Entry]]:
+        """A store of thirty entries of all kinds, and these, newest first."""
+        store, states = factory(), tuple(EntryState)
+        entries: list[Entry] = []
+        for number in range(30):
+            state = states[number % len(states)]
+            entry = self._entry(
+                number,
+                target=("stripe", "adyen")[number % 2],
+                operation=("charge", "refund", "Charge")[number % 3],
+                tenant=(None, "acme", "acme-fr")[number % 3],
+                subject=(None, "customer-1", "customer-2", "Customer-1")[number % 4],
+                lane=(None, "lane-1", "Lane-1", "lane-12")[number % 4],
+                state=state,
+                due=_START + number * _SECOND,
+                attempts=number % 4,
+                settled_at=_START + number * _SECOND if state is EntryState.DONE else None,
+            )
+            entries.append(await self._put(store, entry))
+        return store, entries[::-1]
+
+    async def _put(self, store: Any, entry: Any) -> Entry:
+        """Add an entry, and then set the times that a store chooses itself when it adds one."""
+        added = await store.add(attrs.evolve(entry, fence=0))
+        written: Entry = attrs.evolve(entry, number=added.number, fence=1)
+        await store.swap(written, 0)
+        return written
+
+    def _queries(self) -> tuple[EntryQuery, ...]:
+        noon = _START + 12 * _SECOND
+        return (
+            EntryQuery(),
+            EntryQuery(id=self._entry(7).id),
+            EntryQuery(id="nobody"),
+            EntryQuery(target="adyen"),
+            EntryQuery(operation="charge"),
+            EntryQuery(tenant="acme"),
+            EntryQuery(subject="customer-1"),
+            EntryQuery(lane="lane-1"),
+            EntryQuery(states=(EntryState.DONE,)),
+            EntryQuery(states=("dead", "unknown")),
+            EntryQuery(since=noon),
+            EntryQuery(until=noon),
+            EntryQuery(since=noon, until=noon + _TICK),
+            EntryQuery(settled_before=noon + _TICK),
+            EntryQuery(settled_before=noon),
+            EntryQuery(waits_beyond=_START - _TICK),
+            EntryQuery(waits_beyond=noon),
+            EntryQuery(waits_beyond=noon, target="stripe"),
+            EntryQuery(target="stripe", tenant="acme-fr", states=("done",), until=noon),
+        )
+
+    async def _offers(self, store: Any, expected: list[int], *, limit: int = 100) -> None:
+        offered = [entry.id for entry in await store.due(limit)]
+        wanted = [self._entry(number).id for number in expected]
+        require(offered == wanted, f"{offered} were offered, not {wanted}.")
+
+    async def _changes(self, store: Any, number: int, **changes: Any) -> None:
+        entry = await _one(store, self._entry(number).id)
+        await store.swap(attrs.evolve(entry, fence=entry.fence + 1, **changes), entry.fence)
+
+    def _same(self, found: Any, expected: Any, what: str) -> None:
+        for name in self.names:
+            mine, theirs = getattr(expected, name), getattr(found, name)
+            same = theirs == mine and type(theirs) is type(mine)
+            require(same, f"{what} {name}={theirs!r}, where it is {mine!r}.")
+
+    def _agreed(self, added: list[Any], stored: tuple[Any, ...]) -> None:
+        require(len(stored) == 1, f"{len(stored)} entries of one id are there.")
+        for one in added:
+            self._same(one, stored[0], "Somebody was given")
+
+    def _won(self, wrote: list[bool], claims: list[Any], stored: Any) -> None:
+        winners = [claim.error for claim, won in zip(claims, wrote, strict=True) if won]
+        require(winners == [stored.error], f"{winners} wrote, and {stored.error!r} is there.")
+
+    # --- the lists ----------------------------------------------------------------------
+
+    @property
+    def awaited(self) -> tuple[AsyncCheck, ...]:
+        """Return the checks for asynchronous stores."""
+        return (*self._both, self.many_tasks_add_one, self.many_tasks_write_over_one)
+
+    @property
+    def plain(self) -> tuple[Check, ...]:
+        """For plain stores."""
+        return (
+            *(blocking(check, _Lifted) for check in self._both),
+            self.many_threads_add_one,
+            self.many_threads_write_over_one,
+        )
+
+    @property
+    def _both(self) -> tuple[AsyncCheck, ...]:
+        return (
+            self.entries_are_kept_as_they_are,
+            self.times_are_the_stores,
+            self.an_id_is_added_once,
+            self.numbers_grow,
+            self.what_is_due_is_offered,
+            self.higher_priorities_come_first,
+            self.a_lane_goes_in_order,
+            self.a_fence_keeps_late_writers_out,
+            self.a_lease_is_renewed_under_its_fence,
+            self.what_matches_is_found,
+            self.what_matches_is_removed,
+            self.a_walk_ends_as_in_memory,
+        )
+
+
+_CHANGES: Final[tuple[Callable[[Any, datetime], Any], ...]] = (
+    lambda entry, now: take(entry, now, 86_400.0, 5),
+    lambda entry, now: take(entry, now - 2 * _DAY, 86_400.0, 5),
+    finish,
+    lambda entry, now: postpone(entry, now + _DAY, "again"),
+    lambda entry, now: postpone(entry, now - _DAY, "again"),
+    lambda entry, now: doubt(entry, now, "lost"),
+    lambda entry, now: give_up(entry, now, "no"),
+    drop,
+    replay,
+)
+
+
+async def _one(store: Any, id: str) -> Any:
+    items = (await store.find(EntryQuery(id=id))).items
+    require(len(items) == 1, f"{len(items)} entries of the id {id} are there.")
+    return items[0]
+
+
+def _at_once(calls: list[Callable[[], Any]]) -> list[Any]:
+    """Return the results of calls made at once, each in its own thread."""
+    answers: list[Any] = [None] * len(calls)
+    ready = Barrier(len(calls))
+
+    def run(number: int) -> None:
+        ready.wait()
+        answers[number] = calls[number]()
+
+    threads = [Thread(target=run, args=(number,)) for number in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers

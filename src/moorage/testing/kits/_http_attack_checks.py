@@ -1,0 +1,263 @@
+"""Checks of an HTTP client at a vendor who attacks: floods, smuggles, and leads elsewhere."""
+
+from __future__ import annotations
+
+from gzip import compress
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.http.requests import Request, Response, Timeouts
+from moorage.errors import AttemptTimeout, ConnectorError, InvalidData, VendorFailed
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+from moorage.testing.kits._http_lab import (
+    BRIEFLY,
+    DEFLATE,
+    GRACE,
+    GZIP,
+    PATIENCE,
+    PATIENT,
+    bomb,
+    failure_of,
+    lab,
+)
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from moorage.ports.http import AsyncHttpClient
+    from moorage.testing.kits._http_lab import Clients
+
+_OK: Final = b"HTTP/1.1 200 OK\r\n"
+_SECRET: Final = "sk-live-42"  # noqa: S105 - opens nothing
+_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
+_STRAY: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsmuggle"
+
+
+async def a_byte_a_second_ends_with_the_total_timeout(clients: Clients) -> None:
+    """A vendor that sends a byte a second, so that each comes in time, is left in time."""
+    async with lab(clients) as (vendor, client):
+        for because, behaviour in {
+            "its head came a byte a second": Behaviour(piece=1, pause=1.0),
+            "its body came a byte a second": Behaviour(
+                raw=_OK + b"Content-Length: 99\r\n\r\nx", repeat=b"x", pause=1.0
+            ),
+        }.items():
+            vendor.queue(behaviour)
+            timeouts = Timeouts(read=PATIENCE, total=BRIEFLY)
+            call = client.send(Request.get("/"), vendor.url, timeouts)
+            await failure_of(call, AttemptTimeout, because=because, within=BRIEFLY + GRACE)
+
+
+_FLOODS: Final[dict[str, Behaviour]] = {
+    "its chunks did not end": Behaviour(
+        raw=_OK + _CHUNKED + b"\r\n",
+        repeat=b"18000\r\n" + bytes(98_304) + b"\r\n",
+    ),
+    "its trailers did not end": Behaviour(
+        raw=_OK + _CHUNKED + b"\r\n0\r\n", repeat=b"A: b\r\n" * 99
+    ),
+    "the size of its chunk did not end": Behaviour(
+        raw=_OK + _CHUNKED + b"\r\n1;", repeat=b"x" * 999
+    ),
+    "it sent 100 MB of fields": Behaviour(
+        raw=_OK + (b"A: " + b"x" * 1020 + b"\r\n") * 100_000 + b"\r\n", then="close"
+    ),
+    "it sent 100,000 fields": Behaviour(raw=_OK + b"A: b\r\n" * 100_000 + b"\r\n", then="close"),
+    "it announced an exbibyte": Behaviour(
+        raw=_OK + b"Content-Length: 1152921504606846976\r\n\r\n", repeat=bytes(99_999)
+    ),
+}
+
+
+async def a_flood_is_refused(clients: Clients) -> None:
+    """A response with an endless or oversized part is refused."""
+    async with lab(clients) as (vendor, client):
+        for because, behaviour in _FLOODS.items():
+            vendor.queue(behaviour)
+            call = client.send(Request.get("/"), vendor.url, PATIENT)
+            await failure_of(call, VendorFailed, because=because)
+
+
+def _bombs() -> dict[str, bytes]:
+    """Bodies by their coding; the last one becomes a bomb first."""
+    return {
+        "gzip": bomb(GZIP),
+        "deflate": bomb(DEFLATE),
+        "gzip, gzip": compress(bomb(GZIP)),
+    }
+
+
+async def a_bomb_is_refused(clients: Clients) -> None:
+    """A body that is a thousand times larger when it is decompressed never gets so far."""
+    async with lab(clients) as (vendor, client):
+        for coding, packed in _bombs().items():
+            vendor.respond(200, {"Content-Encoding": coding}, packed)
+            call = client.send(Request.get("/"), vendor.url, PATIENT)
+            if "," not in coding:
+                await failure_of(call, VendorFailed, because=f"its body was a bomb in {coding}")
+                continue
+            # Who undoes no coding within another hands the body over as it came.
+            answer = await _answer_or_refusal(call)
+            require(answer is None or answer.body == packed, f"A bomb went off: {coding}.")
+
+
+async def nobody_is_led_elsewhere(clients: Clients) -> None:
+    """A redirect is an answer: not followed to another host, nor around in a circle."""
+    request = Request.get("/", headers={"Authorization": f"Bearer {_SECRET}", "Cookie": _SECRET})
+    with VendorServer() as stranger:
+        stranger.always(Behaviour(204))
+        async with lab(clients) as (vendor, client):
+            for status in (301, 302, 303, 307, 308):
+                for location in (f"{stranger.url}/steal", f"{vendor.url}/", "/", "//"):
+                    vendor.respond(status, {"Location": location, "Refresh": f"0;url={location}"})
+                    answer = await client.send(request, f"{vendor.url}/", PATIENT)
+                    require(answer.status == status, f"{status} came back as {answer.status}.")
+            require(len(vendor.requests) == 20, "A redirect was followed in a circle.")
+        require(stranger.connections == 0, "A redirect led to another host, secrets and all.")
+
+
+async def cookies_are_the_callers_business(clients: Clients) -> None:
+    """A cookie comes back as a field of the answer, and goes out only if the request has it."""
+    async with lab(clients) as (vendor, client):
+        fields = [("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2; Domain=127.0.0.1")]
+        vendor.respond(200, fields)
+        answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+        kept = answer.headers.get_all("set-cookie")
+        require(kept == ("a=1; Path=/", "b=2; Domain=127.0.0.1"), f"{kept} are not the cookies.")
+        vendor.always(Behaviour(204))
+        for given in (None, "c=3"):
+            headers = {} if given is None else {"Cookie": given}
+            await client.send(Request.get("/", headers=headers), vendor.url, PATIENT)
+            sent = vendor.requests[-1].headers.get("cookie")
+            require(sent == given, f"The cookie {sent!r} was sent instead of {given!r}.")
+
+
+async def a_body_to_head_is_not_the_next_answer(clients: Clients) -> None:
+    """A body after a response to HEAD, or after 204, is never taken for the next response."""
+    for method, head in (
+        ("HEAD", _OK + b"Content-Length: %d\r\n\r\n" % len(_STRAY)),
+        ("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n"),
+    ):
+        async with lab(clients) as (vendor, client):
+            vendor.queue(Behaviour(raw=head + _STRAY), Behaviour(201))
+            first = await _answer_or_refusal(client.send(_of(method), vendor.url, PATIENT))
+            require(first is None or first.body == b"", f"An answer to {method} got a body.")
+            await _next_is_its_own(vendor, client, f"the body of an answer to {method}")
+
+
+async def letters_that_are_none_do_not_matter(clients: Clients) -> None:
+    """Bytes that are no UTF-8 come back as they are in a body, and break no head."""
+    odd = bytes(range(0x80, 0x100))
+    async with lab(clients) as (vendor, client):
+        vendor.queue(
+            Behaviour(raw=_OK + b"X: caf\xe9\xff\r\nContent-Length: %d\r\n\r\n%b" % (len(odd), odd))
+        )
+        answer = await _answer_or_refusal(client.send(Request.get("/"), vendor.url, PATIENT))
+        if answer is not None:
+            require(answer.body == odd, "Bytes that are no UTF-8 came back changed.")
+            require(isinstance(answer.text, str), "They have no text.")
+        vendor.respond(200, {"Content-Type": "application/json; charset=utf-8"}, b'{"a": "\xff"}')
+        answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+        require("�" in answer.text, f"{answer.text!r} hides that it is no UTF-8.")
+
+
+_INJECTED: Final = "\r\nX-Injected: yes\r\n\r\n"
+
+
+async def nothing_is_injected(clients: Clients) -> None:
+    """A line break or NUL in a name, a value or a URL becomes no line of the request."""
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        for text in (_INJECTED, "\n", "\r", "\0", "a\r\n b"):
+            for fields in ({"X": text + "a"}, {"X": "a" + text + "a"}, {text: "a"}):
+                await _refused_or_harmless(client, vendor, f"{vendor.url}/", fields)
+            for url in (f"{vendor.url}/{text}", f"{vendor.url}/?a={text}b", f"{vendor.url}{text}/"):
+                await _refused_or_harmless(client, vendor, url, {})
+
+
+async def _refused_or_harmless(
+    client: AsyncHttpClient, vendor: VendorServer, url: str, fields: dict[str, str]
+) -> None:
+    before = len(vendor.requests)
+    try:
+        await client.send(Request.get("/", headers=fields), url, PATIENT)
+    except ConnectorError as error:
+        require(isinstance(error, InvalidData), f"{error!r} does not say what is wrong.")
+        require(len(vendor.requests) == before, "What was refused was sent.")
+        return
+    for received in vendor.requests[before:]:
+        require("x-injected" not in received.headers, f"A field was injected by {fields or url!r}.")
+        require(received.target.isprintable(), f"{received.target!r} is no target.")
+    require(len(vendor.requests) == before + 1, f"A request was injected by {fields or url!r}.")
+
+
+_AMBIGUOUS: Final[dict[str, bytes]] = {
+    "chunks and a length": _CHUNKED + b"Content-Length: 3\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    "a length and chunks": b"Content-Length: 3\r\n" + _CHUNKED + b"\r\n2\r\nok\r\n0\r\n\r\n",
+    "chunks twice": _CHUNKED + _CHUNKED + b"\r\n2\r\nok\r\n0\r\n\r\n",
+    "chunks in chunks": b"Transfer-Encoding: chunked, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    "the same length twice": b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+    "a list of lengths": b"Content-Length: 2, 2\r\n\r\nok",
+    "chunks with a line feed": _CHUNKED + b"\r\n2\nok\n0\n\n",
+    "a field that goes on": b"X: a\r\n b\r\nContent-Length: 2\r\n\r\nok",
+    "lines with a line feed": b"Content-Length: 2\n\nok",
+    "a line with a carriage return": b"X: a\rContent-Length: 99\r\nContent-Length: 2\r\n\r\nok",
+    "a name with a space": b"Content-Length : 99\r\nContent-Length: 2\r\n\r\nok",
+}
+
+
+async def nothing_is_smuggled(clients: Clients) -> None:
+    """An answer that could end in two places is refused or understood, and taints no other."""
+    for because, rest in _AMBIGUOUS.items():
+        async with lab(clients) as (vendor, client):
+            vendor.queue(Behaviour(raw=_OK + rest + _STRAY), Behaviour(201))
+            brief = Timeouts(read=BRIEFLY, total=PATIENCE)
+            answer = await _answer_or_refusal(client.send(Request.get("/"), vendor.url, brief))
+            require(
+                answer is None or answer.body in {b"ok", b"ok" + _STRAY},
+                f"{answer and answer.body!r} was made of an answer with {because}.",
+            )
+            await _next_is_its_own(vendor, client, because)
+
+
+async def no_other_protocol_is_a_success(clients: Clients) -> None:
+    """A protocol switch is refused or returned as 101, and affects no other response."""
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
+    async with lab(clients) as (vendor, client):
+        vendor.queue(Behaviour(raw=switch + _STRAY), Behaviour(201))
+        brief = Timeouts(read=BRIEFLY, total=PATIENCE)
+        answer = await _answer_or_refusal(client.send(Request.get("/"), vendor.url, brief))
+        require(answer is None or answer.status == 101, f"{answer!r} was made of a switch.")
+        await _next_is_its_own(vendor, client, "a switch to another protocol")
+
+
+async def _next_is_its_own(vendor: VendorServer, client: AsyncHttpClient, because: str) -> None:
+    answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+    require(answer.status == 201, f"{answer!r} was made of what came before it: {because}.")
+
+
+def _of(method: str) -> Request:
+    return Request.head("/") if method == "HEAD" else Request.get("/")
+
+
+async def _answer_or_refusal(call: Awaitable[Response]) -> Response | None:
+    """Return the response, or None if the client refused it."""
+    try:
+        return await call
+    except VendorFailed:
+        return None
+
+
+CHECKS: Final = (
+    a_byte_a_second_ends_with_the_total_timeout,
+    a_flood_is_refused,
+    a_bomb_is_refused,
+    nobody_is_led_elsewhere,
+    cookies_are_the_callers_business,
+    a_body_to_head_is_not_the_next_answer,
+    letters_that_are_none_do_not_matter,
+    nothing_is_injected,
+    nothing_is_smuggled,
+    no_other_protocol_is_a_success,
+)

@@ -1,0 +1,238 @@
+"""Checks of an HTTP client at a vendor that does as it should."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.http.requests import (
+    BodyStream,
+    Headers,
+    HttpMethod,
+    Request,
+    Response,
+    Timeouts,
+)
+from moorage.errors import ConnectorError, LocalFailure
+from moorage.testing.fakes.http_server import Behaviour, Received
+from moorage.testing.kits._http_lab import PATIENT, failure_of, lab
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from moorage.testing.kits._http_lab import Clients
+
+_BYTES: Final = bytes(range(256)) * 2_000
+_FIELDS: Final = (("X-One", "1"), ("x-many", "b"), ("X-Many", "a"), ("E", ""))
+_LATIN: Final = (("X-Latin", "Zoë"),)
+
+
+async def an_answer_comes_back_whole(clients: Clients) -> None:
+    """Status, fields, body, URL and duration are the vendor's, whatever the bytes of the body."""
+    async with lab(clients) as (vendor, client):
+        vendor.respond(299, _FIELDS, _BYTES)
+        answer = await client.send(Request.get("/a"), f"{vendor.url}/a", PATIENT)
+        require(type(answer) is Response, f"send() returned {answer!r}.")
+        require(answer.status == 299, f"299 came back as {answer.status}.")
+        require(answer.body == _BYTES, "The body is not what the vendor sent.")
+        require(answer.url == f"{vendor.url}/a", f"{answer.url!r} is not what was asked.")
+        require(answer.elapsed > 0, "The answer took no time.")
+        _same_fields(_FIELDS, answer.headers, "of the answer")
+
+
+async def a_request_arrives_as_given(clients: Clients) -> None:
+    """The method, fields and body reach the vendor unchanged; repeated fields keep their order."""
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        for method in HttpMethod:
+            body = b"" if method in {"GET", "HEAD", "OPTIONS"} else _BYTES
+            request = Request(method, "/", headers=_FIELDS, body=body)
+            await client.send(request, vendor.url, PATIENT)
+            received = vendor.requests[-1]
+            require(received.method == method, f"{method} arrived as {received.method}.")
+            require(received.body == body, f"The body of {method} is not what was sent.")
+            _same_fields(_FIELDS, received.headers, f"of {method}")
+            require(len(received.headers.get_all("host")) == 1, "There is not one Host.")
+
+
+async def fields_beyond_ascii_are_kept(clients: Clients) -> None:
+    """A field in Latin-1, as HTTP once allowed, is sent and comes back."""
+    async with lab(clients) as (vendor, client):
+        vendor.respond(200, _LATIN)
+        answer = await client.send(Request.get("/", headers=_LATIN), vendor.url, PATIENT)
+        _same_fields(_LATIN, vendor.requests[0].headers, "of the request")
+        _same_fields(_LATIN, answer.headers, "of the answer")
+
+
+async def the_target_is_sent_as_it_is(clients: Clients) -> None:
+    """Path and query arrive to the byte: nothing is decoded, encoded, sorted or tidied up."""
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        for target in (
+            "/",
+            "/a%2Fb%20c",
+            "/a//b/",
+            "/?b=2&a=%2B+%20&b=%C3%A4&c&d=",
+            "/a?x=/?&y=%7E",
+        ):
+            await client.send(Request.get("/"), vendor.url + target, PATIENT)
+            arrived = vendor.requests[-1].target
+            require(arrived == target, f"{target!r} arrived as {arrived!r}.")
+
+
+async def streams_are_sent(clients: Clients) -> None:
+    """A body from a source arrives whole, with its length where that is known."""
+    chunks = [b"", b"one", b"", b"two" * 50_000]
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        for length in (150_003, None):
+            body = BodyStream.of(lambda: chunks, length=length)
+            request = Request.put("/", body=body)
+            for _ in range(2):  # a function that opens the body can be asked again
+                await client.send(request, vendor.url, PATIENT)
+                received = vendor.requests[-1]
+                require(received.body == b"".join(chunks), "A streamed body arrived changed.")
+                header = received.headers.get("content-length")
+                known = str(length) if length else None
+                require(header == known, f"A body of length {known} was announced as {header}.")
+
+
+async def what_can_be_read_once_is_sent_once(clients: Clients) -> None:
+    """A body that was read already is refused, and nothing reaches the vendor."""
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        request = Request.put("/", body=BodyStream.of(iter([b"once"])))
+        await client.send(request, vendor.url, PATIENT)
+        await failure_of(
+            client.send(request, vendor.url, PATIENT),
+            ConnectorError,
+            because="a body that can be read once was sent twice.",
+        )
+    require([request.body for request in vendor.requests] == [b"once"], "Something was sent.")
+
+
+async def some_answers_have_no_body(clients: Clients) -> None:
+    """The answer to HEAD, 204 and 304 end with their head, whatever length they name."""
+    async with lab(clients) as (vendor, client):
+        for method, status in (("HEAD", 200), ("GET", 204), ("GET", 304), ("HEAD", 404)):
+            vendor.respond(status, {"Content-Length": "5"}, b"12345")
+            answer = await client.send(Request(method, "/"), vendor.url, PATIENT)
+            require(answer.status == status, f"{status} came back as {answer.status}.")
+            require(answer.body == b"", f"{status} to {method} has a body.")
+
+
+async def every_framing_is_understood(clients: Clients) -> None:
+    """A body ends where its length, its last chunk, or the connection says so."""
+    async with lab(clients) as (vendor, client):
+        for behaviour in (
+            Behaviour(body=_BYTES),
+            Behaviour(body=_BYTES, framing="chunked"),
+            Behaviour(body=_BYTES, framing="close"),
+            Behaviour(body=_BYTES[:300], framing="chunked", piece=7),
+            Behaviour(raw=b"HTTP/1.0 200 OK\r\n\r\nold", then="close"),
+        ):
+            vendor.queue(behaviour)
+            answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+            expected = behaviour.body or b"old"
+            require(answer.body == expected, f"The body of {behaviour} is not what was sent.")
+
+
+async def interim_answers_are_skipped(clients: Clients) -> None:
+    """Interim responses (1xx) are not taken for the response."""
+    early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    async with lab(clients) as (vendor, client):
+        vendor.queue(Behaviour(201, body=b"final", before=early))
+        answer = await client.send(Request.post("/", body=b"x"), vendor.url, PATIENT)
+        require(answer.status == 201, f"{answer.status} came back instead of 201.")
+        require(answer.body == b"final", "The body is not the final answer's.")
+        require("link" not in answer.headers, "A field of an interim answer came back.")
+
+
+async def compression_is_undone(clients: Clients) -> None:
+    """A compressed body is decompressed, unless the request asks for the raw body."""
+    async with lab(clients) as (vendor, client):
+        for coding, body in (("gzip", gzip.compress(_BYTES)), ("deflate", zlib.compress(_BYTES))):
+            vendor.respond(200, {"Content-Encoding": coding}, body)
+            answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+            require(answer.body == _BYTES, f"A body in {coding} came back changed.")
+        vendor.respond(200, {"Content-Encoding": "gzip"})
+        answer = await client.send(Request.head("/"), vendor.url, PATIENT)
+        require(answer.body == b"", "No body was decompressed into one.")
+        packed = gzip.compress(_BYTES)
+        vendor.respond(200, {"Content-Encoding": "gzip"}, packed)
+        as_it_is = Request.get("/", headers={"Accept-Encoding": "gzip, identity"})
+        answer = await client.send(as_it_is, vendor.url, PATIENT)
+        require(answer.body == packed, "A body that was wanted as it is came back unpacked.")
+
+
+async def nothing_is_done_twice_or_remembered(clients: Clients) -> None:
+    """No redirect is followed, no cookie kept, no failure retried: that is for others to decide."""
+    async with lab(clients) as (vendor, client):
+        for status, fields in (
+            (307, {"Location": f"{vendor.url}/elsewhere"}),
+            (401, {"WWW-Authenticate": "Basic"}),
+            (503, {"Retry-After": "0"}),
+            (200, {"Set-Cookie": "a=b; Path=/"}),
+            (200, {}),
+        ):
+            vendor.respond(status, fields)
+            answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+            require(answer.status == status, f"{status} came back as {answer.status}.")
+        require(len(vendor.requests) == 5, f"5 requests became {len(vendor.requests)}.")
+        require("cookie" not in vendor.requests[-1].headers, "A cookie was kept.")
+
+
+async def callers_do_not_mix(clients: Clients) -> None:
+    """Several callers at once each get their own answer."""
+
+    def echo(received: Received) -> Behaviour:
+        return Behaviour(body=received.target.encode(), delay=0.001)
+
+    async with lab(clients) as (vendor, client):
+        vendor.always(echo)
+
+        async def ask(number: int) -> None:
+            for turn in range(5):
+                target = f"/{number}/{turn}"
+                answer = await client.send(Request.get("/"), vendor.url + target, PATIENT)
+                require(answer.body == target.encode(), f"{target} got {answer.body!r}.")
+
+        await asyncio.gather(*map(ask, range(8)))
+
+
+async def no_timeout_is_no_bound(clients: Clients) -> None:
+    """Without any timeout a client just waits."""
+    async with lab(clients) as (vendor, client):
+        vendor.queue(Behaviour(204, delay=0.01))
+        answer = await client.send(Request.get("/"), vendor.url, Timeouts())
+        require(answer.status == 204, f"204 came back as {answer.status}.")
+
+
+async def closing_again_is_nothing(clients: Clients) -> None:
+    """A client can be closed unused, and again."""
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        await client.send(Request.get("/"), vendor.url, PATIENT)
+        await client.close()
+        await client.close()
+    await clients().close()
+
+
+async def a_closed_client_blames_nobody_else(clients: Clients) -> None:
+    """The error of a closed client differs from that of an unreachable vendor."""
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        await client.close()
+        because = "the client was closed before."
+        call = client.send(Request.get("/"), vendor.url, PATIENT)
+        failed = await failure_of(call, LocalFailure, because=because)
+        require(not failed.may_have_been_processed, f"It may have been processed: {because}")
+        require(vendor.requests == (), "A closed client sent a request.")
+
+
+def _same_fields(expected: tuple[tuple[str, str], ...], found: Headers, whose: str) -> None:
+    for name, _ in expected:
+        ours = Headers(expected).get_all(name)
+        theirs = found.get_all(name)
+        require(ours == theirs, f"The field {name} {whose} is {theirs!r}, not {ours!r}.")

@@ -1,0 +1,301 @@
+"""The failures of an HTTP exchange, as a table; a check produces each and compares its error.
+
+`processed` is what the error has to say about the request: False where certainly no byte of it was
+read, True where that cannot be excluded, None where there was an answer, so that nobody asks.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.domain.http.requests import BodyStream, Request, Timeouts
+from moorage.domain.http.transport import Proxy, Tls
+from moorage.errors import (
+    AttemptTimeout,
+    ConnectionFailed,
+    ConnectorError,
+    LocalFailure,
+    VendorFailed,
+)
+from moorage.testing.fakes.http_proxy import ProxyServer
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+from moorage.testing.kits._http_lab import BRIEFLY, PATIENT, failure_of, lab
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+
+    from moorage.testing.kits._http_lab import Clients
+
+Scene: TypeAlias = "Callable[[Any], Awaitable[object]]"
+
+_OK: Final = b"HTTP/1.1 200 OK\r\n"
+_POST: Final = Request.post("/", body=b"x")
+_LARGE: Final = Request.put("/", body=bytes(67_108_864))
+_CONNECT: Final = Timeouts(connect=BRIEFLY)
+_READ: Final = Timeouts(read=BRIEFLY)
+_DRIP: Final = BRIEFLY / 10
+
+
+@attrs.frozen
+class Failure:
+    """One row of the table of failures.
+
+    Attributes:
+        happened: what went wrong, as a clause.
+        raised: the class of the error, none of its subclasses.
+        processed: what the error's `may_have_been_processed` is; None if it has none.
+    """
+
+    happened: str
+    raised: type[ConnectorError]
+    processed: bool | None
+    _scene: Scene = attrs.field(repr=False)
+
+    async def check(self, clients: Any) -> None:
+        """Have it go wrong, and compare."""
+        failed = await failure_of(self._scene(clients), self.raised, because=self.happened)
+        kind = type(failed).__name__
+        require(
+            type(failed) is self.raised, f"{kind} is no {self.raised.__name__}: {self.happened}."
+        )
+        said = getattr(failed, "may_have_been_processed", None)
+        require(
+            said is self.processed,
+            f"may_have_been_processed is {said}, not {self.processed}: {self.happened}.",
+        )
+
+    def named(self) -> Callable[[Any], Coroutine[Any, Any, None]]:
+        """The check, as a function with a name of its own."""
+
+        async def check(clients: Any) -> None:
+            await self.check(clients)
+
+        check.__name__ = self.happened.replace(" ", "_").replace("'", "").replace(",", "")
+        check.__doc__ = f"{self.raised.__name__} is raised where {self.happened}."
+        return check
+
+
+def _behaving(
+    behaviour: Behaviour, request: Request = _POST, timeouts: Timeouts = PATIENT
+) -> Scene:
+    async def scene(clients: Clients) -> object:
+        async with lab(clients) as (vendor, client):
+            vendor.queue(behaviour)
+            return await client.send(request, vendor.url, timeouts)
+
+    return scene
+
+
+def _raw(rest: bytes, **more: Any) -> Scene:
+    return _behaving(Behaviour(raw=_OK + rest, **more))
+
+
+async def _nowhere(clients: Clients) -> object:
+    async with lab(clients) as (_, client):
+        return await client.send(_POST, "http://moorage..invalid/", PATIENT)
+
+
+async def _refusing(clients: Clients) -> object:
+    async with lab(clients, port="refusing") as (vendor, client):
+        return await client.send(_POST, vendor.url, PATIENT)
+
+
+async def _ignoring(clients: Clients) -> object:
+    async with lab(clients, port="ignoring") as (vendor, client):
+        return await client.send(_POST, vendor.url, _CONNECT)
+
+
+async def _secure(clients: Clients, behaviour: Behaviour, timeouts: Timeouts) -> object:
+    async with lab(clients) as (vendor, client):
+        vendor.queue(behaviour)
+        return await client.send(_POST, vendor.url.replace("http:", "https:"), timeouts)
+
+
+async def _strange(clients: Clients) -> object:
+    from moorage.testing.fakes.http_tls import tls_pem  # noqa: PLC0415 - costs milliseconds to load
+
+    async with lab(clients, tls=tls_pem()[0]) as (vendor, client):
+        return await client.send(_POST, vendor.url, PATIENT)
+
+
+def _failing(*chunks: bytes) -> Iterator[bytes]:
+    yield from chunks
+    raise LookupError("the disk is gone")
+
+
+async def _sourced(clients: Clients, *chunks: bytes) -> object:
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        body = BodyStream.of(partial(_failing, *chunks))
+        return await client.send(Request.put("/", body=body), vendor.url, PATIENT)
+
+
+async def _kept(clients: Clients) -> object:
+    async with lab(clients) as (vendor, client):
+        vendor.queue(Behaviour(204), Behaviour(raw=b"", then="close"), Behaviour(204))
+        await client.send(_POST, vendor.url, PATIENT)
+        return await client.send(_POST, vendor.url, PATIENT)
+
+
+async def _occupied(clients: Clients) -> object:
+    async with lab(clients) as (vendor, client):
+        vendor.queue(Behaviour(body=b"x" * 99, cut=9))
+        incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
+        try:
+            return await client.send(_POST, vendor.url, Timeouts(pool=BRIEFLY))
+        finally:
+            incoming.close()
+
+
+async def _led(clients: Any, url: str, word: str, answers: bytes | None = None) -> object:
+    with ProxyServer(leads_to=("127.0.0.1", 9), knows=("us", "word"), answers=answers) as proxy:
+        client = clients(Proxy(url=proxy.url, username="us", password=word), Tls())
+        try:
+            return await client.send(_POST, url, PATIENT)
+        finally:
+            await client.close()
+
+
+async def _misled(clients: Any) -> object:
+    with VendorServer(port="refusing") as nobody:
+        client = clients(Proxy(url=nobody.url), Tls())
+        try:
+            return await client.send(_POST, "https://vendor.example/", PATIENT)
+        finally:
+            await client.close()
+
+
+_SECURE: Final = "https://vendor.example/"
+_PLAIN: Final = "http://vendor.example/"
+_FORBIDDEN: Final = b"HTTP/1.1 403 Forbidden\r\n\r\n"
+_NO_TLS: Final = Behaviour(raw=b"HTTP/1.1 400 Bad\r\n\r\n", reads="nothing", then="close")
+_SILENT_TLS: Final = Behaviour(raw=b"", reads="nothing")
+_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
+_TWO: Final = b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx"
+_UNPACKED: Final = b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain"
+_ENDLESS: Final = Behaviour(framing="close", repeat=bytes(99_999))
+_DRIPPING: Final = Behaviour(body=b"x" * 9_999, piece=1, pause=_DRIP)
+
+FAILURES: Final = (
+    Failure("the vendor's name has no address", ConnectionFailed, False, _nowhere),
+    Failure("the vendor's port refuses", ConnectionFailed, False, _refusing),
+    Failure("the vendor cannot be reached in time", AttemptTimeout, False, _ignoring),
+    Failure(
+        "the vendor does not speak TLS",
+        ConnectionFailed,
+        False,
+        partial(_secure, behaviour=_NO_TLS, timeouts=PATIENT),
+    ),
+    Failure(
+        "TLS is not agreed upon in time",
+        AttemptTimeout,
+        False,
+        partial(_secure, behaviour=_SILENT_TLS, timeouts=_CONNECT),
+    ),
+    Failure("nobody who is trusted vouches for the vendor", ConnectionFailed, False, _strange),
+    Failure("the body's source fails before its first byte", LocalFailure, False, _sourced),
+    Failure(
+        "the body's source fails later",
+        LocalFailure,
+        True,
+        lambda clients: _sourced(clients, bytes(1_048_576)),
+    ),
+    Failure(
+        "the vendor does not take the request in time",
+        AttemptTimeout,
+        True,
+        _behaving(Behaviour(raw=b"", reads="head"), _LARGE, Timeouts(write=BRIEFLY)),
+    ),
+    Failure(
+        "the vendor does not answer in time",
+        AttemptTimeout,
+        True,
+        _behaving(Behaviour(raw=b""), timeouts=_READ),
+    ),
+    Failure(
+        "the answer does not end in time",
+        AttemptTimeout,
+        True,
+        _behaving(_DRIPPING, timeouts=Timeouts(total=BRIEFLY)),
+    ),
+    Failure(
+        "the vendor hangs up instead of answering",
+        ConnectionFailed,
+        True,
+        _behaving(Behaviour(raw=b"", then="close")),
+    ),
+    Failure(
+        "the vendor resets the connection instead of answering",
+        ConnectionFailed,
+        True,
+        _behaving(Behaviour(raw=b"", then="reset")),
+    ),
+    Failure(
+        "the vendor hangs up on a connection that was used before", ConnectionFailed, True, _kept
+    ),
+    Failure(
+        "the answer is cut off in its head",
+        ConnectionFailed,
+        True,
+        _raw(b"Content-", then="close"),
+    ),
+    Failure(
+        "the answer is cut off in its body",
+        ConnectionFailed,
+        True,
+        _raw(b"Content-Length: 9\r\n\r\nx", then="close"),
+    ),
+    Failure(
+        "the answer is cut off before its last chunk",
+        ConnectionFailed,
+        True,
+        _raw(_CHUNKED + b"1\r\nx\r\n", then="close"),
+    ),
+    Failure(
+        "the answer is not HTTP",
+        VendorFailed,
+        None,
+        _behaving(Behaviour(raw=b"SSH-2.0-OpenSSH_9.6\r\n", then="close")),
+    ),
+    Failure(
+        "the answer could end in two places",
+        VendorFailed,
+        None,
+        _raw(_TWO, then="close"),
+    ),
+    Failure(
+        "the answer is not compressed as it says",
+        VendorFailed,
+        None,
+        _raw(_UNPACKED, then="close"),
+    ),
+    Failure("the answer's head has no end", VendorFailed, None, _raw(b"", repeat=b"A: b\r\n" * 99)),
+    Failure("the answer's body is too large", VendorFailed, None, _behaving(_ENDLESS)),
+)
+"""What any client meets."""
+
+ONE_CONNECTION_FAILURES: Final = (
+    Failure("no connection becomes free in time", AttemptTimeout, False, _occupied),
+)
+"""What a client meets that has one connection to a vendor at most."""
+
+PROXY_FAILURES: Final = (
+    Failure("the proxy cannot be reached", ConnectionFailed, False, _misled),
+    Failure(
+        "the proxy does not let us reach the vendor",
+        ConnectionFailed,
+        False,
+        lambda clients: _led(clients, _SECURE, "word", _FORBIDDEN),
+    ),
+    Failure(
+        "the proxy does not know us",
+        ConnectionFailed,
+        False,
+        lambda clients: _led(clients, _PLAIN, "another"),
+    ),
+)
+"""What a client meets that goes through a proxy."""

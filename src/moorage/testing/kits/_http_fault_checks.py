@@ -1,0 +1,319 @@
+"""Checks of an HTTP client at a vendor that does everything wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.http.requests import BodyStream, Request, Timeouts
+from moorage.errors import (
+    AttemptTimeout,
+    ConnectionFailed,
+    ConnectorError,
+    LocalFailure,
+    VendorFailed,
+)
+from moorage.testing.fakes.http_server import Behaviour
+from moorage.testing.kits._http_lab import (
+    BRIEFLY,
+    GRACE,
+    GZIP,
+    PATIENCE,
+    PATIENT,
+    bomb,
+    failure_of,
+    lab,
+)
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.testing.kits._http_lab import Clients
+
+_OK: Final = b"HTTP/1.1 200 OK\r\n"
+_SECRET: Final = "sk-live-42"  # noqa: S105 - opens nothing
+_DRIP: Final = BRIEFLY / 10
+_MEBIBYTE: Final = 1_048_576
+
+_CUT_OFF: Final[dict[str, Behaviour]] = {
+    "it closed without an answer": Behaviour(raw=b"", then="close"),
+    "it reset the connection instead of answering": Behaviour(raw=b"", then="reset"),
+    "it closed before it had read anything": Behaviour(raw=b"", reads="nothing", then="close"),
+    "it closed in the middle of the head": Behaviour(raw=_OK + b"Content-", then="close"),
+    "it closed after an interim answer": Behaviour(raw=b"HTTP/1.1 100 x\r\n\r\n", then="close"),
+    "it closed in the middle of the body": Behaviour(body=b"x" * 99, cut=9, then="close"),
+    "it reset the connection in the body": Behaviour(body=b"x" * 99, cut=9, then="reset"),
+    "it closed in the middle of a chunk": Behaviour(
+        body=b"x" * 99, framing="chunked", cut=9, then="close"
+    ),
+    "it closed before the last chunk": Behaviour(
+        body=b"x" * 9, framing="chunked", cut=14, then="close"
+    ),
+    "it sent less than it said": Behaviour(200, {"Content-Length": "99"}, b"x", then="close"),
+}
+
+_SILENT: Final[dict[str, Behaviour]] = {
+    "it never answered": Behaviour(raw=b""),
+    "it stopped in the middle of the head": Behaviour(raw=_OK + b"Content-"),
+    "it stopped in the middle of the body": Behaviour(body=b"x" * 99, cut=9),
+    "it sent less than it said, and stayed": Behaviour(200, {"Content-Length": "99"}, b"x"),
+}
+
+_DRIPPING: Final[dict[str, Behaviour]] = {
+    "its head dripped": Behaviour(headers={"X": "x" * 999}, piece=1, pause=_DRIP),
+    "its body dripped": Behaviour(body=b"x" * 9_999, piece=1, pause=_DRIP),
+    "its body dripped without end": Behaviour(framing="close", repeat=b"x", pause=_DRIP),
+    "interim answers came without end": Behaviour(
+        raw=b"", repeat=b"HTTP/1.1 100 x\r\n\r\n", pause=_DRIP
+    ),
+}
+
+_NO_ANSWER: Final[dict[str, bytes]] = {
+    "another protocol": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "no status": b"HTTP/1.1 OK\r\n\r\n",
+    "a status that is none": b"HTTP/1.1 2x0 OK\r\n\r\n",
+    "a field without a name": _OK + b": x\r\n\r\n",
+    "a field with a NUL": _OK + b"A: \x00\r\n\r\n",
+    "two lengths": _OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+    "a length that is none": _OK + b"Content-Length: x\r\n\r\n",
+    "a chunk without a size": _OK + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    "a chunk longer than its size": _OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nxyz\r\n",
+    "a coding that it is not in": _OK + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain",
+}
+
+
+def _told(failed: ConnectionFailed, *, processed: bool, because: str) -> None:
+    require(
+        failed.may_have_been_processed is processed,
+        f"may_have_been_processed must be {processed}: {because}.",
+    )
+
+
+async def being_cut_off_is_noticed(clients: Clients) -> None:
+    """A connection that ends before the answer does may have left its request processed."""
+    async with lab(clients) as (vendor, client):
+        for because, behaviour in _CUT_OFF.items():
+            vendor.queue(behaviour)
+            call = client.send(Request.post("/", body=b"x"), vendor.url, PATIENT)
+            failed = await failure_of(call, ConnectionFailed, because=because)
+            _told(failed, processed=True, because=because)
+            require(not isinstance(failed, AttemptTimeout), f"No time was up: {because}.")
+
+
+async def silence_ends_with_the_read_timeout(clients: Clients) -> None:
+    """A vendor that says nothing more is left after the read timeout; it may have acted."""
+    async with lab(clients) as (vendor, client):
+        for because, behaviour in _SILENT.items():
+            vendor.queue(behaviour)
+            call = client.send(Request.get("/"), vendor.url, Timeouts(read=BRIEFLY))
+            failed = await failure_of(call, AttemptTimeout, because=because, within=BRIEFLY + GRACE)
+            _told(failed, processed=True, because=because)
+
+
+async def dripping_ends_with_the_total_timeout(clients: Clients) -> None:
+    """However a vendor keeps a connection alive, the total timeout bounds the exchange."""
+    async with lab(clients) as (vendor, client):
+        for because, behaviour in _DRIPPING.items():
+            vendor.queue(behaviour)
+            timeouts = Timeouts(read=PATIENCE, total=BRIEFLY)
+            call = client.send(Request.get("/"), vendor.url, timeouts)
+            failed = await failure_of(call, AttemptTimeout, because=because, within=BRIEFLY + GRACE)
+            _told(failed, processed=True, because=because)
+
+
+async def a_slow_answer_is_waited_for(clients: Clients) -> None:
+    """The read timeout is for each piece of the answer, not for all of them together."""
+    async with lab(clients) as (vendor, client):
+        vendor.queue(
+            Behaviour(raw=_OK + b"Content-Length: 9\r\n\r\n" + b"x" * 9, piece=12, pause=0.02)
+        )
+        answer = await client.send(Request.get("/"), vendor.url, Timeouts(read=PATIENCE / 10))
+        require(answer.body == b"x" * 9, f"{answer.body!r} came back.")
+
+
+async def what_is_not_read_ends_with_the_write_timeout(clients: Clients) -> None:
+    """A vendor that stops reading is left after the write timeout; it may have acted."""
+    body = bytes(64 * _MEBIBYTE)
+    async with lab(clients) as (vendor, client):
+        for timeouts in (Timeouts(write=BRIEFLY), Timeouts(total=BRIEFLY)):
+            vendor.queue(Behaviour(raw=b"", reads="head"))
+            because = "it did not read the body."
+            call = client.send(Request.put("/", body=body), vendor.url, timeouts)
+            failed = await failure_of(
+                call, AttemptTimeout, because=because, within=BRIEFLY + 2 * GRACE
+            )
+            _told(failed, processed=True, because=because)
+
+
+async def an_answer_that_is_none_is_refused(clients: Clients) -> None:
+    """Bytes that are not HTTP, or could be read in two ways, are a failure of the vendor."""
+    async with lab(clients) as (vendor, client):
+        for because, raw in _NO_ANSWER.items():
+            vendor.queue(Behaviour(raw=raw, then="close"))
+            call = client.send(Request.get("/"), vendor.url, PATIENT)
+            await failure_of(call, VendorFailed, because=because)
+
+
+async def an_endless_answer_is_refused(clients: Clients) -> None:
+    """Head, body and what a body becomes when it is decompressed are each bounded."""
+    gzip = _OK + b"Content-Encoding: gzip\r\n\r\n"
+    async with lab(clients) as (vendor, client):
+        for because, behaviour in {
+            "its head did not end": Behaviour(raw=_OK, repeat=b"A: b\r\n" * 99),
+            "its head's line did not end": Behaviour(raw=_OK + b"A: ", repeat=b"x" * 999),
+            "its body did not end": Behaviour(framing="close", repeat=bytes(99_999)),
+            "its body was a bomb": Behaviour(raw=gzip + bomb(GZIP), then="close"),
+        }.items():
+            vendor.queue(behaviour)
+            call = client.send(Request.get("/"), vendor.url, PATIENT)
+            await failure_of(call, VendorFailed, because=because)
+
+
+async def what_was_not_reached_did_nothing(clients: Clients) -> None:
+    """If no byte of the request can have arrived, the error says so."""
+    for port, within in (("refusing", PATIENCE), ("ignoring", BRIEFLY + GRACE)):
+        async with lab(clients, port=port) as (vendor, client):
+            because = f"its port was {port}"
+            kind = AttemptTimeout if port == "ignoring" else ConnectionFailed
+            for timeouts in (Timeouts(connect=BRIEFLY), Timeouts(total=BRIEFLY)):
+                call = client.send(Request.post("/", body=b"x"), vendor.url, timeouts)
+                failed = await failure_of(call, kind, because=because, within=within)
+                _told(failed, processed=False, because=because)
+
+
+async def what_has_no_address_did_nothing(clients: Clients) -> None:
+    """A name that cannot be looked up is a failure to connect."""
+    client = clients()
+    for host in ("moorage..invalid", f"{'a' * 64}.invalid"):
+        because = f"{host} is no name"
+        call = client.send(Request.get("/"), f"http://{host}/", PATIENT)
+        failed = await failure_of(call, ConnectionFailed, because=because)
+        _told(failed, processed=False, because=because)
+    await client.close()
+
+
+async def what_does_not_speak_tls_did_nothing(clients: Clients) -> None:
+    """No byte of a request leaves before TLS stands, and the connect timeout bounds that too."""
+    async with lab(clients) as (vendor, client):
+        url = vendor.url.replace("http:", "https:")
+        vendor.queue(
+            Behaviour(raw=b"HTTP/1.1 400 Bad Request\r\n\r\n", reads="nothing", then="close")
+        )
+        because = "it did not speak TLS"
+        failed = await failure_of(
+            client.send(Request.get("/"), url, PATIENT), ConnectionFailed, because=because
+        )
+        _told(failed, processed=False, because=because)
+        vendor.queue(Behaviour(raw=b"", reads="nothing"))
+        because = "it did not answer the handshake"
+        call = client.send(Request.get("/"), url, Timeouts(connect=BRIEFLY))
+        failed = await failure_of(call, AttemptTimeout, because=because, within=BRIEFLY + GRACE)
+        _told(failed, processed=False, because=because)
+
+
+async def a_source_that_fails_is_told_from_the_vendor(clients: Clients) -> None:
+    """A body's source that fails does not cross the port, and says whether anything was sent."""
+
+    def failing(*chunks: bytes) -> Iterator[bytes]:
+        yield from chunks
+        raise LookupError("the disk is gone")
+
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        for chunks in ((), (b"one",)):
+            because = f"the source failed after {len(chunks)} pieces"
+            body = BodyStream.of(partial(failing, *chunks))
+            call = client.send(Request.put("/", body=body), vendor.url, PATIENT)
+            failed = await failure_of(call, LocalFailure, because=because)
+            if not chunks:
+                _told(failed, processed=False, because=because)
+    require(vendor.requests == (), "A body that has no end was taken for one that has.")
+
+
+async def a_source_keeps_its_promise(clients: Clients) -> None:
+    """A body that is longer or shorter than its length is an error, not another request."""
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        for length in (3, 30):
+            body = BodyStream.of(lambda: [b"12", b"34"], length=length)
+            await failure_of(
+                client.send(Request.put("/", body=body), vendor.url, PATIENT),
+                ConnectorError,
+                because=f"a body of 4 bytes said it had {length}.",
+            )
+    require(vendor.requests == (), "A body of the wrong length was sent whole.")
+
+
+async def a_connection_that_ended_is_replaced(clients: Clients) -> None:
+    """A connection that the vendor closed while it was idle costs no request."""
+    async with lab(clients) as (vendor, client):
+        for count in (1, 2, 3):
+            vendor.queue(Behaviour(204, then="close"))
+            answer = await client.send(Request.post("/", body=b"x"), vendor.url, PATIENT)
+            require(answer.status == 204, f"204 came back as {answer.status}.")
+            vendor.wait_for_closed(count)
+        require(len(vendor.requests) == 3, f"3 requests became {len(vendor.requests)}.")
+
+
+async def what_was_read_is_not_sent_again(clients: Clients) -> None:
+    """A connection that ends under a request is no reason to send that twice."""
+    async with lab(clients) as (vendor, client):
+        for request in (Request.get("/"), Request.post("/", body=b"x")):
+            before = len(vendor.requests)
+            vendor.queue(Behaviour(204), Behaviour(raw=b"", then="close"), Behaviour(204))
+            await client.send(request, vendor.url, PATIENT)
+            because = "it closed a connection that had carried an exchange before"
+            failed = await failure_of(
+                client.send(request, vendor.url, PATIENT), ConnectionFailed, because=because
+            )
+            _told(failed, processed=True, because=because)
+            require(len(vendor.requests) == before + 2, "A request was sent again.")
+            await client.send(request, vendor.url, PATIENT)
+
+
+async def stray_bytes_are_no_answer(clients: Clients) -> None:
+    """Bytes after a response are not taken for the next response."""
+    stray = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"
+    async with lab(clients) as (vendor, client):
+        vendor.queue(Behaviour(raw=_OK + b"Content-Length: 2\r\n\r\nok" + stray), Behaviour(204))
+        first = await client.send(Request.get("/"), vendor.url, PATIENT)
+        second = await client.send(Request.get("/"), vendor.url, PATIENT)
+        require((first.body, second.status) == (b"ok", 204), "Stray bytes became an answer.")
+
+
+async def errors_keep_secrets(clients: Clients) -> None:
+    """No error shows the query or the credentials of what was sent, nor the body that came."""
+    request = Request.get("/", headers={"Authorization": f"Bearer {_SECRET}"})
+    echo = _OK + f"X {_SECRET}\r\n\r\n".encode()
+    async with lab(clients) as (vendor, client):
+        url = f"{vendor.url}/{_SECRET}?key={_SECRET}"
+        for behaviour in (
+            Behaviour(raw=b"", then="close"),
+            Behaviour(raw=b""),
+            Behaviour(raw=echo, then="close"),
+        ):
+            vendor.queue(behaviour)
+            call = client.send(request, url, Timeouts(total=BRIEFLY))
+            failed = await failure_of(call, ConnectorError, because=f"{behaviour}")
+            shown = f"{failed} {failed!r} {vars(failed)}"
+            require(_SECRET not in shown, f"A secret shows after {behaviour}.")
+            host, port = vendor.address
+            require(f"{host}:{port}" in shown, f"{failed!r} does not say whom it was about.")
+
+
+async def cancelling_closes_the_connection(clients: Clients) -> None:
+    """A call that is cancelled ends at once, and the vendor sees it end."""
+    async with lab(clients) as (vendor, client):
+        vendor.queue(Behaviour(raw=b""), Behaviour(204))
+        call: asyncio.Future[Any] = asyncio.ensure_future(
+            client.send(Request.get("/"), vendor.url, PATIENT)
+        )
+        await asyncio.to_thread(vendor.wait_for_requests)
+        call.cancel()
+        await asyncio.wait([call], timeout=PATIENCE)
+        require(call.cancelled(), "A cancelled call ended in another way.")
+        await asyncio.to_thread(vendor.wait_for_closed)
+        answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+        require(answer.status == 204, "After a cancelled call there was no other.")

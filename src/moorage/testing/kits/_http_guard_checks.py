@@ -1,0 +1,123 @@
+"""Checks of an HTTP client that asks where it must not go before it goes there."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.domain.http.outgoing import OutgoingGuard
+from moorage.domain.http.requests import Request
+from moorage.domain.http.transport import Tls
+from moorage.errors import ConnectionFailed, DestinationRefused
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+from moorage.testing.fakes.http_tls import tls_pem
+from moorage.testing.kits._http_lab import PATIENT, failure_of
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from moorage.ports.http import AsyncHttpClient
+
+Guarded: TypeAlias = "Callable[[OutgoingGuard, Tls], AsyncHttpClient]"
+
+_HERE: Final = ("127.0.0.1", "::1")
+_LEADING_INSIDE: Final = (
+    "http://127.0.0.1/",
+    "http://localhost/",
+    "http://0x7f.1/",
+    "http://0177.0.0.1/",
+    "http://2130706433/",
+    "http://127.1/",
+    "http://[::1]/",
+    "http://[::ffff:127.0.0.1]/",
+    "http://10.0.0.1/",
+    "http://169.254.169.254/latest/meta-data",
+    "https://[fd00:ec2::254]/",
+)
+
+
+@asynccontextmanager
+async def _guarded(
+    clients: Guarded, guard: OutgoingGuard, tls: Tls | None = None
+) -> AsyncGenerator[AsyncHttpClient]:
+    client = clients(guard, tls or Tls())
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def _at(vendor: VendorServer, **settings: Any) -> OutgoingGuard:
+    """A guard to whom this machine stands for all that is public."""
+    return OutgoingGuard(networks=_HERE, ports=vendor.address[1], **settings)
+
+
+async def _is_refused(client: AsyncHttpClient, url: str) -> None:
+    call = client.send(Request.post("/", body=b"x"), url, PATIENT)
+    failed = await failure_of(call, DestinationRefused, because=f"{url} leads inside.")
+    require(not failed.may_have_been_processed, f"Nothing was sent to {url}.")
+    require(not failed.retryable, f"{url} leads inside another time as well.")
+
+
+async def what_leads_inside_is_not_asked(clients: Guarded) -> None:
+    """Internal addresses are refused in every notation, without a connection."""
+    async with _guarded(clients, OutgoingGuard()) as client:
+        for url in _LEADING_INSIDE:
+            await _is_refused(client, url)
+    with VendorServer() as vendor:
+        port = vendor.address[1]
+        async with _guarded(clients, OutgoingGuard(ports=port)) as client:
+            for host in ("127.0.0.1", "localhost"):
+                await _is_refused(client, f"http://{host}:{port}/")
+        require(not vendor.connections, "What was refused was connected to.")
+
+
+async def what_is_allowed_is_asked(clients: Guarded) -> None:
+    """An allowed address or name is reached by that name, and no other destination is."""
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(302, {"Location": "http://127.0.0.2/"}))
+        port = vendor.address[1]
+        async with _guarded(clients, _at(vendor)) as client:
+            for host in ("127.0.0.1", "localhost"):
+                url = f"http://{host}:{port}/"
+                answer = await client.send(Request.get("/"), url, PATIENT)
+                require(answer.status == 302, f"A redirect came back as {answer.status}.")
+                named = vendor.requests[-1].headers["host"]
+                require(named == f"{host}:{port}", f"{host}:{port} was named {named}.")
+
+
+async def only_what_is_allowed_is_asked(clients: Guarded) -> None:
+    """Other hosts, other ports, and a request without TLS are refused if they are not allowed."""
+    with VendorServer() as vendor:
+        for guard in (
+            _at(vendor, hosts="vendor.example"),
+            _at(vendor, plain_http=False),
+            OutgoingGuard(networks=_HERE, ports=80),
+        ):
+            async with _guarded(clients, guard) as client:
+                await _is_refused(client, vendor.url)
+        require(not vendor.connections, "What was refused was connected to.")
+
+
+async def a_vendor_is_verified_by_name(clients: Guarded) -> None:
+    """A vendor connected by address still needs a certificate for its name."""
+    server, authority = tls_pem("localhost")
+    with VendorServer(tls=server) as vendor:
+        vendor.always(Behaviour(204))
+        port = vendor.address[1]
+        async with _guarded(clients, _at(vendor), Tls(authorities=authority)) as client:
+            answer = await client.send(Request.get("/"), f"https://localhost:{port}/", PATIENT)
+            require(answer.status == 204, f"204 came back as {answer.status}.")
+            call = client.send(Request.get("/"), f"https://127.0.0.1:{port}/", PATIENT)
+            because = "the certificate is for another name"
+            await failure_of(call, ConnectionFailed, because=because)
+        require(len(vendor.requests) == 1, f"A request was sent: {because}.")
+
+
+CHECKS: Final = (
+    what_leads_inside_is_not_asked,
+    what_is_allowed_is_asked,
+    only_what_is_allowed_is_asked,
+    a_vendor_is_verified_by_name,
+)

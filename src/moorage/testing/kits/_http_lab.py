@@ -1,0 +1,112 @@
+"""Helpers for the checks of HTTP clients."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from moorage.domain.http.requests import Timeouts
+from moorage.errors import ConnectorError
+from moorage.ports.http import AsyncHttpClient, AsyncIncoming, HttpClient, Incoming
+from moorage.testing.fakes.http_server import VendorServer
+from moorage.testing.kits.checks import Control, TooLate, in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from moorage.domain.http.requests import Request, Response
+
+Clients: TypeAlias = Callable[[], AsyncHttpClient]
+Lab: TypeAlias = tuple[VendorServer, AsyncHttpClient]
+Failure = TypeVar("Failure", bound=ConnectorError)
+
+PATIENCE: Final = 20.0
+"""After so many seconds whatever should have happened never will."""
+
+BRIEFLY: Final = 0.15
+"""Seconds of a timeout that is meant to pass."""
+
+GRACE: Final = 0.5
+"""Seconds by which a client may be late."""
+
+PATIENT: Final = Timeouts(total=PATIENCE)
+"""Timeouts that are not meant to pass."""
+
+
+GZIP: Final = 31
+DEFLATE: Final = 15
+_MEBIBYTE: Final = 1_048_576
+
+
+def bomb(coding: int) -> bytes:
+    """A body that is a thousandth of what it becomes, 256 MiB, and never ends as it should."""
+    press = zlib.compressobj(wbits=coding)
+    start = press.compress(bytes(_MEBIBYTE)) + press.flush(zlib.Z_FULL_FLUSH)
+    return start + 255 * (press.compress(bytes(_MEBIBYTE)) + press.flush(zlib.Z_FULL_FLUSH))
+
+
+@asynccontextmanager
+async def lab(clients: Clients, **server: Any) -> AsyncGenerator[Lab, None]:
+    """A vendor, and a client that is closed in the end."""
+    with VendorServer(**server) as vendor:
+        client = clients()
+        try:
+            yield vendor, client
+        finally:
+            await client.close()
+
+
+async def failure_of(
+    call: Awaitable[object], kind: type[Failure], *, because: str, within: float = PATIENCE
+) -> Failure:
+    """The error of this kind, and of no kind more general, that the call must end with."""
+    start, control = time.monotonic(), Control()
+    try:
+        with control:
+            answer = await asyncio.wait_for(call, PATIENCE)
+    except kind as error:
+        took = time.monotonic() - start - control.lost
+        if took > within:
+            raise TooLate(f"It took {took:.2f} s to notice: {because}") from error
+        return error
+    except ConnectorError as error:
+        raise AssertionError(f"{error!r} is no {kind.__name__}: {because}") from error
+    except Exception as error:
+        raise AssertionError(f"A foreign {error!r} crossed the port: {because}") from error
+    raise AssertionError(f"{answer!r} is no {kind.__name__}: {because}")
+
+
+class Threaded:
+    """A plain client, each of whose callers is a thread."""
+
+    def __init__(self, client: HttpClient) -> None:
+        self._client = client
+        self.unverified = getattr(client, "unverified", None)
+        self.statistics = getattr(client, "statistics", None)
+
+    async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Send in a thread."""
+        return await in_thread(lambda: self._client.send(request, url, timeouts))
+
+    async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
+        """Open in a thread."""
+        return _Threaded(await in_thread(lambda: self._client.open(request, url, timeouts)))
+
+    async def close(self) -> None:
+        """Close."""
+        self._client.close()
+
+
+class _Threaded:
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming = incoming
+        self.status = incoming.status
+        self.headers = incoming.headers
+        self.close = incoming.close
+
+    async def read(self) -> bytes:
+        return await in_thread(self._incoming.read)

@@ -1,0 +1,213 @@
+"""Checks of an HTTP client that goes through a proxy."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.domain.http.requests import Request, Timeouts
+from moorage.domain.http.transport import Proxy, Tls
+from moorage.errors import AttemptTimeout, ConnectionFailed
+from moorage.testing.fakes.http_proxy import ProxyServer
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+from moorage.testing.fakes.http_tls import tls_pem
+from moorage.testing.kits._http_lab import BRIEFLY, GRACE, PATIENT, failure_of
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from moorage.ports.http import AsyncHttpClient
+
+Proxied: TypeAlias = "Callable[[Proxy, Tls], AsyncHttpClient]"
+
+_NAME: Final = "vendor.example"
+_USER: Final = "somebody"
+_PASSWORD: Final = "h1dden: 42/é"  # noqa: S105 - opens nothing
+_UNSENT: Final = "what was not let through did nothing"
+
+
+def _introduced(proxy: ProxyServer, **fields: Any) -> Proxy:
+    return Proxy(url=proxy.url, username=_USER, password=_PASSWORD, **fields)
+
+
+@asynccontextmanager
+async def _through(
+    clients: Proxied, proxy: Proxy, tls: Tls | None = None
+) -> AsyncGenerator[AsyncHttpClient]:
+    client = clients(proxy, tls or Tls())
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def plain_requests_are_forwarded(clients: Proxied) -> None:
+    """A proxy receives the full URL and its credentials; the vendor never sees the latter."""
+    with (
+        VendorServer() as vendor,
+        ProxyServer(leads_to=vendor.address, knows=(_USER, _PASSWORD)) as proxy,
+    ):
+        vendor.always(lambda received: Behaviour(body=received.body))
+        async with _through(clients, _introduced(proxy)) as client:
+            for target, host in (("/a?b=%20&c", _NAME), ("/", f"{_NAME}:8080")):
+                url = f"http://{host}{target}"
+                answer = await client.send(Request.post("/", body=b"x"), url, PATIENT)
+                require(answer.body == b"x", f"The answer through a proxy was {answer!r}.")
+                asked, received = proxy.requests[-1], vendor.requests[-1]
+                require(asked.target == url, f"The proxy was asked for {asked.target}, not {url}.")
+                require(asked.headers["host"] == host, "The proxy was named another host.")
+                require(received.target == target, "The vendor was asked for something else.")
+                require(
+                    "proxy-authorization" not in received.headers,
+                    "The vendor was told who we are to the proxy.",
+                )
+
+
+async def secure_requests_are_tunnelled(clients: Proxied) -> None:
+    """A proxy sees the name of the vendor and nothing else; one tunnel carries many requests."""
+    server, authority = tls_pem(_NAME)
+    with (
+        VendorServer(tls=server) as vendor,
+        ProxyServer(leads_to=vendor.address, knows=(_USER, _PASSWORD)) as proxy,
+    ):
+        vendor.always(lambda received: Behaviour(body=received.body))
+        async with _through(clients, _introduced(proxy), Tls(authorities=authority)) as client:
+            for body in (b"x", bytes(999_999)):
+                request = Request.post("/", headers={"X-Own": "y"}, body=body)
+                answer = await client.send(request, f"https://{_NAME}/a", PATIENT)
+                require(answer.body == body, "A body changed on its way through a tunnel.")
+        require(len(proxy.requests) == 1, f"{len(proxy.requests)} tunnels carried two requests.")
+        asked = proxy.requests[0]
+        require(asked.method == "CONNECT", f"The proxy was asked to {asked.method}.")
+        require(asked.target == f"{_NAME}:443", f"The proxy was asked for {asked.target}.")
+        require("x-own" not in asked.headers, "The proxy was shown a field of the request.")
+        for received in vendor.requests:
+            require(
+                "proxy-authorization" not in received.headers,
+                "The vendor was told who we are to the proxy.",
+            )
+
+
+async def a_vendor_is_verified_through_a_tunnel(clients: Proxied) -> None:
+    """A proxy that connects to another server is detected before anything is sent."""
+    server, authority = tls_pem("another.example")
+    with VendorServer(tls=server) as vendor, ProxyServer(leads_to=vendor.address) as proxy:
+        async with _through(clients, Proxy(url=proxy.url), Tls(authorities=authority)) as client:
+            call = client.send(Request.get("/"), f"https://{_NAME}/", PATIENT)
+            because = "its certificate has another name"
+            failed = await failure_of(call, ConnectionFailed, because=because)
+            require(not failed.may_have_been_processed, f"Nothing was sent: {because}.")
+        require(vendor.requests == (), f"A request was sent: {because}.")
+
+
+async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
+    """A proxy with TLS is verified like a vendor, and carries both kinds of requests."""
+    server, authority = tls_pem("127.0.0.1")
+    _, stranger = tls_pem("127.0.0.1")
+    for secure in (False, True):
+        with (
+            VendorServer(tls=server if secure else None) as vendor,
+            ProxyServer(leads_to=vendor.address, tls=server) as proxy,
+        ):
+            vendor.always(Behaviour(204))
+            async with _through(
+                clients, Proxy(url=proxy.url), Tls(authorities=authority)
+            ) as client:
+                for _ in range(2):
+                    answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+                    require(answer.status == 204, f"204 came back as {answer.status}.")
+            require(proxy.requests != [], "The proxy was not asked.")
+            before = len(proxy.requests)
+            async with _through(clients, Proxy(url=proxy.url), Tls(authorities=stranger)) as client:
+                call = client.send(Request.get("/"), vendor.url, PATIENT)
+                because = "the certificate of its proxy is another's"
+                failed = await failure_of(call, ConnectionFailed, because=because)
+                require(not failed.may_have_been_processed, f"Nothing was sent: {because}.")
+            require(len(proxy.requests) == before, "A proxy that is not trusted was asked.")
+
+
+async def some_hosts_are_reached_directly(clients: Proxied) -> None:
+    """Hosts on the bypass list are reached without the proxy."""
+    with VendorServer() as vendor, ProxyServer(leads_to=vendor.address) as proxy:
+        vendor.always(Behaviour(204))
+        for bypass, asked in (((), 1), (("127.0.0.0/8",), 1), (("*",), 1), (("other.example",), 2)):
+            async with _through(clients, Proxy(url=proxy.url, bypass=bypass)) as client:
+                answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+                require(answer.status == 204, f"204 came back as {answer.status}.")
+            require(len(proxy.requests) == asked, f"The proxy was asked in spite of {bypass}.")
+
+
+_REFUSALS: Final[dict[str, bytes]] = {
+    "it answered 403": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno",
+    "it answered 502": b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n",
+    "it hung up": b"",
+    "it hung up in its answer": b"HTTP/1.1 200 ",
+    "it is no proxy": b"SSH-2.0-OpenSSH_9.6\r\n",
+}
+
+
+async def what_a_proxy_refuses_did_nothing(clients: Proxied) -> None:
+    """Without a tunnel no byte of the request has left, whatever the proxy did."""
+    request = Request.post("/", headers={"Authorization": _PASSWORD[:7]}, body=b"x")
+    for because, answers in _REFUSALS.items():
+        with (
+            VendorServer() as vendor,
+            ProxyServer(leads_to=vendor.address, answers=answers) as proxy,
+        ):
+            async with _through(clients, _introduced(proxy)) as client:
+                call = client.send(request, f"https://{_NAME}/", PATIENT)
+                failed = await failure_of(call, ConnectionFailed, because=because)
+                _unsent(failed, because)
+            require(vendor.connections == 0, f"Something was sent: {because}.")
+
+
+async def a_proxy_that_is_not_there_did_nothing(clients: Proxied) -> None:
+    """A proxy that refuses, or says nothing, ends the call in time and truthfully."""
+    with VendorServer(port="refusing") as nobody, VendorServer() as silent:
+        silent.always(Behaviour(raw=b""))
+        for server, kind, within in (
+            (nobody, ConnectionFailed, PATIENT.total),
+            (silent, AttemptTimeout, BRIEFLY + GRACE),
+        ):
+            url = f"http://{server.address[0]}:{server.address[1]}"
+            proxy = Proxy(url=url, username=_USER, password=_PASSWORD)
+            because = f"its proxy was {'silent' if server is silent else 'not there'}"
+            for timeouts in (Timeouts(connect=BRIEFLY), Timeouts(total=BRIEFLY)):
+                async with _through(clients, proxy) as client:
+                    call = client.send(Request.get("/"), f"https://{_NAME}/", timeouts)
+                    failed = await failure_of(call, kind, because=because, within=within or 0)
+                    _unsent(failed, because)
+
+
+async def a_proxy_that_does_not_know_us_says_so(clients: Proxied) -> None:
+    """A proxy that asks who we are is no answer of the vendor's, and the password does not show."""
+    with (
+        VendorServer() as vendor,
+        ProxyServer(leads_to=vendor.address, knows=("another", "word")) as proxy,
+    ):
+        for scheme in ("http", "https"):
+            async with _through(clients, _introduced(proxy)) as client:
+                call = client.send(Request.get("/"), f"{scheme}://{_NAME}/", PATIENT)
+                because = f"its proxy did not know us ({scheme})"
+                failed = await failure_of(call, ConnectionFailed, because=because)
+                _unsent(failed, because)
+        require(vendor.connections == 0, "Something was sent to the vendor.")
+
+
+def _unsent(failed: ConnectionFailed, because: str) -> None:
+    require(not failed.may_have_been_processed, f"Nothing was sent, nothing processed: {because}.")
+    shown = f"{failed} {failed!r} {vars(failed)}"
+    require("h1dden" not in shown, f"The password shows: {because}.")
+
+
+CHECKS: Final = (
+    plain_requests_are_forwarded,
+    secure_requests_are_tunnelled,
+    a_vendor_is_verified_through_a_tunnel,
+    a_proxy_may_be_secure_itself,
+    some_hosts_are_reached_directly,
+    what_a_proxy_refuses_did_nothing,
+    a_proxy_that_is_not_there_did_nothing,
+    a_proxy_that_does_not_know_us_says_so,
+)

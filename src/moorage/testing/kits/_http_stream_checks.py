@@ -1,0 +1,171 @@
+"""Checks of an HTTP client that hands an answer over while it comes, and of what it keeps open."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from functools import partial
+from typing import TYPE_CHECKING
+
+from moorage.domain.http.requests import Request, Timeouts
+from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError
+from moorage.testing.fakes.http_server import Behaviour
+from moorage.testing.kits._http_lab import BRIEFLY, GRACE, PATIENT, failure_of, lab
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from ssl import SSLContext
+
+    from moorage.ports.http import AsyncHttpClient, AsyncIncoming
+    from moorage.testing.kits._http_lab import Clients
+
+
+async def a_stream_comes_as_it_is_sent(clients: Clients) -> None:
+    """Status, fields and each piece are there as soon as they came, and the total bounds it all."""
+    async with lab(clients) as (vendor, client):
+        vendor.queue(Behaviour(206, {"X": "y"}, b"first, then silence", cut=5))
+        incoming = await client.open(Request.get("/"), vendor.url, Timeouts(total=2 * BRIEFLY))
+        require(incoming.status == 206, f"206 came back as {incoming.status}.")
+        require(incoming.headers.get("x") == "y", "A field did not come back.")
+        received = b""
+        while len(received) < 5:
+            received += await incoming.read()
+        require(received == b"first", f"{received!r} came instead of b'first'.")
+        because = "it stopped in the middle of the body"
+        failed = await failure_of(
+            incoming.read(), AttemptTimeout, because=because, within=2 * BRIEFLY + GRACE
+        )
+        require(failed.may_have_been_processed, "An answer came, so the request was processed.")
+        incoming.close()
+
+
+async def a_stream_ends_for_good(clients: Clients) -> None:
+    """After the last piece `read` returns b"", however often and after `close` too."""
+    body = bytes(range(256)) * 4_000
+    packed = gzip.compress(body)
+    async with lab(clients) as (vendor, client):
+        for behaviour, expected in (
+            (Behaviour(body=body), body),
+            (Behaviour(body=body, framing="chunked"), body),
+            (Behaviour(body=body, framing="close"), body),
+            (Behaviour(200, {"Content-Encoding": "gzip"}, packed), body),
+            (Behaviour(204), b""),
+        ):
+            vendor.queue(behaviour)
+            incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
+            received = await _rest(incoming)
+            require(received == expected, f"The body of {behaviour} is not what was sent.")
+            require(await incoming.read() == b"", "After the end something came.")
+            incoming.close()
+            incoming.close()
+            require(await incoming.read() == b"", "After the end and close() something came.")
+
+
+async def a_stream_can_be_left(clients: Clients) -> None:
+    """`close` works before the end and again, and the client goes on with other calls."""
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        vendor.queue(Behaviour(body=b"x" * 9_999_999))
+        incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
+        await incoming.read()
+        incoming.close()
+        incoming.close()
+        await failure_of(
+            incoming.read(), ConnectorError, because="half an answer was taken for all of it."
+        )
+        answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+        require(answer.status == 204, f"204 came back as {answer.status}.")
+
+
+async def a_stream_that_is_cut_off_says_so(clients: Clients) -> None:
+    """The end of the connection is not taken for the end of the body."""
+    async with lab(clients) as (vendor, client):
+        for framing in ("length", "chunked"):
+            vendor.queue(Behaviour(body=b"x" * 99, framing=framing, cut=9, then="close"))
+            incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
+            failed = await failure_of(
+                _rest(incoming), ConnectionFailed, because="it closed in the middle of the body"
+            )
+            require(failed.may_have_been_processed, "An answer came, so it was processed.")
+            incoming.close()
+
+
+async def a_flood_ends_with_the_total_timeout(clients: Clients) -> None:
+    """However fast a vendor sends, and its reader reads, the total timeout bounds the exchange."""
+    async with lab(clients) as (vendor, client):
+        vendor.queue(Behaviour(framing="close", repeat=bytes(99_999)))
+        incoming = await client.open(Request.get("/"), vendor.url, Timeouts(total=BRIEFLY))
+        because = "its body did not end"
+        await failure_of(_rest(incoming), AttemptTimeout, because=because, within=BRIEFLY + GRACE)
+        incoming.close()
+
+
+async def closing_ends_a_read(clients: Clients) -> None:
+    """`close` may be called while another waits in `read`, who is not left waiting."""
+    async with lab(clients) as (vendor, client):
+        vendor.queue(Behaviour(body=b"x" * 99, cut=0))
+        incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
+        reading = asyncio.ensure_future(incoming.read())
+        await asyncio.sleep(BRIEFLY / 10)
+        incoming.close()
+        because = "its answer was closed while it was read"
+        await failure_of(reading, ConnectorError, because=because, within=GRACE)
+
+
+async def a_place_is_waited_for(clients: Clients) -> None:
+    """With one connection, a second call waits for the pool timeout, and then did nothing."""
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        vendor.queue(Behaviour(body=b"x" * 99, cut=9))
+        incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
+        because = "no connection was free"
+        for timeouts in (Timeouts(pool=BRIEFLY), Timeouts(total=BRIEFLY)):
+            call = client.send(Request.post("/"), vendor.url, timeouts)
+            failed = await failure_of(call, AttemptTimeout, because=because, within=BRIEFLY + GRACE)
+            require(not failed.may_have_been_processed, "Nothing was sent, nothing processed.")
+        waiting = [
+            asyncio.ensure_future(client.send(Request.get("/"), vendor.url, PATIENT))
+            for _ in range(3)
+        ]
+        await asyncio.sleep(BRIEFLY / 10)
+        incoming.close()
+        for answer in await asyncio.gather(*waiting):
+            require(answer.status == 204, f"204 came back as {answer.status}.")
+        require(vendor.connections == 2, f"{vendor.connections} connections were made, not 2.")
+
+
+async def tls_is_verified(clients: Callable[[SSLContext], AsyncHttpClient]) -> None:
+    """The client trusts only the configured authorities, and only for the right host name."""
+    from moorage.testing.fakes.http_tls import tls_pair  # noqa: PLC0415 - costs milliseconds to load
+
+    server, trusting = tls_pair("127.0.0.1")
+    misnamed, trusting_misnamed = tls_pair("vendor.example")
+    _, trusting_another = tls_pair("127.0.0.1")
+    async with lab(partial(clients, trusting), tls=server) as (vendor, client):
+        vendor.always(lambda received: Behaviour(body=received.body))
+        for body in (b"x", bytes(999_999)):
+            answer = await client.send(Request.post("/", body=body), vendor.url, PATIENT)
+            require(answer.body == body, "A body changed on its way through TLS.")
+    for because, certificate, context in (
+        ("its certificate is another's", server, trusting_another),
+        ("its certificate has another name", misnamed, trusting_misnamed),
+    ):
+        async with lab(partial(clients, context), tls=certificate) as (
+            vendor,
+            client,
+        ):
+            failed = await failure_of(
+                client.send(Request.get("/"), vendor.url, PATIENT),
+                ConnectionFailed,
+                because=because,
+            )
+            require(not failed.may_have_been_processed, f"Nothing was sent: {because}.")
+            require(vendor.requests == (), f"A request was sent: {because}.")
+
+
+async def _rest(incoming: AsyncIncoming) -> bytes:
+    received = bytearray()
+    while piece := await incoming.read():
+        received += piece
+    return bytes(received)

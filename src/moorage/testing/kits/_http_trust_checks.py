@@ -1,0 +1,193 @@
+"""Checks of an HTTP client with TLS settings: its authorities and its client certificate."""
+
+from __future__ import annotations
+
+import ssl
+import warnings
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from moorage.domain.http.requests import Request
+from moorage.domain.http.transport import DangerouslyUnverified, Tls
+from moorage.domain.secrets.secret import Secret
+from moorage.errors import ConfigurationError, ConnectionFailed
+from moorage.testing.fakes.http_server import Behaviour
+from moorage.testing.kits._http_lab import PATIENT, failure_of, lab
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from moorage.ports.http import AsyncHttpClient
+
+Trusting: TypeAlias = "Callable[[Tls], AsyncHttpClient]"
+
+_PASSWORD: Final = "h1dden-42"  # noqa: S105 - opens nothing
+
+
+class _Papers(NamedTuple):
+    """A certificate and its key, as they are and under a password."""
+
+    certificate: bytes
+    key: bytes
+    sealed: bytes
+
+
+def _papers(folder: Path) -> _Papers:
+    """Make a certificate, and leave it in this folder."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - costs milliseconds
+
+    from moorage.testing.fakes.http_tls import certificate_files  # noqa: PLC0415 - the same
+
+    certificate, key = certificate_files(folder)
+    sealed = serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(_PASSWORD.encode()),
+    )
+    (folder / "sealed.pem").write_bytes(sealed)
+    (folder / "both.pem").write_bytes(certificate.read_bytes() + key.read_bytes())
+    return _Papers(certificate.read_bytes(), key.read_bytes(), sealed)
+
+
+def _server(folder: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    return context
+
+
+async def authorities_are_a_choice(clients: Trusting) -> None:
+    """Authorities from a file or text are trusted, and no others."""
+    with TemporaryDirectory() as one, TemporaryDirectory() as other:
+        papers, _ = _papers(Path(one)), _papers(Path(other))
+        for authorities in (papers.certificate, f"{one}/certificate.pem"):
+            trusting = partial(clients, Tls(authorities=authorities))
+            async with lab(trusting, tls=_server(Path(one))) as (vendor, client):
+                vendor.always(Behaviour(204))
+                answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+                require(answer.status == 204, f"204 came back as {answer.status}.")
+            async with lab(trusting, tls=_server(Path(other))) as (vendor, client):
+                call = client.send(Request.get("/"), vendor.url, PATIENT)
+                because = "nobody who is trusted vouches for it"
+                failed = await failure_of(call, ConnectionFailed, because=because)
+                require(not failed.may_have_been_processed, f"Nothing was sent: {because}.")
+                require(vendor.requests == (), f"A request was sent: {because}.")
+
+
+def _ways(folder: str, papers: _Papers) -> Iterator[dict[str, Any]]:
+    """The ways to say who we are: a key is in a file of its own, in the certificate's, in none."""
+    certificate = f"{folder}/certificate.pem"
+    yield {"certificate": certificate, "key": f"{folder}/key.pem"}
+    yield {"certificate": certificate, "key": f"{folder}/sealed.pem", "password": _PASSWORD}
+    yield {"certificate": certificate, "key": Secret(papers.key)}
+    yield {"certificate": certificate, "key": Secret(papers.sealed), "password": _PASSWORD}
+    yield {"certificate": papers.certificate, "key": f"{folder}/key.pem"}
+    yield {"certificate": papers.certificate, "key": Secret(papers.key)}
+    yield {"certificate": f"{folder}/both.pem"}
+    yield {"certificate": papers.certificate + papers.key}
+
+
+async def a_certificate_of_ours_is_shown(clients: Trusting) -> None:
+    """A vendor that wants to know who we are is shown our certificate, wherever its key lies."""
+    with TemporaryDirectory() as folder:
+        papers = _papers(Path(folder))
+        server = _server(Path(folder))
+        server.verify_mode = ssl.CERT_REQUIRED
+        server.load_verify_locations(f"{folder}/certificate.pem")
+        for way in _ways(folder, papers):
+            tls = Tls(authorities=papers.certificate, **way)
+            async with lab(partial(clients, tls), tls=server) as (vendor, client):
+                vendor.always(Behaviour(204))
+                answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+                require(answer.status == 204, f"204 came back as {answer.status}.")
+        tls = Tls(authorities=papers.certificate)
+        async with lab(partial(clients, tls), tls=server) as (vendor, client):
+            call = client.send(Request.get("/"), vendor.url, PATIENT)
+            await failure_of(call, ConnectionFailed, because="it was shown no certificate")
+            require(vendor.requests == (), "A vendor that was shown no certificate read a request.")
+
+
+async def old_versions_are_not_spoken(clients: Trusting) -> None:
+    """A vendor that speaks no version from the lowest one on is sent nothing."""
+    with TemporaryDirectory() as folder:
+        papers = _papers(Path(folder))
+        server = _server(Path(folder))
+        server.maximum_version = ssl.TLSVersion.TLSv1_2
+        for minimum, spoken in (("1.2", True), ("1.3", False)):
+            tls = Tls(authorities=papers.certificate, minimum=minimum)
+            async with lab(partial(clients, tls), tls=server) as (vendor, client):
+                vendor.always(Behaviour(204))
+                call = client.send(Request.get("/"), vendor.url, PATIENT)
+                if spoken:
+                    require((await call).status == 204, f"TLS {minimum} was not spoken.")
+                    continue
+                because = f"it does not speak TLS {minimum}"
+                failed = await failure_of(call, ConnectionFailed, because=because)
+                require(not failed.may_have_been_processed, f"Nothing was sent: {because}.")
+
+
+async def being_unverified_is_said_aloud(clients: Trusting) -> None:
+    """Checks are left out only where a reason is given, and then a warning tells everybody."""
+    unverified = DangerouslyUnverified("it is on this machine")
+    with TemporaryDirectory() as folder:
+        _papers(Path(folder))
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            client = clients(Tls(unverified=unverified))
+        require(
+            any(unverified.because in str(warning.message) for warning in told),
+            "No warning said why TLS is not verified.",
+        )
+        require(
+            getattr(client, "unverified", None) == unverified,
+            "The client's `unverified` does not say why TLS is not verified.",
+        )
+        async with lab(lambda: client, tls=_server(Path(folder))) as (vendor, _):
+            vendor.always(Behaviour(204))
+            answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+            require(answer.status == 204, f"204 came back as {answer.status}.")
+        verified = clients(Tls())
+        require(getattr(verified, "unverified", None) is None, "A client that verifies denies it.")
+        await verified.close()
+
+
+async def papers_are_read_at_once(clients: Trusting) -> None:
+    """A client that could never connect is not made, and shows no key on the way."""
+    with TemporaryDirectory() as one, TemporaryDirectory() as other:
+        papers, others = _papers(Path(one)), _papers(Path(other))
+        certificate = f"{one}/certificate.pem"
+        wrongs: tuple[dict[str, Any], ...] = (
+            {"authorities": f"{one}/none.pem"},
+            {"authorities": f"{one}/key.pem"},
+            {"authorities": papers.key},
+            {"certificate": f"{one}/none.pem"},
+            {"certificate": certificate},
+            {"certificate": certificate, "key": f"{one}/none.pem"},
+            {"certificate": certificate, "key": f"{other}/key.pem"},
+            {"certificate": certificate, "key": Secret(others.key)},
+            {"certificate": certificate, "key": f"{one}/sealed.pem"},
+            {"certificate": certificate, "key": Secret(papers.sealed)},
+            {"certificate": certificate, "key": Secret(papers.sealed), "password": "another"},
+            {"certificate": certificate, "key": Secret(papers.certificate)},
+        )
+        for wrong in wrongs:
+            told = {name: type(value).__name__ for name, value in wrong.items()}
+            try:
+                client = clients(Tls(**wrong))
+            except ConfigurationError as error:
+                secret = papers.key.split()[4].decode()
+                require(secret not in f"{error} {error!r}", f"The key shows, given {told}.")
+                continue
+            await client.close()
+            raise AssertionError(f"A client was made that could never connect, given {told}.")
+
+
+CHECKS: Final = (
+    authorities_are_a_choice,
+    a_certificate_of_ours_is_shown,
+    old_versions_are_not_spoken,
+    being_unverified_is_said_aloud,
+    papers_are_read_at_once,
+)

@@ -1,0 +1,280 @@
+"""Checks of buying: offers, labels, keys, and lines that break."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from moorage.contracts.ref import Ref
+from moorage.contracts.shipping import (
+    Choice,
+    LabelFormat,
+    ShipmentRequest,
+    ShipmentState,
+    ShippingCapability,
+)
+from moorage.domain.http.requests import Response
+from moorage.domain.values.money import Money
+from moorage.errors import (
+    ConnectorError,
+    IdempotencyConflict,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.testing.kits._shipping_lab import ACCOUNT, Lab
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from moorage.contracts.shipping import Rate, RateResult, Shipment
+    from moorage.domain.values.result import Result
+
+Open: TypeAlias = Callable[[], Lab]
+
+_MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"rates": [{}]}')
+
+
+def same(one: Ref, other: Ref) -> bool:
+    """Whether two references are of one thing."""
+    return (one.vendor, one.account, one.id) == (other.vendor, other.account, other.id)
+
+
+async def offers_are_given(make: Open) -> None:
+    """Carriers' offers have prices, names that every vendor shares, and references that survive."""
+    async with make() as lab:
+        result: RateResult = await lab("get_rates", lab.request())
+        require(result.rates and result.raw, "There is no offer, or what the vendor said is lost.")
+        for rate in result.rates:
+            require(isinstance(rate.total, Money) and rate.total.minor > 0, "An offer is free.")
+            require(rate.carrier == rate.carrier.lower(), "A carrier has its vendor's name.")
+            require(rate.service.startswith(f"{rate.carrier}_"), "A service has no carrier.")
+            require(rate.vendor_carrier and rate.vendor_service, "The vendor's words are lost.")
+            require(Ref.parse(str(rate.ref)) == rate.ref, "A reference changes as text.")
+        require(lab.sold() == 0, "Asking for rates bought something.")
+
+
+async def nobody_offers(make: Open) -> None:
+    """If no carrier offers a rate, the error has their reasons, and nothing is bought."""
+    async with make() as lab:
+        request = lab.request(lab.address(postal_code=lab.subject.no_rates))
+        result: RateResult = await lab("get_rates", request)
+        said = result.messages[0].text if result.messages else None
+        require(result.rates == () and said, "Nobody offers, and nobody says why.")
+        doing = lab("create_shipment", ShipmentRequest(asked=request), idempotency_key="k-1")
+        error = await lab.refused(VendorRejected, doing, "A shipment without an offer")
+        require(error.vendor_message == said, "What the carriers said is lost.")
+        dear = lab.shipment(choose=Choice(most=Money("0.01", "USD")))
+        doing = lab("create_shipment", dear, idempotency_key="k-2")
+        await lab.refused(VendorRejected, doing, "An offer that is too dear")
+        require(lab.sold() == 0, "An offer that does not fit was bought.")
+
+
+async def a_label_is_bought(make: Open) -> None:
+    """The best offer is bought, and the label, its number and its price are given."""
+    async with make() as lab:
+        rates: RateResult = await lab("get_rates", lab.request())
+        best = min(rates.rates, key=lambda rate: rate.total)
+        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        require(lab.sold() == 1, "One shipment was not bought once.")
+        require(bought.state is ShipmentState.BOUGHT, f"It is {bought.state}.")
+        require((bought.service, bought.cost) == (best.service, best.total), "It is not the best.")
+        require(len(bought.tracking_numbers) == 1 and bought.raw, "Its number is lost.")
+        label = bought.labels[0]
+        require(label.format is LabelFormat.PDF and label.content, "There is no label in PDF.")
+        lab.discreet(repr(bought), "A shipment")
+        require(str(label.content) not in repr(bought), "A shipment shows its label.")
+        found: Shipment = await lab("get_shipment", str(bought.ref))
+        require(same(found.ref, bought.ref), "It is another.")
+        require(found.tracking_numbers == bought.tracking_numbers, "It has another number.")
+        if ShippingCapability.LABEL_AGAIN in lab.able:
+            require(found.labels == bought.labels, "It has other labels.")
+            again = await lab("get_label", str(bought.ref), "pdf")
+            require(again == label, "The label is another when it is fetched again.")
+
+
+async def a_label_is_converted_or_not(make: Open) -> None:
+    """A label in another format is given, or refused before anything is sent."""
+    async with make() as lab:
+        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        request_count = len(lab.sandbox.asked)
+        other = partial(lab, "get_label", bought.ref, LabelFormat.ZPL)
+        if ShippingCapability.CONVERT_LABEL in lab.able:
+            label = await other()
+            require(label.format is LabelFormat.ZPL and label.content, "It was not converted.")
+        else:
+            await lab.refused(UnsupportedByVendor, other(), "A label in another format")
+            require(
+                len(lab.sandbox.asked) == request_count,
+                "Something was sent for what cannot be done.",
+            )
+        zpl = ShipmentRequest(asked=lab.request(label="zpl"))
+        bought = await lab("create_shipment", zpl, idempotency_key="k-2")
+        require(bought.labels[0].format is LabelFormat.ZPL, "It was not written as was asked.")
+
+
+def _itself(rate: Rate) -> Rate:
+    return rate
+
+
+def _as_text(rate: Rate) -> str:
+    return str(rate.ref)
+
+
+async def a_chosen_offer_is_bought(make: Open) -> None:
+    """An offer is bought by itself, or by its reference that was kept as text if that can be."""
+    async with make() as lab:
+        by_text = ShippingCapability.BUY_BY_REFERENCE in lab.able
+        for number, form in enumerate((_itself, _as_text) if by_text else (_itself,), 1):
+            rates: RateResult = await lab("get_rates", lab.request())
+            dearest = max(rates.rates, key=lambda rate: rate.total)
+            key = f"k-{number}"
+            bought: Shipment = await lab("create_shipment", form(dearest), idempotency_key=key)
+            require(bought.cost == dearest.total, "Another offer was bought.")
+            require(lab.sold() == number, "An offer was not bought once.")
+
+
+async def a_key_buys_once(make: Open) -> None:
+    """A label is bought once per key, and a repeat returns the same label."""
+    async with make() as lab:
+        buy = partial(lab, "create_shipment", lab.shipment())
+        bought = [await buy(idempotency_key="k-1") for _ in range(3)]
+        require(lab.sold() == 1, "A key bought its label more than once.")
+        require(bought[0] == bought[1] == bought[2], "A repeat has another label.")
+        await buy(idempotency_key="k-2")
+        require(lab.sold() == 2, "Another key did not buy.")
+        other = lab("create_shipment", lab.shipment(2), idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, other, "A key for another shipment")
+        require(lab.sold() == 2, "A key was used for two shipments.")
+
+
+async def a_refusal_has_its_type(make: Open) -> None:
+    """Each refusal raises the right error, with the vendor's code."""
+    async with make() as lab:
+        for number, (answer, kind, code) in enumerate(lab.subject.refusals):
+            lab.line.refusal = answer
+            doing = lab("create_shipment", lab.shipment(), idempotency_key=f"k-{number}")
+            error = await lab.refused(kind, doing, f"Refusal {number}")
+            require(type(error) is kind, f"Refusal {number} is a {type(error).__name__}.")
+            require(error.service == ACCOUNT, "A refusal names no account.")
+            require(error.vendor_code == code, f"The code is {error.vendor_code}, not {code}.")
+            require(error.response.body == answer.body, "The vendor's answer is lost.")
+        away = ShipmentRequest(asked=lab.request(lab.address(postal_code=lab.subject.no_label)))
+        doing = lab("create_shipment", away, idempotency_key="k")
+        error = await lab.refused(VendorRejected, doing, "What the carrier refuses")
+        require(error.vendor_code == lab.subject.carrier_code, "The carrier's code is lost.")
+        require(lab.sold() == 0, "What was refused was bought.")
+
+
+async def an_outage_is_no_refusal(make: Open) -> None:
+    """An outage is not reported as a refusal, and no key buys twice."""
+    async with make() as lab:
+        lab.line.refusal = Response(503, body=b"<html></html>")
+        doing = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        await lab.refused(VendorFailed | OutcomeUnknown, doing, "An outage")
+        with_luck = await _tried(lab, "k-1")
+        require(lab.sold() == (with_luck is not None), "A key bought its label more than once.")
+
+
+async def _tried(lab: Lab, key: str) -> Shipment | None:
+    try:
+        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key=key)
+    except OutcomeUnknown:
+        return None
+    return bought
+
+
+async def a_malformed_answer_is_no_success(make: Open) -> None:
+    """After an answer that says success and not what was bought, no key buys twice."""
+    async with make() as lab:
+        bought = 0
+        for number, body in enumerate(_MALFORMED):
+            lab.line.refusal = Response(200, {"Content-Type": "application/json"}, body)
+            doing = lab("create_shipment", lab.shipment(), idempotency_key=f"k-{number}")
+            await lab.refused(VendorFailed | OutcomeUnknown, doing, f"{body!r}")
+            bought += await _tried(lab, f"k-{number}") is not None
+            require(lab.sold() == bought, "A key bought its label more than once.")
+
+
+async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
+    """A label that was bought and lost its answer is found again, or unknown; never a second."""
+    async with make() as lab:
+        lab.line.lost = 0
+        doing = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        await lab.refused(ConnectorError, doing, "A lost answer")
+        lab.line.whole = True
+        again = await _tried(lab, "k-1")
+        require(lab.sold() == 1, "A lost answer bought another label.")
+        told = again is None or again.state is ShipmentState.BOUGHT
+        require(told, "What was bought is not told.")
+        require(again == await _tried(lab, "k-1"), "A repeat has another label.")
+
+
+async def a_batch_that_was_cut_off_goes_on(make: Open) -> None:
+    """Five labels are cut off after two, wherever the line breaks: a rerun buys what is missing."""
+    for broken in ("whole", "lost", "dropped"):
+        async with make() as lab:
+            items = [lab.shipment(number) for number in range(1, 6)]
+            batch = partial(lab, "create_many", items, idempotency_key="batch", at_once=1)
+            if broken == "whole":
+                items[2:] = []
+                await lab("create_many", items[:2], idempotency_key="batch", at_once=1)
+                items += [lab.shipment(number) for number in range(3, 6)]
+            else:
+                setattr(lab.line, broken, 2)
+                first: list[Result[Shipment]] = await batch()
+                require([one.ok for one in first] == [True, True, False, False, False], "Not cut.")
+                lab.line.whole = True
+            request_count = len(lab.sandbox.asked)
+            ended: list[Result[Shipment]] = await batch()
+            lost = [one.error for one in ended if not one.ok]
+            require(all(isinstance(one, OutcomeUnknown) for one in lost), f"{lost} failed.")
+            require(broken == "dropped" or not lost, "What was cut off stays so.")
+            require(lab.sold() == 5 - len(lost), "A rerun bought too much, or too little.")
+            numbers = {
+                number for one in ended if one.value for number in one.value.tracking_numbers
+            }
+            require(len(numbers) == lab.sold(), "Two items have one label.")
+            require(len(lab.sandbox.asked) > request_count, "Nothing was asked.")
+            final = [one.value for one in await batch()]
+            require(final == [one.value for one in ended], "A repeat has other labels.")
+
+
+async def a_label_outlives_its_file(make: Open) -> None:
+    """A label whose file cannot be fetched is bought all the same, and its URL is given."""
+    async with make() as lab:
+        lab.line.files = False
+        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        label = bought.labels[0]
+        require(bought.state is ShipmentState.BOUGHT, "It is not bought without its file.")
+        if label.url is None:
+            require(label.content, "There is no way to the label.")
+            return
+        require(label.content is None, "The label is another than its file.")
+        require(str(label.url) not in repr(bought), "A shipment shows where its label is.")
+        lab.line.files = True
+        if ShippingCapability.LABEL_AGAIN in lab.able:
+            again = await lab("get_label", bought.ref)
+            require(again.content, "The label cannot be fetched later.")
+        home = urlsplit(str(lab.subject.vendor.services()[""].base_url)).netloc
+        for request in lab.sandbox.asked:
+            told = str(request.headers.pairs) + str(request.query)
+            require(request.host == home or "uthorization" not in told, "A stranger is told.")
+
+
+BUYING: Final = (
+    offers_are_given,
+    nobody_offers,
+    a_label_is_bought,
+    a_label_is_converted_or_not,
+    a_chosen_offer_is_bought,
+    a_key_buys_once,
+    a_refusal_has_its_type,
+    an_outage_is_no_refusal,
+    a_malformed_answer_is_no_success,
+    a_lost_answer_buys_nothing_twice,
+    a_batch_that_was_cut_off_goes_on,
+    a_label_outlives_its_file,
+)

@@ -1,0 +1,238 @@
+"""A vendor of shipping behind a hub, on a line that may be cut."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
+
+import attrs
+
+from moorage.contracts.routes import Account
+from moorage.contracts.shipping import Address, Parcel, RateRequest, ShipmentRequest
+from moorage.errors import ConnectionFailed, ConnectorError
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.kits.checks import in_thread, require, soon
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import UnionType
+
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.http.requests import Request, Response, Timeouts
+    from moorage.testing.sandboxes.base import Notice, Sandbox
+
+ACCOUNT: Final = "parcels"
+_HANGS: Final = "An operation does not come to an end."
+_SENDER: Final = Address(
+    name="Jack Sparrow",
+    line1="388 Townsend St",
+    line2="Apt 20",
+    city="San Francisco",
+    region="CA",
+    postal_code="94107",
+    country="US",
+    phone="5555555555",
+    email="jack@shop.example",
+)
+_RECIPIENT: Final = attrs.evolve(
+    _SENDER,
+    name="Elizabeth Swan",
+    line1="179 N Harbor Dr",
+    line2=None,
+    city="Redondo Beach",
+    postal_code="90277",
+    email="swan@mail.example",
+)
+
+
+@attrs.frozen(kw_only=True)
+class ShippingSubject:
+    """A vendor under test, with a sandbox of its own.
+
+    Attributes:
+        vendor: an account of ours at the sandbox.
+        sandbox: where it goes.
+        sold: how many labels the sandbox has sold.
+        buys: whether a request buys a label.
+        refusals: answers by which the vendor refuses to sell, with the error that each must become
+            and the vendor's code that it must keep.
+        carrier_code: the vendor's code when the carrier refuses what it offered.
+        option: options in the vendor's own words, and what they look like when they are sent.
+        secret: what the vendor's credentials must not show.
+        move: lets a parcel come so far: its number, and the vendor's word.
+        delivered: the vendor's word for a parcel that was delivered.
+        webhook_secret: what its webhooks are signed with; None if it sends none.
+        wrong_secret: the same of somebody else.
+        report: makes a webhook of where a parcel is: its number, and a URL.
+        no_rates: a postal code to which nobody carries.
+        no_label: a postal code to which a label is offered, and then refused.
+        nowhere: a city that cannot be delivered to.
+    """
+
+    vendor: Vendor
+    sandbox: Sandbox
+    sold: Callable[[], int]
+    buys: Callable[[Request], bool]
+    refusals: tuple[tuple[Response, type[ConnectorError], str | None], ...]
+    carrier_code: str
+    option: tuple[dict[str, Any], bytes]
+    secret: str = attrs.field(repr=False)
+    move: Callable[[str, str], None]
+    delivered: str
+    webhook_secret: str | None = attrs.field(default=None, repr=False)
+    wrong_secret: str = attrs.field(default="another secret, also long enough", repr=False)
+    report: Callable[[str, str], Notice] | None = None
+    no_rates: str = "00000"
+    no_label: str = "00001"
+    nowhere: str = "Nowhere"
+
+
+class Line:
+    """The connection between the hub and the vendor's sandbox.
+
+    Attributes:
+        whole: whether anything passes at all.
+        files: whether files of labels pass.
+        refusal: what the next purchase is answered, once.
+        lost: after so many purchases the answer is lost, and the line is cut.
+        dropped: after so many purchases the request is lost, and the line is cut.
+    """
+
+    def __init__(self, subject: ShippingSubject) -> None:
+        self._subject = subject
+        self._home = urlsplit(subject.vendor.services()[""].base_url or "").netloc
+        self.whole = self.files = True
+        self.refusal: Response | None = None
+        self.lost: int | None = None
+        self.dropped: int | None = None
+
+    def before(self, request: Request, url: str) -> Response | None:
+        """Answer at once, or fail, or let it pass."""
+        if not self.whole:
+            raise ConnectionFailed("There is no network.", may_have_been_processed=False)
+        if not self.files and urlsplit(url).netloc != self._home:
+            raise ConnectionFailed("The files cannot be reached.")
+        if not self._subject.buys(request):
+            return None
+        if self.refusal is not None:
+            refusal, self.refusal = self.refusal, None
+            return refusal
+        if self.dropped is not None and self._subject.sold() >= self.dropped:
+            self.dropped, self.whole = None, False
+            raise ConnectionFailed("The request was lost.")
+        return None
+
+    def after(self, request: Request) -> None:
+        """Fail, though it was done, or let the answer pass."""
+        if (
+            self.lost is not None
+            and self._subject.buys(request)
+            and self._subject.sold() > self.lost
+        ):
+            self.lost, self.whole = None, False
+            raise ConnectionFailed("The answer was lost.")
+
+
+class _Client(SandboxHttpClient):
+    def __init__(self, line: Line, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self._line = line
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        early = self._line.before(request, url)
+        response = super().send(request, url, timeouts) if early is None else early
+        self._line.after(request)
+        return response
+
+
+class _AsyncClient(AsyncSandboxHttpClient):
+    def __init__(self, line: Line, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self._line = line
+
+    async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        early = self._line.before(request, url)
+        response = await super().send(request, url, timeouts) if early is None else early
+        self._line.after(request)
+        return response
+
+
+class Lab:
+    """A vendor under test behind a synchronous or asynchronous hub, called asynchronously."""
+
+    def __init__(self, subject: ShippingSubject, line: Line, hub: Hub | AsyncHub) -> None:
+        self.subject = subject
+        self.line = line
+        self.hub = hub
+        self.sandbox = subject.sandbox
+        self.able = subject.vendor.capabilities
+        self.sold = subject.sold
+
+    async def __call__(self, operation: str, *given: Any, **named: Any) -> Any:
+        shipping = self.hub.shipping()
+        call = partial(getattr(shipping, operation), *given, **named)
+        doing = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
+        return await soon(doing, _HANGS)
+
+    def address(self, **fields: Any) -> Address:
+        return attrs.evolve(_RECIPIENT, **fields)
+
+    def request(self, to: Address | None = None, **fields: Any) -> RateRequest:
+        parcel = Parcel(weight="0.4", length=25, width="20.5", height=10)
+        given: dict[str, Any] = {
+            "sender": _SENDER,
+            "recipient": to or _RECIPIENT,
+            "parcels": parcel,
+            **fields,
+        }
+        return RateRequest(**given)
+
+    def shipment(self, number: int = 1, **fields: Any) -> ShipmentRequest:
+        return ShipmentRequest(asked=self.request(reference=f"order {number}"), **fields)
+
+    async def refused(
+        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], what: str
+    ) -> Any:
+        """The error that it must raise."""
+        try:
+            got = await doing
+        except ConnectorError as error:
+            require(isinstance(error, kind), f"{what} raised {type(error).__name__}: {error}")
+            self.discreet(f"{error}{error!r}", what)
+            return error
+        raise AssertionError(f"{what} was no error, but gave {got!r}.")
+
+    def discreet(self, shown: str, what: str) -> None:
+        """Nobody's name, street, or secret is shown."""
+        for hidden in ("Swan", "Harbor", "Townsend", "@", self.subject.secret):
+            require(hidden not in shown, f"{what} shows an address or a secret.")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if isinstance(self.hub, AsyncHub):
+            await self.hub.close()
+        else:
+            self.hub.close()
+
+
+def _accounts(subject: ShippingSubject) -> list[Account]:
+    return [Account(ACCOUNT, subject.vendor, settings={"retry": None, "circuit": None})]
+
+
+def plainly(factory: Callable[[], ShippingSubject]) -> Lab:
+    """A subject behind a `Hub`."""
+    subject = factory()
+    line = Line(subject)
+    return Lab(subject, line, Hub(_accounts(subject), http=_Client(line, subject.sandbox)))
+
+
+def awaited(factory: Callable[[], ShippingSubject]) -> Lab:
+    """A subject behind an `AsyncHub`."""
+    subject = factory()
+    line = Line(subject)
+    http = _AsyncClient(line, subject.sandbox)
+    return Lab(subject, line, AsyncHub(_accounts(subject), http=http))

@@ -1,0 +1,224 @@
+"""Commands of our own to put to a store, values to put into it, and what a history must obey."""
+
+from __future__ import annotations
+
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from random import Random
+from threading import Event
+from time import sleep
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
+from uuid import uuid4
+
+import attrs
+
+from moorage.domain.state.commands import EXACT
+from moorage.domain.values.durations import DAY
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from moorage.domain.state.commands import States
+
+KEEP: Final = object()
+"""In place of what to write: leave the state as it is."""
+
+Seen: TypeAlias = "tuple[int, States]"
+"""What a command was given: the store's time, and the states."""
+
+_LETTERS: Final = "aZ09 _-.:/%\\'\"{}[]<>&;,$#@!?*~éÉßﬁŁ漢字кот🐈🏳️"
+_LONG: Final = 2_000
+
+
+class Write:
+    """A command that writes a value under each of its keys and returns an answer.
+
+    It takes a moment, so that others come in between where a store lets them.
+    """
+
+    __slots__ = ("_error", "_quiet", "_values", "keys")
+    once = False
+    durable = False
+
+    def __init__(
+        self,
+        values: Mapping[str, object],
+        *,
+        quiet: int = DAY,
+        error: Exception | None = None,
+    ) -> None:
+        self.keys = tuple(values)
+        self._values = tuple(values.values())
+        self._quiet = quiet
+        self._error = error
+
+    def apply(self, states: States, now: int) -> tuple[States, Seen]:
+        """Write, or raise the error it was given."""
+        sleep(0)
+        if self._error is not None:
+            raise self._error
+        written = tuple(
+            state if value is KEEP else (now, self._quiet, value)
+            for state, value in zip(states, self._values, strict=True)
+        )
+        return written, (now, states)
+
+
+def new_key() -> str:
+    """Return a unique key in the form that services use."""
+    return f"{{conformance:{uuid4().hex}}}"
+
+
+def drawn(seed: int) -> Random:
+    """Chance that is the same every time."""
+    return Random(seed)  # noqa: S311 - which is what it is for
+
+
+def read(*keys: str) -> Write:
+    """A command that changes nothing."""
+    return Write(dict.fromkeys(keys, KEEP))
+
+
+class Hold:
+    """Keeps a store busy with one key, from when `held` is set until `free` is."""
+
+    once = False
+    durable = False
+
+    def __init__(self, key: str, seconds: float) -> None:
+        self.keys = (key,)
+        self.held = Event()
+        self.free = Event()
+        self._seconds = seconds
+
+    def apply(self, states: States, now: int) -> tuple[States, None]:  # noqa: ARG002 - as commands have it
+        """Change nothing, and take long."""
+        self.held.set()
+        self.free.wait(self._seconds)
+        return states, None
+
+
+class Append:
+    """Appends its number to the states of some keys, and returns those of others as they are.
+
+    It answers with the time and what it found where it appended.
+    """
+
+    __slots__ = ("_number", "_written", "keys")
+    once = True
+    durable = False
+
+    def __init__(self, number: int, keys: Sequence[str], kept: Sequence[str] = ()) -> None:
+        self.keys = (*keys, *kept)
+        self._written = len(keys)
+        self._number = number
+
+    def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
+        """Append."""
+        found = tuple(() if state is None else state[2] for state in states[: self._written])
+        if not self._number % 8:
+            sleep(0)
+        appended = ((now, DAY, (*numbers, self._number)) for numbers in found)
+        return (*appended, *states[self._written :]), (now, found)
+
+
+@attrs.frozen
+class Appended:
+    """The result of one `Append`: its number, keys and answer, and its start and end."""
+
+    number: int
+    keys: tuple[str, ...]
+    now: int
+    found: tuple[tuple[int, ...], ...]
+    began: int
+    ended: int
+
+
+def require_one_order(history: Iterable[Appended], logs: Mapping[str, tuple[int, ...]]) -> None:
+    """Require that all commands happened one after another, each while it was being executed."""
+    done = {command.number: command for command in history}
+    before: dict[int, set[int]] = {number: set() for number in done}
+    for key, log in logs.items():
+        there = [number for number, command in done.items() if key in command.keys]
+        require(
+            sorted(log) == sorted(there),
+            f"Of {len(there)} commands {len(set(log))} left their mark, {len(log)} times in all.",
+        )
+        _require_prefixes(key, [done[number] for number in log], log)
+        for earlier, later in pairwise(log):
+            before[later].add(earlier)
+    try:
+        TopologicalSorter(before).prepare()
+    except CycleError:
+        raise AssertionError(
+            "Commands over several keys happened in one order for one key, and in another for"
+            " another."
+        ) from None
+
+
+def _require_prefixes(key: str, commands: Sequence[Appended], log: tuple[int, ...]) -> None:
+    began = 0
+    for place, command in enumerate(commands):
+        require(
+            command.found[command.keys.index(key)] == log[:place],
+            "A command was given a state that never was, or that another had changed since.",
+        )
+        began = max(began, command.began)
+        require(command.ended >= began, "A command did not see what had ended before it began.")
+    for earlier, later in pairwise(commands):
+        require(
+            earlier.now <= later.now,
+            "A command was given a time from before its states: the clock is read too early.",
+        )
+
+
+def alike(one: object, other: object) -> bool:
+    """Whether two plain values are the same, in their types too: 1, True and "1" all differ."""
+    if is_tuple(one) and is_tuple(other):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return same(one, other)
+
+
+def is_tuple(value: object) -> TypeGuard[tuple[object, ...]]:
+    """Whether a value is a tuple, of whatever."""
+    return isinstance(value, tuple)
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two values that hold no others are equal and of one type."""
+    return type(one) is type(other) and one == other
+
+
+def plain_value(chance: Random, depth: int = 0) -> object:
+    """Anything that a state may hold."""
+    kinds = 7 if depth < 3 else 6
+    match chance.randrange(kinds):
+        case 0:
+            return None
+        case 1:
+            return chance.random() < 0.5
+        case 2:
+            return chance.choice((0, 1, -1, 255, 2**31, 2**32, EXACT - 1, 1 - EXACT))
+        case 3:
+            return chance.randrange(-EXACT + 1, EXACT)
+        case 4:
+            return printable(chance)
+        case 5:
+            return chance.randbytes(chance.choice((0, 1, 8, 100)))
+        case _:
+            return tuple(plain_value(chance, depth + 1) for _ in range(chance.randrange(4)))
+
+
+def printable(chance: Random) -> str:
+    """Any printable text."""
+    return "".join(chance.choices(_LETTERS, k=chance.choice((0, 1, 5, 40))))
+
+
+def similar_names() -> tuple[str, ...]:
+    """Names that are not the same, though they look it to some databases."""
+    return (
+        "a", "A", "á", "a\u0301", "a ", " a", "aa", "a%", "a_", "a*", "a?", "a\\", "a'", 'a"',
+        "a`", "a:", "a/", "a.", "{a}", "[a]", "ss", "ß", "K", "\u212a", "fi", "ﬁ", "1", "01",
+        "1.0", "\uff11", "true", "null", "漢", "🐈", "x" * _LONG, "x" * (_LONG - 1) + "y",
+    )  # fmt: skip

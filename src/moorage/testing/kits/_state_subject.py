@@ -1,0 +1,83 @@
+"""A synchronous or asynchronous store under test, with many concurrent callers."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from threading import Thread
+from time import sleep
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from moorage.runtime.bridge import lift, run_now
+from moorage.testing.kits._state_commands import is_tuple, new_key, read
+from moorage.testing.kits.checks import patience, require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.domain.state.commands import Command, State
+
+Flow: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Subject:
+    """The store under test, which a factory gave, with a function that makes its time pass or not.
+
+    Its verbs are awaited; those of a plain store never suspend.
+    """
+
+    def __init__(self, given: Any, *, awaited: bool) -> None:
+        store: Any
+        self.pass_time: Callable[[float], None]
+        store, self.pass_time = given if is_tuple(given) else (given, sleep)  # type: ignore[assignment]  # as the factory promises
+        self.post: Callable[[Command[Any]], None] = store.post
+        self.execute: Callable[..., Coroutine[Any, Any, Any]]
+        self.execute = store.execute if awaited else lift(store.execute)
+        self._awaited = awaited
+
+    async def read(self, key: str) -> State | None:
+        """The state of a key."""
+        _, (state,) = await self.execute(read(key))
+        return state  # type: ignore[no-any-return]  # as it was written
+
+    async def now(self) -> int:
+        """The store's time."""
+        now, _ = await self.execute(read(new_key()))
+        return now  # type: ignore[no-any-return]  # or the check of time fails
+
+    async def together(self, flows: Sequence[Flow]) -> None:
+        """Run flows at once: as tasks, or each in a thread of its own."""
+        if self._awaited:
+            await asyncio.gather(*(flow() for flow in flows))
+        else:
+            _in_threads(flows)
+
+    async def breathe(self) -> None:
+        """Yield to other tasks."""
+        if self._awaited:
+            await asyncio.sleep(0)
+
+
+def _in_threads(flows: Sequence[Flow]) -> None:
+    errors: list[BaseException] = []
+
+    def run(flow: Flow) -> None:
+        try:
+            run_now(flow())
+        except BaseException as error:  # noqa: BLE001 - raised where the threads are waited for
+            errors.append(error)
+
+    threads = [Thread(target=run, args=(flow,), daemon=True) for flow in flows]
+    often = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(patience())
+    finally:
+        sys.setswitchinterval(often)
+    if errors:
+        raise errors[0]
+    require(not any(thread.is_alive() for thread in threads), "A command never came back.")

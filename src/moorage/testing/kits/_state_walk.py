@@ -1,0 +1,170 @@
+"""Random sequences of a service's store commands, and the time tolerance of their answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+
+from moorage.domain.idempotency.claims import Claim, Renew, Resolve, abandon, complete, release
+from moorage.domain.resilience.admission import (
+    Admission,
+    Answer,
+    Confirm,
+    GiveBack,
+    Pause,
+    ReadCircuit,
+    Report,
+    SetCircuit,
+)
+from moorage.domain.resilience.budget import RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState, Outcome
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.service.plan import Plan
+from moorage.domain.service.settings import Service
+from moorage.domain.values.durations import SECOND
+from moorage.testing.kits._state_commands import is_tuple, same
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from moorage.domain.resilience.circuit import Permit
+    from moorage.domain.state.commands import Command, Ticket
+
+_SERVICE = Service(
+    "conformance",
+    limits=(RateLimitConfig.per_second(50, burst=4), RateLimitConfig.per_minute(3_000, burst=9)),
+    circuit=CircuitBreakerConfig(failures=3, window=0.5, open_for=0.05, probes=2, successes=2),
+    retry_budget=RetryBudget(ratio=0.3, floor=2, period=0.1),
+)
+_MODES = (CircuitState.CLOSED, CircuitState.FORCED_OPEN, CircuitState.DISABLED)
+_NUMBERS = (int, float)
+_TTL = 60 * SECOND
+_LEASE = SECOND // 10
+_TARGETS = ("vendor", "vendor", "other")
+
+
+class Walk:
+    """Draws one command after another as a few confused callers would give them.
+
+    Args:
+        chance: what is drawn from.
+        home: a name that nobody else uses.
+    """
+
+    def __init__(self, chance: Random, home: str) -> None:
+        plan = Plan(_SERVICE, home, None)
+        self._chance = chance
+        self._gates = plan.gates
+        self._claim_keys = [plan.claim_key(name) for name in ("a", "b")]
+        self._permits: list[Any] = []
+        self._queued: list[tuple[tuple[Ticket, ...], Permit | None]] = []
+        self._claims: list[tuple[str, int]] = []
+
+    def draw(self) -> Command[Any]:
+        """Something to ask, often about what was answered before."""
+        draws: tuple[Callable[[], Command[Any]], ...] = (
+            *[self._admission] * 8,
+            *[self._claim] * 4,
+            *([self._report] * 4 if self._permits else ()),
+            *([self._confirm, self._give_back] * 2 if self._queued else ()),
+            *([self._settle] * 4 if self._claims else ()),
+            *([self._renew] * 2 if self._claims else ()),
+            self._pause,
+            self._resolve,
+            self._by_hand,
+            self._look,
+        )
+        return self._chance.choice(draws)()
+
+    def note(self, command: Command[Any], answer: Any) -> None:
+        """Take notice of what was answered."""
+        if isinstance(command, Admission) and answer[0] is Answer.GO:
+            _, wait, permit, tickets = answer
+            self._permits.append(permit)
+            if wait:
+                self._queued.append((tickets, permit))
+        if isinstance(command, Claim) and answer.fence:
+            self._claims.append((command.keys[0], answer.fence))
+
+    def _admission(self) -> Command[Any]:
+        chance = self._chance
+        return Admission(
+            self._gates,
+            within=chance.choice((0, SECOND // 50, SECOND)),
+            lease=_LEASE,
+            costs=(chance.randint(1, 3), 1),
+            retry=chance.random() < 0.3,
+            token=chance.choice((0, chance.randrange(1, 2**52))),
+            claim=self._sent() if self._claims and chance.random() < 0.4 else None,
+            ticketed=chance.random() < 0.2,
+        )
+
+    def _sent(self) -> tuple[str, int, str]:
+        return (*self._chance.choice(self._claims), self._chance.choice(_TARGETS))
+
+    def _report(self) -> Command[Any]:
+        outcome = self._chance.choice((*Outcome, Outcome.FAILED, Outcome.FAILED))
+        permit = self._chance.choice(self._permits)
+        return Report(self._gates, permit, outcome, self._chance.choice(("one", "two")))
+
+    def _confirm(self) -> Command[Any]:
+        return Confirm(self._gates, *self._chance.choice(self._queued))
+
+    def _give_back(self) -> Command[Any]:
+        tickets, _ = self._queued.pop(self._chance.randrange(len(self._queued)))
+        return GiveBack(self._gates, tickets)
+
+    def _pause(self) -> Command[Any]:
+        return Pause(self._gates, self._chance.choice((1, SECOND // 100, SECOND // 10)))
+
+    def _claim(self) -> Command[Any]:
+        chance = self._chance
+        return Claim(
+            chance.choice(self._claim_keys),
+            fingerprint=chance.choice((b"payload", b"payload", b"payload", b"another")),
+            owner=chance.randrange(1, 4),
+            lease=_LEASE,
+            ttl=_TTL,
+            target=chance.choice(_TARGETS),
+            remembered=chance.choice((0, SECOND // 5)),
+            term=chance.choice((_LEASE, 2 * _LEASE)),
+        )
+
+    def _renew(self) -> Command[Any]:
+        held = dict(self._chance.sample(self._claims, self._chance.randint(1, len(self._claims))))
+        return Renew([(key, fence, _TTL) for key, fence in held.items()], lease=_LEASE)
+
+    def _settle(self) -> Command[Any]:
+        key, fence = self._chance.choice(self._claims)
+        settle = self._chance.choice((release, abandon, self._complete))
+        return cast("Command[Any]", settle(key, fence, ttl=_TTL))
+
+    def _complete(self, key: str, fence: int, *, ttl: int) -> Command[Any]:
+        return complete(key, fence, ("value", ("paid", 3, b"\0\xff", None, True)), ttl=ttl)
+
+    def _resolve(self) -> Command[Any]:
+        done = self._chance.random() < 0.5
+        return Resolve(self._chance.choice(self._claim_keys), done=done, ttl=_TTL, answer=None)
+
+    def _by_hand(self) -> Command[Any]:
+        rule = self._gates.circuit
+        return SetCircuit(cast("Any", rule), self._gates.circuit_key, self._chance.choice(_MODES))
+
+    def _look(self) -> Command[Any]:
+        rule = self._gates.circuit
+        return ReadCircuit(cast("Any", rule), self._gates.circuit_key)
+
+
+def near(one: object, other: object, slack: int) -> bool:
+    """Whether two answers are the same but for durations, which differ by `slack` at most."""
+    if attrs.has(type(one)) and type(one) is type(other):
+        return near(attrs.astuple(cast("Any", one)), attrs.astuple(cast("Any", other)), slack)
+    if is_tuple(one) and is_tuple(other):
+        return len(one) == len(other) and all(
+            near(*pair, slack) for pair in zip(one, other, strict=True)
+        )
+    if type(one) in _NUMBERS and type(one) is type(other):
+        return abs(cast("float", one) - cast("float", other)) <= slack
+    return same(one, other)

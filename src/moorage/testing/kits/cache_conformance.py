@@ -1,0 +1,253 @@
+"""Checks that every response cache must pass; run them on your own.
+
+```python
+import pytest
+
+from moorage.adapters.cache.memory import MemoryCache  # yours
+from moorage.testing import cache_conformance, name_of
+
+
+@pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)
+def test_cache(check):
+    check(MemoryCache)
+```
+
+`CHECKS` are for `ResponseCache`. `ASYNC_CHECKS` are for `AsyncResponseCache`, and awaited. Each
+takes a function that makes a cache with room for a hundred small answers; it may be the same each
+time, for every check has keys of its own. Time is real, and a check may wait a tenth of a second
+for some of it to pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from threading import Thread
+from typing import Any, Final, TypeAlias
+from uuid import uuid4
+
+import attrs
+
+from moorage.domain.cache.rules import CacheEntry, Entries, Found
+from moorage.domain.http.response import Response
+from moorage.ports.cache import AsyncResponseCache, ResponseCache
+from moorage.testing.kits.checks import blocking, patience, require
+
+Factory: TypeAlias = Callable[[], ResponseCache]
+AsyncFactory: TypeAlias = Callable[[], AsyncResponseCache]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
+
+_LONG: Final = 3_600.0
+_SHORT: Final = 0.1
+_THREADS: Final = 4
+_ROUNDS: Final = 10
+
+
+class _Lifted:
+    """A synchronous cache with an asynchronous interface."""
+
+    def __init__(self, factory: Factory) -> None:
+        self._cache = factory()
+
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - no check gives one
+        return self._cache.look(key)
+
+    async def keep(
+        self,
+        key: str,
+        mark: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,  # noqa: ARG002 - no check gives one
+    ) -> bool:
+        return self._cache.keep(key, mark, entries, seconds)
+
+    async def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - no check gives one
+        self._cache.forget(key)
+
+
+def entry(number: int) -> CacheEntry:
+    """An answer unlike its neighbours."""
+    fields = [("Set-Cookie", f"a={number}"), ("set-cookie", "b"), ("X-Latin", "\xe9\xff")]
+    body = bytes(range(256)) + b"%d" % number
+    response = Response(200 + number, fields, body, reason="Fine", elapsed=0.25)
+    return CacheEntry(response, 60.5 + number, 7.25, ("accept", "x"), b"\x00\xff%d" % number)
+
+
+async def nothing_is_there_at_first(factory: AsyncFactory) -> None:
+    """A key under which nothing was kept has nothing, and can be forgotten."""
+    cache, key = factory(), _key()
+    await _has(cache, key)
+    await cache.forget(key)
+    await _has(cache, key)
+
+
+async def answers_come_back_as_they_were(factory: AsyncFactory) -> None:
+    """Stored responses come back in order, byte for byte, on every lookup."""
+    cache, key = factory(), _key()
+    expected = (entry(1), entry(2), attrs.evolve(entry(3), varies_by=(), lifetime=0.0))
+    await _keep(cache, key, *expected)
+    await _has(cache, key, *expected)
+    await _has(cache, key, *expected)
+
+
+async def keys_are_apart(factory: AsyncFactory) -> None:
+    """Storing or deleting under one key does not affect another key."""
+    cache, key = factory(), _key()
+    keys = [key, key.upper(), f"{key} ", f"{key}0", key.replace("@", "")]
+    for number, one in enumerate(keys):
+        await _keep(cache, one, entry(number))
+    await cache.forget(key)
+    await _has(cache, key)
+    for number, one in enumerate(keys[1:], 1):
+        await _has(cache, one, entry(number))
+
+
+async def the_latest_takes_the_place_of_all(factory: AsyncFactory) -> None:
+    """Storing under a key replaces everything stored there before."""
+    cache, key = factory(), _key()
+    await _keep(cache, key, entry(1), entry(2))
+    await _keep(cache, key, entry(3))
+    await _has(cache, key, entry(3))
+
+
+async def what_is_forgotten_is_gone(factory: AsyncFactory) -> None:
+    """Nothing is found after it was forgotten, until something is kept anew."""
+    cache, key = factory(), _key()
+    await _keep(cache, key, entry(1))
+    await cache.forget(key)
+    await _has(cache, key)
+    await _keep(cache, key, entry(2))
+    await _has(cache, key, entry(2))
+
+
+async def what_was_looked_up_before_it_was_forgotten_is_not_kept(factory: AsyncFactory) -> None:
+    """An answer that was under way while its key was forgotten is from before that."""
+    cache, key = factory(), _key()
+    for there in (False, True):
+        if there:
+            await _keep(cache, key, entry(1))
+        lookup = await cache.look(key)
+        await cache.forget(key)
+        was_stored = await cache.keep(key, lookup.mark, (entry(2),), _LONG)
+        require(not was_stored, "An answer is said to be kept that was under way when its key was"
+                " forgotten.")  # fmt: skip
+        await _has(cache, key)
+
+
+async def of_two_that_looked_at_once_one_keeps(factory: AsyncFactory) -> None:
+    """Of two callers that read the same version, only the first can replace it."""
+    cache, key = factory(), _key()
+    for number in (1, 3):
+        lookup, same = await cache.look(key), await cache.look(key)
+        first = await cache.keep(key, lookup.mark, (entry(number),), _LONG)
+        second = await cache.keep(key, same.mark, (entry(number + 1),), _LONG)
+        require(first, "An answer was not kept, though nothing had changed under its key.")
+        require(not second, "An answer was kept over one that came after it was asked for.")
+        await _has(cache, key, entry(number))
+
+
+async def answers_grow_old(factory: AsyncFactory) -> None:
+    """An answer is found older by the time that it has rested, and no more than that."""
+    cache, key = factory(), _key()
+    began = time.monotonic()
+    await _keep(cache, key, entry(1))
+    kept = time.monotonic()
+    age = entry(1).age
+    while age < entry(1).age + _SHORT:
+        before = time.monotonic()
+        found = (await cache.look(key)).entries
+        after = time.monotonic()
+        require(found, "An answer was lost that was to be kept for long.")
+        require(found[0].age >= age, "An answer has become younger while it was kept.")
+        age = found[0].age
+        rested = age - entry(1).age
+        require(rested <= after - began + _SHORT, f"An answer was kept {rested} s too early.")
+        require(rested >= before - kept - _SHORT, f"An answer is only {rested} s older.")
+        require(after - kept < patience(), "Answers do not grow older while they are kept.")
+        await asyncio.sleep(0.001)
+
+
+async def answers_are_kept_as_long_as_asked(factory: AsyncFactory) -> None:
+    """A response stored for a short time disappears after it."""
+    cache, key = factory(), _key()
+    lookup = await cache.look(key)
+    await cache.keep(key, lookup.mark, (entry(1),), _SHORT)
+    await _keep(cache, f"{key}0", entry(2))
+    end = time.monotonic() + patience()
+    while (await cache.look(key)).entries:
+        require(time.monotonic() < end, "An answer is kept for longer than it was to be.")
+        await asyncio.sleep(0.001)
+    await _has(cache, f"{key}0", entry(2))
+    await _keep(cache, key, entry(3))
+    await _has(cache, key, entry(3))
+
+
+def many_threads_may_use_it(factory: Factory) -> None:
+    """Concurrent threads replace a key one at a time."""
+    cache, key = factory(), _key()
+    kept: list[int] = []
+    wrong: list[str] = []
+
+    def work(number: int) -> None:
+        try:
+            for _ in range(_ROUNDS):
+                lookup = cache.look(key)
+                if cache.keep(key, lookup.mark, (entry(number),), _LONG):
+                    kept.append(lookup.mark)
+        except Exception as error:  # noqa: BLE001 - told below
+            wrong.append(f"{type(error).__name__}: {error}")
+
+    threads = [Thread(target=work, args=(number,)) for number in range(_THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    require(not wrong, f"Threads that used the cache at once raised {wrong}.")
+    require(kept, "No thread could keep anything.")
+    require(len(kept) == len(set(kept)), "Two threads kept what they had looked up at once.")
+    require(len(cache.look(key).entries) == 1, "What the last thread kept is not there.")
+
+
+def _key() -> str:
+    """Return a unique key with small and capital letters."""
+    return f"{{@acme:vat}}:cache:{uuid4().hex}"
+
+
+async def _keep(cache: AsyncResponseCache, key: str, *entries: CacheEntry) -> None:
+    lookup = await cache.look(key)
+    was_stored = await cache.keep(key, lookup.mark, entries, _LONG)
+    require(was_stored, "An answer was not kept, though nothing had changed under its key.")
+
+
+async def _has(cache: AsyncResponseCache, key: str, *expected: CacheEntry) -> None:
+    lookup = await cache.look(key)
+    require(lookup.unreadable is None, f"What is kept cannot be read: {lookup.unreadable}.")
+    ageless = tuple(attrs.evolve(one, age=0.0) for one in lookup.entries)
+    wanted = tuple(attrs.evolve(one, age=0.0) for one in expected)
+    require(ageless == wanted, f"{len(wanted)} answers are to be found, and {ageless!r} are.")
+    for one, kept in zip(lookup.entries, expected, strict=True):
+        require(kept.age <= one.age < kept.age + _LONG, f"An answer is {one.age} s old.")
+
+
+_BOTH: Final[tuple[AsyncCheck, ...]] = (
+    nothing_is_there_at_first,
+    answers_come_back_as_they_were,
+    keys_are_apart,
+    the_latest_takes_the_place_of_all,
+    what_is_forgotten_is_gone,
+    what_was_looked_up_before_it_was_forgotten_is_not_kept,
+    of_two_that_looked_at_once_one_keeps,
+    answers_grow_old,
+    answers_are_kept_as_long_as_asked,
+)
+
+CHECKS: Final[tuple[Check, ...]] = (
+    *(blocking(check, _Lifted) for check in _BOTH),
+    many_threads_may_use_it,
+)
+
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = _BOTH

@@ -1,0 +1,123 @@
+"""Checks that every clock and sleeper must pass; run them on your own.
+
+```python
+import pytest
+
+from moorage.adapters.clocks.system import SystemClock  # yours
+from moorage.testing import clock_conformance, name_of
+
+
+@pytest.mark.parametrize("check", clock_conformance.CHECKS, ids=name_of)
+def test_clock(check):
+    check(SystemClock)
+```
+
+`SLEEPER_CHECKS` and `ASYNC_SLEEPER_CHECKS` take a function that makes a clock and a sleeper which
+agree about time; the checks of the latter are awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, Final, TypeAlias
+
+from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
+from moorage.testing.kits.checks import require
+
+Clocks: TypeAlias = Callable[[], Clock]
+Sleepers: TypeAlias = Callable[[], tuple[Clock, Sleeper]]
+AsyncSleepers: TypeAlias = Callable[[], tuple[Clock, AsyncSleeper]]
+Check: TypeAlias = Callable[[Clocks], None]
+SleeperCheck: TypeAlias = Callable[[Sleepers], None]
+AsyncSleeperCheck: TypeAlias = Callable[[AsyncSleepers], Coroutine[Any, Any, None]]
+
+_NAPS: Final = (0.0, 0.000_000_1, 0.000_3, 0.001_7, 0.004)
+
+
+def nanoseconds_never_go_back(clocks: Clocks) -> None:
+    """Readings of one clock are whole numbers, each no smaller than the one before."""
+    clock = clocks()
+    readings = [clock.nanoseconds() for _ in range(1_000)]
+    require(all(type(reading) is int for reading in readings), "nanoseconds() must be an int.")
+    require(sorted(readings) == readings, "nanoseconds() went back.")
+
+
+def utc_is_aware(clocks: Clocks) -> None:
+    """The time of day knows its zone, and that is UTC."""
+    now = clocks().utc()
+    require(now.utcoffset() == timedelta(0), f"utc() must be aware and in UTC, not {now!r}.")
+
+
+def sleep_is_never_early(sleepers: Sleepers) -> None:
+    """A sleep takes at least as long as asked, by the clock beside it."""
+    clock, sleeper = sleepers()
+    for nap in _NAPS:
+        start = clock.nanoseconds()
+        sleeper.sleep(nap)
+        _long_enough(nap, clock.nanoseconds() - start)
+
+
+async def async_sleep_is_never_early(sleepers: AsyncSleepers) -> None:
+    """A sleep takes at least as long as asked, by the clock beside it."""
+    clock, sleeper = sleepers()
+    for nap in _NAPS:
+        start = clock.nanoseconds()
+        await sleeper.sleep(nap)
+        _long_enough(nap, clock.nanoseconds() - start)
+
+
+async def sleeping_lets_others_run(sleepers: AsyncSleepers) -> None:
+    """Other tasks run while one sleeps, even for no time at all."""
+    _, sleeper = sleepers()
+    for nap in (0.0, 0.001):
+        other = asyncio.ensure_future(_answer())
+        await sleeper.sleep(nap)
+        ran = other.done()
+        other.cancel()
+        require(ran, f"No other task ran during a sleep of {nap} s.")
+
+
+async def sleepers_wake_in_time_order(sleepers: AsyncSleepers) -> None:
+    """Sleepers wake in the order of their durations."""
+    _, sleeper = sleepers()
+    woken: list[float] = []
+
+    async def nap(seconds: float) -> None:
+        await sleeper.sleep(seconds)
+        woken.append(seconds)
+
+    naps = (0.03, 0.015, 0.0)
+    await asyncio.gather(*map(nap, naps))
+    require(sorted(naps) == woken, f"Sleepers woke in the order {woken}.")
+
+
+async def cancelling_ends_a_sleep(sleepers: AsyncSleepers) -> None:
+    """A cancellation goes through a sleep, and is not swallowed."""
+    _, sleeper = sleepers()
+    task = asyncio.ensure_future(sleeper.sleep(86_400.0))
+    # The task starts to sleep, and is cancelled before a virtual clock could jump.
+    asyncio.get_running_loop().call_soon(task.cancel)
+    await asyncio.wait([task])
+    require(task.cancelled(), "A cancelled sleep ended as if it had been slept.")
+
+
+async def _answer() -> None:
+    """Run as the other process."""
+
+
+def _long_enough(asked: float, slept: int) -> None:
+    require(slept >= asked * 1e9, f"A sleep of {asked} s took only {slept} ns.")
+
+
+CHECKS: Final[tuple[Check, ...]] = (nanoseconds_never_go_back, utc_is_aware)
+
+SLEEPER_CHECKS: Final[tuple[SleeperCheck, ...]] = (sleep_is_never_early,)
+
+ASYNC_SLEEPER_CHECKS: Final[tuple[AsyncSleeperCheck, ...]] = (
+    async_sleep_is_never_early,
+    sleeping_lets_others_run,
+    sleepers_wake_in_time_order,
+    cancelling_ends_a_sleep,
+)

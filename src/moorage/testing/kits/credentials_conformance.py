@@ -1,0 +1,254 @@
+"""Checks that every credential provider must pass; run them on your own.
+
+```python
+import pytest
+
+from moorage.adapters.credentials.memory import MemoryCredentialProvider  # yours
+from moorage.testing import credentials_conformance, name_of
+
+
+@pytest.mark.parametrize("check", credentials_conformance.CHECKS, ids=name_of)
+def test_credentials(check):
+    check(lambda renew: MemoryCredentialProvider(renew=renew))
+```
+
+`CHECKS` are for `CredentialProvider`. `ASYNC_CHECKS` are for `AsyncCredentialProvider`, and
+awaited. Each takes a function that makes an empty provider, which renews a stale credential by
+calling (or awaiting) what it is given with the service, the tenant and the stale credential.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from moorage.domain.auth.methods import Credentials
+from moorage.errors import ConnectionFailed, CredentialNotFound, CredentialRefreshFailed
+from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
+from moorage.testing.kits.checks import Flag, blocking, in_thread, require, soon
+
+Renew: TypeAlias = Callable[[str, str | None, Any], Credentials]
+AsyncRenew: TypeAlias = Callable[[str, str | None, Any], Awaitable[Credentials]]
+Factory: TypeAlias = Callable[[Renew], CredentialProvider]
+AsyncFactory: TypeAlias = Callable[[AsyncRenew], AsyncCredentialProvider]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
+
+_HANGS: Final = "A refresh does not come to an end."
+OLD: Final = Credentials.bearer("old")
+NEW: Final = Credentials.bearer("new")
+OTHER: Final = Credentials.bearer("other")
+
+
+class _Threaded:
+    """A plain provider, each of whose callers is a thread."""
+
+    def __init__(self, factory: Factory, renew: AsyncRenew) -> None:
+        async def renewed(service: str, tenant: str | None, stale: Credentials) -> Credentials:
+            return await renew(service, tenant, stale)
+
+        def run(service: str, tenant: str | None, stale: Credentials) -> Credentials:
+            return asyncio.run(renewed(service, tenant, stale))
+
+        self._provider = factory(run)
+
+    async def get(self, service: str, tenant: str | None, /) -> Credentials:
+        return await in_thread(partial(self._provider.get, service, tenant))
+
+    async def has(self, service: str, tenant: str | None, /) -> bool:
+        return await in_thread(partial(self._provider.has, service, tenant))
+
+    async def refresh(self, service: str, tenant: str | None, stale: Credentials, /) -> Credentials:
+        return await in_thread(partial(self._provider.refresh, service, tenant, stale))
+
+    async def rotate(self, service: str, tenant: str | None, new: Credentials, /) -> None:
+        await in_thread(partial(self._provider.rotate, service, tenant, new))
+
+
+class Renewals:
+    """Renews `OLD` to `NEW`, and remembers for whom; or waits until it may, or fails."""
+
+    def __init__(self, *, waits: bool = False, error: Exception | None = None) -> None:
+        self.asked: list[tuple[str, str | None]] = []
+        self.begun, self.may_end = Flag(), Flag()
+        self.error = error
+        if not waits:
+            self.may_end.set()
+
+    async def __call__(self, service: str, tenant: str | None, stale: Credentials) -> Credentials:
+        """Renew."""
+        self.asked.append((service, tenant))
+        self.begun.set()
+        if tenant != "unhindered":
+            await self.may_end.wait()
+        if self.error is not None:
+            raise self.error
+        require(stale == OLD, f"{stale!r} is to be renewed, though it was not stale.")
+        return NEW
+
+
+async def what_was_put_is_got(factory: AsyncFactory) -> None:
+    """The latest credential put in place is the one that is got."""
+    provider = factory(Renewals())
+    for put in (OLD, NEW):
+        await provider.rotate("stripe", None, put)
+        require(await provider.has("stripe", None), "What was put in place is not there.")
+        got = await provider.get("stripe", None)
+        require(got == put, "Another credential was got than was put in place.")
+
+
+async def nothing_is_not_found(factory: AsyncFactory) -> None:
+    """A tenant without credentials gets none, and none are renewed."""
+    renewals = Renewals()
+    provider = factory(renewals)
+    require(not await provider.has("stripe", None), "A credential is there that nobody put.")
+    for ask in (
+        partial(provider.get, "stripe", None),
+        partial(provider.refresh, "stripe", None, OLD),
+    ):
+        raised = await _raised(ask())
+        missing = isinstance(raised, CredentialNotFound)
+        require(missing, f"Asking for a credential that nobody put raised {raised!r}.")
+    require(renewals.asked == [], "A credential was renewed that nobody put.")
+
+
+async def owners_are_apart(factory: AsyncFactory) -> None:
+    """A credential serves one service of one tenant; that of no tenant serves no tenant."""
+    owners = [(service, tenant) for service in ("a", "b") for tenant in (None, "a", "None", "")]
+    for owner in owners:
+        provider = factory(Renewals())
+        await provider.rotate(*owner, OLD)
+        for other in owners:
+            there = await provider.has(*other)
+            require(there == (other == owner), f"{other} has what belongs to {owner}.")
+            if other != owner:
+                missing = isinstance(await _raised(provider.get(*other)), CredentialNotFound)
+                require(missing, f"{other} gets what belongs to {owner}.")
+                await provider.rotate(*other, OTHER)
+        await soon(provider.refresh(*owner, OLD), _HANGS)
+        for other in owners:
+            expected = NEW if other == owner else OTHER
+            require(await provider.get(*other) == expected, f"Renewing {owner} renewed {other}.")
+
+
+async def what_is_stale_is_renewed(factory: AsyncFactory) -> None:
+    """A refresh asks for a new credential, returns it, and keeps it."""
+    renewals = Renewals()
+    provider = factory(renewals)
+    await provider.rotate("stripe", "acme", OLD)
+    renewed = await soon(provider.refresh("stripe", "acme", OLD), _HANGS)
+    require(renewed == NEW, "A refresh did not return the new credential.")
+    require(renewals.asked == [("stripe", "acme")], f"One was to be renewed: {renewals.asked}.")
+    require(await provider.get("stripe", "acme") == NEW, "A renewed credential was not kept.")
+
+
+async def what_is_newer_is_not_renewed(factory: AsyncFactory) -> None:
+    """Renewing a credential that was already replaced returns its replacement."""
+    renewals = Renewals()
+    provider = factory(renewals)
+    for put in (OLD, OTHER):
+        await provider.rotate("stripe", None, put)
+    renewed = await soon(provider.refresh("stripe", None, OLD), _HANGS)
+    require(renewed == OTHER, "A refresh did not return the newer credential that is there.")
+    require(renewals.asked == [], "A credential was renewed that had been replaced already.")
+
+
+async def one_renews_for_all(factory: AsyncFactory) -> None:
+    """If many callers request the same renewal, one renews and all get its result."""
+    renewals = Renewals(waits=True)
+    provider = factory(renewals)
+    await provider.rotate("stripe", None, OLD)
+    callers = [asyncio.ensure_future(provider.refresh("stripe", None, OLD)) for _ in range(8)]
+    require(await renewals.begun.wait(), _HANGS)
+    renewals.may_end.set()
+    renewed = await soon(asyncio.gather(*callers), _HANGS)
+    require(renewed == [NEW] * 8, "Some of those who waited did not get the new credential.")
+    require(len(renewals.asked) == 1, f"One credential was renewed {len(renewals.asked)} times.")
+
+
+async def owners_do_not_wait_for_each_other(factory: AsyncFactory) -> None:
+    """While the credential of one tenant is renewed, that of another can be."""
+    renewals = Renewals(waits=True)
+    provider = factory(renewals)
+    for tenant in ("acme", "unhindered"):
+        await provider.rotate("stripe", tenant, OLD)
+    slow = asyncio.ensure_future(provider.refresh("stripe", "acme", OLD))
+    require(await renewals.begun.wait(), _HANGS)
+    fast = await soon(provider.refresh("stripe", "unhindered", OLD), _HANGS)
+    waited = slow.done()
+    renewals.may_end.set()
+    renewed = (await soon(slow, _HANGS), fast)
+    require(renewed == (NEW, NEW), "A refresh did not return the new credential.")
+    require(not waited, "A tenant had to wait for another's renewal.")
+
+
+async def a_failed_renewal_keeps_what_there_is(factory: AsyncFactory) -> None:
+    """A failed renewal raises CredentialRefreshFailed and keeps the old credential."""
+    for error in (ValueError("no"), CredentialRefreshFailed("no"), ConnectionFailed("no")):
+        renewals = Renewals(error=error)
+        provider = factory(renewals)
+        await provider.rotate("stripe", None, OLD)
+        raised = await _raised(provider.refresh("stripe", None, OLD))
+        failed = isinstance(raised, CredentialRefreshFailed)
+        require(failed, f"A renewal failed with {error!r}, and {raised!r} was raised.")
+        require(await provider.get("stripe", None) == OLD, "A failed renewal lost a credential.")
+        renewals.error = None
+        renewed = await soon(provider.refresh("stripe", None, OLD), _HANGS)
+        require(renewed == NEW, "After a failed renewal another did not succeed.")
+
+
+async def all_who_wait_learn_of_a_failure(factory: AsyncFactory) -> None:
+    """If a renewal fails, every waiting caller gets its error."""
+    renewals = Renewals(waits=True, error=ValueError("no"))
+    provider = factory(renewals)
+    await provider.rotate("stripe", None, OLD)
+    callers = [_raised(provider.refresh("stripe", None, OLD)) for _ in range(4)]
+    tasks = [asyncio.ensure_future(caller) for caller in callers]
+    require(await renewals.begun.wait(), _HANGS)
+    renewals.may_end.set()
+    raised = await soon(asyncio.gather(*tasks), _HANGS)
+    told = all(isinstance(error, CredentialRefreshFailed) for error in raised)
+    require(told, f"Those who waited for a renewal that failed got {raised!r}.")
+    require(len({*map(id, raised)}) == 4, "Those who waited share one exception.")
+
+
+async def a_cancelled_renewal_is_taken_over(factory: AsyncFactory) -> None:
+    """If the renewing task is cancelled, a waiting caller renews instead."""
+    renewals = Renewals(waits=True)
+    provider = factory(renewals)
+    await provider.rotate("stripe", None, OLD)
+    first = asyncio.ensure_future(provider.refresh("stripe", None, OLD))
+    require(await renewals.begun.wait(), _HANGS)
+    others = [asyncio.ensure_future(provider.refresh("stripe", None, OLD)) for _ in range(3)]
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    renewals.may_end.set()
+    renewed = await soon(asyncio.gather(*others), _HANGS)
+    require(first.cancelled(), "A cancellation was swallowed.")
+    require(renewed == [NEW] * 3, "Those who waited did not get a new credential.")
+
+
+async def _raised(awaitable: Awaitable[object]) -> BaseException | None:
+    asking = asyncio.ensure_future(awaitable)
+    await soon(asyncio.wait([asking]), _HANGS)
+    return asking.exception()
+
+
+_BOTH: Final[tuple[AsyncCheck, ...]] = (
+    what_was_put_is_got,
+    nothing_is_not_found,
+    owners_are_apart,
+    what_is_stale_is_renewed,
+    what_is_newer_is_not_renewed,
+    one_renews_for_all,
+    owners_do_not_wait_for_each_other,
+    a_failed_renewal_keeps_what_there_is,
+    all_who_wait_learn_of_a_failure,
+)
+
+CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _Threaded) for check in _BOTH)
+
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (*_BOTH, a_cancelled_renewal_is_taken_over)

@@ -1,0 +1,427 @@
+"""Checks that every vendor of mail must pass; run them on your own.
+
+`moorage scaffold vendor NAME --contract email` writes a vendor, and a test that runs all
+checks.
+
+`CHECKS` are for the vendor behind a `Hub`. `ASYNC_CHECKS` are for it behind an `AsyncHub`, and
+awaited. Each takes a function that makes an `EmailLab`: a hub with one account of the vendor at a
+sandbox, and what the sandbox can be asked to do. It must take a message to any address at
+example.com but these: refused@example.com, throttled@example.com and outage@example.com.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import UTC, datetime
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.email import Attachment, EmailCapability, EmailMessage, TemplateRef
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, StatisticsQuery
+from moorage.contracts.ref import Ref
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    ConnectorError,
+    IdempotencyConflict,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from moorage.testing.sandboxes.email.mailbox import Delivered
+
+
+@attrs.frozen(kw_only=True)
+class EmailLab:
+    """A vendor of mail, and what can be done to it.
+
+    Attributes:
+        hub: a `Hub` or an `AsyncHub` with one account, whose clock is virtual.
+        stranger: the same, with credentials that are wrong.
+        delivered: the mail that has arrived.
+        refuse: have the next call, or the next message of a bulk, refused for too much mail.
+        lose: have the next message taken and the answer lost; returns the address to send it to.
+        malform: have the next message taken, and an answer that is none; None if there is no such
+            thing.
+        codes: the vendor's own codes for "auth", "throttled", "outage" and "refused".
+        secret: what the account's credentials keep secret.
+        many: how many recipients a large bulk has.
+    """
+
+    hub: Any
+    stranger: Any
+    delivered: Sequence[Delivered]
+    refuse: Callable[[], None]
+    lose: Callable[[], str]
+    malform: Callable[[], None] | None
+    codes: dict[str, str | None]
+    secret: str
+    many: int = 10_000
+
+    @property
+    def vendor(self) -> Any:
+        """The vendor."""
+        return self.hub.account("mail").vendor
+
+
+Factory: TypeAlias = Callable[[], EmailLab]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+
+PICTURE: Final = bytes(range(256)) * 9
+LETTER: Final = b"%PDF-1.7\r\n\x00" + bytes(reversed(range(256))) * 41
+
+
+class _Awaited:
+    """The operations of a synchronous hub as coroutines."""
+
+    def __init__(self, plain: Any) -> None:
+        self._plain = plain
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        method = getattr(self._plain, name)
+
+        async def awaited(*given: Any, **named: Any) -> Any:
+            return method(*given, **named)
+
+        return awaited
+
+
+class _AwaitedHub:
+    """A synchronous hub whose operations are coroutines."""
+
+    def __init__(self, plain: Any) -> None:
+        self.account = plain.account
+        self._plain = plain
+
+    def email(self) -> _Awaited:
+        """Mail."""
+        return _Awaited(self._plain.email())
+
+
+def message(**changes: Any) -> EmailMessage:
+    """A message that every vendor takes."""
+    usual: dict[str, Any] = {
+        "from_": "Zoë's Shop <shop@example.com>",
+        "to": ("Ada <ada@example.com>",),
+        "subject": "Invoice 7 – grüße",
+        "text": "Dear Ada, it is 149.90 €.",
+    }
+    return EmailMessage(**{**usual, **changes})
+
+
+async def a_message_arrives(factory: Factory) -> None:
+    """A message arrives unchanged at every named recipient."""
+    lab = factory()
+    mail = message(
+        html="<p>Dear Ada</p>",
+        cc="cc@example.com",
+        bcc="bcc@example.com",
+        reply_to="answers@example.com",
+        headers={"X-Invoice": "7", "X-Kunde": "Grüße"},
+    )
+    receipt = await lab.hub.email().send_transactional(mail)
+    require(len(lab.delivered) == 1, f"{len(lab.delivered)} messages arrived.")
+    got = lab.delivered[0]
+    require(got.sender == "shop@example.com", "It is from somebody else.")
+    require(got.sender_name == "Zoë's Shop", f"It is from {got.sender_name!r}.")
+    people = (got.to, got.cc, got.bcc)
+    wanted = (("ada@example.com",), ("cc@example.com",), ("bcc@example.com",))
+    require(people == wanted, f"It reached {people}.")
+    require(got.subject == mail.subject, f"The subject is {got.subject!r}.")
+    require((got.text or "").strip() == mail.text, f"The text is {got.text!r}.")
+    require((got.html or "").strip() == mail.html, f"The HTML is {got.html!r}.")
+    told = {name.lower(): value for name, value in got.headers.items()}
+    require(told.get("x-invoice") == "7", "A header is missing.")
+    require(told.get("x-kunde") == "Grüße", f"A header says {told.get('x-kunde')!r}.")
+    require(b"bcc@example.com" not in _headers_of(got), "A blind copy is not blind.")
+    require(Ref.parse(str(receipt.ref)) == receipt.ref, "The reference cannot be read again.")
+    require(receipt.ref.account == "mail", "The reference is of another account.")
+    require(receipt.status is EmailStatus.QUEUED, f"It is {receipt.status} already.")
+    emails = [one.email for one in receipt.recipients]
+    require(emails == [one.email for one in mail.everybody], "A recipient is not told of.")
+
+
+def _headers_of(got: Delivered) -> bytes:
+    return got.raw.partition(b"\r\n\r\n")[0] if isinstance(got.raw, bytes) else b""
+
+
+async def tags_and_metadata_arrive(factory: Factory) -> None:
+    """A tag and a word of metadata of the same name both arrive, where the vendor takes them."""
+    lab = factory()
+    able = lab.vendor.capabilities
+    words: dict[str, Any] = {}
+    if EmailCapability.METADATA in able:
+        words["metadata"] = {"invoice": "n2041"}
+    await lab.hub.email().send_transactional(message(**words))
+    if EmailCapability.TAGS in able:
+        await lab.hub.email().send_transactional(message(**words, tags=("invoice",)))
+    first, last = (_handed(got) for got in (lab.delivered[0], lab.delivered[-1]))
+    if "metadata" in words:
+        arrived = all(word in text for text in (first, last) for word in ("invoice", "n2041"))
+        require(arrived, "Metadata is lost.")
+    if EmailCapability.TAGS in able:
+        # The subject has the word as well, with a capital letter.
+        require(last.count("invoice") > first.count("invoice"), "A tag is lost beside metadata.")
+
+
+def _handed(got: Delivered) -> str:
+    """All that was handed over for a message, as text."""
+    return got.raw.decode(errors="replace") if isinstance(got.raw, bytes) else repr(got.raw)
+
+
+async def files_and_images_arrive(factory: Factory) -> None:
+    """Files and inline images arrive byte for byte."""
+    lab = factory()
+    mail = message(
+        html='<img src="cid:logo">',
+        attachments=(
+            Attachment(filename="Rechnung é.pdf", content=LETTER, content_type="application/pdf"),
+            Attachment(
+                filename="logo.png",
+                content=PICTURE,
+                content_type="image/png",
+                disposition="inline",
+                content_id="logo",
+            ),
+            Attachment(filename="empty.txt", content=b"", content_type="text/plain"),
+        ),
+    )
+    await lab.hub.email().send_transactional(mail)
+    # What the HTML calls an image by is all that some vendors keep of its names.
+    items = {item.content_id or item.filename: item for item in lab.delivered[0].items}
+    for file in mail.attachments:
+        item = items.get(file.content_id or file.filename)
+        require(item is not None, f"{file.filename!r} did not arrive.")
+        require(item is not None and item.content == file.content, "A file was changed.")
+        same = item is not None and item.content_type == file.content_type
+        require(same, f"{file.filename!r} is of another type.")
+    require(items["logo"].disposition == "inline", "The image is not inline.")
+
+
+async def a_file_alone_is_a_message(factory: Factory) -> None:
+    """A message may be nothing but files."""
+    lab = factory()
+    file = Attachment(filename="a.dat", content=b"\x00")
+    await lab.hub.email().send_transactional(message(text=None, attachments=(file,)))
+    require(lab.delivered[0].items[0].content == b"\x00", "The file did not arrive.")
+
+
+async def a_key_is_used_once(factory: Factory) -> None:
+    """A repeat gets the same receipt, and another message under the same key is refused."""
+    lab = factory()
+    first = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
+    again = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
+    require(first == again, "A repeat got another receipt.")
+    require(len(lab.delivered) == 1, "A repeat was sent again.")
+    other = partial(lab.hub.email().send_transactional, message(subject="Another"))
+    raised = await _raised(other(idempotency_key="INV-7"))
+    require(isinstance(raised, IdempotencyConflict), f"It ended with {raised!r}.")
+    await lab.hub.email().send_transactional(message(), idempotency_key="INV-8")
+    require(len(lab.delivered) == 2, "Another key was taken for the same.")
+
+
+async def a_lost_answer_is_unknown(factory: Factory) -> None:
+    """A message with a lost answer is not sent twice: it is unknown, or its key is repeated."""
+    lab = factory()
+    mail = message(to=lab.lose())
+    send = partial(lab.hub.email().send_transactional, mail, idempotency_key="INV-7")
+    if lab.vendor.services()[""].idempotency_header is not None:
+        require(await send() == await send(), "A repeat got another receipt.")
+    else:
+        for _ in range(2):
+            raised = await _raised(send())
+            require(isinstance(raised, OutcomeUnknown), f"It ended with {raised!r}.")
+    require(len(lab.delivered) == 1, f"It was sent {len(lab.delivered)} times.")
+
+
+_TASTES: Final[dict[EmailCapability, dict[str, Any]]] = {
+    EmailCapability.ENVELOPE_SENDER: {"envelope_sender": "bounces@example.com"},
+    EmailCapability.INTERNATIONAL: {"to": "zoë@example.com"},
+    EmailCapability.TEMPLATES: {"template": TemplateRef("welcome")},
+    EmailCapability.METADATA: {"metadata": {"invoice": "7"}},
+    EmailCapability.TAGS: {"tags": ("invoice",)},
+    EmailCapability.SCHEDULED: {"send_at": datetime(2030, 1, 1, tzinfo=UTC)},
+    EmailCapability.TRACK_OPENS: {"track_opens": True},
+    EmailCapability.TRACK_CLICKS: {"track_clicks": False},
+    EmailCapability.CUSTOM_HEADERS: {"headers": {"X-Invoice": "7"}},
+}
+
+
+async def what_it_cannot_do_is_refused(factory: Factory) -> None:
+    """An unsupported feature is refused before sending, and the error names other vendors."""
+    lab = factory()
+    lacks = sorted(frozenset(EmailCapability) - lab.vendor.capabilities)
+    for capability in lacks:
+        email = lab.hub.email()
+        if capability is EmailCapability.VALIDATE_ADDRESS:
+            asked = email.validate_address("ada@example.com")
+        elif capability is EmailCapability.STATISTICS:
+            today = datetime.now(UTC).date()
+            asked = email.get_statistics(StatisticsQuery(start=today, end=today))
+        else:
+            asked = email.send_transactional(message(**_TASTES[capability]))
+        raised = await _raised(asked)
+        refused = isinstance(raised, UnsupportedByVendor) and capability in raised.capabilities
+        require(refused, f"{capability} ended with {raised!r}.")
+        able = getattr(raised, "able", ())
+        require(lab.vendor.name not in able, f"It is said to be able to do {capability}.")
+    require(not lab.delivered, "Something was sent all the same.")
+
+
+async def failures_have_their_types(factory: Factory) -> None:
+    """Each failure raises the same error class at every vendor, with the vendor's code."""
+    lab = factory()
+    kinds: dict[str, tuple[type[ConnectorError], ...]] = {
+        "throttled": (RateLimitExceeded,),
+        "outage": (VendorFailed, ConnectionFailed),
+        "refused": (VendorRejected,),
+    }
+    for what, kind in kinds.items():
+        mail = message(to=f"{what}@example.com")
+        raised = await _raised(lab.hub.email().send_transactional(mail))
+        require(isinstance(raised, kind), f"{what} ended with {raised!r}.")
+        code = getattr(raised, "vendor_code", None)
+        require(code == lab.codes[what], f"{what} has the code {code!r}.")
+    raised = await _raised(lab.stranger.email().send_transactional(message()))
+    require(isinstance(raised, AuthenticationFailed), f"A stranger met {raised!r}.")
+    code = getattr(raised, "vendor_code", None)
+    require(code == lab.codes["auth"], f"A stranger's code is {code!r}.")
+    require(not lab.delivered, "A message that failed was delivered.")
+
+
+async def a_success_that_is_none_is_told(factory: Factory) -> None:
+    """A success without what every success has is a failure of the vendor, and not repeated."""
+    lab = factory()
+    if lab.malform is None:
+        return
+    lab.malform()
+    raised = await _raised(lab.hub.email().send_transactional(message()))
+    failed = isinstance(raised, VendorFailed) and not raised.retryable
+    require(failed, f"It ended with {raised!r}.")
+
+
+def _people(count: int) -> tuple[BulkRecipient, ...]:
+    return tuple(
+        BulkRecipient(to=f"person{number}@example.com", data={"name": f"<{number}>"})
+        for number in range(count)
+    )
+
+
+def _bulk(count: int) -> BulkMessage:
+    base = message(
+        to=(), subject="For {{name}}", text="Dear {{ name }}, {{#x}}", html="<b>{{name}}</b>"
+    )
+    return BulkMessage(base=base, recipients=_people(count))
+
+
+async def each_of_a_bulk_has_their_own(factory: Factory) -> None:
+    """Each bulk recipient gets their own text, escaped in HTML, and sees no other recipient."""
+    lab = factory()
+    results = await lab.hub.email().send_bulk(_bulk(3))
+    require(all(result.ok for result in results), f"It ended with {results!r}.")
+    got = sorted(lab.delivered, key=lambda one: one.to)
+    require(
+        [one.to for one in got] == [(f"person{n}@example.com",) for n in range(3)], "To others."
+    )
+    for number, one in enumerate(got):
+        require(one.subject == f"For <{number}>", f"A subject is {one.subject!r}.")
+        text = (one.text or "").strip()
+        require(text == f"Dear <{number}>, {{{{#x}}}}", f"A text is {text!r}.")
+        html = (one.html or "").strip()
+        require(html == f"<b>&lt;{number}&gt;</b>", f"HTML is {html!r}.")
+
+
+async def a_large_bulk_goes_in_chunks(factory: Factory) -> None:
+    """Every recipient of a large bulk gets one message, and the results keep their order."""
+    lab = factory()
+    results = await lab.hub.email().send_bulk(_bulk(lab.many), idempotency_key="news")
+    require(len(results) == lab.many, f"{len(results)} were told of.")
+    for number, result in enumerate(results):
+        receipt: EmailReceipt = result.unwrap()
+        emails = [one.email for one in receipt.recipients]
+        require(emails == [f"person{number}@example.com"], "They are told of in another order.")
+    require(len({one.to for one in lab.delivered}) == lab.many, "Some did not get it.")
+    require(len(lab.delivered) == lab.many, "Some got it more than once.")
+
+
+async def a_bulk_goes_on_where_it_was(factory: Factory) -> None:
+    """A chunk that fails loses no other, and a repeat sends only what is missing."""
+    lab = factory()
+    count = 2 * lab.vendor.limits["batch"] + 1
+    lab.refuse()
+    send = partial(lab.hub.email().send_bulk, _bulk(count), idempotency_key="news", at_once=1)
+    first = await send()
+    failed = [result for result in first if not result.ok]
+    require(0 < len(failed) <= lab.vendor.limits["batch"], f"{len(failed)} failed.")
+    limited = all(isinstance(result.error, RateLimitExceeded) for result in failed)
+    require(limited, f"They failed with {failed[0].error!r}.")
+    require(len(lab.delivered) == count - len(failed), "Others were lost with them.")
+    second = await send()
+    require(all(result.ok for result in second), "A repeat failed.")
+    require(len(lab.delivered) == count, f"{len(lab.delivered)} of {count} arrived.")
+    require(len({one.to for one in lab.delivered}) == count, "Somebody got it twice.")
+    same = all(b.value == a.value for a, b in zip(first, second, strict=True) if a.ok)
+    require(same, "A repeat told something else of what was sent before.")
+
+
+async def nothing_personal_is_shown(factory: Factory) -> None:
+    """Neither values nor errors show addresses, words or secrets."""
+    lab = factory()
+    mail = message(metadata={}, html="<p>confidential</p>")
+    receipt = await lab.hub.email().send_transactional(mail)
+    refused = await _raised(
+        lab.hub.email().send_transactional(message(to="refused@example.com", text="confidential"))
+    )
+    shown = " ".join(map(repr, (mail, receipt, _bulk(2), lab.hub.account("mail"), refused)))
+    for word in ("ada@", "refused@", "person0", "confidential", "Invoice", "Zoë", lab.secret):
+        require(word not in shown, f"{word!r} is shown: {shown}")
+
+
+async def _raised(awaitable: Awaitable[Any]) -> Exception | None:
+    try:
+        await awaitable
+    except ConnectorError as error:
+        return error
+    return None
+
+
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
+    a_message_arrives,
+    tags_and_metadata_arrive,
+    files_and_images_arrive,
+    a_file_alone_is_a_message,
+    a_key_is_used_once,
+    a_lost_answer_is_unknown,
+    what_it_cannot_do_is_refused,
+    failures_have_their_types,
+    a_success_that_is_none_is_told,
+    each_of_a_bulk_has_their_own,
+    a_large_bulk_goes_in_chunks,
+    a_bulk_goes_on_where_it_was,
+    nothing_personal_is_shown,
+)
+
+
+def _plain(check: AsyncCheck) -> Check:
+    @wraps(check)
+    def plain(factory: Factory) -> None:
+        def lifted() -> EmailLab:
+            lab = factory()
+            return attrs.evolve(lab, hub=_AwaitedHub(lab.hub), stranger=_AwaitedHub(lab.stranger))
+
+        asyncio.run(check(lifted))
+
+    return plain
+
+
+CHECKS: Final[tuple[Check, ...]] = tuple(_plain(check) for check in ASYNC_CHECKS)

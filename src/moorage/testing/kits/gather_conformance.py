@@ -1,0 +1,295 @@
+"""Checks that every way of doing several things at once must pass; run them on your own.
+
+```python
+import pytest
+
+from moorage.adapters.concurrency.gather import ThreadGather  # yours
+from moorage.testing import gather_conformance, name_of
+
+
+@pytest.mark.parametrize("check", gather_conformance.CHECKS, ids=name_of)
+def test_gather(check):
+    check(ThreadGather)
+```
+
+`CHECKS` are for `Gather`. `ASYNC_CHECKS` are for `AsyncGather`, and awaited. Each takes a function
+that makes one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextvars import ContextVar
+from typing import Any, Final, TypeAlias, TypeVar
+
+from moorage.ports.gather import AsyncGather, Gather
+from moorage.testing.kits.checks import Flag, blocking, in_thread, patience, require, soon
+
+Item = TypeVar("Item")
+Factory: TypeAlias = Callable[[], Gather]
+AsyncFactory: TypeAlias = Callable[[], AsyncGather]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
+Step: TypeAlias = Callable[[], Coroutine[Any, Any, Item]]
+
+_who: Final = ContextVar("_who", default="nobody")
+_BRIEFLY: Final = 0.02
+_HANGS: Final = "What should have come to an end goes on."
+
+
+class _Threaded:
+    """A plain gatherer, each of whose steps runs in an event loop of its own."""
+
+    def __init__(self, factory: Factory) -> None:
+        self._gather = factory()
+
+    async def every(
+        self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
+    ) -> list[Item]:
+        plain = [_plain(step) for step in steps]
+        return await in_thread(lambda: self._gather.every(plain, at_once=at_once))
+
+    async def first(
+        self,
+        steps: Sequence[Callable[[], Awaitable[Item]]],
+        /,
+        *,
+        stagger: float,
+        good: Callable[[Item], bool],
+    ) -> Item:
+        plain = [_plain(step) for step in steps]
+        return await in_thread(lambda: self._gather.first(plain, stagger=stagger, good=good))
+
+
+def _plain(step: Callable[[], Awaitable[Item]]) -> Callable[[], Item]:
+    async def run() -> Item:
+        return await step()
+
+    return lambda: asyncio.run(run())
+
+
+async def results_come_in_the_order_of_the_steps(factory: AsyncFactory) -> None:
+    """Whichever step ends first, results stand in the order of their steps."""
+    flags = [Flag() for _ in range(4)]
+    flags[3].set()
+
+    async def wait_for_the_next(number: int) -> int:
+        await flags[number].wait()
+        if number:
+            flags[number - 1].set()
+        return number
+
+    steps = [_step(wait_for_the_next, number) for number in range(4)]
+    results = await soon(factory().every(steps, at_once=4), _HANGS)
+    require(results == [0, 1, 2, 3], f"The results stand in the order {results}.")
+
+
+async def nothing_comes_of_nothing(factory: AsyncFactory) -> None:
+    """Without steps there are no results."""
+    steps: list[Step[int]] = []
+    results = await soon(factory().every(steps, at_once=3), _HANGS)
+    require(results == [], f"No step was given, and {results} came of it.")
+
+
+async def steps_run_at_once(factory: AsyncFactory) -> None:
+    """The allowed number of steps run concurrently, and never more."""
+    for at_once in (1, 2, 3):
+        visit = _Visit(at_once)
+        steps = [visit.__call__] * (at_once * 2)
+        met = await soon(factory().every(steps, at_once=at_once), _HANGS)
+        require(visit.most <= at_once, f"{visit.most} steps ran at once, where {at_once} may.")
+        require(all(met), f"{at_once} steps did not run at once.")
+
+
+class _Visit:
+    """A step that waits until as many are under way as are expected."""
+
+    def __init__(self, expected: int) -> None:
+        self._expected = expected
+        self._inside = self.most = 0
+        self._guard = threading.Lock()
+        self._full = Flag()
+
+    async def __call__(self) -> bool:
+        with self._guard:
+            self._inside += 1
+            self.most = max(self.most, self._inside)
+            if self._inside == self._expected:
+                self._full.set()
+        met = await self._full.wait()
+        await asyncio.sleep(0.001)  # long enough to be seen by one who should not be here
+        with self._guard:
+            self._inside -= 1
+        return met
+
+
+async def steps_see_the_context(factory: AsyncFactory) -> None:
+    """Each step sees the caller's context variables; its changes stay its own."""
+    token = _who.set("caller")
+
+    async def rename() -> str:
+        seen = _who.get()
+        _who.set("step")
+        return seen
+
+    try:
+        seen = await soon(factory().every([rename] * 3, at_once=1), _HANGS)
+        seen += await soon(factory().every([rename] * 3, at_once=3), _HANGS)
+        seen += [
+            await soon(factory().first([rename] * 2, stagger=0, good=good), _HANGS)
+            for good in (bool, _never)
+        ]
+        require(seen == ["caller"] * 8, f"Steps of one caller saw the context of {seen}.")
+        require(_who.get() == "caller", "A step changed its caller's context.")
+    finally:
+        _who.reset(token)
+
+
+async def the_first_good_result_is_enough(factory: AsyncFactory) -> None:
+    """Once a result is good, it is returned, and no further step is started."""
+    for good_one in range(3):
+        started: list[int] = []
+
+        async def begin(number: int, started: list[int] = started) -> int:
+            started.append(number)
+            return number
+
+        steps = [_step(begin, number) for number in range(3)]
+        result = await soon(
+            factory().first(steps, stagger=patience() * 2, good=good_one.__eq__),
+            "A step that could start did not, though all before it had answered.",
+        )
+        require(result == good_one, f"Step {good_one} was good, and {result} was returned.")
+        expected = list(range(good_one + 1))
+        require(started == expected, f"Steps {started} started, where {expected} were needed.")
+
+
+async def without_a_good_result_the_last_is_returned(factory: AsyncFactory) -> None:
+    """If no result is good, the last one is returned, after every step had its turn."""
+    steps = [_step(_echo, number) for number in range(3)]
+    result = await soon(factory().first(steps, stagger=patience() * 2, good=_never), _HANGS)
+    require(result == 2, f"The last of three bad results was returned as {result}.")
+
+
+async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
+    """The next step starts beside a slow one, and its good result returns at once."""
+    flag, slow, fast = Flag(), list[float](), list[float]()
+
+    async def hang() -> str:
+        slow.append(time.monotonic())
+        await flag.wait()
+        return "slow"
+
+    async def answer() -> str:
+        fast.append(time.monotonic())
+        return "fast"
+
+    start = time.monotonic()
+    try:
+        race = factory().first([hang, answer, hang], stagger=_BRIEFLY, good=bool)
+        result = await soon(race, "A good result waited for a step that hangs.")
+    finally:
+        flag.set()
+    require(result == "fast", "A step that hangs was not overtaken.")
+    require(len(slow) < 2, "Three steps started, where two were needed.")
+    require(fast[0] - start >= _BRIEFLY, "A second step started before the first had its time.")
+
+
+async def a_slow_good_result_beats_a_fast_bad_one(factory: AsyncFactory) -> None:
+    """A bad result is no reason to give up on a step that is under way."""
+    bad = Flag()
+
+    async def slow() -> str:
+        await bad.wait()
+        return "good"
+
+    async def fast() -> str:
+        bad.set()
+        return ""
+
+    result = await soon(factory().first([slow, fast], stagger=0, good=bool), _HANGS)
+    require(result == "good", "A step that was under way was given up for a bad result.")
+
+
+async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
+    """A cancelled caller cancels every step and waits for its end."""
+    for verb in ("every", "first"):
+        gather, begun, ended = factory(), list[int](), list[int]()
+        both = asyncio.Event()
+
+        async def hang(
+            number: int,
+            begun: list[int] = begun,
+            ended: list[int] = ended,
+            both: asyncio.Event = both,
+        ) -> int:
+            begun.append(number)
+            if len(begun) == 2:
+                both.set()
+            try:
+                return await asyncio.sleep(patience() * 2, number)
+            finally:
+                await asyncio.sleep(0)
+                ended.append(number)
+
+        steps = [_step(hang, number) for number in range(3)]
+        caller = asyncio.ensure_future(
+            gather.every(steps, at_once=2)
+            if verb == "every"
+            else gather.first(steps, stagger=0, good=_never)
+        )
+        await soon(both.wait(), "Two steps did not start.")
+        caller.cancel()
+        await soon(asyncio.wait([caller]), "A cancelled caller does not go on.")
+        require(caller.cancelled(), f"`{verb}` swallowed a cancellation.")
+        require(sorted(ended) == sorted(begun), f"`{verb}` left a step behind when cancelled.")
+
+
+async def losers_have_ended(factory: AsyncFactory) -> None:
+    """When a good result returns, all other steps have been cancelled and have ended."""
+    ended = list[str]()
+
+    async def hang() -> str:
+        try:
+            return await asyncio.sleep(patience() * 2, "")
+        finally:
+            await asyncio.sleep(0)
+            ended.append("hang")
+
+    await soon(factory().first([hang, _step(_echo, "good")], stagger=0, good=bool), _HANGS)
+    require(ended == ["hang"], "A step that lost goes on.")
+
+
+def _step(run: Callable[[Any], Coroutine[Any, Any, Item]], given: object) -> Step[Item]:
+    return lambda: run(given)
+
+
+async def _echo(given: Item) -> Item:
+    return given
+
+
+def _never(_: object) -> bool:
+    return False
+
+
+_BOTH: Final[tuple[AsyncCheck, ...]] = (
+    results_come_in_the_order_of_the_steps,
+    nothing_comes_of_nothing,
+    steps_run_at_once,
+    steps_see_the_context,
+    the_first_good_result_is_enough,
+    without_a_good_result_the_last_is_returned,
+    a_slow_step_is_overtaken,
+    a_slow_good_result_beats_a_fast_bad_one,
+)
+
+CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _Threaded) for check in _BOTH)
+
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
+    *_BOTH,
+    a_cancelled_caller_cancels_every_step,
+    losers_have_ended,
+)

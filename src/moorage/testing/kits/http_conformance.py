@@ -1,0 +1,198 @@
+"""Checks that every HTTP client must pass; run them on your own.
+
+```python
+import pytest
+
+from moorage.adapters.http.stdlib.client import StdlibHttpClient  # yours
+from moorage.testing import http_conformance, name_of
+
+
+@pytest.mark.parametrize("check", http_conformance.CHECKS, ids=name_of)
+def test_http(check):
+    check(StdlibHttpClient)
+```
+
+`CHECKS` are for `HttpClient`. `ASYNC_CHECKS` are for `AsyncHttpClient`, and awaited. Each takes a
+function that makes a client, and sends its requests to a `VendorServer`, which keeps most of them
+waiting, drips, lies or hangs up. More groups in both colours need clients of their own kind:
+`ONE_CONNECTION_CHECKS` those that have one connection to a vendor at most, `TLS_CHECKS` a function
+that makes a client out of an `ssl.SSLContext`, `TRUST_CHECKS` one that makes it out of a
+`moorage.Tls`, `PROXY_CHECKS` one that makes it out of a `moorage.Proxy` and a `moorage.Tls`,
+`GUARD_CHECKS` one that makes it out of a `moorage.OutgoingGuard` and a `moorage.Tls`.
+
+`FAILURES` is the table of what can go wrong, each row of which is such a check too: what happened,
+which error is raised, and whether the request may have been processed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.domain.http.requests import BodyStream, Request
+from moorage.errors import InvalidData
+from moorage.ports.http import AsyncHttpClient, HttpClient
+from moorage.testing.fakes.http_server import Behaviour
+from moorage.testing.kits import _http_attack_checks as attacks
+from moorage.testing.kits import _http_checks as checks
+from moorage.testing.kits import _http_failure_checks as failures
+from moorage.testing.kits import _http_fault_checks as faults
+from moorage.testing.kits import _http_guard_checks as guards
+from moorage.testing.kits import _http_proxy_checks as proxies
+from moorage.testing.kits import _http_stream_checks as streams
+from moorage.testing.kits import _http_trust_checks as trust
+from moorage.testing.kits._http_lab import PATIENT, Clients, Threaded, failure_of, lab
+from moorage.testing.kits.checks import require, timely
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from moorage.domain.http.outgoing import OutgoingGuard
+    from moorage.domain.http.transport import Proxy, Tls
+
+Factory: TypeAlias = Callable[[], HttpClient]
+AsyncFactory: TypeAlias = Callable[[], AsyncHttpClient]
+TlsFactory: TypeAlias = Callable[[SSLContext], HttpClient]
+AsyncTlsFactory: TypeAlias = Callable[[SSLContext], AsyncHttpClient]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
+TlsCheck: TypeAlias = Callable[[TlsFactory], None]
+AsyncTlsCheck: TypeAlias = Callable[[AsyncTlsFactory], Coroutine[Any, Any, None]]
+TrustFactory: TypeAlias = "Callable[[Tls], HttpClient]"
+AsyncTrustFactory: TypeAlias = "Callable[[Tls], AsyncHttpClient]"
+TrustCheck: TypeAlias = Callable[[TrustFactory], None]
+AsyncTrustCheck: TypeAlias = Callable[[AsyncTrustFactory], Coroutine[Any, Any, None]]
+ProxyFactory: TypeAlias = "Callable[[Proxy, Tls], HttpClient]"
+AsyncProxyFactory: TypeAlias = "Callable[[Proxy, Tls], AsyncHttpClient]"
+GuardFactory: TypeAlias = "Callable[[OutgoingGuard, Tls], HttpClient]"
+AsyncGuardFactory: TypeAlias = "Callable[[OutgoingGuard, Tls], AsyncHttpClient]"
+GuardCheck: TypeAlias = Callable[[GuardFactory], None]
+AsyncGuardCheck: TypeAlias = Callable[[AsyncGuardFactory], Coroutine[Any, Any, None]]
+ProxyCheck: TypeAlias = Callable[[ProxyFactory], None]
+AsyncProxyCheck: TypeAlias = Callable[[AsyncProxyFactory], Coroutine[Any, Any, None]]
+
+
+async def _asynchronously() -> AsyncIterator[bytes]:
+    yield b"one"
+    yield b"two"
+
+
+async def async_bodies_are_sent(clients: Clients) -> None:
+    """A body from an async source arrives whole."""
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        request = Request.put("/", body=BodyStream.of(_asynchronously))
+        await client.send(request, vendor.url, PATIENT)
+        require(vendor.requests[0].body == b"onetwo", "A streamed body arrived changed.")
+
+
+async def async_bodies_are_refused(clients: Clients) -> None:
+    """A body from an async source is refused by name, and nothing is sent."""
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        request = Request.put("/", body=BodyStream.of(_asynchronously))
+        because = "a plain client cannot read an async source."
+        failed = await failure_of(
+            client.send(request, vendor.url, PATIENT), InvalidData, because=because
+        )
+        require(failed.field == "body", f"{failed.field!r} is not the field that is wrong.")
+    require(vendor.requests == (), "Something was sent.")
+
+
+def _timely(
+    *checks: Callable[[Any], Coroutine[Any, Any, None]],
+) -> tuple[Callable[[Any], Coroutine[Any, Any, None]], ...]:
+    return tuple(map(timely, checks))
+
+
+_BOTH: Final = _timely(
+    checks.an_answer_comes_back_whole,
+    checks.a_request_arrives_as_given,
+    checks.fields_beyond_ascii_are_kept,
+    checks.the_target_is_sent_as_it_is,
+    checks.streams_are_sent,
+    checks.what_can_be_read_once_is_sent_once,
+    checks.some_answers_have_no_body,
+    checks.every_framing_is_understood,
+    checks.interim_answers_are_skipped,
+    checks.compression_is_undone,
+    checks.nothing_is_done_twice_or_remembered,
+    checks.callers_do_not_mix,
+    checks.no_timeout_is_no_bound,
+    checks.closing_again_is_nothing,
+    checks.a_closed_client_blames_nobody_else,
+    faults.being_cut_off_is_noticed,
+    faults.silence_ends_with_the_read_timeout,
+    faults.dripping_ends_with_the_total_timeout,
+    faults.a_slow_answer_is_waited_for,
+    faults.what_is_not_read_ends_with_the_write_timeout,
+    faults.an_answer_that_is_none_is_refused,
+    faults.an_endless_answer_is_refused,
+    faults.what_was_not_reached_did_nothing,
+    faults.what_has_no_address_did_nothing,
+    faults.what_does_not_speak_tls_did_nothing,
+    faults.a_source_that_fails_is_told_from_the_vendor,
+    faults.a_source_keeps_its_promise,
+    faults.a_connection_that_ended_is_replaced,
+    faults.what_was_read_is_not_sent_again,
+    faults.stray_bytes_are_no_answer,
+    faults.errors_keep_secrets,
+    streams.a_stream_comes_as_it_is_sent,
+    streams.a_stream_ends_for_good,
+    streams.a_stream_can_be_left,
+    streams.a_stream_that_is_cut_off_says_so,
+    streams.a_flood_ends_with_the_total_timeout,
+    streams.closing_ends_a_read,
+    *attacks.CHECKS,
+    *(row.named() for row in failures.FAILURES),
+)
+
+
+def _plain(check: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
+    """The check of an asynchronous client, put to a plain one."""
+
+    @wraps(check)
+    def plain(factory: Callable[..., HttpClient]) -> None:
+        def lifted(*arguments: Any) -> AsyncHttpClient:
+            return Threaded(factory(*arguments))
+
+        asyncio.run(check(lifted))
+
+    return plain
+
+
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
+    *_BOTH,
+    *_timely(async_bodies_are_sent, faults.cancelling_closes_the_connection),
+)
+CHECKS: Final[tuple[Check, ...]] = tuple(map(_plain, (*_BOTH, async_bodies_are_refused)))
+
+ASYNC_ONE_CONNECTION_CHECKS: Final[tuple[AsyncCheck, ...]] = _timely(
+    streams.a_place_is_waited_for,
+    *(row.named() for row in failures.ONE_CONNECTION_FAILURES),
+)
+ONE_CONNECTION_CHECKS: Final[tuple[Check, ...]] = tuple(map(_plain, ASYNC_ONE_CONNECTION_CHECKS))
+
+ASYNC_TLS_CHECKS: Final[tuple[AsyncTlsCheck, ...]] = _timely(streams.tls_is_verified)
+TLS_CHECKS: Final[tuple[TlsCheck, ...]] = tuple(map(_plain, ASYNC_TLS_CHECKS))
+
+ASYNC_TRUST_CHECKS: Final[tuple[AsyncTrustCheck, ...]] = _timely(*trust.CHECKS)
+TRUST_CHECKS: Final[tuple[TrustCheck, ...]] = tuple(map(_plain, ASYNC_TRUST_CHECKS))
+
+ASYNC_PROXY_CHECKS: Final[tuple[AsyncProxyCheck, ...]] = _timely(
+    *proxies.CHECKS,
+    *(row.named() for row in failures.PROXY_FAILURES),
+)
+PROXY_CHECKS: Final[tuple[ProxyCheck, ...]] = tuple(map(_plain, ASYNC_PROXY_CHECKS))
+
+ASYNC_GUARD_CHECKS: Final[tuple[AsyncGuardCheck, ...]] = _timely(*guards.CHECKS)
+GUARD_CHECKS: Final[tuple[GuardCheck, ...]] = tuple(map(_plain, ASYNC_GUARD_CHECKS))
+
+FAILURES: Final = (
+    *failures.ONE_CONNECTION_FAILURES,
+    *failures.PROXY_FAILURES,
+    *failures.FAILURES,
+)

@@ -1,0 +1,248 @@
+"""Checks that every integration log must pass; run them on your own.
+
+```python
+import pytest
+
+from moorage.adapters.logs.memory import MemoryIntegrationLogger  # yours
+from moorage.testing import integration_log_conformance, name_of
+
+
+@pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
+def test_integration_log(check):
+    check(MemoryIntegrationLogger)
+```
+
+`CHECKS` are for `IntegrationLogger`. `ASYNC_CHECKS` are for `AsyncIntegrationLogger`, and awaited.
+Each takes a function that makes a log without entries and with room for two hundred. A log may
+take its time to show what was written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from moorage.domain.observation.integration_log import (
+    IntegrationLog,
+    IntegrationStatus,
+    LogPage,
+    LogQuery,
+    LogSummary,
+    summarise,
+)
+from moorage.ports.integration_log import AsyncIntegrationLogger, IntegrationLogger
+from moorage.testing.kits.checks import blocking, patience, require
+
+Factory: TypeAlias = Callable[[], IntegrationLogger]
+AsyncFactory: TypeAlias = Callable[[], AsyncIntegrationLogger]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
+
+_START: Final = datetime(2030, 1, 1, tzinfo=UTC)
+_STATUSES: Final = tuple(IntegrationStatus)
+
+
+class _Lifted:
+    """A synchronous log with asynchronous queries."""
+
+    def __init__(self, factory: Factory) -> None:
+        self._log = factory()
+        self.write = self._log.write
+
+    async def find(self, query: LogQuery, /) -> LogPage:
+        return self._log.find(query)
+
+    async def summarise(self, query: LogQuery, /) -> LogSummary:
+        return self._log.summarise(query)
+
+    async def remove(self, query: LogQuery, /) -> int:
+        return self._log.remove(query)
+
+
+def entry(number: int) -> IntegrationLog:
+    """An entry unlike its neighbours; every third has all fields filled."""
+    plain = IntegrationLog(
+        id=f"call-{number:04}",
+        service=("stripe", "adyen")[number % 2],
+        tenant=(None, "acme", "acme-fr")[number % 3],
+        status=_STATUSES[number % len(_STATUSES)],
+        started_at=_START + timedelta(seconds=number),
+        duration=number / 7,
+    )
+    if number % 3:
+        return plain
+    return attrs.evolve(
+        plain,
+        operation="charge",
+        attempts=number,
+        error="PaymentDeclined",
+        http_status=402,
+        vendor_code="card_declined – ünknown",
+        idempotency_key=f"INV-{number}/1",
+        region=("eu", "us")[number % 2],
+        subject=("customer-1", "customer-ü")[number % 2],
+    )
+
+
+QUERIES: Final = (
+    LogQuery(),
+    LogQuery(service="adyen"),
+    LogQuery(service="nobody"),
+    LogQuery(operation="charge"),
+    LogQuery(tenant="acme"),
+    LogQuery(region="eu"),
+    LogQuery(subject="customer-ü"),
+    LogQuery(status=IntegrationStatus.SUCCESS),
+    LogQuery(id="call-0007"),
+    LogQuery(since=_START + timedelta(seconds=12)),
+    LogQuery(until=_START + timedelta(seconds=12)),
+    LogQuery(since=_START + timedelta(seconds=12), until=_START + timedelta(seconds=13)),
+    LogQuery(service="stripe", tenant="acme-fr", since=_START + timedelta(seconds=5)),
+)
+
+
+async def entries_are_kept_as_they_are(factory: AsyncFactory) -> None:
+    """Entries come back unchanged, field by field."""
+    log = factory()
+    for number in (0, 1):
+        written = entry(number)
+        log.write(written)
+        await _shows(log, number + 1)
+        found = (await log.find(LogQuery(id=written.id))).items
+        require(found == (written,), f"{written!r} was written, and {found!r} was found.")
+
+
+async def the_newest_come_first(factory: AsyncFactory) -> None:
+    """Entries come in the opposite order of their writing, as many as match."""
+    log, entries = await _filled(factory)
+    for query in QUERIES:
+        page = await log.find(query)
+        expected = [entry.id for entry in entries if query.matches(entry)]
+        ids = [entry.id for entry in page.items]
+        require(ids == expected, f"{query!r} found {ids}, where {expected} match.")
+        require(page.next is None, f"{query!r} leads from its only page to another.")
+
+
+async def pages_join_without_seam(factory: AsyncFactory) -> None:
+    """Page by page every entry that matches comes once, and the last page leads nowhere."""
+    log, entries = await _filled(factory)
+    for limit in (1, 5, 6, 29, 30, 31):
+        for query in QUERIES:
+            expected = [entry.id for entry in entries if query.matches(entry)]
+            found, after = list[str](), None
+            for _ in range(len(expected) // limit + 1):
+                page = await log.find(attrs.evolve(query, limit=limit, after=after))
+                require(len(page.items) <= limit, f"A page of {limit} has {len(page.items)}.")
+                found += [entry.id for entry in page.items]
+                after = page.next
+                if after is None:
+                    break
+            require(after is None, f"{query!r} leads on after its last entry.")
+            require(found == expected, f"The pages of {query!r} hold {found}.")
+
+
+async def pages_stay_while_entries_are_written(factory: AsyncFactory) -> None:
+    """New entries do not shift the pages after the first one."""
+    log, entries = await _filled(factory)
+    first = await log.find(LogQuery(limit=10))
+    for number in range(30, 45):
+        log.write(entry(number))
+    await _shows(log, 45)
+    second = await log.find(LogQuery(limit=100, after=first.next))
+    ids = [entry.id for entry in (*first.items, *second.items)]
+    expected = [entry.id for entry in entries]
+    require(ids == expected, f"Two pages, with writing between them, hold {ids}.")
+
+
+async def all_that_match_are_summed_up(factory: AsyncFactory) -> None:
+    """A summary counts every entry that matches, on whatever page, and nothing else."""
+    log, entries = await _filled(factory)
+    for query in QUERIES:
+        expected = summarise(entry for entry in entries if query.matches(entry))
+        found = await log.summarise(attrs.evolve(query, limit=1))
+        require(found == expected, f"{query!r} is summed up as {found!r}, not {expected!r}.")
+
+
+async def all_that_match_are_removed(factory: AsyncFactory) -> None:
+    """Every entry that matches is gone, on whatever page it was, and nothing else."""
+    for query in QUERIES:
+        log, entries = await _filled(factory)
+        expected = [entry.id for entry in entries if not query.matches(entry)]
+        removed = await log.remove(attrs.evolve(query, limit=1))
+        ids = [entry.id for entry in (await log.find(LogQuery())).items]
+        require(ids == expected, f"{query!r} was removed, and what is left is {ids}.")
+        told = len(entries) - len(expected)
+        require(removed == told, f"{query!r} removed {told}, and says {removed}.")
+
+
+async def what_was_just_written_is_removed(factory: AsyncFactory) -> None:
+    """Removal also covers entries that are written but not yet visible."""
+    log = factory()
+    for number in range(30):
+        log.write(entry(number))
+    await log.remove(LogQuery(tenant="acme"))
+    await _shows(log, 20)
+    left = (await log.summarise(LogQuery(tenant="acme"))).count
+    require(left == 0, f"{left} entries came after they were removed.")
+
+
+def many_threads_may_write(factory: Factory) -> None:
+    """Nothing is lost or doubled when several threads write at once."""
+    log = factory()
+
+    def write(first: int) -> None:
+        for number in range(first, first + 25):
+            log.write(entry(number))
+
+    threads = [Thread(target=write, args=(first,)) for first in range(0, 200, 25)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    asyncio.run(_shows(_Lifted(lambda: log), 200))
+    ids = sorted(entry.id for entry in log.find(LogQuery(limit=500)).items)
+    require(ids == [entry(number).id for number in range(200)], f"200 became {len(ids)}.")
+
+
+async def _filled(
+    factory: AsyncFactory,
+) -> tuple[AsyncIntegrationLogger, list[IntegrationLog]]:
+    """A log of thirty entries, and these, newest first."""
+    log, entries = factory(), [entry(number) for number in range(30)]
+    for written in entries:
+        log.write(written)
+    await _shows(log, 30)
+    return log, entries[::-1]
+
+
+async def _shows(log: AsyncIntegrationLogger, expected: int) -> None:
+    """Wait until so many entries can be read."""
+    end = time.monotonic() + patience()
+    while (shown := (await log.summarise(LogQuery())).count) < expected:
+        require(time.monotonic() < end, f"Of {expected} entries, {shown} can be read.")
+        await asyncio.sleep(0.001)
+    require(shown == expected, f"{expected} entries were written, and {shown} are read.")
+
+
+_BOTH: Final[tuple[AsyncCheck, ...]] = (
+    entries_are_kept_as_they_are,
+    the_newest_come_first,
+    pages_join_without_seam,
+    pages_stay_while_entries_are_written,
+    all_that_match_are_summed_up,
+    all_that_match_are_removed,
+    what_was_just_written_is_removed,
+)
+
+CHECKS: Final[tuple[Check, ...]] = (
+    *(blocking(check, _Lifted) for check in _BOTH),
+    many_threads_may_write,
+)
+
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = _BOTH

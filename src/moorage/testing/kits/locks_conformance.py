@@ -1,0 +1,305 @@
+"""Checks that every kind of locks must pass; run them on your own.
+
+```python
+import pytest
+
+from moorage.adapters.concurrency.locks import ThreadLocks  # yours
+from moorage.testing import locks_conformance, name_of
+
+
+@pytest.mark.parametrize("check", locks_conformance.CHECKS, ids=name_of)
+def test_locks(check):
+    check(ThreadLocks)
+```
+
+`CHECKS` are for `Locks`. `ASYNC_CHECKS` are for `AsyncLocks`, and awaited. Each takes a function
+that makes locks in which no place is taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from threading import Barrier, Thread
+from typing import Any, Final, TypeAlias
+
+from moorage.ports.locks import AsyncLocks, Locks
+from moorage.testing.kits.checks import blocking, in_thread, patience, require, soon
+
+Factory: TypeAlias = Callable[[], Locks]
+AsyncFactory: TypeAlias = Callable[[], AsyncLocks]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
+
+_BRIEFLY: Final = 0.02
+_NAME: Final = "payments"
+_NEVER: Final = "A caller that a place was free for was not let in."
+
+
+class _Threaded:
+    """Plain locks, each of whose callers is a thread."""
+
+    def __init__(self, factory: Factory) -> None:
+        self._locks = factory()
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        return await in_thread(
+            lambda: self._locks.acquire(name, holder, places=places, queue=queue, timeout=timeout)
+        )
+
+    def release(self, name: str, holder: object, /) -> None:
+        self._locks.release(name, holder)
+
+
+class _Guest:
+    """A caller that waits for a place and holds it once admitted."""
+
+    def __init__(self, locks: AsyncLocks, *, timeout: float | None = None) -> None:
+        timeout = patience() if timeout is None else timeout
+        acquisition = locks.acquire(_NAME, self, places=1, queue=99, timeout=timeout)
+        self.asked: asyncio.Task[bool] = asyncio.ensure_future(acquisition)
+
+
+async def there_are_as_many_places_as_told(factory: AsyncFactory) -> None:
+    """Each place is held by one caller at a time, and available again when released."""
+    locks = factory()
+    holders = [object(), object(), object()]
+    for places, holder in enumerate(holders, 1):
+        inside = await _enters(locks, holder, places=places)
+        require(inside, f"Of {places} places one was not given.")
+    require(not await _enters(locks, places=3), "A fourth caller got one of three places.")
+    locks.release(_NAME, holders[1])
+    require(await _enters(locks, places=3), "A place that was given back was not given again.")
+    require(not await _enters(locks, places=3), "One place was given back, and two were given.")
+
+
+async def names_are_apart(factory: AsyncFactory) -> None:
+    """A place of one name is none of another."""
+    locks, first, second = factory(), object(), object()
+    require(await _enters(locks, first, name="a"), "A place of 'a' was not given.")
+    require(await _enters(locks, second, name="b"), "A place of 'b' was held by 'a'.")
+    locks.release("a", first)
+    require(not await _enters(locks, name="b"), "Giving back a place of 'a' freed one of 'b'.")
+
+
+async def only_a_holder_gives_back(factory: AsyncFactory) -> None:
+    """Giving back does nothing for who was refused, has gone already, or is elsewhere."""
+    locks, holder, refused = factory(), object(), object()
+    locks.release(_NAME, holder)
+    await _enters(locks, holder)
+    require(not await _enters(locks, refused), "A place was given twice.")
+    locks.release(_NAME, refused)
+    locks.release("elsewhere", holder)
+    require(not await _enters(locks), "A place was given back by somebody who had none.")
+    locks.release(_NAME, holder)
+    await _enters(locks)
+    locks.release(_NAME, holder)
+    require(not await _enters(locks), "A place was given back twice by the same holder.")
+
+
+async def nobody_waits_without_time_or_line(factory: AsyncFactory) -> None:
+    """With no time left, or no line to stand in, the answer comes at once."""
+    locks = factory()
+    await _enters(locks)
+    for queue, timeout in ((9, 0.0), (9, -1.0), (0, patience() * 2)):
+        acquisition = locks.acquire(_NAME, object(), places=1, queue=queue, timeout=timeout)
+        refused = not await soon(acquisition, f"Waited, with a line of {queue} and {timeout} s.")
+        require(refused, "A place was given twice.")
+
+
+async def a_wait_is_as_long_as_told(factory: AsyncFactory) -> None:
+    """An unsuccessful caller waits for its timeout, then leaves the queue."""
+    locks, holder = factory(), object()
+    await _enters(locks, holder)
+    start = time.monotonic()
+    waited = not await soon(_Guest(locks, timeout=_BRIEFLY).asked, "A wait did not end in time.")
+    require(waited, "A place was given twice.")
+    require(time.monotonic() - start >= _BRIEFLY, "A wait ended before its time.")
+    locks.release(_NAME, holder)
+    require(await _enters(locks), "A place was given to somebody who had left.")
+
+
+async def a_full_line_refuses_at_once(factory: AsyncFactory) -> None:
+    """A full queue refuses further callers at once."""
+    locks, holder = factory(), object()
+    await _enters(locks, holder)
+    waiting = [await _joins(locks, ahead) for ahead in range(3)]
+    acquisition = locks.acquire(_NAME, object(), places=1, queue=3, timeout=patience() * 2)
+    refused = not await soon(acquisition, "A fourth caller waits in a line for three.")
+    require(refused, "A place was given twice.")
+    await _everybody_enters(locks, holder, waiting)
+
+
+async def first_come_first_served(factory: AsyncFactory) -> None:
+    """Places are given in the order in which callers began to wait."""
+    locks, holder = factory(), object()
+    await _enters(locks, holder)
+    waiting = [await _joins(locks, ahead) for ahead in range(4)]
+    await _everybody_enters(locks, holder, waiting)
+
+
+async def nobody_overtakes(factory: AsyncFactory) -> None:
+    """A released place goes to the waiting caller, not to the next one to ask."""
+    locks, holder = factory(), object()
+    await _enters(locks, holder)
+    guest = await _joins(locks, 0)
+    locks.release(_NAME, holder)
+    require(not await _enters(locks), "A newcomer got the place that another waited for.")
+    require(await soon(guest.asked, _NEVER), _NEVER)
+
+
+async def who_waited_in_vain_is_passed_over(factory: AsyncFactory) -> None:
+    """A place goes past those who have left the line, wherever they stood in it."""
+    locks, holder = factory(), object()
+    await _enters(locks, holder)
+    patient: list[_Guest] = []
+    for ahead in range(5):
+        if ahead % 2:
+            patient.append(await _joins(locks, ahead // 2))
+        else:
+            await soon(_Guest(locks, timeout=_BRIEFLY).asked, "A wait did not end in time.")
+    await _everybody_enters(locks, holder, patient)
+
+
+async def nobody_is_lost(factory: AsyncFactory) -> None:
+    """With many callers that come, wait, give up and go, the limit holds and all proceed."""
+    locks = factory()
+    inside = most = served = 0
+
+    async def visit(visitor: int) -> None:
+        nonlocal inside, most, served
+        holder, timeout = object(), 0.000_5 if visitor % 3 == 0 else patience()
+        if await locks.acquire(_NAME, holder, places=2, queue=100, timeout=timeout):
+            inside += 1
+            most = max(most, inside)
+            served += 1
+            await asyncio.sleep(0.000_1 * (visitor % 4))
+            inside -= 1
+            locks.release(_NAME, holder)
+
+    visits = asyncio.gather(*map(visit, range(60)))
+    await soon(visits, "Somebody waits for ever for a place that is free.")
+    require(most <= 2, f"{most} were in two places at once.")
+    require(served >= 40, f"Only {served} were served, though 40 had the time to wait.")
+    require(await _enters(locks), "A place is held by nobody.")
+
+
+async def a_cancelled_waiter_holds_nothing(factory: AsyncFactory) -> None:
+    """A caller that is cancelled while it waits leaves the line, and gets no place later."""
+    locks, holder = factory(), object()
+    await _enters(locks, holder)
+    gone, stays = await _joins(locks, 0), await _joins(locks, 1)
+    await _cancelled(gone)
+    locks.release(_NAME, gone)
+    require(not await _enters(locks), "A cancelled caller gave back what it did not have.")
+    await _everybody_enters(locks, holder, [stays])
+
+
+async def a_place_given_to_the_cancelled_goes_on(factory: AsyncFactory) -> None:
+    """A caller that is given a place and cancelled at the same moment passes the place on."""
+    for cancelled_first in (False, True):
+        locks, holder = factory(), object()
+        await _enters(locks, holder)
+        gone, stays = await _joins(locks, 0), await _joins(locks, 1)
+        if cancelled_first:
+            gone.asked.cancel()
+        locks.release(_NAME, holder)
+        await _cancelled(gone)
+        await _everybody_enters(locks, gone, [stays])
+
+
+def threads_never_crowd(factory: Factory) -> None:
+    """Threads that come and go as fast as they can are never more than there are places."""
+    locks, long, start = factory(), patience(), Barrier(8)
+    inside, most, refused = [0] * 8, [0] * 8, [0] * 8
+
+    def visit(visitor: int) -> None:
+        start.wait(long)
+        for _ in range(200):
+            holder = object()
+            refused[visitor] += not locks.acquire(_NAME, holder, places=3, queue=8, timeout=long)
+            inside[visitor] = 1
+            most[visitor] = max(most[visitor], sum(inside))
+            inside[visitor] = 0
+            locks.release(_NAME, holder)
+
+    threads = [Thread(target=visit, args=(visitor,), daemon=True) for visitor in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(long * 2)
+    require(not sum(refused), _NEVER)
+    require(max(most) <= 3, f"{max(most)} threads were in three places at once.")
+    empty = locks.acquire(_NAME, object(), places=1, queue=0, timeout=0)
+    require(empty, "A place is held by nobody.")
+
+
+async def _enters(
+    locks: AsyncLocks, holder: object = None, *, name: str = _NAME, places: int = 1
+) -> bool:
+    """Whether there is a place for a newcomer now."""
+    return await locks.acquire(name, holder or object(), places=places, queue=0, timeout=0)
+
+
+async def _joins(locks: AsyncLocks, ahead: int) -> _Guest:
+    """Add a caller behind `ahead` waiting ones, and see it wait."""
+    guest = _Guest(locks)
+    end = time.monotonic() + patience()
+    while time.monotonic() < end:
+        # With so many in line this is refused, which is known by its being refused too soon.
+        start = time.monotonic()
+        acquisition = locks.acquire(_NAME, object(), places=1, queue=ahead + 1, timeout=_BRIEFLY)
+        require(
+            not await soon(acquisition, "A wait did not end in time."), "A place was given twice."
+        )
+        if time.monotonic() - start < _BRIEFLY:
+            return guest
+    raise AssertionError("A caller that could wait did not.")
+
+
+async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_Guest]) -> None:
+    """Release the places one by one, and see the next caller enter each time."""
+    asked = [guest.asked for guest in waiting]
+    for guest in waiting:
+        locks.release(_NAME, holder)
+        done, _ = await soon(asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED), _NEVER)
+        alone = done == {guest.asked} and guest.asked.result()
+        require(alone, "A caller was let in before another that had waited longer.")
+        asked.remove(guest.asked)
+        holder = guest
+    locks.release(_NAME, holder)
+    require(await _enters(locks), "A place is held by nobody.")
+
+
+async def _cancelled(guest: _Guest) -> None:
+    guest.asked.cancel()
+    await asyncio.wait([guest.asked])
+    require(guest.asked.cancelled(), "A cancellation was swallowed.")
+
+
+_BOTH: Final[tuple[AsyncCheck, ...]] = (
+    there_are_as_many_places_as_told,
+    names_are_apart,
+    only_a_holder_gives_back,
+    nobody_waits_without_time_or_line,
+    a_wait_is_as_long_as_told,
+    a_full_line_refuses_at_once,
+    first_come_first_served,
+    nobody_overtakes,
+    who_waited_in_vain_is_passed_over,
+    nobody_is_lost,
+)
+
+CHECKS: Final[tuple[Check, ...]] = (
+    *(blocking(check, _Threaded) for check in _BOTH),
+    threads_never_crowd,
+)
+
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
+    *_BOTH,
+    a_cancelled_waiter_holds_nothing,
+    a_place_given_to_the_cancelled_goes_on,
+)

@@ -1,0 +1,33 @@
+"""Checks that every store of calls must pass; run them on your own.
+
+```python
+import pytest
+
+from moorage.adapters.entries.memory import MemoryOutbox  # yours
+from moorage.testing import name_of, outbox_conformance
+
+
+@pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
+def test_outbox(check):
+    check(MemoryOutbox)
+```
+
+`CHECKS` are for `OutboxStorage`. `ASYNC_CHECKS` are for `AsyncOutboxStorage`, and awaited. Each
+takes a function that makes a store without entries. That `add` is part of the host's transaction
+only you can check.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from moorage.domain.entries.outbox import OutboxEntry
+from moorage.testing.kits._entries_checks import AsyncCheck, Check, Checks
+
+_CHECKS: Final = Checks(OutboxEntry)
+
+CHECKS: Final[tuple[Check, ...]] = _CHECKS.plain
+
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = _CHECKS.awaited
+
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check"]

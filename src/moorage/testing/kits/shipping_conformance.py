@@ -1,0 +1,233 @@
+"""Checks that every vendor of shipping must pass; run them on your own.
+
+`moorage scaffold vendor NAME --contract shipping` writes a vendor, and a test that runs all
+checks.
+
+Each check takes a function that makes a new `ShippingSubject`: the vendor, its sandbox, and what
+the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.contracts.ref import Ref
+from moorage.contracts.shipping import (
+    KIND,
+    AddressVerdict,
+    CancelState,
+    Customs,
+    CustomsItem,
+    LabelFormat,
+    LabelSize,
+    Parcel,
+    ShipmentState,
+    ShippingCapability,
+    Signature,
+    TrackingStatus,
+)
+from moorage.domain.values.money import Money
+from moorage.errors import (
+    UnsupportedByVendor,
+    VendorRejected,
+    WebhookRejected,
+)
+from moorage.testing.kits._shipping_buying import BUYING, same
+from moorage.testing.kits._shipping_lab import ACCOUNT, Lab, ShippingSubject, awaited, plainly
+from moorage.testing.kits.checks import blocking, require
+from moorage.wiring.catalog import able
+
+if TYPE_CHECKING:
+    from moorage.contracts.shipping import AddressResult, Shipment, Tracking
+
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "ShippingSubject"]
+
+Factory: TypeAlias = Callable[[], ShippingSubject]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+Open: TypeAlias = Callable[[], Lab]
+
+_WORD: Final = "A_WORD_NOBODY_KNOWS"
+_URL: Final = "https://shop.example/parcels"
+
+
+def _asked(lab: Lab) -> dict[ShippingCapability, Callable[[], Awaitable[Any]]]:
+    parcel = Parcel(weight=1, length=1, width=1, height=1)
+    item = CustomsItem(
+        description="Shirts", quantity=2, value=Money("46.50", "USD"), weight="0.3", origin="DE"
+    )
+    ref = Ref(lab.subject.vendor.name, ACCOUNT, "1", {"label": "pdf"})
+
+    def rates(**fields: Any) -> Callable[[], Awaitable[Any]]:
+        return lambda: lab("get_rates", lab.request(**fields))
+
+    return {
+        ShippingCapability.MULTI_PARCEL: rates(parcels=[parcel, parcel]),
+        ShippingCapability.CUSTOMS: rates(
+            to=lab.address(country="CA"), customs=Customs(items=[item], signer="Steve Brule")
+        ),
+        ShippingCapability.INSURANCE: rates(insurance=Money("100", "USD")),
+        ShippingCapability.SIGNATURE: rates(signature=Signature.ADULT),
+        ShippingCapability.SATURDAY_DELIVERY: rates(saturday=True),
+        ShippingCapability.RETURNS: rates(is_return=True),
+        ShippingCapability.LABEL_EPL: rates(label=LabelFormat.EPL),
+        ShippingCapability.LABEL_PAPER: rates(label_size=LabelSize.A6),
+        ShippingCapability.LABEL_AGAIN: lambda: lab("get_label", ref),
+        ShippingCapability.CONVERT_LABEL: lambda: lab("get_label", ref, "zpl"),
+        ShippingCapability.BUY_BY_REFERENCE: lambda: lab(
+            "create_shipment", str(ref), idempotency_key="k-1"
+        ),
+        ShippingCapability.TRACK: lambda: lab("track", "1", "usps"),
+        ShippingCapability.CANCEL: lambda: lab("cancel", ref),
+        ShippingCapability.VALIDATE_ADDRESS: lambda: lab("validate_address", lab.address()),
+    }
+
+
+async def what_it_cannot_do_is_refused(make: Open) -> None:
+    """An unsupported feature is refused before sending, and the error names other vendors."""
+    async with make() as lab:
+        for capability, ask in _asked(lab).items():
+            if capability in lab.able:
+                continue
+            error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
+            require(error.capabilities == (capability,), f"{capability} is not named.")
+            require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
+        require(lab.sandbox.asked == [], "Something was sent for what cannot be done.")
+
+
+async def what_it_can_do_is_done(make: Open) -> None:
+    """Each declared capability reaches the carriers in the right form."""
+    async with make() as lab:
+        one_by_one = {
+            ShippingCapability.LABEL_AGAIN,
+            ShippingCapability.CONVERT_LABEL,
+            ShippingCapability.BUY_BY_REFERENCE,
+            ShippingCapability.TRACK,
+            ShippingCapability.CANCEL,
+            ShippingCapability.VALIDATE_ADDRESS,
+        }
+        for capability, ask in _asked(lab).items():
+            if capability in lab.able - one_by_one:
+                require((await ask()).rates, f"Nobody offers anything with {capability}.")
+
+
+async def a_parcel_is_followed(make: Open) -> None:
+    """A parcel is followed by its reference and by its number, and what is new is unknown."""
+    async with make() as lab:
+        if ShippingCapability.TRACK not in lab.able:
+            return
+        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        number, carrier = bought.tracking_numbers[0], bought.carrier
+        words = {
+            None: TrackingStatus.PRE_TRANSIT,
+            _WORD: TrackingStatus.UNKNOWN,
+            lab.subject.delivered: TrackingStatus.DELIVERED,
+        }
+        for word, status in words.items():
+            if word is not None:
+                lab.subject.move(number, word)
+            by_ref: Tracking = await lab("track_shipment", str(bought.ref))
+            by_number: Tracking = await lab("track", number, carrier)
+            require(by_ref == by_number, "A parcel is in two places.")
+            require(by_ref.status is status, f"{word} was read as {by_ref.status}.")
+            require((by_ref.number, by_ref.carrier) == (number, carrier), "It is another parcel.")
+            require(word is None or by_ref.vendor_status == word, "The vendor's word is lost.")
+            require(all(one.at and one.at.tzinfo for one in by_ref.events), "An event has no time.")
+        tracking: Tracking = await lab("track_shipment", bought.ref)
+        require(tracking.delivered_at and tracking.raw, "When it was delivered is lost.")
+
+
+async def a_shipment_is_called_back(make: Open) -> None:
+    """A cancellation is pending until the carrier confirms it, and a repeat does no harm."""
+    async with make() as lab:
+        if ShippingCapability.CANCEL not in lab.able:
+            return
+        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        for _ in range(2):
+            back = await lab("cancel", str(bought.ref))
+            waits = back.state in {CancelState.REQUESTED, CancelState.APPROVED}
+            require(waits and back.vendor_status and back.raw, "It is not called back.")
+        found: Shipment = await lab("get_shipment", bought.ref)
+        require(found.state in {ShipmentState.CANCELING, ShipmentState.CANCELED}, "It is not told.")
+        gone: Shipment = await lab("create_shipment", lab.shipment(2), idempotency_key="k-2")
+        lab.subject.move(gone.tracking_numbers[0], lab.subject.delivered)
+        await lab.refused(VendorRejected, lab("cancel", gone.ref), "What was delivered")
+
+
+async def an_address_is_checked(make: Open) -> None:
+    """An address is valid, corrected or invalid, and is never replaced unasked."""
+    async with make() as lab:
+        if ShippingCapability.VALIDATE_ADDRESS not in lab.able:
+            return
+        given = lab.address()
+        good: AddressResult = await lab("validate_address", given)
+        require(good.verdict in {AddressVerdict.VALID, AddressVerdict.CORRECTED}, "It is invalid.")
+        require(good.given == given and good.suggested is not None, "It was replaced.")
+        lab.discreet(repr(good), "A checked address")
+        bad: AddressResult = await lab("validate_address", lab.address(city=lab.subject.nowhere))
+        require(bad.verdict is AddressVerdict.INVALID, "Nowhere is somewhere.")
+        require(bad.suggested is None and bad.messages, "Nobody says why.")
+
+
+async def options_arrive(make: Open) -> None:
+    """An option in the vendor's words arrives, and those of others are not looked at."""
+    async with make() as lab:
+        options, seen = lab.subject.option
+        extra = {lab.subject.vendor.name: options, "another": {"other_option": "1"}}
+        await lab("get_rates", lab.request(extra=extra))
+        asked = lab.sandbox.asked[-1]
+        require(seen in asked.body, "An option is lost.")
+        require(b"other_option" not in asked.body, "Another vendor's option arrived.")
+        lab.discreet(repr(lab.request(extra=extra)), "A request")
+
+
+async def news_is_believed_if_it_is_signed(make: Open) -> None:
+    """Signed tracking webhooks are accepted and others refused, whatever their status."""
+    async with make() as lab:
+        report, secret = lab.subject.report, lab.subject.webhook_secret
+        if report is None or secret is None:
+            return
+        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        number = bought.tracking_numbers[0]
+        words = {_WORD: TrackingStatus.UNKNOWN, lab.subject.delivered: TrackingStatus.DELIVERED}
+        for word, status in words.items():
+            lab.subject.move(number, word)
+            notice = report(number, _URL)
+            verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
+            event = lab.hub.events(ACCOUNT, verifier.verify(**notice.given())[0])[0]
+            require(same(event.ref, bought.ref), "News is of another shipment.")
+            require(event.tracking.status is status, f"{word} was read as {event.tracking.status}.")
+            require(event.vendor_status == word and event.raw, "What the vendor said is lost.")
+            require(event.tracking == await lab("track_shipment", bought.ref), "News is other.")
+        stranger = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.wrong_secret)
+        believed: Any = ()
+        with suppress(WebhookRejected):
+            believed = stranger.verify(**report(number, _URL).given())
+        require(not believed, "News that somebody else signed is believed.")
+
+
+_ALL: Final = (
+    *BUYING,
+    what_it_cannot_do_is_refused,
+    what_it_can_do_is_done,
+    a_parcel_is_followed,
+    a_shipment_is_called_back,
+    an_address_is_checked,
+    options_arrive,
+    news_is_believed_if_it_is_signed,
+)
+
+
+def _through_async_hub(check: Callable[[Open], Coroutine[Any, Any, None]]) -> AsyncCheck:
+    @wraps(check)
+    async def through(factory: Factory) -> None:
+        await check(partial(awaited, factory))
+
+    return through
+
+
+CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, plainly) for check in _ALL)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = tuple(_through_async_hub(check) for check in _ALL)

@@ -1,0 +1,451 @@
+"""Checks that every vendor of text messages must pass; run them on your own.
+
+`moorage scaffold vendor NAME --contract sms` writes a vendor, and a test that runs all
+checks.
+
+Each check takes a function that makes a new `SmsSubject`: the vendor, its sandbox, and what
+the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+
+import attrs
+
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.sms import KIND, SmsCapability, SmsMessage, SmsReceipt, SmsStatus
+from moorage.domain.http.requests import Response
+from moorage.errors import (
+    ConnectorError,
+    IdempotencyConflict,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    UnsupportedByVendor,
+    VendorFailed,
+    WebhookRejected,
+)
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.kits.checks import blocking, in_thread, require, soon
+from moorage.testing.sandboxes.base import (
+    Altered,
+    AsyncSandboxHttpClient,
+    Lost,
+    Notice,
+    SandboxHttpClient,
+)
+from moorage.wiring.catalog import able
+
+if TYPE_CHECKING:
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.values.result import Result
+    from moorage.testing.sandboxes.base import Asked, Sandbox
+
+_HANGS: Final = "An operation does not come to an end."
+_ACCOUNT: Final = "texts"
+_URL: Final = "https://shop.example/texts"
+_WORD: Final = "a-word-nobody-knows"
+_REPEATED: Final = "A repeat sent what was sent already."
+_MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"messages": [{}]}')
+
+
+@attrs.frozen(kw_only=True)
+class SmsSubject:
+    """A vendor under test, with a sandbox of its own.
+
+    Attributes:
+        vendor: an account of ours at the sandbox.
+        sandbox: where it goes.
+        sent: how many messages the sandbox has taken.
+        refusals: answers by which the vendor refuses, with the error that each must become.
+        option: an option in the vendor's own words, and a value that it takes.
+        arrives: the name and the value under which it arrives, if others than these.
+        secret: what the vendor's credentials must not show.
+        webhook_secret: what its webhooks are signed with; None if it sends none.
+        strange_secret: another of the same form, which nothing is signed with.
+        report: makes a webhook of what became of a message: its id, and the vendor's word for it;
+            to https://shop.example/texts, where no message says where.
+        delivered: the vendor's word for a message that was delivered.
+        to: a number that is sent to.
+        unknown: an answer to sending whose status nobody knows, if the vendor answers with one.
+        wordless: whether the vendor has no word for a message that it took.
+    """
+
+    vendor: Vendor
+    sandbox: Sandbox
+    sent: Callable[[], int]
+    refusals: tuple[tuple[Response, type[ConnectorError]], ...]
+    option: tuple[str, str]
+    arrives: tuple[str, str] | None = None
+    secret: str = attrs.field(repr=False)
+    webhook_secret: str | None = attrs.field(default=None, repr=False)
+    strange_secret: str = attrs.field(default="another secret, also long enough", repr=False)
+    report: Callable[[str, str], Notice] | None = None
+    delivered: str = "delivered"
+    to: str = "+447700900000"
+    unknown: Response | None = None
+    wordless: bool = False
+
+
+Factory: TypeAlias = Callable[[], SmsSubject]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+
+
+class _Lab:
+    """A vendor under test behind a synchronous or asynchronous hub, called asynchronously."""
+
+    def __init__(self, subject: SmsSubject, hub: Hub | AsyncHub) -> None:
+        self.subject = subject
+        self.sandbox = subject.sandbox
+        self.able = subject.vendor.capabilities
+        self.hub = hub
+
+    async def __call__(self, operation: str, *given: Any, **named: Any) -> Any:
+        sms = self.hub.sms()
+        call = partial(getattr(sms, operation), *given, **named)
+        doing = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
+        return await soon(doing, _HANGS)
+
+    def message(self, text: str = "Your code is 1234.", **fields: Any) -> SmsMessage:
+        return SmsMessage(to=self.subject.to, text=text, **fields)
+
+    def honours_keys(self) -> bool:
+        services = self.subject.vendor.services().values()
+        return any(one.idempotency_header is not None for one in services)
+
+    async def refused(self, kind: type[ConnectorError], doing: Awaitable[Any], what: str) -> Any:
+        try:
+            got = await doing
+        except ConnectorError as error:
+            require(type(error) is kind, f"{what} raised {type(error).__name__}: {error}")
+            for hidden in (self.subject.to, self.subject.to[1:], self.subject.secret):
+                require(hidden not in f"{error}{error!r}", f"{what} shows a number or a secret.")
+            return error
+        raise AssertionError(f"{what} was no {kind.__name__}, but gave {got!r}.")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        closing = self.hub.close()
+        if closing is not None:
+            await closing
+
+
+Open: TypeAlias = Callable[[], _Lab]
+
+
+def _with_body(body: bytes, response: Response) -> Response:
+    return response.evolve(body=body)
+
+
+def _accounts(subject: SmsSubject) -> list[Account]:
+    return [Account(_ACCOUNT, subject.vendor, settings={"retry": None, "circuit": None})]
+
+
+def _plainly(factory: Factory) -> _Lab:
+    subject = factory()
+    return _Lab(subject, Hub(_accounts(subject), http=SandboxHttpClient(subject.sandbox)))
+
+
+def _awaited(factory: Factory) -> _Lab:
+    subject = factory()
+    return _Lab(subject, AsyncHub(_accounts(subject), http=AsyncSandboxHttpClient(subject.sandbox)))
+
+
+async def a_message_is_sent(make: Open) -> None:
+    """A message is sent once, and its receipt has its state and the vendor's whole answer."""
+    async with make() as lab:
+        receipt: SmsReceipt = await lab("send", lab.message())
+        require(lab.subject.sent() == 1, "One message was not sent once.")
+        require(receipt.ref.vendor == lab.subject.vendor.name, "The receipt names no vendor.")
+        require(receipt.ref.account == _ACCOUNT, "The receipt names no account.")
+        require(not receipt.status.final, "What was only taken is told as if it were over.")
+        require(receipt.status is not SmsStatus.UNKNOWN, "What was taken has no status.")
+        require(receipt.vendor_status or lab.subject.wordless, "The vendor's own word is lost.")
+        require(receipt.raw, "What the vendor said is lost.")
+
+
+async def a_reference_survives_as_text(make: Open) -> None:
+    """A reference that was kept as text is the same again, and leads to the message."""
+    async with make() as lab:
+        receipt: SmsReceipt = await lab("send", lab.message())
+        require(Ref.parse(str(receipt.ref)) == receipt.ref, "A reference changes as text.")
+        if SmsCapability.LOOK_UP in lab.able:
+            found: SmsReceipt = await lab("get", str(receipt.ref))
+            require(found.ref == receipt.ref, "A reference leads to another message.")
+
+
+async def a_key_sends_once(make: Open) -> None:
+    """A message is sent once per key, and a repeat returns the same receipt."""
+    async with make() as lab:
+        receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
+        require(lab.subject.sent() == 1, "A key sent its message more than once.")
+        require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
+        await lab("send", lab.message(), idempotency_key="k-2")
+        require(lab.subject.sent() == 2, "Another key did not send.")
+
+
+async def a_key_is_for_one_message(make: Open) -> None:
+    """A key that was used for one message is refused for another."""
+    async with make() as lab:
+        await lab("send", lab.message(), idempotency_key="k-1")
+        other = lab("send", lab.message("Something else."), idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, other, "A key for another message")
+        require(lab.subject.sent() == 1, "A key was used for two messages.")
+
+
+def _asked(lab: _Lab) -> Mapping[SmsCapability, Callable[[], Awaitable[Any]]]:
+    ref = Ref(lab.subject.vendor.name, _ACCOUNT, "1")
+    later = datetime.now(UTC) + timedelta(hours=1)
+
+    def send(**fields: Any) -> Callable[[], Awaitable[Any]]:
+        return lambda: lab("send", lab.message(**fields))
+
+    return {
+        SmsCapability.SENDER_POOL: send(sender_pool="pool"),
+        SmsCapability.MEDIA: send(media=("https://shop.example/picture.png",)),
+        SmsCapability.CALLBACK: send(callback_url=_URL),
+        SmsCapability.SCHEDULED: send(send_at=later),
+        SmsCapability.VALIDITY: send(validity=timedelta(hours=1)),
+        SmsCapability.CANCEL: lambda: lab("cancel", ref),
+        SmsCapability.LOOK_UP: lambda: lab("get", ref),
+        SmsCapability.VALIDATE_NUMBER: lambda: lab("validate_number", lab.subject.to),
+        SmsCapability.BALANCE: lambda: lab("check_balance"),
+    }
+
+
+async def what_it_cannot_do_is_refused(make: Open) -> None:
+    """An unsupported feature is refused before sending, and the error names other vendors."""
+    async with make() as lab:
+        for capability, ask in _asked(lab).items():
+            if capability in lab.able:
+                continue
+            error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
+            require(error.capabilities == (capability,), f"{capability} is not named.")
+            require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
+        require(lab.sandbox.asked == [], "Something was sent for what cannot be done.")
+
+
+async def what_it_can_do_is_done(make: Open) -> None:
+    """Each declared capability works."""
+    async with make() as lab:
+        asked = _asked(lab)
+        for capability in (
+            SmsCapability.SENDER_POOL,
+            SmsCapability.MEDIA,
+            SmsCapability.CALLBACK,
+            SmsCapability.VALIDITY,
+        ):
+            if capability in lab.able:
+                await asked[capability]()
+        if SmsCapability.BALANCE in lab.able:
+            amount = (await lab("check_balance")).amount
+            require(type(amount.amount) is Decimal and amount.currency, "The balance is none.")
+        if SmsCapability.VALIDATE_NUMBER in lab.able:
+            found = await lab("validate_number", lab.subject.to)
+            require(found.valid and found.number == lab.subject.to, "A good number is none.")
+            require(lab.subject.to not in repr(found), "What is known of a number shows it.")
+            known = found.carrier or SmsCapability.CARRIER not in lab.able
+            require(known, "The carrier is missing.")
+
+
+async def what_is_scheduled_can_be_cancelled(make: Open) -> None:
+    """A vendor that can schedule and cancel messages cancels a scheduled one."""
+    async with make() as lab:
+        if not {SmsCapability.SCHEDULED, SmsCapability.CANCEL} <= lab.able:
+            return
+        later = datetime.now(UTC) + timedelta(hours=1)
+        pool = "pool" if SmsCapability.SENDER_POOL in lab.able else None
+        receipt = await lab("send", lab.message(send_at=later, sender_pool=pool))
+        require(receipt.status is SmsStatus.SCHEDULED, "What is sent later is not scheduled.")
+        for _ in range(2):
+            back: SmsReceipt = await lab("cancel", receipt.ref)
+            require(back.status is SmsStatus.CANCELED, "What was cancelled is not.")
+
+
+async def a_refusal_has_its_type(make: Open) -> None:
+    """Each refusal raises the right error, with the vendor's own answer."""
+    async with make() as lab:
+        for number, (answer, kind) in enumerate(lab.subject.refusals):
+            for key in (None, f"k-{number}"):
+                lab.sandbox.fail(answer)
+                doing = lab("send", lab.message(), idempotency_key=key)
+                error = await lab.refused(kind, doing, f"Refusal {number}")
+                require(error.service == _ACCOUNT, "A refusal names no account.")
+                held = getattr(error, "response", None)
+                require(held is not None and held.body == answer.body, "The answer is lost.")
+        require(lab.subject.sent() == 0, "What was refused was sent.")
+
+
+async def an_outage_is_no_refusal(make: Open) -> None:
+    """After an outage, the outcome is unknown and not reported as a refusal."""
+    async with make() as lab:
+        lab.sandbox.fail(Response(503, body=b"<html></html>"))
+        await lab.refused(VendorFailed, lab("send", lab.message()), "An outage")
+        if not lab.honours_keys():
+            lab.sandbox.fail(Response(503, body=b"<html></html>"))
+            doing = lab("send", lab.message(), idempotency_key="k-1")
+            await lab.refused(OutcomeUnknown, doing, "An outage under a key")
+
+
+async def a_malformed_answer_is_no_success(make: Open) -> None:
+    """An answer that says success and not what was done is a failure, and nothing is sent again."""
+    async with make() as lab:
+        for body in _MALFORMED:
+            lab.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body))
+            error = await lab.refused(VendorFailed, lab("send", lab.message()), f"{body!r}")
+            require(not error.retryable, "What may have been sent is to be sent again.")
+
+
+async def an_unreadable_success_is_unknown(make: Open) -> None:
+    """A message with an unreadable answer is unknown, and its key sends nothing twice."""
+    async with make() as lab:
+        for number, body in enumerate(_MALFORMED):
+            lab.sandbox.fail(Altered(partial(_with_body, body)))
+            key = f"k-{number}"
+            kind = VendorFailed if lab.honours_keys() else OutcomeUnknown
+            doing = lab("send", lab.message(), idempotency_key=key)
+            await lab.refused(kind, doing, f"{body!r}")
+            request_count = len(lab.sandbox.asked)
+            again = lab("send", lab.message(), idempotency_key=key)
+            if lab.honours_keys():
+                await again
+                require(len(lab.sandbox.asked) > request_count, f"{body!r} is kept under its key.")
+            else:
+                await lab.refused(OutcomeUnknown, again, "A repeat of what is unknown")
+                require(lab.subject.sent() == number + 1, f"{body!r} was sent twice.")
+
+
+async def a_lost_answer_is_unknown(make: Open) -> None:
+    """A message with a lost answer is unknown, and its key never sends it again."""
+    async with make() as lab:
+        if any(
+            one.idempotency_header is not None for one in lab.subject.vendor.services().values()
+        ):
+            return
+        lab.sandbox.fail(Lost())
+        for _ in range(2):
+            doing = lab("send", lab.message(), idempotency_key="k-1")
+            await lab.refused(OutcomeUnknown, doing, "A lost answer")
+        require(lab.subject.sent() == 1, "What may have been sent was sent again.")
+
+
+async def an_unknown_status_is_kept(make: Open) -> None:
+    """A new status is reported as unknown, and the vendor's word for it is kept."""
+    async with make() as lab:
+        if lab.subject.unknown is None:
+            return
+        lab.sandbox.fail(lab.subject.unknown)
+        receipt = await lab("send", lab.message())
+        require(receipt.status is SmsStatus.UNKNOWN, "A status that nobody knows is known.")
+        require(receipt.vendor_status, "The vendor's own word is lost.")
+
+
+async def each_of_many_has_its_result(make: Open) -> None:
+    """A refused message affects no other, and a repeat sends only the missing ones."""
+    async with make() as lab:
+        answer, kind = lab.subject.refusals[0]
+        messages = [lab.message(f"Number {number}.") for number in range(3)]
+        send = partial(lab, "send_bulk", messages, idempotency_key="batch", at_once=1)
+        lab.sandbox.fail(answer)
+        first: list[Result[SmsReceipt]] = await send()
+        require(type(first[0].error) is kind, "The one that was refused is not told.")
+        require([one.error for one in first[1:]] == [None, None], "One refusal lost others.")
+        require(lab.subject.sent() == 2, "One refusal lost others.")
+        again: list[Result[SmsReceipt]] = await send()
+        require([one.value for one in again[1:]] == [one.value for one in first[1:]], _REPEATED)
+        turned_away = kind is RateLimitExceeded
+        require(again[0].ok or not turned_away, "What was turned away is not sent by a repeat.")
+        require(first[1].value != first[2].value, "Two messages are one.")
+        require(lab.subject.sent() <= 3, _REPEATED)
+
+
+def _told(request: Asked) -> list[tuple[str, Any]]:
+    """Return the values of a request, from its form, JSON or query."""
+    kind = request.headers.get("content-type") or ""
+    body = request.json().items() if kind.startswith("application/json") else request.form
+    return [*body, *request.query]
+
+
+async def options_arrive(make: Open) -> None:
+    """An option in the vendor's words arrives, and those of others are not looked at."""
+    async with make() as lab:
+        extra = {lab.subject.vendor.name: dict([lab.subject.option]), "another": {"other": "1"}}
+        await lab("send", lab.message(extra=extra))
+        asked = lab.sandbox.asked[-1]
+        require((lab.subject.arrives or lab.subject.option) in _told(asked), "An option is lost.")
+        require(b"other" not in asked.body, "Another vendor's option arrived.")
+
+
+async def nothing_shows_whom_it_went_to(make: Open) -> None:
+    """Neither a message nor its receipt shows a number, and no account its secret."""
+    async with make() as lab:
+        message = lab.message("Be discreet.")
+        shown = f"{message!r}{await lab('send', message)!r}{lab.hub.account(_ACCOUNT)!r}"
+        for hidden in (lab.subject.to[1:], "discreet", lab.subject.secret):
+            require(hidden not in shown, "A number, a text or a secret is shown.")
+
+
+async def news_is_believed_if_it_is_signed(make: Open) -> None:
+    """Signed delivery webhooks are accepted and others refused, whatever their status."""
+    async with make() as lab:
+        report, secret = lab.subject.report, lab.subject.webhook_secret
+        if report is None or secret is None:
+            return
+        url = _URL if SmsCapability.CALLBACK in lab.able else None
+        receipt: SmsReceipt = await lab("send", lab.message(callback_url=url))
+        words = {lab.subject.delivered: SmsStatus.DELIVERED, _WORD: SmsStatus.UNKNOWN}
+        for word, status in words.items():
+            notice = report(receipt.ref.id, word)
+            require(notice.url.startswith(_URL), "News does not go where it was wanted.")
+            verifier = lab.hub.webhooks(_ACCOUNT, secrets=secret)
+            event = lab.hub.events(_ACCOUNT, verifier.verify(**notice.given())[0])[0]
+            require(event.ref == receipt.ref, "News is of another message.")
+            require(event.status is status, f"{word} was read as {event.status}.")
+            require(event.vendor_status == word and event.raw, "What the vendor said is lost.")
+        stranger = lab.hub.webhooks(_ACCOUNT, secrets=lab.subject.strange_secret)
+        try:
+            stranger.verify(**report(receipt.ref.id, _WORD).given())
+        except WebhookRejected:
+            return
+        raise AssertionError("News that somebody else signed is believed.")
+
+
+_ALL: Final = (
+    a_message_is_sent,
+    a_reference_survives_as_text,
+    a_key_sends_once,
+    a_key_is_for_one_message,
+    what_it_cannot_do_is_refused,
+    what_it_can_do_is_done,
+    what_is_scheduled_can_be_cancelled,
+    a_refusal_has_its_type,
+    an_outage_is_no_refusal,
+    a_malformed_answer_is_no_success,
+    an_unreadable_success_is_unknown,
+    a_lost_answer_is_unknown,
+    an_unknown_status_is_kept,
+    each_of_many_has_its_result,
+    options_arrive,
+    nothing_shows_whom_it_went_to,
+    news_is_believed_if_it_is_signed,
+)
+
+
+def _through_async_hub(check: Callable[[Open], Coroutine[Any, Any, None]]) -> AsyncCheck:
+    @wraps(check)
+    async def awaited(factory: Factory) -> None:
+        await check(partial(_awaited, factory))
+
+    return awaited
+
+
+CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _plainly) for check in _ALL)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = tuple(_through_async_hub(check) for check in _ALL)

@@ -1,0 +1,653 @@
+"""Checks that every store of shared state must pass; run them on your own.
+
+```python
+import time
+
+import pytest
+
+from moorage.adapters.state.memory import MemoryStorage  # yours
+from moorage.testing import name_of, state_conformance
+
+
+@pytest.mark.parametrize("check", state_conformance.CHECKS, ids=name_of)
+def test_store(check):
+    check(MemoryStorage)
+
+
+@pytest.mark.parametrize("check", state_conformance.TIMED_CHECKS, ids=name_of)
+def test_store_in_time(check):
+    check(lambda: (MemoryStorage(), time.sleep))
+
+
+@pytest.mark.parametrize("check", state_conformance.BOUNDED_CHECKS, ids=name_of)
+def test_store_at_its_bound(check):
+    check(lambda bound: (MemoryStorage(max_entries=bound), time.sleep))
+```
+
+`CHECKS` take a function that makes a store, or gives one that others use too: every check makes up
+keys of its own. `TIMED_CHECKS` take one that also gives a function that makes the store's time
+pass: `time.sleep`, or that of a virtual clock. `BOUNDED_CHECKS` take one that is told how many
+live states an empty store may hold. `ASYNC_CHECKS`, `ASYNC_TIMED_CHECKS` and
+`ASYNC_BOUNDED_CHECKS` are for `AsyncStateStorage`, and awaited.
+
+What a check draws it draws from a seed, so that one which fails fails again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from itertools import product, repeat
+from threading import Thread
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.domain.entries.renewal import TOGETHER
+from moorage.domain.idempotency.claims import Claim, Renew, Verdict
+from moorage.domain.resilience.admission import Admission, Gates
+from moorage.domain.resilience.budget import BudgetRule, RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.values.durations import DAY, SECOND
+from moorage.errors import InvalidData, StateUnavailable, StorageUnavailable
+from moorage.ports.state import AsyncStateStorage, StateStorage
+from moorage.runtime.bridge import run_now
+from moorage.testing.kits._state_commands import (
+    KEEP,
+    Append,
+    Appended,
+    Hold,
+    Write,
+    alike,
+    drawn,
+    new_key,
+    plain_value,
+    printable,
+    read,
+    require_one_order,
+    similar_names,
+)
+from moorage.testing.kits._state_subject import Flow, Subject
+from moorage.testing.kits._state_walk import Walk, near
+from moorage.testing.kits.checks import TooLate, patience, require, timely
+
+if TYPE_CHECKING:
+    from moorage.domain.state.commands import Command, State
+
+PassTime: TypeAlias = Callable[[float], None]
+Factory: TypeAlias = Callable[[], StateStorage]
+TimedFactory: TypeAlias = Callable[[], tuple[StateStorage, PassTime]]
+BoundedFactory: TypeAlias = Callable[[int], tuple[StateStorage, PassTime]]
+AsyncFactory: TypeAlias = Callable[[], AsyncStateStorage]
+AsyncTimedFactory: TypeAlias = Callable[[], tuple[AsyncStateStorage, PassTime]]
+AsyncBoundedFactory: TypeAlias = Callable[[int], tuple[AsyncStateStorage, PassTime]]
+
+Check: TypeAlias = Callable[[Factory], None]
+TimedCheck: TypeAlias = Callable[[TimedFactory], None]
+BoundedCheck: TypeAlias = Callable[[BoundedFactory], None]
+AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
+AsyncTimedCheck: TypeAlias = Callable[[AsyncTimedFactory], Coroutine[Any, Any, None]]
+AsyncBoundedCheck: TypeAlias = Callable[[AsyncBoundedFactory], Coroutine[Any, Any, None]]
+
+_AT_ONCE: Final = 4
+_EACH: Final = 200
+_BOUND: Final = 20
+_SHORT: Final = SECOND // 5
+_PRESSED: Final = 0.05
+
+
+_Stores: TypeAlias = Callable[..., Subject]
+_BothColours: TypeAlias = Callable[[_Stores], Coroutine[Any, Any, None]]
+
+
+# --- one command after another ---------------------------------------------------
+
+
+async def a_missing_state_is_none(stores: _Stores) -> None:
+    """A state that was never written is None, however often it is read."""
+    store, key = stores(), new_key()
+    for _ in range(3):
+        require(await store.read(key) is None, "A state that was never written is not None.")
+
+
+async def states_come_back_as_they_were(stores: _Stores) -> None:
+    """States come back unchanged, to the type and the last bit."""
+    store, chance = stores(), drawn(1)
+    big = (chance.randbytes(1_000_000), "漢" * 100_000, tuple(range(10_000)))
+    for value in (*(plain_value(chance) for _ in range(200)), *big):
+        key = new_key()
+        now, _ = await store.execute(Write({key: value}))
+        require(
+            alike(await store.read(key), (now, DAY, value)),
+            f"A state that holds {str(value)[:80]!r} was changed by storing it.",
+        )
+
+
+async def keys_are_told_apart(stores: _Stores) -> None:
+    """Any printable text is a key, and two that differ at all are two keys."""
+    store, home, chance = stores(), new_key(), drawn(2)
+    names = dict.fromkeys((*similar_names(), *(printable(chance) for _ in range(100))))
+    keys = [f"{home}:{name}" for name in names]
+    for key in keys:
+        await store.execute(Write({key: key}))
+    for key in keys:
+        state = await store.read(key)
+        require(state and state[2] == key, f"{key[-80:]!r} is taken for another key.")
+
+
+async def generated_commands_equal_the_model(stores: _Stores) -> None:
+    """Commands over several keys are given, and leave, what serial execution would."""
+    store = stores()
+    for seed in range(20):
+        chance = drawn(seed)
+        keys = [new_key() for _ in range(6)]
+        model: dict[str, State] = {}
+        for step in range(20):
+            chosen = chance.sample(keys, chance.randint(1, len(keys)))
+            values = {key: chance.choice((KEEP, plain_value(chance))) for key in chosen}
+            command = Write(values)
+            now, states = await store.execute(command)
+            known = tuple(model.get(key) for key in chosen)
+            require(
+                alike(states, known),
+                f"In run {seed}, command {step} was given other states than were written.",
+            )
+            written, _ = command.apply(known, now)
+            model |= {
+                key: state for key, state in zip(chosen, written, strict=True) if state is not None
+            }
+
+
+async def an_error_of_a_command_changes_nothing(stores: _Stores) -> None:
+    """A command's own error is raised unchanged, writes nothing and blocks no other command."""
+    store, keys = stores(), [new_key(), new_key()]
+    await store.execute(Write({keys[0]: "before"}))
+    for _ in range(3):
+        failing = Write(dict.fromkeys(keys, "after"), error=InvalidData("refused"))
+        try:
+            await store.execute(failing)
+        except InvalidData:
+            pass
+        else:
+            raise AssertionError("A command's own error did not come through.")
+    state = await store.read(keys[0])
+    require(
+        state and state[2] == "before" and await store.read(keys[1]) is None,
+        "A command that raised was written all the same.",
+    )
+
+
+async def a_state_of_another_layout_is_unusable_alone(stores: _Stores) -> None:
+    """A state that another program wrote is refused as one state, and all others can be used."""
+    store = stores()
+    for kind, command in _every_kind(new_key()):
+        await store.execute(Write(dict.fromkeys(command.keys, "of another layout")))
+        try:
+            await store.execute(command)
+        except StateUnavailable as error:
+            require(
+                error.key is None or error.key in command.keys,
+                f"The error for a {kind} of another layout names another state.",
+            )
+        except Exception as error:
+            raise AssertionError(
+                f"A {kind} of another layout raises {type(error).__name__}."
+            ) from error
+        else:
+            raise AssertionError(f"A {kind} of another layout is taken for one of this layout.")
+    for kind, command in _every_kind(new_key()):
+        answer = await store.execute(command)
+        require(answer is not None, f"A {kind} beside one of another layout cannot be used.")
+
+
+async def time_goes_on(stores: _Stores) -> None:
+    """The time that commands are given is in microseconds since 1970, and never goes back."""
+    store = stores()
+    times = [await store.now() for _ in range(50)]
+    require(all(type(now) is int for now in times), "The store's time is not an int.")
+    require(sorted(times) == times, "The store's time went back.")
+    require(10**15 < times[0] < 10**17, f"{times[0]} are not the microseconds since 1970.")
+
+
+async def what_is_posted_is_executed(stores: _Stores) -> None:
+    """Each posted command is executed once, at the latest with the next command."""
+    store, key = stores(), new_key()
+    for number in range(20):
+        store.post(Append(number, [key]))
+    await store.now()
+    state = await store.read(key)
+    posted = () if state is None else state[2]
+    require(
+        sorted(posted) == list(range(20)),
+        f"Of 20 commands that were posted {len(posted)} were executed.",
+    )
+
+
+async def posting_never_raises(stores: _Stores) -> None:
+    """Posting a command raises no error, and the store keeps working."""
+    store, key = stores(), new_key()
+    try:
+        store.post(Write({key: 1}, error=InvalidData("refused")))
+        await store.now()
+    except Exception as error:
+        raise AssertionError(f"Posting raised {type(error).__name__}.") from error
+    require(await store.read(key) is None, "A command that raised was written all the same.")
+
+
+def _every_kind(key: str) -> Iterator[tuple[str, Command[Any]]]:
+    """A command for each kind of state, and one for several together."""
+    circuit, budget = CircuitRule(CircuitBreakerConfig()), BudgetRule(RetryBudget())
+    limit, quota = RateLimitConfig.per_second(5), RateLimitConfig.per_calendar_day(5)
+    every = Gates(
+        circuit=circuit,
+        circuit_key=f"{key}:every:circuit",
+        limits=[limit.rule, quota.rule],
+        limit_keys=[f"{key}:every:limit", f"{key}:every:quota"],
+        budget=budget,
+        budget_key=f"{key}:every:budget",
+    )
+    gates = {
+        "limit": Gates(limits=[limit.rule], limit_keys=[f"{key}:limit"]),
+        "quota": Gates(limits=[quota.rule], limit_keys=[f"{key}:quota"]),
+        "circuit": Gates(circuit=circuit, circuit_key=f"{key}:circuit"),
+        "retry budget": Gates(budget=budget, budget_key=f"{key}:budget"),
+        "circuit with its limits and retry budget": every,
+    }
+    for kind, rules in gates.items():
+        yield kind, Admission(rules, within=0, lease=1)
+    claim = Claim(
+        f"{key}:claim", fingerprint=b"f", owner=1, lease=DAY, ttl=DAY, target="a", remembered=0
+    )
+    yield "claim", claim
+    yield "renewed claim", Renew([(f"{key}:renewed", 1, DAY)], lease=DAY)
+
+
+# --- many at once ----------------------------------------------------------------
+
+
+async def commands_happen_one_after_another(stores: _Stores) -> None:
+    """Commands of many callers happen in one order, each between its call and its answer."""
+    store = stores()
+    for most in (1, 3):
+        keys = [new_key() for _ in range(2 * most - 1)]
+        history: list[Appended] = []
+
+        def caller(who: int, keys: list[str] = keys, most: int = most) -> Flow:
+            chance = drawn(who)
+
+            async def calls() -> None:
+                for each in range(_EACH):
+                    number = who * _EACH + each
+                    mixed = chance.sample(keys, len(keys))
+                    size = chance.randint(1, most)
+                    chosen, kept = tuple(mixed[:size]), mixed[size : size + chance.randrange(3)]
+                    began = perf_counter_ns()
+                    now, found = await store.execute(Append(number, chosen, kept))
+                    ended = perf_counter_ns()
+                    history.append(Appended(number, chosen, now, found, began, ended))  # noqa: B023 - run before the loop goes on
+                    await store.breathe()
+
+            return calls
+
+        await store.together([caller(who) for who in range(_AT_ONCE)])
+        states = {key: await store.read(key) for key in keys}
+        require_one_order(
+            history, {key: state[2] if state else () for key, state in states.items()}
+        )
+
+
+async def nobody_sees_half_a_command(stores: _Stores) -> None:
+    """No reader sees only a part of a command's writes."""
+    store, keys = stores(), [new_key(), new_key(), new_key()]
+    torn: list[object] = []
+
+    async def write() -> None:
+        for number in range(_EACH):
+            await store.execute(Append(number, keys))
+            await store.breathe()
+
+    async def look() -> None:
+        for _ in range(_EACH):
+            _, states = await store.execute(read(*keys))
+            values = {state and state[2:] for state in states}
+            torn.extend(values if len(values) > 1 else ())
+            await store.breathe()
+
+    await store.together([write, look, write, look])
+    require(not torn, "A reader saw one key as a command left it, and another as it was before.")
+
+
+async def a_cancelled_command_was_executed_or_not(stores: _Stores) -> None:
+    """A task that is cancelled leaves all of its command or none, and the store as good as new."""
+    store, keys = stores(), [new_key(), new_key()]
+    answered: list[int] = []
+
+    async def append(number: int) -> None:
+        await store.execute(Append(number, keys))
+        answered.append(number)
+
+    chance = drawn(3)
+    for number in range(100):
+        task = asyncio.ensure_future(append(number))
+        for _ in range(chance.randrange(8)):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    await append(100)
+    _, states = await store.execute(read(*keys))
+    logs = [state[2] for state in states]
+    require(logs[0] == logs[1], "A cancelled command was written to one of its keys only.")
+    require(len(set(logs[0])) == len(logs[0]), "A cancelled command was executed twice.")
+    require(set(answered) <= set(logs[0]), "A command that was answered left no mark.")
+
+
+# --- while time passes -----------------------------------------------------------
+
+
+async def a_second_is_a_million(stores: _Stores) -> None:
+    """The store's time advances by a million per second, and not much more."""
+    store = stores()
+    for seconds in (0.01, 1.0):
+        before, began = await store.now(), perf_counter_ns()
+        store.pass_time(seconds)
+        passed = await store.now() - before
+        most = seconds * SECOND + (perf_counter_ns() - began) // 1000 + SECOND
+        require(
+            seconds * SECOND <= passed <= most,
+            f"While {seconds} s passed, the store's time went on by {passed} microseconds.",
+        )
+
+
+async def what_matters_is_kept(stores: _Stores) -> None:
+    """A state is there until its `quiet` is over, whatever else the store forgets."""
+    store, chance = stores(), drawn(4)
+    written: dict[str, State] = {}
+    for _ in range(30):
+        key, quiet = new_key(), chance.randrange(_SHORT)
+        now, _ = await store.execute(Write({key: "kept"}, quiet=quiet))
+        written[key] = (now, quiet, "kept")
+    for _ in range(8):
+        store.pass_time(_SHORT / 8 / SECOND)
+        for _ in range(10):
+            await store.execute(Write({new_key(): "dust"}, quiet=0))
+        for key, state in written.items():
+            now, (found,) = await store.execute(read(key))
+            gone = found is None and now >= state[0] + state[1]
+            require(
+                gone or alike(found, state),
+                f"A state was gone {state[0] + state[1] - now} microseconds before its time.",
+            )
+
+
+async def decisions_equal_the_model(stores: _Stores) -> None:
+    """Limits, circuits, budgets and claims decide in the store as they do as pure functions."""
+    store = stores()
+    for seed in range(10):
+        chance = drawn(seed)
+        walk = Walk(chance, new_key())
+        model: dict[str, State | None] = {}
+        for step in range(60):
+            store.pass_time(chance.choice((0, 0, 0.001, 0.02)))
+            command = walk.draw()
+            first = await store.now()
+            answer = await store.execute(command)
+            last, states = await store.execute(read(*command.keys))
+            before = tuple(map(model.get, command.keys))
+            _require_decision(
+                f"run {seed}, command {step} ({type(command).__name__})",
+                command, before, (answer, states), (first, last),
+            )  # fmt: skip
+            model.update(zip(command.keys, states, strict=True))
+            walk.note(command, answer)
+
+
+async def many_claims_are_renewed_at_once(stores: _Stores) -> None:
+    """One command renews all claims that are still held, and no others."""
+    store, home = stores(), new_key()
+    keys = [f"{{{home}}}:{number}" for number in range(TOGETHER)]
+    fences = [(await store.execute(_claim(key, owner=1))).fence for key in keys]
+    held = [(key, fence + (key == keys[-1]), DAY) for key, fence in zip(keys, fences, strict=True)]
+    mine = await store.execute(Renew(held, lease=DAY))
+    require(
+        mine == (True,) * (TOGETHER - 1) + (False,),
+        f"Of {TOGETHER - 1} claims that are held, {sum(mine)} were renewed.",
+    )
+    store.pass_time(2 * _SHORT / SECOND)
+    for key in (keys[0], keys[-2]):
+        verdict = (await store.execute(_claim(key, owner=2))).verdict
+        require(verdict is Verdict.BUSY, "A claim that was renewed has lapsed.")
+    verdict = (await store.execute(_claim(keys[-1], owner=2))).verdict
+    require(verdict is Verdict.RUN, "A claim that was not renewed lasts longer than its lease.")
+
+
+def _claim(key: str, owner: int) -> Claim:
+    return Claim(key, fingerprint=b"", owner=owner, lease=_SHORT, ttl=DAY, target="", remembered=0)
+
+
+def _as_found(state: State | None, now: int) -> tuple[State | None, ...]:
+    """The values under which a store may find a state: a lapsed one may be forgotten already."""
+    return (state, None) if _has_lapsed(state, now) else (state,)
+
+
+def _may_be_read(state: State | None, found: State | None, now: int) -> bool:
+    """Whether a store that keeps a state may return this for it."""
+    return found == state or (found is None and _has_lapsed(state, now))
+
+
+def _has_lapsed(state: State | None, now: int) -> bool:
+    return state is not None and now >= state[0] + state[1]
+
+
+def _require_decision(
+    where: str,
+    command: Command[Any],
+    before: tuple[State | None, ...],
+    outcome: tuple[object, tuple[State | None, ...]],
+    between: tuple[int, int],
+) -> None:
+    """Require that the command, at some moment between, decides so."""
+    answer, after = outcome
+    first, last = between
+    # What was written tells when; what left no trace may have happened at any moment between.
+    moments = {state[0] for state, old in zip(after, before, strict=True) if state and state != old}
+    slack = 0 if moments else last - first
+    for now in {max(moments)} if moments else {first, last}:
+        for found in product(*(_as_found(state, now) for state in before)):
+            states, expected = command.apply(found, now)
+            fits = all(map(_may_be_read, states, after, repeat(last)))
+            if fits and first <= now <= last and near(expected, answer, slack):
+                return
+    raise AssertionError(f"In {where}, the store decided {answer!r}, which the model does not.")
+
+
+# --- at the bound ----------------------------------------------------------------
+
+
+async def a_full_store_refuses_what_is_new(stores: _Stores) -> None:
+    """At its bound a store takes no new state, changes those it has, and forgets none."""
+    store = stores(_BOUND)
+    keys = await _filled(store, DAY)
+    joint = Write({keys[0]: "changed", new_key(): "new"})
+    await _require_refusal(store, joint)
+    store.post(joint)
+    for key in keys:
+        state = await store.read(key)
+        require(state and state[2] == "full", "A refused command changed a state that was there.")
+        await store.execute(Write({key: "changed"}))
+    require(await store.read(joint.keys[1]) is None, "A state was stored that was refused.")
+
+
+async def a_full_store_makes_room(stores: _Stores) -> None:
+    """Once the states it is full of no longer matter, a store takes as many new ones."""
+    store = stores(_BOUND)
+    for _ in range(3):
+        await _filled(store, _SHORT)
+        store.pass_time(2 * _SHORT / SECOND)
+
+
+async def what_matters_stays_at_the_bound(stores: _Stores) -> None:
+    """Room is made of what no longer matters, and of nothing else."""
+    store = stores(_BOUND)
+    kept = [new_key() for _ in range(_BOUND // 2)]
+    for key in kept:
+        await store.execute(Write({key: "kept"}))
+    with _never_full("A store did not make room of what no longer mattered."):
+        for _ in range(3):
+            for _ in range(_BOUND - len(kept)):
+                await store.execute(Write({new_key(): "dust"}, quiet=_SHORT))
+            store.pass_time(2 * _SHORT / SECOND)
+    for key in kept:
+        state = await store.read(key)
+        require(state and state[2] == "kept", "A state that mattered made room for another.")
+
+
+async def reading_takes_no_room(stores: _Stores) -> None:
+    """States that are only read are not stored."""
+    store = stores(_BOUND)
+    with _never_full("A store refused to be read."):
+        for _ in range(2 * _BOUND):
+            await store.read(new_key())
+        await _filled(store, DAY)
+        await store.read(new_key())
+
+
+async def _filled(store: Subject, quiet: int) -> list[str]:
+    """Write as many states as there is room for."""
+    keys = [new_key() for _ in range(_BOUND)]
+    with _never_full(f"A store for {_BOUND} states that matter refused one before it had them."):
+        for key in keys:
+            await store.execute(Write({key: "full"}, quiet=quiet))
+    return keys
+
+
+@contextmanager
+def _never_full(sentence: str) -> Generator[None]:
+    try:
+        yield
+    except StorageUnavailable:
+        raise AssertionError(sentence) from None
+
+
+async def _require_refusal(store: Subject, command: Command[Any]) -> None:
+    try:
+        await store.execute(command)
+    except StorageUnavailable:
+        return
+    raise AssertionError(f"A store for {_BOUND} states that matter took another.")
+
+
+# --- in time ---------------------------------------------------------------------
+
+
+async def a_caller_says_how_long_it_has(stores: _Stores) -> None:
+    """A command whose caller has time enough is executed like any other."""
+    store, key = stores(), new_key()
+    try:
+        await store.execute(Write({key: "told"}), timeout=patience())
+    except TypeError as error:
+        raise AssertionError("`execute` takes no `timeout`.") from error
+    state = await store.read(key)
+    require(state is not None and state[2] == "told", "What was written in time is not there.")
+
+
+@timely
+async def nobody_waits_longer_than_it_has(stores: _Stores) -> None:
+    """Behind a command that takes long, who has little time left gives up before who has more."""
+    store, key = stores(), new_key()
+    await store.execute(Write({key: "there"}))
+    hold = Hold(key, patience())
+    ends: dict[str, StorageUnavailable | None] = {}
+
+    def told(name: str, command: Command[Any], *timeout: float) -> Thread:
+        def run() -> None:
+            error = None
+            try:
+                run_now(store.execute(command, *timeout))
+            except StorageUnavailable as refused:
+                error = refused
+            ends[name] = error
+
+        thread = Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    threads = [told("first", hold)]
+    require(hold.held.wait(patience()), "A command never began.")
+    threads.append(told("patient", Write({key: "later"})))
+    threads.append(told("pressed", Write({key: "later"}), _PRESSED))
+    threads[-1].join(patience() / 2)
+    # Who would give up at the same time, not minding who is asked, does so by now.
+    threads[-2].join(_PRESSED)
+    before = dict(ends)
+    hold.free.set()
+    for thread in threads:
+        thread.join(patience())
+    if "pressed" not in before or before.get("patient") is not None:
+        raise TooLate("A command took longer than its caller had.")
+
+
+# --- in both colours -------------------------------------------------------------
+
+
+def _plain(check: _BothColours) -> Callable[[Callable[..., Any]], None]:
+    @wraps(check)
+    def plain(factory: Callable[..., Any]) -> None:
+        run_now(check(lambda *bound: Subject(factory(*bound), awaited=False)))
+
+    return plain
+
+
+def _awaited(check: _BothColours) -> Callable[[Callable[..., Any]], Coroutine[Any, Any, None]]:
+    @wraps(check)
+    async def awaited(factory: Callable[..., Any]) -> None:
+        await check(lambda *bound: Subject(factory(*bound), awaited=True))
+
+    return awaited
+
+
+_BOTH: Final = (
+    a_missing_state_is_none,
+    states_come_back_as_they_were,
+    keys_are_told_apart,
+    generated_commands_equal_the_model,
+    an_error_of_a_command_changes_nothing,
+    a_state_of_another_layout_is_unusable_alone,
+    time_goes_on,
+    what_is_posted_is_executed,
+    posting_never_raises,
+    commands_happen_one_after_another,
+    nobody_sees_half_a_command,
+    a_caller_says_how_long_it_has,
+)
+_TIMED: Final = (
+    a_second_is_a_million,
+    what_matters_is_kept,
+    decisions_equal_the_model,
+    many_claims_are_renewed_at_once,
+)
+_BOUNDED: Final = (
+    a_full_store_refuses_what_is_new,
+    a_full_store_makes_room,
+    what_matters_stays_at_the_bound,
+    reading_takes_no_room,
+)
+
+CHECKS: Final[tuple[Check, ...]] = (
+    *map(_plain, _BOTH),
+    _plain(nobody_waits_longer_than_it_has),
+)
+
+TIMED_CHECKS: Final[tuple[TimedCheck, ...]] = tuple(map(_plain, _TIMED))
+
+BOUNDED_CHECKS: Final[tuple[BoundedCheck, ...]] = tuple(map(_plain, _BOUNDED))
+
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
+    *map(_awaited, _BOTH),
+    _awaited(a_cancelled_command_was_executed_or_not),
+)
+
+ASYNC_TIMED_CHECKS: Final[tuple[AsyncTimedCheck, ...]] = tuple(map(_awaited, _TIMED))
+
+ASYNC_BOUNDED_CHECKS: Final[tuple[AsyncBoundedCheck, ...]] = tuple(map(_awaited, _BOUNDED))

@@ -1,0 +1,489 @@
+"""Checks that every vendor of storage must pass; run them on your own.
+
+`moorage scaffold vendor NAME --contract storage` writes a vendor, and a test that runs all
+checks.
+
+`CHECKS` are for the storage of a `Hub`, `ASYNC_CHECKS` for that of an `AsyncHub`, and awaited.
+Each check takes a function that gives what is checked; every check has keys of its own.
+"""
+
+from __future__ import annotations
+
+import gzip
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from uuid import uuid4
+
+import attrs
+
+from moorage.contracts.ref import Ref
+from moorage.contracts.storage import ByteRange, Checksum, PutOptions, StorageCapability
+from moorage.errors import (
+    ConnectorError,
+    FileNotFound,
+    InvalidData,
+    UnsupportedByVendor,
+    VendorRejected,
+)
+from moorage.testing.kits.checks import blocking, require
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+
+    from moorage.contracts.storage import SignedUrl
+
+Factory: TypeAlias = "Callable[[], Subject]"
+Check: TypeAlias = "Callable[[Factory], None]"
+AsyncCheck: TypeAlias = "Callable[[Factory], Coroutine[Any, Any, None]]"
+
+_PART: Final = 5 * 1024 * 1024
+_EVERYTHING: Final = frozenset(StorageCapability)
+
+
+@attrs.frozen
+class Subject:
+    """A storage vendor under test.
+
+    Attributes:
+        storage: the storage of a hub, of either colour.
+        part: how many bytes a part must have.
+        can: what the vendor says it can.
+        fetch: does what a signed URL is for, with a body, and returns status and body; without
+            it no signed URL is used.
+    """
+
+    storage: Any
+    part: int = _PART
+    can: frozenset[str] = _EVERYTHING
+    fetch: Callable[[SignedUrl, bytes], tuple[int, bytes]] | None = None
+
+
+class _LiftedDownload:
+    """A synchronous download with an asynchronous interface."""
+
+    def __init__(self, coming: Any) -> None:
+        self._coming = coming
+        self.info, self.modified = coming.info, coming.modified
+
+    async def read_all(self) -> bytes:
+        whole: bytes = self._coming.read_all()
+        return whole
+
+
+class _Lifted:
+    """A synchronous storage with an asynchronous interface."""
+
+    def __init__(self, plain: Any) -> None:
+        self._plain = plain
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        verb = getattr(self._plain, name)
+
+        async def lifted(*given: Any, **named: Any) -> Any:
+            answer = verb(*given, **named)
+            return _LiftedDownload(answer) if name == "download" else answer
+
+        return lifted
+
+
+def _lifted(factory: Factory) -> Subject:
+    subject = factory()
+    return attrs.evolve(subject, storage=_Lifted(subject.storage))
+
+
+def _key(name: str = "file") -> str:
+    return f"check-{uuid4().hex}/{name}"
+
+
+def _bytes(size: int) -> bytes:
+    pattern = bytes(range(251))
+    return (pattern * (size // len(pattern) + 1))[:size]
+
+
+async def _all(storage: Any, key: str, **how: Any) -> bytes:
+    whole: bytes = await (await storage.download(key, **how)).read_all()
+    return whole
+
+
+async def _fails(
+    doing: Awaitable[object], kind: type[ConnectorError], sentence: str
+) -> ConnectorError:
+    try:
+        await doing
+    except kind as error:
+        return error
+    except ConnectorError as error:
+        raise AssertionError(f"{sentence} It raised {type(error).__name__}.") from error
+    raise AssertionError(sentence)
+
+
+async def what_is_put_comes_back(factory: Factory) -> None:
+    """Bytes and metadata come back unchanged, whatever the key."""
+    storage = factory().storage
+    for name in ("a", "with space", "ünï+&=?#%25.txt", "deep/er/x.y", "~-_.!*'()"):
+        key, data = _key(name), name.encode()
+        put = await storage.upload(key, data, PutOptions(content_type="text/plain"))
+        require(await _all(storage, key) == data, f"{name!r} does not come back as it was put.")
+        head = await storage.head(key)
+        require(head.key == put.key == key, f"{name!r} is called {head.key!r}.")
+        require(head.size == put.size == len(data), f"{name!r} has another size.")
+        require(head.content_type == "text/plain", f"{name!r} is {head.content_type!r}.")
+        require(head.etag and head.etag == put.etag, f"{name!r} has another ETag at once.")
+        require(head.last_modified is not None, f"{name!r} was put at no time.")
+
+
+async def nothing_is_an_object_too(factory: Factory) -> None:
+    """An object may have no bytes."""
+    storage, key = factory().storage, _key()
+    await storage.upload(key, b"")
+    require(await _all(storage, key) == b"", "Something came of nothing.")
+    require((await storage.head(key)).size == 0, "Nothing has a size.")
+
+
+async def headers_and_metadata_are_kept(factory: Factory) -> None:
+    """An object's headers and metadata come back with it."""
+    storage, key = factory().storage, _key()
+    options = PutOptions(
+        content_type="application/pdf",
+        content_disposition='attachment; filename="a.pdf"',
+        content_language="de",
+        cache_control="max-age=60",
+        metadata={"invoice": "2041", "buyer": "Zoë & Søn"},
+    )
+    await storage.upload(key, b"%PDF", options)
+    head = await storage.head(key)
+    for name in ("content_type", "content_disposition", "content_language", "cache_control"):
+        told, wanted = getattr(head, name), getattr(options, name)
+        require(told == wanted, f"{name} is {told!r}, not {wanted!r}.")
+    require(dict(head.metadata) == dict(options.metadata), f"Metadata is {head.metadata!r}.")
+
+
+async def packed_bytes_come_back_packed(factory: Factory) -> None:
+    """A compressed object comes back byte for byte, with its content encoding."""
+    storage, key = factory().storage, _key("file.json.gz")
+    packed = gzip.compress(_bytes(1_000), mtime=0)
+    await storage.upload(key, packed, PutOptions(content_encoding="gzip"))
+    coming = await storage.download(key)
+    told = (coming.info.content_encoding, (await storage.head(key)).content_encoding)
+    require(told == ("gzip", "gzip"), f"How it is packed is told as {told}.")
+    require(await coming.read_all() == packed, "What was put packed came back otherwise.")
+    some = await _all(storage, key, range=ByteRange(2, 5))
+    require(some == packed[2:7], "Some of what was put packed came back otherwise.")
+
+
+async def what_is_missing_is_told(factory: Factory) -> None:
+    """Reading a missing object raises FileNotFound; deleting it succeeds."""
+    storage, key = factory().storage, _key()
+    sentence = "What is not there did not raise FileNotFound."
+    await _fails(storage.head(key), FileNotFound, sentence)
+    await _fails(storage.download(key), FileNotFound, sentence)
+    await _fails(storage.copy(key, _key()), FileNotFound, sentence)
+    require(not await storage.exists(key), "What is not there exists.")
+    await storage.delete(key)
+
+
+async def deleted_is_gone(factory: Factory) -> None:
+    """Deleted objects are gone, singly and in bulk, and each has its result."""
+    storage = factory().storage
+    one, two, three, none = _key(), _key(), _key(), _key()
+    for key in (one, two, three):
+        await storage.upload(key, b"x")
+    await storage.delete(one)
+    results = await storage.delete_many([two, "../bad", none, three])
+    require([r.ok for r in results] == [True, False, True, True], f"Results are {results!r}.")
+    require(isinstance(results[1].error, InvalidData), "A bad key was not refused.")
+    left = [key for key in (one, two, three) if await storage.exists(key)]
+    require(not left, f"{len(left)} objects outlived their deletion.")
+
+
+async def bad_keys_are_refused(factory: Factory) -> None:
+    """A key that leads elsewhere is refused before anything is sent."""
+    storage = factory().storage
+    for key in ("", "/etc/passwd", "../x", "a/../../x", "a/./b", "a\0b", "a\nb", "x" * 1025):
+        for verb in (storage.head, storage.download, storage.delete):
+            await _fails(verb(key), InvalidData, f"The key {key[:20]!r} was not refused.")
+        await _fails(storage.upload(key, b""), InvalidData, f"{key[:20]!r} was not refused.")
+
+
+async def ranges_are_exact(factory: Factory) -> None:
+    """Some bytes of an object are just those."""
+    storage, key, data = factory().storage, _key(), _bytes(1_000)
+    await storage.upload(key, data)
+    for wanted, expected in (
+        (ByteRange(0, 1), data[:1]),
+        (ByteRange(10, 20), data[10:30]),
+        (ByteRange(990, 100), data[990:]),
+        (ByteRange(999), data[999:]),
+        (ByteRange(-7), data[-7:]),
+        (ByteRange(-5_000), data),
+    ):
+        got = await _all(storage, key, range=wanted)
+        require(got == expected, f"{wanted} gave {len(got)} bytes, or others.")
+    beyond = storage.download(key, range=ByteRange(1_000))
+    error = await _fails(beyond, VendorRejected, "Bytes behind the end came.")
+    require(getattr(error, "status", None) == 416, "Bytes behind the end are no 416.")
+
+
+async def conditions_hold_when_reading(factory: Factory) -> None:
+    """A conditional read returns an unchanged object only once, and never a different one."""
+    storage, key = factory().storage, _key()
+    etag = (await storage.upload(key, b"first")).etag
+    same = await storage.download(key, if_none_match=etag)
+    require(not same.modified and await same.read_all() == b"", "What is known came again.")
+    require(await _all(storage, key, if_match=etag) == b"first", "What was meant did not come.")
+    await storage.upload(key, b"second one")
+    require(await _all(storage, key, if_none_match=etag) == b"second one", "News did not come.")
+    error = await _fails(storage.download(key, if_match=etag), VendorRejected, "Another came.")
+    require(getattr(error, "status", None) == 412, "What is another is no 412.")
+
+
+async def conditions_hold_when_writing(factory: Factory) -> None:
+    """Nothing is overwritten that was not meant, in one part or in several."""
+    subject = factory()
+    storage, key, long = subject.storage, _key(), _bytes(subject.part + 1)
+    only_new = PutOptions(if_none_match="*")
+    etag = (await storage.upload(key, b"first", only_new)).etag
+    for data in (b"second", long):
+        for options in (only_new, PutOptions(if_match="0123")):
+            doing = storage.upload(key, data, options, part_size=subject.part)
+            error = await _fails(doing, VendorRejected, "What stood there was overwritten.")
+            require(getattr(error, "status", None) == 412, "It is no 412.")
+    require(await _all(storage, key) == b"first", "What was refused has changed it all the same.")
+    await storage.upload(key, b"second", PutOptions(if_match=etag))
+    require(await _all(storage, key) == b"second", "What was meant was not replaced.")
+
+
+async def long_ones_go_in_parts(factory: Factory) -> None:
+    """An object of several parts is the same bytes, whatever it is read from."""
+    subject = factory()
+    data, part = _bytes(2 * subject.part + 17), subject.part
+    sources: tuple[Any, ...] = (
+        data,
+        BytesIO(data),
+        lambda: BytesIO(data),
+        _cut(data, part // 3),
+        lambda: _cut(data, part * 2),
+    )
+    for number, source in enumerate(sources):
+        key = _key(str(number))
+        put = await subject.storage.upload(key, source, part_size=part)
+        require(put.size == len(data), f"Source {number} gave {put.size} bytes.")
+        require(await _all(subject.storage, key) == data, f"Source {number} gave other bytes.")
+
+
+def _cut(data: bytes, size: int) -> Iterator[bytes]:
+    return iter([data[at : at + size] for at in range(0, len(data), size)])
+
+
+async def what_fails_leaves_nothing(factory: Factory) -> None:
+    """An upload from a failing or wrong source leaves no object and no parts."""
+    subject = factory()
+    storage, part = subject.storage, subject.part
+
+    def breaking() -> Iterator[bytes]:
+        yield _bytes(part)
+        yield _bytes(part)
+        raise RuntimeError("the source broke")
+
+    key = _key()
+    try:
+        await storage.upload(key, breaking, part_size=part)
+    except RuntimeError:
+        pass
+    else:
+        raise AssertionError("A source that broke did not matter.")
+    wrong = PutOptions(checksum=Checksum.of("sha256", b"something else"))
+    for data in (b"short", _bytes(part + 1)):
+        doing = storage.upload(key, data, wrong, part_size=part)
+        await _fails(doing, InvalidData, "A checksum that does not fit did not matter.")
+        doing = storage.upload(key, iter([data]), part_size=part, length=len(data) + 1)
+        await _fails(doing, InvalidData, "A length that does not fit did not matter.")
+    require(not await storage.exists(key), "Something half was kept.")
+    if StorageCapability.STALE_UPLOADS in subject.can:
+        require(not await storage.list_stale_uploads(key), "Parts were left behind.")
+
+
+async def uploads_are_resumed(factory: Factory) -> None:
+    """An interrupted upload resumes at its last part and completes."""
+    subject = factory()
+    storage, part, key = subject.storage, subject.part, _key()
+    data = _bytes(3 * part + 5)
+
+    def breaking() -> Iterator[bytes]:
+        yield data[: 2 * part]
+        raise RuntimeError("the line broke")
+
+    begun = await storage.start_upload(key, PutOptions(content_type="x/y"))
+    try:
+        await storage.upload(key, breaking, resume=begun.ref, part_size=part)
+    except RuntimeError:
+        pass
+    else:
+        raise AssertionError("A source that broke did not matter.")
+    require(not await storage.exists(key), "An object is there before all of it is.")
+    if StorageCapability.STALE_UPLOADS in subject.can:
+        refs = [upload.ref for upload in await storage.list_stale_uploads(key)]
+        require(refs == [begun.ref], "The upload that was begun is not listed.")
+    await storage.upload(key, lambda: BytesIO(data), resume=str(begun.ref), part_size=part)
+    require(await _all(storage, key) == data, "What was resumed has other bytes.")
+    require((await storage.head(key)).content_type == "x/y", "It is not kept as was said.")
+    doing = storage.upload(key, data, resume=begun.ref, part_size=part)
+    await _fails(doing, VendorRejected, "An upload that is complete was gone on with.")
+
+
+async def what_is_aborted_is_gone(factory: Factory) -> None:
+    """An upload that is aborted is gone; again is fine."""
+    subject = factory()
+    storage, key = subject.storage, _key()
+    begun = await storage.start_upload(key)
+    await storage.abort_upload(begun.ref)
+    await storage.abort_upload(str(begun.ref))
+    if StorageCapability.STALE_UPLOADS in subject.can:
+        require(not await storage.list_stale_uploads(key), "What was aborted is still there.")
+    require(not await storage.exists(key), "An object came of what was aborted.")
+
+
+async def lists_are_in_order(factory: Factory) -> None:
+    """Objects are listed in the order of their keys, page by page, each once."""
+    storage, base = factory().storage, _key("")
+    names = ["a.txt", "a/1", "a/2", "a0", "b", "c/d/e", "ü"]
+    for name in reversed(names):
+        await storage.upload(base + name, name.encode())
+    expected = [base + name for name in sorted(names, key=str.encode)]
+    for limit in (1, 2, 3, 1_000):
+        found: list[str] = []
+        cursor = None
+        while True:
+            page = await storage.list(base, limit=limit, cursor=cursor)
+            require(len(page.objects) <= limit, f"A page has {len(page.objects)} objects.")
+            found += [one.key for one in page.objects]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        require(found == expected, f"By {limit}: {found!r}.")
+    sizes = {one.key: one.size for one in (await storage.list(base)).objects}
+    require(sizes[base + "a.txt"] == 5, "A list tells another size.")
+
+
+async def folders_stand_together(factory: Factory) -> None:
+    """With a delimiter, deeper keys are listed once, as their folder."""
+    storage, base = factory().storage, _key("")
+    for name in ("a.txt", "a/1", "a/2", "b", "c/d/e"):
+        await storage.upload(base + name, b"")
+    whole = await storage.list(base, delimiter="/")
+    keys, folders = [one.key for one in whole.objects], list(whole.prefixes)
+    require(keys == [base + "a.txt", base + "b"], f"Objects are {keys!r}.")
+    require(folders == [base + "a/", base + "c/"], f"Folders are {folders!r}.")
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = await storage.list(base, delimiter="/", limit=1, cursor=cursor)
+        found += [*(one.key for one in page.objects), *page.prefixes]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    require(found == sorted(keys + folders, key=str.encode), f"Page by page: {found!r}.")
+
+
+async def copies_are_objects_of_their_own(factory: Factory) -> None:
+    """A copy has the same bytes, with the original's or new metadata."""
+    storage, key, copy = factory().storage, _key(), _key()
+    await storage.upload(key, b"bytes", PutOptions(content_type="a/b", metadata={"x": "1"}))
+    made = await storage.copy(key, copy)
+    told = (made.size, made.content_type, dict(made.metadata))
+    require(told == (5, "a/b", {"x": "1"}), f"The copy is {told!r}.")
+    await storage.copy(key, copy, PutOptions(content_type="c/d"))
+    head = await storage.head(copy)
+    told = (head.size, head.content_type, dict(head.metadata))
+    require(told == (5, "c/d", {}), f"What is said anew is {told!r}.")
+    await storage.delete(key)
+    require(await _all(storage, copy) == b"bytes", "The copy went with the original.")
+
+
+async def a_reference_is_enough(factory: Factory) -> None:
+    """An object is found by its reference."""
+    storage, key = factory().storage, _key()
+    put = await storage.upload(key, b"bytes")
+    require(Ref.parse(str(put.ref)) == put.ref, "The reference is not the same as text.")
+    require((await storage.head(put.ref)).etag == put.etag, "Another is found by its reference.")
+    await storage.delete(put.ref)
+    require(not await storage.exists(put.ref), "It is not deleted by its reference.")
+
+
+async def signed_urls_do_one_thing(factory: Factory) -> None:
+    """A signed URL does what it is signed for, and nothing else."""
+    subject = factory()
+    storage, key = subject.storage, _key("a b+ü.txt")
+    to_put = await storage.signed_url(key, "PUT", content_type="text/plain")
+    to_get = await storage.signed_url(key, expires=60, content_disposition="attachment")
+    require(key not in repr(to_put), "The URL is shown.")
+    require(to_get.expires_at < to_put.expires_at, "They are good equally long.")
+    if subject.fetch is None:
+        return
+    status, _ = subject.fetch(to_put, b"by URL")
+    require(status in {200, 201, 204}, f"Putting answers {status}.")
+    require(subject.fetch(to_get, b"") == (200, b"by URL"), "Getting did not.")
+    wrong = attrs.evolve(to_get, method=to_put.method, headers=to_put.headers)
+    require(subject.fetch(wrong, b"evil")[0] == 403, "A URL to get with puts.")
+    other = attrs.evolve(to_get, url=to_get.url.replace("file", "elif").replace("a%20b", "a%20c"))
+    require(subject.fetch(other, b"")[0] in {403, 404}, "A URL is good for another object.")
+    require(await _all(storage, key) == b"by URL", "What must not be changed was.")
+
+
+async def what_it_cannot_is_refused(factory: Factory) -> None:
+    """An unsupported feature is refused, and the error names vendors that have it."""
+    subject = factory()
+    wanted = {
+        StorageCapability.TAGS: PutOptions(tags={"a": "b"}),
+        StorageCapability.VISIBILITY: PutOptions(visibility="public"),
+        StorageCapability.STORAGE_CLASS: PutOptions(storage_class="COLD"),
+        StorageCapability.ENCRYPTION: PutOptions(encryption="AES256"),
+    }
+    for capability, options in wanted.items():
+        if capability not in subject.can:
+            doing = subject.storage.upload(_key(), b"", options)
+            sentence = f"{capability} was silently dropped."
+            error = await _fails(doing, UnsupportedByVendor, sentence)
+            told = getattr(error, "capabilities", ())
+            require(capability in told, f"The refusal does not name {capability}.")
+
+
+async def _awaited(data: bytes, size: int) -> AsyncIterator[bytes]:
+    for piece in _cut(data, size):
+        yield piece
+
+
+async def sources_may_be_awaited(factory: Factory) -> None:
+    """An object may be read from an asynchronous iterator."""
+    subject = factory()
+    data, key = _bytes(subject.part + 3), _key()
+    await subject.storage.upload(key, _awaited(data, 100_000), part_size=subject.part)
+    require(await _all(subject.storage, key) == data, "It has other bytes.")
+
+
+_BOTH: Final = (
+    what_is_put_comes_back,
+    nothing_is_an_object_too,
+    headers_and_metadata_are_kept,
+    packed_bytes_come_back_packed,
+    what_is_missing_is_told,
+    deleted_is_gone,
+    bad_keys_are_refused,
+    ranges_are_exact,
+    conditions_hold_when_reading,
+    conditions_hold_when_writing,
+    long_ones_go_in_parts,
+    what_fails_leaves_nothing,
+    uploads_are_resumed,
+    what_is_aborted_is_gone,
+    lists_are_in_order,
+    folders_stand_together,
+    copies_are_objects_of_their_own,
+    a_reference_is_enough,
+    signed_urls_do_one_thing,
+    what_it_cannot_is_refused,
+)
+
+CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _lifted) for check in _BOTH)
+
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (*_BOTH, sources_may_be_awaited)

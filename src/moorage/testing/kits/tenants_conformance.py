@@ -1,0 +1,133 @@
+"""Checks that every source of tenants must pass; run them on your own.
+
+```python
+import pytest
+
+from moorage.adapters.tenants.memory import MemoryTenants  # yours
+from moorage.testing import name_of, tenants_conformance
+
+
+def make():
+    tenants = MemoryTenants()
+    return tenants, tenants.put
+
+
+@pytest.mark.parametrize("check", tenants_conformance.CHECKS, ids=name_of)
+def test_tenants(check):
+    check(make)
+```
+
+`CHECKS` are for `Tenants`. `ASYNC_CHECKS` are for `AsyncTenants`, and awaited. Each takes a
+function that makes a port that knows nobody, with a plain function that keeps the tables of a
+tenant, or forgets the tenant if it is given None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from moorage.ports.tenants import AsyncTenants, Tenants
+from moorage.testing.kits.checks import blocking, in_thread, require, soon
+
+Put: TypeAlias = Callable[[str, Mapping[str, Any] | None], None]
+Factory: TypeAlias = Callable[[], tuple[Tenants, Put]]
+AsyncFactory: TypeAlias = Callable[[], tuple[AsyncTenants, Put]]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
+
+_HANGS: Final = "Asking for a tenant does not come to an end."
+_ONE: Final[Mapping[str, Any]] = {
+    "vendors": {"twilio": {"account_sid": "AC1", "credentials": "tökén", "timeout": 2.5}},
+    "sms": [{"vendor": ["twilio"], "countries": ["DE"]}],
+}
+_TWO: Final[Mapping[str, Any]] = {"sms": {"vendor": "vonage"}}
+_NAMES: Final = ("acme", "ACME", "acme ", "acme-fr", "açmé", "'; --", "a" * 200)
+
+
+class _Threaded:
+    """A plain port, each of whose callers is a thread."""
+
+    def __init__(self, tenants: Tenants) -> None:
+        self._tenants = tenants
+
+    async def version(self, tenant: str, /) -> str | int | None:
+        return await in_thread(partial(self._tenants.version, tenant))
+
+    async def tables(self, tenant: str, /) -> Mapping[str, Any]:
+        return await in_thread(partial(self._tenants.tables, tenant))
+
+
+def _threaded(factory: Factory) -> tuple[AsyncTenants, Put]:
+    tenants, put = factory()
+    return _Threaded(tenants), put
+
+
+async def _version(tenants: AsyncTenants, name: str) -> str | int | None:
+    return await soon(tenants.version(name), _HANGS)
+
+
+async def _tables(tenants: AsyncTenants, name: str) -> Mapping[str, Any]:
+    return await soon(tenants.tables(name), _HANGS)
+
+
+async def nobody_is_known_at_first(factory: AsyncFactory) -> None:
+    """An unknown tenant has no version and no tables."""
+    tenants, _ = factory()
+    require(await _version(tenants, "acme") is None, "An unknown tenant has a version.")
+    require(not await _tables(tenants, "acme"), "An unknown tenant has tables.")
+
+
+async def what_is_kept_is_given(factory: AsyncFactory) -> None:
+    """Tables come back unchanged on every lookup, under one version."""
+    tenants, put = factory()
+    put("acme", _ONE)
+    versions = {await _version(tenants, "acme") for _ in range(3)}
+    require(len(versions) == 1, "The version changes while the tables stay.")
+    require(None not in versions, "A tenant that is known has no version.")
+    for _ in range(2):
+        require(await _tables(tenants, "acme") == _ONE, "The tables are not given as they are.")
+
+
+async def every_change_is_another_version(factory: AsyncFactory) -> None:
+    """Tables that changed have another version than those before."""
+    tenants, put = factory()
+    before: list[str | int | None] = [None]
+    for tables in (_ONE, _TWO, {}, _ONE):
+        put("acme", tables)
+        version = await _version(tenants, "acme")
+        require(version not in {before[-1], None}, "A change has the version of before.")
+        require(await _tables(tenants, "acme") == tables, "A change is not seen.")
+        before.append(version)
+
+
+async def tenants_are_apart(factory: AsyncFactory) -> None:
+    """Nobody gets what is another's, however alike their names are."""
+    tenants, put = factory()
+    for number, name in enumerate(_NAMES):
+        put(name, {"sms": {"vendor": f"v{number}"}})
+    for number, name in enumerate(_NAMES):
+        found = await _tables(tenants, name)
+        require(found == {"sms": {"vendor": f"v{number}"}}, f"{name!r} has another's tables.")
+
+
+async def who_is_forgotten_is_unknown(factory: AsyncFactory) -> None:
+    """A tenant that was taken away is known no more, and can come back."""
+    tenants, put = factory()
+    put("acme", _ONE)
+    put("acme", None)
+    require(await _version(tenants, "acme") is None, "A tenant that is gone has a version.")
+    require(not await _tables(tenants, "acme"), "A tenant that is gone has tables.")
+    put("acme", _TWO)
+    require(await _tables(tenants, "acme") == _TWO, "A tenant cannot come back.")
+
+
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
+    nobody_is_known_at_first,
+    what_is_kept_is_given,
+    every_change_is_another_version,
+    tenants_are_apart,
+    who_is_forgotten_is_unknown,
+)
+CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _threaded) for check in ASYNC_CHECKS)

@@ -1,0 +1,237 @@
+"""Checks that every provider of webhook secrets must pass; run them on your own.
+
+```python
+import pytest
+
+from moorage import CredentialNotFound
+from moorage.testing import name_of, webhook_secrets_conformance
+
+
+class TableOfSecrets:  # yours
+    def __init__(self, rows):
+        self._rows = rows
+
+    def get(self, name, tenant, key_id):
+        if (name, tenant) not in self._rows:
+            raise CredentialNotFound("no webhook secret was entered.", service=name)
+        return self._rows[name, tenant]
+
+
+@pytest.mark.parametrize("check", webhook_secrets_conformance.CHECKS, ids=name_of)
+def test_webhook_secrets(check):
+    check(TableOfSecrets)
+```
+
+`CHECKS` are for `WebhookSecrets`. `ASYNC_CHECKS` are for `AsyncWebhookSecrets`, and awaited. Each
+takes a function that makes a provider of what it is given: for each name of an endpoint and tenant,
+its secrets, the newest first.
+
+`CHANGING_CHECKS` and `ASYNC_CHANGING_CHECKS` are for providers whose secrets can change while they
+are in use. They change what they gave to the function, and ask again: put the provider before it,
+without a delay. `NAMED_CHECKS` and `ASYNC_NAMED_CHECKS` are for those that keep the secrets of
+several endpoints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.webhooks.sending import WebhookSigner
+from moorage.errors import ConnectorError, CredentialNotFound, WebhookRejected
+from moorage.parts.webhook_verifier import WebhookVerifier
+from moorage.ports.webhook_secrets import AsyncWebhookSecrets, WebhookSecrets
+from moorage.testing.kits.checks import blocking, in_thread, require, soon
+
+Kept: TypeAlias = dict[tuple[str, str | None], Sequence[Secret]]
+Factory: TypeAlias = Callable[[Kept], WebhookSecrets]
+AsyncFactory: TypeAlias = Callable[[Kept], AsyncWebhookSecrets]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
+
+_HANGS: Final = "Asking for secrets does not come to an end."
+_NAME: Final = "shop"
+_TENANTS: Final = (None, "acme", "None", "", "acme ", "ACME")
+_KEYS: Final = ("", "k9", "../k1", "k1\x00", "é", "*", "' OR 1=1 --", "k" * 10_000)
+
+
+def _secret(number: int) -> Secret:
+    return Secret(f"whsec_{number:032d}")
+
+
+class _Threaded:
+    """A plain provider, each of whose callers is a thread."""
+
+    def __init__(self, factory: Factory, kept: Kept) -> None:
+        self._provider = factory(kept)
+
+    async def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        return await in_thread(partial(self._provider.get, name, tenant, key_id))
+
+
+async def _got(
+    provider: AsyncWebhookSecrets, tenant: str | None, key_id: str | None = None
+) -> Sequence[Secret]:
+    return await soon(provider.get(_NAME, tenant, key_id), _HANGS)
+
+
+async def _refusal(
+    provider: AsyncWebhookSecrets, tenant: str | None, key_id: str | None = None, name: str = _NAME
+) -> CredentialNotFound:
+    try:
+        got = await soon(provider.get(name, tenant, key_id), _HANGS)
+    except CredentialNotFound as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - told, whatever it is
+        message = f"raised {type(error).__name__}"
+    else:
+        message = f"gave {len(got)}"
+    raise AssertionError(f"Asking for the secrets of a tenant that has none {message}.")
+
+
+async def every_secret_is_given(factory: AsyncFactory) -> None:
+    """All that are good now are given, the newest first, as secrets, and so whenever one asks."""
+    several = (_secret(3), Secret(b"\xff\x00 binary"), _secret(1))
+    provider = factory({(_NAME, None): several})
+    for _ in range(3):
+        got = await _got(provider, None)
+        require(all(isinstance(one, Secret) for one in got), "What is given is no Secret.")
+        require([*got] == [*several], "Secrets are missing, or the newest is not the first.")
+
+
+async def tenants_are_apart(factory: AsyncFactory) -> None:
+    """A tenant gets only its own secrets."""
+    for owner in _TENANTS:
+        provider = factory({(_NAME, owner): (_secret(1),)})
+        require([*await _got(provider, owner)] == [_secret(1)], f"{owner!r} lacks its secret.")
+        for other in _TENANTS:
+            if other != owner:
+                await _refusal(provider, other)
+    numbered = dict(enumerate(_TENANTS))
+    provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in numbered.items()})
+    for number, tenant in numbered.items():
+        got = await _got(provider, tenant)
+        require([*got] == [_secret(number)], f"{tenant!r} got what belongs to another.")
+
+
+async def nothing_is_not_found(factory: AsyncFactory) -> None:
+    """A tenant without secrets is refused, whichever key is requested."""
+    provider = factory({(_NAME, "acme"): (_secret(1),)})
+    for key in (None, *_KEYS):
+        error = await _refusal(provider, "globex", key)
+        require(_secret(1).reveal() not in f"{error}{error!r}", "A refusal shows a secret.")
+
+
+async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
+    """An unknown key id raises no error and returns no other tenant's secret."""
+    kept: Kept = {(_NAME, tenant): (_secret(n),) for n, tenant in enumerate((None, "acme"))}
+    provider = factory(kept)
+    for tenant in (None, "acme"):
+        for key in _KEYS:
+            try:
+                got = await _got(provider, tenant, key)
+            except ConnectorError as error:
+                raise AssertionError(
+                    f"A key that does not exist raised {type(error).__name__}."
+                ) from None
+            foreign = [one for one in got if one not in kept[_NAME, tenant]]
+            require(not foreign, f"{tenant!r} got what belongs to another.")
+
+
+async def a_named_key_is_given(factory: AsyncFactory) -> None:
+    """If keys have names, the requested one is among those returned."""
+    keys = {name: Secret(json.dumps({"kty": "OKP", "kid": name})) for name in ("k1", "k2")}
+    provider = factory({(_NAME, None): (*keys.values(),)})
+    for name, key in keys.items():
+        require(key in await _got(provider, None, name), f"The key {name} is not given.")
+
+
+async def nothing_shows_a_secret(factory: AsyncFactory) -> None:
+    """Neither what is given nor the provider shows a secret when it is printed."""
+    provider = factory({(_NAME, None): (_secret(1),)})
+    shown = f"{await _got(provider, None)!r}{provider!r}{provider!s}"
+    require(_secret(1).reveal() not in shown, "A secret is shown.")
+
+
+async def many_may_ask_at_once(factory: AsyncFactory) -> None:
+    """Concurrent callers each get their own secrets."""
+    tenants = [f"tenant-{number}" for number in range(8)]
+    provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in enumerate(tenants)})
+    asked = [_got(provider, tenant) for _ in range(4) for tenant in tenants]
+    got = await soon(asyncio.gather(*asked), _HANGS)
+    expected = [[_secret(number)] for _ in range(4) for number in range(8)]
+    require([[*one] for one in got] == expected, "Of many who asked, some got another's secret.")
+
+
+async def a_verifier_can_use_them(factory: AsyncFactory) -> None:
+    """A verifier accepts what a tenant's secret signed, and not for another tenant."""
+    provider = factory({(_NAME, name): (_secret(n),) for n, name in enumerate(("acme", "globex"))})
+    verifier = WebhookVerifier("standard-webhooks", provider, name=_NAME, replay_guard=False)
+    body = b"{}"
+    headers = WebhookSigner(_secret(0)).sign(body, id="msg_1", at=datetime.now(UTC))
+    accepted = [await _accepts(verifier, headers, body, tenant) for tenant in ("acme", "globex")]
+    require(accepted[0], "A verifier refused what a tenant's secret signed.")
+    require(not accepted[1], "A verifier accepted for one tenant what another's secret signed.")
+
+
+async def _accepts(verifier: WebhookVerifier, headers: Any, body: bytes, tenant: str) -> bool:
+    try:
+        return bool(await verifier.averify(headers=headers, body=body, tenant=tenant))
+    except WebhookRejected:
+        return False
+
+
+async def a_change_is_seen(factory: AsyncFactory) -> None:
+    """A secret that is added, replaced or withdrawn is so from the next webhook on."""
+    kept: Kept = {(_NAME, None): (_secret(1),)}
+    provider = factory(kept)
+    await _got(provider, None)
+    for several in ((_secret(2), _secret(1)), (_secret(2),)):
+        kept[_NAME, None] = several
+        got = await _got(provider, None)
+        require([*got] == [*several], "Secrets that were replaced are not given as they are now.")
+    kept[_NAME, "acme"] = (_secret(3),)
+    require([*await _got(provider, "acme")] == [_secret(3)], "A tenant that was added has none.")
+    del kept[_NAME, None]
+    await _refusal(provider, None)
+
+
+async def endpoints_are_apart(factory: AsyncFactory) -> None:
+    """An endpoint has its own secrets, and an unknown one has none."""
+    names = ("shop", "shop-2", "Shop")
+    provider = factory({(name, None): (_secret(n),) for n, name in enumerate(names)})
+    for number, name in enumerate(names):
+        got = await soon(provider.get(name, None, None), _HANGS)
+        require([*got] == [_secret(number)], f"The endpoint {name} has another's secrets.")
+    await _refusal(provider, None, name="stock")
+
+
+_BOTH: Final[tuple[AsyncCheck, ...]] = (
+    every_secret_is_given,
+    tenants_are_apart,
+    nothing_is_not_found,
+    an_unknown_key_is_no_error,
+    a_named_key_is_given,
+    nothing_shows_a_secret,
+    many_may_ask_at_once,
+    a_verifier_can_use_them,
+)
+_CHANGING: Final[tuple[AsyncCheck, ...]] = (a_change_is_seen,)
+_NAMED: Final[tuple[AsyncCheck, ...]] = (endpoints_are_apart,)
+
+
+def _plain(checks: tuple[AsyncCheck, ...]) -> tuple[Check, ...]:
+    return tuple(blocking(check, _Threaded) for check in checks)
+
+
+CHECKS: Final = _plain(_BOTH)
+ASYNC_CHECKS: Final = _BOTH
+CHANGING_CHECKS: Final = _plain(_CHANGING)
+ASYNC_CHANGING_CHECKS: Final = _CHANGING
+NAMED_CHECKS: Final = _plain(_NAMED)
+ASYNC_NAMED_CHECKS: Final = _NAMED

@@ -1,0 +1,57 @@
+"""Which fields a carrier takes, as a table, and what is wrong with those that it was sent.
+
+A table maps names to what stands there: a type, some words (a frozenset of them), a table, or a
+list of one of these; a name that ends in `!` has to be there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.domain.values.json_text import is_list, is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Shape: TypeAlias = "type | tuple[type, ...] | frozenset[str] | Mapping[str, Shape] | list[Shape]"
+
+NUMBER: Final = (int, float)
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text, of which one has to be given."""
+    return frozenset(text.split())
+
+
+def problems(shape: Any, value: object, at: str = "#") -> Iterator[tuple[str, str, str]]:
+    """Yield each problem of a table: its path, name and kind (missing, extra or mistyped)."""
+    if is_object(shape):
+        if not is_object(value):
+            yield at, "object", "type"
+            return
+        yield from _object(shape, value, at)
+    elif is_list(shape):
+        if not is_list(value):
+            yield at, "array", "type"
+            return
+        for number, one in enumerate(value):
+            yield from problems(shape[0], one, f"{at}/{number}")
+    elif isinstance(shape, frozenset):
+        if not isinstance(value, str) or value not in shape:
+            yield at, "value", "type"
+    elif not isinstance(value, shape) or (isinstance(value, bool) and shape is not bool):
+        yield at, "value", "type"
+
+
+def _object(
+    shape: Mapping[str, Any], value: Mapping[str, Any], at: str
+) -> Iterator[tuple[str, str, str]]:
+    rules_by_name = {name.rstrip("!"): inner for name, inner in shape.items()}
+    for name in shape:
+        if name.endswith("!") and name[:-1] not in value:
+            yield at, name[:-1], "missing"
+    for name, inner in value.items():
+        if name not in rules_by_name:
+            yield at, name, "extraneous"
+        else:
+            yield from problems(rules_by_name[name], inner, f"{at}/{name}")

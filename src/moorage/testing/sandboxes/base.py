@@ -1,0 +1,401 @@
+"""The base of every vendor's sandbox."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from collections import deque
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPSConnection
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import attrs
+
+from moorage.domain.http.requests import Response
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, InvalidData
+from moorage.runtime.bridge import run_now
+from moorage.testing.fakes.http import (
+    AsyncScriptedIncoming,
+    ScriptedIncoming,
+    as_bytes,
+    with_whole_body,
+)
+from moorage.testing.fakes.http_script import Behaviour, Received
+from moorage.testing.fakes.http_server import VendorServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Mapping
+
+    from moorage.domain.http.headers import Headers
+    from moorage.domain.http.requests import Request, Timeouts
+
+PIECE: Final = 65_536
+
+
+def no_fields() -> dict[str, str]:
+    """Return the empty default for headers."""
+    return {}
+
+
+@attrs.frozen(repr=False)
+class Asked:
+    """A request as it reached a sandbox.
+
+    Attributes:
+        method: what it does.
+        host: where it was sent.
+        path: the path, percent-encoded as it came.
+        query: the parameters, decoded.
+        headers: its fields.
+        body: all of its body.
+    """
+
+    method: str
+    host: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    headers: Headers
+    body: bytes
+
+    @property
+    def form(self) -> tuple[tuple[str, str], ...]:
+        """The fields of a form, decoded; it must say that it is one."""
+        kind = (self.headers.get("content-type") or "").partition(";")[0]
+        if self.body and kind != "application/x-www-form-urlencoded":
+            raise Refusal(Response(415, body=b"This is no form."))
+        return tuple(parse_qsl(self.body.decode(), keep_blank_values=True))
+
+    def json(self) -> Any:
+        """The value of a JSON body; it must say that it is one."""
+        kind = (self.headers.get("content-type") or "").partition(";")[0]
+        if kind not in {"application/json", "application/vnd.api+json"}:
+            raise Refusal(Response(415, body=b"This is no JSON."))
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise Refusal(Response(400, body=b"This is no JSON.")) from None
+
+    def basic(self) -> tuple[str, str] | None:
+        """User and password, if it has them."""
+        scheme, _, text = (self.headers.get("authorization") or "").partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        user, _, password = b64decode(text).decode().partition(":")
+        return user, password
+
+    def bearer(self) -> str | None:
+        """The token, if it has one."""
+        scheme, _, text = (self.headers.get("authorization") or "").partition(" ")
+        return text if scheme.lower() == "bearer" else None
+
+
+@attrs.frozen(kw_only=True)
+class Notice:
+    """A webhook that a sandbox sends, signed as its vendor signs.
+
+    Attributes:
+        url: where it goes.
+        headers: its fields, the signature among them if it stands there.
+        body: the bytes that are sent.
+        method: how.
+    """
+
+    url: str
+    headers: Mapping[str, str] = attrs.field(factory=no_fields, repr=False)
+    body: bytes = attrs.field(default=b"", repr=False)
+    method: str = "POST"
+
+    def given(self) -> dict[str, Any]:
+        """Return the arguments of `WebhookVerifier.verify`: `verify(**notice.given())`."""
+        return attrs.asdict(self)
+
+    def deliver(self, timeout: float = 10.0) -> int:
+        """Send it to its URL, and tell the status of the answer.
+
+        Args:
+            timeout: seconds for the application to answer.
+        """
+        where = urlsplit(self.url)
+        kind = HTTPSConnection if where.scheme == "https" else HTTPConnection
+        connection = kind(where.netloc, timeout=timeout)
+        try:
+            path = f"{where.path or '/'}?{where.query}" if where.query else where.path or "/"
+            connection.request(self.method, path, self.body, dict(self.headers))
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+
+class Refusal(Exception):
+    """Answers at once, from wherever it is raised."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(f"HTTP {response.status}")
+        self.response = response
+
+
+def reply(value: object, status: int = 200, **headers: str) -> Response:
+    """An answer of JSON; the underscores of a header's name stand for dashes."""
+    fields = {name.replace("_", "-"): text for name, text in headers.items()}
+    return Response(status, {"Content-Type": "application/json", **fields}, encode_json(value))
+
+
+def answered(answer: Callable[[], Response]) -> Response:
+    """An answer, which may be a refusal: some vendors keep either under a key."""
+    try:
+        return answer()
+    except Refusal as refusal:
+        return refusal.response
+
+
+class Sandbox:
+    """A vendor on this machine.
+
+    A subclass says what it answers with `routes`: pairs of a pattern, such as
+    `"POST /v1/things/{id}"`, and a method that takes what was asked and what stood for the braces.
+    Whatever is kept, a method may touch without further care: requests come one at a time.
+
+    Attributes:
+        hosts: the names under which the real vendor is reached.
+        request: every request, in order of arrival.
+        sent: every webhook that it made, in order.
+        beside: by path, sandboxes under the same hosts that keep what is asked of them, and fail,
+            for themselves: such as where tokens come from.
+    """
+
+    hosts: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._next: deque[Response | ConnectorError | Lost | Slow | Altered] = deque()
+        self.asked: list[Asked] = []
+        self.sent: list[Notice] = []
+        self.beside: dict[str, Sandbox] = {}
+        self._count = 0
+        self._table = [
+            (route, re.compile(_pattern(route)), handle) for route, handle in self.routes().items()
+        ]
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        return {}
+
+    def unknown(self, request: Asked) -> Response:
+        """The answer to what no route is for."""
+        return reply({"message": f"There is no {request.method} {request.path}."}, 404)
+
+    def number(self) -> int:
+        """A number that this sandbox has not used."""
+        self._count += 1
+        return self._count
+
+    def notify(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, method: str = "POST"
+    ) -> Notice:
+        """Make a webhook; what sends it is `Notice.deliver`."""
+        notice = Notice(url=url, headers=headers, body=body, method=method)
+        self.sent.append(notice)
+        return notice
+
+    # --- faults ------------------------------------------------------------
+
+    def fail(self, *answers: Response | ConnectorError | Lost | Slow | Altered) -> None:
+        """Answer the next requests so, one each: with an answer, an error, or one of the faults."""
+        with self._lock:
+            self._next.extend(answers)
+
+    def forget_faults(self) -> None:
+        """Answer as ever from now on."""
+        with self._lock:
+            self._next.clear()
+
+    # --- requests ----------------------------------------------------------
+
+    def answer(self, request: Asked) -> Response:
+        """Execute a request as the vendor would."""
+        with self._lock:
+            self.asked.append(request)
+            planned = self._next.popleft() if self._next else None
+            if isinstance(planned, Response):
+                return planned
+            if isinstance(planned, ConnectorError):
+                raise planned
+            response = self._routed(request)
+            if isinstance(planned, Lost):
+                raise ConnectionFailed("The answer was lost.")
+            return planned.change(response) if isinstance(planned, Altered) else response
+
+    def at(self, path: str) -> Sandbox:
+        """Return the sandbox for this path: this one, or one beside it."""
+        return self.beside.get(path, self)
+
+    def route(self, method: str, path: str) -> str | None:
+        """The one of `routes` that answers this, if there is one."""
+        line = f"{method} {path}"
+        table = self.at(path)._table  # noqa: SLF001 - one of our own
+        return next((route for route, pattern, _ in table if pattern.fullmatch(line)), None)
+
+    def delay(self) -> float:
+        """Seconds that the answer to the next request takes."""
+        with self._lock:
+            planned = self._next[0] if self._next else None
+            return planned.seconds if isinstance(planned, Slow) else 0.0
+
+    def _routed(self, request: Asked) -> Response:
+        line = f"{request.method} {request.path}"
+        for _, pattern, handle in self._table:
+            match = pattern.fullmatch(line)
+            if match is not None:
+                try:
+                    return handle(request, **{k: unquote(v) for k, v in match.groupdict().items()})
+                except Refusal as refusal:
+                    return refusal.response
+        return self.unknown(request)
+
+    @contextmanager
+    def serving(self) -> Generator[VendorServer]:
+        """Listen on a port of this machine; `url` of what is given says where."""
+        with VendorServer() as server:
+            server.always(self.behave)
+            yield server
+
+    def behave(self, received: Received) -> Behaviour:
+        """Return a server's behaviour for a request, for use behind another server."""
+        url = urlsplit(received.target)
+        request = Asked(
+            received.method,
+            received.headers.get("host") or "",
+            url.path,
+            tuple(parse_qsl(url.query, keep_blank_values=True)),
+            received.headers,
+            received.body,
+        )
+        found = self.at(url.path)
+        delay = found.delay()
+        try:
+            response = found.answer(request)
+        except ConnectorError:
+            return Behaviour(raw=b"", then="close")
+        return Behaviour(response.status, response.headers.pairs, response.body, delay=delay)
+
+
+@attrs.frozen
+class Lost:
+    """The request is done, and its answer lost."""
+
+
+@attrs.frozen
+class Slow:
+    """The request is done, and its answer takes so many seconds; in memory none pass."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Altered:
+    """The request is done, and its answer changed on its way, as a proxy may change it."""
+
+    change: Callable[[Response], Response]
+
+
+class _Clients:
+    def __init__(self, sandboxes: Iterable[Sandbox]) -> None:
+        self._hosts = {host: one for one in sandboxes for host in one.hosts}
+
+    def answer(self, request: Request, url: str, timeouts: Timeouts) -> Response:
+        parts = urlsplit(url)
+        found = next(
+            (
+                one
+                for host, one in self._hosts.items()
+                if parts.netloc == host or (host[0] == "." and parts.netloc.endswith(host))
+            ),
+            None,
+        )
+        if found is None:
+            raise InvalidData(
+                f"No sandbox is at {parts.netloc}.",
+                field="url",
+                remedy="Give the client a sandbox whose `hosts` has it.",
+            )
+        asked = Asked(
+            request.method.value,
+            parts.netloc,
+            parts.path,
+            tuple(parse_qsl(parts.query, keep_blank_values=True)),
+            request.headers,
+            as_bytes(request),
+        )
+        found = found.at(parts.path)
+        delay = found.delay()
+        response = found.answer(asked)
+        if timeouts.total is not None and delay > timeouts.total:
+            raise AttemptTimeout("The answer took longer than the attempt may.")
+        return response.evolve(url=url)
+
+
+class SandboxHttpClient:
+    """An `HttpClient` that only reaches these sandboxes, in memory."""
+
+    def __init__(self, *sandboxes: Sandbox) -> None:
+        self._clients = _Clients(sandboxes)
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Return the sandbox's response."""
+        whole = run_now(with_whole_body(request, plain=True))
+        return self._clients.answer(whole, url, timeouts)
+
+    def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
+        """Return the sandbox's response as a stream."""
+        return ScriptedIncoming(self.send(request, url, timeouts), piece=PIECE)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class AsyncSandboxHttpClient:
+    """An `AsyncHttpClient` that only reaches these sandboxes, in memory."""
+
+    def __init__(self, *sandboxes: Sandbox) -> None:
+        self._clients = _Clients(sandboxes)
+
+    async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Return the sandbox's response."""
+        return self._clients.answer(await with_whole_body(request, plain=False), url, timeouts)
+
+    async def open(
+        self, request: Request, url: str, timeouts: Timeouts, /
+    ) -> AsyncScriptedIncoming:
+        """Return the sandbox's response as a stream."""
+        return AsyncScriptedIncoming(await self.send(request, url, timeouts), piece=PIECE)
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+def _pattern(route: str) -> str:
+    parts = re.split(r"\{(\w+)(\*?)\}", route)
+    pattern = ""
+    for start in range(0, len(parts), 3):
+        pattern += re.escape(parts[start])
+        if start + 1 < len(parts):
+            pattern += f"(?P<{parts[start + 1]}>{'.*' if parts[start + 2] else '[^/]+'})"
+    return pattern
+
+
+__all__ = [
+    "Asked",
+    "AsyncSandboxHttpClient",
+    "Lost",
+    "Notice",
+    "Refusal",
+    "Sandbox",
+    "SandboxHttpClient",
+    "Slow",
+    "answered",
+    "reply",
+]

@@ -1,0 +1,311 @@
+"""Amazon SES on this machine.
+
+Magic addresses: to refused@example.com the message is rejected, to throttled@example.com there have
+been too many, to outage@example.com SES breaks; mail from anybody at unverified.example is
+rejected. In a bulk only the entry to such an address fails.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode, b64encode
+from datetime import UTC, datetime, timedelta
+from email.utils import parseaddr
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509.oid import NameOID
+
+from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, objection
+from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_MAIL: Final = {
+    "FromEmailAddress",
+    "Destination",
+    "ReplyToAddresses",
+    "Content",
+    "EmailTags",
+    "ConfigurationSetName",
+    "ListManagementOptions",
+    "FeedbackForwardingEmailAddress",
+    "EndpointId",
+    "TenantName",
+}
+_BULK: Final = {
+    "FromEmailAddress",
+    "ReplyToAddresses",
+    "DefaultContent",
+    "DefaultEmailTags",
+    "BulkEmailEntries",
+    "ConfigurationSetName",
+    "EndpointId",
+    "TenantName",
+}
+_MAGIC: Final = {
+    "refused@example.com": (400, "MessageRejected", "MESSAGE_REJECTED"),
+    "throttled@example.com": (429, "TooManyRequestsException", "ACCOUNT_THROTTLED"),
+    "outage@example.com": (503, "ServiceUnavailable", "TRANSIENT_FAILURE"),
+}
+_PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
+_WHO: Final = {
+    UNSIGNED: "MissingAuthenticationTokenException",
+    STRANGER: "UnrecognizedClientException",
+    MISMATCH: "InvalidSignatureException",
+}
+
+
+class AmazonSesSandbox(Sandbox):
+    """Mail, checks of addresses, statistics, and signed notices of SNS.
+
+    Args:
+        access_key_id, secret_access_key: who may come in.
+        region: where it is.
+        templates: the names of templates that there are.
+    """
+
+    def __init__(
+        self,
+        access_key_id: str = "AKIDSANDBOX",
+        secret_access_key: str = "ses-sandbox-secret",
+        region: str = "eu-central-1",
+        templates: tuple[str, ...] = ("welcome",),
+    ) -> None:
+        self.hosts = (
+            f"email.{region}.amazonaws.com",
+            f"sns.{region}.amazonaws.com",
+        )
+        super().__init__()
+        self.access_key_id = access_key_id
+        self.secret_access_key = secret_access_key
+        self.region = region
+        self.templates = templates
+        self.topic_arn = f"arn:aws:sns:{region}:123456789012:mail"
+        self.delivered: list[Delivered] = []
+        self.metrics: dict[str, list[tuple[datetime, int]]] = {}
+        self.broken_metrics: str | None = None
+        self._key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        return {
+            "POST /v2/email/outbound-emails": self._send,
+            "POST /v2/email/outbound-bulk-emails": self._send_bulk,
+            "POST /v2/email/email-address-insights/": self._insights,
+            "POST /v2/email/metrics/batch": self._metrics,
+            "GET /SimpleNotificationService-{name}.pem": self._certificate,
+        }
+
+    def notice(self, event: dict[str, Any], at: datetime) -> bytes:
+        """The body of a notice of SNS, signed, that tells of an event of SES."""
+        fields = {
+            "Message": json.dumps(event),
+            "MessageId": f"00000000-0000-4000-8000-{self.number():012d}",
+            "Timestamp": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            "TopicArn": self.topic_arn,
+            "Type": "Notification",
+        }
+        text = "".join(f"{name}\n{fields[name]}\n" for name in sorted(fields))
+        signature = self._key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
+        host = f"https://sns.{self.region}.amazonaws.com"
+        url = f"{host}/SimpleNotificationService-{'0' * 32}.pem"
+        more = {"SignatureVersion": "2", "SigningCertURL": url}
+        return json.dumps({**fields, **more, "Signature": b64encode(signature).decode()}).encode()
+
+    def _certificate(self, _: Asked, name: str) -> Response:  # noqa: ARG002 - any is there
+        who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
+        begins = datetime(2020, 1, 1, tzinfo=UTC)
+        built = (
+            x509.CertificateBuilder()
+            .subject_name(who)
+            .issuer_name(who)
+            .public_key(self._key.public_key())
+            .serial_number(1)
+            .not_valid_before(begins)
+            .not_valid_after(begins + timedelta(days=36_500))
+            .sign(self._key, hashes.SHA256())
+        )
+        pem = built.public_bytes(serialization.Encoding.PEM)
+        return Response(200, {"Content-Type": "application/x-pem-file"}, pem)
+
+    def _send(self, request: Asked) -> Response:
+        self._let_in(request)
+        body = _known(request.json(), _MAIL)
+        content, destination = body.get("Content", {}), body.get("Destination", {})
+        _check_people(body, [destination])
+        for email in _everybody(destination):
+            if email in _MAGIC:
+                status, name, _ = _MAGIC[email]
+                raise _refusal(status, name, "As the address says.")
+        if len(content) != 1:
+            raise _refusal(400, "BadRequestException", "Exactly one kind of content is needed.")
+        data: dict[str, Any] = {}
+        if "Template" in content:
+            data = json.loads(content["Template"].get("TemplateData", "{}"))
+            self._check_template(content["Template"])
+        id_ = self._id()
+        self.delivered.append(_delivered(body, content, data, id_))
+        return reply({"MessageId": id_})
+
+    def _send_bulk(self, request: Asked) -> Response:
+        self._let_in(request)
+        body = _known(request.json(), _BULK)
+        entries = body.get("BulkEmailEntries", [])
+        if not 1 <= len(entries) <= 50:
+            raise _refusal(400, "BadRequestException", "1 to 50 entries are allowed.")
+        _check_people(body, [entry["Destination"] for entry in entries])
+        template = body["DefaultContent"]["Template"]
+        self._check_template(template)
+        return reply(
+            {"BulkEmailEntryResults": [self._entry(body, template, entry) for entry in entries]}
+        )
+
+    def _entry(
+        self, body: dict[str, Any], template: dict[str, Any], entry: dict[str, Any]
+    ) -> dict[str, Any]:
+        magic = [_MAGIC[email] for email in _everybody(entry["Destination"]) if email in _MAGIC]
+        if magic:
+            return {"Status": magic[0][2], "Error": "As the address says."}
+        own = entry.get("ReplacementEmailContent", {}).get("ReplacementTemplate", {})
+        data = json.loads(template.get("TemplateData", "{}"))
+        data |= json.loads(own.get("ReplacementTemplateData", "{}"))
+        id_ = self._id()
+        self.delivered.append(_delivered({**body, **entry}, {"Template": template}, data, id_))
+        return {"Status": "SUCCESS", "MessageId": id_}
+
+    def _check_template(self, template: dict[str, Any]) -> None:
+        name = template.get("TemplateName") or template.get("TemplateArn", "").rpartition("/")[2]
+        if "TemplateContent" not in template and name not in self.templates:
+            raise _refusal(404, "NotFoundException", "There is no such template.")
+
+    def _insights(self, request: Asked) -> Response:
+        self._let_in(request)
+        local, _, host = request.json()["EmailAddress"].rpartition("@")
+        bad = host.endswith(".invalid")
+
+        def sure(yes: bool) -> dict[str, str]:  # noqa: FBT001 - of a test's own
+            return {"ConfidenceVerdict": "HIGH" if yes else "LOW"}
+
+        valid = "LOW" if bad else "MEDIUM" if local == "info" else "HIGH"
+        return reply(
+            {
+                "MailboxValidation": {
+                    "IsValid": {"ConfidenceVerdict": valid},
+                    "Evaluations": {
+                        "HasValidSyntax": sure(True),
+                        "HasValidDnsRecords": sure(not bad),
+                        "MailboxExists": sure(not bad),
+                        "IsRoleAddress": sure(local == "info"),
+                        "IsDisposable": sure(host == "disposable.example"),
+                        "IsRandomInput": {"ConfidenceVerdict": "MEDIUM"},
+                    },
+                }
+            }
+        )
+
+    def _metrics(self, request: Asked) -> Response:
+        self._let_in(request)
+        queries = request.json()["Queries"]
+        if not 1 <= len(queries) <= 10:
+            raise _refusal(400, "BadRequestException", "1 to 10 queries are allowed.")
+        if self.broken_metrics is not None:
+            errors = [{"Id": queries[0]["Id"], "Code": self.broken_metrics, "Message": "No."}]
+            return reply({"Results": [], "Errors": errors})
+        results: list[dict[str, Any]] = []
+        for query in queries:
+            counted = [
+                (int(at.timestamp()), value)
+                for at, value in self.metrics.get(query["Metric"], [])
+                if query["StartDate"] <= at.timestamp() <= query["EndDate"]
+            ]
+            moments, values = [at for at, _ in counted], [value for _, value in counted]
+            results.append({"Id": query["Id"], "Timestamps": moments, "Values": values})
+        return reply({"Results": results, "Errors": []})
+
+    def _id(self) -> str:
+        return f"0107-sandbox-{self.number():08d}-000000"
+
+    def _let_in(self, request: Asked) -> None:
+        key = (self.access_key_id, self.secret_access_key)
+        against = objection(request, "ses", self.region, key)
+        if against is not None:
+            raise _refusal(403, _WHO[against], against)
+
+
+def _known(body: dict[str, Any], fields: set[str]) -> dict[str, Any]:
+    unknown = sorted(set(body) - fields)
+    if unknown:
+        raise _refusal(400, "SerializationException", f"Unknown fields: {unknown}")
+    return body
+
+
+def _everybody(destination: dict[str, Any]) -> list[str]:
+    kinds = ("ToAddresses", "CcAddresses", "BccAddresses")
+    return [parseaddr(one)[1] for kind in kinds for one in destination.get(kind, [])]
+
+
+def _check_people(body: dict[str, Any], destinations: list[dict[str, Any]]) -> None:
+    if parseaddr(body.get("FromEmailAddress", ""))[1].endswith("@unverified.example"):
+        raise _refusal(400, "MessageRejected", "Email address is not verified.")
+    for destination in destinations:
+        everybody = _everybody(destination)
+        if not 1 <= len(everybody) <= 50 or not all(one.isascii() for one in everybody):
+            raise _refusal(400, "BadRequestException", "Recipients are missing or too many.")
+
+
+def _delivered(
+    body: dict[str, Any], content: dict[str, Any], data: dict[str, Any], id_: str
+) -> Delivered:
+    destination = body["Destination"]
+    kind, told = next(iter(content.items()))
+    if kind == "Simple":
+        subject = told["Subject"]["Data"]
+        text = told["Body"].get("Text", {}).get("Data")
+        html = told["Body"].get("Html", {}).get("Data")
+    else:
+        parts = told.get("TemplateContent", {})
+        subject = _filled(parts.get("Subject"), data)
+        text, html = _filled(parts.get("Text"), data), _filled(parts.get("Html"), data)
+    name, sender = parseaddr(body["FromEmailAddress"])
+    headers = [*told.get("Headers", []), *body.get("ReplacementHeaders", [])]
+    own = {one["Name"]: one["Value"] for one in headers}
+    return Delivered(
+        id=id_,
+        sender=sender,
+        sender_name=decoded(name) or None,
+        to=tuple(parseaddr(one)[1] for one in destination.get("ToAddresses", [])),
+        cc=tuple(parseaddr(one)[1] for one in destination.get("CcAddresses", [])),
+        bcc=tuple(parseaddr(one)[1] for one in destination.get("BccAddresses", [])),
+        subject=subject or "",
+        text=text,
+        html=html,
+        headers={key: decoded(value) for key, value in own.items()},
+        items=tuple(
+            Item(
+                file["FileName"],
+                b64decode(file["RawContent"], validate=True),
+                file.get("ContentType", ""),
+                file.get("ContentDisposition", "ATTACHMENT").lower(),
+                file.get("ContentId"),
+            )
+            for file in told.get("Attachments", [])
+        ),
+        raw=body,
+    )
+
+
+def _filled(text: str | None, data: dict[str, Any]) -> str | None:
+    return None if text is None else _PLACE.sub(lambda found: str(data[found[1]]), text)
+
+
+def _refusal(status: int, name: str, message: str) -> Refusal:
+    # The name comes as AWS writes it, with what is around it.
+    header = f"{name}:http://internal.amazon.com/coral/com.amazon.sesv2/"
+    return Refusal(reply({"message": message}, status, x_amzn_ErrorType=header))

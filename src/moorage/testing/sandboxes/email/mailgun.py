@@ -1,0 +1,369 @@
+"""Mailgun on this machine.
+
+Magic addresses: refused@example.com is no address, to throttled@example.com there have been too
+many messages, to outage@example.com Mailgun breaks; nobody at unverified.example may send. A path
+that leads nowhere is answered as if all were well, as Mailgun does.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from email.utils import getaddresses, parsedate_to_datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.http.requests import Response
+from moorage.domain.values.json_text import encode_json, is_object
+from moorage.testing.sandboxes.base import Asked, Notice, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+_ONE: Final = frozenset(
+    {
+        "from",
+        "subject",
+        "text",
+        "html",
+        "template",
+        "t:variables",
+        "t:version",
+        "t:text",
+        "o:deliverytime",
+        "o:testmode",
+        "o:tracking",
+        "o:tracking-clicks",
+        "o:tracking-opens",
+        "recipient-variables",
+    }
+)
+_SEVERAL: Final = frozenset({"to", "cc", "bcc", "o:tag"})
+_NAME: Final = re.compile(r'\bname="([^"]*)"')
+_FILENAME: Final = re.compile(r'\bfilename="([^"]*)"')
+_TYPE: Final = re.compile(r"^content-type:\s*(.*)$", re.IGNORECASE | re.MULTILINE)
+_VARIABLE: Final = re.compile(r"%recipient\.([A-Za-z0-9_.:-]+)%")
+_ESCAPED: Final = {"%22": '"', "%5C": "\\", "%0D": "\r", "%0A": "\n"}
+_MOST: Final = 1_000
+_MOST_OPTIONS: Final = 16 * 1024
+_MOST_BYTES: Final = 26 * 1024 * 1024
+_METRICS: Final = frozenset(
+    {
+        "start",
+        "end",
+        "resolution",
+        "duration",
+        "dimensions",
+        "metrics",
+        "filter",
+        "include_subaccounts",
+        "include_aggregates",
+        "pagination",
+    }
+)
+
+
+@attrs.frozen
+class Form:
+    """A form with files, read.
+
+    Attributes:
+        fields: names and what stands there, in order.
+        files: names, and the files there.
+    """
+
+    fields: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, Item], ...]
+
+    def one(self, name: str, otherwise: str = "") -> str:
+        """The one thing of this name."""
+        return dict(self.fields).get(name, otherwise)
+
+    def all(self, name: str) -> list[str]:
+        """All things of this name."""
+        return [value for found, value in self.fields if found == name]
+
+    def below(self, prefix: str) -> dict[str, str]:
+        """All that begins so, without how it begins."""
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self.fields
+            if name.startswith(prefix)
+        }
+
+
+class MailgunSandbox(Sandbox):
+    """Mail, alone and in batches, checks of addresses, statistics, and signed webhooks.
+
+    Args:
+        api_key: who may come in.
+        domain: what may be sent by.
+        templates: the names of templates that there are.
+        page: how many rows of numbers an answer may have.
+    """
+
+    hosts = ("api.mailgun.net", "api.eu.mailgun.net")
+
+    def __init__(
+        self,
+        api_key: str = "key-sandbox",
+        domain: str = "mail.example.com",
+        templates: tuple[str, ...] = ("welcome",),
+        page: int = 100,
+    ) -> None:
+        super().__init__()
+        self.api_key = api_key
+        self.domain = domain
+        self.templates = templates
+        self.page = page
+        self.delivered: list[Delivered] = []
+        self.days: list[tuple[str, dict[str, int]]] = []
+        self.signing_key = "mailgun-sandbox-signing-key"
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        return {
+            "POST /v3/{domain}/messages": self._send,
+            "GET /v4/address/validate": self._validate,
+            "GET /v4/domains/{domain}": self._show,
+            "POST /v1/analytics/metrics": self._metrics,
+        }
+
+    def unknown(self, request: Asked) -> Response:  # noqa: ARG002 - to override
+        """Return Mailgun's greeting for an unknown path."""
+        return Response(200, {"Content-Type": "text/html"}, b"Mailgun Magnificent API")
+
+    def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> Notice:
+        """The webhook that tells of this, signed at that time."""
+        stamp, token = str(int(at.timestamp())), f"{self.number():050d}"
+        key = self.signing_key.encode()
+        signature = {
+            "timestamp": stamp,
+            "token": token,
+            "signature": hmac.new(key, f"{stamp}{token}".encode(), sha256).hexdigest(),
+        }
+        body = encode_json({"signature": signature, "event-data": dict(event)})
+        return self.notify(url, body, {"Content-Type": "application/json"})
+
+    def _send(self, request: Asked, domain: str) -> Response:
+        self._let_in(request)
+        if len(request.body) > _MOST_BYTES:
+            raise _refusal(413, "request size exceeds limit")
+        if domain != self.domain:
+            raise _refusal(404, f"Domain not found: {domain}")
+        form = read_form(request)
+        _check_form(form)
+        people = _check_people(form)
+        self._check_contents(form)
+        id_ = f"20260301120000.{self.number():012d}@{domain}"
+        if form.one("o:testmode") != "yes":
+            self.delivered += _deliveries(form, id_, people)
+        return reply({"id": f"<{id_}>", "message": "Queued. Thank you."})
+
+    def _check_contents(self, form: Form) -> None:
+        template = form.one("template")
+        if template and form.one("html"):
+            raise _refusal(400, "Only one parameters 'html' or 'template' is allowed")
+        if template and template not in self.templates:
+            raise _refusal(400, f"template '{template}' not found")
+        if not (template or form.one("text") or form.one("html")):
+            raise _refusal(400, "Need at least one of 'text', 'html' or 'template' parameters")
+        if not template and not form.all("subject"):
+            raise _refusal(400, "subject parameter is missing")
+
+    def _show(self, request: Asked, domain: str) -> Response:
+        self._let_in(request)
+        return reply({"domain": {"name": domain, "state": "active"}})
+
+    def _validate(self, request: Asked) -> Response:
+        self._let_in(request)
+        address = dict(request.query).get("address")
+        if not address:
+            raise _refusal(400, "address parameter is required")
+        local, _, host = address.rpartition("@")
+        told: dict[str, Any] = {
+            "address": address,
+            "is_disposable_address": host == "disposable.example",
+            "is_role_address": local == "info",
+            "reason": [],
+            "result": "deliverable",
+            "risk": "low",
+        }
+        if host.endswith(".invalid"):
+            told |= {"reason": ["no_mx"], "result": "undeliverable", "risk": "high"}
+        if host == "gmial.com":
+            told |= {"did_you_mean": f"{local}@gmail.com", "result": "unknown", "risk": "unknown"}
+        if local == "info":
+            told |= {"reason": ["mailbox_is_role_address"], "result": "catch_all", "risk": "medium"}
+        return reply(told)
+
+    def _metrics(self, request: Asked) -> Response:
+        self._let_in(request)
+        body = request.json()
+        if set(body) - _METRICS or body.get("dimensions") != ["time"]:
+            raise _refusal(400, "reason for bad request")
+        values = [one["value"] for part in body["filter"]["AND"] for one in part["values"]]
+        asked_for = body.get("pagination", {})
+        skip, limit = asked_for.get("skip", 0), min(asked_for.get("limit", 10), self.page)
+        first, last = (parsedate_to_datetime(body[name]) for name in ("start", "end"))
+        rows = [
+            {
+                "dimensions": [{"dimension": "time", "value": day, "display_value": day}],
+                "metrics": {name: counted.get(name) for name in body["metrics"]},
+            }
+            for day, counted in self.days
+            if values == [self.domain] and first <= parsedate_to_datetime(day) <= last
+        ]
+        pages = {"skip": skip, "limit": limit, "total": len(rows)}
+        return reply({"items": rows[skip : skip + limit], "pagination": pages})
+
+    def _let_in(self, request: Asked) -> None:
+        if request.basic() != ("api", self.api_key):
+            raise Refusal(Response(401, body=b"Forbidden"))
+
+
+def read_form(request: Asked) -> Form:
+    """A form with files; Mailgun takes no other."""
+    kind = request.headers.get("content-type") or ""
+    main, _, boundary = kind.partition("; boundary=")
+    if main != "multipart/form-data":
+        raise _refusal(400, "Invalid request content type. Expecting 'multipart/form-data'")
+    fields: list[tuple[str, str]] = []
+    files: list[tuple[str, Item]] = []
+    for part in request.body.split(f"--{boundary}".encode())[1:-1]:
+        head, _, content = part[2:-2].partition(b"\r\n\r\n")
+        text = head.decode()
+        name, filename = _NAME.search(text), _FILENAME.search(text)
+        if name is None:
+            raise _refusal(400, "malformed multipart/form-data request")
+        if filename is None:
+            fields.append((_plain(name[1]), content.decode()))
+        else:
+            files.append((_plain(name[1]), _item(name[1], _plain(filename[1]), text, content)))
+    return Form(tuple(fields), tuple(files))
+
+
+def _plain(text: str) -> str:
+    for written, stands_for in _ESCAPED.items():
+        text = text.replace(written, stands_for)
+    return text
+
+
+def _item(name: str, filename: str, head: str, content: bytes) -> Item:
+    match = _TYPE.search(head)
+    kind = "application/octet-stream" if match is None else match[1].strip()
+    inline = name == "inline"
+    return Item(filename, content, kind, name, filename if inline else None)
+
+
+def _refusal(status: int, message: str) -> Refusal:
+    return Refusal(reply({"message": message}, status))
+
+
+def _check_form(form: Form) -> None:
+    """Refuse fields that Mailgun does not have, or has once."""
+    names = [name for name, _ in form.fields]
+    options = 0
+    for name, value in form.fields:
+        if name[:2] in {"h:", "v:", "o:", "t:"}:
+            options += len(name) + len(value)
+        if name[:2] not in {"h:", "v:"} and name not in _ONE | _SEVERAL:
+            raise _refusal(400, f"unknown parameter: {name}")
+        if name not in _SEVERAL and names.count(name) > 1:
+            raise _refusal(400, f"{name} parameter is there more than once")
+    if any(name not in {"attachment", "inline"} for name, _ in form.files):
+        raise _refusal(400, "unknown file")
+    if options > _MOST_OPTIONS:
+        raise _refusal(400, "Send options are limited to 16KB total")
+    for name in ("o:tracking-opens", "o:tracking-clicks", "o:testmode"):
+        if form.one(name, "yes") not in {"yes", "no"}:
+            raise _refusal(400, f"{name} is neither yes nor no")
+    _check_time(form.one("o:deliverytime", "Sun, 01 Mar 2026 12:00:00 +0000"))
+    for name in ("recipient-variables", "t:variables"):
+        _check_json(name, form.one(name, "{}"))
+
+
+def _check_time(text: str) -> None:
+    try:
+        parsedate_to_datetime(text)
+    except ValueError:
+        raise _refusal(400, f"{text} is not an RFC-2822 compliant date") from None
+
+
+def _check_json(name: str, text: str) -> None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not is_object(value):
+        raise _refusal(400, f"'{name}' parameter is not a valid JSON")
+
+
+def _emails(form: Form, name: str) -> list[str]:
+    return [email.lower() for _, email in getaddresses(form.all(name))]
+
+
+def _check_people(form: Form) -> list[str]:
+    """Everybody in `to`, each once."""
+    if not form.one("from"):
+        raise _refusal(400, "from parameter is missing")
+    if _emails(form, "from")[0].endswith("@unverified.example"):
+        raise _refusal(400, "Domain unverified.example is not allowed to send: It is unverified.")
+    to = list(dict.fromkeys(_emails(form, "to")))
+    everybody = [*to, *_emails(form, "cc"), *_emails(form, "bcc")]
+    if not to:
+        raise _refusal(400, "to parameter is missing")
+    if len(everybody) > _MOST:
+        raise _refusal(400, "Too many recipients, max is 1000")
+    if "refused@example.com" in everybody or not all("@" in one for one in everybody):
+        raise _refusal(400, "to parameter is not a valid address. please check documentation")
+    if "throttled@example.com" in everybody:
+        raise _refusal(
+            429,
+            "Domain mail.example.com is not allowed to send: request limit exceeded, try again"
+            " after 120 seconds",
+        )
+    if "outage@example.com" in everybody:
+        raise _refusal(500, "Internal Server Error")
+    return to
+
+
+def _deliveries(form: Form, id_: str, people: list[str]) -> list[Delivered]:
+    """Return the delivered messages; with variables, one per recipient."""
+    if not form.all("recipient-variables"):
+        return [_delivered(form, id_, tuple(people), {})]
+    variables = json.loads(form.one("recipient-variables"))
+    own = {email.lower(): words for email, words in variables.items()}
+    return [_delivered(form, id_, (one,), own.get(one, {})) for one in people]
+
+
+def _delivered(
+    form: Form, id_: str, to: tuple[str, ...], variables: Mapping[str, Any]
+) -> Delivered:
+    def filled(text: str) -> str:
+        return _VARIABLE.sub(lambda found: str(variables.get(found[1], found[0])), text)
+
+    [(name, sender)] = getaddresses([form.one("from")])
+    texts = {kind: filled(form.one(kind)) or None for kind in ("text", "html")}
+    return Delivered(
+        id=id_,
+        sender=sender,
+        sender_name=decoded(name) or None,
+        to=to,
+        cc=tuple(_emails(form, "cc")),
+        bcc=tuple(_emails(form, "bcc")),
+        subject=filled(form.one("subject")),
+        text=texts["text"],
+        html=texts["html"],
+        headers={key: decoded(value) for key, value in form.below("h:").items()},
+        items=tuple(item for _, item in form.files),
+        raw={
+            "fields": form.fields,
+            "user-variables": {key: filled(value) for key, value in form.below("v:").items()},
+        },
+    )

@@ -1,0 +1,309 @@
+"""Postmark on this machine.
+
+Magic addresses: refused@example.com is inactive, to throttled@example.com there have been too many
+messages, to outage@example.com Postmark is being maintained; nobody at unverified.example may send.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from email.utils import getaddresses
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.values.json_text import encode_json, is_list, is_object
+from moorage.testing.sandboxes.base import Asked, Notice, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.domain.http.requests import Response
+
+_MESSAGE: Final[dict[str, type]] = {
+    "From": str,
+    "To": str,
+    "Cc": str,
+    "Bcc": str,
+    "ReplyTo": str,
+    "Tag": str,
+    "Headers": list,
+    "Attachments": list,
+    "Metadata": dict,
+    "TrackOpens": bool,
+    "TrackLinks": str,
+    "MessageStream": str,
+}
+_PLAIN: Final[dict[str, type]] = {"Subject": str, "TextBody": str, "HtmlBody": str}
+_FILLED: Final[dict[str, type]] = {
+    "TemplateId": int,
+    "TemplateAlias": str,
+    "TemplateModel": dict,
+    "InlineCss": bool,
+}
+_FORBIDDEN: Final = re.compile(
+    r".*\.(?:vbs|exe|bin|bat|chm|com|cpl|crt|hlp|hta|inf|ins|isp|jse|lnk|mdb|pcd|pif|reg|scr|sct"
+    r"|shs|vbe|vba|wsf|wsh|wsl|msc|msi|msp|mst)",
+    re.IGNORECASE,
+)
+_LINKS: Final = frozenset({"None", "HtmlAndText", "HtmlOnly", "TextOnly"})
+_MOST_BYTES: Final = 10 * 1024 * 1024
+_DAYS: Final = {
+    "sends": ("Sent",),
+    "bounces": ("HardBounce", "SMTPApiError", "SoftBounce", "Transient"),
+    "spam": ("SpamComplaint",),
+    "opens": ("Opens", "Unique"),
+    "clicks": ("Clicks", "Unique"),
+}
+
+
+class PostmarkSandbox(Sandbox):
+    """Mail, alone and in batches, statistics, and webhooks with a password.
+
+    Args:
+        token: who may come in.
+        templates: the aliases and the numbers of templates that there are.
+    """
+
+    hosts = ("api.postmarkapp.com",)
+
+    def __init__(
+        self, token: str = "postmark-sandbox-token", templates: tuple[str, ...] = ("welcome", "7")
+    ) -> None:
+        super().__init__()
+        self.token = token
+        self.templates = templates
+        self.inactive = {"refused@example.com"}
+        self.delivered: list[Delivered] = []
+        self.days: list[dict[str, Any]] = []
+        self.password = "hook:sandbox"
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        return {
+            "POST /email": self._send,
+            "POST /email/withTemplate": self._send_template,
+            "POST /email/batch": self._batch,
+            "POST /email/batchWithTemplates": self._batch_templates,
+            "GET /stats/outbound/{what}": self._stats,
+            "GET /server": self._server,
+        }
+
+    def tell(self, url: str, record: Mapping[str, Any]) -> Notice:
+        """The webhook that tells of this, with the name and the password in its URL."""
+        headers = {
+            "Authorization": f"Basic {b64encode(self.password.encode()).decode()}",
+            "Content-Type": "application/json",
+        }
+        return self.notify(url, encode_json(dict(record)), headers)
+
+    def _send(self, request: Asked) -> Response:
+        return self._alone(request, self._plain)
+
+    def _send_template(self, request: Asked) -> Response:
+        return self._alone(request, self._filled)
+
+    def _batch(self, request: Asked) -> Response:
+        return self._several(self._let_in(request), self._plain)
+
+    def _batch_templates(self, request: Asked) -> Response:
+        body = self._let_in(request)
+        if not is_object(body) or set(body) != {"Messages"}:
+            raise _refusal(403, "Invalid request field(s) - Messages")
+        return self._several(body["Messages"], self._filled)
+
+    def _alone(self, request: Asked, check: Callable[[Any], None]) -> Response:
+        told = self._taken(self._let_in(request), check)
+        return reply(told, 422 if told["ErrorCode"] else 200)
+
+    def _several(self, bodies: Any, check: Callable[[Any], None]) -> Response:
+        if not is_list(bodies) or not bodies:
+            raise _refusal(403, "Invalid request field(s) - Messages")
+        if len(bodies) > 500:
+            raise _refusal(410, "You may send 500 messages at once.")
+        return reply([self._taken(body, check) for body in bodies])
+
+    def _taken(self, body: Any, check: Callable[[Any], None]) -> dict[str, Any]:
+        """Return the result of one message."""
+        try:
+            check(body)
+            people = _checked_people(body)
+        except _Refused as refused:
+            return {"ErrorCode": refused.code, "Message": refused.message}
+        _check_magic(people)
+        inactive = [email for email in people if email in self.inactive]
+        if len(inactive) == len(people):
+            return {
+                "ErrorCode": 406,
+                "Message": "You tried to send to recipient(s) that have been marked as inactive."
+                f" Found inactive addresses: {', '.join(inactive)}."
+                " Inactive recipients are ones that have generated a hard bounce.",
+            }
+        id_ = f"00000000-0000-4000-8000-{self.number():012d}"
+        self.delivered.append(_delivered(body, id_, self.inactive))
+        said = "OK"
+        if inactive:
+            said = (
+                "Message OK, but will not deliver to these inactive addresses:"
+                f" {', '.join(inactive)}. Inactive recipients are ones that have bounced."
+            )
+        return {
+            "To": body["To"],
+            "SubmittedAt": "2026-03-01T12:00:00.1234567Z",
+            "MessageID": id_,
+            "ErrorCode": 0,
+            "Message": said,
+        }
+
+    def _plain(self, body: Any) -> None:
+        _check_fields(body, _MESSAGE | _PLAIN)
+        if not body.get("TextBody") and not body.get("HtmlBody"):
+            raise _Refused(300, "Provide either email TextBody or HtmlBody or both.")
+
+    def _filled(self, body: Any) -> None:
+        _check_fields(body, _MESSAGE | _FILLED)
+        if "TemplateModel" not in body:
+            raise _Refused(403, "Invalid request field(s) - TemplateModel")
+        if str(body.get("TemplateId", body.get("TemplateAlias"))) not in self.templates:
+            raise _Refused(1101, "The template is not there, or is not yours.")
+
+    def _server(self, request: Asked) -> Response:
+        self._known(request)
+        return reply({"ID": 1, "Name": "Shop"})
+
+    def _stats(self, request: Asked, what: str) -> Response:
+        self._known(request)
+        query = dict(request.query)
+        if what not in _DAYS:
+            return self.unknown(request)
+        if set(query) - {"fromdate", "todate", "tag", "messagestream"}:
+            raise _refusal(403, "Invalid request field(s)")
+        first, last = query.get("fromdate", ""), query.get("todate", "9999-12-31")
+        stream = query.get("messagestream")
+        rows = [
+            {"Date": day["Date"], **{name: day[name] for name in _DAYS[what] if name in day}}
+            for day in self.days
+            if first <= day["Date"] <= last and stream in {None, day.get("MessageStream")}
+        ]
+        sums = {name: sum(row.get(name, 0) for row in rows) for name in _DAYS[what]}
+        return reply({"Days": rows, **sums})
+
+    def _known(self, request: Asked) -> None:
+        if request.headers.get("x-postmark-server-token") != self.token:
+            raise _refusal(10, "The Server Token you provided is not valid.", 401)
+        if request.headers.get("accept") != "application/json":
+            raise _refusal(409, "JSON is required.", 415)
+
+    def _let_in(self, request: Asked) -> Any:
+        self._known(request)
+        return request.json()
+
+
+class _Refused(Exception):
+    """One message is refused; the rest of its batch is not."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def _refusal(code: int, message: str, status: int = 422) -> Refusal:
+    return Refusal(reply({"ErrorCode": code, "Message": message}, status))
+
+
+def _check_fields(body: Any, known: dict[str, type]) -> None:
+    if not is_object(body):
+        raise _Refused(403, "Invalid request field(s)")
+    for name, value in body.items():
+        if name not in known or not isinstance(value, known[name]):
+            raise _Refused(403, f"Invalid request field(s) - {name}")
+    for name in ("From", "To"):
+        if not body.get(name):
+            raise _Refused(300, f"Invalid '{name}' address: ''.")
+    if body.get("TrackLinks", "None") not in _LINKS:
+        raise _Refused(403, "Invalid request field(s) - TrackLinks")
+    if any(set(header) != {"Name", "Value"} for header in body.get("Headers", [])):
+        raise _Refused(403, "Invalid request field(s) - Headers")
+    _check_words(body.get("Metadata", {}))
+    _check_files(body.get("Attachments", []))
+    if len(encode_json(body)) > _MOST_BYTES:
+        raise _refusal(300, "The message is too large.", 413)
+
+
+def _check_words(words: dict[str, Any]) -> None:
+    too_long = any(len(name) > 20 or len(str(word)) > 80 for name, word in words.items())
+    if len(words) > 10 or too_long or len({name.lower() for name in words}) < len(words):
+        raise _Refused(300, "Invalid metadata content.")
+
+
+def _check_files(files: list[dict[str, Any]]) -> None:
+    for file in files:
+        if (
+            not {"Name", "Content", "ContentType"}
+            <= set(file)
+            <= {
+                "Name",
+                "Content",
+                "ContentType",
+                "ContentID",
+            }
+        ):
+            raise _Refused(403, "Invalid request field(s) - Attachments")
+        if _FORBIDDEN.fullmatch(file["Name"]):
+            raise _Refused(411, "The type of an attachment is forbidden.")
+        if "/" not in file["ContentType"] or not file.get("ContentID", "cid:").startswith("cid:"):
+            raise _Refused(300, "An attachment has no valid type or content id.")
+
+
+def _emails(body: dict[str, Any], name: str) -> list[str]:
+    return [email.lower() for _, email in getaddresses([body.get(name, "")]) if email]
+
+
+def _checked_people(body: dict[str, Any]) -> list[str]:
+    if _emails(body, "From")[0].endswith("@unverified.example"):
+        raise _Refused(400, "The 'From' address is not a Sender Signature on your account.")
+    people = [email for name in ("To", "Cc", "Bcc") for email in _emails(body, name)]
+    if len(people) > 50:
+        raise _Refused(300, "A maximum of 50 recipients is allowed.")
+    if any("@" not in email or not email.isascii() for email in people):
+        raise _Refused(300, "Error parsing 'To': Illegal email address.")
+    return people
+
+
+def _check_magic(people: list[str]) -> None:
+    if "throttled@example.com" in people:
+        raise _refusal(429, "Rate limit exceeded.", 429)
+    if "outage@example.com" in people:
+        raise _refusal(100, "Postmark is offline for maintenance.", 503)
+
+
+def _delivered(body: dict[str, Any], id_: str, inactive: set[str]) -> Delivered:
+    [(name, sender)] = getaddresses([body["From"]])
+
+    def people(field: str) -> tuple[str, ...]:
+        return tuple(email for email in _emails(body, field) if email not in inactive)
+
+    return Delivered(
+        id=id_,
+        sender=sender,
+        sender_name=decoded(name) or None,
+        to=people("To"),
+        cc=people("Cc"),
+        bcc=people("Bcc"),
+        subject=body.get("Subject", ""),
+        text=body.get("TextBody"),
+        html=body.get("HtmlBody"),
+        headers={header["Name"]: decoded(header["Value"]) for header in body.get("Headers", [])},
+        items=tuple(
+            Item(
+                file["Name"],
+                b64decode(file["Content"], validate=True),
+                file["ContentType"],
+                "inline" if "ContentID" in file else "attachment",
+                file.get("ContentID", "").removeprefix("cid:") or None,
+            )
+            for file in body.get("Attachments", [])
+        ),
+        raw=body,
+    )

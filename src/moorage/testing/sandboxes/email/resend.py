@@ -1,0 +1,294 @@
+"""Resend on this machine.
+
+Magic addresses: to refused@example.com a message is wrong, to throttled@example.com there have been
+too many requests, to outage@example.com Resend cannot be reached; nobody at unverified.example may
+send. A message with a file whose name does not suit its type is taken, and never delivered.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from base64 import b64decode, b64encode
+from email.utils import getaddresses
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.http.requests import Response
+from moorage.domain.values.json_text import encode_json, is_list, is_object
+from moorage.testing.sandboxes.base import Asked, Notice, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+_TEXTS: Final = (str, list)
+_FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
+    "from": str,
+    "to": _TEXTS,
+    "cc": _TEXTS,
+    "bcc": _TEXTS,
+    "reply_to": _TEXTS,
+    "subject": str,
+    "html": str,
+    "text": str,
+    "template": dict,
+    "headers": dict,
+    "scheduled_at": str,
+    "attachments": list,
+    "tags": list,
+    "topic_id": str,
+}
+_FILE: Final = {"content", "filename", "path", "content_type", "content_id"}
+_TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_TYPES: Final = {"pdf": "application/pdf", "png": "image/png", "txt": "text/plain"}
+_METRICS: Final = {"start_date", "end_date", "granularity", "dimensions", "metrics", "timezone"}
+_MOST_BYTES: Final = 40 * 1024 * 1024
+
+
+class ResendSandbox(Sandbox):
+    """Mail, alone and in batches, statistics, and webhooks that are signed as Svix signs.
+
+    Args:
+        api_key: who may come in.
+        templates: the variables of the templates that there are, by their ids.
+    """
+
+    hosts = ("api.resend.com",)
+
+    def __init__(
+        self,
+        api_key: str = "re_sandbox_key",
+        templates: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.api_key = api_key
+        self.templates = {"welcome": ("name",)} if templates is None else templates
+        self.delivered: list[Delivered] = []
+        self.days: list[dict[str, Any]] = []
+        self.webhook_secret = f"whsec_{b64encode(b'resend-sandbox-webhooks!').decode()}"
+        self._answers: dict[tuple[str, str], tuple[bytes, Response]] = {}
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        return {
+            "POST /emails": partial(self._once, self._send),
+            "POST /emails/batch": partial(self._once, self._batch),
+            "GET /emails/metrics": self._metrics,
+            "GET /domains": self._domains,
+        }
+
+    def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> Notice:
+        """The webhook that tells of this, signed at that time."""
+        body = encode_json(dict(event))
+        id_, stamp = f"msg_{self.number():012d}", str(int(at.timestamp()))
+        key = b64decode(self.webhook_secret.removeprefix("whsec_"))
+        mac = hmac.new(key, f"{id_}.{stamp}.".encode() + body, sha256).digest()
+        headers = {
+            "svix-id": id_,
+            "svix-timestamp": stamp,
+            "svix-signature": f"v1,{b64encode(mac).decode()}",
+            "Content-Type": "application/json",
+        }
+        return self.notify(url, body, headers)
+
+    def _once(self, do: Callable[[Asked], Response], request: Asked) -> Response:
+        """Return the response stored for a key, or execute the request."""
+        self._let_in(request)
+        key = request.headers.get("idempotency-key")
+        if key is None:
+            return do(request)
+        if not 1 <= len(key) <= 256:
+            raise _refusal(400, "invalid_idempotency_key", "The key has 1 to 256 characters.")
+        kept = self._answers.get((request.path, key))
+        if kept is None:
+            self._answers[request.path, key] = request.body, do(request)
+        elif kept[0] != request.body:
+            raise _refusal(409, "invalid_idempotent_request", "The body is another.")
+        return self._answers[request.path, key][1]
+
+    def _send(self, request: Asked) -> Response:
+        try:
+            return reply(self._taken(request.json(), batch=False))
+        except _Refused as refused:
+            raise _refusal(refused.status, refused.name, str(refused)) from None
+
+    def _batch(self, request: Asked) -> Response:
+        bodies = request.json()
+        if not is_list(bodies) or not 1 <= len(bodies) <= 100:
+            raise _refusal(422, "validation_error", "A batch is a list of 1 to 100 emails.")
+        mode = request.headers.get("x-batch-validation", "strict")
+        wrong = {number: error for number, one in enumerate(bodies) if (error := self._wrong(one))}
+        if wrong and mode != "permissive":
+            first = next(iter(wrong.values()))
+            raise _refusal(first.status, first.name, str(first))
+        taken = [
+            self._taken(one, batch=True) for number, one in enumerate(bodies) if number not in wrong
+        ]
+        errors = [{"index": number, "message": str(error)} for number, error in wrong.items()]
+        return reply({"data": taken} | ({"errors": errors} if mode == "permissive" else {}))
+
+    def _wrong(self, body: Any) -> _Refused | None:
+        try:
+            self._check(body, batch=True)
+        except _Refused as refused:
+            return refused
+        return None
+
+    def _taken(self, body: Any, *, batch: bool) -> dict[str, str]:
+        self._check(body, batch=batch)
+        id_ = f"00000000-0000-4000-8000-{self.number():012d}"
+        if not any(map(_is_odd, body.get("attachments", []))):
+            self.delivered.append(_delivered(body, id_))
+        return {"id": id_}
+
+    def _check(self, body: Any, *, batch: bool) -> None:
+        _check_fields(body)
+        if batch and "attachments" in body:
+            raise _Refused(422, "validation_error", "A batch has no attachments.")
+        template = body.get("template")
+        if template is None:
+            if "subject" not in body:
+                raise _Refused(422, "missing_required_field", "Missing `subject` field.")
+            if not body.get("html") and not body.get("text"):
+                raise _Refused(422, "validation_error", "Missing `html` or `text` field.")
+        else:
+            self._check_template(body, template)
+        _check_people(body)
+
+    def _check_template(self, body: dict[str, Any], template: dict[str, Any]) -> None:
+        if "html" in body or "text" in body:
+            raise _Refused(422, "validation_error", "A template comes without `html` and `text`.")
+        if set(template) - {"id", "variables"} or template.get("id") not in self.templates:
+            raise _Refused(404, "not_found", "Template not found")
+        variables = template.get("variables", {})
+        if set(self.templates[template["id"]]) - set(variables):
+            raise _Refused(422, "validation_error", "A variable of the template is missing.")
+        if any(type(value) not in {str, int, float} for value in variables.values()):
+            raise _Refused(422, "validation_error", "A variable is neither text nor number.")
+
+    def _domains(self, request: Asked) -> Response:
+        self._let_in(request)
+        return reply({"object": "list", "has_more": False, "data": []})
+
+    def _metrics(self, request: Asked) -> Response:
+        self._let_in(request)
+        query = dict(request.query)
+        if set(query) - _METRICS or query.get("dimensions") != "period":
+            raise _refusal(422, "invalid_parameter", "A parameter is not known here.")
+        first, last = query.get("start_date", ""), query.get("end_date", "9999-12-31")
+        wanted = query.get("metrics", "").split(",")
+        rows = [
+            {"period": day["period"], **{name: day.get(name, 0) for name in wanted}}
+            for day in self.days
+            if first <= day["period"] <= last
+        ]
+        return reply({"object": "metrics", "granularity": "daily", "totals": {}, "data": rows})
+
+    def _let_in(self, request: Asked) -> None:
+        if not request.headers.get("user-agent"):
+            raise Refusal(Response(403, body=b"error code: 1010"))
+        key = request.bearer()
+        if key is None:
+            raise _refusal(401, "missing_api_key", "Missing API key in the authorization header")
+        if key != self.api_key:
+            raise _refusal(403, "invalid_api_key", "API key is invalid")
+
+
+class _Refused(Exception):
+    """One message is refused; the rest of a permissive batch is not."""
+
+    def __init__(self, status: int, name: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.name = name
+
+
+def _refusal(status: int, name: str, message: str, **headers: str) -> Refusal:
+    error = {"statusCode": status, "name": name, "message": message}
+    return Refusal(reply(error, status, **headers))
+
+
+def _check_fields(body: Any) -> None:
+    if not is_object(body):
+        raise _Refused(422, "validation_error", "An email is an object.")
+    for name, value in body.items():
+        if name not in _FIELDS or not isinstance(value, _FIELDS[name]):
+            raise _Refused(422, "validation_error", f"Invalid `{name}` field.")
+    for name in ("from", "to"):
+        if not body.get(name):
+            raise _Refused(422, "missing_required_field", f"Missing `{name}` field.")
+    tags = body.get("tags", [])
+    if len(tags) > 75 or not all(map(_is_tag, tags)):
+        raise _Refused(422, "validation_error", "Tags have ASCII letters, numbers, _ and -.")
+    for file in body.get("attachments", []):
+        if set(file) - _FILE or not ("content" in file or "path" in file):
+            raise _Refused(422, "invalid_attachment", "An attachment has a `content` or `path`.")
+    if len(encode_json(body)) > _MOST_BYTES:
+        raise _Refused(422, "validation_error", "The email is too large.")
+
+
+def _is_tag(tag: dict[str, Any]) -> bool:
+    return set(tag) == {"name", "value"} and None not in map(_TAG.fullmatch, tag.values())
+
+
+def _type_of(file: dict[str, Any]) -> str | None:
+    return _TYPES.get(file["filename"].rpartition(".")[2].lower())
+
+
+def _is_odd(file: dict[str, Any]) -> bool:
+    named, said = _type_of(file), file.get("content_type", "").partition(";")[0]
+    return named is not None and said not in {"", named}
+
+
+def _emails(body: dict[str, Any], name: str) -> tuple[str, ...]:
+    given = body.get(name, [])
+    texts = [given] if isinstance(given, str) else given
+    return tuple(email.lower() for _, email in getaddresses(texts))
+
+
+def _check_people(body: dict[str, Any]) -> None:
+    if _emails(body, "from")[0].endswith("@unverified.example"):
+        raise _Refused(403, "validation_error", "The unverified.example domain is not verified.")
+    people = [email for name in ("to", "cc", "bcc") for email in _emails(body, name)]
+    if len(_emails(body, "to")) > 50 or not all("@" in one and one.isascii() for one in people):
+        raise _Refused(422, "validation_error", "Invalid `to` field.")
+    if "refused@example.com" in people:
+        raise _Refused(422, "validation_error", "Invalid `to` field: refused@example.com")
+    if "throttled@example.com" in people:
+        headers = {"ratelimit_limit": "10", "ratelimit_remaining": "0", "ratelimit_reset": "1"}
+        raise _refusal(429, "rate_limit_exceeded", "Too many requests.", retry_after="1", **headers)
+    if "outage@example.com" in people:
+        raise _refusal(503, "service_unavailable", "API is temporarily unavailable")
+
+
+def _delivered(body: dict[str, Any], id_: str) -> Delivered:
+    [(name, sender)] = getaddresses([body["from"]])
+    html = body.get("html")
+    # A text that is left out is made of the HTML; one that is empty is none.
+    text = body.get("text", html and re.sub(r"<[^>]*>", "", html))
+    return Delivered(
+        id=id_,
+        sender=sender,
+        sender_name=decoded(name) or None,
+        to=_emails(body, "to"),
+        cc=_emails(body, "cc"),
+        bcc=_emails(body, "bcc"),
+        subject=body.get("subject", ""),
+        text=text or None,
+        html=html,
+        headers={key: decoded(value) for key, value in body.get("headers", {}).items()},
+        items=tuple(
+            Item(
+                file["filename"],
+                b64decode(file["content"], validate=True),
+                file.get("content_type") or _type_of(file) or "application/octet-stream",
+                "inline" if "content_id" in file else "attachment",
+                file.get("content_id"),
+            )
+            for file in body.get("attachments", [])
+        ),
+        raw=body,
+    )

@@ -1,0 +1,259 @@
+"""SendGrid on this machine.
+
+Magic addresses: to refused@example.com the whole request is refused, to throttled@example.com
+there have been too many, to outage@example.com SendGrid breaks; mail from anybody at
+unverified.example is forbidden.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+
+_FIELDS: Final = {
+    "personalizations",
+    "from",
+    "reply_to",
+    "reply_to_list",
+    "subject",
+    "content",
+    "attachments",
+    "template_id",
+    "headers",
+    "categories",
+    "custom_args",
+    "send_at",
+    "batch_id",
+    "asm",
+    "ip_pool_name",
+    "mail_settings",
+    "tracking_settings",
+}
+_OWN: Final = {
+    "to",
+    "cc",
+    "bcc",
+    "from",
+    "subject",
+    "headers",
+    "substitutions",
+    "dynamic_template_data",
+    "custom_args",
+    "send_at",
+}
+_MAGIC: Final = {
+    "refused@example.com": (400, "The recipient is refused.", "personalizations.0.to"),
+    "throttled@example.com": (429, "too many requests", None),
+    "outage@example.com": (503, "service unavailable", None),
+}
+
+
+class SendGridSandbox(Sandbox):
+    """Mail, checks of addresses, statistics, and signed webhooks.
+
+    Args:
+        api_key: who may come in.
+        templates: the ids of templates that there are.
+    """
+
+    hosts = ("api.sendgrid.com", "api.eu.sendgrid.com")
+
+    def __init__(
+        self,
+        api_key: str = "SG.sandbox",
+        templates: tuple[str, ...] = ("d-welcome",),
+    ) -> None:
+        super().__init__()
+        self.api_key = api_key
+        self.templates = templates
+        self.delivered: list[Delivered] = []
+        self.days: list[dict[str, Any]] = []
+        self._key = ec.generate_private_key(ec.SECP256R1())
+
+    @property
+    def public_key(self) -> str:
+        """The public key that verifies webhooks, in SendGrid's format."""
+        key = self._key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        return b64encode(key).decode()
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        return {
+            "POST /v3/mail/send": self._send,
+            "POST /v3/validations/email": self._validate,
+            "GET /v3/stats": self._stats,
+            "GET /v3/scopes": self._scopes,
+        }
+
+    def webhook(self, events: list[dict[str, Any]], at: datetime) -> tuple[dict[str, str], bytes]:
+        """The headers and the body of a webhook that tells of these."""
+        body = json.dumps(events).encode()
+        stamp = str(int(at.timestamp()))
+        signature = self._key.sign(stamp.encode() + body, ec.ECDSA(hashes.SHA256()))
+        headers = {
+            "X-Twilio-Email-Event-Webhook-Signature": b64encode(signature).decode(),
+            "X-Twilio-Email-Event-Webhook-Timestamp": stamp,
+        }
+        return headers, body
+
+    def _send(self, request: Asked) -> Response:
+        self._let_in(request)
+        body = request.json()
+        own: list[dict[str, Any]] = body.get("personalizations") or []
+        _check(body, own, self.templates)
+        sandboxed = body.get("mail_settings", {}).get("sandbox_mode", {}).get("enable", False)
+        if sandboxed is True:
+            return Response(200)
+        id_ = f"sandbox{self.number():012d}"
+        for one in own:
+            self.delivered.append(_delivered(body, one, id_))
+        return Response(202, {"X-Message-Id": id_})
+
+    def _validate(self, request: Asked) -> Response:
+        self._let_in(request)
+        email = request.json().get("email")
+        if not email:
+            raise _refusal(400, "email is required", "email")
+        local, _, host = email.rpartition("@")
+        bad = host.endswith(".invalid")
+        checks = {
+            "domain": {
+                "has_valid_address_syntax": bool(local),
+                "has_mx_or_a_record": not bad,
+                "is_suspected_disposable_address": host == "disposable.example",
+            },
+            "local_part": {"is_suspected_role_address": local == "info"},
+            "additional": {"has_known_bounces": bad, "has_suspected_bounces": bad},
+        }
+        verdict = "Invalid" if bad else "Risky" if local == "info" else "Valid"
+        result = {
+            "email": email,
+            "verdict": verdict,
+            "score": 0.1 if bad else 0.9,
+            "checks": checks,
+        }
+        if host == "gmial.com":
+            result["suggestion"] = "gmail.com"
+        return reply({"result": {**result, "local": local, "host": host, "ip_address": "::1"}})
+
+    def _stats(self, request: Asked) -> Response:
+        self._let_in(request)
+        query = dict(request.query)
+        if "start_date" not in query:
+            raise _refusal(400, "start_date is required", "start_date")
+        first, last = query["start_date"], query.get("end_date", "9999-12-31")
+        days = [day for day in self.days if first <= day["date"] <= last]
+        begin = int(query.get("offset", "0"))
+        return reply(days[begin : begin + int(query.get("limit", "500"))])
+
+    def _scopes(self, request: Asked) -> Response:
+        self._let_in(request)
+        return reply({"scopes": ["mail.send"]})
+
+    def _let_in(self, request: Asked) -> None:
+        if request.bearer() != self.api_key:
+            raise _refusal(401, "The provided authorization grant is invalid", None)
+
+
+def _check(body: dict[str, Any], own: list[dict[str, Any]], templates: tuple[str, ...]) -> None:
+    """Refuse what SendGrid would."""
+    unknown = set(body) - _FIELDS or {name for one in own for name in set(one) - _OWN}
+    if unknown:
+        raise _refusal(400, f"Unknown fields: {sorted(unknown)}", min(unknown))
+    if not 1 <= len(own) <= 1_000:
+        raise _refusal(400, "1 to 1000 personalizations are allowed", "personalizations")
+    people = 0
+    for number, one in enumerate(own):
+        everybody = [*one.get("to", []), *one.get("cc", []), *one.get("bcc", [])]
+        people += len(everybody)
+        emails = [person["email"].lower() for person in everybody]
+        if not one.get("to") or len(set(emails)) < len(emails):
+            raise _refusal(
+                400, "Each needs a to, and each address once", f"personalizations.{number}"
+            )
+        for email in emails:
+            if email in _MAGIC:
+                raise _refusal(*_MAGIC[email])
+    if people > 1_000:
+        raise _refusal(400, "There is a limit of 1000 total recipients", "personalizations")
+    if "email" not in body.get("from", {}):
+        raise _refusal(400, "The from object must be provided", "from.email")
+    if body["from"]["email"].endswith("@unverified.example"):
+        raise _refusal(403, "The from address does not match a verified Sender Identity", "from")
+    _check_contents(body, templates)
+
+
+def _check_contents(body: dict[str, Any], templates: tuple[str, ...]) -> None:
+    template = body.get("template_id")
+    if template is None and not (body.get("subject") and body.get("content")):
+        raise _refusal(400, "The subject and the content are required", "content")
+    if template is not None and template not in templates:
+        raise _refusal(400, "The template_id must be a valid template", "template_id")
+    kinds = [part["type"] for part in body.get("content", [])]
+    if kinds != sorted(kinds, key=lambda kind: kind != "text/plain"):
+        raise _refusal(400, "text/plain must be first", "content")
+    if any(not part["value"] for part in body.get("content", [])):
+        raise _refusal(400, "The content value must be at least one character", "content")
+    if "reply_to" in body and "reply_to_list" in body:
+        raise _refusal(400, "reply_to and reply_to_list exclude each other", "reply_to")
+    if len(body.get("categories", [])) > 10:
+        raise _refusal(400, "There is a limit of 10 categories", "categories")
+
+
+def _delivered(body: dict[str, Any], own: dict[str, Any], id_: str) -> Delivered:
+    words = own.get("substitutions", {})
+
+    def filled(text: str | None) -> str | None:
+        for name, word in words.items():
+            text = None if text is None else text.replace(name, word)
+        return text
+
+    parts = {part["type"]: part["value"] for part in body.get("content", [])}
+    headers = {**body.get("headers", {}), **own.get("headers", {})}
+    return Delivered(
+        id=id_,
+        sender=body["from"]["email"],
+        sender_name=body["from"].get("name"),
+        to=_emails(own, "to"),
+        cc=_emails(own, "cc"),
+        bcc=_emails(own, "bcc"),
+        subject=filled(body.get("subject")) or "",
+        text=filled(parts.get("text/plain")),
+        html=filled(parts.get("text/html")),
+        headers={name: decoded(value) for name, value in headers.items()},
+        items=tuple(
+            Item(
+                file["filename"],
+                b64decode(file["content"], validate=True),
+                file.get("type", ""),
+                file.get("disposition", "attachment"),
+                file.get("content_id"),
+            )
+            for file in body.get("attachments", [])
+        ),
+        raw={**body, "personalizations": [own]},
+    )
+
+
+def _emails(own: dict[str, Any], name: str) -> tuple[str, ...]:
+    return tuple(person["email"] for person in own.get(name, []))
+
+
+def _refusal(status: int, message: str, field: str | None) -> Refusal:
+    errors = [{"message": message, "field": field, "help": None}]
+    return Refusal(reply({"errors": errors}, status))

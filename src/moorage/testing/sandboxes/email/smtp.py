@@ -1,0 +1,286 @@
+"""A server of mail on this machine.
+
+Magic addresses: refused@example.com is refused and greylisted@example.com for the time being; to
+throttled@example.com there has been too much, to outage@example.com the server goes away, and after
+lost@example.com it takes the message and is gone before it says so. Mail from anybody at
+unverified.example is refused.
+"""
+
+from __future__ import annotations
+
+import ssl
+from base64 import b64decode
+from contextlib import suppress
+from email import message_from_bytes
+from email.policy import default
+from email.utils import parseaddr
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+from threading import RLock, Thread
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from moorage.testing.sandboxes.email.mailbox import Delivered, Item
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_MAGIC: Final = {
+    "refused@example.com": "550 5.1.1 There is no such mailbox",
+    "greylisted@example.com": "451 4.2.0 Come back later",
+    "throttled@example.com": "450 4.7.1 Too much mail",
+    "outage@example.com": "421 4.3.2 The service is shutting down",
+}
+_LOST: Final = "lost@example.com"
+
+
+class _Server(ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    sandbox: SmtpSandbox
+
+
+class SmtpSandbox:
+    """Takes mail while it is entered; `port` says where.
+
+    Args:
+        username, password: who may come in.
+        tls: the certificate, for `starttls`; without one it is not offered.
+        implicit: whether everything is said under TLS, from the first word on.
+        extensions: what else it says that it can do.
+        login: whether it asks who there is.
+
+    Attributes:
+        delivered: the mail that was taken.
+        envelopes: of each of them, who sent it and who gets it.
+        said: the commands it was given, without what is secret.
+        refusals: what it answers to the next recipients, one each.
+        greeting, invitation, taken: what it says to who comes, before a message and after it.
+        leaves_at: the command at which it hangs up.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(
+        self,
+        username: str = "mailer",
+        password: str = "smtp-sandbox-password",
+        *,
+        tls: ssl.SSLContext | None = None,
+        implicit: bool = False,
+        extensions: tuple[str, ...] = ("SIZE 10485760", "8BITMIME", "SMTPUTF8"),
+        login: bool = True,
+    ) -> None:
+        self.username, self.password = username, password
+        self.tls, self.implicit = tls, implicit
+        self.extensions, self.login = extensions, login
+        self.greeting = "220 sandbox ESMTP"
+        self.invitation = "354 Go on"
+        self.taken = "250 2.0.0 Queued as {number}"
+        self.leaves_at: str | None = None
+        self.delivered: list[Delivered] = []
+        self.envelopes: list[tuple[str, tuple[str, ...]]] = []
+        self.said: list[str] = []
+        self.refusals: list[str] = []
+        self.lock = RLock()
+        self._server = _Server((self.host, 0), _Conversation)
+        self._server.sandbox = self
+
+    @property
+    def port(self) -> int:
+        """The port of the server."""
+        return int(self._server.server_address[1])
+
+    def __enter__(self) -> Self:
+        self._thread = Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def take(self, sender: str, recipients: tuple[str, ...], message: bytes) -> int:
+        """Deliver a message, and give it a number."""
+        with self.lock:
+            self.envelopes.append((sender, recipients))
+            self.delivered.append(read_message(message, recipients))
+            return len(self.delivered)
+
+
+class _Conversation(StreamRequestHandler):
+    """One client's SMTP session."""
+
+    @property
+    def sandbox(self) -> SmtpSandbox:
+        """The sandbox of the session."""
+        server: Any = self.server
+        found: SmtpSandbox = server.sandbox
+        return found
+
+    def handle(self) -> None:
+        """Answer until the client leaves."""
+        sandbox = self.sandbox
+        self.sender: str | None = None
+        self.recipients: list[str] = []
+        self.known = not sandbox.login
+        with suppress(OSError, ValueError):
+            if sandbox.implicit:
+                self._wrap()
+            self._say(sandbox.greeting)
+            while sandbox.greeting.startswith("220") and (line := self.rfile.readline(4_096)):
+                text = line.decode(errors="replace").strip()
+                verb = text.partition(" ")[0].upper()
+                with sandbox.lock:
+                    sandbox.said.append(verb if verb == "AUTH" else text)
+                if not self._answered(verb, text):
+                    return
+
+    def finish(self) -> None:
+        """Close the connection, whichever side closed first."""
+        with suppress(OSError, ValueError):
+            super().finish()
+        with suppress(OSError):
+            self.connection.close()
+
+    def _say(self, *lines: str) -> None:
+        *first, last = lines
+        text = "".join(f"{line[:3]}-{line[4:]}\r\n" for line in first) + f"{last}\r\n"
+        self.wfile.write(text.encode())
+        self.wfile.flush()
+
+    def _wrap(self) -> None:
+        tls = self.sandbox.tls or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.connection = tls.wrap_socket(self.connection, server_side=True)
+        self.rfile = self.connection.makefile("rb")
+        self.wfile = self.connection.makefile("wb")
+
+    def _answered(self, verb: str, text: str) -> bool:
+        if verb == self.sandbox.leaves_at:
+            return False
+        answer = getattr(self, f"_{verb.lower()}", None)
+        if answer is None:
+            self._say("502 5.5.1 There is no such command")
+            return True
+        stays: bool = answer(text)
+        return stays
+
+    def _ehlo(self, _: str) -> bool:
+        sandbox = self.sandbox
+        offers = [f"250 {one}" for one in sandbox.extensions]
+        if sandbox.tls is not None and not isinstance(self.connection, ssl.SSLSocket):
+            offers.append("250 STARTTLS")
+        if sandbox.login:
+            offers.append("250 AUTH PLAIN XOAUTH2")
+        self._say("250 sandbox", *offers)
+        return True
+
+    def _starttls(self, _: str) -> bool:
+        self._say("220 2.0.0 Go ahead")
+        self._wrap()
+        return True
+
+    def _auth(self, text: str) -> bool:
+        sandbox = self.sandbox
+        _, method, given = text.split(" ", 2)
+        said = b64decode(given).decode()
+        wanted = {
+            "PLAIN": f"\0{sandbox.username}\0{sandbox.password}",
+            "XOAUTH2": f"user={sandbox.username}\1auth=Bearer {sandbox.password}\1\1",
+        }
+        self.known = said == wanted[method]
+        if self.known:
+            self._say("235 2.7.0 Welcome")
+        elif method == "XOAUTH2":
+            self._say("334 eyJzdGF0dXMiOiI0MDEifQ==")
+            self.rfile.readline(4_096)
+            self._say("535 5.7.8 Nobody is known by that")
+        else:
+            self._say("535 5.7.8 Nobody is known by that")
+        return True
+
+    def _mail(self, text: str) -> bool:
+        self.sender = text[10:].partition(">")[0].lstrip("<")
+        if not self.known:
+            self._say("530 5.7.0 Say who you are first")
+        elif self.sender.endswith("@unverified.example"):
+            self._say("553 5.1.8 Nobody here sends from there")
+        else:
+            self._say("250 2.1.0 Fine")
+        return True
+
+    def _rcpt(self, text: str) -> bool:
+        recipient = text[8:].partition(">")[0].lstrip("<")
+        sandbox = self.sandbox
+        with sandbox.lock:
+            refusal = sandbox.refusals.pop(0) if sandbox.refusals else _MAGIC.get(recipient)
+        if refusal is not None:
+            self._say(refusal)
+            return not refusal.startswith("421")
+        self.recipients.append(recipient)
+        self._say("250 2.1.5 Fine")
+        return True
+
+    def _data(self, _: str) -> bool:
+        self._say(self.sandbox.invitation)
+        if not self.sandbox.invitation.startswith("354"):
+            return True
+        lines: list[bytes] = []
+        while (line := self.rfile.readline()) not in {b".\r\n", b""}:
+            lines.append(line[1:] if line.startswith(b"..") else line)
+        sandbox, recipients = self.sandbox, tuple(self.recipients)
+        if not sandbox.taken.startswith("250"):
+            self._say(sandbox.taken)
+            return True
+        number = sandbox.take(self.sender or "", recipients, b"".join(lines))
+        if _LOST in recipients:
+            return False
+        self._say(sandbox.taken.format(number=number))
+        return True
+
+    def _quit(self, _: str) -> bool:
+        self._say("221 2.0.0 Goodbye")
+        return False
+
+
+def read_message(message: bytes, recipients: tuple[str, ...]) -> Delivered:
+    """A message as its recipients see it, and who they are."""
+    read: Any = message_from_bytes(message, policy=default)
+    items: list[Item] = []
+    texts: dict[str, str] = {}
+    for part in read.walk():
+        kind, where = part.get_content_type(), part.get_content_disposition()
+        if part.is_multipart():
+            continue
+        if where is None:
+            texts[kind] = part.get_content().removesuffix("\n").removesuffix("\r")
+            continue
+        cid = part["content-id"]
+        content = part.get_payload(decode=True)
+        whose = None if cid is None else str(cid).strip("<>")
+        items.append(Item(part.get_filename(), content, kind, where, whose))
+    shown = {name: _emails(read, name) for name in ("to", "cc")}
+    name, sender = parseaddr(str(read["from"]))
+    return Delivered(
+        id=str(read["message-id"]),
+        sender=sender,
+        sender_name=name or None,
+        to=shown["to"],
+        cc=shown["cc"],
+        bcc=tuple(one for one in recipients if one not in shown["to"] + shown["cc"]),
+        subject=str(read["subject"]),
+        text=texts.get("text/plain"),
+        html=texts.get("text/html"),
+        headers={key: str(value) for key, value in read.items()},
+        items=tuple(items),
+        raw=message,
+    )
+
+
+def _emails(read: Any, name: str) -> tuple[str, ...]:
+    header = read[name]
+    return () if header is None else tuple(one.addr_spec for one in header.addresses)

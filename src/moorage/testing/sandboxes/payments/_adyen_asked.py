@@ -1,0 +1,224 @@
+"""How Adyen's sandbox validates requests: fields, errors and magic values."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.values.json_text import is_object
+from moorage.testing.sandboxes.base import Refusal, reply
+
+if TYPE_CHECKING:
+    from moorage.testing.sandboxes.base import Asked
+
+_TEXTS: Final = """
+    channel checkoutAttemptId countryCode dateOfBirth deliverAt deliveryDate deviceFingerprint
+    entityType industryUsage mcc merchantAccount merchantOrderReference orderReference origin
+    recurringExpiry recurringFrequency recurringProcessingModel redirectFromIssuerMethod
+    redirectToIssuerMethod reference returnUrl sessionValidity shopperConversionId shopperEmail
+    shopperIP shopperInteraction shopperLocale shopperReference shopperStatement
+    socialSecurityNumber store telephoneNumber
+"""
+_TABLES: Final = """
+    accountInfo additionalAmount additionalData amount applicationInfo authenticationData
+    bankAccount billingAddress browserInfo company dccQuote deliveryAddress enhancedSchemeData
+    fundOrigin fundRecipient installments localizedShopperStatement mandate merchantRiskIndicator
+    metadata mpiData order paymentMethod paymentValidations platformChargebackLogic riskData
+    shopperName shopperTaxInfo surcharge threeDS2RequestData
+"""
+_FLAGS: Final = """
+    enableOneClick enablePayOut enableRecurring storePaymentMethod threeDSAuthenticationOnly
+    trustedShopper
+"""
+
+PAYMENT: Final[dict[str, type]] = {
+    **dict.fromkeys(_TEXTS.split(), str),
+    **dict.fromkeys(_TABLES.split(), dict),
+    **dict.fromkeys(_FLAGS.split(), bool),
+    **dict.fromkeys(("captureDelayHours", "fraudOffset"), int),
+    **dict.fromkeys(("lineItems", "splits", "subMerchants"), list),
+}
+"""The fields of a payment, and what each is."""
+
+DETAILS: Final[dict[str, type]] = {
+    "authenticationData": dict,
+    "details": dict,
+    "paymentData": str,
+    "threeDSAuthenticationOnly": bool,
+}
+_MODIFICATION: Final[dict[str, type]] = {
+    "applicationInfo": dict,
+    "merchantAccount": str,
+    "reference": str,
+}
+CANCEL: Final[dict[str, type]] = {**_MODIFICATION, "paymentReference": str}
+_MORE: Final[dict[str, type]] = {
+    **_MODIFICATION,
+    "amount": dict,
+    "enhancedSchemeData": dict,
+    "lineItems": list,
+    "splits": list,
+}
+MODIFICATIONS: Final[dict[str, dict[str, type]]] = {
+    "captures": {**_MORE, "platformChargebackLogic": dict, "subMerchants": list},
+    "cancels": _MODIFICATION,
+    "refunds": {**_MORE, "capturePspReference": str, "merchantRefundReason": str, "store": str},
+    "reversals": _MODIFICATION,
+}
+REFUND_REASONS: Final = frozenset({"FRAUD", "CUSTOMER REQUEST", "RETURN", "DUPLICATE", "OTHER"})
+ADDRESS: Final = ("city", "country", "houseNumberOrName", "postalCode", "street")
+
+REDIRECTED: Final = frozenset({"ideal", "klarna", "paypal", "bcmc_mobile", "trustly", "twint"})
+"""Methods whose buyer is sent elsewhere."""
+
+CHALLENGED: Final = "4212345678901237"
+CHALLENGE: Final = "CHALLENGE"
+"""The card, and the stored method, whose holder has to prove who they are."""
+_REQUIRED: Final = {
+    "reference": (422, "130", "Reference Missing"),
+    "paymentMethod": (400, "702", "Required field 'paymentMethod' is not provided."),
+    "returnUrl": (422, "14_030", "Return URL is missing."),
+}
+
+_OUTCOMES: Final = """
+    0 Error UNKNOWN Unknown
+    2 Refused DECLINED Refused
+    3 Refused REFERRAL Referral
+    4 Error ERROR Acquirer Error
+    5 Refused BLOCK_CARD Blocked Card
+    6 Refused CARD_EXPIRED Expired Card
+    7 Refused INVALID_AMOUNT Invalid Amount
+    8 Refused INVALID_CARD_NUMBER Invalid Card Number
+    9 Refused ISSUER_UNAVAILABLE Issuer Unavailable
+    10 Refused NOT_SUPPORTED Not supported
+    11 Refused NOT_3D_AUTHENTICATED 3D Not Authenticated
+    12 Refused NOT_ENOUGH_BALANCE Not enough balance
+    14 Refused ACQUIRER_FRAUD Acquirer Fraud
+    15 Refused CANCELLED Cancelled
+    16 Refused SHOPPER_CANCELLED Shopper Cancelled
+    17 Refused INVALID_PIN Invalid Pin
+    18 Refused PIN_TRIES_EXCEEDED Pin tries exceeded
+    19 Refused PIN_VALIDATION_NOT_POSSIBLE Pin validation not possible
+    20 Refused FRAUD FRAUD
+    21 Refused NOT_SUBMITTED Not Submitted
+    22 Cancelled FRAUD_CANCELLED FRAUD-CANCELLED
+    23 Refused TRANSACTION_NOT_PERMITTED Transaction Not Permitted
+    24 Refused CVC_DECLINED CVC Declined
+    25 Refused RESTRICTED_CARD Restricted Card
+    26 Refused REVOCATION_OF_AUTH Revocation Of Auth
+    27 Refused DECLINED_NON_GENERIC Declined Non Generic
+    28 Refused WITHDRAWAL_AMOUNT_EXCEEDED Withdrawal amount exceeded
+    29 Refused WITHDRAWAL_COUNT_EXCEEDED Withdrawal count exceeded
+    31 Refused ISSUER_SUSPECTED_FRAUD Issuer Suspected Fraud
+    32 Refused AVS_DECLINED AVS Declined
+    38 Refused AUTHENTICATION_REQUIRED Authentication required
+    46 Refused ERPS_BLOCK Transaction blocked by Adyen to prevent excessive retry fees
+"""
+OUTCOMES: Final[dict[str, dict[str, str]]] = {}
+"""By a magic word or its number: the result that it asks for."""
+for _line in _OUTCOMES.strip().splitlines():
+    _code, _result, _word, _reason = _line.split(maxsplit=3)
+    OUTCOMES[_word] = OUTCOMES[_code] = {
+        "resultCode": _result,
+        "refusalReason": _reason,
+        "refusalReasonCode": _code,
+    }
+APPROVED: Final = {"resultCode": "Authorised"}
+OUTCOMES["APPROVED"] = OUTCOMES["1"] = APPROVED
+OUTCOMES["PENDING"] = OUTCOMES["13"] = {"resultCode": "Received"}
+
+
+ALREADY: Final = "request already processed or in progress"
+
+
+def error(
+    status: int, code: str, message: str, kind: str = "validation", **headers: str
+) -> Refusal:
+    """An error as Adyen writes it."""
+    body = {"status": status, "errorCode": code, "message": message, "errorType": kind}
+    return Refusal(reply(body, status, **headers))
+
+
+def body_of(request: Asked) -> dict[str, Any]:
+    """The object that was sent."""
+    kind = (request.headers.get("content-type") or "").partition(";")[0]
+    try:
+        body = json.loads(request.body) if kind == "application/json" else None
+    except ValueError:
+        body = None
+    if is_object(body):
+        return body
+    raise error(400, "702", "The submitted JSON could not be parsed")
+
+
+def check(body: dict[str, Any], known: dict[str, type], kind: str) -> None:
+    """Refuse fields that are not known, or of another type."""
+    unknown = sorted(set(body) - set(known))
+    if unknown:
+        fields = ", ".join(unknown)
+        raise error(
+            400, "702", f"Structure of {kind} contains the following unknown fields: [{fields}]"
+        )
+    for name, value in body.items():
+        if type(value) is not known[name]:
+            raise error(400, "702", f"Unexpected input in {name}")
+
+
+def amount_of(body: dict[str, Any]) -> tuple[int, str]:
+    """Return the requested amount in minor units."""
+    amount = body.get("amount", {})
+    value, currency = amount.get("value"), amount.get("currency")
+    if value is None:
+        raise error(422, "100", "No amount specified")
+    if type(value) is not int or value < 0:
+        raise error(422, "137", "Invalid amount specified")
+    if not (isinstance(currency, str) and len(currency) == 3 and currency.isupper()):
+        raise error(422, "138", "Unsupported currency specified")
+    return value, currency
+
+
+def check_payment(body: dict[str, Any]) -> None:
+    """Refuse a payment that says too little, or too much."""
+    for name, refusal in _REQUIRED.items():
+        if not body.get(name):
+            raise error(*refusal)
+    for name in ("metadata", "additionalData"):
+        if not all(isinstance(value, str) for value in body.get(name, {}).values()):
+            raise error(400, "702", f"Unexpected input in {name}")
+    metadata = body.get("metadata", {})
+    if len(metadata) > 20 or any(len(k) > 20 or len(v) > 80 for k, v in metadata.items()):
+        raise error(422, "177", "Metadata size exceeds limit")
+    for name in ("billingAddress", "deliveryAddress"):
+        missing = [part for part in ADDRESS if name in body and not body[name].get(part)]
+        if missing:
+            raise error(422, "702", f"{name} has no {', '.join(missing)}")
+    _check_stored(body)
+
+
+def _check_stored(body: dict[str, Any]) -> None:
+    stored = body["paymentMethod"].get("storedPaymentMethodId")
+    if stored is None:
+        return
+    if len(body.get("shopperReference", "")) < 3:
+        raise error(422, "702", "Required field 'shopperReference' is missing.")
+    if stored not in OUTCOMES and stored != CHALLENGE and len(stored) != 16:
+        raise error(422, "803", "PaymentDetail not found")
+
+
+def is_challenged(method: dict[str, Any]) -> bool:
+    """Whether the holder of this card has to prove who they are."""
+    given = method.get("number") or method.get("encryptedCardNumber") or ""
+    number = str(given).removeprefix("test_")
+    return number == CHALLENGED or method.get("storedPaymentMethodId") == CHALLENGE
+
+
+def outcome_of(body: dict[str, Any]) -> dict[str, str]:
+    """The outcome that a payment asks for."""
+    method = body["paymentMethod"]
+    asked = (
+        body.get("additionalData", {}).get("RequestedTestAcquirerResponseCode"),
+        method.get("holderName"),
+        method.get("storedPaymentMethodId"),
+    )
+    found = next((OUTCOMES[word] for word in asked if word in OUTCOMES), None)
+    return found or APPROVED

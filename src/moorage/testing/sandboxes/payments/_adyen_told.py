@@ -1,0 +1,60 @@
+"""The signed notifications and buyer actions of Adyen's sandbox."""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.values.json_text import encode_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def notification(key: str, item: dict[str, Any], additional: Mapping[str, str]) -> bytes:
+    """A notification, signed with a key in hexadecimal."""
+    signed = {**item, "additionalData": {**additional, "hmacSignature": _signature(key, item)}}
+    body = {"live": "false", "notificationItems": [{"NotificationRequestItem": signed}]}
+    return encode_json(body)
+
+
+def _signature(key: str, item: dict[str, Any]) -> str:
+    parts = (
+        item["pspReference"],
+        item.get("originalReference", ""),
+        item["merchantAccountCode"],
+        item["merchantReference"],
+        str(item["amount"]["value"]),
+        item["amount"]["currency"],
+        item["eventCode"],
+        item["success"],
+    )
+    made = hmac.new(bytes.fromhex(key), ":".join(parts).encode(), sha256)
+    return b64encode(made.digest()).decode()
+
+
+def redirect_to(kind: str, psp: str) -> dict[str, Any]:
+    """The action that sends a buyer elsewhere."""
+    return {
+        "type": "redirect",
+        "method": "GET",
+        "paymentMethodType": kind,
+        "url": f"https://checkoutshopper-test.adyen.com/redirect/{psp}",
+    }
+
+
+def challenge(psp: str, *, native: bool) -> dict[str, Any]:
+    """Return the action by which a cardholder authenticates, on our page or the bank's."""
+    if not native:
+        return {"resultCode": "RedirectShopper", "action": redirect_to("scheme", psp)}
+    action = {
+        "type": "threeDS2",
+        "subtype": "fingerprint",
+        "paymentMethodType": "scheme",
+        "paymentData": f"data-{psp}",
+        "authorisationToken": f"authorisation-{psp}",
+        "token": f"token-{psp}",
+    }
+    return {"resultCode": "IdentifyShopper", "action": action}

@@ -1,0 +1,154 @@
+"""The requests that Mollie's sandbox accepts, and its magic payment methods."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.domain.values.money import EXPONENTS, Money
+from moorage.testing.sandboxes.base import Refusal, reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.http.requests import Response
+
+_TEXT: Final = (str,)
+_KNOWN: Final[Mapping[str, tuple[type, ...]]] = {
+    "amount": (dict,),
+    "applicationFee": (dict,),
+    "applePayPaymentToken": _TEXT,
+    "billingAddress": (dict,),
+    "cancelUrl": _TEXT,
+    "captureDelay": _TEXT,
+    "captureMode": _TEXT,
+    "cardToken": _TEXT,
+    "customerId": _TEXT,
+    "description": _TEXT,
+    "dueDate": _TEXT,
+    "googlePayPaymentToken": _TEXT,
+    "issuer": _TEXT,
+    "lines": (list,),
+    "locale": _TEXT,
+    "mandateId": _TEXT,
+    "metadata": (dict, str, list),
+    "method": (str, list),
+    "profileId": _TEXT,
+    "redirectUrl": _TEXT,
+    "restrictPaymentMethodsToCountry": _TEXT,
+    "sequenceType": _TEXT,
+    "shippingAddress": (dict,),
+    "storeCredentials": (bool,),
+    "testmode": (bool,),
+    "webhookUrl": _TEXT,
+}
+CAPTURE: Final[Mapping[str, tuple[type, ...]]] = {
+    "amount": (dict,),
+    "description": _TEXT,
+    "metadata": (dict, str, list, type(None)),
+}
+REFUND: Final[Mapping[str, tuple[type, ...]]] = {**CAPTURE, "reverseRouting": (bool,)}
+_METHODS: Final = re.compile(
+    "alma|applepay|bacs|bancomatpay|bancontact|banktransfer|belfius|billie|billink|bizum|blik"
+    "|creditcard|directdebit|eps|giftcard|ideal|in3|kbc|klarna|mbway|mobilepay|multibanco|mybank"
+    "|paybybank|paypal|paysafecard|pointofsale|przelewy24|riverty|satispay|swish|trustly|twint"
+    "|vipps|voucher"
+)
+_URL: Final = re.compile("https?://.+")
+_SHAPES: Final = {
+    "captureMode": re.compile("automatic|manual"),
+    "description": re.compile(".{1,255}"),
+    "redirectUrl": _URL,
+    "sequenceType": re.compile("oneoff|first|recurring"),
+    "webhookUrl": _URL,
+}
+_FAILURES: Final = re.compile(
+    "authentication_(abandoned|failed|required|unavailable_acs)|card_(declined|expired)"
+    "|inactive_card|insufficient_funds|invalid_(cvv|card_(holder_name|number|type))"
+    "|possible_fraud|refused_by_issuer|unknown_reason"
+)
+CONFIRMED: Final = "3dsecure"
+_VALUE: Final = re.compile(r"[0-9]{1,20}(?:\.[0-9]+)?")
+
+
+def error(status: int, title: str, detail: str, field: str | None = None) -> Response:
+    """An error as Mollie says it."""
+    docs = {"href": "https://docs.mollie.com/overview/handling-errors", "type": "text/html"}
+    body: dict[str, Any] = {"status": status, "title": title, "detail": detail}
+    if field is not None:
+        body["field"] = field
+    return reply({**body, "_links": {"documentation": docs}}, status)
+
+
+def wrong(detail: str, field: str | None = None) -> Refusal:
+    """Return Mollie's response to a well-formed request that it refuses."""
+    return Refusal(error(422, "Unprocessable Entity", detail, field))
+
+
+def check_fields(body: Any, known: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
+    """A body that has no other fields than these, each of its type."""
+    if not is_object(body):
+        raise Refusal(error(400, "Bad Request", "The request body is not an object"))
+    for name, value in body.items():
+        if name not in known:
+            raise wrong(f'Non-existent body parameter "{name}"', name)
+        if type(value) not in known[name]:
+            raise wrong(f"The {name} has the wrong type", name)
+    return body
+
+
+def check_payment(body: Any) -> dict[str, Any]:
+    """A payment that Mollie would open."""
+    fields = check_fields(body, _KNOWN)
+    recurring = fields.get("sequenceType") == "recurring"
+    kept = fields.get("sequenceType", "oneoff") != "oneoff"
+    needed = ["amount", "description"]
+    needed += [] if recurring else ["redirectUrl"]
+    needed += ["customerId"] if kept else []
+    for name in needed:
+        if name not in fields:
+            raise wrong(f"The {name} is missing", name)
+    for name in fields:
+        if name in _SHAPES and _SHAPES[name].fullmatch(fields[name]) is None:
+            raise wrong(f"The {name} is invalid", name)
+    method = fields.get("method", [])
+    for one in method if is_list(method) else [method]:
+        if _METHODS.fullmatch(str(one)) is None:
+            raise wrong("The payment method is invalid", "method")
+    address = fields.get("billingAddress", {"email": ""})
+    if "email" not in address and not {"streetAndNumber", "city", "country"} <= set(address):
+        raise wrong("The billing address is not complete", "billingAddress")
+    return fields
+
+
+def amount_of(value: Any, currency: str | None = None) -> Money:
+    """An amount above zero, written with exactly the decimals of its currency."""
+    if not is_object(value) or set(value) != {"currency", "value"}:
+        raise wrong("The amount has no currency or value", "amount")
+    code, text = value["currency"], value["value"]
+    if code not in EXPONENTS or code != (currency or code):
+        raise wrong("The currency is invalid", "amount.currency")
+    if not isinstance(text, str) or _VALUE.fullmatch(text) is None:
+        raise wrong("The amount value is not a text of digits", "amount.value")
+    if len(text.partition(".")[2]) != EXPONENTS[code]:
+        raise wrong("The amount value has the wrong number of decimals", "amount.value")
+    amount = Money(text, code)
+    if amount.minor <= 0:
+        raise wrong("The amount is lower than the minimum", "amount")
+    return amount
+
+
+def written(amount: Money) -> dict[str, str]:
+    """An amount as Mollie writes it."""
+    return {"currency": amount.currency, "value": str(amount.amount)}
+
+
+def magic(token: str | None) -> str | None:
+    """Return a card token's outcome: a failure reason, `CONFIRMED`, or None for success."""
+    kind = (token or "tkn_visa").removeprefix("tkn_")
+    if kind == "visa":
+        return None
+    if kind == CONFIRMED or _FAILURES.fullmatch(kind) is not None:
+        return kind
+    raise wrong("The card token is invalid", "cardToken")

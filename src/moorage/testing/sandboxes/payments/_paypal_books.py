@@ -1,0 +1,305 @@
+"""The stored orders, payments, disputes and webhooks of PayPal's sandbox."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.values.json_text import encode_json
+from moorage.domain.values.money import Money
+from moorage.testing.sandboxes.base import Refusal, Sandbox
+from moorage.testing.sandboxes.payments._paypal_rules import refusal, unprocessable, written
+from moorage.testing.sandboxes.payments._paypal_told import signed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.testing.sandboxes.base import Notice
+
+HOST: Final = "https://api.sandbox.paypal.com"
+_DAYS: Final = 29 * 86_400
+_DECLINES: Final = "declined-"
+
+Thing = dict[str, Any]
+"""An order, or what was done under it, as PayPal shows it."""
+
+
+class PayPalBooks(Sandbox):
+    """The stored objects of PayPal's sandbox, and their state changes."""
+
+    def __init__(self, webhook_id: str, webhook_url: str, now: Callable[[], float]) -> None:
+        super().__init__()
+        self.webhook_id = webhook_id
+        self.webhook_url = webhook_url
+        self.now = now
+        self.vault: dict[str, str] = {
+            "visa-1": "card",
+            "confirms-1": "card",
+            "pending-1": "card",
+            "declined-5120": "card",
+            "declined-5400": "card",
+            "wallet-1": "paypal",
+            "refused-1": "paypal",
+            "venmo-1": "venmo",
+        }
+        self.orders: dict[str, Thing] = {}
+        self.authorizations: dict[str, Thing] = {}
+        self.captures: dict[str, Thing] = {}
+        self.refunds: dict[str, Thing] = {}
+        self.disputes: dict[str, Thing] = {}
+        self.transactions: list[Thing] = []
+        self._order_of: dict[str, str] = {}
+
+    @property
+    def taken(self) -> list[Thing]:
+        """The orders under which something was set aside or taken."""
+        return [order for order in self.orders.values() if any(map(_stands, _moves(order)))]
+
+    # --- what a buyer and PayPal do ----------------------------------------
+
+    def approve(self, order_id: str) -> dict[str, str]:
+        """Approve an order as its buyer; what they come back with."""
+        order = self.orders[order_id]
+        self._move(order, "APPROVED", ("capture", "authorize"))
+        self._tell("CHECKOUT.ORDER.APPROVED", "checkout-order", order)
+        return {"token": order_id, "PayerID": "QYR5Z8XDVJNXQ"}
+
+    def enter_card(self, order_id: str, shift: str | None = None) -> None:
+        """Enter a card in PayPal's form as a buyer; `shift` is what came of confirming it."""
+        card: Thing = {"last_digits": "7704", "brand": "VISA", "expiry": "2031-05"}
+        if shift is not None:
+            enrolled = {"enrollment_status": "Y"}
+            card["authentication_result"] = {"liability_shift": shift, "three_d_secure": enrolled}
+        self.orders[order_id]["payment_source"] = {"card": card}
+
+    def reverse(self, order_id: str) -> Notice:
+        """Expire an approved order that was not captured."""
+        order = self.orders[order_id]
+        order["status"] = "VOIDED"
+        told = {"order_id": order_id, "purchase_units": order["purchase_units"]}
+        return self._tell("CHECKOUT.PAYMENT-APPROVAL.REVERSED", "checkout-order", told)
+
+    def arrive(self, capture_id: str) -> Notice:
+        """Complete a pending capture."""
+        capture = self.captures[capture_id]
+        capture["status"] = "COMPLETED"
+        del capture["status_details"]
+        return self._tell("PAYMENT.CAPTURE.COMPLETED", "capture", capture)
+
+    def dispute(self, capture_id: str, reason: str = "UNAUTHORISED") -> Thing:
+        """Dispute a capture as its buyer."""
+        capture, key = self.captures[capture_id], f"PP-R-{self.number()}"
+        order = self.orders[self._order_of[capture_id]]
+        found: Thing = {
+            "dispute_id": key,
+            "create_time": self._time(),
+            "update_time": self._time(),
+            "disputed_transactions": [
+                {
+                    "seller_transaction_id": capture_id,
+                    "custom": order["purchase_units"][0].get("custom_id"),
+                    "gross_amount": capture["amount"],
+                }
+            ],
+            "reason": reason,
+            "status": "WAITING_FOR_SELLER_RESPONSE",
+            "dispute_amount": capture["amount"],
+            "dispute_life_cycle_stage": "CHARGEBACK",
+            "seller_response_due_date": self._time(_DAYS),
+        }
+        self.disputes[key] = found
+        self._tell("CUSTOMER.DISPUTE.CREATED", "dispute", found)
+        return found
+
+    def resolve(self, dispute_id: str, outcome: str) -> Notice:
+        """Settle a dispute."""
+        found = self.disputes[dispute_id]
+        found |= {"status": "RESOLVED", "dispute_outcome": {"outcome_code": outcome}}
+        return self._tell("CUSTOMER.DISPUTE.RESOLVED", "dispute", found)
+
+    def withdraw(self, amount: Money, status: str = "S") -> Thing:
+        """Send money to the merchant's bank."""
+        return self._report("T0400", self._id("7W"), amount * -1, None, status)
+
+    # --- what is done under an order -----------------------------------------
+
+    def _perform(self, order: Thing) -> None:
+        """Set aside or take what the order is for."""
+        kind, means = next(iter(order["payment_source"].items()))
+        vault_id = means.pop("vault_id", "")
+        if vault_id == "refused-1":
+            raise unprocessable("INSTRUMENT_DECLINED")
+        if means.get("attributes", {}).get("vault", {}).get("store_in_vault"):
+            vault_id = f"stored-{self.number()}"
+            self.vault[vault_id] = kind
+            means["attributes"]["vault"] = {"id": vault_id, "status": "VAULTED"}
+        means.pop("experience_context", None)
+        self._move(order, "COMPLETED", ())
+        amount = order["purchase_units"][0]["amount"]
+        if order["intent"] == "CAPTURE":
+            self._take(order, amount, vault_id, final=True)
+        else:
+            self._set_aside(order, amount, vault_id)
+
+    def _set_aside(self, order: Thing, amount: Thing, vault_id: str) -> None:
+        made = self._under(order, "authorizations", "0A", amount, vault_id)
+        made |= {"expiration_time": self._time(_DAYS)}
+        if not _declined(made, vault_id, "DENIED"):
+            made["status"] = "CREATED"
+            self._tell("PAYMENT.AUTHORIZATION.CREATED", "authorization", made)
+
+    def _take(self, order: Thing, amount: Thing, vault_id: str, *, final: bool) -> Thing:
+        made = self._under(order, "captures", "3C", amount, vault_id)
+        made["final_capture"] = final
+        if _declined(made, vault_id, "DECLINED"):
+            self._tell("PAYMENT.CAPTURE.DECLINED", "capture", made)
+        elif vault_id == "pending-1":
+            made |= {"status": "PENDING", "status_details": {"reason": "PENDING_REVIEW"}}
+            self._tell("PAYMENT.CAPTURE.PENDING", "capture", made)
+        else:
+            made["status"] = "COMPLETED"
+            self._report("T0006", made["id"], read(made["amount"]), made["custom_id"])
+            self._tell("PAYMENT.CAPTURE.COMPLETED", "capture", made)
+        return made
+
+    def _under(self, order: Thing, kind: str, begins: str, amount: Thing, vault_id: str) -> Thing:
+        """Create an object under an order, without an outcome yet."""
+        unit, key = order["purchase_units"][0], self._id(begins)
+        made: Thing = {
+            "id": key,
+            "amount": {name: amount[name] for name in ("currency_code", "value")},
+            "custom_id": unit.get("custom_id"),
+            "supplementary_data": {"related_ids": {"order_id": order["id"]}},
+            "links": [
+                link("self", f"/v2/payments/{kind}/{key}"),
+                link("up", f"/v2/checkout/orders/{order['id']}"),
+            ],
+            "create_time": self._time(),
+            "update_time": self._time(),
+        }
+        if self.vault.get(vault_id) == "card":
+            made["processor_response"] = {"response_code": "0000"}
+        unit.setdefault("payments", {}).setdefault(kind, []).append(made)
+        self._kept(kind)[key] = made
+        self._order_of[key] = order["id"]
+        return made
+
+    def _kept(self, kind: str) -> dict[str, Thing]:
+        return {"authorizations": self.authorizations, "captures": self.captures}[kind]
+
+    def _give_back(self, capture: Thing, amount: Money, custom_id: str | None) -> Thing:
+        order = self.orders[self._order_of[capture["id"]]]
+        made: Thing = {
+            "id": self._id("1R"),
+            "amount": written(amount),
+            "custom_id": custom_id,
+            "status": "COMPLETED",
+            "links": [link("up", f"/v2/payments/captures/{capture['id']}")],
+            "create_time": self._time(),
+            "update_time": self._time(),
+        }
+        order["purchase_units"][0]["payments"].setdefault("refunds", []).append(made)
+        self.refunds[made["id"]] = made
+        self._order_of[made["id"]] = order["id"]
+        whole = self._given(capture) == read(capture["amount"])
+        capture["status"] = "REFUNDED" if whole else "PARTIALLY_REFUNDED"
+        self._report("T1107", made["id"], amount * -1, custom_id)
+        self._tell("PAYMENT.CAPTURE.REFUNDED", "refund", made)
+        return made
+
+    def _report(
+        self, code: str, key: str, amount: Money, custom: str | None, status: str = "S"
+    ) -> Thing:
+        """Put a transaction into the report."""
+        made: Thing = {
+            "transaction_id": key,
+            "transaction_event_code": code,
+            "transaction_initiation_date": self._time(),
+            "transaction_updated_date": self._time(),
+            "transaction_amount": written(amount),
+            "transaction_status": status,
+        }
+        if custom is not None:
+            made["custom_field"] = custom
+        self.transactions.append(made)
+        return made
+
+    def _given(self, capture: Thing) -> Money:
+        """Return the refunded amount of a capture."""
+        up = link("up", f"/v2/payments/captures/{capture['id']}")
+        given = (read(one["amount"]) for one in self.refunds.values() if up in one["links"])
+        return sum(given, read(capture["amount"]) * 0)
+
+    def _captured(self, order: Thing) -> Money:
+        """Return the captured amount of an order."""
+        payments = order["purchase_units"][0].get("payments", {})
+        taken = (read(one["amount"]) for one in payments.get("captures", ()))
+        return sum(taken, read(order["purchase_units"][0]["amount"]) * 0)
+
+    # --- how it is kept ----------------------------------------------------
+
+    def _found(self, things: Mapping[str, Thing], key: str) -> Thing:
+        if key not in things:
+            raise Refusal(refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"))
+        return things[key]
+
+    def _move(self, order: Thing, status: str, verbs: tuple[str, ...]) -> None:
+        at = f"/v2/checkout/orders/{order['id']}"
+        order |= {"status": status, "update_time": self._time()}
+        order["links"] = [link("self", at), *(link(verb, f"{at}/{verb}", "POST") for verb in verbs)]
+
+    def _tell(self, kind: str, resource: str, thing: Thing) -> Notice:
+        number = self.number()
+        told = {
+            "id": f"WH-{number}",
+            "event_version": "1.0",
+            "create_time": self._time(),
+            "resource_type": resource,
+            "event_type": kind,
+            "resource": thing,
+        }
+        body = encode_json(told)
+        return self.notify(
+            self.webhook_url, body, signed(body, number, self.webhook_id, self._time())
+        )
+
+    def _id(self, begins: str) -> str:
+        return f"{begins}{self.number():015d}"
+
+    def _time(self, later: int = 0) -> str:
+        moment = datetime.fromtimestamp(self.now() + later, UTC)
+        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read(amount: Thing) -> Money:
+    """An amount that is kept."""
+    return Money(amount["value"], amount["currency_code"])
+
+
+def link(rel: str, path: str, method: str = "GET") -> dict[str, str]:
+    """Return the link of a resource."""
+    return {"rel": rel, "href": f"{HOST}{path}", "method": method}
+
+
+def usual_now() -> float:
+    """The time, in seconds since 1970."""
+    return time.time()
+
+
+def _declined(made: Thing, vault_id: str, status: str) -> bool:
+    """Whether a card refuses, as its id in the vault says."""
+    if not vault_id.startswith(_DECLINES):
+        return False
+    code = vault_id.removeprefix(_DECLINES)
+    made |= {"status": status, "processor_response": {"response_code": code}}
+    return True
+
+
+def _moves(order: Thing) -> list[Thing]:
+    payments = order["purchase_units"][0].get("payments", {})
+    return [*payments.get("authorizations", ()), *payments.get("captures", ())]
+
+
+def _stands(move: Thing) -> bool:
+    return move["status"] not in {"DENIED", "DECLINED"}

@@ -1,0 +1,68 @@
+"""The webhooks of PayPal's sandbox, signed with a certificate of its own."""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509.oid import NameOID
+
+from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes.base import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.testing.sandboxes.base import Asked
+
+CERTIFICATE: Final = "/v1/notifications/certs/CERT-360caa42-fca2a594-ab66f33d"
+
+
+@cache
+def _key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+
+
+class Certificates(Sandbox):
+    """Has the certificate; the sandbox has it `beside` itself."""
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """Its address."""
+        return {f"GET {CERTIFICATE}": self._show}
+
+    def _show(self, _: Asked) -> Response:
+        who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "certs.paypal.com")])
+        begins = datetime(2020, 1, 1, tzinfo=UTC)
+        built = (
+            x509.CertificateBuilder()
+            .subject_name(who)
+            .issuer_name(who)
+            .public_key(_key().public_key())
+            .serial_number(1)
+            .not_valid_before(begins)
+            .not_valid_after(begins + timedelta(days=36_500))
+            .sign(_key(), hashes.SHA256())
+        )
+        pem = built.public_bytes(serialization.Encoding.PEM)
+        return Response(200, {"Content-Type": "application/x-pem-file"}, pem)
+
+
+def signed(body: bytes, number: int, webhook_id: str, now: str) -> dict[str, str]:
+    """The headers of a webhook."""
+    sent = f"00000000-0000-4000-8000-{number:012d}"
+    content = f"{sent}|{now}|{webhook_id}|{zlib.crc32(body)}"
+    signature = _key().sign(content.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return {
+        "Content-Type": "application/json",
+        "PAYPAL-TRANSMISSION-ID": sent,
+        "PAYPAL-TRANSMISSION-TIME": now,
+        "PAYPAL-TRANSMISSION-SIG": b64encode(signature).decode(),
+        "PAYPAL-CERT-URL": f"https://api.sandbox.paypal.com{CERTIFICATE}",
+        "PAYPAL-AUTH-ALGO": "SHA256withRSA",
+    }

@@ -1,0 +1,151 @@
+"""The requests that Square's sandbox accepts, and its magic sources."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.values.json_text import is_object
+from moorage.domain.values.money import EXPONENTS
+from moorage.testing.sandboxes.base import Refusal, reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.http.requests import Response
+
+VERSION: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
+MONEY: Final[Mapping[str, Any]] = {"amount": int, "currency": str}
+PAY: Final[Mapping[str, Any]] = {
+    "accept_partial_authorization": bool,
+    "amount_money": MONEY,
+    "app_fee_money": MONEY,
+    "autocomplete": bool,
+    "billing_address": dict,
+    "buyer_email_address": 255,
+    "buyer_phone_number": str,
+    "customer_details": {"customer_initiated": bool, "seller_keyed_in": bool},
+    "customer_id": str,
+    "delay_action": str,
+    "delay_duration": str,
+    "idempotency_key": 45,
+    "location_id": str,
+    "note": 500,
+    "order_id": str,
+    "reference_id": 40,
+    "shipping_address": dict,
+    "source_id": str,
+    "statement_description_identifier": 20,
+    "team_member_id": str,
+    "tip_money": MONEY,
+    "verification_token": str,
+}
+UPDATE: Final[Mapping[str, Any]] = {
+    "idempotency_key": 45,
+    "payment": {"amount_money": MONEY, "tip_money": MONEY, "version_token": str},
+}
+COMPLETE: Final[Mapping[str, Any]] = {"version_token": str}
+REFUND: Final[Mapping[str, Any]] = {
+    "amount_money": MONEY,
+    "app_fee_money": MONEY,
+    "idempotency_key": 192,
+    "payment_id": str,
+    "payment_version_token": str,
+    "reason": 192,
+    "team_member_id": str,
+}
+_WRONG: Final = "INVALID_REQUEST_ERROR"
+_MAGIC: Final = {
+    "cnon:card-nonce-ok": None,
+    "cnon:gift-card-nonce-ok": None,
+    "cnon:card-nonce-declined": "GENERIC_DECLINE",
+    "cnon:card-nonce-rejected-cvv": "CVV_FAILURE",
+    "cnon:card-nonce-rejected-expiration": "INVALID_EXPIRATION",
+    "cnon:card-nonce-rejected-postalcode": "ADDRESS_VERIFICATION_FAILURE",
+    "cnon:gift-card-nonce-insufficient-funds": "INSUFFICIENT_FUNDS",
+    "ccof:customer-card-id-ok": None,
+    "ccof:customer-card-id-declined": "GENERIC_DECLINE",
+    "ccof:customer-card-id-rejected-cvv": "CVV_FAILURE",
+    "ccof:customer-card-id-requires-verification": "CARD_DECLINED_VERIFICATION_REQUIRED",
+    "bnon:bank-nonce-ok": None,
+}
+_ANY: Final = re.compile(r"cnon:sandbox-([A-Z_]+)")
+
+
+def error(status: int, category: str, code: str, detail: str, **more: Any) -> Response:
+    """An error as Square says it."""
+    field = {"field": more.pop("field")} if "field" in more else {}
+    told = {"category": category, "code": code, "detail": detail, **field}
+    return reply({"errors": [told], **more}, status)
+
+
+def wrong(code: str, detail: str, status: int = 400, **more: Any) -> Refusal:
+    """Return Square's response to an invalid request."""
+    return Refusal(error(status, _WRONG, code, detail, **more))
+
+
+def check(body: Any, known: Mapping[str, Any], at: str = "") -> dict[str, Any]:
+    """A body that has no other fields than these, each of its type, and no longer than it may be.
+
+    Args:
+        body: what was sent.
+        known: by name a type, a table of further fields, or the length of a text.
+        at: where it stands.
+    """
+    if not is_object(body):
+        raise wrong("EXPECTED_OBJECT", "Expected an object.", field=at)
+    for name, value in body.items():
+        path = f"{at}.{name}" if at else name
+        kind = known.get(name)
+        if kind is None:
+            raise wrong("UNKNOWN_BODY_PARAMETER", "Not a recognized field.", field=path)
+        if is_object(kind):
+            check(value, kind, path)
+        elif isinstance(kind, int):
+            _check_text(value, kind, path)
+        elif type(value) is not kind:
+            raise wrong("INCORRECT_TYPE", f"Expected another type than {value!r}.", field=path)
+    return body
+
+
+def _check_text(value: Any, longest: int, path: str) -> None:
+    if not isinstance(value, str):
+        raise wrong("EXPECTED_STRING", "Expected a string value.", field=path)
+    if len(value) > longest:
+        raise wrong("VALUE_TOO_LONG", f"At most {longest} characters.", field=path)
+    if not value:
+        raise wrong("VALUE_EMPTY", "Field must not be blank.", field=path)
+
+
+def needed(body: Mapping[str, Any], *names: str) -> None:
+    """Refuse a body that lacks one of these."""
+    for name in names:
+        if name not in body:
+            raise wrong("MISSING_REQUIRED_PARAMETER", "Missing required parameter.", field=name)
+
+
+def amount_of(money: Mapping[str, Any], currency: str | None = None) -> int:
+    """An amount above zero, in this currency."""
+    needed(money, "amount", "currency")
+    if money["currency"] not in EXPONENTS:
+        raise wrong("INVALID_ENUM_VALUE", "Not a currency.", field="amount_money.currency")
+    if money["currency"] != (currency or money["currency"]):
+        raise wrong("CURRENCY_MISMATCH", "Not the payment's currency.", field="amount_money")
+    if money["amount"] <= 0:
+        raise wrong("VALUE_TOO_LOW", "Must be above zero.", field="amount_money.amount")
+    return int(money["amount"])
+
+
+def magic(source: str) -> str | None:
+    """Return the decline code of a source; None for success."""
+    match = _ANY.fullmatch(source)
+    if match is not None:
+        return match[1]
+    if source not in _MAGIC:
+        raise wrong("NOT_FOUND", "Card nonce not found.", 404, field="source_id")
+    return _MAGIC[source]
+
+
+def missing(id: str) -> Refusal:
+    """Return Square's response for a missing object."""
+    return wrong("NOT_FOUND", f"Could not find {id}.", 404)

@@ -1,0 +1,191 @@
+"""The stored objects of Stripe's sandbox, their state changes and webhooks."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import TYPE_CHECKING, Any
+
+from moorage.testing.sandboxes.base import Sandbox, reply
+from moorage.testing.sandboxes.payments._stripe_rules import Done, details_of, done
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class StripeBooks(Sandbox):
+    """Intents, charges, refunds, disputes and payouts, and what the world does to them."""
+
+    def __init__(self, webhook_secret: str, webhook_url: str, now: Callable[[], float]) -> None:
+        super().__init__()
+        self.webhook_secret = webhook_secret
+        self.webhook_url = webhook_url
+        self.now = now
+        self.intents: dict[str, dict[str, Any]] = {}
+        self.charges: dict[str, dict[str, Any]] = {}
+        self.refunds: dict[str, dict[str, Any]] = {}
+        self.disputes: dict[str, dict[str, Any]] = {}
+        self.payouts: dict[str, dict[str, Any]] = {}
+
+    def authenticate(self, id: str, *, success: bool = True) -> None:
+        """Complete or fail the authentication that an intent waits for."""
+        intent = self.intents[id]
+        intent["next_action"] = None
+        if success:
+            self.pays(intent)
+            return
+        error = {
+            "type": "invalid_request_error",
+            "code": "payment_intent_authentication_failure",
+            "message": "The provided PaymentMethod has failed authentication.",
+        }
+        self.fails(intent, error)
+
+    def arrive(self, id: str) -> None:
+        """Complete a pending payment."""
+        self.pays(self.intents[id])
+
+    def arrive_refund(self, id: str, *, success: bool = True) -> None:
+        """Complete or fail a pending refund."""
+        refund = self.refunds[id]
+        refund["status"] = "succeeded" if success else "failed"
+        if not success:
+            refund["failure_reason"] = "expired_or_canceled_card"
+            charge = self.charges[refund["charge"]]
+            charge["amount_refunded"] -= refund["amount"]
+            charge["refunded"] = False
+        self.tell("refund.updated" if success else "refund.failed", refund)
+
+    def lapse(self, id: str) -> None:
+        """Expire an authorisation."""
+        intent = self.intents[id]
+        intent |= {"status": "canceled", "cancellation_reason": "automatic"}
+        intent["amount_capturable"] = 0
+        self.tell("payment_intent.canceled", intent)
+        self.tell("charge.expired", self.charges[intent["latest_charge"]])
+
+    def dispute(self, id: str, status: str = "needs_response") -> str:
+        """Open a dispute of a payment and return it."""
+        charge = self.charges[self.intents[id]["latest_charge"]]
+        charge["disputed"] = True
+        key = f"du_{self.number():08d}"
+        dispute = {
+            "id": key,
+            "object": "dispute",
+            "amount": charge["amount_captured"],
+            "currency": charge["currency"],
+            "charge": charge["id"],
+            "payment_intent": id,
+            "reason": "fraudulent",
+            "status": status,
+            "created": int(self.now()),
+            "evidence_details": {"due_by": int(self.now()) + 864_000},
+        }
+        self.disputes[key] = dispute
+        self.tell("charge.dispute.created", dispute)
+        return key
+
+    def close_dispute(self, id: str, status: str) -> None:
+        """End a dispute: "won", "lost" or "warning_closed"."""
+        self.disputes[id]["status"] = status
+        self.tell("charge.dispute.closed", self.disputes[id])
+
+    def pay_out(self, amount: int, currency: str, status: str = "in_transit") -> str:
+        """Send money to our bank, and say which payout it is."""
+        key = f"po_{self.number():08d}"
+        payout = {
+            "id": key,
+            "object": "payout",
+            "amount": amount,
+            "currency": currency,
+            "status": status,
+            "arrival_date": int(self.now()) + 172_800,
+            "created": int(self.now()),
+            "failure_code": "account_closed" if status == "failed" else None,
+        }
+        self.payouts[key] = payout
+        self.tell(f"payout.{'created' if status == 'in_transit' else status}", payout)
+        return key
+
+    def pays(self, intent: dict[str, Any]) -> None:
+        """Authorise an intent, and capture it unless that is to be done later."""
+        charge: dict[str, Any] = {
+            "id": f"ch_{self.number():08d}",
+            "object": "charge",
+            "amount": intent["amount"],
+            "amount_captured": 0,
+            "amount_refunded": 0,
+            "captured": False,
+            "created": int(self.now()),
+            "currency": intent["currency"],
+            "disputed": False,
+            "metadata": dict(intent["metadata"]),
+            "payment_intent": intent["id"],
+            "payment_method_details": details_of(intent["payment_method"], self.now()),
+            "refunded": False,
+            "status": "succeeded",
+        }
+        self.charges[charge["id"]] = charge
+        intent |= {"latest_charge": charge["id"], "last_payment_error": None, "next_action": None}
+        if intent["capture_method"] == "manual":
+            intent |= {"status": "requires_capture", "amount_capturable": intent["amount"]}
+            self.tell("payment_intent.amount_capturable_updated", intent)
+        else:
+            self.take(intent, intent["amount"], final=True)
+
+    def take(self, intent: dict[str, Any], amount: int, *, final: bool) -> None:
+        """Capture a part of an intent."""
+        charge = self.charges[intent["latest_charge"]]
+        charge |= {"captured": True, "amount_captured": charge["amount_captured"] + amount}
+        intent["amount_received"] += amount
+        intent["amount_capturable"] = 0 if final else intent["amount_capturable"] - amount
+        self.tell("charge.captured", charge)
+        if final:
+            intent["status"] = "succeeded"
+            self.tell("payment_intent.succeeded", intent)
+
+    def declines(self, intent: dict[str, Any], code: str, decline_code: str) -> None:
+        """Decline an intent, and say so."""
+        error = {
+            "type": "card_error",
+            "code": code,
+            "decline_code": decline_code,
+            "message": "Your card was declined.",
+            "charge": f"ch_{self.number():08d}",
+        }
+        self.fails(intent, error)
+        raise Done(reply({"error": {**error, "payment_intent": dict(intent)}}, 402))
+
+    def fails(self, intent: dict[str, Any], error: dict[str, Any]) -> None:
+        """Make an attempt to pay fail."""
+        intent |= {"status": "requires_payment_method", "last_payment_error": error}
+        self.tell("payment_intent.payment_failed", intent)
+
+    def check_state(self, intent: dict[str, Any], verb: str, *states: str) -> None:
+        """Refuse what an intent is past."""
+        if intent["status"] not in states:
+            text = (
+                f"You cannot {verb} this PaymentIntent because it has a status of"
+                f" {intent['status']}."
+            )
+            raise done(400, text, code="payment_intent_unexpected_state")
+
+    def tell(self, kind: str, thing: dict[str, Any]) -> None:
+        """Send a webhook."""
+        event = {
+            "id": f"evt_{self.number():08d}",
+            "object": "event",
+            "created": int(self.now()),
+            "type": kind,
+            "livemode": False,
+            "data": {"object": dict(thing)},
+        }
+        body, moment = json.dumps(event).encode(), int(self.now())
+        signed = f"{moment}.".encode() + body
+        signature = hmac.new(self.webhook_secret.encode(), signed, hashlib.sha256).hexdigest()
+        headers = {
+            "Content-Type": "application/json",
+            "Stripe-Signature": f"t={moment},v1={signature}",
+        }
+        self.notify(self.webhook_url, body, headers)

@@ -1,0 +1,229 @@
+"""The requests that Stripe's sandbox accepts, and its magic payment methods."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.testing.sandboxes.base import Refusal, reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.http.requests import Response
+
+VERSION: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(\.[a-z]+)?")
+CREATE: Final = frozenset(
+    (
+        "amount",
+        "application_fee_amount",
+        "automatic_payment_methods",
+        "capture_method",
+        "confirm",
+        "confirmation_method",
+        "confirmation_token",
+        "currency",
+        "customer",
+        "description",
+        "error_on_requires_action",
+        "excluded_payment_method_types",
+        "expand",
+        "mandate",
+        "mandate_data",
+        "metadata",
+        "off_session",
+        "on_behalf_of",
+        "payment_method",
+        "payment_method_configuration",
+        "payment_method_data",
+        "payment_method_options",
+        "payment_method_types",
+        "radar_options",
+        "receipt_email",
+        "return_url",
+        "setup_future_usage",
+        "shipping",
+        "statement_descriptor",
+        "statement_descriptor_suffix",
+        "transfer_data",
+        "transfer_group",
+        "use_stripe_sdk",
+    )
+)
+CONFIRM: Final = frozenset(
+    (
+        "capture_method",
+        "confirmation_token",
+        "error_on_requires_action",
+        "expand",
+        "mandate",
+        "mandate_data",
+        "off_session",
+        "payment_method",
+        "payment_method_data",
+        "payment_method_options",
+        "payment_method_types",
+        "radar_options",
+        "receipt_email",
+        "return_url",
+        "setup_future_usage",
+        "shipping",
+        "use_stripe_sdk",
+    )
+)
+CAPTURE: Final = frozenset(
+    (
+        "amount_to_capture",
+        "application_fee_amount",
+        "expand",
+        "final_capture",
+        "metadata",
+        "statement_descriptor",
+        "statement_descriptor_suffix",
+        "transfer_data",
+    )
+)
+CANCEL: Final = frozenset(
+    (
+        "cancellation_reason",
+        "expand",
+    )
+)
+REFUND: Final = frozenset(
+    (
+        "amount",
+        "charge",
+        "currency",
+        "customer",
+        "expand",
+        "instructions_email",
+        "metadata",
+        "origin",
+        "payment_intent",
+        "reason",
+        "refund_application_fee",
+        "reverse_transfer",
+    )
+)
+LIST: Final = frozenset(
+    (
+        "created",
+        "ending_before",
+        "expand",
+        "limit",
+        "starting_after",
+    )
+)
+SHOW: Final = frozenset(("expand",))
+STEPS: Final = {"isk": 100, "ugx": 100} | dict.fromkeys(("bhd", "jod", "kwd", "omr", "tnd"), 10)
+DECLINES: Final = {
+    "chargeDeclined": ("card_declined", "generic_decline"),
+    "chargeDeclinedExpiredCard": ("expired_card", "expired_card"),
+    "chargeDeclinedFraudulent": ("card_declined", "fraudulent"),
+    "chargeDeclinedIncorrectCvc": ("incorrect_cvc", "incorrect_cvc"),
+    "chargeDeclinedInsufficientFunds": ("card_declined", "insufficient_funds"),
+    "chargeDeclinedLostCard": ("card_declined", "lost_card"),
+    "chargeDeclinedProcessingError": ("processing_error", "processing_error"),
+    "chargeDeclinedStolenCard": ("card_declined", "stolen_card"),
+    "chargeDeclinedVelocityLimitExceeded": ("card_declined", "card_velocity_exceeded"),
+}
+ASKS: Final = frozenset(
+    (
+        "authenticationRequired",
+        "threeDSecure2Required",
+        "threeDSecureRequired",
+    )
+)
+PAYS: Final = frozenset(
+    (
+        "amex",
+        "createDispute",
+        "mastercard",
+        "pendingRefund",
+        "refundFail",
+        "visa",
+    )
+)
+SLOW: Final = "usBankAccount_success"
+
+
+class Done(Refusal):
+    """A refusal that came after the work had begun, and is kept under the key."""
+
+
+def fields_of(pairs: tuple[tuple[str, str], ...], known: frozenset[str]) -> dict[str, str]:
+    fields = dict(pairs)
+    for name, _ in pairs:
+        if name.partition("[")[0] not in known:
+            text = f"Received unknown parameter: {name}"
+            raise refusal(400, "invalid_request_error", text, code="parameter_unknown", param=name)
+    if any(text == "" for text in fields.values()):
+        text = "You passed an empty string. We assume empty values are an attempt to unset."
+        raise refusal(400, "invalid_request_error", text, code="parameter_invalid_empty")
+    return fields
+
+
+def expanded(fields: Mapping[str, str]) -> list[str]:
+    return [text for name, text in fields.items() if name.startswith("expand[")]
+
+
+def amount_of(fields: Mapping[str, str], name: str, default: int | None = None) -> int:
+    text = fields.get(name)
+    if text is None and default is not None:
+        return default
+    if text is None or re.fullmatch(r"-?[0-9]{1,12}", text) is None:
+        raise refusal(400, "invalid_request_error", f"Invalid integer: {text}", param=name)
+    return int(text)
+
+
+def flag_of(fields: Mapping[str, str], name: str) -> bool:
+    text = fields.get(name, "false")
+    if text not in {"true", "false"}:
+        raise refusal(400, "invalid_request_error", f"Invalid boolean: {text}", param=name)
+    return text == "true"
+
+
+def means_of(fields: Mapping[str, str]) -> str | None:
+    token = fields.get("payment_method_data[card][token]")
+    return fields.get("payment_method") or fields.get("confirmation_token") or token
+
+
+def magic(means: str) -> str:
+    kind = re.sub(r"^(pm_card_|tok_|ctoken_|pm_)(visa_)?", "", means)
+    if kind in PAYS or kind in DECLINES or kind in ASKS or kind == SLOW:
+        return kind
+    text = f"No such PaymentMethod: '{means}'"
+    raise refusal(400, "invalid_request_error", text, code="resource_missing")
+
+
+def details_of(means: str, now: float) -> dict[str, Any]:
+    if magic(means) == SLOW:
+        return {"type": "us_bank_account", "us_bank_account": {"last4": "6789"}}
+    card = {
+        "brand": "amex" if magic(means) == "amex" else "visa",
+        "last4": "4242",
+        "exp_month": 12,
+        "exp_year": 2034,
+        "wallet": None,
+        "capture_before": int(now) + 604_800,
+    }
+    return {"type": "card", "card": card}
+
+
+def found_in(things: Mapping[str, dict[str, Any]], id: str) -> dict[str, Any]:
+    if id not in things:
+        text = f"No such object: '{id}'"
+        raise refusal(404, "invalid_request_error", text, code="resource_missing")
+    return things[id]
+
+
+def error(status: int, kind: str, text: str, **more: str) -> Response:
+    return reply({"error": {"type": kind, "message": text, **more}}, status)
+
+
+def refusal(status: int, kind: str, text: str, **more: str) -> Refusal:
+    return Refusal(error(status, kind, text, **more))
+
+
+def done(status: int, text: str, **more: str) -> Done:
+    return Done(error(status, "invalid_request_error", text, **more))

@@ -1,0 +1,380 @@
+"""Adyen's Checkout API on this machine.
+
+The outcome of a payment is asked for with Adyen's own words, such as CARD_EXPIRED, DECLINED,
+NOT_ENOUGH_BALANCE or PENDING: as the card's `holderName`, as the number in
+`additionalData.RequestedTestAcquirerResponseCode`, or as the `storedPaymentMethodId`. The card
+4212345678901237 and the stored method CHALLENGE have their holder prove who they are; with methods
+such as ideal the buyer is sent elsewhere. What is captured, cancelled or refunded is answered
+`received` and decided by `settle()`, whose webhooks say what came of it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.testing.sandboxes.base import Refusal, Sandbox, reply
+from moorage.testing.sandboxes.payments._adyen_asked import (
+    ALREADY,
+    CANCEL,
+    DETAILS,
+    MODIFICATIONS,
+    OUTCOMES,
+    PAYMENT,
+    REDIRECTED,
+    REFUND_REASONS,
+    amount_of,
+    body_of,
+    check,
+    check_payment,
+    error,
+    is_challenged,
+    outcome_of,
+)
+from moorage.testing.sandboxes.payments._adyen_told import challenge, notification, redirect_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.domain.http.requests import Response
+    from moorage.testing.sandboxes.base import Asked, Notice
+
+_OPERATIONS: Final = ["CANCEL", "CAPTURE", "REFUND"]
+_EVENTS: Final = {
+    "captures": "CAPTURE",
+    "cancels": "CANCELLATION",
+    "refunds": "REFUND",
+}
+
+
+@attrs.define
+class AdyenPayment:
+    """A payment as the sandbox keeps it; amounts are in Adyen's minor units."""
+
+    psp: str
+    reference: str
+    value: int
+    currency: str
+    automatic: bool
+    method: str
+    outcome: dict[str, str]
+    native: bool = False
+    authorised: int = 0
+    captured: int = 0
+    refunded: int = 0
+    canceled: bool = False
+
+
+class AdyenSandbox(Sandbox):
+    """Payments, and what is done to them.
+
+    Args:
+        api_key: who may come in.
+        merchant_account: whose payments they are.
+        hmac_key: what webhooks are signed with, in hexadecimal.
+        webhook_url: where they go.
+        multiple_captures: whether what a capture leaves may be captured later; as at Adyen it is
+            released unless support has allowed it.
+
+    Attributes:
+        payments: every payment, by its PSP reference.
+    """
+
+    hosts = ("checkout-test.adyen.com", ".adyenpayments.com")
+
+    def __init__(
+        self,
+        api_key: str = "adyen-sandbox-key",
+        merchant_account: str = "SandboxMerchant",
+        hmac_key: str = "44" * 32,
+        *,
+        webhook_url: str = "https://erp.example/webhooks/adyen",
+        multiple_captures: bool = False,
+    ) -> None:
+        super().__init__()
+        self.api_key = api_key
+        self.merchant_account = merchant_account
+        self.hmac_key = hmac_key
+        self.webhook_url = webhook_url
+        self.multiple_captures = multiple_captures
+        self.payments: dict[str, AdyenPayment] = {}
+        self._now = datetime(2026, 1, 1, tzinfo=UTC)
+        self._returns: dict[str, tuple[AdyenPayment, dict[str, str]]] = {}
+        self._open: list[tuple[str, str, AdyenPayment, dict[str, Any]]] = []
+        self._answers: dict[str, tuple[object, Response]] = {}
+        self._busy: set[str] = set()
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        below: dict[str, Callable[..., Response]] = {
+            "/payments": self._pay,
+            "/payments/details": self._complete,
+            "/payments/{psp}/{verb}": self._modify,
+            "/cancels": self._cancel,
+        }
+        return {
+            f"POST {base}{path}": self._once(handle)
+            for base in ("/v72", "/checkout/v72")
+            for path, handle in below.items()
+        }
+
+    def unknown(self, request: Asked) -> Response:
+        """The answer to what no route is for."""
+        return error(404, "000", f"There is no {request.method} {request.path}.").response
+
+    # --- what happens besides requests --------------------------------------
+
+    def busy(self, *keys: str) -> None:
+        """Take these idempotency keys for those of requests that are under way, and no others."""
+        self._busy = set(keys)
+
+    def buyer_returns(self, psp: str, word: str = "APPROVED") -> dict[str, str]:
+        """Complete the buyer's action; returns the details that complete the payment.
+
+        Args:
+            psp: the payment's PSP reference.
+            word: the outcome, as one of Adyen's words.
+        """
+        payment = self.payments[psp]
+        token = f"X{self.number():012d}!{word}"
+        self._returns[token] = payment, OUTCOMES[word]
+        return {"threeDSResult" if payment.native else "redirectResult": token}
+
+    def settle(self) -> list[Notice]:
+        """Decide what is under way, and return the webhooks that say how."""
+        before = len(self.sent)
+        with self._lock:
+            while self._open:
+                self._decide(*self._open.pop(0))
+        return self.sent[before:]
+
+    def happens(
+        self,
+        event: str,
+        psp: str,
+        *,
+        value: int | None = None,
+        success: bool = True,
+        reason: str = "",
+        by: str | None = None,
+        **additional: str,
+    ) -> Notice:
+        """Apply an event to a payment, such as a CHARGEBACK, and notify of it.
+
+        Args:
+            event: Adyen's code of it.
+            psp: the payment.
+            value: the amount, in minor units; the payment's by default.
+            success: whether it came about.
+            reason: why, or why not.
+            by: the PSP reference of what happened, if it is not the payment itself.
+            additional: fields of `additionalData`.
+        """
+        payment = self.payments[psp]
+        self._now += timedelta(seconds=1)
+        item: dict[str, Any] = {
+            "amount": {
+                "currency": payment.currency,
+                "value": payment.value if value is None else value,
+            },
+            "eventCode": event,
+            "eventDate": self._now.isoformat(),
+            "merchantAccountCode": self.merchant_account,
+            "merchantReference": payment.reference,
+            "paymentMethod": payment.method,
+            "pspReference": by or psp,
+            "reason": reason,
+            "success": "true" if success else "false",
+        }
+        if by is not None:
+            item["originalReference"] = psp
+        if event == "AUTHORISATION":
+            item["operations"] = ["REFUND"] if payment.automatic else _OPERATIONS
+        body = notification(self.hmac_key, item, additional)
+        return self.notify(self.webhook_url, body, {"Content-Type": "application/json"})
+
+    # --- requests -----------------------------------------------------------
+
+    def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
+        def answered(request: Asked, **found: str) -> Response:
+            if request.headers.get("x-api-key") != self.api_key:
+                raise error(401, "000", "HTTP Status Response - Unauthorized", "security")
+            body = body_of(request)
+            key = request.headers.get("idempotency-key")
+            if key is None:
+                return handle(body, **found)
+            return self._kept(key, (request.path, body), lambda: handle(body, **found))
+
+        return answered
+
+    def _kept(self, key: str, what: object, act: Callable[[], Response]) -> Response:
+        if not 0 < len(key) <= 64:
+            raise error(400, "702", "Idempotency-Key has more than 64 characters")
+        if key in self._busy:
+            raise error(409, "704", ALREADY, transient_error="true")
+        if key in self._answers:
+            known, response = self._answers[key]
+            if known != what:
+                raise error(422, "704", ALREADY)
+            return response
+        try:
+            response = act()
+        except Refusal as refusal:
+            response = refusal.response
+        if response.status < 300 or response.status == 422:
+            told = {**dict(response.headers.pairs), "Idempotency-Key": key}
+            response = response.evolve(headers=told)
+            self._answers[key] = what, response
+        return response
+
+    def _pay(self, body: dict[str, Any]) -> Response:
+        check(body, PAYMENT, "PaymentRequest")
+        self._check_merchant(body)
+        value, currency = amount_of(body)
+        check_payment(body)
+        method = body["paymentMethod"]
+        kind = method.get("type", "scheme")
+        manual = body.get("additionalData", {}).get("manualCapture") == "true"
+        payment = AdyenPayment(
+            self._psp(),
+            body["reference"],
+            value,
+            currency,
+            not manual,
+            kind,
+            outcome_of(body),
+        )
+        self.payments[payment.psp] = payment
+        if kind in REDIRECTED:
+            return reply(
+                {"resultCode": "RedirectShopper", "action": redirect_to(kind, payment.psp)}
+            )
+        if is_challenged(method):
+            data = body.get("authenticationData", {}).get("threeDSRequestData", {})
+            payment.native = data.get("nativeThreeDS") == "preferred"
+            return reply(
+                {"pspReference": payment.psp, **challenge(payment.psp, native=payment.native)}
+            )
+        return self._told(payment, payment.outcome)
+
+    def _complete(self, body: dict[str, Any]) -> Response:
+        check(body, DETAILS, "PaymentDetailsRequest")
+        brought = body.get("details", {})
+        token = brought.get("redirectResult") or brought.get("threeDSResult")
+        if token not in self._returns:
+            raise error(422, "14_018", "Invalid payload provided")
+        return self._told(*self._returns[token])
+
+    def _told(self, payment: AdyenPayment, outcome: dict[str, str]) -> Response:
+        refused = outcome["resultCode"] not in {"Authorised", "Received"}
+        payment.outcome = outcome
+        if outcome["resultCode"] == "Authorised" and not payment.authorised:
+            payment.authorised = payment.value
+            payment.captured = payment.value if payment.automatic else 0
+        reason = outcome.get("refusalReason", "")
+        self._open.append((payment.psp, "", payment, {"success": not refused, "reason": reason}))
+        return reply(
+            {
+                "pspReference": payment.psp,
+                "merchantReference": payment.reference,
+                "amount": {"currency": payment.currency, "value": payment.value},
+                "paymentMethod": {"brand": "visa", "type": payment.method},
+                "additionalData": {"cardSummary": "1111", "expiryDate": "3/2030"},
+                **outcome,
+            }
+        )
+
+    def _modify(self, body: dict[str, Any], psp: str, verb: str) -> Response:
+        if verb not in MODIFICATIONS:
+            raise error(404, "000", f"There is no {verb}.")
+        check(body, MODIFICATIONS[verb], "PaymentModificationRequest")
+        self._check_merchant(body)
+        said: dict[str, Any] = {"paymentPspReference": psp, "status": "received", **body}
+        if verb in {"captures", "refunds"}:
+            said["value"], said["currency"] = amount_of(body)
+        reason = body.get("merchantRefundReason", "OTHER")
+        if reason not in REFUND_REASONS:
+            raise error(422, "702", f"Invalid merchantRefundReason {reason}")
+        payment = self.payments.get(psp)
+        if payment is None or not payment.authorised:
+            raise error(422, "167", "Original pspReference required for this operation")
+        by = self._psp()
+        self._open.append((by, verb, payment, said))
+        answer = {name: said[name] for name in said if name not in {"value", "currency"}}
+        return reply({**answer, "pspReference": by}, 201)
+
+    def _cancel(self, body: dict[str, Any]) -> Response:
+        check(body, CANCEL, "StandalonePaymentCancelRequest")
+        self._check_merchant(body)
+        if not body.get("paymentReference"):
+            raise error(422, "167", "Original pspReference required for this operation")
+        by = self._psp()
+        for payment in self.payments.values():
+            if payment.reference == body["paymentReference"]:
+                self._open.append((by, "cancels", payment, {"event": "TECHNICAL_CANCEL"}))
+        return reply({**body, "pspReference": by, "status": "received"}, 201)
+
+    def _psp(self) -> str:
+        return f"SBX{self.number():013d}"
+
+    def _check_merchant(self, body: dict[str, Any]) -> None:
+        if body.get("merchantAccount") != self.merchant_account:
+            raise error(403, "901", "Invalid Merchant Account", "security")
+
+    # --- decisions ----------------------------------------------------------
+
+    def _decide(self, by: str, verb: str, payment: AdyenPayment, said: dict[str, Any]) -> None:
+        if not verb:
+            success, reason = said["success"], said["reason"]
+            if payment.outcome["resultCode"] == "Received":
+                payment.outcome = {"resultCode": "Authorised"}
+                payment.authorised = payment.value
+                payment.captured = payment.value if payment.automatic else 0
+            self.happens("AUTHORISATION", payment.psp, success=success, reason=reason)
+            return
+        more = {}
+        if verb == "reversals":
+            verb = "refunds" if payment.captured else "cancels"
+            more = {"modification.action": verb.removesuffix("s")}
+            said = {**said, "value": payment.captured, "currency": payment.currency}
+            said["event"] = "CANCEL_OR_REFUND"
+        why = getattr(self, f"_{verb}")(payment, said)
+        self.happens(
+            said.get("event", _EVENTS[verb]),
+            payment.psp,
+            value=said.get("value"),
+            success=not why,
+            reason=why,
+            by=by,
+            **more,
+        )
+
+    def _captures(self, payment: AdyenPayment, said: dict[str, Any]) -> str:
+        if payment.canceled:
+            return "Transaction has been cancelled, capture not possible"
+        left = payment.authorised - payment.captured
+        if said["currency"] != payment.currency or said["value"] > left:
+            return "Insufficient balance on payment"
+        payment.captured += said["value"]
+        if not self.multiple_captures:
+            payment.authorised = payment.captured
+        return ""
+
+    def _cancels(self, payment: AdyenPayment, _: dict[str, Any]) -> str:
+        if payment.captured:
+            return "Transaction has been captured, cancellation not possible"
+        if payment.canceled:
+            return "Transaction has been cancelled"
+        payment.canceled = True
+        return ""
+
+    def _refunds(self, payment: AdyenPayment, said: dict[str, Any]) -> str:
+        if not payment.captured:
+            return "Transaction hasn't been captured, refund not possible"
+        left = payment.captured - payment.refunded
+        if said["currency"] != payment.currency or said["value"] > left:
+            return "Insufficient balance on payment"
+        payment.refunded += said["value"]
+        return ""

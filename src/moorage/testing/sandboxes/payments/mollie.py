@@ -1,0 +1,430 @@
+"""Mollie on this machine.
+
+A payment by a method such as `ideal` or `creditcard`, or by none, waits for the buyer at its
+checkout, which `visit` stands for. Magic tokens of cards: `tkn_visa` pays at once; `tkn_3dsecure`
+waits for the buyer; a reason of Mollie's, such as `tkn_insufficient_funds` or `tkn_card_expired`,
+fails for it. A payment whose `sequenceType` is `first` leaves a mandate when it is paid, and
+`mdt_sandbox` is one already; a recurring payment by a mandate is paid at once, and one by
+`directdebit` is under way until `arrive`.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from moorage.domain.values.money import Money
+from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, answered, reply
+from moorage.testing.sandboxes.payments._mollie_rules import (
+    CAPTURE,
+    CONFIRMED,
+    REFUND,
+    amount_of,
+    check_fields,
+    check_payment,
+    error,
+    magic,
+    written,
+    wrong,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.domain.http.requests import Response
+
+_PAYMENTS = "/v2/payments"
+
+
+class MollieSandbox(Sandbox):
+    """Payments, captures, refunds, chargebacks, and webhooks that name payments.
+
+    Args:
+        api_key: who may come in.
+        webhook_token: what the webhooks' URL has as its `token`.
+        now: tells the time, in seconds since 1970.
+
+    Attributes:
+        webhook_url: where an account may have its webhooks sent.
+        checkout: where buyers are sent to pay.
+        customers: who is known.
+        mandates: the customers of the means of payment that are kept.
+        payments, captures, refunds, chargebacks: what there is, by id.
+    """
+
+    hosts = ("api.mollie.com",)
+
+    def __init__(
+        self,
+        api_key: str = "test_sandbox",
+        webhook_token: str = "mollie-sandbox-token",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        self.api_key = api_key
+        self.webhook_token = webhook_token
+        self.webhook_url = f"https://shop.example/webhooks/mollie?token={webhook_token}"
+        self.checkout = "https://www.mollie.com/checkout"
+        self.now = now
+        self.customers = {"cst_sandbox"}
+        self.mandates = {"mdt_sandbox": "cst_sandbox"}
+        self.payments: dict[str, dict[str, Any]] = {}
+        self.captures: dict[str, dict[str, Any]] = {}
+        self.refunds: dict[str, dict[str, Any]] = {}
+        self.chargebacks: dict[str, dict[str, Any]] = {}
+        self._urls: dict[str, str | None] = {}
+        self._kept: dict[str, tuple[tuple[str, bytes], Response]] = {}
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        one = f"{_PAYMENTS}/{{id}}"
+        return {
+            f"POST {_PAYMENTS}": self._once(self._create),
+            f"GET {_PAYMENTS}": self._lists(lambda: self.payments),
+            f"GET {one}": self._let_in(self._show),
+            f"DELETE {one}": self._let_in(self._cancel),
+            f"POST {one}/release-authorization": self._once(self._release),
+            f"POST {one}/captures": self._once(self._capture),
+            f"POST {one}/refunds": self._once(self._refund),
+            f"GET {one}/refunds/{{refund}}": self._let_in(self._show_refund),
+            "GET /v2/chargebacks": self._lists(lambda: self.chargebacks),
+        }
+
+    def unknown(self, request: Asked) -> Response:
+        """The answer to what no route is for."""
+        return error(404, "Not Found", f"No such endpoint: {request.path}")
+
+    # --- what the world does -----------------------------------------------
+
+    def visit(self, where: str, status: str = "paid") -> None:
+        """Act as the buyer at a checkout, given its URL or the payment's id.
+
+        Args:
+            where: the payment.
+            status: what comes of it: "paid", which only sets aside what is captured by hand;
+                "pending", "failed", "canceled" or "expired".
+        """
+        payment = self.payments[where.rpartition("/")[2]]
+        if status == "paid":
+            self._pays(payment)
+        else:
+            self._ends(payment, status)
+        self._tell(payment)
+
+    def arrive(self, id: str) -> None:
+        """Complete a pending payment."""
+        self._pays(self.payments[id])
+        self._tell(self.payments[id])
+
+    def arrive_refund(self, id: str, *, success: bool = True) -> None:
+        """Complete or fail a refund."""
+        refund = self.refunds[id]
+        refund["status"] = "refunded" if success else "failed"
+        payment = self.payments[refund["paymentId"]]
+        if not success:
+            given = amount_of(refund["amount"])
+            self._add(payment, "amountRefunded", given * -1)
+        self._tell(payment)
+
+    def charge_back(self, id: str) -> str:
+        """Charge a payment back and return the chargeback."""
+        payment, key = self.payments[id], f"chb_{self.number():08d}"
+        self.chargebacks[key] = {
+            "resource": "chargeback",
+            "id": key,
+            "amount": payment["amount"],
+            "paymentId": id,
+            "reason": {"code": "AC01", "description": "Account identifier incorrect"},
+            "createdAt": self._moment(),
+            "reversedAt": None,
+        }
+        payment["amountChargedBack"] = payment["amount"]
+        self._tell(payment)
+        return key
+
+    def reverse(self, id: str) -> None:
+        """Reverse a chargeback."""
+        chargeback = self.chargebacks[id]
+        chargeback["reversedAt"] = self._moment()
+        payment = self.payments[chargeback["paymentId"]]
+        del payment["amountChargedBack"]
+        self._tell(payment)
+
+    # --- how it is asked ---------------------------------------------------
+
+    def _let_in(self, handle: Callable[..., Response]) -> Callable[..., Response]:
+        def answer(request: Asked, **names: str) -> Response:
+            if request.bearer() != self.api_key:
+                detail = "Missing authentication, or failed to authenticate"
+                return error(401, "Unauthorized Request", detail)
+            response = handle(request, **names)
+            moment = datetime.fromtimestamp(self.now(), UTC)
+            return response.evolve(
+                headers={
+                    **dict(response.headers),
+                    "Content-Type": "application/hal+json",
+                    "Date": format_datetime(moment, usegmt=True),
+                }
+            )
+
+        return answer
+
+    def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
+        def answer(request: Asked, **names: str) -> Response:
+            key, same = request.headers.get("idempotency-key"), (request.path, request.body)
+            if key is None:
+                return handle(request, **names)
+            if key not in self._kept:
+                self._kept[key] = same, answered(lambda: handle(request, **names))
+                return self._kept[key][1]
+            before, kept = self._kept[key]
+            if before != same:
+                detail = "The idempotency key was used before with other parameters"
+                return error(400, "Bad Request", detail)
+            return kept.evolve(headers={**dict(kept.headers), "Idempotent-Replayed": "true"})
+
+        return self._let_in(answer)
+
+    def _lists(self, things: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
+        def answer(request: Asked) -> Response:
+            query = _known(request, "from", "limit", "sort")
+            limit, names = query.get("limit", "50"), list(things())[::-1]
+            if not limit.isdigit() or not 1 <= int(limit) <= 250:
+                return error(400, "Bad Request", "The limit is invalid", "limit")
+            start = query.get("from")
+            if start is not None and start not in names:
+                return error(400, "Bad Request", "Invalid cursor value", "from")
+            begin = 0 if start is None else names.index(start)
+            end = begin + int(limit)
+            page = [things()[name] for name in names[begin:end]]
+            url, more = f"https://api.mollie.com{request.path}", names[end : end + 1]
+            following = {"href": f"{url}?from={more[0]}&limit={limit}"} if more else None
+            name = request.path.rpartition("/")[2]
+            links = {"self": {"href": url}, "previous": None, "next": following}
+            body = {"count": len(page), "_embedded": {name: page}, "_links": links}
+            return reply(body)
+
+        return self._let_in(answer)
+
+    # --- what it does ------------------------------------------------------
+
+    def _create(self, request: Asked) -> Response:
+        fields = check_payment(request.json())
+        amount = amount_of(fields["amount"])
+        customer = fields.get("customerId")
+        if customer is not None and customer not in self.customers:
+            raise wrong("The customer id is invalid", "customerId")
+        self._check_mandate(fields)
+        failure = magic(fields.get("cardToken"))
+        key = f"tr_{self.number():08d}"
+        payment: dict[str, Any] = {
+            "resource": "payment",
+            "id": key,
+            "mode": "test",
+            "createdAt": self._moment(),
+            "amount": written(amount),
+            "description": fields["description"],
+            "method": fields.get("method") if isinstance(fields.get("method"), str) else None,
+            "metadata": fields.get("metadata"),
+            "status": "open",
+            "isCancelable": True,
+            "profileId": "pfl_sandbox",
+            "sequenceType": fields.get("sequenceType", "oneoff"),
+            "captureMode": fields.get("captureMode", "automatic"),
+            "redirectUrl": fields.get("redirectUrl"),
+            "_links": {"self": {"href": f"https://api.mollie.com{_PAYMENTS}/{key}"}},
+        }
+        payment |= {name: fields[name] for name in ("customerId", "mandateId") if name in fields}
+        self.payments[key] = payment
+        self._urls[key] = fields.get("webhookUrl")
+        self._begin(payment, failure, tokenised="cardToken" in fields)
+        return reply(payment, 201)
+
+    def _check_mandate(self, fields: Mapping[str, Any]) -> None:
+        customer, mandate = fields.get("customerId"), fields.get("mandateId")
+        if mandate is not None and self.mandates.get(mandate) != customer:
+            raise wrong("The mandate is invalid", "mandateId")
+        if fields.get("sequenceType") == "recurring":
+            if "cardToken" in fields:
+                raise wrong("A card token cannot be used for a recurring payment", "cardToken")
+            if customer not in self.mandates.values():
+                raise wrong("No suitable mandates found for customer", "customerId")
+
+    def _begin(self, payment: dict[str, Any], failure: str | None, *, tokenised: bool) -> None:
+        recurring = payment["sequenceType"] == "recurring"
+        if recurring and payment["method"] == "directdebit":
+            payment["status"] = "pending"
+        elif failure is not None and failure != CONFIRMED:
+            self._ends(payment, "failed", failure)
+        elif failure is None and (tokenised or recurring):
+            self._pays(payment)
+        else:
+            payment["expiresAt"] = self._moment(900)
+            url = f"{self.checkout}/{payment['id']}"
+            payment["_links"]["checkout"] = {"href": url, "type": "text/html"}
+            return
+        self._tell(payment)
+
+    def _show(self, request: Asked, id: str) -> Response:
+        embed = _known(request, "embed").get("embed", "")
+        payment, whole = self._payment(id), {"captures": self.captures, "refunds": self.refunds}
+        wanted = [name for name in embed.split(",") if name]
+        if not set(wanted) <= set(whole):
+            return error(400, "Bad Request", "The embed is invalid", "embed")
+        embedded = {
+            name: [one for one in whole[name].values() if one["paymentId"] == id] for name in wanted
+        }
+        return reply({**payment, "_embedded": embedded} if wanted else payment)
+
+    def _show_refund(self, _: Asked, id: str, refund: str) -> Response:
+        found = self.refunds.get(refund)
+        if found is None or found["paymentId"] != id:
+            raise _missing(refund)
+        return reply(found)
+
+    def _cancel(self, _: Asked, id: str) -> Response:
+        payment = self._payment(id)
+        if not payment.get("isCancelable"):
+            raise wrong("The payment cannot be canceled")
+        self._ends(payment, "canceled")
+        self._tell(payment)
+        return reply(payment)
+
+    def _release(self, request: Asked, id: str) -> Response:
+        check_fields(request.json(), {})
+        payment = self._payment(id)
+        if payment["status"] != "authorized":
+            raise wrong("The payment is not authorized")
+        if self._of(payment, "amountCaptured").minor:
+            payment |= {"status": "paid", "paidAt": self._moment()}
+        else:
+            self._ends(payment, "canceled")
+        self._tell(payment)
+        return reply({}, 202).evolve(body=b"")
+
+    def _capture(self, request: Asked, id: str) -> Response:
+        fields, payment = check_fields(request.json(), CAPTURE), self._payment(id)
+        if payment["status"] != "authorized":
+            raise wrong("The payment is not authorized")
+        whole = amount_of(payment["amount"])
+        left = whole - self._of(payment, "amountCaptured")
+        amount = amount_of(fields["amount"], whole.currency) if "amount" in fields else left
+        if amount > left:
+            raise wrong("The amount is higher than the maximum", "amount")
+        key = f"cpt_{self.number():08d}"
+        capture = {
+            "resource": "capture",
+            "id": key,
+            "amount": written(amount),
+            "status": "succeeded",
+            "paymentId": id,
+            "createdAt": self._moment(),
+        }
+        self.captures[key] = capture
+        self._add(payment, "amountCaptured", amount)
+        if amount == left:
+            payment |= {"status": "paid", "paidAt": self._moment()}
+        self._tell(payment)
+        # Mollie takes note of it first, and captures a little later.
+        return reply({**capture, "status": "pending"}, 201)
+
+    def _refund(self, request: Asked, id: str) -> Response:
+        fields, payment = check_fields(request.json(), REFUND), self._payment(id)
+        if "amount" not in fields:
+            raise wrong("The amount is missing", "amount")
+        whole = amount_of(payment["amount"])
+        amount = amount_of(fields["amount"], whole.currency)
+        taken = self._of(payment, "amountCaptured")
+        if payment["status"] == "paid" and payment["captureMode"] == "automatic":
+            taken = whole
+        if amount > taken - self._of(payment, "amountRefunded"):
+            raise wrong("The amount is higher than the maximum", "amount")
+        key = f"re_{self.number():08d}"
+        refund = {
+            "resource": "refund",
+            "id": key,
+            "description": fields.get("description", ""),
+            "amount": written(amount),
+            "status": "pending",
+            "metadata": fields.get("metadata"),
+            "paymentId": id,
+            "createdAt": self._moment(),
+        }
+        self.refunds[key] = refund
+        self._add(payment, "amountRefunded", amount)
+        self._tell(payment)
+        return reply(refund, 201)
+
+    # --- its books ---------------------------------------------------------
+
+    def _pays(self, payment: dict[str, Any]) -> None:
+        self._closes(payment)
+        if payment["captureMode"] == "manual":
+            zero = amount_of(payment["amount"]) * 0
+            payment |= {"status": "authorized", "authorizedAt": self._moment()}
+            payment |= {"amountCaptured": written(zero), "captureBefore": self._moment(604_800)}
+        else:
+            payment |= {"status": "paid", "paidAt": self._moment()}
+        payment["method"] = payment["method"] or "creditcard"
+        if payment["method"] == "creditcard":
+            payment["details"] = {
+                "cardLabel": "Visa",
+                "cardNumber": "1005",
+                "cardExpiryDate": "12/34",
+            }
+        if payment["sequenceType"] == "first":
+            payment["mandateId"] = f"mdt_{self.number():08d}"
+            self.mandates[payment["mandateId"]] = payment["customerId"]
+
+    def _ends(self, payment: dict[str, Any], status: str, reason: str | None = None) -> None:
+        if status != "pending":
+            self._closes(payment)
+        payment |= {"status": status, f"{status}At": self._moment()}
+        if status == "failed":
+            words = "The payment was declined."
+            code = reason or "refused_by_issuer"
+            payment["details"] = {"failureReason": code, "failureMessage": words}
+
+    def _closes(self, payment: dict[str, Any]) -> None:
+        for name in ("isCancelable", "expiresAt"):
+            payment.pop(name, None)
+        payment["_links"].pop("checkout", None)
+
+    def _payment(self, id: str) -> dict[str, Any]:
+        if id not in self.payments:
+            raise _missing(id)
+        return self.payments[id]
+
+    def _of(self, payment: dict[str, Any], name: str) -> Money:
+        said = payment.get(name)
+        if said is None:
+            return amount_of(payment["amount"]) * 0
+        return Money(said["value"], said["currency"])
+
+    def _add(self, payment: dict[str, Any], name: str, amount: Money) -> None:
+        payment[name] = written(self._of(payment, name) + amount)
+
+    def _moment(self, later: float = 0) -> str:
+        return datetime.fromtimestamp(self.now() + later, UTC).isoformat(timespec="seconds")
+
+    def _tell(self, payment: dict[str, Any]) -> None:
+        """Send a webhook, if the payment has a place for it: its id, and nothing more."""
+        url = self._urls[payment["id"]]
+        if url is not None:
+            body = urlencode({"id": payment["id"]}).encode()
+            self.notify(url, body, {"Content-Type": "application/x-www-form-urlencoded"})
+
+
+def _missing(id: str) -> Refusal:
+    return Refusal(error(404, "Not Found", f"No entity exists with token '{id}'"))
+
+
+def _known(request: Asked, *names: str) -> dict[str, str]:
+    query = dict(request.query)
+    for name in query:
+        if name not in names:
+            raise Refusal(error(400, "Bad Request", f"Non-existent query parameter {name}", name))
+    return query

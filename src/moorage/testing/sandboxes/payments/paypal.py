@@ -1,0 +1,330 @@
+"""PayPal on this machine.
+
+Magic means of payment, in the vault: the card `visa-1`, the wallet `wallet-1` and `venmo-1` pay;
+the cards `declined-5120` and `declined-5400` are declined with that code, though the order is
+complete, and the wallet `refused-1` is refused; the card `confirms-1` waits for its holder; what is
+taken from the card `pending-1` is under way until `arrive`. `approve` stands for a buyer. It takes
+every currency of ISO 4217, of which PayPal itself takes two dozen, and refuses fields that it does
+not know, of which PayPal itself may take no notice.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes.base import Refusal, reply
+from moorage.testing.sandboxes.payments._paypal_books import (
+    PayPalBooks,
+    Thing,
+    link,
+    read,
+    usual_now,
+)
+from moorage.testing.sandboxes.payments._paypal_rules import (
+    CAPTURE,
+    NOTHING,
+    ORDER,
+    REFUND,
+    amount_of,
+    checked,
+    refusal,
+    unprocessable,
+    written,
+)
+from moorage.testing.sandboxes.payments._paypal_told import CERTIFICATE, Certificates
+from moorage.testing.sandboxes.tokens import TokenDesk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.testing.sandboxes.base import Asked
+
+_KEY: Final = 108
+_PAGE: Final = 50
+_REPORTED: Final = 500
+_REPORT: Final = frozenset({"start_date", "end_date", "fields", "page_size", "page"})
+_DONE: Final = {"CAPTURE": "ORDER_ALREADY_CAPTURED", "AUTHORIZE": "ORDER_ALREADY_AUTHORIZED"}
+_DISPUTES: Final = frozenset(
+    {
+        "start_time",
+        "disputed_transaction_id",
+        "page_size",
+        "next_page_token",
+        "dispute_state",
+        "update_time_before",
+        "update_time_after",
+    }
+)
+
+
+class PayPalSandbox(PayPalBooks):
+    """Orders, captures, refunds, disputes, a report of transactions, and webhooks of them all.
+
+    Args:
+        client_id, client_secret: who may come in.
+        webhook_id: what webhooks are signed for.
+        webhook_url: where webhooks go.
+        now: tells the time, in seconds since 1970.
+
+    Attributes:
+        desk: where tokens come from.
+        vault: the stored means of payment, each with its kind.
+        orders, authorizations, captures, refunds, disputes: what there is, by id.
+        transactions: what the report has.
+    """
+
+    hosts = ("api-m.sandbox.paypal.com", "api.sandbox.paypal.com")
+
+    def __init__(
+        self,
+        client_id: str = "paypal-client",
+        client_secret: str = "paypal-sandbox-secret",
+        webhook_id: str = "4JH86294D6297924G",
+        webhook_url: str = "https://shop.example/webhooks/paypal",
+        now: Callable[[], float] = usual_now,
+    ) -> None:
+        super().__init__(webhook_id, webhook_url, now)
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self.desk = TokenDesk("/v1/oauth2/token", client_id, client_secret, expires_in=32_400)
+        self.beside = {self.desk.path: self.desk, CERTIFICATE: Certificates()}
+        self._answers: dict[tuple[str, str], Response] = {}
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        orders, payments = "/v2/checkout/orders", "/v2/payments"
+        once = self._once
+        return {
+            f"POST {orders}": once(self._create),
+            f"GET {orders}/{{id}}": self._shows(lambda: self.orders),
+            f"POST {orders}/{{id}}/capture": once(self._finish("CAPTURE")),
+            f"POST {orders}/{{id}}/authorize": once(self._finish("AUTHORIZE")),
+            f"GET {payments}/authorizations/{{id}}": self._shows(lambda: self.authorizations),
+            f"POST {payments}/authorizations/{{id}}/capture": once(self._capture),
+            f"POST {payments}/authorizations/{{id}}/void": self._let_in(self._void),
+            f"GET {payments}/captures/{{id}}": self._shows(lambda: self.captures),
+            f"POST {payments}/captures/{{id}}/refund": once(self._refund),
+            f"GET {payments}/refunds/{{id}}": self._shows(lambda: self.refunds),
+            "GET /v1/customer/disputes": self._let_in(self._list),
+            "GET /v1/reporting/transactions": self._let_in(self._search),
+        }
+
+    def unknown(self, request: Asked) -> Response:  # noqa: ARG002 - whatever it is
+        """The answer to what no route is for."""
+        return refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID")
+
+    def buyer(self, url: str) -> dict[str, str]:
+        """Follow the URL that a buyer is sent to, and approve; what they come back with."""
+        return self.approve(parse_qs(urlsplit(url).query)["token"][0])
+
+    # --- how it is asked ---------------------------------------------------
+
+    def _let_in(self, handle: Callable[..., Response]) -> Callable[..., Response]:
+        def answer(request: Asked, **names: str) -> Response:
+            if not self.desk.allows(request):
+                return refusal(401, "AUTHENTICATION_FAILURE")
+            return handle(request, **names)
+
+        return answer
+
+    def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
+        """Answer what has the same key and path as it was answered first."""
+
+        def answer(request: Asked, **names: str) -> Response:
+            key = request.headers.get("PayPal-Request-Id")
+            if key is None:
+                return handle(request, **names)
+            if not 0 < len(key) <= _KEY:
+                return refusal(400, "INVALID_REQUEST", "INVALID_STRING_LENGTH", "PayPal-Request-Id")
+            known = self._answers.get((request.path, key))
+            if known is None:
+                known = self._answers[request.path, key] = handle(request, **names)
+            return known
+
+        return self._let_in(answer)
+
+    def _shows(self, things: Callable[[], Mapping[str, Thing]]) -> Callable[..., Response]:
+        def answer(_: Asked, id: str) -> Response:
+            return reply(self._found(things(), id))
+
+        return self._let_in(answer)
+
+    # --- orders ------------------------------------------------------------
+
+    def _create(self, request: Asked) -> Response:
+        body = checked(request.json(), ORDER)
+        unit = body["purchase_units"][0]
+        amount_of(unit["amount"])
+        source: Thing = body.get("payment_source", {})
+        if source and request.headers.get("PayPal-Request-Id") is None:
+            raise Refusal(refusal(400, "INVALID_REQUEST", "PAYPAL_REQUEST_ID_REQUIRED"))
+        waits = self._waits(source)
+        key = self._id("5O")
+        order: Thing = {
+            "id": key,
+            "intent": body["intent"],
+            "payment_source": source or {"paypal": {}},
+            "purchase_units": [{"reference_id": "default", **unit}],
+            "create_time": self._time(),
+        }
+        if waits:
+            self._move(order, "PAYER_ACTION_REQUIRED" if source else "CREATED", ())
+            told = urlencode({"token": key})
+            leads = {"rel": "payer-action" if source else "approve", "method": "GET"}
+            leads["href"] = f"https://www.sandbox.paypal.com/checkoutnow?{told}"
+            order["links"].append(leads)
+        else:
+            self._perform(order)
+        self.orders[key] = order
+        return _shown(request, order, 200 if waits else 201)
+
+    def _waits(self, source: Thing) -> bool:
+        """Whether the buyer has to do something first."""
+        kind = next(iter(source), "")
+        means: Thing = source.get(kind, {})
+        vault_id = means.get("vault_id")
+        if vault_id is None:
+            return True
+        if vault_id not in self.vault:
+            raise unprocessable("TOKEN_ID_NOT_FOUND")
+        if self.vault[vault_id] != kind:
+            raise unprocessable("MISMATCHED_VAULT_ID_TO_PAYMENT_SOURCE")
+        verification: Thing = means.get("attributes", {}).get("verification", {})
+        return vault_id == "confirms-1" or verification.get("method") == "SCA_ALWAYS"
+
+    def _finish(self, intent: str) -> Callable[..., Response]:
+        def answer(request: Asked, id: str) -> Response:
+            order = self._found(self.orders, id)
+            checked(request.json(), NOTHING)
+            if order["status"] == "COMPLETED":
+                raise unprocessable(_DONE[intent])
+            if order["intent"] != intent:
+                raise unprocessable("ACTION_DOES_NOT_MATCH_INTENT")
+            entered = "last_digits" in order["payment_source"].get("card", {})
+            if order["status"] != "APPROVED" and not entered:
+                raise unprocessable("ORDER_NOT_APPROVED")
+            self._perform(order)
+            return _shown(request, order, 201)
+
+        return answer
+
+    # --- what was authorised, captured and given back ------------------------
+
+    def _capture(self, request: Asked, id: str) -> Response:
+        authorization = self._found(self.authorizations, id)
+        order = self.orders[self._order_of[id]]
+        body = checked(request.json(), CAPTURE)
+        whole, before = read(authorization["amount"]), self._captured(order)
+        amount = amount_of(body["amount"]) if "amount" in body else whole
+        if authorization["status"] == "VOIDED":
+            raise unprocessable("AUTHORIZATION_VOIDED")
+        if amount.currency != whole.currency:
+            raise unprocessable("AUTH_CAPTURE_CURRENCY_MISMATCH")
+        if authorization["status"] == "CAPTURED" or _closed(order):
+            raise unprocessable("AUTHORIZATION_ALREADY_CAPTURED")
+        # PayPal allows a little more than was set aside.
+        if (before + amount).minor * 100 > whole.minor * 115:
+            raise unprocessable("MAX_CAPTURE_AMOUNT_EXCEEDED")
+        final = bool(body.get("final_capture", False))
+        made = self._take(order, written(amount), "", final=final)
+        done = before + amount >= whole
+        authorization["status"] = "CAPTURED" if done else "PARTIALLY_CAPTURED"
+        return _shown(request, made, 201)
+
+    def _void(self, request: Asked, id: str) -> Response:
+        authorization = self._found(self.authorizations, id)
+        if authorization["status"] == "VOIDED":
+            raise unprocessable("PREVIOUSLY_VOIDED")
+        if authorization["status"] == "CAPTURED":
+            raise unprocessable("PREVIOUSLY_CAPTURED")
+        authorization |= {"status": "VOIDED", "update_time": self._time()}
+        self._tell("PAYMENT.AUTHORIZATION.VOIDED", "authorization", authorization)
+        if not _wants_all(request):
+            return Response(204)
+        return reply(authorization)
+
+    def _refund(self, request: Asked, id: str) -> Response:
+        capture = self._found(self.captures, id)
+        body = checked(request.json(), REFUND)
+        left = read(capture["amount"]) - self._given(capture)
+        amount = amount_of(body["amount"]) if "amount" in body else left
+        if capture["status"] == "PENDING":
+            raise unprocessable("PENDING_CAPTURE")
+        if amount.currency != left.currency:
+            raise unprocessable("REFUND_CAPTURE_CURRENCY_MISMATCH")
+        if capture["status"] == "REFUNDED":
+            raise unprocessable("CAPTURE_FULLY_REFUNDED")
+        if amount > left:
+            raise unprocessable("REFUND_AMOUNT_EXCEEDED")
+        return _shown(request, self._give_back(capture, amount, body.get("custom_id")), 201)
+
+    # --- lists ---------------------------------------------------------------
+
+    def _list(self, request: Asked) -> Response:
+        query = dict(request.query)
+        if not query.keys() <= _DISPUTES:
+            raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER"))
+        size, start = int(query.get("page_size", "10")), int(query.get("next_page_token", "0"))
+        if not 1 <= size <= _PAGE:
+            raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_VALUE", "page_size"))
+        since = query.get("start_time", "")
+        found = [one for one in self.disputes.values() if one["create_time"] >= since][::-1]
+        links = [link("self", "/v1/customer/disputes")]
+        if start + size < len(found):
+            told = urlencode({"page_size": size, "next_page_token": start + size})
+            links.append(link("next", f"/v1/customer/disputes?{told}"))
+        items = [_summary(one) for one in found[start : start + size]]
+        return reply({"items": items, "links": links})
+
+    def _search(self, request: Asked) -> Response:
+        query = dict(request.query)
+        if not {"start_date", "end_date"} <= query.keys() <= _REPORT:
+            raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER"))
+        since, until = (_moment(query[name]) for name in ("start_date", "end_date"))
+        size, page = int(query.get("page_size", "100")), int(query.get("page", "1"))
+        if page < 1 or not 1 <= size <= _REPORTED:
+            raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_VALUE"))
+        if until - since > timedelta(days=31):
+            raise Refusal(refusal(400, "INVALID_REQUEST", "DATE_RANGE_TOO_LONG"))
+        found = [
+            {"transaction_info": one}
+            for one in reversed(self.transactions)
+            if since <= _moment(one["transaction_initiation_date"]) <= until
+        ]
+        pages = -(-len(found) // size)
+        some = {"transaction_details": found[(page - 1) * size : page * size]}
+        told = {"page": page, "total_items": len(found), "total_pages": pages}
+        return reply({**(some if found else {}), **told})
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_SYNTAX")) from None
+
+
+def _wants_all(request: Asked) -> bool:
+    return request.headers.get("Prefer") == "return=representation"
+
+
+def _shown(request: Asked, thing: Thing, status: int) -> Response:
+    """Return the full representation if requested."""
+    some = {name: thing[name] for name in ("id", "status", "links") if name in thing}
+    return reply(thing if _wants_all(request) else some, status)
+
+
+def _closed(order: Thing) -> bool:
+    captures: list[Thing] = order["purchase_units"][0].get("payments", {}).get("captures", [])
+    return any(one["final_capture"] for one in captures)
+
+
+def _summary(dispute: Thing) -> Thing:
+    """Return a dispute as lists show it, without its transactions."""
+    hidden = {"disputed_transactions", "dispute_outcome"}
+    at = f"/v1/customer/disputes/{dispute['dispute_id']}"
+    shown: dict[str, Any] = {name: one for name, one in dispute.items() if name not in hidden}
+    return {**shown, "links": [link("self", at)]}

@@ -1,0 +1,400 @@
+"""Square on this machine.
+
+Magic sources, most of them as in Square's own sandbox: `cnon:card-nonce-ok` and
+`ccof:customer-card-id-ok` pay; `cnon:card-nonce-declined`, `cnon:card-nonce-rejected-cvv`,
+`cnon:card-nonce-rejected-expiration`, `cnon:card-nonce-rejected-postalcode`,
+`cnon:gift-card-nonce-insufficient-funds` and `ccof:customer-card-id-requires-verification` are
+declined, and `cnon:sandbox-CARD_EXPIRED` with whatever code stands there; `bnon:bank-nonce-ok` is
+under way until `arrive`. Refunds are under way until `settle`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from base64 import b64encode
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, answered, reply
+from moorage.testing.sandboxes.payments._square_rules import (
+    COMPLETE,
+    PAY,
+    REFUND,
+    UPDATE,
+    VERSION,
+    amount_of,
+    check,
+    error,
+    magic,
+    missing,
+    needed,
+    wrong,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.domain.http.requests import Response
+
+_PAYMENTS = "/v2/payments"
+_DAY = 86_400
+
+
+class SquareSandbox(Sandbox):
+    """Payments, refunds, disputes, payouts, and webhooks of them all.
+
+    Args:
+        access_token: who may come in.
+        signature_key: what webhooks are signed with.
+        webhook_url: where webhooks go; it is signed too.
+        now: tells the time, in seconds since 1970.
+
+    Attributes:
+        location_id: the only location.
+        customers: who is known.
+        payments, refunds, disputes, payouts: what there is, by id.
+    """
+
+    hosts = ("connect.squareup.com", "connect.squareupsandbox.com")
+
+    def __init__(
+        self,
+        access_token: str = "EAAA-sandbox",
+        signature_key: str = "square-sandbox-key",
+        webhook_url: str = "https://shop.example/webhooks/square",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        self.access_token = access_token
+        self.signature_key = signature_key
+        self.webhook_url = webhook_url
+        self.now = now
+        self.location_id = "L88917AVBK2S5"
+        self.customers = {"CUSTOMER0SANDBOX"}
+        self.payments: dict[str, dict[str, Any]] = {}
+        self.refunds: dict[str, dict[str, Any]] = {}
+        self.disputes: dict[str, dict[str, Any]] = {}
+        self.payouts: dict[str, dict[str, Any]] = {}
+        self._kept: dict[tuple[str, str], tuple[dict[str, Any], Response]] = {}
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        one = f"{_PAYMENTS}/{{id}}"
+        return {
+            f"POST {_PAYMENTS}": self._once(PAY, self._pay),
+            f"GET {_PAYMENTS}": self._lists(lambda: self.payments, "created_at"),
+            f"GET {one}": self._let_in(self._show_payment),
+            f"PUT {one}": self._once(UPDATE, self._update),
+            f"POST {one}/complete": self._let_in(self._complete),
+            f"POST {one}/cancel": self._let_in(self._cancel),
+            "POST /v2/refunds": self._once(REFUND, self._refund),
+            "GET /v2/refunds/{id}": self._let_in(self._show_refund),
+            "GET /v2/disputes": self._lists(lambda: self.disputes),
+            "GET /v2/payouts": self._lists(lambda: self.payouts, "created_at"),
+        }
+
+    def unknown(self, request: Asked) -> Response:
+        """The answer to what no route is for."""
+        detail = f"API endpoint for URL path {request.path} is not found."
+        return error(404, "INVALID_REQUEST_ERROR", "NOT_FOUND", detail)
+
+    # --- what the world does -----------------------------------------------
+
+    def settle(self, *, success: bool = True) -> None:
+        """Complete or fail all pending refunds."""
+        for refund in self.refunds.values():
+            if refund["status"] == "PENDING":
+                refund |= {
+                    "status": "COMPLETED" if success else "FAILED",
+                    "updated_at": self._moment(),
+                }
+                payment = self.payments[refund["payment_id"]]
+                if success:
+                    given = refund["amount_money"]["amount"] + _minor(payment, "refunded_money")
+                    payment["refunded_money"] = {**refund["amount_money"], "amount": given}
+                self._tell("refund.updated", "refund", refund)
+                self._changed(payment)
+
+    def arrive(self, id: str, *, success: bool = True) -> None:
+        """Complete or return a pending debit."""
+        payment = self.payments[id]
+        payment["status"] = "COMPLETED" if success else "FAILED"
+        if not success:
+            came_back = {
+                "category": "PAYMENT_METHOD_ERROR",
+                "code": "INSUFFICIENT_FUNDS",
+                "detail": "Not enough on the account.",
+            }
+            payment["bank_account_details"] = {"errors": [came_back]}
+        self._changed(payment)
+
+    def dispute(self, id: str, state: str = "EVIDENCE_REQUIRED") -> str:
+        """Open a dispute of a payment and return it."""
+        key = f"dsp-{self.number():08d}"
+        self.disputes[key] = {
+            "id": key,
+            "dispute_id": key,
+            "amount_money": self.payments[id]["total_money"],
+            "reason": "NOT_AS_DESCRIBED",
+            "state": state,
+            "due_at": self._moment(10 * _DAY),
+            "disputed_payment": {"payment_id": id},
+            "created_at": self._moment(),
+            "updated_at": self._moment(),
+        }
+        self._tell("dispute.created", "dispute", self.disputes[key])
+        return key
+
+    def decide(self, id: str, state: str) -> None:
+        """Take a dispute further: "PROCESSING", "WON", "LOST" or "ACCEPTED"."""
+        dispute = self.disputes[id]
+        dispute |= {"state": state, "updated_at": self._moment()}
+        self._tell("dispute.state.updated", "dispute", dispute)
+
+    def pay_out(self, amount: int, currency: str, status: str = "SENT") -> str:
+        """Send money to our bank, and say which payout it is."""
+        key = f"po_{self.number():08d}"
+        self.payouts[key] = {
+            "id": key,
+            "status": status,
+            "location_id": self.location_id,
+            "created_at": self._moment(),
+            "updated_at": self._moment(),
+            "amount_money": {"amount": amount, "currency": currency},
+            "arrival_date": self._moment(2 * _DAY)[:10],
+        }
+        self._tell(f"payout.{status.lower()}", "payout", self.payouts[key])
+        return key
+
+    # --- how it is asked ---------------------------------------------------
+
+    def _let_in(self, handle: Callable[..., Response]) -> Callable[..., Response]:
+        def answer(request: Asked, **names: str) -> Response:
+            if request.bearer() != self.access_token:
+                detail = "This request could not be authorized."
+                return error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", detail)
+            if VERSION.fullmatch(request.headers.get("square-version") or "") is None:
+                raise wrong("INVALID_SQUARE_VERSION_FORMAT", "This is no version.")
+            return handle(request, **names)
+
+        return answer
+
+    def _once(
+        self, known: Mapping[str, Any], handle: Callable[..., Response]
+    ) -> Callable[..., Response]:
+        def answer(request: Asked, **names: str) -> Response:
+            body = check(request.json(), known)
+            needed(body, "idempotency_key")
+            at = request.path, body["idempotency_key"]
+            if at not in self._kept:
+                self._kept[at] = body, answered(lambda: handle(body, **names))
+            before, response = self._kept[at]
+            if before != body:
+                detail = "Different request parameters used for the same idempotency_key."
+                raise wrong("IDEMPOTENCY_KEY_REUSED", detail, field="idempotency_key")
+            return response
+
+        return self._let_in(answer)
+
+    def _lists(
+        self, things: Callable[[], dict[str, dict[str, Any]]], time_field: str | None = None
+    ) -> Callable[..., Response]:
+        names = {"cursor", "location_id"}
+        if time_field is not None:
+            names |= {"begin_time", "end_time", "limit", "sort_order"}
+
+        def answer(request: Asked) -> Response:
+            query = dict(request.query)
+            for name in set(query) - names:
+                raise wrong("UNKNOWN_QUERY_PARAMETER", "Not a parameter.", field=name)
+            limit, begin = int(query.get("limit", "100")), query.get("cursor", "0")
+            if not begin.isdigit() or not 1 <= limit <= 100:
+                raise wrong("INVALID_CURSOR", "This is no cursor, or no limit.", field="cursor")
+            since, until = _moment_of(query, "begin_time"), _moment_of(query, "end_time")
+            found = [
+                one
+                for one in list(things().values())[::-1]
+                if time_field is None or (since or "") <= one[time_field][:19] <= (until or "9999")
+            ]
+            end = int(begin) + limit
+            page, name = found[int(begin) : end], request.path.rpartition("/")[2]
+            # Square leaves out a list that is empty.
+            body: dict[str, Any] = {name: page} if page else {}
+            return reply({**body, "cursor": str(end)} if len(found) > end else body)
+
+        return self._let_in(answer)
+
+    # --- what it does ------------------------------------------------------
+
+    def _pay(self, body: dict[str, Any]) -> Response:
+        needed(body, "source_id", "amount_money")
+        money, source = body["amount_money"], body["source_id"]
+        amount, customer = amount_of(money), body.get("customer_id")
+        if customer is not None and customer not in self.customers:
+            raise wrong("CUSTOMER_NOT_FOUND", "There is no such customer.", field="customer_id")
+        if source.startswith("ccof:") and customer is None:
+            raise wrong("MISSING_REQUIRED_PARAMETER", "Whose card is it?", field="customer_id")
+        if body.get("location_id", self.location_id) != self.location_id:
+            raise wrong("INVALID_LOCATION", "There is no such location.", field="location_id")
+        code = magic(source)
+        completed = body.get("autocomplete", True)
+        key = f"sq{self.number():08d}"
+        total = {**money, "amount": amount + body.get("tip_money", {"amount": 0})["amount"]}
+        payment: dict[str, Any] = {
+            "id": key,
+            "created_at": self._moment(),
+            "amount_money": money,
+            "total_money": total,
+            "approved_money": total,
+            "status": "COMPLETED" if completed else "APPROVED",
+            "source_type": "CARD",
+            "location_id": self.location_id,
+            "delayed_until": self._moment(7 * _DAY),
+        }
+        kept = ("reference_id", "customer_id", "note", "statement_description_identifier")
+        payment |= {name: body[name] for name in kept if name in body}
+        if source.startswith("bnon:"):
+            payment |= {"status": "PENDING", "source_type": "BANK_ACCOUNT"}
+        else:
+            payment["card_details"] = {"card": _card(source)}
+        self.payments[key] = payment
+        if code is not None:
+            return self._declined(payment, code)
+        self._changed(payment, "payment.created")
+        return reply({"payment": payment})
+
+    def _declined(self, payment: dict[str, Any], code: str) -> Response:
+        detail = f"Authorization error: '{code}'"
+        told = {"category": "PAYMENT_METHOD_ERROR", "code": code, "detail": detail}
+        payment["status"] = "FAILED"
+        del payment["approved_money"]
+        payment["card_details"]["errors"] = [told]
+        self._changed(payment, "payment.created")
+        return reply({"errors": [told], "payment": payment}, 402)
+
+    def _show_payment(self, _: Asked, id: str) -> Response:
+        return reply({"payment": self._payment(id)})
+
+    def _show_refund(self, _: Asked, id: str) -> Response:
+        if id not in self.refunds:
+            raise missing(id)
+        return reply({"refund": self.refunds[id]})
+
+    def _update(self, body: dict[str, Any], id: str) -> Response:
+        payment = self._approved(id)
+        money = body.get("payment", {}).get("amount_money")
+        if money is None:
+            raise wrong("NO_FIELDS_SET", "There is nothing to change.", field="payment")
+        amount = amount_of(money, payment["amount_money"]["currency"])
+        if amount > payment["approved_money"]["amount"]:
+            raise wrong("VALUE_TOO_HIGH", "This is more than was approved.", field="amount_money")
+        payment |= {"amount_money": money, "total_money": money}
+        self._changed(payment)
+        return reply({"payment": payment})
+
+    def _complete(self, request: Asked, id: str) -> Response:
+        check(request.json(), COMPLETE)
+        payment = self._approved(id)
+        payment["status"] = "COMPLETED"
+        self._changed(payment)
+        return reply({"payment": payment})
+
+    def _cancel(self, request: Asked, id: str) -> Response:
+        if request.body:
+            raise wrong("UNKNOWN_BODY_PARAMETER", "There is nothing to say.")
+        payment = self._approved(id)
+        payment["status"] = "CANCELED"
+        self._changed(payment)
+        return reply({"payment": payment})
+
+    def _refund(self, body: dict[str, Any]) -> Response:
+        needed(body, "payment_id", "amount_money")
+        payment, money = self._payment(body["payment_id"]), body["amount_money"]
+        amount = amount_of(money, payment["amount_money"]["currency"])
+        if payment["status"] != "COMPLETED":
+            raise _not_refundable("REFUND_ERROR_PAYMENT_NEEDS_COMPLETION")
+        asked_back = sum(
+            one["amount_money"]["amount"]
+            for one in self.refunds.values()
+            if one["payment_id"] == payment["id"] and one["status"] != "FAILED"
+        )
+        if amount > payment["total_money"]["amount"] - asked_back:
+            raise _not_refundable("REFUND_AMOUNT_INVALID")
+        key = f"{payment['id']}_r{self.number()}"
+        refund = {
+            "id": key,
+            "status": "PENDING",
+            "amount_money": money,
+            "payment_id": payment["id"],
+            "location_id": self.location_id,
+            "created_at": self._moment(),
+            "updated_at": self._moment(),
+            **{name: body[name] for name in ("reason",) if name in body},
+        }
+        self.refunds[key] = refund
+        payment["refund_ids"] = [*payment.get("refund_ids", ()), key]
+        self._tell("refund.created", "refund", refund)
+        return reply({"refund": refund})
+
+    # --- its books ---------------------------------------------------------
+
+    def _payment(self, id: str) -> dict[str, Any]:
+        if id not in self.payments:
+            raise missing(id)
+        return self.payments[id]
+
+    def _approved(self, id: str) -> dict[str, Any]:
+        payment = self._payment(id)
+        if payment["status"] != "APPROVED":
+            detail = f"Payment {id} is in state {payment['status']}, not APPROVED."
+            raise wrong("BAD_REQUEST", detail)
+        return payment
+
+    def _moment(self, later: float = 0) -> str:
+        moment = datetime.fromtimestamp(self.now() + later, UTC)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def _changed(self, payment: dict[str, Any], kind: str = "payment.updated") -> None:
+        payment["updated_at"] = self._moment()
+        self._tell(kind, "payment", payment)
+
+    def _tell(self, kind: str, name: str, thing: dict[str, Any]) -> None:
+        """Send a webhook."""
+        event = {
+            "merchant_id": "MSANDBOX",
+            "type": kind,
+            "event_id": f"evt-{self.number():08d}",
+            "created_at": self._moment(),
+            "data": {"type": name, "id": thing["id"], "object": {name: thing}},
+        }
+        body = json.dumps(event).encode()
+        signed = self.webhook_url.encode() + body
+        mac = hmac.new(self.signature_key.encode(), signed, hashlib.sha256).digest()
+        headers = {
+            "Content-Type": "application/json",
+            "x-square-hmacsha256-signature": b64encode(mac).decode(),
+        }
+        self.notify(self.webhook_url, body, headers)
+
+
+def _card(source: str) -> dict[str, Any]:
+    card = {"card_brand": "VISA", "last_4": "5858", "exp_month": 12, "exp_year": 2034}
+    return {"id": source, **card} if source.startswith("ccof:") else card
+
+
+def _minor(payment: Mapping[str, Any], name: str) -> int:
+    return int(payment.get(name, {"amount": 0})["amount"])
+
+
+def _not_refundable(code: str) -> Refusal:
+    return Refusal(error(400, "REFUND_ERROR", code, "This cannot be given back."))
+
+
+def _moment_of(query: Mapping[str, str], name: str) -> str | None:
+    text = query.get(name)
+    if text is not None and not (text.endswith("Z") and text[10:11] == "T"):
+        raise wrong("INVALID_TIME", "This is no time of RFC 3339.", field=name)
+    return None if text is None else text[:19]

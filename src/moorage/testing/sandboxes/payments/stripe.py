@@ -1,0 +1,341 @@
+"""Stripe on this machine.
+
+Magic means of payment, as in Stripe's own test mode, each also as a token (`tok_...`):
+`pm_card_visa` pays; `pm_card_chargeDeclined` and its kin (`InsufficientFunds`, `LostCard`,
+`StolenCard`, `ExpiredCard`, `IncorrectCvc`, `ProcessingError`, `Fraudulent`,
+`VelocityLimitExceeded`) are declined; `pm_card_threeDSecure2Required` and
+`pm_card_authenticationRequired` wait for the buyer, which `authenticate` stands for;
+`pm_usBankAccount_success` is under way until `arrive`; `pm_card_createDispute` is disputed at
+once; refunds to `pm_card_pendingRefund` are under way until `arrive_refund`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from moorage.testing.sandboxes.base import Asked, reply
+from moorage.testing.sandboxes.payments._stripe_books import StripeBooks
+from moorage.testing.sandboxes.payments._stripe_rules import (
+    ASKS,
+    CANCEL,
+    CAPTURE,
+    CONFIRM,
+    CREATE,
+    DECLINES,
+    LIST,
+    REFUND,
+    SHOW,
+    SLOW,
+    STEPS,
+    VERSION,
+    Done,
+    amount_of,
+    done,
+    error,
+    expanded,
+    fields_of,
+    flag_of,
+    found_in,
+    magic,
+    means_of,
+    refusal,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.domain.http.requests import Response
+
+
+class StripeSandbox(StripeBooks):
+    """Payment intents, refunds, disputes, payouts, and webhooks of them all.
+
+    Args:
+        api_key: who may come in.
+        restricted_key: who may only look.
+        webhook_secret: what webhooks are signed with.
+        webhook_url: where webhooks go.
+        now: tells the time, in seconds since 1970.
+
+    Attributes:
+        bank: where buyers are sent to confirm a payment.
+        intents, charges, refunds, disputes, payouts: what there is, by id.
+    """
+
+    hosts = ("api.stripe.com",)
+
+    def __init__(
+        self,
+        api_key: str = "sk_test_sandbox",
+        restricted_key: str = "rk_test_sandbox",
+        webhook_secret: str = "whsec_sandbox",
+        webhook_url: str = "https://shop.example/webhooks/stripe",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(webhook_secret, webhook_url, now)
+        self.api_key = api_key
+        self.restricted_key = restricted_key
+        self.bank = "https://hooks.stripe.com/3d_secure_2"
+        self._kept: dict[str, tuple[tuple[str, bytes], Response]] = {}
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        at = "/v1/payment_intents"
+        return {
+            f"POST {at}": self._changes(CREATE, self._create),
+            f"GET {at}": self._lists(lambda: self.intents),
+            f"GET {at}/{{id}}": self._shows(lambda: self.intents),
+            f"POST {at}/{{id}}/confirm": self._changes(CONFIRM, self._confirm),
+            f"POST {at}/{{id}}/capture": self._changes(CAPTURE, self._capture),
+            f"POST {at}/{{id}}/cancel": self._changes(CANCEL, self._cancel),
+            "POST /v1/refunds": self._changes(REFUND, self._refund),
+            "GET /v1/refunds/{id}": self._shows(lambda: self.refunds),
+            "GET /v1/disputes": self._lists(lambda: self.disputes),
+            "GET /v1/payouts": self._lists(lambda: self.payouts),
+        }
+
+    def unknown(self, request: Asked) -> Response:
+        """The answer to what no route is for."""
+        return error(404, "invalid_request_error", f"Unrecognized request URL ({request.path})")
+
+    # --- how it is asked ---------------------------------------------------
+
+    def _changes(
+        self, known: frozenset[str], handle: Callable[..., Response]
+    ) -> Callable[..., Response]:
+        def answer(request: Asked, **names: str) -> Response:
+            self._let_in(request, changes=True)
+            key, same = request.headers.get("idempotency-key"), (request.path, request.body)
+            if key is not None and key in self._kept:
+                before, kept = self._kept[key]
+                if before != same:
+                    raise refusal(
+                        400,
+                        "idempotency_error",
+                        "Keys for idempotent requests can only be used with the same parameters"
+                        " they were first used with.",
+                    )
+                return kept.evolve(headers={**dict(kept.headers), "Idempotent-Replayed": "true"})
+            try:
+                response = handle(fields_of(request.form, known), **names)
+            except Done as late:
+                response = late.response
+            if key is not None:
+                self._kept[key] = (same, response)
+            return response
+
+        return answer
+
+    def _shows(self, things: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
+        def answer(request: Asked, id: str) -> Response:
+            self._let_in(request)
+            return self._shown(found_in(things(), id), fields_of(request.query, SHOW))
+
+        return answer
+
+    def _lists(self, things: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
+        def answer(request: Asked) -> Response:
+            self._let_in(request)
+            fields = fields_of(request.query, LIST)
+            limit = int(fields.get("limit", "10"))
+            if not 1 <= limit <= 100:
+                raise refusal(400, "invalid_request_error", "This limit is out of range.")
+            since, until = fields.get("created[gte]", "0"), fields.get("created[lt]", "99999999999")
+            found = [one for one in things().values() if int(since) <= one["created"] < int(until)][
+                ::-1
+            ]
+            names = [one["id"] for one in found]
+            after = fields.get("starting_after")
+            start = 0 if after is None else names.index(found_in(things(), after)["id"]) + 1
+            expand = [name.removeprefix("data.") for name in expanded(fields)]
+            page = [self._with_charge(one, expand) for one in found[start : start + limit]]
+            more = len(found) > start + limit
+            return reply({"object": "list", "data": page, "has_more": more, "url": request.path})
+
+        return answer
+
+    def _let_in(self, request: Asked, *, changes: bool = False) -> None:
+        if request.bearer() not in {self.api_key, self.restricted_key}:
+            raise refusal(401, "invalid_request_error", "Invalid API Key provided.")
+        if VERSION.fullmatch(request.headers.get("stripe-version") or "") is None:
+            raise refusal(400, "invalid_request_error", "Invalid Stripe API version.")
+        if changes and request.bearer() == self.restricted_key:
+            raise refusal(
+                403,
+                "invalid_request_error",
+                "The provided key does not have the required permissions for this endpoint.",
+                code="secret_key_required",
+            )
+
+    def _shown(self, thing: dict[str, Any], fields: Mapping[str, str]) -> Response:
+        return reply(self._with_charge(thing, expanded(fields)), request_id="req_sandbox")
+
+    def _with_charge(self, thing: dict[str, Any], expand: list[str]) -> dict[str, Any]:
+        charge = thing.get("latest_charge")
+        if "latest_charge" in expand and charge is not None:
+            return {**thing, "latest_charge": self.charges[charge]}
+        return thing
+
+    # --- what it does ------------------------------------------------------
+
+    def _create(self, fields: dict[str, str]) -> Response:
+        amount, currency = amount_of(fields, "amount"), fields.get("currency", "")
+        if len(currency) != 3 or not (currency.isalpha() and currency.islower()):
+            raise refusal(400, "invalid_request_error", f"Invalid currency: {currency}")
+        if amount <= 0 or amount % STEPS.get(currency, 1):
+            raise refusal(400, "invalid_request_error", "Invalid amount.", param="amount")
+        confirm = flag_of(fields, "confirm")
+        for name in ("return_url", "off_session"):
+            if name in fields and not confirm:
+                text = f"The parameter `{name}` can only be used with confirm=true."
+                raise refusal(400, "invalid_request_error", text, param=name)
+        stays = fields.get("automatic_payment_methods[allow_redirects]") == "never"
+        if (
+            confirm
+            and flag_of(fields, "automatic_payment_methods[enabled]")
+            and not (stays or "return_url" in fields)
+        ):
+            text = "You must provide a `return_url`, or set allow_redirects to never."
+            raise refusal(400, "invalid_request_error", text, param="return_url")
+        key = f"pi_{self.number():08d}"
+        intent: dict[str, Any] = {
+            "id": key,
+            "object": "payment_intent",
+            "amount": amount,
+            "amount_capturable": 0,
+            "amount_received": 0,
+            "cancellation_reason": None,
+            "capture_method": fields.get("capture_method", "automatic"),
+            "client_secret": f"{key}_secret_sandbox",
+            "created": int(self.now()),
+            "currency": currency,
+            "customer": fields.get("customer"),
+            "description": fields.get("description"),
+            "last_payment_error": None,
+            "latest_charge": None,
+            "livemode": False,
+            "metadata": {
+                name[9:-1]: text for name, text in fields.items() if name.startswith("metadata[")
+            },
+            "next_action": None,
+            "payment_method": means_of(fields),
+            "status": "requires_payment_method",
+        }
+        if intent["payment_method"] is not None:
+            magic(intent["payment_method"])
+            intent["status"] = "requires_confirmation"
+        self.intents[key] = intent
+        self.tell("payment_intent.created", intent)
+        return self._confirmed(intent, fields) if confirm else self._shown(intent, fields)
+
+    def _confirm(self, fields: dict[str, str], id: str) -> Response:
+        intent = found_in(self.intents, id)
+        self.check_state(intent, "confirm", "requires_payment_method", "requires_confirmation")
+        given = means_of(fields)
+        if given is not None:
+            magic(given)
+            intent["payment_method"] = given
+        return self._confirmed(intent, fields)
+
+    def _confirmed(self, intent: dict[str, Any], fields: Mapping[str, str]) -> Response:
+        if intent["payment_method"] is None:
+            text = "You cannot confirm this PaymentIntent because it's missing a payment method."
+            raise refusal(400, "invalid_request_error", text)
+        kind = magic(intent["payment_method"])
+        absent = flag_of(fields, "off_session")
+        options = fields.get("payment_method_options[card][request_three_d_secure]")
+        if kind in DECLINES:
+            self.declines(intent, *DECLINES[kind])
+        if kind in ASKS and absent:
+            self.declines(intent, "authentication_required", "authentication_required")
+        if kind in ASKS or options == "any":
+            url = f"{self.bank}/{intent['id']}"
+            back = fields.get("return_url")
+            if back is None:
+                action: dict[str, Any] = {"type": "use_stripe_sdk", "use_stripe_sdk": {"source": 1}}
+            else:
+                details = {"url": url, "return_url": back}
+                action = {"type": "redirect_to_url", "redirect_to_url": details}
+            intent |= {"status": "requires_action", "next_action": action}
+            self.tell("payment_intent.requires_action", intent)
+        elif kind == SLOW:
+            intent["status"] = "processing"
+            self.tell("payment_intent.processing", intent)
+        else:
+            self.pays(intent)
+        if kind == "createDispute":
+            self.dispute(intent["id"])
+        return self._shown(intent, fields)
+
+    def _capture(self, fields: dict[str, str], id: str) -> Response:
+        intent = found_in(self.intents, id)
+        self.check_state(intent, "capture", "requires_capture")
+        open_ = intent["amount_capturable"]
+        amount = amount_of(fields, "amount_to_capture", open_)
+        if not 0 < amount <= open_:
+            text = f"The amount_to_capture must be between 1 and {open_}."
+            raise done(400, text, code="amount_too_large", param="amount_to_capture")
+        final = "final_capture" not in fields or flag_of(fields, "final_capture")
+        self.take(intent, amount, final=final or amount == open_)
+        return self._shown(intent, fields)
+
+    def _cancel(self, fields: dict[str, str], id: str) -> Response:
+        intent = found_in(self.intents, id)
+        self.check_state(
+            intent,
+            "cancel",
+            "requires_payment_method",
+            "requires_confirmation",
+            "requires_action",
+            "requires_capture",
+            "processing",
+        )
+        intent |= {"status": "canceled", "amount_capturable": 0, "next_action": None}
+        intent["cancellation_reason"] = fields.get("cancellation_reason")
+        charge = self.charges.get(intent["latest_charge"] or "")
+        if charge is not None and not charge["captured"]:
+            charge |= {"refunded": True, "amount_refunded": charge["amount"]}
+        self.tell("payment_intent.canceled", intent)
+        return self._shown(intent, fields)
+
+    def _refund(self, fields: dict[str, str]) -> Response:
+        intent = found_in(self.intents, fields.get("payment_intent", ""))
+        charge = self.charges.get(intent["latest_charge"] or "", {"captured": False})
+        if not charge["captured"]:
+            text = "This PaymentIntent does not have a successful charge to refund."
+            raise done(400, text, code="charge_not_captured")
+        left = charge["amount_captured"] - charge["amount_refunded"]
+        if left == 0:
+            raise done(
+                400, f"Charge {charge['id']} has been refunded.", code="charge_already_refunded"
+            )
+        amount = amount_of(fields, "amount", left)
+        if amount <= 0 or amount % STEPS.get(charge["currency"], 1):
+            raise refusal(400, "invalid_request_error", "Invalid amount.", param="amount")
+        if amount > left:
+            text = f"Refund amount ({amount}) is greater than unrefunded amount ({left})."
+            raise done(400, text, code="amount_too_large", param="amount")
+        reasons = ("duplicate", "fraudulent", "requested_by_customer")
+        if fields.get("reason", reasons[0]) not in reasons:
+            raise refusal(400, "invalid_request_error", "Invalid reason.", param="reason")
+        slow = magic(intent["payment_method"]) == "pendingRefund"
+        key = f"re_{self.number():08d}"
+        refund = {
+            "id": key,
+            "object": "refund",
+            "amount": amount,
+            "charge": charge["id"],
+            "created": int(self.now()),
+            "currency": charge["currency"],
+            "failure_reason": None,
+            "payment_intent": intent["id"],
+            "reason": fields.get("reason"),
+            "status": "pending" if slow else "succeeded",
+        }
+        self.refunds[key] = refund
+        charge["amount_refunded"] += amount
+        charge["refunded"] = charge["amount_refunded"] == charge["amount_captured"]
+        self.tell("refund.created", refund)
+        self.tell("charge.refunded", charge)
+        return self._shown(refund, fields)

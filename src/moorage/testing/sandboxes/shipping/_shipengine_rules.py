@@ -1,0 +1,94 @@
+"""The fields that ShipEngine's sandbox accepts, as tables, and its errors."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from moorage.testing.sandboxes._fields import NUMBER, words
+from moorage.testing.sandboxes.base import Refusal, reply
+
+_AMOUNT: Final = {"currency!": str, "amount!": NUMBER}
+_WEIGHT: Final = {"value!": NUMBER, "unit!": words("pound ounce gram kilogram")}
+ADDRESS: Final[dict[str, Any]] = {
+    "name": str,
+    "company_name": str,
+    "address_line1": str,
+    "address_line2": str,
+    "address_line3": str,
+    "city_locality": str,
+    "state_province!": str,
+    "postal_code": str,
+    "country_code!": str,
+    "phone": str,
+    "email": str,
+    "address_residential_indicator": words("unknown yes no"),
+}
+_PRODUCT: Final = {
+    "description": str,
+    "quantity": int,
+    "value": _AMOUNT,
+    "weight": _WEIGHT,
+    "harmonized_tariff_code": str,
+    "country_of_origin": str,
+    "sku": str,
+}
+_PACKAGE: Final = {
+    "package_code": str,
+    "weight!": _WEIGHT,
+    "dimensions": {
+        "unit!": words("inch centimeter"),
+        "length!": NUMBER,
+        "width!": NUMBER,
+        "height!": NUMBER,
+    },
+    "insured_value": _AMOUNT,
+    "label_messages": {"reference1": str, "reference2": str, "reference3": str},
+    "external_package_id": str,
+    "products": [_PRODUCT],
+}
+_CUSTOMS: Final = {
+    "contents!": words("merchandise documents gift returned_goods sample other"),
+    "contents_explanation": str,
+    "non_delivery!": words("return_to_sender treat_as_abandoned"),
+    "terms_of_trade_code": words("exw fca cpt cip dap ddp ddu fob"),
+    "invoice_additional_details": {"invoice_number": str},
+}
+_SHIPMENT: Final = {
+    "validate_address": words("no_validation validate_only validate_and_clean"),
+    "ship_from!": ADDRESS,
+    "ship_to!": ADDRESS,
+    "return_to": ADDRESS,
+    "ship_date": str,
+    "confirmation": words("none delivery signature adult_signature direct_signature"),
+    "customs": _CUSTOMS,
+    "insurance_provider": words("none shipsurance carrier third_party"),
+    "is_return": bool,
+    "shipment_number": str,
+    "advanced_options": {
+        "saturday_delivery": bool,
+        "contains_alcohol": bool,
+        "custom_field1": str,
+        "custom_field2": str,
+    },
+    "packages!": [_PACKAGE],
+}
+RATES: Final[dict[str, Any]] = {
+    "rate_options!": {"carrier_ids!": [str], "service_codes": [str], "is_return": bool},
+    "shipment!": _SHIPMENT,
+}
+LABEL: Final[dict[str, Any]] = {
+    "label_format": words("pdf png zpl"),
+    "label_layout": words("4x6 letter A4 A6"),
+    "label_download_type": words("url"),
+    "validate_address": words("no_validation validate_only validate_and_clean"),
+    "custom_field1": str,
+    "custom_field2": str,
+    "custom_field3": str,
+}
+
+
+def refusal(status: int, code: str, kind: str, message: str, **more: str) -> Refusal:
+    """Return the response to a refused request."""
+    error = {"error_source": "shipengine", "error_type": kind, "error_code": code, **more}
+    body = {"request_id": "0" * 8, "errors": [{**error, "message": message}]}
+    return Refusal(reply(body, status))

@@ -1,0 +1,379 @@
+"""DHL Express on this machine: products, shipments with labels, tracking and places."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.testing.sandboxes._fields import NUMBER, problems
+from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.shipping.shipments import (
+    LABEL_TEXTS,
+    NO_LABEL,
+    NO_RATES,
+    UNKNOWN_CITY,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from moorage.domain.http.requests import Response
+
+_HOME: Final = (("N", "EXPRESS DOMESTIC", 12.4, 1), ("1", "EXPRESS DOMESTIC 12:00", 21.9, 1))
+_AWAY: Final = (("P", "EXPRESS WORLDWIDE", 48.75, 3), ("Y", "EXPRESS 12:00", 66.1, 2))
+_HEAVIEST: Final = 70
+_PLANNED: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d ?GMT[+-]\d\d:\d\d")
+_PLACE: Final = {
+    "postalCode!": str,
+    "cityName!": str,
+    "countryCode!": str,
+    "provinceCode": str,
+    "addressLine1": str,
+    "addressLine2": str,
+    "addressLine3": str,
+    "countyName": str,
+}
+_STREET: Final = {
+    **{name: kind for name, kind in _PLACE.items() if name != "addressLine1"},
+    "addressLine1!": str,
+}
+_PARTY: Final = {
+    "postalAddress!": _STREET,
+    "contactInformation!": {
+        "fullName!": str,
+        "companyName!": str,
+        "phone!": str,
+        "email": str,
+    },
+}
+_REFERENCES: Final = [{"value!": str, "typeCode": str}]
+_ACCOUNTS: Final = [{"typeCode!": str, "number!": str}]
+_SERVICES: Final = [{"serviceCode!": str, "value": NUMBER, "currency": str}]
+_PACKAGE: Final = {
+    "weight!": NUMBER,
+    "dimensions!": {"length!": NUMBER, "width!": NUMBER, "height!": NUMBER},
+}
+_RATES: Final = {
+    "customerDetails!": {"shipperDetails!": _PLACE, "receiverDetails!": _PLACE},
+    "accounts": _ACCOUNTS,
+    "valueAddedServices": _SERVICES,
+    "plannedShippingDateAndTime!": str,
+    "unitOfMeasurement!": str,
+    "isCustomsDeclarable!": bool,
+    "nextBusinessDay": bool,
+    "monetaryAmount": [{"typeCode!": str, "value!": NUMBER, "currency!": str}],
+    "packages!": [_PACKAGE],
+}
+_LINE: Final = {
+    "number!": int,
+    "description!": str,
+    "price!": NUMBER,
+    "quantity!": {"value!": int, "unitOfMeasurement!": str},
+    "commodityCodes": [{"typeCode!": str, "value!": str}],
+    "manufacturerCountry!": str,
+    "weight!": {"netValue": NUMBER, "grossValue": NUMBER},
+}
+_SHIPMENT: Final = {
+    "plannedShippingDateAndTime!": str,
+    "pickup!": {"isRequested!": bool},
+    "productCode!": str,
+    "localProductCode": str,
+    "getRateEstimates": bool,
+    "accounts!": _ACCOUNTS,
+    "valueAddedServices": _SERVICES,
+    "outputImageProperties": {
+        "encodingFormat": str,
+        "imageOptions": [{"typeCode!": str, "templateName": str, "hideAccountNumber": bool}],
+        "splitTransportAndWaybillDocLabels": bool,
+        "splitDocumentsByPages": bool,
+        "printerDPI": int,
+    },
+    "customerReferences": _REFERENCES,
+    "customerDetails!": {"shipperDetails!": _PARTY, "receiverDetails!": _PARTY},
+    "content!": {
+        "packages!": [{**_PACKAGE, "customerReferences": _REFERENCES}],
+        "isCustomsDeclarable!": bool,
+        "declaredValue": NUMBER,
+        "declaredValueCurrency": str,
+        "description!": str,
+        "incoterm!": str,
+        "unitOfMeasurement!": str,
+        "exportDeclaration": {
+            "lineItems!": [_LINE],
+            "invoice": {"number!": str, "date!": str, "signatureName": str},
+            "exportReason": str,
+            "exportReasonType": str,
+        },
+    },
+}
+_LONGEST: Final = {"addressLine1": 45, "cityName": 45, "value": 35}
+
+
+class DhlExpressSandbox(Sandbox):
+    """Products, shipments with labels, tracking and places.
+
+    Args:
+        username, password: who may come in.
+        account_number: the account that pays.
+
+    Attributes:
+        shipments: what was sold, by its number.
+    """
+
+    hosts = ("express.api.dhl.com",)
+
+    def __init__(
+        self,
+        username: str = "demo-key",
+        password: str = "demo-secret-of-dhl",
+        account_number: str = "123456789",
+    ) -> None:
+        super().__init__()
+        self.username = username
+        self.password = password
+        self.account_number = account_number
+        self.shipments: dict[str, dict[str, Any]] = {}
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        return {
+            f"{method} /mydhlapi{test}{path}": handle
+            for test in ("", "/test")
+            for method, path, handle in (
+                ("POST", "/rates", self._rates),
+                ("POST", "/shipments", self._buy),
+                ("GET", "/shipments/{number}/tracking", self._track),
+                ("GET", "/tracking", self._search),
+                ("GET", "/address-validate", self._validate),
+            )
+        }
+
+    # --- what happens on the way ---------------------------------------------
+
+    def move(self, number: str, code: str, offset: str = "+02:00") -> None:
+        """Move a parcel to a checkpoint, given by DHL's code."""
+        events = self._shipment(number)["events"]
+        events.append(
+            {
+                "date": f"2030-01-{1 + len(events):02}",
+                "time": "08:00:00",
+                "GMTOffset": offset,
+                "typeCode": code,
+                "description": f"The shipment is at {code}",
+                "serviceArea": [{"code": "LEJ", "description": "Leipzig-Germany"}],
+                "signedBy": "John Tester" if code == "OK" else "",
+            }
+        )
+
+    # --- requests ------------------------------------------------------------
+
+    def _rates(self, request: Asked) -> Response:
+        given = self._body(request, _RATES, "/rates")
+        home, away = (given["customerDetails"][f"{one}Details"] for one in ("shipper", "receiver"))
+        if away["postalCode"] == NO_RATES or any(
+            one["weight"] > _HEAVIEST for one in given["packages"]
+        ):
+            words = "1001: The requested product(s) not available based on your search criteria."
+            raise _refusal(400, words, "/rates")
+        table = _HOME if home["countryCode"] == away["countryCode"] else _AWAY
+        return reply({"products": [_product(*one) for one in table]})
+
+    def _buy(self, request: Asked) -> Response:
+        given = self._body(request, _SHIPMENT, "/shipments")
+        home, away = (
+            given["customerDetails"][f"{one}Details"]["postalAddress"]
+            for one in ("shipper", "receiver")
+        )
+        content, product = given["content"], given["productCode"]
+        abroad = home["countryCode"] != away["countryCode"]
+        if content["isCustomsDeclarable"] and "exportDeclaration" not in content:
+            raise _refusal(400, "1026: exportDeclaration is missing.", "/shipments")
+        offered = {code: price for code, _, price, _ in (_AWAY if abroad else _HOME)}
+        if product not in offered or away["postalCode"] == NO_LABEL:
+            words = f"410135: Requested product(s) not available at origin, {product}/{product}"
+            raise _refusal(
+                400, "Multiple problems found, see Additional Details", "/shipments", words
+            )
+        number = f"{1_000_000_000 + self.number()}"
+        pieces = [f"JD0146{number}{one:04}" for one, _ in enumerate(content["packages"], 1)]
+        self.shipments[number] = {
+            "shipmentTrackingNumber": number,
+            "status": "Success",
+            "productCode": product,
+            "events": [],
+            "pieces": [{"number": n, "trackingNumber": one} for n, one in enumerate(pieces, 1)],
+            "numberOfPieces": len(pieces),
+            "estimatedDeliveryDate": "2030-01-05",
+            "shipperReferences": given.get("customerReferences", []),
+            "asked": given,
+        }
+        charge = {"currencyType": "BILLC", "priceCurrency": "USD", "price": offered[product]}
+        return reply(
+            {
+                "url": "https://express.api.dhl.com/mydhlapi/shipments",
+                "shipmentTrackingNumber": number,
+                "packages": [
+                    {"referenceNumber": n, "trackingNumber": one} for n, one in enumerate(pieces, 1)
+                ],
+                "documents": _documents(given.get("outputImageProperties", {}), number, pieces),
+                "shipmentCharges": [charge] if given.get("getRateEstimates") else [],
+            },
+            201,
+        )
+
+    def _track(self, request: Asked, number: str) -> Response:
+        self._let_in(request)
+        return self._seen(request, [self._shipment(number)])
+
+    def _search(self, request: Asked) -> Response:
+        self._let_in(request)
+        query = dict(request.query)
+        if "pieceTrackingNumber" in query:
+            return self._seen(request, [self._shipment(query["pieceTrackingNumber"])])
+        for name in ("shipmentReference", "shipperAccountNumber", "dateRangeFrom", "dateRangeTo"):
+            if name not in query:
+                raise _refusal(400, f"Missing mandatory parameters: {name}", "/tracking")
+        wanted = query["shipmentReference"]
+        days = date.fromisoformat(query["dateRangeFrom"]), date.fromisoformat(query["dateRangeTo"])
+        if not timedelta(0) <= days[1] - days[0] <= timedelta(90):
+            raise _refusal(400, "dateRangeTo is out of range", "/tracking")
+        found = [
+            one
+            for one in self.shipments.values()
+            if any(reference["value"] == wanted for reference in one["shipperReferences"])
+        ]
+        if not found:
+            raise _refusal(404, f"No Shipments Found for ReferenceID | {wanted}", "/tracking")
+        return self._seen(request, found)
+
+    def _seen(self, request: Asked, found: list[dict[str, Any]]) -> Response:
+        """Whether a shipment is visible in a view, before or after its handover."""
+        view = dict(request.query).get("trackingView", "all-checkpoints")
+        ahead = view == "advance-shipment"
+        seen = [one for one in found if ahead or one["events"]]
+        if not seen:
+            raise _refusal(404, "No data found", request.path)
+        return reply(
+            {
+                "shipments": [
+                    {name: value for name, value in one.items() if name != "asked"} for one in seen
+                ]
+            }
+        )
+
+    def _validate(self, request: Asked) -> Response:
+        self._let_in(request)
+        query = dict(request.query)
+        for name in ("type", "countryCode"):
+            if name not in query:
+                raise _refusal(400, f"Missing mandatory parameters: {name}", "/address-validate")
+        if query.get("cityName") == UNKNOWN_CITY:
+            raise _refusal(404, "No data found", "/address-validate")
+        place = {
+            "countryCode": query["countryCode"],
+            "postalCode": query.get("postalCode", ""),
+            "cityName": query.get("cityName", "").upper(),
+            "serviceArea": {"code": "LAX", "description": "LOS ANGELES-USA"},
+        }
+        return reply({"address": [place]})
+
+    def _shipment(self, number: str) -> dict[str, Any]:
+        for own, one in self.shipments.items():
+            if number == own or number in [piece["trackingNumber"] for piece in one["pieces"]]:
+                return one
+        raise _refusal(404, "No data found", "/tracking")
+
+    def _body(self, request: Asked, shape: object, path: str) -> dict[str, Any]:
+        self._let_in(request)
+        given: dict[str, Any] = request.json()
+        wrong = [_words(*one) for one in problems(shape, given)]
+        wrong += _too_long(given, "#")
+        if len(wrong) == 1:
+            raise _refusal(422, wrong[0], path)
+        if wrong:
+            raise _refusal(422, "Multiple problems found, see Additional Details", path, *wrong)
+        if _PLANNED.fullmatch(given["plannedShippingDateAndTime"]) is None:
+            raise _refusal(400, "998: ShipTimeStamp is not well formatted.", path)
+        if {one["number"] for one in given["accounts"]} != {self.account_number}:
+            words = "The account number is not found or invalid."
+            raise _refusal(400, words, path)
+        return given
+
+    def _let_in(self, request: Asked) -> None:
+        if request.basic() != (self.username, self.password):
+            raise _refusal(401, "Invalid Credentials", request.path)
+        if "x-version" not in request.headers:
+            raise _refusal(400, "Missing mandatory parameters: x-version", request.path)
+
+
+def _product(code: str, name: str, price: float, days: int) -> dict[str, Any]:
+    return {
+        "productName": name,
+        "productCode": code,
+        "localProductCode": code,
+        "networkTypeCode": "TD",
+        "weight": {"volumetric": 1, "provided": 1, "unitOfMeasurement": "metric"},
+        "totalPrice": [
+            {"currencyType": "BASEC", "priceCurrency": "EUR", "price": price + 1},
+            {"currencyType": "BILLC", "priceCurrency": "USD", "price": price},
+        ],
+        "deliveryCapabilities": {
+            "deliveryTypeCode": "QDDC",
+            "estimatedDeliveryDateAndTime": f"2030-01-0{1 + days}T23:59:00",
+            "totalTransitDays": days,
+        },
+    }
+
+
+def _documents(image: Mapping[str, Any], number: str, pieces: list[str]) -> list[dict[str, Any]]:
+    kind = image.get("encodingFormat", "pdf")
+    if kind not in LABEL_TEXTS:
+        raise _refusal(400, f"encodingFormat {kind} is not supported", "/shipments")
+    split = image.get("splitDocumentsByPages", False)
+    documents: list[dict[str, Any]] = []
+    for page, of in enumerate(pieces if split else [number], 1):
+        content = b64encode(LABEL_TEXTS[kind] + of.encode()).decode()
+        one = {"imageFormat": kind.upper(), "content": content, "typeCode": "label"}
+        documents.append({**one, "packageReferenceNumber": page} if split else one)
+    invoice = {
+        "imageFormat": "PDF",
+        "content": b64encode(b"%PDF receipt").decode(),
+        "typeCode": "receipt",
+    }
+    return [*documents, invoice]
+
+
+def _words(at: str, name: str, what: str) -> str:
+    if what == "missing":
+        return f"{at}: required key [{name}] not found"
+    if what == "extraneous":
+        return f"{at}: extraneous key [{name}] is not permitted"
+    return f"{at}: expected type: {name}"
+
+
+def _too_long(value: object, at: str) -> Iterator[str]:
+    if is_list(value):
+        for number, one in enumerate(value):
+            yield from _too_long(one, f"{at}/{number}")
+    elif is_object(value):
+        for name, one in value.items():
+            most = _LONGEST.get(name)
+            if isinstance(one, str) and most is not None and len(one) > most:
+                yield f"{at}/{name}: expected maxLength: {most}, actual: {len(one)}"
+            yield from _too_long(one, f"{at}/{name}")
+
+
+def _refusal(status: int, detail: str, path: str, *more: str) -> Refusal:
+    titles = {401: "Unauthorized", 404: "Not data found", 422: "Validation error"}
+    title = titles.get(status, "Bad request")
+    body = {
+        "instance": f"/expressapi{path}",
+        "detail": detail,
+        "title": title,
+        "message": title,
+        "status": str(status),
+    }
+    return Refusal(reply({**body, "additionalDetails": list(more)} if more else body, status))

@@ -1,0 +1,386 @@
+"""EasyPost on this machine.
+
+Test codes, as EasyPost's own: EZ1000000001 is before transit, EZ2000000002 in transit,
+EZ3000000003 out for delivery, EZ4000000004 delivered, EZ5000000005 on its way back, EZ6000000006
+failed, EZ7000000007 unknown. To the postal code 00000 nobody carries; to 00001 a label is offered
+and then refused; the city Nowhere cannot be delivered to; more than 70 pounds are not offered.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from hmac import new
+from typing import TYPE_CHECKING, Any, Final
+from unicodedata import normalize
+
+from moorage.domain.http.requests import Response
+from moorage.domain.values.json_text import encode_json, is_object
+from moorage.testing.sandboxes.base import Asked, Notice, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.shipping.shipments import (
+    HEAVIEST,
+    LABEL_TEXTS,
+    NO_LABEL,
+    NO_RATES,
+    SERVICES,
+    UNKNOWN_CITY,
+    number,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_CODES: Final = {
+    "EZ1000000001": "pre_transit",
+    "EZ2000000002": "in_transit",
+    "EZ3000000003": "out_for_delivery",
+    "EZ4000000004": "delivered",
+    "EZ5000000005": "return_to_sender",
+    "EZ6000000006": "failure",
+    "EZ7000000007": "unknown",
+}
+_FIELDS: Final = {
+    "buyer_address",
+    "carrier_accounts",
+    "customs_info",
+    "from_address",
+    "is_return",
+    "options",
+    "parcel",
+    "reference",
+    "return_address",
+    "tax_identifiers",
+    "to_address",
+}
+_FORMATS: Final = {
+    "PDF": ("application/pdf", "label_pdf_url", "pdf"),
+    "PNG": ("image/png", "label_url", "png"),
+    "ZPL": ("application/zpl", "label_zpl_url", "zpl"),
+    "EPL2": ("application/epl2", "label_epl2_url", "epl"),
+}
+_FILES: Final = "easypost-files.s3.us-west-2.amazonaws.com"
+_THEN: Final = "2030-01-01T00:00:00Z"
+
+
+class EasyPostSandbox(Sandbox):
+    """Shipments, labels, refunds, trackers and addresses.
+
+    Args:
+        api_key: who may come in.
+        webhook_secret: what its webhooks are signed with.
+        files: where its labels are kept; by default the host that EasyPost uses.
+
+    Attributes:
+        shipments, trackers, labels: what it has, by id; labels by their path.
+    """
+
+    hosts = ("api.easypost.com", _FILES)
+
+    def __init__(
+        self,
+        api_key: str = "EZTK-sandbox",
+        webhook_secret: str = "easypost-sandbox-secret",
+        files: str = f"https://{_FILES}",
+    ) -> None:
+        super().__init__()
+        self.api_key = api_key
+        self.webhook_secret = webhook_secret
+        self.files = files
+        self.shipments: dict[str, dict[str, Any]] = {}
+        self.trackers: dict[str, dict[str, Any]] = {}
+        self.labels: dict[str, bytes] = {}
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        return {
+            "POST /v2/shipments": self._create,
+            "GET /v2/shipments": self._list,
+            "GET /v2/shipments/{id}": self._fetch,
+            "POST /v2/shipments/{id}/buy": self._buy,
+            "POST /v2/shipments/{id}/refund": self._refund,
+            "GET /v2/shipments/{id}/label": self._convert,
+            "POST /v2/trackers": self._track,
+            "POST /v2/addresses": self._verify,
+            "GET /files/{path*}": self._file,
+        }
+
+    def unknown(self, request: Asked) -> Response:
+        """The answer to what no route is for."""
+        self._let_in(request)
+        return _refusal(404, "NOT_FOUND", "The requested resource could not be found.").response
+
+    # --- what happens at the carrier -----------------------------------------
+
+    def move(self, code: str, status: str, detail: str | None = None) -> None:
+        """Move a parcel to a status."""
+        tracker = self.trackers[code]
+        tracker["status"] = status
+        tracker["status_detail"] = detail
+        tracker["tracking_details"].append(_detail(status, len(tracker["tracking_details"])))
+
+    def settle_refund(self, id: str, status: str = "refunded") -> None:
+        """Decide a refund as the carrier."""
+        self.shipments[id]["refund_status"] = status
+
+    def report(self, url: str, description: str, result: Mapping[str, Any]) -> Notice:
+        """A webhook, such as `tracker.updated` with a tracker."""
+        event = {
+            "id": f"evt_{self.number():032x}",
+            "object": "Event",
+            "description": description,
+            "created_at": _THEN,
+            "mode": "test",
+            "result": dict(result),
+        }
+        body = encode_json(event)
+        secret = normalize("NFKD", self.webhook_secret).encode()
+        signature = "hmac-sha256-hex=" + new(secret, body, sha256).hexdigest()
+        headers = {"Content-Type": "application/json", "X-Hmac-Signature": signature}
+        return self.notify(url, body, headers)
+
+    # --- requests ------------------------------------------------------------
+
+    def _create(self, request: Asked) -> Response:
+        given = self._object(request, "shipment")
+        unknown = set(given) - _FIELDS
+        if unknown:
+            raise _refusal(422, "PARAMETER.INVALID", "Unknown parameters.", *sorted(unknown))
+        for name in ("from_address", "to_address", "parcel"):
+            if not isinstance(given.get(name), dict):
+                raise _refusal(422, "PARAMETER.REQUIRED", "Missing required parameter.", name)
+        pounds = number(given["parcel"].get("weight")) / 16
+        if not pounds > 0:
+            raise _refusal(422, "PARCEL.WEIGHT.INVALID", "The weight is invalid.", "weight")
+        _check_customs(given)
+        format = given.get("options", {}).get("label_format", "PNG")  # noqa: A001 - the vendor's word
+        if format not in _FORMATS:
+            raise _refusal(422, "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE", "No such label format.")
+        id = f"shp_{self.number():032x}"
+        refused = _refused(given["to_address"], too_heavy=pounds > HEAVIEST)
+        self.shipments[id] = {
+            "id": id,
+            "object": "Shipment",
+            "mode": "test",
+            "reference": given.get("reference"),
+            "is_return": given.get("is_return", False),
+            "options": given.get("options", {}),
+            "to_address": given["to_address"],
+            "from_address": given["from_address"],
+            "parcel": given["parcel"],
+            "customs_info": given.get("customs_info"),
+            "insurance": None,
+            "status": "unknown",
+            "tracking_code": None,
+            "tracker": None,
+            "postage_label": None,
+            "selected_rate": None,
+            "refund_status": None,
+            "forms": [],
+            "fees": [],
+            "messages": refused,
+            "rates": [] if refused else [self._rate(id, *one) for one in SERVICES],
+        }
+        return reply(self.shipments[id], 201)
+
+    def _rate(self, shipment: str, _: str, service: str, __: str, price: Any, days: int) -> Any:
+        return {
+            "id": f"rate_{self.number():032x}",
+            "object": "Rate",
+            "carrier": "USPS",
+            "service": service,
+            "rate": str(price),
+            "currency": "USD",
+            "list_rate": str(price + 1),
+            "list_currency": "USD",
+            "delivery_days": days,
+            "delivery_date": None,
+            "delivery_date_guaranteed": False,
+            "shipment_id": shipment,
+            "carrier_account_id": "ca_" + "0" * 32,
+        }
+
+    def _list(self, request: Asked) -> Response:
+        self._let_in(request)
+        return reply({"shipments": [], "has_more": False})
+
+    def _fetch(self, request: Asked, id: str) -> Response:
+        self._let_in(request)
+        return reply(self._shipment(id))
+
+    def _buy(self, request: Asked, id: str) -> Response:
+        given = self._body(request)
+        shipment = self._shipment(id)
+        rates = {one["id"]: one for one in shipment["rates"]}
+        wanted: dict[str, Any] = given.get("rate") or {}
+        rate = rates.get(wanted.get("id"))
+        if shipment["postage_label"] is not None:
+            message = "Postage already exists for this shipment."
+            raise _refusal(422, "SHIPMENT.POSTAGE.EXISTS", message)
+        if rate is None:
+            raise _refusal(422, "SHIPMENT.RATE.INVALID", "The rate is not of this shipment.")
+        if shipment["to_address"].get("zip") == NO_LABEL:
+            raise _refusal(422, "SHIPMENT.POSTAGE.FAILURE", "The carrier refused the shipment.")
+        code = f"9400{self.number():018d}"
+        format = shipment["options"].get("label_format", "PNG")  # noqa: A001 - the vendor's word
+        kind, _, short = _FORMATS[format]
+        self.trackers[code] = _tracker(code, "pre_transit", id)
+        shipment |= {
+            "selected_rate": rate,
+            "tracking_code": code,
+            "tracker": self.trackers[code],
+            "insurance": given.get("insurance"),
+            "postage_label": {
+                "object": "PostageLabel",
+                "label_size": shipment["options"].get("label_size", "4x6"),
+                "label_file_type": kind,
+                "label_url": self._kept(code, short),
+                "label_pdf_url": None,
+                "label_zpl_url": None,
+                "label_epl2_url": None,
+            },
+        }
+        return reply(shipment)
+
+    def _refund(self, request: Asked, id: str) -> Response:
+        self._let_in(request)
+        shipment = self._shipment(id)
+        if shipment["postage_label"] is None:
+            raise _refusal(
+                422, "SHIPMENT.REFUND.UNAVAILABLE", "There is no postage to be refunded."
+            )
+        if shipment["tracker"]["status"] not in {"pre_transit", "unknown"}:
+            message = "Unable to request refund. The parcel has been shipped."
+            raise _refusal(422, "SHIPMENT.REFUND.UNAVAILABLE", message)
+        if shipment["refund_status"] in {None, "rejected"}:
+            shipment["refund_status"] = "submitted"
+        return reply(shipment)
+
+    def _convert(self, request: Asked, id: str) -> Response:
+        self._let_in(request)
+        shipment = self._shipment(id)
+        kind = _FORMATS.get(dict(request.query).get("file_format", ""))
+        if shipment["postage_label"] is None:
+            raise _refusal(422, "SHIPMENT.POSTAGE.REQUIRED", "There is no postage yet.")
+        if kind is None or kind[2] == "png":
+            raise _refusal(422, "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE", "No such label format.")
+        shipment["postage_label"][kind[1]] = self._kept(shipment["tracking_code"], kind[2])
+        return reply(shipment)
+
+    def _track(self, request: Asked) -> Response:
+        given = self._object(request, "tracker")
+        code = str(given.get("tracking_code"))
+        if code not in self.trackers:
+            if code not in _CODES:
+                message = "In test mode, only test tracking numbers are valid."
+                raise _refusal(422, "TRACKER.CREATE.ERROR", message)
+            self.trackers[code] = _tracker(code, _CODES[code], None)
+        return reply(self.trackers[code], 201)
+
+    def _verify(self, request: Asked) -> Response:
+        body = self._body(request)
+        given = self._object(request, "address")
+        verified: dict[str, Any] = {}
+        told = given
+        if body.get("verify"):
+            verified = {"success": True, "errors": [], "details": {"time_zone": "America/New_York"}}
+            told = {name: v.upper() if isinstance(v, str) else v for name, v in given.items()}
+            if not given.get("street1") or given.get("city") == UNKNOWN_CITY:
+                told = given
+                error = {
+                    "code": "E.ADDRESS.NOT_FOUND",
+                    "field": "address",
+                    "message": "Address not found",
+                    "suggestion": None,
+                }
+                verified = {"success": False, "errors": [error], "details": {}}
+            verified = {"delivery": verified}
+        id = f"adr_{self.number():032x}"
+        return reply({**told, "id": id, "object": "Address", "verifications": verified}, 201)
+
+    def _file(self, request: Asked, path: str) -> Response:
+        if "authorization" in request.headers:
+            raise Refusal(Response(400, body=b"Only one auth mechanism allowed."))
+        content = self.labels.get(path)
+        if content is None:
+            raise Refusal(Response(404))
+        return Response(200, {"Content-Type": "application/octet-stream"}, content)
+
+    def _kept(self, code: str, short: str) -> str:
+        path = f"postage_label/{code}.{short}"
+        self.labels[path] = LABEL_TEXTS[short] + code.encode()
+        return f"{self.files}/files/{path}"
+
+    def _shipment(self, id: str) -> dict[str, Any]:
+        shipment = self.shipments.get(id)
+        if shipment is None:
+            raise _refusal(404, "NOT_FOUND", "The requested resource could not be found.")
+        return shipment
+
+    def _object(self, request: Asked, name: str) -> dict[str, Any]:
+        given = self._body(request).get(name)
+        if not is_object(given) or not given:
+            raise _refusal(422, "PARAMETER.REQUIRED", "Missing required parameter.", name)
+        return given
+
+    def _body(self, request: Asked) -> dict[str, Any]:
+        self._let_in(request)
+        body = request.json()
+        return body if is_object(body) else {}
+
+    def _let_in(self, request: Asked) -> None:
+        if request.basic() != (self.api_key, ""):
+            raise _refusal(401, "APIKEY.INACTIVE", "This api key is no longer active.")
+
+
+def _check_customs(given: dict[str, Any]) -> None:
+    home, away = (given[name].get("country") for name in ("from_address", "to_address"))
+    customs: dict[str, Any] = given.get("customs_info") or {}
+    if home != away and not customs:
+        raise _refusal(422, "SHIPMENT.CUSTOMS_INFO.REQUIRED", "Customs information is required.")
+    items: list[dict[str, Any]] = customs.get("customs_items", [])
+    for item in items:
+        if not item.get("description"):
+            message = "A customs item has no description."
+            raise _refusal(422, "SHIPMENT.CUSTOMS_INFO.DESCRIPTION_REQUIRED", message)
+
+
+def _refused(to: dict[str, Any], *, too_heavy: bool) -> list[dict[str, Any]]:
+    text = None
+    if to.get("zip") == NO_RATES:
+        text = "No rates are available for this destination."
+    elif too_heavy:
+        text = "The parcel is too heavy."
+    message = {"carrier": "USPS", "type": "rate_error", "message": text}
+    return [] if text is None else [message]
+
+
+def _tracker(code: str, status: str, shipment: str | None) -> dict[str, Any]:
+    return {
+        "id": f"trk_{code}",
+        "object": "Tracker",
+        "tracking_code": code,
+        "status": status,
+        "status_detail": "status_update",
+        "carrier": "USPS",
+        "shipment_id": shipment,
+        "signed_by": "John Tester" if status == "delivered" else None,
+        "est_delivery_date": "2030-01-05T00:00:00Z",
+        "public_url": f"https://track.easypost.com/{code}",
+        "tracking_details": [_detail(status, 0)],
+    }
+
+
+def _detail(status: str, count: int) -> dict[str, Any]:
+    place = {"city": "HOUSTON", "state": "TX", "country": None, "zip": "77063"}
+    return {
+        "object": "TrackingDetail",
+        "status": status,
+        "status_detail": "status_update",
+        "message": f"The parcel is {status}",
+        "datetime": f"2030-01-0{1 + count % 9}T08:00:00Z",
+        "tracking_location": place,
+    }
+
+
+def _refusal(status: int, code: str, message: str, *fields: str) -> Refusal:
+    errors = [{"field": field, "message": "is wrong"} for field in fields]
+    return Refusal(reply({"error": {"code": code, "message": message, "errors": errors}}, status))

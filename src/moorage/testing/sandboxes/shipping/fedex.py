@@ -1,0 +1,285 @@
+"""FedEx on this machine.
+
+To the postal code 00000 FedEx does not carry; to 00001 it offers, and then refuses; the city
+Nowhere cannot be resolved; more than 70 pounds are not offered. A shipment is not cancelled once it
+is on its way. That it does not know a number is said in the midst of a success, as FedEx does.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.shipping._fedex_rules import (
+    ADDRESSES,
+    CANCEL,
+    RATES,
+    REFERENCES,
+    SHIPMENT,
+    TRACK,
+)
+from moorage.testing.sandboxes.shipping.shipments import (
+    HEAVIEST,
+    LABEL_TEXTS,
+    NO_LABEL,
+    NO_RATES,
+    UNKNOWN_CITY,
+    number,
+)
+from moorage.testing.sandboxes.tokens import TokenDesk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.domain.http.requests import Response
+
+_SERVICES: Final = {
+    "FEDEX_GROUND": ("FedEx Ground®", Decimal("11.07"), "THREE_DAYS"),
+    "FEDEX_2_DAY": ("FedEx 2Day®", Decimal("24.42"), "TWO_DAYS"),
+    "STANDARD_OVERNIGHT": ("FedEx Standard Overnight®", Decimal("54.15"), "ONE_DAY"),
+}
+_KINDS: Final = {"PDF": "pdf", "PNG": "png", "ZPLII": "zpl", "EPL2": "epl"}
+_POUNDS: Final = {"LB": Decimal(1), "KG": Decimal("2.20462")}
+_STILL_HERE: Final = "OC"
+_CANCELED: Final = "CA"
+_DELIVERED: Final = "DL"
+
+
+class FedExSandbox(Sandbox):
+    """Rates, shipments, cancels, tracking and addresses, for one account.
+
+    Args:
+        client_id, client_secret: who gets tokens.
+        account_number: who pays.
+
+    Attributes:
+        desk: grants the tokens.
+        shipments: what was bought, by its master tracking number.
+        tracks: where parcels are, by their numbers.
+    """
+
+    hosts = ("apis.fedex.com", "apis-sandbox.fedex.com")
+
+    def __init__(
+        self,
+        client_id: str = "l7-sandbox-client",
+        client_secret: str = "sandbox-secret-of-fedex",
+        account_number: str = "740561073",
+    ) -> None:
+        super().__init__()
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self.account_number = account_number
+        self.desk = TokenDesk("/oauth/token", client_id, client_secret, posted=True)
+        self.beside["/oauth/token"] = self.desk
+        self.shipments: dict[str, dict[str, Any]] = {}
+        self.tracks: dict[str, dict[str, Any]] = {}
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        return {
+            "POST /rate/v1/rates/quotes": self._offer,
+            "POST /ship/v1/shipments": self._buy,
+            "PUT /ship/v1/shipments/cancel": self._cancel,
+            "POST /track/v1/trackingnumbers": self._track,
+            "POST /track/v1/referencenumbers": self._find,
+            "POST /address/v1/addresses/resolve": self._resolve,
+        }
+
+    def unknown(self, request: Asked) -> Response:  # noqa: ARG002 - whoever asks
+        """The answer to what no route is for."""
+        return _refusal(404, "NOT.FOUND.ERROR", "The resource is not available.").response
+
+    # --- what happens on the way ---------------------------------------------
+
+    def move(self, number: str, status: str) -> None:
+        """Move a parcel to a status."""
+        track = self.tracks[number]
+        event = _event(status, len(track["scanEvents"]))
+        track["scanEvents"].insert(0, event)
+        track["latestStatusDetail"] = {"code": status, "description": event["eventDescription"]}
+        if status == _DELIVERED:
+            track["dateAndTimes"] = [{"type": "ACTUAL_DELIVERY", "dateTime": event["date"]}]
+
+    # --- requests ------------------------------------------------------------
+
+    def _offer(self, request: Asked) -> Response:
+        shipment = self._body(request, RATES)["requestedShipment"]
+        _check_border(shipment, shipment["recipient"])
+        if shipment["recipient"]["address"].get("postalCode") == NO_RATES:
+            raise _refusal(400, "RATE.LOCATION.NOSERVICE", "FedEx does not carry there.")
+        if max(_pounds(one) for one in shipment["requestedPackageLineItems"]) > HEAVIEST:
+            alert = {"code": "PACKAGE.TOOHEAVY", "alertType": "WARNING", "message": "Too heavy."}
+            return _told({"alerts": [alert], "rateReplyDetails": []})
+        offers = [_offered(kind, *one) for kind, one in _SERVICES.items()]
+        return _told({"alerts": [], "rateReplyDetails": offers})
+
+    def _buy(self, request: Asked) -> Response:
+        given = self._body(request, SHIPMENT)
+        shipment = given["requestedShipment"]
+        [recipient] = shipment["recipients"]
+        _check_border(shipment, recipient)
+        if shipment["serviceType"] not in _SERVICES:
+            raise _refusal(400, "SERVICE.TYPE.INVALID", "There is no such service.")
+        if recipient["address"].get("postalCode") == NO_LABEL:
+            raise _refusal(400, "SHIPMENT.NOT.ACCEPTED", "The shipment is not accepted.")
+        image = shipment["labelSpecification"]["imageType"]
+        sold = [self._piece(one, image) for one in shipment["requestedPackageLineItems"]]
+        transaction = _transaction(shipment["serviceType"], sold)
+        self.shipments[transaction["masterTrackingNumber"]] = transaction
+        return _told({"transactionShipments": [transaction], "alerts": []})
+
+    def _piece(self, package: dict[str, Any], image: str) -> dict[str, Any]:
+        code = f"7949{self.number():08d}"
+        marks = [one["value"] for one in package.get("customerReferences", ())]
+        self.tracks[code] = {
+            "trackingNumberInfo": {"trackingNumber": code, "carrierCode": "FDXE"},
+            "additionalTrackingInfo": {"packageIdentifiers": [{"values": marks}]},
+            "latestStatusDetail": {"code": _STILL_HERE, "description": "Label created"},
+            "estimatedDeliveryTimeWindow": {"window": {"ends": "2030-01-05T17:00:00-06:00"}},
+            "scanEvents": [],
+            "dateAndTimes": [],
+        }
+        content = b64encode(LABEL_TEXTS[_KINDS[image]] + code.encode()).decode()
+        document = {"contentType": "LABEL", "docType": image, "encodedLabel": content}
+        return {"trackingNumber": code, "packageDocuments": [document]}
+
+    def _cancel(self, request: Asked) -> Response:
+        code = self._body(request, CANCEL)["trackingNumber"]
+        sold = self.shipments.get(code)
+        if sold is None:
+            raise _refusal(400, "TRACKINGNUMBER.NOTFOUND", "The number is not known.")
+        numbers = [one["trackingNumber"] for one in sold["pieceResponses"]]
+        known = {self.tracks[one]["latestStatusDetail"]["code"] for one in numbers}
+        if known != {_STILL_HERE}:
+            raise _refusal(400, "SHIPMENT.CANCEL.FAILED", "The shipment cannot be cancelled.")
+        for one in numbers:
+            self.move(one, _CANCELED)
+        told = {"cancelledShipment": True, "cancelledHistory": True}
+        return _told({**told, "message": "Shipment is successfully cancelled"})
+
+    def _track(self, request: Asked) -> Response:
+        infos = self._body(request, TRACK)["trackingInfo"]
+        numbers = [one["trackingNumberInfo"]["trackingNumber"] for one in infos]
+        return _told({"completeTrackResults": [self._result(one) for one in numbers]})
+
+    def _result(self, code: str) -> dict[str, Any]:
+        error = {
+            "code": "TRACKING.TRACKINGNUMBER.NOTFOUND",
+            "message": "The number cannot be found right now.",
+        }
+        unknown = {"trackingNumberInfo": {"trackingNumber": code}, "error": error}
+        return {"trackingNumber": code, "trackResults": [self.tracks.get(code, unknown)]}
+
+    def _find(self, request: Asked) -> Response:
+        asked_for = self._body(request, REFERENCES)["referencesInformation"]
+        if asked_for.get("accountNumber") != self.account_number:
+            raise _refusal(400, "TRACKING.ACCOUNTNUMBER.EMPTY", "The account is not known.")
+        found = [
+            code for code, track in self.tracks.items() if asked_for["value"] in _marks_of(track)
+        ]
+        if not found:
+            raise _refusal(404, "TRACKING.REFERENCENUMBER.NOTFOUND", "There is no such reference.")
+        return _told({"completeTrackResults": [self._result(one) for one in found]})
+
+    def _resolve(self, request: Asked) -> Response:
+        [given] = self._body(request, ADDRESSES)["addressesToValidate"]
+        return _told({"resolvedAddresses": [_resolved(given["address"])], "alerts": []})
+
+    def _body(self, request: Asked, shape: Any) -> Any:
+        if not self.desk.allows(request):
+            raise _refusal(401, "NOT.AUTHORIZED.ERROR", "Access token expired.")
+        body = request.json()
+        for where, name, wrong in problems(shape, body):
+            raise _refusal(400, "INVALID.INPUT.EXCEPTION", f"{where}/{name} is {wrong}.")
+        account = body.get("accountNumber")
+        if account is not None and account["value"] != self.account_number:
+            raise _refusal(400, "ACCOUNT.NUMBER.MISMATCH", "The account is not of this client.")
+        return body
+
+
+def _check_border(shipment: dict[str, Any], recipient: dict[str, Any]) -> None:
+    home, away = (one["address"]["countryCode"] for one in (shipment["shipper"], recipient))
+    if home != away and "customsClearanceDetail" not in shipment:
+        raise _refusal(400, "CUSTOMSCLEARANCEDETAIL.REQUIRED", "Customs details are required.")
+
+
+def _pounds(package: dict[str, Any]) -> Decimal:
+    weight = package["weight"]
+    if not number(weight["value"]) > 0:
+        raise _refusal(400, "PACKAGE.WEIGHT.INVALID", "The weight is none.")
+    return number(weight["value"]) * _POUNDS[weight["units"]]
+
+
+def _offered(kind: str, name: str, price: Decimal, days: str) -> dict[str, Any]:
+    listed = {"rateType": "LIST", "totalNetCharge": float(price + 5), "currency": "USD"}
+    account = {"rateType": "ACCOUNT", "totalNetCharge": float(price), "currency": "USD"}
+    return {
+        "serviceType": kind,
+        "serviceName": name,
+        "packagingType": "YOUR_PACKAGING",
+        "ratedShipmentDetails": [listed, account],
+        "operationalDetail": {"transitTime": days, "deliveryDate": "2030-01-05T17:00:00"},
+    }
+
+
+def _transaction(service: str, pieces: list[dict[str, Any]]) -> dict[str, Any]:
+    price = float(_SERVICES[service][1])
+    actual = {"rateType": "PAYOR_ACCOUNT_SHIPMENT", "totalNetCharge": price, "currency": "USD"}
+    rating = {"actualRateType": actual["rateType"], "shipmentRateDetails": [actual]}
+    return {
+        "serviceType": service,
+        "masterTrackingNumber": pieces[0]["trackingNumber"],
+        "pieceResponses": pieces,
+        "shipmentDocuments": [],
+        "alerts": [],
+        "completedShipmentDetail": {"shipmentRating": rating},
+    }
+
+
+def _event(status: str, count: int) -> dict[str, Any]:
+    return {
+        "date": f"2030-01-0{1 + count % 9}T08:00:00-06:00",
+        "eventType": status,
+        "derivedStatusCode": status,
+        "eventDescription": f"The parcel is {status}",
+        "exceptionDescription": "",
+        "scanLocation": {
+            "city": "MEMPHIS",
+            "stateOrProvinceCode": "TN",
+            "postalCode": "38118",
+            "countryCode": "US",
+        },
+    }
+
+
+def _marks_of(track: dict[str, Any]) -> list[str]:
+    identifiers = track["additionalTrackingInfo"]["packageIdentifiers"]
+    return [value for one in identifiers for value in one["values"]]
+
+
+def _resolved(given: dict[str, Any]) -> dict[str, Any]:
+    known = given["city"] != UNKNOWN_CITY
+    return {
+        "streetLinesToken": [line.upper() for line in given["streetLines"]],
+        "city": given["city"].upper(),
+        "stateOrProvinceCode": given.get("stateOrProvinceCode"),
+        "countryCode": given.get("countryCode"),
+        "parsedPostalCode": {"base": given["postalCode"]},
+        "classification": "RESIDENTIAL",
+        "customerMessage": [],
+        "attributes": {"Resolved": str(known).lower(), "DPV": str(known).lower()},
+    }
+
+
+def _told(output: dict[str, Any]) -> Response:
+    return reply({"transactionId": "624deea6-b709-470c-8c39-4b5511281492", "output": output})
+
+
+def _refusal(status: int, code: str, message: str) -> Refusal:
+    return Refusal(
+        reply({"transactionId": "1", "errors": [{"code": code, "message": message}]}, status)
+    )

@@ -1,0 +1,379 @@
+"""Shippo on this machine.
+
+The carrier "shippo" knows the numbers SHIPPO_PRE_TRANSIT, SHIPPO_TRANSIT, SHIPPO_DELIVERED,
+SHIPPO_RETURNED, SHIPPO_FAILURE and SHIPPO_UNKNOWN, as Shippo's own test mode does. To the postal
+code 00000 nobody carries; to 00001 a label is offered and then refused, with HTTP 201; the city
+Nowhere cannot be delivered to; more than 70 pounds are not offered.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from hashlib import sha256
+from hmac import new
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.http.requests import Response
+from moorage.domain.values.json_text import encode_json, is_object
+from moorage.testing.sandboxes.base import Asked, Notice, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.shipping.shipments import (
+    HEAVIEST,
+    LABEL_TEXTS,
+    NO_LABEL,
+    NO_RATES,
+    SERVICES,
+    UNKNOWN_CITY,
+    number,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+_STATUSES: Final = {"PRE_TRANSIT", "TRANSIT", "DELIVERED", "RETURNED", "FAILURE", "UNKNOWN"}
+_FIELDS: Final = {
+    "address_from",
+    "address_return",
+    "address_to",
+    "async",
+    "carrier_accounts",
+    "customs_declaration",
+    "extra",
+    "metadata",
+    "parcels",
+    "shipment_date",
+}
+_FILES: Final = {
+    "PDF": "pdf",
+    "PDF_4x6": "pdf",
+    "PDF_4x8": "pdf",
+    "PDF_A4": "pdf",
+    "PDF_A5": "pdf",
+    "PDF_A6": "pdf",
+    "PNG": "png",
+    "ZPLII": "zpl",
+}
+_POUNDS: Final = {
+    "lb": Decimal(1),
+    "oz": Decimal(1) / 16,
+    "kg": Decimal("2.20462"),
+    "g": Decimal("0.00220462"),
+}
+_LENGTHS: Final = {"cm", "in", "ft", "m", "mm", "yd"}
+_HOST: Final = "deliver.goshippo.com"
+_VERSION: Final = "2018-02-08"
+
+
+class ShippoSandbox(Sandbox):
+    """Shipments, transactions, refunds, tracking and addresses.
+
+    Args:
+        token: who may come in.
+        webhook_secret: what its webhooks are signed with.
+        files: where its labels are kept; by default the host that Shippo uses.
+
+    Attributes:
+        shipments, rates, transactions, refunds, tracks, labels: what it has, by id; tracks by their
+            number, labels by their path.
+        slow: whether labels are made later, by `finish`.
+    """
+
+    hosts = ("api.goshippo.com", _HOST)
+
+    def __init__(
+        self,
+        token: str = "shippo_test_sandbox",
+        webhook_secret: str = "shippo-sandbox-secret",
+        files: str = f"https://{_HOST}",
+    ) -> None:
+        super().__init__()
+        self.token = token
+        self.webhook_secret = webhook_secret
+        self.files = files
+        self.slow = False
+        self.shipments: dict[str, dict[str, Any]] = {}
+        self.rates: dict[str, dict[str, Any]] = {}
+        self.transactions: dict[str, dict[str, Any]] = {}
+        self.refunds: dict[str, dict[str, Any]] = {}
+        self.tracks: dict[str, dict[str, Any]] = {}
+        self.labels: dict[str, bytes] = {}
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        return {
+            "POST /shipments": self._create,
+            "GET /rates/{id}": self._rate,
+            "POST /transactions": self._buy,
+            "GET /transactions": self._list,
+            "GET /transactions/{id}": self._fetch,
+            "POST /refunds": self._refund,
+            "GET /tracks/{carrier}/{number}": self._track,
+            "POST /addresses": self._validate,
+            "GET /{path*}": self._file,
+        }
+
+    def unknown(self, request: Asked) -> Response:
+        """The answer to what no route is for."""
+        self._let_in(request)
+        return reply({"detail": "Not found."}, 404)
+
+    # --- what happens at the carrier -----------------------------------------
+
+    def move(self, number: str, status: str, substatus: str | None = None) -> None:
+        """Move a parcel to a status."""
+        track = self.tracks[number]
+        event = _event(status, substatus, len(track["tracking_history"]))
+        track["tracking_history"].append(event)
+        track["tracking_status"] = event
+
+    def finish(self, id: str, status: str = "SUCCESS") -> None:
+        """Make a label that was to be made later."""
+        self._settle(self.transactions[id], status)
+
+    def settle_refund(self, id: str, status: str = "SUCCESS") -> None:
+        """Decide a transaction's refund as the carrier."""
+        states = {"SUCCESS": "REFUNDED", "ERROR": "REFUNDREJECTED"}
+        self.refunds[id]["status"] = status
+        self.transactions[id]["status"] = states[status]
+
+    def report(self, url: str, event: str, data: Mapping[str, Any], *, at: datetime) -> Notice:
+        """A webhook, such as `track_updated` with a track, signed at this time."""
+        body = encode_json({"event": event, "test": True, "data": dict(data)})
+        stamp = str(int(at.timestamp()))
+        signed = new(self.webhook_secret.encode(), f"{stamp}.".encode() + body, sha256)
+        signature = f"t={stamp},v1={signed.hexdigest()}"
+        headers = {"Content-Type": "application/json", "Shippo-Auth-Signature": signature}
+        return self.notify(url, body, headers)
+
+    # --- requests ------------------------------------------------------------
+
+    def _create(self, request: Asked) -> Response:
+        given = self._body(request)
+        for name in ("address_from", "address_to", "parcels"):
+            if not given.get(name):
+                raise _wrong(name, "This field is required.")
+        for name in set(given) - _FIELDS:
+            raise _wrong(name, "This field is not known.")
+        pounds = sum((_pounds(parcel) for parcel in given["parcels"]), Decimal())
+        home, away = given["address_from"].get("country"), given["address_to"].get("country")
+        if home != away and not given.get("customs_declaration"):
+            raise _wrong("customs_declaration", "International shipments need one.")
+        id = f"{self.number():032x}"
+        said = _said(given["address_to"], too_heavy=pounds > HEAVIEST * len(given["parcels"]))
+        shipment = {
+            **given,
+            "object_id": id,
+            "status": "SUCCESS",
+            "messages": said,
+            "rates": [] if said else [self._offer(id, *one) for one in SERVICES],
+        }
+        self.shipments[id] = shipment
+        return reply(shipment, 201)
+
+    def _offer(self, shipment: str, token: str, _: str, name: str, price: Any, days: int) -> Any:
+        id = f"{self.number():032x}"
+        self.rates[id] = {
+            "object_id": id,
+            "shipment": shipment,
+            "amount": str(price),
+            "currency": "USD",
+            "amount_local": str(price),
+            "currency_local": "USD",
+            "provider": "USPS",
+            "servicelevel": {"token": token, "name": name},
+            "estimated_days": days,
+            "attributes": [],
+            "carrier_account": "0" * 32,
+            "messages": [],
+        }
+        return self.rates[id]
+
+    def _rate(self, request: Asked, id: str) -> Response:
+        self._let_in(request)
+        return reply(_known(self.rates, id))
+
+    def _buy(self, request: Asked) -> Response:
+        given = self._body(request)
+        rate = self.rates.get(str(given.get("rate")))
+        if rate is None:
+            raise _wrong("rate", "Rate does not exist.")
+        if given.get("label_file_type", "PDF") not in _FILES:
+            raise _wrong("label_file_type", "This is not a valid choice.")
+        if len(given.get("metadata") or "") > 100:
+            raise _wrong("metadata", "Ensure this field has no more than 100 characters.")
+        shipment = self.shipments[rate["shipment"]]
+        bought: list[dict[str, Any]] = []
+        for _ in shipment["parcels"]:
+            id = f"{self.number():032x}"
+            self.transactions[id] = {
+                "object_id": id,
+                "object_state": "VALID",
+                "status": "QUEUED",
+                "rate": rate["object_id"],
+                "label_file_type": given.get("label_file_type", "PDF"),
+                "metadata": given.get("metadata", ""),
+                "tracking_number": None,
+                "tracking_url_provider": None,
+                "label_url": None,
+                "commercial_invoice_url": None,
+                "messages": [],
+            }
+            bought.append(self.transactions[id])
+        for transaction in () if self.slow else bought:
+            refused = shipment["address_to"].get("zip") == NO_LABEL
+            self._settle(transaction, "ERROR" if refused else "SUCCESS")
+        return reply(bought[0], 201)
+
+    def _settle(self, transaction: dict[str, Any], status: str) -> None:
+        transaction["status"] = status
+        if status == "ERROR":
+            text = "The carrier refused the shipment."
+            transaction["messages"] = [{"source": "USPS", "code": "carrier_error", "text": text}]
+            return
+        code = f"9200{self.number():018d}"
+        kind = _FILES[transaction["label_file_type"]]
+        path = f"{transaction['object_id']}.{kind}"
+        self.labels[path] = LABEL_TEXTS[kind] + code.encode()
+        self.tracks[code] = _track("usps", code, "PRE_TRANSIT", transaction["object_id"])
+        transaction |= {
+            "tracking_number": code,
+            "tracking_url_provider": f"https://tools.usps.com/go/{code}",
+            "label_url": f"{self.files}/{path}?Expires=1893456000&Signature=a%2Fb~c-d_e",
+        }
+
+    def _list(self, request: Asked) -> Response:
+        self._let_in(request)
+        rate = dict(request.query).get("rate")
+        found = [one for one in self.transactions.values() if rate in {None, one["rate"]}]
+        return reply({"next": None, "previous": None, "results": found})
+
+    def _fetch(self, request: Asked, id: str) -> Response:
+        self._let_in(request)
+        return reply(_known(self.transactions, id))
+
+    def _refund(self, request: Asked) -> Response:
+        id = str(self._body(request).get("transaction"))
+        transaction = self.transactions.get(id)
+        if transaction is None or transaction["status"] not in {"SUCCESS", "REFUNDREJECTED"}:
+            raise _wrong("transaction", "This transaction cannot be refunded.")
+        status = self.tracks[transaction["tracking_number"]]["tracking_status"]["status"]
+        if status not in {"PRE_TRANSIT", "UNKNOWN"}:
+            raise _wrong("transaction", "The parcel has been shipped.")
+        transaction["status"] = "REFUNDPENDING"
+        self.refunds[id] = {
+            "object_id": f"{self.number():032x}",
+            "status": "PENDING",
+            "transaction": id,
+        }
+        return reply(self.refunds[id], 201)
+
+    def _track(self, request: Asked, carrier: str, number: str) -> Response:
+        self._let_in(request)
+        status = number.removeprefix("SHIPPO_")
+        if carrier == "shippo" and status in _STATUSES:
+            self.tracks.setdefault(number, _track(carrier, number, status, None))
+        track = _known(self.tracks, number)
+        if track["carrier"] != carrier:
+            raise Refusal(reply({"detail": "Not found."}, 404))
+        return reply(track)
+
+    def _validate(self, request: Asked) -> Response:
+        given = self._body(request)
+        if not given.get("country"):
+            raise _wrong("country", "This field is required.")
+        results: dict[str, Any] = {}
+        told = given
+        if given.get("validate"):
+            results = {"is_valid": True, "messages": []}
+            told = {name: v.upper() if isinstance(v, str) else v for name, v in given.items()}
+            if not given.get("street1") or given.get("city") == UNKNOWN_CITY:
+                text = "The address could not be found."
+                message = {
+                    "source": "Shippo Address Validator",
+                    "code": "Address Not Found",
+                    "type": "address_error",
+                    "text": text,
+                }
+                told, results = given, {"is_valid": False, "messages": [message]}
+        own = {"object_id": f"{self.number():032x}", "validation_results": results}
+        return reply({**told, **own}, 201)
+
+    def _file(self, request: Asked, path: str) -> Response:
+        if request.host not in self.files:
+            return self.unknown(request)
+        if "authorization" in request.headers:
+            raise Refusal(Response(400, body=b"Only one auth mechanism allowed."))
+        content = self.labels.get(path)
+        if content is None or dict(request.query).get("Signature") != "a/b~c-d_e":
+            raise Refusal(Response(403))
+        return Response(200, {"Content-Type": "application/octet-stream"}, content)
+
+    def _body(self, request: Asked) -> dict[str, Any]:
+        self._let_in(request)
+        body = request.json()
+        return body if is_object(body) else {}
+
+    def _let_in(self, request: Asked) -> None:
+        if request.headers.get("authorization") != f"ShippoToken {self.token}":
+            raise Refusal(reply({"detail": "Invalid token"}, 401))
+        if request.headers.get("shippo-api-version") != _VERSION:
+            raise Refusal(reply({"detail": "This version of the API is not known."}, 400))
+
+
+def _pounds(parcel: dict[str, Any]) -> Decimal:
+    weight = parcel.get("weight")
+    if not isinstance(weight, str) or not number(weight) > 0:
+        raise _wrong("parcels", "Weight must be a positive number.")
+    for side in ("length", "width", "height"):
+        if not isinstance(parcel.get(side), str) or not number(parcel[side]) > 0:
+            raise _wrong("parcels", f"{side} must be a positive number.")
+    if parcel.get("mass_unit") not in _POUNDS or parcel.get("distance_unit") not in _LENGTHS:
+        raise _wrong("parcels", "The unit is not known.")
+    return number(weight) * _POUNDS[parcel["mass_unit"]]
+
+
+def _said(to: dict[str, Any], *, too_heavy: bool) -> list[dict[str, Any]]:
+    text = None
+    if to.get("zip") == NO_RATES:
+        text = "No rates are available for this destination."
+    elif too_heavy:
+        text = "The parcel is too heavy."
+    return [] if text is None else [{"source": "USPS", "code": "rate_error", "text": text}]
+
+
+def _track(carrier: str, code: str, status: str, transaction: str | None) -> dict[str, Any]:
+    event = _event(status, None, 0)
+    return {
+        "carrier": carrier,
+        "tracking_number": code,
+        "transaction": transaction,
+        "eta": "2030-01-05T00:00:00Z",
+        "messages": [],
+        "tracking_status": event,
+        "tracking_history": [event],
+    }
+
+
+def _event(status: str, substatus: str | None, count: int) -> dict[str, Any]:
+    closer = None
+    if substatus is not None:
+        closer = {"code": substatus, "text": substatus, "action_required": False}
+    return {
+        "object_id": f"{count:032x}",
+        "status": status,
+        "substatus": closer,
+        "status_details": f"The parcel is {status}",
+        "status_date": f"2030-01-0{1 + count % 9}T08:00:00Z",
+        "location": {"city": "HOUSTON", "state": "TX", "zip": "77063", "country": "US"},
+    }
+
+
+def _known(things: Mapping[str, dict[str, Any]], id: str) -> dict[str, Any]:
+    found = things.get(id)
+    if found is None:
+        raise Refusal(reply({"detail": "Not found."}, 404))
+    return found
+
+
+def _wrong(field: str, text: str) -> Refusal:
+    return Refusal(reply({field: [text]}, 400))

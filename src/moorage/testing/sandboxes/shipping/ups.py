@@ -1,0 +1,429 @@
+"""UPS on this machine: rates, shipments with labels, voids, tracking and addresses."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.shipping.shipments import (
+    LABEL_TEXTS,
+    NO_LABEL,
+    NO_RATES,
+    UNKNOWN_CITY,
+    number,
+)
+from moorage.testing.sandboxes.tokens import TokenDesk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.domain.http.requests import Response
+
+_HOME: Final = (("03", "15.20", "12.34", 3), ("02", "31.05", "27.50", 2), ("01", "62.00", None, 1))
+_AWAY: Final = (("11", "35.10", "30.00", 4), ("65", "98.00", "80.25", 2))
+_HEAVIEST: Final = 150
+_CODE: Final = {"Code!": str, "Description": str}
+_ADDRESS: Final = {
+    "AddressLine!": [str],
+    "City": str,
+    "StateProvinceCode": str,
+    "PostalCode": str,
+    "CountryCode!": str,
+    "ResidentialAddressIndicator": str,
+}
+_PARTY: Final = {"Name!": str, "AttentionName": str, "Address!": _ADDRESS}
+_REACHABLE: Final = {**_PARTY, "Phone": {"Number!": str}}
+_CHARGES: Final = {
+    "ShipmentCharge!": [{"Type!": str, "BillShipper": {"AccountNumber!": str}}],
+}
+_PACKAGE: Final = {
+    "PackageWeight!": {"UnitOfMeasurement!": _CODE, "Weight!": str},
+    "Dimensions": {
+        "UnitOfMeasurement!": _CODE,
+        "Length!": str,
+        "Width!": str,
+        "Height!": str,
+    },
+    "PackageServiceOptions": {
+        "DeliveryConfirmation": {"DCISType!": str},
+        "DeclaredValue": {"CurrencyCode!": str, "MonetaryValue!": str},
+        "ShipperReleaseIndicator": str,
+    },
+}
+_OPTIONS: Final = {
+    "SaturdayDeliveryIndicator": str,
+    "DeliveryConfirmation": {"DCISType!": str},
+    "UPScarbonneutralIndicator": str,
+}
+_RATES: Final = {
+    "RateRequest!": {
+        "Request!": {"RequestOption": str, "SubVersion": str},
+        "PickupType": _CODE,
+        "Shipment!": {
+            "Shipper!": {**_PARTY, "ShipperNumber!": str},
+            "ShipTo!": _PARTY,
+            "ShipFrom": _PARTY,
+            "PaymentDetails": _CHARGES,
+            "ShipmentRatingOptions": {"NegotiatedRatesIndicator": str},
+            "ShipmentServiceOptions": _OPTIONS,
+            "NumOfPieces": str,
+            "Package!": [{"PackagingType!": _CODE, **_PACKAGE}],
+        },
+    },
+}
+_REFERENCES: Final = [{"Code": str, "Value!": str}]
+_PRODUCT: Final = {
+    "Description!": [str],
+    "Unit!": {"Number!": str, "UnitOfMeasurement!": _CODE, "Value!": str},
+    "CommodityCode": str,
+    "PartNumber": str,
+    "OriginCountryCode": str,
+}
+_FORMS: Final = {
+    "FormType!": [str],
+    "InvoiceNumber!": str,
+    "InvoiceDate!": str,
+    "ReasonForExport!": str,
+    "TermsOfShipment": str,
+    "CurrencyCode!": str,
+    "DeclarationStatement": str,
+    "Contacts!": {"SoldTo!": _REACHABLE},
+    "Product!": [_PRODUCT],
+}
+_SHIPMENT: Final = {
+    "ShipmentRequest!": {
+        "Request!": {"RequestOption": str, "SubVersion": str},
+        "Shipment!": {
+            "Description": str,
+            "Shipper!": {**_REACHABLE, "ShipperNumber!": str},
+            "ShipTo!": _REACHABLE,
+            "ShipFrom": _REACHABLE,
+            "PaymentInformation!": _CHARGES,
+            "ShipmentRatingOptions": {"NegotiatedRatesIndicator": str},
+            "ReferenceNumber": _REFERENCES,
+            "Service!": _CODE,
+            "InvoiceLineTotal": {"CurrencyCode!": str, "MonetaryValue!": str},
+            "ShipmentServiceOptions": {**_OPTIONS, "InternationalForms": _FORMS},
+            "Package!": [
+                {
+                    "Description": str,
+                    "Packaging!": _CODE,
+                    "ReferenceNumber": _REFERENCES,
+                    **_PACKAGE,
+                }
+            ],
+        },
+        "LabelSpecification!": {
+            "LabelImageFormat!": _CODE,
+            "HTTPUserAgent": str,
+            "LabelStockSize!": {"Height!": str, "Width!": str},
+        },
+    },
+}
+_RECOVERY: Final = {
+    "LabelRecoveryRequest!": {
+        "Request!": {"SubVersion": str},
+        "LabelSpecification": {
+            "LabelImageFormat!": _CODE,
+            "LabelStockSize": {"Height!": str, "Width!": str},
+        },
+        "TrackingNumber": str,
+        "ReferenceValues": {"ReferenceNumber!": {"Value!": str}, "ShipperNumber!": str},
+    },
+}
+_ASKED_ADDRESS: Final = {
+    "XAVRequest!": {
+        "AddressKeyFormat!": {
+            "AddressLine": [str],
+            "PoliticalDivision2": str,
+            "PoliticalDivision1": str,
+            "PostcodePrimaryLow": str,
+            "CountryCode!": str,
+        },
+    },
+}
+_DEPOT: Final = {"city": "ONTARIO", "stateProvince": "CA", "country": "US"}
+_SOLD_IN: Final = ("GIF", "ZPL", "EPL")
+_TEXTS: Final = {**{kind.upper(): text for kind, text in LABEL_TEXTS.items()}, "GIF": b"GIF89a "}
+
+
+class UpsSandbox(Sandbox):
+    """Rates, shipments with labels, voids, tracking and addresses.
+
+    Args:
+        client_id, client_secret: who gets tokens.
+        account_number: the account that pays.
+
+    Attributes:
+        shipments: what was sold, by its number.
+        tokens: where tokens are granted.
+    """
+
+    hosts = ("onlinetools.ups.com",)
+
+    def __init__(
+        self,
+        client_id: str = "ups-app",
+        client_secret: str = "ups-sandbox-secret",
+        account_number: str = "A1B2C3",
+    ) -> None:
+        super().__init__()
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self.account_number = account_number
+        self.tokens = TokenDesk("/security/v1/oauth/token", client_id, client_secret)
+        self.beside = {self.tokens.path: self.tokens}
+        self.shipments: dict[str, dict[str, Any]] = {}
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        return {
+            "POST /api/rating/v2409/Shop": self._rates,
+            "POST /api/shipments/v2409/ship": self._ship,
+            "DELETE /api/shipments/v2409/void/cancel/{number}": self._void,
+            "POST /api/labels/v1/recovery": self._recover,
+            "GET /api/track/v1/details/{number}": self._track,
+            "POST /api/addressvalidation/v2/3": self._validate,
+        }
+
+    # --- what happens on the way ---------------------------------------------
+
+    def move(self, number: str, kind: str, code: str = "ZZ") -> None:
+        """Move a parcel to a status of UPS."""
+        activity = self._shipment(number)["activity"]
+        day = f"203001{1 + len(activity):02}"
+        activity.insert(
+            0,
+            {
+                "date": day,
+                "time": "080000",
+                "gmtDate": day,
+                "gmtTime": "16:00:00",
+                "gmtOffset": "-08:00",
+                "location": {
+                    "address": {"city": "ONTARIO", "stateProvince": "CA", "country": "US"}
+                },
+                "status": {"type": kind, "code": code, "description": f"The parcel is at {kind}"},
+            },
+        )
+
+    # --- requests ------------------------------------------------------------
+
+    def _rates(self, request: Asked) -> Response:
+        shipment = self._body(request, _RATES)["RateRequest"]["Shipment"]
+        self._check_account(shipment, "PaymentDetails")
+        _check_packages(shipment)
+        if shipment["ShipTo"]["Address"].get("PostalCode") == NO_RATES:
+            words = "The requested service is unavailable between the selected locations."
+            raise _refusal(400, "111210", words)
+        return reply(
+            {
+                "RateResponse": {
+                    "Response": {"ResponseStatus": {"Code": "1", "Description": "Success"}},
+                    "RatedShipment": [_rated(*one) for one in _services(shipment)],
+                }
+            }
+        )
+
+    def _ship(self, request: Asked) -> Response:
+        given = self._body(request, _SHIPMENT)["ShipmentRequest"]
+        shipment = given["Shipment"]
+        self._check_account(shipment, "PaymentInformation")
+        _check_packages(shipment)
+        prices = {code: (listed, own) for code, listed, own, _ in _services(shipment)}
+        service = shipment["Service"]["Code"]
+        kind = given["LabelSpecification"]["LabelImageFormat"]["Code"]
+        if kind not in _SOLD_IN:
+            raise _refusal(400, "120213", "The label image format is invalid.")
+        to = shipment["ShipTo"]["Address"].get("PostalCode")
+        if service not in prices or to == NO_LABEL:
+            words = "The requested service is invalid from the selected origin."
+            raise _refusal(400, "121100", words)
+        number = f"1Z{self.account_number}{self.number():010}"
+        numbers = [number]
+        numbers += [f"1Z{self.account_number}{self.number():010}" for _ in shipment["Package"][1:]]
+        references = [
+            one["Value"]
+            for told in (shipment, *shipment["Package"])
+            for one in told.get("ReferenceNumber", [])
+        ]
+        self.shipments[number] = {
+            "numbers": numbers,
+            "references": references,
+            "activity": [],
+            "void": False,
+            "asked": given,
+        }
+        self.move(number, "M", "MP")
+        listed, own = prices[service]
+        results = {
+            "ShipmentCharges": {"TotalCharges": _usd(listed)},
+            "BillingWeight": {"UnitOfMeasurement": {"Code": "LBS"}, "Weight": "1.0"},
+            "ShipmentIdentificationNumber": number,
+            "PackageResults": [
+                {"TrackingNumber": one, "ShippingLabel": _image("ImageFormat", kind, one)}
+                for one in numbers
+            ],
+        }
+        if own is not None:
+            results["NegotiatedRateCharges"] = {"TotalCharge": _usd(own)}
+        return reply({"ShipmentResponse": {"Response": {}, "ShipmentResults": results}})
+
+    def _void(self, request: Asked, number: str) -> Response:
+        self._let_in(request)
+        shipment = self._shipment(number)
+        if shipment["activity"][0]["status"]["type"] not in {"M", "MV"}:
+            words = "No shipment found within the allowed void period."
+            raise _refusal(400, "190102", words)
+        if not shipment["void"]:
+            shipment["void"] = True
+            self.move(number, "MV", "VM")
+        done = {"Status": {"Code": "1", "Description": "Voided"}}
+        return reply({"VoidShipmentResponse": {"Response": {}, "SummaryResult": done}})
+
+    def _recover(self, request: Asked) -> Response:
+        given = self._body(request, _RECOVERY)["LabelRecoveryRequest"]
+        kind = given.get("LabelSpecification", {}).get("LabelImageFormat", {}).get("Code", "GIF")
+        wanted = given.get("ReferenceValues")
+        if "TrackingNumber" in given:
+            shipment = self._shipment(given["TrackingNumber"])
+        elif wanted is None or wanted["ShipperNumber"] != self.account_number:
+            raise _refusal(400, "300068", "Missing or invalid Tracking Number.")
+        else:
+            shipment = self._marked(wanted["ReferenceNumber"]["Value"])
+        if shipment["void"]:
+            raise _refusal(400, "300069", "The shipment is void.")
+        if kind not in _TEXTS or kind == "PNG":
+            raise _refusal(400, "300071", "The label image format is invalid.")
+        results = [
+            {"TrackingNumber": one, "LabelImage": _image("LabelImageFormat", kind, one)}
+            for one in shipment["numbers"]
+        ]
+        told = {"ShipmentIdentificationNumber": shipment["numbers"][0], "LabelResults": results}
+        return reply({"LabelRecoveryResponse": {"Response": {}, **told}})
+
+    def _track(self, request: Asked, number: str) -> Response:
+        self._let_in(request)
+        for name in ("transId", "transactionSrc"):
+            if name not in request.headers:
+                raise _refusal(400, "VSS002", f"Missing {name}")
+        shipment = self._shipment(number)
+        arrived = shipment["activity"][0]["status"]["type"] == "D"
+        package = {
+            "trackingNumber": number,
+            "deliveryDate": [{"type": "SDD", "date": "20300105"}],
+            "activity": shipment["activity"],
+            "currentStatus": {"code": shipment["activity"][0]["status"]["code"]},
+            "deliveryInformation": {"receivedBy": "TESTER"} if arrived else {},
+            "packageCount": len(shipment["numbers"]),
+        }
+        return reply(
+            {"trackResponse": {"shipment": [{"inquiryNumber": number, "package": [package]}]}}
+        )
+
+    def _validate(self, request: Asked) -> Response:
+        given = self._body(request, _ASKED_ADDRESS)["XAVRequest"]["AddressKeyFormat"]
+        if given["CountryCode"] not in {"US", "PR"}:
+            raise _refusal(400, "264002", "Country code is invalid or missing.")
+        told: dict[str, Any] = {"Response": {"ResponseStatus": {"Code": "1"}}}
+        if not given.get("AddressLine") or given.get("PoliticalDivision2") == UNKNOWN_CITY:
+            return reply({"XAVResponse": {**told, "NoCandidatesIndicator": ""}})
+        kind = {"Code": "2", "Description": "Residential"}
+        form = {
+            **{name: _upper(value) for name, value in given.items()},
+            "PostcodeExtendedLow": "2506",
+        }
+        told |= {
+            "ValidAddressIndicator": "",
+            "AddressClassification": kind,
+            "Candidate": [{"AddressClassification": kind, "AddressKeyFormat": form}],
+        }
+        return reply({"XAVResponse": told})
+
+    def _shipment(self, number: str) -> dict[str, Any]:
+        for one in self.shipments.values():
+            if number in one["numbers"]:
+                return one
+        raise _refusal(404, "TW0001", "Tracking Information Not Found")
+
+    def _marked(self, reference: str) -> dict[str, Any]:
+        for one in self.shipments.values():
+            if reference in one["references"]:
+                return one
+        raise _refusal(400, "300070", "No shipment has this reference.")
+
+    def _check_account(self, shipment: Mapping[str, Any], paid: str) -> None:
+        payers = [
+            one.get("BillShipper", {}).get("AccountNumber")
+            for one in shipment.get(paid, {}).get("ShipmentCharge", [])
+        ]
+        if {shipment["Shipper"]["ShipperNumber"], *payers} != {self.account_number}:
+            raise _refusal(400, "120100", "Missing or invalid shipper number")
+
+    def _body(self, request: Asked, shape: object) -> dict[str, Any]:
+        self._let_in(request)
+        given: dict[str, Any] = request.json()
+        wrong = next(problems(shape, given), None)
+        if wrong is not None:
+            at, name, what = wrong
+            words = f"The request is not well-formed: {what} {name} at {at}."
+            raise _refusal(400, "9120002", words)
+        return given
+
+    def _let_in(self, request: Asked) -> None:
+        if not self.tokens.allows(request):
+            raise _refusal(401, "250002", "Invalid Authentication Information.")
+
+
+def _services(shipment: Mapping[str, Any]) -> tuple[tuple[str, str, str | None, int], ...]:
+    start = shipment.get("ShipFrom", shipment["Shipper"])["Address"]["CountryCode"]
+    return _HOME if start == shipment["ShipTo"]["Address"]["CountryCode"] else _AWAY
+
+
+def _check_packages(shipment: Mapping[str, Any]) -> None:
+    start = shipment.get("ShipFrom", shipment["Shipper"])["Address"]["CountryCode"]
+    unit = "LBS" if start in {"US", "PR"} else "KGS"
+    for package in shipment["Package"]:
+        weight = package["PackageWeight"]
+        if weight["UnitOfMeasurement"]["Code"] != unit:
+            raise _refusal(400, "111057", "This measurement system is not valid here.")
+        if not 0 < number(weight["Weight"]) <= _HEAVIEST or len(weight["Weight"]) > 6:
+            raise _refusal(400, "111035", "The maximum per package weight is exceeded.")
+        box = package.get("Dimensions", {})
+        sides = [box[name] for name in ("Length", "Width", "Height") if name in box]
+        if any(len(one) > 3 or not one.isdecimal() for one in sides):
+            raise _refusal(400, "111055", "Package dimensions are invalid.")
+        if sides and int(sides[0]) < max(map(int, sides)):
+            raise _refusal(400, "111050", "The length is not the longest side.")
+    home = start == shipment["ShipTo"]["Address"]["CountryCode"] == "US"
+    if home and "ReferenceNumber" in shipment:
+        raise _refusal(400, "120541", "A shipment reference is not valid between these.")
+
+
+def _rated(code: str, listed: str, own: str | None, days: int) -> dict[str, Any]:
+    rated = {
+        "Service": {"Code": code, "Description": ""},
+        "TotalCharges": _usd(listed),
+        "GuaranteedDelivery": {"BusinessDaysInTransit": str(days), "DeliveryByTime": ""},
+        "RatedShipmentAlert": [{"Code": "110971", "Description": "Your invoice may vary."}],
+    }
+    return rated if own is None else {**rated, "NegotiatedRateCharges": {"TotalCharge": _usd(own)}}
+
+
+def _usd(amount: str) -> dict[str, str]:
+    return {"CurrencyCode": "USD", "MonetaryValue": amount}
+
+
+def _image(name: str, kind: str, number: str) -> dict[str, Any]:
+    content = b64encode(_TEXTS[kind] + number.encode()).decode()
+    return {name: {"Code": kind, "Description": kind}, "GraphicImage": content}
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else [one.upper() for one in value]
+
+
+def _refusal(status: int, code: str, message: str) -> Refusal:
+    return Refusal(reply({"response": {"errors": [{"code": code, "message": message}]}}, status))

@@ -1,0 +1,1 @@
+"""Local SMS vendors."""

@@ -1,0 +1,156 @@
+"""Amazon SNS on this machine, as far as it sends text messages.
+
+Magic numbers: +15005550004 has opted out, to +15005550008 there have been too many messages, at
++15005550009 SNS breaks.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, objection
+from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_NAMESPACE: Final = "http://sns.amazonaws.com/doc/2010-03-31/"
+_NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+_ENTRY: Final = re.compile(
+    r"MessageAttributes\.entry\.([0-9]+)\.(Name|Value\.DataType|Value\.StringValue)"
+)
+_MAGIC: Final = {
+    "+15005550004": (400, "OptedOut", "+15005550004 has opted out."),
+    "+15005550008": (400, "Throttling", "Rate exceeded"),
+    "+15005550009": (500, "InternalError", "As the number says."),
+}
+FIELDS: Final = {
+    "Action",
+    "Message",
+    "MessageDeduplicationId",
+    "MessageGroupId",
+    "MessageStructure",
+    "PhoneNumber",
+    "Subject",
+    "TargetArn",
+    "TopicArn",
+    "Version",
+}
+"""What a message may be published with, besides its attributes."""
+_ATTRIBUTES: Final = {
+    "AWS.MM.SMS.EntityId": ("String", r".+"),
+    "AWS.MM.SMS.OriginationNumber": ("String", r"\+?[0-9]{5,14}"),
+    "AWS.MM.SMS.TemplateId": ("String", r".+"),
+    "AWS.SNS.SMS.MaxPrice": ("Number", r"[0-9]+(?:\.[0-9]+)?"),
+    "AWS.SNS.SMS.SMSType": ("String", r"Promotional|Transactional"),
+    "AWS.SNS.SMS.SenderID": ("String", r"(?=.*[A-Za-z])[A-Za-z0-9-]{1,11}"),
+}
+_LONGEST: Final = 1600
+_WHO: Final = {
+    UNSIGNED: "MissingAuthenticationToken",
+    STRANGER: "InvalidClientTokenId",
+    MISMATCH: "SignatureDoesNotMatch",
+}
+
+
+class AmazonSnsSandbox(Sandbox):
+    """Messages to telephones.
+
+    Args:
+        access_key_id, secret_access_key: who may come in.
+        region: where it is.
+
+    Attributes:
+        messages: by id, the fields and the attributes of what was sent.
+    """
+
+    def __init__(
+        self,
+        access_key_id: str = "AKIDSANDBOX",
+        secret_access_key: str = "sns-sandbox-secret",
+        region: str = "eu-central-1",
+    ) -> None:
+        self.hosts = (f"sns.{region}.amazonaws.com",)
+        super().__init__()
+        self.access_key_id = access_key_id
+        self.secret_access_key = secret_access_key
+        self.region = region
+        self.messages: dict[str, dict[str, Any]] = {}
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        return {"POST /": self._act}
+
+    def _act(self, request: Asked) -> Response:
+        key = (self.access_key_id, self.secret_access_key)
+        against = objection(request, "sns", self.region, key)
+        if against is not None:
+            raise _refusal(403, _WHO[against], against)
+        form = dict(request.form)
+        wrong = _wrong(form)
+        if wrong is not None:
+            raise _refusal(400, *wrong)
+        if form["PhoneNumber"] in _MAGIC:
+            raise _refusal(*_MAGIC[form["PhoneNumber"]])
+        id_ = f"00000000-0000-4000-8000-{self.number():012d}"
+        attributes = {name: value for name, _, value in _attributes(form)}
+        self.messages[id_] = {name: form[name] for name in FIELDS & set(form)} | attributes
+        result = f"<PublishResult>{_element('MessageId', id_)}</PublishResult>"
+        return _xml("PublishResponse", result, 200)
+
+
+def _wrong(form: dict[str, str]) -> tuple[str, str] | None:
+    """The code and the words of what is wrong with a message; None if nothing is."""
+    problems = {
+        ("InvalidAction", "Could not find operation"): form.get("Action") != "Publish"
+        or form.get("Version") != "2010-03-31",
+        ("ValidationError", "There are fields that are not known"): any(
+            name not in FIELDS and _ENTRY.fullmatch(name) is None for name in form
+        ),
+        ("InvalidParameter", "Invalid parameter: PhoneNumber"): _NUMBER.fullmatch(
+            form.get("PhoneNumber", "")
+        )
+        is None,
+        ("InvalidParameter", "Invalid parameter: Empty message"): not form.get("Message"),
+        ("InvalidParameter", "Invalid parameter: Message too long"): len(form.get("Message", ""))
+        > _LONGEST,
+        ("ParameterValueInvalid", "An attribute is wrong"): not all(
+            _fits(*one) for one in _attributes(form)
+        ),
+    }
+    return next((problem for problem, there in problems.items() if there), None)
+
+
+def _attributes(form: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Name, type and value of each attribute."""
+    numbers = sorted({match[1] for name in form if (match := _ENTRY.fullmatch(name))})
+    return [_attribute(form, f"MessageAttributes.entry.{number}.") for number in numbers]
+
+
+def _attribute(form: Mapping[str, str], at: str) -> tuple[str, str, str]:
+    name, kind = form.get(f"{at}Name", ""), form.get(f"{at}Value.DataType", "")
+    return name, kind, form.get(f"{at}Value.StringValue", "")
+
+
+def _fits(name: str, kind: str, value: str) -> bool:
+    wanted, pattern = _ATTRIBUTES.get(name, ("", "(?!)"))
+    return kind == wanted and re.fullmatch(pattern, value) is not None
+
+
+def _refusal(status: int, code: str, words: str) -> Refusal:
+    kind = "Sender" if status < 500 else "Receiver"
+    error = _element("Type", kind) + _element("Code", code) + _element("Message", words)
+    return Refusal(_xml("ErrorResponse", f"<Error>{error}</Error>", status))
+
+
+def _element(name: str, text: str) -> str:
+    return f"<{name}>{escape(text)}</{name}>"
+
+
+def _xml(name: str, inside: str, status: int) -> Response:
+    meta = f"<ResponseMetadata>{_element('RequestId', 'sandbox')}</ResponseMetadata>"
+    document = f'<{name} xmlns="{_NAMESPACE}">{inside}{meta}</{name}>'
+    return Response(status, {"Content-Type": "text/xml"}, document.encode())

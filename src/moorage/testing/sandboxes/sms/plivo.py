@@ -1,0 +1,251 @@
+"""Plivo on this machine.
+
+Magic numbers: a message to +15005550001 is to an invalid number, to +15005550003 it goes where the
+account may not send, to +15005550008 there have been too many; a look-up of +15005550001 finds no
+number.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64encode
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from moorage.contracts.sms import segments
+from moorage.domain.values.json_text import is_object
+from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.domain.http.requests import Response
+    from moorage.testing.sandboxes.base import Notice
+
+_NOBODY: Final = "15005550001"
+_MAGIC: Final = {
+    _NOBODY: (400, f"{_NOBODY} is not a valid phone number"),
+    "15005550003": (403, "destination country barred"),
+    "15005550008": (429, "rate_limit_exceeded"),
+}
+FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
+    "dlt_entity_id": str,
+    "dlt_template_category": str,
+    "dlt_template_id": str,
+    "dst": str,
+    "interactive": dict,
+    "location": dict,
+    "log": (bool, str),
+    "media_ids": list,
+    "media_urls": list,
+    "message_expiry": int,
+    "method": str,
+    "powerpack_uuid": str,
+    "src": str,
+    "template": dict,
+    "text": str,
+    "trackable": bool,
+    "type": str,
+    "url": str,
+}
+"""What a message may be sent with, and as what."""
+_LONGEST: Final = 1600
+_MOST_MEDIA: Final = 10
+
+
+class PlivoSandbox(Sandbox):
+    """Messages, look-ups and a balance.
+
+    Args:
+        auth_id, auth_token: who may come in; the token signs webhooks too.
+
+    Attributes:
+        messages: by UUID, as the API tells of them.
+    """
+
+    hosts = ("api.plivo.com", "lookup.plivo.com")
+
+    def __init__(
+        self, auth_id: str = "MA" + "0" * 18, auth_token: str = "plivo-sandbox-token"
+    ) -> None:
+        super().__init__()
+        self.auth_id = auth_id
+        self.auth_token = auth_token
+        self.messages: dict[str, dict[str, Any]] = {}
+        self._callbacks: dict[str, str] = {}
+        self.balance = "25.50750"
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The sandbox's routes, by method and path."""
+        base = "/v1/Account/{account}"
+        return {
+            f"POST {base}/Message/": self._create,
+            f"GET {base}/Message/{{uuid}}/": self._fetch,
+            f"GET {base}/": self._account,
+            "GET /v1/Number/{number}": self._look_up,
+        }
+
+    def unknown(self, request: Asked) -> Response:
+        """Return the response for an unknown path."""
+        return _error(404, f"not found: {request.path}").response
+
+    def report(
+        self, uuid: str, status: str, *, error_code: str | None = None, url: str | None = None
+    ) -> Notice:
+        """Report the delivery of a message by a webhook to its callback URL.
+
+        Args:
+            uuid: of the message.
+            status: in Plivo's word.
+            error_code: why it failed.
+            url: where to say it, if not at the message's own `url`.
+        """
+        message = self.messages[uuid]
+        message |= {"message_state": status, "error_code": error_code or "000"}
+        fields = {
+            "From": message["from_number"],
+            "MessageUUID": uuid,
+            "ParentMessageUUID": uuid,
+            "Status": status,
+            "To": message["to_number"],
+            "TotalAmount": message["total_amount"],
+            "TotalRate": message["total_rate"],
+            "Type": message["message_type"],
+            "Units": str(message["units"]),
+            **({} if error_code is None else {"ErrorCode": error_code}),
+        }
+        return self._signed(url or self._callbacks[uuid], fields)
+
+    def receive(self, sender: str, text: str, *, url: str) -> Notice:
+        """Send an incoming message as a webhook.
+
+        Args:
+            sender: whose number it comes from.
+            text: what it says.
+            url: where the application takes such messages.
+        """
+        fields = {
+            "From": sender.removeprefix("+"),
+            "MessageUUID": self._uuid(),
+            "Text": text,
+            "To": "15005550006",
+            "Type": "sms",
+        }
+        return self._signed(url, fields)
+
+    def _signed(self, url: str, fields: dict[str, str]) -> Notice:
+        nonce = f"{self.number():020d}"
+        address, _, query = url.partition("?")
+        pairs = sorted(parse_qsl(query, keep_blank_values=True))
+        asked = "&".join(f"{name}={value}" for name, value in pairs) + ("." if pairs else "")
+        form = "".join(name + fields[name] for name in sorted(fields))
+        contents = {"V2": address + nonce, "V3": f"{address}?{asked}{form}.{nonce}"}
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        for version, content in contents.items():
+            mac = hmac.digest(self.auth_token.encode(), content.encode(), "sha256")
+            signature = b64encode(mac).decode()
+            headers |= {
+                f"X-Plivo-Signature-Ma-{version}": signature,
+                f"X-Plivo-Signature-{version}": signature,
+                f"X-Plivo-Signature-{version}-Nonce": nonce,
+            }
+        return self.notify(url, urlencode(fields).encode(), headers)
+
+    def _create(self, request: Asked, account: str) -> Response:
+        self._let_in(request, account)
+        body = request.json()
+        wrong = _wrong(body)
+        if wrong is not None:
+            raise _error(400, wrong)
+        if body["dst"] in _MAGIC:
+            raise _error(*_MAGIC[body["dst"]])
+        uuid = self._uuid()
+        units = segments(body.get("text", ""))
+        self.messages[uuid] = {
+            "error_code": None,
+            "from_number": body.get("src", "15005550006"),
+            "message_direction": "outbound",
+            "message_state": "queued",
+            "message_time": "2031-05-06 07:08:09.123456+00:00",
+            "message_type": body.get("type", "sms"),
+            "message_uuid": uuid,
+            "powerpack_id": body.get("powerpack_uuid"),
+            "resource_uri": f"/v1/Account/{self.auth_id}/Message/{uuid}/",
+            "to_number": body["dst"],
+            "total_amount": str(units * Decimal("0.00550")),
+            "total_rate": "0.00550",
+            "units": units,
+        }
+        if "url" in body:
+            self._callbacks[uuid] = body["url"]
+        return self._reply({"message": "message(s) queued", "message_uuid": [uuid]}, 202)
+
+    def _fetch(self, request: Asked, account: str, uuid: str) -> Response:
+        self._let_in(request, account)
+        if uuid not in self.messages:
+            raise _error(404, "not found")
+        return self._reply(self.messages[uuid])
+
+    def _account(self, request: Asked, account: str) -> Response:
+        self._let_in(request, account)
+        return self._reply({"auth_id": self.auth_id, "cash_credits": self.balance})
+
+    def _look_up(self, request: Asked, number: str) -> Response:
+        self._let_in(request, self.auth_id)
+        if dict(request.query).get("type") != "carrier":
+            raise _error(400, "type is required")
+        if number.removeprefix("+") == _NOBODY:
+            return self._reply({"error_code": 404, "message": "number not found"}, 404)
+        national = number.removeprefix("+")
+        return self._reply(
+            {
+                "phone_number": number,
+                "country": {"name": "United Kingdom", "iso2": "GB", "iso3": "GBR"},
+                "format": {"e164": number, "national": national, "rfc3966": f"tel:{number}"},
+                "carrier": {"name": "Sandbox Mobile", "type": "mobile", "ported": "unknown"},
+                "resource_uri": f"/v1/Number/{number}?type=carrier",
+            }
+        )
+
+    def _reply(self, body: dict[str, Any], status: int = 200) -> Response:
+        return reply({"api_id": f"sandbox-{self.number()}", **body}, status)
+
+    def _uuid(self) -> str:
+        return f"00000000-0000-4000-8000-{self.number():012d}"
+
+    def _let_in(self, request: Asked, account: str) -> None:
+        if request.basic() != (self.auth_id, self.auth_token) or account != self.auth_id:
+            raise _error(401, "authentication_failed")
+
+
+def _wrong(body: Any) -> str | None:
+    """Return the problem of a message; None if it is valid."""
+    if not is_object(body):
+        return "the body is no object"
+    bad = [
+        name
+        for name, value in body.items()
+        if not isinstance(value, FIELDS.get(name, ()))
+        or (isinstance(value, bool) and FIELDS[name] is int)
+    ]
+    if bad:
+        return f"invalid parameters: {sorted(bad)}"
+    kind, media = body.get("type", "sms"), body.get("media_urls", [])
+    problems = {
+        "dst is required": not body.get("dst"),
+        "either src or powerpack_uuid is required": ("src" in body) == ("powerpack_uuid" in body),
+        "src and dst cannot be the same": body.get("src") == body.get("dst"),
+        "type is none of sms, mms, whatsapp": kind not in {"sms", "mms", "whatsapp"},
+        "text is required": not body.get("text") and (kind == "sms" or not media),
+        "text is too long": len(body.get("text", "")) > _LONGEST,
+        "media_urls need mms, and are at most 10": bool(media)
+        and (kind == "sms" or len(media) > _MOST_MEDIA),
+        "message_expiry is no number of seconds": body.get("message_expiry", 1) < 1,
+        "method is neither GET nor POST": body.get("method", "POST") not in {"GET", "POST"},
+    }
+    return next((problem for problem, there in problems.items() if there), None)
+
+
+def _error(status: int, words: str) -> Refusal:
+    return Refusal(reply({"api_id": "sandbox", "error": words}, status))

@@ -1,0 +1,160 @@
+"""The authentication of the Azure sandbox: Shared Key and shared access signatures."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import b64decode, b64encode
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+import attrs
+
+from moorage.testing.sandboxes.storage._azure_words import document
+from moorage.testing.sandboxes.storage._s3_words import No, tag
+
+if TYPE_CHECKING:
+    from moorage.testing.sandboxes.base import Asked
+
+_SKEW: Final = timedelta(minutes=15)
+_STAMP: Final = "%Y-%m-%dT%H:%M:%SZ"
+_STANDARD: Final = (
+    "Content-Encoding",
+    "Content-Language",
+    "Content-Length",
+    "Content-MD5",
+    "Content-Type",
+    "Date",
+    "If-Modified-Since",
+    "If-Match",
+    "If-None-Match",
+    "If-Unmodified-Since",
+    "Range",
+)
+_LENT: Final = ("skoid", "sktid", "skt", "ske", "sks", "skv")
+_WEEK: Final = timedelta(days=7)
+_WHO: Final = "0f2b5a76-7f6e-4a2b-8a5e-2f9e4f6d7c11"
+_DIRECTORY: Final = "5a1d3c0e-0b3d-4d8f-9f00-3c2f6f1d2a10"
+_MAY: Final = {"r": {"GET", "HEAD"}, "w": {"PUT"}, "d": {"DELETE"}}
+
+
+@attrs.frozen
+class Account:
+    """An account that Azure knows.
+
+    Attributes:
+        name: what it is called.
+        key: one of its keys, in base64.
+    """
+
+    name: str
+    key: str = attrs.field(repr=False)
+
+
+def failed(detail: str) -> No:
+    """Return the response to a request that fails authentication."""
+    message = "Server failed to authenticate the request."
+    return No("AuthenticationFailed", 403, message, AuthenticationErrorDetail=detail)
+
+
+def signature(key: str, text: str) -> str:
+    """The signature of a text."""
+    return b64encode(hmac.new(b64decode(key), text.encode(), hashlib.sha256).digest()).decode()
+
+
+def check_shared_key(request: Asked, length: int, account: Account, now: datetime) -> None:
+    """Check a request that is signed with the account's key."""
+    _fresh(request, now)
+    _, _, told = request.headers["authorization"].partition(" ")
+    fields = {name: request.headers.get(name, "") for name in _STANDARD}
+    lines = [request.method, *(fields | {"Content-Length": str(length or "")}).values()]
+    own = {
+        name.lower(): value
+        for name, value in request.headers.items()
+        if name[:5].lower() == "x-ms-"
+    }
+    lines += [f"{name}:{own[name]}" for name in sorted(own, key=_as_azure_sorts)]
+    lines.append(f"/{account.name}{request.path}")
+    lines += [f"{name.lower()}:{value}" for name, value in sorted(request.query)]
+    expected = f"{account.name}:{signature(account.key, chr(10).join(lines))}"
+    if not hmac.compare_digest(expected.encode(), told.encode()):
+        raise failed("The MAC signature found in the HTTP request is not the same.")
+
+
+def lent(account: Account, times: dict[str, str], now: datetime) -> bytes:
+    """The document with a key that is lent for these times."""
+    if not times.keys() <= {"Start", "Expiry"}:
+        raise No("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
+    begins, ends = (_moment(times.get(name, "")) for name in ("Start", "Expiry"))
+    if begins >= ends or ends - now > _WEEK or ends - begins > _WEEK:
+        raise No("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
+    own = [_WHO, _DIRECTORY, times["Start"], times["Expiry"], "b", "2025-01-05"]
+    names = "SignedOid SignedTid SignedStart SignedExpiry SignedService SignedVersion Value"
+    values = [*own, _lent_key(account, [*own, "", "", ""])]
+    inside = (tag(name, value) for name, value in zip(names.split(), values, strict=True))
+    return document("UserDelegationKey", *inside)
+
+
+def _lent_key(account: Account, own: list[str]) -> str:
+    return signature(account.key, "\n".join(own))
+
+
+def _check_lent(told: dict[str, str], now: datetime) -> None:
+    if not _moment(told.get("skt", "")) <= now < _moment(told.get("ske", "")):
+        raise failed("The user delegation key is not good now.")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        raise failed(f"{text} is no time.") from None
+
+
+def _as_azure_sorts(name: str) -> list[int]:
+    alphabet = "_0123456789abcdefghijklmnopqrstuvwxyz"
+    return [alphabet.find(letter) for letter in name if letter != "-"]
+
+
+def _fresh(request: Asked, now: datetime) -> None:
+    try:
+        stamp = parsedate_to_datetime(request.headers.get("x-ms-date", ""))
+    except ValueError:
+        raise failed("The Date header in the request is incorrect.") from None
+    if abs(now - stamp) > _SKEW:
+        raise failed("Request date header too old.")
+
+
+def check_sas(request: Asked, account: Account, now: datetime) -> None:
+    """Check a request whose URL is signed.
+
+    Raises:
+        No: it is not signed so, or not any more.
+    """
+    query = dict(request.query)
+    own, key = [""], account.key
+    if "skoid" in query:
+        own = [*(query.get(name, "") for name in _LENT), "", "", ""]
+        key = _lent_key(account, own)
+        _check_lent(query, now)
+    lines = [
+        query.get("sp", ""),
+        query.get("st", ""),
+        query.get("se", ""),
+        f"/blob/{account.name}{unquote(request.path)}",
+        *own,
+        query.get("sip", ""),
+        query.get("spr", ""),
+        query.get("sv", ""),
+        query.get("sr", ""),
+        *("", "", ""),
+        *(query.get(name, "") for name in ("rscd", "rsce", "rscl", "rsct")),
+    ]
+    if not hmac.compare_digest(signature(key, "\n".join(lines)).encode(), query["sig"].encode()):
+        raise failed("Signature did not match.")
+    if now >= _moment(query.get("se", "")):
+        raise failed("Signed expiry time has passed.")
+    if not any(request.method in _MAY[letter] for letter in query["sp"]):
+        raise No("AuthorizationPermissionMismatch", 403, "This request is not authorized.")

@@ -1,0 +1,225 @@
+"""The documents, headers, ranges and errors of the Azure sandbox."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
+from xml.etree import ElementTree as ET
+
+import attrs
+
+from moorage.testing.sandboxes.storage._s3_store import Piece, Stored
+from moorage.testing.sandboxes.storage._s3_words import No, Reply, tag
+
+if TYPE_CHECKING:
+    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.storage._s3_store import Spool
+
+CONTENT: Final = {
+    "x-ms-blob-content-type": "Content-Type",
+    "x-ms-blob-content-encoding": "Content-Encoding",
+    "x-ms-blob-content-language": "Content-Language",
+    "x-ms-blob-content-disposition": "Content-Disposition",
+    "x-ms-blob-cache-control": "Cache-Control",
+    "x-ms-blob-content-md5": "Content-MD5",
+}
+_USUAL: Final = {"x-ms-version", "x-ms-date"}
+_KEPT: Final = {"x-ms-access-tier", "x-ms-tags"}
+_SCOPE: Final = "x-ms-encryption-scope"
+HEADERS: Final = {
+    "put": {"x-ms-blob-type", _SCOPE, *CONTENT, *_KEPT},
+    "copy": {"x-ms-copy-source", *_KEPT},
+    "block": {_SCOPE},
+    "blocklist": {_SCOPE, *CONTENT, *_KEPT},
+    "properties": {*CONTENT},
+    "metadata": {_SCOPE},
+    "get": {"x-ms-range"},
+}
+"""What each operation takes, besides metadata where it takes that."""
+_WITH_METADATA: Final = {"put", "copy", "blocklist", "metadata"}
+_META: Final = "x-ms-meta-"
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_TIERS: Final = {"Hot", "Cool", "Cold", "Archive"}
+_VERSION: Final = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]")
+_RANGE: Final = re.compile(r"bytes=([0-9]+)-([0-9]*)")
+_MOST_TAGS: Final = 10
+_LONGEST_NAME: Final = 64
+
+
+@attrs.frozen(kw_only=True)
+class Blob(Stored):
+    """A blob.
+
+    Attributes:
+        blocks: names and sizes of what it was committed of.
+        version: which of several it is.
+        copy: how far a copy is, and how often it is still asked in vain.
+    """
+
+    blocks: tuple[tuple[str, int], ...] = ()
+    version: str = ""
+    copy: list[str] = attrs.field(factory=list)
+
+
+@attrs.frozen
+class Block:
+    """A block that is not committed yet."""
+
+    name: str
+    piece: Piece
+
+
+def document(root: str, *inside: str) -> bytes:
+    """A document, with the mark at its beginning that Azure writes."""
+    head = '\ufeff<?xml version="1.0" encoding="utf-8"?>'
+    return f"{head}<{root}>{''.join(inside)}</{root}>".encode()
+
+
+def told(body: bytes) -> Reply:
+    """An answer with a document."""
+    return Reply(200, {"Content-Type": "application/xml"}, body)
+
+
+def azure_error(code: str, message: str = "", **more: str) -> bytes:
+    """The document that says what went wrong."""
+    words = f"{message or code}\nRequestId:5a1d3c0e-001e-0062-0b3d-2d8f3f000000\nTime:2026-01-01"
+    inside = [tag("Code", code), tag("Message", words)]
+    return document("Error", *inside, *(tag(name, text) for name, text in more.items()))
+
+
+def wrong(name: str, value: str, *, query: bool = False) -> No:
+    """A header or parameter has a value that it cannot have."""
+    kind = "QueryParameter" if query else "Header"
+    code = "InvalidQueryParameterValue" if query else "InvalidHeaderValue"
+    more = {f"{kind}Name": name, f"{kind}Value": value}
+    return No(code, 400, "The value is not in the correct format.", **more)
+
+
+def parsed(spool: Spool) -> ET.Element:
+    """The document that came."""
+    try:
+        return ET.fromstring(spool.content())  # noqa: S314 - our own client sends it
+    except ET.ParseError:
+        raise No("InvalidXmlDocument", 400, "XML specified is not syntactically valid.") from None
+
+
+def check_version(request: Asked) -> None:
+    """Refuse what pins no version."""
+    version = request.headers.get("x-ms-version", "")
+    if not _VERSION.fullmatch(version):
+        raise wrong("x-ms-version", version)
+
+
+def check_headers(request: Asked, operation: str) -> None:
+    """Refuse headers that the operation does not take."""
+    for name, value in request.headers.items():
+        folded = name.lower()
+        if folded.startswith(_META) and operation in _WITH_METADATA:
+            if not _IDENTIFIER.fullmatch(folded.removeprefix(_META)) or not value.isascii():
+                raise No("InvalidMetadata", 400, "The metadata specified is invalid.")
+        elif folded.startswith("x-ms-") and folded not in HEADERS[operation] | _USUAL:
+            raise No("UnsupportedHeader", 400, "A header is not supported.", HeaderName=name)
+    if request.headers.get("x-ms-access-tier", "Hot") not in _TIERS:
+        raise wrong("x-ms-access-tier", request.headers["x-ms-access-tier"])
+    tags = parse_qsl(request.headers.get("x-ms-tags", ""), keep_blank_values=True)
+    if len(tags) > _MOST_TAGS:
+        raise No("TagsTooLarge", 400, "The tags specified exceed the maximum size.")
+
+
+def check_md5(request: Asked, spool: Spool) -> str:
+    """Return the MD5 of a body, after comparing it with the announced one."""
+    md5 = b64encode(spool.digests["md5"]).decode()
+    if request.headers.get("content-md5", md5) != md5:
+        raise No("Md5Mismatch", 400, "The MD5 value specified did not match.")
+    return md5
+
+
+def check_block_name(name: str, others: list[Block]) -> None:
+    """Refuse what cannot be the name of a block beside these."""
+    try:
+        plain = b64decode(name, validate=True)
+    except NotBase64:
+        raise wrong("blockid", name, query=True) from None
+    if not 0 < len(plain) <= _LONGEST_NAME:
+        raise wrong("blockid", name, query=True)
+    if any(len(other.name) != len(name) for other in others):
+        raise No("InvalidBlobOrBlock", 400, "The specified blob or block content is invalid.")
+
+
+def content(request: Asked) -> dict[str, str]:
+    """Return the content headers of a blob."""
+    said = {plain: request.headers[own] for own, plain in CONTENT.items() if own in request.headers}
+    return {"Content-Type": "application/octet-stream", **said}
+
+
+def is_metadata(name: str) -> bool:
+    """Whether a header holds metadata."""
+    return name.lower().startswith(_META)
+
+
+def metadata(request: Asked) -> dict[str, str]:
+    """The metadata that is given."""
+    return {name.lower(): value for name, value in request.headers.items() if is_metadata(name)}
+
+
+def kept(request: Asked) -> dict[str, str]:
+    """Return the other stored properties of a blob."""
+    fields = {"x-ms-access-tier": request.headers.get("x-ms-access-tier", "Hot")}
+    tags = parse_qsl(request.headers.get("x-ms-tags", ""), keep_blank_values=True)
+    if tags:
+        fields["x-ms-tag-count"] = str(len(tags))
+    if _SCOPE in request.headers:
+        fields[_SCOPE] = request.headers[_SCOPE]
+    return fields
+
+
+def may_write(request: Asked, blob: Blob | None) -> None:
+    """Refuse to write where a condition is broken."""
+    header = request.headers.get("if-match")
+    if request.headers.get("if-none-match") == "*" and blob is not None:
+        raise No("BlobAlreadyExists", 409, "The specified blob already exists.")
+    if header is not None and (blob is None or header not in {f'"{blob.etag}"', "*"}):
+        raise No("ConditionNotMet", 412, "The condition specified was not met.")
+
+
+def is_wanted(request: Asked, blob: Blob) -> bool:
+    """Whether a conditional GET wants the blob; 412 if it must not have it."""
+    fields = request.headers
+    modified = blob.modified.replace(microsecond=0)
+    until, since = fields.get("if-unmodified-since"), fields.get("if-modified-since")
+    same, other = fields.get("if-match"), fields.get("if-none-match")
+    etag = f'"{blob.etag}"'
+    late = until is not None and modified > parsedate_to_datetime(until)
+    if late or same not in {None, etag, "*"}:
+        raise No("ConditionNotMet", 412, "The condition specified was not met.")
+    if other is not None:
+        return other not in {etag, "*"}
+    return since is None or modified > parsedate_to_datetime(since)
+
+
+def range_of(text: str, size: int) -> tuple[int, int]:
+    """The first byte, and how many."""
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        raise wrong("x-ms-range", text)
+    start = int(match[1])
+    if start >= size:
+        raise No("InvalidRange", 416, "The range specified is invalid for the current size.")
+    last = min(int(match[2]), size - 1) if match[2] else size - 1
+    return start, last - start + 1
+
+
+def described(blob: Blob) -> dict[str, str]:
+    """A blob's headers."""
+    return {
+        **blob.headers,
+        "ETag": f'"{blob.etag}"',
+        "Last-Modified": format_datetime(blob.modified, usegmt=True),
+        "Accept-Ranges": "bytes",
+        "x-ms-blob-type": "BlockBlob",
+        "x-ms-version-id": blob.version,
+    }

@@ -1,0 +1,189 @@
+"""The authentication of the Google Cloud Storage sandbox: tokens and signatures."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, urlsafe_b64decode
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, unquote
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from moorage.testing.sandboxes.base import Refusal, reply
+from moorage.testing.sandboxes.storage._s3_words import No
+from moorage.testing.sandboxes.tokens import TokenDesk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.http.requests import Response
+    from moorage.testing.sandboxes.base import Asked
+
+_ALGORITHM: Final = "GOOG4-RSA-SHA256"
+_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_SCOPES: Final = frozenset(
+    {
+        "https://www.googleapis.com/auth/cloud-platform",
+        "https://www.googleapis.com/auth/devstorage.full_control",
+        "https://www.googleapis.com/auth/devstorage.read_write",
+    }
+)
+_SKEW: Final = timedelta(minutes=15)
+_STAMP: Final = "%Y%m%dT%H%M%SZ"
+
+
+@cache
+def pair() -> rsa.RSAPrivateKey:
+    """The key of the service account; one for all sandboxes, since making it takes its time."""
+    return rsa.generate_private_key(65_537, 2_048)
+
+
+def key_file(email: str, token_uri: str) -> str:
+    """The JSON file of the key, as Google gives it out."""
+    pem = pair().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return json.dumps(
+        {
+            "type": "service_account",
+            "project_id": "sandbox",
+            "private_key_id": "0123456789abcdef",
+            "private_key": pem,
+            "client_email": email,
+            "token_uri": token_uri,
+        }
+    )
+
+
+def _is_signed(signature: bytes, text: bytes) -> bool:
+    try:
+        pair().public_key().verify(signature, text, PKCS1v15(), SHA256())
+    except InvalidSignature:
+        return False
+    return True
+
+
+class GoogleTokens(TokenDesk):
+    """Grants access tokens for what a service account has signed.
+
+    Args:
+        email: names the account.
+        audience: where it must think that it asks.
+        now: the time.
+    """
+
+    def __init__(self, email: str, audience: str, now: Callable[[], datetime]) -> None:
+        self._email = email
+        self.audience = audience
+        self._now = now
+        super().__init__("/token", email, "")
+
+    def _grant(self, request: Asked) -> Response:
+        form = dict(request.form)
+        if form.pop("grant_type", None) != _GRANT:
+            raise Refusal(self.refuse("unsupported_grant_type"))
+        assertion = form.pop("assertion", "")
+        if form or request.headers.get("authorization") is not None:
+            raise Refusal(self.refuse("invalid_request"))
+        if not self._vouches(assertion):
+            raise Refusal(self.refuse("invalid_grant"))
+        self.granted += 1
+        token = f"ya29.sandbox-{self.granted}"
+        self._good.add(token)
+        return reply({"access_token": token, "token_type": "Bearer", "expires_in": 3_599})
+
+    def _vouches(self, assertion: str) -> bool:
+        try:
+            head, claims, signature = (_decoded(part) for part in assertion.split("."))
+        except ValueError:
+            return False
+        text = assertion.rpartition(".")[0].encode()
+        said: dict[str, Any] = json.loads(claims)
+        now = int(self._now().timestamp())
+        return (
+            _is_signed(signature, text)
+            and json.loads(head)["alg"] == "RS256"
+            and (said["iss"], said["aud"]) == (self._email, self.audience)
+            and said["scope"] in _SCOPES
+            and said["iat"] - 300 <= now < said["exp"] <= said["iat"] + 3_600
+        )
+
+
+def _decoded(part: str) -> bytes:
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _begun(stamp: str) -> datetime:
+    try:
+        return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        raise No("AccessDenied", 403, "The date is missing or malformed.") from None
+
+
+def _check_credential(credential: str, email: str, stamp: str) -> None:
+    if credential != f"{email}/{stamp[:8]}/auto/storage/goog4_request":
+        raise No("AccessDenied", 403, "The credential is not known.")
+
+
+def check_url(request: Asked, email: str, now: datetime) -> None:
+    """Check a request whose URL is signed."""
+    query = dict(request.query)
+    stamp, expires = query.get("X-Goog-Date", ""), query.get("X-Goog-Expires", "")
+    begun = _begun(stamp)
+    if not expires.isdigit() or not 0 < int(expires) <= 604_800:
+        raise No("InvalidArgument", 400, "X-Goog-Expires is wrong.")
+    if not begun - _SKEW <= now <= begun + timedelta(seconds=int(expires)):
+        raise No("ExpiredToken", 400, "Invalid argument: the signature has expired.")
+    _check_credential(query.get("X-Goog-Credential", ""), email, stamp)
+    pairs = sorted(
+        (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
+        for name, value in request.query
+        if name != "X-Goog-Signature"
+    )
+    names = query.get("X-Goog-SignedHeaders", "").split(";")
+    values = {"host": request.host, **{k.lower(): v for k, v in request.headers.pairs}}
+    values["host"] = request.host
+    lines = "".join(f"{name}:{values.get(name, '')}\n" for name in names)
+    canonical = "\n".join(
+        (
+            request.method,
+            quote(unquote(request.path), safe="/~"),
+            "&".join(f"{name}={value}" for name, value in pairs),
+            lines,
+            ";".join(names),
+            "UNSIGNED-PAYLOAD",
+        )
+    )
+    digest = sha256(canonical.encode()).hexdigest()
+    scope = f"{stamp[:8]}/auto/storage/goog4_request"
+    text = f"{query.get('X-Goog-Algorithm')}\n{stamp}\n{scope}\n{digest}"
+    _check(query.get("X-Goog-Signature", ""), text.encode())
+
+
+def check_form(fields: dict[str, str], email: str) -> None:
+    """Check a form whose policy is signed."""
+    if fields.get("x-goog-algorithm") != _ALGORITHM:
+        raise No("InvalidArgument", 400, "The algorithm is not known.")
+    credential, stamp = fields.get("x-goog-credential", ""), fields.get("x-goog-date", "")
+    _check_credential(credential, email, stamp)
+    policy = fields.get("policy", "")
+    b64decode(policy, validate=True).decode("ascii")
+    _check(fields.get("x-goog-signature", ""), policy.encode())
+
+
+def _check(signature: str, text: bytes) -> None:
+    try:
+        good = _is_signed(bytes.fromhex(signature), text)
+    except ValueError:
+        good = False
+    if not good:
+        raise No("SignatureDoesNotMatch", 403, "The signature does not match.")

@@ -1,0 +1,144 @@
+"""The stored objects, generations and uploads of the Google Cloud Storage sandbox."""
+
+from __future__ import annotations
+
+import re
+from hashlib import md5
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.checksum import ChecksumAlgorithm, running
+from moorage.errors import ConnectionFailed
+from moorage.testing.sandboxes.storage._gcs_words import base64, invalid
+from moorage.testing.sandboxes.storage._s3_store import PIECE, Piece, Spool, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from moorage.contracts.checksum import Running
+
+STEP: Final = 262_144
+_RANGE: Final = re.compile(r"bytes (?:([0-9]+)-([0-9]+)|\*)/([0-9]+|\*)")
+_HASHES: Final = re.compile("(md5|crc32c)=([A-Za-z0-9+/=]+)")
+
+
+def _crc32c() -> Running:
+    made = running(ChecksumAlgorithm.CRC32C)
+    assert made is not None  # noqa: S101 - it is made here
+    return made
+
+
+class Body:
+    """Bytes as they come: on the disk, with their checksums."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._md5 = md5(usedforsecurity=False)
+        self._crc32c = _crc32c()
+        self.pieces: list[Piece] = []
+        self.size = 0
+
+    def take(self, data: Iterator[bytes]) -> None:
+        """Take in more of them."""
+        spool = Spool(self._folder)
+        for some in data:
+            spool.write(some)
+            self._md5.update(some)
+            self._crc32c.update(some)
+        spool.close()
+        self.pieces.append(Piece(spool.path, spool.size))
+        self.size += spool.size
+
+    @property
+    def sums(self) -> dict[str, str]:
+        """Their checksums, by the names that resources have for them."""
+        return {"md5Hash": base64(self._md5.digest()), "crc32c": base64(self._crc32c.digest())}
+
+
+def part_of(spool: Spool, start: int = 0, upto: int | None = None) -> Iterator[bytes]:
+    """Some of what has come."""
+    end = spool.size if upto is None else min(upto, spool.size)
+    with spool.path.open("rb") as file:
+        file.seek(start)
+        left = max(0, end - start)
+        while left and (data := file.read(min(PIECE, left))):
+            left -= len(data)
+            yield data
+
+
+@attrs.frozen(kw_only=True)
+class Kept:
+    """A generation of an object."""
+
+    resource: dict[str, Any]
+    stored: Stored
+
+    @property
+    def generation(self) -> int:
+        """Its number."""
+        return int(self.resource["generation"])
+
+
+@attrs.define
+class Session:
+    """An upload that is under way."""
+
+    resource: dict[str, Any]
+    query: dict[str, str]
+    body: Body
+    made: Kept | None = None
+    aborted: bool = False
+    taken: int | None = None
+    """How many bytes of the next chunk come before the connection breaks."""
+
+    def take(self, spool: Spool, content_range: str) -> bool:
+        """Take in a chunk; whether it was the last."""
+        match = _RANGE.fullmatch(content_range)
+        if match is None:
+            raise invalid("Invalid Content-Range")
+        first, last, total = match.groups()
+        if first is None:
+            if spool.size:
+                raise invalid("A status check has no body")
+            return self._is_all(total)
+        start, end = int(first), int(last) + 1
+        if end - start != spool.size or start > self.body.size:
+            raise invalid(f"The chunk does not begin at {self.body.size}, or is of another size")
+        over = total != "*" and int(total) == end
+        if not over and end % STEP:
+            raise invalid("The chunk is no multiple of 256 KiB")
+        upto = self.taken
+        self.taken = None
+        if upto is not None:
+            upto = upto // STEP * STEP
+        self.body.take(part_of(spool, self.body.size - start, upto))
+        if upto is not None:
+            raise ConnectionFailed("The connection was cut.", may_have_been_processed=True)
+        return over
+
+    def _is_all(self, total: str) -> bool:
+        if total != "*" and int(total) < self.body.size:
+            raise invalid("The object is shorter than what has come of it")
+        return total != "*" and int(total) == self.body.size
+
+    def check(self, told: str | None) -> None:
+        """Refuse bytes that are not those that were meant."""
+        names = {"md5": "md5Hash", "crc32c": "crc32c"}
+        meant = {names[name]: value for name, value in _HASHES.findall(told or "")}
+        own = {
+            name: value
+            for name, value in self.resource.items()
+            if name in meant.keys() | names.values()
+        }
+        check_sums(self.body, {**own, **meant})
+
+
+def check_sums(body: Body, meant: dict[str, str]) -> None:
+    """Refuse bytes that do not have these checksums."""
+    for name, value in meant.items():
+        if value != body.sums[name]:
+            raise invalid(
+                f'Provided {name} "{value}" doesn\'t match calculated {name} "{body.sums[name]}".'
+            )

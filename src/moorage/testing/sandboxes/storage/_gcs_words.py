@@ -1,0 +1,130 @@
+"""The documents and errors of the Google Cloud Storage sandbox."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from email.parser import BytesParser
+from email.policy import HTTP
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.values.json_text import encode_json, is_object
+from moorage.testing.sandboxes.storage._s3_words import No, Reply
+
+if TYPE_CHECKING:
+    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.storage._s3_store import Spool
+
+_TEXTS: Final = frozenset(
+    {
+        "cacheControl",
+        "contentDisposition",
+        "contentEncoding",
+        "contentLanguage",
+        "contentType",
+        "crc32c",
+        "customTime",
+        "md5Hash",
+        "name",
+        "storageClass",
+    }
+)
+_FLAGS: Final = frozenset({"eventBasedHold", "temporaryHold"})
+_ACLS: Final = frozenset(
+    {
+        "authenticatedRead",
+        "bucketOwnerFullControl",
+        "bucketOwnerRead",
+        "private",
+        "projectPrivate",
+        "publicRead",
+    }
+)
+_CLASSES: Final = frozenset({"ARCHIVE", "COLDLINE", "NEARLINE", "STANDARD"})
+_KMS: Final = re.compile("projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+")
+_NUMBER: Final = re.compile("[0-9]{1,19}")
+
+
+def said(status: int, reason: str, message: str) -> bytes:
+    """The document that says what went wrong."""
+    inner = {"message": message, "domain": "global", "reason": reason}
+    return encode_json({"error": {"code": status, "message": message, "errors": [inner]}})
+
+
+def told(value: object, status: int = 200, **headers: str) -> Reply:
+    """An answer of JSON."""
+    fields = {"Content-Type": "application/json; charset=UTF-8", **headers}
+    return Reply(status, fields, encode_json(value))
+
+
+def invalid(message: str) -> No:
+    """Return the response to an invalid request."""
+    return No("invalid", 400, message)
+
+
+def known_query(query: dict[str, str], known: str) -> None:
+    """Refuse a parameter that the method has not."""
+    for name in query:
+        if name not in known.split():
+            raise No("invalidParameter", 400, f"Unknown parameter: {name}")
+    acl = query.get("predefinedAcl", query.get("destinationPredefinedAcl"))
+    if acl is not None and acl not in _ACLS:
+        raise invalid(f"Invalid value for: {acl} is not a valid value")
+    key = query.get("kmsKeyName", query.get("destinationKmsKeyName"))
+    if key is not None and _KMS.fullmatch(key) is None:
+        raise invalid(f"Malformed Cloud KMS crypto key: {key}")
+
+
+def number_in(query: dict[str, str], name: str) -> int | None:
+    """A number among the parameters."""
+    text = query.get(name)
+    if text is not None and _NUMBER.fullmatch(text) is None:
+        raise No("invalidParameter", 400, f"Invalid value for {name}: {text!r}")
+    return None if text is None else int(text)
+
+
+def resource_of(body: bytes) -> dict[str, Any]:
+    """Return the metadata of an object to be created."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        found = None
+    if not is_object(found):
+        raise No("parseError", 400, "Parse Error")
+    for name, value in found.items():
+        if name == "metadata":
+            good = is_object(value) and all(isinstance(one, str) for one in value.values())
+        else:
+            kind = bool if name in _FLAGS else str
+            good = name in _TEXTS | _FLAGS and isinstance(value, kind)
+        if not good:
+            raise invalid(f'Invalid JSON payload received. Unknown name or value at "{name}"')
+    if found.get("storageClass", "STANDARD") not in _CLASSES:
+        raise invalid("Invalid storage class")
+    return found
+
+
+def related(request: Asked, spool: Spool) -> tuple[bytes, bytes, str]:
+    """Both parts of an upload in one request, and the type of the second."""
+    kind, _, boundary = request.headers.get("content-type", "").partition("; boundary=")
+    # A parser of mail would mend line ends, which are the file's own.
+    parts = (b"\r\n" + spool.content()).split(f"\r\n--{boundary}".encode())
+    if kind != "multipart/related" or len(parts) != 4 or not parts[3].startswith(b"--"):
+        raise No("badContent", 400, "Malformed multipart body.")
+    (head, first), (other, second) = (_halves(part) for part in parts[1:3])
+    if not head.startswith("application/json"):
+        raise No("badContent", 400, f"Unsupported content with type: {head}")
+    return first, second, other
+
+
+def _halves(part: bytes) -> tuple[str, bytes]:
+    """The type of a part, and what it holds."""
+    head, _, content = part.partition(b"\r\n\r\n")
+    fields = BytesParser(policy=HTTP).parsebytes(head.lstrip() + b"\r\n\r\n")
+    return str(fields["content-type"]), content
+
+
+def base64(digest: bytes) -> str:
+    """A digest as Google writes it."""
+    return b64encode(digest).decode()

@@ -1,0 +1,141 @@
+"""The authentication of the S3 sandbox: AWS Signature Version 4, implemented independently."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, unquote
+
+import attrs
+
+from moorage.testing.sandboxes.storage._s3_words import No
+
+if TYPE_CHECKING:
+    from moorage.testing.sandboxes.base import Asked
+
+_ALGORITHM: Final = "AWS4-HMAC-SHA256"
+_SKEW: Final = timedelta(minutes=15)
+_STAMP: Final = "%Y%m%dT%H%M%SZ"
+
+
+class Denied(No):
+    """A request failed authentication, with S3's error code."""
+
+    def __init__(self, code: str, status: int = 403, message: str = "Access Denied") -> None:
+        super().__init__(code, status, message)
+
+
+@attrs.frozen(kw_only=True)
+class Key:
+    """A key that S3 knows."""
+
+    id: str
+    secret: str
+    token: str | None
+    region: str
+
+
+def _stamp(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        raise Denied("AccessDenied", message="X-Amz-Date is missing or malformed") from None
+
+
+def _sign(key: Key, day: str, text: bytes) -> str:
+    made = b"AWS4" + key.secret.encode()
+    for part in (day, key.region, "s3", "aws4_request"):
+        made = hmac.new(made, part.encode(), hashlib.sha256).digest()
+    return hmac.new(made, text, hashlib.sha256).hexdigest()
+
+
+def _scoped(key: Key, credential: str, day: str) -> str:
+    id_, _, scope = credential.partition("/")
+    if id_ != key.id:
+        raise Denied("InvalidAccessKeyId", message="The key Id you provided does not exist")
+    wanted = f"{day}/{key.region}/s3/aws4_request"
+    if scope != wanted:
+        message = f"The credential is malformed; expecting {wanted!r}"
+        raise Denied("AuthorizationHeaderMalformed", 400, message)
+    return scope
+
+
+def _canonical(request: Asked, names: list[str], payload: str, leave_out: str | None) -> str:
+    pairs = sorted(
+        (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
+        for name, value in request.query
+        if name != leave_out
+    )
+    query = "&".join(f"{name}={value}" for name, value in pairs)
+    path = quote(unquote(request.path), safe="/-_.~")
+    lines = ""
+    for name in names:
+        values = request.headers.get_all(name) if name != "host" else [request.host]
+        if not values:
+            raise Denied("SignatureDoesNotMatch", message=f"{name} is signed and was not sent")
+        lines += f"{name}:{','.join(' '.join(value.split()) for value in values)}\n"
+    return "\n".join([request.method, path, query, lines, ";".join(names), payload])
+
+
+def _matches(key: Key, stamp: str, scope: str, canonical: str, signature: str) -> None:
+    digest = hashlib.sha256(canonical.encode("latin-1")).hexdigest()
+    text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode()
+    if not hmac.compare_digest(_sign(key, scope[:8], text), signature):
+        raise Denied("SignatureDoesNotMatch", message="The signature does not match")
+
+
+def check_header(request: Asked, key: Key, now: datetime, sha256: str) -> None:
+    """Check a request that is signed in a header."""
+    kind, _, rest = (request.headers.get("authorization") or "").partition(" ")
+    if kind != _ALGORITHM:
+        raise Denied("AccessDenied")
+    pairs = (part.strip().partition("=") for part in rest.split(","))
+    parts = {name: value for name, _, value in pairs}
+    stamp = request.headers.get("x-amz-date") or ""
+    if abs(now - _stamp(stamp)) > _SKEW:
+        raise Denied("RequestTimeTooSkewed", message="The difference in time is too large")
+    scope = _scoped(key, parts.get("Credential", ""), stamp[:8])
+    if request.headers.get("x-amz-security-token") != key.token:
+        raise Denied("InvalidToken", 400, "The provided token is malformed or otherwise invalid")
+    names = parts.get("SignedHeaders", "").split(";")
+    unsigned = {name.lower() for name in request.headers if name.lower().startswith("x-amz-")}
+    if names != sorted(names) or "host" not in names or unsigned - set(names):
+        raise Denied("AccessDenied", message="There were headers present which were not signed")
+    payload = request.headers.get("x-amz-content-sha256")
+    if payload is None:
+        raise Denied("InvalidRequest", 400, "Missing required header: x-amz-content-sha256")
+    _matches(
+        key, stamp, scope, _canonical(request, names, payload, None), parts.get("Signature", "")
+    )
+    if payload not in {sha256, "UNSIGNED-PAYLOAD"}:
+        raise Denied("XAmzContentSHA256Mismatch", 400, "The SHA256 of the body does not match")
+
+
+def check_query(request: Asked, key: Key, now: datetime) -> None:
+    """Check a request whose URL is signed."""
+    query = dict(request.query)
+    stamp, expires = query.get("X-Amz-Date", ""), query.get("X-Amz-Expires", "")
+    begun = _stamp(stamp)
+    if not expires.isdigit() or not 0 < int(expires) <= 604_800:
+        raise Denied("AuthorizationQueryParametersError", 400, "X-Amz-Expires is wrong")
+    if not begun - _SKEW <= now <= begun + timedelta(seconds=int(expires)):
+        raise Denied("AccessDenied", message="Request has expired")
+    scope = _scoped(key, query.get("X-Amz-Credential", ""), stamp[:8])
+    if query.get("X-Amz-Security-Token") != key.token:
+        raise Denied("InvalidToken", 400, "The provided token is malformed or otherwise invalid")
+    names = query.get("X-Amz-SignedHeaders", "").split(";")
+    canonical = _canonical(request, names, "UNSIGNED-PAYLOAD", "X-Amz-Signature")
+    _matches(key, stamp, scope, canonical, query.get("X-Amz-Signature", ""))
+
+
+def check_form(fields: dict[str, str], key: Key) -> None:
+    """Check a form whose policy is signed."""
+    stamp = fields.get("x-amz-date", "")
+    _scoped(key, fields.get("x-amz-credential", ""), stamp[:8])
+    if fields.get("x-amz-security-token") != key.token:
+        raise Denied("InvalidToken", 400, "The provided token is malformed or otherwise invalid")
+    signature = _sign(key, stamp[:8], fields.get("policy", "").encode())
+    if not hmac.compare_digest(signature, fields.get("x-amz-signature", "")):
+        raise Denied("SignatureDoesNotMatch", message="The signature does not match")

@@ -1,0 +1,71 @@
+"""Forms that a browser puts objects with, as the S3 of a sandbox and its likes take them."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from datetime import datetime
+from email.parser import BytesParser
+from email.policy import HTTP
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from moorage.testing.sandboxes.storage._s3_auth import Key, check_form
+from moorage.testing.sandboxes.storage._s3_words import No
+
+if TYPE_CHECKING:
+    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.storage._s3_store import Spool
+
+_FORM: Final = frozenset({"policy", "x-amz-signature", "x-goog-signature", "file"})
+
+
+def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) -> None:
+    """Refuse a form that its policy does not allow."""
+    policy: dict[str, Any] = json.loads(b64decode(fields["policy"]))
+    if datetime.fromisoformat(policy["expiration"]) < now:
+        raise No("AccessDenied", 403, "Invalid according to Policy: Policy expired.")
+    named: set[str] = set()
+    for condition in policy["conditions"]:
+        if isinstance(condition, dict):
+            ((name, wanted),) = cast("dict[str, str]", condition).items()
+            found = bucket if name == "bucket" else fields.get(name.lower())
+            good = found == wanted
+            named.add(name.lower())
+        else:
+            operator, smallest, largest = condition
+            if operator != "content-length-range" or not smallest <= size <= largest:
+                raise No("EntityTooLarge", 400, "Your proposed upload exceeds the maximum")
+            continue
+        if not good:
+            raise No("AccessDenied", 403, "Invalid according to Policy: Policy Condition failed")
+    extra = set(fields) - named - _FORM
+    if extra:
+        raise No("AccessDenied", 403, f"Invalid according to Policy: Extra input fields: {extra}")
+
+
+def taken(
+    request: Asked, spool: Spool, key: Key, bucket: str, now: datetime
+) -> tuple[dict[str, str], bytes]:
+    """The fields of a form and its file, if the policy that is signed allows them."""
+    fields, data = parts_of(request, spool)
+    check_form(fields, key)
+    check_policy(fields, len(data), bucket, now)
+    return fields, data
+
+
+def parts_of(request: Asked, spool: Spool) -> tuple[dict[str, str], bytes]:
+    """The fields of a form and its file, by anybody."""
+    kind = request.headers["content-type"]
+    message = BytesParser(policy=HTTP).parsebytes(
+        f"Content-Type: {kind}\r\n\r\n".encode() + spool.content()
+    )
+    fields: dict[str, str] = {}
+    data = b""
+    for part in cast("Any", message.iter_parts()):
+        name = part.get_param("name", header="content-disposition").lower()
+        content = part.get_payload(decode=True)
+        if name == "file":
+            data = content
+        else:
+            fields[name] = content.decode()
+    return fields, data

@@ -1,0 +1,204 @@
+"""Uploads in parts, as the S3 of a sandbox takes them."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+import attrs
+
+from moorage.testing.sandboxes.storage._s3_store import (
+    Piece,
+    Spool,
+    Stored,
+    StoredPart,
+    StoredUpload,
+    joined,
+)
+from moorage.testing.sandboxes.storage._s3_words import (
+    ALGORITHMS,
+    No,
+    Reply,
+    answer,
+    kept,
+    name_of,
+    parsed,
+    quote_plus,
+    sums_of,
+    tag,
+    xml,
+    yes_or_no,
+)
+from moorage.testing.sandboxes.storage._spooling import SpoolingSandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from moorage.testing.sandboxes.base import Asked
+
+
+class UploadSandbox(SpoolingSandbox):
+    """The stored objects and the active uploads."""
+
+    page: int = 1000
+    """How many parts or uploads a page of a list has at most."""
+
+    def __init__(
+        self, bucket: str, least_part: int, now: Callable[[], datetime], *, versioned: bool
+    ) -> None:
+        super().__init__()
+        self.versioned = versioned
+        self.bucket = bucket
+        self.least_part = least_part
+        self.objects: dict[str, Stored] = {}
+        self.versions: dict[str, list[Stored]] = {}
+        self.uploads: dict[str, StoredUpload] = {}
+        self._now = now
+
+    def _may_put(self, request: Asked, key: str) -> None:
+        stored = self.objects.get(key)
+        if request.headers.get("if-none-match") == "*" and stored is not None:
+            raise No("PreconditionFailed", 412, Condition="If-None-Match")
+        header = request.headers.get("if-match")
+        if header is not None and stored is None:
+            raise No("NoSuchKey", 404, "The specified key does not exist.", Key=key)
+        if header is not None and stored is not None and header.strip('"') != stored.etag:
+            raise No("PreconditionFailed", 412, Condition="If-Match")
+
+    def _keep(self, key: str, stored: Stored) -> Stored:
+        if self.versioned:
+            stored = attrs.evolve(stored, version=f"v{self.number()}")
+            self.versions.setdefault(key, []).append(stored)
+        self.objects[key] = stored
+        return stored
+
+    # --- uploads -----------------------------------------------------------
+
+    def _start(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+        id_ = f"upload-{self.number()}"
+        algorithm = (request.headers.get("x-amz-checksum-algorithm") or "").lower() or None
+        if algorithm not in {None, *ALGORITHMS}:
+            raise No("InvalidRequest", 400, "Checksum algorithm provided is unsupported.")
+        self.uploads[id_] = StoredUpload(
+            key=key, algorithm=algorithm, headers=kept(request), begun=self._now()
+        )
+        inside = tag("Bucket", self.bucket), tag("Key", key), tag("UploadId", id_)
+        return answer(xml("InitiateMultipartUploadResult", *inside))
+
+    def _upload(self, key: str, query: dict[str, str]) -> StoredUpload:
+        upload = self.uploads.get(query.get("uploadId", ""))
+        if upload is None or upload.key != key:
+            raise No("NoSuchUpload", 404, "The specified upload does not exist.")
+        return upload
+
+    def _put_part(self, request: Asked, key: str, query: dict[str, str], spool: Spool) -> Reply:
+        upload = self._upload(key, query)
+        number = query["partNumber"]
+        if not number.isdigit() or not 1 <= int(number) <= 10_000:
+            raise No("InvalidArgument", 400, "Part number must be between 1 and 10000, inclusive")
+        sums = dict(sums_of(request))
+        if upload.algorithm is not None and upload.algorithm not in sums:
+            raise No("InvalidRequest", 400, f"Checksum Type mismatch: expected {upload.algorithm}")
+        checksum = spool.digests[upload.algorithm] if upload.algorithm else None
+        part = StoredPart(
+            piece=Piece(spool.path, spool.size),
+            md5=spool.digests["md5"],
+            checksum=checksum,
+            modified=self._now(),
+        )
+        upload.parts[int(number)] = part
+        fields = {"ETag": f'"{part.etag}"'}
+        return Reply(200, fields | {f"x-amz-checksum-{name}": text for name, text in sums.items()})
+
+    def _list_parts(self, _: Asked, key: str, query: dict[str, str], __: Spool) -> Reply:
+        upload = self._upload(key, query)
+        after = int(query.get("part-number-marker", "0"))
+        numbers = sorted(number for number in upload.parts if number > after)
+        told = ""
+        for number in numbers[: self.page]:
+            part = upload.parts[number]
+            inside = [
+                tag("PartNumber", number),
+                tag("ETag", f'"{part.etag}"'),
+                tag("Size", part.piece.size),
+            ]
+            if upload.algorithm is not None and part.checksum is not None:
+                name = f"Checksum{upload.algorithm.upper()}"
+                inside.append(tag(name, b64encode(part.checksum).decode()))
+            told += f"<Part>{''.join(inside)}</Part>"
+        more = len(numbers) > self.page
+        if more:
+            told += tag("NextPartNumberMarker", numbers[self.page - 1])
+        return answer(xml("ListPartsResult", tag("IsTruncated", yes_or_no(more)), told))
+
+    def _complete(self, request: Asked, key: str, query: dict[str, str], spool: Spool) -> Reply:
+        upload = self._upload(key, query)
+        told = [found for found in parsed(spool).iter() if name_of(found) == "Part"]
+        named = [{name_of(field): field.text or "" for field in part} for part in told]
+        numbers = [int(part.get("PartNumber", "0")) for part in named]
+        if not numbers:
+            raise No("MalformedXML", 400)
+        if numbers != sorted(set(numbers)):
+            raise No("InvalidPartOrder", 400)
+        parts = [
+            self._wanted(upload, number, part) for number, part in zip(numbers, named, strict=True)
+        ]
+        if any(part.piece.size < self.least_part for part in parts[:-1]):
+            raise No("EntityTooSmall", 400, "Your proposed upload is smaller than the minimum")
+        size = sum(part.piece.size for part in parts)
+        if request.headers.get("x-amz-mp-object-size", str(size)) != str(size):
+            raise No("InvalidRequest", 400, "The size of the object is not what was said")
+        self._may_put(request, key)
+        etag, checksum = joined(parts, upload.algorithm)
+        stored = Stored(
+            pieces=tuple(part.piece for part in parts),
+            etag=etag,
+            checksum=checksum,
+            composite=True,
+            headers=upload.headers,
+            modified=self._now(),
+        )
+        version = self._keep(key, stored).told
+        del self.uploads[query["uploadId"]]
+        inside = tag("Bucket", self.bucket), tag("Key", key), tag("ETag", f'"{etag}"')
+        # S3 sends white space while it works.
+        return answer(b"  \n" + xml("CompleteMultipartUploadResult", *inside), version)
+
+    def _wanted(self, upload: StoredUpload, number: int, told: dict[str, str]) -> StoredPart:
+        part = upload.parts.get(number)
+        if part is None or told.get("ETag", "").strip('"') != part.etag:
+            raise No("InvalidPart", 400, "One or more of the specified parts could not be found.")
+        if upload.algorithm is not None:
+            said = told.get(f"Checksum{upload.algorithm.upper()}")
+            if said is None:
+                raise No("InvalidRequest", 400, f"The checksum is missing for part {number}.")
+            if said != b64encode(part.checksum or b"").decode():
+                raise No("InvalidPart", 400)
+        return part
+
+    def _abort(self, _: Asked, key: str, query: dict[str, str], __: Spool) -> Reply:
+        for part in self._upload(key, query).parts.values():
+            part.piece.path.unlink(missing_ok=True)
+        del self.uploads[query["uploadId"]]
+        return Reply(204)
+
+    def _list_uploads(self, query: dict[str, str]) -> Reply:
+        write = quote_plus if query.get("encoding-type") == "url" else str
+        most = min(int(query.get("max-uploads", "1000")), 1000, self.page)
+        after = (query.get("key-marker", ""), query.get("upload-id-marker", ""))
+        known = sorted((upload.key, id_) for id_, upload in self.uploads.items())
+        wanted = [
+            one for one in known if one > after and one[0].startswith(query.get("prefix", ""))
+        ]
+        told = ""
+        for key, id_ in wanted[:most]:
+            begun = self.uploads[id_].begun.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            inside = tag("Key", write(key)), tag("UploadId", id_), tag("Initiated", begun)
+            told += f"<Upload>{''.join(inside)}</Upload>"
+        more = len(wanted) > most
+        if more:
+            key, id_ = wanted[most - 1]
+            told += tag("NextKeyMarker", write(key)) + tag("NextUploadIdMarker", id_)
+        told += tag("EncodingType", "url") if "encoding-type" in query else ""
+        return answer(xml("ListMultipartUploadsResult", tag("IsTruncated", yes_or_no(more)), told))

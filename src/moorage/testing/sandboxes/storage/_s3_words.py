@@ -1,0 +1,196 @@
+"""The documents, headers, ranges and errors of the S3 sandbox."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, quote
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.storage._s3_store import Spool, Stored
+
+KEPT: Final = (
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+    "x-amz-server-side-encryption",
+    "x-amz-storage-class",
+    "x-amz-tagging",
+    "x-amz-website-redirect-location",
+)
+KNOWN: Final = frozenset(
+    {
+        "x-amz-acl",
+        "x-amz-checksum-algorithm",
+        "x-amz-checksum-crc32",
+        "x-amz-checksum-mode",
+        "x-amz-checksum-sha1",
+        "x-amz-checksum-sha256",
+        "x-amz-content-sha256",
+        "x-amz-copy-source",
+        "x-amz-date",
+        "x-amz-metadata-directive",
+        "x-amz-mp-object-size",
+        "x-amz-security-token",
+        *KEPT,
+    }
+)
+ALGORITHMS: Final = ("crc32", "sha1", "sha256")
+
+
+@attrs.frozen
+class Reply:
+    """An answer whose body may be an object on the disk."""
+
+    status: int = 200
+    headers: dict[str, str] = attrs.field(factory=dict)
+    body: bytes = b""
+    stored: tuple[Stored, int, int] | None = None
+
+    @property
+    def length(self) -> int:
+        """The number of bytes of the body."""
+        return len(self.body) if self.stored is None else self.stored[2]
+
+    def chunks(self) -> Iterator[bytes]:
+        """Its body, a piece at a time."""
+        if self.stored is None:
+            return iter([self.body] if self.body else [])
+        stored, start, length = self.stored
+        return stored.read(start, length)
+
+
+class No(Exception):
+    """S3 refuses."""
+
+    def __init__(self, code: str, status: int, message: str = "", **more: str) -> None:
+        super().__init__(code)
+        self.code, self.status, self.message, self.more = code, status, message or code, more
+
+
+def xml(root: str, *inside: str) -> bytes:
+    space = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"' if root != "Error" else ""
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}{space}>{"".join(inside)}</{root}>'
+    ).encode()
+
+
+def tag(name: str, value: object) -> str:
+    return f"<{name}>{escape(str(value))}</{name}>"
+
+
+def yes_or_no(value: object) -> str:
+    return "true" if value else "false"
+
+
+def error_xml(code: str, message: str = "", **more: str) -> bytes:
+    """The document that says what went wrong."""
+    inside = [tag("Code", code), tag("Message", message or code)]
+    inside += [tag(name, value) for name, value in more.items()]
+    return xml("Error", *inside, tag("RequestId", "4442587FB7D0A2F9"), tag("HostId", "sandbox"))
+
+
+def quote_plus(text: str) -> str:
+    """Return a key in S3's URL encoding."""
+    return quote(text, safe="/").replace("%20", "+")
+
+
+def answer(body: bytes, headers: Mapping[str, str] | None = None) -> Reply:
+    """Return a response with an XML document and extra headers."""
+    return Reply(200, {"Content-Type": "application/xml", **(headers or {})}, body)
+
+
+def title(name: str) -> str:
+    return "-".join(word.capitalize() for word in name.split("-"))
+
+
+def name_of(element: ET.Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+def parsed(spool: Spool) -> ET.Element:
+    try:
+        return ET.fromstring(spool.content())  # noqa: S314 - our own client sends it
+    except ET.ParseError:
+        raise No("MalformedXML", 400) from None
+
+
+def opened(token: str | None) -> str:
+    try:
+        return b64decode(token or "", validate=True).decode()
+    except (NotBase64, UnicodeDecodeError):
+        raise No("InvalidArgument", 400, "The continuation token provided is incorrect") from None
+
+
+def folder_of(key: str, prefix: str, delimiter: str | None) -> str:
+    if not delimiter or delimiter not in key[len(prefix) :]:
+        return ""
+    return key[: key.index(delimiter, len(prefix)) + len(delimiter)]
+
+
+def kept(request: Asked) -> dict[str, str]:
+    fields = {
+        name.lower(): value
+        for name, value in request.headers.items()
+        if name.lower() in KEPT or name.lower().startswith("x-amz-meta-")
+    }
+    tags = parse_qsl(fields.get("x-amz-tagging", ""))
+    if tags:
+        fields["x-amz-tagging-count"] = str(len(tags))
+    return {"content-type": "binary/octet-stream", **fields}
+
+
+def sums_of(request: Asked) -> list[tuple[str, str]]:
+    return [
+        (name, text)
+        for name in ALGORITHMS
+        if (text := request.headers.get(f"x-amz-checksum-{name}")) is not None
+    ]
+
+
+def checked_sums(request: Asked, spool: Spool) -> None:
+    told = sums_of(request)
+    if request.method == "POST" and "uploadId" in dict(request.query):
+        return  # those are of the object
+    if len(told) > 1:
+        raise No("InvalidRequest", 400, "Expecting a single x-amz-checksum- header.")
+    md5 = request.headers.get("content-md5")
+    for name, text in [*told, *([("md5", md5)] if md5 is not None else [])]:
+        if text != b64encode(spool.digests[name]).decode():
+            raise No("BadDigest", 400, f"The {name.upper()} you specified did not match")
+
+
+def fresh(request: Asked, stored: Stored) -> bool:
+    """Whether a conditional GET wants the object; 412 if it must not have it."""
+    fields = request.headers
+    modified = stored.modified.replace(microsecond=0)
+    same, other = fields.get("if-match"), fields.get("if-none-match")
+    since, until = fields.get("if-modified-since"), fields.get("if-unmodified-since")
+    if same is not None and same.strip('"') not in {stored.etag, "*"}:
+        raise No("PreconditionFailed", 412, Condition="If-Match")
+    if same is None and until is not None and modified > parsedate_to_datetime(until):
+        raise No("PreconditionFailed", 412, Condition="If-Unmodified-Since")
+    if other is not None:
+        return other.strip('"') not in {stored.etag, "*"}
+    return since is None or modified > parsedate_to_datetime(since)
+
+
+def range_of(text: str, size: int) -> tuple[int, int]:
+    first, _, last = text.removeprefix("bytes=").partition("-")
+    start = max(0, size - int(last)) if not first else int(first)
+    end = size - 1 if not first or not last else min(int(last), size - 1)
+    if start >= size or end < start:
+        raise No("InvalidRange", 416, "The requested range is not satisfiable")
+    return start, end - start + 1

@@ -1,0 +1,107 @@
+"""Sandboxes of storage: bodies live on the disk, so that files of any size go through."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any, Final
+from weakref import finalize
+
+import attrs
+
+from moorage.domain.http.requests import Response
+from moorage.errors import ConnectionFailed, ConnectorError
+from moorage.testing.sandboxes.base import Lost, Sandbox
+from moorage.testing.sandboxes.storage._s3_server import S3Server
+from moorage.testing.sandboxes.storage._s3_store import Spool
+from moorage.testing.sandboxes.storage._s3_words import No, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from moorage.testing.sandboxes.base import Asked
+
+_SMALL: Final = 65_536
+
+
+class SpoolingSandbox(Sandbox):
+    """The base of storage sandboxes; a subclass executes requests and formats errors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(mkdtemp(prefix="moorage-storage-"))
+        self._home = finalize(self, rmtree, self.folder, ignore_errors=True)
+        self._cuts: deque[tuple[str, int]] = deque()
+
+    @abstractmethod
+    def done(self, request: Asked, spool: Spool) -> Reply:
+        """Execute a request, or raise `No`."""
+
+    @abstractmethod
+    def refused(self, no: No) -> Reply:
+        """The answer that says no."""
+
+    def close(self) -> None:
+        """Delete all data; garbage collection of the sandbox does so too."""
+        self._home()
+
+    # --- faults over a socket ----------------------------------------------
+
+    def cut(self, method: str, after: int) -> None:
+        """Hang up on the next such request after so many bytes: of its body, or of the answer's."""
+        with self._lock:
+            self._cuts.append((method, after))
+
+    def cuts(self, method: str, length: int) -> int | None:
+        """Return the bytes of a body to read before disconnecting; None for the whole body."""
+        return self._cut(method, length) if method != "GET" else None
+
+    def breaks_off(self, method: str, length: int) -> int | None:
+        """Return the bytes of a response to send before disconnecting; None for all of it."""
+        return self._cut(method, length) if method == "GET" else None
+
+    def _cut(self, method: str, length: int) -> int | None:
+        with self._lock:
+            if self._cuts and self._cuts[0][0] == method and self._cuts[0][1] < length:
+                return self._cuts.popleft()[1]
+            return None
+
+    # --- requests ----------------------------------------------------------
+
+    @contextmanager
+    def serving(self) -> Generator[Any]:
+        """Listen on a port of this machine; `url` of what is given says where."""
+        with S3Server(self) as server:
+            yield server
+
+    def answer(self, request: Asked) -> Response:
+        """Execute a request in memory."""
+        spool = Spool(self.folder)
+        spool.write(request.body)
+        spool.close()
+        reply = self.handle(attrs.evolve(request, body=b""), spool)
+        body = b"" if request.method == "HEAD" else b"".join(reply.chunks())
+        fields = {"Content-Length": str(reply.length), **reply.headers}
+        return Response(reply.status, fields, body)
+
+    def handle(self, request: Asked, spool: Spool) -> Reply:
+        """Execute a request with a body on the disk."""
+        with self._lock:
+            small = spool.content() if spool.size <= _SMALL else b""
+            self.asked.append(attrs.evolve(request, body=small))
+            planned = self._next.popleft() if self._next else None
+            if isinstance(planned, Response):
+                return Reply(planned.status, dict(planned.headers), planned.body)
+            if isinstance(planned, ConnectorError):
+                raise planned
+            try:
+                reply = self.done(request, spool)
+            except No as no:
+                reply = self.refused(no)
+            if isinstance(planned, Lost):
+                raise ConnectionFailed("The answer was lost.")
+            return reply

@@ -1,0 +1,419 @@
+"""Azure Blob Storage on this machine.
+
+It is strict: signatures, those of URLs among them, are checked by a reading of its own; so are
+versions, headers, metadata, checksums, the names of blocks, and conditions. It keeps versions, and
+bodies live on the disk, so that files of any size go through `serving()`.
+
+Magic keys: `magic/server-busy`, `magic/denied`, `magic/internal-error`, `magic/archived` and
+`magic/snapshots` fail so, whatever is asked of them; a copy of `magic/uncopied` fails.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, unquote, urlsplit
+
+import attrs
+
+from moorage.testing.sandboxes.storage._azure_auth import (
+    Account,
+    check_sas,
+    check_shared_key,
+    failed,
+    lent,
+)
+from moorage.testing.sandboxes.storage._azure_words import (
+    Blob,
+    Block,
+    azure_error,
+    check_block_name,
+    check_headers,
+    check_md5,
+    check_version,
+    content,
+    described,
+    document,
+    is_metadata,
+    is_wanted,
+    kept,
+    may_write,
+    metadata,
+    parsed,
+    range_of,
+    told,
+    wrong,
+)
+from moorage.testing.sandboxes.storage._s3_store import Piece
+from moorage.testing.sandboxes.storage._s3_words import No, Reply, folder_of, tag
+from moorage.testing.sandboxes.storage._spooling import SpoolingSandbox
+from moorage.testing.sandboxes.tokens import TokenDesk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.storage._s3_store import Spool
+
+_MAGIC: Final = {
+    "magic/server-busy": ("ServerBusy", 503, "The server is busy."),
+    "magic/denied": ("AuthorizationFailure", 403, "This request is not authorized."),
+    "magic/internal-error": ("InternalError", 500, "The server encountered an internal error."),
+    "magic/archived": ("BlobArchived", 409, "This operation is not permitted on an archived blob."),
+    "magic/snapshots": ("SnapshotsPresent", 409, "The blob has snapshots."),
+}
+_UNCOPIED: Final = "magic/uncopied"
+_NOT_XML: Final = re.compile("[\ufffe\uffff]")
+_LISTS: Final = {"Committed", "Latest", "Uncommitted"}
+_MOST: Final = 5_000
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class AzureBlobSandbox(SpoolingSandbox):
+    """A sandbox of Azure Blob Storage with one container.
+
+    Args:
+        account, container: what they are called.
+        key: the account's key, in base64.
+        directory, client_id, client_secret: whom Entra ID knows.
+        now: the time.
+
+    Attributes:
+        desk: grants tokens.
+        looks: how often whoever looks at a new copy finds it pending.
+    """
+
+    def __init__(
+        self,
+        account: str = "sandboxaccount",
+        container: str = "sandbox-container",
+        *,
+        key: str = "c2FuZGJveC1henVyZS1hY2NvdW50LWtleQ==",
+        directory: str = "5a1d3c0e-0b3d-4d8f-9f00-3c2f6f1d2a10",
+        client_id: str = "sandbox-client",
+        client_secret: str = "sandbox-client-secret",
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        super().__init__()
+        self.directory = directory
+        self.desk = TokenDesk(
+            f"/{directory}/oauth2/v2.0/token",
+            client_id,
+            client_secret,
+            posted=True,
+            scope="https://storage.azure.com/.default",
+        )
+        self.beside = {self.desk.path: self.desk}
+        self.account = Account(account, key)
+        self.container = container
+        self.hosts = (f"{account}.blob.core.windows.net", "login.microsoftonline.com")
+        self.looks = 0
+        self.blobs: dict[str, Blob] = {}
+        self.versions: dict[tuple[str, str], Blob] = {}
+        self.blocks: dict[str, list[Block]] = {}
+        self._now = now
+
+    def lapse(self) -> None:
+        """Advance by a week, after which uncommitted blocks are gone."""
+        with self._lock:
+            self.blocks.clear()
+
+    # --- requests ----------------------------------------------------------
+
+    def refused(self, no: No) -> Reply:
+        """The answer that says no."""
+        fields = {"Content-Type": "application/xml", "x-ms-error-code": no.code}
+        return Reply(no.status, fields, azure_error(no.code, no.message, **no.more))
+
+    def done(self, request: Asked, spool: Spool) -> Reply:
+        """Execute a request."""
+        query = dict(request.query)
+        self._let_in(request, query, spool.size)
+        if (request.method, query.get("comp")) == ("POST", "userdelegationkey"):
+            return self._lend(request, spool)
+        container, _, key = unquote(request.path).removeprefix("/").partition("/")
+        if container != self.container:
+            raise No("ContainerNotFound", 404, "The specified container does not exist.")
+        if key in _MAGIC:
+            raise No(*_MAGIC[key])
+        operation, do = self._operation(request, key, query)
+        check_headers(request, operation)
+        if "chunked" in request.headers.get("transfer-encoding", ""):
+            raise No("MissingContentLengthHeader", 411)
+        return do(request, key, query, spool)
+
+    def _let_in(self, request: Asked, query: dict[str, str], length: int) -> None:
+        if self.desk.allows(request):
+            check_version(request)
+        elif request.bearer() is not None:
+            raise No("InvalidAuthenticationInfo", 401, "Server failed to authenticate.")
+        elif "sig" in query:
+            check_sas(request, self.account, self._now())
+        elif request.headers.get("authorization", "").startswith("SharedKey "):
+            check_shared_key(request, length, self.account, self._now())
+            check_version(request)
+        else:
+            raise No("NoAuthenticationInformation", 401, "Server failed to authenticate.")
+
+    def _operation(
+        self, request: Asked, key: str, query: dict[str, str]
+    ) -> tuple[str, Callable[[Asked, str, dict[str, str], Spool], Reply]]:
+        """Return the name of the requested operation and its handler."""
+        comp = query.get("comp", "")
+        if not key:
+            if (request.method, comp, query.get("restype")) == ("GET", "list", "container"):
+                return "get", self._list
+            raise No("UnsupportedHttpVerb", 405, "The resource doesn't support this.")
+        copies = "x-ms-copy-source" in request.headers
+        found = {
+            ("PUT", ""): ("copy", self._copy) if copies else ("put", self._put),
+            ("PUT", "block"): ("block", self._put_block),
+            ("PUT", "blocklist"): ("blocklist", self._commit),
+            ("PUT", "properties"): ("properties", self._say),
+            ("PUT", "metadata"): ("metadata", self._set_metadata),
+            ("GET", "blocklist"): ("get", self._list_blocks),
+            ("GET", ""): ("get", self._get),
+            ("HEAD", ""): ("get", self._get),
+            ("DELETE", ""): ("get", self._delete),
+        }.get((request.method, comp))
+        if found is None:
+            raise No("UnsupportedHttpVerb", 405, "The resource doesn't support this.")
+        return found
+
+    def _lend(self, request: Asked, spool: Spool) -> Reply:
+        if request.bearer() is None:
+            raise failed("Only authentication scheme Bearer is supported.")
+        times = {found.tag: found.text or "" for found in parsed(spool)}
+        return told(lent(self.account, times, self._now()))
+
+    # --- blobs -------------------------------------------------------------
+
+    def _keep(self, key: str, blob: Blob) -> Reply:
+        self.blobs[key] = self.versions[key, blob.version] = blob
+        return self._written(blob, 201)
+
+    def _written(self, blob: Blob, status: int, **more: str) -> Reply:
+        fields = {
+            "ETag": f'"{blob.etag}"',
+            "Last-Modified": format_datetime(blob.modified, usegmt=True),
+            "x-ms-version-id": blob.version,
+        }
+        return Reply(status, fields | {name.replace("_", "-"): text for name, text in more.items()})
+
+    def _stamp(self) -> tuple[str, str]:
+        """ETag and version of what is written now, which nothing else has."""
+        number = self.number()
+        return f"0x8D{number:013X}", f"{self._now():%Y-%m-%dT%H:%M:%S}.{number:07}Z"
+
+    def _blob(self, key: str, query: dict[str, str]) -> Blob:
+        version = query.get("versionid")
+        blob = self.blobs.get(key) if version is None else self.versions.get((key, version))
+        if blob is None:
+            raise No("BlobNotFound", 404, "The specified blob does not exist.")
+        return blob
+
+    def _put(self, request: Asked, key: str, _: dict[str, str], spool: Spool) -> Reply:
+        if request.headers.get("x-ms-blob-type") != "BlockBlob":
+            raise No("MissingRequiredHeader", 400, HeaderName="x-ms-blob-type")
+        md5 = check_md5(request, spool)
+        may_write(request, self.blobs.get(key))
+        self.blocks.pop(key, None)
+        said = content(request) | {"Content-MD5": md5}
+        if "x-ms-blob-content-type" not in request.headers and "content-type" in request.headers:
+            said["Content-Type"] = request.headers["content-type"]
+        etag, version = self._stamp()
+        blob = Blob(
+            etag=etag,
+            version=version,
+            pieces=(Piece(spool.path, spool.size),),
+            checksum=None,
+            headers={**said, **metadata(request), **kept(request)},
+            modified=self._now(),
+        )
+        reply = self._keep(key, blob)
+        return attrs.evolve(reply, headers={**reply.headers, "Content-MD5": md5})
+
+    def _get(self, request: Asked, key: str, query: dict[str, str], _: Spool) -> Reply:
+        blob = self._blob(key, query)
+        fields = described(blob)
+        if blob.copy:
+            fields["x-ms-copy-status"] = blob.copy[0] if len(blob.copy) == 1 else blob.copy.pop(0)
+        for asks, title in (("rscd", "Content-Disposition"), ("rsct", "Content-Type")):
+            if asks in query:
+                fields[title] = query[asks]
+        if not is_wanted(request, blob):
+            return Reply(304, {"ETag": fields["ETag"], "x-ms-error-code": "ConditionNotMet"})
+        if request.method == "GET" and blob.headers["x-ms-access-tier"] == "Archive":
+            raise No(*_MAGIC["magic/archived"])
+        header = request.headers.get("x-ms-range")
+        if header is None:
+            return Reply(200, fields, stored=(blob, 0, blob.size))
+        start, length = range_of(header, blob.size)
+        if "Content-MD5" in fields:
+            fields["x-ms-blob-content-md5"] = fields.pop("Content-MD5")
+        fields["Content-Range"] = f"bytes {start}-{start + length - 1}/{blob.size}"
+        return Reply(206, fields, stored=(blob, start, length))
+
+    def _delete(self, _: Asked, key: str, query: dict[str, str], __: Spool) -> Reply:
+        blob = self._blob(key, query)
+        if "versionid" in query:
+            del self.versions[key, blob.version]
+        if self.blobs.get(key) is blob:
+            del self.blobs[key]
+        return Reply(202)
+
+    def _say(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+        blob = self._blob(key, {})
+        may_write(request, blob)
+        others = {name: text for name, text in blob.headers.items() if name.startswith("x-ms-")}
+        said = attrs.evolve(blob, headers={**content(request), **others}, etag=self._stamp()[0])
+        self._keep(key, said)
+        return self._written(said, 200)
+
+    def _set_metadata(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+        blob = self._blob(key, {})
+        may_write(request, blob)
+        others = {name: text for name, text in blob.headers.items() if not is_metadata(name)}
+        etag, version = self._stamp()
+        fields = {**others, **metadata(request)}
+        said = attrs.evolve(blob, headers=fields, etag=etag, version=version)
+        self._keep(key, said)
+        return self._written(said, 200)
+
+    def _copy(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+        url = urlsplit(request.headers["x-ms-copy-source"])
+        container, _slash, name = unquote(url.path).removeprefix("/").partition("/")
+        if url.netloc != request.host or container != self.container:
+            raise No("CannotVerifyCopySource", 404, "The specified resource does not exist.")
+        source = self._blob(name, {})
+        may_write(request, self.blobs.get(key))
+        given = metadata(request)
+        headers = {
+            known: text
+            for known, text in source.headers.items()
+            if known != "x-ms-tag-count" and not (given and is_metadata(known))
+        }
+        copy = "failed" if name == _UNCOPIED else "success"
+        etag, version = self._stamp()
+        made = attrs.evolve(
+            source,
+            headers={**headers, **given, **kept(request)},
+            modified=self._now(),
+            copy=[*["pending"] * self.looks, copy],
+            etag=etag,
+            version=version,
+        )
+        self._keep(key, made)
+        return self._written(made, 202, x_ms_copy_status=made.copy[0])
+
+    # --- blocks ------------------------------------------------------------
+
+    def _put_block(self, request: Asked, key: str, query: dict[str, str], spool: Spool) -> Reply:
+        others = self.blocks.setdefault(key, [])
+        name = query.get("blockid", "")
+        check_block_name(name, others)
+        if not spool.size:
+            raise wrong("Content-Length", "0")
+        md5 = check_md5(request, spool)
+        self.blocks[key] = [other for other in others if other.name != name]
+        self.blocks[key].append(Block(name, Piece(spool.path, spool.size)))
+        return Reply(201, {"Content-MD5": md5})
+
+    def _list_blocks(self, _: Asked, key: str, query: dict[str, str], __: Spool) -> Reply:
+        waiting = [(block.name, block.piece.size) for block in self.blocks.get(key, [])]
+        blob = self.blobs.get(key)
+        if blob is None and not waiting:
+            raise No("BlobNotFound", 404, "The specified blob does not exist.")
+        kinds = {"CommittedBlocks": [] if blob is None else list(blob.blocks)}
+        if query.get("blocklisttype") == "all":
+            kinds["UncommittedBlocks"] = waiting
+        return told(document("BlockList", *(_listed(kind, kinds[kind]) for kind in kinds)))
+
+    def _commit(self, request: Asked, key: str, _: dict[str, str], spool: Spool) -> Reply:
+        check_md5(request, spool)
+        blob = self.blobs.get(key)
+        may_write(request, blob)
+        known = {} if blob is None else _by_name(blob)
+        known |= {block.name: block.piece for block in self.blocks.get(key, [])}
+        asks = parsed(spool)
+        if asks.tag != "BlockList" or any(found.tag not in _LISTS for found in asks):
+            raise No("InvalidXmlDocument", 400, "XML specified is not valid.")
+        wanted = [found.text or "" for found in asks]
+        if any(name not in known for name in wanted):
+            raise No("InvalidBlockList", 400, "The specified block list is invalid.")
+        self.blocks.pop(key, None)
+        etag, version = self._stamp()
+        made = Blob(
+            etag=etag,
+            version=version,
+            pieces=tuple(known[name] for name in wanted),
+            blocks=tuple((name, known[name].size) for name in wanted),
+            checksum=None,
+            headers={**content(request), **metadata(request), **kept(request)},
+            modified=self._now(),
+        )
+        return self._keep(key, made)
+
+    # --- the container -----------------------------------------------------
+
+    def _list(self, _: Asked, __: str, query: dict[str, str], ___: Spool) -> Reply:
+        prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
+        most = query.get("maxresults", str(_MOST))
+        if not most.isdigit() or not 0 < int(most) <= _MOST:
+            raise No("OutOfRangeQueryParameterValue", 400, QueryParameterName="maxresults")
+        after = b64decode(query.get("marker", "")).decode()
+        found, last, more = "", after, ""
+        count, shown = 0, ""
+        for key in sorted(self.blobs, key=str.encode):
+            folder = folder_of(key, prefix, delimiter)
+            if not key.startswith(prefix) or key.encode() <= after.encode():
+                continue
+            if folder and (folder == shown or after.startswith(folder)):
+                last = key
+                continue
+            if count == int(most):
+                more = b64encode(last.encode()).decode()
+                break
+            count, last, shown = count + 1, key, folder or shown
+            found += f"<BlobPrefix>{_name(folder)}</BlobPrefix>" if folder else self._told(key)
+        inside = tag("Prefix", prefix), f"<Blobs>{found}</Blobs>", tag("NextMarker", more)
+        return told(document("EnumerationResults", *inside))
+
+    def _told(self, key: str) -> str:
+        blob = self.blobs[key]
+        said = {
+            **{name: text for name, text in blob.headers.items() if name.startswith("C")},
+            "Last-Modified": format_datetime(blob.modified, usegmt=True),
+            "Etag": blob.etag,
+            "Content-Length": str(blob.size),
+            "BlobType": "BlockBlob",
+            "AccessTier": blob.headers["x-ms-access-tier"],
+        }
+        inside = "".join(tag(name, text) for name, text in said.items())
+        return f"<Blob>{_name(key)}<Properties>{inside}</Properties></Blob>"
+
+
+def _listed(kind: str, blocks: list[tuple[str, int]]) -> str:
+    inside = "".join(
+        f"<Block>{tag('Name', name)}{tag('Size', size)}</Block>" for name, size in blocks
+    )
+    return f"<{kind}>{inside}</{kind}>"
+
+
+def _by_name(blob: Blob) -> dict[str, Piece]:
+    return {name: piece for (name, _), piece in zip(blob.blocks, blob.pieces, strict=False)}
+
+
+def _name(key: str) -> str:
+    if _NOT_XML.search(key):
+        return f'<Name Encoded="true">{quote(key, safe="/")}</Name>'
+    return tag("Name", key)
+
+
+__all__ = ["AzureBlobSandbox", "azure_error"]

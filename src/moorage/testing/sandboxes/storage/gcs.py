@@ -1,0 +1,437 @@
+"""Google Cloud Storage on this machine.
+
+It is strict: tokens are granted for what the service account has signed only, and signatures of
+URLs and forms are checked by a reading of their own; so are parameters, resources, checksums,
+conditions, and where each chunk of an upload begins and ends. Bodies live on the disk, so that
+files of any size go through `serving()`.
+
+Magic keys: `magic/rate-limit`, `magic/forbidden`, `magic/backend-error` and `magic/held` fail so,
+whatever is asked of them.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, unquote
+
+import attrs
+
+from moorage.testing.sandboxes.storage._gcs_keys import (
+    GoogleTokens,
+    check_form,
+    check_url,
+    key_file,
+)
+from moorage.testing.sandboxes.storage._gcs_store import Body, Kept, Session, check_sums, part_of
+from moorage.testing.sandboxes.storage._gcs_words import (
+    base64,
+    invalid,
+    known_query,
+    number_in,
+    related,
+    resource_of,
+    said,
+    told,
+)
+from moorage.testing.sandboxes.storage._s3_forms import check_policy, parts_of
+from moorage.testing.sandboxes.storage._s3_store import Spool, Stored
+from moorage.testing.sandboxes.storage._s3_words import No, Reply, folder_of, opened, range_of
+from moorage.testing.sandboxes.storage._spooling import SpoolingSandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.testing.sandboxes.base import Asked, Sandbox
+
+_GOOGLE: Final = "storage.googleapis.com"
+_TOKENS: Final = "oauth2.googleapis.com"
+_PATH: Final = re.compile(
+    "/storage/v1/b/(?P<bucket>[^/]+)/o"
+    "(?:/(?P<key>[^/]+)(?:/rewriteTo/b/(?P<other>[^/]+)/o/(?P<to>[^/]+))?)?"
+)
+_MAGIC: Final = {
+    "magic/rate-limit": ("rateLimitExceeded", 429),
+    "magic/forbidden": ("forbidden", 403),
+    "magic/backend-error": ("backendError", 503),
+    "magic/held": ("objectUnderActiveHold", 403),
+}
+_HOW: Final = "predefinedAcl kmsKeyName ifGenerationMatch"
+_READ: Final = "generation ifGenerationMatch ifGenerationNotMatch"
+_UNCHANGED: Final = 304
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class GcsSandbox(SpoolingSandbox):
+    """A sandbox of Google Cloud Storage with one bucket and one service account.
+
+    Args:
+        bucket: what it is called.
+        email: names the service account.
+        versioned: whether generations that are replaced or deleted are kept.
+        rewritten: how many bytes are copied by one request.
+        now: the time.
+
+    Attributes:
+        objects: the generations of each object that are kept, oldest first.
+        live: the generation of each object that is there.
+        sessions: uploads, by their ids.
+        tokens: where tokens come from.
+    """
+
+    def __init__(
+        self,
+        bucket: str = "sandbox-bucket",
+        *,
+        email: str = "erp@sandbox.iam.gserviceaccount.com",
+        versioned: bool = False,
+        rewritten: int = 1 << 62,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        super().__init__()
+        self.hosts = (_GOOGLE, _TOKENS)
+        self.bucket = bucket
+        self.email = email
+        self.versioned = versioned
+        self.rewritten = rewritten
+        self._now = now
+        self.objects: dict[str, list[Kept]] = {}
+        self.live: dict[str, Kept] = {}
+        self.sessions: dict[str, Session] = {}
+        self.tokens = GoogleTokens(email, f"https://{_TOKENS}/token", now)
+        self.beside: dict[str, Sandbox] = {"/token": self.tokens}
+
+    def key_file(self, token_uri: str | None = None) -> str:
+        """The JSON file of the service account's key.
+
+        Args:
+            token_uri: where tokens are, if not at Google's.
+        """
+        if token_uri is not None:
+            self.tokens.audience = token_uri
+        return key_file(self.email, self.tokens.audience)
+
+    def break_chunk(self, after: int) -> None:
+        """Hang up in the next chunk of every upload, after so many of its bytes have come."""
+        for session in self.sessions.values():
+            session.taken = after
+
+    # --- requests ----------------------------------------------------------
+
+    def handle(self, request: Asked, spool: Spool) -> Reply:
+        """Execute a request with a body on the disk."""
+        beside = self.at(request.path)
+        if beside is self:
+            return super().handle(request, spool)
+        response = beside.answer(attrs.evolve(request, body=spool.content()))
+        return Reply(response.status, dict(response.headers), response.body)
+
+    def refused(self, no: No) -> Reply:
+        """The answer that says no."""
+        fields = {"Content-Type": "application/json; charset=UTF-8"}
+        body = b"" if no.status == _UNCHANGED else said(no.status, no.code, no.message)
+        return Reply(no.status, fields, body)
+
+    def done(self, request: Asked, spool: Spool) -> Reply:
+        """Execute a request."""
+        query = dict(request.query)
+        if "X-Goog-Signature" in query:
+            return self._by_url(request, query, spool)
+        if request.headers.get("content-type", "").startswith("multipart/form-data"):
+            return self._by_form(request, spool)
+        if not self.tokens.allows(request):
+            raise No("authError", 401, "Invalid Credentials")
+        upload = request.path.startswith("/upload/")
+        match = _PATH.fullmatch(request.path.removeprefix("/upload"))
+        if match is None or (upload and match["key"] is not None):
+            raise No("notFound", 404, "Not Found")
+        if match["bucket"] != self.bucket or match["other"] not in {None, self.bucket}:
+            raise No("notFound", 404, "The specified bucket does not exist.")
+        key = None if match["key"] is None else unquote(match["key"])
+        if key in _MAGIC:
+            raise No(*_MAGIC[key])
+        if upload:
+            return self._upload(request, query, spool)
+        if key is None:
+            return self._list(request, query)
+        if match["to"] is not None:
+            return self._rewrite(request, key, unquote(match["to"]), query, spool)
+        return self._of_object(request, key, query)
+
+    def _of_object(self, request: Asked, key: str, query: dict[str, str]) -> Reply:
+        if request.method == "DELETE":
+            known_query(query, "generation ifGenerationMatch")
+            return self._delete(key, query)
+        if request.method != "GET":
+            raise No("methodNotAllowed", 405, "Method Not Allowed")
+        known_query(query, f"alt projection {_READ}")
+        kept = self._kept(key, query)
+        self._may_read(kept, query)
+        return self._media(request, kept) if query.get("alt") == "media" else told(kept.resource)
+
+    # --- reading -----------------------------------------------------------
+
+    def _kept(self, key: str, query: dict[str, str]) -> Kept:
+        wanted = number_in(query, "generation")
+        if wanted is None:
+            found = self.live.get(key)
+        else:
+            known = (one for one in self.objects.get(key, []) if one.generation == wanted)
+            found = next(known, None)
+        if found is None:
+            raise No("notFound", 404, f"No such object: {self.bucket}/{key}")
+        return found
+
+    def _may_read(self, kept: Kept, query: dict[str, str]) -> None:
+        same = number_in(query, "ifGenerationMatch")
+        if same not in {None, kept.generation}:
+            raise No("conditionNotMet", 412, "At least one of the pre-conditions did not hold.")
+        if number_in(query, "ifGenerationNotMatch") == kept.generation:
+            raise No("notModified", _UNCHANGED, "Not Modified")
+
+    def _media(self, request: Asked, kept: Kept) -> Reply:
+        resource, size = kept.resource, kept.stored.size
+        encoding = resource.get("contentEncoding")
+        fields = {
+            "Content-Type": resource.get("contentType", "application/octet-stream"),
+            "Content-Disposition": "attachment",
+            "Cache-Control": "no-cache, no-store, max-age=0, must-revalidate",
+            "X-Goog-Generation": resource["generation"],
+            "X-Goog-Metageneration": resource["metageneration"],
+            "X-Goog-Hash": f"crc32c={resource['crc32c']},md5={resource['md5Hash']}",
+            "X-Goog-Storage-Class": resource["storageClass"],
+            "X-Goog-Stored-Content-Encoding": encoding or "identity",
+            "X-Goog-Stored-Content-Length": str(size),
+        }
+        if encoding is not None:
+            fields["Content-Encoding"] = encoding
+        header = request.headers.get("range")
+        if header is None:
+            return Reply(200, fields, stored=(kept.stored, 0, size))
+        try:
+            start, length = range_of(header, size)
+        except No:
+            message = "The requested range cannot be satisfied."
+            raise No("requestedRangeNotSatisfiable", 416, message) from None
+        fields["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
+        return Reply(206, fields, stored=(kept.stored, start, length))
+
+    def _list(self, request: Asked, query: dict[str, str]) -> Reply:
+        if request.method != "GET":
+            raise No("methodNotAllowed", 405, "Method Not Allowed")
+        known_query(query, "prefix delimiter maxResults pageToken")
+        prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
+        most = min(number_in(query, "maxResults") or 1_000, 1_000)
+        try:
+            after = opened(query.get("pageToken"))
+        except No:
+            raise invalid("Invalid page token") from None
+        items: list[dict[str, Any]] = []
+        prefixes: list[str] = []
+        last, more = after, False
+        for key in sorted(self.live, key=str.encode):
+            folder = folder_of(key, prefix, delimiter)
+            shown = folder and (folder in prefixes or after.startswith(folder))
+            if not key.startswith(prefix) or key.encode() <= after.encode():
+                continue
+            if shown:
+                last = key
+                continue
+            if len(items) + len(prefixes) == most:
+                more = True
+                break
+            last = key
+            if folder:
+                prefixes.append(folder)
+            else:
+                items.append(self.live[key].resource)
+        page: dict[str, Any] = {"kind": "storage#objects"}
+        # What there is none of is left out.
+        page |= {"items": items} if items else {}
+        page |= {"prefixes": prefixes} if prefixes else {}
+        page |= {"nextPageToken": base64(last.encode())} if more else {}
+        return told(page)
+
+    # --- writing -----------------------------------------------------------
+
+    def _may_put(self, key: str, query: dict[str, str]) -> None:
+        wanted = number_in(query, "ifGenerationMatch")
+        live = self.live.get(key)
+        if wanted is not None and wanted != (0 if live is None else live.generation):
+            raise No("conditionNotMet", 412, "At least one of the pre-conditions did not hold.")
+
+    def _keep(self, key: str, resource: dict[str, Any], body: Body, query: dict[str, str]) -> Kept:
+        self._may_put(key, query)
+        number = str(1_700_000_000_000_000 + self.number())
+        now = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        whole = {
+            "kind": "storage#object",
+            "id": f"{self.bucket}/{key}/{number}",
+            "bucket": self.bucket,
+            "storageClass": "STANDARD",
+            **resource,
+            "name": key,
+            "generation": number,
+            "metageneration": "1",
+            "size": str(body.size),
+            "etag": base64(number.encode()),
+            "timeCreated": now,
+            "updated": now,
+            **body.sums,
+        }
+        if "kmsKeyName" in query:
+            whole["kmsKeyName"] = f"{query['kmsKeyName']}/cryptoKeyVersions/1"
+        stored = Stored(
+            pieces=tuple(body.pieces), etag=number, checksum=None, headers={}, modified=self._now()
+        )
+        kept = Kept(resource=whole, stored=stored)
+        before = self.objects.get(key, []) if self.versioned else []
+        self.objects[key] = [*before, kept]
+        self.live[key] = kept
+        return kept
+
+    def _delete(self, key: str, query: dict[str, str]) -> Reply:
+        kept = self._kept(key, query)
+        self._may_read(kept, query)
+        if "generation" in query or not self.versioned:
+            self.objects[key].remove(kept)
+        if self.live.get(key) is kept:
+            del self.live[key]
+        return Reply(204)
+
+    def _rewrite(
+        self, request: Asked, key: str, to: str, query: dict[str, str], spool: Spool
+    ) -> Reply:
+        if request.method != "POST":
+            raise No("methodNotAllowed", 405, "Method Not Allowed")
+        known_query(
+            query, "rewriteToken destinationPredefinedAcl destinationKmsKeyName ifGenerationMatch"
+        )
+        if to in _MAGIC:
+            raise No(*_MAGIC[to])
+        source = self._kept(key, {})
+        size = source.stored.size
+        begun = int(opened(query.get("rewriteToken")) or "0")
+        done = begun + self.rewritten
+        progress = {"kind": "storage#rewriteResponse", "objectSize": str(size)}
+        if done < size:
+            token = base64(str(done).encode())
+            more = {"totalBytesRewritten": str(done), "done": False, "rewriteToken": token}
+            return told({**progress, **more})
+        body = Body(self.folder)
+        body.take(source.stored.read(0, size))
+        own = ("cacheControl", "contentDisposition", "contentEncoding", "contentLanguage")
+        kept = {
+            name: value
+            for name, value in source.resource.items()
+            if name in {*own, "contentType", "metadata", "storageClass"}
+        }
+        resource = resource_of(spool.content()) if spool.size else kept
+        made = self._keep(to, resource, body, query)
+        over = {"totalBytesRewritten": str(size), "done": True, "resource": made.resource}
+        return told({**progress, **over})
+
+    # --- uploads -----------------------------------------------------------
+
+    def _upload(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
+        kind = query.pop("uploadType", None)
+        if "upload_id" in query:
+            return self._of_session(request, query["upload_id"], spool)
+        known_query(query, f"name {_HOW}")
+        if request.method != "POST" or kind not in {"multipart", "resumable"}:
+            raise invalid("Invalid upload type")
+        return (
+            self._put(request, query, spool)
+            if kind == "multipart"
+            else self._start(request, query, spool)
+        )
+
+    def _put(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
+        first, data, kind = related(request, spool)
+        resource = {"contentType": kind, **resource_of(first)}
+        key = self._named(resource, query)
+        body = Body(self.folder)
+        body.take(iter([data]))
+        check_sums(body, {one: resource[one] for one in ("md5Hash", "crc32c") if one in resource})
+        return told(self._keep(key, resource, body, query).resource)
+
+    def _named(self, resource: dict[str, Any], query: dict[str, str]) -> str:
+        key = query.get("name") or resource.get("name")
+        if not key:
+            raise No("required", 400, "Required object name")
+        if key in _MAGIC:
+            raise No(*_MAGIC[key])
+        return str(key)
+
+    def _start(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
+        resource = resource_of(spool.content())
+        key = self._named(resource, query)
+        self._may_put(key, query)
+        id_ = f"ABPtcP-{self.number()}"
+        self.sessions[id_] = Session({**resource, "name": key}, query, Body(self.folder))
+        place = f"https://{request.host}{request.path}?uploadType=resumable&name={quote(key)}"
+        return Reply(200, {"Location": f"{place}&upload_id={id_}", "X-GUploader-UploadID": id_})
+
+    def _of_session(self, request: Asked, id_: str, spool: Spool) -> Reply:
+        session = self.sessions.get(id_)
+        if session is None:
+            raise No("notFound", 404, "The upload is not known.")
+        if session.aborted or request.method == "DELETE":
+            session.aborted = True
+            return Reply(499)
+        if request.method != "PUT":
+            raise No("methodNotAllowed", 405, "Method Not Allowed")
+        if session.made is None:
+            over = session.take(spool, request.headers.get("content-range", ""))
+            if not over:
+                return self._more(request, session)
+            session.check(request.headers.get("x-goog-hash"))
+            name = session.resource["name"]
+            resource = {"contentType": "application/octet-stream", **session.resource}
+            session.made = self._keep(name, resource, session.body, session.query)
+        return told(session.made.resource)
+
+    def _more(self, request: Asked, session: Session) -> Reply:
+        size = session.body.size
+        fields = {"Range": f"bytes=0-{size - 1}"} if size else {}
+        if request.headers.get("x-guploader-no-308") == "yes":
+            return Reply(200, {**fields, "X-HTTP-Status-Code-Override": "308"})
+        return Reply(308, fields)
+
+    # --- for others --------------------------------------------------------
+
+    def _by_url(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
+        check_url(request, self.email, self._now())
+        bucket, _, key = unquote(request.path).removeprefix("/").partition("/")
+        if bucket != self.bucket:
+            raise No("NoSuchBucket", 404, "The specified bucket does not exist.")
+        if request.method == "PUT":
+            body = Body(self.folder)
+            body.take(part_of(spool))
+            kind = request.headers.get("content-type", "application/octet-stream")
+            self._keep(key, {"contentType": kind}, body, {})
+            return Reply(200)
+        if request.method == "DELETE":
+            return self._delete(key, {})
+        reply = self._media(request, self._kept(key, {}))
+        for name in ("content-type", "content-disposition"):
+            if f"response-{name}" in query:
+                reply.headers[name.title()] = query[f"response-{name}"]
+        return reply
+
+    def _by_form(self, request: Asked, spool: Spool) -> Reply:
+        fields, data = parts_of(request, spool)
+        check_form(fields, self.email)
+        check_policy(fields, len(data), self.bucket, self._now())
+        body = Body(self.folder)
+        body.take(iter([data]))
+        kind = fields.get("content-type", "application/octet-stream")
+        self._keep(fields["key"], {"contentType": kind}, body, {})
+        return Reply(204)
+
+
+__all__ = ["GcsSandbox"]

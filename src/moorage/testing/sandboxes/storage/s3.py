@@ -1,0 +1,332 @@
+"""S3 on this machine.
+
+It is strict: signatures, those of URLs and forms among them, are checked by a reading of its own;
+so are hashes and checksums, the order and the size of parts, and conditions. Bodies live on the
+disk, so that files of any size go through `serving()`.
+
+Magic keys: `magic/slow-down`, `magic/access-denied`, `magic/internal-error` and
+`magic/wrong-region` fail so, whatever is asked of them.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+import attrs
+
+from moorage.testing.sandboxes.storage._s3_auth import Key, check_header, check_query
+from moorage.testing.sandboxes.storage._s3_forms import taken
+from moorage.testing.sandboxes.storage._s3_store import Piece, Spool, Stored
+from moorage.testing.sandboxes.storage._s3_uploads import UploadSandbox
+from moorage.testing.sandboxes.storage._s3_words import (
+    KNOWN,
+    No,
+    Reply,
+    answer,
+    checked_sums,
+    error_xml,
+    folder_of,
+    fresh,
+    kept,
+    name_of,
+    opened,
+    parsed,
+    quote_plus,
+    range_of,
+    sums_of,
+    tag,
+    title,
+    xml,
+    yes_or_no,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.testing.sandboxes.base import Asked
+
+_MAGIC: Final = {
+    "magic/slow-down": ("SlowDown", 503),
+    "magic/access-denied": ("AccessDenied", 403),
+    "magic/internal-error": ("InternalError", 500),
+    "magic/wrong-region": ("PermanentRedirect", 301),
+}
+_SMALL: Final = 65_536
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class S3Sandbox(UploadSandbox):
+    """A sandbox of S3 with one bucket.
+
+    Args:
+        bucket, region: what it is called, and where it is.
+        access_key_id, secret, token: who may come in.
+        least_part: bytes that every part but the last must have.
+        versioned: whether it keeps what objects were before.
+        may_list: without it, what is not there looks forbidden.
+        now: the time.
+    """
+
+    def __init__(
+        self,
+        bucket: str = "sandbox-bucket",
+        region: str = "us-east-1",
+        *,
+        access_key_id: str = "AKIASANDBOX",
+        secret: str = "s3-sandbox-secret",
+        token: str | None = None,
+        least_part: int = 5 * 1024 * 1024,
+        versioned: bool = False,
+        may_list: bool = True,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        super().__init__(bucket, least_part, now, versioned=versioned)
+        self.region = region
+        self.key = Key(id=access_key_id, secret=secret, token=token, region=region)
+        self.may_list = may_list
+        self.hosts = (f"{bucket}.s3.{region}.amazonaws.com", f"s3.{region}.amazonaws.com")
+
+    # --- requests ----------------------------------------------------------
+
+    def refused(self, no: No) -> Reply:
+        """The answer that says no."""
+        fields = {"Content-Type": "application/xml"}
+        if no.code == "PermanentRedirect":
+            fields["x-amz-bucket-region"] = "eu-elsewhere-1"
+        return Reply(no.status, fields, error_xml(no.code, no.message, **no.more))
+
+    def done(self, request: Asked, spool: Spool) -> Reply:
+        """Execute a request."""
+        key = self._key(request)
+        query = dict(request.query)
+        form = request.headers.get("content-type", "").startswith("multipart/form-data")
+        if request.method == "POST" and not key and form:
+            return self._form(request, spool)
+        if "X-Amz-Signature" in query:
+            check_query(request, self.key, self._now())
+        else:
+            check_header(request, self.key, self._now(), spool.digests["sha256"].hex())
+        self._check_headers(request, spool)
+        if key in _MAGIC:
+            raise No(*_MAGIC[key])
+        if not key:
+            return self._of_bucket(request, query, spool)
+        if request.method == "PUT" and "partNumber" in query:
+            return self._put_part(request, key, query, spool)
+        verbs = {
+            "PUT": self._copy if "x-amz-copy-source" in request.headers else self._put,
+            "GET": self._list_parts if "uploadId" in query else self._get,
+            "HEAD": self._get,
+            "DELETE": self._abort if "uploadId" in query else self._delete,
+            "POST": self._start if "uploads" in query else self._complete,
+        }
+        if request.method not in verbs:
+            raise No("MethodNotAllowed", 405)
+        return verbs[request.method](request, key, query, spool)
+
+    def _key(self, request: Asked) -> str:
+        path = unquote(request.path).removeprefix("/")
+        if request.host.partition(".")[0] == self.bucket:
+            return path
+        bucket, _, key = path.partition("/")
+        if bucket != self.bucket:
+            raise No("NoSuchBucket", 404, "The specified bucket does not exist")
+        return key
+
+    def _check_headers(self, request: Asked, spool: Spool) -> None:
+        for name in request.headers:
+            folded = name.lower()
+            ours = folded.startswith("x-amz-") and not folded.startswith("x-amz-meta-")
+            if ours and folded not in KNOWN:
+                raise No("NotImplemented", 501, f"{name} is not implemented", Header=name)
+        chunked = "chunked" in request.headers.get("transfer-encoding", "")
+        if chunked:
+            raise No("MissingContentLength", 411)
+        checked_sums(request, spool)
+
+    # --- the bucket --------------------------------------------------------
+
+    def _of_bucket(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
+        if request.method == "POST" and "delete" in query:
+            return self._delete_many(request, spool)
+        if request.method == "GET" and "uploads" in query:
+            return self._list_uploads(query)
+        if request.method == "GET" and query.get("list-type") == "2":
+            return self._list(query)
+        raise No("NotImplemented", 501)
+
+    def _delete_many(self, request: Asked, spool: Spool) -> Reply:
+        if "content-md5" not in request.headers and not sums_of(request):
+            message = "Missing required header for this request: Content-MD5"
+            raise No("InvalidRequest", 400, message)
+        keys = [found.text or "" for found in parsed(spool).iter() if name_of(found) == "Key"]
+        if not 0 < len(keys) <= 1000:
+            raise No("MalformedXML", 400)
+        told = ""
+        for key in keys:
+            if key in _MAGIC:
+                inside = tag("Key", key), tag("Code", _MAGIC[key][0]), tag("Message", "No")
+                told += f"<Error>{''.join(inside)}</Error>"
+            else:
+                self.objects.pop(key, None)
+                told += f"<Deleted>{tag('Key', key)}</Deleted>"
+        return answer(xml("DeleteResult", told))
+
+    def _list(self, query: dict[str, str]) -> Reply:
+        if not self.may_list:
+            raise No("AccessDenied", 403, "Access Denied")
+        prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
+        most = min(int(query.get("max-keys", "1000")), 1000)
+        after = opened(query.get("continuation-token"))
+        write = quote_plus if query.get("encoding-type") == "url" else str
+        objects, prefixes, last, more = "", "", after, False
+        count, shown = 0, ""
+        for key in sorted(self.objects, key=str.encode):
+            folder = folder_of(key, prefix, delimiter)
+            if not key.startswith(prefix) or key.encode() <= after.encode():
+                continue
+            if folder and (folder == shown or after.startswith(folder)):
+                last = key
+                continue
+            if count == most:
+                more = True
+                break
+            count, last = count + 1, key
+            if folder:
+                shown = folder
+                prefixes += f"<CommonPrefixes>{tag('Prefix', write(folder))}</CommonPrefixes>"
+                continue
+            objects += self._listed(key, write)
+        inside = [
+            tag("Name", self.bucket),
+            tag("Prefix", write(prefix)),
+            tag("KeyCount", count),
+            tag("MaxKeys", most),
+            tag("IsTruncated", yes_or_no(more)),
+            tag("EncodingType", "url") if "encoding-type" in query else "",
+            tag("NextContinuationToken", b64encode(last.encode()).decode()) if more else "",
+        ]
+        return answer(xml("ListBucketResult", *inside, objects, prefixes))
+
+    def _listed(self, key: str, write: Callable[[str], str]) -> str:
+        stored = self.objects[key]
+        inside = [
+            tag("Key", write(key)),
+            tag("LastModified", stored.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")),
+            tag("ETag", f'"{stored.etag}"'),
+            tag("Size", stored.size),
+            tag("StorageClass", stored.headers.get("x-amz-storage-class", "STANDARD")),
+        ]
+        return f"<Contents>{''.join(inside)}</Contents>"
+
+    # --- objects -----------------------------------------------------------
+
+    def _put(self, request: Asked, key: str, _: dict[str, str], spool: Spool) -> Reply:
+        self._may_put(request, key)
+        sums = sums_of(request)
+        stored = Stored(
+            pieces=(Piece(spool.path, spool.size),),
+            etag=spool.digests["md5"].hex(),
+            checksum=sums[0] if sums else None,
+            headers=kept(request),
+            modified=self._now(),
+        )
+        fields = {"ETag": f'"{stored.etag}"', **self._keep(key, stored).told}
+        return Reply(200, fields | {f"x-amz-checksum-{name}": value for name, value in sums})
+
+    def _get(self, request: Asked, key: str, query: dict[str, str], _: Spool) -> Reply:
+        stored = self._stored(key, query)
+        fields = {
+            **{title(name): value for name, value in stored.headers.items()},
+            "ETag": f'"{stored.etag}"',
+            "Last-Modified": format_datetime(stored.modified, usegmt=True),
+            "Accept-Ranges": "bytes",
+            **stored.told,
+        }
+        fields.pop("X-Amz-Tagging", None)
+        for name, value in query.items():
+            if name.startswith("response-"):
+                fields[title(name.removeprefix("response-"))] = value
+        if not fresh(request, stored):
+            return Reply(304, {"ETag": fields["ETag"], "Last-Modified": fields["Last-Modified"]})
+        start, length = 0, stored.size
+        status = 200
+        header = request.headers.get("range")
+        if header is not None:
+            start, length = range_of(header, stored.size)
+            status = 206
+            fields["Content-Range"] = f"bytes {start}-{start + length - 1}/{stored.size}"
+        elif (
+            request.headers.get("x-amz-checksum-mode") == "ENABLED" and stored.checksum is not None
+        ):
+            fields[f"x-amz-checksum-{stored.checksum[0]}"] = stored.checksum[1]
+            fields["x-amz-checksum-type"] = "COMPOSITE" if stored.composite else "FULL_OBJECT"
+        return Reply(status, fields, stored=(stored, start, length))
+
+    def _stored(self, key: str, query: dict[str, str]) -> Stored:
+        wanted = query.get("versionId", "null")
+        if wanted != "null":
+            versions = self.versions.get(key, [])
+            if wanted not in {one.version for one in versions}:
+                raise No("NoSuchVersion", 404, "The specified version does not exist.")
+            return next(one for one in versions if one.version == wanted)
+        stored = self.objects.get(key)
+        if stored is None and not self.may_list:
+            raise No("AccessDenied", 403, "Access Denied")
+        if stored is None:
+            raise No("NoSuchKey", 404, "The specified key does not exist.", Key=key)
+        return stored
+
+    def _delete(self, _: Asked, key: str, query: dict[str, str], __: Spool) -> Reply:
+        wanted = query.get("versionId", "null")
+        if wanted == "null":
+            self.objects.pop(key, None)
+            return Reply(204, {"x-amz-delete-marker": "true"} if self.versioned else {})
+        left = [one for one in self.versions.get(key, []) if one.version != wanted]
+        self.versions[key] = left
+        if key in self.objects and self.objects[key].version == wanted:
+            del self.objects[key]
+            if left:
+                self.objects[key] = left[-1]
+        return Reply(204, {"x-amz-version-id": wanted})
+
+    def _copy(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+        bucket, name = unquote(request.headers["x-amz-copy-source"]).lstrip("/").split("/", 1)
+        if bucket != self.bucket:
+            raise No("NoSuchBucket", 404)
+        source = self._stored(name, {})
+        replaces = request.headers.get("x-amz-metadata-directive") == "REPLACE"
+        if name == key and not replaces:
+            raise No("InvalidRequest", 400, "This copies an object to itself, changing nothing.")
+        self._may_put(request, key)
+        made = attrs.evolve(source, modified=self._now())
+        made = self._keep(key, attrs.evolve(made, headers=kept(request)) if replaces else made)
+        modified = made.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        inside = tag("LastModified", modified), tag("ETag", f'"{made.etag}"')
+        return answer(xml("CopyObjectResult", *inside), made.told)
+
+    # --- forms -------------------------------------------------------------
+
+    def _form(self, request: Asked, spool: Spool) -> Reply:
+        fields, data = taken(request, spool, self.key, self.bucket, self._now())
+        put = Spool(self.folder)
+        put.write(data)
+        put.close()
+        stored = Stored(
+            pieces=(Piece(put.path, put.size),),
+            etag=put.digests["md5"].hex(),
+            checksum=None,
+            headers={"content-type": fields.get("content-type", "binary/octet-stream")},
+            modified=self._now(),
+        )
+        return Reply(204, self._keep(fields["key"], stored).told)
+
+
+__all__ = ["S3Sandbox", "error_xml"]

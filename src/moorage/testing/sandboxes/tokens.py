@@ -1,0 +1,85 @@
+"""A strict OAuth token endpoint for client credentials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.testing.sandboxes.base import Refusal, Sandbox, reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.domain.http.requests import Response
+    from moorage.testing.sandboxes.base import Asked
+
+_GRANT: Final = "client_credentials"
+
+
+class TokenDesk(Sandbox):
+    """Grants access tokens to one client; a sandbox has it `beside` itself.
+
+    Args:
+        path: where it is.
+        client_id, client_secret: whom it knows.
+        posted: whether the client says who it is in the form, not by HTTP Basic.
+        scope: what must be asked for, if anything.
+        expires_in: seconds for which it says that a token is good; none pass here.
+
+    Attributes:
+        granted: how many tokens it has granted.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        posted: bool = False,
+        scope: str | None = None,
+        expires_in: int = 3_600,
+    ) -> None:
+        self.path = path
+        self.granted = 0
+        self._client = client_id, client_secret
+        self._posted = posted
+        self._scope = scope
+        self._expires_in = expires_in
+        self._good: set[str] = set()
+        super().__init__()
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The endpoint."""
+        return {f"POST {self.path}": self._grant}
+
+    def allows(self, request: Asked) -> bool:
+        """Whether a request carries a token that is good."""
+        return request.bearer() in self._good
+
+    def forget(self) -> None:
+        """Invalidate all granted tokens."""
+        self._good.clear()
+
+    def refuse(self, error: str, status: int = 400) -> Response:
+        """The answer that grants nothing."""
+        return reply({"error": error}, status)
+
+    def _grant(self, request: Asked) -> Response:
+        form = dict(request.form)
+        shown = request.basic()
+        if self._posted:
+            shown = form.pop("client_id", ""), form.pop("client_secret", "")
+        if shown != self._client:
+            raise Refusal(self.refuse("invalid_client", 401))
+        if form.pop("grant_type", None) != _GRANT:
+            raise Refusal(self.refuse("unsupported_grant_type"))
+        if form.pop("scope", None) != self._scope:
+            raise Refusal(self.refuse("invalid_scope"))
+        if form:
+            raise Refusal(self.refuse("invalid_request"))
+        self.granted += 1
+        token = f"token-{self._client[0]}-{self.granted}"
+        self._good.add(token)
+        return reply(
+            {"access_token": token, "token_type": "Bearer", "expires_in": self._expires_in}
+        )

@@ -1,0 +1,227 @@
+"""Helpers of email vendors."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from email.header import Header
+from email.utils import formataddr
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
+from moorage.domain.values.result import Result
+from moorage.errors import ConfigurationError, InvalidData
+from moorage.vendors._reading import malformed, read
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from moorage.contracts.email import Attachment, EmailMessage
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+
+_TAG: Final = "tag_"
+"""Prefix of a tag's name at a vendor that has only names with values."""
+_IS_TAG: Final = "true"
+"""Value of a tag at such a vendor."""
+_METADATA: Final = "word_"
+"""Prefix of a metadata name that the vendor would misinterpret."""
+_IN_BRACKETS: Final = re.compile(r"<([^<>\s]+@[^<>\s]+)>\s*\Z")
+
+SendPart: TypeAlias = "Callable[[BulkMessage, str | None], Awaitable[list[Result[EmailReceipt]]]]"
+
+
+def sender_of(message: EmailMessage, usual: EmailAddress | None) -> EmailAddress:
+    """The sender of a message.
+
+    Raises:
+        ConfigurationError: neither the message nor the account has one.
+    """
+    sender = message.from_ or usual
+    if sender is None:
+        raise ConfigurationError(
+            "The message has no sender.",
+            path="sender",
+            remedy="Give the message a `from_`, or the account a `sender`.",
+        )
+    return sender
+
+
+def written(address: EmailAddress) -> str:
+    """An address as a header value in ASCII."""
+    return formataddr((address.name or "", address.wire))
+
+
+def all_written(several: Iterable[EmailAddress]) -> list[str]:
+    """Addresses as a header value."""
+    return [written(item) for item in several]
+
+
+def in_ascii(text: str) -> str:
+    """A header value in ASCII."""
+    return text if text.isascii() else Header(text, "utf-8").encode(linesep="")
+
+
+def in_base64(file: Attachment) -> str:
+    """The content of a file in base64."""
+    return b64encode(file.content).decode()
+
+
+def without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that have a value."""
+    return {name: value for name, value in fields.items() if value not in (None, "", [], {}, ())}
+
+
+def words_of(value: object) -> dict[str, str]:
+    """The values of a table as text."""
+    return {
+        name: str(word)
+        for name, word in read(value).raw.items()
+        if isinstance(word, (str, int)) and not isinstance(word, bool)
+    }
+
+
+def bare(written: str | None) -> str | None:
+    """The bare address of one that may have a display name, such as `Ada <ada@example.com>`."""
+    found = _IN_BRACKETS.search(written or "")
+    return written if found is None else found[1]
+
+
+def id_of_ours(wire: Wire, key: str | None) -> str:
+    """A message id for vendors that assign none: the same for the same key of a tenant."""
+    of_key = ("key", wire.account, wire.tenant or "", key or "")
+    seed = wire.new_id() if key is None else "\0".join(of_key)
+    return sha256(seed.encode()).hexdigest()[:32]
+
+
+def name_at(name: str, taken: Callable[[str], bool]) -> str:
+    """The vendor's name of a metadata entry, changed if the vendor gives the name a meaning.
+
+    Args:
+        name: name of the entry.
+        taken: True if the name has a meaning at the vendor.
+    """
+    return _METADATA + name if taken(name) or name.startswith(_METADATA) else name
+
+
+def name_here(name: str, taken: Callable[[str], bool]) -> str:
+    """The original name of a metadata entry, from the name that `name_at` made."""
+    own = name.removeprefix(_METADATA)
+    return own if taken(own) or own.startswith(_METADATA) else name
+
+
+def _is_like_a_tag(name: str) -> bool:
+    return name.startswith(_TAG)
+
+
+def pairs_of(
+    tags: Iterable[str], metadata: Mapping[str, str], allowed: re.Pattern[str], vendor: str
+) -> dict[str, str]:
+    """Combine tags and metadata, for vendors that have only names with values.
+
+    The names of tags get the prefix `tag_`, so that they never collide with metadata.
+
+    Raises:
+        InvalidData: a name or value has characters that the vendor does not accept.
+    """
+    words = {_TAG + tag: _IS_TAG for tag in tags}
+    words |= {name_at(name, _is_like_a_tag): text for name, text in metadata.items()}
+    if not all(allowed.fullmatch(name) and allowed.fullmatch(text) for name, text in words.items()):
+        raise InvalidData(
+            f"A tag or a metadata entry has characters that {vendor} does not accept.",
+            field="metadata",
+            remedy="Use ASCII letters and digits, '_' and '-', and shorter texts.",
+        )
+    return words
+
+
+def tags_and_words(pairs: Mapping[str, str | None]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Split combined name-value pairs into tags and metadata."""
+    tags = [name for name, text in pairs.items() if _is_like_a_tag(name) and text == _IS_TAG]
+    return (
+        tuple(name.removeprefix(_TAG) for name in tags),
+        {
+            name_here(name, _is_like_a_tag): text
+            for name, text in pairs.items()
+            if text and name not in tags
+        },
+    )
+
+
+def status_of(message: EmailMessage) -> EmailStatus:
+    """The status of an accepted message."""
+    return EmailStatus.QUEUED if message.send_at is None else EmailStatus.SCHEDULED
+
+
+def outcomes(people: Iterable[EmailAddress], status: EmailStatus) -> tuple[RecipientOutcome, ...]:
+    """The same status for all recipients."""
+    return tuple(RecipientOutcome(email=address.email, status=status) for address in people)
+
+
+def receipt_of(
+    wire: Wire,
+    id_: str,
+    people: Iterable[EmailAddress],
+    status: EmailStatus,
+    raw: Any,
+) -> EmailReceipt:
+    """The receipt of a message that was accepted for all recipients."""
+    return EmailReceipt(
+        ref=wire.ref(id_), status=status, recipients=outcomes(people, status), raw=raw
+    )
+
+
+def messages_of(bulk: BulkMessage) -> list[EmailMessage]:
+    """The message of each recipient, with the placeholders filled in."""
+    messages = [bulk.message_to(recipient) for recipient in bulk.recipients]
+    template = bulk.base.template
+    if template is None:
+        return messages
+    return [
+        attrs.evolve(
+            message, template=attrs.evolve(template, data={**template.data, **recipient.data})
+        )
+        for message, recipient in zip(messages, bulk.recipients, strict=True)
+    ]
+
+
+async def in_parts(
+    wire: Wire,
+    bulk: BulkMessage,
+    most: int,
+    send: SendPart,
+    key: str | None,
+    *,
+    at_once: int = 1,
+) -> list[Result[EmailReceipt]]:
+    """Send a bulk message in several requests of at most so many recipients; join the results.
+
+    Each request has a key of its own, derived from its position; a failed one does not affect the
+    others.
+    """
+    parts = bulk.chunks(most)
+    if len(parts) == 1:
+        return await send(bulk, key)
+    keys = [None if key is None else f"{key}/{number}" for number in range(1, len(parts) + 1)]
+    steps = [partial(send, part, own) for part, own in zip(parts, keys, strict=True)]
+    told = await wire.every(steps, at_once=at_once)
+    results: list[Result[EmailReceipt]] = []
+    for part, item in zip(parts, told, strict=True):
+        results += item.unwrap() if item.ok else [Result(error=item.error) for _ in part.recipients]
+    return results
+
+
+def check_some_readable(results: Sequence[Result[EmailReceipt]], response: Response) -> None:
+    """Refuse an answer to a bulk message without a readable result.
+
+    Raises:
+        VendorFailed: no recipient's result can be read.
+    """
+    if all(getattr(result.error, "response", None) is response for result in results):
+        raise malformed(response, "result that can be read")

@@ -1,0 +1,154 @@
+"""The forms that Mailgun sends mail by, with their files."""
+
+from __future__ import annotations
+
+import json
+from email.utils import format_datetime
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.email_bulk import PLACE
+from moorage.contracts.vendor import extra_for, merged
+from moorage.domain.http.multipart import FormFile
+from moorage.domain.http.requests import Request
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.vendors.email._common import all_written, in_ascii, sender_of, without_nothing, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from moorage.contracts.email import Attachment, EmailMessage
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+
+_VARIABLES: Final = "recipient-variables"
+_MARK: Final = "%recipient"
+_YES: Final = {True: "yes", False: "no", None: None}
+
+
+def mail_request(
+    domain: str, message: EmailMessage, sender: EmailAddress | None, **fields: Any
+) -> Request:
+    """The request that sends one message, with further fields of Mailgun's."""
+    form = merged(_fields(message, sender) | fields, extra_for("mailgun", message.extra))
+    return Request.post(
+        f"/v3/{domain}/messages",
+        form=[pair for name, value in form.items() for pair in _pairs(name, value)],
+        files=[_file(file) for file in message.attachments],
+    )
+
+
+def fits_one(bulk: BulkMessage) -> bool:
+    """True if one request can express the bulk message; only some fields can differ."""
+    base, recipients = bulk.base, bulk.recipients
+    alone = all(len(recipient.everybody) == 1 and not recipient.headers for recipient in recipients)
+    addresses = {recipient.to[0].wire.lower() for recipient in recipients}
+    filled = base.template is not None and any(recipient.data for recipient in recipients)
+    texts = [base.subject, base.text or "", base.html or "", *base.headers.values()]
+    texts += [] if base.template is None else [json.dumps(base.template.data)]
+    texts += [*base.metadata.values(), *base.tags]
+    texts += [
+        str(word)
+        for recipient in recipients
+        for word in (*recipient.data.values(), *recipient.metadata.values())
+    ]
+    plain = not any(_MARK in text for text in texts)
+    return alone and plain and not filled and len(addresses) == len(recipients)
+
+
+def bulk_request(
+    domain: str, bulk: BulkMessage, sender: EmailAddress | None, **fields: Any
+) -> Request:
+    """The request that sends a message to each recipient separately.
+
+    A recipient's value is stored in three variables: as it is, escaped for HTML, and as metadata.
+    They have distinct prefixes, so that no two can be confused.
+    """
+    base = bulk.base
+    names = sorted({name for recipient in bulk.recipients for name in recipient.metadata})
+    numbers = {name: f"m_{number}" for number, name in enumerate(names)}
+    metadata = {**base.metadata, **{name: _place(own) for name, own in numbers.items()}}
+    message = attrs.evolve(
+        base,
+        to=[address for recipient in bulk.recipients for address in recipient.to],
+        subject=_placed(base.subject, "t"),
+        text=None if base.text is None else _placed(base.text, "t"),
+        html=None if base.html is None else _placed(base.html, "h"),
+        metadata=metadata,
+    )
+    variables = {
+        recipient.to[0].wire: _own(bulk, recipient, numbers) for recipient in bulk.recipients
+    }
+    return mail_request(domain, message, sender, **{_VARIABLES: variables}, **fields)
+
+
+def _own(bulk: BulkMessage, recipient: BulkRecipient, numbers: Mapping[str, str]) -> dict[str, str]:
+    words = {name: str(recipient.data[name]) for name in sorted(bulk.places)}
+    metadata = {**bulk.base.metadata, **recipient.metadata}
+    return (
+        {f"t_{name}": word for name, word in words.items()}
+        | {f"h_{name}": escape(word) for name, word in words.items()}
+        | {own: metadata.get(name, "") for name, own in numbers.items()}
+    )
+
+
+def _place(name: str) -> str:
+    return f"{_MARK}.{name}%"
+
+
+def _placed(text: str, kind: str) -> str:
+    return PLACE.sub(lambda found: _place(f"{kind}_{found[1]}"), text)
+
+
+def _fields(message: EmailMessage, sender: EmailAddress | None) -> dict[str, Any]:
+    template, at = message.template, message.send_at
+    fields = {
+        "from": written(sender_of(message, sender)),
+        "to": all_written(message.to),
+        "cc": all_written(message.cc),
+        "bcc": all_written(message.bcc),
+        "template": None if template is None else template.id,
+        "t:variables": None if template is None else dict(template.data),
+        "h:Reply-To": ", ".join(all_written(message.reply_to)),
+        "o:tag": list(message.tags),
+        "o:deliverytime": None if at is None else format_datetime(at),
+        "o:tracking-opens": _YES[message.track_opens],
+        "o:tracking-clicks": _YES[message.track_clicks],
+    }
+    return (
+        without_nothing(fields)
+        | _contents(message)
+        | {f"h:{name}": in_ascii(value) for name, value in message.headers.items()}
+        | {f"v:{name}": value for name, value in message.metadata.items()}
+    )
+
+
+def _contents(message: EmailMessage) -> dict[str, str]:
+    if message.template is not None:
+        # A template has its own content, and Mailgun accepts no other besides.
+        return {"subject": message.subject} if message.subject else {}
+    # Mailgun refuses a message that has only files.
+    text = message.text or (None if message.html else " ")
+    texts = {"text": text, "html": message.html}
+    return {"subject": message.subject, **{name: said for name, said in texts.items() if said}}
+
+
+def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """A field as form fields: a list repeats its name, and a table becomes JSON."""
+    if is_list(value):
+        for item in value:
+            yield from _pairs(name, item)
+    elif is_object(value):
+        yield name, json.dumps(value)
+    elif isinstance(value, bool):
+        yield name, "yes" if value else "no"
+    elif value is not None:
+        yield name, str(value)
+
+
+def _file(file: Attachment) -> tuple[str, FormFile]:
+    # The HTML refers to an image by its file name.
+    kind = "attachment" if file.content_id is None else "inline"
+    return kind, FormFile(file.content_id or file.filename, file.content, file.content_type)

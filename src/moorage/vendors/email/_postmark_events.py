@@ -1,0 +1,95 @@
+"""Conversion of Postmark's webhooks to email events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.email_outcomes import EmailEvent, EmailStatus
+from moorage.vendors._reading import read
+from moorage.vendors.email._common import bare, words_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.contracts.vendor import MakeRef
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendors._reading import Answer
+
+_RECORDS: Final = {
+    "Delivery": EmailStatus.DELIVERED,
+    "Open": EmailStatus.OPENED,
+    "Click": EmailStatus.CLICKED,
+    "SpamComplaint": EmailStatus.COMPLAINED,
+}
+_BOUNCES: Final = {
+    "HardBounce": EmailStatus.BOUNCED,
+    "SoftBounce": EmailStatus.BOUNCED,
+    "Transient": EmailStatus.DEFERRED,
+    "DnsError": EmailStatus.DEFERRED,
+    "BadEmailAddress": EmailStatus.REJECTED,
+    "Blocked": EmailStatus.REJECTED,
+    "DMARCPolicy": EmailStatus.REJECTED,
+    "ManuallyDeactivated": EmailStatus.REJECTED,
+    "SpamNotification": EmailStatus.REJECTED,
+    "Unconfirmed": EmailStatus.REJECTED,
+    "VirusNotification": EmailStatus.REJECTED,
+    "SMTPApiError": EmailStatus.FAILED,
+    "TemplateRenderingFailed": EmailStatus.FAILED,
+    "SpamComplaint": EmailStatus.COMPLAINED,
+    "Subscribe": EmailStatus.SUBSCRIBED,
+    "Unsubscribe": EmailStatus.UNSUBSCRIBED,
+}
+_SUPPRESSED: Final = {
+    "HardBounce": EmailStatus.BOUNCED,
+    "SpamComplaint": EmailStatus.COMPLAINED,
+}
+_PERMANENT: Final = {
+    "HardBounce": True,
+    "BadEmailAddress": True,
+    "SoftBounce": False,
+    "Transient": False,
+    "DnsError": False,
+}
+_TIMES: Final = ("DeliveredAt", "BouncedAt", "ReceivedAt", "ChangedAt")
+_INBOUND: Final = "Inbound"
+
+
+def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+    """Convert a webhook to events; none for received mail, or for a person without a message."""
+    told = read(event.payload)
+    id_, record, bounce = told.text("MessageID"), told.text("RecordType"), told.text("Type")
+    if id_ is None or record in {None, _INBOUND}:
+        return ()
+    tag = told.text("Tag")
+    return (
+        EmailEvent(
+            id=event.id,
+            ref=ref(id_),
+            status=_status(told),
+            vendor_status=bounce or record,
+            at=_at(told),
+            email=bare(told.text("Email") or told.text("Recipient")),
+            code=bounce or told.text("SuppressionReason"),
+            reason=told.text("Details") or told.text("Description"),
+            permanent=_PERMANENT.get(bounce or ""),
+            url=told.text("OriginalLink"),
+            tags=() if tag is None else (tag,),
+            metadata=words_of(told.value("Metadata")),
+            raw=told.raw,
+        ),
+    )
+
+
+def _status(answer: Answer) -> EmailStatus:
+    record = answer.text("RecordType") or ""
+    if record == "Bounce":
+        return _BOUNCES.get(answer.text("Type") or "", EmailStatus.UNKNOWN)
+    if record == "SubscriptionChange":
+        if answer.flag("SuppressSending") is False:
+            return EmailStatus.SUBSCRIBED
+        return _SUPPRESSED.get(answer.text("SuppressionReason") or "", EmailStatus.UNSUBSCRIBED)
+    return _RECORDS.get(record, EmailStatus.UNKNOWN)
+
+
+def _at(answer: Answer) -> datetime | None:
+    return next((at for name in _TIMES if (at := answer.time(name)) is not None), None)

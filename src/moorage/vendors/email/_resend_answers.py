@@ -1,0 +1,231 @@
+"""Parsing of Resend's answers and webhooks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.email_outcomes import (
+    EmailCounts,
+    EmailEvent,
+    EmailReceipt,
+    EmailStatistics,
+    EmailStatus,
+)
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.resilience.classify import is_success
+from moorage.domain.values.json_text import is_list
+from moorage.domain.values.result import Result
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.vendors._reading import answer, malformed, read
+from moorage.vendors.email._common import (
+    bare,
+    check_some_readable,
+    receipt_of,
+    status_of,
+    tags_and_words,
+    words_of,
+)
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import StatisticsQuery
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Request
+    from moorage.domain.http.response import Response
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendors._reading import Answer
+
+_LONGEST: Final = 300
+_WORDS: Final = Redaction()
+_KINDS: Final[dict[str, type[ConnectorError]]] = {
+    "missing_api_key": AuthenticationFailed,
+    "restricted_api_key": AuthenticationFailed,
+    "invalid_api_key": AuthenticationFailed,
+    "suspended_api_key": AuthenticationFailed,
+    "invalid_permission": AuthenticationFailed,
+    "daily_quota_exceeded": RateLimitExceeded,
+    "monthly_quota_exceeded": RateLimitExceeded,
+    "rate_limit_exceeded": RateLimitExceeded,
+    "application_error": VendorFailed,
+    "service_unavailable": VendorFailed,
+    "resource_locked": VendorFailed,
+}
+_STATUSES: Final[dict[int, type[ConnectorError]]] = {
+    400: InvalidRequest,
+    401: AuthenticationFailed,
+    413: InvalidRequest,
+    422: InvalidRequest,
+    429: RateLimitExceeded,
+}
+"""Errors for unknown names, by status; any other status is a refusal."""
+_EVENTS: Final = {
+    "email.scheduled": EmailStatus.SCHEDULED,
+    "email.sent": EmailStatus.SENT,
+    "email.delivered": EmailStatus.DELIVERED,
+    "email.delivery_delayed": EmailStatus.DEFERRED,
+    "email.bounced": EmailStatus.BOUNCED,
+    "email.suppressed": EmailStatus.REJECTED,
+    "email.failed": EmailStatus.FAILED,
+    "email.opened": EmailStatus.OPENED,
+    "email.clicked": EmailStatus.CLICKED,
+    "email.complained": EmailStatus.COMPLAINED,
+}
+_INBOUND: Final = "email.received"
+_LATE: Final = "email.delivery_delayed"
+_PERMANENT: Final = {"Permanent": True, "Transient": False, "Temporary": False}
+COUNTS: Final = {
+    "requested": "received",
+    "processed": "sent",
+    "delivered": "delivered",
+    "deferred": "delivery_delayed",
+    "bounced": "bounced",
+    "blocked": "suppressed",
+    "dropped": "failed",
+    "opened": "opened",
+    "unique_opened": "unique_opened",
+    "clicked": "clicked",
+    "unique_clicked": "unique_clicked",
+    "complained": "complained",
+    "unsubscribed": "unsubscribed",
+}
+"""Resend's counters, by the contract's names."""
+
+
+def read_receipt(
+    wire: Wire,
+    told: Answer,
+    people: tuple[EmailAddress, ...],
+    status: EmailStatus,
+    response: Response,
+) -> EmailReceipt:
+    """Parse the receipt of an accepted message."""
+    id_ = told.text("id")
+    if id_ is None:
+        raise malformed(response, "id")
+    return receipt_of(wire, id_, people, status, told.raw)
+
+
+def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
+    """Parse the results of a bulk message; accepted and refused messages are listed separately."""
+    body = answer(response)
+    refused = {error.integer("index"): error for error in body.objects("errors")}
+    taken = body.value("data")
+    if not is_list(taken) or len(taken) + len(refused) != len(bulk.recipients):
+        raise malformed(response, "result for each message")
+    left = iter(taken)
+    results: list[Result[EmailReceipt]] = []
+    for number, recipient in enumerate(bulk.recipients):
+        if number in refused:
+            results.append(Result(error=_refused_one(wire, refused[number])))
+            continue
+        told = read(next(left, None))
+        try:
+            receipt = read_receipt(wire, told, recipient.everybody, status_of(bulk.base), response)
+            results.append(Result(receipt))
+        except ConnectorError as error:
+            results.append(Result(error=error))
+    check_some_readable(results, response)
+    return results
+
+
+def _refused_one(wire: Wire, error: Answer) -> InvalidRequest:
+    words = _WORDS.words(error.text("message") or "", _LONGEST)
+    return InvalidRequest(
+        f"Resend refused the message to one recipient: {words or 'no reason is given'}",
+        service=wire.account,
+        vendor_message=words or None,
+    )
+
+
+def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
+    """Parse statistics."""
+    body = answer(response)
+    if not is_list(body.value("data")):
+        raise malformed(response, "data")
+    counted: list[tuple[date, EmailCounts]] = []
+    for row in body.objects("data"):
+        day = row.time("period")
+        if day is None:
+            raise malformed(response, "period")
+        told = {ours: row.integer(theirs) for ours, theirs in COUNTS.items()}
+        counted.append((day.date(), EmailCounts(**told)))
+    return EmailStatistics.of(query, counted, body.raw)
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error for the name in an answer, which is more specific than its status."""
+    status = response.status
+    if is_success(status):
+        return None
+    try:
+        told = read(response.json())
+    except InvalidData:
+        return None
+    name = told.text("name")
+    if name is None:
+        return None
+    if name == "concurrent_idempotent_requests":
+        return IdempotencyInProgress("Resend is still working on a request with this key.")
+    if name == "invalid_idempotent_request":
+        return IdempotencyConflict("Resend knows this key from another request.")
+    words = _WORDS.words(told.text("message") or "", _LONGEST)
+    kind: Any = _KINDS.get(name, _by_status(status))
+    fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    error: ConnectorError = kind(
+        f"Resend refused: {words or name}",
+        status=status,
+        vendor_code=name,
+        vendor_message=words or None,
+        response=response,
+        **fields,
+    )
+    return error
+
+
+def _by_status(status: int) -> type[ConnectorError]:
+    if status >= 500:
+        return VendorFailed
+    return _STATUSES.get(status, VendorRejected)
+
+
+def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+    """Convert a webhook to an event for each recipient."""
+    told = read(event.payload)
+    kind, id_ = told.text("type"), told.text("data.email_id")
+    if kind is None or kind == _INBOUND or id_ is None:
+        return ()
+    people = told.texts("data.to")
+    bounce = told.object("data.bounce") or told.object("data.suppressed")
+    tags, metadata = tags_and_words(words_of(told.value("data.tags")))
+    return tuple(
+        EmailEvent(
+            id=event.id if len(people) < 2 else f"{event.id}/{number}",
+            ref=ref(id_),
+            status=_EVENTS.get(kind, EmailStatus.UNKNOWN),
+            vendor_status=kind,
+            at=told.time("created_at"),
+            email=bare(email),
+            code=bounce.text("subType") or bounce.text("reason"),
+            reason=bounce.text("message") or told.text("data.failed.reason"),
+            permanent=False if kind == _LATE else _PERMANENT.get(bounce.text("type") or ""),
+            url=told.text("data.click.link"),
+            tags=tags,
+            metadata=metadata,
+            raw=told.raw,
+        )
+        for number, email in enumerate(people or (None,), 1)
+    )

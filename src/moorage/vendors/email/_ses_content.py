@@ -1,0 +1,169 @@
+"""Request bodies for Amazon SES."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.email_bulk import PLACE
+from moorage.contracts.vendor import extra_for, merged
+from moorage.vendors.email._common import (
+    all_written,
+    in_ascii,
+    in_base64,
+    pairs_of,
+    sender_of,
+    without_nothing,
+    written,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.email import Attachment, EmailMessage
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+
+_TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_HTML: Final = "_html"
+_BRACES: Final = "braces_"
+
+
+def _destination(of: EmailMessage | BulkRecipient) -> dict[str, Any]:
+    return without_nothing(
+        {
+            "ToAddresses": all_written(of.to),
+            "CcAddresses": all_written(of.cc),
+            "BccAddresses": all_written(of.bcc),
+        }
+    )
+
+
+def _around(
+    message: EmailMessage, sender: EmailAddress | None, configuration_set: str | None
+) -> dict[str, Any]:
+    return {
+        "FromEmailAddress": written(sender_of(message, sender)),
+        "ReplyToAddresses": all_written(message.reply_to),
+        "ConfigurationSetName": configuration_set,
+    }
+
+
+def mail_body(
+    message: EmailMessage, sender: EmailAddress | None, configuration_set: str | None
+) -> dict[str, Any]:
+    """The body of a request that sends a message."""
+    if message.template is None:
+        content = {"Simple": {**_simple(message), **_beside(message)}}
+    else:
+        data = json.dumps(message.template.data)
+        content = {"Template": {**_stored(message, data), **_beside(message)}}
+    body = _around(message, sender, configuration_set) | {
+        "Destination": _destination(message),
+        "Content": content,
+        "EmailTags": _tags(message, message.metadata),
+    }
+    return merged(without_nothing(body), extra_for("amazon_ses", message.extra))
+
+
+def bulk_body(
+    bulk: BulkMessage, sender: EmailAddress | None, configuration_set: str | None
+) -> dict[str, Any]:
+    """The body of a request that sends one message to each recipient."""
+    base = bulk.base
+    content = _inline(base) if base.template is None else _stored(base, "{}")
+    body = _around(base, sender, configuration_set) | {
+        "DefaultContent": {"Template": {**content, "TemplateData": "{}", **_beside(base)}},
+        "BulkEmailEntries": [_entry(bulk, recipient) for recipient in bulk.recipients],
+    }
+    return merged(without_nothing(body), extra_for("amazon_ses", base.extra))
+
+
+def _entry(bulk: BulkMessage, recipient: BulkRecipient) -> dict[str, Any]:
+    base = bulk.base
+    if base.template is None:
+        words = {name: str(recipient.data[name]) for name in bulk.places}
+        data: dict[str, Any] = {_BRACES: "{{", **words}
+        data |= {name + _HTML: escape(word) for name, word in words.items()}
+    else:
+        data = {**base.template.data, **recipient.data}
+    headers = {**base.headers, **recipient.headers} if recipient.headers else {}
+    return without_nothing(
+        {
+            "Destination": _destination(recipient),
+            "ReplacementTags": _tags(base, {**base.metadata, **recipient.metadata}),
+            "ReplacementEmailContent": {
+                "ReplacementTemplate": {"ReplacementTemplateData": json.dumps(data)}
+            },
+            "ReplacementHeaders": _headers(headers),
+        }
+    )
+
+
+def _said(text: str) -> dict[str, str]:
+    return {"Data": text, "Charset": "UTF-8"}
+
+
+def _simple(message: EmailMessage) -> dict[str, Any]:
+    # A message that has only files still needs a text.
+    text = message.text or (None if message.html else " ")
+    parts = {"Text": text, "Html": message.html}
+    return {
+        "Subject": _said(message.subject),
+        "Body": {name: _said(value) for name, value in parts.items() if value},
+    }
+
+
+def _stored(message: EmailMessage, data: str) -> dict[str, Any]:
+    id_ = "" if message.template is None else message.template.id
+    return {"TemplateArn" if id_.startswith("arn:") else "TemplateName": id_, "TemplateData": data}
+
+
+def _inline(base: EmailMessage) -> dict[str, Any]:
+    """A template within the request, in which other braces are escaped."""
+    text = base.text or (None if base.html else " ")
+    parts = {
+        "Text": None if text is None else _placed(text, ""),
+        "Html": None if base.html is None else _placed(base.html, _HTML),
+    }
+    subject = {"Subject": _placed(base.subject, "")}
+    return {"TemplateContent": subject | without_nothing(parts)}
+
+
+def _placed(text: str, suffix: str) -> str:
+    parts = PLACE.split(text)
+    kept = [part.replace("{{", f"{{{{{_BRACES}}}}}") for part in parts[::2]]
+    named = [f"{{{{{name}{suffix}}}}}" for name in parts[1::2]]
+    return "".join(a + b for a, b in zip(kept, [*named, ""], strict=True))
+
+
+def _beside(message: EmailMessage) -> dict[str, Any]:
+    return without_nothing(
+        {
+            "Headers": _headers(message.headers),
+            "Attachments": [_file(file) for file in message.attachments],
+        }
+    )
+
+
+def _headers(headers: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Name": name, "Value": in_ascii(value)} for name, value in headers.items()]
+
+
+def _file(file: Attachment) -> dict[str, str]:
+    fields = {
+        "FileName": file.filename,
+        "RawContent": in_base64(file),
+        "ContentType": file.content_type,
+        "ContentDisposition": file.disposition.value.upper(),
+        # SES encodes attachments as seven-bit text by default, which damages other content.
+        "ContentTransferEncoding": "BASE64",
+    }
+    return fields | ({"ContentId": file.content_id} if file.content_id else {})
+
+
+def _tags(message: EmailMessage, metadata: Mapping[str, str]) -> list[dict[str, str]]:
+    words = pairs_of(message.tags, metadata, _TAG, "Amazon SES")
+    return [{"Name": name, "Value": value} for name, value in words.items()]

@@ -1,0 +1,100 @@
+"""Conversion of Amazon SES's events, which arrive by an SNS topic."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.email_outcomes import EmailEvent, EmailStatus
+from moorage.domain.values.json_text import is_list
+from moorage.vendors._reading import read
+from moorage.vendors.email._common import bare, tags_and_words
+
+if TYPE_CHECKING:
+    from moorage.contracts.vendor import MakeRef
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendors._reading import Answer
+
+_STATUSES: Final = {
+    "Send": EmailStatus.SENT,
+    "Delivery": EmailStatus.DELIVERED,
+    "DeliveryDelay": EmailStatus.DEFERRED,
+    "Bounce": EmailStatus.BOUNCED,
+    "Complaint": EmailStatus.COMPLAINED,
+    "Reject": EmailStatus.REJECTED,
+    "Rendering Failure": EmailStatus.FAILED,
+    "Open": EmailStatus.OPENED,
+    "Click": EmailStatus.CLICKED,
+    "Subscription": EmailStatus.UNSUBSCRIBED,
+}
+_SUPPRESSED: Final = frozenset({"OnAccountSuppressionList", "Suppressed"})
+_CODES: Final = ("status", "complaintFeedbackType", "bounceSubType", "delayType")
+"""Fields with the reason of a failure: those of one recipient first, then those of all."""
+_PARTS: Final = {
+    "Bounce": ("bounce", "bouncedRecipients"),
+    "Complaint": ("complaint", "complainedRecipients"),
+    "Delivery": ("delivery", "recipients"),
+    "DeliveryDelay": ("deliveryDelay", "delayedRecipients"),
+    "Click": ("click", ""),
+    "Open": ("open", ""),
+    "Reject": ("reject", ""),
+    "Rendering Failure": ("failure", ""),
+    "Send": ("send", ""),
+    "Subscription": ("subscription", ""),
+}
+
+
+def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+    """Convert a webhook to an event for each recipient."""
+    try:
+        told = read(json.loads(event.data))
+    except (TypeError, ValueError):
+        return ()
+    kind = told.text("eventType") or told.text("notificationType") or ""
+    id_ = told.text("mail.messageId")
+    if id_ is None:
+        return ()
+    part, whose = _PARTS.get(kind, ("", ""))
+    own = told.object(part)
+    people = _people(own.value(whose)) or _people(told.value("mail.destination")) or [read({})]
+    words = read(told.value("mail.tags"))
+    tags, metadata = tags_and_words(
+        {name: words.text(f"{name}.0") for name in words.raw if ":" not in name}
+    )
+    return tuple(
+        EmailEvent(
+            id=event.id if len(people) == 1 else f"{event.id}/{number}",
+            ref=ref(id_),
+            status=_status(kind, own),
+            vendor_status=kind,
+            at=own.time("timestamp") or told.time("mail.timestamp"),
+            email=bare(address.text("emailAddress")),
+            code=next(
+                (code for name in _CODES if (code := address.text(name) or own.text(name))), None
+            ),
+            reason=address.text("diagnosticCode") or own.text("reason") or own.text("errorMessage"),
+            permanent=False if kind == "DeliveryDelay" else _permanent(own.text("bounceType")),
+            url=own.text("link"),
+            tags=tags,
+            metadata=metadata,
+            raw=told.raw,
+        )
+        for number, address in enumerate(people, 1)
+    )
+
+
+def _status(kind: str, own: Answer) -> EmailStatus:
+    # A recipient on a suppression list was not even tried.
+    if kind == "Bounce" and own.text("bounceSubType") in _SUPPRESSED:
+        return EmailStatus.REJECTED
+    return _STATUSES.get(kind, EmailStatus.UNKNOWN)
+
+
+def _people(several: Any) -> list[Answer]:
+    """The recipients of an event, which lists addresses alone or with their results."""
+    items = several if is_list(several) else []
+    return [read({"emailAddress": item} if isinstance(item, str) else item) for item in items]
+
+
+def _permanent(kind: str | None) -> bool | None:
+    return {"Permanent": True, "Transient": False}.get(kind or "")

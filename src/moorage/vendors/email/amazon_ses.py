@@ -1,0 +1,363 @@
+"""Amazon SES: email, address checks and statistics.
+
+Version 2 of the API, with JSON signed by AWS SigV4. SES takes no idempotency key, so a message
+that may have been sent is not sent again. It builds the MIME message itself. A bulk message is one
+request with an inline template. Events arrive by an SNS topic.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.email import EmailCapability
+from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.contracts.email_outcomes import (
+    AddressCheck,
+    EmailCounts,
+    EmailReceipt,
+    EmailStatistics,
+    EmailStatus,
+    Verdict,
+)
+from moorage.contracts.vendor import Vendor
+from moorage.domain.http.requests import Request
+from moorage.domain.resilience.classify import is_success, vendor_words
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.domain.values.json_text import is_list
+from moorage.domain.values.result import Result
+from moorage.errors import (
+    AuthenticationFailed,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.vendors._aws import LATER, WHO, signed
+from moorage.vendors._reading import answer, as_time, malformed
+from moorage.vendors.email._common import outcomes
+from moorage.vendors.email._ses_content import bulk_body, mail_body
+from moorage.vendors.email._ses_events import read_events
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import EmailEvent, StatisticsQuery
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.response import Response
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.errors import ConnectorError
+    from moorage.vendors._reading import Answer
+
+_WRONG: Final = frozenset({"BadRequestException", "ValidationException", "SerializationException"})
+_ENTRY_LATER: Final = frozenset({"ACCOUNT_THROTTLED", "ACCOUNT_DAILY_QUOTA_EXCEEDED"})
+_ENTRY_FAILED: Final = frozenset({"TRANSIENT_FAILURE", "FAILED"})
+_ENTRY_WRONG: Final = frozenset(
+    {
+        "CONFIGURATION_SET_DOES_NOT_EXIST",
+        "CONFIGURATION_SET_NOT_FOUND",
+        "INVALID_PARAMETER",
+        "INVALID_PARAMETER_VALUE",
+        "INVALID_SENDING_POOL_NAME",
+        "TEMPLATE_DOES_NOT_EXIST",
+        "TEMPLATE_NOT_FOUND",
+    }
+)
+_VERDICTS: Final = {
+    "HIGH": Verdict.DELIVERABLE,
+    "MEDIUM": Verdict.RISKY,
+    "LOW": Verdict.UNDELIVERABLE,
+}
+_SURE: Final = {"HIGH": True, "LOW": False}
+_DAY: Final = timedelta(days=1)
+_METRICS: Final = {
+    "SEND": "requested",
+    "DELIVERY": "delivered",
+    "PERMANENT_BOUNCE": "bounced",
+    "TRANSIENT_BOUNCE": "deferred",
+    "COMPLAINT": "complained",
+    "OPEN": "opened",
+    "CLICK": "clicked",
+}
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class AmazonSes(Vendor):
+    """An account at Amazon SES, in one region.
+
+    Attributes:
+        region: AWS region, such as `eu-central-1`.
+        access_key_id: id of the access key.
+        credentials: secret access key; by default the credential provider supplies `Credentials`,
+            signed by `AwsSigV4` for the service `ses`.
+        session_token: session token of temporary credentials.
+        sender: sender of messages without one of their own.
+        configuration_set: configuration set for messages, which determines the reported events.
+        base_url: URL of SES; by default that of the region.
+    """
+
+    name: ClassVar[str] = "amazon_ses"
+    kinds: ClassVar[tuple[str, ...]] = ("email",)
+    api_version: ClassVar[str | None] = "v2"
+    capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
+        EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.INTERNATIONAL,
+        EmailCapability.SCHEDULED,
+        EmailCapability.TRACK_CLICKS,
+        EmailCapability.TRACK_OPENS,
+    }
+    limits: ClassVar[Mapping[str, int]] = {
+        "batch": 50,
+        "recipients": 50,
+        "message_bytes": 40 * 1024 * 1024,
+    }
+    webhook: ClassVar[str | None] = "aws-sns"
+
+    region: str
+    access_key_id: str | None = attrs.field(default=None, repr=False)
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    session_token: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address)
+    )
+    configuration_set: str | None = None
+    base_url: str | None = None
+
+    def services(self) -> Mapping[str, Service]:
+        """The API."""
+        own = signed("ses", self.region, self.access_key_id, self.credentials, self.session_token)
+        return {
+            "": Service(
+                "amazon_ses",
+                self.base_url or f"https://email.{self.region}.amazonaws.com",
+                credentials=own,
+                needs_credentials=own is None,
+                classify=classify,
+            )
+        }
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        """Send one message."""
+        body = mail_body(message, self.sender, self.configuration_set)
+        request = Request.post("/v2/email/outbound-emails", json=body)
+        id_, told = await wire.send(request, key=key, parse=read_sent)
+        return _receipt(wire, id_, message.everybody, None, told)
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Send a message to each recipient, in one request."""
+        body = bulk_body(bulk, self.sender, self.configuration_set)
+        request = Request.post("/v2/email/outbound-bulk-emails", json=body)
+        return await wire.send(request, key=key, parse=partial(read_entries, wire, bulk))
+
+    async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
+        """Check an address."""
+        request = Request.post(
+            "/v2/email/email-address-insights/", json={"EmailAddress": address.wire}
+        )
+        return read_check(address, await wire.send(request.evolve(idempotent=True)))
+
+    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+        """Get the statistics of a range of days, which SES's deliverability manager collects."""
+        request = Request.post("/v2/email/metrics/batch", json=metrics_body(query))
+        return read_metrics(query, await wire.send(request.evolve(idempotent=True)))
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+        """Convert a webhook to an event for each recipient."""
+        return read_events(event, ref)
+
+
+def read_sent(response: Response) -> tuple[str, Answer]:
+    """The id of an accepted message, and the complete answer."""
+    told = answer(response)
+    id_ = told.text("MessageId")
+    if id_ is None:
+        raise malformed(response, "MessageId")
+    return id_, told
+
+
+def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
+    """Parse the results of a bulk message."""
+    entries = list(answer(response).objects("BulkEmailEntryResults"))
+    if len(entries) != len(bulk.recipients):
+        raise malformed(response, "result for each recipient")
+    if not any(entry.text("Status") for entry in entries):
+        raise malformed(response, "status of any recipient")
+    return [
+        read_entry(wire, entry, recipient.everybody)
+        for entry, recipient in zip(entries, bulk.recipients, strict=True)
+    ]
+
+
+def _receipt(
+    wire: Wire,
+    id_: str,
+    people: tuple[EmailAddress, ...],
+    vendor_status: str | None,
+    told: Answer,
+) -> EmailReceipt:
+    status = EmailStatus.QUEUED
+    return EmailReceipt(
+        ref=wire.ref(id_),
+        status=status,
+        vendor_status=vendor_status,
+        recipients=outcomes(people, status),
+        raw=told.raw,
+    )
+
+
+def read_entry(wire: Wire, entry: Answer, people: tuple[EmailAddress, ...]) -> Result[EmailReceipt]:
+    """Parse the result of one recipient of a bulk message."""
+    status, id_ = entry.text("Status"), entry.text("MessageId")
+    if status == "SUCCESS" and id_ is not None:
+        return Result(_receipt(wire, id_, people, status, entry))
+    kind: type[Any] = VendorRejected
+    if status in _ENTRY_LATER:
+        kind = RateLimitExceeded
+    elif status in _ENTRY_FAILED or status in {None, "SUCCESS"}:
+        kind = VendorFailed
+    elif status in _ENTRY_WRONG:
+        kind = InvalidRequest
+    fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    return Result(
+        error=kind(
+            f"Amazon SES refused the message to one recipient: {status}",
+            service=wire.account,
+            vendor_code=status,
+            vendor_message=entry.text("Error"),
+            **fields,
+        )
+    )
+
+
+def read_check(address: EmailAddress, response: Response) -> AddressCheck:
+    """Parse the check of an address."""
+    body = answer(response)
+    told = body.object("MailboxValidation")
+    verdict = told.text("IsValid.ConfidenceVerdict")
+    if verdict is None:
+        raise malformed(response, "MailboxValidation.IsValid")
+
+    def sure(name: str) -> bool | None:
+        return _SURE.get(told.text(f"Evaluations.{name}.ConfidenceVerdict") or "")
+
+    against = {
+        "HasValidSyntax": False,
+        "HasValidDnsRecords": False,
+        "MailboxExists": False,
+        "IsRandomInput": True,
+    }
+    return AddressCheck(
+        email=address.email,
+        verdict=_VERDICTS.get(verdict, Verdict.UNKNOWN),
+        vendor_verdict=verdict,
+        reasons=tuple(name for name, bad in against.items() if sure(name) is bad),
+        disposable=sure("IsDisposable"),
+        role=sure("IsRoleAddress"),
+        mx=sure("HasValidDnsRecords"),
+        raw=body.raw,
+    )
+
+
+def metrics_body(query: StatisticsQuery) -> dict[str, Any]:
+    """The body that requests statistics."""
+    return {
+        "Queries": [
+            {
+                "Id": metric,
+                "Namespace": "VDM",
+                "Metric": metric,
+                "StartDate": _epoch(query.start),
+                "EndDate": _epoch(query.end + _DAY),
+            }
+            for metric in _METRICS
+        ]
+    }
+
+
+def _epoch(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
+    """Parse statistics."""
+    body = answer(response)
+    failed = next(body.objects("Errors"), None)
+    if failed is not None:
+        code = failed.text("Code")
+        kind = AuthenticationFailed if code == "ACCESS_DENIED" else VendorFailed
+        raise kind(
+            f"Amazon SES has no numbers: {code}",
+            status=response.status,
+            vendor_code=code,
+            vendor_message=failed.text("Message"),
+            response=response,
+        )
+    counted: list[tuple[date, EmailCounts]] = []
+    for result in body.objects("Results"):
+        name = _METRICS.get(result.text("Id") or "")
+        moments: Any = result.value("Timestamps")
+        for number, moment in enumerate(moments if is_list(moments) else []):
+            at, value = as_time(moment), result.integer(f"Values.{number}")
+            if name is None or at is None or not query.start <= at.date() <= query.end:
+                continue
+            counted.append((at.date(), EmailCounts(**{name: value})))
+    return EmailStatistics.of(query, counted, body.raw)
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error for the name in an answer, which is more specific than its status."""
+    if is_success(response.status) or response.status >= 500:
+        return None
+    code = error_code(response)
+    if code is None:
+        return None
+    kind: type[Any] = VendorRejected
+    if code in LATER:
+        kind = RateLimitExceeded
+    elif code in WHO:
+        kind = AuthenticationFailed
+    elif code in _WRONG:
+        kind = InvalidRequest
+    fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    words = vendor_words(response)[1]
+    error: ConnectorError = kind(
+        f"Amazon SES refused: {words or code}",
+        status=response.status,
+        vendor_code=code,
+        vendor_message=words,
+        response=response,
+        **fields,
+    )
+    return error
+
+
+def error_code(response: Response) -> str | None:
+    """The name of an error, from a header or the body, without its namespace."""
+    told = response.headers.get("x-amzn-errortype")
+    if told is None:
+        try:
+            told = json.loads(response.body).get("__type")
+        except (AttributeError, ValueError):
+            return None
+    if not isinstance(told, str):
+        return None
+    return told.partition(":")[0].rpartition("#")[2] or None

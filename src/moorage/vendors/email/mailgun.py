@@ -1,0 +1,400 @@
+"""Mailgun: email, address checks and statistics.
+
+Forms with a key, in the region of the sending domain. Mailgun takes no idempotency key, so a
+message that may have been sent is not sent again. A bulk message is one request with variables for
+each recipient, and all of them share one message id; a bulk that does not fit this form is sent in
+single requests.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, time
+from email.utils import format_datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.email import EmailCapability
+from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.contracts.email_outcomes import (
+    AddressCheck,
+    EmailCounts,
+    EmailEvent,
+    EmailStatistics,
+    EmailStatus,
+    Verdict,
+)
+from moorage.contracts.vendor import Vendor, choices
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.http.requests import Request
+from moorage.domain.resilience.classify import is_success
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.safety import Mode
+from moorage.domain.service.settings import Service
+from moorage.domain.values.json_text import is_list
+from moorage.domain.values.result import Result
+from moorage.errors import ConfigurationError, InvalidData, RateLimitExceeded, VendorRejected
+from moorage.vendors._reading import answer, as_time, malformed, read
+from moorage.vendors.email._common import (
+    bare,
+    in_parts,
+    messages_of,
+    receipt_of,
+    status_of,
+    words_of,
+)
+from moorage.vendors.email._mailgun_forms import bulk_request, fits_one, mail_request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import EmailReceipt, StatisticsQuery
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.response import Response
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.errors import ConnectorError
+    from moorage.vendors._reading import Answer
+
+_LONGEST: Final = 300
+_AT_ONCE: Final = 4
+_PAGE: Final = 1_000
+_WORDS: Final = Redaction()
+_DOMAIN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_REGIONS: Final = {"us": "https://api.mailgun.net", "eu": "https://api.eu.mailgun.net"}
+_ASTRAY: Final = b"Mailgun Magnificent"
+_BARRED: Final = "not allowed to send"
+_AGAIN: Final = "try again after "
+_TOO_MANY: Final = 429
+_EVENTS: Final = {
+    "accepted": EmailStatus.QUEUED,
+    "delivered": EmailStatus.DELIVERED,
+    "rejected": EmailStatus.REJECTED,
+    "opened": EmailStatus.OPENED,
+    "clicked": EmailStatus.CLICKED,
+    "unsubscribed": EmailStatus.UNSUBSCRIBED,
+    "complained": EmailStatus.COMPLAINED,
+}
+_FAILED: Final = {"permanent": EmailStatus.BOUNCED, "temporary": EmailStatus.DEFERRED}
+_PERMANENT: Final = {"permanent": True, "temporary": False}
+_SUPPRESSED: Final = "suppress-"
+_INBOUND: Final = "stored"
+_VERDICTS: Final = {
+    "deliverable": Verdict.DELIVERABLE,
+    "catch_all": Verdict.RISKY,
+    "do_not_send": Verdict.RISKY,
+    "undeliverable": Verdict.UNDELIVERABLE,
+}
+_NO_MX: Final = frozenset({"no_mx", "No MX host found"})
+_COUNTS: Final = (
+    ("accepted_outgoing_count", "requested"),
+    ("processed_count", "processed"),
+    ("delivered_smtp_count", "delivered"),
+    ("temporary_failed_count", "deferred"),
+    ("bounced_count", "bounced"),
+    ("permanent_failed_esp_block_count", "blocked"),
+    ("suppressed_bounces_count", "dropped"),
+    ("suppressed_unsubscribed_count", "dropped"),
+    ("suppressed_complaints_count", "dropped"),
+    ("opened_count", "opened"),
+    ("unique_opened_count", "unique_opened"),
+    ("clicked_count", "clicked"),
+    ("unique_clicked_count", "unique_clicked"),
+    ("complained_count", "complained"),
+    ("unsubscribed_count", "unsubscribed"),
+)
+
+
+def _is_domain(_: object, __: object, value: Any) -> None:
+    if not isinstance(value, str) or _DOMAIN.fullmatch(value) is None:
+        raise ConfigurationError(
+            "This is not the name of a sending domain.",
+            path="domain",
+            remedy="Give it as Mailgun shows it, such as 'mail.example.com'.",
+        )
+
+
+def _is_region(_: object, __: object, value: Any) -> None:
+    if value not in _REGIONS:
+        raise ConfigurationError(
+            "Mailgun has no region of this name.",
+            path="region",
+            remedy=f"Use {' or '.join(_REGIONS)}.",
+        )
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Mailgun(Vendor):
+    """A sending domain of an account at Mailgun.
+
+    Attributes:
+        domain: sending domain.
+        region: region of the domain, "us" or "eu".
+        credentials: API key; by default the credential provider supplies `Credentials`, with the
+            user "api".
+        sender: sender of messages without one of their own.
+        test_mode: True to have messages accepted and not delivered.
+        base_url: URL of Mailgun; by default that of the region.
+    """
+
+    name: ClassVar[str] = "mailgun"
+    kinds: ClassVar[tuple[str, ...]] = ("email",)
+    api_version: ClassVar[str | None] = "v3"
+    capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
+        EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.INTERNATIONAL,
+    }
+    limits: ClassVar[Mapping[str, int]] = {
+        "batch": 1_000,
+        "recipients": 1_000,
+        "message_bytes": 25 * 1024 * 1024,
+    }
+    webhook: ClassVar[str | None] = "mailgun"
+
+    domain: str = attrs.field(validator=_is_domain)
+    region: str = attrs.field(default="us", validator=_is_region, metadata=choices(*_REGIONS))
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address)
+    )
+    test_mode: bool = False
+    base_url: str | None = None
+
+    def mode(self) -> Mode | None:
+        """Live or test, told by the options; None if unknown."""
+        return Mode.TEST if self.test_mode else None
+
+    def ping(self) -> Request:
+        """Request the domain."""
+        return Request.get(f"/v4/domains/{quote(self.domain)}")
+
+    def services(self) -> Mapping[str, Service]:
+        """The API in the region of the domain."""
+        key = self.credentials
+        return {
+            "": Service(
+                "mailgun",
+                self.base_url or _REGIONS[self.region],
+                credentials=None if key is None else Credentials.basic("api", key),
+                needs_credentials=key is None,
+                classify=classify,
+            )
+        }
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        """Send one message."""
+        request = mail_request(self.domain, message, self.sender, **self._fields())
+        id_, raw = await wire.send(request, key=key, parse=read_id)
+        return receipt_of(wire, id_, message.everybody, status_of(message), raw)
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Send a message to each recipient: in one request if it can express the differences."""
+        if not fits_one(bulk):
+            alone = partial(self._send_alone, wire)
+            return await in_parts(wire, bulk, 1, alone, key, at_once=_AT_ONCE)
+        request = bulk_request(self.domain, bulk, self.sender, **self._fields())
+        id_, raw = await wire.send(request, key=key, parse=read_id)
+        status = status_of(bulk.base)
+        return [
+            Result(receipt_of(wire, id_, recipient.everybody, status, raw))
+            for recipient in bulk.recipients
+        ]
+
+    async def _send_alone(
+        self, wire: Wire, bulk: BulkMessage, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        [message] = messages_of(bulk)
+        return [Result(await self.send_transactional(wire, message, key=key))]
+
+    async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
+        """Check an address."""
+        request = Request.get("/v4/address/validate", query={"address": address.wire})
+        return read_check(address, await wire.send(request))
+
+    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+        """Get the statistics of a range of days, summed over pages."""
+        rows: list[Answer] = []
+        days = (query.end - query.start).days + 1
+        while True:
+            body = metrics_body(self.domain, query, len(rows))
+            request = Request.post("/v1/analytics/metrics", json=body).evolve(idempotent=True)
+            response = await wire.send(request)
+            told = answer(response)
+            found = read_rows(told, response)
+            rows += found
+            # Mailgun may allow a shorter page than requested, and states its length.
+            page = told.integer("pagination.limit") or _PAGE
+            if len(found) < page or len(rows) >= days:
+                return read_metrics(query, rows, response)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+        """Convert a webhook to events."""
+        told = read(event.payload).object("event-data")
+        id_, kind = told.text("message.headers.message-id"), told.text("event")
+        if id_ is None or kind in {None, _INBOUND}:
+            return ()
+        status, severity = told.object("delivery-status"), told.text("severity") or ""
+        return (
+            EmailEvent(
+                id=event.id,
+                ref=ref(_bare(id_)),
+                status=_status(told),
+                vendor_status=kind,
+                at=told.time("timestamp"),
+                email=bare(told.text("recipient")),
+                code=status.text("enhanced-code") or status.text("code") or told.text("reason"),
+                reason=status.text("description")
+                or status.text("message")
+                or told.text("reject.reason"),
+                permanent=_PERMANENT.get(severity),
+                url=told.text("url"),
+                tags=told.texts("tags"),
+                metadata=words_of(told.value("user-variables")),
+                raw=told.raw,
+            ),
+        )
+
+    def _fields(self) -> dict[str, Any]:
+        return {"o:testmode": "yes"} if self.test_mode else {}
+
+
+def _bare(id_: str) -> str:
+    """The bare id of a message: headers enclose it in brackets, events do not."""
+    return id_.strip("<>")
+
+
+def _status(told: Answer) -> EmailStatus:
+    kind = told.text("event") or ""
+    if kind == "failed":
+        # A recipient on a suppression list was not even tried.
+        if (told.text("reason") or "").startswith(_SUPPRESSED):
+            return EmailStatus.REJECTED
+        return _FAILED.get(told.text("severity") or "", EmailStatus.FAILED)
+    return _EVENTS.get(kind, EmailStatus.UNKNOWN)
+
+
+def read_id(response: Response) -> tuple[str, Any]:
+    """The id of an accepted message, and the complete answer."""
+    told = answer(response)
+    id_ = _bare(told.text("id") or "")
+    if not id_:
+        raise malformed(response, "id")
+    return id_, told.raw
+
+
+def read_check(address: EmailAddress, response: Response) -> AddressCheck:
+    """Parse the check of an address."""
+    told = answer(response)
+    verdict = told.text("result")
+    if verdict is None:
+        raise malformed(response, "result")
+    reasons = told.texts("reason")
+    return AddressCheck(
+        email=address.email,
+        verdict=_VERDICTS.get(verdict, Verdict.UNKNOWN),
+        vendor_verdict=verdict,
+        reasons=reasons,
+        did_you_mean=told.text("did_you_mean"),
+        disposable=told.flag("is_disposable_address"),
+        role=told.flag("is_role_address"),
+        mx=False if _NO_MX.intersection(reasons) else None,
+        raw=told.raw,
+    )
+
+
+def metrics_body(domain: str, query: StatisticsQuery, skip: int) -> dict[str, Any]:
+    """The body that requests statistics."""
+    return {
+        "start": _moment(query.start, time.min),
+        "end": _moment(query.end, time(23, 59, 59)),
+        "resolution": "day",
+        "dimensions": ["time"],
+        "metrics": [theirs for theirs, _ in _COUNTS],
+        "filter": {
+            "AND": [
+                {
+                    "attribute": "domain",
+                    "comparator": "=",
+                    "values": [{"label": domain, "value": domain}],
+                }
+            ]
+        },
+        "pagination": {"skip": skip, "limit": _PAGE},
+    }
+
+
+def _moment(day: date, at: time) -> str:
+    return format_datetime(datetime.combine(day, at, UTC))
+
+
+def read_rows(told: Answer, response: Response) -> list[Answer]:
+    """The rows of a page of statistics."""
+    if not is_list(told.value("items")):
+        raise malformed(response, "items")
+    return list(told.objects("items"))
+
+
+def read_metrics(query: StatisticsQuery, rows: list[Answer], response: Response) -> EmailStatistics:
+    """Parse statistics."""
+    counted: list[tuple[date, EmailCounts]] = []
+    for row in rows:
+        day = row.time("dimensions.0.value")
+        if day is None:
+            raise malformed(response, "time")
+        if query.start <= day.date() <= query.end:
+            numbers = row.object("metrics")
+            counted += [
+                (day.date(), EmailCounts(**{ours: numbers.integer(theirs)}))
+                for theirs, ours in _COUNTS
+            ]
+    return EmailStatistics.of(query, counted, [row.raw for row in rows])
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer whose status does not tell it."""
+    if is_success(response.status):
+        return _astray(response)
+    try:
+        told = read(response.json())
+    except InvalidData:
+        return None
+    said = told.text("message") or ""
+    fields: dict[str, Any] = {
+        "status": response.status,
+        "vendor_message": _WORDS.words(said, _LONGEST),
+        "response": response,
+    }
+    if response.status in {400, 403} and _BARRED in said:
+        return VendorRejected(f"Mailgun refused: {fields['vendor_message']}", **fields)
+    at = as_time(said.partition(_AGAIN)[2])
+    if response.status == _TOO_MANY and at is not None:
+        return RateLimitExceeded(
+            f"Mailgun refused: {fields['vendor_message']}", by_vendor=True, retry_at=at, **fields
+        )
+    return None
+
+
+def _astray(response: Response) -> ConfigurationError | None:
+    """The error for Mailgun's greeting, which it sends with success from a wrong URL."""
+    if _ASTRAY not in response.body[:200]:
+        return None
+    return ConfigurationError(
+        "Mailgun has no API at this URL, and sent no message.",
+        path="base_url",
+        remedy="Correct the base_url and the domain.",
+    )

@@ -1,0 +1,382 @@
+"""Postmark: email and statistics.
+
+JSON with a server token in a header. Postmark takes no idempotency key, so a message that may have
+been sent is not sent again. A bulk message is one request with a message and a result for each
+recipient. An answer with status 200 may be a refusal, told by its `ErrorCode`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.email import EmailCapability, EmailMessage
+from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.contracts.email_outcomes import (
+    EmailCounts,
+    EmailReceipt,
+    EmailStatistics,
+    EmailStatus,
+    RecipientOutcome,
+)
+from moorage.contracts.vendor import Vendor, extra_for, merged, mode_of_key
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.http.requests import Request
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.domain.values.json_text import is_list
+from moorage.domain.values.result import Result
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.vendors._reading import answer, answers, malformed, read
+from moorage.vendors.email._common import (
+    all_written,
+    check_some_readable,
+    in_ascii,
+    in_base64,
+    in_parts,
+    messages_of,
+    sender_of,
+    without_nothing,
+    written,
+)
+from moorage.vendors.email._postmark_events import read_event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from moorage.contracts.email import Attachment
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import EmailEvent, StatisticsQuery
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.response import Response
+    from moorage.domain.service.safety import Mode
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendors._reading import Answer
+
+_LONGEST: Final = 300
+_MEGABYTE: Final = 1024 * 1024
+_MOST_BYTES: Final = 50 * _MEGABYTE
+_AROUND: Final = 2_000
+"""Approximate bytes of a message besides its content."""
+_MOST_TAGS: Final = 1
+_MOST_METADATA: Final = 10
+_INACTIVE: Final = "inactive addresses:"
+_IS_INACTIVE: Final = "406"
+_OK: Final = "OK"
+_TOO_MANY: Final = 429
+_WORDS: Final = Redaction()
+_KINDS: Final[dict[int, type[ConnectorError]]] = {
+    10: AuthenticationFailed,
+    100: VendorFailed,
+    300: InvalidRequest,
+    402: InvalidRequest,
+    403: InvalidRequest,
+    409: InvalidRequest,
+    410: InvalidRequest,
+    411: InvalidRequest,
+    429: RateLimitExceeded,
+}
+_COUNTED: Final = {
+    "sends": {"Sent": "requested"},
+    "bounces": {
+        "HardBounce": "bounced",
+        "SoftBounce": "bounced",
+        "Transient": "deferred",
+        "SMTPApiError": "dropped",
+    },
+    "spam": {"SpamComplaint": "complained"},
+    "opens": {"Opens": "opened", "Unique": "unique_opened"},
+    "clicks": {"Clicks": "clicked", "Unique": "unique_clicked"},
+}
+"""Counters of each list of days, by the contract's names."""
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Postmark(Vendor):
+    """A server at Postmark, which is its name for an application of an account.
+
+    Attributes:
+        credentials: server API token; by default the credential provider supplies it.
+        sender: sender of messages without one of their own.
+        message_stream: stream of messages and statistics; by default "outbound" for messages, and
+            all streams for statistics.
+        base_url: URL of Postmark.
+    """
+
+    name: ClassVar[str] = "postmark"
+    kinds: ClassVar[tuple[str, ...]] = ("email",)
+    capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
+        EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.INTERNATIONAL,
+        EmailCapability.SCHEDULED,
+        EmailCapability.VALIDATE_ADDRESS,
+    }
+    limits: ClassVar[Mapping[str, int]] = {
+        "batch": 500,
+        "recipients": 50,
+        "message_bytes": 10 * _MEGABYTE,
+    }
+    webhook: ClassVar[str | None] = "postmark"
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address)
+    )
+    message_stream: str | None = None
+    base_url: str = "https://api.postmarkapp.com"
+
+    def mode(self) -> Mode | None:
+        """Live or test, told by the options; None if unknown."""
+        return mode_of_key(self.credentials, live=(), test=("POSTMARK_API_TEST",))
+
+    def ping(self) -> Request:
+        """Request the server."""
+        return Request.get("/server")
+
+    def services(self) -> Mapping[str, Service]:
+        """The API."""
+        token = self.credentials
+        own = None
+        if token is not None:
+            own = Credentials.api_key(token, header="X-Postmark-Server-Token")
+        return {
+            "": Service(
+                "postmark",
+                self.base_url,
+                credentials=own,
+                needs_credentials=own is None,
+                headers={"Accept": "application/json"},
+                classify=classify,
+            )
+        }
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        """Send one message."""
+        path = "/email" if message.template is None else "/email/withTemplate"
+        request = Request.post(path, json=mail_body(self, message))
+
+        def parse(response: Response) -> EmailReceipt:
+            return read_sent(wire, answer(response), message.everybody, response)
+
+        return await wire.send(request, key=key, parse=parse)
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Send a message to each recipient, in as few requests as their size allows."""
+        most = max(1, _MOST_BYTES // (bulk.base.size + _AROUND))
+        return await in_parts(wire, bulk, most, partial(self._send_batch, wire), key)
+
+    async def _send_batch(
+        self, wire: Wire, bulk: BulkMessage, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        parse = partial(read_entries, wire, bulk)
+        return await wire.send(batch_request(self, bulk), key=key, parse=parse)
+
+    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+        """Get the statistics of a range of days, in Eastern Time."""
+        asked = {
+            "fromdate": query.start.isoformat(),
+            "todate": query.end.isoformat(),
+            "messagestream": self.message_stream,
+        }
+        counted: list[tuple[date, EmailCounts]] = []
+        raw: dict[str, Any] = {}
+        for what, names in _COUNTED.items():
+            response = await wire.send(Request.get(f"/stats/outbound/{what}", query=asked))
+            counted += read_days(response, names)
+            raw[what] = response.json()
+        return EmailStatistics.of(query, counted, raw)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+        """Convert a webhook to events."""
+        return read_event(event, ref)
+
+
+def mail_body(vendor: Postmark, message: EmailMessage) -> dict[str, Any]:
+    """A message, as a request or a part of one.
+
+    Raises:
+        InvalidData: it has more tags or metadata than Postmark accepts.
+    """
+    if len(message.tags) > _MOST_TAGS:
+        raise InvalidData(
+            f"The message has {len(message.tags)} tags, but Postmark accepts one.",
+            field="tags",
+            remedy="Give one tag, and the rest as metadata.",
+        )
+    if len(message.metadata) > _MOST_METADATA:
+        raise InvalidData(
+            f"The message has {len(message.metadata)} metadata entries, but Postmark accepts"
+            f" {_MOST_METADATA}.",
+            field="metadata",
+            remedy="Give fewer.",
+        )
+    clicks = {True: "HtmlAndText", False: "None", None: None}[message.track_clicks]
+    body = {
+        "From": written(sender_of(message, vendor.sender)),
+        "To": ", ".join(all_written(message.to)),
+        "Cc": ", ".join(all_written(message.cc)),
+        "Bcc": ", ".join(all_written(message.bcc)),
+        "ReplyTo": ", ".join(all_written(message.reply_to)),
+        **_contents(message),
+        "Tag": next(iter(message.tags), None),
+        "Headers": [
+            {"Name": name, "Value": in_ascii(value)} for name, value in message.headers.items()
+        ],
+        "Attachments": [_file(file) for file in message.attachments],
+        "Metadata": dict(message.metadata),
+        "TrackOpens": message.track_opens,
+        "TrackLinks": clicks,
+        "MessageStream": vendor.message_stream,
+    }
+    return merged(without_nothing(body) | _model(message), extra_for("postmark", message.extra))
+
+
+def _contents(message: EmailMessage) -> dict[str, Any]:
+    template = message.template
+    if template is not None:
+        # A template has its own content, and Postmark accepts no other besides.
+        by_number = template.id.isascii() and template.id.isdigit()
+        return {"TemplateId": int(template.id)} if by_number else {"TemplateAlias": template.id}
+    # Postmark refuses a message that has only files.
+    text = message.text or (None if message.html else " ")
+    return {"Subject": message.subject, "TextBody": text, "HtmlBody": message.html}
+
+
+def _model(message: EmailMessage) -> dict[str, Any]:
+    """The values of a template, which Postmark requires even if empty."""
+    template = message.template
+    return {} if template is None else {"TemplateModel": dict(template.data)}
+
+
+def _file(file: Attachment) -> dict[str, str]:
+    fields = {
+        "Name": file.filename,
+        "Content": in_base64(file),
+        "ContentType": file.content_type,
+    }
+    return fields | ({"ContentID": f"cid:{file.content_id}"} if file.content_id else {})
+
+
+def batch_request(vendor: Postmark, bulk: BulkMessage) -> Request:
+    """The request that sends a message to each recipient."""
+    bodies = [mail_body(vendor, message) for message in messages_of(bulk)]
+    if bulk.base.template is None:
+        return Request.post("/email/batch", json=bodies)
+    return Request.post("/email/batchWithTemplates", json={"Messages": bodies})
+
+
+def read_sent(
+    wire: Wire, told: Answer, people: tuple[EmailAddress, ...], response: Response
+) -> EmailReceipt:
+    """Parse the receipt of a message accepted for at least one recipient."""
+    id_, words = told.text("MessageID"), told.text("Message") or _OK
+    if id_ is None:
+        raise malformed(response, "MessageID")
+    named = words.partition(_INACTIVE)[2].replace(",", " ").split()
+    inactive = {word.rstrip(".").lower() for word in named}
+    return EmailReceipt(
+        ref=wire.ref(id_),
+        status=EmailStatus.QUEUED,
+        recipients=tuple(
+            RecipientOutcome(email=address.email, status=EmailStatus.REJECTED, code=_IS_INACTIVE)
+            if address.wire.lower() in inactive
+            else RecipientOutcome(email=address.email, status=EmailStatus.QUEUED)
+            for address in people
+        ),
+        warnings=() if words == _OK else (_WORDS.words(words, _LONGEST),),
+        raw=told.raw,
+    )
+
+
+def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
+    """Parse the results of a bulk message."""
+    entries = answers(response)
+    if len(entries) != len(bulk.recipients):
+        raise malformed(response, "result for each message")
+    results = [
+        read_entry(wire, entry, recipient.everybody, response)
+        for entry, recipient in zip(entries, bulk.recipients, strict=True)
+    ]
+    check_some_readable(results, response)
+    return results
+
+
+def read_entry(
+    wire: Wire, entry: Answer, people: tuple[EmailAddress, ...], response: Response
+) -> Result[EmailReceipt]:
+    """Parse the result of one message of a bulk."""
+    refused = _refusal(entry, VendorRejected, service=wire.account)
+    if refused is not None:
+        return Result(error=refused)
+    try:
+        return Result(read_sent(wire, entry, people, response))
+    except ConnectorError as error:
+        return Result(error=error)
+
+
+def read_days(response: Response, names: Mapping[str, str]) -> list[tuple[date, EmailCounts]]:
+    """Parse the counters of one list of days."""
+    body = answer(response)
+    if not is_list(body.value("Days")):
+        raise malformed(response, "Days")
+    counted: list[tuple[date, EmailCounts]] = []
+    for day in body.objects("Days"):
+        at = day.time("Date")
+        if at is None:
+            raise malformed(response, "Date")
+        counted += [
+            (at.date(), EmailCounts(**{ours: day.integer(theirs)}))
+            for theirs, ours in names.items()
+        ]
+    return counted
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error for the `ErrorCode` of an answer, which is more specific than its status."""
+    try:
+        told = read(response.json())
+    except InvalidData:
+        return None
+    says_itself = response.status >= 500 or response.status == _TOO_MANY
+    otherwise = None if says_itself else VendorRejected
+    return _refusal(told, otherwise, status=response.status, response=response)
+
+
+def _refusal(
+    told: Answer, otherwise: type[ConnectorError] | None, **fields: Any
+) -> ConnectorError | None:
+    code = told.integer("ErrorCode")
+    kind: Any = _KINDS.get(code or 0, otherwise)
+    if not code or kind is None:
+        return None
+    words = _WORDS.words(told.text("Message") or "", _LONGEST)
+    more = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    error: ConnectorError = kind(
+        f"Postmark refused: {words or code}",
+        vendor_code=str(code),
+        vendor_message=words or None,
+        **fields,
+        **more,
+    )
+    return error

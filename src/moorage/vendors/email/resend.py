@@ -1,0 +1,273 @@
+"""Resend: email and statistics.
+
+JSON with a bearer key. Resend remembers idempotency keys for a day, so a message that may have
+been sent is sent again under its key. A bulk message is one request with a message for each
+recipient; messages with files need a request each.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.email import EmailCapability, EmailMessage
+from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.contracts.vendor import RepeatedKey, Vendor, VendorKeys, extra_for, key_at, merged
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.requests import Request
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.domain.values.result import Result
+from moorage.errors import InvalidData
+from moorage.vendors._reading import answer
+from moorage.vendors.email._common import (
+    all_written,
+    in_ascii,
+    in_base64,
+    in_parts,
+    messages_of,
+    pairs_of,
+    sender_of,
+    status_of,
+    without_nothing,
+    written,
+)
+from moorage.vendors.email._resend_answers import (
+    COUNTS,
+    classify,
+    read_batch,
+    read_events,
+    read_metrics,
+    read_receipt,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from moorage.contracts.email import Attachment
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import (
+        EmailEvent,
+        EmailReceipt,
+        EmailStatistics,
+        StatisticsQuery,
+    )
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+    from moorage.domain.webhooks.events import WebhookEvent
+
+_KEY: Final = 256
+_AT_ONCE: Final = 4
+_MOST_TAGS: Final = 75
+_TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_ANYTHING: Final = "application/octet-stream"
+_TYPES: Final = {
+    "csv": "text/csv",
+    "gif": "image/gif",
+    "htm": "text/html",
+    "html": "text/html",
+    "ics": "text/calendar",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "json": "application/json",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "txt": "text/plain",
+    "zip": "application/zip",
+}
+"""Content types by file ending; with another type, Resend never sends the message."""
+_KEYS: Final = VendorKeys(
+    memory=24 * 3_600.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=("https://resend.com/docs/dashboard/emails/idempotency-keys",),
+    header="Idempotency-Key",
+)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Resend(Vendor):
+    """An account at Resend.
+
+    Attributes:
+        credentials: API key; by default the credential provider supplies it. Statistics need a key
+            with full access.
+        sender: sender of messages without one of their own.
+        base_url: URL of Resend.
+    """
+
+    name: ClassVar[str] = "resend"
+    kinds: ClassVar[tuple[str, ...]] = ("email",)
+    capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
+        EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.INTERNATIONAL,
+        EmailCapability.TRACK_CLICKS,
+        EmailCapability.TRACK_OPENS,
+        EmailCapability.VALIDATE_ADDRESS,
+    }
+    limits: ClassVar[Mapping[str, int]] = {
+        "batch": 100,
+        "recipients": 50,
+        "message_bytes": 40 * 1024 * 1024,
+        "idempotency_key": _KEY,
+    }
+    webhook: ClassVar[str | None] = "svix"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address)
+    )
+    base_url: str = "https://api.resend.com"
+
+    def ping(self) -> Request:
+        """Request the domains."""
+        return Request.get("/domains")
+
+    def services(self) -> Mapping[str, Service]:
+        """The API, which requires a User-Agent."""
+        key = self.credentials
+        return {
+            "": Service(
+                "resend",
+                self.base_url,
+                credentials=None if key is None else Credentials.bearer(key),
+                needs_credentials=key is None,
+                headers={"User-Agent": "moorage"},
+                classify=classify,
+                **_KEYS.settings,
+            )
+        }
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        """Send one message."""
+        request = Request.post("/emails", json=mail_body(self, message))
+
+        def parse(response: Response) -> EmailReceipt:
+            told, status = answer(response), status_of(message)
+            return read_receipt(wire, told, message.everybody, status, response)
+
+        return await wire.send(request, key=_told_key(wire, key), parse=parse)
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Send a message to each recipient: in one request, or with files in one request each."""
+        if not bulk.base.attachments:
+            return await self._send_batch(wire, bulk, key)
+        return await in_parts(wire, bulk, 1, partial(self._send_alone, wire), key, at_once=_AT_ONCE)
+
+    async def _send_alone(
+        self, wire: Wire, bulk: BulkMessage, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        [message] = messages_of(bulk)
+        return [Result(await self.send_transactional(wire, message, key=key))]
+
+    async def _send_batch(
+        self, wire: Wire, bulk: BulkMessage, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        bodies = [mail_body(self, message) for message in messages_of(bulk)]
+        # Otherwise one wrong message would fail all of them.
+        headers = {"x-batch-validation": "permissive"}
+        request = Request.post("/emails/batch", json=bodies, headers=headers)
+        parse = partial(read_batch, wire, bulk)
+        return await wire.send(request, key=_told_key(wire, key), parse=parse)
+
+    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+        """Get the statistics of a range of days."""
+        asked = {
+            "start_date": query.start.isoformat(),
+            "end_date": query.end.isoformat(),
+            "granularity": "daily",
+            "dimensions": "period",
+            "metrics": ",".join(COUNTS.values()),
+        }
+        return read_metrics(query, await wire.send(Request.get("/emails/metrics", query=asked)))
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+        """Convert a webhook to an event for each recipient."""
+        return read_events(event, ref)
+
+
+def _told_key(wire: Wire, key: str | None) -> str | None:
+    return None if key is None else key_at(wire, key, _KEY)
+
+
+def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
+    """A message, as a request or a part of one.
+
+    Raises:
+        InvalidData: it has tags, metadata or files that Resend does not accept.
+    """
+    tags = pairs_of(message.tags, message.metadata, _TAG, "Resend")
+    if len(tags) > _MOST_TAGS:
+        raise InvalidData(
+            f"A message has {len(tags)} tags and words of metadata, and Resend takes {_MOST_TAGS}.",
+            field="metadata",
+            remedy="Give fewer.",
+        )
+    body = {
+        "from": written(sender_of(message, vendor.sender)),
+        "to": all_written(message.to),
+        "cc": all_written(message.cc),
+        "bcc": all_written(message.bcc),
+        "reply_to": all_written(message.reply_to),
+        "headers": {name: in_ascii(value) for name, value in message.headers.items()},
+        "attachments": [_file(file) for file in message.attachments],
+        "tags": [{"name": name, "value": value} for name, value in tags.items()],
+        "scheduled_at": None if message.send_at is None else _moment(message.send_at),
+    }
+    return merged(without_nothing(body) | _contents(message), extra_for("resend", message.extra))
+
+
+def _contents(message: EmailMessage) -> dict[str, Any]:
+    if message.template is not None:
+        # A template's subject holds unless another is given; Resend accepts no texts besides.
+        subject = {"subject": message.subject} if message.subject else {}
+        return {"template": _template(message.template.id, message.template.data), **subject}
+    # Resend refuses a message of files alone, and otherwise derives a text from the HTML.
+    text = message.text or ("" if message.html else " ")
+    html = {"html": message.html} if message.html else {}
+    return {"subject": message.subject, "text": text, **html}
+
+
+def _template(id_: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    if any(type(value) not in {str, int} for value in data.values()):
+        raise InvalidData(
+            "A value for the template is neither a text nor a whole number.",
+            field="template.data",
+            remedy="Format it as text first: Resend's templates accept nothing else.",
+        )
+    return {"id": id_, **({"variables": dict(data)} if data else {})}
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _file(file: Attachment) -> dict[str, str]:
+    essence = file.content_type.partition(";")[0].lower()
+    ending = file.filename.rpartition(".")[2].lower()
+    fields = {"filename": file.filename, "content": in_base64(file)}
+    if essence != _ANYTHING:
+        if essence != _TYPES.get(ending, essence):
+            raise InvalidData(
+                f"The type of a file that ends in .{ending} is {essence}: Resend would accept the"
+                " message and never send it.",
+                field="attachments",
+                remedy=f"Give content_type={_TYPES[ending]!r}, or another file name.",
+            )
+        # Resend derives a type that is not given from the name.
+        fields["content_type"] = file.content_type
+    return fields | ({"content_id": file.content_id} if file.content_id else {})

@@ -1,0 +1,539 @@
+"""SendGrid: email, address checks and statistics.
+
+Version 3 of the API, JSON with a bearer key. SendGrid takes no idempotency key, so a message that
+may have been sent is not sent again. A bulk message is one request with a personalization for each
+recipient; all of them share one message id.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.email import EmailCapability
+from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.contracts.email_bulk import PLACE, BulkMessage, BulkRecipient
+from moorage.contracts.email_outcomes import (
+    AddressCheck,
+    EmailCounts,
+    EmailEvent,
+    EmailReceipt,
+    EmailStatistics,
+    EmailStatus,
+    Verdict,
+)
+from moorage.contracts.vendor import Vendor, extra_for, merged
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.http.requests import Request
+from moorage.domain.resilience.classify import is_success
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.safety import Mode
+from moorage.domain.service.settings import Service
+from moorage.domain.values.result import Result
+from moorage.errors import (
+    AuthenticationFailed,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorRejected,
+)
+from moorage.vendors._reading import answer, answers, malformed, read
+from moorage.vendors.email._common import (
+    bare,
+    id_of_ours,
+    in_ascii,
+    in_base64,
+    name_at,
+    name_here,
+    outcomes,
+    sender_of,
+    status_of,
+    without_nothing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_outcomes import StatisticsQuery
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.response import Response
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.errors import ConnectorError
+    from moorage.vendors._reading import Answer
+
+_VALIDATIONS: Final = "validations"
+_PAGE: Final = 500
+_LONGEST: Final = 300
+_MOST_TAGS: Final = 10
+_DRY: Final = "sandbox"
+_EVENTS: Final = {
+    "processed": EmailStatus.QUEUED,
+    "delivered": EmailStatus.DELIVERED,
+    "deferred": EmailStatus.DEFERRED,
+    "bounce": EmailStatus.BOUNCED,
+    "dropped": EmailStatus.REJECTED,
+    "open": EmailStatus.OPENED,
+    "click": EmailStatus.CLICKED,
+    "spamreport": EmailStatus.COMPLAINED,
+    "unsubscribe": EmailStatus.UNSUBSCRIBED,
+    "group_unsubscribe": EmailStatus.UNSUBSCRIBED,
+    "group_resubscribe": EmailStatus.SUBSCRIBED,
+}
+_VERDICTS: Final = {
+    "Valid": Verdict.DELIVERABLE,
+    "Risky": Verdict.RISKY,
+    "Invalid": Verdict.UNDELIVERABLE,
+}
+_COUNTS: Final = {
+    "requested": "requests",
+    "processed": "processed",
+    "delivered": "delivered",
+    "deferred": "deferred",
+    "bounced": "bounces",
+    "blocked": "blocks",
+    "dropped": "bounce_drops",
+    "opened": "opens",
+    "unique_opened": "unique_opens",
+    "clicked": "clicks",
+    "unique_clicked": "unique_clicks",
+    "complained": "spam_reports",
+    "unsubscribed": "unsubscribes",
+}
+_OWN_FIELDS: Final = frozenset(
+    {
+        "asm_group_id",
+        "attempt",
+        "bounce_classification",
+        "category",
+        "email",
+        "event",
+        "ip",
+        "marketing_campaign_id",
+        "marketing_campaign_name",
+        "pool",
+        "reason",
+        "response",
+        "send_at",
+        "sg_content_type",
+        "sg_event_id",
+        "sg_machine_open",
+        "sg_message_id",
+        "sg_template_id",
+        "sg_template_name",
+        "smtp-id",
+        "status",
+        "timestamp",
+        "tls",
+        "type",
+        "url",
+        "url_offset",
+        "useragent",
+    }
+)
+_STATION: Final = re.compile(r"(?:^|\.)(?:filter|recvd)")
+_AT_THE_GATE: Final = re.compile(r"<([^<>@]+)@[^<>@]*ismtpd[^<>@]*>")
+_ACCEPTED: Final = 202
+_CHECKED: Final = 200
+_UNNAMED: Final = (
+    "SendGrid accepted the message without an id: its events cannot be matched to this reference."
+)
+_WORDS: Final = Redaction()
+_CODES: Final = {401: AuthenticationFailed, 403: AuthenticationFailed, 429: RateLimitExceeded}
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class SendGrid(Vendor):
+    """An account at SendGrid.
+
+    Attributes:
+        credentials: API key; by default the credential provider supplies it.
+        validation_credentials: separate API key for address checks.
+        sender: sender of messages without one of their own.
+        sandbox: True to have messages checked and not sent.
+        base_url: URL of SendGrid; the EU has a URL of its own.
+    """
+
+    name: ClassVar[str] = "sendgrid"
+    kinds: ClassVar[tuple[str, ...]] = ("email",)
+    api_version: ClassVar[str | None] = "v3"
+    capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
+        EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.INTERNATIONAL,
+    }
+    limits: ClassVar[Mapping[str, int]] = {
+        "batch": 1_000,
+        "recipients": 1_000,
+        "message_bytes": 30 * 1024 * 1024,
+    }
+    webhook: ClassVar[str | None] = "sendgrid"
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    validation_credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address)
+    )
+    sandbox: bool = False
+    base_url: str = "https://api.sendgrid.com"
+
+    def mode(self) -> Mode | None:
+        """Live or test, told by the options; None if unknown."""
+        return Mode.TEST if self.sandbox else None
+
+    def ping(self) -> Request:
+        """Request the permissions of the key."""
+        return Request.get("/v3/scopes")
+
+    def services(self) -> Mapping[str, Service]:
+        """The API, and the same with the key for address checks."""
+        keys = {"": self.credentials, _VALIDATIONS: self.validation_credentials or self.credentials}
+        return {
+            to: Service(
+                "sendgrid",
+                self.base_url,
+                credentials=None if key is None else Credentials.bearer(key),
+                needs_credentials=key is None,
+                classify=classify,
+            )
+            for to, key in keys.items()
+        }
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        """Send one message."""
+        whole = BulkRecipient(to=message.to, cc=message.cc, bcc=message.bcc)
+        body = mail_body(self, message, [personalization(whole)])
+        request = Request.post("/v3/mail/send", json=body)
+
+        def parse(response: Response) -> EmailReceipt:
+            return read_taken(wire, body, response, key).receipt(whole, status_of(message))
+
+        return await wire.send(request, key=key, parse=parse)
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Send a message to each recipient, in one request."""
+        body = bulk_body(self, bulk)
+        request = Request.post("/v3/mail/send", json=body)
+        status = status_of(bulk.base)
+
+        def parse(response: Response) -> list[Result[EmailReceipt]]:
+            taken = read_taken(wire, body, response, key)
+            return [Result(taken.receipt(recipient, status)) for recipient in bulk.recipients]
+
+        return await wire.send(request, key=key, parse=parse)
+
+    async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
+        """Check an address."""
+        request = Request.post("/v3/validations/email", json={"email": address.wire})
+        response = await wire.send(request.evolve(idempotent=True), to=_VALIDATIONS)
+        return read_check(address, response)
+
+    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+        """Get the statistics of a range of days."""
+        rows: list[Answer] = []
+        while True:
+            days = {"start_date": query.start.isoformat(), "end_date": query.end.isoformat()}
+            page = {"aggregated_by": "day", "limit": str(_PAGE), "offset": str(len(rows))}
+            response = await wire.send(Request.get("/v3/stats", query={**days, **page}))
+            found = answers(response)
+            rows += found
+            if len(found) < _PAGE:
+                return read_statistics(query, rows, response)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+        """Convert a webhook to events."""
+        told = read(event.payload)
+        whole, kind = told.text("sg_message_id"), told.text("event")
+        id_ = message_id(whole or "", told.text("smtp-id") or "")
+        if not id_:
+            return ()
+        category = told.value("category")
+        blocked = kind == "bounce" and told.text("type") == "blocked"
+        return (
+            EmailEvent(
+                id=event.id,
+                ref=ref(id_, message=whole),
+                status=_EVENTS.get(kind or "", EmailStatus.UNKNOWN),
+                vendor_status=kind,
+                at=told.time("timestamp"),
+                email=bare(told.text("email")),
+                code=told.text("status"),
+                reason=told.text("reason") or told.text("response"),
+                permanent={"bounce": not blocked, "deferred": False}.get(kind or ""),
+                url=told.text("url"),
+                tags=(category,) if isinstance(category, str) else told.texts("category"),
+                metadata={
+                    name_here(name, _is_own): value
+                    for name, value in told.raw.items()
+                    if name not in _OWN_FIELDS and isinstance(value, str)
+                },
+                raw=told.raw,
+            ),
+        )
+
+
+def message_id(told: str, at_the_gate: str = "") -> str:
+    """The id of a message, extracted from the ids in an event.
+
+    Args:
+        told: id in the event, followed by names of servers. A message that was dropped early has
+            only server names, which many messages share.
+        at_the_gate: id that SendGrid's receiving server gave the message, which begins with its id.
+    """
+    station = _STATION.search(told)
+    if station is None:
+        return told.partition(".")[0]
+    named = _AT_THE_GATE.fullmatch(at_the_gate)
+    return told[: station.start()] or (told if named is None else named[1])
+
+
+def _is_own(name: str) -> bool:
+    return name in _OWN_FIELDS
+
+
+def _arguments(metadata: Mapping[str, str]) -> dict[str, str]:
+    # SendGrid's events have these beside fields of their own.
+    return {name_at(name, _is_own): value for name, value in metadata.items()}
+
+
+def _person(address: EmailAddress) -> dict[str, str]:
+    return {"email": address.wire} | ({"name": address.name} if address.name else {})
+
+
+def _people(several: tuple[EmailAddress, ...]) -> list[dict[str, str]]:
+    return [_person(item) for item in several]
+
+
+def _headers(headers: Mapping[str, str]) -> dict[str, str]:
+    # SendGrid writes header values without encoding them.
+    return {name: in_ascii(value) for name, value in headers.items()}
+
+
+def personalization(recipient: BulkRecipient) -> dict[str, Any]:
+    """The personalization of one recipient."""
+    return without_nothing(
+        {
+            "to": _people(recipient.to),
+            "cc": _people(recipient.cc),
+            "bcc": _people(recipient.bcc),
+            "headers": _headers(recipient.headers),
+            "custom_args": _arguments(recipient.metadata),
+        }
+    )
+
+
+def bulk_body(vendor: SendGrid, bulk: BulkMessage) -> dict[str, Any]:
+    """The body that sends a message to each recipient."""
+    base = bulk.base
+    own = [personalization(recipient) for recipient in bulk.recipients]
+    for mine, recipient in zip(own, bulk.recipients, strict=True):
+        # A table in the personalization replaces the one of the whole message.
+        if recipient.headers:
+            mine["headers"] = _headers({**base.headers, **recipient.headers})
+        if base.template is not None:
+            mine["dynamic_template_data"] = {**base.template.data, **recipient.data}
+        elif bulk.places:
+            mine["substitutions"] = _substitutions(recipient, bulk.places)
+    if bulk.places:
+        base = attrs.evolve(
+            base,
+            subject=PLACE.sub(r"{{\1}}", base.subject),
+            text=None if base.text is None else PLACE.sub(r"{{\1}}", base.text),
+            html=None if base.html is None else PLACE.sub(r"{{html:\1}}", base.html),
+        )
+    return mail_body(vendor, base, own)
+
+
+def _substitutions(recipient: BulkRecipient, places: frozenset[str]) -> dict[str, str]:
+    words = {name: str(recipient.data[name]) for name in sorted(places)}
+    plain = {f"{{{{{name}}}}}": word for name, word in words.items()}
+    return plain | {f"{{{{html:{name}}}}}": escape(word) for name, word in words.items()}
+
+
+def mail_body(vendor: SendGrid, message: EmailMessage, own: list[dict[str, Any]]) -> dict[str, Any]:
+    """The body that sends a message."""
+    sender = sender_of(message, vendor.sender)
+    if len(message.tags) > _MOST_TAGS:
+        raise InvalidData(
+            f"The message has {len(message.tags)} tags, but SendGrid accepts {_MOST_TAGS}.",
+            field="tags",
+            remedy="Give fewer tags.",
+        )
+    template = message.template
+    if template is not None:
+        own = [{"dynamic_template_data": dict(template.data), **item} for item in own]
+    several = len(message.reply_to) > 1
+    tracking = {
+        "open_tracking": message.track_opens,
+        "click_tracking": message.track_clicks,
+    }
+    body = {
+        "personalizations": own,
+        "from": _person(sender),
+        "reply_to": _person(message.reply_to[0]) if len(message.reply_to) == 1 else None,
+        "reply_to_list": _people(message.reply_to) if several else None,
+        "subject": message.subject,
+        "content": _contents(message),
+        "attachments": [_file(file) for file in message.attachments],
+        "template_id": None if template is None else template.id,
+        "headers": _headers(message.headers),
+        "categories": list(message.tags),
+        "custom_args": _arguments(message.metadata),
+        "send_at": None if message.send_at is None else int(message.send_at.timestamp()),
+        "tracking_settings": {
+            name: {"enable": value} for name, value in tracking.items() if value is not None
+        },
+        "mail_settings": {"sandbox_mode": {"enable": True}} if vendor.sandbox else None,
+    }
+    return merged(without_nothing(body), extra_for("sendgrid", message.extra))
+
+
+def _contents(message: EmailMessage) -> list[dict[str, str]]:
+    if message.template is not None:
+        return []
+    # SendGrid requires the plain text first, and refuses a message of files alone.
+    text = message.text or (None if message.html else " ")
+    parts = {"text/plain": text, "text/html": message.html}
+    return [{"type": kind, "value": value} for kind, value in parts.items() if value]
+
+
+def _file(file: Any) -> dict[str, str]:
+    fields = {
+        "content": in_base64(file),
+        "type": file.content_type,
+        "filename": file.filename,
+        "disposition": file.disposition.value,
+    }
+    return fields | ({"content_id": file.content_id} if file.content_id else {})
+
+
+@attrs.frozen
+class Taken:
+    """The result of one request that was accepted.
+
+    Attributes:
+        ref: reference of the messages.
+        dry: True if they were checked and not sent.
+        warnings: warnings about the request.
+        raw: the vendor's complete answer.
+    """
+
+    ref: Ref
+    dry: bool
+    warnings: tuple[str, ...]
+    raw: Any
+
+    def receipt(self, recipient: BulkRecipient, status: EmailStatus) -> EmailReceipt:
+        """The receipt of one recipient's message."""
+        return EmailReceipt(
+            ref=self.ref,
+            status=status,
+            vendor_status="checked" if self.dry else "accepted",
+            recipients=outcomes(recipient.everybody, status),
+            warnings=self.warnings,
+            raw=self.raw,
+        )
+
+
+def read_taken(wire: Wire, body: Mapping[str, Any], response: Response, key: str | None) -> Taken:
+    """Parse the result of an accepted request; status 200 is one only in the sandbox mode."""
+    id_ = response.headers.get("x-message-id")
+    raw = {"status": response.status, "headers": dict(response.headers.pairs)}
+    dry = read(body).value("mail_settings.sandbox_mode.enable") is True
+    if dry and response.status == _CHECKED:
+        warning = "SendGrid's sandbox mode is on: nothing is sent."
+        return Taken(wire.ref(id_ or _DRY), dry=True, warnings=(warning,), raw=raw)
+    if response.status != _ACCEPTED:
+        raise malformed(response)
+    if id_:
+        return Taken(wire.ref(id_), dry=False, warnings=(), raw=raw)
+    ours = wire.ref(id_of_ours(wire, key), unnamed="1")
+    return Taken(ours, dry=False, warnings=(_UNNAMED,), raw=raw)
+
+
+def read_check(address: EmailAddress, response: Response) -> AddressCheck:
+    """Parse the check of an address."""
+    body = answer(response)
+    told = body.object("result")
+    verdict = told.text("verdict")
+    if verdict is None:
+        raise malformed(response, "result.verdict")
+    domain, additional = told.object("checks.domain"), told.object("checks.additional")
+    suggested = told.text("suggestion")
+    local = address.email.rpartition("@")[0]
+    reasons = [name for name, value in additional.raw.items() if value is True]
+    reasons += [
+        name
+        for name in ("has_valid_address_syntax", "has_mx_or_a_record")
+        if domain.flag(name) is False
+    ]
+    return AddressCheck(
+        email=address.email,
+        verdict=_VERDICTS.get(verdict, Verdict.UNKNOWN),
+        vendor_verdict=verdict,
+        score=told.decimal("score"),
+        reasons=tuple(reasons),
+        did_you_mean=None if suggested is None else f"{local}@{suggested}",
+        disposable=domain.flag("is_suspected_disposable_address"),
+        role=told.flag("checks.local_part.is_suspected_role_address"),
+        mx=domain.flag("has_mx_or_a_record"),
+        raw=body.raw,
+    )
+
+
+def read_statistics(
+    query: StatisticsQuery, rows: list[Answer], response: Response
+) -> EmailStatistics:
+    """Parse statistics."""
+    counted: list[tuple[Any, EmailCounts]] = []
+    for row in rows:
+        day = row.time("date")
+        if day is None:
+            raise malformed(response, "date")
+        for stats in row.objects("stats"):
+            numbers = stats.object("metrics")
+            told = {ours: numbers.integer(theirs) for ours, theirs in _COUNTS.items()}
+            counted.append((day.date(), EmailCounts(**told)))
+    return EmailStatistics.of(query, counted, [row.raw for row in rows])
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error for the errors in an answer, which are more specific than its status."""
+    status = response.status
+    if is_success(status) or status >= 500:
+        return None
+    try:
+        body: Any = response.json()
+    except InvalidData:
+        return None
+    first = next(read(body).objects("errors"), None)
+    if first is None:
+        return None
+    words = _WORDS.words(first.text("message") or "", _LONGEST)
+    code = first.text("error_id") or first.text("field") or read(body).text("id")
+    kind: type[Any] = _CODES.get(status, InvalidRequest if status in {400, 413} else VendorRejected)
+    fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    error: ConnectorError = kind(
+        f"SendGrid refused: {words or status}",
+        status=status,
+        vendor_code=code,
+        vendor_message=words or None,
+        response=response,
+        **fields,
+    )
+    return error

@@ -1,0 +1,197 @@
+"""SMTP: email by any mail server.
+
+The message is written here, and sent by a transport. Servers take no idempotency key, so a message
+that may have been accepted is not sent again. With a key, the Message-ID is derived from it, so
+that the message can be found. Each recipient of a bulk message gets a separate message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from email.utils import format_datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.email import EmailCapability
+from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
+from moorage.contracts.vendor import Vendor, choices
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.domain.values.durations import count
+from moorage.errors import ConfigurationError
+from moorage.vendors.email._common import id_of_ours
+from moorage.vendors.email._mime import mime_bytes, wide
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.wire import Wire
+    from moorage.domain.values.result import Result
+
+_PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
+_HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_PERMANENT: Final = 500
+_LAST_PORT: Final = 65_535
+
+
+def _is_security(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if value not in _PORTS:
+        raise ConfigurationError(
+            f"{value!r} is not a way to protect a connection.",
+            path=attribute.name,
+            remedy=f"Use one of {', '.join(_PORTS)}.",
+        )
+
+
+def _usual_port(vendor: Smtp) -> int:
+    return _PORTS.get(vendor.security, 0)
+
+
+def _is_port(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    count(value, attribute.name, most=_LAST_PORT)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Smtp(Vendor):
+    """A mail server.
+
+    Attributes:
+        host: name of the server, which its certificate must be for.
+        port: port of the server; by default the usual one for `security`.
+        security: `starttls` switches to TLS before anything is sent, `tls` begins with it, and
+            `none` is for servers on this machine.
+        username, credentials: user and password; by default the credential provider supplies both.
+        login: True if the server requires authentication.
+        sender: sender of messages without one of their own.
+        step_timeout: seconds for each step of a session.
+    """
+
+    name: ClassVar[str] = "smtp"
+    kinds: ClassVar[tuple[str, ...]] = ("email",)
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            EmailCapability.ATTACHMENTS,
+            EmailCapability.CUSTOM_HEADERS,
+            EmailCapability.ENVELOPE_SENDER,
+            EmailCapability.INLINE_IMAGES,
+            EmailCapability.INTERNATIONAL,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"batch": 100, "recipients": 100}
+    transport: ClassVar[str | None] = "smtp"
+
+    host: str
+    security: str = attrs.field(
+        default="starttls", validator=_is_security, metadata=choices(*_PORTS)
+    )
+    port: int = attrs.field(default=attrs.Factory(_usual_port, takes_self=True), validator=_is_port)
+    username: str | None = attrs.field(default=None, repr=False)
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    login: bool = True
+    sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address)
+    )
+    step_timeout: float = 30.0
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse to send a password over an unprotected connection."""
+        if self.security == "none" and self.host not in _HERE:
+            raise ConfigurationError(
+                "The connection to another machine would not be protected.",
+                path="security",
+                remedy="Use starttls, or tls.",
+            )
+
+    def services(self) -> Mapping[str, Service]:
+        """The protections of the sessions; it has no URL."""
+        own = Credentials.none()
+        if self.credentials is not None:
+            own = Credentials.basic(self.username or "", self.credentials)
+        asked = self.login and self.credentials is None
+        return {
+            "": Service("smtp", credentials=None if asked else own, needs_credentials=asked),
+        }
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        """Send one message."""
+        sender = message.from_ or self.sender
+        if sender is None:
+            raise ConfigurationError(
+                "The message has no sender.",
+                path="sender",
+                remedy="Give the message a `from_`, or the account a `sender`.",
+            )
+        id_ = message_id(wire, sender, key)
+        written = mime_bytes(message, sender, id_)
+        dated = f"Date: {format_datetime(wire.now())}\r\n".encode() + written
+        envelope = {
+            "sender": (message.envelope_sender or sender).wire,
+            "recipients": [address.wire for address in message.everybody],
+            "wide": wide(message, sender),
+        }
+        told = await wire.act(
+            "deliver",
+            await wire.credentials(),
+            envelope,
+            dated,
+            key=key,
+            payload={"envelope": envelope, "message": hashlib.sha256(written).hexdigest()},
+        )
+        return read_receipt(wire, id_, message, told)
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Send a message to each recipient."""
+        steps = [
+            partial(
+                self.send_transactional,
+                wire,
+                bulk.message_to(recipient),
+                key=None if key is None else f"{key}/{number}",
+            )
+            for number, recipient in enumerate(bulk.recipients, 1)
+        ]
+        return await wire.every(steps, at_once=4)
+
+
+def message_id(wire: Wire, sender: EmailAddress, key: str | None) -> str:
+    """The Message-ID, which is the same for the same key of a tenant."""
+    return f"<{id_of_ours(wire, key)}@{sender.wire.rpartition('@')[2]}>"
+
+
+def read_receipt(
+    wire: Wire, id_: str, message: EmailMessage, told: Mapping[str, Any]
+) -> EmailReceipt:
+    """Parse the answers of a server that accepted the message for at least one recipient."""
+    refused: Mapping[str, list[Any]] = told["refused"]
+    recipients = [_outcome(address, refused.get(address.wire)) for address in message.everybody]
+    count = len(refused)
+    return EmailReceipt(
+        ref=wire.ref(id_),
+        status=EmailStatus.QUEUED,
+        vendor_status=told["reply"],
+        recipients=tuple(recipients),
+        warnings=(f"The server refused {count} of the recipients.",) if count else (),
+        raw=dict(told),
+    )
+
+
+def _outcome(address: EmailAddress, refusal: list[Any] | None) -> RecipientOutcome:
+    if refusal is None:
+        return RecipientOutcome(email=address.email, status=EmailStatus.QUEUED)
+    number, code, words = refusal
+    status = EmailStatus.REJECTED if number >= _PERMANENT else EmailStatus.FAILED
+    return RecipientOutcome(email=address.email, status=status, code=code, reason=words)

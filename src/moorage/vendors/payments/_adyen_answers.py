@@ -1,0 +1,296 @@
+"""Parsing of Adyen's answers: payments, captures, cancellations, refunds and refusals."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.payments import (
+    Decline,
+    DeclineReason,
+    MeansOfPayment,
+    MinorUnits,
+    MoveState,
+    NextAction,
+    NextActionType,
+    Payment,
+    PaymentState,
+    payment_ref,
+    state_of,
+)
+from moorage.domain.resilience.classify import is_success, vendor_words
+from moorage.domain.values.json_text import is_object
+from moorage.errors import (
+    AuthenticationFailed,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    InvalidRequest,
+    PaymentDeclined,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.vendors._reading import Answer, answer, malformed
+from moorage.vendors.payments._common import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.values.money import Money
+    from moorage.errors import ConnectorError
+
+UNITS: Final = MinorUnits(vendor="adyen", exponents={"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2})
+"""Adyen's minor units, where they differ from ISO 4217."""
+
+_STATES: Final = {
+    "Authorised": PaymentState.AUTHORIZED,
+    "PartiallyAuthorised": PaymentState.AUTHORIZED,
+    "Pending": PaymentState.PENDING,
+    "Received": PaymentState.PENDING,
+    "RedirectShopper": PaymentState.REQUIRES_ACTION,
+    "IdentifyShopper": PaymentState.REQUIRES_ACTION,
+    "ChallengeShopper": PaymentState.REQUIRES_ACTION,
+    "PresentToShopper": PaymentState.REQUIRES_ACTION,
+}
+_EXPIRES: Final = re.compile(r"([0-9]{1,2})/([0-9]{2,4})")
+_REFUSED: Final = frozenset({"Refused", "Error", "Cancelled"})
+_ACTIONS: Final = {
+    "redirect": NextActionType.REDIRECT,
+    "nativeRedirect": NextActionType.REDIRECT,
+    "threeDS2": NextActionType.SDK,
+    "sdk": NextActionType.SDK,
+    "wechatpaySDK": NextActionType.SDK,
+    "delegatedAuthentication": NextActionType.SDK,
+    "qrCode": NextActionType.DISPLAY,
+    "voucher": NextActionType.DISPLAY,
+    "bankTransfer": NextActionType.DISPLAY,
+    "await": NextActionType.AWAIT,
+}
+_REASONS: Final = """
+    2 do_not_honor Refused
+    3 call_issuer Referral
+    4 processing_error Acquirer Error
+    5 lost_or_stolen Blocked Card
+    6 expired_card Expired Card
+    7 processing_error Invalid Amount
+    8 incorrect_number Invalid Card Number
+    9 processing_error Issuer Unavailable
+    10 card_not_supported Not supported
+    11 authentication_required 3D Not Authenticated
+    12 insufficient_funds Not enough balance
+    14 fraud_suspected Acquirer Fraud
+    15 canceled_by_buyer Cancelled
+    16 canceled_by_buyer Shopper Cancelled
+    17 incorrect_pin Invalid Pin
+    18 incorrect_pin Pin tries exceeded
+    19 incorrect_pin Pin validation not possible
+    20 fraud_suspected FRAUD
+    21 processing_error Not Submitted
+    22 fraud_suspected FRAUD-CANCELLED
+    23 card_not_supported Transaction Not Permitted
+    24 incorrect_cvc CVC Declined
+    25 card_not_supported Restricted Card
+    26 do_not_honor Revocation Of Auth
+    27 do_not_honor Declined Non Generic
+    28 limit_exceeded Withdrawal amount exceeded
+    29 limit_exceeded Withdrawal count exceeded
+    31 fraud_suspected Issuer Suspected Fraud
+    32 incorrect_address AVS Declined
+    33 authentication_required Card requires online pin
+    34 account_closed No checking account available on Card
+    35 account_closed No savings account available on Card
+    36 authentication_required Mobile pin required
+    38 authentication_required Authentication required
+    39 authentication_required RReq not received from DS
+    42 authentication_required 3DS Authentication Error
+    43 authentication_required Online PIN required
+    46 do_not_honor Transaction blocked by Adyen to prevent excessive retry fees
+    101 incorrect_number Invalid card number
+    103 incorrect_cvc CVC is not the right length
+"""
+_BY_CODE: Final[dict[str, DeclineReason]] = {}
+_BY_WORDS: Final[dict[str, str]] = {}
+for _line in _REASONS.strip().splitlines():
+    _code, _reason, _words = _line.split(maxsplit=2)
+    _BY_CODE[_code] = DeclineReason(_reason)
+    _BY_WORDS[_words.lower()] = _code
+
+_TOO_MANY: Final = 429
+_CARDS: Final = frozenset({"101", "103"})
+"""Codes of errors in the card data, found before the bank was asked."""
+
+
+def decline_of(code: str | None, words: str | None) -> Decline:
+    """The decline reason, from the code or, without one, from the text."""
+    if code not in _BY_CODE:
+        code = _BY_WORDS.get((words or "").lower(), code)
+    reason = _BY_CODE.get(code or "", DeclineReason.OTHER)
+    return Decline(reason=reason, vendor_code=code, vendor_message=in_words(words))
+
+
+def read_payment(
+    wire: Wire, response: Response, asked: Money | None, *, known: Ref, taken: bool
+) -> Payment:
+    """Parse a payment.
+
+    Args:
+        wire: makes the payment's reference.
+        response: Adyen's answer.
+        asked: requested amount, if known.
+        known: reference of the payment so far, if any.
+        taken: True if it is captured together with its authorisation.
+    """
+    body = answer(response)
+    result = body.text("resultCode")
+    if result is None:
+        raise malformed(response, "resultCode")
+    state, said = _STATES.get(result, PaymentState.UNKNOWN), body.text("pspReference")
+    open_ = state is PaymentState.REQUIRES_ACTION
+    # A payment that continues elsewhere gets Adyen's id only after the buyer returns.
+    psp = said or (known.id if open_ else None)
+    if psp is None:
+        raise malformed(response, "pspReference")
+    amount = asked or UNITS.read(body.value("amount.value"), body.value("amount.currency"))
+    authorized = None
+    if state is PaymentState.AUTHORIZED:
+        authorized = UNITS.read(body.value("amount.value"), body.value("amount.currency")) or asked
+    nothing = None if authorized is None else authorized * 0
+    captured = authorized if taken else nothing
+    unnamed = known.other("unnamed") if said is None else None
+    ref = payment_ref(
+        wire.ref, psp, amount, unnamed=unnamed, capture="auto" if open_ and taken else None
+    )
+    return Payment(
+        ref=ref,
+        state=state_of(amount, captured, nothing) or state,
+        vendor_state=result,
+        amount=amount,
+        authorized=authorized,
+        captured=captured,
+        refunded=nothing,
+        next_action=_next_action(body.object("action")),
+        means=_means(body),
+        reference=body.text("merchantReference") or (psp if unnamed else None),
+        raw=body.raw,
+    )
+
+
+def _next_action(action: Answer) -> NextAction | None:
+    if not action:
+        return None
+    kind, method = action.text("type"), action.text("method") or "GET"
+    type_ = _ACTIONS.get(kind or "", NextActionType.UNKNOWN)
+    posted = type_ is NextActionType.REDIRECT and method == "POST"
+    # Adyen's own components need the complete action.
+    fields = action.raw if type_ is not NextActionType.REDIRECT else action.object("data").raw
+    return NextAction(
+        type=NextActionType.POST if posted else type_,
+        url=action.text("url"),
+        method=method,
+        fields=fields,
+        token=action.text("token"),
+        expires_at=action.time("expiresAt"),
+        vendor_type=kind,
+    )
+
+
+def _means(body: Answer) -> MeansOfPayment | None:
+    method, more = body.object("paymentMethod"), read_flat(body, "additionalData")
+    if not method and "paymentMethod" not in more:
+        return None
+    expires = _EXPIRES.fullmatch(more.get("expiryDate", ""))
+    return MeansOfPayment(
+        type=method.text("type"),
+        brand=method.text("brand") or more.get("paymentMethod"),
+        last4=more.get("cardSummary"),
+        expires=None if expires is None else (int(expires[2]), int(expires[1])),
+        stored=more.get("tokenization.storedPaymentMethodId")
+        or more.get("recurring.recurringDetailReference"),
+    )
+
+
+def read_flat(body: Answer, name: str) -> dict[str, str]:
+    """A table of texts whose names contain dots."""
+    found = body.value(name)
+    table: dict[str, Any] = found if is_object(found) else {}
+    return {key: value for key, value in table.items() if isinstance(value, str) and value}
+
+
+def read_move(response: Response) -> tuple[Answer, str, MoveState]:
+    """Parse a capture, a cancellation or a refund: its reference and its state."""
+    body = answer(response)
+    psp = body.text("pspReference")
+    if psp is None:
+        raise malformed(response, "pspReference")
+    received = body.text("status") == "received"
+    return body, psp, MoveState.PENDING if received else MoveState.UNKNOWN
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer's body, which is more specific than its status."""
+    try:
+        raw = response.json()
+    except InvalidData:
+        return None
+    if not is_object(raw):
+        return None
+    body = Answer(raw)
+    if is_success(response.status):
+        return _refusal(body, response)
+    code, words = body.text("errorCode"), vendor_words(response)[1]
+    fields: dict[str, Any] = {
+        "status": response.status,
+        "vendor_code": code,
+        "vendor_message": words,
+        "response": response,
+    }
+    if code == "704":
+        return _repeated(response)
+    if response.status == _TOO_MANY:
+        return None
+    if code in _CARDS:
+        return PaymentDeclined(f"Adyen refused the card: {words}", reason=_BY_CODE[code], **fields)
+    kind = _KINDS.get(body.text("errorType") or "")
+    if response.status >= 500 and kind is not VendorRejected:
+        kind = VendorFailed
+    return None if kind is None else kind(f"Adyen refused: {words or code}", **fields)
+
+
+_KINDS: Final[dict[str, Callable[..., ConnectorError]]] = {
+    "validation": InvalidRequest,
+    "security": AuthenticationFailed,
+    "configuration": VendorRejected,
+    "internal": VendorFailed,
+}
+
+
+def _repeated(response: Response) -> ConnectorError:
+    """The error of an idempotency key that is in use, or was used for another request."""
+    if response.headers.get("transient-error") == "true":
+        return IdempotencyInProgress("Adyen is still working on a request with this key (704).")
+    return IdempotencyConflict("Adyen knows this key from another request (704).")
+
+
+def _refusal(body: Answer, response: Response) -> PaymentDeclined | None:
+    result = body.text("resultCode")
+    if result not in _REFUSED:
+        return None
+    decline = decline_of(body.text("refusalReasonCode"), body.text("refusalReason"))
+    words = decline.vendor_message
+    reason = decline.reason
+    if result == "Cancelled" and reason is DeclineReason.OTHER:
+        reason = DeclineReason.CANCELED_BY_BUYER
+    if result == "Error" and reason is DeclineReason.OTHER:
+        reason = DeclineReason.PROCESSING_ERROR
+    return PaymentDeclined(
+        f"Adyen reports the payment as {result}: {words or 'no reason is given'}.",
+        reason=reason,
+        payment=body.text("pspReference"),
+        status=response.status,
+        vendor_code=decline.vendor_code,
+        vendor_message=words,
+        response=response,
+    )

@@ -1,0 +1,182 @@
+"""Conversion of Adyen's notifications to payment events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.payments import (
+    Capture,
+    Dispute,
+    DisputeState,
+    MoveState,
+    PaymentEvent,
+    PaymentState,
+    Refund,
+    payment_ref,
+)
+from moorage.vendors._reading import as_time, read
+from moorage.vendors.payments._adyen_answers import UNITS, decline_of, read_flat
+
+if TYPE_CHECKING:
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.domain.values.money import Money
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendors._reading import Answer
+
+_CAPTURES: Final = {"CAPTURE": MoveState.SUCCEEDED, "CAPTURE_FAILED": MoveState.FAILED}
+_REFUNDS: Final = {
+    "REFUND": MoveState.SUCCEEDED,
+    "REFUND_WITH_DATA": MoveState.SUCCEEDED,
+    "REFUND_FAILED": MoveState.FAILED,
+    "REFUNDED_REVERSED": MoveState.FAILED,
+    "VOID_PENDING_REFUND": MoveState.CANCELED,
+}
+_ENDS: Final = {
+    "CANCELLATION": PaymentState.VOIDED,
+    "TECHNICAL_CANCEL": PaymentState.VOIDED,
+    "EXPIRE": PaymentState.EXPIRED,
+}
+_DISPUTES: Final = {
+    "REQUEST_FOR_INFORMATION": DisputeState.INQUIRY,
+    "NOTIFICATION_OF_CHARGEBACK": DisputeState.NEEDS_RESPONSE,
+    "CHARGEBACK": DisputeState.NEEDS_RESPONSE,
+    "INFORMATION_SUPPLIED": DisputeState.UNDER_REVIEW,
+    "ISSUER_COMMENTS": DisputeState.UNDER_REVIEW,
+    "CHARGEBACK_REVERSED": DisputeState.WON,
+    "SECOND_CHARGEBACK": DisputeState.LOST,
+    "DISPUTE_DEFENSE_PERIOD_ENDED": DisputeState.LOST,
+    "ISSUER_RESPONSE_TIMEFRAME_EXPIRED": DisputeState.WON,
+    "PREARBITRATION_OPEN": DisputeState.NEEDS_RESPONSE,
+    "PREARBITRATION_ACCEPTED": DisputeState.ACCEPTED,
+    "PREARBITRATION_DECLINED": DisputeState.UNDER_REVIEW,
+    "PREARBITRATION_ISSUER_WITHDRAWN": DisputeState.WON,
+    "PREARBITRATION_WON": DisputeState.WON,
+    "PREARBITRATION_LOST": DisputeState.LOST,
+    "SCHEME_ARBITRATION": DisputeState.UNDER_REVIEW,
+    "SCHEME_ARBITRATION_WON": DisputeState.WON,
+    "SCHEME_ARBITRATION_LOST": DisputeState.LOST,
+}
+_SAID: Final = {
+    "undefended": DisputeState.NEEDS_RESPONSE,
+    "unresponded": DisputeState.INQUIRY,
+    "pending": DisputeState.UNDER_REVIEW,
+    "responded": DisputeState.UNDER_REVIEW,
+    "accepted": DisputeState.ACCEPTED,
+    "expired": DisputeState.LOST,
+    "lost": DisputeState.LOST,
+    "won": DisputeState.WON,
+}
+_TAKEN: Final = frozenset({"CHARGEBACK", "SECOND_CHARGEBACK"})
+_NO_PAYMENT: Final = frozenset({"REPORT_AVAILABLE"})
+
+
+def read_news(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[PaymentEvent, ...]:
+    """Convert a notification to an event; one of an unknown type has no state.
+
+    Args:
+        event: the notification.
+        make: makes references at the account.
+        once: True if a capture releases the rest of the authorisation.
+    """
+    item, code = read(event.data), event.vendor_type
+    psp, success = item.text("pspReference"), item.flag("success")
+    if psp is None or code in _NO_PAYMENT:
+        return ()
+    money = UNITS.read(item.value("amount.value"), item.value("amount.currency"))
+    original = item.text("originalReference")
+    ref = _payment(make, psp, original, money)
+    said: dict[str, Any] = {}
+    if code in {"AUTHORISATION", "AUTHORISATION_ADJUSTMENT"}:
+        said = _authorised(item, money, success=success, first=code == "AUTHORISATION")
+    elif code in _CAPTURES:
+        state = _CAPTURES[code] if success else MoveState.FAILED
+        said = {"capture": Capture(**_move(make(psp), ref, state, money, event))}
+        if once and state is MoveState.SUCCEEDED:
+            said["authorized"] = money
+    elif code in _REFUNDS or (code == "CANCEL_OR_REFUND" and _action(item) == "refund"):
+        state = _REFUNDS.get(code, MoveState.SUCCEEDED) if success else MoveState.FAILED
+        said = {"refund": Refund(**_move(make(psp), ref, state, money, event))}
+    elif code in _ENDS or _action(item) == "cancel":
+        said = {"state": _ENDS.get(code, PaymentState.VOIDED) if success else None}
+    elif code in _DISPUTES:
+        said = _disputed(make(psp), ref if original else None, money, event)
+    return (
+        PaymentEvent(
+            id=event.id,
+            ref=ref,
+            vendor_type=code,
+            vendor_state=item.text("success"),
+            at=event.time,
+            # The notification may name another payment than the one it changes.
+            reference=None
+            if original and code not in _DISPUTES
+            else item.text("merchantReference"),
+            raw=item.raw,
+            **said,
+        ),
+    )
+
+
+def _payment(make: MakeRef, psp: str, original: str | None, money: Money | None) -> Ref:
+    if original is None:
+        return payment_ref(make, psp, money)
+    # The amount is not the payment's.
+    return make(original, currency=None if money is None else money.currency)
+
+
+def _action(item: Answer) -> str | None:
+    return read_flat(item, "additionalData").get("modification.action")
+
+
+def _authorised(
+    item: Answer, money: Money | None, *, success: bool | None, first: bool
+) -> dict[str, Any]:
+    if not first:
+        return {"state": PaymentState.AUTHORIZED, "authorized": money} if success else {}
+    if not success:
+        decline = decline_of(None, item.text("reason"))
+        return {"state": PaymentState.FAILED, "amount": money, "decline": decline}
+    told = {"amount": money, "authorized": money}
+    can = item.texts("operations")
+    if can and "CAPTURE" not in can:
+        # A payment that cannot be captured was captured before.
+        return {"state": PaymentState.CAPTURED, "captured": money, **told}
+    return {"state": PaymentState.AUTHORIZED, **told}
+
+
+def _move(
+    ref: Ref, payment: Ref, state: MoveState, money: Money | None, event: WebhookEvent
+) -> dict[str, Any]:
+    item = read(event.data)
+    return {
+        "ref": ref,
+        "payment": payment,
+        "state": state,
+        "vendor_state": event.vendor_type,
+        "amount": money,
+        "reason": item.text("reason") if state is MoveState.FAILED else None,
+        "at": event.time,
+        "raw": item.raw,
+    }
+
+
+def _disputed(
+    ref: Ref, payment: Ref | None, money: Money | None, event: WebhookEvent
+) -> dict[str, Any]:
+    item = read(event.data)
+    more = read_flat(item, "additionalData")
+    status = more.get("disputeStatus")
+    state = _SAID.get((status or "").lower(), _DISPUTES[event.vendor_type])
+    dispute = Dispute(
+        ref=ref,
+        payment=payment,
+        state=state,
+        vendor_state=status or event.vendor_type,
+        amount=money,
+        reason=more.get("chargebackReasonCode", item.text("reason")),
+        respond_by=as_time(more.get("defensePeriodEndsAt")),
+        raw=item.raw,
+    )
+    taken = payment is not None and event.vendor_type in _TAKEN
+    return {"dispute": dispute, "state": PaymentState.DISPUTED if taken else None}

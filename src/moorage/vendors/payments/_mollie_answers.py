@@ -1,0 +1,329 @@
+"""Parsing of Mollie's answers: payments, captures, refunds, chargebacks and refusals."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.payments import (
+    Capture,
+    Decline,
+    DeclineReason,
+    Dispute,
+    DisputeState,
+    MeansOfPayment,
+    MoveState,
+    NextAction,
+    NextActionType,
+    Payment,
+    PaymentState,
+    Refund,
+    payment_ref,
+    state_of,
+)
+from moorage.domain.http.requests import HttpMethod
+from moorage.domain.resilience.classify import is_success, vendor_words
+from moorage.errors import (
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    PaymentDeclined,
+    VendorRejected,
+)
+from moorage.vendors._reading import Answer, answer, as_money, malformed, read
+from moorage.vendors.payments._common import in_words
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.values.money import Money
+    from moorage.errors import ConnectorError
+
+PAYMENTS: Final = "/v2/payments"
+_STATES: Final = {
+    "open": PaymentState.PENDING,
+    "pending": PaymentState.PENDING,
+    "authorized": PaymentState.AUTHORIZED,
+    "paid": PaymentState.CAPTURED,
+    "canceled": PaymentState.VOIDED,
+    "expired": PaymentState.EXPIRED,
+    "failed": PaymentState.FAILED,
+}
+_CAPTURES: Final = {
+    "pending": MoveState.PENDING,
+    "succeeded": MoveState.SUCCEEDED,
+    "failed": MoveState.FAILED,
+}
+_REFUNDS: Final = {
+    "queued": MoveState.PENDING,
+    "pending": MoveState.PENDING,
+    "processing": MoveState.PENDING,
+    "refunded": MoveState.SUCCEEDED,
+    "failed": MoveState.FAILED,
+    "canceled": MoveState.CANCELED,
+}
+_REASONS: Final = {
+    "AC01": DeclineReason.INCORRECT_NUMBER,
+    "AC04": DeclineReason.ACCOUNT_CLOSED,
+    "AM04": DeclineReason.INSUFFICIENT_FUNDS,
+    "authentication_abandoned": DeclineReason.AUTHENTICATION_REQUIRED,
+    "authentication_failed": DeclineReason.AUTHENTICATION_REQUIRED,
+    "authentication_required": DeclineReason.AUTHENTICATION_REQUIRED,
+    "authentication_unavailable_acs": DeclineReason.AUTHENTICATION_REQUIRED,
+    "canceled": DeclineReason.CANCELED_BY_BUYER,
+    "card_declined": DeclineReason.DO_NOT_HONOR,
+    "card_expired": DeclineReason.EXPIRED_CARD,
+    "inactive_card": DeclineReason.CALL_ISSUER,
+    "insufficient_funds": DeclineReason.INSUFFICIENT_FUNDS,
+    "invalid_card_number": DeclineReason.INCORRECT_NUMBER,
+    "invalid_card_type": DeclineReason.CARD_NOT_SUPPORTED,
+    "invalid_cvv": DeclineReason.INCORRECT_CVC,
+    "possible_fraud": DeclineReason.FRAUD_SUSPECTED,
+    "refused_by_issuer": DeclineReason.DO_NOT_HONOR,
+}
+"""Mollie's reasons, and banks' reasons for returned direct debits (ISO 20022)."""
+
+_ENDED: Final = frozenset({"failed", "canceled", "expired"})
+_EXPIRES: Final = re.compile(r"([0-9]{2})/([0-9]{2})")
+
+
+def read_payment(wire: Wire, response: Response) -> Payment:
+    """Parse the payment in an answer."""
+    payment = payment_of(wire.ref, answer(response))
+    if payment is None:
+        raise malformed(response, "id, status or amount")
+    return payment
+
+
+def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
+    """Parse a payment; None if it is malformed."""
+    key, status, amount = body.text("id"), body.text("status"), money(body, "amount")
+    if key is None or status is None or amount is None:
+        return None
+    made = payment_ref(ref, key, amount)
+    captured = _captured(body, status, amount)
+    refunded = money(body, "amountRefunded") or amount * 0
+    action = _next_action(body) if status == "open" else None
+    embedded = body.object("_embedded")
+    return Payment(
+        ref=made,
+        state=_state(body, action)
+        or state_of(amount, captured, refunded)
+        or _STATES.get(status, PaymentState.UNKNOWN),
+        vendor_state=status,
+        amount=amount,
+        authorized=amount if status == "authorized" else captured,
+        captured=captured,
+        refunded=refunded,
+        next_action=action,
+        decline=decline_of(body) if status == "failed" else None,
+        means=_means(body),
+        reference=body.text("metadata.reference"),
+        captures=_read_all(ref, embedded, "captures", capture_of),
+        refunds=_read_all(ref, embedded, "refunds", refund_of),
+        created_at=body.time("createdAt"),
+        authorized_until=body.time("captureBefore"),
+        raw=body.raw,
+    )
+
+
+def _state(body: Answer, action: NextAction | None) -> PaymentState | None:
+    """The state that holds whatever was captured and refunded; None if there is none."""
+    taken_back = money(body, "amountChargedBack")
+    if taken_back is not None and taken_back.minor > 0:
+        return PaymentState.DISPUTED
+    return PaymentState.REQUIRES_ACTION if action is not None else None
+
+
+def _captured(body: Answer, status: str, amount: Money) -> Money | None:
+    said = money(body, "amountCaptured")
+    if status == "paid" and (said is None or said.minor == 0):
+        # A separate capture need not be reported.
+        return amount
+    return amount * 0 if said is None and status in _STATES else said
+
+
+def money(body: Answer, name: str) -> Money | None:
+    """The amount of this name."""
+    return as_money(body.value(f"{name}.value"), body.value(f"{name}.currency"))
+
+
+def _next_action(body: Answer) -> NextAction | None:
+    url = body.text("_links.checkout.href")
+    if url is None:
+        return None
+    return NextAction(
+        type=NextActionType.REDIRECT,
+        url=url,
+        expires_at=body.time("expiresAt"),
+        vendor_type="checkout",
+    )
+
+
+def decline_of(body: Answer) -> Decline:
+    """The reason why a payment ended without success."""
+    details = body.object("details")
+    code = (
+        details.text("failureReason")
+        or details.text("bankReasonCode")
+        or body.text("statusReason.code")
+        or body.text("status")
+    )
+    return Decline(
+        reason=_REASONS.get(code or "", DeclineReason.OTHER),
+        vendor_code=code,
+        vendor_message=in_words(
+            details.text("failureMessage")
+            or details.text("bankReason")
+            or body.text("statusReason.message")
+        ),
+    )
+
+
+def _means(body: Answer) -> MeansOfPayment | None:
+    method, details = body.text("method"), body.object("details")
+    if method is None:
+        return None
+    number = details.text("cardNumber")
+    expires = _EXPIRES.fullmatch(details.text("cardExpiryDate") or "")
+    return MeansOfPayment(
+        type=method,
+        brand=details.text("cardLabel"),
+        last4=None if number is None else number[-4:],
+        expires=None if expires is None else (2000 + int(expires[2]), int(expires[1])),
+        wallet=details.text("wallet"),
+        stored=body.text("mandateId"),
+    )
+
+
+def _read_all(ref: MakeRef, embedded: Answer, name: str, read_one: Any) -> tuple[Any, ...]:
+    found = (read_one(ref, item) for item in embedded.objects(name))
+    return tuple(item for item in found if item is not None)
+
+
+def capture_of(ref: MakeRef, body: Answer) -> Capture | None:
+    """Parse a capture; None if it is malformed."""
+    key, payment = body.text("id"), body.text("paymentId")
+    if key is None or payment is None:
+        return None
+    status = body.text("status")
+    return Capture(
+        ref=ref(key, payment=payment),
+        payment=ref(payment),
+        state=_CAPTURES.get(status or "", MoveState.UNKNOWN),
+        vendor_state=status,
+        amount=money(body, "amount"),
+        at=body.time("createdAt"),
+        raw=body.raw,
+    )
+
+
+def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
+    """Parse a refund; None if it is malformed."""
+    key, payment, status = body.text("id"), body.text("paymentId"), body.text("status")
+    if key is None or payment is None or status is None:
+        return None
+    return Refund(
+        ref=ref(key, payment=payment),
+        payment=ref(payment),
+        state=_REFUNDS.get(status, MoveState.UNKNOWN),
+        vendor_state=status,
+        amount=money(body, "amount"),
+        at=body.time("createdAt"),
+        raw=body.raw,
+    )
+
+
+def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
+    """Parse a chargeback, which has taken the money unless reversed; None if malformed."""
+    key, payment = body.text("id"), body.text("paymentId")
+    if key is None or payment is None:
+        return None
+    back = body.time("reversedAt") is not None
+    return Dispute(
+        ref=ref(key, payment=payment),
+        payment=ref(payment),
+        state=DisputeState.WON if back else DisputeState.LOST,
+        vendor_state="reversed" if back else None,
+        amount=money(body, "amount"),
+        reason=body.text("reason.code"),
+        created_at=body.time("createdAt"),
+        raw=body.raw,
+    )
+
+
+def read_capture(wire: Wire, response: Response) -> Capture:
+    """Parse the capture in an answer."""
+    capture = capture_of(wire.ref, answer(response))
+    if capture is None:
+        raise malformed(response, "id or paymentId")
+    return capture
+
+
+def read_refund(wire: Wire, response: Response) -> Refund:
+    """Parse the refund in an answer."""
+    refund = refund_of(wire.ref, answer(response))
+    if refund is None:
+        raise malformed(response, "id, paymentId or status")
+    return refund
+
+
+def said_at(response: Response) -> datetime | None:
+    """The vendor's clock when it answered."""
+    return Answer({"at": response.headers.get("date")}).time("at")
+
+
+def refused(payment: Payment) -> PaymentDeclined | None:
+    """The error of a payment that has failed when the buyer returns from it."""
+    if payment.vendor_state not in _ENDED:
+        return None
+    return _declined(read(payment.raw), str(payment.ref))
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer's body, which is more specific than its status."""
+    if is_success(response.status):
+        return _refusal(request, response)
+    words = vendor_words(response)[1]
+    if response.status == 400 and "idempoten" in (words or "").lower():
+        return IdempotencyConflict(f"Mollie knows this key from another request: {words}")
+    if response.status != 409:
+        return None
+    if request.path.endswith("/refunds"):
+        return VendorRejected(
+            f"Mollie considers this a duplicate refund: {words}",
+            status=409,
+            vendor_message=words,
+            response=response,
+            remedy="Look at the payment's refunds; refund the same amount again a little later.",
+        )
+    return IdempotencyInProgress(f"Mollie is still working on a request with this key: {words}")
+
+
+def _refusal(request: Request, response: Response) -> PaymentDeclined | None:
+    """The error of a new payment that failed at once."""
+    if request.method is not HttpMethod.POST or request.path != PAYMENTS:
+        return None
+    try:
+        body = read(response.json())
+    except InvalidData:
+        return None
+    if body.text("status") not in _ENDED:
+        return None
+    return _declined(body, body.text("id"), status=response.status, response=response)
+
+
+def _declined(body: Answer, payment: str | None, **answered: Any) -> PaymentDeclined:
+    decline = decline_of(body)
+    return PaymentDeclined(
+        f"Mollie reports the payment as {body.text('status')}"
+        f" ({decline.vendor_message or decline.vendor_code}).",
+        reason=decline.reason,
+        payment=payment,
+        vendor_code=decline.vendor_code,
+        vendor_message=decline.vendor_message,
+        **answered,
+    )

@@ -1,0 +1,397 @@
+"""Parsing of PayPal's answers: orders, authorisations, captures, refunds and disputes."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from moorage.contracts.payments import (
+    Capture,
+    Decline,
+    DeclineReason,
+    Dispute,
+    DisputeState,
+    MeansOfPayment,
+    MinorUnits,
+    MoveState,
+    NextAction,
+    NextActionType,
+    Payment,
+    PaymentState,
+    Refund,
+    payment_ref,
+    state_of,
+)
+from moorage.domain.values.money import EXPONENTS
+from moorage.vendors._reading import Answer, answer, as_money, malformed, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.contracts.payments import Money
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+
+UNITS: Final = MinorUnits(
+    vendor="paypal",
+    exponents={"HUF": 0, "TWD": 0}
+    | {currency: 2 for currency, decimals in EXPONENTS.items() if decimals > 2},
+)
+"""PayPal writes two decimals at most, and none of the forint and the Taiwan dollar."""
+
+OURS: Final = "order-"
+"""Prefix of the `custom_id` of our refunds; the id of the order follows."""
+
+_ORDERS: Final = {
+    "CREATED": PaymentState.REQUIRES_ACTION,
+    "PAYER_ACTION_REQUIRED": PaymentState.REQUIRES_ACTION,
+    "SAVED": PaymentState.PENDING,
+    "APPROVED": PaymentState.PENDING,
+    "VOIDED": PaymentState.VOIDED,
+}
+_AUTHORIZATIONS: Final = {
+    "CREATED": PaymentState.AUTHORIZED,
+    "CAPTURED": PaymentState.AUTHORIZED,
+    "PARTIALLY_CAPTURED": PaymentState.AUTHORIZED,
+    "PENDING": PaymentState.PENDING,
+    "VOIDED": PaymentState.VOIDED,
+    "EXPIRED": PaymentState.EXPIRED,
+    "DENIED": PaymentState.FAILED,
+}
+_CAPTURES: Final = {
+    "COMPLETED": MoveState.SUCCEEDED,
+    "PARTIALLY_REFUNDED": MoveState.SUCCEEDED,
+    "REFUNDED": MoveState.SUCCEEDED,
+    "PENDING": MoveState.PENDING,
+    "DECLINED": MoveState.FAILED,
+    "FAILED": MoveState.FAILED,
+}
+_REFUNDS: Final = {
+    "COMPLETED": MoveState.SUCCEEDED,
+    "PENDING": MoveState.PENDING,
+    "FAILED": MoveState.FAILED,
+    "CANCELLED": MoveState.CANCELED,
+}
+_DISPUTES: Final = {
+    "WAITING_FOR_SELLER_RESPONSE": DisputeState.NEEDS_RESPONSE,
+    "WAITING_FOR_BUYER_RESPONSE": DisputeState.UNDER_REVIEW,
+    "UNDER_REVIEW": DisputeState.UNDER_REVIEW,
+    "RESOLVED": DisputeState.CLOSED,
+}
+_OUTCOMES: Final = {
+    "RESOLVED_BUYER_FAVOUR": DisputeState.LOST,
+    "RESOLVED_SELLER_FAVOUR": DisputeState.WON,
+    "ACCEPTED": DisputeState.ACCEPTED,
+}
+_REASONS: Final = {
+    code: reason
+    for reason, codes in {
+        DeclineReason.ACCOUNT_CLOSED: """
+            0390 1330 1335 1352 5140 6300 PAYER_ACCOUNT_LOCKED_OR_CLOSED
+        """,
+        DeclineReason.AUTHENTICATION_REQUIRED: "5650 7700 7710 PAYER_ACTION_REQUIRED",
+        DeclineReason.CALL_ISSUER: "0100 9530",
+        DeclineReason.CANCELED_BY_BUYER: "0R00",
+        DeclineReason.CARD_NOT_SUPPORTED: "5180 5700 8030 CARD_BRAND_NOT_SUPPORTED",
+        DeclineReason.CURRENCY_NOT_SUPPORTED: "1320",
+        DeclineReason.DO_NOT_HONOR: """
+            0500 10BR 5100 9540 ALIAS_DECLINED_BY_PROCESSOR DECLINED_DUE_TO_RELATED_TXN
+            INSTRUMENT_DECLINED PAYMENT_SOURCE_DECLINED_BY_PROCESSOR
+            REDIRECT_PAYER_FOR_ALTERNATE_FUNDING TRANSACTION_REFUSED
+        """,
+        DeclineReason.DUPLICATE: "5200",
+        DeclineReason.EXPIRED_CARD: "5400 CARD_EXPIRED REFERENCED_CARD_EXPIRED",
+        DeclineReason.FRAUD_SUSPECTED: """
+            0580 5160 9500 9510 PAYEE_BLOCKED_TRANSACTION TRANSACTION_BLOCKED_BY_PAYEE
+        """,
+        DeclineReason.INCORRECT_ADDRESS: "5170 5190 BILLING_ADDRESS_INVALID",
+        DeclineReason.INCORRECT_CVC: "00N7 1382 5110",
+        DeclineReason.INCORRECT_PIN: "0890 5130 5135 5500 7900",
+        DeclineReason.INSUFFICIENT_FUNDS: "5120",
+        DeclineReason.INVALID_EXPIRY: "1380",
+        DeclineReason.LIMIT_EXCEEDED: """
+            5710 MAX_NUMBER_OF_PAYMENT_ATTEMPTS_EXCEEDED TRANSACTION_LIMIT_EXCEEDED
+        """,
+        DeclineReason.LOST_OR_STOLEN: "5150 9520",
+        DeclineReason.OTHER: """
+            COMPLIANCE_VIOLATION PAYER_ACCOUNT_RESTRICTED PAYER_CANNOT_PAY
+            PAYMENT_SOURCE_INFO_CANNOT_BE_VERIFIED
+        """,
+        DeclineReason.PROCESSING_ERROR: """
+            0800 0880 0960 5910 5920 8000 8010 8020 8100 8110 8220 9100
+        """,
+    }.items()
+    for code in codes.split()
+}
+_NOT_CONFIRMED: Final = frozenset({"NO", "UNKNOWN"})
+_LEADS_ON: Final = ("payer-action", "approve")
+_EXPIRES: Final = re.compile(r"([0-9]{4})-([0-9]{2})")
+_LINK: Final = re.compile(r".*/v2/(checkout/orders|payments/captures)/([^/?#]+)")
+
+
+def amount_body(amount: Money) -> dict[str, str]:
+    """An amount in PayPal's format: a decimal number as text.
+
+    Raises:
+        InvalidData: PayPal accepts fewer decimals of the currency.
+    """
+    currency, minor = amount.currency, UNITS.to_minor(amount)
+    decimals = UNITS.exponents.get(currency, EXPONENTS[currency])
+    return {"currency_code": currency, "value": str(Decimal(f"{minor}E-{decimals}"))}
+
+
+def money(body: Answer, path: str) -> Money | None:
+    """Parse an amount."""
+    return as_money(body.value(f"{path}.value"), body.value(f"{path}.currency_code"))
+
+
+def decline_reason(code: str | None) -> DeclineReason | None:
+    """The reason for an issue or a processor's code; None if it is not a known decline."""
+    return _REASONS.get(code or "")
+
+
+def order_id(body: Answer) -> str | None:
+    """The id of the order that an object belongs to, if it states one."""
+    return body.text("supplementary_data.related_ids.order_id") or _above(body, "orders")
+
+
+def refunded_order(body: Answer) -> str | None:
+    """The order that a refund belongs to; other objects' `custom_id` is the host's own."""
+    custom = body.text("custom_id") or ""
+    ours = custom.removeprefix(OURS) if custom.startswith(OURS) else None
+    return order_id(body) or ours
+
+
+def capture_id(body: Answer) -> str | None:
+    """The capture that a refund belongs to, if it states one."""
+    return body.text("supplementary_data.related_ids.capture_id") or _above(body, "captures")
+
+
+def _above(body: Answer, kind: str) -> str | None:
+    """The id of the parent object, if it is of this kind."""
+    found = _LINK.fullmatch(_link(body, ("up",)) or "")
+    return unquote(found[2]) if found is not None and found[1].endswith(kind) else None
+
+
+def _link(body: Answer, names: Iterable[str]) -> str | None:
+    links = {link.text("rel"): link.text("href") for link in body.objects("links")}
+    return next((links[name] for name in names if links.get(name)), None)
+
+
+def read_payment(wire: Wire, response: Response) -> Payment:
+    """Parse the order in an answer."""
+    payment = payment_of(wire.ref, answer(response))
+    if payment is None:
+        raise malformed(response, "id, status or amount")
+    return payment
+
+
+def payment_of(make: MakeRef, body: Answer) -> Payment | None:
+    """Parse an order as a payment; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    unit = body.object("purchase_units.0")
+    amount = money(unit, "amount")
+    if key is None or status is None or amount is None:
+        return None
+    authorization = _last(unit.objects("payments.authorizations"))
+    taken = list(unit.objects("payments.captures"))
+    given = list(unit.objects("payments.refunds"))
+    ref = payment_ref(
+        make,
+        key,
+        amount,
+        authorization=authorization.text("id"),
+        # While more may be captured, the capture of a later refund is unknown.
+        capture=taken[0].text("id") if len(taken) == 1 and _is_final(taken[0]) else None,
+    )
+    captures = [one for item in taken if (one := capture_of(make, ref, item)) is not None]
+    refunds = [back for item in given if (back := refund_of(make, ref, item)) is not None]
+    captured, refunded = _done(captures, amount), _refunded(captures, refunds, amount)
+    state = state_of(amount, captured, refunded) or _state(status, authorization, taken)
+    open_ = state is PaymentState.REQUIRES_ACTION
+    failed = _last(
+        element for element in (*taken, authorization) if "processor_response" in element.raw
+    )
+    return Payment(
+        ref=ref,
+        state=state,
+        vendor_state=status,
+        amount=amount,
+        authorized=_authorized(authorization, taken, captured),
+        captured=captured,
+        refunded=refunded,
+        next_action=_next_action(body) if open_ else None,
+        decline=decline_of(failed) if state is PaymentState.FAILED else None,
+        client_token=key if open_ else None,
+        means=_means(body),
+        reference=unit.text("custom_id"),
+        captures=tuple(captures),
+        refunds=tuple(refunds),
+        created_at=body.time("create_time"),
+        authorized_until=authorization.time("expiration_time"),
+        as_of=body.time("update_time"),
+        raw=body.raw,
+    )
+
+
+def _last(found: Iterable[Answer]) -> Answer:
+    return [Answer({}), *found][-1]
+
+
+def _is_final(capture: Answer) -> bool:
+    return capture.flag("final_capture") is not False
+
+
+def _state(status: str, authorization: Answer, captures: list[Answer]) -> PaymentState:
+    """The state of an order without a capture."""
+    taken = {_CAPTURES.get(capture.text("status") or "", MoveState.UNKNOWN) for capture in captures}
+    if MoveState.PENDING in taken:
+        return PaymentState.PENDING
+    if authorization:
+        return _AUTHORIZATIONS.get(authorization.text("status") or "", PaymentState.UNKNOWN)
+    if taken == {MoveState.FAILED}:
+        return PaymentState.FAILED
+    return _ORDERS.get(status, PaymentState.UNKNOWN)
+
+
+def _done(moves: Iterable[Capture | Refund], amount: Money) -> Money:
+    """The total of the successful items."""
+    done = (move.amount for move in moves if move.state is MoveState.SUCCEEDED)
+    same = (item for item in done if item is not None and item.currency == amount.currency)
+    return sum(same, amount * 0)
+
+
+def _refunded(captures: list[Capture], refunds: list[Refund], amount: Money) -> Money:
+    """The refunded total; money that PayPal itself took back appears in no refund."""
+    whole = (capture for capture in captures if capture.vendor_state == "REFUNDED")
+    return max(_done(refunds, amount), _done(whole, amount))
+
+
+def _authorized(authorization: Answer, taken: list[Answer], captured: Money) -> Money | None:
+    """The authorised total, without the amounts that a final capture or a void released."""
+    if authorization.text("status") == "VOIDED" or any(
+        item.flag("final_capture") for item in taken
+    ):
+        return captured
+    open_ = _AUTHORIZATIONS.get(authorization.text("status") or "") is PaymentState.AUTHORIZED
+    return money(authorization, "amount") if open_ else None
+
+
+def _next_action(body: Answer) -> NextAction | None:
+    url = _link(body, _LEADS_ON)
+    if url is None:
+        return None
+    return NextAction(type=NextActionType.REDIRECT, url=url, vendor_type=body.text("status"))
+
+
+def decline_of(move: Answer) -> Decline:
+    """The reason why a capture or an authorisation was declined."""
+    code = move.text("processor_response.response_code")
+    return Decline(
+        reason=decline_reason(code) or DeclineReason.OTHER,
+        vendor_code=code or move.text("status_details.reason") or move.text("status"),
+    )
+
+
+def is_ready(payment: Payment) -> bool:
+    """True if the buyer has approved, or entered a card in PayPal's form."""
+    entered = payment.means is not None and payment.means.last4 is not None
+    return payment.vendor_state == "APPROVED" or (payment.vendor_state == "CREATED" and entered)
+
+
+def unconfirmed(payment: Payment) -> Decline | None:
+    """The failed confirmation of a card holder; None if there is none."""
+    result = read(payment.raw).object("payment_source.card.authentication_result")
+    shift = result.text("liability_shift")
+    if result.text("three_d_secure.enrollment_status") != "Y" or shift not in _NOT_CONFIRMED:
+        return None
+    return Decline(reason=DeclineReason.AUTHENTICATION_REQUIRED, vendor_code=shift)
+
+
+def _means(body: Answer) -> MeansOfPayment | None:
+    source = body.object("payment_source")
+    kind = next(iter(source.raw), None)
+    if kind is None:
+        return None
+    means = source.object(kind)
+    expires = _EXPIRES.fullmatch(means.text("expiry") or "")
+    return MeansOfPayment(
+        type=kind,
+        brand=means.text("brand"),
+        last4=means.text("last_digits"),
+        expires=None if expires is None else (int(expires[1]), int(expires[2])),
+        stored=_stored(kind, means.text("attributes.vault.id")),
+    )
+
+
+def _stored(kind: str, vault_id: str | None) -> str | None:
+    """The reference of a stored means of payment, as the source of later charges."""
+    return None if vault_id is None else f"{kind}:{vault_id}"
+
+
+def capture_of(make: MakeRef, payment: Ref, body: Answer) -> Capture | None:
+    """Parse a capture; None if it is malformed."""
+    said = _said(body, _CAPTURES)
+    if said is None:
+        return None
+    currency = None if said["amount"] is None else said["amount"].currency
+    ref = make(body.text("id") or "", order=payment.id, currency=currency)
+    return Capture(ref=ref, payment=payment, **said)
+
+
+def refund_of(make: MakeRef, payment: Ref | None, body: Answer) -> Refund | None:
+    """Parse a refund; None if it is malformed."""
+    said = _said(body, _REFUNDS)
+    if said is None:
+        return None
+    ref = make(body.text("id") or "", order=None if payment is None else payment.id)
+    return Refund(ref=ref, payment=payment, **said)
+
+
+def _said(body: Answer, states: dict[str, MoveState]) -> dict[str, Any] | None:
+    """The common fields of a capture and a refund."""
+    status = body.text("status")
+    if body.text("id") is None or status is None:
+        return None
+    state = states.get(status, MoveState.UNKNOWN)
+    code = body.text("processor_response.response_code")
+    failed = code if state is MoveState.FAILED else None
+    return {
+        "state": state,
+        "vendor_state": status,
+        "amount": money(body, "amount"),
+        "reason": failed or body.text("status_details.reason"),
+        "at": body.time("update_time") or body.time("create_time"),
+        "raw": body.raw,
+    }
+
+
+def dispute_of(make: MakeRef, body: Answer) -> Dispute | None:
+    """Parse a dispute; None if it is malformed."""
+    key, status = body.text("dispute_id"), body.text("status")
+    if key is None or status is None:
+        return None
+    capture = body.text("disputed_transactions.0.seller_transaction_id")
+    return Dispute(
+        ref=make(key),
+        payment=None if capture is None else make(capture, capture=capture),
+        state=_dispute_state(body, status),
+        vendor_state=status,
+        amount=money(body, "dispute_amount"),
+        reason=body.text("reason"),
+        respond_by=body.time("seller_response_due_date"),
+        created_at=body.time("create_time"),
+        raw=body.raw,
+    )
+
+
+def _dispute_state(body: Answer, status: str) -> DisputeState:
+    inquiry = body.text("dispute_life_cycle_stage") == "INQUIRY"
+    if status == "OPEN":
+        return DisputeState.INQUIRY if inquiry else DisputeState.UNDER_REVIEW
+    outcome = _OUTCOMES.get(body.text("dispute_outcome.outcome_code") or "")
+    return outcome or _DISPUTES.get(status, DisputeState.UNKNOWN)

@@ -1,0 +1,262 @@
+"""Conversion of PayPal's webhooks to payment events, and of its errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.payments import DisputeState, MoveState, PaymentEvent, PaymentState
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.http.requests import HttpMethod
+from moorage.domain.resilience.classify import is_success
+from moorage.errors import (
+    AuthenticationFailed,
+    IdempotencyInProgress,
+    InvalidData,
+    InvalidRequest,
+    PaymentDeclined,
+    RateLimitExceeded,
+    VendorRejected,
+)
+from moorage.vendors._reading import Answer, read
+from moorage.vendors.payments._paypal_answers import (
+    capture_id,
+    capture_of,
+    decline_of,
+    decline_reason,
+    dispute_of,
+    money,
+    order_id,
+    payment_of,
+    refund_of,
+    refunded_order,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.payments import Decline
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.errors import ConnectorError
+
+_USUAL: Final = Redaction()
+_LONGEST: Final = 300
+_CONFLICT: Final = 409
+_BUSY: Final = frozenset({"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"})
+_REFUSED: Final = frozenset({"DECLINED", "DENIED", "FAILED"})
+_TAKEN_BACK: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
+_KINDS: Final[Mapping[int, Callable[..., ConnectorError]]] = {
+    400: InvalidRequest,
+    401: AuthenticationFailed,
+    403: AuthenticationFailed,
+    429: RateLimitExceeded,
+}
+_AUTHORIZED: Final = {
+    "PAYMENT.AUTHORIZATION.CREATED": PaymentState.AUTHORIZED,
+    "PAYMENT.AUTHORIZATION.VOIDED": PaymentState.VOIDED,
+}
+
+
+def read_news(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
+    """Convert a webhook to events; one of an unknown type, or about nothing known, has none."""
+    kind, body = event.vendor_type, read(event.data)
+    reader = next((read_one for start, read_one in _NEWS if kind.startswith(start)), None)
+    news = None if reader is None else reader(make, body, kind)
+    if news is None:
+        return ()
+    return (attrs.evolve(news, id=event.id, at=event.time, vendor_type=kind, raw=event.data),)
+
+
+def _order_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+    payment = payment_of(make, body)
+    if payment is None:
+        return None
+    return PaymentEvent(
+        id=None,
+        ref=payment.ref,
+        state=payment.state,
+        vendor_state=payment.vendor_state,
+        reference=payment.reference,
+        amount=payment.amount,
+        authorized=payment.authorized,
+        captured=payment.captured,
+        refunded=payment.refunded,
+        decline=payment.decline,
+        payment=payment,
+    )
+
+
+def _reversal_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+    """The event of a buyer who approved, while nobody captured in time."""
+    key = body.text("order_id")
+    if key is None:
+        return None
+    return PaymentEvent(id=None, ref=make(key), state=PaymentState.EXPIRED, vendor_state=kind)
+
+
+def _authorization_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+    key, status = body.text("id"), body.text("status")
+    payment = _payment(make, order_id(body), authorization=key)
+    if key is None or payment is None:
+        return None
+    amount = money(body, "amount")
+    return PaymentEvent(
+        id=None,
+        ref=payment,
+        state=_AUTHORIZED.get(kind),
+        vendor_state=status,
+        reference=body.text("custom_id"),
+        authorized=amount if kind == "PAYMENT.AUTHORIZATION.CREATED" else None,
+    )
+
+
+def _capture_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+    key = body.text("id")
+    payment = _payment(make, order_id(body)) or _of_capture(make, key)
+    capture = None if payment is None else capture_of(make, payment, body)
+    if payment is None or capture is None:
+        return None
+    failed = capture.state is MoveState.FAILED
+    return PaymentEvent(
+        id=None,
+        ref=payment,
+        vendor_state=capture.vendor_state,
+        state=PaymentState.FAILED if failed else None,
+        decline=decline_of(body) if failed else None,
+        reference=body.text("custom_id"),
+        capture=capture,
+        ask=_is_capture(payment),
+    )
+
+
+def _refund_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+    payment = _payment(make, refunded_order(body)) or _of_capture(make, capture_id(body))
+    refund = refund_of(make, payment, body)
+    if payment is None or refund is None:
+        return None
+    return PaymentEvent(
+        id=None,
+        ref=payment,
+        vendor_state=refund.vendor_state,
+        refund=refund,
+        ask=_is_capture(payment),
+    )
+
+
+def _reversed_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+    """The event of money that PayPal took back, reported with a refund or with the capture."""
+    payment = _payment(make, order_id(body))
+    if payment is None or capture_id(body) is not None:
+        return _refund_news(make, body, kind)
+    return PaymentEvent(
+        id=None,
+        ref=payment,
+        state=PaymentState.REFUNDED,
+        vendor_state=body.text("status"),
+        reference=body.text("custom_id"),
+        refunded=money(body, "amount"),
+    )
+
+
+def _dispute_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+    dispute = dispute_of(make, body)
+    if dispute is None or dispute.payment is None:
+        return None
+    taken = kind.endswith(".CREATED") or dispute.state in _TAKEN_BACK
+    return PaymentEvent(
+        id=None,
+        ref=dispute.payment,
+        state=PaymentState.DISPUTED if taken else None,
+        vendor_state=dispute.vendor_state,
+        reference=body.text("disputed_transactions.0.custom"),
+        dispute=dispute,
+    )
+
+
+def _payment(make: MakeRef, order: str | None, **related: str | None) -> Ref | None:
+    return None if order is None else make(order, **related)
+
+
+def _of_capture(make: MakeRef, capture: str | None) -> Ref | None:
+    """A payment known only by a capture: `get` finds it by that."""
+    return None if capture is None else make(capture, capture=capture)
+
+
+def _is_capture(payment: Ref) -> bool:
+    return payment.other("capture") == payment.id
+
+
+_NEWS: Final[tuple[tuple[str, Callable[[MakeRef, Answer, str], PaymentEvent | None]], ...]] = (
+    ("CHECKOUT.ORDER.", _order_news),
+    ("CHECKOUT.PAYMENT-APPROVAL.REVERSED", _reversal_news),
+    ("PAYMENT.AUTHORIZATION.", _authorization_news),
+    ("PAYMENT.CAPTURE.REFUNDED", _refund_news),
+    ("PAYMENT.CAPTURE.REVERSED", _reversed_news),
+    ("PAYMENT.CAPTURE.", _capture_news),
+    ("CUSTOMER.DISPUTE.", _dispute_news),
+)
+"""Converters of events, by the beginning of their types."""
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer's body, which is more specific than its status."""
+    body = _told(response)
+    if is_success(response.status):
+        return _declined(body, response) if request.method is HttpMethod.POST else None
+    details = body.object("details.0")
+    if response.status == _CONFLICT and details.text("issue") is None:
+        # Of two concurrent requests with the same id, PayPal fails the second.
+        return IdempotencyInProgress("PayPal is still working on a request with this key.")
+    code = details.text("issue") or body.text("name")
+    if response.status >= 500 or code is None:
+        return None
+    words = _USUAL.words(details.text("description") or body.text("message") or code, _LONGEST)
+    told: dict[str, Any] = {
+        "status": response.status,
+        "vendor_code": code,
+        "vendor_message": words,
+        "response": response,
+    }
+    if code in _BUSY:
+        return IdempotencyInProgress(f"PayPal is still working on this: {words}")
+    reason = decline_reason(code)
+    if reason is not None:
+        return PaymentDeclined(f"The payment was declined: {words}", reason=reason, **told)
+    wrong = InvalidRequest if details.text("field") is not None else VendorRejected
+    kind = _KINDS.get(response.status, wrong)
+    if kind is RateLimitExceeded:
+        told["by_vendor"] = True
+    return kind(f"PayPal refused: {words}", **told)
+
+
+def declined(decline: Decline, payment: str | None, **told: Any) -> PaymentDeclined:
+    """The error of a payment that was attempted and declined."""
+    return PaymentDeclined(
+        f"The payment was declined ({decline.vendor_code}).",
+        reason=decline.reason,
+        payment=payment,
+        vendor_code=decline.vendor_code,
+        **told,
+    )
+
+
+def _told(response: Response) -> Answer:
+    try:
+        body = response.json()
+    except InvalidData:
+        body = None
+    return read(body)
+
+
+def _declined(body: Answer, response: Response) -> PaymentDeclined | None:
+    """True if an order is complete although its capture or authorisation was declined."""
+    made = body.object("purchase_units.0.payments")
+    tries = [*made.objects("authorizations"), *made.objects("captures")]
+    if not tries or tries[-1].text("status") not in _REFUSED:
+        return None
+    told = {"status": response.status, "response": response}
+    return declined(decline_of(tries[-1]), body.text("id"), **told)

@@ -1,0 +1,184 @@
+"""PayPal's transaction report, which lists captures and payouts.
+
+A report covers 31 days at most, so that a longer time is read as several reports, the newest first.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.payments import (
+    Page,
+    Payment,
+    PaymentState,
+    Payout,
+    PayoutState,
+    payment_ref,
+)
+from moorage.domain.http.requests import Request
+from moorage.domain.values.json_text import is_list
+from moorage.errors import InvalidData
+from moorage.vendors._reading import answer, as_time, malformed
+from moorage.vendors.payments._common import is_within
+from moorage.vendors.payments._paypal_answers import money
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.contracts.payments import PaymentQuery
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.vendors._reading import Answer
+
+_LONGEST: Final = timedelta(days=31)
+_MOST: Final = 500
+_FIRST: Final = datetime(1999, 1, 1, tzinfo=UTC)
+"""Earliest time of a transaction at PayPal."""
+
+_PAYMENTS: Final = "T00"
+_WITHDRAWALS: Final = "T04"
+_STATES: Final = {
+    "S": PaymentState.CAPTURED,
+    "P": PaymentState.PENDING,
+    "D": PaymentState.FAILED,
+    "V": PaymentState.REFUNDED,
+}
+_PAYOUTS: Final = {
+    "S": PayoutState.PAID,
+    "P": PayoutState.PENDING,
+    "D": PayoutState.FAILED,
+    "V": PayoutState.CANCELED,
+}
+
+
+@attrs.frozen
+class Stretch:
+    """One page of a report, and the period that the report covers."""
+
+    since: datetime
+    until: datetime
+    page: int
+
+    def asked(self, limit: int) -> dict[str, Any]:
+        """The request for this page."""
+        return {
+            "start_date": _written(self.since),
+            "end_date": _written(self.until),
+            "fields": "transaction_info",
+            "page_size": min(limit, _MOST),
+            "page": self.page,
+        }
+
+    def following(self, query: PaymentQuery, pages: int) -> str | None:
+        """The next page, after this one of so many."""
+        if self.page < pages:
+            return f"{_written(self.until)},{self.page + 1}"
+        if query.since is not None and query.since < self.since:
+            return f"{_written(self.since)},1"
+        return None
+
+
+async def reported(
+    wire: Wire,
+    query: PaymentQuery,
+    after: Ref | None,
+    read_one: Callable[[MakeRef, Answer], Any],
+) -> Page[Any]:
+    """A page of the report, with its transactions converted."""
+    stretch = stretch_of(query, after, wire.now())
+    request = Request.get("/v1/reporting/transactions", query=stretch.asked(query.limit))
+    response = await wire.send(request)
+    body = answer(response)
+    if not is_list(body.raw.get("transaction_details", [])):
+        raise malformed(response, "transaction_details")
+    told = (
+        transaction_detail.object("transaction_info")
+        for transaction_detail in body.objects("transaction_details")
+    )
+    found = (item for element in told if (item := read_one(wire.ref, element)) is not None)
+    # A report includes its last second, with which the next period begins.
+    edge = query.until if after is None else stretch.until
+    items = (
+        element
+        for element in found
+        if is_within(attrs.evolve(query, until=edge), element.created_at)
+    )
+    following = stretch.following(query, body.integer("total_pages") or 0)
+    return Page(tuple(items), None if following is None else wire.ref(following))
+
+
+def stretch_of(query: PaymentQuery, after: Ref | None, now: datetime) -> Stretch:
+    """The period to ask for; without a beginning, the last 31 days.
+
+    Raises:
+        InvalidData: the cursor is not the `next` of such a page.
+    """
+    until, page = query.until or now, 1
+    if after is not None:
+        until, page = _read_next(after)
+    until = max(until, _FIRST)
+    since = until - _LONGEST
+    return Stretch(since if query.since is None else max(since, query.since), until, page)
+
+
+def _read_next(after: Ref) -> tuple[datetime, int]:
+    told, _, number = after.id.rpartition(",")
+    end = as_time(told)
+    if end is None or not number.isdecimal():
+        raise InvalidData(
+            "The cursor leads to no page of PayPal's report.",
+            field="after",
+            remedy="Give the `next` of the previous page.",
+        )
+    return end, int(number)
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def payment_in(make: MakeRef, info: Answer) -> Payment | None:
+    """The payment of a capture in the report, named by the capture; else None."""
+    key, amount = _of(info, _PAYMENTS), money(info, "transaction_amount")
+    if key is None or amount is None or amount.minor <= 0:
+        return None
+    status = info.text("transaction_status")
+    state = _STATES.get(status or "", PaymentState.UNKNOWN)
+    return Payment(
+        ref=payment_ref(make, key, amount, capture=key),
+        state=state,
+        vendor_state=status,
+        amount=amount,
+        captured=amount if state is PaymentState.CAPTURED else None,
+        reference=info.text("custom_field"),
+        created_at=info.time("transaction_initiation_date"),
+        as_of=info.time("transaction_updated_date"),
+        raw=info.raw,
+    )
+
+
+def payout_in(make: MakeRef, info: Answer) -> Payout | None:
+    """The payout of a withdrawal in the report; None for other transactions."""
+    key, amount = _of(info, _WITHDRAWALS), money(info, "transaction_amount")
+    if key is None:
+        return None
+    status = info.text("transaction_status")
+    return Payout(
+        ref=make(key),
+        state=_PAYOUTS.get(status or "", PayoutState.UNKNOWN),
+        vendor_state=status,
+        # Money that leaves the account at PayPal arrives at the bank.
+        amount=None if amount is None else amount * -1,
+        created_at=info.time("transaction_initiation_date"),
+        raw=info.raw,
+    )
+
+
+def _of(info: Answer, group: str) -> str | None:
+    """The id of a transaction, if it is of this group of events."""
+    code = info.text("transaction_event_code") or ""
+    return info.text("transaction_id") if code.startswith(group) else None

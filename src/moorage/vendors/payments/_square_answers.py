@@ -1,0 +1,378 @@
+"""Parsing of Square's answers and events: payments, refunds, disputes, payouts and refusals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.payments import (
+    Decline,
+    DeclineReason,
+    Dispute,
+    DisputeState,
+    MeansOfPayment,
+    MinorUnits,
+    MoveState,
+    Payment,
+    PaymentEvent,
+    PaymentState,
+    Payout,
+    PayoutState,
+    Refund,
+    payment_ref,
+    state_of,
+)
+from moorage.domain.http.requests import HttpMethod
+from moorage.domain.resilience.classify import is_success
+from moorage.errors import (
+    AuthenticationFailed,
+    IdempotencyConflict,
+    InvalidData,
+    InvalidRequest,
+    PaymentDeclined,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.vendors._reading import Answer, answer, malformed, read
+from moorage.vendors.payments._common import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.values.money import Money
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.errors import ConnectorError
+
+PAYMENTS: Final = "/v2/payments"
+UNITS: Final = MinorUnits(vendor="square")
+_STATES: Final = {
+    "APPROVED": PaymentState.AUTHORIZED,
+    "PENDING": PaymentState.PENDING,
+    "COMPLETED": PaymentState.CAPTURED,
+    "CANCELED": PaymentState.VOIDED,
+    "FAILED": PaymentState.FAILED,
+}
+_REFUNDS: Final = {
+    "PENDING": MoveState.PENDING,
+    "COMPLETED": MoveState.SUCCEEDED,
+    "REJECTED": MoveState.FAILED,
+    "FAILED": MoveState.FAILED,
+}
+_DISPUTES: Final = {
+    "INQUIRY_EVIDENCE_REQUIRED": DisputeState.INQUIRY,
+    "INQUIRY_PROCESSING": DisputeState.INQUIRY,
+    "INQUIRY_CLOSED": DisputeState.CLOSED,
+    "EVIDENCE_REQUIRED": DisputeState.NEEDS_RESPONSE,
+    "PROCESSING": DisputeState.UNDER_REVIEW,
+    "WON": DisputeState.WON,
+    "LOST": DisputeState.LOST,
+    "ACCEPTED": DisputeState.ACCEPTED,
+}
+_TAKEN_BACK: Final = frozenset({"EVIDENCE_REQUIRED", "PROCESSING", "LOST", "ACCEPTED"})
+_PAYOUTS: Final = {
+    "SENT": PayoutState.IN_TRANSIT,
+    "PAID": PayoutState.PAID,
+    "FAILED": PayoutState.FAILED,
+}
+_REASONS: Final = {
+    code: reason
+    for reason, codes in {
+        DeclineReason.ACCOUNT_CLOSED: "ACCOUNT_UNUSABLE INVALID_ACCOUNT",
+        DeclineReason.AUTHENTICATION_REQUIRED: "CARD_DECLINED_VERIFICATION_REQUIRED",
+        DeclineReason.CALL_ISSUER: "CARD_DECLINED_CALL_ISSUER VOICE_FAILURE",
+        DeclineReason.CANCELED_BY_BUYER: "BUYER_REFUSED_PAYMENT",
+        DeclineReason.CARD_NOT_SUPPORTED: """
+            CARD_NOT_SUPPORTED CARD_PRESENCE_REQUIRED CHIP_INSERTION_REQUIRED
+            MANUALLY_ENTERED_PAYMENT_NOT_SUPPORTED UNSUPPORTED_CARD_BRAND UNSUPPORTED_ENTRY_METHOD
+            UNSUPPORTED_INSTRUMENT_TYPE UNSUPPORTED_SOURCE_TYPE
+        """,
+        DeclineReason.CURRENCY_NOT_SUPPORTED: "CURRENCY_MISMATCH UNSUPPORTED_CURRENCY",
+        DeclineReason.DO_NOT_HONOR: """
+            CARDHOLDER_INSUFFICIENT_PERMISSIONS CARD_DECLINED GENERIC_DECLINE RESERVATION_DECLINED
+        """,
+        DeclineReason.EXPIRED_CARD: "CARD_EXPIRED",
+        DeclineReason.INCORRECT_ADDRESS: """
+            ADDRESS_VERIFICATION_FAILURE INVALID_POSTAL_CODE VERIFY_AVS_FAILURE
+        """,
+        DeclineReason.INCORRECT_CVC: "CVV_FAILURE VERIFY_CVV_FAILURE",
+        DeclineReason.INCORRECT_NUMBER: """
+            INVALID_CARD INVALID_CARD_DATA INVALID_ENCRYPTED_CARD PAN_FAILURE
+        """,
+        DeclineReason.INCORRECT_PIN: "ALLOWABLE_PIN_TRIES_EXCEEDED INVALID_PIN MISSING_PIN",
+        DeclineReason.INSUFFICIENT_FUNDS: "GIFT_CARD_AVAILABLE_AMOUNT INSUFFICIENT_FUNDS",
+        DeclineReason.INVALID_EXPIRY: """
+            BAD_EXPIRATION EXPIRATION_FAILURE INVALID_EXPIRATION INVALID_EXPIRATION_DATE
+            INVALID_EXPIRATION_YEAR
+        """,
+        DeclineReason.LIMIT_EXCEEDED: "AMOUNT_TOO_HIGH PAYMENT_LIMIT_EXCEEDED TRANSACTION_LIMIT",
+        DeclineReason.PROCESSING_ERROR: "TEMPORARY_ERROR",
+    }.items()
+    for code in codes.split()
+}
+
+
+def read_payment(wire: Wire, response: Response) -> Payment:
+    """Parse the payment in an answer."""
+    payment = payment_of(wire.ref, answer(response).object("payment"))
+    if payment is None:
+        raise malformed(response, "payment with an id, a status and an amount")
+    return payment
+
+
+def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
+    """Parse a payment; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    total = money(body, "total_money") or money(body, "amount_money")
+    if key is None or status is None or total is None:
+        return None
+    # Before a partial capture, the payment's amount is reduced to it.
+    approved = money(body, "approved_money")
+    amount = total if approved is None else max(total, approved)
+    state = _STATES.get(status, PaymentState.UNKNOWN)
+    captured = total if status == "COMPLETED" else total * 0
+    refunded = money(body, "refunded_money") or total * 0
+    known = state is not PaymentState.UNKNOWN
+    return Payment(
+        ref=payment_ref(ref, key, amount),
+        state=state_of(amount, captured, refunded) or state,
+        vendor_state=status,
+        amount=amount,
+        authorized=total if status == "APPROVED" else captured if known else None,
+        captured=captured if known else None,
+        refunded=refunded,
+        decline=_failure(body) if state is PaymentState.FAILED else None,
+        means=_means(body),
+        reference=body.text("reference_id"),
+        created_at=body.time("created_at"),
+        authorized_until=body.time("delayed_until") if status == "APPROVED" else None,
+        as_of=body.time("updated_at"),
+        raw=body.raw,
+    )
+
+
+def money(body: Answer, name: str) -> Money | None:
+    """The amount of this name."""
+    return UNITS.read(body.value(f"{name}.amount"), body.value(f"{name}.currency"))
+
+
+def _failure(body: Answer) -> Decline:
+    errors = [*body.objects("card_details.errors"), *body.objects("bank_account_details.errors")]
+    return decline_of(errors[0] if errors else Answer({}))
+
+
+def decline_of(error: Answer) -> Decline:
+    """The reason why a payment was declined, from its error."""
+    code = error.text("code")
+    return Decline(
+        reason=_REASONS.get(code or "", DeclineReason.OTHER),
+        vendor_code=code,
+        vendor_message=in_words(error.text("detail")),
+    )
+
+
+def _means(body: Answer) -> MeansOfPayment | None:
+    kind, card = body.text("source_type"), body.object("card_details.card")
+    if kind is None:
+        return None
+    year, month, stored = card.integer("exp_year"), card.integer("exp_month"), card.text("id")
+    return MeansOfPayment(
+        type=kind.lower(),
+        brand=card.text("card_brand"),
+        last4=card.text("last_4"),
+        expires=None if year is None or month is None else (year, month),
+        wallet=body.text("wallet_details.brand"),
+        stored=stored if stored is not None and stored.startswith("ccof:") else None,
+    )
+
+
+def read_refund(wire: Wire, response: Response) -> Refund:
+    """Parse the refund in an answer."""
+    refund = refund_of(wire.ref, answer(response).object("refund"))
+    if refund is None:
+        raise malformed(response, "refund with an id and a status")
+    return refund
+
+
+def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
+    """Parse a refund; None if it is malformed."""
+    key, status, payment = body.text("id"), body.text("status"), body.text("payment_id")
+    if key is None or status is None:
+        return None
+    return Refund(
+        ref=ref(key),
+        payment=None if payment is None else ref(payment),
+        state=_REFUNDS.get(status, MoveState.UNKNOWN),
+        vendor_state=status,
+        amount=money(body, "amount_money"),
+        at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
+    """Parse a dispute; None if it is malformed."""
+    key, state = body.text("id") or body.text("dispute_id"), body.text("state")
+    if key is None or state is None:
+        return None
+    payment = body.text("disputed_payment.payment_id")
+    return Dispute(
+        ref=ref(key),
+        payment=None if payment is None else ref(payment),
+        state=_DISPUTES.get(state, DisputeState.UNKNOWN),
+        vendor_state=state,
+        amount=money(body, "amount_money"),
+        reason=body.text("reason"),
+        respond_by=body.time("due_at"),
+        created_at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
+    """Parse a payout; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    if key is None or status is None:
+        return None
+    return Payout(
+        ref=ref(key),
+        state=_PAYOUTS.get(status, PayoutState.UNKNOWN),
+        vendor_state=status,
+        amount=money(body, "amount_money"),
+        arrives=body.time("arrival_date"),
+        created_at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+# --- events ----------------------------------------------------------------
+
+
+def read_news(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+    """Convert a webhook to events of payments, refunds, disputes and payouts; none for others."""
+    told = read(event.data)
+    for name, reader in _NEWS.items():
+        news = reader(ref, told.object(name))
+        if news is not None:
+            kind, at = event.vendor_type, event.time
+            return (attrs.evolve(news, id=event.id, at=at, vendor_type=kind, raw=event.data),)
+    return ()
+
+
+def _payment_news(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+    payment = payment_of(ref, body)
+    if payment is None:
+        return None
+    return PaymentEvent(
+        id=None,
+        ref=payment.ref,
+        state=payment.state,
+        vendor_state=payment.vendor_state,
+        reference=payment.reference,
+        amount=payment.amount,
+        authorized=payment.authorized,
+        captured=payment.captured,
+        refunded=payment.refunded,
+        decline=payment.decline,
+        payment=payment,
+    )
+
+
+def _refund_news(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+    refund = refund_of(ref, body)
+    if refund is None or refund.payment is None:
+        return None
+    return PaymentEvent(
+        id=None, ref=refund.payment, vendor_state=refund.vendor_state, refund=refund
+    )
+
+
+def _dispute_news(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+    dispute = dispute_of(ref, body)
+    if dispute is None or dispute.payment is None:
+        return None
+    return PaymentEvent(
+        id=None,
+        ref=dispute.payment,
+        state=PaymentState.DISPUTED if dispute.vendor_state in _TAKEN_BACK else None,
+        vendor_state=dispute.vendor_state,
+        dispute=dispute,
+    )
+
+
+def _payout_news(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+    payout = payout_of(ref, body)
+    if payout is None:
+        return None
+    return PaymentEvent(id=None, ref=payout.ref, vendor_state=payout.vendor_state, payout=payout)
+
+
+_NEWS: Final[Mapping[str, Callable[[MakeRef, Answer], PaymentEvent | None]]] = {
+    "payment": _payment_news,
+    "refund": _refund_news,
+    "dispute": _dispute_news,
+    "payout": _payout_news,
+}
+
+
+# --- refusals --------------------------------------------------------------
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error for an answer's category and code, which are more specific than its status."""
+    try:
+        body = read(response.json())
+    except InvalidData:
+        return None
+    if is_success(response.status):
+        return _failed_at_once(request, response, body)
+    error = next(body.objects("errors"), Answer({}))
+    category, code = error.text("category"), error.text("code")
+    words = in_words(error.text("detail"))
+    said: dict[str, Any] = {"status": response.status, "response": response}
+    said |= {"vendor_code": code, "vendor_message": words}
+    if code == "IDEMPOTENCY_KEY_REUSED":
+        return IdempotencyConflict(f"Square knows this key from another request: {words}")
+    if category == "PAYMENT_METHOD_ERROR":
+        return PaymentDeclined(
+            f"The payment was declined: {words or code}",
+            reason=decline_of(error).reason,
+            payment=body.text("payment.id"),
+            **said,
+        )
+    if category == "RATE_LIMIT_ERROR":
+        return RateLimitExceeded(f"Square's rate limit is reached: {words}", by_vendor=True, **said)
+    kind = VendorRejected if code in _NOT_WRONG else _KINDS.get(category or "")
+    return None if kind is None else kind(f"Square refused: {words or code}", **said)
+
+
+_NOT_WRONG: Final = frozenset({"CONFLICT", "GONE", "NOT_FOUND"})
+_KINDS: Final[Mapping[str, Callable[..., ConnectorError]]] = {
+    "API_ERROR": VendorFailed,
+    "AUTHENTICATION_ERROR": AuthenticationFailed,
+    "EXTERNAL_VENDOR_ERROR": VendorFailed,
+    "INVALID_REQUEST_ERROR": InvalidRequest,
+    "MERCHANT_SUBSCRIPTION_ERROR": VendorRejected,
+    "REFUND_ERROR": VendorRejected,
+}
+
+
+def _failed_at_once(request: Request, response: Response, body: Answer) -> PaymentDeclined | None:
+    payment = body.object("payment")
+    made = request.method is HttpMethod.POST and request.path == PAYMENTS
+    if not made or payment.text("status") != "FAILED":
+        return None
+    decline = _failure(payment)
+    return PaymentDeclined(
+        f"The payment failed: {decline.vendor_message or decline.vendor_code}",
+        reason=decline.reason,
+        payment=payment.text("id"),
+        status=response.status,
+        vendor_code=decline.vendor_code,
+        vendor_message=decline.vendor_message,
+        response=response,
+    )

@@ -1,0 +1,297 @@
+"""Parsing of Stripe's answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.payments import (
+    Decline,
+    DeclineReason,
+    Dispute,
+    DisputeState,
+    MeansOfPayment,
+    MinorUnits,
+    MoveState,
+    NextAction,
+    NextActionType,
+    Payment,
+    PaymentState,
+    Payout,
+    PayoutState,
+    Refund,
+    payment_ref,
+    state_of,
+)
+from moorage.vendors._reading import Answer, answer, malformed
+from moorage.vendors.payments._common import in_words
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import Money
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+
+
+MINOR: Final = MinorUnits(
+    vendor="stripe",
+    exponents={"ISK": 2, "MGA": 0, "UGX": 2},
+    steps={"ISK": 100, "UGX": 100} | dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 10),
+)
+"""The króna and the shilling have no decimals, but Stripe writes them as if they had two."""
+
+_STATES: Final = {
+    "requires_payment_method": PaymentState.REQUIRES_PAYMENT_METHOD,
+    "requires_confirmation": PaymentState.REQUIRES_ACTION,
+    "requires_action": PaymentState.REQUIRES_ACTION,
+    "processing": PaymentState.PENDING,
+    "requires_capture": PaymentState.AUTHORIZED,
+    "canceled": PaymentState.VOIDED,
+    "succeeded": PaymentState.CAPTURED,
+}
+_PAID: Final = {PaymentState.AUTHORIZED, PaymentState.CAPTURED}
+_LAPSED: Final = {"automatic", "expired"}
+_MOVES: Final = {
+    "pending": MoveState.PENDING,
+    "requires_action": MoveState.PENDING,
+    "processing": MoveState.PENDING,
+    "succeeded": MoveState.SUCCEEDED,
+    "failed": MoveState.FAILED,
+    "canceled": MoveState.CANCELED,
+}
+_DISPUTES: Final = {
+    "warning_needs_response": DisputeState.INQUIRY,
+    "warning_under_review": DisputeState.INQUIRY,
+    "warning_closed": DisputeState.CLOSED,
+    "needs_response": DisputeState.NEEDS_RESPONSE,
+    "under_review": DisputeState.UNDER_REVIEW,
+    "won": DisputeState.WON,
+    "lost": DisputeState.LOST,
+    "prevented": DisputeState.CLOSED,
+}
+_PAYOUTS: Final = {
+    "pending": PayoutState.PENDING,
+    "in_transit": PayoutState.IN_TRANSIT,
+    "paid": PayoutState.PAID,
+    "failed": PayoutState.FAILED,
+    "canceled": PayoutState.CANCELED,
+}
+_ACTIONS: Final = {
+    "redirect_to_url": NextActionType.REDIRECT,
+    "alipay_handle_redirect": NextActionType.REDIRECT,
+    "verify_with_microdeposits": NextActionType.REDIRECT,
+    "use_stripe_sdk": NextActionType.SDK,
+}
+_REASONS: Final = {
+    code: reason
+    for reason, codes in {
+        DeclineReason.ACCOUNT_CLOSED: "invalid_account",
+        DeclineReason.AUTHENTICATION_REQUIRED: """
+            authentication_required authentication_not_handled mobile_device_authentication_required
+            payment_intent_authentication_failure
+        """,
+        DeclineReason.CALL_ISSUER: "approve_with_id call_issuer new_account_information_available",
+        DeclineReason.CARD_NOT_SUPPORTED: "card_not_supported service_not_allowed",
+        DeclineReason.CURRENCY_NOT_SUPPORTED: "currency_not_supported",
+        DeclineReason.DO_NOT_HONOR: """
+            do_not_honor do_not_try_again generic_decline no_action_taken not_permitted
+            revocation_of_all_authorizations revocation_of_authorization stop_payment_order
+            transaction_not_allowed card_declined
+        """,
+        DeclineReason.DUPLICATE: "duplicate_transaction",
+        DeclineReason.EXPIRED_CARD: "expired_card",
+        DeclineReason.FRAUD_SUSPECTED: "fraudulent merchant_blacklist security_violation",
+        DeclineReason.INCORRECT_ADDRESS: "incorrect_address incorrect_zip",
+        DeclineReason.INCORRECT_CVC: "incorrect_cvc invalid_cvc",
+        DeclineReason.INCORRECT_NUMBER: "incorrect_number invalid_number",
+        DeclineReason.INCORRECT_PIN: """
+            incorrect_pin invalid_pin offline_pin_required online_or_offline_pin_required
+            pin_try_exceeded
+        """,
+        DeclineReason.INSUFFICIENT_FUNDS: "insufficient_funds",
+        DeclineReason.INVALID_EXPIRY: "invalid_expiry_month invalid_expiry_year",
+        DeclineReason.LIMIT_EXCEEDED: """
+            card_velocity_exceeded withdrawal_count_limit_exceeded invalid_amount
+            card_decline_rate_limit_exceeded
+        """,
+        DeclineReason.LOST_OR_STOLEN: "lost_card stolen_card pickup_card restricted_card",
+        DeclineReason.PROCESSING_ERROR: """
+            processing_error issuer_not_available reenter_transaction try_again_later
+        """,
+    }.items()
+    for code in codes.split()
+}
+
+
+def read_payment(wire: Wire, response: Response) -> Payment:
+    """Parse the intent in an answer."""
+    payment = payment_of(wire.ref, answer(response))
+    if payment is None:
+        raise malformed(response, "id or status")
+    return payment
+
+
+def read_refund(wire: Wire, response: Response) -> Refund:
+    """Parse the refund in an answer."""
+    refund = refund_of(wire.ref, answer(response))
+    if refund is None:
+        raise malformed(response, "id or status")
+    return refund
+
+
+def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
+    """Parse an intent as a payment; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    amount = money(body, "amount")
+    if key is None or status is None or amount is None:
+        return None
+    state = _state(body, status)
+    charge = body.object("latest_charge")
+    captured, open_ = money(body, "amount_received"), money(body, "amount_capturable")
+    refunded = _refunded(body, charge, captured)
+    return Payment(
+        ref=payment_ref(ref, key, amount),
+        state=(state_of(amount, captured, refunded) or state) if state in _PAID else state,
+        vendor_state=status,
+        amount=amount,
+        authorized=None if captured is None or open_ is None else captured + open_,
+        captured=captured,
+        refunded=refunded,
+        next_action=_next_action(body),
+        decline=decline_of(body.object("last_payment_error")),
+        client_token=body.text("client_secret"),
+        means=_means(body, charge),
+        reference=body.text("metadata.reference"),
+        created_at=body.time("created"),
+        authorized_until=charge.time("payment_method_details.card.capture_before"),
+        raw=body.raw,
+    )
+
+
+def _state(body: Answer, status: str) -> PaymentState:
+    state = _STATES.get(status, PaymentState.UNKNOWN)
+    if state is PaymentState.REQUIRES_PAYMENT_METHOD and body.value("last_payment_error"):
+        return PaymentState.FAILED
+    if state is PaymentState.VOIDED and body.text("cancellation_reason") in _LAPSED:
+        return PaymentState.EXPIRED
+    return state
+
+
+def _refunded(body: Answer, charge: Answer, captured: Money | None) -> Money | None:
+    if charge.flag("captured"):
+        return MINOR.read(charge.value("amount_refunded"), body.value("currency"))
+    # Stripe may report an uncaptured amount as refunded after a cancellation.
+    if captured is None or (body.value("latest_charge") is not None and not charge):
+        return None
+    return captured * 0
+
+
+def money(body: Answer, name: str) -> Money | None:
+    """The amount of this name, in the currency beside it."""
+    return MINOR.read(body.value(name), body.value("currency"))
+
+
+def decline_of(error: Answer) -> Decline | None:
+    if not error:
+        return None
+    code = error.text("decline_code") or error.text("code")
+    return Decline(
+        reason=_REASONS.get(code or "", DeclineReason.OTHER),
+        vendor_code=code,
+        vendor_message=in_words(error.text("message")),
+    )
+
+
+def _next_action(body: Answer) -> NextAction | None:
+    action = body.object("next_action")
+    kind = action.text("type")
+    if kind is None:
+        return None
+    details = action.object(kind)
+    shown = NextActionType.DISPLAY if "display" in kind else NextActionType.UNKNOWN
+    type_ = _ACTIONS.get(kind, shown)
+    return NextAction(
+        type=type_,
+        url=details.text("url") or details.text("hosted_verification_url"),
+        fields=details.raw,
+        token=body.text("client_secret") if type_ is NextActionType.SDK else None,
+        expires_at=details.time("expires_at"),
+        vendor_type=kind,
+    )
+
+
+def _means(body: Answer, charge: Answer) -> MeansOfPayment | None:
+    details = charge.object("payment_method_details")
+    card = details.object("card")
+    year, month = card.integer("exp_year"), card.integer("exp_month")
+    stored = body.text("payment_method") if body.text("customer") else None
+    if not details and stored is None:
+        return None
+    return MeansOfPayment(
+        type=details.text("type"),
+        brand=card.text("brand"),
+        last4=card.text("last4"),
+        expires=None if year is None or month is None else (year, month),
+        wallet=card.text("wallet.type"),
+        stored=stored,
+    )
+
+
+def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
+    """Parse a refund; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    if key is None or status is None:
+        return None
+    return Refund(
+        ref=ref(key),
+        payment=payment_ref_of(ref, body),
+        state=_MOVES.get(status, MoveState.UNKNOWN),
+        vendor_state=status,
+        amount=money(body, "amount"),
+        reason=body.text("failure_reason"),
+        at=body.time("created"),
+        raw=body.raw,
+    )
+
+
+def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
+    """Parse a dispute; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    if key is None or status is None:
+        return None
+    # Zero means that no evidence is accepted.
+    may_respond = body.integer("evidence_details.due_by") != 0
+    return Dispute(
+        ref=ref(key),
+        payment=payment_ref_of(ref, body),
+        state=_DISPUTES.get(status, DisputeState.UNKNOWN),
+        vendor_state=status,
+        amount=money(body, "amount"),
+        reason=body.text("reason"),
+        respond_by=body.time("evidence_details.due_by") if may_respond else None,
+        created_at=body.time("created"),
+        raw=body.raw,
+    )
+
+
+def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
+    """Parse a payout; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    if key is None or status is None:
+        return None
+    return Payout(
+        ref=ref(key),
+        state=_PAYOUTS.get(status, PayoutState.UNKNOWN),
+        vendor_state=status,
+        amount=money(body, "amount"),
+        arrives=body.time("arrival_date"),
+        reason=body.text("failure_code"),
+        created_at=body.time("created"),
+        raw=body.raw,
+    )
+
+
+def payment_ref_of(ref: MakeRef, body: Answer) -> Ref | None:
+    """The payment that a charge, a refund or a dispute belongs to."""
+    key = body.text("payment_intent") or body.text("payment_intent.id") or body.text("charge")
+    return None if key is None else ref(key)

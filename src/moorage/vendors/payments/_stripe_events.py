@@ -1,0 +1,217 @@
+"""Conversion of Stripe's webhooks to payment events, and of its errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.payments import (
+    Decline,
+    DeclineReason,
+    DisputeState,
+    PaymentEvent,
+    PaymentState,
+    payment_ref,
+    state_of,
+)
+from moorage.domain.resilience.classify import is_success, vendor_words
+from moorage.errors import (
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    PaymentDeclined,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.vendors._reading import Answer, read
+from moorage.vendors.payments._stripe_answers import (
+    decline_of,
+    dispute_of,
+    money,
+    payment_of,
+    payout_of,
+    refund_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.vendor import MakeRef
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.errors import ConnectorError
+
+_TAKEN_BACK: Final = {DisputeState.NEEDS_RESPONSE, DisputeState.UNDER_REVIEW, DisputeState.LOST}
+_ENDS: Final = {
+    "charge.expired": PaymentState.EXPIRED,
+    "charge.failed": PaymentState.FAILED,
+}
+_CHARGES: Final = {"pending": PaymentState.PENDING, "failed": PaymentState.FAILED}
+_OUT_OF_STATE: Final = frozenset(
+    {
+        "charge_already_captured",
+        "charge_already_refunded",
+        "charge_disputed",
+        "charge_expired_for_capture",
+        "payment_intent_unexpected_state",
+    }
+)
+
+
+def read_news(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+    """Convert a webhook to events of intents, charges, refunds, disputes and payouts."""
+    told = read(event.data)
+    reader = _NEWS.get(told.text("object") or "")
+    news = None if reader is None else reader(ref, told, event.vendor_type)
+    if news is None:
+        return ()
+    kind, at = event.vendor_type, event.time
+    return (attrs.evolve(news, id=event.id, at=at, vendor_type=kind, raw=event.data),)
+
+
+def _intent_news(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+    payment = payment_of(ref, body)
+    if payment is None:
+        return None
+    return PaymentEvent(
+        id=None,
+        ref=payment.ref,
+        state=payment.state,
+        vendor_state=payment.vendor_state,
+        reference=payment.reference,
+        amount=payment.amount,
+        authorized=payment.authorized,
+        captured=payment.captured,
+        refunded=payment.refunded,
+        decline=payment.decline,
+        payment=payment,
+    )
+
+
+def _charge_news(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+    key = body.text("payment_intent") or body.text("id")
+    if key is None:
+        return None
+    amount, status = money(body, "amount"), body.text("status")
+    failed = kind == "charge.failed"
+    captured = refunded = None
+    state: PaymentState | None = _CHARGES.get(status or "", PaymentState.UNKNOWN)
+    if status in {None, "succeeded"}:
+        # Stripe also marks a pending charge as captured.
+        captured = money(body, "amount_captured")
+        refunded = money(body, "amount_refunded") if body.flag("captured") else None
+        state = state_of(amount, captured, refunded)
+    return PaymentEvent(
+        id=None,
+        ref=payment_ref(ref, key, amount),
+        state=_ENDS.get(kind) or state,
+        vendor_state=status,
+        reference=body.text("metadata.reference"),
+        amount=amount,
+        captured=captured,
+        refunded=refunded,
+        decline=_failure(body) if failed else None,
+    )
+
+
+def _failure(charge: Answer) -> Decline:
+    """The reason why a charge failed: the bank's reason is more specific than the code."""
+    why, code = charge.text("outcome.reason"), charge.text("failure_code")
+    said = {"decline_code": why, "code": code, "message": charge.value("failure_message")}
+    return decline_of(read(said)) or Decline(reason=DeclineReason.OTHER)
+
+
+def _refund_news(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+    refund = refund_of(ref, body)
+    if refund is None or refund.payment is None:
+        return None
+    return PaymentEvent(
+        id=None, ref=refund.payment, vendor_state=refund.vendor_state, refund=refund
+    )
+
+
+def _dispute_news(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+    dispute = dispute_of(ref, body)
+    if dispute is None or dispute.payment is None:
+        return None
+    return PaymentEvent(
+        id=None,
+        ref=dispute.payment,
+        state=PaymentState.DISPUTED if dispute.state in _TAKEN_BACK else None,
+        vendor_state=dispute.vendor_state,
+        dispute=dispute,
+    )
+
+
+def _payout_news(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+    payout = payout_of(ref, body)
+    if payout is None:
+        return None
+    return PaymentEvent(id=None, ref=payout.ref, vendor_state=payout.vendor_state, payout=payout)
+
+
+_NEWS: Final[Mapping[str, Callable[[MakeRef, Answer, str], PaymentEvent | None]]] = {
+    "payment_intent": _intent_news,
+    "charge": _charge_news,
+    "refund": _refund_news,
+    "dispute": _dispute_news,
+    "payout": _payout_news,
+}
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error for an answer's type and code, which are more specific than its status."""
+    if is_success(response.status):
+        return None
+    _code, words = vendor_words(response)
+    if response.status >= 500:
+        # A failure that Stripe has stored under the key is returned to every repeat.
+        kept = (response.headers.get("Stripe-Should-Retry") or "").lower() == "false"
+        return _failed(response, words) if kept else None
+    error = _said(response)
+    kind, code = error.text("type"), error.text("code")
+    if code in {"idempotency_key_in_use", "lock_timeout"} or (
+        response.status == 409 and kind == "idempotency_error"
+    ):
+        return IdempotencyInProgress(f"Stripe is still working on this: {words or code}")
+    if kind == "idempotency_error":
+        return IdempotencyConflict(f"Stripe knows this key from another request: {words}")
+    details: dict[str, Any] = {"status": response.status, "response": response}
+    details["vendor_message"] = words
+    if kind == "card_error":
+        decline = decline_of(error) or Decline(reason=DeclineReason.OTHER)
+        return PaymentDeclined(
+            f"The payment was declined: {words or decline.vendor_code}",
+            reason=decline.reason,
+            payment=error.text("payment_intent.id"),
+            vendor_code=decline.vendor_code,
+            **details,
+        )
+    if code in _OUT_OF_STATE:
+        return VendorRejected(
+            f"Stripe refused: {words or code}",
+            vendor_code=code,
+            remedy="Look at the payment; its state does not allow this any more.",
+            **details,
+        )
+    return None
+
+
+def _failed(response: Response, words: str | None) -> VendorFailed:
+    return VendorFailed(
+        f"Stripe failed (HTTP {response.status}), and returns the same to every repeat.",
+        status=response.status,
+        vendor_message=words,
+        response=response,
+        retryable=False,
+        remedy="Look the payment up at Stripe, and use another key if nothing was done.",
+    )
+
+
+def _said(response: Response) -> Answer:
+    try:
+        body = response.json()
+    except InvalidData:
+        body = None
+    return read(body).object("error")

@@ -1,0 +1,411 @@
+"""Adyen: payments by version 72 of the Checkout API.
+
+Adyen answers captures, cancellations and refunds with `received`: they are pending until a webhook
+reports the result, and cannot be queried. A charge is captured by Adyen as soon as it is
+authorised; no webhook reports that, so it counts as captured when it is authorised.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.payments import (
+    Capture,
+    PaymentsCapability,
+    Refund,
+    RefundReason,
+    ThreeDs,
+    Void,
+    payment_ref,
+    stated_amount,
+)
+from moorage.contracts.payments.asking import looks_like_a_card
+from moorage.contracts.vendor import (
+    RepeatedKey,
+    UnknownOutcome,
+    Vendor,
+    VendorKeys,
+    extra_for,
+    key_at,
+    merged,
+)
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.requests import Request
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.safety import Mode
+from moorage.domain.service.settings import Service
+from moorage.domain.values.json_text import is_object
+from moorage.errors import ConfigurationError, InvalidData, UnsupportedByVendor
+from moorage.vendors.payments._adyen_answers import UNITS, classify, read_move, read_payment
+from moorage.vendors.payments._adyen_events import read_news
+from moorage.vendors.payments._common import named
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.payments import Charge, Customer, Payment, PaymentEvent
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+    from moorage.domain.values.money import Money
+    from moorage.domain.webhooks.events import WebhookEvent
+
+_VERSION: Final = "v72"
+_KEY: Final = 64
+_LONGEST: Final = 80
+_REASONS: Final = {
+    RefundReason.REQUESTED_BY_CUSTOMER: "CUSTOMER REQUEST",
+    RefundReason.DUPLICATE: "DUPLICATE",
+    RefundReason.FRAUD: "FRAUD",
+    RefundReason.OTHER: "OTHER",
+}
+_DETAILS: Final = frozenset(
+    {
+        "MD",
+        "PaReq",
+        "PaRes",
+        "authorization_token",
+        "billingToken",
+        "cupsecureplus.smscode",
+        "facilitatorAccessToken",
+        "oneTimePasscode",
+        "orderID",
+        "payerID",
+        "payload",
+        "paymentID",
+        "paymentStatus",
+        "redirectResult",
+        "resultCode",
+        "returnUrlQueryString",
+        "threeDSResult",
+        "threeds2.challengeResult",
+        "threeds2.fingerprint",
+        "vaultToken",
+    }
+)
+
+
+def _prefix(value: str | None) -> str | None:
+    if value is None or value.replace("-", "").isalnum():
+        return value
+    raise ConfigurationError(
+        "This is not the prefix of a live URL.",
+        path="live_url_prefix",
+        remedy="Give the prefix that Adyen's Customer Area shows under API URLs.",
+    )
+
+
+_KEYS: Final = VendorKeys(
+    # Keys are valid for seven days at least.
+    memory=7 * 86_400.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=("https://docs.adyen.com/development-resources/api-idempotency",),
+    header="Idempotency-Key",
+)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Adyen(Vendor):
+    """A merchant account at Adyen.
+
+    Attributes:
+        merchant_account: name of the merchant account.
+        credentials: API key; by default the credential provider supplies `Credentials`.
+        live_url_prefix: prefix of the live platform's URLs; None for the test platform.
+        return_url: URL that buyers return to, unless a charge has its own.
+        multiple_captures: True if Adyen's support has enabled several captures of one payment.
+        base_url: URL of another platform.
+    """
+
+    name: ClassVar[str] = "adyen"
+    kinds: ClassVar[tuple[str, ...]] = ("payments",)
+    api_version: ClassVar[str | None] = _VERSION
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            PaymentsCapability.COMPLETE,
+            PaymentsCapability.MULTIPLE_CAPTURES,
+            PaymentsCapability.OFF_SESSION,
+            PaymentsCapability.STORE_METHOD,
+            PaymentsCapability.STATEMENT_DESCRIPTOR,
+            PaymentsCapability.THREE_DS,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"reference": 80}
+    webhook: ClassVar[str | None] = "adyen"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        "authorize": UnknownOutcome.ASKED_AGAIN,
+        "charge": UnknownOutcome.ASKED_AGAIN,
+        "capture": UnknownOutcome.ASKED_AGAIN,
+        "void": UnknownOutcome.ASKED_AGAIN,
+        "refund": UnknownOutcome.ASKED_AGAIN,
+        "complete": UnknownOutcome.ASKED_AGAIN,
+    }
+
+    merchant_account: str
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    live_url_prefix: str | None = attrs.field(default=None, converter=_prefix)
+    return_url: str | None = None
+    multiple_captures: bool = False
+    base_url: str | None = None
+
+    def mode(self) -> Mode | None:
+        """Live or test, told by the options; None if unknown."""
+        if self.base_url is not None:
+            return None
+        return Mode.TEST if self.live_url_prefix is None else Mode.LIVE
+
+    def services(self) -> Mapping[str, Service]:
+        """The Checkout API."""
+        own = None if self.credentials is None else Credentials.api_key(self.credentials)
+        live = f"https://{self.live_url_prefix}-checkout-live.adyenpayments.com/checkout"
+        known = "https://checkout-test.adyen.com" if self.live_url_prefix is None else live
+        return {
+            "": Service(
+                "adyen",
+                self.base_url or known,
+                credentials=own,
+                needs_credentials=own is None,
+                classify=classify,
+                **_KEYS.settings,
+            )
+        }
+
+    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Authorise an amount, to be captured later."""
+        return await self._pay(wire, charge, key, taken=False)
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Charge an amount at once."""
+        return await self._pay(wire, charge, key, taken=True)
+
+    async def _pay(self, wire: Wire, charge: Charge, key: str, *, taken: bool) -> Payment:
+        body = payment_body(self, charge, taken=taken)
+        request = Request.post(f"/{_VERSION}/payments", json=body)
+        unnamed = payment_ref(wire.ref, charge.reference, charge.amount, unnamed="1")
+
+        def parse(response: Response) -> Payment:
+            return read_payment(wire, response, charge.amount, known=unnamed, taken=taken)
+
+        sending = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        return await named(wire, charge.amount, sending)
+
+    async def complete(
+        self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
+    ) -> Payment:
+        """Continue a payment after the buyer has returned."""
+        asked, body = stated_amount(ref), details_body(returned)
+        request = Request.post(f"/{_VERSION}/payments/details", json=body)
+        taken = ref.other("capture") == "auto"
+
+        def parse(response: Response) -> Payment:
+            return read_payment(wire, response, asked, known=ref, taken=taken)
+
+        return await named(
+            wire, asked, wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        )
+
+    async def capture(
+        self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
+    ) -> Capture:
+        """Request the capture of an authorised payment."""
+        if not (final or self.multiple_captures):
+            raise UnsupportedByVendor(
+                f"The merchant account {self.merchant_account} allows one capture per payment.",
+                capabilities=(PaymentsCapability.MULTIPLE_CAPTURES.value,),
+                remedy="Have Adyen's support allow multiple captures, then set multiple_captures.",
+            )
+        asked = _amount_of(ref, amount)
+        request = self._move(ref, "captures", asked)
+        body, psp, state = await wire.send(request, key=key_at(wire, key, _KEY), parse=read_move)
+        return Capture(
+            ref=wire.ref(psp),
+            payment=ref,
+            state=state,
+            vendor_state=body.text("status"),
+            amount=asked,
+            raw=body.raw,
+        )
+
+    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+        """Request the cancellation of an authorised payment."""
+        request = self._move(ref, "cancels", None)
+        if ref.other("unnamed") is not None:
+            body = {"merchantAccount": self.merchant_account, "paymentReference": ref.id}
+            request = Request.post(f"/{_VERSION}/cancels", json=body)
+        known = key_at(wire, key, _KEY)
+        answered, psp, state = await wire.send(request, key=known, parse=read_move)
+        return Void(
+            ref=wire.ref(psp),
+            payment=ref,
+            state=state,
+            vendor_state=answered.text("status"),
+            raw=answered.raw,
+        )
+
+    async def refund(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        reason: RefundReason | None,
+        key: str,
+    ) -> Refund:
+        """Request a refund."""
+        asked = _amount_of(ref, amount)
+        request = self._move(ref, "refunds", asked, reason)
+        body, psp, state = await wire.send(request, key=key_at(wire, key, _KEY), parse=read_move)
+        return Refund(
+            ref=wire.ref(psp),
+            payment=ref,
+            state=state,
+            vendor_state=body.text("status"),
+            amount=asked,
+            raw=body.raw,
+        )
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """Convert a webhook to events."""
+        return read_news(event, ref, once=not self.multiple_captures)
+
+    def _move(
+        self, ref: Ref, verb: str, amount: Money | None, reason: RefundReason | None = None
+    ) -> Request:
+        body: dict[str, Any] = {"merchantAccount": self.merchant_account}
+        if amount is not None:
+            body["amount"] = amount_body(amount)
+        if reason is not None:
+            body["merchantRefundReason"] = _REASONS[reason]
+        return Request.post(f"/{_VERSION}/payments/{quote(ref.id, safe='')}/{verb}", json=body)
+
+
+def amount_body(amount: Money) -> dict[str, Any]:
+    """An amount in Adyen's format."""
+    return {"currency": amount.currency, "value": UNITS.to_minor(amount)}
+
+
+def _amount_of(ref: Ref, amount: Money | None) -> Money:
+    asked = amount or stated_amount(ref)
+    if asked is None:
+        raise InvalidData(
+            "Adyen requires an amount, and this reference does not contain one.",
+            field="amount",
+            remedy="Give the amount.",
+        )
+    return asked
+
+
+def payment_body(vendor: Adyen, charge: Charge, *, taken: bool) -> dict[str, Any]:
+    """The body that requests a payment."""
+    if len(charge.reference) > vendor.limits["reference"]:
+        raise InvalidData(
+            "Adyen takes references of at most 80 characters.",
+            field="reference",
+            remedy="Give a shorter one.",
+        )
+    body: dict[str, Any] = {
+        "merchantAccount": vendor.merchant_account,
+        "amount": amount_body(charge.amount),
+        "reference": charge.reference,
+        "returnUrl": charge.return_url or vendor.return_url,
+        "shopperStatement": charge.statement_descriptor,
+    }
+    body |= {"captureDelayHours": 0} if taken else {"additionalData": {"manualCapture": "true"}}
+    if charge.customer is not None:
+        body |= _buyer(charge.customer)
+    kept = dict(charge.metadata)
+    if charge.description:
+        kept.setdefault("description", charge.description[:_LONGEST])
+    if kept:
+        body["metadata"] = kept
+    if charge.source is not None:
+        body |= _source(charge.source)
+    if charge.off_session:
+        body |= {"shopperInteraction": "ContAuth"}
+        body |= {"recurringProcessingModel": "UnscheduledCardOnFile"}
+    elif charge.store_method:
+        body |= {"storePaymentMethod": True, "recurringProcessingModel": "CardOnFile"}
+    if charge.three_ds is ThreeDs.ALWAYS:
+        body["authenticationData"] = {"attemptAuthentication": "always"}
+    body = {name: value for name, value in body.items() if value is not None}
+    return _complete(merged(body, extra_for("adyen", charge.extra)))
+
+
+def _buyer(customer: Customer) -> dict[str, Any]:
+    name = None
+    if customer.name:
+        first, _, last = customer.name.rpartition(" ")
+        name = {"firstName": first or last, "lastName": last}
+    return {
+        "shopperReference": customer.id,
+        "shopperName": name,
+        "shopperEmail": customer.email,
+        "shopperIP": customer.ip,
+        "telephoneNumber": customer.phone,
+        "countryCode": None if customer.country is None else customer.country.upper(),
+    }
+
+
+def _source(source: str) -> dict[str, Any]:
+    """A stored method's id, or the JSON that Adyen's form in the browser made."""
+    if not source.lstrip().startswith("{"):
+        return {
+            "paymentMethod": {"type": "scheme", "storedPaymentMethodId": source},
+            "shopperInteraction": "ContAuth",
+            "recurringProcessingModel": "CardOnFile",
+        }
+    try:
+        method: Any = json.loads(source)
+    except ValueError:
+        method = None
+    if not is_object(method) or looks_like_a_card(str(method.get("number", ""))):
+        raise InvalidData(
+            "The source is not a paymentMethod from Adyen's form in the browser.",
+            field="source",
+            remedy="Give its state.data.paymentMethod as JSON, or the id of a stored method.",
+        )
+    return {"paymentMethod": method}
+
+
+_REQUIRED: Final = {
+    "returnUrl": ("return_url", "Give the charge a return_url, or the account one."),
+    "paymentMethod": ("source", "Give the id of a stored method, or the paymentMethod as JSON."),
+}
+
+
+def _complete(body: dict[str, Any]) -> dict[str, Any]:
+    for name, (field, remedy) in _REQUIRED.items():
+        if name not in body:
+            raise InvalidData(f"Adyen requires {name}.", field=field, remedy=remedy)
+    stored = is_object(body["paymentMethod"]) and "storedPaymentMethodId" in body["paymentMethod"]
+    if (stored or body.get("storePaymentMethod")) and "shopperReference" not in body:
+        raise InvalidData(
+            "A stored method at Adyen belongs to a buyer, and the charge has none.",
+            field="customer.id",
+            remedy="Give the customer, with the id that Adyen knows as shopperReference.",
+        )
+    return body
+
+
+def details_body(returned: Mapping[str, str]) -> dict[str, Any]:
+    """The body that continues a payment, without other parameters of the URL."""
+    details = {name: value for name, value in returned.items() if name in _DETAILS}
+    if not details:
+        raise InvalidData(
+            "The buyer brought back no parameter that Adyen knows.",
+            field="returned",
+            remedy="Give the parameters of the URL they came back to, such as redirectResult.",
+        )
+    data = returned.get("paymentData")
+    return {"details": details} if data is None else {"details": details, "paymentData": data}

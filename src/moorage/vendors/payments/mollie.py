@@ -1,0 +1,417 @@
+"""Mollie: payments by version 2 of its API, with an API key.
+
+Buyers choose or confirm their means of payment on Mollie's own page, so most payments wait for them
+first. Amounts are decimal texts. Its webhooks have no signature and only the id of a payment: they
+report that something changed, and the payment is then read with our own key.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.payments import (
+    Capture,
+    Charge,
+    MoveState,
+    Page,
+    PaymentEvent,
+    PaymentsCapability,
+    Void,
+    stated_amount,
+)
+from moorage.contracts.vendor import (
+    RepeatedKey,
+    UnknownOutcome,
+    Vendor,
+    VendorKeys,
+    extra_for,
+    key_at,
+    merged,
+    mode_of_key,
+)
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.requests import Request
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.domain.values.json_text import is_list
+from moorage.errors import InvalidData, InvalidRequest
+from moorage.vendors._reading import Answer, answer, malformed, read
+from moorage.vendors.payments._common import given_up, is_before, is_within, left_of, named
+from moorage.vendors.payments._mollie_answers import (
+    PAYMENTS,
+    classify,
+    dispute_of,
+    payment_of,
+    read_capture,
+    read_payment,
+    read_refund,
+    refused,
+    said_at,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.payments import (
+        Customer,
+        Dispute,
+        Payment,
+        PaymentQuery,
+        Refund,
+        RefundReason,
+    )
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+    from moorage.domain.service.safety import Mode
+    from moorage.domain.values.money import Money
+    from moorage.domain.webhooks.events import WebhookEvent
+
+_KEY: Final = 64
+_LONGEST: Final = 255
+_PAYMENT: Final = re.compile(r"tr_[A-Za-z0-9]{1,64}")
+_FROM: Final = re.compile(r"[?&]from=([A-Za-z0-9_]{1,80})")
+_KEYS: Final = VendorKeys(
+    # The current page says one hour, an older one a day: the smaller number counts.
+    memory=3_600.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=("https://docs.mollie.com/reference/api-idempotency",),
+    header="Idempotency-Key",
+)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Mollie(Vendor):
+    """A website profile at Mollie.
+
+    Attributes:
+        credentials: API key, test_... or live_...; by default the credential provider supplies it.
+        return_url: URL that buyers return to, unless a charge has its own.
+        webhook_url: URL that Mollie reports changes to, with a secret of yours in its parameter
+            `token`, which is also the account's webhook secret.
+        base_url: URL of Mollie.
+    """
+
+    name: ClassVar[str] = "mollie"
+    kinds: ClassVar[tuple[str, ...]] = ("payments",)
+    api_version: ClassVar[str | None] = "v2"
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            PaymentsCapability.INTENT,
+            PaymentsCapability.COMPLETE,
+            PaymentsCapability.MULTIPLE_CAPTURES,
+            PaymentsCapability.LOOK_UP,
+            PaymentsCapability.LOOK_UP_REFUND,
+            PaymentsCapability.LIST,
+            PaymentsCapability.DISPUTES,
+            PaymentsCapability.OFF_SESSION,
+            PaymentsCapability.STORE_METHOD,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"page": 250}
+    webhook: ClassVar[str | None] = "mollie-classic"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        "authorize": UnknownOutcome.ASKED_AGAIN,
+        "charge": UnknownOutcome.ASKED_AGAIN,
+        "capture": UnknownOutcome.ASKED_AGAIN,
+        "void": UnknownOutcome.ASKED_AGAIN,
+        "refund": UnknownOutcome.ASKED_AGAIN,
+        "create_intent": UnknownOutcome.ASKED_AGAIN,
+        "complete": UnknownOutcome.REPEATED,
+    }
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    return_url: str | None = None
+    webhook_url: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    base_url: str = "https://api.mollie.com"
+
+    def mode(self) -> Mode | None:
+        """Live or test, told by the options; None if unknown."""
+        return mode_of_key(self.credentials, live=("live_",), test=("test_",))
+
+    def ping(self) -> Request:
+        """Request one payment."""
+        return Request.get("/v2/payments", query={"limit": 1})
+
+    def services(self) -> Mapping[str, Service]:
+        """The API."""
+        own = None if self.credentials is None else Credentials.bearer(self.credentials)
+        service = Service(
+            "mollie",
+            self.base_url,
+            credentials=own,
+            needs_credentials=own is None,
+            classify=classify,
+            **_KEYS.settings,
+        )
+        return {"": service}
+
+    async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Create a payment whose means the buyer chooses on Mollie's page."""
+        return await self._pay(wire, charge, key)
+
+    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Authorise an amount, to be captured later."""
+        return await self._pay(wire, charge, key, captureMode="manual")
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Charge an amount as soon as the buyer has confirmed it."""
+        return await self._pay(wire, charge, key)
+
+    async def _pay(self, wire: Wire, charge: Charge, key: str, **fields: Any) -> Payment:
+        request = Request.post(PAYMENTS, json=payment_body(self, charge, **fields))
+        parse = partial(read_payment, wire)
+        sending = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        return await named(wire, charge.amount, sending)
+
+    async def complete(
+        self,
+        wire: Wire,
+        ref: Ref,
+        returned: Mapping[str, str],  # noqa: ARG002 - Mollie says nothing by the buyer
+        /,
+        *,
+        key: str,  # noqa: ARG002 - nothing moves
+    ) -> Payment:
+        """Get the outcome of a payment after the buyer has returned.
+
+        Raises:
+            PaymentDeclined: it failed, or the buyer cancelled it.
+        """
+        payment = await self.get(wire, ref)
+        error = refused(payment)
+        if error is not None:
+            raise error
+        return payment
+
+    async def capture(
+        self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
+    ) -> Capture:
+        """Capture an authorised amount, and release the rest if this capture is final."""
+        body = {} if amount is None else {"amount": amount_body(amount)}
+        request = Request.post(_at(ref.id, "captures"), json=body)
+        known, parse = key_at(wire, key, _KEY), partial(read_capture, wire)
+        capture = await wire.send(request, key=known, parse=parse)
+        if final and amount is not None and amount != stated_amount(ref):
+            await _release(wire, ref, f"{key}/release")
+        return attrs.evolve(capture, payment=ref, amount=capture.amount or amount)
+
+    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+        """Release an authorised amount, or cancel a payment that the buyer has not made."""
+        if await _release(wire, ref, key):
+            return Void(ref=ref, payment=ref, state=MoveState.PENDING)
+        known, parse = key_at(wire, f"{key}/cancel", _KEY), partial(read_payment, wire)
+        try:
+            payment = await wire.send(Request.delete(_at(ref.id)), key=known, parse=parse)
+        except InvalidRequest:
+            # The answer to an earlier, successful attempt may have been lost.
+            payment = await self.get(wire, ref)
+            if payment.vendor_state != "canceled":
+                raise
+        return given_up(payment, word="canceled")
+
+    async def refund(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        reason: RefundReason | None,
+        key: str,
+    ) -> Refund:
+        """Refund a payment, or the rest of it."""
+        body = {
+            "amount": amount_body(amount or await _refundable(wire, ref, key)),
+            "description": f"Refund of {ref.id}"[:_LONGEST],
+            "metadata": None if reason is None else {"reason": reason.value},
+        }
+        request = Request.post(_at(ref.id, "refunds"), json=body)
+        known, parse = key_at(wire, key, _KEY), partial(read_refund, wire)
+        refund = await wire.send(request, key=known, parse=parse)
+        return attrs.evolve(refund, payment=ref)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+        """Get a payment with its captures and refunds."""
+        response = await wire.send(Request.get(_at(ref.id), query={"embed": "captures,refunds"}))
+        return attrs.evolve(read_payment(wire, response), as_of=said_at(response))
+
+    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+        """Get a refund."""
+        payment = ref.other("payment")
+        if payment is None:
+            raise InvalidData(
+                "Mollie finds a refund by its payment, which this reference does not name.",
+                field="ref",
+                remedy="Give the complete `ref` that the refund returned.",
+            )
+        return read_refund(wire, await wire.send(Request.get(_at(payment, "refunds", ref.id))))
+
+    async def payments(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payment]:
+        """List payments."""
+        return await _page(wire, PAYMENTS, query, after, payment_of)
+
+    async def disputes(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Dispute]:
+        """List chargebacks."""
+        return await _page(wire, "/v2/chargebacks", query, after, dispute_of)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """Convert a webhook to an event that asks `follow_up` for the change.
+
+        Mollie's newer, signed webhooks are read in the same way.
+        """
+        data, told = read(event.data), read(event.payload)
+        for key in (told.text("entityId"), data.text("paymentId"), data.text("id")):
+            if key is not None and _PAYMENT.fullmatch(key) is not None:
+                return (
+                    PaymentEvent(
+                        # The payment's id does not tell two events apart.
+                        id=None if event.id == key else event.id,
+                        ref=ref(key),
+                        vendor_type=event.vendor_type,
+                        at=event.time,
+                        ask=True,
+                        raw=event.payload,
+                    ),
+                )
+        return ()
+
+
+# --- requests --------------------------------------------------------------
+
+
+def amount_body(amount: Money) -> dict[str, str]:
+    """An amount in Mollie's format: with all decimals of its currency."""
+    return {"currency": amount.currency, "value": str(amount.amount)}
+
+
+def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any]:
+    """The body that creates a payment; the vendor's own options come last."""
+    body: dict[str, Any] = {
+        "amount": amount_body(charge.amount),
+        "description": (charge.description or charge.reference)[:_LONGEST],
+        "redirectUrl": charge.return_url or vendor.return_url,
+        "webhookUrl": None if vendor.webhook_url is None else vendor.webhook_url.reveal(),
+        # The reference by which the payment and its events are found.
+        "metadata": {**charge.metadata, "reference": charge.reference},
+        **_means(charge),
+        **_buyer(charge.customer),
+        **fields,
+    }
+    body = {name: value for name, value in body.items() if value is not None}
+    body = merged(body, extra_for("mollie", charge.extra))
+    if "redirectUrl" not in body and body.get("sequenceType") != "recurring":
+        raise InvalidData(
+            "Mollie needs a URL that the buyer returns to.",
+            field="return_url",
+            remedy="Give the charge a return_url, or the account one.",
+        )
+    return body
+
+
+def _means(charge: Charge) -> dict[str, Any]:
+    """The means of payment, and its storing for later payments."""
+    means: dict[str, Any] = {}
+    source = charge.source
+    if source is not None and source.startswith("tkn_"):
+        means = {"method": "creditcard", "cardToken": source}
+    elif source is not None and source.startswith("mdt_"):
+        means = {"mandateId": source}
+    elif source is not None:
+        means = {"method": source}
+    if charge.off_session or charge.store_method:
+        if charge.customer is None or charge.customer.id is None:
+            raise InvalidData(
+                "Mollie stores a means of payment for a customer, and the charge has none.",
+                field="customer.id",
+                remedy="Give the customer with Mollie's id, such as cst_8wmqcHMN4U.",
+            )
+        means["sequenceType"] = "recurring" if charge.off_session else "first"
+    return means
+
+
+def _buyer(customer: Customer | None) -> dict[str, Any]:
+    if customer is None:
+        return {}
+    buyer: dict[str, Any] = {"customerId": customer.id}
+    if customer.email is not None:
+        # Mollie accepts an address only with an email address or a complete postal address.
+        about = {
+            "email": customer.email,
+            "phone": customer.phone,
+            "country": None if customer.country is None else customer.country.upper(),
+        }
+        buyer["billingAddress"] = {name: text for name, text in about.items() if text is not None}
+    return buyer
+
+
+def _at(*parts: str) -> str:
+    return "/".join([PAYMENTS, *(quote(part, safe="") for part in parts)])
+
+
+async def _release(wire: Wire, ref: Ref, key: str) -> bool:
+    """Release the authorised rest; return False if there was none."""
+    request = Request.post(_at(ref.id, "release-authorization"), json={})
+    try:
+        await wire.send(request, key=key_at(wire, key, _KEY), parse=_check_released)
+    except InvalidRequest:
+        return False
+    return True
+
+
+def _check_released(response: Response) -> None:
+    """Refuse an answer that is not Mollie's, or is not the empty one of a release."""
+    if response.body:
+        answer(response)
+
+
+async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
+    """The refundable amount, looked up once for a key, so that a repeat uses the same."""
+    request = Request.get(_at(ref.id))
+    known, parse = key_at(wire, f"{key}/left", _KEY), partial(read_payment, wire)
+    return left_of(await wire.send(request, key=known, parse=parse))
+
+
+async def _page(
+    wire: Wire,
+    path: str,
+    query: PaymentQuery,
+    after: Ref | None,
+    read_one: Callable[[MakeRef, Answer], Any],
+) -> Page[Any]:
+    """Read a page and filter it by time, since Mollie cannot."""
+    asked = {
+        "limit": min(query.limit, Mollie.limits["page"]),
+        "from": None if after is None else after.id,
+    }
+    response = await wire.send(Request.get(path, query=asked))
+    body, name = answer(response), path.rpartition("/")[2]
+    if not is_list(body.value(f"_embedded.{name}")):
+        raise malformed(response, f"_embedded.{name}")
+    found = [read_one(wire.ref, item) for item in body.objects(f"_embedded.{name}")]
+    items = [item for item in found if item is not None]
+    following = _FROM.search(body.text("_links.next.href") or "")
+    if items and is_before(query, items[-1].created_at):
+        # The newest come first: after one that is too old, all are.
+        following = None
+    return Page(
+        tuple(item for item in items if is_within(query, item.created_at)),
+        None if following is None else wire.ref(following[1]),
+    )

@@ -1,0 +1,448 @@
+"""PayPal: payments by version 2 of the Orders and Payments APIs, disputes and reports.
+
+A payment is an order; its authorisations, captures and refunds have ids of their own. A buyer
+approves an order at PayPal, and `complete` then authorises or captures it; an order with a stored
+means of payment is executed at once. PayPal remembers its answer to an idempotency key for six
+hours.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import parse_qs, quote, urlsplit
+
+import attrs
+
+from moorage.contracts.payments import (
+    Capture,
+    MoveState,
+    Page,
+    PaymentsCapability,
+    Void,
+    check_currency,
+    payment_ref,
+)
+from moorage.contracts.vendor import (
+    RepeatedKey,
+    UnknownOutcome,
+    Vendor,
+    VendorKeys,
+    key_at,
+    mode_at,
+)
+from moorage.domain.http.requests import Request
+from moorage.domain.oauth.client import OAuthClient
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.domain.values.json_text import is_list
+from moorage.errors import ConfigurationError, InvalidData, PaymentDeclined, VendorRejected
+from moorage.vendors._reading import answer, malformed
+from moorage.vendors.payments._paypal_answers import (
+    OURS,
+    amount_body,
+    capture_of,
+    dispute_of,
+    is_ready,
+    order_id,
+    read_payment,
+    refund_of,
+    refunded_order,
+    unconfirmed,
+)
+from moorage.vendors.payments._paypal_events import classify, declined, read_news
+from moorage.vendors.payments._paypal_reports import payment_in, payout_in, reported
+from moorage.vendors.payments._paypal_requests import (
+    AUTHORIZE,
+    CAPTURE,
+    LONGEST,
+    dispute_query,
+    order_body,
+    posted,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.payments import (
+        Charge,
+        Dispute,
+        Money,
+        Payment,
+        PaymentEvent,
+        PaymentQuery,
+        Payout,
+        Refund,
+        RefundReason,
+    )
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+    from moorage.domain.service.safety import Mode
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendors._reading import Answer
+
+_ORDERS: Final = "/v2/checkout/orders"
+_PAYMENTS: Final = "/v2/payments"
+_KEY: Final = 108
+_PAGE: Final = 50
+_KEYS: Final = VendorKeys(
+    # Orders are remembered for six hours, and payments for 45 days: the smaller number counts.
+    memory=6 * 3_600.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=(
+        "https://developer.paypal.com/docs/api/orders/v2/",
+        "https://developer.paypal.com/docs/api/payments/v2/",
+    ),
+    header="PayPal-Request-Id",
+)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class PayPal(Vendor):
+    """A business account at PayPal, with an app.
+
+    Attributes:
+        client_id: client id of the app.
+        client_secret: client secret of the app; without both, the credential provider supplies a
+            token.
+        sandbox: True for PayPal's sandbox.
+        webhook_id: PayPal's id of the webhook, which its signatures contain.
+        return_url: URL that buyers return to, unless a charge has its own.
+        base_url: URL of another system.
+    """
+
+    name: ClassVar[str] = "paypal"
+    kinds: ClassVar[tuple[str, ...]] = ("payments",)
+    api_version: ClassVar[str | None] = "v2"
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            PaymentsCapability.INTENT,
+            PaymentsCapability.COMPLETE,
+            PaymentsCapability.MULTIPLE_CAPTURES,
+            PaymentsCapability.LOOK_UP,
+            PaymentsCapability.LOOK_UP_REFUND,
+            PaymentsCapability.LIST,
+            PaymentsCapability.DISPUTES,
+            PaymentsCapability.PAYOUTS,
+            PaymentsCapability.OFF_SESSION,
+            PaymentsCapability.STORE_METHOD,
+            PaymentsCapability.STATEMENT_DESCRIPTOR,
+            PaymentsCapability.THREE_DS,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "page": _PAGE, **LONGEST}
+    webhook: ClassVar[str | None] = "paypal"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        "authorize": UnknownOutcome.ASKED_AGAIN,
+        "charge": UnknownOutcome.ASKED_AGAIN,
+        "capture": UnknownOutcome.ASKED_AGAIN,
+        "void": UnknownOutcome.REPEATED,
+        "refund": UnknownOutcome.ASKED_AGAIN,
+        "create_intent": UnknownOutcome.ASKED_AGAIN,
+        "complete": UnknownOutcome.ASKED_AGAIN,
+    }
+    # "A maximum of three hours": developer.paypal.com/docs/api/transaction-search/v1/
+    listed_within: ClassVar[float] = 3 * 3_600.0
+
+    client_id: str | None = None
+    client_secret: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    sandbox: bool = False
+    webhook_id: str | None = None
+    return_url: str | None = None
+    base_url: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an id without its secret, and a secret without its id."""
+        if (self.client_id is None) != (self.client_secret is None):
+            raise ConfigurationError(
+                "The app needs a client id and a client secret, and one of them is missing.",
+                path="client_secret" if self.client_secret is None else "client_id",
+                remedy="Give both, or neither and a credential provider.",
+            )
+
+    @property
+    def _at(self) -> str:
+        known = "https://api-m.sandbox.paypal.com" if self.sandbox else "https://api-m.paypal.com"
+        return self.base_url or known
+
+    def mode(self) -> Mode | None:
+        """Live or test, told by the options; None if unknown."""
+        return mode_at(
+            self._at, live="https://api-m.paypal.com", test="https://api-m.sandbox.paypal.com"
+        )
+
+    def services(self) -> Mapping[str, Service]:
+        """The API."""
+        service = Service(
+            "paypal",
+            self._at,
+            needs_credentials=True,
+            classify=classify,
+            **_KEYS.settings,
+        )
+        return {"": service}
+
+    def clients(self) -> Mapping[str, OAuthClient]:
+        """The OAuth client of the app."""
+        if self.client_id is None or self.client_secret is None:
+            return {}
+        server = f"{self._at.rstrip('/')}/v1/oauth2/token"
+        return {"": OAuthClient(server=server, client_id=self.client_id, secret=self.client_secret)}
+
+    def verifying(self) -> Mapping[str, Any]:
+        """The signature scheme of the sandbox or the live system, and the webhook's id."""
+        known = {} if self.webhook_id is None else {"webhook_id": self.webhook_id}
+        return {"scheme": "paypal-sandbox" if self.sandbox else "paypal", "parameters": known}
+
+    # --- payments ------------------------------------------------------------
+
+    async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Create an order that the buyer pays in PayPal's form; `complete` then captures it."""
+        body = self._order(attrs.evolve(charge, source=None), CAPTURE)
+        return await _ordered(wire, body, charge.amount, key)
+
+    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Create an order that is authorised once the buyer has approved it."""
+        return await _ordered(wire, self._order(charge, AUTHORIZE), charge.amount, key)
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Create an order that is captured once the buyer has approved it."""
+        return await _ordered(wire, self._order(charge, CAPTURE), charge.amount, key)
+
+    async def complete(
+        self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
+    ) -> Payment:
+        """Get the order, and authorise or capture it if the buyer has approved it."""
+        if returned.get("token", ref.id) != ref.id:
+            raise InvalidData(
+                "The buyer returned from another payment.",
+                field="returned",
+                remedy="Complete the payment that the parameter token names.",
+            )
+        payment = await self.get(wire, ref)
+        ready = is_ready(payment)
+        decline = unconfirmed(payment) if ready else payment.decline
+        if decline is not None:
+            raise declined(decline, str(payment.ref))
+        if not ready:
+            return payment
+        verb = "authorize" if payment.raw.get("intent") == AUTHORIZE else "capture"
+        request = posted(_path(_ORDERS, payment.ref.id, verb))
+        return await _tried(wire, request, payment.amount, key, known=payment.ref.id)
+
+    async def capture(
+        self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
+    ) -> Capture:
+        """Capture an authorised amount."""
+        authorization = await self._authorization(wire, ref)
+        path = _path(_PAYMENTS, "authorizations", authorization)
+        body: dict[str, Any] = {"final_capture": final}
+        if amount is not None:
+            body["amount"] = amount_body(amount)
+        else:
+            await _check_untouched(wire, path)
+        request = posted(f"{path}/capture", body)
+        parse = partial(_capture, wire, ref)
+        return await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+
+    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:  # noqa: ARG002 - PayPal takes none
+        """Void an authorised amount; a repeat has no further effect."""
+        path = _path(_PAYMENTS, "authorizations", await self._authorization(wire, ref))
+        # It may be sent again, although PayPal takes no key for it.
+        request = posted(f"{path}/void").evolve(idempotent=True)
+        try:
+            response = await wire.send(request)
+        except VendorRejected as error:
+            if error.vendor_code != "PREVIOUSLY_VOIDED":
+                raise
+            response = await wire.send(Request.get(path))
+        body = answer(response)
+        status = body.text("status")
+        done = MoveState.SUCCEEDED if status == "VOIDED" else MoveState.UNKNOWN
+        return Void(ref=ref, payment=ref, state=done, vendor_state=status, raw=body.raw)
+
+    async def refund(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        reason: RefundReason | None,  # noqa: ARG002 - PayPal keeps none
+        key: str,
+    ) -> Refund:
+        """Refund a capture; the refund records the order's id, which webhooks report."""
+        order, capture = await self._captured(wire, ref, amount)
+        body: dict[str, Any] = {"custom_id": f"{OURS}{order}"}
+        if amount is not None:
+            body["amount"] = amount_body(amount)
+        request = posted(_path(_PAYMENTS, "captures", capture, "refund"), body)
+        parse = partial(_refund, wire, ref if ref.id == order else wire.ref(order))
+        return await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+
+    # --- looking up ----------------------------------------------------------
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+        """Get an order; for a capture, the order that it belongs to."""
+        order = await _order_of(wire, ref)
+        return read_payment(wire, await wire.send(Request.get(_path(_ORDERS, order))))
+
+    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+        """Get a refund."""
+        response = await wire.send(Request.get(_path(_PAYMENTS, "refunds", ref.id)))
+        order = ref.other("order") or refunded_order(answer(response))
+        return _refund(wire, None if order is None else wire.ref(order), response)
+
+    async def payments(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payment]:
+        """List the captures in the transaction report."""
+        return await reported(wire, query, after, payment_in)
+
+    async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
+        """List the withdrawals to your bank in the transaction report."""
+        return await reported(wire, query, after, payout_in)
+
+    async def disputes(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Dispute]:
+        """List disputes."""
+        asked = dispute_query(query, after, most=_PAGE)
+        response = await wire.send(Request.get("/v1/customer/disputes", query=asked))
+        body = answer(response)
+        if not is_list(body.raw.get("items", [])):
+            raise malformed(response, "items")
+        found = (dispute_of(wire.ref, item) for item in body.objects("items"))
+        items = tuple(item for item in found if item is not None and _is_before(item, query))
+        token = _next_page(body)
+        return Page(items, None if token is None else wire.ref(token))
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """Convert a webhook to events of orders, authorisations, captures, refunds and disputes."""
+        return read_news(event, ref)
+
+    def _order(self, charge: Charge, intent: str) -> dict[str, Any]:
+        return order_body(charge, intent, charge.return_url or self.return_url)
+
+    # --- objects of an order ---------------------------------------------------
+
+    async def _authorization(self, wire: Wire, ref: Ref) -> str:
+        known = ref.other("authorization") or (await self.get(wire, ref)).ref.other("authorization")
+        if known is None:
+            raise VendorRejected(
+                "The order has no authorisation.",
+                remedy="Complete the payment when the buyer has approved it; an order without"
+                " approval expires by itself.",
+            )
+        return known
+
+    async def _captured(self, wire: Wire, ref: Ref, amount: Money | None) -> tuple[str, str]:
+        """The order, and the capture to refund this amount from."""
+        order, capture = ref.other("order"), ref.other("capture")
+        if order is not None:
+            return order, ref.id
+        if capture is not None and capture != ref.id:
+            return ref.id, capture
+        payment = await self.get(wire, ref)
+        if capture is not None:
+            return payment.ref.id, capture
+        taken = [item for item in payment.captures if item.state is MoveState.SUCCEEDED]
+        if amount is None and len(taken) > 1:
+            raise InvalidData(
+                "This payment has several captures, and PayPal refunds one at a time.",
+                field="ref",
+                remedy="Give the ref of a single capture from Payment.captures.",
+            )
+        # Earlier refunds are ignored: a repeat must choose the same capture.
+        large = (item for item in taken if amount is None or _reaches(item.amount, amount))
+        chosen = next(large, None)
+        if chosen is None:
+            raise VendorRejected(
+                "No single capture of this payment is as large as the refund.",
+                remedy="Refund parts of single captures, by the refs in Payment.captures.",
+            )
+        return payment.ref.id, chosen.ref.id
+
+
+def _is_before(dispute: Dispute, query: PaymentQuery) -> bool:
+    """True if a dispute began before the end of the query, by which PayPal cannot filter."""
+    begun = dispute.created_at
+    return query.until is None or begun is None or begun < query.until
+
+
+def _next_page(body: Answer) -> str | None:
+    links = {link.text("rel"): link.text("href") or "" for link in body.objects("links")}
+    asked = parse_qs(urlsplit(links.get("next", "")).query)
+    return next(iter(asked.get("next_page_token", ())), None)
+
+
+def _path(*parts: str) -> str:
+    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
+
+
+def _reaches(taken: Money | None, amount: Money) -> bool:
+    if taken is None:
+        return False
+    check_currency(amount, taken.currency)
+    return taken >= amount
+
+
+def _capture(wire: Wire, payment: Ref, response: Response) -> Capture:
+    capture = capture_of(wire.ref, payment, answer(response))
+    if capture is None:
+        raise malformed(response, "id or status")
+    return capture
+
+
+def _refund(wire: Wire, payment: Ref | None, response: Response) -> Refund:
+    refund = refund_of(wire.ref, payment, answer(response))
+    if refund is None:
+        raise malformed(response, "id or status")
+    return refund
+
+
+async def _ordered(wire: Wire, body: Mapping[str, Any], amount: Money, key: str) -> Payment:
+    return await _tried(wire, posted(_ORDERS, body), amount, key)
+
+
+async def _tried(
+    wire: Wire, request: Request, amount: Money | None, key: str, *, known: str | None = None
+) -> Payment:
+    """Send a request that makes a payment; add the payment's reference to a decline."""
+    try:
+        parse = partial(read_payment, wire)
+        return await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+    except PaymentDeclined as error:
+        order = error.payment or known
+        if order is not None:
+            error.payment = str(payment_ref(wire.ref, order, amount))
+        raise
+
+
+async def _order_of(wire: Wire, ref: Ref) -> str:
+    """The order of a reference, which may name a capture of it."""
+    order = ref.other("order")
+    if order is not None or ref.other("capture") != ref.id:
+        return order or ref.id
+    response = await wire.send(Request.get(_path(_PAYMENTS, "captures", ref.id)))
+    order = order_id(answer(response))
+    if order is None:
+        raise malformed(response, "order")
+    return order
+
+
+async def _check_untouched(wire: Wire, path: str) -> None:
+    """Refuse a capture without an amount after a partial one: PayPal would capture too much."""
+    response = await wire.send(Request.get(path))
+    if answer(response).text("status") == "PARTIALLY_CAPTURED":
+        raise VendorRejected(
+            "A part of this payment was captured already.",
+            remedy="Give the amount of the rest to capture.",
+        )

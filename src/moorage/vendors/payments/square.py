@@ -1,0 +1,387 @@
+"""Square: payments, refunds, disputes and payouts, by a pinned version of its API.
+
+Square takes idempotency keys in the body of requests that create something, and remembers them for
+good. Captures and voids need no key: a payment is completed or cancelled once. A partial capture
+first reduces the payment to that part, which releases the rest.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.payments import (
+    Capture,
+    Charge,
+    MoveState,
+    Page,
+    PaymentsCapability,
+    Void,
+)
+from moorage.contracts.vendor import (
+    RepeatedKey,
+    UnknownOutcome,
+    Vendor,
+    VendorKeys,
+    extra_for,
+    key_at,
+    merged,
+    mode_at,
+)
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.requests import Request
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.domain.values.json_text import is_list
+from moorage.errors import InvalidData, VendorRejected
+from moorage.vendors._reading import Answer, answer, malformed
+from moorage.vendors.payments._common import given_up, is_within, left_of, named
+from moorage.vendors.payments._square_answers import (
+    PAYMENTS,
+    UNITS,
+    classify,
+    dispute_of,
+    payment_of,
+    payout_of,
+    read_news,
+    read_payment,
+    read_refund,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from moorage.contracts.payments import (
+        Dispute,
+        Payment,
+        PaymentEvent,
+        PaymentQuery,
+        Payout,
+        Refund,
+        RefundReason,
+    )
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.service.safety import Mode
+    from moorage.domain.values.money import Money
+    from moorage.domain.webhooks.events import WebhookEvent
+
+API_VERSION: Final = "2025-08-20"
+_KEY: Final = 45
+_REFUNDS: Final = "/v2/refunds"
+_KEYS: Final = VendorKeys(
+    # Square publishes no time; an hour covers the usual repeats.
+    memory=3_600.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=(
+        "https://developer.squareup.com/docs/build-basics/common-api-patterns/idempotency",
+        "https://developer.squareup.com/forums/t/how-long-are-idempotency-keys-retained-for-the-createpayment-endpoint/28303",
+    ),
+)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Square(Vendor):
+    """An account at Square.
+
+    Attributes:
+        credentials: access token; by default the credential provider supplies it.
+        location_id: location that takes the payments; by default Square's main location.
+        base_url: URL of Square; its sandbox is https://connect.squareupsandbox.com.
+    """
+
+    name: ClassVar[str] = "square"
+    kinds: ClassVar[tuple[str, ...]] = ("payments",)
+    api_version: ClassVar[str | None] = API_VERSION
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            PaymentsCapability.LOOK_UP,
+            PaymentsCapability.LOOK_UP_REFUND,
+            PaymentsCapability.LIST,
+            PaymentsCapability.DISPUTES,
+            PaymentsCapability.PAYOUTS,
+            PaymentsCapability.OFF_SESSION,
+            PaymentsCapability.STATEMENT_DESCRIPTOR,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {
+        "idempotency_key": _KEY,
+        "note": 500,
+        "page": 100,
+        "reference": 40,
+        "statement_descriptor": 20,
+    }
+    webhook: ClassVar[str | None] = "square"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        "authorize": UnknownOutcome.ASKED_AGAIN,
+        "charge": UnknownOutcome.ASKED_AGAIN,
+        "capture": UnknownOutcome.REPEATED,
+        "void": UnknownOutcome.REPEATED,
+        "refund": UnknownOutcome.ASKED_AGAIN,
+    }
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    location_id: str | None = None
+    base_url: str = "https://connect.squareup.com"
+
+    def mode(self) -> Mode | None:
+        """Live or test, told by the options; None if unknown."""
+        return mode_at(
+            self.base_url,
+            live="https://connect.squareup.com",
+            test="https://connect.squareupsandbox.com",
+        )
+
+    def ping(self) -> Request:
+        """Request one payment."""
+        return Request.get(PAYMENTS, query={"limit": 1})
+
+    def services(self) -> Mapping[str, Service]:
+        """The API."""
+        own = None if self.credentials is None else Credentials.bearer(self.credentials)
+        service = Service(
+            "square",
+            self.base_url,
+            credentials=own,
+            needs_credentials=own is None,
+            headers={"Square-Version": API_VERSION},
+            classify=classify,
+            **_KEYS.settings,
+        )
+        return {"": service}
+
+    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Authorise an amount, to be completed later."""
+        return await self._pay(wire, charge, key, autocomplete=False)
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Charge an amount at once."""
+        return await self._pay(wire, charge, key, autocomplete=True)
+
+    async def _pay(self, wire: Wire, charge: Charge, key: str, *, autocomplete: bool) -> Payment:
+        body = payment_body(self, charge, autocomplete=autocomplete)
+        request, parse = _keyed(wire, PAYMENTS, body, key), partial(read_payment, wire)
+        return await named(wire, charge.amount, wire.send(request, key=key, parse=parse))
+
+    async def capture(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        final: bool,  # noqa: ARG002 - there is no other
+        key: str,
+    ) -> Capture:
+        """Complete a payment, or a part of it."""
+        before = await _seen_first(wire, ref, key)
+        wanted = amount or before.authorized
+        if amount is not None and amount != before.authorized:
+            part = {"payment": {"amount_money": amount_body(amount)}}
+            request = _keyed(wire, _at(PAYMENTS, ref.id), part, f"{key}/part", method="PUT")
+            await wire.send(request, key=f"{key}/part", parse=partial(read_payment, wire))
+        try:
+            payment = await _moved(
+                wire, Request.post(_at(PAYMENTS, ref.id, "complete"), json={}), key
+            )
+        except VendorRejected:
+            # The answer to an earlier, successful attempt may have been lost.
+            payment = await self.get(wire, ref)
+            if before.vendor_state != "APPROVED" or payment.captured != wanted:
+                raise
+        done = payment.vendor_state == "COMPLETED"
+        return Capture(
+            ref=payment.ref,
+            payment=payment.ref,
+            state=MoveState.SUCCEEDED if done else MoveState.UNKNOWN,
+            vendor_state=payment.vendor_state,
+            amount=wanted,
+            after=payment,
+            raw=payment.raw,
+        )
+
+    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+        """Cancel a payment that was not completed."""
+        try:
+            payment = await _moved(wire, Request.post(_at(PAYMENTS, ref.id, "cancel")), key)
+        except VendorRejected:
+            # The answer to an earlier, successful attempt may have been lost.
+            payment = await self.get(wire, ref)
+            if payment.vendor_state != "CANCELED":
+                raise
+        return given_up(payment, word="CANCELED")
+
+    async def refund(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        reason: RefundReason | None,
+        key: str,
+    ) -> Refund:
+        """Refund a payment, or the rest of it."""
+        body = {
+            "payment_id": ref.id,
+            "amount_money": amount_body(amount or left_of(await _seen_first(wire, ref, key))),
+        }
+        if reason is not None:
+            body["reason"] = reason.value.replace("_", " ")
+        request = _keyed(wire, _REFUNDS, body, key)
+        refund = await wire.send(request, key=key, parse=partial(read_refund, wire))
+        return attrs.evolve(refund, payment=ref)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+        """Get a payment."""
+        return read_payment(wire, await wire.send(Request.get(_at(PAYMENTS, ref.id))))
+
+    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+        """Get a refund."""
+        return read_refund(wire, await wire.send(Request.get(_at(_REFUNDS, ref.id))))
+
+    async def payments(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payment]:
+        """List payments."""
+        return await self._page(wire, PAYMENTS, query, after, payment_of, **_times(query))
+
+    async def disputes(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Dispute]:
+        """List disputes, in pages of a size that Square chooses."""
+        return await self._page(wire, "/v2/disputes", query, after, dispute_of)
+
+    async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
+        """List payouts."""
+        return await self._page(wire, "/v2/payouts", query, after, payout_of, **_times(query))
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """Convert a webhook to events of payments, refunds, disputes and payouts."""
+        return read_news(event, ref)
+
+    async def _page(
+        self,
+        wire: Wire,
+        path: str,
+        query: PaymentQuery,
+        after: Ref | None,
+        read_one: Callable[[MakeRef, Answer], Any],
+        **asked: Any,
+    ) -> Page[Any]:
+        cursor = None if after is None else after.id
+        asked |= {"cursor": cursor, "location_id": self.location_id}
+        response = await wire.send(Request.get(path, query=asked))
+        body, name = answer(response), path.rpartition("/")[2]
+        if not is_list(body.raw.get(name, [])):
+            raise malformed(response, name)
+        found = [read_one(wire.ref, item) for item in body.objects(name)]
+        following = body.text("cursor")
+        return Page(
+            tuple(item for item in found if item is not None and is_within(query, item.created_at)),
+            None if following is None else wire.ref(following),
+        )
+
+
+# --- requests --------------------------------------------------------------
+
+
+def amount_body(amount: Money) -> dict[str, Any]:
+    """An amount in Square's format."""
+    return {"amount": UNITS.to_minor(amount), "currency": amount.currency}
+
+
+def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[str, Any]:
+    """The body that creates a payment, without its key; the vendor's own options come last."""
+    customer, source = charge.customer, charge.source
+    stored = source is not None and source.startswith("ccof:")
+    if stored and (customer is None or customer.id is None):
+        raise InvalidData(
+            "A stored card at Square belongs to a customer, and the charge has none.",
+            field="customer.id",
+            remedy="Give the customer with Square's id.",
+        )
+    note = [f"{name}: {text}" for name, text in charge.metadata.items()]
+    body: dict[str, Any] = {
+        "source_id": source,
+        "amount_money": amount_body(charge.amount),
+        "autocomplete": autocomplete,
+        "reference_id": _fitting(charge.reference, "reference"),
+        "location_id": vendor.location_id,
+        # Square stores nothing else with a payment.
+        "note": _fitting("\n".join(filter(None, [charge.description, *note])), "note") or None,
+        "statement_description_identifier": _fitting(
+            charge.statement_descriptor, "statement_descriptor"
+        ),
+    }
+    if customer is not None:
+        body |= {
+            "customer_id": customer.id,
+            "buyer_email_address": customer.email,
+            "buyer_phone_number": customer.phone,
+        }
+    if charge.off_session:
+        body["customer_details"] = {"customer_initiated": False}
+    body = {name: value for name, value in body.items() if value is not None}
+    return merged(body, extra_for("square", charge.extra))
+
+
+def _fitting(text: str | None, limit: str) -> str | None:
+    longest = Square.limits[limit]
+    if text is None or len(text) <= longest:
+        return text
+    raise InvalidData(
+        f"Square accepts at most {longest} characters for this field.",
+        field="description" if limit == "note" else limit,
+        remedy="Give a shorter one"
+        + (", or less metadata: it is stored in the note." if limit == "note" else "."),
+    )
+
+
+def _at(*parts: str) -> str:
+    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
+
+
+def _keyed(
+    wire: Wire, path: str, body: Mapping[str, Any], key: str, *, method: str = "POST"
+) -> Request:
+    """A request that Square executes once for the key in its body."""
+    known = {**body, "idempotency_key": key_at(wire, key, _KEY)[:_KEY]}
+    request = Request.put(path, json=known) if method == "PUT" else Request.post(path, json=known)
+    return attrs.evolve(request, idempotent=True)
+
+
+async def _moved(wire: Wire, request: Request, key: str) -> Payment:
+    """The payment after a step that is executed once for the key."""
+    repeatable = attrs.evolve(request, idempotent=True)
+    return await wire.send(repeatable, key=key, parse=partial(read_payment, wire))
+
+
+async def _seen_first(wire: Wire, ref: Ref, key: str) -> Payment:
+    """The payment as it was when this key was first used."""
+    request = Request.get(_at(PAYMENTS, ref.id))
+    return await wire.send(request, key=f"{key}/before", parse=partial(read_payment, wire))
+
+
+def _times(query: PaymentQuery) -> dict[str, Any]:
+    return {
+        "begin_time": _written(query.since),
+        "end_time": _written(query.until),
+        "sort_order": "DESC",
+        "limit": min(query.limit, Square.limits["page"]),
+    }
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

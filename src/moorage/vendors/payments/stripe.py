@@ -1,0 +1,388 @@
+"""Stripe: payments, refunds, disputes and payouts.
+
+Payments are payment intents, sent as forms with nested names, a secret key and a pinned version.
+Stripe remembers its answer to an idempotency key for at least a day. Refunds are read from the
+intent's latest charge, which every answer is requested to include.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.payments import (
+    Capture,
+    Charge,
+    Dispute,
+    MoveState,
+    Page,
+    Payment,
+    PaymentEvent,
+    PaymentsCapability,
+    PaymentState,
+    Payout,
+    Refund,
+    RefundReason,
+    ThreeDs,
+    Void,
+)
+from moorage.contracts.vendor import (
+    RepeatedKey,
+    UnknownOutcome,
+    Vendor,
+    VendorKeys,
+    extra_for,
+    key_at,
+    merged,
+    mode_of_key,
+)
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.requests import Request
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.errors import InvalidData, PaymentDeclined, VendorRejected
+from moorage.vendors._reading import Answer, answer, malformed
+from moorage.vendors.payments._common import given_up, named
+from moorage.vendors.payments._stripe_answers import (
+    MINOR,
+    dispute_of,
+    payment_of,
+    payout_of,
+    read_payment,
+    read_refund,
+)
+from moorage.vendors.payments._stripe_events import classify, read_news
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from moorage.contracts.payments import Money, PaymentQuery
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.service.safety import Mode
+    from moorage.domain.webhooks.events import WebhookEvent
+
+_KEY: Final = 255
+_ANOTHER_STATE: Final = "payment_intent_unexpected_state"
+_CANCELED: Final = "canceled"
+API_VERSION: Final = "2025-09-30.clover"
+_CAPTURES: Final = {
+    "processing": MoveState.PENDING,
+    "requires_capture": MoveState.SUCCEEDED,
+    "succeeded": MoveState.SUCCEEDED,
+}
+_REFUND_REASONS: Final = {
+    RefundReason.REQUESTED_BY_CUSTOMER: "requested_by_customer",
+    RefundReason.DUPLICATE: "duplicate",
+    RefundReason.FRAUD: "fraudulent",
+}
+_KEYS: Final = VendorKeys(
+    # Keys may be removed once they are at least 24 hours old.
+    memory=24 * 3_600.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=("https://docs.stripe.com/api/idempotent_requests",),
+    header="Idempotency-Key",
+)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Stripe(Vendor):
+    """An account at Stripe.
+
+    Attributes:
+        credentials: secret key; by default the credential provider supplies it.
+        connected: id of the connected account to act for, which begins with acct_.
+        base_url: URL of Stripe.
+    """
+
+    name: ClassVar[str] = "stripe"
+    kinds: ClassVar[tuple[str, ...]] = ("payments",)
+    api_version: ClassVar[str | None] = API_VERSION
+    capabilities: ClassVar[frozenset[str]] = frozenset(PaymentsCapability)
+    limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "page": 100}
+    webhook: ClassVar[str | None] = "stripe"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        "authorize": UnknownOutcome.ASKED_AGAIN,
+        "charge": UnknownOutcome.ASKED_AGAIN,
+        "capture": UnknownOutcome.ASKED_AGAIN,
+        "void": UnknownOutcome.ASKED_AGAIN,
+        "refund": UnknownOutcome.ASKED_AGAIN,
+        "create_intent": UnknownOutcome.ASKED_AGAIN,
+        "complete": UnknownOutcome.ASKED_AGAIN,
+    }
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    connected: str | None = None
+    base_url: str = "https://api.stripe.com"
+
+    def mode(self) -> Mode | None:
+        """Live or test, told by the options; None if unknown."""
+        return mode_of_key(
+            self.credentials, live=("sk_live_", "rk_live_"), test=("sk_test_", "rk_test_")
+        )
+
+    def ping(self) -> Request:
+        """Request one payment."""
+        return Request.get("/v1/payment_intents", query={"limit": 1})
+
+    def services(self) -> Mapping[str, Service]:
+        """The API."""
+        own = None if self.credentials is None else Credentials.bearer(self.credentials)
+        headers = {"Stripe-Version": API_VERSION}
+        if self.connected is not None:
+            headers["Stripe-Account"] = self.connected
+        service = Service(
+            "stripe",
+            self.base_url,
+            credentials=own,
+            needs_credentials=own is None,
+            headers=headers,
+            classify=classify,
+            **_KEYS.settings,
+        )
+        return {"": service}
+
+    async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Create an intent that the browser confirms."""
+        return await _pay(wire, _intents(), intent_body(charge), charge.amount, key)
+
+    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Create and confirm an intent that is captured later."""
+        body = confirmed_body(charge, capture_method="manual")
+        return await _pay(wire, _intents(), body, charge.amount, key)
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Create and confirm an intent that is captured at once."""
+        body = confirmed_body(charge, capture_method="automatic")
+        return await _pay(wire, _intents(), body, charge.amount, key)
+
+    async def complete(
+        self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
+    ) -> Payment:
+        """Get the intent, and confirm it if it waits for that."""
+        if returned.get("payment_intent", ref.id) != ref.id:
+            raise InvalidData(
+                "The buyer returned from another payment.",
+                field="returned",
+                remedy="Complete the payment that the parameter payment_intent names.",
+            )
+        payment = await self.get(wire, ref)
+        if payment.vendor_state == "requires_confirmation":
+            body: dict[str, Any] = {"expand": ["latest_charge"]}
+            return await _pay(wire, _intents(ref.id, "confirm"), body, payment.amount, key)
+        if payment.decline is not None and payment.state is PaymentState.FAILED:
+            raise PaymentDeclined(
+                "Stripe reports that the payment was declined"
+                f" ({payment.decline.vendor_code or payment.decline.reason}).",
+                reason=payment.decline.reason,
+                payment=str(payment.ref),
+                vendor_code=payment.decline.vendor_code,
+                vendor_message=payment.decline.vendor_message,
+            )
+        return payment
+
+    async def capture(
+        self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
+    ) -> Capture:
+        """Capture an authorised intent."""
+        body = {
+            "amount_to_capture": None if amount is None else MINOR.to_minor(amount),
+            "final_capture": None if final else False,
+            "expand": ["latest_charge"],
+        }
+        payment = await wire.send(
+            _post(_intents(ref.id, "capture"), body),
+            key=key_at(wire, key, _KEY),
+            parse=partial(read_payment, wire),
+        )
+        return Capture(
+            ref=payment.ref,
+            payment=payment.ref,
+            state=_CAPTURES.get(payment.vendor_state or "", MoveState.UNKNOWN),
+            vendor_state=payment.vendor_state,
+            amount=amount or payment.captured,
+            after=payment,
+            raw=payment.raw,
+        )
+
+    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+        """Cancel an intent; a repeat has no further effect."""
+        request = _post(_intents(ref.id, "cancel"), {"expand": ["latest_charge"]})
+        try:
+            payment = await wire.send(
+                request, key=key_at(wire, key, _KEY), parse=partial(read_payment, wire)
+            )
+        except VendorRejected as error:
+            if error.vendor_code != _ANOTHER_STATE:
+                raise
+            payment = await self.get(wire, ref)
+            if payment.vendor_state != _CANCELED:
+                raise
+        return given_up(payment, word=_CANCELED)
+
+    async def refund(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        reason: RefundReason | None,
+        key: str,
+    ) -> Refund:
+        """Refund an intent."""
+        body = {
+            "payment_intent": ref.id,
+            "amount": None if amount is None else MINOR.to_minor(amount),
+            "reason": None if reason is None else _REFUND_REASONS.get(reason),
+        }
+        refund = await wire.send(
+            _post("/v1/refunds", body),
+            key=key_at(wire, key, _KEY),
+            parse=partial(read_refund, wire),
+        )
+        return attrs.evolve(refund, payment=ref)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+        """Get an intent."""
+        query = {"expand[]": "latest_charge"}
+        return read_payment(wire, await wire.send(Request.get(_intents(ref.id), query=query)))
+
+    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+        """Get a refund."""
+        path = f"/v1/refunds/{quote(ref.id, safe='')}"
+        return read_refund(wire, await wire.send(Request.get(path)))
+
+    async def payments(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payment]:
+        """List intents."""
+        asked = {**page_query(query, after), "expand[]": "data.latest_charge"}
+        return await _page(wire, _intents(), asked, payment_of)
+
+    async def disputes(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Dispute]:
+        """List disputes."""
+        return await _page(wire, "/v1/disputes", page_query(query, after), dispute_of)
+
+    async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
+        """List payouts."""
+        return await _page(wire, "/v1/payouts", page_query(query, after), payout_of)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """Convert a webhook to events of intents, charges, refunds, disputes and payouts."""
+        return read_news(event, ref)
+
+
+# --- requests --------------------------------------------------------------
+
+
+def intent_body(charge: Charge, **fields: Any) -> dict[str, Any]:
+    """The body that creates an intent; the vendor's own options come last."""
+    customer = charge.customer
+    body: dict[str, Any] = {
+        "amount": MINOR.to_minor(charge.amount),
+        "currency": charge.amount.currency.lower(),
+        "automatic_payment_methods": {"enabled": True},
+        "customer": None if customer is None else customer.id,
+        "description": charge.description,
+        "statement_descriptor_suffix": charge.statement_descriptor,
+        # The reference by which the payment and its events are found.
+        "metadata": {**charge.metadata, "reference": charge.reference},
+        "setup_future_usage": "off_session" if charge.store_method else None,
+        "expand": ["latest_charge"],
+        **_source(charge),
+    }
+    if charge.three_ds is ThreeDs.ALWAYS:
+        body["payment_method_options"] = {"card": {"request_three_d_secure": "any"}}
+    return merged(merged(body, fields), extra_for("stripe", charge.extra))
+
+
+def confirmed_body(charge: Charge, *, capture_method: str) -> dict[str, Any]:
+    """The body that creates and confirms an intent."""
+    fields: dict[str, Any] = {"confirm": True, "capture_method": capture_method}
+    if charge.return_url is None:
+        # Otherwise Stripe requires a URL that the buyer returns to.
+        fields["automatic_payment_methods"] = {"allow_redirects": "never"}
+    else:
+        fields["return_url"] = charge.return_url
+    if charge.off_session:
+        fields["off_session"] = True
+    return intent_body(charge, **fields)
+
+
+def _source(charge: Charge) -> dict[str, Any]:
+    source, customer = charge.source, charge.customer
+    if source is None:
+        return {}
+    if source.startswith("ctoken_"):
+        return {"confirmation_token": source}
+    if not source.startswith("tok_"):
+        return {"payment_method": source}
+    data: dict[str, Any] = {"type": "card", "card": {"token": source}}
+    if customer is not None:
+        about = {"name": customer.name, "email": customer.email, "phone": customer.phone}
+        data["billing_details"] = about
+    return {"payment_method_data": data}
+
+
+def form_pairs(value: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, str]]:
+    """The fields of a form, with nested names in brackets; None values are left out."""
+    for name, element in value.items():
+        path = f"{under}[{name}]" if under else str(name)
+        if is_object(element):
+            yield from form_pairs(element, path)
+        elif is_list(element):
+            yield from form_pairs({str(number): item for number, item in enumerate(element)}, path)
+        elif element is not None:
+            yield path, str(element).lower() if isinstance(element, bool) else str(element)
+
+
+def _intents(*parts: str) -> str:
+    return "/".join(["/v1/payment_intents", *(quote(part, safe="") for part in parts)])
+
+
+def _post(path: str, body: Mapping[str, Any]) -> Request:
+    return Request.post(path, form=list(form_pairs(body)))
+
+
+async def _pay(
+    wire: Wire, path: str, body: Mapping[str, Any], amount: Money | None, key: str
+) -> Payment:
+    parse = partial(read_payment, wire)
+    sending = wire.send(_post(path, body), key=key_at(wire, key, _KEY), parse=parse)
+    return await named(wire, amount, sending)
+
+
+def page_query(query: PaymentQuery, after: Ref | None) -> dict[str, Any]:
+    """The parameters of a list."""
+    return {
+        "limit": min(query.limit, Stripe.limits["page"]),
+        "created[gte]": None if query.since is None else int(query.since.timestamp()),
+        "created[lt]": None if query.until is None else int(query.until.timestamp()),
+        "starting_after": None if after is None else after.id,
+    }
+
+
+async def _page(
+    wire: Wire, path: str, asked: Mapping[str, Any], read_one: Callable[[MakeRef, Answer], Any]
+) -> Page[Any]:
+    response = await wire.send(Request.get(path, query=asked))
+    body = answer(response)
+    if not is_list(body.value("data")):
+        raise malformed(response, "data")
+    found = list(body.objects("data"))
+    last = found[-1].text("id") if found and body.flag("has_more") else None
+    items = [item for element in found if (item := read_one(wire.ref, element)) is not None]
+    return Page(tuple(items), None if last is None else wire.ref(last))

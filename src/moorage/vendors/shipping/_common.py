@@ -1,0 +1,319 @@
+"""Helpers of shipping vendors: names of carriers, label files, and address checks."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from datetime import timedelta
+from decimal import Decimal
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+import attrs
+
+from moorage.contracts.shipping.tracking import TrackingEvent, TrackingStatus
+from moorage.contracts.vendor import extra_for
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.http.requests import Request
+from moorage.domain.service.region import Region
+from moorage.domain.service.settings import Service
+from moorage.domain.values.json_text import is_object
+from moorage.domain.values.money import Money
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    IdempotencyConflict,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import date, datetime
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.shipping.parcels import Customs, CustomsItem, Parcel
+    from moorage.contracts.shipping.rates import RateRequest
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+
+    Kind: TypeAlias = type[VendorRejected | VendorFailed | RateLimitExceeded | AuthenticationFailed]
+
+R = TypeVar("R")
+
+LABELS: Final = "labels"
+
+_CARRIERS: Final = {
+    "dhlexpress": "dhl_express",
+    "fedexdefault": "fedex",
+    "stampscom": "usps",
+    "upsdap": "ups",
+}
+_SERVICES: Final = {
+    "fedex_2day": "fedex_2_day",
+    "ups_2nd_day_air": "ups_second_day_air",
+    "ups_2nd_day_air_am": "ups_second_day_air_am",
+    "usps_express": "usps_priority_express",
+    "usps_express_mail_international": "usps_priority_mail_express_international",
+    "usps_priority_mail": "usps_priority",
+    "usps_priority_mail_express": "usps_priority_express",
+}
+_COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
+_MASKED: Final = Redaction()
+_LONGEST: Final = 300
+_MARKED: Final = 35
+_MARK: Final = 32
+_DAY: Final = timedelta(days=1)
+_KINDS: Final[dict[int, Kind]] = {
+    400: InvalidRequest,
+    401: AuthenticationFailed,
+    403: AuthenticationFailed,
+    408: VendorFailed,
+    422: InvalidRequest,
+    425: VendorFailed,
+    429: RateLimitExceeded,
+}
+_COMPARED: Final = ("line1", "line2", "line3", "city", "region", "postal_code", "country")
+
+
+def _word(text: str) -> str:
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)
+    return re.sub(r"[^a-z0-9]+", "_", apart.lower()).strip("_")
+
+
+def carrier_word(text: str | None) -> str:
+    """The name of a carrier that all vendors share."""
+    joined = re.sub(r"[^a-z0-9]+", "", (text or "").lower())
+    return _CARRIERS.get(joined, joined if joined.isalpha() else _word(text or ""))
+
+
+def service_word(carrier: str, text: str | None) -> str:
+    """The name of a carrier's service that all vendors share."""
+    word = _word(text or "")
+    word = word if word.startswith(f"{carrier}_") else f"{carrier}_{word}"
+    return _SERVICES.get(word, word)
+
+
+def texts(value: Iterable[str]) -> tuple[str, ...]:
+    """A tuple of texts, such as URLs."""
+    return tuple(value)
+
+
+def filled(body: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The fields that have a value."""
+    return {name: value for name, value in body if value is not None}
+
+
+def as_number(value: Decimal) -> int | float:
+    """A number for JSON, exactly as it is.
+
+    Raises:
+        InvalidData: it has more digits than a JSON number can have.
+    """
+    if value == value.to_integral_value():
+        return int(value)
+    near = float(value)
+    if Decimal(repr(near)) != value:
+        raise InvalidData(
+            f"{value} cannot be written as a JSON number.",
+            field="value",
+            remedy="Give a number of fewer digits.",
+        )
+    return near
+
+
+def kind_of(status: int) -> Kind:
+    """The error for a status, where the body is no more specific."""
+    return VendorFailed if status >= 500 else _KINDS.get(status, VendorRejected)
+
+
+def refusal(
+    kind: Kind, vendor: str, response: Response, code: str | None, words: str | None
+) -> ConnectorError:
+    """The error of a refusal, with the vendor's text but without secrets."""
+    said = None if words is None else _MASKED.words(words, _LONGEST)
+    fields: dict[str, Any] = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    return kind(
+        f"{vendor} refused: {said or code or 'it does not say why'}",
+        status=response.status,
+        vendor_code=code,
+        vendor_message=said,
+        response=response,
+        **fields,
+    )
+
+
+def in_order(events: Iterable[TrackingEvent]) -> tuple[TrackingEvent, ...]:
+    """The events in order of time; those without a time come first."""
+    return tuple(
+        sorted(events, key=lambda one: (one.at is not None, (one.at and one.at.timestamp()) or 0))
+    )
+
+
+def arrival(events: Iterable[TrackingEvent]) -> datetime | None:
+    """The time of the first delivery event that has one."""
+    times = [event.at for event in events if event.status is TrackingStatus.DELIVERED and event.at]
+    return min(times, default=None)
+
+
+def label_service(name: str, hosts: Sequence[str]) -> Service:
+    """The service that label files are fetched from; it receives no credentials."""
+    regions = [Region(f"host-{number}", url) for number, url in enumerate(hosts, 1)]
+    return Service(name, regions=regions)
+
+
+async def fetched(wire: Wire, url: str) -> bytes | None:
+    """Fetch a label file; None if that fails, since the label is bought nevertheless."""
+    try:
+        return (await wire.send(Request.get(url), to=LABELS)).body
+    except ConnectorError:
+        return None
+
+
+def country_of(told: str | None, given: Address) -> str:
+    """The country code of an answer, or the given one if the answer has none."""
+    return told if told is not None and _COUNTRY.fullmatch(told) else given.country
+
+
+def changed(given: Address, suggested: Address) -> tuple[str, ...]:
+    """The names of the fields in which two addresses differ, ignoring case and spaces."""
+    before, after = attrs.asdict(given), attrs.asdict(suggested)
+    return tuple(name for name in _COMPARED if _same(before[name]) != _same(after[name]))
+
+
+def _same(text: str | None) -> str:
+    return " ".join((text or "").split()).casefold()
+
+
+def decoded(text: str | None) -> bytes | None:
+    """Decode base64; None if it is invalid."""
+    try:
+        return b64decode(text or "", validate=True) or None
+    except ValueError:
+        return None
+
+
+def mark(wire: Wire, key: str) -> str:
+    """The search mark of a purchase: a reference by which the carrier finds the purchase of a key.
+
+    It is a digest, so that it never equals a host's own reference.
+    """
+    return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()[:_MARK]
+
+
+def extra_of(carrier: str, request: RateRequest, which: str) -> dict[str, Any]:
+    """The extra options for one of a carrier's two requests, "rates" or "shipment".
+
+    Raises:
+        InvalidData: they name another request.
+    """
+    options = extra_for(carrier, request.extra)
+    for name, option in options.items():
+        if name not in {"rates", "shipment"} or not is_object(option):
+            raise InvalidData(
+                f"The extra options for {carrier} do not name the request that they are for.",
+                field=f"extra.{carrier}.{name}",
+                remedy="Give a table 'rates', a table 'shipment', or both.",
+            )
+    chosen: dict[str, Any] = options.get(which, {})
+    return chosen
+
+
+def own_number(given: str | None, field: str) -> str | None:
+    """Our own reference, if it fits on a carrier's label.
+
+    Raises:
+        InvalidData: it is too long.
+    """
+    if given is not None and len(given) > _MARKED:
+        raise InvalidData(
+            "This reference does not fit on a label.",
+            field=field,
+            remedy=f"Give one of at most {_MARKED} characters.",
+        )
+    return given or None
+
+
+def follows(carrier: str, asked: str) -> None:
+    """Refuse to track a parcel of another carrier.
+
+    Raises:
+        UnsupportedByVendor: the carrier is another.
+    """
+    if carrier_word(asked) != carrier:
+        raise UnsupportedByVendor(f"{carrier} tracks only its own parcels, not those of {asked}.")
+
+
+def known(asked: RateRequest | None) -> RateRequest:
+    """The shipment of a rate, at a carrier that stores no rates.
+
+    Raises:
+        UnsupportedByVendor: only the reference of the rate is known.
+    """
+    if asked is None:
+        raise UnsupportedByVendor(
+            "This carrier stores no rates.",
+            remedy="Buy the rate that get_rates returned, and not its reference alone.",
+        )
+    return asked
+
+
+def pieces(item: CustomsItem) -> Iterator[tuple[int, Money]]:
+    """Numbers of pieces with their value each: two lines if the total does not divide evenly."""
+    each, more = divmod(item.value.minor, item.quantity)
+    for count, minor in ((item.quantity - more, each), (more, each + 1)):
+        if count:
+            yield count, Money.from_minor(minor, item.value.currency)
+
+
+def declared(customs: Customs) -> Money:
+    """The total value of a declaration's goods.
+
+    Raises:
+        InvalidData: the values are in several currencies.
+    """
+    first, *others = (item.value for item in customs.items)
+    if any(element.currency != first.currency for element in others):
+        raise InvalidData(
+            "The goods of the declaration have values in several currencies.",
+            field="customs.items",
+            remedy="State all values in one currency.",
+        )
+    return sum(others, first)
+
+
+async def on_its_day(
+    wire: Wire,
+    request: RateRequest,
+    today: date,
+    asked: Callable[[date], Request],
+    *,
+    key: str | None,
+    parse: Callable[[Response], R],
+) -> R:
+    """Send a request that contains a date; a repeat on the next day keeps the first date."""
+    try:
+        return await wire.send(asked(request.ship_date or today), key=key, parse=parse)
+    except IdempotencyConflict:
+        if request.ship_date is not None:
+            raise
+        return await wire.send(asked(today - _DAY), key=key, parse=parse)
+
+
+def sides(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, Decimal]:
+    """The dimensions of a parcel, for a carrier that requires them.
+
+    Raises:
+        InvalidData: they are unknown.
+    """
+    if parcel.sides is None:
+        raise InvalidData(
+            "This carrier requires the dimensions of each parcel.",
+            field=f"parcels[{number}].length",
+            remedy="Give length, width and height.",
+        )
+    return parcel.sides

@@ -1,0 +1,295 @@
+"""Parsing of DHL Express's answers, without I/O."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.contracts.shipping.rates import (
+    CarrierMessage,
+    LabelFormat,
+    Rate,
+    RateResult,
+)
+from moorage.contracts.shipping.shipments import (
+    AddressResult,
+    AddressVerdict,
+    Label,
+    Shipment,
+    ShipmentState,
+)
+from moorage.contracts.shipping.tracking import Place, Tracking, TrackingEvent, TrackingStatus
+from moorage.domain.resilience.classify import is_success
+from moorage.errors import InvalidData
+from moorage.vendors._reading import Answer, answer, as_money, as_time, malformed, read
+from moorage.vendors.shipping._common import (
+    arrival,
+    changed,
+    country_of,
+    decoded,
+    filled,
+    in_order,
+    kind_of,
+    refusal,
+    service_word,
+)
+from moorage.vendors.shipping._dhl_express_requests import CARRIER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.rates import RateRequest
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.values.money import Money
+    from moorage.errors import ConnectorError, VendorRejected
+
+NO_OFFER: Final = frozenset({"996", "1001", "1004"})
+"""Codes by which DHL reports that it has no product for a shipment."""
+_CODE: Final = re.compile(r"\s*([0-9]{3,6})\s*:")
+_WRITTEN: Final = {
+    "PDF": LabelFormat.PDF,
+    "PNG": LabelFormat.PNG,
+    "ZPL": LabelFormat.ZPL,
+    "EPL": LabelFormat.EPL,
+}
+_STATUSES: Final = {
+    **dict.fromkeys(
+        ("PU", "SA", "AF", "AR", "DF", "PL", "CR", "IC", "TR", "FD", "MC", "MS", "MD", "BR", "PD"),
+        TrackingStatus.IN_TRANSIT,
+    ),
+    **dict.fromkeys(("BA", "CD", "CM", "HP", "OH", "SS", "UD"), TrackingStatus.ON_HOLD),
+    **dict.fromkeys(("CA", "ND", "NH", "RD"), TrackingStatus.DELIVERY_ATTEMPTED),
+    "WC": TrackingStatus.OUT_FOR_DELIVERY,
+    "CC": TrackingStatus.AVAILABLE_FOR_PICKUP,
+    "OK": TrackingStatus.DELIVERED,
+    "DD": TrackingStatus.DELIVERED,
+    "RT": TrackingStatus.RETURNED,
+    "DS": TrackingStatus.FAILED,
+}
+_ONCE: Final = "DHL returns a label only with the purchase, and that answer was lost."
+
+
+def read_rates(wire: Wire, response: Response) -> RateResult:
+    """Parse the rates and messages."""
+    body = answer(response)
+    if "products" not in body.raw:
+        raise malformed(response, "products")
+    rates: list[Rate] = []
+    messages = [_said(text) for text in body.texts("warnings")]
+    for product in body.objects("products"):
+        code, total = product.text("productCode"), _billed(product, "totalPrice")
+        if code is None or total is None:
+            messages.append(_said("A rate could not be read."))
+            continue
+        name = product.text("productName")
+        service = service_word(CARRIER, name or code)
+        ref = wire.ref(
+            code,
+            local=product.text("localProductCode"),
+            service=service,
+            price=str(total.amount),
+            currency=total.currency,
+        )
+        rates.append(
+            Rate(
+                ref=ref,
+                carrier=CARRIER,
+                service=service,
+                total=total,
+                vendor_carrier="DHL Express",
+                vendor_service=code,
+                service_name=name,
+                delivery_days=product.integer("deliveryCapabilities.totalTransitDays"),
+                delivery_date=product.time("deliveryCapabilities.estimatedDeliveryDateAndTime"),
+                raw=product.raw,
+            )
+        )
+    if not rates and not messages:
+        messages.append(_said("DHL Express has no product for this shipment."))
+    return RateResult(rates=tuple(rates), messages=tuple(messages), raw=body.raw)
+
+
+def _billed(body: Answer, path: str) -> Money | None:
+    """The price in the billing currency."""
+    for item in body.objects(path):
+        price = as_money(item.value("price"), item.value("priceCurrency"))
+        if item.text("currencyType") == "BILLC" and price is not None and price.minor > 0:
+            return price
+    return None
+
+
+def _said(text: str | None, code: str | None = None) -> CarrierMessage:
+    return CarrierMessage(carrier=CARRIER, code=code, text=text)
+
+
+def no_rates(error: VendorRejected) -> RateResult:
+    """DHL's message that it has no product."""
+    said = _said(error.vendor_message, error.vendor_code)
+    return RateResult(rates=(), messages=(said,))
+
+
+def read_shipment(wire: Wire, response: Response, offer: Ref, request: RateRequest) -> Shipment:
+    """Parse a bought shipment with its labels."""
+    body = answer(response)
+    number = body.text("shipmentTrackingNumber")
+    if number is None:
+        raise malformed(response, "shipmentTrackingNumber")
+    pieces = [
+        text for package in body.objects("packages") if (text := package.text("trackingNumber"))
+    ]
+    numbers = tuple(pieces) if len(request.parcels) > 1 and pieces else (number,)
+    labels = tuple(_labels(body, numbers))
+    warnings = [_said(text) for text in body.texts("warnings")]
+    return Shipment(
+        ref=wire.ref(number, label=labels[0].format.value if labels else None),
+        state=ShipmentState.BOUGHT,
+        tracking_numbers=numbers,
+        carrier=CARRIER,
+        service=offer.other("service"),
+        cost=_billed(body, "shipmentCharges") or _quoted(offer),
+        labels=labels,
+        warnings=tuple(warnings),
+        raw=body.raw,
+    )
+
+
+def _quoted(offer: Ref) -> Money | None:
+    return as_money(offer.other("price"), offer.other("currency"))
+
+
+def _labels(body: Answer, numbers: tuple[str, ...]) -> Iterator[Label]:
+    for document in body.objects("documents"):
+        if document.text("typeCode") != "label":
+            continue
+        written = document.text("imageFormat")
+        number = document.integer("packageReferenceNumber") or 1
+        yield Label(
+            format=_WRITTEN.get((written or "").upper(), LabelFormat.UNKNOWN),
+            content=decoded(document.text("content")),
+            vendor_format=written,
+            tracking_number=numbers[number - 1] if 0 < number <= len(numbers) else None,
+        )
+
+
+def found_shipment(wire: Wire, body: Answer, offer: Ref) -> Shipment:
+    """A bought shipment from its tracking, without its label."""
+    return attrs.evolve(
+        tracked_shipment(wire, body),
+        service=offer.other("service"),
+        cost=_quoted(offer),
+        warnings=(_said(_ONCE),),
+    )
+
+
+def tracked_shipment(wire: Wire, body: Answer) -> Shipment:
+    """A shipment from its tracking."""
+    number = body.text("shipmentTrackingNumber") or ""
+    pieces = [text for piece in body.objects("pieces") if (text := piece.text("trackingNumber"))]
+    return Shipment(
+        ref=wire.ref(number),
+        state=ShipmentState.BOUGHT,
+        vendor_status=body.text("status"),
+        tracking_numbers=tuple(pieces) if len(pieces) > 1 else (number,),
+        carrier=CARRIER,
+        raw=body.raw,
+    )
+
+
+def read_track(body: Answer, number: str) -> Tracking:
+    """The progress of a shipment."""
+    events = in_order(_event(event) for event in body.objects("events"))
+    last = events[-1] if events else TrackingEvent(status=TrackingStatus.PRE_TRANSIT)
+    signed = [text for event in body.objects("events") if (text := event.text("signedBy"))]
+    return Tracking(
+        number=number,
+        carrier=CARRIER,
+        status=last.status,
+        vendor_status=last.vendor_status,
+        events=events,
+        estimated_delivery=body.time("estimatedDeliveryDate"),
+        delivered_at=arrival(events),
+        signed_by=signed[-1] if signed else None,
+        raw=body.raw,
+    )
+
+
+def _event(body: Answer) -> TrackingEvent:
+    code = body.text("typeCode")
+    area = body.text("serviceArea.0.description")
+    moment = f"{body.text('date')}T{body.text('time')}{body.text('GMTOffset') or ''}"
+    return TrackingEvent(
+        status=_STATUSES.get(code or "", TrackingStatus.UNKNOWN),
+        vendor_status=code,
+        at=as_time(moment),
+        text=body.text("description"),
+        location=None if area is None else Place(city=area),
+    )
+
+
+def address_query(address: Address) -> dict[str, str]:
+    """The request that checks if DHL delivers to a place."""
+    return filled(
+        {
+            "type": "delivery",
+            "countryCode": address.country,
+            "postalCode": address.postal_code,
+            "cityName": address.city,
+            "strictValidation": "true",
+        }.items()
+    )
+
+
+def read_address(response: Response, asked: Address) -> AddressResult:
+    """Parse the answer if DHL delivers to a place, and its spelling of the place."""
+    body = answer(response)
+    if "address" not in body.raw:
+        raise malformed(response, "address")
+    first = next(body.objects("address"), None)
+    if first is None:
+        why = [*map(_said, body.texts("warnings")), _said("DHL Express does not know this place.")]
+        return no_address(asked, *why)
+    suggested = attrs.evolve(
+        asked,
+        country=country_of(first.text("countryCode"), asked),
+        postal_code=first.text("postalCode") or asked.postal_code,
+        city=first.text("cityName") or asked.city,
+    )
+    changes = changed(asked, suggested)
+    return AddressResult(
+        verdict=AddressVerdict.CORRECTED if changes else AddressVerdict.VALID,
+        given=asked,
+        suggested=suggested,
+        changes=changes,
+        messages=tuple(_said(text) for text in body.texts("warnings")),
+        raw=body.raw,
+    )
+
+
+def no_address(asked: Address, *why: CarrierMessage) -> AddressResult:
+    """The result for a place that DHL does not deliver to."""
+    return AddressResult(verdict=AddressVerdict.INVALID, given=asked, messages=why)
+
+
+def refused_address(asked: Address, error: VendorRejected) -> AddressResult:
+    """The result for a place that DHL does not know."""
+    return no_address(asked, _said(error.vendor_message, error.vendor_code))
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The text of an error, besides its status."""
+    if is_success(response.status):
+        return None
+    try:
+        body = read(response.json())
+    except InvalidData:
+        return None
+    said = [text for text in (body.text("detail"), *body.texts("additionalDetails")) if text]
+    codes = [found[1] for text in said if (found := _CODE.match(text)) is not None]
+    words = " ".join(said) or body.text("title") or body.text("message")
+    code = codes[0] if codes else None
+    return refusal(kind_of(response.status), "DHL Express", response, code, words)

@@ -1,0 +1,250 @@
+"""Requests to DHL Express, without I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.shipping.parcels import Contents
+from moorage.contracts.shipping.rates import (
+    LabelFormat,
+    LabelSize,
+    Signature,
+)
+from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted
+from moorage.contracts.vendor import merged
+from moorage.errors import UnsupportedByVendor
+from moorage.vendors.shipping._common import (
+    as_number,
+    declared,
+    extra_of,
+    filled,
+    own_number,
+    pieces,
+    sides,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date, time
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.parcels import Customs, Parcel
+    from moorage.contracts.shipping.rates import RateRequest
+    from moorage.domain.values.money import Money
+
+CARRIER: Final = "dhl_express"
+_PLACES: Final = 3
+_ADDRESS: Final = {
+    "postal_code": "postalCode",
+    "city": "cityName",
+    "country": "countryCode",
+    "region": "provinceCode",
+    "line1": "addressLine1",
+    "line2": "addressLine2",
+    "line3": "addressLine3",
+}
+_FORMATS: Final = {
+    LabelFormat.PDF: "pdf",
+    LabelFormat.ZPL: "zpl",
+    LabelFormat.EPL: "epl",
+}
+_TEMPLATES: Final = {LabelSize.A4: "ECOM26_84_A4_001", LabelSize.A6: "ECOM26_A6_002"}
+_SIGNATURES: Final = {Signature.ANYBODY: "SF", Signature.ADULT: "SD"}
+_SATURDAY: Final = "AA"
+_INSURANCE: Final = "II"
+_DUTIES_PAID: Final = "DD"
+_REASONS: Final = {
+    Contents.MERCHANDISE: "commercial_purpose_or_sale",
+    Contents.GIFT: "gift",
+    Contents.SAMPLE: "sample",
+    Contents.RETURNED: "return",
+}
+
+
+def _address(address: Address) -> dict[str, Any]:
+    known = attrs.asdict(address)
+    told = filled({theirs: known[ours] or None for ours, theirs in _ADDRESS.items()}.items())
+    return {"postalCode": "", **told}
+
+
+def _party(address: Address) -> dict[str, Any]:
+    name, company = address.name or address.company, address.company or address.name
+    return {
+        "postalAddress": _address(address),
+        "contactInformation": filled(
+            {
+                "fullName": name,
+                "companyName": company,
+                "phone": address.phone,
+                "email": address.email,
+            }.items()
+        ),
+    }
+
+
+def _package(parcel: Parcel, number: int) -> dict[str, Any]:
+    weight = converted(parcel.weight, parcel.weight_unit, WeightUnit.KILOGRAM, places=_PLACES)
+    names = ("length", "width", "height")
+    return {
+        "weight": as_number(weight),
+        "dimensions": {
+            name: as_number(
+                converted(side, parcel.length_unit, LengthUnit.CENTIMETRE, places=_PLACES)
+            )
+            for name, side in zip(names, sides(parcel, number), strict=True)
+        },
+    }
+
+
+def _services(request: RateRequest) -> list[dict[str, Any]] | None:
+    """The additional services of a shipment."""
+    codes = {
+        request.signature and _SIGNATURES[request.signature]: request.signature,
+        _SATURDAY: request.saturday,
+        _DUTIES_PAID: request.customs and request.customs.incoterm == "DDP",
+    }
+    services: list[dict[str, Any]] = [
+        {"serviceCode": code} for code, asked in codes.items() if asked
+    ]
+    if request.insurance is not None:
+        services.append({"serviceCode": _INSURANCE, **_worth(request.insurance)})
+    return services or None
+
+
+def _worth(money: Money) -> dict[str, Any]:
+    return {"value": as_number(money.amount), "currency": money.currency}
+
+
+def when(day: date, ready: time, offset: str) -> str:
+    """The time of handing over, by the sender's clock."""
+    return f"{day}T{ready:%H:%M:%S} GMT{offset}"
+
+
+def rates_body(request: RateRequest, account: str, planned: str) -> dict[str, Any]:
+    """The request for rates."""
+    customs, insurance = request.customs, request.insurance
+    amounts: list[dict[str, Any]] = []
+    if customs is not None:
+        amounts.append({"typeCode": "declaredValue", **_worth(declared(customs))})
+    if insurance is not None:
+        amounts.append({"typeCode": "insuredValue", **_worth(insurance)})
+    _check_label(request)
+    body = {
+        "customerDetails": {
+            "shipperDetails": _address(request.sender),
+            "receiverDetails": _address(request.recipient),
+        },
+        "accounts": [{"typeCode": "shipper", "number": account}],
+        "valueAddedServices": _services(request),
+        "plannedShippingDateAndTime": planned,
+        "unitOfMeasurement": "metric",
+        "isCustomsDeclarable": customs is not None,
+        "monetaryAmount": amounts or None,
+        "packages": [_package(parcel, number) for number, parcel in enumerate(request.parcels)],
+    }
+    return merged(filled(body.items()), extra_of(CARRIER, request, "rates"))
+
+
+def _check_label(request: RateRequest) -> None:
+    if request.label not in _FORMATS:
+        raise UnsupportedByVendor(f"DHL Express prints no labels as {request.label}.")
+    if request.label_size is not None and request.label_size not in _TEMPLATES:
+        raise UnsupportedByVendor(f"DHL Express prints no labels of the size {request.label_size}.")
+
+
+def shipment_body(
+    request: RateRequest, offer: Ref, *, account: str, planned: str, goods: str, marked: str
+) -> dict[str, Any]:
+    """The request that buys a shipment."""
+    _check_label(request)
+    customs = request.customs
+    words = goods if customs is None else ", ".join(item.description for item in customs.items)
+    references = (own_number(request.reference, "reference"), marked)
+    content: dict[str, Any] = {
+        "packages": [_labelled(parcel, number) for number, parcel in enumerate(request.parcels)],
+        "isCustomsDeclarable": customs is not None,
+        "description": words[:70],
+        "incoterm": (customs and customs.incoterm) or "DAP",
+        "unitOfMeasurement": "metric",
+    }
+    if customs is not None:
+        worth = declared(customs)
+        content["declaredValue"] = as_number(worth.amount)
+        content["declaredValueCurrency"] = worth.currency
+        content["exportDeclaration"] = _declaration(customs, planned[:10])
+    body = {
+        "plannedShippingDateAndTime": planned,
+        "pickup": {"isRequested": False},
+        "productCode": offer.id,
+        "localProductCode": offer.other("local"),
+        "getRateEstimates": True,
+        "accounts": [{"typeCode": "shipper", "number": account}],
+        "valueAddedServices": _services(request),
+        "outputImageProperties": _image(request),
+        "customerReferences": [
+            {"value": value, "typeCode": "CU"} for value in references if value is not None
+        ],
+        "customerDetails": {
+            "shipperDetails": _party(request.sender),
+            "receiverDetails": _party(request.recipient),
+        },
+        "content": content,
+    }
+    return merged(filled(body.items()), extra_of(CARRIER, request, "shipment"))
+
+
+def _labelled(parcel: Parcel, number: int) -> dict[str, Any]:
+    package = _package(parcel, number)
+    reference = own_number(parcel.reference, f"parcels[{number}].reference")
+    if reference is not None:
+        package["customerReferences"] = [{"value": reference, "typeCode": "CU"}]
+    return package
+
+
+def _image(request: RateRequest) -> dict[str, Any]:
+    size = request.label_size
+    option = filled({"typeCode": "label", "templateName": size and _TEMPLATES[size]}.items())
+    image: dict[str, Any] = {
+        "encodingFormat": _FORMATS[request.label],
+        "imageOptions": [option],
+    }
+    if len(request.parcels) > 1:
+        image["splitTransportAndWaybillDocLabels"] = True
+        image["splitDocumentsByPages"] = True
+    return image
+
+
+def _declaration(customs: Customs, day: str) -> dict[str, Any]:
+    number = customs.invoice_number
+    invoice = {"number": number, "date": day, "signatureName": customs.signer[:35]}
+    return filled(
+        {
+            "lineItems": [{"number": n, **line} for n, line in enumerate(_lines(customs), 1)],
+            "invoice": invoice if number else None,
+            "exportReason": customs.explanation and customs.explanation[:30],
+            "exportReasonType": _REASONS.get(customs.contents),
+        }.items()
+    )
+
+
+def _lines(customs: Customs) -> Iterator[dict[str, Any]]:
+    """The goods as lines, each with the value of a piece and the weight of all."""
+    for item in customs.items:
+        for count, each in pieces(item):
+            share = item.weight * count / item.quantity
+            weight = as_number(
+                converted(share, item.weight_unit, WeightUnit.KILOGRAM, places=_PLACES)
+            )
+            line = {
+                "description": item.description,
+                "price": as_number(each.amount),
+                "quantity": {"value": count, "unitOfMeasurement": "PCS"},
+                "commodityCodes": item.hs_code
+                and [{"typeCode": "outbound", "value": item.hs_code}],
+                "manufacturerCountry": item.origin,
+                "weight": {"netValue": weight, "grossValue": weight},
+            }
+            yield filled(line.items())

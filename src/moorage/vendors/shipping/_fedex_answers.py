@@ -1,0 +1,407 @@
+"""Parsing of FedEx's answers, without I/O."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.address import Address
+from moorage.contracts.shipping.rates import CarrierMessage, LabelFormat, Rate, RateResult
+from moorage.contracts.shipping.shipments import (
+    AddressResult,
+    AddressVerdict,
+    Label,
+    Shipment,
+    ShipmentState,
+)
+from moorage.contracts.shipping.tracking import Place, Tracking, TrackingEvent, TrackingStatus
+from moorage.domain.resilience.classify import is_success
+from moorage.errors import (
+    AuthenticationFailed,
+    InvalidData,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.vendors._reading import Answer, answer, as_money, malformed, read
+from moorage.vendors.shipping._common import (
+    arrival,
+    changed,
+    country_of,
+    decoded,
+    in_order,
+    kind_of,
+    refusal,
+    service_word,
+)
+from moorage.vendors.shipping._fedex_requests import CARRIER
+
+if TYPE_CHECKING:
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.values.money import Money
+    from moorage.errors import ConnectorError
+    from moorage.vendors.shipping._common import Kind
+
+NOT_FOUND: Final = "NOTFOUND"
+"""Suffix of the codes by which FedEx reports that it does not know a number."""
+_VENDOR: Final = "FedEx"
+_IDENTITY: Final = re.compile(r"NOT\.AUTHORIZED|FORBIDDEN|LOGIN\.REAUTHENTICATE")
+_FAILED: Final = re.compile(r"INTERNAL\.SERVER|SERVICE\.UNAVAILABLE\.ERROR|SYSTEM\.(UN|TEMP)")
+_STATUSES: Final = {
+    code: status
+    for status, codes in {
+        TrackingStatus.PRE_TRANSIT: "OC OX EP AP DR DS MD",
+        TrackingStatus.IN_TRANSIT: "PU PX OF IT IX AA AC AF AO AR AX CC CP DP EA EO FD LO OW PF PL"
+        " PM SF SP TR",
+        TrackingStatus.OUT_FOR_DELIVERY: "OD ED AD",
+        TrackingStatus.AVAILABLE_FOR_PICKUP: "HL HP",
+        TrackingStatus.DELIVERY_ATTEMPTED: "DE",
+        TrackingStatus.ON_HOLD: "SE CD DD DY PD",
+        TrackingStatus.DELIVERED: "DL",
+        TrackingStatus.RETURNED: "RS",
+        TrackingStatus.CANCELED: "CA",
+    }.items()
+    for code in codes.split()
+}
+_FORMATS: Final = {
+    "PDF": LabelFormat.PDF,
+    "PNG": LabelFormat.PNG,
+    "ZPLII": LabelFormat.ZPL,
+    "EPL2": LabelFormat.EPL,
+}
+_NUMBERS: Final = (
+    "TWO THREE FOUR FIVE SIX SEVEN EIGHT NINE TEN ELEVEN TWELVE THIRTEEN FOURTEEN FIFTEEN SIXTEEN"
+    " SEVENTEEN EIGHTEEN NINETEEN TWENTY"
+)
+_DAYS: Final = {"ONE_DAY": 1} | {
+    f"{word}_DAYS": number for number, word in enumerate(_NUMBERS.split(), 2)
+}
+
+
+def read_rates(wire: Wire, response: Response) -> RateResult:
+    """Parse the rates and messages."""
+    body = answer(response)
+    offers = body.value("output.rateReplyDetails")
+    if offers is None and not body.object("output"):
+        raise malformed(response, "output")
+    messages = list(read_alerts(body))
+    rates: list[Rate] = []
+    for rate_reply_detail in body.objects("output.rateReplyDetails"):
+        service, total = rate_reply_detail.text("serviceType"), _price(rate_reply_detail, "ACCOUNT")
+        if service is None or total is None:
+            messages.append(CarrierMessage(carrier=CARRIER, text="A rate could not be read."))
+            continue
+        took = rate_reply_detail.text("commit.transitDays.minimumTransitTime")
+        rates.append(
+            Rate(
+                ref=wire.ref(service),
+                carrier=CARRIER,
+                service=service_word(CARRIER, service),
+                total=total,
+                vendor_carrier="FedEx",
+                vendor_service=service,
+                service_name=rate_reply_detail.text("serviceName"),
+                list_price=_price(rate_reply_detail, "LIST"),
+                delivery_days=_DAYS.get(
+                    took or rate_reply_detail.text("operationalDetail.transitTime") or ""
+                ),
+                delivery_date=rate_reply_detail.time("commit.dateDetail.dayFormat")
+                or rate_reply_detail.time("operationalDetail.deliveryDate"),
+                raw=rate_reply_detail.raw,
+            )
+        )
+    return RateResult(
+        rates=tuple(rates),
+        messages=tuple(messages),
+        ref=wire.ref(body.text("transactionId") or "quote"),
+        raw=body.raw,
+    )
+
+
+def _price(body: Answer, kind: str) -> Money | None:
+    for rated_shipment_detail in body.objects("ratedShipmentDetails"):
+        if rated_shipment_detail.text("rateType") == kind:
+            currency = rated_shipment_detail.value("currency") or rated_shipment_detail.value(
+                "shipmentRateDetail.currency"
+            )
+            return as_money(rated_shipment_detail.value("totalNetCharge"), currency)
+    return None
+
+
+def read_alerts(body: Answer, path: str = "output.alerts") -> tuple[CarrierMessage, ...]:
+    """FedEx's further messages."""
+    return tuple(
+        CarrierMessage(carrier=CARRIER, code=item.text("code"), text=item.text("message"))
+        for item in body.objects(path)
+    )
+
+
+def no_rates(wire: Wire, error: VendorRejected) -> RateResult:
+    """FedEx's message that it does not serve a route."""
+    said = CarrierMessage(carrier=CARRIER, code=error.vendor_code, text=error.vendor_message)
+    raw = None if error.response is None else answer(error.response).raw
+    return RateResult(rates=(), messages=(said,), ref=wire.ref("quote"), raw=raw)
+
+
+def read_shipment(wire: Wire, response: Response) -> Shipment:
+    """Parse a bought shipment with its labels.
+
+    Raises:
+        VendorFailed: the answer does not identify the shipment.
+    """
+    body = answer(response)
+    sold = read(body.value("output.transactionShipments.0"))
+    pieces = list(sold.objects("pieceResponses"))
+    numbers = [number for piece in pieces if (number := piece.text("trackingNumber"))]
+    master = sold.text("masterTrackingNumber") or next(iter(numbers), None)
+    if master is None:
+        raise malformed(response, "masterTrackingNumber")
+    service = sold.text("serviceType")
+    papers = (
+        shipment_document.text("url") for shipment_document in sold.objects("shipmentDocuments")
+    )
+    return Shipment(
+        ref=bought_ref(wire, master, numbers),
+        state=ShipmentState.BOUGHT,
+        tracking_numbers=tuple(numbers) or (master,),
+        carrier=CARRIER,
+        service=service_word(CARRIER, service) if service else None,
+        cost=_cost(sold),
+        labels=tuple(label for piece in pieces for label in _labels(piece)),
+        documents=tuple(paper for paper in papers if paper),
+        warnings=(*read_alerts(body), *read_alerts(sold, "alerts")),
+        raw=body.raw,
+    )
+
+
+def bought_ref(wire: Wire, master: str, numbers: list[str]) -> Ref:
+    """A shipment, with the numbers of all its parcels if there are several."""
+    return wire.ref(master, parcels=",".join(numbers) if len(numbers) > 1 else None)
+
+
+def _cost(sold: Answer) -> Money | None:
+    rating = sold.object("completedShipmentDetail.shipmentRating")
+    details = list(rating.objects("shipmentRateDetails"))
+    actual = rating.text("actualRateType")
+    chosen = next((detail for detail in details if detail.text("rateType") == actual), None)
+    if chosen is None:
+        return None
+    return as_money(chosen.value("totalNetCharge"), chosen.value("currency"))
+
+
+def _labels(piece: Answer) -> list[Label]:
+    return [
+        Label(
+            format=_FORMATS.get(package_document.text("docType") or "", LabelFormat.UNKNOWN),
+            content=decoded(package_document.text("encodedLabel")),
+            url=package_document.text("url"),
+            vendor_format=package_document.text("docType"),
+            tracking_number=piece.text("trackingNumber"),
+        )
+        for package_document in piece.objects("packageDocuments")
+        if package_document.text("contentType") == "LABEL"
+    ]
+
+
+def found_shipment(wire: Wire, known: list[Answer], service: str) -> Shipment:
+    """A bought shipment whose answer was lost: its numbers, without labels."""
+    numbers = [number for item in known if (number := _number(item))]
+    said = CarrierMessage(
+        carrier=CARRIER, text="The label was lost with its answer: cancel this, and buy another."
+    )
+    return Shipment(
+        ref=bought_ref(wire, numbers[0], numbers),
+        state=ShipmentState.BOUGHT,
+        tracking_numbers=tuple(numbers),
+        carrier=CARRIER,
+        service=service_word(CARRIER, service),
+        warnings=(said,),
+        raw=[item.raw for item in known],
+    )
+
+
+def tracked_shipment(ref: Ref, tracking: Tracking) -> Shipment:
+    """A shipment from its tracking; its labels are not returned again."""
+    known = {TrackingStatus.CANCELED: ShipmentState.CANCELED}
+    usual = ShipmentState.UNKNOWN if is_unheard_of(tracking) else ShipmentState.BOUGHT
+    return Shipment(
+        ref=ref,
+        state=known.get(tracking.status, usual),
+        vendor_status=tracking.vendor_status,
+        tracking_numbers=tuple((ref.other("parcels") or ref.id).split(",")),
+        carrier=CARRIER,
+        raw=tracking.raw,
+    )
+
+
+def read_tracks(response: Response) -> list[Answer]:
+    """Parse the tracking of numbers, including numbers that are not found."""
+    body = answer(response)
+    if not body.object("output"):
+        raise malformed(response, "output")
+    return [
+        track
+        for complete_track_result in body.objects("output.completeTrackResults")
+        for track in complete_track_result.objects("trackResults")
+    ]
+
+
+def _number(track: Answer) -> str | None:
+    return track.text("trackingNumberInfo.trackingNumber")
+
+
+def is_unheard_of(tracking: Tracking) -> bool:
+    """True if FedEx does not know the number yet, for example of a label just bought."""
+    return (tracking.vendor_status or "").endswith(NOT_FOUND)
+
+
+def read_tracking(track: Answer, number: str) -> Tracking:
+    """Parse the progress of a parcel."""
+    latest = track.object("latestStatusDetail")
+    word = latest.text("code") or track.text("error.code")
+    times = {
+        date_and_time.text("type"): date_and_time.time("dateTime")
+        for date_and_time in track.objects("dateAndTimes")
+    }
+    people = track.object("deliveryDetails")
+    events = in_order(_event(scan_event) for scan_event in track.objects("scanEvents"))
+    return Tracking(
+        number=_number(track) or number,
+        carrier=CARRIER,
+        status=_status(word),
+        vendor_status=word,
+        code=latest.text("ancillaryDetails.0.reason"),
+        events=events,
+        estimated_delivery=track.time("estimatedDeliveryTimeWindow.window.ends")
+        or times.get("ESTIMATED_DELIVERY"),
+        delivered_at=times.get("ACTUAL_DELIVERY") or arrival(events),
+        signed_by=people.text("signedByName") or people.text("receivedByName"),
+        raw=track.raw,
+    )
+
+
+def _status(word: str | None) -> TrackingStatus:
+    return _STATUSES.get((word or "").upper(), TrackingStatus.UNKNOWN)
+
+
+def _event(body: Answer) -> TrackingEvent:
+    word = body.text("derivedStatusCode") or body.text("eventType")
+    said = [body.text("eventDescription"), body.text("exceptionDescription")]
+    return TrackingEvent(
+        status=_status(word),
+        vendor_status=word,
+        code=body.text("exceptionCode") or body.text("eventType"),
+        at=body.time("date"),
+        text=": ".join(text for text in said if text) or None,
+        location=_place(body.object("scanLocation")),
+    )
+
+
+def _place(body: Answer) -> Place | None:
+    names = ("city", "stateOrProvinceCode", "postalCode", "countryCode")
+    parts = [body.text(name) for name in names]
+    if parts == [None] * 4:
+        return None
+    return Place(city=parts[0], region=parts[1], postal_code=parts[2], country=parts[3])
+
+
+def read_address(response: Response, given: Address) -> AddressResult:
+    """Parse the check of an address."""
+    body = answer(response)
+    told = read(body.value("output.resolvedAddresses.0"))
+    if not told:
+        raise malformed(response, "resolvedAddresses")
+    matched = _address(told, given)
+    valid = _deliverable(told, matched.country)
+    changes = changed(given, matched) if valid else ()
+    verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
+    if not valid:
+        verdict = AddressVerdict.UNKNOWN if valid is None else AddressVerdict.INVALID
+    messages = (*read_alerts(told, "customerMessages"), *read_alerts(body))
+    if verdict is AddressVerdict.INVALID and not messages:
+        messages = (CarrierMessage(carrier=CARRIER, text="The address could not be resolved."),)
+    return AddressResult(
+        verdict=verdict,
+        given=given,
+        suggested=matched if valid else None,
+        changes=changes,
+        messages=messages,
+        residential=matched.residential,
+        raw=body.raw,
+    )
+
+
+def _address(told: Answer, given: Address) -> Address:
+    lines = [*told.texts("streetLinesToken"), None, None, None]
+    code = [told.text("parsedPostalCode.base"), told.text("parsedPostalCode.addOn")]
+    return Address(
+        name=given.name,
+        company=given.company,
+        line1=lines[0],
+        line2=lines[1],
+        line3=lines[2],
+        city=told.text("city"),
+        region=told.text("stateOrProvinceCode"),
+        postal_code="-".join(part for part in code if part) or told.text("postalCode"),
+        country=country_of(told.text("countryCode"), given),
+        phone=given.phone,
+        email=given.email,
+        residential={"RESIDENTIAL": True, "BUSINESS": False}.get(told.text("classification") or ""),
+        tax_id=given.tax_id,
+    )
+
+
+def _deliverable(told: Answer, country: str) -> bool | None:
+    """True if the address was resolved, in the United States to a point of delivery."""
+    resolved, point = told.flag("attributes.Resolved"), told.flag("attributes.DPV")
+    return point if resolved and country == "US" and point is not None else resolved
+
+
+def read_cancel(response: Response) -> str:
+    """Parse the cancellation of a shipment.
+
+    Raises:
+        VendorFailed: the answer does not confirm it.
+    """
+    body = answer(response)
+    if body.flag("output.cancelledShipment") is not True:
+        raise malformed(response, "cancelledShipment")
+    said = body.text("output.message") or body.text("output.successMessage")
+    return said or "cancelledShipment"
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer's body; FedEx also reports refusals with a successful status."""
+    try:
+        body = read(response.json())
+    except InvalidData:
+        return None
+    error = next(body.objects("errors"), None)
+    if error is None and is_success(response.status):
+        refused = request.path.endswith("/cancel") and (
+            body.flag("output.cancelledShipment") is False
+        )
+        error = next(body.objects("output.alerts"), read({})) if refused else None
+    if error is None:
+        return None
+    code = error.text("code")
+    return refusal(
+        _kind(code or "", response.status), _VENDOR, response, code, error.text("message")
+    )
+
+
+def _kind(code: str, status: int) -> Kind:
+    if _IDENTITY.match(code):
+        return AuthenticationFailed
+    if _FAILED.match(code):
+        return VendorFailed
+    return kind_of(status)
+
+
+def unheard_of(track: Answer, response: Response) -> ConnectorError | None:
+    """The error for an unknown tracking number, which FedEx reports within a successful answer."""
+    error = track.object("error")
+    if not error:
+        return None
+    return refusal(VendorRejected, _VENDOR, response, error.text("code"), error.text("message"))

@@ -1,0 +1,285 @@
+"""Parsing of ShipEngine's answers, without I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.address import Address
+from moorage.contracts.shipping.rates import (
+    CarrierMessage,
+    LabelFormat,
+    Rate,
+    RateResult,
+)
+from moorage.contracts.shipping.shipments import AddressResult, AddressVerdict, ShipmentState
+from moorage.contracts.shipping.tracking import Place, Tracking, TrackingEvent, TrackingStatus
+from moorage.domain.resilience.classify import is_success
+from moorage.domain.values.money import Money
+from moorage.errors import (
+    AuthenticationFailed,
+    InvalidData,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.vendors._reading import Answer, answer, answers, as_money, malformed, read
+from moorage.vendors.shipping._common import (
+    arrival,
+    carrier_word,
+    changed,
+    country_of,
+    in_order,
+    kind_of,
+    refusal,
+    service_word,
+)
+from moorage.vendors.shipping._shipengine_requests import FIELDS, layout_of
+
+if TYPE_CHECKING:
+    from moorage.contracts.shipping.rates import RateRequest
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Request, Response
+    from moorage.errors import ConnectorError
+    from moorage.vendors.shipping._common import Kind
+
+BUYING: Final = "/v1/labels/rates/"
+_STATES: Final = {
+    "processing": ShipmentState.PENDING,
+    "completed": ShipmentState.BOUGHT,
+    "error": ShipmentState.FAILED,
+    "voided": ShipmentState.CANCELED,
+}
+_BACK_LATER: Final = {"request_scheduled", "pending"}
+_STATUSES: Final = {
+    "NY": TrackingStatus.PRE_TRANSIT,
+    "AC": TrackingStatus.PRE_TRANSIT,
+    "IT": TrackingStatus.IN_TRANSIT,
+    "AT": TrackingStatus.DELIVERY_ATTEMPTED,
+    "SP": TrackingStatus.AVAILABLE_FOR_PICKUP,
+    "DE": TrackingStatus.DELIVERED,
+    "EX": TrackingStatus.FAILED,
+}
+_CLOSER: Final = {
+    word: status
+    for status, words in {
+        TrackingStatus.IN_TRANSIT: "DROPPED_OFF PICKED_UP RECEIVED_BY_CARRIER MISROUTED"
+        " PARCEL_DAMAGED PARCEL_REPACKED PARCEL_REDIRECTED_BY_CARRIER INCORRECT_DECLARATION"
+        " RECD_BY_CARRIER_NO_ELEC_ADVICE",
+        TrackingStatus.OUT_FOR_DELIVERY: "OUT_FOR_DELIVERY",
+        TrackingStatus.AVAILABLE_FOR_PICKUP: "AWAITING_COLLECTION_FROM_PICKUP_POINT"
+        " COLLECT_AT_LOCAL_PO CUSTOMER_TO_COLLECT_FROM_CARRIER DELIVERED_TO_PICKUP_POINT",
+        TrackingStatus.DELIVERY_ATTEMPTED: "ATTEMPTED_DELIVERY ATTEMPTED_DELIVERY_FINAL"
+        " CUSTOMER_CARDED NO_ACCESS_TO_RECIPIENTS_ADDRESS",
+        TrackingStatus.ON_HOLD: "HELD_BY_CARRIER HELD_BY_CARRIER_FOR_CLEARANCE_PRE_PROCESSING"
+        " HELD_BY_CUSTOMS CARRIER_DELAYS DELAYED_NOT_CARRIER ADDRESS_QUERY DUTY_NOT_PAID",
+        TrackingStatus.RETURNED: "RETURN_TO_SENDER UNDELIVERABLE_RETURNED_TO_SENDER",
+        TrackingStatus.CANCELED: "CANCELLED",
+    }.items()
+    for word in words.split()
+}
+"""Statuses by the detail code, for parcels that are accepted, in transit, or an exception."""
+_OPEN: Final = {"AC", "IT", "EX"}
+_FORMATS: Final = {"pdf": LabelFormat.PDF, "png": LabelFormat.PNG, "zpl": LabelFormat.ZPL}
+_PRICE: Final = ("insurance_amount", "confirmation_amount", "other_amount")
+_CODES: Final[dict[str, Kind]] = {
+    "unauthorized": AuthenticationFailed,
+    "forbidden": AuthenticationFailed,
+    "rate_limit_exceeded": RateLimitExceeded,
+}
+_TYPES: Final[dict[str, Kind]] = {
+    "account_status": VendorRejected,
+    "business_rules": VendorRejected,
+    "integrations": VendorRejected,
+    "security": AuthenticationFailed,
+    "system": VendorFailed,
+}
+_BAD_REQUEST: Final = 400
+"""Status of most refusals, whose type is more specific."""
+
+
+def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
+    """Parse the rates, and the messages of carriers without one."""
+    body = answer(response)
+    shipment = body.text("rate_response.shipment_id") or body.text("shipment_id")
+    if shipment is None:
+        raise malformed(response, "shipment_id")
+    messages = [_message(error) for error in body.objects("rate_response.errors")]
+    for item in body.objects("rate_response.invalid_rates"):
+        carrier = carrier_word(item.text("carrier_code")) or None
+        messages += [CarrierMessage(carrier=carrier, text=t) for t in item.texts("error_messages")]
+    file, layout = request.label.value, layout_of(request)
+    rates: list[Rate] = []
+    for item in body.objects("rate_response.rates"):
+        id, total = item.text("rate_id"), price(item, "shipping_amount", *_PRICE)
+        carrier = carrier_word(item.text("carrier_code"))
+        if id is None or total is None:
+            text = "A rate could not be read."
+            messages.append(CarrierMessage(carrier=carrier or None, text=text))
+            continue
+        rates.append(
+            Rate(
+                ref=wire.ref(id, file=file, layout=layout),
+                carrier=carrier,
+                service=service_word(carrier, item.text("service_code")),
+                total=total,
+                vendor_carrier=item.text("carrier_code"),
+                vendor_service=item.text("service_code"),
+                service_name=item.text("service_type"),
+                delivery_days=item.integer("delivery_days"),
+                delivery_date=item.time("estimated_delivery_date"),
+                guaranteed=item.flag("guaranteed_service"),
+                carrier_account=item.text("carrier_id"),
+                raw=item.raw,
+            )
+        )
+    return RateResult(
+        rates=tuple(rates), messages=tuple(messages), ref=wire.ref(shipment), raw=body.raw
+    )
+
+
+def _message(body: Answer) -> CarrierMessage:
+    return CarrierMessage(
+        carrier=carrier_word(body.text("carrier_code")) or None,
+        code=body.text("error_code"),
+        text=body.text("message"),
+    )
+
+
+def price(body: Answer, first: str, *others: str) -> Money | None:
+    """The sum of amounts, of which the first is required; None if it cannot be computed."""
+    found = [body.object(name) for name in (first, *others)]
+    amounts = [
+        as_money(item.value("amount"), item.value("currency"))
+        for number, item in enumerate(found)
+        if item or not number
+    ]
+    known = [amount for amount in amounts if amount is not None]
+    if len(known) < len(amounts) or len({amount.currency for amount in known}) > 1:
+        return None
+    return Money.from_minor(sum(amount.minor for amount in known), known[0].currency)
+
+
+def read_state(body: Answer) -> ShipmentState:
+    """The state of a label's purchase or cancellation."""
+    state = _STATES.get(body.text("status") or "", ShipmentState.UNKNOWN)
+    waits = body.text("refund_details.refund_status") in _BACK_LATER
+    return ShipmentState.CANCELING if state is ShipmentState.CANCELED and waits else state
+
+
+def read_format(body: Answer) -> LabelFormat:
+    """The format of a label."""
+    return _FORMATS.get(body.text("label_format") or "", LabelFormat.UNKNOWN)
+
+
+def read_tracking(body: Answer) -> Tracking:
+    """Parse the progress of a shipment."""
+    known = [(_event(event), event.text("signer")) for event in body.objects("events")]
+    signers = [signer for item, signer in known if item.status is TrackingStatus.DELIVERED]
+    now = _event(body)
+    carrier = body.text("carrier_code")
+    at = body.time("actual_delivery_date") if now.status is TrackingStatus.DELIVERED else None
+    return Tracking(
+        number=body.text("tracking_number"),
+        carrier=carrier_word(carrier) if carrier else None,
+        status=now.status,
+        vendor_status=now.vendor_status,
+        code=now.code,
+        events=in_order(item for item, _ in known),
+        estimated_delivery=body.time("estimated_delivery_date"),
+        delivered_at=at or arrival(item for item, _ in known),
+        signed_by=next((signer for signer in signers if signer), None),
+        url=body.text("tracking_url"),
+        raw=body.raw,
+    )
+
+
+def _event(body: Answer) -> TrackingEvent:
+    word, code = body.text("status_code"), body.text("status_detail_code")
+    status = _STATUSES.get(word or "", TrackingStatus.UNKNOWN)
+    return TrackingEvent(
+        status=_CLOSER.get(code or "", status) if word in _OPEN else status,
+        vendor_status=word,
+        code=code,
+        at=body.time("occurred_at"),
+        text=body.text("description") or body.text("status_description"),
+        location=_place(body),
+    )
+
+
+def _place(body: Answer) -> Place | None:
+    names = ("city_locality", "state_province", "postal_code", "country_code")
+    parts = [body.text(name) for name in names]
+    if parts == [None] * 4:
+        return None
+    return Place(city=parts[0], region=parts[1], postal_code=parts[2], country=parts[3])
+
+
+def read_address(response: Response, given: Address) -> AddressResult:
+    """Parse the check of an address."""
+    found = answers(response)
+    if not found:
+        raise malformed(response, "address")
+    body, told = found[0], found[0].object("matched_address")
+    known = {ours: told.text(theirs) for ours, theirs in FIELDS.items() if ours != "country"}
+    home = {"yes": True, "no": False}.get(told.text("address_residential_indicator") or "")
+    matched = Address(
+        **known,
+        country=country_of(told.text("country_code"), given),
+        residential=home,
+        tax_id=given.tax_id,
+    )
+    valid = bool(told) and body.text("status") in {"verified", "warning"}
+    changes = changed(given, matched) if valid else ()
+    verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
+    if not valid:
+        wrong = body.text("status") == "error"
+        verdict = AddressVerdict.INVALID if wrong else AddressVerdict.UNKNOWN
+    return AddressResult(
+        verdict=verdict,
+        given=given,
+        suggested=matched if valid else None,
+        changes=changes,
+        messages=tuple(
+            CarrierMessage(
+                code=message.text("detail_code") or message.text("code"),
+                text=message.text("message"),
+            )
+            for message in body.objects("messages")
+        ),
+        residential=home,
+        raw=body.raw,
+    )
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer's body; ShipEngine also reports refusals with a successful status."""
+    try:
+        body = read(response.json())
+    except InvalidData:
+        return None
+    if is_success(response.status):
+        return _refused(request, response, body)
+    error = next(body.objects("errors"), None)
+    if error is None:
+        return None
+    code = error.text("error_code")
+    return refusal(_kind(error, response.status), "ShipEngine", response, code, _words(error))
+
+
+def _refused(request: Request, response: Response, body: Answer) -> ConnectorError | None:
+    code, words = body.text("reason_code"), body.text("message")
+    if request.path.startswith(BUYING) and body.text("status") == "error":
+        code, words = "error", "the label could not be made."
+    elif not request.path.endswith("/void") or body.flag("approved") is not False:
+        return None
+    return refusal(VendorRejected, "ShipEngine", response, code, words)
+
+
+def _kind(error: Answer, status: int) -> Kind:
+    by_type = _TYPES.get(error.text("error_type") or "") if status == _BAD_REQUEST else None
+    return _CODES.get(error.text("error_code") or "") or by_type or kind_of(status)
+
+
+def _words(error: Answer) -> str | None:
+    said = [error.text("field_name"), error.text("message")]
+    return ": ".join(word for word in said if word) or None

@@ -1,0 +1,371 @@
+"""Requests to Shippo and parsing of its answers, without I/O."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.address import Address
+from moorage.contracts.shipping.rates import (
+    CarrierMessage,
+    LabelFormat,
+    LabelSize,
+    Rate,
+    RateResult,
+    Signature,
+)
+from moorage.contracts.shipping.shipments import (
+    AddressResult,
+    AddressVerdict,
+    CancelState,
+    ShipmentState,
+)
+from moorage.contracts.shipping.tracking import Place, Tracking, TrackingEvent, TrackingStatus
+from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted, plain
+from moorage.contracts.vendor import extra_for, merged
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.resilience.classify import is_success
+from moorage.domain.values.json_text import is_list
+from moorage.errors import InvalidData, InvalidRequest, VendorRejected
+from moorage.vendors._reading import Answer, answer, as_money, malformed, read
+from moorage.vendors.shipping._common import (
+    arrival,
+    carrier_word,
+    changed,
+    country_of,
+    filled,
+    in_order,
+    service_word,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from moorage.contracts.shipping.parcels import Customs, Parcel
+    from moorage.contracts.shipping.rates import RateRequest
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Request, Response
+    from moorage.errors import ConnectorError
+
+STATES: Final = {
+    "WAITING": ShipmentState.PENDING,
+    "QUEUED": ShipmentState.PENDING,
+    "SUCCESS": ShipmentState.BOUGHT,
+    "ERROR": ShipmentState.FAILED,
+    "REFUNDPENDING": ShipmentState.CANCELING,
+    "REFUNDED": ShipmentState.CANCELED,
+    "REFUNDREJECTED": ShipmentState.BOUGHT,
+}
+REFUNDS: Final = {
+    "QUEUED": CancelState.REQUESTED,
+    "PENDING": CancelState.REQUESTED,
+    "REFUNDPENDING": CancelState.REQUESTED,
+    "SUCCESS": CancelState.APPROVED,
+    "REFUNDED": CancelState.APPROVED,
+    "ERROR": CancelState.REJECTED,
+    "REFUNDREJECTED": CancelState.REJECTED,
+}
+_STATUSES: Final = {
+    "PRE_TRANSIT": TrackingStatus.PRE_TRANSIT,
+    "TRANSIT": TrackingStatus.IN_TRANSIT,
+    "DELIVERED": TrackingStatus.DELIVERED,
+    "RETURNED": TrackingStatus.RETURNED,
+    "FAILURE": TrackingStatus.FAILED,
+}
+_CLOSER: Final = {
+    "delivery_attempted": TrackingStatus.DELIVERY_ATTEMPTED,
+    "out_for_delivery": TrackingStatus.OUT_FOR_DELIVERY,
+    "package_held": TrackingStatus.ON_HOLD,
+    "pickup_available": TrackingStatus.AVAILABLE_FOR_PICKUP,
+}
+_FILES: Final[Mapping[tuple[LabelFormat, LabelSize | None], str]] = {
+    (LabelFormat.PDF, None): "PDF",
+    (LabelFormat.PDF, LabelSize.INCHES_4X6): "PDF_4x6",
+    (LabelFormat.PDF, LabelSize.A4): "PDF_A4",
+    (LabelFormat.PDF, LabelSize.A5): "PDF_A5",
+    (LabelFormat.PDF, LabelSize.A6): "PDF_A6",
+    (LabelFormat.PNG, None): "PNG",
+    (LabelFormat.ZPL, None): "ZPLII",
+}
+_FORMATS: Final = {
+    "PDF": LabelFormat.PDF,
+    "PNG": LabelFormat.PNG,
+    "ZPLII": LabelFormat.ZPL,
+}
+_SIGNATURES: Final = {Signature.ANYBODY: "STANDARD", Signature.ADULT: "ADULT"}
+_CONTENTS: Final = {"returned": "RETURN_MERCHANDISE", "donation": "HUMANITARIAN_DONATION"}
+_FIELDS: Final = {
+    "name": "name",
+    "company": "company",
+    "line1": "street1",
+    "line2": "street2",
+    "line3": "street3",
+    "city": "city",
+    "region": "state",
+    "postal_code": "zip",
+    "country": "country",
+    "phone": "phone",
+    "email": "email",
+    "residential": "is_residential",
+}
+_MARKED: Final = 100
+_MASKED: Final = Redaction()
+_LONGEST: Final = 300
+_PLACES: Final = 4
+
+
+def _up(value: Decimal, unit: WeightUnit | LengthUnit) -> str:
+    return plain(converted(value, unit, unit, places=_PLACES))
+
+
+def mark(key: str) -> str:
+    """The search mark that identifies the transaction of a key."""
+    if len(key) <= _MARKED:
+        return key
+    from moorage.domain.http.fingerprint import digest  # noqa: PLC0415 - seldom
+
+    return digest([key.encode()]).hex()
+
+
+def address_body(address: Address) -> dict[str, Any]:
+    """An address in Shippo's format."""
+    given = attrs.asdict(address)
+    return filled((theirs, given[ours]) for ours, theirs in _FIELDS.items())
+
+
+def shipment_body(request: RateRequest) -> dict[str, Any]:
+    """The request for rates."""
+    insurance = request.insurance
+    extra = {
+        "insurance": insurance
+        and {"amount": str(insurance.amount), "currency": insurance.currency},
+        "signature_confirmation": request.signature and _SIGNATURES[request.signature],
+        "saturday_delivery": request.saturday or None,
+        "is_return": request.is_return or None,
+    }
+    body = {
+        "address_from": address_body(request.sender),
+        "address_to": address_body(request.recipient),
+        "address_return": request.return_to and address_body(request.return_to),
+        "parcels": [_parcel(parcel) for parcel in request.parcels],
+        "customs_declaration": request.customs and customs_body(request.customs),
+        "carrier_accounts": list(request.carrier_accounts) or None,
+        "shipment_date": request.ship_date and f"{request.ship_date.isoformat()}T12:00:00Z",
+        "extra": filled(extra.items()) or None,
+        "metadata": request.reference,
+        "async": False,
+    }
+    return merged(filled(body.items()), extra_for("shippo", request.extra))
+
+
+def _parcel(parcel: Parcel) -> dict[str, Any]:
+    body = {"weight": _up(parcel.weight, parcel.weight_unit), "mass_unit": parcel.weight_unit.value}
+    if parcel.sides is not None:
+        for name, side in zip(("length", "width", "height"), parcel.sides, strict=True):
+            body[name] = _up(side, parcel.length_unit)
+        body["distance_unit"] = parcel.length_unit.value
+    if parcel.reference is not None:
+        body["metadata"] = parcel.reference
+    return body
+
+
+def customs_body(customs: Customs) -> dict[str, Any]:
+    """A customs declaration in Shippo's format."""
+    exempt = customs.eel_pfc
+    body = {
+        "certify": True,
+        "certify_signer": customs.signer,
+        "contents_type": _CONTENTS.get(customs.contents, customs.contents.upper()),
+        "contents_explanation": customs.explanation,
+        "non_delivery_option": customs.non_delivery.upper(),
+        "incoterm": customs.incoterm,
+        "invoice": customs.invoice_number,
+        "eel_pfc": exempt and re.sub(r"[^A-Za-z0-9]+", "_", exempt).strip("_"),
+        "items": [
+            filled(
+                {
+                    "description": item.description,
+                    "quantity": item.quantity,
+                    "net_weight": _up(item.weight, item.weight_unit),
+                    "mass_unit": item.weight_unit.value,
+                    "value_amount": str(item.value.amount),
+                    "value_currency": item.value.currency,
+                    "origin_country": item.origin,
+                    "tariff_number": item.hs_code,
+                    "sku_code": item.sku,
+                }.items()
+            )
+            for item in customs.items
+        ],
+    }
+    return filled(body.items())
+
+
+def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
+    """Parse the rates, and the messages of carriers without one."""
+    body = answer(response)
+    shipment = body.text("object_id")
+    if shipment is None:
+        raise malformed(response, "object_id")
+    file = _FILES[request.label, request.label_size]
+    several = str(len(request.parcels)) if len(request.parcels) > 1 else None
+    rates: list[Rate] = []
+    messages = list(read_messages(body))
+    for rate in body.objects("rates"):
+        id = rate.text("object_id")
+        carrier, service, total = read_offer(rate)
+        if id is None or total is None:
+            messages.append(CarrierMessage(carrier=carrier, text="A rate could not be read."))
+            continue
+        rates.append(
+            Rate(
+                ref=wire.ref(id, shipment=shipment, file=file, parcels=several),
+                carrier=carrier or "",
+                service=service or "",
+                total=total,
+                vendor_carrier=rate.text("provider"),
+                vendor_service=rate.text("servicelevel.token"),
+                service_name=rate.text("servicelevel.name"),
+                delivery_days=rate.integer("estimated_days"),
+                carrier_account=rate.text("carrier_account"),
+                raw=rate.raw,
+            )
+        )
+    return RateResult(
+        rates=tuple(rates), messages=tuple(messages), ref=wire.ref(shipment), raw=body.raw
+    )
+
+
+def read_offer(body: Answer) -> tuple[str | None, str | None, Any]:
+    """The carrier, service and price of a rate."""
+    provider = body.text("provider")
+    if provider is None:
+        return None, None, None
+    carrier = carrier_word(provider)
+    service = service_word(carrier, body.text("servicelevel.token"))
+    return carrier, service, as_money(body.value("amount"), body.value("currency"))
+
+
+def read_messages(body: Answer, path: str = "messages") -> tuple[CarrierMessage, ...]:
+    """Further messages of the carriers."""
+    return tuple(
+        CarrierMessage(
+            carrier=carrier_word(item.text("source")) or None,
+            code=item.text("code"),
+            text=item.text("text"),
+        )
+        for item in body.objects(path)
+    )
+
+
+def read_format(text: str | None) -> tuple[LabelFormat, str | None]:
+    """The format and size of a label."""
+    kind, _, size = (text or "").partition("_")
+    return _FORMATS.get(kind, LabelFormat.UNKNOWN), size or None
+
+
+def read_track(body: Answer) -> Tracking:
+    """Parse the progress of a shipment."""
+    events = in_order(
+        _event(tracking_history) for tracking_history in body.objects("tracking_history")
+    )
+    now = _event(body.object("tracking_status"))
+    carrier = body.text("carrier")
+    return Tracking(
+        number=body.text("tracking_number"),
+        carrier=carrier_word(carrier) if carrier else None,
+        status=now.status,
+        vendor_status=now.vendor_status,
+        code=now.code,
+        events=events,
+        estimated_delivery=body.time("eta"),
+        delivered_at=arrival((*events, now)),
+        raw=body.raw,
+    )
+
+
+def _event(body: Answer) -> TrackingEvent:
+    status, code = body.text("status"), body.text("substatus.code")
+    known = _STATUSES.get(status or "", TrackingStatus.UNKNOWN)
+    moving = known in {TrackingStatus.IN_TRANSIT, TrackingStatus.FAILED}
+    return TrackingEvent(
+        status=_CLOSER.get(code or "", known) if moving else known,
+        vendor_status=status,
+        code=code,
+        at=body.time("status_date"),
+        text=body.text("status_details"),
+        location=_place(body.object("location")),
+    )
+
+
+def _place(body: Answer) -> Place | None:
+    parts = [body.text(name) for name in ("city", "state", "zip", "country")]
+    if parts == [None] * 4:
+        return None
+    return Place(city=parts[0], region=parts[1], postal_code=parts[2], country=parts[3])
+
+
+def read_address(response: Response, given: Address) -> AddressResult:
+    """Parse the check of an address."""
+    body = answer(response)
+    known = {
+        ours: body.text(theirs)
+        for ours, theirs in _FIELDS.items()
+        if ours not in {"country", "residential"}
+    }
+    told = Address(
+        **known,
+        country=country_of(body.text("country"), given),
+        residential=body.flag("is_residential"),
+        tax_id=given.tax_id,
+    )
+    valid = body.flag("validation_results.is_valid")
+    changes = changed(given, told) if valid else ()
+    verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
+    if not valid:
+        verdict = AddressVerdict.UNKNOWN if valid is None else AddressVerdict.INVALID
+    return AddressResult(
+        verdict=verdict,
+        given=given,
+        suggested=told if valid else None,
+        changes=changes,
+        messages=tuple(
+            CarrierMessage(code=message.text("code"), text=message.text("text"))
+            for message in body.objects("validation_results.messages")
+        ),
+        residential=told.residential,
+        raw=body.raw,
+    )
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer's body; a failed purchase of a label has the status 201."""
+    try:
+        body = read(response.json())
+    except InvalidData:
+        return None
+    buying = request.method.value == "POST" and request.path == "/transactions"
+    if is_success(response.status) and buying and body.text("status") == "ERROR":
+        said = read_messages(body)
+        code = said[0].code if said else None
+        words = " ".join(message.text for message in said if message.text) or None
+        what = f"Shippo could not buy the label: {words or 'no reason is given.'}"
+        kind: type[VendorRejected] = VendorRejected
+    elif response.status == 400 and body.text("detail") is None:
+        # An object with the names of the wrong fields and their errors.
+        code, told = next(((name, told) for name, told in body.raw.items()), (None, None))
+        words = " ".join(item for item in told if isinstance(item, str)) if is_list(told) else None
+        what, kind = f"Shippo refused {code}: {words}", InvalidRequest
+    else:
+        return None
+    words = None if words is None else _MASKED.words(words, _LONGEST)
+    return kind(
+        _MASKED.words(what, _LONGEST),
+        status=response.status,
+        vendor_code=code,
+        vendor_message=words,
+        response=response,
+    )

@@ -1,0 +1,340 @@
+"""Parsing of UPS's answers, without I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.contracts.shipping.rates import (
+    CarrierMessage,
+    LabelFormat,
+    Rate,
+    RateResult,
+)
+from moorage.contracts.shipping.shipments import (
+    AddressResult,
+    AddressVerdict,
+    CancelResult,
+    CancelState,
+    Label,
+    Shipment,
+    ShipmentState,
+)
+from moorage.contracts.shipping.tracking import Place, Tracking, TrackingEvent, TrackingStatus
+from moorage.domain.resilience.classify import is_success
+from moorage.errors import InvalidData
+from moorage.vendors._reading import Answer, answer, as_money, as_time, malformed, read
+from moorage.vendors.shipping._common import (
+    arrival,
+    changed,
+    country_of,
+    decoded,
+    in_order,
+    kind_of,
+    refusal,
+    service_word,
+)
+from moorage.vendors.shipping._ups_requests import CARRIER, FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.values.money import Money
+    from moorage.errors import ConnectorError, VendorRejected
+
+NO_OFFER: Final = frozenset({"111210", "111217"})
+"""Codes by which UPS reports that it has no service for a shipment."""
+_SERVICES: Final = {
+    "01": "Next Day Air",
+    "02": "2nd Day Air",
+    "03": "Ground",
+    "07": "Worldwide Express",
+    "08": "Worldwide Expedited",
+    "11": "Standard",
+    "12": "3 Day Select",
+    "13": "Next Day Air Saver",
+    "14": "Next Day Air Early",
+    "17": "Worldwide Economy DDU",
+    "54": "Worldwide Express Plus",
+    "59": "2nd Day Air AM",
+    "65": "Worldwide Saver",
+    "72": "Worldwide Economy DDP",
+}
+_WRITTEN: Final = {code: known for known, code in FORMATS.items()}
+_STATUSES: Final = {
+    "M": TrackingStatus.PRE_TRANSIT,
+    "MV": TrackingStatus.CANCELED,
+    "P": TrackingStatus.IN_TRANSIT,
+    "I": TrackingStatus.IN_TRANSIT,
+    "DO": TrackingStatus.IN_TRANSIT,
+    "W": TrackingStatus.IN_TRANSIT,
+    "O": TrackingStatus.OUT_FOR_DELIVERY,
+    "X": TrackingStatus.ON_HOLD,
+    "D": TrackingStatus.DELIVERED,
+    "DD": TrackingStatus.DELIVERED,
+    "RS": TrackingStatus.RETURNED,
+}
+_VOIDED: Final = "1"
+_PEOPLE: Final = "https://www.ups.com/track?tracknum="
+"""Page where people track a parcel."""
+
+
+def read_rates(wire: Wire, response: Response) -> RateResult:
+    """Parse the rates and messages."""
+    body = answer(response)
+    if "RatedShipment" not in body.object("RateResponse").raw:
+        raise malformed(response, "RatedShipment")
+    messages = list(_alerts(body.object("RateResponse.Response"), "Alert"))
+    rates: list[Rate] = []
+    for rated_shipment in body.objects("RateResponse.RatedShipment"):
+        code = rated_shipment.text("Service.Code")
+        listed = _money(rated_shipment, "TotalCharges")
+        total = _money(rated_shipment, "NegotiatedRateCharges.TotalCharge") or listed
+        if code is None or total is None:
+            messages.append(_said("A rate could not be read."))
+            continue
+        name = _SERVICES.get(code)
+        service = service_word(CARRIER, name or code)
+        rates.append(
+            Rate(
+                ref=wire.ref(
+                    code, service=service, price=str(total.amount), currency=total.currency
+                ),
+                carrier=CARRIER,
+                service=service,
+                total=total,
+                vendor_carrier="UPS",
+                vendor_service=code,
+                service_name=name and f"UPS {name}",
+                list_price=listed,
+                delivery_days=rated_shipment.integer("GuaranteedDelivery.BusinessDaysInTransit"),
+                guaranteed=True if rated_shipment.object("GuaranteedDelivery") else None,
+                raw=rated_shipment.raw,
+            )
+        )
+    if not rates and not messages:
+        messages.append(_said("UPS has no service for this shipment."))
+    return RateResult(rates=tuple(rates), messages=tuple(messages), raw=body.raw)
+
+
+def _money(body: Answer, path: str) -> Money | None:
+    return as_money(body.value(f"{path}.MonetaryValue"), body.value(f"{path}.CurrencyCode"))
+
+
+def _said(text: str | None, code: str | None = None) -> CarrierMessage:
+    return CarrierMessage(carrier=CARRIER, code=code, text=text)
+
+
+def _alerts(body: Answer, path: str) -> Iterable[CarrierMessage]:
+    return (_said(item.text("Description"), item.text("Code")) for item in body.objects(path))
+
+
+def no_rates(error: VendorRejected) -> RateResult:
+    """UPS's message that it has no service."""
+    return RateResult(rates=(), messages=(_said(error.vendor_message, error.vendor_code),))
+
+
+def read_shipment(wire: Wire, response: Response, offer: Ref) -> Shipment:
+    """Parse a bought shipment, with its labels in the format of the purchase."""
+    body = answer(response)
+    told = body.object("ShipmentResponse.ShipmentResults")
+    number = told.text("ShipmentIdentificationNumber")
+    if number is None:
+        raise malformed(response, "ShipmentIdentificationNumber")
+    labels = read_labels(told, "PackageResults", "ShippingLabel", "ImageFormat")
+    cost = _money(told, "NegotiatedRateCharges.TotalCharge")
+    bought = sold(wire, number, labels, offer)
+    return attrs.evolve(
+        bought,
+        cost=cost or _money(told, "ShipmentCharges.TotalCharges") or bought.cost,
+        warnings=tuple(_alerts(body.object("ShipmentResponse.Response"), "Alert")),
+        raw=body.raw,
+    )
+
+
+def read_labels(body: Answer, path: str, image: str, format: str) -> tuple[Label, ...]:  # noqa: A002 - the vendor's word
+    """The labels in an answer, one for each package."""
+    labels: list[Label] = []
+    for item in body.objects(path):
+        written = item.text(f"{image}.{format}.Code")
+        labels.append(
+            Label(
+                format=_WRITTEN.get((written or "").upper(), LabelFormat.UNKNOWN),
+                content=decoded(item.text(f"{image}.GraphicImage")),
+                vendor_format=written,
+                tracking_number=item.text("TrackingNumber"),
+            )
+        )
+    return tuple(labels)
+
+
+def recovered(response: Response) -> tuple[str | None, tuple[Label, ...]]:
+    """The shipment of recovered labels, and the labels."""
+    body = answer(response).object("LabelRecoveryResponse")
+    labels = read_labels(body, "LabelResults", "LabelImage", "LabelImageFormat")
+    numbers = [label.tracking_number for label in labels if label.tracking_number]
+    lead = body.text("ShipmentIdentificationNumber") or next(iter(numbers), None)
+    return lead, labels
+
+
+def sold(wire: Wire, number: str, labels: tuple[Label, ...], offer: Ref | None = None) -> Shipment:
+    """A bought shipment; its rate is added if known."""
+    numbers = tuple(label.tracking_number for label in labels if label.tracking_number)
+    written = labels[0].format if labels else LabelFormat.UNKNOWN
+    known = {} if offer is None else dict(offer.related)
+    return Shipment(
+        ref=wire.ref(number, label=None if written is LabelFormat.UNKNOWN else written.value),
+        state=ShipmentState.BOUGHT,
+        tracking_numbers=numbers or (number,),
+        tracking_url=f"{_PEOPLE}{number}",
+        carrier=CARRIER,
+        service=known.get("service"),
+        cost=as_money(known.get("price"), known.get("currency")),
+        labels=labels,
+    )
+
+
+def read_cancel(ref: Ref, response: Response) -> CancelResult:
+    """Parse the result of a void."""
+    body = answer(response)
+    status = body.object("VoidShipmentResponse.SummaryResult.Status")
+    code = status.text("Code")
+    return CancelResult(
+        ref=ref,
+        state=CancelState.APPROVED if code == _VOIDED else CancelState.UNKNOWN,
+        vendor_status=status.text("Description") or code,
+        raw=body.raw,
+    )
+
+
+def read_track(response: Response, number: str) -> Tracking:
+    """Parse the progress of a parcel."""
+    body = answer(response)
+    packages = list(body.object("trackResponse.shipment.0").objects("package"))
+    own = [item for item in packages if item.text("trackingNumber") == number]
+    package = next(iter(own or packages), read(None))
+    # The newest event comes first, and may have the same second as the one before it.
+    newest = [_event(activity) for activity in package.objects("activity")]
+    events = in_order(reversed(newest))
+    last = newest[0] if newest else TrackingEvent(status=TrackingStatus.UNKNOWN)
+    return Tracking(
+        number=number,
+        carrier=CARRIER,
+        status=last.status,
+        vendor_status=last.vendor_status,
+        code=last.code,
+        events=events,
+        estimated_delivery=_due(package),
+        delivered_at=arrival(events),
+        signed_by=package.text("deliveryInformation.receivedBy"),
+        url=f"{_PEOPLE}{number}",
+        raw=body.raw,
+    )
+
+
+def _due(package: Answer) -> datetime | None:
+    days = {
+        delivery_date.text("type"): delivery_date.text("date")
+        for delivery_date in package.objects("deliveryDate")
+    }
+    day = days.get("RDD") or days.get("SDD")
+    return None if day is None else as_time(f"{day}T000000")
+
+
+def _event(body: Answer) -> TrackingEvent:
+    kind = body.text("status.type")
+    return TrackingEvent(
+        status=_STATUSES.get((kind or "").strip(), TrackingStatus.UNKNOWN),
+        vendor_status=kind,
+        code=body.text("status.code"),
+        at=_moment(body),
+        text=body.text("status.description"),
+        location=_place(body.object("location.address")),
+    )
+
+
+def _moment(body: Answer) -> datetime | None:
+    """The time of an event: in UTC if UPS states that, otherwise the local time of its place."""
+    for day, hour in (("gmtDate", "gmtTime"), ("date", "time")):
+        clock = (body.text(hour) or "").replace(":", "").zfill(6)
+        moment = as_time(f"{body.text(day)}T{clock}")
+        if moment is not None:
+            return moment
+    return None
+
+
+def _place(body: Answer) -> Place | None:
+    names = ("city", "stateProvince", "postalCode", "countryCode")
+    parts = [body.text(name) for name in names]
+    parts[3] = parts[3] or body.text("country")
+    if parts == [None] * 4:
+        return None
+    return Place(city=parts[0], region=parts[1], postal_code=parts[2], country=parts[3])
+
+
+def read_address(response: Response, asked: Address) -> AddressResult:
+    """Parse the check of an address."""
+    body = answer(response)
+    told = body.object("XAVResponse")
+    if not told:
+        raise malformed(response, "XAVResponse")
+    first = next(told.objects("Candidate"), None)
+    kinds = {"1": False, "2": True}
+    residential = kinds.get(told.text("AddressClassification.Code") or "")
+    if "ValidAddressIndicator" not in told.raw or first is None:
+        unclear = "AmbiguousAddressIndicator" in told.raw
+        text = "UPS knows several such addresses." if unclear else "UPS knows no such address."
+        return AddressResult(
+            verdict=AddressVerdict.UNKNOWN if unclear else AddressVerdict.INVALID,
+            given=asked,
+            messages=(_said(text),),
+            residential=residential,
+            raw=body.raw,
+        )
+    suggested = _suggested(first.object("AddressKeyFormat"), asked, residential)
+    changes = changed(asked, suggested)
+    return AddressResult(
+        verdict=AddressVerdict.CORRECTED if changes else AddressVerdict.VALID,
+        given=asked,
+        suggested=suggested,
+        changes=changes,
+        residential=residential,
+        raw=body.raw,
+    )
+
+
+def _suggested(body: Answer, asked: Address, residential: bool | None) -> Address:  # noqa: FBT001 - as it is told
+    lines = [*(body.texts("AddressLine") or (body.text("AddressLine"),)), None, None]
+    code, more = body.text("PostcodePrimaryLow"), body.text("PostcodeExtendedLow")
+    return attrs.evolve(
+        asked,
+        line1=lines[0],
+        line2=lines[1],
+        line3=lines[2],
+        city=body.text("PoliticalDivision2"),
+        region=body.text("PoliticalDivision1"),
+        postal_code=f"{code}-{more}" if code and more else code,
+        country=country_of(body.text("CountryCode"), asked),
+        residential=residential,
+    )
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error for an answer's code and text."""
+    if is_success(response.status):
+        return None
+    try:
+        body = read(response.json())
+    except InvalidData:
+        return None
+    error = next(body.objects("response.errors"), None) or next(body.objects("errors"), None)
+    if error is None:
+        return None
+    code, words = error.text("code"), error.text("message")
+    return refusal(kind_of(response.status), "UPS", response, code, words)

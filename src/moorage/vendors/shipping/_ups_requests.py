@@ -1,0 +1,332 @@
+"""Requests to UPS, without I/O."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.shipping.parcels import Contents
+from moorage.contracts.shipping.rates import (
+    LabelFormat,
+    LabelSize,
+    Signature,
+)
+from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted, plain
+from moorage.contracts.vendor import merged
+from moorage.errors import InvalidData, UnsupportedByVendor
+from moorage.vendors.shipping._common import (
+    declared,
+    extra_of,
+    filled,
+    own_number,
+    pieces,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import date
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.parcels import Customs, CustomsItem, Parcel
+    from moorage.contracts.shipping.rates import RateRequest
+    from moorage.domain.values.money import Money
+
+CARRIER: Final = "ups"
+_THERE: Final = ""
+"""Content of a tag whose presence is its meaning."""
+_OWN_BOX: Final = "02"
+_LINE: Final = 35
+_TRUE: Final = "The information on this invoice is true and correct."
+_REASONS: Final = {
+    Contents.MERCHANDISE: "SALE",
+    Contents.GIFT: "GIFT",
+    Contents.SAMPLE: "SAMPLE",
+    Contents.RETURNED: "RETURN",
+}
+_TOTALLED: Final = frozenset({("US", "CA"), ("US", "PR")})
+FORMATS: Final = {
+    LabelFormat.PDF: "PDF",
+    LabelFormat.ZPL: "ZPL",
+    LabelFormat.EPL: "EPL",
+}
+_PICTURE: Final = "GIF"
+"""Format in which labels for PDF are bought, because UPS returns PDF only for recovered labels."""
+_INCHES: Final = frozenset({"US", "PR", "VI"})
+"""Countries where parcels are measured in pounds and inches."""
+_AT_HOME: Final = frozenset({("US", "US"), ("PR", "PR")})
+"""Routes on which references and signatures belong to each package."""
+CHECKED: Final = frozenset({"US", "PR"})
+"""Countries where UPS checks addresses."""
+_ADDRESS: Final = {
+    "city": "City",
+    "region": "StateProvinceCode",
+    "postal_code": "PostalCode",
+    "country": "CountryCode",
+}
+
+
+def _lines(address: Address) -> list[str]:
+    return [line for line in (address.line1, address.line2, address.line3) if line]
+
+
+def _address(address: Address) -> dict[str, Any]:
+    known = attrs.asdict(address)
+    told = filled((theirs, known[ours] or None) for ours, theirs in _ADDRESS.items())
+    return {"AddressLine": _lines(address), **told}
+
+
+def _party(address: Address) -> dict[str, Any]:
+    """The name and address of a party."""
+    told = {
+        "Name": address.company or address.name,
+        "AttentionName": address.name or address.company,
+        "Address": _address(address),
+    }
+    return filled(told.items())
+
+
+def _reachable(address: Address) -> dict[str, Any]:
+    """The name, address and contact of a party."""
+    digits = re.sub(r"\D", "", address.phone or "")
+    return {**_party(address), "Phone": {"Number": digits}} if digits else _party(address)
+
+
+def _parties(
+    request: RateRequest, account: str, party: Callable[[Address], dict[str, Any]]
+) -> dict[str, Any]:
+    """The account with its return address, the recipient, and the sender."""
+    goal = party(request.recipient)
+    if request.recipient.residential:
+        goal["Address"]["ResidentialAddressIndicator"] = _THERE
+    told = {
+        "Shipper": {**party(request.return_to or request.sender), "ShipperNumber": account},
+        "ShipTo": goal,
+        "ShipFrom": request.return_to and party(request.sender),
+    }
+    return filled(told.items())
+
+
+def _measured(parcel: Parcel, country: str) -> dict[str, Any]:
+    """A parcel in the units of the sender's country, its longest side first.
+
+    Dimensions are whole numbers, and all measures are rounded up.
+    """
+    british = country in _INCHES
+    weight, length = (
+        (WeightUnit.POUND, LengthUnit.INCH)
+        if british
+        else (WeightUnit.KILOGRAM, LengthUnit.CENTIMETRE)
+    )
+    told: dict[str, Any] = {
+        "PackageWeight": {
+            "UnitOfMeasurement": _unit("LBS" if british else "KGS"),
+            "Weight": plain(converted(parcel.weight, parcel.weight_unit, weight, places=1)),
+        }
+    }
+    if parcel.sides is not None:
+        sides = sorted(
+            (converted(side, parcel.length_unit, length, places=0) for side in parcel.sides),
+            reverse=True,
+        )
+        told["Dimensions"] = {
+            "UnitOfMeasurement": _unit("IN" if british else "CM"),
+            **dict(zip(("Length", "Width", "Height"), map(plain, sides), strict=True)),
+        }
+    return told
+
+
+def _unit(code: str) -> dict[str, str]:
+    return {"Code": code, "Description": code}
+
+
+def _at_home(request: RateRequest) -> bool:
+    return (request.sender.country, request.recipient.country) in _AT_HOME
+
+
+def _packages(request: RateRequest) -> list[dict[str, Any]]:
+    """The parcels, each with its share of the insured value."""
+    count = len(request.parcels)
+    worth = request.insurance
+    shares: Iterable[Money | None] = (
+        [None] * count if worth is None else worth.allocate([1] * count)
+    )
+    signed = request.signature if _at_home(request) else None
+    kinds = {Signature.ANYBODY: "2", Signature.ADULT: "3"}
+    packages: list[dict[str, Any]] = []
+    for parcel, share in zip(request.parcels, shares, strict=True):
+        options = {
+            "DeliveryConfirmation": signed and {"DCISType": kinds[signed]},
+            "DeclaredValue": share
+            and {"CurrencyCode": share.currency, "MonetaryValue": str(share.amount)},
+        }
+        package = {
+            **_measured(parcel, request.sender.country),
+            "PackageServiceOptions": filled(options.items()) or None,
+        }
+        packages.append(filled(package.items()))
+    return packages
+
+
+def _forms(request: RateRequest, customs: Customs, day: date) -> dict[str, Any]:
+    """The invoice that UPS prints for customs.
+
+    Raises:
+        InvalidData: it lacks a number, or has several currencies.
+    """
+    number = own_number(customs.invoice_number or request.reference, "customs.invoice_number")
+    if number is None:
+        raise InvalidData(
+            "UPS prints no invoice without a number.",
+            field="customs.invoice_number",
+            remedy="Give the number of the invoice, or a reference.",
+        )
+    reason = customs.explanation or customs.contents.value
+    form = {
+        "FormType": ["01"],
+        "InvoiceNumber": number,
+        "InvoiceDate": f"{day:%Y%m%d}",
+        "ReasonForExport": _REASONS.get(customs.contents, reason[:20]),
+        "TermsOfShipment": customs.incoterm,
+        "CurrencyCode": declared(customs).currency,
+        "DeclarationStatement": f"{_TRUE} {customs.signer}"[:550],
+        "Contacts": {"SoldTo": _reachable(request.recipient)},
+        "Product": [
+            _product(item, count, each) for item in customs.items for count, each in pieces(item)
+        ],
+    }
+    return filled(form.items())
+
+
+def _product(item: CustomsItem, count: int, each: Money) -> dict[str, Any]:
+    words = item.description[: 3 * _LINE]
+    product = {
+        "Description": [words[at : at + _LINE] for at in range(0, len(words), _LINE)],
+        "Unit": {
+            "Number": str(count),
+            "UnitOfMeasurement": {"Code": "PCS"},
+            "Value": str(each.amount),
+        },
+        "CommodityCode": item.hs_code and re.sub(r"[^A-Za-z0-9]", "", item.hs_code),
+        "PartNumber": item.sku,
+        "OriginCountryCode": item.origin,
+    }
+    return filled(product.items())
+
+
+def _options(request: RateRequest) -> dict[str, Any] | None:
+    kinds = {Signature.ANYBODY: "1", Signature.ADULT: "2"}
+    abroad = request.signature if not _at_home(request) else None
+    options = {
+        "SaturdayDeliveryIndicator": _THERE if request.saturday else None,
+        "DeliveryConfirmation": abroad and {"DCISType": kinds[abroad]},
+    }
+    return filled(options.items()) or None
+
+
+def _check_label(request: RateRequest) -> None:
+    if request.label not in FORMATS:
+        raise UnsupportedByVendor(f"UPS prints no labels as {request.label}.")
+    if request.label_size not in {None, LabelSize.INCHES_4X6}:
+        raise UnsupportedByVendor(f"UPS prints no labels of the size {request.label_size}.")
+
+
+def rates_body(request: RateRequest, account: str) -> dict[str, Any]:
+    """The request for rates."""
+    _check_label(request)
+    packages = [{"PackagingType": {"Code": _OWN_BOX}, **package} for package in _packages(request)]
+    shipment = {
+        **_parties(request, account, _party),
+        "PaymentDetails": {
+            "ShipmentCharge": [{"Type": "01", "BillShipper": {"AccountNumber": account}}]
+        },
+        "ShipmentRatingOptions": {"NegotiatedRatesIndicator": _THERE},
+        "ShipmentServiceOptions": _options(request),
+        "NumOfPieces": str(len(packages)),
+        "Package": packages,
+    }
+    body = {"Request": {"RequestOption": "Shop"}, "Shipment": filled(shipment.items())}
+    return {"RateRequest": merged(body, extra_of(CARRIER, request, "rates"))}
+
+
+def shipment_body(
+    request: RateRequest, offer: Ref, *, account: str, goods: str, marked: str, day: date
+) -> dict[str, Any]:
+    """The request that buys a shipment; customs need the date."""
+    _check_label(request)
+    home = _at_home(request)
+    references = [
+        {"Value": value}
+        for value in (own_number(request.reference, "reference"), marked)
+        if value is not None
+    ]
+    customs, options = request.customs, _options(request)
+    if customs is not None:
+        goods = ", ".join(item.description for item in customs.items)
+        options = {**(options or {}), "InternationalForms": _forms(request, customs, day)}
+    packages: list[dict[str, Any]] = []
+    for package in _packages(request):
+        told = {"Description": goods[:_LINE], "Packaging": {"Code": _OWN_BOX}, **package}
+        packages.append({**told, "ReferenceNumber": references} if home else told)
+    shipment = {
+        "Description": goods[:50],
+        **_parties(request, account, _reachable),
+        "PaymentInformation": {
+            "ShipmentCharge": [{"Type": "01", "BillShipper": {"AccountNumber": account}}]
+        },
+        "ShipmentRatingOptions": {"NegotiatedRatesIndicator": _THERE},
+        "ReferenceNumber": None if home else references,
+        "Service": {"Code": offer.id},
+        "InvoiceLineTotal": customs and _total(request, customs),
+        "ShipmentServiceOptions": options,
+        "Package": packages,
+    }
+    code = FORMATS[request.label]
+    label = {
+        "LabelImageFormat": {"Code": _PICTURE if code == "PDF" else code},
+        "LabelStockSize": {"Height": "6", "Width": "4"},
+    }
+    body = {
+        "Request": {"RequestOption": "nonvalidate"},
+        "Shipment": filled(shipment.items()),
+        "LabelSpecification": label,
+    }
+    return {"ShipmentRequest": merged(body, extra_of(CARRIER, request, "shipment"))}
+
+
+def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
+    """The total value of the goods, where UPS requires it besides the invoice."""
+    if (request.sender.country, request.recipient.country) not in _TOTALLED:
+        return None
+    worth = declared(customs)
+    return {"CurrencyCode": worth.currency, "MonetaryValue": str(worth.amount)}
+
+
+def recovery_body(label: LabelFormat, which: dict[str, Any]) -> dict[str, Any]:
+    """The request that recovers bought labels."""
+    code = FORMATS.get(label)
+    if code is None:
+        raise UnsupportedByVendor(f"UPS prints no labels as {label}.")
+    size = {"LabelStockSize": {"Height": "6", "Width": "4"}} if code != "PDF" else {}
+    specification = {"LabelImageFormat": {"Code": code}, **size}
+    body = {"Request": {}, "LabelSpecification": specification, **which}
+    return {"LabelRecoveryRequest": body}
+
+
+def by_mark(marked: str, account: str) -> dict[str, Any]:
+    """The search for a shipment by its mark."""
+    return {"ReferenceValues": {"ReferenceNumber": {"Value": marked}, "ShipperNumber": account}}
+
+
+def address_body(address: Address) -> dict[str, Any]:
+    """The request that checks an address."""
+    told = {
+        "AddressLine": _lines(address),
+        "PoliticalDivision2": address.city,
+        "PoliticalDivision1": address.region,
+        "PostcodePrimaryLow": address.postal_code and address.postal_code[:5],
+        "CountryCode": address.country,
+    }
+    return {"XAVRequest": {"AddressKeyFormat": filled(told.items())}}

@@ -1,0 +1,309 @@
+"""DHL Express: rates, labels, tracking and address checks, by its MyDHL API.
+
+Version 3 of the API, in JSON, with key and secret as user and password. DHL takes no idempotency
+key and stores no rates. A purchase with an unknown outcome is searched by the mark that was sent as
+a reference, and never repeated. A label is returned only with its purchase.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.shipping.rates import ShippingCapability
+from moorage.contracts.vendor import Vendor, mode_at
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.requests import Request
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.errors import (
+    ConfigurationError,
+    ConnectorError,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorRejected,
+)
+from moorage.vendors._reading import Answer, answer
+from moorage.vendors.shipping._common import follows, known, mark, on_its_day
+from moorage.vendors.shipping._dhl_express_answers import (
+    NO_OFFER,
+    address_query,
+    classify,
+    found_shipment,
+    no_rates,
+    read_address,
+    read_rates,
+    read_shipment,
+    read_track,
+    refused_address,
+    tracked_shipment,
+)
+from moorage.vendors.shipping._dhl_express_requests import CARRIER, rates_body, shipment_body, when
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
+    from moorage.contracts.shipping.shipments import (
+        AddressResult,
+        CancelResult,
+        Label,
+        Shipment,
+    )
+    from moorage.contracts.shipping.tracking import Tracking
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+    from moorage.domain.service.safety import Mode
+
+_OFFSET: Final = re.compile(r"([+-])(0[0-9]|1[0-4]):([0-5][0-9])")
+_NOT_FOUND: Final = 404
+_DAY: Final = timedelta(days=1)
+
+
+def _checked_offset(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str) or _OFFSET.fullmatch(value) is None:
+        raise ConfigurationError(
+            f"{str(value)[:40]!r} is not an offset from UTC.",
+            path=attribute.name,
+            remedy="Give hours and minutes, such as '+01:00'.",
+        )
+
+
+def _as_ready(value: time | str) -> time:
+    try:
+        return value if isinstance(value, time) else time.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"{str(value)[:40]!r} is not a time of day.",
+            path="ready",
+            remedy="Give hours and minutes, such as '17:00'.",
+        ) from None
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class DhlExpress(Vendor):
+    """An account at DHL Express.
+
+    Attributes:
+        account_number: number of the paying account.
+        username: API key.
+        credentials: API secret; by default the credential provider supplies `Credentials`.
+        goods: description of the goods of shipments without a customs declaration.
+        ready: time of day at which shipments are handed over, by the sender's clock.
+        utc_offset: offset of that clock from UTC.
+        base_url: URL of DHL; its test system is below `/test`.
+    """
+
+    name: ClassVar[str] = CARRIER
+    kinds: ClassVar[tuple[str, ...]] = ("shipping",)
+    api_version: ClassVar[str | None] = "3.1.0"
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            ShippingCapability.MULTI_PARCEL,
+            ShippingCapability.CUSTOMS,
+            ShippingCapability.INSURANCE,
+            ShippingCapability.SIGNATURE,
+            ShippingCapability.SATURDAY_DELIVERY,
+            ShippingCapability.LABEL_EPL,
+            ShippingCapability.LABEL_PAPER,
+            ShippingCapability.TRACK,
+            ShippingCapability.VALIDATE_ADDRESS,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"parcels": 999}
+
+    account_number: str = attrs.field(repr=False)
+    username: str | None = attrs.field(default=None, repr=False)
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    goods: str = "Merchandise"
+    ready: time = attrs.field(default=time(17), converter=_as_ready)
+    utc_offset: str = attrs.field(default="+00:00", validator=_checked_offset)
+    base_url: str = "https://express.api.dhl.com/mydhlapi"
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a key without its secret, and a secret without its key."""
+        if (self.username is None) is not (self.credentials is None):
+            raise ConfigurationError(
+                "DHL Express needs an API key and a secret, and one of them is missing.",
+                path="username",
+                remedy="Give the API's key as username and its secret as credentials, or neither.",
+            )
+
+    def mode(self) -> Mode | None:
+        """Live or test, told by the options; None if unknown."""
+        return mode_at(
+            self.base_url,
+            live="https://express.api.dhl.com/mydhlapi",
+            test="https://express.api.dhl.com/mydhlapi/test",
+        )
+
+    def services(self) -> Mapping[str, Service]:
+        """The API."""
+        own = None
+        if self.username is not None and self.credentials is not None:
+            own = Credentials.basic(self.username, self.credentials)
+        return {
+            "": Service(
+                CARRIER,
+                self.base_url,
+                credentials=own,
+                needs_credentials=own is None,
+                headers={"x-version": str(self.api_version)},
+                classify=classify,
+            )
+        }
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Get rates."""
+
+        def asked(day: date) -> Request:
+            body = rates_body(request, self.account_number, self._planned(day))
+            return Request.post("/rates", json=body).evolve(idempotent=True)
+
+        try:
+            today, parse = self._today(wire), partial(read_rates, wire)
+            return await on_its_day(wire, request, today, asked, key=key, parse=parse)
+        except VendorRejected as error:
+            if error.vendor_code not in NO_OFFER:
+                raise
+            return no_rates(error)
+
+    async def buy(
+        self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
+    ) -> Shipment:
+        """Buy a shipment; after a lost answer, search for it."""
+        request, marked = known(asked), mark(wire, key)
+
+        def buying(day: date) -> Request:
+            body = shipment_body(
+                request,
+                rate,
+                account=self.account_number,
+                planned=self._planned(day),
+                goods=self.goods,
+                marked=marked,
+            )
+            return Request.post("/shipments", json=body)
+
+        def parse(response: Response) -> Shipment:
+            return read_shipment(wire, response, rate, request)
+
+        today = self._today(wire)
+        try:
+            return await on_its_day(wire, request, today, buying, key=key, parse=parse)
+        except OutcomeUnknown as unknown:
+            found = await self._found(wire, marked)
+            if found is None:
+                raise unknown from None
+            return found_shipment(wire, found, rate)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+        """Get a shipment; its label is not returned again."""
+        return tracked_shipment(wire, await _tracked(wire, ref.id))
+
+    async def get_labels(
+        self,
+        wire: Wire,  # noqa: ARG002 - nothing is sent
+        ref: Ref,  # noqa: ARG002 - the same
+        label: LabelFormat | None,  # noqa: ARG002 - the same
+        /,
+    ) -> tuple[Label, ...]:
+        """Refuse, because DHL returns a label only with its purchase."""
+        raise UnsupportedByVendor("DHL Express returns a label only with its purchase.")
+
+    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+        """Track a shipment that anybody bought."""
+        follows(CARRIER, carrier)
+        return read_track(await _tracked(wire, number), number)
+
+    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+        """Track a shipment that was bought here."""
+        return read_track(await _tracked(wire, ref.id), ref.id)
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:  # noqa: ARG002 - nothing is sent
+        """Refuse, because DHL bills only handed-over shipments, and cancels none."""
+        raise UnsupportedByVendor("DHL Express cancels no shipments.")
+
+    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+        """Check if DHL delivers to a place; it does not check streets."""
+        asked = Request.get("/address-validate", query=address_query(address))
+        try:
+            return read_address(await wire.send(asked), address)
+        except VendorRejected as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return refused_address(address, error)
+
+    def _today(self, wire: Wire) -> date:
+        """The current date where shipments are handed over."""
+        here = datetime.strptime(self.utc_offset, "%z").tzinfo or UTC
+        return wire.now().astimezone(here).date()
+
+    def _planned(self, day: date) -> str:
+        """The time at which shipments are handed over on a date."""
+        return when(day, self.ready, self.utc_offset)
+
+    async def _found(self, wire: Wire, marked: str) -> Answer | None:
+        """The shipment with this mark; None if there is none, or the search failed."""
+        today = self._today(wire)
+        query = {
+            "shipmentReference": marked,
+            "shipmentReferenceType": "CU",
+            "shipperAccountNumber": self.account_number,
+            "dateRangeFrom": str(today - 2 * _DAY),
+            "dateRangeTo": str(today + _DAY),
+            "trackingView": "advance-shipment",
+            "levelOfDetail": "all",
+        }
+        try:
+            body = answer(await wire.send(Request.get("/tracking", query=query)))
+        except ConnectorError:
+            return None
+        return next((shipment for shipment in body.objects("shipments") if _number(shipment)), None)
+
+
+def _number(body: Answer) -> str | None:
+    return body.text("shipmentTrackingNumber")
+
+
+async def _tracked(wire: Wire, number: str) -> Answer:
+    """The tracking of a shipment; DHL has a separate view for those not handed over yet."""
+    try:
+        response = await _ask(wire, number, "all-checkpoints")
+    except VendorRejected as error:
+        if error.status != _NOT_FOUND:
+            raise
+        response = await _ask(wire, number, "advance-shipment")
+    body = answer(response)
+    found = next((shipment for shipment in body.objects("shipments") if _number(shipment)), None)
+    if found is None:
+        raise VendorRejected(
+            "DHL Express does not know this shipment.",
+            status=response.status,
+            response=response,
+        )
+    return found
+
+
+async def _ask(wire: Wire, number: str, view: str) -> Response:
+    query = {"trackingView": view, "levelOfDetail": "all"}
+    if not number.isdecimal():
+        # The number may be that of a single piece.
+        return await wire.send(
+            Request.get("/tracking", query={"pieceTrackingNumber": number, **query})
+        )
+    query["requestGMTOffsetPerEvent"] = "true"
+    return await wire.send(Request.get(f"/shipments/{quote(number)}/tracking", query=query))

@@ -1,0 +1,310 @@
+"""EasyPost: rates, labels, tracking and address checks.
+
+Version 2 of its API, in JSON, with the key as the user of basic authentication. EasyPost takes no
+idempotency key, but sells a shipment once: a repeated purchase is refused, and then the bought
+label is read. Weights are sent in ounces and lengths in inches, rounded up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.shipping.rates import LabelFormat, ShippingCapability
+from moorage.contracts.shipping.shipments import (
+    CancelResult,
+    CancelState,
+    Shipment,
+    ShipmentState,
+)
+from moorage.contracts.shipping.tracking import ShippingEvent, Tracking, TrackingStatus
+from moorage.contracts.vendor import Vendor, mode_of_key
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.requests import Request
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.errors import InvalidData, UnsupportedByVendor, VendorRejected
+from moorage.vendors._reading import answer, as_money, malformed, read
+from moorage.vendors.shipping._common import (
+    LABELS,
+    carrier_word,
+    fetched,
+    label_service,
+    service_word,
+    texts,
+)
+from moorage.vendors.shipping._easypost import (
+    FILES,
+    FORMATS,
+    REFUNDS,
+    address_body,
+    classify,
+    read_address,
+    read_label,
+    read_messages,
+    read_rates,
+    read_tracker,
+    shipment_body,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.rates import RateRequest, RateResult
+    from moorage.contracts.shipping.shipments import AddressResult, Label
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+    from moorage.domain.service.safety import Mode
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendors._reading import Answer
+
+_BOUGHT_ALREADY: Final = "SHIPMENT.POSTAGE.EXISTS"
+_CONVERTED: Final = {
+    LabelFormat.PDF: "label_pdf_url",
+    LabelFormat.ZPL: "label_zpl_url",
+    LabelFormat.EPL: "label_epl2_url",
+}
+_CARRIERS: Final = {
+    "usps": "USPS",
+    "ups": "UPS",
+    "fedex": "FedEx",
+    "dhl_express": "DHLExpress",
+}
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class EasyPost(Vendor):
+    """An account at EasyPost.
+
+    Attributes:
+        credentials: API key; by default the credential provider supplies `Credentials`.
+        base_url: URL of EasyPost.
+        label_hosts: hosts that labels may be downloaded from.
+    """
+
+    name: ClassVar[str] = "easypost"
+    kinds: ClassVar[tuple[str, ...]] = ("shipping",)
+    api_version: ClassVar[str | None] = "v2"
+    capabilities: ClassVar[frozenset[str]] = frozenset(ShippingCapability) - {
+        ShippingCapability.MULTI_PARCEL,
+        ShippingCapability.LABEL_PAPER,
+    }
+    webhook: ClassVar[str | None] = "easypost"
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    base_url: str = "https://api.easypost.com"
+    label_hosts: tuple[str, ...] = attrs.field(
+        default=(
+            "https://easypost-files.s3.us-west-2.amazonaws.com",
+            "https://easypost-files.s3-us-west-2.amazonaws.com",
+        ),
+        converter=texts,
+    )
+
+    def mode(self) -> Mode | None:
+        """Live or test, told by the options; None if unknown."""
+        return mode_of_key(self.credentials, live=("EZAK",), test=("EZTK",))
+
+    def ping(self) -> Request:
+        """Request one shipment."""
+        return Request.get("/v2/shipments", query={"page_size": 1})
+
+    def services(self) -> Mapping[str, Service]:
+        """The API, and the host of label files."""
+        own = None if self.credentials is None else Credentials.basic(self.credentials.reveal(), "")
+        api = Service(
+            "easypost",
+            self.base_url,
+            credentials=own,
+            needs_credentials=own is None,
+            classify=classify,
+        )
+        return {"": api, LABELS: label_service("easypost", self.label_hosts)}
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Get rates."""
+        asked = Request.post("/v2/shipments", json=shipment_body(request))
+
+        def parse(response: Response) -> RateResult:
+            return read_rates(wire, response, request)
+
+        return await wire.send(asked.evolve(idempotent=True), key=key, parse=parse)
+
+    async def buy(
+        self,
+        wire: Wire,
+        rate: Ref,
+        asked: RateRequest | None,  # noqa: ARG002 - the offer knows
+        /,
+        *,
+        key: str,
+    ) -> Shipment:
+        """Buy a shipment; one that was bought at this rate before is returned as it is."""
+        path = _path("shipments", rate.other("shipment"))
+        body = {"rate": {"id": rate.id}, "insurance": rate.other("insurance")}
+        buying = Request.post(
+            f"{path}/buy", json={name: value for name, value in body.items() if value}
+        )
+        try:
+            bought = await wire.send(buying.evolve(idempotent=True), key=key, parse=_bought)
+        except VendorRejected as error:
+            if error.vendor_code != _BOUGHT_ALREADY:
+                raise
+            bought = await wire.send(Request.get(path), parse=_bought)
+            if bought.text("selected_rate.id") != rate.id:
+                raise
+        return await _with_label(wire, bought)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+        """Get a shipment."""
+        request = Request.get(_path("shipments", ref.id))
+        return await _with_label(wire, await wire.send(request, parse=_whole))
+
+    async def get_labels(
+        self, wire: Wire, ref: Ref, label: LabelFormat | None, /
+    ) -> tuple[Label, ...]:
+        """Fetch the label, converted to another format if requested."""
+        if label is None:
+            return (await self.get(wire, ref)).labels
+        where = _CONVERTED.get(label)
+        if where is None:
+            raise UnsupportedByVendor(f"EasyPost converts no label to {label}.")
+        query = {"file_format": FORMATS[label]}
+        response = await wire.send(Request.get(f"{_path('shipments', ref.id)}/label", query=query))
+        body = answer(response)
+        url = body.text(f"postage_label.{where}")
+        if url is None:
+            raise malformed(response, where)
+        return (read_label(body, label, url, await fetched(wire, url)),)
+
+    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+        """Track a shipment that anybody bought."""
+        tracker = {"tracking_code": number, "carrier": _CARRIERS.get(carrier, carrier)}
+        asked = Request.post("/v2/trackers", json={"tracker": tracker})
+        return read_tracker(answer(await wire.send(asked.evolve(idempotent=True))))
+
+    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+        """Track a shipment that was bought here."""
+        body = answer(await wire.send(Request.get(_path("shipments", ref.id))))
+        if body.object("tracker"):
+            return read_tracker(body.object("tracker"))
+        rate = body.text("selected_rate.carrier")
+        return Tracking(
+            number=body.text("tracking_code"),
+            carrier=carrier_word(rate) if rate else None,
+            status=TrackingStatus.UNKNOWN,
+            raw=body.raw,
+        )
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
+        """Request a refund; an earlier request's state is returned."""
+        path = _path("shipments", ref.id)
+        try:
+            response = await wire.send(Request.post(f"{path}/refund").evolve(idempotent=True))
+        except VendorRejected:
+            response = await wire.send(Request.get(path))
+            if answer(response).text("refund_status") is None:
+                raise
+        status = answer(response).text("refund_status")
+        return CancelResult(
+            ref=ref,
+            state=REFUNDS.get(status or "", (CancelState.UNKNOWN,))[0],
+            vendor_status=status,
+            raw=answer(response).raw,
+        )
+
+    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+        """Check an address."""
+        body = {"address": address_body(address), "verify": True}
+        asked = Request.post("/v2/addresses", json=body).evolve(idempotent=True)
+        return read_address(await wire.send(asked), address)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
+        """Convert a webhook to events of a tracker or a refund."""
+        told = read(event.data)
+        shipment = told.text("shipment_id")
+        tracking = state = None
+        status = told.text("status")
+        if told.text("object") == "Tracker":
+            tracking = read_tracker(told)
+        elif told.text("object") == "Refund":
+            state = REFUNDS.get(status or "", (None, ShipmentState.UNKNOWN))[1]
+        else:
+            return ()
+        return (
+            ShippingEvent(
+                id=event.id,
+                ref=None if shipment is None else ref(shipment),
+                tracking=tracking,
+                state=state,
+                vendor_status=status,
+                at=event.time,
+                raw=told.raw,
+            ),
+        )
+
+
+def _path(kind: str, id: str | None) -> str:
+    if id is None:
+        raise InvalidData(
+            "This reference is not that of a rate of EasyPost.",
+            field="ref",
+            remedy="Give the `ref` of a rate that get_rates returned.",
+        )
+    return f"/v2/{kind}/{quote(id, safe='')}"
+
+
+def _whole(response: Response) -> Answer:
+    body = answer(response)
+    if body.text("id") is None:
+        raise malformed(response, "id")
+    return body
+
+
+def _bought(response: Response) -> Answer:
+    body = _whole(response)
+    if not _is_bought(body):
+        raise malformed(response, "postage_label")
+    return body
+
+
+def _is_bought(body: Answer) -> bool:
+    return bool(body.object("postage_label") or body.text("tracking_code"))
+
+
+async def _with_label(wire: Wire, body: Answer) -> Shipment:
+    url = body.text("postage_label.label_url")
+    found = FILES.get(body.text("postage_label.label_file_type") or "", LabelFormat.UNKNOWN)
+    refund = body.text("refund_status")
+    known = REFUNDS.get(refund or "")
+    state = known[1] if known else ShipmentState.BOUGHT
+    number, carrier = body.text("tracking_code"), body.text("selected_rate.carrier")
+    word = carrier_word(carrier) if carrier else None
+    service = body.text("selected_rate.service")
+    return Shipment(
+        ref=wire.ref(body.text("id") or "", label=found.value if url else None),
+        state=state if _is_bought(body) else ShipmentState.QUOTED,
+        vendor_status=refund or body.text("status"),
+        tracking_numbers=() if number is None else (number,),
+        tracking_url=body.text("tracker.public_url"),
+        carrier=word,
+        service=service_word(word, service) if word and service else None,
+        cost=as_money(body.value("selected_rate.rate"), body.value("selected_rate.currency")),
+        labels=() if url is None else (read_label(body, found, url, await fetched(wire, url)),),
+        documents=tuple(
+            form for item in body.objects("forms") if (form := item.text("form_url")) is not None
+        ),
+        warnings=read_messages(body),
+        raw=body.raw,
+    )

@@ -1,0 +1,318 @@
+"""FedEx: rates, labels, tracking and address checks, by its REST APIs.
+
+Version 1 of its APIs, in JSON, with access tokens of the account's client. FedEx takes no
+idempotency key and stores no rates. A purchase with an unknown outcome is searched by the mark
+that was sent as a reference, and never repeated. A label is returned only with its purchase.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.shipping.rates import ShippingCapability
+from moorage.contracts.shipping.shipments import CancelResult, CancelState
+from moorage.contracts.shipping.tracking import TrackingStatus
+from moorage.contracts.vendor import Vendor, choices, key_at, mode_at
+from moorage.domain.http.requests import Request
+from moorage.domain.oauth.client import ClientAuthentication, OAuthClient
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.errors import (
+    ConfigurationError,
+    ConnectorError,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorRejected,
+)
+from moorage.vendors._reading import malformed
+from moorage.vendors.shipping._common import follows, known, mark
+from moorage.vendors.shipping._fedex_answers import (
+    classify,
+    found_shipment,
+    is_unheard_of,
+    no_rates,
+    read_address,
+    read_cancel,
+    read_rates,
+    read_shipment,
+    read_tracking,
+    read_tracks,
+    tracked_shipment,
+    unheard_of,
+)
+from moorage.vendors.shipping._fedex_requests import (
+    CARRIER,
+    MARK,
+    account_body,
+    address_body,
+    rates_body,
+    shipment_body,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
+    from moorage.contracts.shipping.shipments import AddressResult, Label, Shipment
+    from moorage.contracts.shipping.tracking import Tracking
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+    from moorage.domain.service.safety import Mode
+    from moorage.vendors._reading import Answer
+
+_TRACKING: Final = "tracking"
+_NO_SERVICE: Final = ("NOSERVICE", "NOT.AVAILABLE", "NOTSERVED", "NOT.SERVICED")
+_PICKUPS: Final = (
+    "DROPOFF_AT_FEDEX_LOCATION",
+    "USE_SCHEDULED_PICKUP",
+    "CONTACT_FEDEX_TO_SCHEDULE",
+)
+_LONGEST_ID: Final = 40
+_DAY: Final = timedelta(days=1)
+_BACK: Final = 3 * _DAY
+"""Seconds for which a purchase with a lost answer is searched."""
+
+
+def _is_pickup(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if value not in _PICKUPS:
+        raise ConfigurationError(
+            f"{str(value)[:40]!r} is not a pickup type of FedEx.",
+            path=attribute.name,
+            remedy=f"Give one of {', '.join(_PICKUPS)}.",
+        )
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class FedEx(Vendor):
+    """An account at FedEx.
+
+    Attributes:
+        account_number: number of the paying account.
+        client_id: API key of the project at FedEx.
+        credentials: secret key of the project; without both, the credential provider supplies
+            tokens.
+        tracking_client_id, tracking_credentials: key and secret of a separate project for tracking.
+        pickup: FedEx's type of pickup.
+        sandbox: True for FedEx's test system.
+        base_url: URL of another system.
+    """
+
+    name: ClassVar[str] = CARRIER
+    kinds: ClassVar[tuple[str, ...]] = ("shipping",)
+    api_version: ClassVar[str | None] = "v1"
+    capabilities: ClassVar[frozenset[str]] = frozenset(ShippingCapability) - {
+        ShippingCapability.INSURANCE,
+        ShippingCapability.LABEL_PAPER,
+        ShippingCapability.LABEL_AGAIN,
+        ShippingCapability.CONVERT_LABEL,
+        ShippingCapability.BUY_BY_REFERENCE,
+    }
+
+    account_number: str = attrs.field(repr=False)
+    client_id: str | None = attrs.field(default=None, repr=False)
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    tracking_client_id: str | None = attrs.field(default=None, repr=False)
+    tracking_credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    pickup: str = attrs.field(
+        default=_PICKUPS[0], validator=_is_pickup, metadata=choices(*_PICKUPS)
+    )
+    sandbox: bool = False
+    base_url: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a key without its secret, and a secret without its key."""
+        pairs = {
+            "client_id": (self.client_id, self.credentials),
+            "tracking_client_id": (self.tracking_client_id, self.tracking_credentials),
+        }
+        for name, (client, secret) in pairs.items():
+            if (client is None) is not (secret is None):
+                raise ConfigurationError(
+                    "FedEx needs an API key and a secret key, and one of them is missing.",
+                    path=name,
+                    remedy="Give the project's API key and its secret key, or neither.",
+                )
+
+    @property
+    def _at(self) -> str:
+        usual = "https://apis-sandbox.fedex.com" if self.sandbox else "https://apis.fedex.com"
+        return self.base_url or usual
+
+    @property
+    def _tracker(self) -> str:
+        return "" if self.tracking_client_id is None else _TRACKING
+
+    def mode(self) -> Mode | None:
+        """Live or test, told by the options; None if unknown."""
+        return mode_at(
+            self._at, live="https://apis.fedex.com", test="https://apis-sandbox.fedex.com"
+        )
+
+    def services(self) -> Mapping[str, Service]:
+        """The APIs; those of tracking are separate if another project has them."""
+        api = Service(
+            CARRIER,
+            self._at,
+            needs_credentials=True,
+            headers={"x-locale": "en_US"},
+            classify=classify,
+        )
+        return {"": api, self._tracker: api}
+
+    def clients(self) -> Mapping[str, OAuthClient]:
+        """The OAuth clients of the projects."""
+        pairs = {
+            "": (self.client_id, self.credentials),
+            _TRACKING: (self.tracking_client_id, self.tracking_credentials),
+        }
+        return {
+            name: OAuthClient(
+                server=f"{self._at.rstrip('/')}/oauth/token",
+                client_id=client,
+                secret=secret,
+                authentication=ClientAuthentication.POST,
+            )
+            for name, (client, secret) in pairs.items()
+            if client is not None
+        }
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Get rates."""
+        body = rates_body(request, self.account_number, self.pickup)
+        asked = Request.post("/rate/v1/rates/quotes", json=body).evolve(idempotent=True)
+        try:
+            return await wire.send(asked, key=key, parse=partial(read_rates, wire))
+        except VendorRejected as error:
+            code = error.vendor_code or ""
+            if not any(word in code for word in _NO_SERVICE):
+                raise
+            return no_rates(wire, error)
+
+    async def buy(
+        self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
+    ) -> Shipment:
+        """Buy a shipment; after a lost answer, search for it."""
+        marked = mark(wire, key)
+        body = shipment_body(
+            known(asked),
+            rate.id,
+            account=self.account_number,
+            pickup=self.pickup,
+            marked=marked,
+        )
+        buying = Request.post("/ship/v1/shipments", json=body)
+        named = key_at(wire, key, _LONGEST_ID)[:_LONGEST_ID]
+        buying = buying.with_header("x-customer-transaction-id", named)
+        try:
+            return await wire.send(buying, key=key, parse=partial(read_shipment, wire))
+        except OutcomeUnknown as unknown:
+            found = await self._found(wire, marked, known(asked).ship_date)
+            if not found:
+                raise unknown from None
+            return found_shipment(wire, found, rate.id)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+        """Get a shipment's state; its label is not returned again."""
+        return tracked_shipment(ref, await self.track_shipment(wire, ref))
+
+    async def get_labels(
+        self,
+        wire: Wire,  # noqa: ARG002 - nothing is sent
+        ref: Ref,  # noqa: ARG002 - the same
+        label: LabelFormat | None,  # noqa: ARG002 - the same
+        /,
+    ) -> tuple[Label, ...]:
+        """Refuse, because FedEx returns a label only with its purchase."""
+        raise UnsupportedByVendor("FedEx returns a label only with its purchase.")
+
+    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+        """Track a parcel that anybody sent."""
+        follows(CARRIER, carrier)
+        track, response = await self._tracked(wire, number)
+        error = unheard_of(track, response)
+        if error is not None:
+            raise error
+        return read_tracking(track, number)
+
+    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+        """Track a shipment that was bought here, which FedEx may not know yet."""
+        track, response = await self._tracked(wire, ref.id)
+        tracking = read_tracking(track, ref.id)
+        error = unheard_of(track, response)
+        if error is not None and not is_unheard_of(tracking):
+            raise error
+        return tracking
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
+        """Cancel every parcel of a shipment; an earlier cancellation is reported as such."""
+        body = {
+            "accountNumber": account_body(self.account_number),
+            "trackingNumber": ref.id,
+            "deletionControl": "DELETE_ALL_PACKAGES",
+        }
+        raw: Any
+        try:
+            response = await wire.send(Request.put("/ship/v1/shipments/cancel", json=body))
+            status, raw = read_cancel(response), response.json()
+        except VendorRejected:
+            tracking = await self.track_shipment(wire, ref)
+            if tracking.status is not TrackingStatus.CANCELED:
+                raise
+            status, raw = tracking.vendor_status or "", tracking.raw
+        return CancelResult(ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=raw)
+
+    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+        """Check an address."""
+        told = address_body(address)
+        told.pop("residential", None)
+        asked = Request.post(
+            "/address/v1/addresses/resolve", json={"addressesToValidate": [{"address": told}]}
+        )
+        return read_address(await wire.send(asked.evolve(idempotent=True)), address)
+
+    async def _tracked(self, wire: Wire, number: str) -> tuple[Answer, Response]:
+        body = {
+            "includeDetailedScans": True,
+            "trackingInfo": [{"trackingNumberInfo": {"trackingNumber": number}}],
+        }
+        asked = Request.post("/track/v1/trackingnumbers", json=body).evolve(idempotent=True)
+        response = await wire.send(asked, to=self._tracker)
+        tracks = read_tracks(response)
+        if not tracks:
+            raise malformed(response, "trackResults")
+        return tracks[0], response
+
+    async def _found(self, wire: Wire, marked: str, planned: date | None) -> list[Answer]:
+        """The parcels with this mark; empty if there are none, or the search failed."""
+        today = wire.now().date()
+        body = {
+            "includeDetailedScans": False,
+            "referencesInformation": {
+                "type": MARK,
+                "value": marked,
+                "accountNumber": self.account_number,
+                "shipDateBegin": str(today - _BACK),
+                "shipDateEndDate": str(max(today, planned or today) + _DAY),
+            },
+        }
+        asked = Request.post("/track/v1/referencenumbers", json=body).evolve(idempotent=True)
+        try:
+            tracks = read_tracks(await wire.send(asked, to=self._tracker))
+        except ConnectorError:
+            return []
+        return [track for track in tracks if track.text("trackingNumberInfo.trackingNumber")]

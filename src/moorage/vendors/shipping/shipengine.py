@@ -1,0 +1,341 @@
+"""ShipEngine (the ShipStation API): rates, labels, tracking and address checks.
+
+Version 1 of its API, in JSON, with the key in `API-Key`. It takes no idempotency key. A purchase
+with an unknown outcome is searched among the labels of the rate by the mark that was sent along,
+and never repeated.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.shipping.rates import LabelFormat, ShippingCapability
+from moorage.contracts.shipping.shipments import CancelResult, CancelState, Label, Shipment
+from moorage.contracts.shipping.tracking import ShippingEvent
+from moorage.contracts.vendor import Vendor, choices, key_at, mode_of_key
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.requests import Request
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.errors import (
+    ConnectorError,
+    InvalidData,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorRejected,
+)
+from moorage.vendors._reading import Answer, answer, malformed, read
+from moorage.vendors.shipping._common import (
+    LABELS,
+    carrier_word,
+    fetched,
+    filled,
+    label_service,
+    service_word,
+    texts,
+)
+from moorage.vendors.shipping._shipengine_answers import (
+    BUYING,
+    classify,
+    price,
+    read_address,
+    read_format,
+    read_rates,
+    read_state,
+    read_tracking,
+)
+from moorage.vendors.shipping._shipengine_requests import address_body, layout_of, rates_body
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.rates import RateRequest, RateResult
+    from moorage.contracts.shipping.shipments import AddressResult
+    from moorage.contracts.shipping.tracking import Tracking
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+    from moorage.domain.service.safety import Mode
+    from moorage.domain.webhooks.events import WebhookEvent
+
+_CARRIERS: Final = {"usps": "stamps_com"}
+_VOIDED_ALREADY: Final = "label_already_voided"
+_LABEL: Final = re.compile(r".*/v1/labels/(se-[A-Za-z0-9-]+)")
+_LONGEST_MARK: Final = 100
+_MARK: Final = "shipment.advanced_options.custom_field1"
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class ShipEngine(Vendor):
+    """An account at ShipEngine.
+
+    Attributes:
+        credentials: API key; by default the credential provider supplies `Credentials` that send
+            the key in `API-Key`.
+        carriers: ids of the carrier accounts to ask for rates; by default all, listed anew each
+            time.
+        insurer: "carrier", "shipsurance" or "third_party".
+        base_url: URL of ShipEngine.
+        label_hosts: hosts that labels may be downloaded from.
+    """
+
+    name: ClassVar[str] = "shipengine"
+    kinds: ClassVar[tuple[str, ...]] = ("shipping",)
+    api_version: ClassVar[str | None] = "v1"
+    capabilities: ClassVar[frozenset[str]] = frozenset(ShippingCapability) - {
+        ShippingCapability.LABEL_EPL
+    }
+    webhook: ClassVar[str | None] = "shipengine"
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    carriers: tuple[str, ...] = attrs.field(default=(), converter=texts)
+    insurer: str = attrs.field(
+        default="carrier", metadata=choices("carrier", "shipsurance", "third_party")
+    )
+    base_url: str = "https://api.shipengine.com"
+    label_hosts: tuple[str, ...] = attrs.field(
+        default=("https://api.shipengine.com",), converter=texts
+    )
+
+    def mode(self) -> Mode | None:
+        """Live or test, told by the options; None if unknown."""
+        return mode_of_key(self.credentials, live=(), test=("TEST_",))
+
+    def ping(self) -> Request:
+        """Request the carriers."""
+        return Request.get("/v1/carriers")
+
+    def services(self) -> Mapping[str, Service]:
+        """The API, and the host of label files."""
+        own = None
+        if self.credentials is not None:
+            own = Credentials.api_key(self.credentials, header="API-Key")
+        api = Service(
+            "shipengine",
+            self.base_url,
+            credentials=own,
+            needs_credentials=own is None,
+            classify=classify,
+        )
+        return {"": api, LABELS: label_service("shipengine", self.label_hosts)}
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Get rates."""
+        # A refusal by our own checks comes before any request.
+        layout_of(request)
+        rates_body(request, (), self.insurer)
+        carriers = request.carrier_accounts or self.carriers or await _every_carrier(wire)
+        asked = Request.post("/v1/rates", json=rates_body(request, carriers, self.insurer))
+
+        def parse(response: Response) -> RateResult:
+            return read_rates(wire, response, request)
+
+        return await wire.send(asked.evolve(idempotent=True), key=key, parse=parse)
+
+    async def buy(
+        self,
+        wire: Wire,
+        rate: Ref,
+        asked: RateRequest | None,  # noqa: ARG002 - ShipEngine knows it
+        /,
+        *,
+        key: str,
+    ) -> Shipment:
+        """Buy a label; after a lost answer, search for it."""
+        if rate.other("file") is None:
+            raise InvalidData(
+                "This reference is not that of a rate of ShipEngine.",
+                field="ref",
+                remedy="Give the `ref` of a rate that get_rates returned.",
+            )
+        mark = key_at(wire, key, _LONGEST_MARK)
+        body = {
+            "label_format": rate.other("file"),
+            "label_layout": rate.other("layout"),
+            "label_download_type": "url",
+            "validate_address": "no_validation",
+            "custom_field1": mark,
+        }
+        path = f"{BUYING}{quote(rate.id, safe='')}"
+        try:
+            buying = Request.post(path, json=filled(body.items()))
+            bought = await wire.send(buying, key=key, parse=_whole)
+        except OutcomeUnknown as unknown:
+            found = await _found(wire, rate.id, mark)
+            if found is None:
+                raise unknown from None
+            bought = found
+        return await _shipment(wire, bought)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+        """Get a bought label."""
+        return await _shipment(wire, _whole(await wire.send(Request.get(_path(ref)))))
+
+    async def get_labels(
+        self, wire: Wire, ref: Ref, label: LabelFormat | None, /
+    ) -> tuple[Label, ...]:
+        """Fetch the labels, in another format if requested and available."""
+        if label is LabelFormat.EPL:
+            raise UnsupportedByVendor("ShipEngine has no labels in EPL.")
+        bought = _whole(await wire.send(Request.get(_path(ref))))
+        return await _labels(wire, bought, label)
+
+    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+        """Track a shipment that anybody bought, by a carrier that ShipEngine knows."""
+        query = {"carrier_code": _CARRIERS.get(carrier, carrier), "tracking_number": number}
+        return read_tracking(answer(await wire.send(Request.get("/v1/tracking", query=query))))
+
+    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+        """Track a shipment that was bought here."""
+        return read_tracking(answer(await wire.send(Request.get(f"{_path(ref)}/track"))))
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
+        """Void a label; an earlier void is reported as such."""
+        status = "approved"
+        try:
+            response = await wire.send(Request.put(f"{_path(ref)}/void"))
+        except VendorRejected as error:
+            if error.vendor_code != _VOIDED_ALREADY or error.response is None:
+                raise
+            response, status = error.response, _VOIDED_ALREADY
+        body = answer(response)
+        if body.flag("approved") is None:
+            raise malformed(response, "approved")
+        return CancelResult(ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=body.raw)
+
+    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+        """Check an address."""
+        asked = Request.post("/v1/addresses/validate", json=[address_body(address)])
+        return read_address(await wire.send(asked.evolve(idempotent=True)), address)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
+        """Convert a webhook to an event of a shipment."""
+        if event.vendor_type != "API_TRACK":
+            return ()
+        tracking = read_tracking(read(event.data))
+        label = _LABEL.fullmatch(read(event.data).text("label_url") or "")
+        return (
+            ShippingEvent(
+                id=event.id,
+                ref=ref(label[1]) if label else None,
+                tracking=tracking,
+                vendor_status=tracking.vendor_status,
+                at=event.time,
+                raw=read(event.data).raw,
+            ),
+        )
+
+
+def _path(ref: Ref) -> str:
+    return f"/v1/labels/{quote(ref.id, safe='')}"
+
+
+async def _every_carrier(wire: Wire) -> Sequence[str]:
+    known = answer(await wire.send(Request.get("/v1/carriers")))
+    # In sorted order, so that a repeat sends the same request.
+    every = sorted(
+        own for carrier in known.objects("carriers") if (own := carrier.text("carrier_id"))
+    )
+    if not every:
+        raise VendorRejected(
+            "No carrier account is connected to this account at ShipEngine.",
+            remedy="Connect one in ShipEngine's dashboard.",
+        )
+    return every
+
+
+def _whole(response: Response) -> Answer:
+    body = answer(response)
+    if body.text("label_id") is None:
+        raise malformed(response, "label_id")
+    return body
+
+
+async def _found(wire: Wire, rate: str, mark: str) -> Answer | None:
+    """The label of a rate with this mark; None if there is none, or the search failed."""
+    query = {"rate_id": rate, "page_size": "100", "sort_by": "created_at", "sort_dir": "desc"}
+    try:
+        known = answer(await wire.send(Request.get("/v1/labels", query=query)))
+    except ConnectorError:
+        return None
+    return next(
+        (
+            label
+            for label in known.objects("labels")
+            if label.text(_MARK) == mark
+            and label.text("label_id")
+            and label.text("status") != "error"
+        ),
+        None,
+    )
+
+
+async def _shipment(wire: Wire, bought: Answer) -> Shipment:
+    carrier, service = bought.text("carrier_code"), bought.text("service_code")
+    word = carrier_word(carrier) if carrier else None
+    form = bought.text("form_download.href")
+    labels = await _labels(wire, bought, None)
+    return Shipment(
+        ref=wire.ref(
+            bought.text("label_id") or "", label=labels[0].format.value if labels else None
+        ),
+        state=read_state(bought),
+        vendor_status=bought.text("status"),
+        tracking_numbers=tuple(
+            number
+            for item in _parts(bought)
+            if (number := item.text("tracking_number")) is not None
+        ),
+        tracking_url=bought.text("tracking_url"),
+        carrier=word,
+        service=service_word(word, service) if word and service else None,
+        cost=price(bought, "shipment_cost", "insurance_cost"),
+        labels=labels,
+        documents=() if form is None else (form,),
+        raw=bought.raw,
+    )
+
+
+def _parts(bought: Answer) -> list[Answer]:
+    """The parts with a tracking number: each of several parcels, or the whole shipment."""
+    several = [package for package in bought.objects("packages") if package.text("tracking_number")]
+    return several if len(several) > 1 else [bought]
+
+
+async def _labels(wire: Wire, bought: Answer, wanted: LabelFormat | None) -> tuple[Label, ...]:
+    parts = _parts(bought)
+    if not any(item.object("label_download") for item in parts):
+        parts = [bought] if bought.object("label_download") else []
+    return tuple([await _label(wire, bought, part, wanted) for part in parts])
+
+
+async def _label(wire: Wire, bought: Answer, part: Answer, wanted: LabelFormat | None) -> Label:
+    written = wanted or read_format(bought)
+    links = part.object("label_download")
+    url = links.text(written.value)
+    if url is None and wanted is not None:
+        raise VendorRejected(
+            f"ShipEngine has no label of this shipment in {wanted}.",
+            remedy="Take the format it was bought in: not every carrier has every format.",
+        )
+    url = url or links.text("href")
+    return Label(
+        format=written,
+        content=None if url is None else await fetched(wire, url),
+        url=url,
+        size=bought.text("label_layout"),
+        vendor_format=bought.text("label_format") if wanted is None else written.value,
+        tracking_number=part.text("tracking_number"),
+    )

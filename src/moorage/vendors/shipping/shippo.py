@@ -1,0 +1,355 @@
+"""Shippo: rates, labels, tracking and address checks.
+
+Version 2018-02-08 of its API, in JSON, with numbers as text. Shippo takes no idempotency key. A
+purchase with an unknown outcome is searched among the transactions of the rate by the mark that was
+sent along, and never repeated.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.shipping.rates import ShippingCapability
+from moorage.contracts.shipping.shipments import (
+    CancelResult,
+    CancelState,
+    Label,
+    Shipment,
+    ShipmentState,
+)
+from moorage.contracts.shipping.tracking import ShippingEvent, Tracking, TrackingStatus
+from moorage.contracts.vendor import Vendor, mode_of_key
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.requests import Request
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.errors import (
+    ConnectorError,
+    InvalidData,
+    OutcomeUnknown,
+    VendorRejected,
+)
+from moorage.vendors._reading import Answer, answer, malformed, read
+from moorage.vendors.shipping._common import LABELS, fetched, label_service, texts
+from moorage.vendors.shipping._shippo import (
+    REFUNDS,
+    STATES,
+    address_body,
+    classify,
+    mark,
+    read_address,
+    read_format,
+    read_messages,
+    read_offer,
+    read_rates,
+    read_track,
+    shipment_body,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
+    from moorage.contracts.shipping.shipments import AddressResult
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+    from moorage.domain.service.safety import Mode
+    from moorage.domain.webhooks.events import WebhookEvent
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Shippo(Vendor):
+    """An account at Shippo.
+
+    Attributes:
+        credentials: API token; by default the credential provider supplies `Credentials` that send
+            `ShippoToken …` in `Authorization`.
+        base_url: URL of Shippo.
+        label_hosts: hosts that labels may be downloaded from.
+    """
+
+    name: ClassVar[str] = "shippo"
+    kinds: ClassVar[tuple[str, ...]] = ("shipping",)
+    api_version: ClassVar[str | None] = "2018-02-08"
+    capabilities: ClassVar[frozenset[str]] = frozenset(ShippingCapability) - {
+        ShippingCapability.CONVERT_LABEL,
+        ShippingCapability.LABEL_EPL,
+    }
+    webhook: ClassVar[str | None] = "shippo"
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    base_url: str = "https://api.goshippo.com"
+    label_hosts: tuple[str, ...] = attrs.field(
+        default=(
+            "https://deliver.goshippo.com",
+            "https://shippo-delivery.s3.amazonaws.com",
+            "https://shippo-delivery-east.s3.amazonaws.com",
+        ),
+        converter=texts,
+    )
+
+    def mode(self) -> Mode | None:
+        """Live or test, told by the options; None if unknown."""
+        return mode_of_key(self.credentials, live=("shippo_live_",), test=("shippo_test_",))
+
+    def ping(self) -> Request:
+        """Request one transaction."""
+        return Request.get("/transactions", query={"results": 1})
+
+    def services(self) -> Mapping[str, Service]:
+        """The API, and the host of label files."""
+        own = None
+        if self.credentials is not None:
+            token = Secret(f"ShippoToken {self.credentials.reveal()}")
+            own = Credentials.api_key(token, header="Authorization")
+        api = Service(
+            "shippo",
+            self.base_url,
+            credentials=own,
+            needs_credentials=own is None,
+            headers={"SHIPPO-API-VERSION": str(self.api_version)},
+            classify=classify,
+        )
+        return {"": api, LABELS: label_service("shippo", self.label_hosts)}
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Get rates."""
+        asked = Request.post("/shipments", json=shipment_body(request))
+
+        def parse(response: Response) -> RateResult:
+            return read_rates(wire, response, request)
+
+        return await wire.send(asked.evolve(idempotent=True), key=key, parse=parse)
+
+    async def buy(
+        self,
+        wire: Wire,
+        rate: Ref,
+        asked: RateRequest | None,  # noqa: ARG002 - the offer knows
+        /,
+        *,
+        key: str,
+    ) -> Shipment:
+        """Buy a label; after a lost answer, search for it."""
+        if rate.other("file") is None:
+            raise InvalidData(
+                "This reference is not that of a rate of Shippo.",
+                field="ref",
+                remedy="Give the `ref` of a rate that get_rates returned.",
+            )
+        offer = answer(await wire.send(Request.get(_path("rates", rate.id))))
+        body = {
+            "rate": rate.id,
+            "label_file_type": rate.other("file"),
+            "async": False,
+            "metadata": mark(key),
+        }
+        try:
+            buying = Request.post("/transactions", json=body)
+            bought = await wire.send(buying, key=key, parse=_whole)
+        except OutcomeUnknown as unknown:
+            found = await _found(wire, rate.id, mark(key))
+            if found is None:
+                raise unknown from None
+            bought = found
+        return await _shipment(wire, bought, offer, rate.other("parcels"))
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+        """Get a bought label."""
+        bought = await _transaction(wire, ref)
+        return await _shipment(wire, bought, await _offer(wire, bought), ref.other("parcels"))
+
+    async def get_labels(
+        self,
+        wire: Wire,
+        ref: Ref,
+        label: LabelFormat | None,  # noqa: ARG002 - none is converted
+        /,
+    ) -> tuple[Label, ...]:
+        """Fetch the labels in the format they were bought in."""
+        return (await self.get(wire, ref)).labels
+
+    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+        """Track a shipment that anybody bought."""
+        return read_track(answer(await wire.send(Request.get(_path("tracks", carrier, number)))))
+
+    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+        """Track a shipment that was bought here."""
+        bought = await _transaction(wire, ref)
+        number, carrier = bought.text("tracking_number"), ref.other("carrier")
+        if number is not None and carrier is None:
+            # Events of a shipment name only its transaction.
+            carrier = read_offer(await _offer(wire, bought))[0]
+        if number is None or carrier is None:
+            return Tracking(
+                number=number, carrier=carrier, status=TrackingStatus.UNKNOWN, raw=bought.raw
+            )
+        return await self.track(wire, number, carrier)
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
+        """Request a refund for every label; an earlier request's state is returned."""
+        several = [ref.id]
+        if ref.other("parcels") is not None:
+            known = await _of(wire, ref.other("rate"))
+            several = [own for item in known if (own := item.text("object_id"))] or several
+        told = [await _refunded(wire, item) for item in several]
+        states = [REFUNDS.get(item.text("status") or "", CancelState.UNKNOWN) for item in told]
+        worst = min(states, key=_WORST.index)
+        return CancelResult(
+            ref=ref,
+            state=worst,
+            vendor_status=told[states.index(worst)].text("status"),
+            raw=told[0].raw if len(told) == 1 else [item.raw for item in told],
+        )
+
+    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+        """Check an address."""
+        body = {**address_body(address), "validate": True}
+        asked = Request.post("/addresses", json=body).evolve(idempotent=True)
+        return read_address(await wire.send(asked), address)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
+        """Convert a webhook to an event of a shipment or a label."""
+        told = read(event.data)
+        tracking = state = None
+        status = told.text("status")
+        if event.vendor_type == "track_updated":
+            tracking, bought = read_track(told), told.text("transaction")
+            status = tracking.vendor_status
+        elif event.vendor_type in {"transaction_created", "transaction_updated"}:
+            state = STATES.get(status or "", ShipmentState.UNKNOWN)
+            bought = told.text("object_id")
+        else:
+            return ()
+        return (
+            ShippingEvent(
+                id=event.id,
+                ref=None if bought is None else ref(bought),
+                tracking=tracking,
+                state=state,
+                vendor_status=status,
+                at=event.time,
+                raw=told.raw,
+            ),
+        )
+
+
+_WORST = (
+    CancelState.REJECTED,
+    CancelState.UNKNOWN,
+    CancelState.REQUESTED,
+    CancelState.APPROVED,
+)
+
+
+def _path(*parts: str) -> str:
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+async def _of(wire: Wire, rate: str | None) -> list[Answer]:
+    """All transactions of a rate."""
+    asked = Request.get("/transactions", query={"rate": rate, "results": 100})
+    return list(answer(await wire.send(asked)).objects("results"))
+
+
+async def _found(wire: Wire, rate: str, marked: str) -> Answer | None:
+    """The transaction with this mark; None if there is none, or the search failed."""
+    try:
+        known = await _of(wire, rate)
+    except ConnectorError:
+        return None
+    ours = [item for item in known if item.text("metadata") == marked]
+    return next((item for item in ours if item.text("status") != "ERROR"), None)
+
+
+async def _transaction(wire: Wire, ref: Ref) -> Answer:
+    return _whole(await wire.send(Request.get(_path("transactions", ref.id))))
+
+
+async def _offer(wire: Wire, bought: Answer) -> Answer:
+    """The rate of a transaction, which contains or names it."""
+    rate = bought.text("rate")
+    if rate is None:
+        return bought.object("rate")
+    return answer(await wire.send(Request.get(_path("rates", rate))))
+
+
+def _whole(response: Response) -> Answer:
+    body = answer(response)
+    if body.text("object_id") is None:
+        raise malformed(response, "object_id")
+    return body
+
+
+async def _refunded(wire: Wire, transaction: str) -> Answer:
+    asked = Request.post("/refunds", json={"transaction": transaction, "async": False})
+    try:
+        return answer(await wire.send(asked.evolve(idempotent=True)))
+    except VendorRejected:
+        found = answer(await wire.send(Request.get(_path("transactions", transaction))))
+        if not (found.text("status") or "").startswith("REFUND"):
+            raise
+        return found
+
+
+async def _shipment(wire: Wire, bought: Answer, offer: Answer, parcels: str | None) -> Shipment:
+    status = bought.text("status")
+    carrier, service, cost = read_offer(offer)
+    several = [bought]
+    if parcels is not None:
+        try:
+            several = await _of(wire, offer.text("object_id"))
+        except ConnectorError:
+            several = [bought]
+    labels = [
+        await _label(wire, item, url)
+        for item in several
+        if (url := item.text("label_url")) is not None
+    ]
+    numbers = [item.text("tracking_number") for item in several]
+    written = labels[0].format.value if labels else None
+    papers = [item.text("commercial_invoice_url") for item in several]
+    return Shipment(
+        ref=wire.ref(
+            bought.text("object_id") or "",
+            carrier=carrier,
+            label=written,
+            parcels=parcels,
+            rate=parcels and offer.text("object_id"),
+        ),
+        state=STATES.get(status or "", ShipmentState.UNKNOWN),
+        vendor_status=status,
+        tracking_numbers=tuple(number for number in numbers if number is not None),
+        tracking_url=bought.text("tracking_url_provider"),
+        carrier=carrier,
+        service=service,
+        cost=cost,
+        labels=tuple(labels),
+        documents=tuple(paper for paper in papers if paper is not None),
+        warnings=read_messages(bought),
+        raw=bought.raw,
+    )
+
+
+async def _label(wire: Wire, bought: Answer, url: str) -> Label:
+    written, size = read_format(bought.text("label_file_type"))
+    return Label(
+        format=written,
+        content=await fetched(wire, url),
+        url=url,
+        size=size,
+        vendor_format=bought.text("label_file_type"),
+        tracking_number=bought.text("tracking_number"),
+    )

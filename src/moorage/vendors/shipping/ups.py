@@ -1,0 +1,283 @@
+"""UPS: rates, labels, tracking, voids and address checks.
+
+The OAuth API, in JSON, in version 2409 of rating and shipping. UPS takes no idempotency key and
+stores no rates. A purchase with an unknown outcome is searched by the mark that was sent as a
+reference, and never repeated. Labels in PDF are bought as images and recovered as PDF at once.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.shipping.rates import LabelFormat, ShippingCapability
+from moorage.contracts.shipping.shipments import CancelResult, CancelState, ShipmentState
+from moorage.contracts.shipping.tracking import TrackingStatus
+from moorage.contracts.vendor import Vendor, mode_at
+from moorage.domain.http.requests import Request
+from moorage.domain.oauth.client import OAuthClient
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.errors import (
+    ConfigurationError,
+    ConnectorError,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorRejected,
+)
+from moorage.vendors.shipping._common import follows, known, mark, on_its_day
+from moorage.vendors.shipping._ups_answers import (
+    NO_OFFER,
+    classify,
+    no_rates,
+    read_address,
+    read_cancel,
+    read_rates,
+    read_shipment,
+    read_track,
+    recovered,
+    sold,
+)
+from moorage.vendors.shipping._ups_requests import (
+    CARRIER,
+    CHECKED,
+    address_body,
+    by_mark,
+    rates_body,
+    recovery_body,
+    shipment_body,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.rates import RateRequest, RateResult
+    from moorage.contracts.shipping.shipments import AddressResult, Label, Shipment
+    from moorage.contracts.shipping.tracking import Tracking
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+    from moorage.domain.service.safety import Mode
+
+_SOURCE: Final = "moorage"
+_NOT_FOUND: Final = 404
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Ups(Vendor):
+    """An account at UPS.
+
+    Attributes:
+        account_number: number of the paying account.
+        client_id: client id of the application.
+        client_secret: client secret of the application; without both, the credential provider
+            supplies a token.
+        goods: description of the goods of shipments without a customs declaration.
+        base_url: URL of UPS; its test system is https://wwwcie.ups.com.
+    """
+
+    name: ClassVar[str] = CARRIER
+    kinds: ClassVar[tuple[str, ...]] = ("shipping",)
+    api_version: ClassVar[str | None] = "v2409"
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            ShippingCapability.MULTI_PARCEL,
+            ShippingCapability.CUSTOMS,
+            ShippingCapability.INSURANCE,
+            ShippingCapability.SIGNATURE,
+            ShippingCapability.SATURDAY_DELIVERY,
+            ShippingCapability.LABEL_EPL,
+            ShippingCapability.LABEL_AGAIN,
+            ShippingCapability.CONVERT_LABEL,
+            ShippingCapability.TRACK,
+            ShippingCapability.CANCEL,
+            ShippingCapability.VALIDATE_ADDRESS,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"parcels": 200}
+
+    account_number: str = attrs.field(repr=False)
+    client_id: str | None = attrs.field(default=None, repr=False)
+    client_secret: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    goods: str = "Merchandise"
+    base_url: str = "https://onlinetools.ups.com"
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an id without its secret, and a secret without its id."""
+        if (self.client_id is None) is not (self.client_secret is None):
+            raise ConfigurationError(
+                "UPS needs a client id and a client secret, and one of them is missing.",
+                path="client_id",
+                remedy="Give both, or neither and a credential provider.",
+            )
+
+    def mode(self) -> Mode | None:
+        """Live or test, told by the options; None if unknown."""
+        return mode_at(
+            self.base_url, live="https://onlinetools.ups.com", test="https://wwwcie.ups.com"
+        )
+
+    def services(self) -> Mapping[str, Service]:
+        """The API."""
+        return {
+            "": Service(
+                CARRIER,
+                self.base_url,
+                needs_credentials=True,
+                headers={"transactionSrc": _SOURCE},
+                classify=classify,
+            )
+        }
+
+    def clients(self) -> Mapping[str, OAuthClient]:
+        """The OAuth client of the application."""
+        if self.client_id is None or self.client_secret is None:
+            return {}
+        server = f"{self.base_url.rstrip('/')}/security/v1/oauth/token"
+        return {"": OAuthClient(server=server, client_id=self.client_id, secret=self.client_secret)}
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Get rates."""
+        body = rates_body(request, self.account_number)
+        asked = Request.post(f"/api/rating/{self.api_version}/Shop", json=body)
+        try:
+            parse = partial(read_rates, wire)
+            return await wire.send(asked.evolve(idempotent=True), key=key, parse=parse)
+        except VendorRejected as error:
+            if error.vendor_code not in NO_OFFER:
+                raise
+            return no_rates(error)
+
+    async def buy(
+        self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
+    ) -> Shipment:
+        """Buy a shipment; after a lost answer, search for it."""
+        request, marked = known(asked), mark(wire, key)
+
+        def buying(day: date) -> Request:
+            body = shipment_body(
+                request,
+                rate,
+                account=self.account_number,
+                goods=self.goods,
+                marked=marked,
+                day=day,
+            )
+            return Request.post(f"/api/shipments/{self.api_version}/ship", json=body)
+
+        def parse(response: Response) -> Shipment:
+            return read_shipment(wire, response, rate)
+
+        today = wire.now().date()
+        try:
+            bought = await on_its_day(wire, request, today, buying, key=key, parse=parse)
+        except OutcomeUnknown as unknown:
+            found = await _tried(wire, request.label, by_mark(marked, self.account_number))
+            if found is None:
+                raise unknown from None
+            return sold(wire, *found, rate)
+        if request.label is not LabelFormat.PDF:
+            return bought
+        return await _in_pdf(wire, bought)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+        """Get a shipment; a voided one has no labels."""
+        written = LabelFormat(ref.other("label") or LabelFormat.PDF)
+        try:
+            tracking = await self.track_shipment(wire, ref)
+        except VendorRejected as error:
+            if error.status != _NOT_FOUND:
+                raise
+            # The tracking learns of a label some time after it is bought.
+            return sold(wire, ref.id, await self.get_labels(wire, ref, None))
+        void = tracking.status is TrackingStatus.CANCELED
+        found = None if void else await _tried(wire, written, {"TrackingNumber": ref.id})
+        return attrs.evolve(
+            sold(wire, ref.id, () if found is None else found[1]),
+            state=ShipmentState.CANCELED if void else ShipmentState.BOUGHT,
+            vendor_status=tracking.vendor_status,
+            raw=tracking.raw,
+        )
+
+    async def get_labels(
+        self, wire: Wire, ref: Ref, label: LabelFormat | None, /
+    ) -> tuple[Label, ...]:
+        """Recover the labels, in another format if requested."""
+        written = label or LabelFormat(ref.other("label") or LabelFormat.PDF)
+        return (await _recovered(wire, written, {"TrackingNumber": ref.id}))[1]
+
+    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+        """Track a parcel that anybody bought."""
+        follows(CARRIER, carrier)
+        asked = Request.get(
+            f"/api/track/v1/details/{quote(number, safe='')}",
+            query={"locale": "en_US", "returnSignature": "false"},
+            headers={"transId": wire.new_id()[:32]},
+        )
+        return read_track(await wire.send(asked), number)
+
+    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+        """Track the first parcel of a shipment that was bought here."""
+        return await self.track(wire, ref.id, CARRIER)
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
+        """Void a shipment; a repeat has no further effect."""
+        path = f"/api/shipments/{self.api_version}/void/cancel/{quote(ref.id, safe='')}"
+        try:
+            return read_cancel(ref, await wire.send(Request.delete(path)))
+        except VendorRejected:
+            tracking = await self.track_shipment(wire, ref)
+            if tracking.status is not TrackingStatus.CANCELED:
+                raise
+            return CancelResult(
+                ref=ref,
+                state=CancelState.APPROVED,
+                vendor_status=tracking.vendor_status,
+                raw=tracking.raw,
+            )
+
+    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+        """Check if an address exists, and if it is residential."""
+        if address.country not in CHECKED:
+            raise UnsupportedByVendor("UPS checks addresses in the US and in Puerto Rico only.")
+        asked = Request.post("/api/addressvalidation/v2/3", json=address_body(address))
+        return read_address(await wire.send(asked.evolve(idempotent=True)), address)
+
+
+async def _recovered(
+    wire: Wire, label: LabelFormat, which: dict[str, Any]
+) -> tuple[str | None, tuple[Label, ...]]:
+    """The number of a bought shipment, and its labels."""
+    asked = Request.post("/api/labels/v1/recovery", json=recovery_body(label, which))
+    return recovered(await wire.send(asked.evolve(idempotent=True)))
+
+
+async def _tried(
+    wire: Wire, label: LabelFormat, which: dict[str, Any]
+) -> tuple[str, tuple[Label, ...]] | None:
+    """The number and the labels; None if there are none, or the recovery failed."""
+    try:
+        number, labels = await _recovered(wire, label, which)
+    except ConnectorError:
+        return None
+    return None if number is None else (number, labels)
+
+
+async def _in_pdf(wire: Wire, bought: Shipment) -> Shipment:
+    """The shipment with its labels in PDF; as images if UPS does not return PDF."""
+    found = await _tried(wire, LabelFormat.PDF, {"TrackingNumber": bought.ref.id})
+    if found is None or not found[1]:
+        return bought
+    ref = bought.ref.with_related(label=LabelFormat.PDF.value)
+    return attrs.evolve(bought, ref=ref, labels=found[1])

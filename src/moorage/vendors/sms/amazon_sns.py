@@ -1,0 +1,178 @@
+"""Amazon SNS: text messages.
+
+The Query API of 2010-03-31, with forms signed by AWS SigV4 and answers in XML. SNS takes no
+idempotency key, so a message that may have been sent is not sent again. It can neither query nor
+cancel a message, and reports the outcome only to CloudWatch logs.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.sms import SmsMessage, SmsReceipt, SmsStatus
+from moorage.contracts.vendor import Vendor, choices, extra_for
+from moorage.domain.http.requests import Request
+from moorage.domain.resilience.classify import is_success
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.errors import (
+    AuthenticationFailed,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorRejected,
+)
+from moorage.vendors._aws import LATER, WHO, signed
+from moorage.vendors._reading import malformed
+from moorage.vendors._xml import Element, NotXmlError, read_xml
+from moorage.vendors.sms._common import as_field, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+    from moorage.errors import ConnectorError
+    from moorage.vendors.sms._common import Kind
+
+_VERSION: Final = "2010-03-31"
+_ATTRIBUTE: Final = "AWS."
+_PRICE: Final = "AWS.SNS.SMS.MaxPrice"
+_DIGITS: Final = re.compile(r"\+?[0-9]+")
+_WRONG: Final = frozenset(
+    {
+        "InvalidAction",
+        "InvalidParameter",
+        "InvalidParameterCombination",
+        "InvalidParameterValue",
+        "InvalidQueryParameter",
+        "MalformedQueryString",
+        "MissingAction",
+        "MissingParameter",
+        "ParameterValueInvalid",
+        "ValidationError",
+        "ValidationException",
+    }
+)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class AmazonSns(Vendor):
+    """An account at Amazon SNS, in one region.
+
+    Attributes:
+        region: AWS region, such as `eu-central-1`; not every region sends text messages.
+        access_key_id: id of the access key.
+        credentials: secret access key; by default the credential provider supplies `Credentials`,
+            signed by `AwsSigV4` for the service `sns`.
+        session_token: session token of temporary credentials.
+        sender: sender of messages without one of their own: a name, or a number of yours; by
+            default SNS chooses.
+        message_type: Transactional or Promotional; by default the account's setting.
+        base_url: URL of SNS; by default that of the region.
+    """
+
+    name: ClassVar[str] = "amazon_sns"
+    kinds: ClassVar[tuple[str, ...]] = ("sms",)
+    api_version: ClassVar[str | None] = _VERSION
+    limits: ClassVar[Mapping[str, int]] = {"text": 1600}
+
+    region: str
+    access_key_id: str | None = attrs.field(default=None, repr=False)
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    session_token: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    sender: str | None = None
+    message_type: str | None = attrs.field(
+        default=None, metadata=choices("Transactional", "Promotional")
+    )
+    base_url: str | None = None
+
+    def services(self) -> Mapping[str, Service]:
+        """The API."""
+        own = signed("sns", self.region, self.access_key_id, self.credentials, self.session_token)
+        return {
+            "": Service(
+                "amazon_sns",
+                self.base_url or f"https://sns.{self.region}.amazonaws.com",
+                credentials=own,
+                needs_credentials=own is None,
+                classify=classify,
+            )
+        }
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        """Send one message."""
+        request = Request.post("/", form=message_form(self, message))
+        return await wire.send(request, key=key, parse=partial(read_receipt, wire))
+
+
+def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
+    """The form that sends a message; options that begin with `AWS.` become its attributes."""
+    sender = message.sender or vendor.sender
+    attributes: dict[str, Any] = {"AWS.SNS.SMS.SMSType": vendor.message_type}
+    if sender is not None and _DIGITS.fullmatch(sender):
+        attributes["AWS.MM.SMS.OriginationNumber"] = sender
+    else:
+        attributes["AWS.SNS.SMS.SenderID"] = sender
+    form: dict[str, Any] = {
+        "Action": "Publish",
+        "Version": _VERSION,
+        "PhoneNumber": message.to,
+        "Message": message.text,
+    }
+    for name, value in extra_for("amazon_sns", message.extra).items():
+        (attributes if name.startswith(_ATTRIBUTE) else form)[name] = value
+    given = [(name, value) for name, value in attributes.items() if value is not None]
+    for number, (name, value) in enumerate(given, 1):
+        entry = f"MessageAttributes.entry.{number}"
+        form |= {
+            f"{entry}.Name": name,
+            f"{entry}.Value.DataType": "Number" if name == _PRICE else "String",
+            f"{entry}.Value.StringValue": value,
+        }
+    return {name: as_field(value) for name, value in form.items() if value is not None}
+
+
+def read_receipt(wire: Wire, response: Response) -> SmsReceipt:
+    """Parse the receipt of an accepted message, which contains only its id."""
+    root = _read(response)
+    result = None if root is None else next(root.all("PublishResult"), None)
+    id_ = None if result is None else result.text("MessageId")
+    if root is None or id_ is None:
+        raise malformed(response, "MessageId")
+    return SmsReceipt(ref=wire.ref(id_), status=SmsStatus.QUEUED, raw=root.told())
+
+
+def _read(response: Response) -> Element | None:
+    try:
+        return read_xml(response.body)
+    except NotXmlError:
+        return None
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error for the code in an answer, which is more specific than its status."""
+    if is_success(response.status) or response.status >= 500:
+        return None
+    root = _read(response)
+    error = None if root is None else next(root.all("Error"), None)
+    code = None if error is None else error.text("Code")
+    if error is None or code is None:
+        return None
+    kind: Kind = VendorRejected
+    if code in LATER:
+        kind = RateLimitExceeded
+    elif code in WHO:
+        kind = AuthenticationFailed
+    elif code in _WRONG:
+        kind = InvalidRequest
+    return refusal(kind, "Amazon SNS", response, code, error.text("Message"))

@@ -1,0 +1,288 @@
+"""Parsing of Azure Blob Storage's answers: blobs, blocks and errors."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+import attrs
+
+from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
+from moorage.contracts.storage import ListPage, ObjectInfo
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.secrets.secret import Secret
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    FileNotFound,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.vendors._reading import as_time, malformed
+from moorage.vendors._xml import Element, NotXmlError, read_xml
+from moorage.vendors.storage._azure_blob_requests import META
+from moorage.vendors.storage._common import bare_etag, packing, plain_word, root, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Headers, Request, Response
+
+_LONGEST: Final = 300
+_REDACTION: Final = Redaction()
+
+_WHO: Final = frozenset(
+    {
+        "AccountIsDisabled",
+        "AuthenticationFailed",
+        "AuthorizationFailure",
+        "AuthorizationPermissionMismatch",
+        "AuthorizationProtocolMismatch",
+        "AuthorizationResourceTypeMismatch",
+        "AuthorizationServiceMismatch",
+        "AuthorizationSourceIPMismatch",
+        "InsufficientAccountPermissions",
+        "InvalidAuthenticationInfo",
+        "KeyBasedAuthenticationNotPermitted",
+        "NoAuthenticationInformation",
+    }
+)
+_BROKEN: Final = frozenset({"InternalError", "Md5Mismatch", "OperationTimedOut"})
+"""Codes of errors after which a retry may succeed, including bytes damaged in transit."""
+_CONDITION: Final = frozenset({"BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet"})
+_REMEDIES: Final = {
+    "BlobArchived": "Rehydrate the blob into an online tier first; that takes hours.",
+    "BlobBeingRehydrated": "Wait until the blob is back from the archive.",
+    "ContainerBeingDeleted": "Wait until the container is deleted, and create it again.",
+    "ContainerNotFound": "Correct the name of the container, or create it.",
+    "InvalidBlockList": "Start the upload again: its blocks have expired, or the blob was"
+    " replaced.",
+    "SnapshotsPresent": "Delete the blob's snapshots first.",
+}
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer's body, which is more specific than its status."""
+    if response.status < 400:
+        return None
+    code, words = _said(request, response)
+    return None if code is None else _failure(code, words, response)
+
+
+def _said(request: Request, response: Response) -> tuple[str | None, str | None]:
+    """The code and text of a failure; some failures have no body, and their code in a header."""
+    told = response.header("x-ms-error-code")
+    if told is None and request.method == "HEAD" and response.status == 404:
+        told = "BlobNotFound"
+    try:
+        error = read_xml(response.body)
+    except NotXmlError:
+        return told, None
+    if error.name != "Error":
+        return told, None
+    return error.text("Code") or told, error.text("Message")
+
+
+def _failure(code: str, words: str | None, response: Response) -> ConnectorError:
+    """The error for a code of Azure."""
+    # The first line is followed by the request's id and time, which the headers have too.
+    first = (words or "").partition("\n")[0].strip()
+    said = _REDACTION.words(first, _LONGEST) if first else None
+    status = response.status
+    fields: dict[str, Any] = {
+        "status": status,
+        "vendor_code": code,
+        "vendor_message": said,
+        "response": response,
+    }
+    kind: type[ConnectorError] = VendorRejected
+    if code == "BlobNotFound" or (code == "CannotVerifyCopySource" and status == 404):
+        kind = FileNotFound
+    elif code in _WHO:
+        kind = AuthenticationFailed
+    elif code == "ServerBusy":
+        kind = RateLimitExceeded
+        fields["by_vendor"] = True
+    elif code in _BROKEN or status >= 500:
+        kind = VendorFailed
+    elif code in _CONDITION:
+        # An existing blob is reported as a conflict, although it breaks a condition of the request.
+        fields["status"] = 412
+    elif status in {400, 416}:
+        kind = InvalidRequest
+    if code in _REMEDIES:
+        fields["remedy"] = _REMEDIES[code]
+    return kind(f"Azure refused: {said or code}", **fields)
+
+
+# --- delegation keys ----------------------------------------------------------
+
+_LENT: Final = {
+    "skoid": "SignedOid",
+    "sktid": "SignedTid",
+    "skt": "SignedStart",
+    "ske": "SignedExpiry",
+    "sks": "SignedService",
+    "skv": "SignedVersion",
+}
+
+
+@attrs.frozen
+class LentKey:
+    """A user delegation key, which Azure issues to a client of Entra ID.
+
+    Attributes:
+        key: the key in base64.
+        named: parameters that identify the key in signatures, in the order of signing.
+    """
+
+    key: Secret
+    named: Mapping[str, str]
+
+
+def lent_key(response: Response) -> LentKey:
+    """Parse the key in an answer.
+
+    Raises:
+        VendorFailed: the answer contains none.
+    """
+    told = root(response, "UserDelegationKey")
+    named = {parameter: told.text(name) or "" for parameter, name in _LENT.items()}
+    key = Secret(told.text("Value") or "")
+    if not _is_key(key) or not all(named.values()):
+        # The answer may contain the key, and an error would show it.
+        raise malformed(response.evolve(body=b""), "Value")
+    return LentKey(key, named)
+
+
+def _is_key(key: Secret) -> bool:
+    try:
+        return bool(b64decode(key.reveal_bytes(), validate=True))
+    except ValueError:
+        return False
+
+
+# --- blobs -------------------------------------------------------------------
+
+
+def info(wire: Wire, key: str, headers: Headers, **known: Any) -> ObjectInfo:
+    """The properties of a blob, from the headers of an answer."""
+    fields: dict[str, Any] = {
+        "size": whole(headers.get("content-length")),
+        "checksums": _checksums(headers),
+        "content_type": headers.get("content-type"),
+        "content_encoding": packing(headers.get("content-encoding")),
+        "content_disposition": headers.get("content-disposition"),
+        "content_language": headers.get("content-language"),
+        "cache_control": headers.get("cache-control"),
+        "metadata": _metadata(headers),
+        "storage_class": headers.get("x-ms-access-tier"),
+    }
+    return ObjectInfo(
+        ref=wire.ref(key),
+        key=key,
+        etag=bare_etag(headers.get("etag")),
+        last_modified=as_time(headers.get("last-modified")),
+        version=headers.get("x-ms-version-id"),
+        raw=dict(headers),
+        **{**fields, **known},
+    )
+
+
+def put(wire: Wire, key: str, response: Response, kept: Headers, **known: Any) -> ObjectInfo:
+    """The properties of a blob that was stored with these options."""
+    return info(
+        wire,
+        key,
+        response.headers,
+        content_type=kept.get("x-ms-blob-content-type"),
+        content_encoding=packing(kept.get("x-ms-blob-content-encoding")),
+        content_disposition=kept.get("x-ms-blob-content-disposition"),
+        content_language=kept.get("x-ms-blob-content-language"),
+        cache_control=kept.get("x-ms-blob-cache-control"),
+        metadata=_metadata(kept),
+        storage_class=kept.get("x-ms-access-tier"),
+        **known,
+    )
+
+
+def _checksums(headers: Headers) -> tuple[Checksum, ...]:
+    """The checksum of the whole blob; the answer to a range may state that of the range instead."""
+    some = "content-range" in headers
+    told = headers.get("x-ms-blob-content-md5") or (None if some else headers.get("content-md5"))
+    found = Checksum.from_base64(ChecksumAlgorithm.MD5, told)
+    return () if found is None else (found,)
+
+
+def _metadata(headers: Headers) -> dict[str, str]:
+    return {
+        _named(name.lower().removeprefix(META)): plain_word(value)
+        for name, value in headers.pairs
+        if name.lower().startswith(META)
+    }
+
+
+def _named(name: str) -> str:
+    """The original name of metadata that was renamed to a valid C# identifier."""
+    return name.removeprefix("_").replace("_", "-")
+
+
+def page(wire: Wire, response: Response) -> ListPage:
+    """Parse a page of a list."""
+    told = root(response, "EnumerationResults")
+    listed = next(told.all("Blobs"), Element("Blobs", {}))
+    objects = tuple(
+        _listed(wire, key, each) for each in listed.all("Blob") if (key := _name(each)) is not None
+    )
+    prefixes = (_name(each) for each in listed.all("BlobPrefix"))
+    return ListPage(
+        objects=objects,
+        prefixes=tuple(prefix for prefix in prefixes if prefix is not None),
+        next_cursor=told.text("NextMarker"),
+        raw=told.told(),
+    )
+
+
+def _listed(wire: Wire, key: str, element: Element) -> ObjectInfo:
+    said = next(element.all("Properties"), Element("Properties", {}))
+    md5 = Checksum.from_base64(ChecksumAlgorithm.MD5, said.text("Content-MD5"))
+    return ObjectInfo(
+        ref=wire.ref(key),
+        key=key,
+        size=whole(said.text("Content-Length")),
+        etag=bare_etag(said.text("Etag")),
+        checksums=() if md5 is None else (md5,),
+        content_type=said.text("Content-Type"),
+        content_encoding=packing(said.text("Content-Encoding")),
+        content_disposition=said.text("Content-Disposition"),
+        content_language=said.text("Content-Language"),
+        cache_control=said.text("Cache-Control"),
+        last_modified=as_time(said.text("Last-Modified")),
+        version=element.text("VersionId"),
+        storage_class=said.text("AccessTier"),
+        raw=element.told(),
+    )
+
+
+def _name(element: Element) -> str | None:
+    """The name of a blob, decoded where XML could not contain it."""
+    name = next(element.all("Name"), None)
+    if name is None or not name.content:
+        return None
+    return unquote(name.content) if name.attributes.get("Encoded") == "true" else name.content
+
+
+def blocks(response: Response, kind: str) -> list[tuple[str, int]]:
+    """The names and sizes of a blob's blocks of this kind."""
+    told = root(response, "BlockList")
+    listed = next(told.all(kind), Element(kind, {}))
+    return [
+        (name, size)
+        for each in listed.all("Block")
+        if (name := each.text("Name")) is not None
+        and (size := whole(each.text("Size"))) is not None
+    ]

@@ -1,0 +1,238 @@
+"""Requests to Azure Blob Storage."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlencode
+
+import attrs
+
+from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
+from moorage.domain.http.requests import Request
+from moorage.errors import InvalidData, UnsupportedByVendor
+from moorage.vendors._xml import written
+from moorage.vendors.storage._azure_blob_sas import moment
+from moorage.vendors.storage._common import (
+    AS_PUT,
+    Fields,
+    encoded_word,
+    get_if,
+    given,
+    put_if,
+    quoted_etag,
+    with_own,
+    word,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from moorage.contracts.storage import GetOptions, ObjectInfo, PutOptions
+
+META: Final = "x-ms-meta-"
+SCOPE: Final = "x-ms-encryption-scope"
+_CONTENT: Final = {
+    "x-ms-blob-content-type": "content_type",
+    "x-ms-blob-content-encoding": "content_encoding",
+    "x-ms-blob-content-disposition": "content_disposition",
+    "x-ms-blob-content-language": "content_language",
+    "x-ms-blob-cache-control": "cache_control",
+}
+_MD5: Final = "x-ms-blob-content-md5"
+_UNSTEADY: Final = re.compile(r"\\|\.(?:/|\Z)")
+_AHEAD: Final = timedelta(minutes=5)
+_LONGEST: Final = timedelta(days=7)
+_BYTES: Final = {"Content-Type": "application/octet-stream"}
+_XML: Final = {"Content-Type": "application/xml"}
+
+
+@attrs.frozen
+class Place:
+    """A container, and the URLs in it.
+
+    Attributes:
+        endpoint: URL of the account, without a slash at the end.
+        container: name of the container.
+    """
+
+    endpoint: str
+    container: str
+
+    @property
+    def path(self) -> str:
+        """The path of the container."""
+        return f"/{self.container}"
+
+    def blob(self, key: str) -> str:
+        """The path of a blob: encoded once, with its slashes.
+
+        Raises:
+            InvalidData: Azure would store it under another name.
+        """
+        if _UNSTEADY.search(key):
+            raise InvalidData(
+                "Azure allows no backslash in a key, and no dot at the end of a folder or a key.",
+                field="key",
+                remedy="Give it another name, such as 'invoices/2041.pdf'.",
+            )
+        return f"{self.path}/{quote(key, safe='/')}"
+
+    def url(self, key: str) -> str:
+        """The URL of a blob."""
+        return f"{self.endpoint}{self.blob(key)}"
+
+
+def metadata(table: Mapping[str, str]) -> Fields:
+    """Metadata as headers with valid C# identifiers as names: an underscore replaces a dash."""
+    return {f"{META}{_named(name)}": _value(text) for name, text in table.items()}
+
+
+def _named(name: str) -> str:
+    return f"{'_' if name[0].isdigit() else ''}{name.replace('-', '_')}"
+
+
+def _value(text: str) -> str:
+    """Encode characters that an intermediary could drop or change."""
+    return word(text) if text and "  " not in text else encoded_word(text)
+
+
+def kept_as(options: PutOptions) -> Fields:
+    """The options of a blob as headers; the vendor's own options come last."""
+    fields = given(
+        {
+            **_content(options),
+            "x-ms-access-tier": options.storage_class,
+            SCOPE: options.encryption,
+            "x-ms-tags": urlencode(options.tags, quote_via=quote) or None,
+            **metadata(options.metadata),
+        }
+    )
+    return with_own(fields, "azure_blob", options.extra)
+
+
+def _content(options: PutOptions) -> dict[str, str | None]:
+    return {header: getattr(options, name) for header, name in _CONTENT.items()}
+
+
+def sum_of(data: bytes) -> Checksum:
+    """The checksum that Azure verifies."""
+    return Checksum.of(ChecksumAlgorithm.MD5, data)
+
+
+def put(path: str, data: bytes, checksum: Checksum, options: PutOptions, kept: Fields) -> Request:
+    """The request that stores a blob."""
+    headers = {
+        "x-ms-blob-type": "BlockBlob",
+        "Content-MD5": checksum.base64,
+        **_BYTES,
+        **put_if(options),
+        **kept,
+    }
+    return Request.put(path, headers=headers, body=data)
+
+
+def get(path: str, options: GetOptions) -> Request:
+    """The request that downloads a blob, or a range of it."""
+    headers = {**AS_PUT, **get_if(options)}
+    if options.range is not None:
+        headers["x-ms-range"] = options.range.header
+    return Request.get(path, headers=headers, query={"versionid": options.version})
+
+
+def listed(
+    path: str, prefix: str, *, delimiter: str | None, cursor: str | None, limit: int
+) -> Request:
+    """The request that lists blobs."""
+    query = {
+        "restype": "container",
+        "comp": "list",
+        "prefix": prefix or None,
+        "delimiter": delimiter,
+        "marker": cursor,
+        "maxresults": limit,
+    }
+    return Request.get(path, query=query)
+
+
+# --- copies ------------------------------------------------------------------
+
+
+def copy(source: str, path: str, options: PutOptions | None) -> Request:
+    """The request that copies a blob within the account.
+
+    Raises:
+        UnsupportedByVendor: the copy was to be encrypted differently.
+    """
+    headers = {"x-ms-copy-source": source}
+    if options is not None:
+        if options.encryption is not None:
+            raise UnsupportedByVendor(
+                "Azure copies a blob within an account only with the existing encryption.",
+                remedy="Leave encryption out, or download the object and upload it again.",
+            )
+        kept = {name: text for name, text in kept_as(options).items() if name not in _CONTENT}
+        headers |= {**put_if(options), **kept}
+    return Request.put(path, headers=headers)
+
+
+def said_anew(path: str, copied: ObjectInfo, options: PutOptions) -> list[Request]:
+    """The headers that replace the copy's properties."""
+    same = given({"If-Match": copied.etag and quoted_etag(copied.etag)})
+    md5 = next((checksum.base64 for checksum in copied.checksums), None)
+    # Properties that are not stated here are removed, but the checksum must stay.
+    content = given({**_content(options), _MD5: md5})
+    requests = [Request.put(path, query={"comp": "properties"}, headers={**content, **same})]
+    if not options.metadata:
+        # Azure gives a copy without metadata the metadata of its source.
+        requests.append(Request.put(path, query={"comp": "metadata"}))
+    return requests
+
+
+# --- delegation keys ----------------------------------------------------------
+
+
+def delegation(now: datetime, until: datetime) -> Request:
+    """The request for a user delegation key; a repeat gets the same key."""
+    # It is valid from before now, in case our clock is ahead, and for a week at most.
+    begins = max(now - _AHEAD, until - _LONGEST)
+    times = written("Start", moment(begins)) + written("Expiry", moment(until))
+    body = f'<?xml version="1.0" encoding="utf-8"?><KeyInfo>{times}</KeyInfo>'.encode()
+    query = {"restype": "service", "comp": "userdelegationkey"}
+    return Request.post("/", query=query, headers=_XML, body=body).evolve(idempotent=True)
+
+
+# --- blocks --------------------------------------------------------------------
+
+
+def put_block(path: str, block: str, data: bytes, checksum: Checksum, kept: Fields) -> Request:
+    """The request that uploads a block."""
+    scope = given({SCOPE: kept.get(SCOPE)})
+    return Request.put(
+        path,
+        query={"comp": "block", "blockid": block},
+        headers={"Content-MD5": checksum.base64, **_BYTES, **scope},
+        body=data,
+    )
+
+
+def blocks(path: str) -> Request:
+    """The request that lists a blob's committed and uncommitted blocks."""
+    return Request.get(path, query={"comp": "blocklist", "blocklisttype": "all"})
+
+
+def commit(path: str, names: Sequence[str], options: PutOptions, kept: Fields) -> Request:
+    """The request that makes a blob of blocks; a repeat finds the blocks in the blob."""
+    listed = "".join(written("Latest", name) for name in names)
+    body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'.encode()
+    whole = options.checksum
+    known = whole.base64 if whole and whole.algorithm is ChecksumAlgorithm.MD5 else None
+    headers = {"Content-MD5": sum_of(body).base64, **_XML, **given({_MD5: known})}
+    return Request.put(
+        path,
+        query={"comp": "blocklist"},
+        headers={**headers, **put_if(options), **kept},
+        body=body,
+    )

@@ -1,0 +1,88 @@
+"""Shared access signatures: URLs that grant one operation on a blob for a limited time."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.http.query import encode_pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from moorage.contracts.signed import UrlOptions
+
+_PERMISSIONS: Final = {"GET": "r", "HEAD": "r", "PUT": "w", "DELETE": "d"}
+
+
+@attrs.frozen(kw_only=True)
+class Grant:
+    """The permissions of a signed URL.
+
+    Attributes:
+        url: URL of the blob.
+        resource: name of the blob in signatures.
+        version: version of the API.
+        options: allowed operation, and headers of the answers.
+        until: time of expiry.
+    """
+
+    url: str
+    resource: str
+    version: str
+    options: UrlOptions
+    until: datetime
+
+    def signed(self, own: tuple[str, ...], sign: Callable[[str], str], **more: str) -> str:
+        """The URL with its signature.
+
+        Args:
+            own: lines that identify the signer, which follow the resource.
+            sign: signs a text.
+            more: further parameters that identify the signer.
+        """
+        fields = self._fields()
+        text = "\n".join(
+            (
+                fields["sp"],
+                "",
+                fields["se"],
+                self.resource,
+                *own,
+                "",
+                fields["spr"],
+                fields["sv"],
+                fields["sr"],
+                "",
+                "",
+                "",
+                fields.get("rscd", ""),
+                "",
+                "",
+                fields.get("rsct", ""),
+            )
+        )
+        pairs = tuple({**fields, **more, "sig": sign(text)}.items())
+        return f"{self.url}?{encode_pairs(pairs)}"
+
+    def _fields(self) -> dict[str, str]:
+        options = self.options
+        fields = {
+            "sv": self.version,
+            "sr": "b",
+            "sp": _PERMISSIONS[options.method],
+            "se": moment(self.until),
+            "spr": "https" if self.url.startswith("https:") else "https,http",
+        }
+        if options.method in {"GET", "HEAD"}:
+            said = {"rscd": options.content_disposition, "rsct": options.content_type}
+            fields |= {name: value for name, value in said.items() if value}
+        return fields
+
+
+def moment(time: datetime) -> str:
+    """A time in Azure's format."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

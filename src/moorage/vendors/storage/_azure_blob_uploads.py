@@ -1,0 +1,110 @@
+"""Uploads to Azure, which knows only blocks: their names identify the upload and the part.
+
+The name of a block consists of the MD5 of its bytes, which Azure has verified, its number and its
+upload. So a stored block certainly has the bytes that were sent, and belongs to one upload only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import attrs
+
+from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
+from moorage.contracts.storage import Part
+from moorage.domain.values.json_text import encode_json, is_object
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.vendors.storage._common import Fields
+
+_NAME: Final = re.compile(r"([0-9a-f]{32})\.([0-9]{5})\.([0-9a-f]{20})")
+_TAG: Final = re.compile(r"[0-9a-f]{20}")
+
+
+@attrs.frozen
+class BlockUpload:
+    """The state of an upload, which the reference stores because Azure does not.
+
+    Attributes:
+        tag: marks the blocks of this upload.
+        kept: headers with the options of the future blob.
+    """
+
+    tag: str
+    kept: Fields = attrs.field(repr=False)
+
+    @classmethod
+    def begun(cls, new_id: str, kept: Fields) -> Self:
+        """A new upload."""
+        return cls(sha256(new_id.encode()).hexdigest()[:20], kept)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse the text that `id` wrote.
+
+        Raises:
+            InvalidData: the text is malformed.
+        """
+        tag, _, rest = text.partition(".")
+        kept = _read(rest)
+        if _TAG.fullmatch(tag) and is_object(kept) and _are_headers(kept):
+            return cls(tag, kept)
+        raise InvalidData(
+            "This is not the reference of an upload to Azure.",
+            field="ref",
+            remedy="Give the `ref` that start_upload returned.",
+        )
+
+    @property
+    def id(self) -> str:
+        """The upload as text, with the options of the blob, so that any process can resume it."""
+        if not self.kept:
+            return self.tag
+        return f"{self.tag}.{urlsafe_b64encode(encode_json(self.kept)).decode()}"
+
+    def block(self, number: int, md5: str) -> str:
+        """The name of a block; all names have the same length, as Azure requires."""
+        return b64encode(f"{md5}.{number:05}.{self.tag}".encode()).decode()
+
+    def blocks(self, parts: Iterable[Part]) -> list[str]:
+        """The names of the blocks of these parts."""
+        return [self.block(part.number, part.etag) for part in parts]
+
+    def part(self, block: str, size: int) -> Part | None:
+        """The part of this name; None if it belongs to another upload."""
+        found = _NAME.fullmatch(_plain(block))
+        if found is None or found[3] != self.tag:
+            return None
+        return part(int(found[2]), size, Checksum(ChecksumAlgorithm.MD5, found[1]))
+
+
+def part(number: int, size: int, checksum: Checksum) -> Part:
+    """A part that Azure has stored."""
+    return Part(number=number, size=size, etag=checksum.value, checksum=checksum)
+
+
+def _read(written: str) -> object:
+    try:
+        return json.loads(urlsafe_b64decode(written) or "{}")
+    except (ValueError, RecursionError):
+        return None
+
+
+def _are_headers(table: Mapping[str, Any]) -> bool:
+    return all(
+        name.lower().startswith("x-ms-") and isinstance(value, str) for name, value in table.items()
+    )
+
+
+def _plain(block: str) -> str:
+    try:
+        return b64decode(block, validate=True).decode("ascii")
+    except ValueError:
+        return ""

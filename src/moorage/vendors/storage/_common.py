@@ -1,0 +1,167 @@
+"""Helpers of storage vendors: headers of requests, and properties of objects."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.storage import Opened
+from moorage.contracts.vendor import extra_for
+from moorage.domain.http.dates import write_http_date
+from moorage.domain.http.requests import Response
+from moorage.errors import InvalidData
+from moorage.vendors._reading import malformed
+from moorage.vendors._xml import NotXmlError, read_xml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.storage import GetOptions, ObjectInfo, PutOptions
+    from moorage.contracts.wire import Arriving
+    from moorage.domain.http.headers import Headers
+    from moorage.vendors._xml import Element
+
+_ENCODED: Final = re.compile(r"=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=", re.IGNORECASE)
+_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:([0-9]{1,19})|\*)")
+
+Fields = dict[str, str]
+
+AS_PUT: Final[Fields] = {"Accept-Encoding": "gzip, identity"}
+"""Headers that make an object's bytes arrive as they were uploaded.
+
+The HTTP client does not decompress, because `identity` is named; neither does the vendor, because
+gzip is accepted.
+"""
+
+
+def given(fields: Mapping[str, str | None]) -> Fields:
+    """The fields that have a value."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def put_if(options: PutOptions) -> Fields:
+    """The conditions of an upload as headers."""
+    return given(
+        {
+            "If-Match": options.if_match and quoted_etag(options.if_match),
+            "If-None-Match": options.if_none_match,
+        }
+    )
+
+
+def get_if(options: GetOptions) -> Fields:
+    """The conditions of a download as headers."""
+    since, until = options.if_modified_since, options.if_unmodified_since
+    return given(
+        {
+            "If-Match": options.if_match and quoted_etag(options.if_match),
+            "If-None-Match": options.if_none_match and quoted_etag(options.if_none_match),
+            "If-Modified-Since": None if since is None else write_http_date(since),
+            "If-Unmodified-Since": None if until is None else write_http_date(until),
+        }
+    )
+
+
+def with_own(fields: Fields, vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> Fields:
+    """Headers with the vendor's own options, which come last and replace others."""
+    for name, value in extra_for(vendor, extra).items():
+        if not isinstance(value, str):
+            raise InvalidData(
+                f"The header {name} is not a text.",
+                field=f"extra.{vendor}.{name}",
+                remedy="Give the vendor's headers with their values as text.",
+            )
+        fields = {known: text for known, text in fields.items() if known.lower() != name.lower()}
+        fields[name] = value
+    return fields
+
+
+def word(text: str) -> str:
+    """Metadata as header values, encoded by RFC 2047 outside ASCII."""
+    return text if text.isascii() else encoded_word(text)
+
+
+def encoded_word(text: str) -> str:
+    """Metadata encoded by RFC 2047 in any case."""
+    return f"=?UTF-8?B?{b64encode(text.encode()).decode()}?="
+
+
+def plain_word(value: str) -> str:
+    """Decode metadata to its original form."""
+    found = _ENCODED.fullmatch(value)
+    try:
+        return value if found is None else b64decode(found[1], validate=True).decode()
+    except ValueError:
+        return value
+
+
+def quoted_etag(etag: str) -> str:
+    """An ETag in the quoted form of headers."""
+    return etag if etag == "*" or etag.startswith(('"', "W/")) else f'"{etag}"'
+
+
+def bare_etag(text: str | None) -> str | None:
+    """An ETag without its quotes."""
+    return (text or "").strip('"') or None
+
+
+def whole(text: str | None) -> int | None:
+    """A number of bytes."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def packing(text: str | None) -> str | None:
+    """The stored encoding of an object, without the transfer encoding that some vendors include."""
+    names = [name.strip() for name in (text or "").split(",")]
+    return ", ".join(name for name in names if name not in {"", "aws-chunked", "identity"}) or None
+
+
+def root(response: Response, *names: str) -> Element:
+    """Parse the XML document of an answer, whose root has one of these names.
+
+    Raises:
+        VendorFailed: the document is missing or of another name.
+    """
+    try:
+        found = read_xml(response.body)
+    except NotXmlError:
+        raise malformed(response) from None
+    if found.name not in names:
+        raise malformed(response, names[0])
+    return found
+
+
+def opened(arriving: Arriving, info: ObjectInfo, options: GetOptions) -> Opened:
+    """An object whose headers have arrived.
+
+    Raises:
+        VendorFailed: the answer is not the requested range.
+    """
+    if arriving.status == 304:
+        info = attrs.evolve(info, size=None)
+        return Opened(info=info, length=0, modified=False, arriving=arriving)
+    start, length = 0, info.size
+    if arriving.status == 206 or options.range is not None:
+        # A vendor that sends all of an object instead of the range sends other bytes.
+        some = content_range(arriving.headers)
+        if some is None:
+            arriving.settle()
+            raise malformed(Response(arriving.status, arriving.headers), "Content-Range")
+        start, length, size = some
+        info = attrs.evolve(info, size=size)
+    if info.content_encoding is not None:
+        # The bytes are decompressed in transit, and have another length.
+        length = None
+    return Opened(info=info, start=start, length=length, arriving=arriving)
+
+
+def content_range(headers: Headers) -> tuple[int, int, int | None] | None:
+    """The first byte, the number of bytes, and the size of the object."""
+    found = _RANGE.fullmatch(headers.get("content-range", ""))
+    if found is None:
+        return None
+    start, last = int(found[1]), int(found[2])
+    return None if last < start else (start, last - start + 1, whole(found[3]))

@@ -1,0 +1,232 @@
+"""Parsing of Google Cloud Storage's answers: objects, uploads and errors."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
+from moorage.contracts.storage import ListPage, ObjectInfo
+from moorage.domain.resilience.classify import is_success, vendor_words
+from moorage.domain.values.json_text import is_object
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    FileNotFound,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.vendors._reading import Answer, answer, as_time, malformed
+from moorage.vendors.storage._common import whole
+
+if TYPE_CHECKING:
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Headers, Request, Response
+
+_META: Final = "x-goog-meta-"
+_OF_OBJECT: Final = re.compile("/storage/v1/b/[^/]+/o/.+")
+_NO_BUCKET: Final = re.compile("bucket .*does not exist")
+_WORD: Final = re.compile("[A-Za-z]{1,64}")
+_HASH: Final = re.compile("(crc32c|md5)=([A-Za-z0-9+/=]+)")
+_UPTO: Final = re.compile("bytes=0-([0-9]{1,19})")
+_LATER: Final = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"})
+_KEPT: Final = frozenset({"objectUnderActiveHold", "retentionPolicyNotMet"})
+"""Reasons of a 403 that is no refusal of the credentials."""
+_MORE: Final = 308
+"""Status by which Google asks for the rest of an upload; it is no redirect."""
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer's body, which is more specific than its status."""
+    status = response.status
+    if is_success(status) or status == _MORE:
+        return None
+    kind = _kind(request, response)
+    reason = _reason(response)
+    _, words = vendor_words(response)
+    fields: dict[str, Any] = {
+        "status": status,
+        "vendor_code": reason,
+        "vendor_message": words,
+        "response": response,
+    }
+    if kind is RateLimitExceeded:
+        fields["by_vendor"] = True
+    elif kind is VendorRejected and status == 404:
+        fields["remedy"] = "Correct the name of the bucket, or create it; start an upload again."
+    return kind(f"Google refused: {words or reason or f'HTTP {status}'}", **fields)
+
+
+def _kind(request: Request, response: Response) -> type[ConnectorError]:
+    """The error for a reason, or without one for the status."""
+    reason, status = _reason(response), response.status
+    if reason in _LATER or status == 429:
+        return RateLimitExceeded
+    if reason in _KEPT:
+        return VendorRejected
+    if status == 404:
+        nowhere = _NO_BUCKET.search(_words(response))
+        of_object = _OF_OBJECT.fullmatch(request.path)
+        return FileNotFound if of_object and not nowhere else VendorRejected
+    if status in {401, 403}:
+        return AuthenticationFailed
+    if status >= 500 or status == 408:
+        return VendorFailed
+    return InvalidRequest if status in {400, 416} else VendorRejected
+
+
+def _reason(response: Response) -> str | None:
+    found = _said(response).text("error.errors.0.reason") or ""
+    return found if _WORD.fullmatch(found) else None
+
+
+def _words(response: Response) -> str:
+    return (_said(response).text("error.message") or "").lower()
+
+
+def _said(response: Response) -> Answer:
+    try:
+        body = response.json()
+    except InvalidData:
+        body = None
+    return Answer(body if is_object(body) else {})
+
+
+# --- objects -----------------------------------------------------------------
+
+
+def info(wire: Wire, told: Answer, key: str) -> ObjectInfo:
+    """Parse the properties of an object; its generation changes whenever the object does."""
+    metadata = told.value("metadata")
+    version = told.text("generation")
+    return ObjectInfo(
+        ref=wire.ref(key),
+        key=key,
+        size=told.integer("size"),
+        etag=version,
+        checksums=_sums(crc32c=told.text("crc32c"), md5=told.text("md5Hash")),
+        content_type=told.text("contentType"),
+        content_encoding=told.text("contentEncoding"),
+        content_disposition=told.text("contentDisposition"),
+        content_language=told.text("contentLanguage"),
+        cache_control=told.text("cacheControl"),
+        last_modified=told.time("timeCreated") or told.time("updated"),
+        metadata=_texts(metadata),
+        version=version,
+        storage_class=told.text("storageClass"),
+        raw=told.raw,
+    )
+
+
+def stored(wire: Wire, response: Response, key: str) -> ObjectInfo:
+    """Parse the object in an answer.
+
+    Raises:
+        VendorFailed: the answer contains none.
+    """
+    return known(wire, answer(response), response, key)
+
+
+def known(wire: Wire, told: Answer, response: Response, key: str) -> ObjectInfo:
+    """The properties of an object resource.
+
+    Raises:
+        VendorFailed: it has no generation, which every object has.
+    """
+    found = info(wire, told, key)
+    if found.version is None:
+        raise malformed(response, "generation")
+    return found
+
+
+def _texts(value: object) -> dict[str, str]:
+    found = value if is_object(value) else {}
+    return {name: text for name, text in found.items() if isinstance(text, str)}
+
+
+def _sums(*, crc32c: str | None, md5: str | None) -> tuple[Checksum, ...]:
+    told = (
+        Checksum.from_base64(ChecksumAlgorithm.CRC32C, crc32c),
+        Checksum.from_base64(ChecksumAlgorithm.MD5, md5),
+    )
+    return tuple(item for item in told if item is not None)
+
+
+def opened(wire: Wire, key: str, headers: Headers) -> ObjectInfo:
+    """The properties of a downloaded object, from the headers.
+
+    They state less than the object's resource: headers such as the content type may describe the
+    answer instead of the stored object.
+    """
+    sums = dict(_HASH.findall(",".join(headers.get_all("x-goog-hash"))))
+    version = headers.get("x-goog-generation")
+    packing = headers.get("x-goog-stored-content-encoding") or headers.get("content-encoding")
+    return ObjectInfo(
+        ref=wire.ref(key),
+        key=key,
+        size=whole(headers.get("x-goog-stored-content-length") or headers.get("content-length")),
+        etag=version,
+        checksums=_sums(crc32c=sums.get("crc32c"), md5=sums.get("md5")),
+        content_type=headers.get("content-type"),
+        content_encoding=None if packing in {"", "identity"} else packing,
+        content_language=headers.get("content-language"),
+        last_modified=as_time(headers.get("last-modified")),
+        metadata={
+            name.lower().removeprefix(_META): value
+            for name, value in headers.pairs
+            if name.lower().startswith(_META)
+        },
+        version=version,
+        storage_class=headers.get("x-goog-storage-class"),
+        raw=dict(headers),
+    )
+
+
+def page(wire: Wire, response: Response) -> ListPage:
+    """Parse a page of a list."""
+    told = answer(response)
+    found = ((item.text("name"), item) for item in told.objects("items"))
+    return ListPage(
+        objects=tuple(info(wire, item, key) for key, item in found if key is not None),
+        prefixes=told.texts("prefixes"),
+        next_cursor=told.text("nextPageToken"),
+        raw=told.raw,
+    )
+
+
+# --- uploads -----------------------------------------------------------------
+
+
+def session(response: Response) -> str:
+    """The id of a started upload.
+
+    Raises:
+        VendorFailed: the answer contains none.
+    """
+    _, _, query = (response.header("location") or "").partition("?")
+    found = dict(parse_qsl(query)).get("upload_id")
+    if found is None:
+        raise malformed(response, "Location")
+    return found
+
+
+def upto(response: Response) -> int | None:
+    """The number of stored bytes; None if the upload is complete, so that the answer is the object.
+
+    Raises:
+        VendorFailed: the answer states it in an unknown form.
+    """
+    override = response.header("x-http-status-code-override")
+    if response.status != _MORE and override != str(_MORE):
+        return None
+    told = response.header("range")
+    if told is None:
+        return 0
+    found = _UPTO.fullmatch(told)
+    if found is None:
+        raise malformed(response, "Range")
+    return int(found[1]) + 1

@@ -1,0 +1,210 @@
+"""Requests to Google Cloud Storage."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
+from moorage.contracts.storage import Visibility
+from moorage.contracts.vendor import extra_for, merged
+from moorage.domain.http.requests import Request
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import InvalidData
+from moorage.vendors.storage._common import AS_PUT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.storage import GetOptions, PutOptions
+
+STEP: Final = 262_144
+"""Every chunk of an upload except the last must be a multiple of this many bytes."""
+
+_GENERATION: Final = re.compile("0*[1-9][0-9]{0,18}")
+_ACLS: Final = {Visibility.PRIVATE: "private", Visibility.PUBLIC: "publicRead"}
+_JSON: Final = "application/json; charset=UTF-8"
+
+Query = dict[str, str | None]
+
+
+def objects(bucket: str) -> str:
+    """The path of all objects."""
+    return f"/storage/v1/b/{bucket}/o"
+
+
+def of(bucket: str, key: str) -> str:
+    """The path of an object."""
+    return f"{objects(bucket)}/{quote(key, safe='')}"
+
+
+def _uploads(bucket: str) -> str:
+    return f"/upload{objects(bucket)}"
+
+
+def generation(etag: str | None, field: str) -> str | None:
+    """The generation that our ETag stands for.
+
+    Raises:
+        InvalidData: it is not a generation, and Google would misinterpret it.
+    """
+    if etag is None or _GENERATION.fullmatch(etag):
+        return etag
+    raise InvalidData(
+        f"{etag[:80]!r} is not an ETag of Google Cloud Storage.",
+        field=field,
+        remedy="Give the `etag` that an earlier operation returned for the object.",
+    )
+
+
+def _precondition(options: PutOptions) -> str | None:
+    if options.if_none_match is not None:
+        return "0"
+    return generation(options.if_match, "if_match")
+
+
+def _how(options: PutOptions) -> Query:
+    """The query parameters of an upload: visibility, key and conditions."""
+    return {
+        "predefinedAcl": options.visibility and _ACLS[options.visibility],
+        "kmsKeyName": options.encryption,
+        "ifGenerationMatch": _precondition(options),
+    }
+
+
+def _resource(options: PutOptions, **more: str) -> dict[str, Any]:
+    """The options of an object as its metadata; the vendor's own options come last."""
+    fields: dict[str, Any] = {
+        "contentType": options.content_type,
+        "contentEncoding": options.content_encoding,
+        "contentDisposition": options.content_disposition,
+        "contentLanguage": options.content_language,
+        "cacheControl": options.cache_control,
+        "metadata": dict(options.metadata) or None,
+        "storageClass": options.storage_class,
+    }
+    given = {name: value for name, value in fields.items() if value is not None}
+    return merged({**given, **more}, extra_for("gcs", options.extra))
+
+
+def put(bucket: str, key: str, data: bytes, options: PutOptions, boundary: str) -> Request:
+    """The request that stores an object; Google refuses bytes without the stated MD5."""
+    md5 = Checksum.of(ChecksumAlgorithm.MD5, data).base64
+    said = encode_json(_resource(options, name=key, md5Hash=md5))
+    kind = options.content_type or "application/octet-stream"
+    body = b"".join(
+        (
+            f"--{boundary}\r\nContent-Type: {_JSON}\r\n\r\n".encode(),
+            said,
+            f"\r\n--{boundary}\r\nContent-Type: {kind}\r\n\r\n".encode(),
+            data,
+            f"\r\n--{boundary}--\r\n".encode(),
+        )
+    )
+    request = Request.post(
+        _uploads(bucket),
+        query={"uploadType": "multipart", **_how(options)},
+        headers={"Content-Type": f"multipart/related; boundary={boundary}"},
+        body=body,
+    )
+    return request.evolve(idempotent=True)
+
+
+def get(bucket: str, key: str, options: GetOptions) -> Request:
+    """The request that downloads an object, or a range of it."""
+    same, some = None if options.if_match == "*" else options.if_match, options.range
+    return Request.get(
+        of(bucket, key),
+        query={
+            "alt": "media",
+            "generation": options.version,
+            "ifGenerationMatch": generation(same, "if_match"),
+            "ifGenerationNotMatch": generation(options.if_none_match, "if_none_match"),
+        },
+        headers=AS_PUT if some is None else {**AS_PUT, "Range": some.header},
+    )
+
+
+def about(bucket: str, key: str, version: str | None) -> Request:
+    """The request for an object's properties."""
+    return Request.get(of(bucket, key), query={"generation": version})
+
+
+def delete(bucket: str, key: str, version: str | None) -> Request:
+    """The request that deletes an object, or one generation of it for good."""
+    return Request.delete(of(bucket, key), query={"generation": version})
+
+
+def listing(bucket: str, **query: Any) -> Request:
+    """The request that lists objects."""
+    return Request.get(objects(bucket), query=query)
+
+
+def rewrite(
+    bucket: str, source: str, key: str, options: PutOptions | None, token: str | None
+) -> Request:
+    """The request that copies an object, or continues a copy."""
+    query: Query = {"rewriteToken": token}
+    if options is not None:
+        query |= {
+            "destinationPredefinedAcl": options.visibility and _ACLS[options.visibility],
+            "destinationKmsKeyName": options.encryption,
+            "ifGenerationMatch": _precondition(options),
+        }
+    path = f"{of(bucket, source)}/rewriteTo/b/{bucket}/o/{quote(key, safe='')}"
+    if options is None:
+        request = Request.post(path, query=query)
+    else:
+        request = Request.post(path, query=query, json=_resource(options))
+    return request.evolve(idempotent=True)
+
+
+# --- resumable uploads -------------------------------------------------------
+
+
+def start(bucket: str, key: str, options: PutOptions) -> Request:
+    """The request that starts an upload."""
+    request = Request.post(
+        _uploads(bucket),
+        query={"uploadType": "resumable", **_how(options)},
+        json=_resource(options, name=key),
+    )
+    # A retry may orphan the first upload, which Google deletes after a week.
+    return request.evolve(idempotent=True)
+
+
+def _session(bucket: str, id_: str) -> tuple[str, Mapping[str, str]]:
+    return _uploads(bucket), {"uploadType": "resumable", "upload_id": id_}
+
+
+def chunk(
+    bucket: str, id_: str, at: int, data: bytes, *, total: int | None, md5: str | None
+) -> Request:
+    """The request that uploads bytes of an object; the last ones come with its length and MD5.
+
+    It is sent once: if the number of stored bytes is in doubt, the session is asked.
+    """
+    span = f"{at}-{at + len(data) - 1}" if data else "*"
+    headers = {"Content-Range": f"bytes {span}/{'*' if total is None else total}"}
+    if md5 is not None:
+        headers["X-Goog-Hash"] = f"md5={md5}"
+    return _told_plainly(bucket, id_, headers, data).evolve(idempotent=False)
+
+
+def asking(bucket: str, id_: str) -> Request:
+    """The request for the number of stored bytes."""
+    return _told_plainly(bucket, id_, {"Content-Range": "bytes */*"}, b"")
+
+
+def _told_plainly(bucket: str, id_: str, headers: Mapping[str, str], data: bytes) -> Request:
+    """Add the header by which Google answers 200 instead of 308."""
+    path, query = _session(bucket, id_)
+    fields = {**headers, "X-GUploader-No-308": "yes"}
+    return Request.put(path, query=query, headers=fields, body=data)
+
+
+def abort(bucket: str, id_: str) -> Request:
+    """The request that aborts an upload."""
+    path, query = _session(bucket, id_)
+    return Request.delete(path, query=query)

@@ -1,0 +1,157 @@
+"""An upload session of Google Cloud Storage, from the first byte to the last."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from hashlib import md5
+from typing import TYPE_CHECKING, Final
+
+from moorage.errors import ConnectionFailed, RateLimitExceeded, VendorFailed, VendorRejected
+from moorage.vendors._reading import malformed
+from moorage.vendors.storage import _gcs_answers as answers
+from moorage.vendors.storage import _gcs_requests as requests
+
+if TYPE_CHECKING:
+    from moorage.contracts.storage import Pieces
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Request, Response
+
+_IN_A_ROW: Final = 3
+"""Number of consecutive breaks without a new byte after which the upload fails."""
+
+
+class Chunks:
+    """The source of an upload, in chunks of the size that Google requires.
+
+    Args:
+        pieces: source of the bytes.
+    """
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
+        self._left = b""
+        self._md5 = md5(usedforsecurity=False)
+        self.over = False
+        """True after the last chunk."""
+
+    async def next(self) -> bytes:
+        """The next chunk; the last one may have any length, or be empty."""
+        data = self._left
+        while piece := await self._pieces.next():
+            whole = len(data) // requests.STEP * requests.STEP
+            if whole:
+                self._left = data[whole:] + piece
+                return self._given(data[:whole])
+            data += piece
+        self.over = True
+        return self._given(data)
+
+    @property
+    def md5(self) -> str:
+        """The MD5 of all bytes so far, in base64."""
+        return b64encode(self._md5.digest()).decode()
+
+    def _given(self, data: bytes) -> bytes:
+        self._md5.update(data)
+        return data
+
+
+class Session:
+    """The progress of an upload at Google, which is asked if it is in doubt.
+
+    Args:
+        wire: sends the requests.
+        bucket: bucket of the future object.
+        id: id of the upload.
+    """
+
+    def __init__(self, wire: Wire, bucket: str, id: str) -> None:
+        self._wire = wire
+        self._bucket = bucket
+        self._id = id
+        self.reached = 0
+        """Number of stored bytes."""
+        self.object: Response | None = None
+        """Answer with the object, once it is complete."""
+
+    async def ask(self) -> None:
+        """Ask for the number of stored bytes."""
+        await self._send(requests.asking(self._bucket, self._id))
+
+    async def put(self, start: int, data: bytes, total: int | None, md5: str | None) -> None:
+        """Send the bytes of a chunk that are not stored yet."""
+        end, idle = start + len(data), 0
+        while self.object is None and (self.reached < end or total is not None):
+            before = self.reached
+            rest = data[before - start :]
+            request = requests.chunk(self._bucket, self._id, before, rest, total=total, md5=md5)
+            cut = await self._tried(request)
+            if self.reached < before:
+                raise _lost(before, self.reached)
+            idle = 0 if self.reached > before else idle + 1
+            if self.object is None and idle > _IN_A_ROW:
+                raise cut or _nothing_comes()
+            await self._paused(idle)
+
+    async def _tried(self, request: Request) -> Exception | None:
+        """Send a chunk; return the error that cut it off, after asking the session."""
+        try:
+            await self._send(request)
+        except (ConnectionFailed, RateLimitExceeded, VendorFailed) as error:
+            if not error.retryable:
+                raise
+            cut = error
+        else:
+            return None
+        await self.ask()
+        return cut
+
+    async def _paused(self, idle: int) -> None:
+        """The first retry does not wait, because Google has just answered."""
+        if self.object is None and idle > 1:
+            await self._wire.sleep(2.0 ** (idle - 2))
+
+    async def _send(self, request: Request) -> None:
+        try:
+            response = await self._wire.send(request)
+        except VendorRejected as error:
+            # A server that does not know the header answers 308 instead of 200.
+            if error.response is None or error.status != 308:
+                raise
+            response = error.response
+        reached = answers.upto(response)
+        if reached is None:
+            self.object = response
+        else:
+            self.reached = reached
+
+
+def _lost(before: int, reached: int) -> VendorFailed:
+    return VendorFailed(
+        f"Google had stored {before} bytes of the upload, and now has {reached}.",
+        retryable=False,
+        remedy="Start the upload again.",
+    )
+
+
+def _nothing_comes() -> VendorFailed:
+    return VendorFailed(
+        "Google accepts no more bytes of the upload.", remedy="Resume the upload later."
+    )
+
+
+async def sent(session: Session, pieces: Pieces) -> tuple[Response, int, str]:
+    """Send the remaining bytes; return the answer with the object, its length and its MD5.
+
+    Raises:
+        VendorFailed: Google reports the object as complete too early.
+    """
+    chunks, at = Chunks(pieces), 0
+    while session.object is None:
+        data = await chunks.next()
+        end, last = at + len(data), chunks.over
+        await session.put(at, data, end if last else None, chunks.md5 if last else None)
+        at = end
+    if not chunks.over:
+        raise malformed(session.object, "Range")
+    return session.object, at, chunks.md5

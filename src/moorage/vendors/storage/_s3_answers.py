@@ -1,0 +1,287 @@
+"""Parsing of S3's answers: objects, uploads and errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_plus
+
+from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
+from moorage.contracts.storage import ListPage, ObjectInfo, Part, Upload
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.resilience.classify import is_success
+from moorage.domain.values.result import Result
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    FileNotFound,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.vendors._reading import as_time, malformed
+from moorage.vendors._xml import Element, NotXmlError, read_xml
+from moorage.vendors.storage._common import bare_etag, packing, plain_word, root, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Headers, Request, Response
+
+_META: Final = "x-amz-meta-"
+_LONGEST: Final = 300
+_REDACTION: Final = Redaction()
+
+_MISSING: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
+_WHO: Final = frozenset(
+    {
+        "AccessDenied",
+        "AccountProblem",
+        "AllAccessDisabled",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidSecurity",
+        "InvalidToken",
+        "NotSignedUp",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+    }
+)
+_LATER: Final = frozenset({"SlowDown", "RequestLimitExceeded", "ThrottlingException", "Throttling"})
+_BROKEN: Final = frozenset(
+    {
+        "BadDigest",
+        "IncompleteBody",
+        "InternalError",
+        "OperationAborted",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "XAmzContentChecksumMismatch",
+        "XAmzContentSHA256Mismatch",
+    }
+)
+"""Codes of errors after which a retry may succeed, including bytes damaged in transit."""
+_ELSEWHERE: Final = frozenset(
+    {
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "PermanentRedirect",
+        "Redirect",
+        "TemporaryRedirect",
+    }
+)
+_BUCKET: Final = frozenset({"NoSuchBucket", "InvalidBucketName"})
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer's body, which may be a failure despite a status of 200."""
+    if is_success(response.status) and b"<Error>" not in response.body[:1_000]:
+        return None
+    code, words, region = _said(request, response)
+    if code is None:
+        return None
+    return failure(
+        code,
+        words,
+        status=response.status,
+        response=response,
+        region=region or response.header("x-amz-bucket-region"),
+    )
+
+
+def _said(request: Request, response: Response) -> tuple[str | None, str | None, str | None]:
+    """The code, text and region of a failure; an answer to HEAD has only its status."""
+    try:
+        error = read_xml(response.body)
+    except NotXmlError:
+        if request.method == "HEAD":
+            return _OF_HEAD.get(response.status), None, None
+        return None, None, None
+    if error.name != "Error":
+        return None, None, None
+    return error.text("Code"), error.text("Message"), error.text("Region")
+
+
+_OF_HEAD: Final = {
+    301: "PermanentRedirect",
+    404: "NoSuchKey",
+    412: "PreconditionFailed",
+    503: "SlowDown",
+}
+
+
+def failure(
+    code: str,
+    words: str | None,
+    *,
+    status: int | None = None,
+    response: Response | None = None,
+    region: str | None = None,
+) -> ConnectorError:
+    """The error for a code of S3."""
+    said = _REDACTION.words(words, _LONGEST) if words else None
+    fields: dict[str, Any] = {
+        "status": status,
+        "vendor_code": code,
+        "vendor_message": said,
+        "response": response,
+    }
+    kind: type[ConnectorError] = VendorRejected
+    if code in _MISSING:
+        kind = FileNotFound
+    elif code in _WHO:
+        kind = AuthenticationFailed
+    elif code in _LATER:
+        kind = RateLimitExceeded
+        fields["by_vendor"] = True
+    elif code in _BROKEN or (status is not None and status >= 500):
+        kind = VendorFailed
+    elif code in _ELSEWHERE:
+        kind = InvalidRequest
+        fields["remedy"] = (
+            f"Configure region = {region!r}: the bucket is there."
+            if region
+            else "Configure the region that the bucket is in."
+        )
+    elif code in _BUCKET:
+        fields["remedy"] = "Correct the name of the bucket, or create it."
+    elif status in {400, 416}:
+        kind = InvalidRequest
+    return kind(f"S3 refused: {said or code}", **fields)
+
+
+def checksums(headers: Headers) -> tuple[Checksum, ...]:
+    """The checksums that an answer states."""
+    told = (
+        Checksum.from_base64(algorithm, headers.get(f"x-amz-checksum-{algorithm}"))
+        for algorithm in ChecksumAlgorithm
+    )
+    return tuple(item for item in told if item is not None)
+
+
+def info(wire: Wire, key: str, headers: Headers, **known: Any) -> ObjectInfo:
+    """The properties of an object, from the headers of an answer."""
+    metadata = {
+        name.lower().removeprefix(_META): plain_word(value)
+        for name, value in headers.pairs
+        if name.lower().startswith(_META)
+    }
+    fields: dict[str, Any] = {
+        "size": whole(headers.get("content-length")),
+        "etag": bare_etag(headers.get("etag")),
+        "checksums": checksums(headers),
+        "content_type": headers.get("content-type"),
+        "content_encoding": packing(headers.get("content-encoding")),
+        "content_disposition": headers.get("content-disposition"),
+        "content_language": headers.get("content-language"),
+        "cache_control": headers.get("cache-control"),
+        "last_modified": as_time(headers.get("last-modified")),
+        "metadata": metadata,
+        "version": headers.get("x-amz-version-id"),
+        "storage_class": headers.get("x-amz-storage-class"),
+        "raw": dict(headers),
+    }
+    return ObjectInfo(ref=wire.ref(key), key=key, **{**fields, **known})
+
+
+def page(wire: Wire, response: Response) -> ListPage:
+    """Parse a page of a list."""
+    told = root(response, "ListBucketResult")
+    encoded = told.text("EncodingType") == "url"
+    objects = tuple(
+        ObjectInfo(
+            ref=wire.ref(key),
+            key=key,
+            size=whole(each.text("Size")),
+            etag=bare_etag(each.text("ETag")),
+            last_modified=as_time(each.text("LastModified")),
+            storage_class=each.text("StorageClass"),
+            raw=each.told(),
+        )
+        for each in told.all("Contents")
+        if (key := plain(each.text("Key"), encoded=encoded))
+    )
+    prefixes = (
+        plain(common_prefixes.text("Prefix"), encoded=encoded)
+        for common_prefixes in told.all("CommonPrefixes")
+    )
+    more = told.text("NextContinuationToken") if told.text("IsTruncated") == "true" else None
+    return ListPage(
+        objects=objects,
+        prefixes=tuple(prefix for prefix in prefixes if prefix),
+        next_cursor=more,
+        raw=told.told(),
+    )
+
+
+def plain(text: str | None, *, encoded: bool) -> str:
+    """Decode a key in a list, which may be URL-encoded."""
+    return unquote_plus(text or "") if encoded else text or ""
+
+
+def parts(response: Response) -> tuple[list[Part], str | None]:
+    """Parse the parts of an upload, and the marker of the next page."""
+    told = root(response, "ListPartsResult", "ListPartsResponse")
+    found = [part for each in told.all("Part") if (part := _part(each)) is not None]
+    return found, told.text("NextPartNumberMarker") if told.text("IsTruncated") == "true" else None
+
+
+def _part(element: Element) -> Part | None:
+    number, size = whole(element.text("PartNumber")), whole(element.text("Size"))
+    etag = bare_etag(element.text("ETag"))
+    if number is None or size is None or etag is None:
+        return None
+    known = (
+        Checksum.from_base64(algorithm, element.text(f"Checksum{algorithm.upper()}"))
+        for algorithm in ChecksumAlgorithm
+    )
+    return Part(
+        number=number,
+        size=size,
+        etag=etag,
+        checksum=next((item for item in known if item is not None), None),
+    )
+
+
+def uploads(wire: Wire, response: Response) -> tuple[list[Upload], dict[str, str | None] | None]:
+    """Parse the unfinished uploads, and the parameters of the next page."""
+    told = root(response, "ListMultipartUploadsResult")
+    encoded = told.text("EncodingType") == "url"
+    found = [
+        Upload(
+            ref=wire.ref(key, upload=id_),
+            key=key,
+            id=id_,
+            started_at=as_time(each.text("Initiated")),
+            raw=each.told(),
+        )
+        for each in told.all("Upload")
+        if (key := plain(each.text("Key"), encoded=encoded)) and (id_ := each.text("UploadId"))
+    ]
+    if told.text("IsTruncated") != "true":
+        return found, None
+    marker = plain(told.text("NextKeyMarker"), encoded=encoded)
+    if not marker:
+        # It would lead back to the beginning, for ever.
+        raise malformed(response, "NextKeyMarker")
+    return found, {
+        "key-marker": marker,
+        "upload-id-marker": told.text("NextUploadIdMarker"),
+    }
+
+
+def deleted(response: Response, keys: Sequence[str]) -> list[Result[None]]:
+    """Parse the result of each deleted key."""
+    told = root(response, "DeleteResult")
+    done = {item.text("Key") for item in told.all("Deleted")}
+    failed = {
+        error.text("Key"): failure(error.text("Code") or "InternalError", error.text("Message"))
+        for error in told.all("Error")
+    }
+    return [
+        Result() if key in done else Result(error=failed.get(key) or malformed(response, "key"))
+        for key in keys
+    ]

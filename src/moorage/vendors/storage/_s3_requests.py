@@ -1,0 +1,124 @@
+"""Requests to S3."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlencode
+
+from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
+from moorage.contracts.storage import Visibility
+from moorage.domain.http.requests import Request
+from moorage.vendors._xml import written
+from moorage.vendors.storage._common import (
+    AS_PUT,
+    Fields,
+    get_if,
+    given,
+    put_if,
+    quoted_etag,
+    with_own,
+    word,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.contracts.storage import GetOptions, Part, PutOptions, UrlOptions
+
+_NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
+_ACLS: Final = {Visibility.PRIVATE: "private", Visibility.PUBLIC: "public-read"}
+
+
+def path(key: str) -> str:
+    """The path of an object: encoded once, with its slashes."""
+    return "/" + quote(key, safe="/")
+
+
+def kept_as(options: PutOptions) -> Fields:
+    """The options of an object as headers; the vendor's own options come last."""
+    fields = given(
+        {
+            "Content-Type": options.content_type,
+            "Content-Encoding": options.content_encoding,
+            "Content-Disposition": options.content_disposition,
+            "Content-Language": options.content_language,
+            "Cache-Control": options.cache_control,
+            "x-amz-acl": options.visibility and _ACLS[options.visibility],
+            "x-amz-storage-class": options.storage_class,
+            "x-amz-server-side-encryption": options.encryption,
+            "x-amz-tagging": urlencode(options.tags, quote_via=quote) or None,
+        }
+    )
+    for name, text in options.metadata.items():
+        fields[f"x-amz-meta-{name}"] = word(text)
+    return with_own(fields, "s3", options.extra)
+
+
+def proof(data: bytes, algorithm: ChecksumAlgorithm | None) -> tuple[Checksum | None, Fields]:
+    """The checksum of a body, and the headers that state it."""
+    sha = Checksum.of(ChecksumAlgorithm.SHA256, data)
+    fields = {"x-amz-content-sha256": sha.value}
+    if algorithm is None:
+        return None, fields
+    own = sha if algorithm is ChecksumAlgorithm.SHA256 else Checksum.of(algorithm, data)
+    return own, {**fields, f"x-amz-checksum-{algorithm}": own.base64}
+
+
+def put(key: str, data: bytes, options: PutOptions, fields: Fields) -> Request:
+    """The request that stores an object."""
+    headers = {**fields, **put_if(options), **kept_as(options)}
+    return Request.put(path(key), headers=headers, body=data)
+
+
+def get(key: str, options: GetOptions) -> Request:
+    """The request that downloads an object, or a range of it."""
+    headers = {**AS_PUT, **get_if(options), "x-amz-checksum-mode": "ENABLED"}
+    if options.range is not None:
+        headers["Range"] = options.range.header
+    return Request.get(path(key), headers=headers, query={"versionId": options.version})
+
+
+def shared(key: str, options: UrlOptions) -> Request:
+    """The request that a signed URL allows."""
+    gives = options.method in {"PUT", "DELETE"}
+    headers = given({"Content-Type": options.content_type if options.method == "PUT" else None})
+    query = {
+        "response-content-type": options.content_type,
+        "response-content-disposition": options.content_disposition,
+    }
+    return Request(options.method, path(key), headers=headers, query={} if gives else query)
+
+
+def delete_many(keys: Sequence[str]) -> Request:
+    """The request that deletes objects; it needs a checksum that older servers know."""
+    objects = "".join(f"<Object>{written('Key', key)}</Object>" for key in keys)
+    body = f'<Delete xmlns="{_NAMESPACE}">{objects}</Delete>'.encode()
+    digest = Checksum.of(ChecksumAlgorithm.MD5, body).base64
+    headers = {"Content-Type": "application/xml", "Content-MD5": digest}
+    request = Request.post("/", query={"delete": ""}, headers=headers, body=body)
+    return request.evolve(idempotent=True)
+
+
+def complete(key: str, upload: str, parts: Sequence[Part], options: PutOptions) -> Request:
+    """The request that makes an object of parts."""
+    body = "".join(f"<Part>{_part(part)}</Part>" for part in parts)
+    headers = {
+        "Content-Type": "application/xml",
+        "x-amz-mp-object-size": str(sum(part.size for part in parts)),
+        **put_if(options),
+    }
+    request = Request.post(
+        path(key),
+        query={"uploadId": upload},
+        headers=headers,
+        body=f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{body}'
+        "</CompleteMultipartUpload>".encode(),
+    )
+    # A repeat reports that the upload does not exist, and then the object is checked.
+    return request.evolve(idempotent=True)
+
+
+def _part(part: Part) -> str:
+    sum_ = part.checksum
+    known = "" if sum_ is None else written(f"Checksum{sum_.algorithm.upper()}", sum_.base64)
+    return f"{written('PartNumber', part.number)}{written('ETag', quoted_etag(part.etag))}{known}"

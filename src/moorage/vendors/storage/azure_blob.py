@@ -1,0 +1,420 @@
+"""Azure Blob Storage.
+
+Requests are signed with an account key, or carry a token of Entra ID. Every body has an MD5 that
+Azure verifies, block by block. Azure knows no uploads, only blocks: the reference of an upload
+contains the blob's options, and an unfinished upload expires after a week.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.signed import SignedUrl
+from moorage.contracts.storage import ByteRange, StorageCapability, Upload
+from moorage.contracts.vendor import Vendor
+from moorage.domain.auth.methods import Credentials, OAuthCredentials
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import Request
+from moorage.domain.oauth.client import ClientAuthentication, OAuthClient
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.domain.signing.azure import AzureSharedKey
+from moorage.errors import ConfigurationError, FileNotFound, VendorFailed, VendorRejected
+from moorage.vendors._reading import malformed
+from moorage.vendors.storage import _azure_blob_answers as answers
+from moorage.vendors.storage import _azure_blob_requests as requests
+from moorage.vendors.storage._azure_blob_requests import Place
+from moorage.vendors.storage._azure_blob_sas import Grant
+from moorage.vendors.storage._azure_blob_uploads import BlockUpload, part
+from moorage.vendors.storage._common import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.contracts.checksum import Checksum
+    from moorage.contracts.signed import UrlOptions
+    from moorage.contracts.storage import (
+        GetOptions,
+        ListPage,
+        ObjectInfo,
+        Opened,
+        Part,
+        PutOptions,
+    )
+    from moorage.contracts.wire import Wire
+    from moorage.domain.values.result import Result
+
+_ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}(?:-secondary)?")
+_CONTAINER: Final = re.compile(r"\$root|(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_DIRECTORY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+_AUTHORITY: Final = "https://login.microsoftonline.com"
+_SCOPE: Final = "https://storage.azure.com/.default"
+_MOST: Final = 5_000
+_PAUSE: Final = 1.0
+_LOOKS: Final = 300
+"""Number of polls of a copy that Azure makes asynchronously."""
+
+
+def _is_account(_: object, __: object, value: Any) -> None:
+    if not isinstance(value, str) or _ACCOUNT.fullmatch(value) is None:
+        raise ConfigurationError(
+            "This is not the name of a storage account.",
+            path="account",
+            remedy="Give 3 to 24 small letters and digits; give its URL as endpoint.",
+        )
+
+
+def _is_container(_: object, __: object, value: Any) -> None:
+    if not isinstance(value, str) or _CONTAINER.fullmatch(value) is None:
+        raise ConfigurationError(
+            "This is not the name of a container.",
+            path="container",
+            remedy="Give 3 to 63 small letters, digits and single dashes.",
+        )
+
+
+def _is_directory(_: object, __: object, value: Any) -> None:
+    if not isinstance(value, str) or _DIRECTORY.fullmatch(value) is None:
+        raise ConfigurationError(
+            "This is not the name of a directory.",
+            path="directory",
+            remedy="Give the Entra tenant's id, or one of its domains.",
+        )
+
+
+def _usual_endpoint(vendor: AzureBlob) -> str:
+    return f"https://{vendor.account}.blob.core.windows.net"
+
+
+def _plain_url(value: str) -> str:
+    return value.rstrip("/")
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class AzureBlob(Vendor):
+    """A container of Azure Blob Storage.
+
+    Attributes:
+        account: name of the storage account.
+        container: name of the container.
+        credentials: an account key; without it and without a client, the credential provider
+            supplies a token, or `Credentials` signed by `AzureSharedKey`.
+        directory, client_id, client_secret: Entra tenant and client with a role for the container's
+            data, instead of a key.
+        endpoint: URL of the account, if not in Azure's public cloud.
+        authority: URL of Entra ID, if not in Azure's public cloud.
+    """
+
+    name: ClassVar[str] = "azure_blob"
+    kinds: ClassVar[tuple[str, ...]] = ("storage",)
+    api_version: ClassVar[str | None] = "2025-01-05"
+    capabilities: ClassVar[frozenset[str]] = frozenset(StorageCapability) - {
+        StorageCapability.STALE_UPLOADS,
+        StorageCapability.VISIBILITY,
+        StorageCapability.SIGNED_POST,
+    }
+    limits: ClassVar[Mapping[str, int]] = {"delete": 100, "parts": 50_000, "tags": 10}
+
+    account: str = attrs.field(validator=_is_account)
+    container: str = attrs.field(validator=_is_container)
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    directory: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_is_directory)
+    )
+    client_id: str | None = attrs.field(default=None, repr=False)
+    client_secret: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    endpoint: str = attrs.field(
+        default=attrs.Factory(_usual_endpoint, takes_self=True), converter=_plain_url
+    )
+    authority: str = attrs.field(default=_AUTHORITY, converter=_plain_url)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an incomplete client, and a key together with a client."""
+        client = self.directory, self.client_id, self.client_secret
+        if any(client) and not all(client):
+            raise ConfigurationError(
+                "A client of Entra ID needs a directory, an id and a secret.",
+                path="client_id",
+                remedy="Give directory, client_id and client_secret, or none of them.",
+            )
+        if any(client) and self.credentials is not None:
+            raise ConfigurationError(
+                "Both a key and a client's token are configured, and requests can use only one.",
+                path="credentials",
+                remedy="Leave out credentials, or directory, client_id and client_secret.",
+            )
+
+    def ping(self) -> Request:
+        """Request the name of one blob."""
+        return requests.listed(self._place.path, "", delimiter=None, cursor=None, limit=1)
+
+    def services(self) -> Mapping[str, Service]:
+        """The service of the account."""
+        own = None
+        if self.credentials is not None:
+            own = Credentials.signed(AzureSharedKey(account=self.account), self.credentials)
+        return {
+            "": Service(
+                "azure_blob",
+                self.endpoint,
+                timeout=120.0,
+                attempt_timeout=60.0,
+                credentials=own,
+                needs_credentials=own is None,
+                headers={"x-ms-version": self.api_version or ""},
+                classify=answers.classify,
+            )
+        }
+
+    def clients(self) -> Mapping[str, OAuthClient]:
+        """The client at Entra ID."""
+        if self.client_id is None:
+            return {}
+        client = OAuthClient(
+            server=f"{self.authority}/{self.directory}/oauth2/v2.0/token",
+            client_id=self.client_id,
+            secret=self.client_secret,
+            authentication=ClientAuthentication.POST,
+            scope=_SCOPE,
+        )
+        return {"": client}
+
+    @property
+    def _place(self) -> Place:
+        return Place(self.endpoint, self.container)
+
+    # --- objects -----------------------------------------------------------
+
+    async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
+        """Store a blob."""
+        kept, checksum = requests.kept_as(options), requests.sum_of(data)
+        request = requests.put(self._place.blob(key), data, checksum, options, kept)
+        try:
+            response = await wire.send(request)
+        except VendorRejected as error:
+            # An earlier attempt whose answer was lost may have broken the condition.
+            if error.status != 412 or error.attempts < 2:
+                raise
+            return await self._ours(wire, key, error, checksum)
+        return answers.put(
+            wire, key, response, Headers(kept), size=len(data), checksums=(checksum,)
+        )
+
+    async def _ours(
+        self, wire: Wire, key: str, error: VendorRejected, checksum: Checksum
+    ) -> ObjectInfo:
+        """The stored blob if it has these bytes; otherwise raise the refusal."""
+        try:
+            found = await self.head(wire, key, version=None)
+        except VendorRejected:
+            raise error from None
+        if checksum in found.checksums:
+            return found
+        raise error
+
+    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
+        """Download a blob, or a range of it."""
+        path = self._place.blob(key)
+        if options.range is not None and options.range.start < 0:
+            options = await self._counted(wire, key, options, options.range)
+        arriving = await wire.open(requests.get(path, options))
+        return opened(arriving, answers.info(wire, key, arriving.headers), options)
+
+    async def _counted(
+        self, wire: Wire, key: str, options: GetOptions, wanted: ByteRange
+    ) -> GetOptions:
+        """The same range counted from the start, because Azure does not count from the end."""
+        found = await self.head(wire, key, version=options.version)
+        start = max(0, (found.size or 0) + wanted.start)
+        same = options.if_match
+        if same is None and options.if_none_match is None:
+            same = found.etag
+        return attrs.evolve(options, range=ByteRange(start), if_match=same)
+
+    async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
+        """Get the properties of a blob."""
+        response = await wire.send(
+            Request.head(self._place.blob(key), query={"versionid": version})
+        )
+        return answers.info(wire, key, response.headers)
+
+    async def delete(self, wire: Wire, key: str, /, *, version: str | None) -> None:
+        """Delete a blob."""
+        request = Request.delete(self._place.blob(key), query={"versionid": version})
+        try:
+            await wire.send(request)
+        except FileNotFound:
+            return
+
+    async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
+        """Delete several blobs concurrently."""
+        return await wire.every([partial(self.delete, wire, key, version=None) for key in keys])
+
+    async def list(
+        self, wire: Wire, prefix: str, /, *, delimiter: str | None, cursor: str | None, limit: int
+    ) -> ListPage:
+        """List blobs."""
+        request = requests.listed(
+            self._place.path,
+            prefix,
+            delimiter=delimiter,
+            cursor=cursor,
+            limit=min(limit, _MOST),
+        )
+        return answers.page(wire, await wire.send(request))
+
+    async def copy(
+        self, wire: Wire, source: str, key: str, options: PutOptions | None, /
+    ) -> ObjectInfo:
+        """Copy a blob within the container, then set its new properties."""
+        path = self._place.blob(key)
+        await wire.send(requests.copy(self._place.url(source), path, options))
+        copied = await self._copied(wire, key)
+        if options is None:
+            return copied
+        for request in requests.said_anew(path, copied, options):
+            await wire.send(request)
+        return await self.head(wire, key, version=None)
+
+    async def _copied(self, wire: Wire, key: str) -> ObjectInfo:
+        """Wait for the copy, which Azure usually completes at once within an account."""
+        response = await wire.send(Request.head(self._place.blob(key)))
+        for _ in range(_LOOKS):
+            if response.header("x-ms-copy-status") != "pending":
+                break
+            await wire.sleep(_PAUSE)
+            response = await wire.send(Request.head(self._place.blob(key)))
+        status = response.header("x-ms-copy-status")
+        if status in {None, "success"}:
+            return answers.info(wire, key, response.headers)
+        raise VendorFailed(
+            f"Azure has not completed the copy: its status is {status}.",
+            response=response,
+            retryable=False,
+            remedy="Look at the copy before making it again.",
+        )
+
+    # --- signed URLs -------------------------------------------------------
+
+    async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
+        """Sign a URL."""
+        until = wire.now() + timedelta(seconds=options.expires)
+        grant = Grant(
+            url=self._place.url(key),
+            resource=f"/blob/{self.account}/{self.container}/{key}",
+            version=self.api_version or "",
+            options=options,
+            until=until,
+        )
+        headers: dict[str, str] = {}
+        if options.method == "PUT":
+            headers["x-ms-blob-type"] = "BlockBlob"
+            if options.content_type is not None:
+                headers["Content-Type"] = options.content_type
+        return SignedUrl(
+            url=await self._signed(wire, grant),
+            method=options.method,
+            headers=headers,
+            expires_at=until,
+        )
+
+    async def _signed(self, wire: Wire, grant: Grant) -> str:
+        match await wire.credentials():
+            case Credentials(signing=AzureSharedKey() as signing, secret=Secret() as secret):
+                return grant.signed(("",), partial(signing.signature, secret))
+            case OAuthCredentials():
+                return await self._delegated(wire, grant)
+            case _:
+                pass
+        raise ConfigurationError(
+            "The credentials cannot sign for Azure Storage.",
+            path=f"vendors.{wire.account}.credentials",
+            remedy="Provide Credentials.signed(AzureSharedKey(account=...), key), or a token.",
+        )
+
+    async def _delegated(self, wire: Wire, grant: Grant) -> str:
+        """The URL signed with a delegation key that Azure issues."""
+        response = await wire.send(requests.delegation(wire.now(), grant.until))
+        lent = answers.lent_key(response)
+        signing = AzureSharedKey(account=self.account)
+        return grant.signed(
+            (*lent.named.values(), "", "", ""),
+            partial(signing.signature, lent.key),
+            **lent.named,
+        )
+
+    # --- blocks ------------------------------------------------------------
+
+    async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
+        """Start an upload; nothing is sent."""
+        self._place.blob(key)
+        begun = BlockUpload.begun(wire.new_id(), requests.kept_as(options))
+        return Upload(
+            ref=wire.ref(key, upload=begun.id), key=key, id=begun.id, started_at=wire.now()
+        )
+
+    async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
+        """Upload a block."""
+        begun = BlockUpload.parse(upload.id)
+        checksum = requests.sum_of(data)
+        block = begun.block(number, checksum.value)
+        path = self._place.blob(upload.key)
+        await wire.send(requests.put_block(path, block, data, checksum, begun.kept))
+        return part(number, len(data), checksum)
+
+    async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
+        """List the uploaded blocks."""
+        begun = BlockUpload.parse(upload.id)
+        try:
+            response = await wire.send(requests.blocks(self._place.blob(upload.key)))
+        except FileNotFound:
+            return []
+        if any(begun.part(*block) for block in answers.blocks(response, "CommittedBlocks")):
+            raise VendorRejected(
+                "This upload is complete.",
+                status=response.status,
+                response=response,
+                remedy="Begin another.",
+            )
+        waiting = answers.blocks(response, "UncommittedBlocks")
+        return [found for block in waiting if (found := begun.part(*block)) is not None]
+
+    async def complete(
+        self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
+    ) -> ObjectInfo:
+        """Make a blob of the blocks."""
+        begun = BlockUpload.parse(upload.id)
+        path, names = self._place.blob(upload.key), begun.blocks(parts)
+        try:
+            response = await wire.send(requests.commit(path, names, options, begun.kept))
+        except VendorRejected as error:
+            # An earlier attempt whose answer was lost may have broken the condition.
+            if error.status != 412 or await self._committed(wire, path) != names:
+                raise
+            return await self.head(wire, upload.key, version=None)
+        if response.header("etag") is None:
+            raise malformed(response, "ETag")
+        size = sum(part.size for part in parts)
+        return answers.put(wire, upload.key, response, Headers(begun.kept), size=size)
+
+    async def _committed(self, wire: Wire, path: str) -> Sequence[str]:
+        """The blocks that a blob consists of."""
+        try:
+            response = await wire.send(requests.blocks(path))
+        except FileNotFound:
+            return ()
+        return [name for name, _ in answers.blocks(response, "CommittedBlocks")]
+
+    async def abort(self, wire: Wire, upload: Upload, /) -> None:
+        """Do nothing: Azure deletes the blocks after a week, and not on request."""

@@ -1,0 +1,281 @@
+"""Google Cloud Storage, by its JSON API.
+
+Version 1, with the tokens of a service account. Every body is hashed before it is sent, and Google
+stores only bytes with that MD5. Long objects are sent in chunks; after a break, Google is asked
+for the position to continue at. The ETag of an object is its generation.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
+from moorage.contracts.signed import SignedPost, SignedUrl
+from moorage.contracts.storage import Opened, StorageCapability, Upload
+from moorage.contracts.vendor import Vendor
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.http.urls import validate_base_url
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.domain.signing.jwt import JwtSigning
+from moorage.errors import ConfigurationError, FileNotFound, VendorFailed, VendorRejected
+from moorage.vendors._conditions import Nothing, is_wanted
+from moorage.vendors._reading import answer, malformed
+from moorage.vendors.storage import _gcs_answers as answers
+from moorage.vendors.storage import _gcs_requests as requests
+from moorage.vendors.storage._common import opened
+from moorage.vendors.storage._gcs_session import Session, sent
+from moorage.vendors.storage._gcs_signing import Signer, account_of, check_account, told_along
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.contracts.signed import PostOptions, UrlOptions
+    from moorage.contracts.storage import GetOptions, ListPage, ObjectInfo, Pieces, PutOptions
+    from moorage.contracts.wire import Wire
+    from moorage.domain.oauth.client import OAuthClient
+    from moorage.domain.values.result import Result
+
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_GOOGLE: Final = "https://storage.googleapis.com"
+_MOST: Final = 1_000
+_GONE: Final = frozenset({404, 410, 499})
+"""Statuses by which Google reports that an upload no longer exists."""
+
+
+_SESSIONS: Final = Redaction(
+    header_names={"location", "x-guploader-uploadid"}, query_names={"upload_id"}
+)
+"""Secret parameters: the id of an upload is enough to continue it."""
+
+
+def _is_bucket(_: object, __: object, value: Any) -> None:
+    if not isinstance(value, str) or _BUCKET.fullmatch(value) is None:
+        raise ConfigurationError(
+            "This is not the name of a bucket.",
+            path="bucket",
+            remedy="Give small letters, digits, dots, dashes and underscores.",
+        )
+
+
+def _is_key(_: object, __: object, value: Secret | None) -> None:
+    if value is not None:
+        check_account(value)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Gcs(Vendor):
+    """A bucket of Google Cloud Storage.
+
+    Attributes:
+        bucket: name of the bucket.
+        credentials: JSON key of a service account; by default the credential provider supplies a
+            token, or `Credentials` signed by `JwtSigning` for a service account.
+        endpoint: URL of another vendor with this API.
+    """
+
+    name: ClassVar[str] = "gcs"
+    kinds: ClassVar[tuple[str, ...]] = ("storage",)
+    api_version: ClassVar[str | None] = "v1"
+    capabilities: ClassVar[frozenset[str]] = frozenset(StorageCapability) - {
+        StorageCapability.STALE_UPLOADS,
+        StorageCapability.TAGS,
+    }
+    limits: ClassVar[Mapping[str, int]] = {"delete": 1}
+
+    bucket: str = attrs.field(validator=_is_bucket)
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret), validator=_is_key
+    )
+    endpoint: str = attrs.field(default=_GOOGLE, converter=validate_base_url)
+
+    def services(self) -> Mapping[str, Service]:
+        """The JSON API."""
+        return {
+            "": Service(
+                "gcs",
+                self.endpoint,
+                timeout=120.0,
+                attempt_timeout=60.0,
+                needs_credentials=True,
+                classify=answers.classify,
+                redaction=_SESSIONS,
+            )
+        }
+
+    def clients(self) -> Mapping[str, OAuthClient]:
+        """The OAuth client of the service account."""
+        return {} if self.credentials is None else {"": account_of(self.credentials).client}
+
+    # --- objects -----------------------------------------------------------
+
+    async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
+        """Store an object."""
+        request = requests.put(self.bucket, key, data, options, wire.new_id())
+        try:
+            response = await wire.send(request)
+        except VendorRejected as error:
+            # An earlier attempt whose answer was lost may have broken the condition.
+            if error.status != 412 or error.attempts < 2:
+                raise
+            return await self._ours(wire, key, data, error)
+        return answers.stored(wire, response, key)
+
+    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
+        """Download an object, or a range of it; conditions on time are checked before."""
+        if options.if_modified_since is not None or options.if_unmodified_since is not None:
+            known = await self.head(wire, key, version=options.version)
+            if not is_wanted(known, options):
+                return Opened(info=known, length=0, modified=False, arriving=Nothing())
+            options = attrs.evolve(options, if_match=known.etag, if_none_match=None)
+        arriving = await wire.open(requests.get(self.bucket, key, options))
+        return opened(arriving, answers.opened(wire, key, arriving.headers), options)
+
+    async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
+        """Get the properties of an object."""
+        response = await wire.send(requests.about(self.bucket, key, version))
+        return answers.stored(wire, response, key)
+
+    async def delete(self, wire: Wire, key: str, /, *, version: str | None) -> None:
+        """Delete an object."""
+        with suppress(FileNotFound):
+            await wire.send(requests.delete(self.bucket, key, version))
+
+    async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
+        """Delete objects, each with a request of its own."""
+
+        def step(key: str) -> Any:
+            return lambda: self.delete(wire, key, version=None)
+
+        return await wire.every([step(key) for key in keys])
+
+    async def list(
+        self, wire: Wire, prefix: str, /, *, delimiter: str | None, cursor: str | None, limit: int
+    ) -> ListPage:
+        """List objects."""
+        request = requests.listing(
+            self.bucket,
+            prefix=prefix or None,
+            delimiter=delimiter,
+            maxResults=min(limit, _MOST),
+            pageToken=cursor,
+        )
+        return answers.page(wire, await wire.send(request))
+
+    async def copy(
+        self, wire: Wire, source: str, key: str, options: PutOptions | None, /
+    ) -> ObjectInfo:
+        """Copy an object within the bucket, in as many steps as Google requires."""
+        token, before = None, -1
+        while True:
+            request = requests.rewrite(self.bucket, source, key, options, token)
+            response = await wire.send(request)
+            told = answer(response)
+            if told.flag("done"):
+                return answers.known(wire, told.object("resource"), response, key)
+            token, done = told.text("rewriteToken"), told.integer("totalBytesRewritten") or 0
+            if token is None or done <= before:
+                raise malformed(response, "other rewriteToken")
+            before = done
+
+    # --- signed URLs -------------------------------------------------------
+
+    async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
+        """Sign a URL; nothing is sent."""
+        signer, now = await self._signer(wire), wire.now()
+        path = f"/{self.bucket}/{quote(key, safe='/~')}"
+        return SignedUrl(
+            url=signer.url(self.endpoint, path, options, now),
+            method=options.method,
+            headers=told_along(options),
+            expires_at=now + timedelta(seconds=options.expires),
+        )
+
+    async def signed_post(self, wire: Wire, key: str, options: PostOptions, /) -> SignedPost:
+        """Sign a form; nothing is sent."""
+        signer, now = await self._signer(wire), wire.now()
+        return SignedPost(
+            url=f"{self.endpoint}/{self.bucket}/",
+            fields=signer.form(self.bucket, key, options, now),
+            expires_at=now + timedelta(seconds=options.expires),
+        )
+
+    async def _signer(self, wire: Wire) -> Signer:
+        if self.credentials is not None:
+            return account_of(self.credentials)
+        match await wire.credentials():
+            case Credentials(signing=JwtSigning(issuer=str() as email), secret=Secret() as key):
+                return Signer(email=email, key=key)
+            case _:
+                pass
+        raise ConfigurationError(
+            "The credentials cannot sign for Google Cloud Storage.",
+            path=f"vendors.{wire.account}.credentials",
+            remedy="Give the key of a service account.",
+        )
+
+    # --- resumable uploads ---------------------------------------------------
+
+    async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
+        """Start an upload, which Google keeps for a week."""
+        response = await wire.send(requests.start(self.bucket, key, options))
+        id_ = answers.session(response)
+        return Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=wire.now())
+
+    async def send(
+        self, wire: Wire, upload: Upload, pieces: Pieces, /, *, resumed: bool
+    ) -> ObjectInfo:
+        """Send the remaining bytes of an object, which becomes visible when it is complete."""
+        session = Session(wire, self.bucket, upload.id)
+        if resumed:
+            await session.ask()
+        if session.object is not None:
+            raise VendorRejected(
+                "This upload is complete.",
+                response=session.object,
+                remedy="Start another upload to store the object again.",
+            )
+        response, size, md5 = await sent(session, pieces)
+        made = answers.stored(wire, response, upload.key)
+        sums = {
+            checksum.base64
+            for checksum in made.checksums
+            if checksum.algorithm is ChecksumAlgorithm.MD5
+        }
+        if made.size != size or sums - {md5}:
+            await self.delete(wire, upload.key, version=made.version)
+            raise VendorFailed(
+                "Google stored other bytes than were sent; the object was deleted.",
+                response=response,
+                remedy="Upload it again, and report this to Google.",
+            )
+        return made
+
+    async def abort(self, wire: Wire, upload: Upload, /) -> None:
+        """Abort an upload."""
+        try:
+            await wire.send(requests.abort(self.bucket, upload.id))
+        except VendorRejected as error:
+            if error.status not in _GONE:
+                raise
+
+    # --- results -----------------------------------------------------------
+
+    async def _ours(self, wire: Wire, key: str, data: bytes, error: VendorRejected) -> ObjectInfo:
+        """The stored object if it has these bytes; otherwise raise the refusal."""
+        try:
+            found = await self.head(wire, key, version=None)
+        except VendorRejected:
+            raise error from None
+        if Checksum.of(ChecksumAlgorithm.MD5, data) in found.checksums:
+            return found
+        raise error

@@ -1,0 +1,370 @@
+"""Local files: objects in a folder of this machine, or in a mounted one.
+
+It uses a folder instead of HTTP; a key is the path below the folder. URLs are signed with a key of
+your own and served by your application, which calls `LocalFiles.allowed` to check them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from base64 import b64decode, urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+import attrs
+
+from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
+from moorage.contracts.signed import SignedUrl, UrlOptions
+from moorage.contracts.storage import ListPage, ObjectInfo, Opened, Part, StorageCapability, Upload
+from moorage.contracts.vendor import Vendor
+from moorage.domain.http.headers import Headers
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.domain.values.result import Result
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    InvalidData,
+    InvalidRequest,
+)
+from moorage.vendors._conditions import is_wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.contracts.storage import GetOptions, PutOptions
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import HttpMethod
+    from moorage.domain.values.file_entry import FileEntry
+
+_PIECE: Final = 1024 * 1024
+_KEPT: Final = (
+    "content_type",
+    "content_encoding",
+    "content_disposition",
+    "content_language",
+    "cache_control",
+)
+
+
+def _text(value: object) -> str:
+    return str(value)
+
+
+def _plain_url(value: str | None) -> str | None:
+    return None if value is None else value.rstrip("/")
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class LocalFiles(Vendor):
+    """A folder of files.
+
+    Attributes:
+        root: the folder, created if missing.
+        url: URL at which your application serves signed files, such as "https://erp.example/files".
+        signing_key: key that signs URLs, at least 32 random bytes, the same in every process.
+    """
+
+    name: ClassVar[str] = "local_files"
+    kinds: ClassVar[tuple[str, ...]] = ("storage",)
+    transport: ClassVar[str | None] = "files"
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            StorageCapability.RANGE,
+            StorageCapability.CONDITIONAL_GET,
+            StorageCapability.CONDITIONAL_PUT,
+            StorageCapability.METADATA,
+            StorageCapability.MULTIPART,
+            StorageCapability.STALE_UPLOADS,
+            StorageCapability.COPY,
+            StorageCapability.SIGNED_URL,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"delete": 1_000, "parts": 10_000}
+
+    root: str = attrs.field(converter=_text)
+    url: str | None = attrs.field(default=None, converter=_plain_url)
+    signing_key: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+
+    def services(self) -> Mapping[str, Service]:
+        """The protections of the folder; joining many parts may take a while."""
+        return {"": Service("local_files", timeout=600.0)}
+
+    # --- objects -----------------------------------------------------------
+
+    async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
+        """Store a file."""
+        return info(wire, await wire.act("put", key, data, kept_as(options), _conditions(options)))
+
+    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
+        """Open a file."""
+        file = await wire.act("open", key)
+        try:
+            known = info(wire, file.entry)
+            wanted = is_wanted(known, options)
+            start, length = _some(known, options) if wanted else (0, 0)
+        except BaseException:
+            file.close()
+            raise
+        reading = _Reading(wire, file, start, length)
+        return Opened(info=known, start=start, length=length, modified=wanted, arriving=reading)
+
+    async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:  # noqa: ARG002 - the contract's
+        """Get the properties of a file."""
+        return info(wire, await wire.act("head", key))
+
+    async def delete(self, wire: Wire, key: str, /, *, version: str | None) -> None:  # noqa: ARG002 - the contract's
+        """Delete a file."""
+        await wire.act("delete", key)
+
+    async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
+        """Delete files one after another."""
+        results: list[Result[None]] = []
+        for key in keys:
+            try:
+                results.append(Result(await wire.act("delete", key)))
+            except Exception as error:  # noqa: BLE001, PERF203, RUF100 - each has its own result
+                results.append(Result(error=error))
+        return results
+
+    async def list(
+        self, wire: Wire, prefix: str, /, *, delimiter: str | None, cursor: str | None, limit: int
+    ) -> ListPage:
+        """List files."""
+        files, folders, after = await wire.act("list", prefix, delimiter, _after(cursor), limit)
+        following = None if after is None else urlsafe_b64encode(after.encode()).decode()
+        objects = tuple(info(wire, file) for file in files)
+        return ListPage(objects=objects, prefixes=tuple(folders), next_cursor=following)
+
+    async def copy(
+        self, wire: Wire, source: str, key: str, options: PutOptions | None, /
+    ) -> ObjectInfo:
+        """Copy a file."""
+        kept = None if options is None else kept_as(options)
+        conditions = (None, None) if options is None else _conditions(options)
+        return info(wire, await wire.act("copy", source, key, kept, conditions))
+
+    # --- uploads in parts --------------------------------------------------
+
+    async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
+        """Start an upload."""
+        id_ = await wire.act("start", key, kept_as(options))
+        return Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=wire.now())
+
+    async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
+        """Store a part."""
+        digest = await wire.act("put_part", upload.id, upload.key, number, data)
+        return _part(number, len(data), digest)
+
+    async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
+        """List the stored parts."""
+        return [_part(*part) for part in await wire.act("parts", upload.id, upload.key)]
+
+    async def complete(
+        self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
+    ) -> ObjectInfo:
+        """Make a file of the parts."""
+        named = [(part.number, part.etag) for part in parts]
+        conditions = _conditions(options)
+        return info(wire, await wire.act("complete", upload.id, upload.key, named, conditions))
+
+    async def abort(self, wire: Wire, upload: Upload, /) -> None:
+        """Abort an upload."""
+        await wire.act("abort", upload.id, upload.key)
+
+    async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]:
+        """List the unfinished uploads."""
+        return [
+            Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=begun)
+            for key, id_, begun in await wire.act("uploads", prefix)
+        ]
+
+    # --- signed URLs -------------------------------------------------------
+
+    async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
+        """Sign a URL."""
+        until = wire.now() + timedelta(seconds=options.expires)
+        fields = _fields(options, str(int(until.timestamp())))
+        signature = self._signature(key, fields)
+        query = urlencode({**fields, "signature": signature}, quote_via=quote)
+        says = options.content_type if options.method == "PUT" else None
+        return SignedUrl(
+            url=f"{self._served()}/{quote(key, safe='/')}?{query}",
+            method=options.method,
+            headers={} if says is None else {"Content-Type": says},
+            expires_at=until,
+        )
+
+    def allowed(self, method: HttpMethod | str, url: str, *, now: datetime) -> Grant:
+        """The operation that a signed URL allows, for the application that serves the files.
+
+        Args:
+            method: HTTP method of the request.
+            url: URL of the request, or its path with the query, as received.
+            now: current time, as an aware datetime.
+
+        Raises:
+            AuthenticationFailed: the URL is not signed for this, or has expired.
+        """
+        below = urlsplit(self._served()).path
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise _not_signed() from None
+        fields = dict(parse_qsl(parts.query, keep_blank_values=True))
+        signature = fields.pop("signature", "")
+        key = unquote(parts.path.removeprefix(f"{below}/"))
+        good = hmac.compare_digest(
+            self._signature(key, fields).encode(), signature.encode(errors="replace")
+        )
+        if not good or fields.get("method") != str(method):
+            raise _not_signed()
+        until = datetime.fromtimestamp(int(fields["expires"]), UTC)
+        if now >= until:
+            raise AuthenticationFailed("The URL has expired.", vendor_code="expired")
+        return Grant(
+            key=key,
+            method=str(method),
+            expires_at=until,
+            content_type=fields.get("content_type"),
+            content_disposition=fields.get("content_disposition"),
+        )
+
+    def _served(self) -> str:
+        if self.url is None or self.signing_key is None:
+            raise ConfigurationError(
+                "URLs of these files cannot be signed, because url or signing_key is missing.",
+                path="signing_key",
+                remedy="Give url and signing_key, and serve what LocalFiles.allowed allows.",
+            )
+        return self.url
+
+    def _signature(self, key: str, fields: Mapping[str, str]) -> str:
+        self._served()
+        own = as_secret(self.signing_key or "").reveal_bytes()
+        text = json.dumps(["moorage files 1", key, sorted(fields.items())])
+        return hmac.new(own, text.encode(), hashlib.sha256).hexdigest()
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Grant:
+    """The operation that a signed URL allows.
+
+    Attributes:
+        key: key of the file.
+        method: allowed HTTP method.
+        expires_at: time of expiry.
+        content_type, content_disposition: headers of the answer; for a PUT, the required content
+            type of the request.
+    """
+
+    key: str
+    method: str
+    expires_at: datetime
+    content_type: str | None = None
+    content_disposition: str | None = attrs.field(default=None, repr=False)
+
+
+class _Reading:
+    """The bytes of a file, read on demand."""
+
+    status = 200
+    headers = Headers()
+
+    def __init__(self, wire: Wire, file: Any, start: int, length: int) -> None:
+        self._wire = wire
+        self._file = file
+        self._at = start
+        self._left = length
+
+    async def read(self) -> bytes:
+        """Read the next bytes; b"" at the end."""
+        if not self._left:
+            return b""
+        piece: bytes = await self._wire.act("read", self._file, self._at, min(_PIECE, self._left))
+        self._at += len(piece)
+        self._left -= len(piece)
+        return piece
+
+    def settle(self) -> None:
+        """Close the file."""
+        self._left = 0
+        self._file.close()
+
+
+def _not_signed() -> AuthenticationFailed:
+    return AuthenticationFailed("The URL is not signed for this request.", vendor_code="signature")
+
+
+def kept_as(options: PutOptions) -> dict[str, Any]:
+    """The properties to store with a file."""
+    kept: dict[str, Any] = {
+        name: value for name in _KEPT if (value := getattr(options, name)) is not None
+    }
+    return {**kept, "metadata": dict(options.metadata)} if options.metadata else kept
+
+
+def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
+    """The properties of a file."""
+    sha256 = entry.kept.get("sha256")
+    sums = () if sha256 is None else (Checksum(ChecksumAlgorithm.SHA256, sha256),)
+    return ObjectInfo(
+        ref=wire.ref(entry.key),
+        key=entry.key,
+        size=entry.size,
+        etag=entry.etag,
+        checksums=sums,
+        last_modified=entry.modified,
+        metadata=entry.kept.get("metadata", {}),
+        raw=entry,
+        **{name: entry.kept.get(name) for name in _KEPT},
+    )
+
+
+def _some(known: ObjectInfo, options: GetOptions) -> tuple[int, int]:
+    """The first requested byte, and the number of bytes."""
+    size, wanted = known.size or 0, options.range
+    if wanted is None:
+        return 0, size
+    start = max(0, size + wanted.start) if wanted.start < 0 else wanted.start
+    if start >= size:
+        raise InvalidRequest(
+            "The file does not have this range.", status=416, vendor_code="InvalidRange"
+        )
+    return start, min(size - start, wanted.length or size)
+
+
+def _conditions(options: PutOptions) -> tuple[str | None, str | None]:
+    return options.if_match, options.if_none_match
+
+
+def _part(number: int, size: int, digest: str) -> Part:
+    checksum = Checksum(ChecksumAlgorithm.SHA256, digest)
+    return Part(number=number, size=size, etag=digest, checksum=checksum)
+
+
+def _after(cursor: str | None) -> str:
+    try:
+        return b64decode((cursor or "").encode(), altchars=b"-_", validate=True).decode()
+    except ValueError:
+        raise InvalidData(
+            "The cursor is invalid.", field="cursor", remedy="Give the next_cursor of a page."
+        ) from None
+
+
+def _fields(options: UrlOptions, until: str) -> dict[str, str]:
+    fields = {
+        "method": str(options.method),
+        "expires": until,
+        "content_type": options.content_type,
+        "content_disposition": options.content_disposition,
+    }
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,406 @@
+"""Amazon S3, and other vendors with its API.
+
+The API of 2006-03-01, signed with SigV4. Every body is hashed before it is sent, and its checksum
+is sent along, part by part. An answer of status 200 that contains an error is treated as an error.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import attrs
+
+from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
+from moorage.contracts.signed import SignedPost, SignedUrl
+from moorage.contracts.storage import Part, StorageCapability, Upload
+from moorage.contracts.vendor import Vendor, choices
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.requests import Request, join_url
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.errors import ConfigurationError, VendorRejected
+from moorage.vendors._reading import malformed
+from moorage.vendors.storage import _s3_answers as answers
+from moorage.vendors.storage import _s3_requests as requests
+from moorage.vendors.storage._common import bare_etag, opened, put_if, root
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.contracts.signed import PostOptions, UrlOptions
+    from moorage.contracts.storage import GetOptions, ListPage, ObjectInfo, Opened, PutOptions
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+    from moorage.domain.values.result import Result
+
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_MOST: Final = 1_000
+_ALGORITHMS: Final = frozenset(
+    {ChecksumAlgorithm.CRC32, ChecksumAlgorithm.SHA1, ChecksumAlgorithm.SHA256}
+)
+
+
+def _is_bucket(_: object, __: object, value: Any) -> None:
+    if not isinstance(value, str) or _BUCKET.fullmatch(value) is None:
+        raise ConfigurationError(
+            "This is not the name of a bucket.",
+            path="bucket",
+            remedy="Give 3 to 63 small letters, digits, dots and dashes.",
+        )
+
+
+def _is_made_here(_: object, __: object, value: Any) -> None:
+    if value is not None and value not in _ALGORITHMS:
+        raise ConfigurationError(
+            "This Python cannot compute the checksum.",
+            path="checksum",
+            remedy="Use sha256, sha1 or crc32, or None where the vendor knows no checksums.",
+        )
+
+
+def _usual_style(vendor: S3) -> bool:
+    """True if the path names the bucket: an endpoint's certificate may not cover the host."""
+    return vendor.endpoint is not None or "." in str(vendor.bucket)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class S3(Vendor):
+    """A bucket of Amazon S3, or of another vendor with its API.
+
+    Attributes:
+        bucket: name of the bucket.
+        region: region of the bucket.
+        access_key_id: id of the access key.
+        credentials: secret access key; by default the credential provider supplies `Credentials`,
+            signed by `AwsSigV4` for the service `s3`.
+        session_token: session token of temporary credentials.
+        endpoint: URL of a vendor other than Amazon.
+        path_style: True to name the bucket in the path instead of the host; by default with an
+            endpoint, or if the name has a dot.
+        checksum: checksum that every body is sent with and the vendor stores: sha256, sha1 or
+            crc32; None for a vendor without checksums.
+    """
+
+    name: ClassVar[str] = "s3"
+    kinds: ClassVar[tuple[str, ...]] = ("storage",)
+    api_version: ClassVar[str | None] = "2006-03-01"
+    capabilities: ClassVar[frozenset[str]] = frozenset(StorageCapability)
+    limits: ClassVar[Mapping[str, int]] = {
+        "delete": _MOST,
+        "part": 5 * 1024 * 1024,
+        "parts": 10_000,
+        "copy": 5 * 1024 * 1024 * 1024,
+    }
+
+    bucket: str = attrs.field(validator=_is_bucket)
+    region: str = "us-east-1"
+    access_key_id: str | None = attrs.field(default=None, repr=False)
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    session_token: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    endpoint: str | None = None
+    path_style: bool = attrs.field(default=attrs.Factory(_usual_style, takes_self=True))
+    checksum: ChecksumAlgorithm | None = attrs.field(
+        default=ChecksumAlgorithm.SHA256,
+        converter=attrs.converters.optional(ChecksumAlgorithm),
+        validator=_is_made_here,
+        metadata=choices(*sorted(_ALGORITHMS)),
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an id without its secret, and a secret without its id."""
+        if (self.access_key_id is None) != (self.credentials is None):
+            raise ConfigurationError(
+                "An access key of S3 needs an id and a secret, and one of them is missing.",
+                path="access_key_id",
+                remedy="Give access_key_id and credentials, or neither.",
+            )
+
+    @property
+    def base_url(self) -> str:
+        """The URL of the bucket."""
+        domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        whole = (self.endpoint or f"https://s3.{self.region}.{domain}").rstrip("/")
+        if self.path_style:
+            return f"{whole}/{self.bucket}"
+        parts = urlsplit(whole)
+        return urlunsplit(parts._replace(netloc=f"{self.bucket}.{parts.netloc}"))
+
+    def ping(self) -> Request:
+        """Request the name of one object."""
+        return Request.get("/", query={"list-type": "2", "max-keys": "1"})
+
+    def services(self) -> Mapping[str, Service]:
+        """The service of the bucket."""
+        own = None
+        if self.access_key_id is not None and self.credentials is not None:
+            signing = AwsSigV4(
+                access_key_id=self.access_key_id,
+                region=self.region,
+                service="s3",
+                session_token=self.session_token,
+            )
+            own = Credentials.signed(signing, self.credentials)
+        return {
+            "": Service(
+                "s3",
+                self.base_url,
+                timeout=120.0,
+                attempt_timeout=60.0,
+                credentials=own,
+                needs_credentials=own is None,
+                classify=answers.classify,
+            )
+        }
+
+    # --- objects -----------------------------------------------------------
+
+    async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
+        """Store an object."""
+        checksum, fields = requests.proof(data, self.checksum)
+        try:
+            response = await wire.send(requests.put(key, data, options, fields))
+        except VendorRejected as error:
+            # An earlier attempt whose answer was lost may have broken the condition.
+            if error.status != 412 or error.attempts < 2:
+                raise
+            return await self._ours(wire, key, error, checksum=checksum)
+        return self._kept(wire, key, response, options, size=len(data))
+
+    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
+        """Download an object, or a range of it."""
+        arriving = await wire.open(requests.get(key, options))
+        return opened(arriving, answers.info(wire, key, arriving.headers), options)
+
+    async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
+        """Get the properties of an object."""
+        request = Request.head(
+            requests.path(key),
+            query={"versionId": version},
+            headers={"x-amz-checksum-mode": "ENABLED"},
+        )
+        response = await wire.send(request)
+        return answers.info(wire, key, response.headers)
+
+    async def delete(self, wire: Wire, key: str, /, *, version: str | None) -> None:
+        """Delete an object."""
+        await wire.send(Request.delete(requests.path(key), query={"versionId": version}))
+
+    async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
+        """Delete up to a thousand objects."""
+        return answers.deleted(await wire.send(requests.delete_many(keys)), keys)
+
+    async def list(
+        self, wire: Wire, prefix: str, /, *, delimiter: str | None, cursor: str | None, limit: int
+    ) -> ListPage:
+        """List objects."""
+        query = {
+            "list-type": "2",
+            "encoding-type": "url",
+            "prefix": prefix or None,
+            "delimiter": delimiter,
+            "max-keys": min(limit, _MOST),
+            "continuation-token": cursor,
+        }
+        return answers.page(wire, await wire.send(Request.get("/", query=query)))
+
+    async def copy(
+        self, wire: Wire, source: str, key: str, options: PutOptions | None, /
+    ) -> ObjectInfo:
+        """Copy an object within the bucket."""
+        headers = {"x-amz-copy-source": f"/{self.bucket}{requests.path(source)}"}
+        if options is not None:
+            headers["x-amz-metadata-directive"] = "REPLACE"
+            headers |= {**put_if(options), **requests.kept_as(options)}
+        await wire.send(Request.put(requests.path(key), headers=headers))
+        return await self.head(wire, key, version=None)
+
+    # --- signed URLs -------------------------------------------------------
+
+    async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
+        """Sign a URL; nothing is sent."""
+        signing, secret = await self._key(wire)
+        request, now = requests.shared(key, options), wire.now()
+        url = join_url(self.base_url, request)
+        return SignedUrl(
+            url=signing.presign(request, url, secret, now, expires=options.expires),
+            method=options.method,
+            headers=dict(request.headers),
+            expires_at=now + timedelta(seconds=options.expires),
+        )
+
+    async def signed_post(self, wire: Wire, key: str, options: PostOptions, /) -> SignedPost:
+        """Sign a form; nothing is sent."""
+        signing, secret = await self._key(wire)
+        now = wire.now()
+        fields = {"key": key}
+        if options.content_type is not None:
+            fields["Content-Type"] = options.content_type
+        conditions: list[object] = [
+            {"bucket": self.bucket},
+            ["content-length-range", options.smallest, options.largest],
+            *({name: value} for name, value in fields.items()),
+        ]
+        signed = signing.sign_form(conditions, secret, now, expires=options.expires)
+        return SignedPost(
+            url=f"{self.base_url}/",
+            fields={**fields, **dict(signed)},
+            expires_at=now + timedelta(seconds=options.expires),
+        )
+
+    async def _key(self, wire: Wire) -> tuple[AwsSigV4, Secret]:
+        match await wire.credentials():
+            case Credentials(signing=AwsSigV4() as signing, secret=Secret() as secret):
+                return signing, secret
+            case _:
+                pass
+        raise ConfigurationError(
+            "The credentials cannot sign for S3.",
+            path=f"vendors.{wire.account}.credentials",
+            remedy="Provide Credentials.signed(AwsSigV4(..., service='s3'), secret).",
+        )
+
+    # --- uploads in parts --------------------------------------------------
+
+    async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
+        """Start an upload."""
+        headers = requests.kept_as(options)
+        if self.checksum is not None:
+            headers["x-amz-checksum-algorithm"] = self.checksum.upper()
+        request = Request.post(requests.path(key), query={"uploads": ""}, headers=headers)
+        # A retry may orphan the first upload; list_stale_uploads() finds it.
+        response = await wire.send(request.evolve(idempotent=True))
+        told = root(response, "InitiateMultipartUploadResult")
+        id_ = told.text("UploadId")
+        if id_ is None:
+            raise malformed(response, "UploadId")
+        return Upload(
+            ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=wire.now(), raw=told.told()
+        )
+
+    async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
+        """Upload a part."""
+        checksum, fields = requests.proof(data, self.checksum)
+        request = Request.put(
+            requests.path(upload.key),
+            query=[("partNumber", number), ("uploadId", upload.id)],
+            headers=fields,
+            body=data,
+        )
+        response = await wire.send(request)
+        etag = bare_etag(response.header("etag"))
+        if etag is None:
+            raise malformed(response, "ETag")
+        return Part(number=number, size=len(data), etag=etag, checksum=checksum)
+
+    async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
+        """List the uploaded parts."""
+        found: list[Part] = []
+        following: str | None = "0"
+        while following is not None:
+            query = {"uploadId": upload.id, "part-number-marker": following}
+            request = Request.get(requests.path(upload.key), query=query)
+            response = await wire.send(request)
+            before = following
+            more, following = answers.parts(response)
+            if following == before:
+                raise malformed(response, "other NextPartNumberMarker")
+            found += more
+        return found
+
+    async def complete(
+        self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
+    ) -> ObjectInfo:
+        """Make an object of the parts."""
+        request = requests.complete(upload.key, upload.id, parts, options)
+        try:
+            response = await wire.send(request)
+        except VendorRejected as error:
+            # The upload is missing if an earlier attempt completed it and its answer was lost.
+            if error.vendor_code != "NoSuchUpload" and error.status != 412:
+                raise
+            return await self._ours(wire, upload.key, error, parts=parts)
+        told = root(response, "CompleteMultipartUploadResult")
+        etag = bare_etag(told.text("ETag"))
+        if etag is None:
+            raise malformed(response, "ETag")
+        size = sum(part.size for part in parts)
+        return self._kept(wire, upload.key, response, options, size=size, etag=etag)
+
+    async def abort(self, wire: Wire, upload: Upload, /) -> None:
+        """Abort an upload."""
+        request = Request.delete(requests.path(upload.key), query={"uploadId": upload.id})
+        try:
+            await wire.send(request)
+        except VendorRejected as error:
+            if error.vendor_code != "NoSuchUpload":
+                raise
+
+    async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]:
+        """List the unfinished uploads."""
+        found: list[Upload] = []
+        following: dict[str, str | None] | None = {}
+        while following is not None:
+            query = {"uploads": "", "encoding-type": "url", "prefix": prefix or None, **following}
+            response = await wire.send(Request.get("/", query=query))
+            before = following
+            more, following = answers.uploads(wire, response)
+            if following == before:
+                raise malformed(response, "other NextKeyMarker")
+            found += more
+        return found
+
+    # --- results -----------------------------------------------------------
+
+    def _kept(
+        self, wire: Wire, key: str, response: Response, options: PutOptions, **known: Any
+    ) -> ObjectInfo:
+        """The properties of an object that was stored."""
+        return answers.info(
+            wire,
+            key,
+            response.headers,
+            content_type=options.content_type,
+            content_encoding=options.content_encoding,
+            content_disposition=options.content_disposition,
+            content_language=options.content_language,
+            cache_control=options.cache_control,
+            metadata=dict(options.metadata),
+            **known,
+        )
+
+    async def _ours(
+        self,
+        wire: Wire,
+        key: str,
+        error: VendorRejected,
+        *,
+        checksum: Checksum | None = None,
+        parts: Sequence[Part] = (),
+    ) -> ObjectInfo:
+        """The stored object if it has these bytes; otherwise raise the refusal."""
+        try:
+            found = await self.head(wire, key, version=None)
+        except VendorRejected:
+            raise error from None
+        if checksum in found.checksums or (parts and found.etag == _joined(parts)):
+            return found
+        raise error
+
+
+def _joined(parts: Sequence[Part]) -> str | None:
+    """The ETag of an object of these parts, where ETags are MD5 sums."""
+    try:
+        digests = b"".join(bytes.fromhex(part.etag) for part in parts)
+    except ValueError:
+        return None
+    return f"{Checksum.of(ChecksumAlgorithm.MD5, digests).value}-{len(parts)}"

@@ -1,0 +1,354 @@
+"""A store of shared state from a URL, as configurations and command lines name it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from moorage.domain.secrets.frames import refusing
+from moorage.domain.state.sealing import KeyRing
+from moorage.domain.values.installation import install
+from moorage.errors import ConfigurationError
+from moorage.wiring.catalog import installed, loaded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from moorage.domain.secrets.secret import Secret
+
+_SQLITE: Final = "sqlite:///"
+_MEMORY: Final = "memory:"
+_FILE: Final = "file:///"
+_VARIABLES: Final = "environment:"
+
+GROUP: Final = "moorage.stores"
+"""The group of entry points that provide stores, each by the scheme of its URL."""
+
+_OF_URLS: Final = frozenset({"url", "path", "state"})
+"""What the classes of stores call the place of their URL."""
+
+_HOMES: Final = {
+    **dict.fromkeys(
+        (
+            "redis",
+            "rediss",
+            "unix",
+            "redis+cluster",
+            "rediss+cluster",
+            "redis+sentinel",
+            "rediss+sentinel",
+        ),
+        ("state.redis", "RedisStorage"),
+    ),
+    **dict.fromkeys(("postgresql", "mariadb", "mysql"), ("state.sql", "SqlStorage")),
+}
+"""The adapter and the class of each scheme; the extra has the adapter's name or the scheme's."""
+
+
+_SERVED: Final[dict[str, Callable[..., Any]]] = {}
+
+
+def serve(scheme: str, make: Callable[..., Any]) -> None:
+    """Have URLs of a scheme lead to a store of the host's, wherever one is named by its URL.
+
+    Args:
+        scheme: what stands before `://`; those that are known here already stay as they are.
+        make: gives the store of a URL, and is told by `awaited=` whether it is to be awaited.
+    """
+    _SERVED[scheme] = make
+
+
+@refusing
+def open_storage(url: str, **options: Any) -> Any:
+    """The store of shared state that `url` names, for the plain face.
+
+    Args:
+        url: `memory:`, `sqlite:///a/file.db` (with four slashes for an absolute path), a URL of
+            Redis such as `redis://host:6379/0`, or of a database such as `postgresql://host/name`.
+        options: what the store's own class takes besides.
+
+    Raises:
+        ConfigurationError: no store has such a URL, or what it needs is not installed.
+    """
+    with _at("state.url"):
+        return _opened(url, "", options)
+
+
+@refusing
+def aopen_storage(url: str, **options: Any) -> Any:
+    """As `open_storage`, for the awaited face. Opening does no input or output, so it is plain."""
+    with _at("state.url"):
+        return _opened(url, "Async", options)
+
+
+def _opened(url: str, colour: str, options: dict[str, Any]) -> Any:
+    if not isinstance(url, str):
+        raise _unknown(type(url).__name__)
+    if url == _MEMORY:
+        return _class("state.memory", f"{colour}MemoryStorage")(**options)
+    path = sqlite_path(url)
+    if path is not None:
+        return _class("state.sqlite", f"{colour}SqliteStorage")(path, **options)
+    # A driver may be named, as SQLAlchemy does: postgresql+psycopg.
+    scheme = url.partition("://")[0]
+    serving = None if scheme in _HOMES else _serving(scheme)
+    if serving is not None:
+        return serving(url, awaited=bool(colour))
+    home = _HOMES.get(scheme) or _HOMES.get(scheme.partition("+")[0])
+    if home is None or "://" not in url:
+        raise _unknown(scheme if "://" in url else "a text without a scheme")
+    adapter, kind = home
+    try:
+        return _class(adapter, colour + kind)(url, **options)
+    except ImportError as error:
+        extra = (
+            "redis"
+            if adapter == "state.redis"
+            else scheme.partition("+")[0].replace("mariadb", "mysql")
+        )
+        raise ConfigurationError(
+            f"a store at {scheme}:// needs {error.name}, which is not installed.",
+            path="state.url",
+            remedy=install(extra),
+        ) from None
+
+
+def _serving(scheme: str) -> Callable[..., Any] | None:
+    """The function that gives a store for URLs of a scheme: of the host, or of an entry point."""
+    if scheme in _SERVED:
+        return _SERVED[scheme]
+    point = installed(GROUP).get(scheme)
+    return None if point is None else loaded(point, "state.url")
+
+
+@refusing
+def open_tenants(url: str, keys: Secret, **options: Any) -> Any:
+    """What knows the tenants that are kept at `url`, for the plain face.
+
+    Args:
+        url: `sqlite:///a/file.db`, or a URL of a database such as `postgresql://host/name`.
+        keys: what `generate_keys` made, to open what is kept.
+        options: what the adapter's own class takes besides.
+
+    Raises:
+        ConfigurationError: nothing has such a URL, or what it needs is not installed.
+    """
+    with _at("tenants_from.url"):
+        return _opened_tenants(url, keys, "", options)
+
+
+@refusing
+def aopen_tenants(url: str, keys: Secret, **options: Any) -> Any:
+    """As `open_tenants`, for the awaited face. Opening does no input or output."""
+    with _at("tenants_from.url"):
+        return _opened_tenants(url, keys, "Async", options)
+
+
+def _opened_tenants(url: str, keys: Secret, colour: str, options: dict[str, Any]) -> Any:
+    cipher = _class("ciphers.aes_gcm", "AesGcmCipher")(KeyRing.parse(keys))
+    scheme = url.partition("://")[0]
+    path = sqlite_path(url)
+    if path is not None:
+        return _class("tenants.sqlite", f"{colour}SqliteTenants")(path, cipher, **options)
+    base = scheme.partition("+")[0]
+    if _HOMES.get(base, ("",))[0] != "state.sql":
+        raise ConfigurationError(
+            f"{base or 'this'} keeps no tenants.",
+            path="tenants_from.url",
+            remedy="Give sqlite:///file.db, postgresql://… or mysql://….",
+        )
+    try:
+        return _class("tenants.sql", f"{colour}SqlTenants")(url, cipher, **options)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"tenants at {scheme}:// need {error.name}, which is not installed.",
+            path="tenants_from.url",
+            remedy=install(base.replace("mariadb", "mysql")),
+        ) from None
+
+
+@refusing
+def open_inbox(url: str, **options: Any) -> Any:
+    """The store of webhooks that `url` names, for `WebhookInbox`.
+
+    Args:
+        url: `memory:`, `sqlite:///a/file.db`, or a URL of a database such as
+            `postgresql://host/name`.
+        options: what the store's own class takes besides, such as `create=True`.
+
+    Raises:
+        ConfigurationError: no store has such a URL, or what it needs is not installed.
+    """
+    return _opened_entries(url, "", "Inbox", options)
+
+
+@refusing
+def aopen_inbox(url: str, **options: Any) -> Any:
+    """As `open_inbox`, for `AsyncWebhookInbox`. Opening does no input or output."""
+    return _opened_entries(url, "Async", "Inbox", options)
+
+
+@refusing
+def open_outbox(url: str, **options: Any) -> Any:
+    """The store of calls that `url` names, for `Outbox`; otherwise as `open_inbox`."""
+    return _opened_entries(url, "", "Outbox", options)
+
+
+@refusing
+def aopen_outbox(url: str, **options: Any) -> Any:
+    """As `open_outbox`, for `AsyncOutbox`. Opening does no input or output."""
+    return _opened_entries(url, "Async", "Outbox", options)
+
+
+@refusing
+def open_log(url: str, **options: Any) -> Any:
+    """The integration log that `url` names, for the `log=` of a hub or a manager.
+
+    Args:
+        url: `memory:`, `sqlite:///a/file.db`, or a URL of a database such as
+            `postgresql://host/name`.
+        options: what the log's own class takes besides, such as `create=True`.
+
+    Raises:
+        ConfigurationError: no log has such a URL, or what it needs is not installed.
+    """
+    with _at("log.url"):
+        return _opened_table(url, "", "IntegrationLogger", "logs", options)
+
+
+@refusing
+def aopen_log(url: str, **options: Any) -> Any:
+    """As `open_log`, for an asynchronous hub or manager. Opening does no input or output."""
+    with _at("log.url"):
+        return _opened_table(url, "Async", "IntegrationLogger", "logs", options)
+
+
+def _opened_entries(url: str, colour: str, called: str, options: dict[str, Any]) -> Any:
+    return _opened_table(url, colour, called, "entries", options)
+
+
+def _opened_table(url: str, colour: str, called: str, home: str, options: dict[str, Any]) -> Any:
+    shown = "integration log" if home == "logs" else called.lower()
+    scheme = url.partition("://")[0]
+    base = scheme.partition("+")[0]
+    if url == _MEMORY:
+        return _class(f"{home}.memory", f"{colour}Memory{called}")(**options)
+    path = sqlite_path(url)
+    if path is not None:
+        return _class(f"{home}.sqlite", f"{colour}Sqlite{called}")(path, **options)
+    if _HOMES.get(base, ("",))[0] != "state.sql":
+        raise ConfigurationError(
+            f"no {shown} can be kept at a URL of the scheme {base[:40]!r}.",
+            path="url",
+            remedy="Give memory:, sqlite:///file.db, postgresql://… or mysql://….",
+        )
+    try:
+        return _class(f"{home}.sql", f"{colour}Sql{called}")(url, **options)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"an {shown} at {scheme}:// needs {error.name}, which is not installed.",
+            path="url",
+            remedy=install(base.replace("mariadb", "mysql")),
+        ) from None
+
+
+@refusing
+def open_credentials(url: str, keys: Secret | None = None, **options: Any) -> Any:
+    """The credential provider that `url` names, for the synchronous face.
+
+    Args:
+        url: `environment:` for variables such as MOORAGE_CREDENTIAL_VAT, `file:///a/file.toml` for
+            a file of credentials, `sqlite:///a/file.db`, or a URL of a database.
+        keys: what `generate_keys` made, to open what a database keeps.
+        options: what the adapter's own class takes besides.
+
+    Raises:
+        ConfigurationError: nothing has such a URL, what it needs is not installed, or there are no
+            keys for it.
+    """
+    with _at("credentials_from.url"):
+        return _opened_credentials(url, keys, "", options)
+
+
+@refusing
+def aopen_credentials(url: str, keys: Secret | None = None, **options: Any) -> Any:
+    """As `open_credentials`, for the asynchronous face. Opening does no input or output."""
+    with _at("credentials_from.url"):
+        return _opened_credentials(url, keys, "Async", options)
+
+
+def _opened_credentials(url: str, keys: Secret | None, colour: str, options: dict[str, Any]) -> Any:
+    if url == _VARIABLES:
+        kind = _class("credentials.environment", f"{colour}EnvironmentCredentialProvider")
+        return kind(**options)
+    if url.startswith(_FILE) and len(url) > len(_FILE):
+        file = unquote(url.removeprefix(_FILE))
+        return _class("credentials.file", f"{colour}FileCredentialProvider")(file, **options)
+    if not is_sealed(url):
+        raise ConfigurationError(
+            "this names no store of credentials.",
+            path="credentials_from.url",
+            remedy="Give sqlite:///file.db, postgresql://…, mariadb://…, mysql://…,"
+            " file:///file.toml or environment:.",
+        )
+    if keys is None:
+        raise ConfigurationError(
+            "this store of credentials is sealed, and there are no keys for it.",
+            path="credentials_from.keys",
+            remedy="Give what `generate_keys` made, such as keys = 'secret://env/MOORAGE_KEYS'.",
+        )
+    cipher = _class("ciphers.aes_gcm", "AesGcmCipher")(KeyRing.parse(keys))
+    path = sqlite_path(url)
+    if path is not None:
+        kind = _class("credentials.sqlite", f"{colour}SqliteCredentialProvider")
+        return kind(path, cipher, **options)
+    try:
+        return _class("credentials.sql", f"{colour}SqlCredentialProvider")(url, cipher, **options)
+    except ImportError as error:
+        scheme = url.partition("://")[0]
+        raise ConfigurationError(
+            f"credentials at {scheme}:// need {error.name}, which is not installed.",
+            path="credentials_from.url",
+            remedy=install(scheme.partition("+")[0].replace("mariadb", "mysql")),
+        ) from None
+
+
+@refusing
+def is_sealed(url: str) -> bool:
+    """Whether a URL names a store whose credentials are sealed with keys."""
+    base = url.partition("://")[0].partition("+")[0]
+    of_database = "://" in url and _HOMES.get(base, ("",))[0] == "state.sql"
+    return of_database or sqlite_path(url) is not None
+
+
+@refusing
+def sqlite_path(url: str) -> str | None:
+    """The path of the file that a `sqlite:///` URL names, percent-decoded; None if it is none."""
+    if not url.startswith(_SQLITE) or len(url) == len(_SQLITE):
+        return None
+    return unquote(url.removeprefix(_SQLITE))
+
+
+@contextmanager
+def _at(path: str) -> Generator[None]:
+    """Call the place of a URL that is refused as a configuration does."""
+    try:
+        yield
+    except ConfigurationError as error:
+        if error.path in _OF_URLS:
+            error.path = path
+        raise
+
+
+def _class(adapter: str, kind: str) -> Any:
+    return getattr(import_module(f"moorage.adapters.{adapter}"), kind)
+
+
+def _unknown(what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{what} names no store.",
+        path="state.url",
+        remedy="Give memory:, sqlite:///file.db, redis://…, postgresql://… or mysql://….",
+    )
