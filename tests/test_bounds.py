@@ -154,6 +154,16 @@ def test_suspension_outside_of_asyncio_is_not_bounded() -> None:
         asyncio.run(outside())
 
 
+def test_suspension_without_a_bound_breaks_no_call_where_warnings_are_errors(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The function goes on, and the notice is in the log."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (["a", "b"], [1, 2]) == answered(within_later(ask("a", "b"), 0.0), 1, 2)
+    assert ["timeout of its own" in message for message in caplog.messages] == [True]
+
+
 def test_neither_instant_nor_endless_functions_need_a_bound() -> None:
     """A function that never suspends, or may take for ever, is not warned about."""
 

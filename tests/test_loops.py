@@ -81,8 +81,8 @@ def test_a_call_beside_a_loop_is_not_warned_of() -> None:
         assert 200 == calling.call("a", Request.get("/")).status
 
 
-def test_a_warning_that_is_an_error_breaks_no_call() -> None:
-    """Where warnings are errors, the call is made all the same."""
+def test_a_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixture) -> None:
+    """Where warnings are errors, the call is made all the same, and the log has the notice."""
 
     async def inside() -> int:
         return manager().call("a", Request.get("/")).status
@@ -90,6 +90,8 @@ def test_a_warning_that_is_an_error_breaks_no_call() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert 200 == asyncio.run(inside())
+    assert [("moorage", "WARNING")] == [(one.name, one.levelname) for one in caplog.records]
+    assert "inside a running event loop" in caplog.messages[0]
 
 
 def test_nothing_is_imported_to_look_for_a_loop() -> None:

@@ -87,14 +87,15 @@ def test_entries_beyond_the_bound_are_lost_counted_and_told() -> None:
     assert ids(2, 3, 4) == table.ids
 
 
-def test_a_warning_that_is_an_error_breaks_no_call() -> None:
-    """Where warnings are errors, `write` returns all the same."""
+def test_a_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixture) -> None:
+    """Where warnings are errors, `write` returns all the same, and the log has the notice."""
     queue = LogQueue(Table().insert, "here", max_waiting=1, threads=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         queue.write(entry(1))
         queue.write(entry(2))
     assert 1 == queue.lost
+    assert ["loses entries" in message for message in caplog.messages] == [True]
 
 
 def test_entries_wait_while_the_table_is_away() -> None:

@@ -247,6 +247,79 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (_endpoint(path="/rates?all"), {f"{_OURS}.endpoints[0].path": "has a query"}),
     (_endpoint(path="https://vat.example/a"), {f"{_OURS}.endpoints[0].path": "below the base URL"}),
     (_endpoint(path="/${OURS_UNSET}"), {f"{_OURS}.endpoints[0].path": "is not set"}),
+    # what is unset hides nothing that does not depend on it
+    (
+        _service(
+            base_url="${OURS_UNSET}", regions=[{"name": "eu", "base_url": "https://a.example"}]
+        ),
+        {f"{_OURS}.base_url": "OURS_UNSET", f"{_OURS}.regions": "both a base_url and regions"},
+    ),
+    (
+        _service(timeout="${OURS_UNSET}", idempotency_header="Key"),
+        {
+            f"{_OURS}.timeout": "OURS_UNSET",
+            f"{_OURS}.idempotency_memory": "no idempotency_memory",
+        },
+    ),
+    (
+        _service(
+            limits={"rate": 5, "burst": 7, "calendar": "month", "without_store": "${OURS_UNSET}"}
+        ),
+        {f"{_OURS}.limits.without_store": "OURS_UNSET", f"{_OURS}.limits.burst": "cannot have"},
+    ),
+    # with another rate the burst is right
+    (
+        _service(limits={"rate": "${OURS_UNSET}", "burst": 1_000, "calendar": "month"}),
+        {f"{_OURS}.limits.rate": "OURS_UNSET"},
+    ),
+    (
+        {"vendors": {"resend": {"credentials": "${OURS_UNSET}"}}, "payments": {"vendor": "resend"}},
+        {"vendors.resend.credentials": "OURS_UNSET", "payments.vendor": "not an account for"},
+    ),
+    (
+        {"vendors": {"paypal": {"client_id": "${OURS_UNSET}"}}, "payments": {"vendor": "paypal"}},
+        {"vendors.paypal.client_id": "OURS_UNSET", "vendors.paypal.client_secret": "is missing"},
+    ),
+    (
+        {
+            "vendors": {
+                "resend": {"credentials": "${OURS_UNSET}"},
+                "postmark": {"credentials": "${OURS_UNSET}"},
+            }
+        },
+        {
+            "vendors.resend.credentials": "OURS_UNSET",
+            "vendors.postmark.credentials": "OURS_UNSET",
+            "email": "several accounts could do email",
+        },
+    ),
+    (
+        {
+            "vendors": {
+                "fedex": {
+                    "client_id": "a",
+                    "credentials": "secret://env/OURS_UNSET",
+                    "account_number": "${OURS_UNSET}",
+                }
+            },
+            "email": {"vendor": "fedex"},
+        },
+        {
+            "vendors.fedex.account_number": "is not set",
+            "vendors.fedex.credentials": "cannot be found",
+            "email.vendor": "not an account for email",
+        },
+    ),
+    # without TLS is right where the server is on this machine
+    (
+        {
+            "vendors": {
+                "smtp": {"host": "${OURS_UNSET}", "security": "none", "credentials": "a:b"}
+            },
+            "email": {"vendor": "smtp"},
+        },
+        {"vendors.smtp.host": "OURS_UNSET"},
+    ),
     (_endpoint(method="FETCH"), {f"{_OURS}.endpoints[0].method": "Did you mean PATCH?"}),
     (
         {

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
-from moorage.config.problems import WRONG, Report, key, near, quoted, under
+from moorage.config.problems import WRONG, Report, Wrong, key, near, quoted, under
+from moorage.config.stand_ins import note_common
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account, Route
 from moorage.domain.service.settings import Service
@@ -70,7 +71,7 @@ class Accounts:
                 self._wrong[whole] = own
             elif not self._report.clear(own):
                 self._wrong[whole] = own
-                self._doubt(whole, name, table, tenant)
+                self._doubt(whole, name, table, own, tenant)
             elif tenant is not None and "." in name:
                 # Or "b.c" of the tenant "a" would be called as "c" of the tenant "a.b".
                 self._wrong[whole] = own
@@ -80,11 +81,25 @@ class Accounts:
             else:
                 self._account(whole, name, table, own, tenant)
 
-    def _doubt(self, whole: str, name: str, table: Mapping[str, Any], tenant: str | None) -> None:
-        """Make an account without the settings that are wrong, if it can be made."""
-        apart = Accounts(Report())
-        apart._account(whole, name, table, "", tenant)
-        self.doubtful |= apart.accounts
+    def _doubt(
+        self, whole: str, name: str, table: Mapping[str, Any], path: str, tenant: str | None
+    ) -> None:
+        """Make an account without the settings that are wrong, if it can be made.
+
+        Mistakes that have nothing to do with these are noted.
+        """
+        made: list[Account] = []
+
+        def attempt(table: Mapping[str, Any], report: Report) -> None:
+            apart = Accounts(report)
+            apart._account(whole, name, table, path, tenant)
+            made.extend(apart.accounts.values())
+
+        attempt(table, Report())
+        others = self._report.stand_ins.get(path, ())
+        mistaken = note_common(self._report, path, [partial(attempt, one) for one in others])
+        if made and not mistaken:
+            self.doubtful[whole] = made[0]
 
     def places(self) -> dict[str, str]:
         """The place of each service of these accounts and of those that are wrong, by its name."""
@@ -174,14 +189,14 @@ class Accounts:
         return own if tenant is not None and own in {*self.accounts, *self._wrong} else name
 
     def _check(self, kind: str, name: str, account: str, path: str, tenant: str | None) -> None:
-        if account in self._wrong:
+        found = self.accounts.get(account) or self.doubtful.get(account)
+        if found is None and account in self._wrong:
             return
-        found = self.accounts.get(account)
         if found is not None and kind in found.vendor.kinds and found.open_to(tenant):
             return
         fitting = [
             one.name if one.tenants is None else one.name.removeprefix(f"{tenant}.")
-            for one in self.accounts.values()
+            for one in (*self.accounts.values(), *self.doubtful.values())
             if kind in one.vendor.kinds and one.open_to(tenant)
         ]
         self._report.add(
@@ -214,10 +229,17 @@ def services(
                 f"the account {places[name]} has a service of this name.",
                 "Rename one of them.",
             )
-        service = (report if clear else Report()).made(partial(Service, name, **table), path, table)
+        service = _service(name, path, table, report if clear else Report())
         if isinstance(service, Service):
             (right if clear else doubtful).append(service)
+        if not clear:
+            others = report.stand_ins.get(path, ())
+            note_common(report, path, [partial(_service, name, path, one) for one in others])
     return tuple(right), tuple(doubtful)
+
+
+def _service(name: str, path: str, table: Mapping[str, Any], report: Report) -> Service | Wrong:
+    return report.made(partial(Service, name, **table), path, table)
 
 
 def _services(account: Account) -> list[Service]:

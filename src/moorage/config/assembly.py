@@ -32,7 +32,7 @@ from moorage.wiring.store_urls import (
 from moorage.wiring.suitable import check_money, check_steps, check_tls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from moorage.config.configured import Configured, Parts
     from moorage.config.problems import Report
@@ -127,7 +127,7 @@ def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> No
         checks.service(service, f"services.{key(service.name)}")
     for account in found.accounts:
         _check_webhooks(account, report)
-    _check_choice(found, report)
+    _check_choice(accounts, found, report)
 
 
 class _Checks:
@@ -250,12 +250,10 @@ def _check_webhooks(account: Account, report: Report) -> None:
     report.made(make, place, exact=True)
 
 
-def _check_choice(found: Configured, report: Report) -> None:
+def _check_choice(accounts: Iterable[Account], found: Configured, report: Report) -> None:
     """Note a kind that several accounts fill for everybody, where no route says which."""
     for kind in KINDS:
-        names = [
-            one.name for one in found.accounts if kind in one.vendor.kinds and one.tenants is None
-        ]
+        names = [one.name for one in accounts if kind in one.vendor.kinds and one.tenants is None]
         if len(names) > 1 and not any(route.kind == kind for route in found.routes):
             report.add(
                 kind,

@@ -38,6 +38,8 @@ class Report:
 
     def __init__(self, origins: Mapping[str, str] | None = None) -> None:
         self.problems: list[Problem] = []
+        self.stand_ins: dict[str, tuple[dict[str, Any], ...]] = {}
+        """By the path of a table: it with other values in place of those that are wrong."""
         self._absent: set[str] = set()
         self._excused: set[Problem] = set()
         self._origins: Mapping[str, str] = {} if origins is None else origins
@@ -46,10 +48,19 @@ class Report:
         """Note one thing that is wrong; what is returned stands for the value."""
         origin = origin_of(path, self._origins)
         hint = remedy if nearest is None else f"Did you mean {nearest}?"
-        problem = Problem(path, found, hint, nearest, origin)
+        self.note(Problem(path, found, hint, nearest, origin))
+        return WRONG
+
+    def note(self, problem: Problem) -> None:
+        """Note a problem, unless it is noted already."""
         if problem not in self.problems:
             self.problems.append(problem)
-        return WRONG
+
+    def trial(self) -> Report:
+        """An empty report, for what may not be so; what is absent here is absent there."""
+        made = Report(self._origins)
+        made._absent = self._absent
+        return made
 
     def lack(self, path: str) -> Secret:
         """A secret that stands for one that could not be read, which has been reported.
@@ -101,12 +112,12 @@ class Report:
     def clear(self, path: str) -> bool:
         """Whether nothing is wrong at a path or below it, besides secrets that cannot be read."""
         return not any(
-            _is_below(one.path, path) and one not in self._excused for one in self.problems
+            is_below(one.path, path) and one not in self._excused for one in self.problems
         )
 
     def lacks(self, path: str) -> bool:
         """Whether a secret that could not be read is at a path, below it or above it."""
-        return any(_is_below(one, path) or _is_below(path, one) for one in self._absent)
+        return any(is_below(one, path) or is_below(path, one) for one in self._absent)
 
     def refuse(self) -> None:
         """Raise what was noted, if anything was.
@@ -162,7 +173,7 @@ def quoted(text: str) -> str:
 
 def origin_of(path: str, origins: Mapping[str, str]) -> str | None:
     """Whence what stands at a path comes, if it is not the source itself."""
-    found = [place for place in origins if _is_below(path, place)]
+    found = [place for place in origins if is_below(path, place)]
     return origins[max(found, key=len)] if found else None
 
 
@@ -194,5 +205,6 @@ def _texts(value: Any) -> Iterable[str]:
             yield from _texts(one)
 
 
-def _is_below(path: str, place: str) -> bool:
+def is_below(path: str, place: str) -> bool:
+    """Whether a path is that place, or below it."""
     return path == place or path.startswith((f"{place}.", f"{place}["))

@@ -29,6 +29,7 @@ from moorage.config.shapes import (
     Text,
     TimeOfDay,
 )
+from moorage.config.stand_ins import note_common, stand_ins
 from moorage.domain.auth.keeping import secret_of
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.secrets.secret import Secret
@@ -112,10 +113,19 @@ def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
             at = under(path, name)
             report.add(at, "this is missing.", f"Write {wanted(field.shape)}{_said(field)}.")
     report.check_fields(table.kinds, fields, path)
-    whole = report.clear(path)
     if table.make is None:
+        report.stand_ins[path] = stand_ins(table, fields, read)
         return {name: one for name, one in fields.items() if one is not WRONG}
-    return report.made(partial(table.make, **fields), path, value) if whole else WRONG
+    if report.clear(path):
+        return report.made(partial(table.make, **fields), path, value)
+    make: Callable[..., Any] = table.make
+    tries = [partial(_made, make, one, path) for one in stand_ins(table, fields, read)]
+    note_common(report, path, tries)
+    return WRONG
+
+
+def _made(make: Callable[..., Any], fields: dict[str, Any], path: str, report: Report) -> Any:
+    return report.made(partial(make, **fields), path, fields)
 
 
 def kind_of(shape: Kinded, value: Any, path: str, name: str, report: Report) -> Table | None:

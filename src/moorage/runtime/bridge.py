@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import ContextVar
 from types import CoroutineType, FunctionType, coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
+from moorage.adapters.notices import give_notice
 from moorage.domain.secrets.frames import bare
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError, ConnectorError
@@ -341,7 +341,7 @@ def rest_within(
     seconds = (until - nanoseconds()) / 1e9
     bound = bound_here(seconds) if seconds < _ENDLESS else None
     if bound is None and seconds < _ENDLESS:
-        warnings.warn(_NO_BOUND, RuntimeWarning, stacklevel=2)
+        give_notice(_NO_BOUND, stacklevel=2)
     item = first_yield
     try:
         while True:

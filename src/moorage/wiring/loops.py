@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-import warnings
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from moorage.adapters.notices import give_notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,11 +37,9 @@ class LoopWatch:
         if self._told:
             return
         self._told = True
-        with suppress(RuntimeWarning):  # where warnings are errors, this one breaks no call either
-            warnings.warn(
-                "a synchronous call of moorage waits inside a running event loop, and every task of"
-                " the loop waits with it. Use AsyncConnectorManager or moorage.aopen, or call it in"
-                " a thread, as with asyncio.to_thread.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        give_notice(
+            "a synchronous call of moorage waits inside a running event loop, and every task of"
+            " the loop waits with it. Use AsyncConnectorManager or moorage.aopen, or call it in"
+            " a thread, as with asyncio.to_thread.",
+            stacklevel=2,
+        )

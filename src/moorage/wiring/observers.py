@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-import warnings
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from moorage.adapters.notices import give_notice
 from moorage.domain.values.names import name_of
 
 if TYPE_CHECKING:
@@ -51,14 +50,12 @@ class Unheard:
         if seen in self._told:
             return
         self._told.add(seen)
-        with suppress(RuntimeWarning):  # where warnings are errors, this one breaks no call either
-            warnings.warn(
-                f"the observer {failed.observer} failed ({failed.error}) and missed an event, and"
-                " no other observer heard of it. Correct it, or add an observer that takes"
-                " ObserverFailed.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        give_notice(
+            f"the observer {failed.observer} failed ({failed.error}) and missed an event, and"
+            " no other observer heard of it. Correct it, or add an observer that takes"
+            " ObserverFailed.",
+            stacklevel=2,
+        )
 
 
 class LogObserver:

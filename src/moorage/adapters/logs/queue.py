@@ -8,7 +8,6 @@ process ends. Where threads do not run, the host calls `flush`, such as at the e
 from __future__ import annotations
 
 import atexit
-import warnings
 from collections import deque
 from contextlib import suppress
 from functools import cache
@@ -18,6 +17,7 @@ from weakref import WeakSet
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.concurrency.heartbeat import Heartbeat, threads_may_run
+from moorage.adapters.notices import give_notice
 from moorage.domain.secrets.frames import careful
 from moorage.domain.values.durations import count, seconds
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
@@ -162,10 +162,7 @@ class LogQueue:
         if kind in self._told:
             return
         self._told.add(kind)
-        with suppress(RuntimeWarning):  # where warnings are errors, no call fails for one
-            warnings.warn(
-                f"the integration log in {self._where} {problem}", RuntimeWarning, stacklevel=4
-            )
+        give_notice(f"the integration log in {self._where} {problem}", stacklevel=4)
 
 
 @cache

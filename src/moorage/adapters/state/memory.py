@@ -17,15 +17,14 @@ are still the very same objects, else it is applied again. The laws of what is l
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
-from contextlib import suppress
 from heapq import nsmallest
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.notices import give_notice
 from moorage.domain.state.keys import CLASSES, GUARDS, class_of
 from moorage.domain.values.durations import count
 from moorage.errors import StorageUnavailable
@@ -229,14 +228,12 @@ class MemoryStorage:
         held = self._counts[name] + more
         if held * 5 >= most * 4 and name not in self._warned:
             self._warned.add(name)
-            with suppress(RuntimeWarning):  # where warnings are errors: no call breaks for it
-                warnings.warn(
-                    f"The store in memory holds {held} of at most {most} states of the class"
-                    f" {name!r}. Use a store with no such bound, such as SqliteStorage; or raise"
-                    " max_entries of MemoryStorage.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+            give_notice(
+                f"The store in memory holds {held} of at most {most} states of the class"
+                f" {name!r}. Use a store with no such bound, such as SqliteStorage; or raise"
+                " max_entries of MemoryStorage.",
+                stacklevel=2,
+            )
         if held > most and name in GUARDS:
             self._drop_soonest(name, max(more, most // _AT_ONCE), keys)
 

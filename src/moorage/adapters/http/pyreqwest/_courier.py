@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +12,7 @@ from moorage.adapters.http.connections._request import locate
 from moorage.adapters.http.pyreqwest._bounds import PIECE, Bounds, streams
 from moorage.adapters.http.pyreqwest._clients import Clients, identity_of, installed
 from moorage.adapters.http.stdlib._engine import Engine
+from moorage.adapters.notices import give_notice
 from moorage.domain.http.requests import Response, Timeouts
 from moorage.errors import ConfigurationError
 
@@ -106,14 +105,12 @@ class Courier:
 
 def warn_of_fork(kind: str) -> None:
     """Say that this process has to do without pyreqwest."""
-    with contextlib.suppress(RuntimeWarning):  # where warnings are errors: no call breaks for it
-        warnings.warn(
-            f"{kind} was forked from a process that has loaded pyreqwest, which cannot be used"
-            " here: the standard library's client takes its place. Fork before pyreqwest is"
-            " imported, and before the first call.",
-            RuntimeWarning,
-            stacklevel=4,
-        )
+    give_notice(
+        f"{kind} was forked from a process that has loaded pyreqwest, which cannot be used"
+        " here: the standard library's client takes its place. Fork before pyreqwest is"
+        " imported, and before the first call.",
+        stacklevel=4,
+    )
 
 
 def refuse_guard(guard: object) -> None:

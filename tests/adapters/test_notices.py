@@ -1,0 +1,69 @@
+"""What breaks no call is told all the same, whatever a host makes of warnings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from typing import Any
+
+import pytest
+
+from moorage.adapters.notices import give_notice
+
+
+def test_notice_is_a_warning_that_names_its_caller(caplog: pytest.LogCaptureFixture) -> None:
+    """Where warnings are warnings, nothing goes to the log."""
+
+    def notice() -> None:
+        give_notice("Something.", stacklevel=2)
+
+    with pytest.warns(RuntimeWarning, match="Something") as told:
+        notice()
+    assert [__file__] == [one.filename for one in told]
+    assert [] == caplog.records
+
+
+def test_notice_is_logged_where_warnings_are_errors(caplog: pytest.LogCaptureFixture) -> None:
+    """What it says stays as it is, a percent sign too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        give_notice("80 % of it.")
+    assert [("moorage", "80 % of it.")] == [(one.name, one.message) for one in caplog.records]
+
+
+def test_notice_is_logged_where_showing_a_warning_fails(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that has replaced what shows warnings, and fails there, loses no call either."""
+
+    def show(*_: Any, **__: Any) -> None:
+        raise OSError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", show)
+        give_notice("Something.")
+    assert ["Something."] == caplog.messages
+
+
+def test_program_that_is_run_with_errors_for_warnings_reads_the_notice() -> None:
+    """Without any handler of the program's, Python writes it to the standard error."""
+    program = (
+        "import asyncio\n"
+        "from moorage import ConnectorManager, Service\n"
+        "manager = ConnectorManager([Service('a')])\n"
+        "async def inside():\n"
+        "    tries = []\n"
+        "    def once_broken():\n"
+        "        tries.append(1)\n"
+        "        if len(tries) == 1:\n"
+        "            raise ConnectionError\n"
+        "        return 7\n"
+        "    return manager.run('a', once_broken)\n"
+        "assert 7 == asyncio.run(inside())\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], check=False, capture_output=True, text=True
+    )
+    assert (0, True) == (ended.returncode, "inside a running event loop" in ended.stderr)
