@@ -315,7 +315,7 @@ async def test_a_conflict_after_a_lost_answer_is_not_the_answer(world: World) ->
     world.vendor.answers(AttemptTimeout("late"), 409)
     manager = world.manager(knowing(retry=RetryPolicy(2, 0)))
 
-    with pytest.raises(VendorRejected):
+    with pytest.raises(IdempotencyInProgress):
         await charge(manager)
 
     assert 200 == (await charge(manager)).status

@@ -6,6 +6,7 @@ import pytest
 
 from moorage import (
     IdempotencyConflict,
+    IdempotencyInProgress,
     OutcomeUnknown,
     Response,
     RetryPolicy,
@@ -177,3 +178,31 @@ async def test_what_is_harmless_is_repeated_as_long_as_the_key_lives(world: Worl
     world.clock.advance(10_000)
 
     assert 200 == (await charge(manager, request)).status
+
+
+@pytest.mark.parametrize("body", [b"", b"{}"])
+@sync_and_async
+async def test_bare_conflict_keeps_a_key_that_the_vendor_knows(world: World, body: bytes) -> None:
+    """It may be with an earlier request of the key: the same key is asked again, and no other."""
+    world.vendor.answers(Response(409, JSON, body), DONE)
+    manager = over_one_store(world, knowing(retry=None))
+
+    with pytest.raises(IdempotencyInProgress, match="may still be working"):
+        await charge(manager)
+    assert b'{"id": "ch_1"}' == (await charge(manager)).body
+    assert ["k", "k"] == [sent.header("idempotency-key") for sent in world.vendor.requests]
+
+
+@pytest.mark.parametrize(
+    "answer", [Response(409, JSON, b'{"message": "Sold out."}'), Response(409)]
+)
+@sync_and_async
+async def test_conflict_that_is_no_question_of_keys_is_a_refusal(
+    world: World, answer: Response
+) -> None:
+    """A reason, or a vendor that knows no keys, makes a conflict the final answer."""
+    world.vendor.answers(answer)
+    service = knowing(retry=None) if answer.body else bank(retry=None)
+
+    with pytest.raises(VendorRejected):
+        await charge(over_one_store(world, service))

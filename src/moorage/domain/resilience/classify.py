@@ -12,6 +12,7 @@ from moorage.domain.values.json_text import LARGEST_PARSED
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
+    IdempotencyInProgress,
     InvalidData,
     InvalidRequest,
     RateLimitExceeded,
@@ -38,6 +39,7 @@ _KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
 }
 _LATER: Final = frozenset({408, 425})
 _NOT_MODIFIED: Final = 304
+_CONFLICT: Final = 409
 _END: Final = 4_096
 _BLANK: Final = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
 """White space, byte order marks, and the zeros of UTF-16 and UTF-32."""
@@ -52,7 +54,7 @@ def is_success(status: int) -> bool:
 
 
 def classify(
-    response: Response, redaction: Redaction = _USUAL, *, safe: bool = True
+    response: Response, redaction: Redaction = _USUAL, *, safe: bool = True, keyed: bool = False
 ) -> ConnectorError | None:
     """The error that an answer's status stands for, or None.
 
@@ -61,6 +63,9 @@ def classify(
         redaction: masks what the error quotes.
         safe: whether the request's method changes nothing. After another method some answers prove
             neither success nor refusal.
+        keyed: whether the request has an idempotency key to which the vendor repeats its answer.
+            Then a conflict without a reason may be with an earlier request of this key, which is
+            under way.
     """
     status = response.status
     if is_success(status) and (safe or status != _NOT_MODIFIED):
@@ -68,6 +73,11 @@ def classify(
     code, message = vendor_words(response, redaction)
     details: dict[str, Any] = {"status": status, "response": response}
     details |= {"vendor_code": code, "vendor_message": message}
+    if keyed and status == _CONFLICT and code is None and message is None:
+        return IdempotencyInProgress(
+            "The vendor reports a conflict (HTTP 409) without a reason: it may still be working on"
+            " an earlier request with this key."
+        )
     if status >= 500 or status in _LATER:
         return VendorFailed(f"the vendor failed (HTTP {status}).", **details)
     if status < 200 or (status < 400 and not safe and status not in _NOT_HERE):

@@ -246,7 +246,10 @@ class Exchange:
         error = plan.classify(self._request, response) if plan.classify else None
         if error is None:
             safe = self._request.method.safe
-            error = classify(response, plan.service.redaction, safe=safe)
+            service = plan.service
+            known = service.idempotency_memory is not None and service.idempotency_replays
+            keyed = known and call.claim is not None
+            error = classify(response, service.redaction, safe=safe, keyed=keyed)
         if error is None:
             error = self._unreadable(call, response)
         if error is None:
