@@ -201,7 +201,7 @@ def test_requests_that_bypass_the_cache(request_: Request, expected: object) -> 
         (307, "", {"ETag": '"1"'}, False),
         (302, "public", {"ETag": '"1"'}, True),
         (302, "private", {"ETag": '"1"'}, True),
-        # What is to be confirmed each time is of use if it can be.
+        # A response that needs confirmation each time is useful if it can be confirmed.
         (200, "no-cache, max-age=60", {"ETag": '"1"'}, True),
         (200, "no-cache, max-age=60", {}, False),
         (200, 'no-cache="x", max-age=60', {}, True),

@@ -144,7 +144,7 @@ def test_page_has_a_cursor_only_if_more_follows() -> None:
 # --- what becomes of an entry -----------------------------------------------------------
 
 
-def _told(entry: Entry) -> tuple[EntryState, bool, str]:
+def _outcome(entry: Entry) -> tuple[EntryState, bool, str]:
     return entry.state, entry.holds, entry.error
 
 
@@ -168,7 +168,7 @@ def test_ended_entries_have_time_error_and_hold(kind: type[Entry]) -> None:
         (EntryState.DEAD, kind is OutboxEntry, "It broke."),
         (EntryState.DROPPED, False, "It broke."),
         (EntryState.DEAD, kind is OutboxEntry, "Each worker that took it died."),
-    ] == [_told(one) for one in ended]
+    ] == [_outcome(one) for one in ended]
     assert [(LATER, None, 0)] * 5 == [(one.settled_at, one.due, one.turn) for one in ended]
 
 
@@ -192,7 +192,7 @@ def test_replay_resets_the_entry() -> None:
     """A replayed entry has not ended, has no attempts, and holds later work back again."""
     again = replay(drop(entry(attempts=2, lane="a"), NOW), LATER)
 
-    assert (EntryState.WAITING, True, "") == _told(again)
+    assert (EntryState.WAITING, True, "") == _outcome(again)
     assert (LATER, None, 0, 2) == (again.due, again.settled_at, again.attempts, again.fence)
 
 

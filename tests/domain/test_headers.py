@@ -49,7 +49,7 @@ def test_any_case_finds_the_same_value(pairs: list[tuple[str, str]], name: str) 
 
 
 @given(fields)
-def test_it_is_a_mapping_of_distinct_names(pairs: list[tuple[str, str]]) -> None:
+def test_headers_map_distinct_names(pairs: list[tuple[str, str]]) -> None:
     """As a mapping it has each name once, in the case of its first field."""
     headers = Headers(pairs)
     assert len({name.lower() for name, _ in pairs}) == len(headers) == len(list(headers))
@@ -213,8 +213,8 @@ def test_headers_are_not_copied() -> None:
     assert Headers([("A", "1"), ("a", "2")]) == Headers(Headers([("A", "1"), ("a", "2")]))
 
 
-def test_it_is_frozen() -> None:
-    """No attribute can be set."""
+def test_headers_are_immutable() -> None:
+    """Setting an attribute raises an error."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         Headers().pairs = ()  # type: ignore[misc]  # what the test is about
 

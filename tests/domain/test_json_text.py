@@ -29,7 +29,7 @@ def test_json_round_trip(value: Any) -> None:
     assert value == json.loads(encode_json(value))
 
 
-def test_it_is_compact_utf8() -> None:
+def test_json_is_compact_utf8() -> None:
     """JSON is sent without white space, in unescaped UTF-8."""
     assert '{"a":[1,"ü"]}'.encode() == encode_json({"a": [1, "ü"]})
 

@@ -224,8 +224,8 @@ def test_invalid_ratios_are_refused(weights: Any) -> None:
     assert "ratios" == caught.value.field
 
 
-def test_it_is_frozen() -> None:
-    """No attribute can be set."""
+def test_money_is_immutable() -> None:
+    """Setting an attribute raises an error."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         Money(1, "EUR").minor = 2  # type: ignore[misc]  # what the test is about
 

@@ -64,15 +64,15 @@ def test_values_become_text(given_: Any, expected: Any) -> None:
         (5, "query"),
     ],
 )
-def test_what_has_no_one_text_is_refused(given_: Any, field: str) -> None:
-    """Floats, nested values and other shapes are typed errors that name the parameter."""
+def test_ambiguous_values_are_refused(given_: Any, field: str) -> None:
+    """Floats, nested values and other shapes raise an error that names the parameter."""
     with pytest.raises(InvalidData) as caught:
         as_pairs(given_, "query")
     assert field == caught.value.field
 
 
-def test_a_value_that_is_no_text_is_told_by_its_type() -> None:
-    """What is wrong is the type, and it is named."""
+def test_error_names_the_values_type() -> None:
+    """The error names the type of the invalid value."""
     with pytest.raises(InvalidData, match=r"in query\.a is of type float"):
         as_pairs({"a": 1.5}, "query")  # type: ignore[arg-type]  # what the test is about
 

@@ -76,7 +76,7 @@ class Naive:
         self.used[period] = max(0, self.used[period] - cost)
 
     def pause(self, now: int, span: int) -> None:
-        """Let nobody go; who queues for a period that begins before its end counts at its end."""
+        """Admit no caller for a while; queued grants of skipped periods move to its end."""
         self.frozen = max(self.frozen, now + span)
         end = self.period(self.frozen)
         for period in [each for each in self.used if self.period(now) < each < end]:
@@ -94,7 +94,7 @@ def test_the_calendar_is_the_calendar() -> None:
 @settings(max_examples=200)
 @given(quotas, moments, long_lists([*[admissions] * 6, refunds, advances, advances, pauses]))
 def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: list[Act]) -> None:
-    """Whatever is asked, given up or paused: the answers are those of a model with dates."""
+    """For any admissions, refunds and pauses, the answers are those of a model with dates."""
     world, naive = World(start), Naive(rule)
     gates = Gates(limits=[rule], limit_keys=["k"])
     queue: list[tuple[int, int, tuple[Ticket, ...]]] = []
@@ -174,7 +174,7 @@ def test_a_backward_step_neither_holds_nor_refills(back: int) -> None:
 
 
 def test_a_queued_grant_moves_with_the_clock() -> None:
-    """Who waits for midnight when the clock steps back waits no longer for it."""
+    """After a clock step back, a caller waiting for midnight waits no longer than before."""
     rule = RateLimitConfig.per_calendar_day(1).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -208,7 +208,7 @@ def test_a_grant_is_given_back_across_a_step_of_the_clock() -> None:
 
 
 def test_after_a_step_back_over_midnight_the_new_day_is_whole() -> None:
-    """What was used just after midnight is used of the day before, if the clock goes back to it."""
+    """Grants from just after midnight count for the day before, if the clock goes back."""
     rule = RateLimitConfig.per_calendar_day(5).rule
     world = World(NOON + DAY // 2 + HOUR)
     question = Admission(Gates(limits=[rule], limit_keys=["k"]), within=0, lease=0, costs=(5,))
@@ -234,7 +234,7 @@ def test_pause_that_is_ended_by_hand_gives_nothing_back() -> None:
 
 
 def test_a_pause_over_the_end_of_a_period_lets_its_queue_go_first() -> None:
-    """Those who queue for tomorrow when a pause ends the day after go then, and count there."""
+    """Callers queued for a skipped day go first after the pause, and count for that day."""
     rule = RateLimitConfig.per_calendar_day(2).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -248,28 +248,28 @@ def test_a_pause_over_the_end_of_a_period_lets_its_queue_go_first() -> None:
     assert DAY // 2 == wait
 
 
-def test_the_calm_case_is_short() -> None:
-    """The short path serves every call of the period of the last, and no other."""
+def test_fast_path_serves_the_current_period() -> None:
+    """The fast path serves calls of the last grant's period, and no other."""
     rule = CalendarQuota(3, monthly=False)
     state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
     assert rule.fast_grant(None, NOON, 1) is None
-    calm = [NOON - 1, NOON, NOON + DAY // 2 - 1, NOON + DAY // 2]
-    assert [False, True, True, False] == [rule.fast_grant(state, at, 2) is not None for at in calm]
+    times = [NOON - 1, NOON, NOON + DAY // 2 - 1, NOON + DAY // 2]
+    assert [False, True, True, False] == [rule.fast_grant(state, at, 2) is not None for at in times]
     assert rule.fast_grant(state, NOON, 3) is None
     paused = rule.drain(state, SECOND)
-    calm = [NOON, NOON + SECOND - 1, NOON + SECOND, NOON + DAY // 2]
+    times = [NOON, NOON + SECOND - 1, NOON + SECOND, NOON + DAY // 2]
     assert [False, False, True, False] == [
-        rule.fast_grant(paused, at, 2) is not None for at in calm
+        rule.fast_grant(paused, at, 2) is not None for at in times
     ]
     queued, _ = rule.grant(rule.present(state, NOON), 3, NOON + DAY // 2, refundable=True)
-    calm = [NOON + DAY // 2 - 1, NOON + 3 * DAY // 2 - 1, NOON + 3 * DAY // 2]
-    assert [None, None, None] == [rule.fast_grant(queued, at, 1) for at in calm]
+    times = [NOON + DAY // 2 - 1, NOON + 3 * DAY // 2 - 1, NOON + 3 * DAY // 2]
+    assert [None, None, None] == [rule.fast_grant(queued, at, 1) for at in times]
     alone = rule.refund(queued, (0, NOON + DAY // 2, 3, 0))
-    assert [True, False, False] == [rule.fast_grant(alone, at, 1) is not None for at in calm]
+    assert [True, False, False] == [rule.fast_grant(alone, at, 1) is not None for at in times]
     queued = rule.present(queued, NOON + DAY // 2)
-    assert [None, None, None] == [rule.fast_grant(queued, at, 1) for at in calm]
+    assert [None, None, None] == [rule.fast_grant(queued, at, 1) for at in times]
     queued = rule.refund(queued, (0, NOON + DAY // 2, 1, 0))
-    assert [False, True, False] == [rule.fast_grant(queued, at, 1) is not None for at in calm]
+    assert [False, True, False] == [rule.fast_grant(queued, at, 1) is not None for at in times]
 
 
 def test_months_differ() -> None:
@@ -285,7 +285,7 @@ def test_months_differ() -> None:
 
 
 def test_a_ticket_from_after_a_step_back_waits_its_own_time() -> None:
-    """Who queues after the clock stepped waits for the next day by the clock as it is now."""
+    """A caller that queues after a clock step waits by the clock as it is now."""
     rule = CalendarQuota(1, monthly=False)
     used, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
     now = NOON - 3 * DAY
@@ -298,7 +298,7 @@ def test_a_ticket_from_after_a_step_back_waits_its_own_time() -> None:
 
 
 def test_a_state_from_grant_to_grant() -> None:
-    """What a quota keeps of grants, pauses and steps of the clock, to the last number."""
+    """The exact states after grants, pauses and clock steps."""
     rule, midnight = CalendarQuota(3, monthly=False), NOON + 12 * HOUR
     fresh = rule.present(None, NOON)
     assert (NOON, 0, NOON, 0, 0, 0, ()) == fresh
@@ -324,8 +324,8 @@ def test_a_state_from_grant_to_grant() -> None:
     assert used == rule.refund(queued, (0, midnight, 3, 0))
 
 
-def test_who_gives_up_for_tomorrow_leaves_the_rest_of_today() -> None:
-    """What is left of today, and of every day that somebody waited for, is there for newcomers."""
+def test_abandoned_queue_leaves_the_rest_of_each_day() -> None:
+    """After queued callers gave up, the rest of today and of each later day is available."""
     rule = RateLimitConfig.per_calendar_day(5).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -371,6 +371,6 @@ def test_a_month_begins_with_its_first_day() -> None:
 
 
 def test_the_calendar_counts_in_integers() -> None:
-    """What a store keeps exactly comes out of the calendar, and nothing that only equals it."""
+    """The calendar functions return plain integers, which a store holds exactly."""
     for day in (0, 20_000, -1):
         assert {int} == {type(number) for number in (*civil_month(day), first_day(2026, 3))}

@@ -49,10 +49,8 @@ def pace(config: RateLimitConfig) -> Fraction:
         (RateLimitConfig(0.9e-6, 1.0), Fraction(9, 10**13), 1),
     ],
 )
-def test_a_rate_is_what_was_written(
-    config: RateLimitConfig, expected: Fraction, burst: int
-) -> None:
-    """The ratio of integers is the one that the numbers were meant to be."""
+def test_rate_is_an_exact_ratio(config: RateLimitConfig, expected: Fraction, burst: int) -> None:
+    """The rate becomes the simplest ratio of integers for the given numbers."""
     assert (expected, burst) == (pace(config), config.burst)
 
 
@@ -89,28 +87,28 @@ def test_any_rate_is_close_or_refused(rate: float, per: float, burst: int) -> No
 
 
 @pytest.mark.parametrize("rate", [0, -1, -0.5, math.nan, math.inf, -math.inf, 2**53, 10**400])
-def test_what_is_no_rate(rate: float) -> None:
-    """A rate is above zero and a number that any store keeps."""
+def test_invalid_rates_are_refused(rate: float) -> None:
+    """A rate must be above zero, and a number that any store holds exactly."""
     refused("rate", rate)
     refused("rate", rate, calendar=Calendar.DAY)
 
 
 @pytest.mark.parametrize("rate", [True, False, "10", "x", None, b"1", Decimal(1), 1j, [1]])
-def test_what_is_no_number(rate: Any) -> None:
-    """A rate that is no number is refused, even one that would pass for one."""
+def test_rates_of_other_types_are_refused(rate: Any) -> None:
+    """A rate that is no number is refused, even one that resembles a number."""
     refused("rate", rate)
     refused("rate", rate, calendar=Calendar.MONTH)
 
 
 @pytest.mark.parametrize("per", [0, -1, math.nan, math.inf, True, "1", None, 4e9, timedelta(0)])
-def test_what_is_no_period(per: Any) -> None:
-    """A period is a duration."""
+def test_invalid_periods_are_refused(per: Any) -> None:
+    """The period must be a valid duration."""
     refused("per", 1, per)
 
 
 @pytest.mark.parametrize("burst", [0, -1, 1.0, True, "5", None, math.inf, 2**53 + 1, 10**400])
-def test_what_is_no_burst(burst: Any) -> None:
-    """A burst is a count."""
+def test_invalid_bursts_are_refused(burst: Any) -> None:
+    """The burst must be a count."""
     refused("burst", 1, 1.0, burst)
 
 
@@ -126,8 +124,8 @@ def test_what_is_no_burst(burst: Any) -> None:
         ("rate", (9e15, 1e-9)),
     ],
 )
-def test_what_cannot_be_counted_exactly(path: str, arguments: tuple[Any, ...]) -> None:
-    """Numbers too large for any store to keep exactly are refused at once."""
+def test_inexact_numbers_are_refused(path: str, arguments: tuple[Any, ...]) -> None:
+    """Numbers too large for a store to hold exactly are refused."""
     refused(path, *arguments)
 
 
@@ -141,8 +139,8 @@ def test_what_cannot_be_counted_exactly(path: str, arguments: tuple[Any, ...]) -
         ("burst", (1, 1e9, 4)),
     ],
 )
-def test_what_is_just_too_much(path: str, arguments: tuple[Any, ...]) -> None:
-    """No number of a state reaches 2^53, and no wait for a full burst a hundred years."""
+def test_values_just_above_the_bounds_are_refused(path: str, arguments: tuple[Any, ...]) -> None:
+    """No number of a state may reach 2^53, and no wait for a full burst a hundred years."""
     refused(path, *arguments)
 
 
@@ -156,20 +154,20 @@ def test_what_is_just_too_much(path: str, arguments: tuple[Any, ...]) -> None:
         ((Fraction(1, 10) * (1 + Fraction(1, 10**12 - 1)),), "1-10000000-1"),
     ],
 )
-def test_what_is_just_not_too_much(arguments: tuple[Any, ...], shape: str) -> None:
-    """Up to there a limit is counted, in the simplest numbers that it may have been meant in."""
+def test_values_at_the_bounds_are_valid(arguments: tuple[Any, ...], shape: str) -> None:
+    """Values up to the bounds are valid, and stored as the simplest ratio."""
     assert shape == RateLimitConfig(*arguments).rule.shape
 
 
 @pytest.mark.parametrize("path, changes", [("per", {"per": 60.0}), ("burst", {"burst": 3})])
 def test_a_calendar_quota_has_no_period_and_no_burst(path: str, changes: dict[str, Any]) -> None:
-    """What a calendar quota would ignore is refused."""
+    """A calendar quota with a period or a burst is refused."""
     refused(path, 10, calendar="day", **changes)
 
 
 @pytest.mark.parametrize("calendar", ["week", "", 1, True])
-def test_what_is_no_calendar(calendar: Any) -> None:
-    """A calendar is a day or a month."""
+def test_invalid_calendars_are_refused(calendar: Any) -> None:
+    """The calendar must be a day or a month."""
     refused("calendar", 10, calendar=calendar)
 
 
@@ -197,8 +195,8 @@ def refused(path: str, *arguments: Any, **fields: Any) -> None:
     assert helpful(caught.value)
 
 
-def test_configurations_compare_by_what_was_written() -> None:
-    """Two equal configurations are equal and hash alike, although each has its own rule."""
+def test_equal_configurations_hash_alike() -> None:
+    """Equal configurations are equal and hash alike, although each has its own rule."""
     one, other = RateLimitConfig.per_second(5), RateLimitConfig.per_second(5)
     assert one == other
     assert 1 == len({one, other})
@@ -225,8 +223,8 @@ def test_shapes_tell_rules_apart() -> None:
 
 
 @pytest.mark.parametrize("cost", [0, -1, 1.0, True, "1", None, 6, 10**9])
-def test_what_can_never_be_granted(cost: Any) -> None:
-    """A cost is a count, and no more than the burst."""
+def test_invalid_costs_are_refused(cost: Any) -> None:
+    """A cost must be a count, and no more than the burst."""
     config = RateLimitConfig.per_second(1, burst=5)
     with pytest.raises(InvalidData) as caught:
         config.check_cost(cost)
@@ -285,8 +283,8 @@ def test_several_limits_wait_for_the_last_of_them(
     assert not suits(wait - less)
 
 
-def test_nobody_waits_for_what_is_there() -> None:
-    """A limit that has had time to refill makes nobody wait, and no wait is less than none."""
+def test_refilled_limit_has_no_wait() -> None:
+    """A limit that has had time to refill has a wait of zero, never less."""
     for config in (RateLimitConfig.per_minute(7), RateLimitConfig.per_calendar_day(4)):
         state, _ = config.rule.grant(config.rule.present(None, NOON), 2, NOON, refundable=False)
         assert 0 == joint_wait([config.rule], [config.rule.present(state, NOON + 90 * SECOND)], [1])

@@ -1,4 +1,4 @@
-"""What must not be kept is not shown, and nothing raises."""
+"""Redaction hides sensitive values, and never raises."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def without(value: Any) -> Any:
 
 @given(values, st.sampled_from([None, 2]), st.sampled_from([True, False]))
 def test_json_is_masked_at_any_depth(value: Any, indent: int | None, ascii_only: Any) -> None:
-    """What lies under a sensitive key, in JSON or in JSON inside its strings, is not shown."""
+    """Values under a sensitive key are masked in JSON, and in JSON inside its strings."""
     body = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     shown = RULES.body(body.encode(), JSON, 10**6)
     assert HIDDEN not in shown
@@ -69,8 +69,8 @@ def test_json_is_masked_at_any_depth(value: Any, indent: int | None, ascii_only:
 
 
 @given(values, st.integers(0, 200))
-def test_a_cut_shows_no_more(value: Any, limit: int) -> None:
-    """However short the limit is, it cuts the text and never a mask open."""
+def test_cutting_reveals_nothing(value: Any, limit: int) -> None:
+    """A short limit cuts the text, but never reveals a masked value."""
     body = json.dumps(value).encode()
     shown = RULES.body(body, JSON, limit)
     assert HIDDEN not in shown
@@ -138,8 +138,10 @@ def test_forms_are_masked(secrets: dict[str, str], fields: dict[str, str]) -> No
         (b"secret=h1dden", "multipart/form-data; boundary=x", "<13 bytes of multipart/form-data>"),
     ],
 )
-def test_bodies(body: bytes, content_type: str | None, expected: str) -> None:
-    """Each notation is masked by its own rules, broken ones too; what is no text is not shown."""
+def test_bodies_are_masked_by_content_type(
+    body: bytes, content_type: str | None, expected: str
+) -> None:
+    """Each content type is masked by its rules, even if malformed; binary is not shown."""
     assert expected == RULES.body(body, content_type, 1000)
 
 
@@ -157,8 +159,8 @@ class Unread(bytes):
         raise AssertionError
 
 
-def test_only_what_is_shown_of_a_body_is_decoded() -> None:
-    """Showing the beginning of a long body costs no more than the beginning does."""
+def test_only_the_shown_part_is_decoded() -> None:
+    """Showing the start of a long body decodes only that start."""
     assert "x" * 10 + "…" == RULES.body(Unread(b"x" * 10_000_000), "text/plain", 10)
 
 
@@ -202,8 +204,8 @@ def test_headers() -> None:
     assert expected == RULES.headers(headers).pairs
 
 
-def test_what_is_personal_can_be_chosen() -> None:
-    """A service may keep addresses and still hide cards."""
+def test_kinds_of_personal_data_can_be_chosen() -> None:
+    """A service may show e-mail addresses and still mask card numbers."""
     rules = Redaction(personal=[Personal.CARD])
     assert "x@y.example 4111***1111" == rules.text("x@y.example 4111111111111111")
 
@@ -217,7 +219,7 @@ def test_nothing_raises(body: bytes, content_type: str | None) -> None:
 
 @given(st.text())
 def test_masking_twice_is_masking_once(text: str) -> None:
-    """What was masked is left alone."""
+    """Masking a masked text changes nothing."""
     assert RULES.text(text) == RULES.text(RULES.text(text))
 
 
@@ -287,7 +289,7 @@ def test_other_words_are_shown(message: str) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("piece", ["sk_live_", "rk_", "SG.", "a1", "xoxb-", "_", "AKIA."])
 def test_words_take_linear_time(piece: str) -> None:
-    """However hostile the words are, they are read once."""
+    """Hostile text takes linear time to mask."""
     began = process_time()
     Redaction().words(piece * 100_000, 10**6)
 
@@ -295,7 +297,7 @@ def test_words_take_linear_time(piece: str) -> None:
 
 
 def test_zeros_hide_nothing_in_words() -> None:
-    """What would be masked is masked with zeros between its letters too."""
+    """A secret with NUL characters between its letters is masked too."""
     assert "password=***" == Redaction().words("pass\0word=\0hunter2", 300)
 
 
@@ -311,13 +313,13 @@ def test_zeros_hide_nothing_in_words() -> None:
         ("password=&a=b", "password=&a=b"),
     ],
 )
-def test_what_is_hidden_and_what_stays(text: str, expected: str) -> None:
-    """Every value of a sensitive name is hidden, and what stands around it stays as it was."""
+def test_values_of_sensitive_names_are_masked(text: str, expected: str) -> None:
+    """Every value of a sensitive name is masked, and the text around it is unchanged."""
     assert expected == RULES.text(text)
 
 
 def test_the_shortest_name_and_value() -> None:
-    """A letter for a name and one for a value are enough."""
+    """Names and values of one letter are masked."""
     assert "a:***" == Redaction(body_keys=["a"]).text("a:b")
 
 
@@ -368,7 +370,7 @@ PATHS = Redaction(body_paths=["customer.name", "Items.sku", "id"])
     ],
 )
 def test_a_path_masks_one_place(body: str, expected: str) -> None:
-    """What lies at the end of a path is masked, lists on the way or not, and nothing else."""
+    """The value at a path is masked, through lists or not, and nothing else is."""
     assert expected == PATHS.body(body.encode(), JSON, 1000)
 
 
@@ -394,15 +396,15 @@ def at_paths(value: Any, way: tuple[str, ...] = ()) -> Any:
 
 @given(trees)
 def test_paths_are_followed_in_any_shape(value: Any) -> None:
-    """However JSON is nested, exactly what a path leads to is masked."""
+    """In any nesting of JSON, exactly the values at the path are masked."""
     rules = Redaction(body_paths="customer.name", personal=())
     shown = rules.body(json.dumps(value).encode(), JSON, 10**6)
 
     assert at_paths(value) == json.loads(shown)
 
 
-def test_patterns_mask_what_they_match() -> None:
-    """A service's own pattern holds in bodies, headers, URLs and words."""
+def test_custom_patterns_are_masked() -> None:
+    """A service's own patterns are masked in bodies, headers, URLs and texts."""
     rules = Redaction(patterns=[r"\bC-\d{4,9}\b", re.compile("acme", re.IGNORECASE)])
 
     assert '{"a":"*** of ***"}' == rules.body(b'{"a":"C-12345 of Acme"}', JSON, 100)

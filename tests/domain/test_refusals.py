@@ -50,8 +50,8 @@ def test_the_vendors_whole_answer_is_not_kept() -> None:
     assert b"secret" not in packed
 
 
-def test_each_is_a_new_error_with_notes_of_its_own() -> None:
-    """Who adds a note adds it for nobody else."""
+def test_each_unpacked_error_is_new() -> None:
+    """A note added to one unpacked error does not appear in another."""
     packed = pack_refusal(declined())
     unpack_refusal(packed).add_note("mine")
     assert unpack_refusal(packed).__notes__ == ["keep this"]

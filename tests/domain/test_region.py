@@ -45,8 +45,8 @@ def several(draw: st.DrawFn) -> list[Region]:
 
 
 @given(regions=several(), draw=DRAWS)
-def test_all_are_asked_and_earlier_tiers_first(regions: list[Region], draw: float) -> None:
-    """The order has every region once, and none before one of an earlier tier."""
+def test_order_has_every_region_by_tier(regions: list[Region], draw: float) -> None:
+    """The order has every region once, and earlier tiers first."""
     order = in_order(regions, draw)
 
     assert set(regions) == set(order)
@@ -62,7 +62,7 @@ def test_all_are_asked_and_earlier_tiers_first(regions: list[Region], draw: floa
     acted=st.booleans(),
     movable=st.booleans(),
 )
-def test_what_may_have_been_processed_goes_nowhere_else(
+def test_possibly_processed_request_stays_in_its_region(
     *,
     regions: list[Region],
     draw: float,
@@ -71,7 +71,7 @@ def test_what_may_have_been_processed_goes_nowhere_else(
     acted: bool,
     movable: bool,
 ) -> None:
-    """What may have been processed, and may not be done twice, has no region but its own."""
+    """A request that may have been processed, and must not be repeated, tries no other region."""
     others = elsewhere(regions, here, tried=tried, acted=acted, movable=movable, draw=draw)
 
     if acted and not movable:
@@ -124,8 +124,8 @@ def test_each_comes_first_by_its_weight(weights: list[int], seed: int) -> None:
         )
 
 
-def test_the_second_place_is_as_even_as_the_first() -> None:
-    """What is left of a draw decides the rest: with equal weights each order is as likely."""
+def test_equal_weights_make_every_order_equally_likely() -> None:
+    """With equal weights every order of the regions is equally likely."""
     regions = [Region(name, f"https://{name}.example") for name in NAMES[:3]]
     dice = random.Random(28)
 
@@ -184,8 +184,8 @@ def test_a_path_may_go_anywhere_and_a_url_only_where_it_points() -> None:
         ({"credentials": "hunter2"}, "credentials"),
     ],
 )
-def test_a_region_is_checked(changes: dict[str, Any], path: str) -> None:
-    """What cannot be a region is refused, and what it was given is not shown."""
+def test_invalid_regions_are_refused(changes: dict[str, Any], path: str) -> None:
+    """Invalid settings of a region are refused, and not shown."""
     with pytest.raises((ConfigurationError, InvalidData)) as caught:
         attrs.evolve(EU, **changes)
 

@@ -14,7 +14,7 @@ def held(key: str = "k", *, until: int = NOW) -> Held:
 
 
 def test_a_claim_is_due_when_half_a_renewals_time_has_passed() -> None:
-    """What was claimed just now waits for the next round, so a short call renews nothing."""
+    """A fresh claim waits for the next round, so a short call renews nothing."""
     fresh = held("fresh", until=NOW + LASTS)
     older = held("older", until=NOW + LASTS - RENEWAL * 1000 // 2)
     lapsed = held("lapsed", until=0)
@@ -46,7 +46,7 @@ def test_keys_of_a_store_in_parts_go_by_their_tags() -> None:
 
 
 def test_of_two_holders_of_a_key_the_later_is_renewed() -> None:
-    """A key is in one command once; whoever had it before has lost it."""
+    """A key is renewed once, for its later holder; the earlier one has lost it."""
     before, after = held(), held()
     assert [[after]] == due([before, after], NOW, by_tag=False)
 

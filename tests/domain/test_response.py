@@ -1,4 +1,4 @@
-"""What a service answered."""
+"""The response of a service."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def test_json_is_read(encoding: str) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"<html>hidden</html>", b"[NaN]", b"\xff\xfe\xfd", b"[" * 100_000, b"1" * 10_000]
 )
-def test_what_is_not_json_is_a_typed_error(body: bytes) -> None:
-    """An answer that is not JSON raises InvalidData, which does not carry the answer."""
+def test_invalid_json_raises_invalid_data(body: bytes) -> None:
+    """A body that is no JSON raises InvalidData, which does not contain the body."""
     with pytest.raises(InvalidData) as caught:
         Response(502, body=body).json()
     assert "body" == caught.value.field
@@ -75,8 +75,8 @@ def test_nonsense_is_refused(fields: dict[str, Any], field: str) -> None:
     assert field == caught.value.field
 
 
-def test_a_body_of_another_type_is_named_by_it() -> None:
-    """What is no body is told by its type, and not shown."""
+def test_body_must_be_bytes() -> None:
+    """A body of another type is refused by its type, and not shown."""
     with pytest.raises(InvalidData, match="of type str is not bytes") as caught:
         Response(200, body="hidden")  # type: ignore[arg-type]  # what the test is about
     assert "hidden" not in str(caught.value)

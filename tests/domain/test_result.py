@@ -1,4 +1,4 @@
-"""How one item of a batch ended, as a value."""
+"""The result of one item of a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether to try again, and when."""
+"""The decision whether to retry, and when."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ DRAWS = st.floats(0, 1, exclude_max=True)
 DELAYS = st.floats(0, 1e4)
 
 
-def asked(policy: RetryPolicy, error: Exception, **changes: Any) -> Again | Stop:
-    """What is decided after a first attempt that may be repeated, with plenty of time."""
+def decision_of(policy: RetryPolicy, error: Exception, **changes: Any) -> Again | Stop:
+    """The decision after a repeatable first attempt with plenty of time left."""
     details: dict[str, Any] = {
         "attempt": 1,
         "repeatable": True,
@@ -135,8 +135,8 @@ def test_growth_may_be_a_million() -> None:
         ("retry_on", later),
     ],
 )
-def test_refuses_nonsense(field: str, value: Any) -> None:
-    """What cannot be a policy is refused where it is written, by field and with a remedy."""
+def test_invalid_policies_are_refused(field: str, value: Any) -> None:
+    """An invalid setting is refused with its field and a remedy."""
     with pytest.raises(ConfigurationError) as caught:
         RetryPolicy(**{field: value})
 
@@ -164,14 +164,14 @@ def test_says_which_errors_are_tried_again(
 
     assert retried is None or policy.retries(retried)
     assert not policy.retries(final)
-    assert Stop("final") == asked(policy, final)
+    assert Stop("final") == decision_of(policy, final)
 
 
 @pytest.mark.parametrize(
     "bug", [AssertionError, AttributeError, ImportError, NameError, NotImplementedError, TypeError]
 )
-def test_the_programs_own_mistakes_are_final(bug: type[Exception]) -> None:
-    """What is wrong with the program itself is not tried again."""
+def test_programming_errors_are_not_retried(bug: type[Exception]) -> None:
+    """An error in the program itself is not retried."""
     assert not RetryPolicy().retries(bug())
 
 
@@ -183,10 +183,10 @@ def test_max_attempts_is_all_attempts() -> None:
     policy = RetryPolicy(3)
 
     assert [True, True, False, False] == [
-        isinstance(asked(policy, VendorFailed("x"), attempt=number), Again)
+        isinstance(decision_of(policy, VendorFailed("x"), attempt=number), Again)
         for number in (1, 2, 3, 4)
     ]
-    assert Stop("attempts") == asked(policy, VendorFailed("x"), attempt=3)
+    assert Stop("attempts") == decision_of(policy, VendorFailed("x"), attempt=3)
 
 
 @pytest.mark.parametrize(
@@ -200,15 +200,15 @@ def test_max_attempts_is_all_attempts() -> None:
         (OSError(), False),
     ],
 )
-def test_tells_what_provably_never_left(error: Exception, unsent: bool) -> None:
-    """Only the error of a connection can prove that nothing was sent."""
+def test_only_connection_errors_prove_that_nothing_was_sent(error: Exception, unsent: bool) -> None:
+    """Only a connection error can prove that nothing was sent."""
     assert unsent == is_unsent(error)
 
 
-def test_what_must_not_be_repeated_is_not() -> None:
-    """What is not repeatable is not tried again, and what is, is."""
-    assert Stop("unsafe") == asked(RetryPolicy(), UNSENT, repeatable=False)
-    assert isinstance(asked(RetryPolicy(), UNSENT), Again)
+def test_only_repeatable_requests_are_retried() -> None:
+    """A request that is not repeatable is not retried."""
+    assert Stop("unsafe") == decision_of(RetryPolicy(), UNSENT, repeatable=False)
+    assert isinstance(decision_of(RetryPolicy(), UNSENT), Again)
 
 
 def test_retry_after_is_never_undercut() -> None:
@@ -216,13 +216,14 @@ def test_retry_after_is_never_undercut() -> None:
     policy = RetryPolicy(base_delay=4, jitter=Jitter.NONE)
 
     assert [Again(4.0), Again(4.0), Again(7.0), Again(60.0)] == [
-        asked(policy, VendorFailed("x"), retry_after=seconds) for seconds in (0.0, 3.0, 7.0, 60.0)
+        decision_of(policy, VendorFailed("x"), retry_after=seconds)
+        for seconds in (0.0, 3.0, 7.0, 60.0)
     ]
 
 
 @pytest.mark.parametrize("reason", ["final", "unsafe", "attempts", "too_long"])
 def test_a_stop_carries_the_whole_pause(reason: Any) -> None:
-    """However it stops, what the vendor asked for is told, to the last second."""
+    """Whatever the reason to stop, the vendor's whole pause is in the decision."""
     changed: dict[str, dict[str, Any]] = {
         "unsafe": {"repeatable": False},
         "attempts": {"attempt": 3},
@@ -230,27 +231,29 @@ def test_a_stop_carries_the_whole_pause(reason: Any) -> None:
     changes = changed.get(reason, {})
     error = InvalidRequest("x") if reason == "final" else VendorFailed("x")
 
-    assert Stop(reason, 3600.0) == asked(RetryPolicy(), error, retry_after=3600.0, **changes)
+    assert Stop(reason, 3600.0) == decision_of(RetryPolicy(), error, retry_after=3600.0, **changes)
 
 
 def test_a_pause_must_fit_the_deadline() -> None:
     """A pause that ends with the deadline or after it is not begun, and its length is told."""
     policy = RetryPolicy(base_delay=2, jitter=Jitter.NONE)
 
-    assert Stop("deadline", 2.0) == asked(policy, VendorFailed("x"), remaining=2.0)
-    assert Stop("deadline", 9.0) == asked(policy, VendorFailed("x"), remaining=8.0, retry_after=9.0)
-    assert Again(2.0) == asked(policy, VendorFailed("x"), remaining=2.1)
-    assert Stop("deadline", 0.0) == asked(RetryPolicy(3, 0), VendorFailed("x"), remaining=0.0)
+    assert Stop("deadline", 2.0) == decision_of(policy, VendorFailed("x"), remaining=2.0)
+    assert Stop("deadline", 9.0) == decision_of(
+        policy, VendorFailed("x"), remaining=8.0, retry_after=9.0
+    )
+    assert Again(2.0) == decision_of(policy, VendorFailed("x"), remaining=2.1)
+    assert Stop("deadline", 0.0) == decision_of(RetryPolicy(3, 0), VendorFailed("x"), remaining=0.0)
 
 
-def test_who_may_go_at_once_pauses_only_if_asked_to() -> None:
-    """What needs no delay of the policy's own fits any deadline, and keeps a vendor's wish."""
+def test_at_once_pauses_only_for_retry_after() -> None:
+    """With `at_once` the policy's delay is skipped, but a vendor's pause is kept."""
     error = VendorFailed("x")
 
-    assert Again(0.0) == asked(RetryPolicy(), error, remaining=0.1, at_once=True)
+    assert Again(0.0) == decision_of(RetryPolicy(), error, remaining=0.1, at_once=True)
     waits: dict[str, Any] = {"at_once": True, "retry_after": 3.0}
-    assert Again(3.0) == asked(RetryPolicy(), error, remaining=9.0, **waits)
-    assert Stop("deadline", 3.0) == asked(RetryPolicy(), error, remaining=1.0, **waits)
+    assert Again(3.0) == decision_of(RetryPolicy(), error, remaining=9.0, **waits)
+    assert Stop("deadline", 3.0) == decision_of(RetryPolicy(), error, remaining=1.0, **waits)
 
 
 # --- the delays ---
@@ -305,7 +308,7 @@ def test_delays_never_shrink(
 def test_no_delay_is_above_its_cap(
     policy: RetryPolicy, attempt: int, previous: float, draw: float
 ) -> None:
-    """Whatever is drawn, a delay is between zero and the cap."""
+    """For any draw, a delay is between zero and the cap."""
     chosen = delay(policy, attempt, previous=previous, draw=draw)
 
     assert 0 <= chosen <= policy.max_delay * (1 + 1e-12)
@@ -352,11 +355,11 @@ def test_growth_has_no_end() -> None:
 
 
 def test_decorrelated_decisions_follow_each_other() -> None:
-    """What was waited last decides how long is waited next."""
+    """With decorrelated backoff, the previous delay decides the next."""
     policy = RetryPolicy(9, 2, max_delay=30, backoff=Backoff.DECORRELATED)
 
     assert [Again(4.0), Again(8.5)] == [
-        asked(policy, VendorFailed("x"), previous=previous) for previous in (0.0, 5.0)
+        decision_of(policy, VendorFailed("x"), previous=previous) for previous in (0.0, 5.0)
     ]
 
 
@@ -372,8 +375,8 @@ def test_decorrelated_decisions_follow_each_other() -> None:
         (datetime.max.replace(tzinfo=UTC), 36_500 * 86_400.0),
     ],
 )
-def test_how_long_an_error_says_to_stay_away(retry_at: datetime | None, wait: float | None) -> None:
-    """As long as it says: not less than nothing, and no longer than a hundred years."""
+def test_wait_of_an_error(retry_at: datetime | None, wait: float | None) -> None:
+    """The wait is never negative and at most a hundred years."""
     now = datetime(2030, 1, 1, tzinfo=UTC)
 
     assert wait == wait_of(VendorFailed("down", retry_at=retry_at), now)
@@ -387,13 +390,13 @@ def test_how_long_an_error_says_to_stay_away(retry_at: datetime | None, wait: fl
     "given_, kinds",
     [(OSError, (OSError,)), ([OSError, ValueError], (OSError, ValueError)), ((), ())],
 )
-def test_one_type_of_error_is_as_good_as_several(given_: Any, kinds: Any) -> None:
-    """A type may be given alone or in any iterable, and becomes a tuple."""
+def test_error_types_may_be_one_or_many(given_: Any, kinds: Any) -> None:
+    """One type or any iterable of types becomes a tuple."""
     assert kinds == error_types(given_, "ignore")
 
 
 @pytest.mark.parametrize("given_", [7, None, OSError(), NoError, KeyboardInterrupt, [OSError, 7]])
-def test_what_is_no_type_of_error_is_refused(given_: Any) -> None:
+def test_other_values_than_error_types_are_refused(given_: Any) -> None:
     """Anything but exception types is refused by its field."""
     with pytest.raises(ConfigurationError) as caught:
         error_types(given_, "ignore")

@@ -1,4 +1,4 @@
-"""What a vendor says about when to come back."""
+"""`Retry-After` and rate limit headers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_milliseconds_may_be_a_moment(name: str, value: str, expected: float) ->
     "wait, expected", [(None, None), (0.0, 0.0), (3599.5, 3599.5), (7200.0, 3600.0)]
 )
 def test_pause_is_an_hour_at_most(wait: float | None, expected: float | None) -> None:
-    """Nobody has to keep a longer pause, unless a service allows one."""
+    """A pause is capped at an hour, unless a service allows more."""
     assert expected == capped(wait)
     assert wait == capped(wait, CENTURY)
 
@@ -102,7 +102,7 @@ def test_forms(value: str | None, expected: float | None) -> None:
 
 @given(st.text())
 def test_no_text_is_an_error(text: str) -> None:
-    """Whatever a vendor writes, the answer is a usable number or None."""
+    """Any header text gives a usable number or None."""
     wait = parse_retry_after(text, NOW)
     assert wait is None or 0 <= wait <= CENTURY
 
@@ -286,7 +286,7 @@ names = st.lists(
     lambda text: text.isascii() and text.isprintable()
 )))  # fmt: skip
 def test_no_field_is_an_error(fields: dict[str, str]) -> None:
-    """Whatever the fields are called and say, a hint is usable or None."""
+    """Any headers give a usable hint or None."""
     hint = rate_hint(Headers(fields), NOW)
     if hint is not None:
         assert hint.reset_after is None or 0 <= hint.reset_after <= CENTURY

@@ -1,4 +1,4 @@
-"""What keeps tests away from the world."""
+"""Safety settings that keep tests from reaching real people and services."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from moorage.domain.service.safety import Mode
         ("+4930*", ["+493012345", "+4930"], ["+4931234", "+4940123", "+4930@example.com"]),
     ],
 )
-def test_who_may_be_written_to(pattern: str, allowed: list[str], refused: list[str]) -> None:
-    """A pattern names an address, a domain, what is below one, a number, or how numbers begin."""
+def test_recipient_patterns(pattern: str, allowed: list[str], refused: list[str]) -> None:
+    """A pattern is an address, a domain, its subdomains, a phone number or a prefix of one."""
     safety = Safety(recipients=[pattern])
 
     assert [True] * len(allowed) == [safety.allows(one) for one in allowed]
@@ -42,14 +42,14 @@ def test_who_may_be_written_to(pattern: str, allowed: list[str], refused: list[s
 
 
 @given(st.text())
-def test_nobody_is_refused_where_nobody_is_named(recipient: str) -> None:
-    """Without patterns everybody may be written to."""
+def test_every_recipient_is_allowed_without_patterns(recipient: str) -> None:
+    """Without patterns every recipient is allowed."""
     assert Safety().allows(recipient)
 
 
 @given(st.emails())
-def test_a_pattern_lets_nobody_else_through(address: str) -> None:
-    """Of all addresses a pattern lets through those that it names."""
+def test_pattern_allows_only_its_matches(address: str) -> None:
+    """Of all addresses, a pattern allows only those that it matches."""
     named = address.casefold().rpartition("@")[2] == "allowed.example"
 
     assert named is Safety(recipients=["allowed.example"]).allows(address)
@@ -58,8 +58,8 @@ def test_a_pattern_lets_nobody_else_through(address: str) -> None:
 @pytest.mark.parametrize(
     "pattern", ["", "*", "a b", "+49x", "a@", "@b", "*.*.com", 5, "a@*", "ü" * 64]
 )
-def test_what_names_nobody_is_refused(pattern: Any) -> None:
-    """A pattern that fits nobody, or everybody, is refused with its place."""
+def test_useless_patterns_are_refused(pattern: Any) -> None:
+    """A pattern that matches nothing or everything is refused with its position."""
     with pytest.raises(ConfigurationError) as caught:
         Safety(recipients=["example.com", pattern])
 
@@ -67,13 +67,13 @@ def test_what_names_nobody_is_refused(pattern: Any) -> None:
 
 
 @pytest.mark.parametrize("recipient", ["a@ü..example.com", "a@" + "ü" * 64, "\ud800"])
-def test_what_is_no_address_is_nobodys(recipient: str) -> None:
-    """A domain that the DNS cannot know fits no pattern."""
+def test_invalid_domains_match_no_pattern(recipient: str) -> None:
+    """A domain that cannot exist in the DNS matches no pattern."""
     assert not Safety(recipients=["example.com", "*.example.com"]).allows(recipient)
 
 
-def test_whom_it_was_to_is_not_shown() -> None:
-    """A refusal tells which of the recipients it is about, and not who they are."""
+def test_refusal_does_not_show_recipients() -> None:
+    """A refusal gives the position of the recipient, not the address."""
     refused = Safety(recipients="example.com").refusal(["a@example.com", "b@else.example"])
 
     assert refused is not None

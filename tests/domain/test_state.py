@@ -1,4 +1,4 @@
-"""How the times in a state meet a store's clock."""
+"""How times in a state relate to the store's clock."""
 
 from __future__ import annotations
 

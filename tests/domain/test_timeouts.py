@@ -18,8 +18,8 @@ timeouts = st.builds(Timeouts, connect=bounds, read=bounds, write=bounds, pool=b
 
 
 @given(timeouts, st.floats(min_value=0, exclude_min=True, max_value=1e9))
-def test_no_step_outlasts_what_remains(given_: Timeouts, remaining: float) -> None:
-    """Each step is the smaller of its bound and the remaining time, and capping twice is once."""
+def test_steps_are_capped_by_the_remaining_time(given_: Timeouts, remaining: float) -> None:
+    """Each step's timeout is the smaller of its bound and the remaining time."""
     capped = given_.within(remaining)
     for name, bound in attrs.asdict(given_).items():
         expected = remaining if bound is None else min(bound, remaining)
@@ -45,8 +45,8 @@ def test_only_positive_finite_durations(name: str, bound: Any) -> None:
     assert name == caught.value.path
 
 
-def test_no_attempt_begins_without_time() -> None:
-    """What remains is a positive duration, and is named when it is none."""
+def test_remaining_time_must_be_positive() -> None:
+    """A remaining time of zero is refused by its name."""
     with pytest.raises(ConfigurationError) as caught:
         Timeouts().within(0)
     assert "remaining" == caught.value.path

@@ -1,4 +1,4 @@
-"""How a connection is made, as values: trust, proxies and places."""
+"""Connection settings: trusted certificates, proxies and pools."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----\nxx\n-----END CERTIFICATE-----\n"
 # --- TLS ---------------------------------------------------------------------
 
 
-def test_the_system_is_trusted_from_1_2_on() -> None:
-    """What is not said is safe."""
+def test_tls_defaults() -> None:
+    """By default the system's authorities are trusted, with TLS 1.2 or later."""
     tls = Tls()
 
     assert (None, None, None) == (tls.authorities, tls.certificate, tls.unverified)
@@ -48,8 +48,8 @@ def test_the_system_is_trusted_from_1_2_on() -> None:
         (CERTIFICATE.encode(), CERTIFICATE.encode()),
     ],
 )
-def test_a_file_is_told_from_its_content(given_: Any, stored: str | bytes) -> None:
-    """PEM text is taken as such, and any other text as the path of a file."""
+def test_pem_text_or_path(given_: Any, stored: str | bytes) -> None:
+    """PEM text is used as it is, and any other text is the path of a file."""
     assert stored == Tls(authorities=given_).authorities
     assert stored == Tls(certificate=given_).certificate
 
@@ -73,8 +73,8 @@ def test_a_key_may_be_a_file() -> None:
     assert HIDDEN not in f"{tls!r} {attrs.asdict(tls)}"
 
 
-def test_a_certificate_that_holds_its_key_is_not_shown() -> None:
-    """What stands in the certificate's file may be the key."""
+def test_repr_hides_the_certificate() -> None:
+    """The repr does not show a certificate's text, which may include the key."""
     assert HIDDEN not in repr(Tls(certificate=PEM))
 
 
@@ -93,8 +93,8 @@ def test_a_certificate_that_holds_its_key_is_not_shown() -> None:
         ),
     ],
 )
-def test_what_is_no_pem_text_is_refused(fields: dict[str, Any], problem: str) -> None:
-    """What is neither a path nor PEM text is told from what is, and not shown."""
+def test_invalid_pem_text_is_refused(fields: dict[str, Any], problem: str) -> None:
+    """Text that is neither a path nor PEM is refused, and not shown."""
     with pytest.raises(ConfigurationError) as caught:
         Tls(**fields)
 
@@ -114,8 +114,8 @@ def test_what_is_no_pem_text_is_refused(fields: dict[str, Any], problem: str) ->
         ({"authorities": "ca.pem", "unverified": DangerouslyUnverified("a bench")}, "unverified"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(fields: dict[str, Any], path: str) -> None:
-    """A contradiction is refused without being shown."""
+def test_contradictory_tls_settings_are_refused(fields: dict[str, Any], path: str) -> None:
+    """A contradiction between settings is refused without being shown."""
     with pytest.raises(ConfigurationError) as caught:
         Tls(**fields)
 
@@ -124,8 +124,8 @@ def test_what_cannot_be_meant_is_refused(fields: dict[str, Any], path: str) -> N
 
 
 @pytest.mark.parametrize("because", ["", " \n", None, True])
-def test_nothing_is_left_unverified_without_a_reason(because: Any) -> None:
-    """Who wants no checks has to say why."""
+def test_disabling_verification_needs_a_reason(because: Any) -> None:
+    """Verification cannot be disabled without a reason."""
     with pytest.raises(ConfigurationError, match="without a reason") as caught:
         DangerouslyUnverified(because)
 
@@ -138,8 +138,8 @@ def test_a_version_may_be_written(version: Any) -> None:
     assert TlsVersion.V1_3 is Tls(minimum=version).minimum
 
 
-def test_how_to_trust_can_be_a_key() -> None:
-    """What is equal has the same hash, though secrets have none."""
+def test_equal_tls_settings_hash_alike() -> None:
+    """Equal settings have equal hashes, although they hold secrets."""
     one, other = (Tls(certificate="own.pem", key=PEM, password="x") for _ in range(2))
 
     assert 1 == len({one, other})
@@ -174,8 +174,8 @@ def test_a_url_is_taken_apart(
 
 
 @given(user=st.text(st.characters(codec="utf-8", exclude_characters=":")), word=st.text())
-def test_whoever_it_is_comes_back(user: str, word: str) -> None:
-    """A user name and a password that were percent-encoded are the same again."""
+def test_proxy_credentials_are_decoded(user: str, word: str) -> None:
+    """A percent-encoded user name and password in a proxy's URL are decoded."""
     word = word.encode("utf-8", "replace").decode()
     url = f"http://{quote(user, safe='')}:{quote(word, safe='')}@proxy.example:1"
     proxy = Proxy.at(url)
@@ -183,8 +183,8 @@ def test_whoever_it_is_comes_back(user: str, word: str) -> None:
     assert (user, Secret(word)) == (proxy.username, proxy.password)
 
 
-def test_whose_proxy_it_is_does_not_show() -> None:
-    """Neither its `repr` nor its fields show a password, and its `repr` no user."""
+def test_proxy_repr_hides_credentials() -> None:
+    """The repr of a proxy shows neither user nor password."""
     proxy = Proxy.at(f"http://somebody:{HIDDEN}@proxy.example:3128")
 
     assert "somebody" not in repr(proxy)
@@ -207,8 +207,8 @@ def test_whose_proxy_it_is_does_not_show() -> None:
         "http://a@b@proxy.example",
     ],
 )
-def test_what_is_no_proxy_is_refused(url: str) -> None:
-    """What cannot be a proxy's URL is refused, and nobody is shown what it was."""
+def test_invalid_proxy_urls_are_refused(url: str) -> None:
+    """An invalid proxy URL is refused, and not shown."""
     secret = Secret(url.replace("//", f"//somebody:{HIDDEN}@", 1))
     with pytest.raises(ConfigurationError, match="not the URL of a proxy") as caught:
         Proxy.at(secret)
@@ -220,15 +220,15 @@ def test_what_is_no_proxy_is_refused(url: str) -> None:
     assert HIDDEN not in f"{caught.value} {frames}"
 
 
-def test_a_bare_url_names_nobody() -> None:
-    """A URL that would show who asks is refused where it would be shown."""
+def test_proxy_url_with_credentials_is_refused() -> None:
+    """A proxy URL with a user name is refused where the URL would be shown."""
     with pytest.raises(ConfigurationError, match="has a user name in it"):
         Proxy(url="http://me:word@proxy.example")
 
 
 @pytest.mark.parametrize("username", ["a:b", ":"])
-def test_a_user_is_told_from_a_password(username: str) -> None:
-    """A user name with a colon would reach the proxy as another."""
+def test_colon_in_proxy_user_name_is_refused(username: str) -> None:
+    """A user name with a colon is refused, since the proxy would split it there."""
     with pytest.raises(ConfigurationError, match="colon") as caught:
         Proxy(url="http://proxy.example", username=username)
 
@@ -267,8 +267,8 @@ def test_some_hosts_are_reached_directly(bypass: Any, host: str, *, served: bool
 
 
 @pytest.mark.parametrize("bypass", ["http://vat.example", "vat.example:8080", "10.0.0.0/33", "a b"])
-def test_what_is_no_host_cannot_be_bypassed(bypass: str) -> None:
-    """What would never match is refused rather than ignored."""
+def test_invalid_bypass_hosts_are_refused(bypass: str) -> None:
+    """A bypass entry that could never match is refused."""
     with pytest.raises(ConfigurationError, match="not a host") as caught:
         Proxy(url="http://proxy.example", bypass=bypass)
 
@@ -287,8 +287,8 @@ def test_no_proxy_stays_none() -> None:
 # --- places ------------------------------------------------------------------
 
 
-def test_what_connections_do_is_a_value() -> None:
-    """Statistics are compared and shown as any value."""
+def test_pool_statistics_are_values() -> None:
+    """Pool statistics compare by value and have a repr."""
     result = PoolStatistics(active=1, idle=2, waiting=0, limit=100)
 
     assert result == attrs.evolve(result)

@@ -75,8 +75,8 @@ def test_of_a_long_answer_only_the_ends_are_looked_at(
 
 
 @pytest.mark.parametrize("raised", [InvalidData("no"), KeyError("secret")])
-def test_what_a_parser_raises_is_the_vendors_failure(raised: Exception) -> None:
-    """Whatever a parser raises, the answer is a failure that shows nothing of what it said."""
+def test_parser_errors_become_vendor_failed(raised: Exception) -> None:
+    """Any exception of a parser becomes VendorFailed, without its text."""
     response = Response(200, JSON, b"{}")
 
     error = as_unreadable(raised, response)
@@ -86,15 +86,15 @@ def test_what_a_parser_raises_is_the_vendors_failure(raised: Exception) -> None:
     assert "secret" not in str(error)
 
 
-def test_what_a_parser_says_of_the_vendor_is_kept() -> None:
-    """A refusal in the body stays a refusal."""
+def test_connector_errors_of_a_parser_pass_through() -> None:
+    """A connector error that a parser raises is kept unchanged."""
     declined = PaymentDeclined("no")
 
     assert declined is as_unreadable(declined, Response(200))
 
 
-def test_what_is_missing_is_named() -> None:
-    """The error of an answer that lacks something says what."""
+def test_error_names_the_missing_field() -> None:
+    """The error of an incomplete answer names the missing field."""
     assert "has no id" in str(unreadable(Response(200), "id"))
 
 

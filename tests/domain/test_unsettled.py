@@ -1,4 +1,4 @@
-"""What a look-up of an effect with an unknown outcome proves, and when."""
+"""What a look-up proves about an effect with an unknown outcome."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ class Effects:
 
     @property
     def searched(self) -> int | None:
-        """What a look-up without a result has left."""
+        """The time that a look-up without a result has recorded."""
         (found,) = self.execute(ReadEffects([NAME]))
         searched: int | None = found.searched
         return searched
 
 
-def test_time_counts_from_the_end_of_the_holders_time_to_the_beginning_of_the_look_up() -> None:
-    """How long the look-up itself takes does not count, and an earlier one does not undo it."""
+def test_idle_time_ends_when_the_look_up_begins() -> None:
+    """The idle time ends when the look-up begins; its own duration does not count."""
     effects = Effects()
     effects.register()
     effects.clock.advance(1)
@@ -86,8 +86,8 @@ def test_time_counts_from_the_end_of_the_holders_time_to_the_beginning_of_the_lo
     assert 3_000_000 == effects.searched
 
 
-def test_look_up_proves_nothing_of_a_request_that_left_after_it_began() -> None:
-    """Whoever registers the effect again undoes what look-ups have found."""
+def test_registering_again_discards_look_ups() -> None:
+    """Registering the effect again discards the results of earlier look-ups."""
     effects = Effects()
     effects.register()
     effects.clock.advance(9)

@@ -63,7 +63,7 @@ def test_both_queries_are_sent() -> None:
 
 @given(segments, st.lists(st.tuples(texts, texts)))
 def test_any_text_arrives(segment: str, query: list[tuple[str, str]]) -> None:
-    """Whatever is asked for, the URL is printable ASCII and decodes to just that."""
+    """Any path and query give a printable ASCII URL that decodes to the same text."""
     path = "/" + segment.replace("%", "").replace("?", "").replace("#", "").replace("://", "")
     url = join_url("https://h/v1", Request.get(path, query=query))
     assert url.isascii()
@@ -76,7 +76,7 @@ def test_any_text_arrives(segment: str, query: list[tuple[str, str]]) -> None:
 
 @given(texts)
 def test_no_path_leads_to_another_host(text: str) -> None:
-    """Whatever a path is made of, the request goes to the base's host or nowhere."""
+    """Any path leads to the base URL's host or is refused."""
     with suppress(InvalidData):
         url = join_url("https://h.example/v1", Request.get(text))
         assert "h.example" == urlsplit(url).netloc
@@ -119,8 +119,8 @@ def test_another_origin_is_refused(url: Any) -> None:
         b"/x",
     ],
 )
-def test_what_is_no_path_is_refused(path: Any) -> None:
-    """White space, control characters, credentials and other types never reach a URL."""
+def test_invalid_paths_are_refused(path: Any) -> None:
+    """White space, control characters, credentials and other types are refused in a path."""
     with pytest.raises(InvalidData) as caught:
         Request.get(path)
     assert "path" == caught.value.field
@@ -148,8 +148,8 @@ def test_base_urls(url: Any) -> None:
         5, "https://[::1",
     ],
 )  # fmt: skip
-def test_what_is_no_base_url(url: Any) -> None:
-    """Anything else is refused before a service can be built on it, without showing it."""
+def test_invalid_base_urls_are_refused(url: Any) -> None:
+    """An invalid base URL is refused when a service is built, and not shown."""
     with pytest.raises(InvalidData) as caught:
         validate_base_url(url)
     assert "base_url" == caught.value.field
@@ -167,8 +167,8 @@ def test_what_is_no_base_url(url: Any) -> None:
         ("ftp://h", "is not an http or https URL"),
     ],
 )
-def test_says_what_is_wrong_with_a_base_url(url: Any, why: str) -> None:
-    """Each refusal of a base URL names its own reason."""
+def test_base_url_errors_have_a_reason(url: Any, why: str) -> None:
+    """Each refusal of a base URL names its reason."""
     with pytest.raises(InvalidData, match=f"The base URL {why}"):
         validate_base_url(url)
 
@@ -181,16 +181,16 @@ def test_says_what_is_wrong_with_a_base_url(url: Any, why: str) -> None:
         ("https://[h/x", "has no host that a URL could have"),
     ],
 )
-def test_says_what_is_wrong_with_a_path(path: str, why: str) -> None:
-    """Each refusal of a path names its own reason."""
+def test_path_errors_have_a_reason(path: str, why: str) -> None:
+    """Each refusal of a path names its reason."""
     with pytest.raises(InvalidData) as caught:
         Request.get(path)
     assert (f"The path {why}.", "path") == (caught.value.message, caught.value.field)
     assert caught.value.remedy.startswith("Percent-encode the parts of the path")
 
 
-def test_what_has_no_origin() -> None:
-    """A URL has an origin, and whatever is none has none."""
+def test_origin_of_a_url() -> None:
+    """A URL with an HTTP scheme has an origin; other texts have None."""
     assert ("https", "a.example", 443) == origin_of("HTTPS://A.example/x")
     assert origin_of("a.example/x") is None
     assert origin_of("ftp://a.example/") is None

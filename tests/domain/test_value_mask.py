@@ -83,7 +83,7 @@ def test_every_spelling_is_masked(secret: str, spelling: str) -> None:
 
 @given(st.text(min_size=8, max_size=80), st.sampled_from(sorted(SPELLINGS)))
 def test_any_secret_is_masked_as_it_is(secret: str, spelling: str) -> None:
-    """Whatever characters a secret has: as it is, and as the usual encodings write it."""
+    """Any secret is masked as it is, and in the usual encodings."""
     encoded = secret.encode("utf-8", "replace").strip()
     mask = value_mask([encoded])
     text = encoded.decode()
@@ -110,7 +110,7 @@ def test_encoded_pairs_with_a_short_password() -> None:
 
 
 def test_words_are_masked_whole_only() -> None:
-    """What was only sent under a sensitive name is masked in any escaping, and never in part."""
+    """A value sent under a sensitive name is masked as a whole word only, in any escaping."""
     mask = value_mask([], [b"tok_visa/debit"])
 
     assert "***, ***, tok_visa, tok_visa/debits" == masked_text(
@@ -146,7 +146,7 @@ def test_key_files_are_known_by_their_keys() -> None:
 
 
 def test_nothing_is_masked_twice_or_for_nobody() -> None:
-    """Without secrets a text is itself, and so is one that was masked already."""
+    """Without secrets a text is unchanged, and masks are not masked again."""
     assert b"text" == value_mask([])(b"text")
     assert MASK == masked_text(MASK, value_mask([PLAIN.encode()]))
     assert f"{MASK}{MASK}" == masked_text(f"{PLAIN}{PLAIN}", value_mask([PLAIN.encode()]))

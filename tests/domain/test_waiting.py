@@ -1,4 +1,4 @@
-"""Callers in line: whoever gives up leaves its turn to those behind, and nobody goes late."""
+"""A queue of waiting callers: whoever leaves frees a slot for the next, and no caller is late."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def line_of(*dues: int, asleep: bool = True) -> Line:
 
 @settings(max_examples=300)
 @given(acts)
-def test_nobody_goes_late_and_nobody_shares_a_turn(walk: list[tuple[str, int]]) -> None:
-    """Each caller goes by its promise, awake, with a turn of its own that has just come."""
+def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -> None:
+    """Each caller goes by its promised time, awake, in a slot of its own."""
     line, now, number = Line(), 0, 0
     promised: dict[int, int] = {}
     wakes: dict[int, tuple[int, bool]] = {}
@@ -80,7 +80,7 @@ def test_nobody_goes_late_and_nobody_shares_a_turn(walk: list[tuple[str, int]]) 
 
 
 def test_everybody_behind_a_leaver_moves_up() -> None:
-    """The turn of who leaves is the next one's, and so on; the last turn is for others."""
+    """The slot of a leaving caller goes to the next one, and the last slot becomes free."""
     line, turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, 4 * SLOT).left(2)
     assert (1, 3, 4) == line.numbers
     assert [SLOT, 2 * SLOT, 3 * SLOT] == [each[0] for each in line.turns]
@@ -88,15 +88,15 @@ def test_everybody_behind_a_leaver_moves_up() -> None:
 
 
 def test_turn_that_the_next_would_sleep_past_is_for_others() -> None:
-    """Who sleeps until after the freed turn keeps its own, and so do all behind."""
+    """A caller that sleeps past a freed slot keeps its own, and so do all behind it."""
     line, turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, asleep=False).left(1)
     assert (2, 3) == line.numbers
     assert [2 * SLOT, 3 * SLOT] == [each[0] for each in line.turns]
     assert SLOT == turn[0]
 
 
-def test_who_is_first_sleeps_until_its_turn() -> None:
-    """The first sleeps once; others look after a sixth of their time, or at the turn before.
+def test_first_caller_sleeps_until_its_slot() -> None:
+    """The first caller sleeps once; others wake in between to check for a freed slot.
 
     Nobody wakes up for less than a hundredth of a second.
     """

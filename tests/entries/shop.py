@@ -139,16 +139,16 @@ class Shop:
         self.hub.webhooks = lambda account, **options: Following(account, found(account, **options))
 
     def do(self, verb: Any, *values: Any, **options: Any) -> Any:
-        """What a verb of either face gives."""
+        """The result of a synchronous or asynchronous method."""
         answer = verb(*values, **options)
         return run_plain(answer) if inspect.iscoroutine(answer) else answer
 
     def later(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.clock.advance(seconds)
 
     def after(self, seconds: float) -> Any:
-        """What time it will be."""
+        """The time after this many seconds."""
         return self.clock.utc() + timedelta(seconds=seconds)
 
     def paid(self, reference: str = "INV-1") -> Notice:

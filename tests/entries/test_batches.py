@@ -102,7 +102,7 @@ def put(outbox: Outbox, *numbers: int, **options: Any) -> list[str]:
 
 
 def states(outbox: Outbox) -> list[str]:
-    """How far each call has come, oldest first."""
+    """The state of each call, oldest first."""
     return [one.state.value for one in outbox.find(EntryQuery(limit=1000)).items][::-1]
 
 
@@ -133,8 +133,8 @@ def test_slow_calls_are_settled_at_once(hub: Hub, vendor: Vendor, store: Countin
     assert store.settled == [1, 2, 4, 2, 4, 2]
 
 
-def test_what_fails_is_settled_as_ever(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """In a batch each call has a fate of its own."""
+def test_calls_of_a_batch_are_settled_separately(hub: Hub, vendor: Vendor, store: Counting) -> None:
+    """Each call of a batch has its own outcome."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, *range(7))
 
@@ -168,7 +168,7 @@ def test_a_worker_that_stops_gives_the_rest_back(hub: Hub, vendor: Vendor, store
 
 
 def test_an_interruption_in_a_batch(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """What was done before an interruption is settled, and what was not begun is given back."""
+    """Calls done before an interruption are settled, and unstarted ones are given back."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, *range(7))
 
@@ -310,8 +310,8 @@ def test_a_call_is_cancelled_by_its_key(hub: Hub, vendor: Vendor, store: Countin
         outbox.cancel("b")
 
 
-def test_a_call_that_is_begun_meanwhile(store: Counting) -> None:
-    """Who cancels a call just as a worker takes it is told that it is too late."""
+def test_cancelling_a_call_that_just_began(store: Counting) -> None:
+    """Cancelling a call that a worker has just taken is refused as too late."""
     outbox = Outbox(store, clock=VirtualClock())
     (name,) = put(outbox, 1, key="a")
     (seen,) = store.find(EntryQuery(id=name)).items

@@ -36,7 +36,7 @@ class Watch(VirtualClock):
         self._clock, self._skew = clock, skew
 
     def utc(self) -> datetime:
-        """What this watch says."""
+        """The time that this skewed clock shows."""
         return self._clock.utc() + self._skew
 
 
@@ -71,7 +71,7 @@ def test_a_producers_clock_delays_nothing(shop: Shop, skew: timedelta) -> None:
 
 @SKEWS
 def test_a_workers_clock_takes_nothing_early(shop: Shop, skew: timedelta) -> None:
-    """What is put off is due when the store's clock says so, and not by that of a worker."""
+    """A deferred call is due by the store's clock, not by a worker's."""
     _put(shop, not_before=shop.after(60))
     worker = _elsewhere(shop, skew)
     assert 0 == len(_deliver(worker))
@@ -81,30 +81,30 @@ def test_a_workers_clock_takes_nothing_early(shop: Shop, skew: timedelta) -> Non
 
 @SKEWS
 def test_a_span_is_counted_by_the_store(shop: Shop, skew: timedelta) -> None:
-    """A call that is put off for a while is made after that while, whoever's clock is wrong."""
+    """A delay is measured by the store's clock, whatever the caller's clock shows."""
     entry = _put(_elsewhere(shop, skew), not_before=timedelta(minutes=5))
 
     assert shop.after(300) == entry.due
 
 
 @SKEWS
-def test_a_moment_is_one_of_the_stores(shop: Shop, skew: timedelta) -> None:
-    """A moment means the same whoever names it."""
+def test_absolute_times_are_the_stores(shop: Shop, skew: timedelta) -> None:
+    """An absolute time means the same from every caller."""
     entry = _put(_elsewhere(shop, skew), not_before=shop.after(300))
 
     assert shop.after(300) == entry.due
 
 
-def test_a_moment_that_has_passed_is_now(shop: Shop) -> None:
-    """What was to be made before it was written down is made at once."""
+def test_past_start_is_due_at_once(shop: Shop) -> None:
+    """A call with a start in the past is due at once."""
     for past in (shop.after(-300), timedelta(minutes=-5)):
         entry = _put(shop, not_before=past)
         assert shop.clock.utc() == entry.due
 
 
 @pytest.mark.parametrize("start", ["now", 60, datetime(2026, 3, 1), timedelta.max])  # noqa: DTZ001
-def test_what_is_no_time_is_refused(shop: Shop, start: Any) -> None:
-    """A start that nobody can tell is refused, and nothing is written down."""
+def test_invalid_start_times_are_refused(shop: Shop, start: Any) -> None:
+    """An invalid start is refused, and nothing is stored."""
     with pytest.raises(InvalidData) as caught:
         _put(shop, not_before=start)
     assert "not_before" == caught.value.field
@@ -116,7 +116,7 @@ def test_what_is_no_time_is_refused(shop: Shop, start: Any) -> None:
 
 @SKEWS
 def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
-    """A webhook that somebody handles is left to them, by whoever's clock their time is over."""
+    """A webhook being handled stays with its worker, whatever another worker's clock shows."""
     other, handled = _elsewhere(shop, skew), list[str]()
 
     @other.inbox.on("payments")  # type: ignore[untyped-decorator]
@@ -135,8 +135,8 @@ def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
 
 
 @SKEWS
-def test_a_lease_that_is_over_is_over_for_all(shop: Shop, skew: timedelta) -> None:
-    """What a dead worker had is taken when its lease is over by the store's clock."""
+def test_leases_end_by_the_stores_clock(shop: Shop, skew: timedelta) -> None:
+    """A dead worker's entry is taken when its lease ends by the store's clock."""
     entry = _put(shop)
     stored = shop.sent.find(EntryQuery(id=entry.id)).items[0]
     _die(_elsewhere(shop, skew))
@@ -159,8 +159,8 @@ def _die(worker: Shop) -> None:
 
 
 @SKEWS
-def test_who_is_told_to_wait_is_told_by_its_own_clock(shop: Shop, skew: timedelta) -> None:
-    """A person who must wait for a lease to end is told a time that their own clock will show."""
+def test_retry_at_is_in_the_callers_clock(shop: Shop, skew: timedelta) -> None:
+    """A caller that must wait for a lease gets a time by its own clock."""
     entry = _put(shop)
     _die(shop)
     person = _elsewhere(shop, skew)
@@ -173,8 +173,8 @@ def test_who_is_told_to_wait_is_told_by_its_own_clock(shop: Shop, skew: timedelt
 
 
 @SKEWS
-def test_what_a_vendor_asks_for_is_a_span(shop: Shop, skew: timedelta) -> None:
-    """A worker waits for as long as the vendor said, whatever time of day its clock says."""
+def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
+    """A worker waits as long as the vendor asked, whatever its own clock shows."""
     _put(shop)
     worker = _elsewhere(shop, skew)
     worker.stripe.fail(reply({}, 429, Retry_After="120"))
@@ -219,8 +219,8 @@ def test_an_absurd_pause_is_bounded(shop: Shop, message: str) -> None:
     assert 1 == len(_deliver(shop))
 
 
-def test_a_pause_that_no_hub_bounds_is_bounded(shop: Shop) -> None:
-    """What an error says is bounded by the outbox too, whoever raised it."""
+def test_outbox_caps_retry_at(shop: Shop) -> None:
+    """The outbox caps an error's pause, whoever raised it."""
     _put(shop)
     _failing(shop.hub, seconds=1_795_392_000)
     (worked,) = _deliver(shop).worked
@@ -256,8 +256,8 @@ def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
 # --- what needs a person ----------------------------------------------------------------
 
 
-def test_what_waits_unusually_long_is_stuck(shop: Shop) -> None:
-    """What was tried and waits for decades is shown; what is put off or waits a little is not."""
+def test_unusually_long_waits_are_listed_as_stuck(shop: Shop) -> None:
+    """Tried calls that wait for decades are listed; deferred or short waits are not."""
     _put(shop, not_before=timedelta(days=365))
     entries = [_put(shop) for _ in range(3)]
     _leave(shop, entries[0], EntryState.WAITING, shop.after(57 * 365 * 86_400))
@@ -294,7 +294,7 @@ def _changed(entry: Any, state: EntryState, due: datetime | None) -> Any:
 
 @SKEWS
 def test_a_housekeepers_clock_forgets_nothing_early(shop: Shop, skew: timedelta) -> None:
-    """What is forgotten after a while is forgotten after that while by the store's clock."""
+    """Entries are removed after their time by the store's clock, not the caller's."""
     _put(shop)
     assert 1 == _deliver(shop).done
     keeper = _elsewhere(shop, skew)

@@ -63,7 +63,7 @@ def test_crash_has_one_effect(
         ({"charge": 1}, ["done"], ["person"], "person"),
     ],
 )
-def test_verdict_names_what_is_wrong(
+def test_verdict_names_the_fault(
     effects: dict[str, int], states: list[str], unsettled: list[str], verdict: str
 ) -> None:
     """Doubled, lost and stuck effects are told from those that happened once."""
@@ -73,7 +73,7 @@ def test_verdict_names_what_is_wrong(
 
 
 def test_person_is_right_where_nobody_else_can_tell() -> None:
-    """Of a request that never arrived, a vendor that forgot its key can tell nothing."""
+    """An operator must decide if a vendor without keys cannot tell what happened."""
     never = Outcome(Counter(), ["unknown"], ["person"], "")
     done = Outcome(Counter({"charge": 1}), ["unknown"], ["person"], "")
     assert ("person", "person") == (never.verdict(LOOK_UP), done.verdict(LOOK_UP))

@@ -112,7 +112,7 @@ class Till:
             self.calls.append(event)
 
     async def do(self, verb: Any, *values: Any, **options: Any) -> Any:
-        """What a verb of either face gives."""
+        """The result of a synchronous or asynchronous method."""
         answer = verb(*values, **options)
         return await answer if self.awaited else answer
 
@@ -128,12 +128,12 @@ class Till:
         return await self.do(self.outbox.deliver, self.hub, **options)
 
     async def state_of(self, entry: Any) -> str:
-        """How far an entry is."""
+        """The current state of an entry."""
         (result,) = (await self.do(self.outbox.find, EntryQuery(id=entry.id))).items
         return str(result.state.value)
 
     async def paid(self, entry: Any) -> None:
-        """Let a person say that the payment of an entry was made."""
+        """An operator closes the payment of an entry as made."""
         await self.do(self.hub.close_payment, entry.key, done=True)
 
 
@@ -312,7 +312,7 @@ def test_hub_that_rehearses_settles_no_entry(till: Till) -> None:
 
 
 def test_store_that_is_away_loses_nothing_that_was_done(till: Till) -> None:
-    """What was delivered is told, although the register of payments cannot be read afterwards."""
+    """Delivered calls are returned although the register of payments cannot be read."""
 
     async def body() -> None:
         entry = await till.doubted()
@@ -373,7 +373,7 @@ def test_late_worker_that_knows_the_outcome_ends_the_doubt(
 
 
 def test_late_worker_leaves_an_entry_that_a_person_replays() -> None:
-    """Who has decided about an entry is not overruled by a worker that was late."""
+    """A late worker does not overrule an operator's decision on an entry."""
     till = Till(awaited=False)
     till.outbox.put("payments", "charge", ORDER)
 

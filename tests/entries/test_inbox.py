@@ -58,7 +58,7 @@ class Handling:
 
 
 def reference(event: PaymentEvent) -> str:
-    """What our books call the payment of some news."""
+    """Our reference of the payment in an event."""
     assert event.payment is not None
     return event.payment.reference or ""
 
@@ -113,8 +113,8 @@ def test_without_handlers_nothing_is_handled(shop: Shop) -> None:
     assert ["INV-1"] == handling.seen
 
 
-def test_what_is_verified_is_accepted_whatever_it_is(shop: Shop) -> None:
-    """A type that nobody knows is written down, and done without a handler."""
+def test_unknown_types_are_accepted(shop: Shop) -> None:
+    """A verified webhook of an unknown type is stored, and done without a handler."""
     Handling(shop)
     shop.stripe.tell("planet.discovered", {"id": "p_1", "object": "planet"})
     options = shop.stripe.sent[-1].given()
@@ -124,8 +124,8 @@ def test_what_is_verified_is_accepted_whatever_it_is(shop: Shop) -> None:
     assert 1 == shop.do(shop.inbox.handle).done
 
 
-def test_what_cannot_be_understood_is_accepted_too(shop: Shop) -> None:
-    """A webhook whose meaning raises is written down, and handled once it can be understood."""
+def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
+    """A webhook whose interpretation raises is stored, and handled once it works."""
     understood = shop.hub.events
 
     def events(*_: Any) -> Any:
@@ -154,8 +154,8 @@ def test_a_long_name_is_a_lane(shop: Shop) -> None:
     assert 64 == len(lane)
 
 
-def test_whatever_a_vendor_calls_things_a_database_can_keep(shop: Shop) -> None:
-    """Half a character or NUL in a name keeps nothing out, and is in what was said as it came."""
+def test_vendor_names_are_made_storable(shop: Shop) -> None:
+    """Surrogates and NUL in a vendor's names are replaced, and kept in the content."""
     shop.paid()
     (intent,) = shop.stripe.intents.values()
     shop.stripe.tell("payment_intent.succeeded", {**intent, "id": "pi_\0"})
@@ -167,7 +167,7 @@ def test_whatever_a_vendor_calls_things_a_database_can_keep(shop: Shop) -> None:
 
 
 def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
-    """What the vendor sends again is told by its id, in any state, and handled once."""
+    """A repeated webhook is recognised by its id in any state, and handled once."""
     handling = Handling(shop)
     notice = shop.paid()
     first = _receive(shop, notice)
@@ -190,8 +190,8 @@ def test_tenants_are_apart(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-def test_a_tenants_account_is_the_tenants(*, awaited: bool) -> None:
-    """What comes to an account of one tenant is theirs, and nobody else's."""
+def test_webhooks_of_a_tenants_account_belong_to_the_tenant(*, awaited: bool) -> None:
+    """A webhook to one tenant's account is that tenant's, and refused for others."""
     shop = Shop(awaited=awaited, of="acme")
     options = Shop().paid().given()
     assert "acme" == shop.do(shop.inbox.receive, "acme.stripe", **options).tenant
@@ -200,7 +200,7 @@ def test_a_tenants_account_is_the_tenants(*, awaited: bool) -> None:
 
 
 def test_a_forgery_changes_nothing(shop: Shop) -> None:
-    """What is not genuine is refused and not written down."""
+    """A forged webhook is refused and not stored."""
     options = {**shop.paid().given(), "body": b"{}"}
     with pytest.raises(WebhookRejected):
         shop.do(shop.inbox.receive, "stripe", **options)
@@ -222,7 +222,7 @@ def test_without_a_secret_nothing_is_believed(*, awaited: bool) -> None:
 
 
 def test_a_failed_handler_is_called_again(shop: Shop) -> None:
-    """What failed is not done, is tried later, and keeps later news of the same thing back."""
+    """A failed webhook is retried later, and holds back later events of the same resource."""
     handling = Handling(shop, fails=1)
     first, second = _receive(shop, shop.paid()), _receive(shop, shop.stripe.sent[-1])
     assert first == second
@@ -244,8 +244,8 @@ def test_a_failed_handler_is_called_again(shop: Shop) -> None:
     assert ["INV-2", "INV-1", "INV-1"] == handling.seen
 
 
-def test_what_fails_always_is_given_up_and_can_be_replayed(shop: Shop) -> None:
-    """After so many tries it is dead, holds nothing back, and `replay` tries it anew."""
+def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
+    """After its last try a webhook is dead, holds nothing back, and can be replayed."""
     handling = Handling(shop, fails=3)
     entry = _receive(shop, shop.paid())
     states = []
@@ -262,8 +262,8 @@ def test_what_fails_always_is_given_up_and_can_be_replayed(shop: Shop) -> None:
     assert ["INV-1"] == handling.seen
 
 
-def test_what_is_done_can_be_replayed(shop: Shop) -> None:
-    """A handler that was wrong can have a webhook again, long after it was done."""
+def test_done_webhooks_can_be_replayed(shop: Shop) -> None:
+    """A done webhook can be handled again later."""
     handling = Handling(shop)
     entry = _receive(shop, shop.paid())
     shop.do(shop.inbox.handle)
@@ -273,8 +273,8 @@ def test_what_is_done_can_be_replayed(shop: Shop) -> None:
     assert ["INV-1", "INV-1"] == handling.seen
 
 
-def test_who_dies_leaves_the_webhook_to_others(shop: Shop) -> None:
-    """A worker that was killed is waited for as long as its lease, and no longer."""
+def test_dead_workers_webhook_is_taken_over(shop: Shop) -> None:
+    """A killed worker's webhook is taken over when its lease ends."""
     dying = [True]
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
@@ -293,8 +293,8 @@ def test_who_dies_leaves_the_webhook_to_others(shop: Shop) -> None:
     assert 1 == shop.do(shop.inbox.handle).done
 
 
-def test_what_kills_each_worker_is_given_up(shop: Shop) -> None:
-    """A webhook that nobody survives is dead after as many workers as it may have."""
+def test_webhook_that_kills_workers_is_dead(shop: Shop) -> None:
+    """A webhook that kills its workers is dead after the maximum of tries."""
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
     def handle(event: Any, entry: Any) -> None:
@@ -310,8 +310,8 @@ def test_what_kills_each_worker_is_given_up(shop: Shop) -> None:
     assert "Each worker that took it died." == handled.worked[0].entry.error
 
 
-def test_who_is_late_marks_nothing(shop: Shop) -> None:
-    """A worker whose lease is over does not mark as done what another has by now."""
+def test_late_worker_marks_nothing_done(shop: Shop) -> None:
+    """A worker past its lease does not mark a webhook that another has taken."""
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
     def handle(event: Any, entry: Any) -> None:
@@ -325,8 +325,8 @@ def test_who_is_late_marks_nothing(shop: Shop) -> None:
     assert (99, "mine", EntryState.CLAIMED) == (stored.fence, stored.error, stored.state)
 
 
-def test_what_another_has_taken_is_left(shop: Shop) -> None:
-    """An entry that was offered and is taken before it can be claimed is not handled here."""
+def test_contested_webhooks_are_skipped(shop: Shop) -> None:
+    """An entry taken by another worker before the claim is not handled here."""
 
     class Contested(MemoryInbox):
         def due(self, limit: int, /) -> Any:
@@ -364,8 +364,8 @@ def test_handlers_may_be_awaited() -> None:
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-def test_what_is_kept_is_sealed(*, awaited: bool) -> None:
-    """With a cipher the store holds nothing that can be read, and is of no use without it."""
+def test_content_is_encrypted(*, awaited: bool) -> None:
+    """With a cipher the stored content is encrypted, and unreadable without it."""
     cipher = AesGcmCipher(generate_keys())
     shop = Shop(awaited=awaited, cipher=cipher)
     handling = Handling(shop)
@@ -386,8 +386,8 @@ def test_what_is_kept_is_sealed(*, awaited: bool) -> None:
             shop.inbox.webhooks(attrs.evolve(entry, **another))
 
 
-def test_what_is_not_sealed_is_read_without_a_cipher(shop: Shop) -> None:
-    """Without a cipher what was kept can be read, and what is broken says so."""
+def test_plain_content_is_readable(shop: Shop) -> None:
+    """Without a cipher the content is readable, and broken content raises an error."""
     entry = _receive(shop, shop.paid())
     assert b"INV-1" in entry.content
     (webhook,) = shop.inbox.webhooks(entry)
@@ -398,8 +398,8 @@ def test_what_is_not_sealed_is_read_without_a_cipher(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-def test_whose_data_it_is(*, awaited: bool) -> None:
-    """The host can say whose data a webhook holds; where it cannot, the webhook is kept anyway."""
+def test_subject_of_a_webhook(*, awaited: bool) -> None:
+    """The host names the subject of a webhook; if that fails, the webhook is stored anyway."""
 
     def whose(event: PaymentEvent) -> str | None:
         return {"INV-1": "customer-1"}[reference(event)]
@@ -412,8 +412,8 @@ def test_whose_data_it_is(*, awaited: bool) -> None:
 
 
 @pytest.mark.parametrize("whose", ["", "x" * 256, 42, "customer\0", "\ud800"])
-def test_what_names_nobody_keeps_no_webhook_out(whose: Any) -> None:
-    """A subject that no store has room for is none, and the webhook is kept anyway."""
+def test_invalid_subject_is_ignored(whose: Any) -> None:
+    """A subject that cannot be stored is left out, and the webhook is stored."""
     shop = Shop(subject=lambda _: whose)
     assert 200 == shop.inbox.answer("stripe", **shop.paid().given()).status
     (entry,) = shop.inbox.find(EntryQuery()).items
@@ -422,8 +422,8 @@ def test_what_names_nobody_keeps_no_webhook_out(whose: Any) -> None:
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-def test_whose_data_it_is_of_several(*, awaited: bool) -> None:
-    """What one delivery says of several is nobody's, and in the lane of no one thing."""
+def test_delivery_about_several_has_no_subject(*, awaited: bool) -> None:
+    """A delivery about several subjects has no subject and no lane."""
 
     def whose(event: PaymentEvent) -> str | None:
         return reference(event)
@@ -441,8 +441,8 @@ def test_whose_data_it_is_of_several(*, awaited: bool) -> None:
     assert (None, None) == (several.subject, several.lane)
 
 
-def test_what_has_come_to_its_end_is_forgotten(shop: Shop) -> None:
-    """`forget` removes what was settled by then, and `remove` and `drop` what a person says."""
+def test_forget_remove_and_drop(shop: Shop) -> None:
+    """`forget` removes settled webhooks; `remove` and `drop` act on one."""
     Handling(shop)
     done = _receive(shop, shop.paid())
     shop.do(shop.inbox.handle)
@@ -461,16 +461,16 @@ def test_what_has_come_to_its_end_is_forgotten(shop: Shop) -> None:
     assert 1 == shop.do(shop.inbox.remove, EntryQuery(states=["dropped"]))
 
 
-def test_a_full_store_has_it_sent_again(shop: Shop) -> None:
-    """What cannot be written down is answered so that the vendor sends it again."""
+def test_full_store_answers_503(shop: Shop) -> None:
+    """A webhook that cannot be stored is answered so that the vendor repeats it."""
     shop.inbox = shop.inbox_over(MemoryInbox(max_entries=1))
     _receive(shop, shop.paid())
     options = shop.paid("INV-2").given()
     assert 503 == shop.do(shop.inbox.answer, "stripe", **options).status
 
 
-def test_a_broken_store_is_told_as_ours(shop: Shop) -> None:
-    """Whatever a store raises, who receives gets an error of ours, and quotes nothing."""
+def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
+    """Any exception of a store becomes StorageUnavailable, unquoted."""
 
     class Broken(MemoryInbox):
         def add(self, *_: Any) -> Any:
@@ -558,7 +558,7 @@ class Noting:
 
 @pytest.mark.parametrize("verb", ["receive", "answer"])
 def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
-    """Who verifies is given where a webhook was sent and how, which is by POST if nobody says."""
+    """The verifier gets URL and method; the default method is POST."""
     noting = Noting()
     shop.hub.webhooks = lambda *_, **__: noting
     options = {"headers": {"A": "b"}, "body": b"{}"}
@@ -600,7 +600,7 @@ def test_text_that_a_vendor_wants(shop: Shop) -> None:
 
 
 def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
-    """Whoever waits has its own webhook handled, and those of others wait for a worker."""
+    """With ids, only those webhooks are handled, and the others wait for a worker."""
     handling = Handling(shop)
     _receive(shop, shop.paid())
     mine = _receive(shop, shop.paid("INV-2"))
@@ -611,12 +611,12 @@ def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
 
 
 def test_a_webhook_is_answered_as_its_vendor_wants(shop: Shop) -> None:
-    """Whoever receives a webhook itself learns what to answer."""
+    """A caller that receives webhooks itself can ask for the vendor's expected reply."""
     assert 200 == shop.inbox.reply(_receive(shop, shop.paid())).status
 
 
-def test_no_webhook_is_begun_after_the_time_of_who_handles_them(shop: Shop) -> None:
-    """The one that was begun is done, and the others wait for the next worker."""
+def test_no_webhook_begins_after_the_timeout(shop: Shop) -> None:
+    """After the timeout the running webhook is finished, and the others wait."""
     shop.inbox.on("webhook")(lambda *_: shop.clock.advance(2.0))
     for number in range(3):
         _receive(shop, shop.paid(f"INV-{number}"))

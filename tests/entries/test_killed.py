@@ -33,7 +33,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EntryLab]:
 
 
 def made_by(path: Path) -> Counter[str]:
-    """How often each call was made."""
+    """The number of times that each call was made."""
     return Counter(path.read_text().split()) if path.exists() else Counter()
 
 

@@ -91,7 +91,7 @@ def test_a_key_makes_one_call(shop: Shop) -> None:
 
 
 def test_a_key_is_the_same_in_every_release(shop: Shop) -> None:
-    """What was written down by one release is found by the next, under the name of its key."""
+    """The id of an entry with a key is the same in every release."""
     assert "5b2c5fbc65707093e44b4ae36219b367" == _put(shop, key="INV-1", tenant="acme").id
 
 
@@ -109,10 +109,8 @@ def test_a_key_is_the_same_in_every_release(shop: Shop) -> None:
         (("sms", "send_bulk", 5), "must be a list, not an int"),
     ],
 )
-def test_what_no_vendor_could_do_is_refused_at_once(
-    shop: Shop, call: tuple[Any, ...], words: str
-) -> None:
-    """A mistake is met by who makes it, and nothing of it is written down."""
+def test_invalid_calls_are_refused_at_once(shop: Shop, call: tuple[Any, ...], words: str) -> None:
+    """A mistake is raised when the call is put, and nothing is stored."""
     if call[:2] == ("payments", "refund"):
         # Where a thing is can only be told with the configuration.
         _put_and_fail(shop, call)
@@ -128,7 +126,7 @@ def _put_and_fail(shop: Shop, call: tuple[Any, ...]) -> None:
 
 
 def test_options_are_checked_and_kept(shop: Shop) -> None:
-    """What a verb takes by name comes along, and what it does not take is refused."""
+    """Known options of a method are stored, and unknown ones refused."""
     entry = _put(shop, timeout=7.0)
     assert ((CHARGE,), {"timeout": 7.0}) == shop.outbox.made_of(entry)
     with pytest.raises(InvalidData, match="takes other values"):
@@ -142,8 +140,8 @@ def test_a_key_of_the_callers_own_is_refused(shop: Shop) -> None:
     assert "key=" in caught.value.remedy
 
 
-def test_secrets_are_not_written_down(shop: Shop) -> None:
-    """Who we say we are is no part of a call, and is refused wherever it stands."""
+def test_secrets_are_refused(shop: Shop) -> None:
+    """A call that contains a secret or credentials is refused."""
     secret = Secret("sk_live_1")
     with pytest.raises(InvalidData, match="a secret") as caught:
         shop.do(shop.outbox.put, "sms", "cancel", "twilio:a:1", timeout=secret)
@@ -160,7 +158,7 @@ def test_secrets_are_not_written_down(shop: Shop) -> None:
 
 
 def test_every_verb_that_is_named_exists() -> None:
-    """The table of what can be put off names verbs of the faces."""
+    """Every deferrable method in the table exists."""
     for face, verbs in VERBS.values():
         assert set() == {verb for verb in verbs if not callable(getattr(face, verb, None))}
 
@@ -213,23 +211,23 @@ def test_the_order_is_kept(shop: Shop) -> None:
     assert [(first.id, "done"), (second.id, "done")] == _states(_deliver(shop))
 
 
-def test_a_long_order_is_an_order(shop: Shop) -> None:
-    """However long its name is, an order holds, and two are two."""
+def test_long_order_names(shop: Shop) -> None:
+    """Calls of equal long order names are ordered; different names are not."""
     names = ["x" * 1000, "x" * 1000, "x" * 1001]
     lanes = [_put(shop, order=name).lane for name in names]
     assert lanes[0] == lanes[1] != lanes[2]
     assert [1, 3] == [one.number for one in shop.sent.due(9)]
 
 
-def test_no_more_are_made_than_were_asked_for(shop: Shop) -> None:
+def test_limit_bounds_a_delivery(shop: Shop) -> None:
     """`limit` bounds one delivery, and the rest is left for the next."""
     for _ in range(3):
         _put(shop)
     assert [2, 1, 0] == [len(_deliver(shop, limit=2)) for _ in range(3)]
 
 
-def test_what_failed_is_tried_again_under_the_same_key(shop: Shop) -> None:
-    """A call whose answer was lost is made again, and charges nobody twice."""
+def test_failed_call_is_retried_with_the_same_key(shop: Shop) -> None:
+    """A call whose answer was lost is retried, and charges only once."""
     entry = _put(shop)
     shop.stripe.fail(Lost())
     (worked,) = _deliver(shop).worked
@@ -257,16 +255,16 @@ def test_tries_are_spread(shop: Shop, spread: dict[str, Any], pause: float) -> N
     assert shop.after(pause) == worked.entry.due
 
 
-def test_a_vendor_that_says_when_is_asked_then(shop: Shop) -> None:
-    """What a vendor asks us to wait is waited, if it is longer than our own pace."""
+def test_retry_after_delays_the_call(shop: Shop) -> None:
+    """A vendor's `Retry-After` is kept if it is longer than our own delay."""
     _put(shop)
     shop.stripe.fail(reply({}, 429, Retry_After="120"))
     (worked,) = _deliver(shop).worked
     assert shop.after(120) == worked.entry.due
 
 
-def test_what_fails_always_is_given_up(shop: Shop) -> None:
-    """After so many tries a call is dead, is shown as stuck, and holds its order back."""
+def test_call_that_always_fails_is_dead(shop: Shop) -> None:
+    """After its last try a call is dead, listed as stuck, and holds back its order."""
     entry, later = _put(shop, order="a"), _put(shop, order="a")
     shop.stripe.fail(*[reply({}, 500)] * 3)
     states = []
@@ -281,8 +279,8 @@ def test_what_fails_always_is_given_up(shop: Shop) -> None:
     assert [(entry.id, "done"), (later.id, "done")] == _states(_deliver(shop))
 
 
-def test_what_is_stuck_has_pages(shop: Shop) -> None:
-    """A hundred are shown at once if nobody says otherwise, and the rest on the next page."""
+def test_stuck_is_paged(shop: Shop) -> None:
+    """A hundred stuck calls are returned by default, and the rest on the next page."""
     dead = attrs.evolve(_put(shop), state=EntryState.DEAD, due=None)
     for number in range(101):
         shop.sent.add(attrs.evolve(dead, id=f"e{number}"))
@@ -293,7 +291,7 @@ def test_what_is_stuck_has_pages(shop: Shop) -> None:
 
 
 def test_a_refusal_is_final(shop: Shop) -> None:
-    """What the vendor declined is dead at once, and a replay asks anew under another key."""
+    """A declined call is dead at once; a replay uses a new key."""
     entry = _put(shop, DECLINED, order="a")
     later = _put(shop, order="a")
     (worked,) = _deliver(shop).worked
@@ -310,8 +308,8 @@ def test_a_refusal_is_final(shop: Shop) -> None:
     assert EntryState.DROPPED is _stored(shop, entry.id).state
 
 
-def test_a_replay_of_what_was_done_asks_nobody(shop: Shop) -> None:
-    """A call that is done and is replayed gets the same answer, and the vendor hears nothing."""
+def test_replay_of_a_done_call_repeats_no_effect(shop: Shop) -> None:
+    """A replayed done call gets the same answer without a second charge."""
     entry = _put(shop)
     first = _deliver(shop).worked[0].answer
     count = len(shop.stripe.asked)
@@ -321,8 +319,8 @@ def test_a_replay_of_what_was_done_asks_nobody(shop: Shop) -> None:
     assert 1 == len(shop.stripe.charges)
 
 
-def test_who_dies_leaves_the_call_to_others(shop: Shop) -> None:
-    """A worker that was killed after the vendor had accepted does not make a second charge."""
+def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
+    """A worker killed after the vendor accepted causes no second charge."""
     entry = _put(shop)
 
     class Dying(MemoryOutbox):
@@ -350,8 +348,8 @@ def test_who_dies_leaves_the_call_to_others(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-def test_what_may_have_been_done_is_held(*, awaited: bool) -> None:
-    """Where the vendor knows no keys a lost answer is unknown: shown, held, and not repeated."""
+def test_unknown_outcomes_are_held(*, awaited: bool) -> None:
+    """At a vendor without keys, a call with a lost answer is unknown, and not repeated."""
     shop = Shop(awaited=awaited, idempotency_header=None)
     entry, later = _put(shop, order="a"), _put(shop, order="a")
     shop.stripe.fail(Lost())
@@ -367,17 +365,17 @@ def test_what_may_have_been_done_is_held(*, awaited: bool) -> None:
     assert EntryState.WAITING is _stored(shop, later.id).state
 
 
-def test_a_decision_is_made_over_what_is_there(shop: Shop) -> None:
-    """Who decides on an entry while somebody changes it decides over the change."""
+def test_decisions_use_the_latest_entry(shop: Shop) -> None:
+    """A decision on an entry that changes meanwhile uses the changed entry."""
     entry = _put(shop)
 
     class Contested(MemoryOutbox):
-        calm = False
+        unchanged = False
 
         def find(self, query: Any, /) -> Any:
             page = shop.sent.find(query)
-            if not self.calm:
-                self.calm = True
+            if not self.unchanged:
+                self.unchanged = True
                 shop.sent.swap(attrs.evolve(entry, fence=7, error="changed"), 0)
             return page
 
@@ -388,8 +386,8 @@ def test_a_decision_is_made_over_what_is_there(shop: Shop) -> None:
     assert (8, "changed") == (replayed.fence, replayed.error)
 
 
-def test_fates() -> None:
-    """What can only be met again is given up, what may have happened is held, the rest goes on."""
+def test_fate_of_each_error() -> None:
+    """Final errors are given up, unknown outcomes held, and others retried."""
     fates = [
         fate_of(error).value
         for error in (
@@ -407,7 +405,7 @@ def test_fates() -> None:
 
 
 def test_a_batch_is_as_good_as_its_worst(shop: Shop) -> None:
-    """Of a batch what is unknown counts most, then what can be tried again, then a refusal."""
+    """The worst result decides a batch: unknown, then retryable, then refused."""
     final, again, unknown = InvalidData("x"), VendorFailed("x"), OutcomeUnknown("x")
     refused, repaired = PaymentDeclined("x"), ConfigurationError("x")
     cases: list[tuple[list[Exception | None], str, int]] = [
@@ -454,8 +452,8 @@ def test_a_replay_of_a_batch_does_nothing_twice(tmp_path: Path) -> None:
     assert ["+4915112345678"] == [one["to"] for one in twilio.messages.values()]
 
 
-def test_what_is_over_is_forgotten(shop: Shop) -> None:
-    """`forget` removes what had come to its end, and neither what waits nor what is unknown."""
+def test_forget_removes_ended_calls(shop: Shop) -> None:
+    """`forget` removes ended calls, but not waiting or unknown ones."""
     _put(shop)
     _put(shop, not_before=shop.after(99))
     _deliver(shop)
@@ -464,8 +462,8 @@ def test_what_is_over_is_forgotten(shop: Shop) -> None:
     assert 1 == len(shop.do(shop.outbox.find, EntryQuery()).items)
 
 
-def test_a_call_is_the_subjects(shop: Shop) -> None:
-    """Whose data a call is about is kept with it, and told to the log when it is made."""
+def test_subject_of_a_call(shop: Shop) -> None:
+    """A call's subject is stored with it, and logged when the call is made."""
     entry = _put(shop, subject="customer-1", tenant=None)
     assert "customer-1" == entry.subject
     _deliver(shop)
@@ -482,8 +480,8 @@ def test_names_have_a_length(shop: Shop, field: str) -> None:
         _put(shop, **options)
 
 
-def test_verbs_without_a_key_go_without(shop: Shop) -> None:
-    """What does the same if it is repeated is called without a key."""
+def test_idempotent_methods_take_no_key(shop: Shop) -> None:
+    """A method that is idempotent by itself is called without a key."""
     shop.do(shop.outbox.put, "storage", "delete", "invoices/1.pdf")
     (worked,) = _deliver(shop).worked
     assert isinstance(worked.error, ConfigurationError)
@@ -508,7 +506,7 @@ def test_requests_are_made_too(shop: Shop) -> None:
 
 
 def test_a_request_is_put_as_any_call(shop: Shop) -> None:
-    """Whose it is, its key and its time are kept of a request too."""
+    """Tenant, key and start time are stored for plain requests too."""
     request, when = Request.get("/rates"), shop.after(60)
     options = {"tenant": "acme", "key": "INV-1", "not_before": when}
     entry = shop.do(shop.outbox.put_request, "vat", request, **options)
@@ -517,7 +515,7 @@ def test_a_request_is_put_as_any_call(shop: Shop) -> None:
 
 
 def test_only_the_calls_of_some_ids_are_made(shop: Shop) -> None:
-    """Whoever waits has its own calls made, and those of others wait for a worker."""
+    """With ids, only those calls are made, and the others wait for a worker."""
     others, mine = _put(shop), _put(shop)
     done = _deliver(shop, ids=[mine.id, "nobody"])
 
@@ -564,10 +562,10 @@ class _Listless:
         (TypeError("no such thing"), (_Listless(),), False),
     ],
 )
-def test_a_mistake_of_our_own_is_not_told_as_the_callers(
+def test_internal_errors_are_not_blamed_on_the_caller(
     error: Exception, values: tuple[Any, ...], ours: bool
 ) -> None:
-    """An error that is about no value given is raised as it is, and not as wrong values."""
+    """An error that is not about a given value is raised unchanged."""
 
     def verb(*_: Any) -> None:
         raise error

@@ -78,7 +78,7 @@ class Shared:
         return self.store.find(EntryQuery(id=name)).items[0]
 
     def pause(self, seconds: float = ENTRY_LEASE) -> None:
-        """Let so much time pass in which nobody renews anything."""
+        """Advance the clock without any renewal."""
         self.clock.advance(seconds)
 
 
@@ -116,7 +116,7 @@ class Process:
         return [one.entry.id for one in run_plain(self.keeping.work_off(handled, 10, utc))]
 
     def beat(self, times: int = 1) -> None:
-        """Let time pass in which this process renews what it has."""
+        """Advance the clock while this process renews its entries."""
         for _ in range(times):
             self.shared.pause(BEAT)
             run_plain(self.heart.beat())
@@ -181,7 +181,7 @@ def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
 
 
 def test_a_late_worker_writes_nothing_over_another() -> None:
-    """One that stood still is refused when it renews, and when it writes its result."""
+    """A stalled worker is refused when it renews and when it writes its result."""
     shared = Shared()
     one, other = shared.process(), shared.process()
     shared.add("a")
@@ -208,7 +208,7 @@ def test_a_late_worker_writes_nothing_over_another() -> None:
 
 
 def test_a_late_worker_keeps_what_nobody_has_taken() -> None:
-    """Its late renewal counts, also where another was offered the entry before."""
+    """A late renewal counts if no other worker has taken the entry."""
     shared = Shared()
     one, other = shared.process(), shared.process()
     shared.add("a")
@@ -223,8 +223,8 @@ def test_a_late_worker_keeps_what_nobody_has_taken() -> None:
     assert ([], EntryState.DONE, 1) == (taken, shared.entry().state, shared.entry().attempts)
 
 
-def test_while_the_store_is_away_nothing_is_lost() -> None:
-    """What could not be renewed is renewed at the next beat, and its result is written."""
+def test_outage_loses_no_entry() -> None:
+    """A renewal that failed is repeated at the next beat, and the result is stored."""
     shared = Shared()
     one = shared.process()
     shared.add("a")
@@ -266,8 +266,8 @@ def test_a_longer_lease_is_renewed_less_often() -> None:
     assert [1, 2] == swaps
 
 
-def test_what_ends_first_is_renewed_first() -> None:
-    """Of many entries in hand none waits for those that have more time."""
+def test_most_urgent_lease_is_renewed_first() -> None:
+    """Of many entries, the one whose lease ends first is renewed first."""
     shared = Shared()
     one = shared.process()
     shared.add("a", "b")
@@ -299,8 +299,8 @@ def test_a_child_of_a_fork_renews_none_of_its_parents_entries() -> None:
     assert "a" == held.entry.id
 
 
-def test_an_entry_that_nobody_has_any_more_is_renewed_no_longer() -> None:
-    """Whoever had it is gone without a word."""
+def test_abandoned_entries_are_not_renewed() -> None:
+    """An entry whose holder was garbage-collected is no longer renewed."""
     shared = Shared()
     one = shared.process()
     shared.add("a")

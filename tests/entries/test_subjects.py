@@ -1,4 +1,4 @@
-"""What is kept of somebody is found, handed out and erased, wherever it is kept."""
+"""Stored data about a subject is found, exported and erased in every store."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ADA, BOB = "customer-ada", "customer-bob"
 
 
 def whose(event: PaymentEvent) -> str | None:
-    """Whose payment this is."""
+    """The subject of a payment event."""
     assert event.payment is not None
     return {"INV-1": ADA, "INV-2": BOB}.get(event.payment.reference or "")
 
@@ -59,15 +59,15 @@ def _shop(request: pytest.FixtureRequest) -> Shop:
 
 
 def subjects(shop: Shop, *, everything: bool = True) -> Any:
-    """What finds them, over all that the shop keeps, or over the log alone."""
+    """The subjects API over all stores of the shop, or over the log alone."""
     plain = isinstance(shop.inbox, WebhookInbox)
     log: Any = shop.log if plain else AsyncMemoryIntegrationLogger(shop.log)
     more = {"inbox": shop.inbox, "outbox": shop.outbox} if everything else {}
     return (Subjects if plain else AsyncSubjects)(log=log, **more)
 
 
-def test_somebody_is_found(shop: Shop) -> None:
-    """All that is kept of one is found, and nothing of another's."""
+def test_finds_all_data_of_a_subject(shop: Shop) -> None:
+    """All data of one subject is found, and none of others."""
     result = shop.do(subjects(shop).find, subject=ADA)
     assert [1, 1, 1] == [len(result.log), len(result.inbox), len(result.outbox)]
     assert {ADA} == {one.subject for one in (*result.log, *result.inbox, *result.outbox)}
@@ -79,15 +79,15 @@ def test_somebody_is_found(shop: Shop) -> None:
     )
 
 
-def test_many_pages_are_found(shop: Shop) -> None:
-    """However much there is, all of it is found."""
+def test_finds_more_than_one_page(shop: Shop) -> None:
+    """Any number of entries is found."""
     for _ in range(501):
         shop.do(shop.outbox.put, "payments", "charge", CHARGE, subject=ADA)
     assert 502 == len(shop.do(subjects(shop).find, subject=ADA).outbox)
 
 
-def test_somebody_gets_what_is_kept(shop: Shop) -> None:
-    """What is handed out is JSON, with what webhooks said and calls are made of."""
+def test_export_has_all_data(shop: Shop) -> None:
+    """The export is JSON with the content of webhooks and calls."""
     options = PutOptions(metadata={"a": "b"})
     shop.do(shop.outbox.put, "storage", "upload", "a.txt", b"\xffx", options, subject=ADA)
     shop.do(shop.outbox.put, "storage", "delete_many", {"b.txt", "a.txt"}, subject=ADA)
@@ -114,8 +114,8 @@ def test_a_request_is_shown_as_it_was_made(shop: Shop) -> None:
     assert {"pairs": [["Accept", "text/csv"]]} == call["values"][1]["headers"]
 
 
-def test_what_is_handed_out_can_be_read() -> None:
-    """It is JSON for people: with lines, with letters as they are, and without Python's words."""
+def test_export_is_readable() -> None:
+    """The export is indented JSON with unescaped letters and no Python notation."""
     requests: list[LogQuery] = []
 
     async def find(query: LogQuery) -> LogPage:
@@ -156,8 +156,8 @@ def test_what_is_handed_out_can_be_read() -> None:
     ]
 
 
-def test_somebody_is_erased(shop: Shop) -> None:
-    """What is kept of one is gone, and all else is there."""
+def test_erase_removes_one_subject(shop: Shop) -> None:
+    """All data of one subject is gone, and all other data is there."""
     erased = shop.do(subjects(shop).erase, subject=ADA)
     assert (1, 1, 1) == (erased.log, erased.inbox, erased.outbox)
     result = shop.do(subjects(shop).find, subject=ADA)
@@ -166,8 +166,8 @@ def test_somebody_is_erased(shop: Shop) -> None:
     assert 1 == len(shop.do(shop.outbox.find, EntryQuery()).items)
 
 
-def test_a_tenants_is_the_tenants_alone(shop: Shop) -> None:
-    """What is kept of one tenant is handed out and erased without another's, or nobody's."""
+def test_tenants_are_separate(shop: Shop) -> None:
+    """One tenant's data is exported and erased without that of others."""
     shop.do(shop.outbox.put, "payments", "charge", CHARGE, subject=ADA, tenant="globex")
     fields = json.loads(shop.do(subjects(shop).export, subject=ADA, tenant="globex"))
     assert ["globex"] == [one["tenant"] for one in fields["outbox"]]
@@ -178,8 +178,8 @@ def test_a_tenants_is_the_tenants_alone(shop: Shop) -> None:
     assert 2 == len(shop.do(shop.inbox.find, EntryQuery()).items)
 
 
-def test_places_may_be_left_out(shop: Shop) -> None:
-    """What was not given is not looked at."""
+def test_stores_are_optional(shop: Shop) -> None:
+    """A store that was not given is not searched."""
     result = shop.do(subjects(shop, everything=False).find, subject=ADA)
     assert (1, ()) == (len(result.log), result.inbox)
     assert 1 == shop.do(subjects(shop, everything=False).erase, subject=ADA).log
@@ -187,8 +187,8 @@ def test_places_may_be_left_out(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("verb", ["find", "export", "erase"])
-def test_nobody_is_not_everybody(shop: Shop, verb: str) -> None:
-    """Without a name nothing is done, least of all to everybody."""
+def test_missing_subject_is_refused(shop: Shop, verb: str) -> None:
+    """Without a subject or a tenant nothing is done."""
     with pytest.raises(InvalidData, match="everybody") as caught:
         shop.do(getattr(subjects(shop), verb))
     assert "subject" == caught.value.field
@@ -196,8 +196,8 @@ def test_nobody_is_not_everybody(shop: Shop, verb: str) -> None:
     assert shop.log.find(LogQuery()).items
 
 
-def test_a_subject_is_told_by_every_verb(shop: Shop) -> None:
-    """Whoever names a subject finds the call by it, and a name must be one."""
+def test_every_api_takes_a_subject(shop: Shop) -> None:
+    """Every API stores its calls' subject, and refuses an invalid one."""
     hub = shop.hub
     manager = hub.manager
     for face in (hub.email, hub.payments, hub.sms, hub.storage, hub.shipping):
@@ -234,8 +234,8 @@ def test_credentials_of_a_tenant_go_with_it(
     assert [("vat", None), ("vat", "globex")] == stored.owners()
 
 
-def test_one_that_cannot_be_opened_is_told_of(shop: Shop) -> None:
-    """An entry that nobody can open is there with the reason, and the others as ever."""
+def test_unreadable_entries_are_reported(shop: Shop) -> None:
+    """An unreadable entry is exported with the reason, and the others as usual."""
     result = shop.do(subjects(shop).find, subject=ADA)
     (broken,) = result.outbox
 

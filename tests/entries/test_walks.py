@@ -1,4 +1,4 @@
-"""Whatever crashes between any two steps: at least once, never after done, and in order.
+"""Crashes between any two steps: each call is made at least once, never after done, and in order.
 
 The wall clocks of the workers are set anew again and again, and change nothing.
 """
@@ -83,7 +83,7 @@ class Walk:
             answer = verb(*values)
             if name == "swap" and answer and values[0].state is EntryState.CLAIMED:
                 self._leased(values[0])
-            # What was answered to a worker that dies here is done all the same.
+            # A call whose worker dies here after the answer counts as done.
             if name == "swap" and answer and values[0].state is EntryState.DONE:
                 self.finished.add(values[0].id)
             self._step()
@@ -145,7 +145,7 @@ class Walk:
             assert stored.state in over, "in order"
 
     def finish(self) -> None:
-        """Let workers that live and succeed take all that can be taken."""
+        """Let healthy workers take everything that can be taken."""
         for _ in range(4 * (TRIES + 1)):
             self.clock.advance(LEASE + 60.0)
             self.work(-1, fails=False)
@@ -194,8 +194,8 @@ def test_crashes_lose_and_repeat_nothing_that_is_done(
         assert entry.attempts <= TRIES
 
 
-def test_no_more_is_taken_than_was_asked_for() -> None:
-    """When somebody else was quicker more is offered, but only as much as is still wanted."""
+def test_contested_claims_stay_within_the_limit() -> None:
+    """If another worker was faster, more entries are offered, up to the limit."""
     walk = Walk(OutboxEntry)
     for number in range(4):
         walk.add(number, None)

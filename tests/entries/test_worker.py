@@ -64,8 +64,8 @@ def test_step_is_taken_at_times() -> None:
     assert ["a", (), "b", ()] == [step() for _ in range(4)]
 
 
-def test_it_begins_nothing_more() -> None:
-    """Who is told to stop ends the step it is in, and takes no other."""
+def test_stop_ends_after_the_current_step() -> None:
+    """A stopped worker finishes its step, and begins no other."""
     stop, reports = Event(), list[str]()
 
     def last() -> str:
@@ -77,15 +77,15 @@ def test_it_begins_nothing_more() -> None:
     assert ["last"] == reports
 
 
-def test_a_pause_is_some_time() -> None:
-    """What is no time is refused before anything is done."""
+def test_invalid_pause_is_refused() -> None:
+    """An invalid pause is refused before anything is done."""
     with pytest.raises(ConfigurationError) as caught:
         work(lambda: pytest.fail("begun"), stop=Event(), pause=-1.0)
     assert "pause" == caught.value.path
 
 
-def test_only_the_main_thread_is_told() -> None:
-    """Another thread is told to ask there."""
+def test_stopping_needs_the_main_thread() -> None:
+    """Outside the main thread the error says to use the main thread."""
     results: list[Exception] = []
 
     def ask() -> None:
@@ -120,8 +120,8 @@ def test_it_waits_for_a_store() -> None:
     assert (["done"], [away], [2.0, 2.0]) == (reports, troubles, stop.waits)
 
 
-def test_a_store_that_is_away_ends_it() -> None:
-    """Whoever does not want to hear of trouble has the worker end with it."""
+def test_store_outage_ends_the_worker() -> None:
+    """Without a callback for trouble, an outage of the store ends the worker."""
 
     def step() -> str:
         raise StorageUnavailable("the store is away.")
@@ -131,8 +131,8 @@ def test_a_store_that_is_away_ends_it() -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_it_is_told_by_signals(how: signal.Signals) -> None:
-    """Both ways to end a process set the event, and mean what they meant again afterwards."""
+def test_signals_set_the_event(how: signal.Signals) -> None:
+    """SIGTERM and SIGINT set the event, and the previous handlers are restored."""
     before = signal.getsignal(how)
 
     with stopping() as stop:
@@ -143,8 +143,8 @@ def test_it_is_told_by_signals(how: signal.Signals) -> None:
     assert before is signal.getsignal(how)
 
 
-def test_what_is_no_python_keeps_its_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a program around Python hears a signal, which cannot be undone, nobody takes it."""
+def test_foreign_signal_handlers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signal handlers installed outside Python, which cannot be restored, are left alone."""
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as around:
         around.setattr(signal, "getsignal", {signal.SIGTERM: None}.get)
@@ -154,8 +154,8 @@ def test_what_is_no_python_keeps_its_signals(monkeypatch: pytest.MonkeyPatch) ->
     assert before == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
 
 
-def test_it_is_an_event() -> None:
-    """What signals set is waited for, asked and taken back like any event."""
+def test_stop_is_an_event() -> None:
+    """The object set by signals can be waited for, set and cleared like an event."""
     with stopping() as stop:
         assert not stop.wait(0.0)
         stop.set()
@@ -184,7 +184,7 @@ def test_signals_at_any_time() -> None:
 
 
 def test_a_store_may_wait_in_place_of_the_pause() -> None:
-    """What waits for something to do is given the pause, and may find its store away."""
+    """An idle function gets the pause, and may find the store down."""
     stop, waits = Waits(), list[float]()
 
     def idle(seconds: float) -> None:

@@ -25,7 +25,7 @@ _INLINED = {"CALL", "CALL_KW"} | ({"CALL_FUNCTION_EX"} if sys.version_info >= (3
 
 
 class Interrupted(KeyboardInterrupt):
-    """What the signal handler raises."""
+    """The exception that the signal handler raises."""
 
 
 def at(point: int, action: Callable[[], object], look: Callable[[], object] = lambda: None) -> bool:

@@ -49,7 +49,7 @@ class Storm:
         signal.signal(signal.SIGALRM, self._strike)
 
     def rages(self) -> bool:
-        """Whether it is not over yet."""
+        """Return whether the storm is still going on."""
         return time.monotonic() < self._end
 
     def _strike(self, *_: object) -> None:

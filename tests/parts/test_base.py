@@ -1,4 +1,4 @@
-"""What every part shares."""
+"""The behaviour that all parts share."""
 
 import asyncio
 from datetime import timedelta
@@ -108,8 +108,8 @@ def test_durations_may_be_timedeltas() -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "1", True])
-def test_a_deadline_is_a_duration(timeout: float) -> None:
-    """What cannot be a duration is refused when the part is made, by name."""
+def test_invalid_timeouts_are_refused(timeout: float) -> None:
+    """An invalid timeout is refused by name when the part is made."""
     with pytest.raises(ConfigurationError) as caught:
         CircuitBreaker(timeout=timeout)
 
@@ -143,16 +143,16 @@ def test_sleepers_have_their_mode(name: str) -> None:
     "part", [Bulkhead(1), CircuitBreaker(), RetryHandler(), RateLimiter(RateLimitConfig(1))]
 )
 @pytest.mark.parametrize("use", ["call", "__call__"])
-def test_refuses_what_cannot_be_called(part: object, use: str) -> None:
-    """What is no function is neither called nor decorated."""
+def test_uncallable_functions_are_refused(part: object, use: str) -> None:
+    """A value that is no function is neither called nor decorated."""
     with pytest.raises(ConfigurationError) as caught:
         getattr(part, use)(5)
 
     assert "function" == caught.value.path
 
 
-def test_idempotency_refuses_what_cannot_be_called() -> None:
-    """Neither a key, nor a payload, nor what acts is anything but a function."""
+def test_idempotency_refuses_uncallable_functions() -> None:
+    """The key, the payload and the action must be functions."""
     wrong: Any = 5
     part = Idempotency()
     uses: list[tuple[str, Any]] = [

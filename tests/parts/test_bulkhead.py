@@ -47,8 +47,8 @@ def until_waiting(places: Places, callers: int) -> None:
         ("max_wait", (1, 1, -1)),
     ],
 )
-def test_refuses_what_makes_no_sense(path: str, options: tuple[Any, ...]) -> None:
-    """A bulkhead without a place, and a wait that cannot be, are refused by name."""
+def test_invalid_settings_are_refused(path: str, options: tuple[Any, ...]) -> None:
+    """A bulkhead without slots, or an impossible wait, is refused by name."""
     with pytest.raises(ConfigurationError) as caught:
         Bulkhead(*options[:2], **dict(zip(["max_wait"], options[2:], strict=False)))
 
@@ -56,8 +56,8 @@ def test_refuses_what_makes_no_sense(path: str, options: tuple[Any, ...]) -> Non
 
 
 @EVERY_USE
-def test_lets_as_many_in_as_told(use: Callable[..., Any]) -> None:
-    """One more than there is room for is refused at once, and its function not called."""
+def test_admits_up_to_its_size(use: Callable[..., Any]) -> None:
+    """A call beyond the bulkhead's size is refused at once, and its function not called."""
     bulkhead = Bulkhead(2, name="v")
 
     def full() -> str:
@@ -72,8 +72,8 @@ def test_lets_as_many_in_as_told(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 @pytest.mark.parametrize("error", [Broken, KeyboardInterrupt, GeneratorExit])
-def test_gives_its_place_back(use: Callable[..., Any], error: type[BaseException]) -> None:
-    """However a call ends, its place is free again."""
+def test_slot_is_freed_after_every_end(use: Callable[..., Any], error: type[BaseException]) -> None:
+    """However a call ends, its slot is free again."""
     bulkhead = Bulkhead(1)
 
     def end() -> None:
@@ -87,8 +87,8 @@ def test_gives_its_place_back(use: Callable[..., Any], error: type[BaseException
 
 
 @pytest.mark.parametrize("use", [called, called_later], ids=["plain", "awaited"])
-def test_tells_what_it_refuses(use: Callable[..., Any]) -> None:
-    """Observers hear of every call that was held back."""
+def test_refusals_are_reported(use: Callable[..., Any]) -> None:
+    """Observers get an event for every refused call."""
     seen = Seen()
     bulkhead = Bulkhead(1, name="v", observers=[seen])
 
@@ -170,8 +170,8 @@ def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
 
 
 @pytest.mark.parametrize("wait", [None, 0.002])
-def test_a_line_is_no_longer_than_told(wait: float | None) -> None:
-    """Who finds the line full is refused at once; who has waited long enough, later."""
+def test_queue_is_bounded(wait: float | None) -> None:
+    """A call that finds the queue full is refused at once; one that waited too long, later."""
     places = Places()
     bulkhead = Bulkhead(1, 1, max_wait=wait, locks=ThreadLocks(places))
     ends: list[Any] = []
@@ -196,8 +196,8 @@ def test_a_line_is_no_longer_than_told(wait: float | None) -> None:
     assert ["full", 1] == ends if wait is None else ["full"] == ends
 
 
-def test_tasks_wait_no_longer_than_told() -> None:
-    """A task that has waited in vain is refused, and holds nothing."""
+def test_tasks_wait_no_longer_than_max_wait() -> None:
+    """A task that waited in vain is refused, and holds nothing."""
     bulkhead = Bulkhead(1, 1, max_wait=0.002)
 
     async def wait() -> None:

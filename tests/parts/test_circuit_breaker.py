@@ -62,7 +62,7 @@ def half_open(clock: Clock, *, probes: int = 1, **options: Any) -> CircuitBreake
 
 
 def states(breaker: CircuitBreaker) -> list[CircuitState]:
-    """What both faces say about it."""
+    """The circuit's state by the synchronous and the asynchronous method."""
     return [breaker.state().state, run(breaker.astate()).state]
 
 
@@ -117,10 +117,8 @@ def test_a_failed_probe_opens_it_again(use: Callable[..., Any]) -> None:
     ],
     ids=repr,
 )
-def test_counts_what_is_a_failure(
-    use: Callable[..., Any], error: BaseException, failures: int
-) -> None:
-    """A refusal, an interruption and what is to be ignored are no failures of what is called."""
+def test_counts_only_failures(use: Callable[..., Any], error: BaseException, failures: int) -> None:
+    """Refusals, interruptions and ignored exceptions are no failures."""
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=9), ignore=(LookupError,))
 
     def end() -> None:
@@ -133,7 +131,7 @@ def test_counts_what_is_a_failure(
 
 
 def test_one_class_may_be_ignored() -> None:
-    """What to ignore may be given as one class."""
+    """`ignore` may be a single class."""
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), ignore=Broken)
 
     with pytest.raises(Broken):
@@ -185,8 +183,8 @@ def test_is_set_by_hand(use: Callable[..., Any]) -> None:
 
 
 @EVERY_USE
-def test_tells_what_happens(use: Callable[..., Any]) -> None:
-    """Observers hear of every change of the circuit and of every call that was held back."""
+def test_changes_and_refusals_are_reported(use: Callable[..., Any]) -> None:
+    """Observers get every change of the circuit and every refused call."""
     clock, seen = Clock(), Seen()
     config = CircuitBreakerConfig(failures=1, open_for=1)
     breaker = CircuitBreaker(config, name="v", clock=clock, observers=[seen])
@@ -206,8 +204,8 @@ def test_tells_what_happens(use: Callable[..., Any]) -> None:
     assert {"v"} == {event.service for event in seen}
 
 
-def test_a_store_that_goes_away_takes_no_answer_along() -> None:
-    """What was called has answered: that counts, even where it cannot be recorded."""
+def test_store_outage_loses_no_result() -> None:
+    """A function's result is returned even if it cannot be recorded."""
     store = PlainStore()
     breaker = CircuitBreaker(storage=store)
 
@@ -360,8 +358,8 @@ def test_a_cancelled_probe_frees_its_place(error: type[Exception] | None) -> Non
     assert steps >= 6
 
 
-def test_what_comes_too_late_changes_nothing() -> None:
-    """A call that outlived its circuit's generation neither opens nor closes the next."""
+def test_late_outcomes_are_ignored() -> None:
+    """A call from an earlier generation of the circuit neither opens nor closes it."""
     clock = Clock()
     config = CircuitBreakerConfig(failures=1, open_for=1)
     breaker = CircuitBreaker(config, clock=clock)
@@ -424,8 +422,8 @@ def test_an_interruption_anywhere_leaves_no_lease(
 
 
 @pytest.mark.parametrize("wrong", [5, None, "OSError", int, KeyboardInterrupt, (OSError, 5), [int]])
-def test_refuses_what_is_no_exception(wrong: object) -> None:
-    """What `ignore` cannot mean is refused when the part is made."""
+def test_invalid_ignore_is_refused(wrong: object) -> None:
+    """A value of `ignore` that is no exception type is refused when the part is made."""
     options: Any = {"ignore": wrong}
     with pytest.raises(ConfigurationError) as caught:
         CircuitBreaker(**options)
@@ -435,8 +433,8 @@ def test_refuses_what_is_no_exception(wrong: object) -> None:
 
 
 @pytest.mark.parametrize("ignore", [Broken, (Broken,), [Broken], {Broken, OSError}])
-def test_takes_one_type_to_ignore_or_several(ignore: object) -> None:
-    """What may be ignored is one type of exception, or any series of them."""
+def test_ignore_takes_one_type_or_several(ignore: object) -> None:
+    """`ignore` is one exception type, or any series of them."""
     options: Any = {"ignore": ignore}
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), **options)
     for _ in range(2):
@@ -464,8 +462,8 @@ def nothing() -> None:
     """Work, and give nothing."""
 
 
-def test_what_gives_nothing_is_let_through() -> None:
-    """A plain function that returns None went well."""
+def test_none_is_a_success() -> None:
+    """A synchronous function that returns None succeeded."""
     breaker = CircuitBreaker()
     for _ in range(3):
         breaker.call(nothing)

@@ -59,8 +59,8 @@ class Anything:
 
 @GUARDS
 @EVERY_USE
-def test_gives_what_the_function_gives(make: Callable[[], Any], use: Callable[..., Any]) -> None:
-    """However it is used, a guard hands over what came out, None and falsehoods included."""
+def test_returns_the_functions_value(make: Callable[[], Any], use: Callable[..., Any]) -> None:
+    """Every use of a guard returns the function's value, None and falsy values included."""
     part = make()
 
     values: list[Any] = [42, None, 0, "", [], print, Promise, Anything()]
@@ -81,10 +81,10 @@ ERRORS = (Broken, StopAsyncIteration, GeneratorExit, KeyboardInterrupt, SystemEx
     ],
     ids=lambda value: value.__name__,
 )
-def test_errors_pass_unharmed(
+def test_exceptions_pass_unchanged(
     make: Callable[[], Any], use: Callable[..., Any], error: type[BaseException]
 ) -> None:
-    """What a function raises comes out as the very object that it raised."""
+    """An exception of the function is raised as the same object."""
     raised = error("why")
 
     def fail() -> None:
@@ -115,7 +115,7 @@ def test_passes_arguments_on(make: Callable[[], Any]) -> None:
 
 
 class Shop:
-    """What methods are decorated in."""
+    """A class with decorated methods."""
 
     def sell(self, *, amount: int) -> "tuple[Shop, int]":
         """Sell that much."""
@@ -335,7 +335,7 @@ def test_an_abandoned_body_leaves() -> None:
 
 @pytest.mark.parametrize("kind", ["probes", "places", "waits", "retries"])
 def test_a_storm_of_interruptions_leaves_nothing(kind: str) -> None:
-    """However often real signals strike, no lease, place or reservation is left behind."""
+    """After many real signals no lease, slot or reservation is left behind."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.parts.storm", kind],
         cwd=Path(__file__).parents[2],

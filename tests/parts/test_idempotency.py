@@ -64,8 +64,8 @@ def test_says_whether_it_is_replayed(use: Callable[..., Any]) -> None:
 
 
 @EVERY_USE
-def test_answers_are_nobody_elses(use: Callable[..., Any]) -> None:
-    """Whatever a caller does to an answer, no other caller gets to see."""
+def test_answers_are_not_shared(use: Callable[..., Any]) -> None:
+    """A caller that changes its answer does not change other callers' answers."""
     part, shop = keeper(), Shop()
 
     for _ in range(3):
@@ -108,8 +108,8 @@ def test_another_payload_is_a_conflict_while_it_acts() -> None:
 
 
 @EVERY_USE
-def test_a_refusal_is_an_answer(use: Callable[..., Any]) -> None:
-    """What was refused for good is refused again alike, by the store and not by asking."""
+def test_final_refusals_are_stored(use: Callable[..., Any]) -> None:
+    """A final refusal is repeated from the store, without calling again."""
     part, shop = keeper(), Shop()
     shop.fails = PaymentDeclined("no funds", vendor_code="51")
 
@@ -128,8 +128,8 @@ def test_a_refusal_is_an_answer(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 @pytest.mark.parametrize("key", ["", " k", "k ", "a\nb", "ü", "k" * 256, None, 7, b"k"], ids=repr)
-def test_a_key_is_a_key(use: Callable[..., Any], key: Any) -> None:
-    """What cannot be a key is refused by name, never taken for no protection."""
+def test_invalid_keys_are_refused(use: Callable[..., Any], key: Any) -> None:
+    """An invalid key is refused by name, instead of running without protection."""
     part, shop = keeper(), Shop()
 
     with pytest.raises(InvalidData) as caught:
@@ -152,8 +152,8 @@ def test_a_payload_can_be_compared() -> None:
 
 
 @BOTH
-def test_answers_live_as_long_as_told(use: Callable[..., Any]) -> None:
-    """When an answer has lived its time, the key is as good as new."""
+def test_answers_expire(use: Callable[..., Any]) -> None:
+    """After its time to live an answer's key is as new."""
     clock, shop = Clock(), Shop()
     part = keeper(clock, ttl=timedelta(hours=1), timeout=timedelta(seconds=10))
 
@@ -192,7 +192,7 @@ def test_an_answer_that_cannot_be_stored_is_not_repeated(use: Callable[..., Any]
     assert "IdempotencyReplayed" == seen.kinds()[-1]
 
 
-def test_a_store_that_is_away_protects_nobody() -> None:
+def test_nothing_runs_without_the_store() -> None:
     """Without its store nothing is done at all."""
     store, shop = PlainStore(), Shop()
     store.away = True
@@ -218,8 +218,8 @@ def test_names_keep_keys_apart() -> None:
 CIPHER = AesGcmCipher(generate_keys())
 
 
-def test_a_cipher_seals_what_is_stored() -> None:
-    """A repeat gets the answer, also one given by hand; who reads the store sees neither."""
+def test_cipher_encrypts_stored_answers() -> None:
+    """A repeat gets the answer, and a reader of the store sees only encrypted bytes."""
     shop, store, seen = Shop(), MemoryStorage(), list[str]()
 
     class Watched:

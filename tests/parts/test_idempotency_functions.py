@@ -12,7 +12,7 @@ from tests.parts.world import later, run
 
 
 class Till:
-    """What methods are decorated in."""
+    """A class with decorated methods."""
 
     part = keeper()
 
@@ -99,8 +99,8 @@ def test_awaitables_are_refused_where_nothing_awaits() -> None:
     assert inspect.CORO_CLOSED == inspect.getcoroutinestate(coroutine)
 
 
-def test_what_ran_on_the_wrong_face_may_have_acted() -> None:
-    """A plain function where all is awaited has run before that is known: the key is unknown."""
+def test_synchronous_function_in_asynchronous_use_leaves_the_key_unknown() -> None:
+    """A synchronous function has run before the mistake is noticed, so its key is unknown."""
     part, shop = keeper(), Shop()
     plain: Any = shop.sell
 
@@ -113,8 +113,8 @@ def test_what_ran_on_the_wrong_face_may_have_acted() -> None:
 
 
 @pytest.mark.parametrize("wrong", [5, None, "OSError", int, KeyboardInterrupt, (OSError, 5), [int]])
-def test_refuses_what_is_no_exception(wrong: object) -> None:
-    """What `nothing_done` cannot mean is refused when the part is made."""
+def test_invalid_nothing_done_is_refused(wrong: object) -> None:
+    """A value of `nothing_done` that is no exception type is refused."""
     options: Any = {"nothing_done": wrong}
     with pytest.raises(ConfigurationError) as caught:
         Idempotency(**options)
@@ -129,8 +129,8 @@ async def translate(_: object) -> object:
 
 @pytest.mark.parametrize("field", ["encode", "decode"])
 @pytest.mark.parametrize("wrong", [5, None, translate])
-def test_refuses_what_cannot_translate_an_answer(field: str, wrong: object) -> None:
-    """What is no plain function is refused when the part is made, by the field's name."""
+def test_invalid_codecs_are_refused(field: str, wrong: object) -> None:
+    """A codec that is no synchronous function is refused by its field."""
     options: Any = {field: wrong}
     with pytest.raises(ConfigurationError) as caught:
         Idempotency(**options)

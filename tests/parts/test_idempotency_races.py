@@ -12,8 +12,8 @@ from tests.parts.idempotent_shop import BOTH, Shop, keeper
 from tests.parts.world import PATIENCE, Clock, DistantStore, crowd
 
 
-def test_a_holder_that_is_gone_holds_nobody_up_for_long() -> None:
-    """After the time that acting may take, a key whose holder is silent is unknown."""
+def test_silent_holders_key_becomes_unknown() -> None:
+    """After the time for acting, a silent holder's key is unknown."""
     clock, shop = Clock(), Shop()
     part = keeper(clock, timeout=30)
 
@@ -46,8 +46,8 @@ def test_a_repeat_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
     assert max(clock.slept) <= 0.25
 
 
-def test_who_was_overtaken_gets_the_answer_that_counts() -> None:
-    """A holder that outlived its lease cannot overwrite what another has done since."""
+def test_overtaken_holder_gets_the_stored_answer() -> None:
+    """A holder past its lease gets its successor's answer instead of overwriting it."""
     clock = Clock()
     part = keeper(clock, timeout=30, remembered=600)
 

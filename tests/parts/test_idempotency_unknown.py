@@ -25,8 +25,8 @@ from tests.parts.world import Broken, Clock, DistantStore, run
 
 
 @EVERY_USE
-def test_an_error_proves_nothing(use: Callable[..., Any]) -> None:
-    """After an error of which nobody knows what was done, a repeat is told to look."""
+def test_other_errors_leave_the_key_unknown(use: Callable[..., Any]) -> None:
+    """After an error that leaves the outcome open, a repeat raises OutcomeUnknown."""
     part, shop = keeper(), Shop()
     shop.fails = Broken("the line went dead")
 
@@ -67,10 +67,8 @@ def test_an_error_of_ours_says_that_it_is_unknown_at_once(
     [BulkheadFull("?"), ConnectionFailed("?", may_have_been_processed=False), KeyError("?")],
     ids=repr,
 )
-def test_what_proves_that_nothing_was_done_frees_the_key(
-    use: Callable[..., Any], error: Exception
-) -> None:
-    """A key is free again after an error which shows that there was no effect."""
+def test_proof_of_no_effect_frees_the_key(use: Callable[..., Any], error: Exception) -> None:
+    """After an error that proves that nothing was done, the key is free."""
     part, shop = keeper(nothing_done=(LookupError, ArithmeticError)), Shop()
     shop.fails = error
 
@@ -82,8 +80,8 @@ def test_what_proves_that_nothing_was_done_frees_the_key(
     assert shop.sell() == use(part, "k", shop.sell)
 
 
-def test_one_class_may_prove_it() -> None:
-    """What proves that nothing was done may be given as one class."""
+def test_nothing_done_may_be_one_class() -> None:
+    """`nothing_done` may be a single class."""
     part, shop = keeper(nothing_done=Broken), Shop()
     shop.fails = Broken()
 
@@ -94,7 +92,7 @@ def test_one_class_may_prove_it() -> None:
 
 @BOTH
 def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None:
-    """Who has looked it up says what became of it: done, with its answer, or never done."""
+    """An operator resolves a key as done, with its answer, or as never done."""
     part, shop = keeper(), Shop()
     shop.fails = Broken()
 
@@ -122,8 +120,8 @@ def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None
 
 
 @BOTH
-def test_what_knows_keys_is_asked_again(use: Callable[..., Any]) -> None:
-    """What honours the key itself is called again with it, for as long as it remembers."""
+def test_function_that_honours_keys_is_called_again(use: Callable[..., Any]) -> None:
+    """A function that honours keys is called again, as long as it remembers them."""
     clock, shop = Clock(), Shop()
     part = keeper(clock, remembered=timedelta(minutes=10))
     shop.fails = ConnectionFailed("the line went dead")
@@ -180,7 +178,7 @@ def test_a_cancelled_task_frees_the_key_or_makes_it_unknown(
 def test_an_interruption_makes_the_key_unknown(
     use: Callable[..., Any], error: type[BaseException]
 ) -> None:
-    """Who is interrupted while acting may have acted."""
+    """A function that was interrupted may have acted, so its key is unknown."""
     part, shop = keeper(), Shop()
     shop.fails = error()
 
@@ -193,8 +191,8 @@ def test_an_interruption_makes_the_key_unknown(
 
 
 @pytest.mark.parametrize("use", [called, decorated, answered], ids=lambda use: use.__name__)
-def test_the_end_of_an_iteration_passes_unharmed(use: Callable[..., Any]) -> None:
-    """What ends an iteration comes out as it is."""
+def test_stop_iteration_passes_unchanged(use: Callable[..., Any]) -> None:
+    """StopIteration is raised unchanged."""
     shop = Shop()
     shop.fails = StopIteration()
 

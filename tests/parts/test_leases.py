@@ -142,8 +142,8 @@ def test_no_more_than_stated_is_granted(store: Any, lease: int) -> None:
         assert last - first + 1 <= most + 1e-6
 
 
-def test_the_limit_is_still_reached(store: Any) -> None:
-    """Leases slow nobody down: whoever keeps asking gets the rate."""
+def test_leases_reach_the_full_rate(store: Any) -> None:
+    """With leases a steady caller still gets the whole rate."""
     clock = clock_of(store)
     process = Process(clock, store, RateLimitConfig.per_second(10, burst=10))
     began = clock.nanoseconds()
@@ -152,8 +152,8 @@ def test_the_limit_is_still_reached(store: Any) -> None:
     assert 10.0 <= (clock.nanoseconds() - began) / 1e9 <= 10.6
 
 
-def test_where_no_lease_is_there_one_token_is_asked_for(store: Any) -> None:
-    """A caller that cannot have a lease waits for its own token, and none asks for a lease soon."""
+def test_single_tokens_without_a_lease(store: Any) -> None:
+    """A caller that cannot have a lease waits for one token only."""
     clock = clock_of(store)
     process = Process(clock, store, RateLimitConfig.per_second(10, burst=5))
     for _ in range(5):
@@ -165,8 +165,8 @@ def test_where_no_lease_is_there_one_token_is_asked_for(store: Any) -> None:
     assert (request, store.trips - before - request) == (3, 2)
 
 
-def test_a_lease_that_nobody_uses_is_lost(store: Any) -> None:
-    """Tokens are held no longer than the limit takes to make them."""
+def test_unused_leases_expire(store: Any) -> None:
+    """Tokens of a lease expire after the time the limit takes to make them."""
     clock = clock_of(store)
     process = Process(clock, store, FAST)
     process.acquire()
@@ -186,8 +186,8 @@ def test_a_pause_ends_the_lease(store: Any) -> None:
 
 
 @pytest.mark.parametrize("during", [1, 2])
-def test_a_pause_ends_a_lease_that_is_on_its_way(during: int) -> None:
-    """What was granted before a pause and arrives after it is not handed out either."""
+def test_pause_discards_a_lease_under_way(during: int) -> None:
+    """A lease granted before a pause and received after it is not used."""
     store = Counted(Clock())
     clock = clock_of(store)
     process = Process(clock, store, FAST)
@@ -199,8 +199,8 @@ def test_a_pause_ends_a_lease_that_is_on_its_way(during: int) -> None:
     assert clock.slept == [3.1]
 
 
-def test_keys_have_leases_of_their_own(store: Any) -> None:
-    """What was taken for one key is not spent for another."""
+def test_keys_have_separate_leases(store: Any) -> None:
+    """Tokens leased for one key are not spent for another."""
     process = Process(clock_of(store), store, FAST)
     for key in ("a", "b", None, "a", "b", None):
         process.acquire(key=key)
@@ -208,7 +208,7 @@ def test_keys_have_leases_of_their_own(store: Any) -> None:
 
 
 def test_an_interrupted_fetch_leaves_the_next_to_others(store: Any) -> None:
-    """Who is interrupted while it fetches a lease does not keep others from it for long."""
+    """A caller interrupted while it fetches a lease does not block others from fetching."""
     clock = clock_of(store)
     process = Process(clock, store, FAST)
     store.error = KeyboardInterrupt()
@@ -240,7 +240,7 @@ def test_many_keys_do_not_pile_up() -> None:
 
 
 def test_threads_share_a_lease_exactly() -> None:
-    """However many threads take from a lease, it hands out each token once."""
+    """Threads that share a lease spend each token once."""
     leases = Leases([RateLimitConfig.per_second(1, burst=1_000)], 1_000)
     leases.fetched(fetching(leases), 1, 0, granted=True)
     spent: list[bool] = []
@@ -259,7 +259,7 @@ def test_threads_share_a_lease_exactly() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_child_has_no_lease() -> None:
-    """What a parent has taken is the parent's to spend."""
+    """A forked child does not spend its parent's lease."""
     leases = Leases([FAST], 5)
     leases.fetched(fetching(leases), 1, 0, granted=True)
     child = os.fork()

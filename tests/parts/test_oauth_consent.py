@@ -1,4 +1,4 @@
-"""Consent on both faces, against a strict server: no code is lost, shown twice or taken away."""
+"""Consent, synchronous and asynchronous, against a strict server: no code is lost or used twice."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ PUBLIC = Client(method="none")
 
 @IN_BOTH
 def test_a_person_consents(mode: str) -> None:
-    """Who comes back brings tokens that open the resource, for the scope that was asked for."""
+    """Consent gives tokens that open the resource, for the requested scope."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT, scope="read", parameters={"prompt": "consent"})
@@ -77,8 +77,8 @@ def test_a_person_consents(mode: str) -> None:
 
 
 @IN_BOTH
-def test_the_scope_is_what_was_asked_for(mode: str) -> None:
-    """Where the server does not repeat the scope, it is that of this consent."""
+def test_scope_defaults_to_the_requested_one(mode: str) -> None:
+    """If the server does not repeat the scope, it is that of this consent."""
     with AuthorizationServer() as server:
         consent = face(mode, server, scope="write")
         url, pending = consent.begin(REDIRECT, scope="read")
@@ -88,8 +88,8 @@ def test_the_scope_is_what_was_asked_for(mode: str) -> None:
 
 
 @IN_BOTH
-def test_what_the_server_repeats_is_masked(mode: str) -> None:
-    """No error quotes a code, a verifier or a secret, whoever said it first."""
+def test_secrets_in_server_errors_are_masked(mode: str) -> None:
+    """No error quotes a code, a verifier or a secret."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -105,7 +105,7 @@ def test_what_the_server_repeats_is_masked(mode: str) -> None:
 
 @IN_BOTH
 def test_a_public_client_consents(mode: str) -> None:
-    """Who has no secret proves by the verifier that it was the one who asked."""
+    """A client without a secret proves its identity by the verifier."""
     with AuthorizationServer(PUBLIC) as server:
         consent = face(mode, server, secret=None)
         url, pending = consent.begin(REDIRECT)
@@ -154,8 +154,8 @@ def test_a_person_says_no(mode: str) -> None:
 
 
 @IN_BOTH
-def test_somebody_elses_callback_is_refused(mode: str) -> None:
-    """What an attacker has brought back is finished in nobody else's session."""
+def test_callback_of_another_session_is_refused(mode: str) -> None:
+    """An attacker's callback cannot be finished in another session."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -182,7 +182,7 @@ def test_another_server_is_refused(mode: str) -> None:
 
 @IN_BOTH
 def test_a_code_works_once(mode: str) -> None:
-    """Who comes back twice must start again."""
+    """A code used twice requires a new consent."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -198,8 +198,8 @@ def test_a_code_works_once(mode: str) -> None:
 @pytest.mark.parametrize(
     "fault", [lost(), malformed(), keeping_back("access_token"), huge(2 * LARGEST)]
 )
-def test_a_lost_answer_is_not_asked_for_again(mode: str, fault: Fault) -> None:
-    """A code that may have been used is shown no second time, which would end what it brought."""
+def test_code_is_not_repeated_after_a_lost_answer(mode: str, fault: Fault) -> None:
+    """A code that may have been used is not sent again, which could revoke the grant."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -214,8 +214,8 @@ def test_a_lost_answer_is_not_asked_for_again(mode: str, fault: Fault) -> None:
 
 @IN_BOTH
 @pytest.mark.parametrize("fault", [failing(503), failing(503, 0), failing(429), failing(500)])
-def test_a_server_in_trouble_is_asked_again(mode: str, fault: Fault) -> None:
-    """A server that says it could not look at the code is shown it again."""
+def test_code_is_repeated_after_a_server_error(mode: str, fault: Fault) -> None:
+    """A server that could not look at the code is sent it again."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -226,8 +226,8 @@ def test_a_server_in_trouble_is_asked_again(mode: str, fault: Fault) -> None:
 
 
 @IN_BOTH
-def test_trouble_that_stays_says_when_to_come_back(mode: str) -> None:
-    """What a server asks for is passed on, where it is too long to be waited for."""
+def test_long_retry_after_is_passed_on(mode: str) -> None:
+    """A `Retry-After` too long to wait for is passed on in the error."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -311,8 +311,8 @@ def test_an_id_token_must_come(mode: str) -> None:
             consent.finish(visit(url), pending)
 
 
-def test_a_clock_of_ones_own_decides() -> None:
-    """Who is away for longer than may be comes too late."""
+def test_consent_expires_by_the_given_clock() -> None:
+    """A callback after the allowed time, by the given clock, is refused."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         consent = OAuthConsent(client_of(server), clock=clock, away=timedelta(minutes=5))
@@ -324,7 +324,7 @@ def test_a_clock_of_ones_own_decides() -> None:
 
 
 def test_no_frame_shows_a_code() -> None:
-    """Whatever fails, no frame of ours has code, verifier or secret among its locals."""
+    """No traceback frame of ours has code, verifier or secret among its locals."""
     secrets: list[str] = ["s3cr3t"]
 
     def heard(error: BaseException) -> list[str]:
@@ -355,8 +355,8 @@ def test_no_frame_shows_a_code() -> None:
 # --- how it is made ----------------------------------------------------------
 
 
-def test_who_hangs_is_not_waited_for() -> None:
-    """One request has its bound, and so has a poll by whoever waits."""
+def test_hanging_server_is_not_waited_for() -> None:
+    """Each request has a timeout."""
     with AuthorizationServer() as server:
         consent = OAuthConsent(client_of(server), request_timeout=0.2, retry=RetryPolicy.none())
         server.order(hanging(30), path="/device_authorization")
@@ -365,8 +365,8 @@ def test_who_hangs_is_not_waited_for() -> None:
         server.release()
 
 
-def test_who_sleeps_too_long_asks_no_more() -> None:
-    """What takes longer than it may ends, also where it was a pause that did."""
+def test_oversleeping_ends_the_wait() -> None:
+    """A wait whose pause took too long ends without another request."""
     clock = Clock()
 
     class Heavy:
@@ -389,14 +389,14 @@ def test_it_needs_its_endpoints() -> None:
         assert 0 == server.connections
 
 
-def test_it_needs_a_client() -> None:
-    """What is no client is refused where it is given."""
+def test_client_must_be_an_oauth_client() -> None:
+    """A value that is no OAuthClient is refused."""
     with pytest.raises(ConfigurationError, match="not an OAuthClient"):
         OAuthConsent("erp")  # type: ignore[arg-type]  # what a caller may do
 
 
-def test_it_shows_who_asks() -> None:
-    """Its text form has the client's id, and no secret."""
+def test_repr_shows_the_client_id() -> None:
+    """The repr has the client's id, and no secret."""
     with AuthorizationServer() as server:
         shown = repr(OAuthConsent(client_of(server)))
 

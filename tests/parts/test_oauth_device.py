@@ -63,14 +63,14 @@ class Waiting:
         )
 
     def sleep(self, seconds: float, /) -> None:
-        """Let time pass, and then whatever happens after so many sleeps."""
+        """Advance the clock, and run the action for this number of sleeps."""
         self.clock.sleep(seconds)
         self.does.pop(len(self.clock.slept), lambda: None)()
 
 
 @IN_BOTH
 def test_a_device_waits(mode: str) -> None:
-    """News are asked for as often as the server said, until the person has decided."""
+    """The server is polled at its interval until the person has decided."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = Waiting(mode, server, clock)
@@ -139,8 +139,8 @@ def test_a_device_is_refused(mode: str, happens: Callable[..., None], words: str
 
 
 @IN_BOTH
-def test_a_codes_life_ends(mode: str) -> None:
-    """Nobody asks with a code that has expired."""
+def test_expired_code_is_not_polled(mode: str) -> None:
+    """An expired code is not polled any more."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         server.people.device_lifetime = 12
@@ -155,7 +155,7 @@ def test_a_codes_life_ends(mode: str) -> None:
 
 @IN_BOTH
 def test_the_last_moment_is_too_late(mode: str) -> None:
-    """What ends at a moment, a code's life or patience, has ended then."""
+    """A code or a timeout that ends at a moment has ended at that moment."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         server.people.device_lifetime = 10
@@ -170,8 +170,8 @@ def test_the_last_moment_is_too_late(mode: str) -> None:
 
 
 @IN_BOTH
-def test_patience_ends(mode: str) -> None:
-    """Who can wait no longer may wait again later, with the same code."""
+def test_timeout_is_retryable(mode: str) -> None:
+    """After a timeout the same code may be waited for again."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = Waiting(mode, server, clock)
@@ -187,8 +187,8 @@ def test_patience_ends(mode: str) -> None:
 
 
 @IN_BOTH
-def test_patience_ends_a_question_too(mode: str) -> None:
-    """Who asks is not answered later than it can wait."""
+def test_timeout_ends_a_running_poll(mode: str) -> None:
+    """The timeout also ends a poll under way."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = Waiting(mode, server, clock)
@@ -201,8 +201,8 @@ def test_patience_ends_a_question_too(mode: str) -> None:
 
 
 @IN_BOTH
-def test_a_device_is_told_who_consented(mode: str) -> None:
-    """An id_token of another issuer spoils what came with it."""
+def test_foreign_id_token_is_refused(mode: str) -> None:
+    """An id_token of another issuer makes the whole grant invalid."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = Waiting(mode, server, clock)
@@ -215,8 +215,8 @@ def test_a_device_is_told_who_consented(mode: str) -> None:
 
 
 @IN_BOTH
-def test_no_error_quotes_a_device(mode: str) -> None:
-    """What the server repeats of codes, tokens and secrets is masked."""
+def test_device_errors_are_masked(mode: str) -> None:
+    """Codes, tokens and secrets that the server repeats are masked."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = Waiting(mode, server, clock)
@@ -259,8 +259,8 @@ def test_a_device_proves_itself(mode: str) -> None:
 
 
 @IN_BOTH
-def test_a_devices_answer_that_cannot_be_read(mode: str) -> None:
-    """What was granted and cannot be read comes no second time."""
+def test_unreadable_grant_is_lost(mode: str) -> None:
+    """A grant that cannot be read is lost, since it is not issued twice."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = Waiting(mode, server, clock)

@@ -61,7 +61,7 @@ class Remembering(MemoryStorage):
         return super().execute(command, timeout)
 
 
-class Office:
+class Hub:
     """Refreshers of one mode that share a vault, a store and a clock; used one after another."""
 
     def __init__(
@@ -118,15 +118,15 @@ class Office:
         return asyncio.run(later())
 
     def get(self) -> OAuthCredentials:
-        """What another process gets."""
+        """Get the token as another process."""
         return self.run(lambda tokens: tokens.get(CRM, None))  # type: ignore[no-any-return]  # it is
 
     def revoke(self) -> None:
-        """What another process gives back."""
+        """Revoke the token as another process."""
         self.run(lambda tokens: tokens.revoke(CRM))
 
     def keep(self, *, stale: bool = False) -> OAuthCredentials:
-        """What a person's consent has brought, as good as over if it is stale."""
+        """Store the result of a person's consent, nearly expired if stale."""
         access, refresh = self.server.seed()
         ends = self.clock.utc() if stale else None
         new = OAuthCredentials(access_token=access, refresh_token=refresh, expires_at=ends)
@@ -136,9 +136,9 @@ class Office:
 
 @IN_BOTH
 def test_a_grant_ends_everywhere(mode: str) -> None:
-    """What was given back is good nowhere, and nobody asks for another with it."""
+    """A revoked token is valid nowhere, and no process renews it."""
     with AuthorizationServer() as server:
-        office = Office(mode, server)
+        office = Hub(mode, server)
         office.keep()
         office.revoke()
 
@@ -150,10 +150,10 @@ def test_a_grant_ends_everywhere(mode: str) -> None:
 
 
 @IN_BOTH
-def test_who_revokes_forgets(mode: str) -> None:
-    """The refresher that gave a token back has forgotten it, too."""
+def test_revoking_forgets_the_token(mode: str) -> None:
+    """The refresher that revoked a token has also forgotten it."""
     with AuthorizationServer() as server:
-        office = Office(mode, server)
+        office = Hub(mode, server)
         office.keep()
 
         def plainly(tokens: Any) -> None:
@@ -173,9 +173,9 @@ def test_who_revokes_forgets(mode: str) -> None:
 
 @IN_BOTH
 def test_a_new_consent_is_a_new_grant(mode: str) -> None:
-    """What a person's next consent brings works, and can be renewed."""
+    """Tokens of a later consent work, and can be renewed."""
     with AuthorizationServer() as server:
-        office = Office(mode, server)
+        office = Hub(mode, server)
         office.keep()
         office.revoke()
         new = office.keep(stale=True)
@@ -188,7 +188,7 @@ def test_a_new_consent_is_a_new_grant(mode: str) -> None:
 def test_giving_back_twice_is_no_harm(mode: str) -> None:
     """A grant that is over already is not given back again."""
     with AuthorizationServer() as server:
-        office = Office(mode, server)
+        office = Hub(mode, server)
         office.keep()
         office.revoke()
         server.order(failing(500), failing(500), path="/revoke")
@@ -196,10 +196,10 @@ def test_giving_back_twice_is_no_harm(mode: str) -> None:
 
 
 @IN_BOTH
-def test_where_nobody_is_needed_a_new_one_is_got(mode: str) -> None:
-    """A client that asks in its own name begins anew."""
+def test_client_credentials_get_a_new_token_after_revocation(mode: str) -> None:
+    """A client that needs no person gets a new token."""
     with AuthorizationServer() as server:
-        office = Office(mode, server, client_of(server))
+        office = Hub(mode, server, client_of(server))
         first = office.get()
         office.revoke()
 
@@ -211,7 +211,7 @@ def test_where_nobody_is_needed_a_new_one_is_got(mode: str) -> None:
 def test_an_access_token_alone_is_given_back(mode: str) -> None:
     """Where there is no refresh token it is the access token that ends."""
     with AuthorizationServer() as server:
-        office = Office(mode, server)
+        office = Hub(mode, server)
         access, _ = server.seed()
         new = OAuthCredentials(access_token=access)
         office.run(lambda tokens: tokens.rotate(CRM, None, new))
@@ -233,12 +233,12 @@ def test_an_access_token_alone_is_given_back(mode: str) -> None:
         ([succeeding_with_error("unsupported_token_type")], UnsupportedByVendor),
     ],
 )
-def test_what_is_not_taken_back_is_kept(
+def test_failed_revocation_keeps_the_token(
     mode: str, faults: list[Any], kind: type[ConnectorError]
 ) -> None:
-    """A token that the server does not take back goes on, and is renewed as before."""
+    """A token whose revocation failed is still used and renewed."""
     with AuthorizationServer() as server:
-        office = Office(mode, server)
+        office = Hub(mode, server)
         office.keep(stale=True)
         server.order(*faults, path="/revoke")
         with pytest.raises(kind) as raised:
@@ -252,10 +252,10 @@ def test_what_is_not_taken_back_is_kept(
 
 
 @IN_BOTH
-def test_a_lost_renewal_is_given_back(mode: str) -> None:
-    """What was shown, and lost, is given back all the same: the server knows what grew from it."""
+def test_lost_renewal_is_revoked(mode: str) -> None:
+    """After a lost renewal the old token is revoked, which ends the whole grant."""
     with AuthorizationServer() as server:
-        office = Office(mode, server)
+        office = Hub(mode, server)
         office.keep(stale=True)
         server.order(lost(), lost())
         with pytest.raises(AuthorizationRequired):
@@ -270,10 +270,10 @@ def test_a_lost_renewal_is_given_back(mode: str) -> None:
 
 
 @IN_BOTH
-def test_who_renews_is_waited_for(mode: str) -> None:
-    """While another holds the claim nothing is given back, and patience has an end."""
+def test_revocation_waits_for_a_renewal(mode: str) -> None:
+    """While another process renews, revocation waits, up to its timeout."""
     with AuthorizationServer() as server:
-        office = Office(mode, server)
+        office = Hub(mode, server)
         office.clock.advance(100)
         stored = office.keep()
         _hold(office, stored, 30.0)
@@ -291,10 +291,10 @@ def test_who_renews_is_waited_for(mode: str) -> None:
 
 
 @IN_BOTH
-def test_who_is_nearly_done_is_waited_for(mode: str) -> None:
-    """Nobody waits for longer than another's turn may last, or than its own patience."""
+def test_revocation_wait_is_bounded(mode: str) -> None:
+    """The wait is the rest of the other's claim or the own timeout, whichever is shorter."""
     with AuthorizationServer() as server:
-        office = Office(mode, server, patience=0.02)
+        office = Hub(mode, server, patience=0.02)
         _hold(office, office.keep(), 0.01)
         office.revoke()
         assert [0.01] == office.clock.slept
@@ -307,10 +307,10 @@ def test_who_is_nearly_done_is_waited_for(mode: str) -> None:
 
 
 @IN_BOTH
-def test_who_renews_once_more_is_waited_for(mode: str) -> None:
-    """So is another who shows once more what was shown, and lost."""
+def test_revocation_waits_for_a_repeated_renewal(mode: str) -> None:
+    """A repeat of a lost renewal is waited for too."""
     with AuthorizationServer() as server:
-        office = Office(mode, server)
+        office = Hub(mode, server)
         stored = office.keep()
         first = _hold(office, stored, 30.0)
         office.memory.execute(MarkSent(first.keys[0], office.fence, first.target))
@@ -326,10 +326,10 @@ def test_who_renews_once_more_is_waited_for(mode: str) -> None:
 
 
 @IN_BOTH
-def test_a_claim_lasts_as_long_as_giving_back_may(mode: str) -> None:
-    """Nobody renews while a token is given back, and each claim is its holder's own."""
+def test_claim_covers_the_revocation(mode: str) -> None:
+    """No process renews during a revocation, and each claim has its own holder."""
     with AuthorizationServer() as server:
-        office = Office(mode, server)
+        office = Hub(mode, server)
         for _ in range(2):
             office.keep()
             office.revoke()
@@ -341,7 +341,7 @@ def test_a_claim_lasts_as_long_as_giving_back_may(mode: str) -> None:
         ]
 
 
-def _hold(office: Office, stored: OAuthCredentials, lease: float, *, again: bool = False) -> Claim:
+def _hold(office: Hub, stored: OAuthCredentials, lease: float, *, again: bool = False) -> Claim:
     """Claim the renewal as another process does, for so many seconds."""
     command = Claim(
         claim_key((CRM, None), office.client, stored, again=again),
@@ -357,10 +357,10 @@ def _hold(office: Office, stored: OAuthCredentials, lease: float, *, again: bool
 
 
 @IN_BOTH
-def test_what_cannot_be_given_back(mode: str) -> None:
-    """Nothing, another kind of credential, and a server without the endpoint are refused."""
+def test_impossible_revocations_are_refused(mode: str) -> None:
+    """Missing or other credentials, and a server without the endpoint, raise errors."""
     with AuthorizationServer() as server:
-        office = Office(mode, server)
+        office = Hub(mode, server)
         with pytest.raises(CredentialNotFound):
             office.revoke()
         with pytest.raises(ConfigurationError, match="'erp'") as raised:
@@ -375,7 +375,7 @@ def test_what_cannot_be_given_back(mode: str) -> None:
 
         result = endpoints(server, revocation_endpoint=None)
         with pytest.raises(ConfigurationError, match="revocation_endpoint"):
-            Office(mode, server, client_of(server, server=result)).revoke()
+            Hub(mode, server, client_of(server, server=result)).revoke()
         assert 0 == server.connections
 
 
@@ -383,7 +383,7 @@ def test_what_cannot_be_given_back(mode: str) -> None:
 def test_store_hears_how_long_a_revocation_may_take(mode: str) -> None:
     """The claim waits no longer than who revokes, and its end no longer than a renewal."""
     with AuthorizationServer() as server:
-        office = Office(mode, server)
+        office = Hub(mode, server)
         office.keep()
         storage = TimedStorage(office.clock)
         office.storage = AsyncMemoryStorage(storage) if office.awaited else storage

@@ -107,7 +107,7 @@ def test_calls_wait_for_their_turn(use: Callable[..., Any]) -> None:
 
 @BOTH
 def test_waits_no_longer_than_it_may(face: Face) -> None:
-    """What cannot fit fails at once, says when to come back, and takes nothing."""
+    """A wait beyond the timeout is refused at once with the time to retry."""
     clock = Clock()
     limiter = face(limiter_of(clock, name="v", timeout=1.5))
 
@@ -210,7 +210,7 @@ def test_reserves_without_waiting(face: Face) -> None:
 
 @BOTH
 def test_a_reservation_is_given_back_once(face: Face) -> None:
-    """What is cancelled is there for others; to cancel it again changes nothing."""
+    """A cancelled reservation is free again; cancelling it twice changes nothing."""
     limiter = face(limiter_of(Clock(), RateLimitConfig.per_second(1, burst=2)))
     limiter.acquire(2)
     first, second = limiter.reserve(), limiter.reserve()
@@ -225,8 +225,8 @@ def test_a_reservation_is_given_back_once(face: Face) -> None:
 
 
 @BOTH
-def test_everybody_keeps_a_pause(face: Face) -> None:
-    """A pause that the vendor asked for holds newcomers and moves those who wait."""
+def test_pause_holds_for_every_caller(face: Face) -> None:
+    """A vendor's pause holds for new callers and moves waiting ones."""
     clock = Clock()
     limiter = face(limiter_of(clock))
     limiter.acquire()
@@ -243,8 +243,8 @@ def test_everybody_keeps_a_pause(face: Face) -> None:
 
 
 @pytest.mark.parametrize("patient", [True, False])
-def test_a_pause_reaches_those_who_wait(patient: bool) -> None:
-    """Who wakes up in a pause that began meanwhile waits on, or learns that it takes too long."""
+def test_pause_reaches_waiting_callers(patient: bool) -> None:
+    """A caller that wakes in a pause waits on, or is refused if that takes too long."""
 
     class Pausing(Clock):
         def sleep(self, seconds: float, /) -> None:
@@ -291,8 +291,8 @@ def test_threads_go_in_order_of_arrival() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_forked_child_has_nobody_in_line() -> None:
-    """Who waits in a parent does not wait in its child, where nobody takes its turn."""
+def test_forked_child_has_an_empty_queue() -> None:
+    """Callers that wait in a parent process do not wait in its child."""
     clock = StandingClock()
     limiter = limiter_of(clock)
     limiter.acquire()
@@ -342,7 +342,7 @@ def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
 @BOTH
 @pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError])
 def test_an_interrupted_wait_gives_back(face: Face, error: type[BaseException]) -> None:
-    """Who is interrupted while waiting leaves the queue as if they had never come."""
+    """A caller interrupted while waiting leaves no trace in the queue."""
 
     class Interrupting(Clock):
         def sleep(self, seconds: float, /) -> None:
@@ -359,8 +359,8 @@ def test_an_interrupted_wait_gives_back(face: Face, error: type[BaseException]) 
 
 
 @EVERY_USE
-def test_what_was_granted_is_spent(use: Callable[..., Any]) -> None:
-    """A call that fails has been made: its token is not given back."""
+def test_failed_call_spends_its_token(use: Callable[..., Any]) -> None:
+    """A failed call was made, so its token is not returned."""
     limiter = limiter_of(Clock())
 
     with pytest.raises(ZeroDivisionError):
@@ -431,8 +431,8 @@ def test_limiters_share_a_store() -> None:
 
 @pytest.mark.parametrize("limits", [1, 2, 3])
 @pytest.mark.parametrize("meanwhile", [0, 1])
-def test_a_grant_that_nobody_heard_of_is_taken_back(limits: int, meanwhile: int) -> None:
-    """An interruption that takes the store's answer along takes back what it granted.
+def test_lost_queued_grant_is_taken_back(limits: int, meanwhile: int) -> None:
+    """A queued grant whose answer was interrupted is taken back, and no other.
 
     Unless somebody queued behind it in the meantime: their grant counts on it.
     """
@@ -458,8 +458,8 @@ def test_a_grant_that_nobody_heard_of_is_taken_back(limits: int, meanwhile: int)
     assert 1.0 + 2 * meanwhile == limiter.reserve().delay
 
 
-def test_a_first_grant_that_nobody_heard_of_is_spent() -> None:
-    """What is granted at once is not queued for, so there is nothing to give back."""
+def test_lost_immediate_grant_is_spent() -> None:
+    """An immediate grant whose answer was interrupted stays spent."""
     store = MemoryStorage(Clock())
     lock = vars(store)["_lock"] = Fragile()
     limiter = RateLimiter(*[RateLimitConfig.per_second(1)] * 3, storage=store)
@@ -472,8 +472,8 @@ def test_a_first_grant_that_nobody_heard_of_is_spent() -> None:
 
 
 @BOTH
-def test_a_reservation_that_nobody_gets_is_given_back(face: Face) -> None:
-    """An interruption that comes while a reservation is handed over gives it back."""
+def test_lost_reservation_is_given_back(face: Face) -> None:
+    """A reservation interrupted on its way to the caller is given back."""
 
     class Wait(int):
         def __truediv__(self, _: int) -> float:
@@ -523,8 +523,8 @@ def test_an_interruption_anywhere_gives_back(face: Face, verb: str) -> None:
 
 @pytest.mark.parametrize("wrong", ["", "a\n", "x" * 513, 5, [], b"k"], ids=repr)
 @BOTH
-def test_refuses_what_is_no_key(face: Face, wrong: Any) -> None:
-    """Every use of a limiter refuses what cannot be a key, by the field's name."""
+def test_invalid_keys_are_refused(face: Face, wrong: Any) -> None:
+    """Every method of a limiter refuses an invalid key by the field's name."""
     limiter = face(RateLimiter(RateLimitConfig(10)))
     uses: list[Callable[[], Any]] = [
         lambda: limiter.acquire(key=wrong),

@@ -92,7 +92,7 @@ class Failing:
 
 @EVERY_USE
 def test_tries_until_it_succeeds(use: Callable[..., Any]) -> None:
-    """What fails twice and then succeeds gives its answer, after two growing pauses."""
+    """A function that fails twice returns its value after two growing pauses."""
     clock = Clock()
 
     assert 3 == use(handler(clock), Failing(Broken(), Broken()))
@@ -113,7 +113,7 @@ def test_three_attempts_are_three_attempts(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_success_costs_no_pause(use: Callable[..., Any]) -> None:
-    """What succeeds at once is called once; None is an answer too."""
+    """A success at once is called once; None is a value too."""
     clock = Clock()
 
     values: list[Any] = [1, None, []]
@@ -136,8 +136,8 @@ def test_success_costs_no_pause(use: Callable[..., Any]) -> None:
     ],
     ids=repr,
 )
-def test_what_makes_no_sense_to_repeat(use: Callable[..., Any], error: BaseException) -> None:
-    """Interruptions, mistakes of the program and final refusals come out at once."""
+def test_final_errors_are_not_retried(use: Callable[..., Any], error: BaseException) -> None:
+    """Interruptions, programming errors and final refusals are raised at once."""
     function = Failing(error)
 
     with pytest.raises(type(error)) as caught:
@@ -162,8 +162,8 @@ def test_control_flow_passes_unharmed(use: Callable[..., Any], error: type[Excep
 
 @EVERY_USE
 @pytest.mark.parametrize("rule", [Broken, (OSError, Broken), lambda error: "again" in str(error)])
-def test_the_policy_says_what_is_repeated(use: Callable[..., Any], rule: Any) -> None:
-    """Types, or a predicate, say which errors are worth another attempt."""
+def test_policy_decides_what_is_retried(use: Callable[..., Any], rule: Any) -> None:
+    """Exception types or a predicate decide which errors are retried."""
     retry = handler(Clock(), RetryPolicy(retry_on=rule))
 
     assert 2 == use(retry, Failing(Broken("again")))
@@ -189,8 +189,8 @@ def test_time_is_shared_by_all_attempts(use: Callable[..., Any]) -> None:
 
 
 @EVERY_USE
-def test_a_pause_that_took_too_long_ends_it(use: Callable[..., Any]) -> None:
-    """Who wakes up after the deadline makes no further attempt."""
+def test_oversleeping_ends_the_retries(use: Callable[..., Any]) -> None:
+    """A pause that lasted past the deadline is followed by no attempt."""
 
     class Oversleeping(Clock):
         def sleep(self, seconds: float, /) -> None:
@@ -207,8 +207,8 @@ def test_a_pause_that_took_too_long_ends_it(use: Callable[..., Any]) -> None:
 
 
 @EVERY_USE
-def test_comes_back_when_it_was_told_to(use: Callable[..., Any]) -> None:
-    """An error that says when to come back is never undercut, nor waited for beyond the cap."""
+def test_retry_at_is_respected(use: Callable[..., Any]) -> None:
+    """A retry never comes before the error's `retry_at`, and not at all beyond the cap."""
     clock = Clock()
     soon, late = START + timedelta(seconds=20), START + timedelta(seconds=100)
 
@@ -240,8 +240,8 @@ def test_waits_for_a_circuit(use: Callable[..., Any]) -> None:
 
 
 @EVERY_USE
-def test_tells_what_it_will_do(use: Callable[..., Any]) -> None:
-    """Observers hear of every further attempt before its pause."""
+def test_retries_are_reported(use: Callable[..., Any]) -> None:
+    """Observers get every further attempt before its pause."""
     seen = Seen()
 
     use(handler(Clock(), observers=[seen], name="v"), Failing(Broken(), OSError()))

@@ -1,4 +1,4 @@
-"""What the tests of parts share: time that stands still, and every way of using a part."""
+"""Shared by the tests of parts: a clock that stands still, and every way of using a part."""
 
 # ruff: noqa: D102, D103 - names that say it, and values of any kind
 
@@ -20,7 +20,7 @@ START = datetime(2031, 5, 6, tzinfo=UTC)
 
 
 class Broken(Exception):
-    """What is called does not work."""
+    """The called function failed."""
 
 
 class Clock(VirtualClock):
@@ -129,7 +129,7 @@ def later(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any
 
 
 def crowd(size: int, visit: Callable[[int], object]) -> list[Any]:
-    """Let that many threads visit at once; return what became of each."""
+    """Run this many threads at once; return the outcome of each."""
     start = threading.Barrier(size)
     ends: list[Any] = [None] * size
 

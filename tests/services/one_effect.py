@@ -36,7 +36,7 @@ async def charge(manager: Face, request: Request = POST, key: str = "k", **optio
 
 
 async def crash(world: World, manager: Face, *, sent: bool, request: Request = POST) -> None:
-    """Let a caller die before or after its request left, with no time to clean up."""
+    """A caller dies before or after its request was sent, without any clean-up."""
     world.store.is_deaf = True
     if sent:
         world.vendor.answers(Interruption())

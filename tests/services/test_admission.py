@@ -49,7 +49,7 @@ async def test_callers_wait_for_their_turn(world: World) -> None:
 @pytest.mark.parametrize("bound", ["max_limit_wait", "timeout", "timeout of the call"])
 @sync_and_async
 async def test_a_wait_that_is_too_long_is_refused_at_once(world: World, bound: str) -> None:
-    """Who cannot have a turn in time is told at once when to come back, and takes nothing."""
+    """A call that cannot be admitted in time is refused at once, and takes nothing."""
     options = {} if bound == "timeout of the call" else {bound: 5}
     manager = world.manager(vat(limits=RateLimitConfig(1, per=10), **options))
     timeout = 5 if bound == "timeout of the call" else None
@@ -79,7 +79,7 @@ async def test_a_wait_that_is_too_long_is_refused_at_once(world: World, bound: s
 async def test_a_turn_must_come_before_the_deadline(
     world: World, timeout: float, slept: list[float]
 ) -> None:
-    """Who would have its turn after its time is over does not even wait for it."""
+    """A call whose slot lies after its deadline does not wait at all."""
     manager = world.manager(vat(limits=RateLimitConfig(1, per=10), timeout=timeout))
     await manager.call("vat", GET)
 
@@ -91,8 +91,8 @@ async def test_a_turn_must_come_before_the_deadline(
 
 
 @sync_and_async
-async def test_waits_are_told(world: World) -> None:
-    """Observers hear of every wait for a limit, and how long it is."""
+async def test_limit_waits_are_reported(world: World) -> None:
+    """Observers get an event with the length of every wait for a limit."""
     manager = world.watched(vat(limits=RateLimitConfig(2, burst=1)))
 
     for _ in range(2):
@@ -103,7 +103,7 @@ async def test_waits_are_told(world: World) -> None:
 
 @sync_and_async
 async def test_a_refusal_that_took_nothing_leaves_nothing_behind(world: World) -> None:
-    """Who is refused and holds nothing has nothing to give back."""
+    """A refused call that holds nothing gives nothing back."""
     service = vat(limits=RateLimitConfig(1), circuit=OPENS_AT_ONCE, max_limit_wait=0)
     manager = world.manager(service)
     await manager.call("vat", GET)
@@ -116,7 +116,7 @@ async def test_a_refusal_that_took_nothing_leaves_nothing_behind(world: World) -
 
 @sync_and_async
 async def test_a_refusal_is_not_tried_again(world: World) -> None:
-    """What holds a call back is the caller's to wait for: a retry is for what the vendor did."""
+    """A refusal by our own limit is not retried; retries are for vendors' failures."""
     service = vat(limits=RateLimitConfig(1), max_limit_wait=0, retry=RetryPolicy(3, 0))
     manager = world.manager(service)
     await manager.call("vat", GET)
@@ -129,7 +129,7 @@ async def test_a_refusal_is_not_tried_again(world: World) -> None:
 
 @sync_and_async
 async def test_limits_are_asked_together(world: World) -> None:
-    """A call takes from its service's limit and its endpoint's, or from neither."""
+    """A call takes a token from its service's limit and its endpoint's, or from neither."""
     slow = Endpoint("slow", path="/slow", limits=RateLimitConfig(1, per=100))
     manager = world.manager(
         vat(limits=RateLimitConfig(1, per=10, burst=2), endpoints=slow, max_limit_wait=0)
@@ -157,8 +157,8 @@ async def test_a_call_may_cost_more(world: World) -> None:
 
 
 @sync_and_async
-async def test_tenants_have_limits_of_their_own(world: World) -> None:
-    """What one tenant uses up, another still has."""
+async def test_tenants_have_separate_limits(world: World) -> None:
+    """One tenant's use leaves the limits of other tenants unchanged."""
     manager = world.manager(vat(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
 
     for tenant in (None, "acme", "umbrella"):
@@ -216,8 +216,8 @@ async def test_a_spent_allowance_needs_a_limit(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_pause_moves_those_who_wait(world: World) -> None:
-    """Who waits when the vendor asks for a pause waits through it too."""
+async def test_pause_extends_running_waits(world: World) -> None:
+    """A call that waits for a limit also waits through a vendor's pause."""
     manager = world.watched(vat(limits=RateLimitConfig(1)))
     await manager.call("vat", GET)
 
@@ -233,7 +233,7 @@ async def test_a_pause_moves_those_who_wait(world: World) -> None:
 
 @sync_and_async
 async def test_a_pause_past_the_deadline_ends_a_wait(world: World) -> None:
-    """Who waits for a turn that moves past the deadline is told, and gives the place back."""
+    """A call whose slot moves past its deadline is refused, and frees the slot."""
     manager = world.manager(vat(limits=RateLimitConfig(1), timeout=5))
     await manager.call("vat", GET)
 
@@ -272,7 +272,7 @@ async def test_a_refusal_says_of_whom_it_is(
 
 @sync_and_async
 async def test_no_pause_is_a_circuit(world: World) -> None:
-    """However absurd the pause is that a vendor asks for, it is the limit that refuses."""
+    """After any vendor pause the error is of the rate limit, not of the circuit."""
     manager = world.manager(vat(limits=RateLimitConfig(1, per=60), retry=None))
     world.vendor.answers(Response(429, headers={"Retry-After": "9" * 20}))
 
@@ -297,10 +297,10 @@ ABSURD = [
 @pytest.mark.parametrize("longest, seconds", [(3600.0, 3600), (60.0, 60)])
 @pytest.mark.parametrize("headers", ABSURD, ids=str)
 @sync_and_async
-async def test_absurd_pause_is_capped_for_everybody(
+async def test_long_pause_is_capped_for_every_caller(
     world: World, headers: dict[str, str], longest: float, seconds: int
 ) -> None:
-    """However long a vendor asks to be left alone, calls go on after the service's `max_pause`."""
+    """A vendor's pause is capped at the service's maximum, for every manager."""
     service = vat(limits=RateLimitConfig(100), retry=None, max_pause=longest, timeout=10)
     world.vendor.answers(Response(429, headers))
     manager, other = world.manager(service), world.manager(service)
@@ -364,7 +364,7 @@ async def test_absurd_reset_after_a_success_is_capped(world: World) -> None:
 
 @sync_and_async
 async def test_a_circuit_that_opens_meanwhile_ends_a_wait(world: World) -> None:
-    """Who waits for a limit while the circuit opens is refused, and gives the turn back."""
+    """A call that waits for a limit is refused if the circuit opens, and frees its slot."""
     manager = world.manager(vat(limits=RateLimitConfig(1), circuit=OPENS_AT_ONCE))
     await manager.call("vat", GET)
 

@@ -130,8 +130,8 @@ async def test_a_failure_is_counted_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_endpoints_may_have_circuits_of_their_own(world: World) -> None:
-    """What fails at one endpoint closes no other."""
+async def test_endpoints_may_have_separate_circuits(world: World) -> None:
+    """Failures at one endpoint do not open another endpoint's circuit."""
     slow = Endpoint("slow", path="/slow", circuit=OPENS_AT_ONCE)
     manager = world.manager(vat(circuit=OPENS_AT_ONCE, endpoints=slow))
     world.vendor.answers(503)
@@ -261,8 +261,8 @@ async def test_tenants_have_circuits_of_their_own(world: World) -> None:
 
 
 @sync_and_async
-async def test_by_hand_one_circuit_is_meant(world: World) -> None:
-    """What is set by hand is the circuit of one tenant and endpoint, and no other."""
+async def test_set_circuit_changes_one_circuit(world: World) -> None:
+    """Setting a circuit changes that of one tenant and endpoint only."""
     slow = Endpoint("slow", circuit=OPENS_AT_ONCE)
     manager = world.watched(vat(circuit=OPENS_AT_ONCE, endpoints=slow))
 

@@ -115,8 +115,8 @@ async def test_an_interrupted_probe_frees_its_place(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_probe_frees_its_place_though_it_never_heard_of_it(world: World) -> None:
-    """Where a probe was granted and the store's answer was lost, its place is free again."""
+async def test_lost_probe_grant_is_freed(world: World) -> None:
+    """If the store's answer to a probe was lost, its slot is freed again."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_mode(world.store))
     await fail(world, manager)
     world.clock.advance(10)
@@ -145,8 +145,8 @@ async def test_a_probe_frees_its_place_though_it_cannot_read_of_it(world: World)
 
 
 @sync_and_async
-async def test_a_probe_that_is_interrupted_late_has_judged(world: World) -> None:
-    """What a probe has found out is kept, though its caller is interrupted as it tells of it."""
+async def test_probe_outcome_counts_despite_a_late_interruption(world: World) -> None:
+    """A probe's outcome counts even if its caller is interrupted while reporting it."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_mode(world.store))
     await fail(world, manager)
     world.clock.advance(10)
@@ -174,8 +174,8 @@ async def test_a_probe_that_never_left_judges_nothing(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_refusal_by_who_keeps_credentials_judges_nothing(world: World) -> None:
-    """A half-open circuit is not closed because a secret manager refused us."""
+async def test_credential_refusal_does_not_close_a_half_open_circuit(world: World) -> None:
+    """A half-open circuit is not closed because a secret manager refused access."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     await fail(world, manager)
     world.clock.advance(10)
@@ -199,7 +199,7 @@ async def test_a_refusal_by_who_keeps_credentials_judges_nothing(world: World) -
 
 @sync_and_async
 async def test_a_late_answer_changes_nothing(world: World) -> None:
-    """What a call of an earlier life of the circuit ends with is not counted in a later one."""
+    """The outcome of a call from an earlier circuit generation is not counted."""
     gate = world.gate()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     world.vendor.answers(gate.answering(503))

@@ -50,8 +50,8 @@ async def test_a_sealed_refusal_is_replayed(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_was_stored_before_there_was_a_cipher_is_replayed(world: World) -> None:
-    """A cipher may be added later."""
+async def test_unencrypted_answers_are_replayed_after_adding_a_cipher(world: World) -> None:
+    """Answers stored before a cipher was configured are still replayed."""
     world.vendor.answers(TOLD)
     await world.manager(BANK).call("bank", PAY, idempotency_key="k")
 
@@ -62,10 +62,8 @@ async def test_what_was_stored_before_there_was_a_cipher_is_replayed(world: Worl
 
 @pytest.mark.parametrize("cipher", [None, AesGcmCipher(generate_keys())], ids=["none", "another"])
 @sync_and_async
-async def test_what_cannot_be_opened_is_not_done_again(
-    world: World, cipher: AesGcmCipher | None
-) -> None:
-    """A process without the key says so, and the vendor is not asked again."""
+async def test_unreadable_answer_is_not_repeated(world: World, cipher: AesGcmCipher | None) -> None:
+    """A process without the encryption key raises an error, and does not call the vendor again."""
     world.vendor.answers(TOLD)
     await world.manager(BANK, cipher=CIPHER).call("bank", PAY, idempotency_key="k")
 
@@ -81,7 +79,7 @@ async def test_what_cannot_be_opened_is_not_done_again(
 
 @sync_and_async
 async def test_an_older_key_still_opens(world: World) -> None:
-    """What was sealed before a key was replaced is replayed as long as the old key is kept."""
+    """An answer encrypted with an older key is replayed while that key is configured."""
     world.vendor.answers(TOLD)
     older = generate_keys()
     await world.manager(BANK, cipher=AesGcmCipher(older)).call("bank", PAY, idempotency_key="k")
@@ -100,7 +98,7 @@ OTHERS = [
 
 @pytest.mark.parametrize("plan, key", [*((plan, "k") for plan in OTHERS), (OTHERS[0], "k2")])
 def test_an_answer_belongs_to_its_key(plan: Plan, key: str) -> None:
-    """Moved to another tenant, service or key it does not open, whoever may write to the store."""
+    """An encrypted answer cannot be opened for another tenant, service or key."""
     home = Plan(BANK, None, None)
     stored = sealed(CIPHER, home, "k", ("value", TOLD))
 
@@ -128,8 +126,8 @@ async def test_an_answer_given_by_hand_is_sealed(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_value_that_cannot_be_sealed_is_told_of(world: World) -> None:
-    """A function's answer that is no plain value is given once, and not to a repeat."""
+async def test_unstorable_value_is_returned_once(world: World) -> None:
+    """A function's result that cannot be stored is returned once, and not replayed."""
     manager = world.watched(Service("bank"), cipher=CIPHER)
 
     async def act() -> object:

@@ -142,8 +142,8 @@ async def test_retry_after_is_not_shortened_by_a_longer_backoff(world: World) ->
 
 
 @sync_and_async
-async def test_retry_after_past_the_cap_is_told(world: World) -> None:
-    """A longer pause than the policy accepts ends the call, and the error carries all of it."""
+async def test_retry_after_above_the_cap_ends_the_call(world: World) -> None:
+    """A longer pause than the policy accepts ends the call, and the error has all of it."""
     world.vendor.otherwise = Response(429, {"Retry-After": "3600"})
 
     with pytest.raises(RateLimitExceeded) as caught:
@@ -195,7 +195,7 @@ async def test_a_functions_error_tells_when_to_come_back(
 
 @sync_and_async
 async def test_a_post_is_not_repeated(world: World) -> None:
-    """What is not idempotent and may have been processed is not sent again."""
+    """A POST that may have been processed is not sent again."""
     world.vendor.otherwise = 503
 
     with pytest.raises(VendorFailed):
@@ -206,7 +206,7 @@ async def test_a_post_is_not_repeated(world: World) -> None:
 
 @sync_and_async
 async def test_an_unsent_post_is_repeated(world: World) -> None:
-    """What provably never left is sent again, idempotent or not."""
+    """A POST that was provably never sent is sent again."""
     world.vendor.answers(UNSENT, UNSENT)
 
     assert 200 == (await world.manager(vat()).call("vat", POST)).status
@@ -270,8 +270,8 @@ async def test_a_key_that_the_vendor_does_not_know_changes_nothing(world: World)
 
 @pytest.mark.parametrize("declared", ["request", "endpoint"])
 @sync_and_async
-async def test_what_is_declared_idempotent_is_repeated(world: World, declared: str) -> None:
-    """A request or an endpoint may say that repeating is harmless."""
+async def test_declared_idempotent_requests_are_repeated(world: World, declared: str) -> None:
+    """A request or an endpoint may declare that repeating is harmless."""
     world.vendor.answers(503)
     search = Request.post("/search", json={}).evolve(
         idempotent=True if declared == "request" else None
@@ -363,7 +363,7 @@ async def test_mistake_earns_no_retries(world: World, mistake: Exception) -> Non
     world.vendor.otherwise = 503
     errors = [await _error(manager.call("vat", GET)) for _ in range(3)]
 
-    # One is free, and three calls earn none.
+    # One retry is free, and three calls earn none.
     assert 4 == len(world.vendor.requests)
     assert RetryBudgetExhausted is type(errors[-1])
 
@@ -391,8 +391,8 @@ async def test_the_deadline_bounds_attempts_and_pauses(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_attempt_gets_what_is_left(world: World) -> None:
-    """Every attempt is bounded by its own timeout and by what is left of the deadline."""
+async def test_attempt_timeout_is_capped_by_the_deadline(world: World) -> None:
+    """An attempt's timeout is its own or the rest of the deadline, whichever is shorter."""
     world.vendor.otherwise = world.after(3.0, 503)
     manager = world.manager(vat(attempt_timeout=8))
 
@@ -404,7 +404,7 @@ async def test_an_attempt_gets_what_is_left(world: World) -> None:
 
 @sync_and_async
 async def test_a_vendor_that_hangs_ends_with_the_deadline(world: World) -> None:
-    """Who gives up because the time is over says so, and whether something may have happened."""
+    """At the deadline the error says so, and whether the request may have been processed."""
     world.vendor.otherwise = world.hanging()
 
     with pytest.raises(DeadlineExceeded, match="deadline of 10 s") as caught:
@@ -419,10 +419,10 @@ async def test_a_vendor_that_hangs_ends_with_the_deadline(world: World) -> None:
     "custom, error", [(9.999999999, AttemptTimeout), (10, DeadlineExceeded), (20, DeadlineExceeded)]
 )
 @sync_and_async
-async def test_it_is_told_whose_time_was_over(
+async def test_attempt_timeout_and_deadline_have_different_errors(
     world: World, custom: float, error: type[ConnectorError]
 ) -> None:
-    """An attempt that used up its own time is late; the deadline is over when all time is."""
+    """The error tells an attempt's timeout from the call's deadline."""
     world.vendor.otherwise = world.hanging()
 
     with pytest.raises(error):
@@ -479,7 +479,7 @@ async def test_a_deadline_covers_everything(world: World) -> None:
 
 @sync_and_async
 async def test_final_errors_are_not_retried(world: World) -> None:
-    """What the vendor refused for good is not sent again."""
+    """A request that the vendor refused for good is not sent again."""
     world.vendor.otherwise = 422
 
     with pytest.raises(InvalidRequest):

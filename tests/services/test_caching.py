@@ -143,10 +143,8 @@ async def test_a_kept_answer_is_judged_as_if_it_had_come(world: World) -> None:
     [(301, 1), (404, 1), (410, 1), (401, 2), (403, 2), (429, 2), (500, 2), (503, 2)],
 )
 @sync_and_async
-async def test_refusals_are_kept_and_failures_are_not(
-    world: World, status: int, query: int
-) -> None:
-    """What the vendor says no to for good is an answer; what may change any moment is none."""
+async def test_only_permanent_refusals_are_cached(world: World, status: int, query: int) -> None:
+    """Permanent refusals are cached; temporary failures are not."""
     world.vendor.otherwise = Response(status, {"Cache-Control": "max-age=60", "ETag": "1"})
     manager = world.manager(vat())
 
@@ -161,8 +159,8 @@ async def test_refusals_are_kept_and_failures_are_not(
 
 
 @sync_and_async
-async def test_a_failure_called_one_by_the_service_is_not_kept(world: World) -> None:
-    """What a hook calls a failure is not kept, whatever its status says."""
+async def test_classified_failures_are_not_cached(world: World) -> None:
+    """A response that the classifier calls a failure is not cached, whatever its status."""
 
     def broken(request: Request, response: Response) -> Any:
         return VendorFailed("broken inside", status=200) if response.body == b"first" else None
@@ -204,8 +202,8 @@ async def test_only_the_last_answer_is_kept(world: World) -> None:
     ],
 )
 @sync_and_async
-async def test_others_pass_the_cache(world: World, request_: Request) -> None:
-    """What asks for something else is sent to the vendor, and leaves what is kept as it is."""
+async def test_other_requests_bypass_the_cache(world: World, request_: Request) -> None:
+    """A request that bypasses the cache is sent, and leaves the cached response unchanged."""
     world.vendor.answers(FRESH, NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -215,8 +213,8 @@ async def test_others_pass_the_cache(world: World, request_: Request) -> None:
 
 
 @sync_and_async
-async def test_a_condition_of_ones_own_gets_its_304(world: World) -> None:
-    """Who sets a condition gets the vendor's answer to it."""
+async def test_conditional_request_gets_its_304(world: World) -> None:
+    """A request with its own condition gets the vendor's 304."""
     world.vendor.answers(FRESH, 304)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -227,8 +225,8 @@ async def test_a_condition_of_ones_own_gets_its_304(world: World) -> None:
 
 
 @sync_and_async
-async def test_heads_are_answered_by_what_is_fresh(world: World) -> None:
-    """A HEAD gets the headers of a fresh GET; its own answer is not kept, and replaces nothing."""
+async def test_head_is_answered_by_a_fresh_get(world: World) -> None:
+    """A HEAD gets the headers of a fresh GET; its own response is not cached."""
     world.vendor.answers(FRESH, NEWER.evolve(body=b""), 304)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -269,8 +267,8 @@ async def test_streams_pass_the_cache(world: World) -> None:
     ],
 )
 @sync_and_async
-async def test_only_what_is_kept(world: World, request_: Request) -> None:
-    """`only-if-cached` never asks the vendor, and says in an error of its own that nothing fits."""
+async def test_only_if_cached_never_calls_the_vendor(world: World, request_: Request) -> None:
+    """`only-if-cached` never calls the vendor, and raises NotCached without a match."""
     control = ", ".join(["only-if-cached", *request_.headers.get_all("cache-control")])
     manager = world.watched(vat())
 
@@ -282,8 +280,8 @@ async def test_only_what_is_kept(world: World, request_: Request) -> None:
 
 
 @sync_and_async
-async def test_only_what_is_kept_and_usable(world: World) -> None:
-    """With `only-if-cached`, what is stale is given where the vendor allows it."""
+async def test_only_if_cached_serves_stale_where_allowed(world: World) -> None:
+    """`only-if-cached` serves a stale response if the vendor allows it."""
     only = GET.with_header("Cache-Control", "only-if-cached")
     world.vendor.answers(
         FRESH.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"})
@@ -317,8 +315,8 @@ async def test_hedged_reads_are_kept(world: World) -> None:
 
 @pytest.mark.parametrize("took, cached", [(2.0, True), (120.0, True), (120.5, False)])
 @sync_and_async
-async def test_what_took_too_long_is_not_kept(world: World, took: float, cached: bool) -> None:
-    """Two minutes after somebody began to ask, the trace of what changed meanwhile is gone."""
+async def test_slow_responses_are_not_cached(world: World, took: float, cached: bool) -> None:
+    """A response that took two minutes is not cached, since changes may have been missed."""
 
     async def slowly(_: Sent) -> Response:
         world.clock.advance(took)
@@ -331,8 +329,8 @@ async def test_what_took_too_long_is_not_kept(world: World, took: float, cached:
     assert cached is (await manager.call("vat", GET)).cached
 
 
-def test_who_lost_a_race_sends_what_the_call_would_have_sent() -> None:
-    """A thread that is late to begin goes on after its call has ended, with the same transforms."""
+def test_late_hedge_uses_the_same_transforms() -> None:
+    """A hedge that begins after its call has ended still applies the same transforms."""
     world = World(PLAIN)
     winning, losing = world.gate(), world.gate()
     requests: list[Admission] = []
@@ -369,7 +367,7 @@ def test_who_lost_a_race_sends_what_the_call_would_have_sent() -> None:
 
 @sync_and_async
 async def test_calls_leave_no_cycles(world: World) -> None:
-    """What a call leaves behind is gone without a search for cycles."""
+    """A call leaves no reference cycles behind."""
     world.vendor.otherwise = FRESH
     manager = world.manager(vat())
 

@@ -161,8 +161,8 @@ async def test_a_credential_that_is_renewed_within_a_call(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_the_old_credential_was_answered_is_not_kept(world: World) -> None:
-    """An answer that proved a credential stale by its body is not kept once another is in use."""
+async def test_response_to_a_stale_credential_is_not_cached(world: World) -> None:
+    """A response that proved a credential stale is not cached once another is in use."""
 
     def refused(_: Request, response: Response) -> Any:
         return AuthenticationFailed("stale.", status=401) if response.body == b"first" else None
@@ -199,8 +199,8 @@ async def test_an_answer_that_is_kept_and_refused_by_now_did_nothing(world: Worl
 
 
 @sync_and_async
-async def test_a_provider_is_not_asked_in_vain(world: World) -> None:
-    """A service with a credential of its own is not kept from its answers by a provider."""
+async def test_own_credentials_need_no_provider(world: World) -> None:
+    """A service with its own credentials uses the cache without the provider."""
     provider = Provider(world)
     provider.missing = True
     world.vendor.answers(FRESH)
@@ -213,8 +213,8 @@ async def test_a_provider_is_not_asked_in_vain(world: World) -> None:
 
 
 @sync_and_async
-async def test_without_credentials_nothing_is_given(world: World) -> None:
-    """Who has no credential any more gets its error, and nothing that is kept."""
+async def test_no_cached_response_without_credentials(world: World) -> None:
+    """A caller whose credential is gone gets its error, and no cached response."""
     provider = Provider(world)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     world.vendor.answers(FRESH)
@@ -242,8 +242,8 @@ async def test_a_request_that_changes_on_the_way(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_transform_that_asks_for_something_else(world: World) -> None:
-    """What a transform makes no request for the cache is none, whenever it does."""
+async def test_transform_that_makes_a_request_bypass_the_cache(world: World) -> None:
+    """A request that a transform makes uncacheable bypasses the cache."""
     header = iter(["X", "X", "Range", "Range", "X", "X", "Range", "X", "Range"])
     world.vendor.otherwise = FRESH.evolve(headers={"Cache-Control": "max-age=60"})
     manager = world.manager(
@@ -259,8 +259,8 @@ async def test_a_transform_that_asks_for_something_else(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_transform_that_fails_is_told_by_the_attempt(world: World) -> None:
-    """What is wrong with a transform is raised as without a cache."""
+async def test_transform_errors_are_raised_as_without_a_cache(world: World) -> None:
+    """A failing transform raises the same error with and without a cache."""
 
     def wrong(request: Request) -> Any:
         return None
@@ -338,8 +338,8 @@ REGIONS = (
 
 
 @sync_and_async
-async def test_regions_share_what_is_kept(world: World) -> None:
-    """An answer of one region is that of the service, whatever the regions know it by."""
+async def test_regions_share_the_cache(world: World) -> None:
+    """A response from one region is used for all regions of the service."""
     world.vendor.answers(ConnectionFailed("away"), FRESH, 204)
     manager = world.manager(
         vat(base_url=None, regions=REGIONS, retry=RetryPolicy(2, 0), needs_credentials=True),
@@ -371,8 +371,8 @@ async def test_regions_of_another_credential_share_nothing(world: World) -> None
 
 
 @sync_and_async
-async def test_a_url_of_nobody_is_refused_as_ever(world: World) -> None:
-    """A request for another service's URL is refused, with a cache or without."""
+async def test_foreign_urls_are_refused(world: World) -> None:
+    """A request for another service's URL is refused, with or without a cache."""
     manager = world.manager(vat(base_url=None, regions=REGIONS))
 
     for request in (Request.get("https://three.example/"), Request.put("https://three.example/")):

@@ -1,4 +1,4 @@
-"""What a write does to answers that are kept, and to those under way."""
+"""The effect of a write on cached responses, and on responses under way."""
 
 from __future__ import annotations
 
@@ -42,8 +42,10 @@ from tests.support.modes import World, sync_and_async
 )
 @pytest.mark.parametrize("status", [200, 201, 204, 303])
 @sync_and_async
-async def test_a_write_forgets(world: World, request_: Request, status: int) -> None:
-    """What is kept of a URL does not outlast a write to it, nor one that may have happened."""
+async def test_write_removes_the_cached_response(
+    world: World, request_: Request, status: int
+) -> None:
+    """A write that happened, or may have happened, removes the cached response of its URL."""
     world.vendor.answers(FRESH, status, NEWER)
     manager = world.manager(vat(classify=None))
     await manager.call("vat", GET)
@@ -57,8 +59,8 @@ async def test_a_write_forgets(world: World, request_: Request, status: int) -> 
 
 
 @sync_and_async
-async def test_a_write_forgets_what_it_names(world: World) -> None:
-    """So for what is kept of URLs of the same origin that its answer names; no others."""
+async def test_write_removes_urls_that_its_response_names(world: World) -> None:
+    """A write removes cached responses of URLs of the same origin that its response names."""
     named = {
         "Location": "rates/7",
         "Content-Location": "https://vat.example/v1/rates/8",
@@ -77,8 +79,8 @@ async def test_a_write_forgets_what_it_names(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_write_may_name_only_what_it_returns(world: World) -> None:
-    """An answer may say whose content it has, and not where something new is."""
+async def test_write_removes_its_content_location(world: World) -> None:
+    """A write's `Content-Location` alone removes that URL's cached response."""
     world.vendor.otherwise = FRESH
     manager = world.manager(vat())
     await manager.call("vat", Request.get("/rates/8"))
@@ -218,8 +220,8 @@ async def test_a_read_that_a_write_overtakes_is_not_kept(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_answer_that_took_long_is_not_kept(world: World) -> None:
-    """What was under way for longer than a change leaves a trace is not kept."""
+async def test_responses_slower_than_the_marks_are_not_cached(world: World) -> None:
+    """A response that took longer than marks of changes last is not cached."""
     world.vendor.otherwise = world.after(121, FRESH)
     manager = world.manager(vat(timeout=200))
 

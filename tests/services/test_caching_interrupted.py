@@ -23,7 +23,7 @@ def test_a_read_leaves_the_cache_to_others(
     error: type[BaseException],
     away: bool,
 ) -> None:
-    """Whoever is interrupted holds no place, and no turn of looking for a cache that was away."""
+    """An interrupted read holds no slot, nor the probe of a cache that was down."""
 
     def scene(world: World) -> tuple[Face, Any]:
         cupboard = Cupboard(world)

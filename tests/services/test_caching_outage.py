@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 
 @sync_and_async
-async def test_nobody_need_listen(world: World) -> None:
-    """An outage of the cache is noticed without observers too."""
+async def test_outage_without_observers(world: World) -> None:
+    """A cache outage is handled without observers too."""
     cupboard = Cupboard(world)
     cupboard.fails = StorageUnavailable("the cache is away.")
     manager = world.manager(vat(), cache=world.of_mode(cupboard))
@@ -71,8 +71,8 @@ async def test_calls_go_on_without_the_cache(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_cache_that_stays_away_is_looked_for_less_often(world: World) -> None:
-    """Who looks in vain leaves the next turn to another caller, after a longer pause."""
+async def test_lost_cache_is_probed_less_often(world: World) -> None:
+    """After each failed probe the next one, by another caller, is later."""
     cupboard = Cupboard(world)
     world.vendor.otherwise = FRESH
     manager = world.watched(vat(), cache=world.of_mode(cupboard))
@@ -92,8 +92,8 @@ async def test_a_cache_that_stays_away_is_looked_for_less_often(world: World) ->
 
 
 @sync_and_async
-async def test_what_a_cache_raises_is_not_passed_on(world: World) -> None:
-    """Whatever an adapter raises, the call has its answer."""
+async def test_cache_errors_do_not_reach_the_caller(world: World) -> None:
+    """Whatever a cache adapter raises, the call succeeds."""
     cupboard = Cupboard(world)
     cupboard.fails = ZeroDivisionError("secret")
     manager = world.watched(vat(), cache=world.of_mode(cupboard))
@@ -120,8 +120,8 @@ async def test_an_error_that_is_no_outage(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_slow_cache_is_left_alone(world: World) -> None:
-    """What a cache answers late is used, but it is not waited for again at once."""
+async def test_slow_cache_is_skipped_for_a_while(world: World) -> None:
+    """A late answer of the cache is used, but the next calls skip the cache."""
     cupboard = Cupboard(world)
     world.vendor.otherwise = FRESH
     manager = world.watched(vat(), cache=world.of_mode(cupboard))
@@ -156,8 +156,8 @@ def test_a_cache_that_takes_just_as_long_as_it_may_is_in_time() -> None:
 
 
 @sync_and_async
-async def test_looking_takes_of_the_calls_time(world: World) -> None:
-    """Who has looked for long waits no longer for a limit than the deadline leaves."""
+async def test_cache_look_up_counts_towards_the_deadline(world: World) -> None:
+    """Time spent in the cache is missing from the wait for a limit."""
     cupboard = Cupboard(world)
     cupboard.slow = 0.5
     service = vat(
@@ -173,8 +173,8 @@ async def test_looking_takes_of_the_calls_time(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_has_looked_for_all_of_its_time_asks_for_nothing(world: World) -> None:
-    """A deadline that passes while the cache is asked ends the call, which has taken no token."""
+async def test_deadline_during_the_cache_look_up(world: World) -> None:
+    """A deadline that passes during the cache look-up ends the call without taking a token."""
     cupboard = Cupboard(world)
     cupboard.slow = 1.0
     service = vat(
@@ -190,8 +190,8 @@ async def test_who_has_looked_for_all_of_its_time_asks_for_nothing(world: World)
 
 
 @sync_and_async
-async def test_who_keeps_nothing_asks_no_cache(world: World) -> None:
-    """Writing to a service of which no answers are kept makes nobody forget anything."""
+async def test_uncached_service_does_not_use_the_cache(world: World) -> None:
+    """A write to a service without a cache policy does not use the cache."""
     cupboard = Cupboard(world)
     manager = world.manager(
         vat(), attrs.evolve(vat(cache=None), name="crm"), cache=world.of_mode(cupboard)
@@ -203,8 +203,8 @@ async def test_who_keeps_nothing_asks_no_cache(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_cannot_be_forgotten_is_told(world: World) -> None:
-    """A write goes through though the cache is away, and observers hear of it."""
+async def test_failed_invalidation_is_reported(world: World) -> None:
+    """A write succeeds although the cache is down, and observers are told."""
     cupboard = Cupboard(world)
     cupboard.fails = StorageUnavailable("away.")
     manager = world.watched(vat(), cache=world.of_mode(cupboard))
@@ -215,8 +215,8 @@ async def test_what_cannot_be_forgotten_is_told(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_cannot_be_read_is_asked_for_again(world: World) -> None:
-    """What is damaged, or sealed with a key that is not here, is told, and replaced."""
+async def test_unreadable_entries_are_replaced(world: World) -> None:
+    """A damaged entry, or one encrypted with a missing key, is reported and replaced."""
     cupboard = Cupboard(world)
     world.vendor.otherwise = FRESH
     manager = world.watched(vat(), cache=world.of_mode(cupboard))
@@ -232,8 +232,8 @@ async def test_what_cannot_be_read_is_asked_for_again(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_interrupted_look_leaves_the_turn(world: World) -> None:
-    """Who is interrupted while looking for a cache leaves that to the next caller."""
+async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> None:
+    """An interrupted probe of the cache leaves the probe to the next caller."""
     cupboard = Cupboard(world)
     cupboard.fails = StorageUnavailable("away.")
     manager = world.manager(vat(), cache=world.of_mode(cupboard))
@@ -293,8 +293,8 @@ class Late(Cupboard):
         return await super().look(key, timeout)
 
 
-def test_a_cache_has_no_more_time_than_its_call() -> None:
-    """What a cache answers after the deadline is not waited for, however patient the service is."""
+def test_cache_wait_ends_at_the_deadline() -> None:
+    """The cache is not waited for after the call's deadline."""
     world = World("awaited")
     cupboard = Late(world)
     world.vendor.otherwise = FRESH
@@ -307,8 +307,8 @@ def test_a_cache_has_no_more_time_than_its_call() -> None:
     assert 2 == sent(world)
 
 
-def test_a_call_in_a_hurry_leaves_the_turn() -> None:
-    """Who has no time to look for a cache that was away leaves that to the next caller."""
+def test_call_without_time_leaves_the_probe_to_others() -> None:
+    """A call without time to probe the cache leaves the probe to the next caller."""
     world = World("awaited")
     cupboard = Hanging(world)
     cupboard.hangs = False

@@ -79,10 +79,10 @@ async def test_a_stale_answer_is_confirmed(world: World) -> None:
 
 @pytest.mark.parametrize("hedge", [None, HedgeConfig(5.0)])
 @sync_and_async
-async def test_the_end_tells_what_became_of_the_last_attempt(
+async def test_final_event_describes_the_last_attempt(
     world: World, hedge: HedgeConfig | None
 ) -> None:
-    """Confirmed answers were kept; one that the host's own rules then refused was not given."""
+    """The final event says whether the last attempt's response came from the cache."""
     world.vendor.answers(FRESH, Response(304), Response(304), 200)
     refuses = [False, False, True, False]
 
@@ -126,8 +126,8 @@ async def test_a_changed_answer_takes_the_place_of_the_old(world: World) -> None
     ],
 )
 @sync_and_async
-async def test_what_may_not_be_kept_leaves_nothing_behind(world: World, second: Response) -> None:
-    """An answer that must not be kept takes the place of the old one all the same."""
+async def test_uncacheable_response_removes_the_old_one(world: World, second: Response) -> None:
+    """A response that must not be cached still replaces the cached one."""
     world.vendor.answers(FRESH, second, 503)
     manager = world.manager(vat(cache=CachePolicy(stale_if_error=0)))
     await manager.call("vat", GET)
@@ -141,8 +141,8 @@ async def test_what_may_not_be_kept_leaves_nothing_behind(world: World, second: 
 
 
 @sync_and_async
-async def test_what_is_of_no_use_is_not_kept(world: World) -> None:
-    """An answer that is stale at once, and cannot be confirmed, is not put anywhere."""
+async def test_useless_responses_are_not_cached(world: World) -> None:
+    """A response that is stale at once and cannot be confirmed is not cached."""
     cupboard = Cupboard(world)
     world.vendor.otherwise = Response(200, {"Cache-Control": "max-age=0"})
     manager = world.manager(vat(), cache=world.of_mode(cupboard))
@@ -153,8 +153,8 @@ async def test_what_is_of_no_use_is_not_kept(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_changes_nothing_is_not_written(world: World) -> None:
-    """An answer that is not kept leaves those for other requests as they are, untouched."""
+async def test_uncacheable_variant_leaves_others_unchanged(world: World) -> None:
+    """A response that is not cached leaves those of other requests unchanged."""
     cupboard = Cupboard(world)
     vary = {"Cache-Control": "max-age=60", "Vary": "Content-Language"}
     world.vendor.answers(Response(200, vary), Response(200, {"Cache-Control": "no-store"}))
@@ -168,8 +168,8 @@ async def test_what_changes_nothing_is_not_written(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_304_that_forbids_keeping(world: World) -> None:
-    """What a 304 forbids to keep is given once more, and then forgotten."""
+async def test_304_with_no_store_removes_the_response(world: World) -> None:
+    """A response whose 304 says `no-store` is returned once more, and then removed."""
     world.vendor.answers(FRESH, Response(304, {"Cache-Control": "no-store"}), NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -193,8 +193,8 @@ async def test_a_304_about_another_version(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_is_told_of_a_304_about_another_version(world: World) -> None:
-    """Whoever cannot ask again is told why that was due, with what the vendor said."""
+async def test_304_for_another_version_that_cannot_be_repeated(world: World) -> None:
+    """If the repeat after a mismatched 304 is refused, the error has the vendor's answer."""
     world.vendor.answers(FRESH, Response(304, {"ETag": '"9"'}))
     service = vat(limits=RateLimitConfig(2, per=timedelta(days=1)), max_limit_wait=0)
     manager = world.manager(service)
@@ -211,8 +211,8 @@ async def test_what_is_told_of_a_304_about_another_version(world: World) -> None
 
 
 @sync_and_async
-async def test_a_304_nobody_asked_for(world: World) -> None:
-    """A 304 to a request without conditions is what the vendor said, and is not kept."""
+async def test_unexpected_304_is_returned(world: World) -> None:
+    """A 304 to an unconditional request is returned, and not cached."""
     world.vendor.answers(304, FRESH)
     manager = world.manager(vat())
 
@@ -259,10 +259,10 @@ async def test_a_stale_answer_stands_in(world: World) -> None:
     ],
 )
 @sync_and_async
-async def test_what_a_stale_answer_stands_in_for(
+async def test_stale_response_replaces_failures_only(
     world: World, answer: Any, stands_in: object
 ) -> None:
-    """It stands in for a service that cannot be reached or breaks, and for no other answer."""
+    """A stale response replaces an unreachable or failing service, and no other answer."""
     control = "max-age=60, stale-if-error=600"
     world.vendor.answers(FRESH.evolve(headers={"Cache-Control": control}), answer)
     manager = world.manager(vat())
@@ -278,8 +278,8 @@ async def test_what_a_stale_answer_stands_in_for(
 
 
 @sync_and_async
-async def test_a_stale_answer_stands_in_for_what_we_hold_back(world: World) -> None:
-    """An open circuit, a limit, a deadline and a full bulkhead are reasons as good as any."""
+async def test_stale_response_replaces_our_own_refusals(world: World) -> None:
+    """A stale response replaces refusals by circuit, limit, deadline and bulkhead."""
     world.vendor.answers(FRESH)
     service = vat(
         cache=CachePolicy(stale_if_error=100),
@@ -296,8 +296,8 @@ async def test_a_stale_answer_stands_in_for_what_we_hold_back(world: World) -> N
 
 
 @sync_and_async
-async def test_a_grace_that_ends_during_the_call(world: World) -> None:
-    """Whether an answer may stand in is asked when it would, not when the call began."""
+async def test_stale_period_is_checked_at_the_end_of_the_call(world: World) -> None:
+    """The stale period is checked when the response is needed, not when the call began."""
     world.vendor.answers(FRESH, world.after(25, 503), world.after(25, 503))
     manager = world.manager(vat(cache=CachePolicy(stale_if_error=100)))
     await manager.call("vat", GET)
@@ -374,7 +374,7 @@ async def test_each_answer_is_revalidated_for_itself(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_revalidates_gives_the_turn_back(world: World) -> None:
+async def test_failed_revalidation_frees_its_slot(world: World) -> None:
     """A revalidation that fails or is interrupted leaves the next caller to try."""
     control = "max-age=60, stale-while-revalidate=600"
     world.vendor.answers(

@@ -1,4 +1,4 @@
-"""What a call and its core know of time."""
+"""Clocks in a call and its core."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -38,7 +38,7 @@ async def test_an_attempt_is_bounded(world: World, custom: float | None, bound: 
 @pytest.mark.parametrize("after, microseconds", [(0, 0), (1, 1), (400, 1), (1000, 1), (-1500, -1)])
 @sync_and_async
 async def test_a_moment_is_never_early(world: World, after: int, microseconds: int) -> None:
-    """What the local clock counts in nanoseconds the wall clock rounds up to microseconds."""
+    """Nanoseconds of the monotonic clock are rounded up to microseconds of wall time."""
     core = world.manager().manager._flows.core
 
     assert START + timedelta(microseconds=microseconds) == core.moment(core.nanoseconds() + after)

@@ -71,7 +71,7 @@ async def test_a_bulkhead_lets_so_many_in(world: World) -> None:
 
 @sync_and_async
 async def test_a_bulkhead_has_a_queue(world: World) -> None:
-    """Who waits for a place gets it when one is free."""
+    """A call that queues for a bulkhead slot gets it when one is free."""
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
     manager = world.manager(vat(bulkhead=BulkheadConfig(1, max_waiting=1)))
@@ -105,7 +105,7 @@ async def test_a_bulkhead_has_a_queue(world: World) -> None:
 async def test_a_queue_is_left_in_time(
     world: World, timeout: float, max_wait: float | None, error: type[ConnectorError]
 ) -> None:
-    """Who waits for a place waits no longer than it may, or than its deadline allows."""
+    """A call leaves the bulkhead's queue at its maximum wait or its deadline."""
     config = BulkheadConfig(1, max_waiting=9, max_wait=max_wait)
     manager = world.manager(vat(bulkhead=config, timeout=timeout))
     key = manager.manager._flows.plans.find("vat", None, None).bulkhead_key
@@ -120,8 +120,8 @@ async def test_a_queue_is_left_in_time(
 
 
 @sync_and_async
-async def test_time_in_a_queue_is_the_calls(world: World) -> None:
-    """What a call spent waiting for a place it cannot spend waiting for a limit.
+async def test_queue_time_counts_towards_the_deadline(world: World) -> None:
+    """Time spent in the bulkhead's queue is missing from the wait for a limit.
 
     It takes no turn that it could not wait for.
     """
@@ -216,7 +216,7 @@ async def test_an_endpoint_has_a_fallback_of_its_own(world: World) -> None:
 
 @sync_and_async
 async def test_a_fallback_answers_for_an_open_circuit(world: World) -> None:
-    """What was held back is a failure, too."""
+    """The fallback also answers calls that an open circuit refuses."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(), fallback=lambda _: "instead"))
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
 
@@ -240,8 +240,8 @@ async def test_a_fallback_hides_nothing_that_may_have_happened(world: World) -> 
 
 
 @sync_and_async
-async def test_a_fallback_does_not_answer_for_a_stranger(world: World) -> None:
-    """What a function raises of its own is raised as it is."""
+async def test_fallback_ignores_foreign_exceptions(world: World) -> None:
+    """An exception of the caller's own function is raised unchanged despite a fallback."""
 
     async def fail() -> None:
         raise OSError("disk full")
@@ -272,7 +272,7 @@ async def test_each_item_has_its_own_result(world: World) -> None:
 
 @sync_and_async
 async def test_a_batch_survives_anything(world: World) -> None:
-    """What is no request, and what a transform raises, are results as well."""
+    """Invalid requests and transform errors become results of a batch."""
 
     def broken(request: Request) -> Request:
         if request.path == "/bad":
@@ -352,7 +352,7 @@ async def test_a_batch_needs_a_key_for_each(world: World) -> None:
 async def test_a_batch_is_a_list(
     world: World, options: dict[str, Any], field: str, kind: str
 ) -> None:
-    """What is no sequence of requests or keys is refused by name."""
+    """Arguments other than a sequence of requests or keys are refused by name."""
     with pytest.raises(InvalidData) as caught:
         await world.manager(vat()).call_many("vat", **options)
 

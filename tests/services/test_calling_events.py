@@ -1,4 +1,4 @@
-"""What observers are told of a call."""
+"""The events that observers receive of a call."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from tests.support.modes import START, Interruption, World, sync_and_async
 # --- events ---
 
 
-def told(events: list[Event]) -> list[str]:
-    """What was told, in short."""
+def summaries(events: list[Event]) -> list[str]:
+    """The events, each in short."""
     return [
         " ".join(
             str(part)
@@ -45,13 +45,13 @@ def told(events: list[Event]) -> list[str]:
 
 
 @sync_and_async
-async def test_what_a_success_tells(world: World) -> None:
-    """A success is a start, an attempt and an end, all of one call."""
+async def test_events_of_a_success(world: World) -> None:
+    """A success emits a start, an attempt and an end, all of one call."""
     manager = world.watched(vat(circuit=CircuitBreakerConfig()))
 
     await manager.call("vat", GET, tenant="acme")
 
-    assert ["CallStarted", "AttemptFinished 1 200", "CallFinished 200"] == told(world.events)
+    assert ["CallStarted", "AttemptFinished 1 200", "CallFinished 200"] == summaries(world.events)
     finished: Any = world.events[-1]
     assert (False, False, False) == (finished.fallback, finished.cancelled, finished.replayed)
     assert {("vat", "acme", "id-1", START)} == {
@@ -60,8 +60,8 @@ async def test_what_a_success_tells(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_a_retry_tells(world: World) -> None:
-    """A retry tells of the failed attempt, of the pause, and of how the circuit changed."""
+async def test_events_of_a_retry(world: World) -> None:
+    """A retry emits the failed attempt, the pause and the circuit's change."""
     world.vendor.answers(world.after(2.0, Response(503, {"Retry-After": "3"})))
     service = vat(
         circuit=CircuitBreakerConfig(failures=1, shadow=True),
@@ -80,7 +80,7 @@ async def test_what_a_retry_tells(world: World) -> None:
         "RateLimitWaited",
         "AttemptFinished 2 200",
         "CallFinished 200",
-    ] == told(world.events)
+    ] == summaries(world.events)
     finished: Any = world.events[-1]
     assert (2, 5.001, START) == (finished.attempts, finished.duration, finished.started_at)
     paused, rested = world.events[3], world.events[4]
@@ -89,8 +89,8 @@ async def test_what_a_retry_tells(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_a_refusal_tells(world: World) -> None:
-    """A call that was held back tells by what, and makes no attempt."""
+async def test_events_of_a_refusal(world: World) -> None:
+    """A refused call emits the reason, and no attempt."""
     manager = world.watched(vat(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
     await manager.call("vat", GET)
     world.events.clear()
@@ -102,21 +102,21 @@ async def test_what_a_refusal_tells(world: World) -> None:
         "CallStarted",
         "CallRefused RateLimitExceeded",
         "CallFinished RateLimitExceeded",
-    ] == told(world.events)
+    ] == summaries(world.events)
     refused: Any = world.events[1]
     assert 60.0 == refused.retry_after
 
 
 @sync_and_async
-async def test_what_a_replay_tells(world: World) -> None:
-    """A repeated key tells of a replay and makes no attempt."""
+async def test_events_of_a_replay(world: World) -> None:
+    """A repeated key emits a replay, and no attempt."""
     manager = world.watched(vat())
     await manager.call("vat", POST, idempotency_key="k")
     world.events.clear()
 
     await manager.call("vat", POST, idempotency_key="k")
 
-    assert ["CallStarted", "IdempotencyReplayed", "CallFinished"] == told(world.events)
+    assert ["CallStarted", "IdempotencyReplayed", "CallFinished"] == summaries(world.events)
     finished: Any = world.events[-1]
     assert "k" == world.events[1].idempotency_key  # type: ignore[attr-defined]
     assert ("k", True, 0) == (finished.idempotency_key, finished.replayed, finished.attempts)
@@ -124,8 +124,8 @@ async def test_what_a_replay_tells(world: World) -> None:
 
 @pytest.mark.parametrize("took, slow", [(1.0, False), (1.001, True)])
 @sync_and_async
-async def test_a_slow_attempt_is_told(world: World, took: float, slow: bool) -> None:
-    """An attempt that took longer than the circuit calls slow says so."""
+async def test_slow_attempt_is_reported(world: World, took: float, slow: bool) -> None:
+    """The event of an attempt says whether it was slow by the circuit's settings."""
     world.vendor.answers(world.after(took, 200))
     manager = world.watched(vat(circuit=CircuitBreakerConfig(slow_call=1)))
 
@@ -188,8 +188,8 @@ async def test_a_log_gets_one_entry_for_each_call(world: World) -> None:
 
 
 @sync_and_async
-async def test_the_end_is_told_with_what_is_known(world: World) -> None:
-    """An event of the end carries the vendor's code and the last status."""
+async def test_final_event_has_status_and_code(world: World) -> None:
+    """The final event has the vendor's code and the last status."""
     world.vendor.answers(Response(422, {"Content-Type": "application/json"}, b'{"code": "E1"}'))
     manager = world.watched(vat())
 

@@ -60,8 +60,8 @@ async def test_a_functions_probe_may_take_its_time(
 
 
 @sync_and_async
-async def test_what_an_easy_call_was_granted_is_handed_back(world: World) -> None:
-    """A turn that was granted, and will not be used, is the next caller's."""
+async def test_unused_fast_path_grant_is_given_back(world: World) -> None:
+    """A grant of the fast path that is not used becomes available to the next caller."""
     service = vat(limits=RateLimitConfig(1), circuit=CircuitBreakerConfig())
     manager = world.manager(service)
     flows = manager.manager._flows
@@ -255,8 +255,8 @@ class Failing:
 
 
 @sync_and_async
-async def test_a_calm_functions_failure_counts(world: World) -> None:
-    """On the short way, too, failures open the circuit, and are counted once each."""
+async def test_fast_path_function_failures_count(world: World) -> None:
+    """On the fast path, failures open the circuit and are counted once each."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=3)))
     await manager.run("vat", world.nothing)
 
@@ -271,8 +271,8 @@ async def test_a_calm_functions_failure_counts(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_calm_functions_refusal_does_not_count(world: World) -> None:
-    """On the short way, too, a refusal is no failure, and an unheard call is not counted."""
+async def test_fast_path_function_refusals_do_not_count(world: World) -> None:
+    """On the fast path, a refusal is no failure, and neutral calls are not counted."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1)))
     await manager.run("vat", world.nothing)
 
@@ -307,8 +307,8 @@ async def test_an_internal_error_is_neutral_for_the_circuit(
 
 
 @sync_and_async
-async def test_a_calm_function_is_retried(world: World) -> None:
-    """On the short way, too, a function is called again as the policy says, and gives its value."""
+async def test_fast_path_function_is_retried(world: World) -> None:
+    """On the fast path, a function is retried by the policy and returns its value."""
     manager = world.manager(vat(retry=RetryPolicy(3, 1.0, jitter=Jitter.NONE)))
     await manager.run("vat", world.nothing)
 

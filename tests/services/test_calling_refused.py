@@ -51,16 +51,16 @@ from tests.support.modes import World, sync_and_async
 )
 @pytest.mark.parametrize("way", ["call", "stream", "run"])
 @sync_and_async
-async def test_what_is_wrong_is_named(
+async def test_wrong_arguments_are_named(
     world: World, way: str, options: dict[str, Any], named: tuple[str, str]
 ) -> None:
-    """A wrong argument is a typed error that names it and what to do, whatever is called."""
+    """A wrong argument raises an error with its name and a remedy, in every kind of call."""
     manager = world.watched(vat(endpoints=Endpoint("rates")))
     fields: dict[str, Any] = {"service": "vat"} | options
     service = fields.pop("service")
-    for calm in (manager, world.manager(vat(endpoints=Endpoint("rates")))):
+    for unwatched in (manager, world.manager(vat(endpoints=Endpoint("rates")))):
         with pytest.raises((ConfigurationError, InvalidData)) as caught:
-            await getattr(calm, way)(service, world.nothing if way == "run" else GET, **fields)
+            await getattr(unwatched, way)(service, world.nothing if way == "run" else GET, **fields)
 
         attribute, name = named
         assert name == getattr(caught.value, attribute)
@@ -76,7 +76,7 @@ async def test_what_is_wrong_is_named(
 @pytest.mark.parametrize("subject", [7, "", "a\nb", "\ud800"])
 @sync_and_async
 async def test_wrong_subject_is_refused_by_every_call(world: World, subject: Any) -> None:
-    """What calls are about is checked on the fast path as well, which the first call has opened."""
+    """The subject is checked on the fast path as well."""
     manager = world.manager(vat(circuit=None, retry=None))
     for _ in range(3):
         await manager.call("vat", GET)
@@ -98,8 +98,8 @@ async def test_a_wrong_call_keeps_its_id(world: World) -> None:
 
 @pytest.mark.parametrize("request_", ["/rates", None, b"GET"])
 @sync_and_async
-async def test_a_request_is_a_request(world: World, request_: Any) -> None:
-    """What is no request is refused, with how to make one."""
+async def test_other_values_than_a_request_are_refused(world: World, request_: Any) -> None:
+    """A value that is no Request is refused, with a hint how to make one."""
     kind = type(request_).__name__
     with pytest.raises(InvalidData, match=f"must be a Request, not an? {kind}") as caught:
         await world.manager(vat()).call("vat", request_)
@@ -120,8 +120,8 @@ async def test_an_unknown_service_lists_the_known(world: World) -> None:
 
 
 @sync_and_async
-async def test_services_have_names_of_their_own(world: World) -> None:
-    """Two services of one name, and what is no service, are refused at once."""
+async def test_duplicate_and_invalid_services_are_refused(world: World) -> None:
+    """Two services of one name, and values that are no Service, are refused."""
     with pytest.raises(ConfigurationError, match="'vat'") as twice:
         world.manager(vat(), vat())
     with pytest.raises(ConfigurationError, match="must be a Service, not a str") as no_service:
@@ -190,8 +190,10 @@ async def test_a_nested_calls_error_keeps_its_own_name(world: World) -> None:
 
 @pytest.mark.parametrize("service", [vat(limits=RateLimitConfig(1)), vat()])
 @sync_and_async
-async def test_a_functions_own_errors_are_signed(world: World, service: Service) -> None:
-    """One of our errors raised by a function gets the name of the call, on the short way too."""
+async def test_connector_errors_of_functions_get_the_calls_details(
+    world: World, service: Service
+) -> None:
+    """A connector error raised by a function gets the service's name and call id."""
 
     async def fail() -> None:
         raise VendorFailed("broken", retryable=False)
@@ -207,8 +209,8 @@ async def test_a_functions_own_errors_are_signed(world: World, service: Service)
 
 
 @sync_and_async
-async def test_a_refused_function_is_signed(world: World) -> None:
-    """What holds a function back says whose it was, on the short way too."""
+async def test_refusal_of_a_function_has_the_calls_details(world: World) -> None:
+    """The error of a refused function has the service's name and call id."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig()))
     await manager.run("vat", world.nothing)
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)

@@ -1,4 +1,4 @@
-"""Who is asked to do an operation, and who is asked next."""
+"""The dispatcher, which chooses the account for an operation, and the next one."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def account(name: str) -> Any:
     return SimpleNamespace(name=name, vendor=vendor)
 
 
-class Office(Calling):
-    """Accounts, and a desk that hands operations to them."""
+class Hub(Calling):
+    """Accounts, and a dispatcher that hands operations to them."""
 
     def __init__(self, *names: str) -> None:
         super().__init__()
@@ -117,8 +117,8 @@ def harmless() -> ConnectorError:
     return error
 
 
-def test_only_what_did_nothing_goes_elsewhere() -> None:
-    """Where it is not certain that nothing was done, nobody else is asked."""
+def test_only_harmless_errors_move_on() -> None:
+    """The next account is tried only if the first one certainly did nothing."""
     wire: Any = SimpleNamespace(acted=False)
     assert nothing_done(harmless(), wire)
     assert not nothing_done(ConnectionFailed("It is away."), wire)
@@ -127,8 +127,8 @@ def test_only_what_did_nothing_goes_elsewhere() -> None:
 
 @pytest.mark.parametrize("key", [None, "k"])
 def test_an_error_after_a_step_that_acted(key: str | None) -> None:
-    """However harmless it is by itself, nobody else is asked, and it says so to whoever sees it."""
-    office = Office("one", "two")
+    """After a step that acted, no other account is tried, and the error says so."""
+    office = Hub("one", "two")
 
     async def order(_: Any, wire: Any) -> None:
         await wire.send(Request.post("/a"))
@@ -141,9 +141,11 @@ def test_an_error_after_a_step_that_acted(key: str | None) -> None:
 
 
 @pytest.mark.parametrize("timeout, sent", [(None, None), (7.0, 7.0)])
-def test_the_next_is_asked(timeout: float | None, sent: float | None) -> None:
-    """Where one did nothing the next is asked, for as long again; and it is told."""
-    office = Office("one", "two")
+def test_next_account_is_tried_after_a_harmless_error(
+    timeout: float | None, sent: float | None
+) -> None:
+    """After a harmless error the next account is tried with the same timeout, and reported."""
+    office = Hub("one", "two")
     error = harmless()
     error.request_id = "r-1"
     office.fails["one"] = error
@@ -168,7 +170,7 @@ def test_the_next_is_asked(timeout: float | None, sent: float | None) -> None:
 
 def test_a_transport_is_that_of_its_account() -> None:
     """A verb is made a step as the face makes them, of the account's own transport."""
-    office = Office("one")
+    office = Hub("one")
     transport = SimpleNamespace(shout=lambda: "shouted")
     step: Any = lambda verb, _: ("step", verb())  # noqa: E731 - a step of this test's own
     desk = attrs.evolve(office.desk, transports={"one": transport}, step=step)
@@ -182,7 +184,7 @@ def test_a_transport_is_that_of_its_account() -> None:
 
 def test_errors_say_where() -> None:
     """An error has the account's name and the operation's, unless it has others already."""
-    office = Office("one", "two")
+    office = Hub("one", "two")
     office.fails["one"] = ConnectionFailed("It is away.")
     with pytest.raises(ConnectionFailed) as raised:
         office.ask()
@@ -203,7 +205,7 @@ def test_errors_say_where() -> None:
 @pytest.mark.parametrize("timeout, sent", [(None, 30.0), (7.0, 7.0)])
 def test_a_key_stays_where_its_effect_is(timeout: float | None, sent: float) -> None:
     """With a key it moves on as well, and then it has moved for good."""
-    office = Office("one", "two")
+    office = Hub("one", "two")
     office.fails["one"] = harmless()
     assert ("two's",) == office.ask(key="k", timeout=timeout)
     assert 1 == len(office.events)
@@ -219,7 +221,7 @@ def test_a_key_stays_where_its_effect_is(timeout: float | None, sent: float) -> 
 
 def test_a_key_that_may_have_done_something_stays() -> None:
     """Where it is not certain, the same account is asked again."""
-    office = Office("one", "two")
+    office = Hub("one", "two")
     office.fails["one"] = ConnectionFailed("It is away.")
     for _ in range(2):
         with pytest.raises(ConnectionFailed):
@@ -231,7 +233,7 @@ def test_a_key_that_may_have_done_something_stays() -> None:
 
 def test_an_account_that_is_gone_is_not_replaced() -> None:
     """A key of an account that is not configured any more is used nowhere else."""
-    office = Office("one")
+    office = Hub("one")
     office.ask(key="k")
     office.accounts = office.desk.directory.accounts = {"two": account("two")}
     with pytest.raises(ConfigurationError, match="used at the account 'one'") as raised:
@@ -245,9 +247,9 @@ def test_an_account_that_is_gone_is_not_replaced() -> None:
 @pytest.mark.parametrize(
     "options, sent", [({}, None), ({"timeout": 7.0}, 7.0), ({"key": "k"}, 30.0)]
 )
-def test_what_is_done_to_a_thing_is_done_where_it_is(options: Any, sent: float | None) -> None:
-    """Its account is asked, and named where it fails."""
-    office = Office("one", "two")
+def test_operation_on_a_resource_uses_its_account(options: Any, sent: float | None) -> None:
+    """An operation on an existing resource goes to its account, which the error names."""
+    office = Hub("one", "two")
     assert ("two's", "ref") == run_plain(office.desk.at("ref", ASKED, office.deed, **options))
     assert [("acme", sent)] == office.bounds()
 
@@ -259,7 +261,7 @@ def test_what_is_done_to_a_thing_is_done_where_it_is(options: Any, sent: float |
 
 def test_a_key_of_the_only_account_never_moves() -> None:
     """Where there was nobody else the key stays, though others come; and it is the tenant's."""
-    office = Office("one")
+    office = Hub("one")
     office.ask(key="k")
     assert 1 == len(office.claims)
     office.accounts["two"] = account("two")
@@ -272,8 +274,8 @@ def test_a_key_of_the_only_account_never_moves() -> None:
 
 
 def test_a_key_never_moves_back() -> None:
-    """Who is the last to be asked is the last, also for whoever asks later."""
-    office = Office("one", "two")
+    """The last account tried for a key stays the first one for later calls."""
+    office = Hub("one", "two")
     office.fails = {"one": harmless(), "two": harmless()}
     for _ in range(2):
         with pytest.raises(ConnectionFailed) as raised:

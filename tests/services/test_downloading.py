@@ -1,4 +1,4 @@
-"""What a download does where it breaks off: what it asks for then, and when it gives up."""
+"""Downloads that break off: resuming them, and giving up."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def read_all(download: Downloading) -> bytes:
     return whole
 
 
-def test_the_rest_is_asked_for() -> None:
-    """What broke off goes on where it was, of the same bytes of the same version of the object."""
+def test_broken_download_is_resumed() -> None:
+    """A broken download resumes at its offset, for the same version of the object."""
     other = attrs.evolve(INFO, content_type="x/y")
     first = some(10, DATA[10:30], CUT, length=50)
     second = some(30, DATA[30:35], length=30, info=other)  # ends early, without a word
@@ -121,8 +121,8 @@ def test_the_rest_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("came", [0, 1])
-def test_three_times_in_a_row_it_is_asked_for_again(came: int) -> None:
-    """Where not a byte comes, three more times are enough; then nothing comes any more."""
+def test_download_gives_up_after_three_empty_retries(came: int) -> None:
+    """Three retries without a byte end the download."""
     nothing = [some(came, CUT), some(came, CUT), some(came, CUT, DATA[came:])]
     download, vendor = coming(some(0, *[DATA[:came]] * came, CUT), *nothing)
 
@@ -132,8 +132,8 @@ def test_three_times_in_a_row_it_is_asked_for_again(came: int) -> None:
     assert b"" == run_plain(download.read())
 
 
-def test_with_every_byte_it_begins_anew() -> None:
-    """However often it breaks off, it goes on as long as something comes."""
+def test_progress_resets_the_retries() -> None:
+    """A download is resumed any number of times as long as bytes arrive."""
     drops = [some(at, DATA[at : at + 1], CUT) for at in range(9)]
     download, vendor = coming(*drops, some(9, DATA[9:]))
 
@@ -146,8 +146,8 @@ def test_with_every_byte_it_begins_anew() -> None:
     [({}, False), ({"info": attrs.evolve(INFO, etag=None)}, True), ({"length": None}, True)],
     ids=["no ranges", "no etag", "no length"],
 )
-def test_what_cannot_go_on_fails(changes: dict[str, Any], *, resumes: bool) -> None:
-    """Nobody is asked for the rest where it may be of another object, or nobody knows it."""
+def test_unresumable_download_fails(changes: dict[str, Any], *, resumes: bool) -> None:
+    """A download is not resumed if the rest may be of another object."""
     first = attrs.evolve(some(0, DATA[:1], CUT, DATA), **changes)
     download, vendor = coming(first, resumes=resumes)
 
@@ -189,8 +189,8 @@ def test_other_bytes_than_the_rest() -> None:
     ],
     ids=["more", "others"],
 )
-def test_what_came_is_not_to_be_kept(opened: Callable[[], Opened], result: str) -> None:
-    """More bytes than there are, or others, are told, and what to do with them."""
+def test_excess_or_foreign_bytes_fail(opened: Callable[[], Opened], result: str) -> None:
+    """More bytes than expected, or other ones, raise an error that says to discard them."""
     first = opened()
     download, vendor = coming(first)
 
@@ -201,8 +201,8 @@ def test_what_came_is_not_to_be_kept(opened: Callable[[], Opened], result: str) 
     assert first.arriving.settled  # type: ignore[attr-defined]  # ours
 
 
-def test_what_ends_early_broke_off() -> None:
-    """Fewer bytes than there are to be are an interruption, and never the end."""
+def test_short_download_is_a_broken_connection() -> None:
+    """Fewer bytes than expected are a broken connection, never the end."""
     download, _ = coming(some(0, DATA[:1]), resumes=False)
 
     with pytest.raises(ConnectionFailed, match="connection broke"):

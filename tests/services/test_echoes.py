@@ -1,4 +1,4 @@
-"""What was sent as a credential is masked wherever a vendor's words are kept."""
+"""Credentials that a vendor echoes are masked in errors."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def echoing(echo: str, status: int) -> Response:
 
 @pytest.mark.parametrize("kind", KINDS)
 @sync_and_async
-async def test_a_credential_does_not_come_back(world: World, kind: str) -> None:
-    """Whatever the status and the notation of the echo, no error holds the credential."""
+async def test_echoed_credentials_are_masked(world: World, kind: str) -> None:
+    """Whatever the status and notation of an echo, no error holds the credential."""
     service = vat(credentials=KINDS[kind])
     manager = world.manager(service)
     for status in (302, 400, 401, 404, 429, 503):
@@ -142,8 +142,8 @@ REDACTION = Redaction(header_names={"X-Mine"}, query_names={"mine"}, body_keys={
     ids=str,
 )
 @sync_and_async
-async def test_what_a_request_was_given_does_not_come_back(world: World, request_: Request) -> None:
-    """A user's own secrets in a request are known by the names that they were sent under."""
+async def test_echoed_request_secrets_are_masked(world: World, request_: Request) -> None:
+    """Secrets that a request sent under sensitive names are masked in errors."""
     manager = world.manager(vat(redaction=REDACTION))
     for echo in (SECRET, quote(SECRET, safe=""), json.dumps(SECRET)):
         world.vendor.answers(echoing(echo, 400))
@@ -180,8 +180,8 @@ async def test_a_failure_in_a_success_does_not_bring_it_back(world: World) -> No
 
 
 @sync_and_async
-async def test_an_adapter_does_not_bring_it_back(world: World) -> None:
-    """What a host's own HTTP client says of a failed attempt is masked too."""
+async def test_secrets_in_adapter_errors_are_masked(world: World) -> None:
+    """A secret in the error text of an HTTP client is masked too."""
     manager = world.manager(vat(credentials=KINDS["bearer"]))
     for _ in range(2):
         world.vendor.answers(ConnectionFailed(f"cut off after {SECRET}."))

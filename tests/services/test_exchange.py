@@ -51,8 +51,8 @@ async def test_default_headers_fill_gaps(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_missing_base_url_is_told(world: World) -> None:
-    """A service that only protects functions sends no requests."""
+async def test_missing_base_url_error(world: World) -> None:
+    """A service without a base URL cannot send requests."""
     with pytest.raises(ConfigurationError) as caught:
         await world.manager(Service("vat")).call("vat", GET)
 
@@ -157,7 +157,7 @@ async def test_a_classifier_returns_our_errors(world: World) -> None:
 
 @sync_and_async
 async def test_a_classifier_sees_no_credential(world: World) -> None:
-    """What is handed to a classifier is the request as the caller made it."""
+    """A classifier gets the request without credentials."""
     seen: list[Request] = []
 
     def look(request: Request, _: Response) -> None:
@@ -169,8 +169,8 @@ async def test_a_classifier_sees_no_credential(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_strangers_error_is_made_ours(world: World) -> None:
-    """What an HTTP client should not raise becomes ConnectionFailed, and is not quoted."""
+async def test_foreign_http_errors_become_connection_failed(world: World) -> None:
+    """An unexpected exception of an HTTP client becomes ConnectionFailed, unquoted."""
     world.vendor.otherwise = ValueError("https://vat.example/?key=hunter2")
 
     with pytest.raises(ConnectionFailed, match="ValueError") as caught:
@@ -182,8 +182,8 @@ async def test_a_strangers_error_is_made_ours(world: World) -> None:
 
 
 @sync_and_async
-async def test_the_status_told_is_this_attempts(world: World) -> None:
-    """An attempt without an answer tells no status of the attempt before."""
+async def test_attempt_event_has_its_own_status(world: World) -> None:
+    """The event of an attempt without a response has no status of an earlier attempt."""
     world.vendor.answers(503, AttemptTimeout("late"), 200)
     manager = world.watched(vat(retry=RetryPolicy(3, 0)))
 

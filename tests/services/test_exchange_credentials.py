@@ -63,7 +63,7 @@ async def test_credentials_are_put_where_they_belong(
 
 @sync_and_async
 async def test_the_provider_is_asked_for_the_tenant(world: World) -> None:
-    """A service that needs credentials gets those of the tenant, once for a call."""
+    """A service that needs credentials gets those of the tenant, once per call."""
     provider = Provider(world)
     world.vendor.answers(503)
     service = vat(needs_credentials=True, retry=RetryPolicy(2, 0))
@@ -123,7 +123,7 @@ async def test_every_attempt_is_signed_anew(world: World) -> None:
 async def test_every_way_to_sign_reaches_the_vendor(
     world: World, signing: Any, header: str, begins: str
 ) -> None:
-    """What a service's credentials sign arrives signed."""
+    """A request is signed by every kind of signing credentials."""
     await world.manager(vat(credentials=Credentials.signed(signing, "k"))).call("vat", GET)
 
     (sent,) = world.vendor.requests
@@ -131,8 +131,8 @@ async def test_every_way_to_sign_reaches_the_vendor(
 
 
 @sync_and_async
-async def test_what_cannot_be_signed_does_not_leave(world: World) -> None:
-    """A request that has not what is to be signed is refused, and shows no key."""
+async def test_unsignable_request_is_not_sent(world: World) -> None:
+    """A request that lacks a signed part is refused, without showing the key."""
     signing = HmacSigning(signs="{header:x-a}", headers={"S": "{signature}"})
     service = vat(credentials=Credentials.signed(signing, "h1dden"))
 
@@ -168,8 +168,10 @@ async def test_no_provider_means_no_credentials(world: World) -> None:
 
 @pytest.mark.parametrize("value", [KeyError("vault://hunter2"), "hunter2", None])
 @sync_and_async
-async def test_a_provider_that_errs_is_made_ours(world: World, value: object) -> None:
-    """What a provider should neither raise nor give becomes CredentialNotFound, unquoted."""
+async def test_foreign_provider_errors_become_credential_not_found(
+    world: World, value: object
+) -> None:
+    """An unexpected error or value of a provider becomes CredentialNotFound, unquoted."""
     provider = Provider(world)
     provider.given = value if value is not None else 0
     service = vat(needs_credentials=True)
@@ -184,8 +186,8 @@ async def test_a_provider_that_errs_is_made_ours(world: World, value: object) ->
 
 
 @sync_and_async
-async def test_what_never_left_may_be_tried_again(world: World) -> None:
-    """A write that found no credential has done nothing, so doing it later repeats nothing."""
+async def test_call_without_credential_is_retried(world: World) -> None:
+    """A write that found no credential was not sent, so it may be retried."""
     provider = Provider(world)
     provider.given = CredentialNotFound("the vault is sealed.", retryable=True)
     service = vat(needs_credentials=True, retry=RetryPolicy(2, 1))
@@ -201,7 +203,7 @@ async def test_what_never_left_may_be_tried_again(world: World) -> None:
 
 @sync_and_async
 async def test_an_open_circuit_asks_no_provider(world: World) -> None:
-    """What the circuit holds back costs no look at credentials."""
+    """A call that the circuit refuses does not call the credential provider."""
     provider = Provider(world)
     service = vat(needs_credentials=True, circuit=CircuitBreakerConfig())
     manager = world.manager(service, credentials=world.of_mode(provider))

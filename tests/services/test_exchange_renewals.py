@@ -147,7 +147,7 @@ async def test_a_slow_renewal_ends_with_the_deadline(world: World) -> None:
 async def test_waiting_for_a_renewal_ends_with_the_deadline(
     world: World, before: list[int], timeout: float
 ) -> None:
-    """Who waits while another caller renews waits no longer than its deadline.
+    """A call that waits for another caller's renewal stops at its own deadline.
 
     What was refused has done nothing, but an attempt before it may have.
     """
@@ -236,8 +236,8 @@ async def test_another_credential_is_used_at_once(world: World) -> None:
     assert "Bearer token-7" == world.vendor.requests[-1].header("authorization")
 
 
-def test_what_is_known_of_renewals_is_bounded() -> None:
-    """However many credentials are refused, only some are known; forgetting costs a renewal."""
+def test_remembered_renewals_are_bounded() -> None:
+    """Only a limited number of refused credentials is remembered."""
     refreshes = UnprovenRefreshes()
     for number in range(10_001):
         refreshes.renewed(f"{number}", 0)

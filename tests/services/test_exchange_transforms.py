@@ -58,7 +58,7 @@ async def test_a_transform_says_where_a_request_goes(world: World) -> None:
 
 @sync_and_async
 async def test_response_transforms_run_in_reverse(world: World) -> None:
-    """What the service wraps outermost is unwrapped first by the endpoint, then by the service."""
+    """Response transforms of the endpoint run first, then the service's."""
 
     def add(letter: bytes) -> Any:
         return lambda response: response.evolve(body=response.body + letter)
@@ -115,8 +115,8 @@ def _count(_: object) -> int:
 
 @pytest.mark.parametrize("kind", ["request_transforms", "response_transforms"])
 @sync_and_async
-async def test_a_transform_returns_what_goes_on(world: World, kind: str) -> None:
-    """A transform that returns something else is named, with where it is configured."""
+async def test_transform_with_a_wrong_result_is_named(world: World, kind: str) -> None:
+    """A transform that returns another type is named, with its place in the configuration."""
     what = kind.partition("_")[0]
     with pytest.raises(ConfigurationError) as caught:
         await world.manager(vat(**{kind: _count})).call("vat", GET)
@@ -126,8 +126,8 @@ async def test_a_transform_returns_what_goes_on(world: World, kind: str) -> None
 
 
 @sync_and_async
-async def test_a_transforms_own_error_passes(world: World) -> None:
-    """What a transform raises is the caller's own: raised as it is, told of, and not retried."""
+async def test_transform_errors_pass_through(world: World) -> None:
+    """An exception of a transform is raised unchanged, reported, and not retried."""
 
     def broken(_: object) -> Any:
         raise KeyError("rates")
@@ -145,8 +145,8 @@ async def test_a_transforms_own_error_passes(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_is_awaited_has_what_is_left(world: World) -> None:
-    """Transforms and providers are bounded by what is left of the call's deadline."""
+async def test_asynchronous_hooks_are_bounded_by_the_deadline(world: World) -> None:
+    """Asynchronous transforms and providers are bounded by the rest of the deadline."""
     bounds: list[float] = []
 
     async def within(pending: Any, seconds: float) -> Any:

@@ -49,8 +49,8 @@ async def race(world: World, manager: Face, request: Request = GET, **options: A
 
 
 @sync_and_async
-async def test_the_first_good_answer_wins(world: World) -> None:
-    """Where the first request takes too long another is sent, and its answer is the call's."""
+async def test_first_successful_response_wins(world: World) -> None:
+    """If the first request is slow, a second is sent, and its response is used."""
     manager = world.watched(vat())
 
     started, gate = await race(world, manager)
@@ -65,8 +65,8 @@ async def test_the_first_good_answer_wins(world: World) -> None:
 
 
 @sync_and_async
-async def test_those_who_race_share_the_deadline(world: World) -> None:
-    """An extra has what is left of the call's time, and no more."""
+async def test_hedges_share_the_deadline(world: World) -> None:
+    """A hedge gets the rest of the call's time, and no more."""
     world.vendor.answers(503)
 
     await world.manager(vat()).call("vat", GET, timeout=2)
@@ -149,8 +149,8 @@ async def test_extras_are_recorded(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_pause_asked_of_an_extra_is_kept(world: World) -> None:
-    """A 429 in answer to an extra holds everybody back, too."""
+async def test_pause_from_a_hedge_is_kept(world: World) -> None:
+    """A 429 to a hedge pauses the vendor for every caller."""
     world.vendor.answers(503, Response(429, {"Retry-After": "30"}))
     manager = world.manager(vat(limits=RateLimitConfig(100), max_limit_wait=1))
 
@@ -281,7 +281,7 @@ async def test_an_endpoint_may_be_hedged_alone(world: World) -> None:
 
 @sync_and_async
 async def test_a_loser_changes_nothing(world: World) -> None:
-    """What the request that lost ends with later is not the call's."""
+    """The later outcome of the losing request does not affect the call."""
     manager = world.watched(vat())
     started, gate = await race(world, manager, first=Response(429, {"Retry-After": "60"}))
     response = await started.result()

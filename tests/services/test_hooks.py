@@ -1,4 +1,4 @@
-"""What a user's own functions raise tells of themselves, and never that nothing was sent."""
+"""Exceptions of a user's hooks describe themselves, and never prove that nothing was sent."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_a_transform_that_fails_repeats_no_effect(
 )
 @sync_and_async
 async def test_a_hook_that_fails_frees_no_key(world: World, hook: dict[str, Any]) -> None:
-    """What a hook raises or returns after the answer leaves the key unknown, never free."""
+    """A hook that fails after the response leaves the key unknown, never free."""
     manager = world.manager(pay(**hook))
 
     for _ in range(2):

@@ -112,8 +112,8 @@ async def test_a_refusal_is_replayed(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_never_happened_may_be_tried_again(world: World) -> None:
-    """After an error that proves that nothing was done, the key is free for the same payload."""
+async def test_key_is_free_after_a_harmless_error(world: World) -> None:
+    """After an error that proves that nothing was done, the key is free."""
     unsent = ConnectionFailed("refused", may_have_been_processed=False)
     world.vendor.answers(unsent, 401, 429)
     manager = world.manager(bank())
@@ -127,7 +127,7 @@ async def test_what_never_happened_may_be_tried_again(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_was_held_back_may_be_tried_again(world: World) -> None:
+async def test_key_is_free_after_our_own_refusal(world: World) -> None:
     """A call that our own limit refused leaves its key free."""
     manager = world.manager(bank(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
     await charge(manager, key="first")
@@ -211,8 +211,8 @@ async def test_tenants_never_meet(world: World) -> None:
 @pytest.mark.parametrize("key", ["", " ", "a\nb", "a\0", "ü", " a", "a ", "x" * 256, 7, b"k"])
 @pytest.mark.parametrize("way", ["call", "run", "call_many", "resolve_key"])
 @sync_and_async
-async def test_a_bad_key_is_refused(world: World, way: str, key: Any) -> None:
-    """What is no key is a typed error, never no protection."""
+async def test_invalid_keys_are_refused(world: World, way: str, key: Any) -> None:
+    """An invalid key raises an error, instead of running without protection."""
     manager = world.manager(bank())
     ways: dict[str, Callable[[], Any]] = {
         "call": lambda: charge(manager, key=key),
@@ -321,8 +321,8 @@ async def test_a_repeat_waits_no_longer_than_its_deadline(world: World) -> None:
 
 @pytest.mark.parametrize("late, calls", [(-0.000000001, 1), (0, 0), (3, 0)])
 @sync_and_async
-async def test_who_overslept_does_not_begin(world: World, late: float, calls: int) -> None:
-    """A repeat that gets the key when its own time is over does nothing, and leaves it free."""
+async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, calls: int) -> None:
+    """A repeat that gets the key after its deadline does nothing, and frees the key."""
     gate = world.gate()
     manager = over_one_store(world, bank())
     acted: list[int] = []
@@ -356,7 +356,7 @@ async def test_who_overslept_does_not_begin(world: World, late: float, calls: in
 
 @sync_and_async
 async def test_many_repeats_at_once_act_once(world: World) -> None:
-    """However many callers use one key at the same time, there is one effect."""
+    """Any number of simultaneous callers with one key cause one effect."""
     manager = world.manager(bank(limits=RateLimitConfig(1000)))
     calls: list[int] = []
 

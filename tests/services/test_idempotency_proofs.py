@@ -25,7 +25,7 @@ from tests.support.modes import Face, World, sync_and_async
 
 
 async def under_a_key(manager: Face, *errors: Exception, **options: Any) -> None:
-    """Fail under a key of which a KeyError proves that nothing was done."""
+    """Fail with these errors under a key; a KeyError proves that nothing was done."""
     core, plans = manager.manager._flows.core, manager.manager._flows.plans
     plan = plans.find("bank", None, None)
     call = Call(plan, core.nanoseconds(), plan.span)
@@ -67,7 +67,7 @@ async def test_some_errors_prove_that_nothing_was_done(world: World) -> None:
 
 @sync_and_async
 async def test_nothing_proves_what_an_earlier_attempt_did(world: World) -> None:
-    """An error of a repeat proves nothing of the attempt before it."""
+    """The error of a retry proves nothing about the attempt before it."""
     manager = over_one_store(world, bank(retry=RetryPolicy(2, 0)))
 
     with pytest.raises(KeyError):
@@ -78,7 +78,7 @@ async def test_nothing_proves_what_an_earlier_attempt_did(world: World) -> None:
 
 @sync_and_async
 async def test_another_target_does_not_know_the_key(world: World) -> None:
-    """What was sent to one account of a vendor is not asked for again at another."""
+    """A request sent to one account of a vendor is not retried at another."""
     manager = over_one_store(world, bank())
 
     with pytest.raises(OSError):  # noqa: PT011 - the very one
@@ -89,7 +89,7 @@ async def test_another_target_does_not_know_the_key(world: World) -> None:
 
 @sync_and_async
 async def test_nothing_proves_what_an_earlier_holder_did(world: World) -> None:
-    """Nor does an error of who asks again prove anything of the holder before."""
+    """The error of a retry proves nothing about the earlier holder."""
     manager = over_one_store(world, bank())
 
     with pytest.raises(OSError):  # noqa: PT011 - the very one

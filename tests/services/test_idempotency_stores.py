@@ -67,10 +67,8 @@ class Fickle:
 
 @pytest.mark.parametrize("error", [KeyError("hunter2"), InvalidData("unreadable")])
 @sync_and_async
-async def test_an_answer_that_cannot_be_given_back_is_told_of(
-    world: World, error: Exception
-) -> None:
-    """A stored answer that cannot be read is a typed error, which does not quote it."""
+async def test_unreadable_stored_answer_raises_an_error(world: World, error: Exception) -> None:
+    """A stored answer that cannot be read raises an error that does not quote it."""
     answer = Fickle(None, error)
     manager = world.manager(bank())
 
@@ -199,8 +197,8 @@ async def test_an_error_outlives_its_store(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_strangers_error_of_a_store_is_made_ours(world: World) -> None:
-    """What a store should not raise becomes StorageUnavailable, and is not quoted."""
+async def test_foreign_store_errors_become_storage_unavailable(world: World) -> None:
+    """An unexpected exception of a store becomes StorageUnavailable, unquoted."""
     manager = over_one_store(world, bank())
     world.store.fails_at[1] = ValueError("redis://:hunter2@host")
 

@@ -55,7 +55,7 @@ async def test_a_crash_before_sending_frees_the_key_with_its_lease(world: World)
 
 @sync_and_async
 async def test_a_crash_after_sending_is_unknown(world: World) -> None:
-    """What died after it left is never sent again to a vendor that knows no keys."""
+    """A request that was sent before a crash is not repeated at a vendor without keys."""
     manager = over_one_store(world, bank())
     await crash(world, manager, sent=True)
     world.clock.advance(LEASE)
@@ -72,8 +72,8 @@ async def test_a_crash_after_sending_is_unknown(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_crash_is_repaired_by_a_vendor_that_knows_keys(world: World) -> None:
-    """What died after it left is asked again under the same key, with the same bytes."""
+async def test_crash_is_repaired_at_a_vendor_that_honours_keys(world: World) -> None:
+    """A request sent before a crash is repeated with the same key and bytes."""
     manager = over_one_store(world, knowing())
     await crash(world, manager, sent=True)
     world.clock.advance(LEASE)
@@ -99,7 +99,7 @@ async def test_the_vendors_memory_is_not_outstayed(world: World) -> None:
 
 @sync_and_async
 async def test_a_late_holder_gets_the_stored_answer(world: World) -> None:
-    """Who took longer than its lease cannot overwrite the answer of who took over."""
+    """A holder past its lease cannot overwrite its successor's answer."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"late")), Response(200, body=b"kept"))
     manager = over_one_store(world, knowing())
@@ -119,8 +119,8 @@ async def test_a_late_holder_gets_the_stored_answer(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_late_holders_answer_is_also_that_of_one_under_way(world: World) -> None:
-    """Who took longer than its lease has its answer; who took over meanwhile gets the same."""
+async def test_late_holders_answer_is_used_by_its_successor(world: World) -> None:
+    """A holder past its lease has its answer, and its successor gets the same one."""
     gates = [world.gate(), world.gate()]
     world.vendor.answers(*(gate.answering(200) for gate in gates))
     manager = over_one_store(world, knowing())
@@ -161,8 +161,8 @@ async def test_a_late_refusal_gives_way_to_the_stored_answer(world: World) -> No
 
 
 @sync_and_async
-async def test_a_holder_that_nobody_replaced_completes(world: World) -> None:
-    """Who took longer than its lease, and was asked after in vain, still leaves its answer."""
+async def test_late_holder_without_successor_completes(world: World) -> None:
+    """A holder past its lease stores its answer if no other caller took the key over."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"late")))
     manager = over_one_store(world, bank())
@@ -183,7 +183,7 @@ async def test_a_holder_that_nobody_replaced_completes(world: World) -> None:
 
 @sync_and_async
 async def test_a_claim_that_lapsed_sends_nothing(world: World) -> None:
-    """Who finds its claim lapsed before it sends leaves the key to others."""
+    """A caller whose claim expired before sending leaves the key to others."""
     clock = Clock(0)
     world.store.memory = MemoryStorage(clock)
     gate = world.gate()
@@ -212,8 +212,8 @@ async def test_a_claim_that_lapsed_sends_nothing(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_never_left_leaves_the_key_free(world: World) -> None:
-    """Who finds no credential has sent nothing, and says so; the key may be used again."""
+async def test_missing_credential_leaves_the_key_free(world: World) -> None:
+    """A call that found no credential sent nothing, so its key may be used again."""
     service = bank(needs_credentials=True)
     with pytest.raises(CredentialNotFound):
         await charge(over_one_store(world, service))
@@ -227,7 +227,7 @@ async def test_what_never_left_leaves_the_key_free(world: World) -> None:
 @pytest.mark.parametrize("answer", [503, AttemptTimeout("late"), ConnectionFailed("cut off")])
 @sync_and_async
 async def test_a_lost_answer_is_unknown(world: World, answer: Any) -> None:
-    """What was sent, and whose answer was lost, is neither done nor free."""
+    """A sent request whose answer was lost is neither done nor free."""
     world.vendor.answers(answer)
     manager = world.manager(bank())
 
@@ -242,8 +242,8 @@ async def test_a_lost_answer_is_unknown(world: World, answer: Any) -> None:
 
 
 @sync_and_async
-async def test_a_vendor_that_knows_keys_is_asked_again(world: World) -> None:
-    """Where the vendor knows keys the error is the vendor's, and a repeat asks again."""
+async def test_vendor_that_honours_keys_is_asked_again(world: World) -> None:
+    """At a vendor that honours keys the vendor's error is raised, and a repeat asks again."""
     world.vendor.answers(503)
     manager = world.manager(knowing())
 
@@ -295,8 +295,8 @@ async def test_an_error_after_the_answer_frees_nothing(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_strangers_error_after_the_answer_frees_nothing(world: World) -> None:
-    """The same holds for whatever else a transform may raise."""
+async def test_foreign_transform_error_frees_no_key(world: World) -> None:
+    """Any exception of a response transform leaves the key unknown."""
 
     def parse(_: Response) -> Response:
         raise KeyError("id")
@@ -362,8 +362,8 @@ async def test_a_first_attempts_refusal_is_final(world: World) -> None:
 
 
 @sync_and_async
-async def test_asking_again_keeps_what_may_have_happened(world: World) -> None:
-    """Who asks again and provably reaches nobody leaves the key unknown, not free."""
+async def test_unsent_retry_keeps_the_key_unknown(world: World) -> None:
+    """A retry that provably was not sent leaves the key unknown, not free."""
     manager = over_one_store(world, knowing())
     await crash(world, manager, sent=True)
     world.clock.advance(LEASE)
@@ -382,8 +382,8 @@ async def test_asking_again_keeps_what_may_have_happened(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_key_is_settled_with_an_answer(world: World) -> None:
-    """What was found at the vendor is what repeats get."""
+async def test_resolving_a_key_with_an_answer(world: World) -> None:
+    """Repeats get the answer with which an operator resolved the key."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
     with pytest.raises(OutcomeUnknown):
@@ -397,8 +397,8 @@ async def test_a_key_is_settled_with_an_answer(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_key_is_settled_as_never_done(world: World) -> None:
-    """What was not found at the vendor may be done under the same key."""
+async def test_resolving_a_key_as_never_done(world: World) -> None:
+    """A request resolved as never done may be sent under the same key."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
     with pytest.raises(OutcomeUnknown):

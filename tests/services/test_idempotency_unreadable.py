@@ -31,8 +31,10 @@ at_each = pytest.mark.parametrize("answer", UNREADABLE, ids=lambda one: f"{one.s
 
 @at_each
 @sync_and_async
-async def test_it_is_asked_again_where_keys_are_known(world: World, answer: Response) -> None:
-    """A vendor that knows keys is asked again, and then the key has its answer."""
+async def test_unreadable_answer_is_repeated_at_a_vendor_that_honours_keys(
+    world: World, answer: Response
+) -> None:
+    """A vendor that honours keys is asked again, and the key gets its answer."""
     world.vendor.answers(answer, DONE)
     manager = over_one_store(world, knowing())
 
@@ -57,8 +59,10 @@ async def test_a_call_asks_again_by_itself(world: World) -> None:
 
 @at_each
 @sync_and_async
-async def test_it_is_settled_where_keys_are_not_known(world: World, answer: Response) -> None:
-    """A vendor that knows no keys is not asked again before somebody has settled the key."""
+async def test_unreadable_answer_needs_resolving_without_vendor_keys(
+    world: World, answer: Response
+) -> None:
+    """A vendor without keys is not asked again until an operator resolves the key."""
     world.vendor.answers(answer, DONE)
     manager = over_one_store(world, bank(retry=RetryPolicy(max_attempts=2)))
 
@@ -72,8 +76,8 @@ async def test_it_is_settled_where_keys_are_not_known(world: World, answer: Resp
 
 
 @sync_and_async
-async def test_what_promises_nothing_is_kept(world: World) -> None:
-    """An answer without a body, or that is no JSON by its own word, is an answer."""
+async def test_answers_without_json_content_are_stored(world: World) -> None:
+    """An answer without a body, or that does not claim to be JSON, is stored."""
     for number, answer in enumerate((Response(200, JSON), Response(200, body=b"<html>"))):
         world.vendor.answers(answer)
         manager = over_one_store(world, bank())
@@ -84,7 +88,7 @@ async def test_what_promises_nothing_is_kept(world: World) -> None:
 
 @sync_and_async
 async def test_a_redirect_that_keeps_the_method_is_a_refusal(world: World) -> None:
-    """What was told to be sent elsewhere was not done, and the refusal is kept."""
+    """A redirected request was not done, so the refusal is stored."""
     world.vendor.answers(Response(308))
     manager = over_one_store(world, bank())
 
@@ -129,8 +133,8 @@ async def test_a_refused_repeat_leaves_the_outcome_unknown(world: World, status:
 
 
 @sync_and_async
-async def test_a_first_refusal_is_final_all_the_same(world: World) -> None:
-    """What was refused at once was not done, whatever a repeat would get."""
+async def test_first_refusal_is_final(world: World) -> None:
+    """A request refused at first was not done, whatever a repeat would return."""
     world.vendor.answers(Response(422))
     manager = over_one_store(world, knowing(idempotency_replays=False))
 
@@ -170,8 +174,8 @@ async def test_a_key_in_the_body_is_known_for_its_time(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_is_harmless_is_repeated_as_long_as_the_key_lives(world: World) -> None:
-    """A request that may always be repeated is asked again without any memory of the vendor's."""
+async def test_idempotent_request_is_repeated_while_the_key_lives(world: World) -> None:
+    """An idempotent request is repeated regardless of the vendor's memory."""
     request = POST.evolve(idempotent=True)
     manager = over_one_store(world, bank())
     await crash(world, manager, sent=True, request=request)

@@ -107,7 +107,7 @@ def everywhere(body: Any) -> Any:
 
 
 def nothing_held(world: World) -> bool:
-    """Whether every place in every bulkhead is free."""
+    """Return whether every slot of every bulkhead is free."""
     return not any(world.locks.inside.values())
 
 
@@ -228,7 +228,7 @@ def test_a_probes_place_is_free_in_every_region(mode: str, error: type[BaseExcep
 
 @everywhere
 def test_a_key_is_asked_again_where_it_was_sent(mode: str, error: type[BaseException]) -> None:
-    """Whoever repeats a key after an interruption asks the region that may have heard of it."""
+    """A repeat after an interruption goes to the region that may have received the request."""
 
     def scene(world: World) -> tuple[Face, Any]:
         world.vendor.answers(ConnectionFailed("refused.", may_have_been_processed=False))
@@ -273,8 +273,8 @@ def test_nothing_is_counted(mode: str, error: type[BaseException]) -> None:
 
 
 @everywhere
-def test_a_turn_is_given_back(mode: str, error: type[BaseException]) -> None:
-    """Who is interrupted in a limit's queue leaves no gap in it."""
+def test_interrupted_wait_frees_its_slot(mode: str, error: type[BaseException]) -> None:
+    """A caller interrupted in a limit's queue leaves no gap in it."""
 
     def scene(world: World) -> tuple[Face, Any]:
         manager = world.manager(
@@ -286,7 +286,7 @@ def test_a_turn_is_given_back(mode: str, error: type[BaseException]) -> None:
     worlds = every_place(mode, error, scene)
     assert "before sleeping" in {place for _, _, place in worlds}
     for world, manager, place in worlds:
-        # What is lost with its reply, or may have left, has taken its turn.
+        # A request whose reply was lost, or that may have left, has used its slot.
         lost = place == "before the store's answer arrives" and world.points.count(place) == 1
         taken = len(world.vendor.requests) + (lost or place == LEAVING)
         world.drive(manager.call("bank", GET))
@@ -295,7 +295,7 @@ def test_a_turn_is_given_back(mode: str, error: type[BaseException]) -> None:
 
 @everywhere
 def test_an_interruption_is_never_retried(mode: str, error: type[BaseException]) -> None:
-    """What interrupts a function goes through, and the function is not called again."""
+    """An interruption of a function is raised, and the function is not called again."""
     world = World(mode)
     manager = world.manager(paid(retry=RetryPolicy(5, 0)))
     calls: list[int] = []
@@ -312,8 +312,8 @@ def test_an_interruption_is_never_retried(mode: str, error: type[BaseException])
 
 
 @everywhere
-def test_a_calm_function_counts_nothing(mode: str, error: type[BaseException]) -> None:
-    """The short way of a function through a calm circuit is as neutral as the long one."""
+def test_interrupted_fast_path_function_is_neutral(mode: str, error: type[BaseException]) -> None:
+    """On the fast path, an interrupted function does not count at the circuit."""
     world = World(mode)
     manager = world.manager(paid(bulkhead=None))
 
@@ -357,8 +357,8 @@ def test_a_stream_gives_everything_back(mode: str, error: type[BaseException]) -
 
 
 @everywhere
-def test_the_end_is_told_of(mode: str, error: type[BaseException]) -> None:
-    """Every call that began is told to have ended, as cancelled."""
+def test_interrupted_call_emits_its_end(mode: str, error: type[BaseException]) -> None:
+    """Every call that began emits its end, as cancelled."""
 
     def scene(world: World) -> tuple[Face, Any]:
         manager = world.watched(paid(retry=None))
@@ -371,7 +371,7 @@ def test_the_end_is_told_of(mode: str, error: type[BaseException]) -> None:
 
 @sync_and_async
 async def test_a_waiting_caller_that_is_interrupted_holds_nothing(world: World) -> None:
-    """Who waits for another's answer and is interrupted leaves that other's claim alone."""
+    """An interrupted caller that waits for another's answer leaves that claim alone."""
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
     manager = world.manager(paid(bulkhead=None))

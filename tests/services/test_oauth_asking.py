@@ -75,7 +75,7 @@ def failing(wait: int) -> Response:
 
 
 def passing(world: World, seconds: float) -> Callable[[], Awaitable[None]]:
-    """What lets more time pass than was asked for."""
+    """A function that advances the clock by this many seconds more."""
 
     async def pass_by() -> None:
         world.clock.advance(seconds)
@@ -85,7 +85,7 @@ def passing(world: World, seconds: float) -> Callable[[], Awaitable[None]]:
 
 @sync_and_async
 async def test_an_answer_comes_in_pieces(world: World) -> None:
-    """What is read is the whole, in its order."""
+    """An answer in several chunks is read as a whole."""
     world.vendor.answers(Arriving(200, JSON, BEGUN[:7], BEGUN[7:50], BEGUN[50:]))
 
     assert "WDJB" == (await ask(world, "begin_device")).user_code
@@ -117,10 +117,10 @@ async def test_each_pause_is_drawn_from_the_one_before(world: World) -> None:
 
 @pytest.mark.parametrize("wait, slept", [(99, [99]), (100, [])])
 @sync_and_async
-async def test_who_would_wait_too_long_does_not(
+async def test_pause_beyond_the_timeout_is_not_begun(
     world: World, wait: int, slept: list[float]
 ) -> None:
-    """A pause ends before the time does, or is not begun."""
+    """A pause that would end after the timeout is not begun."""
     world.vendor.answers(failing(wait))
     world.vendor.otherwise = Response(200, JSON, BEGUN)
     if slept:
@@ -143,8 +143,8 @@ async def test_a_question_ends_when_the_time_does(world: World, more: float, lef
 
 
 @sync_and_async
-async def test_where_no_time_is_left_nobody_asks(world: World) -> None:
-    """A code that could not be shown for lack of time is not lost."""
+async def test_code_is_kept_if_no_time_is_left(world: World) -> None:
+    """If no time is left for the token request, the code is not used up."""
     consent = OAuthConsent(OAuthClient(server=SERVER, client_id="erp"), clock=world.clock)
     url, pending = consent.begin("https://erp.example/back")
     state = parse_qs(urlsplit(url).query)["state"][0]

@@ -1,4 +1,4 @@
-"""Whether a store is away: what is known of that, by whom."""
+"""The probe of a store that is down."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -12,8 +12,8 @@ AWAY = StorageUnavailable("it does not answer.")
 
 
 @sync_and_async
-async def test_what_was_known_before_counts_no_more(world: World) -> None:
-    """Who asked before somebody else knew better tells nothing new, whatever it was answered."""
+async def test_outdated_outcomes_are_ignored(world: World) -> None:
+    """The outcome of a command that began before the last change is ignored."""
     probe = OutageProbe(world.watched(Service("vat")).manager._flows.core, "state")
 
     probe.lost(None, AWAY, 0)

@@ -1,4 +1,4 @@
-"""A store that is slow, or of which one node or one state is away: all else is shared as before."""
+"""A slow store, or one with a node or a state down: all other states stay shared."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def told(world: World, kind: type) -> list[Any]:
 
 
 async def granted(face: Face, tenant: str, times: int = 5) -> int:
-    """How many of so many calls a tenant's limit lets through."""
+    """The number of these calls that a tenant's limit admits."""
     count = 0
     for _ in range(times):
         try:
@@ -140,8 +140,8 @@ async def test_a_node_is_found_by_itself(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_store_whose_nodes_become_known_is_there(world: World) -> None:
-    """What was lost before its nodes were known is found with the first of them."""
+async def test_outage_before_nodes_were_known_ends_with_the_first(world: World) -> None:
+    """An outage from before the nodes were known ends with the first node that answers."""
     cluster = Cluster(world)
     worker = sharing(world, vat())
     cluster.known, cluster.away = False, {"all"}
@@ -336,7 +336,7 @@ async def test_so_many_states_are_remembered_and_no_more(world: World) -> None:
 
 @sync_and_async
 async def test_an_interrupted_call_gives_back_to_the_substitute(world: World) -> None:
-    """What is posted goes where the call was counted."""
+    """An interrupted call gives back to the store where it was counted."""
     Unusable(world, ":circuit")
     world.vendor.answers(Interruption())
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
@@ -354,8 +354,8 @@ async def test_an_interrupted_call_gives_back_to_the_substitute(world: World) ->
 
 
 @sync_and_async
-async def test_a_limit_that_refuses_lets_nobody_pass_without_its_store(world: World) -> None:
-    """Each call asks the store, and is refused for as long as that is away."""
+async def test_refusing_limit_admits_nothing_without_its_store(world: World) -> None:
+    """With `without_store="refuse"` every call asks the store, and is refused during an outage."""
     manager = sharing(world, vat(limits=RateLimitConfig(1, burst=9, without_store="refuse")))
     await manager.call("vat", GET)
     world.store.is_away = AWAY
@@ -371,8 +371,8 @@ async def test_a_limit_that_refuses_lets_nobody_pass_without_its_store(world: Wo
 
 
 @sync_and_async
-async def test_a_limit_goes_on_with_its_share(world: World) -> None:
-    """What a process grants by itself is its share, in a queue of its own."""
+async def test_limit_continues_with_its_share(world: World) -> None:
+    """Without the store a process grants its share, with a queue in memory."""
     world.store.is_away = AWAY
     limit = RateLimitConfig(4, burst=4, without_store=0.5)
     manager = sharing(world, vat(limits=limit, max_limit_wait=None))
@@ -416,8 +416,8 @@ async def test_a_slow_store_is_waited_for(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_goes_on_without_the_store_keeps_time_for_its_call(world: World) -> None:
-    """Of a store that never answers nobody waits for all of a deadline, nor for very long."""
+async def test_silent_store_leaves_time_for_the_call(world: World) -> None:
+    """A silent store takes only part of a call's deadline, ten seconds at most."""
     slow = Slow(world)
     slow.delay = 1_000
     for timeout, waited in ((0.2, 0.15), (8, 6.0), (600, 10.0)):
@@ -427,8 +427,8 @@ async def test_who_goes_on_without_the_store_keeps_time_for_its_call(world: Worl
 
 
 @sync_and_async
-async def test_who_needs_the_store_waits_for_all_that_is_left(world: World) -> None:
-    """A key, and a limit that refuses, are waited for until the deadline, or for a minute."""
+async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -> None:
+    """A key or a refusing limit waits for the store until the deadline, a minute at most."""
     slow = Slow(world)
     slow.delay = 1_000
     refusing = RateLimitConfig(1, without_store="refuse")
@@ -440,8 +440,8 @@ async def test_who_needs_the_store_waits_for_all_that_is_left(world: World) -> N
 
 
 @sync_and_async
-async def test_a_store_that_answered_just_now_is_not_away(world: World) -> None:
-    """Whose time is not enough is refused while others are answered; a silent store is away."""
+async def test_store_that_answers_others_is_not_down(world: World) -> None:
+    """A store that just answered other calls is slow; a silent one is down."""
     slow = Slow(world)
     worker = sharing(world, vat(timeout=4, limits=RateLimitConfig(9)))
     await worker.call("vat", GET)
@@ -456,8 +456,8 @@ async def test_a_store_that_answered_just_now_is_not_away(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_store_that_says_it_is_slow_is_not_away(world: World) -> None:
-    """Who hears that the store is busy believes it, even if it never had an answer."""
+async def test_store_that_reports_being_slow_is_not_down(world: World) -> None:
+    """A store that reports being busy counts as slow, even without earlier answers."""
     slow = Slow(world)
     slow.delay, slow.slow = 100, True
     worker = sharing(world, vat(timeout=4))
@@ -469,8 +469,8 @@ async def test_a_store_that_says_it_is_slow_is_not_away(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_finds_the_store_slow_leaves_the_look_to_the_next(world: World) -> None:
-    """A store that was away and is slow now is looked for by the next caller too."""
+async def test_slow_probe_leaves_the_probe_to_others(world: World) -> None:
+    """A probe that finds the store slow leaves the next probe to the next caller."""
     worker = sharing(world, vat(timeout=4, limits=RateLimitConfig(9)))
     world.store.is_away = AWAY
     await worker.call("vat", GET)
@@ -498,8 +498,8 @@ async def test_a_quick_refusal_is_an_outage(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_waits_for_anothers_answer_waits_through_an_outage(world: World) -> None:
-    """A store that is away for a while throws out nobody who waits within a deadline."""
+async def test_waiting_for_an_answer_survives_an_outage(world: World) -> None:
+    """A caller that waits for a key's answer waits through an outage, until its deadline."""
     gate = world.gate()
     worker = sharing(world, vat())
     world.vendor.answers(gate.answering(200))

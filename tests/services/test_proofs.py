@@ -63,7 +63,7 @@ def asks(nonce: str | None, result: str = ASKS) -> Response:
 
 
 def proven(sent: Sent) -> Mapping[str, Any]:
-    """What the proof of a request says."""
+    """The claims of a request's proof."""
     return checked(sent.header("DPoP"))
 
 
@@ -107,8 +107,8 @@ async def test_every_attempt_has_its_own_proof(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_nonce_is_shown_when_it_is_asked_for(world: World) -> None:
-    """The same attempt goes out again at once, with the nonce and the same token, and no policy."""
+async def test_requested_nonce_is_sent_at_once(world: World) -> None:
+    """The same attempt is repeated at once with the nonce and the same token."""
     world.vendor.answers(asks("n-1"))
     provider = Renewing()
     service = vat(
@@ -153,8 +153,8 @@ async def test_it_takes_nothing_from_the_policy(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_endless_wish_for_nonces_ends(world: World) -> None:
-    """Who asks for another nonce twice in a row gets no third request, and no new token helps."""
+async def test_repeated_nonce_requests_end(world: World) -> None:
+    """After two requests for a nonce in a row there is no third attempt, and no renewal."""
     world.vendor.otherwise = asks("n-1")
     provider = Renewing()
     service = vat(credentials=None, needs_credentials=True, retry=RetryPolicy(5, 0))
@@ -170,8 +170,8 @@ async def test_an_endless_wish_for_nonces_ends(world: World) -> None:
 
 @pytest.mark.parametrize("nonce", [None, "", "n" * 1_000_000, "n\u00e9", 'a"b', "a\\b", "a b"])
 @sync_and_async
-async def test_a_nonce_that_is_none_is_not_shown(world: World, nonce: str | None) -> None:
-    """Who wants a nonce and tells none, or none that is one, is not asked again."""
+async def test_missing_or_invalid_nonce_is_not_sent(world: World, nonce: str | None) -> None:
+    """A request for a nonce without a valid nonce is not followed."""
     world.vendor.answers(asks(nonce))
     manager = world.manager(vat())
 
@@ -202,7 +202,7 @@ async def test_a_wrong_proof_renews_nothing(world: World, message: str) -> None:
 
 @sync_and_async
 async def test_a_refused_token_is_renewed(world: World) -> None:
-    """What is refused is the token unless the answer says that it is the proof."""
+    """A refusal means the token, unless the answer blames the proof."""
     world.vendor.answers(asks("n-1", 'DPoP error="invalid_token"'), asks("n-2"), 200)
     service = vat(credentials=None, needs_credentials=True)
     manager = world.manager(service, credentials=world.of_mode(Renewing()))
@@ -233,8 +233,8 @@ async def test_others_have_no_nonces(world: World) -> None:
 
 
 @sync_and_async
-async def test_it_proves_that_nothing_was_done(world: World) -> None:
-    """What may be done once only is sent again all the same; it is admitted like any request."""
+async def test_nonce_request_proves_that_nothing_was_done(world: World) -> None:
+    """A non-idempotent request is repeated with the nonce, and admitted like any other."""
     world.vendor.answers(asks("n-1"), 201)
     manager = world.manager(vat(limits=RateLimitConfig.per_second(1)))
 
@@ -258,8 +258,8 @@ async def test_it_goes_with_a_key(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_refusal_after_it_is_certain(world: World) -> None:
-    """What is refused with the nonce was not done without it either."""
+async def test_refusal_after_a_nonce_request_is_final(world: World) -> None:
+    """A refusal with the nonce proves that nothing was done, without it either."""
     world.vendor.answers(asks("n-1"), 422)
     manager = world.manager(vat())
 
@@ -339,8 +339,8 @@ async def test_a_stream_that_is_cut_off_asks_anew(world: World) -> None:
 
 
 @sync_and_async
-async def test_those_who_race_prove_too(world: World) -> None:
-    """Each of those who race has a proof of its own, and the call goes on with the nonce."""
+async def test_hedges_have_their_own_proofs(world: World) -> None:
+    """Each hedge has its own proof, and the call continues with the nonce."""
     gate = world.gate()
     world.vendor.answers(gate.answering(asks("n-1")), asks("n-1"), 200)
     manager = world.manager(vat(hedge=HedgeConfig(0.1)))
@@ -358,8 +358,8 @@ async def test_those_who_race_prove_too(world: World) -> None:
 
 
 @sync_and_async
-async def test_endless_wishes_end_a_race(world: World) -> None:
-    """Those who race do not ask for ever either."""
+async def test_repeated_nonce_requests_end_hedging(world: World) -> None:
+    """Hedges do not repeat for nonces without end."""
     world.vendor.otherwise = asks("n-1")
     manager = world.manager(vat(hedge=HedgeConfig(0.1, max_extra=2)))
 
@@ -387,8 +387,8 @@ async def test_regions_have_nonces_of_their_own(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_probe_may_prove_anew(world: World) -> None:
-    """Who tries a service out after its circuit was open may be asked for a nonce meanwhile."""
+async def test_probe_may_be_asked_for_a_nonce(world: World) -> None:
+    """A probe of a half-open circuit may be asked for a nonce."""
     world.vendor.answers(503, asks("n-1"), 200)
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1, open_for=10)))
     with pytest.raises(VendorFailed):
@@ -399,7 +399,7 @@ async def test_a_probe_may_prove_anew(world: World) -> None:
 
 
 def test_nonces_are_bounded() -> None:
-    """However many origins tell a nonce, so many are remembered, and the newest always."""
+    """Only a limited number of origins' nonces is remembered, the newest always."""
     nonces = Nonces()
     for number in range(5_000):
         url = f"https://n{number}.example/"

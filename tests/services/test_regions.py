@@ -23,7 +23,7 @@ from tests.support.modes import World, sync_and_async
 
 @sync_and_async
 async def test_the_first_tier_is_asked(world: World) -> None:
-    """While all is well, requests go to the first tier, below its base URL."""
+    """Requests go to the first tier, below its base URL."""
     manager = world.watched(shop())
 
     await manager.call("shop", GET)
@@ -46,8 +46,8 @@ async def test_the_draw_decides_by_weight(world: World) -> None:
 
 @pytest.mark.parametrize("request_", [GET, POST], ids=["GET", "POST"])
 @sync_and_async
-async def test_what_never_left_goes_elsewhere_at_once(world: World, request_: Request) -> None:
-    """Where a connection is refused the next region is asked without a pause."""
+async def test_refused_connection_moves_on_at_once(world: World, request_: Request) -> None:
+    """After a refused connection the next region is tried without a pause."""
     answers(world, eu=[REFUSED])
     manager = world.watched(shop())
 
@@ -59,8 +59,8 @@ async def test_what_never_left_goes_elsewhere_at_once(world: World, request_: Re
 
 
 @sync_and_async
-async def test_what_goes_at_once_needs_no_time_to_pause(world: World) -> None:
-    """Who has less time left than a pause would take may still go elsewhere at once."""
+async def test_moving_on_at_once_needs_no_time_for_a_pause(world: World) -> None:
+    """A call with less time than a pause can still try another region at once."""
     answers(world, eu=[REFUSED])
     manager = world.manager(shop())
 
@@ -96,8 +96,8 @@ async def test_failing_over_is_within_the_retry_budget(world: World) -> None:
 
 
 @sync_and_async
-async def test_those_who_all_refuse_are_not_hammered(world: World) -> None:
-    """Who comes back to a region it has tried pauses as for any retry."""
+async def test_second_attempt_at_a_region_pauses(world: World) -> None:
+    """A second attempt at the same region pauses like any retry."""
     answers(world, eu=[REFUSED, REFUSED], us=[REFUSED])
     manager = world.manager(shop(retry=RetryPolicy(4, 1.0, jitter=Jitter.NONE)))
 
@@ -108,8 +108,8 @@ async def test_those_who_all_refuse_are_not_hammered(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_was_not_asked_comes_before_who_was(world: World) -> None:
-    """A region that a call has tried is asked again only after those that it has not."""
+async def test_untried_regions_come_first(world: World) -> None:
+    """Regions that a call has not tried come before those that it has."""
     answers(world, eu=[REFUSED], us=[REFUSED])
     ap = Region("ap", "https://ap.example/v1", tier=3)
     manager = world.manager(shop(EU, US, ap))
@@ -124,7 +124,7 @@ async def test_who_was_not_asked_comes_before_who_was(world: World) -> None:
 async def test_a_read_that_failed_goes_elsewhere_after_its_pause(
     world: World, failure: Any
 ) -> None:
-    """What may have been processed and is harmless goes to another region, after the backoff."""
+    """An idempotent request that may have been processed tries another region after the pause."""
     answers(world, eu=[failure])
     manager = world.manager(shop())
 
@@ -135,8 +135,8 @@ async def test_a_read_that_failed_goes_elsewhere_after_its_pause(
 
 @pytest.mark.parametrize("failure", [CUT_OFF, 503], ids=["cut off", "503"])
 @sync_and_async
-async def test_what_may_have_been_processed_is_not_sent_again(world: World, failure: Any) -> None:
-    """A POST without a key that may have been processed goes nowhere else."""
+async def test_possibly_processed_post_is_not_repeated(world: World, failure: Any) -> None:
+    """A POST without a key that may have been processed tries no other region."""
     answers(world, eu=[failure])
     manager = world.manager(shop())
 
@@ -157,10 +157,10 @@ async def test_what_may_have_been_processed_is_not_sent_again(world: World, fail
     ],
 )
 @sync_and_async
-async def test_what_is_declared_harmless_may_go_elsewhere(
+async def test_idempotent_requests_may_change_regions(
     world: World, endpoint: Endpoint | None, request_: Request, *, moves: bool
 ) -> None:
-    """The request or its endpoint says whether doing it twice is harmless, wherever it is done."""
+    """The request or its endpoint declares whether it may be repeated elsewhere."""
     answers(world, eu=[CUT_OFF])
     manager = world.manager(shop(endpoints=endpoint or ()))
 

@@ -66,7 +66,7 @@ async def test_each_region_has_its_credentials(world: World) -> None:
 
 @sync_and_async
 async def test_a_credential_that_was_asked_for_goes_where_there_is_no_other(world: World) -> None:
-    """A region's own credentials come before those of the provider."""
+    """A region's own credentials are preferred to the provider's."""
 
     class Provider:
         async def get(self, *_: object) -> Credentials:
@@ -124,7 +124,7 @@ async def test_a_renewed_credential_goes_where_the_old_one_was_refused(world: Wo
 
 @sync_and_async
 async def test_transforms_see_a_request_of_no_region(world: World) -> None:
-    """What transforms make of a request is joined to the region of each attempt."""
+    """The transformed request is joined to the base URL of each attempt's region."""
     answers(world, eu=[REFUSED])
     manager = world.manager(
         shop(request_transforms=lambda request: request.evolve(path="/changed"))
@@ -152,8 +152,8 @@ async def test_a_stream_opens_elsewhere(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_stream_that_breaks_off_tells_of_its_region(world: World) -> None:
-    """What becomes of a body is recorded for the region that it came from."""
+async def test_broken_stream_counts_for_its_region(world: World) -> None:
+    """The outcome of a body is recorded for the region that it came from."""
     answers(world, eu=[Arriving(200, (), b"half", CUT_OFF)])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
@@ -183,8 +183,8 @@ async def test_a_hedge_goes_elsewhere(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_answer_says_where_it_comes_from(world: World) -> None:
-    """What answers last in one region is not said to come from where the others race."""
+async def test_response_has_its_region(world: World) -> None:
+    """With hedges in several regions, the response names the one that it came from."""
     first, second = world.gate(), world.gate()
     answers(world, eu=[first.answering(200)], us=[second.answering(503)])
     hedged = shop(

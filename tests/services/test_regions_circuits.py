@@ -150,8 +150,8 @@ async def test_one_opened_by_hand_is_drained(world: World) -> None:
 
 
 @sync_and_async
-async def test_nobody_else_lets_it_in(world: World) -> None:
-    """Where no other region is open for calls the retry goes to the same one, after its pause."""
+async def test_retry_stays_if_other_circuits_are_open(world: World) -> None:
+    """If every other circuit is open, the retry stays in its region, after its pause."""
     answers(world, eu=[503, 503])
     manager = world.watched(shop())
     await opened(manager, "us")
@@ -165,8 +165,8 @@ async def test_nobody_else_lets_it_in(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_finds_nobody_pauses_as_it_would_have(world: World) -> None:
-    """What never left, and found no other region, waits out the backoff before it comes back."""
+async def test_unsent_request_pauses_if_it_cannot_move(world: World) -> None:
+    """A refused connection without another region waits out the backoff before it is retried."""
     answers(world, eu=[REFUSED])
     manager = world.manager(shop())
     await opened(manager, "us")
@@ -177,8 +177,8 @@ async def test_who_finds_nobody_pauses_as_it_would_have(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_finds_nobody_is_held_back(world: World) -> None:
-    """Where its own region's circuit opened, and no other lets it in, the call is refused."""
+async def test_call_is_refused_if_all_circuits_are_open(world: World) -> None:
+    """If its own region's circuit opened too, the call is refused."""
     answers(world, eu=[503])
     manager = world.watched(shop(circuit=OPENS_AT_ONCE))
     await opened(manager, "us")
@@ -192,8 +192,8 @@ async def test_who_finds_nobody_is_held_back(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_stayed_once_may_leave_later(world: World) -> None:
-    """Each attempt looks for another region anew, though no other let the one before in."""
+async def test_each_attempt_looks_for_another_region(world: World) -> None:
+    """Each attempt looks for another region again, even if none was open before."""
     answers(world, eu=[503, 503])
     manager = world.manager(shop())
     await opened(manager, "us")
@@ -208,8 +208,8 @@ async def test_who_stayed_once_may_leave_later(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_circuit_is_of_one_region(world: World) -> None:
-    """Who asks for a circuit by hand says whose."""
+async def test_circuit_by_hand_needs_the_region(world: World) -> None:
+    """Setting a circuit by hand needs the name of an existing region."""
     manager = world.manager(shop(), Service("vat", "https://vat.example"))
 
     for service, region, problem, existing in (

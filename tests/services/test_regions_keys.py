@@ -67,8 +67,8 @@ async def test_a_key_that_never_left_goes_elsewhere(world: World) -> None:
 
 @pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
 @sync_and_async
-async def test_whoever_repeats_a_key_asks_where_it_was_sent(world: World, *, apart: bool) -> None:
-    """A key of unknown outcome is asked again in its region, whatever region would be first."""
+async def test_unknown_key_is_repeated_in_its_region(world: World, *, apart: bool) -> None:
+    """A key with an unknown outcome is repeated in its region, even if another comes first."""
     answers(world, eu=[REFUSED], us=[CUT_OFF])
     claims = World(world.mode).store
     claims._world = world  # noqa: SLF001 - of this world's mode
@@ -135,7 +135,7 @@ async def test_a_key_may_be_honoured_everywhere(world: World) -> None:
 
 @sync_and_async
 async def test_without_a_key_nothing_is_honoured(world: World) -> None:
-    """What the vendor would honour under a key protects no request without one."""
+    """A vendor's support for keys does not protect a request without one."""
     answers(world, eu=[CUT_OFF])
     manager = world.manager(shop(**HONOURED, idempotency_across_regions=True))
 
@@ -170,8 +170,8 @@ async def test_a_harmless_request_with_a_key_goes_elsewhere(world: World) -> Non
 
 
 @sync_and_async
-async def test_who_may_not_leave_is_held_back(world: World) -> None:
-    """Where a key must stay, and the circuit of its region opened, the call is refused."""
+async def test_key_bound_to_a_region_is_refused_by_its_circuit(world: World) -> None:
+    """If a key must stay in a region and its circuit is open, the call is refused."""
     answers(world, eu=[503])
     manager = world.watched(shop(circuit=OPENS_AT_ONCE, **HONOURED))
 

@@ -59,8 +59,8 @@ async def test_absurd_pause_of_a_region_ends_after_an_hour(world: World) -> None
 
 
 @sync_and_async
-async def test_a_region_is_not_asked_before_it_wishes(world: World) -> None:
-    """Within a call no region is asked again before its Retry-After, though others fail, too."""
+async def test_region_is_not_called_before_its_retry_after(world: World) -> None:
+    """Within a call no region is called again before its `Retry-After`."""
     answers(world, eu=[Response(503, {"Retry-After": "3"})], us=[503])
     manager = world.manager(shop(retry=RetryPolicy(4, 1.0, jitter=Jitter.NONE)))
 
@@ -71,8 +71,8 @@ async def test_a_region_is_not_asked_before_it_wishes(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_has_nowhere_else_keeps_the_wish(world: World) -> None:
-    """Where no other region lets the call in, Retry-After counts as it does with one."""
+async def test_retry_after_holds_without_another_region(world: World) -> None:
+    """If no other region is open, `Retry-After` delays the retry."""
     answers(world, eu=[Response(503, {"Retry-After": "7"})])
     manager = world.manager(shop())
     await opened(manager, "us")
@@ -120,8 +120,8 @@ async def test_a_used_up_limit_is_for_all_regions(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_limit_is_not_evaded(world: World) -> None:
-    """Who may not be let out for a limit is refused, whatever other regions there are."""
+async def test_limits_hold_across_regions(world: World) -> None:
+    """A call that its limit refuses is refused, whatever other regions there are."""
     manager = world.watched(shop(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
     await manager.call("shop", GET)
 
@@ -133,8 +133,8 @@ async def test_a_limit_is_not_evaded(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_waits_finds_the_circuit_open(world: World) -> None:
-    """Where a circuit opens while a call waits for a limit, it goes on to the next region."""
+async def test_circuit_that_opens_during_a_wait_moves_the_call(world: World) -> None:
+    """If a circuit opens while a call waits for a limit, the next region is used."""
     manager = world.manager(shop(limits=RateLimitConfig(1, per=1)))
     await manager.call("shop", GET)
 
@@ -164,8 +164,8 @@ async def test_no_attempt_begins_after_the_deadline(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_is_asked_in_a_hurry_leaves_no_later(world: World) -> None:
-    """A second region's attempt has what is left of the time."""
+async def test_second_region_gets_the_remaining_time(world: World) -> None:
+    """An attempt in a second region gets the rest of the deadline."""
     answers(world, eu=[world.after(1.0, REFUSED)])
     manager = world.manager(shop())
 

@@ -1,4 +1,4 @@
-"""What a rehearsal says in place of sending something."""
+"""The result of a rehearsal, which sends nothing."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from moorage.wiring.ports import Ports
 WHAT: dict[str, Any] = {"service": "vat", "operation": "ask", "request_id": "r-1"}
 
 
-def test_what_would_have_been_sent_is_told() -> None:
-    """Whoever listens hears what it was and when; the caller, that it was not sent."""
+def test_rehearsal_emits_the_request() -> None:
+    """Observers get the request and its time, and the caller a DryRun error."""
     reports: list[Any] = []
     clock = VirtualClock()
     core = plain_core(Ports(clock=clock, observers=[reports.append])).core
@@ -29,6 +29,6 @@ def test_what_would_have_been_sent_is_told() -> None:
     )
 
 
-def test_what_is_asked_is_not_told() -> None:
-    """Of a request its path is told: what stands behind it may be somebody's."""
+def test_rehearsal_hides_the_query() -> None:
+    """Only the path of a request is shown, since the query may be personal."""
     assert "/people" == shown_path(Request.get("/people?name=ada"))

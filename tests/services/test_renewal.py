@@ -57,12 +57,12 @@ class Shared:
         return Calling(attrs.evolve(core, renewals=self.renewals()), [service])
 
     def renewals(self) -> Renewals:
-        """What renews the claims of one process, on its own."""
+        """A separate renewal of claims, as in one process."""
         execute = self.world.store.execute
         return Renewals(execute, self.world.clock.nanoseconds, by_tag=False, heartbeat=self.heart)
 
     def stores(self, *, apart: bool) -> dict[str, Any]:
-        """One store for everything, or another for what is no claim."""
+        """One store for everything, or a separate one for claims."""
         store = self.world.of_mode(self.world.store)
         return {"claims": store, "state": self.world.state()} if apart else {"state": store}
 
@@ -74,7 +74,7 @@ class Shared:
         return held
 
     def take_over(self) -> None:
-        """Let another process take the key that was claimed last, as lapsed."""
+        """Another process takes over the key of the latest claim, as expired."""
         (claim,) = [one for one in self.world.store.commands if type(one) is Claim][-1:]
         other = _claim(claim.keys[0], fingerprint=claim.fingerprint, remembered=TTL)
         assert self.world.store.memory.execute(other).fence
@@ -84,11 +84,11 @@ class Shared:
         return await flows.call("bank", POST, idempotency_key="k", **options)
 
     def pause(self, seconds: float = LEASE / 1e6) -> None:
-        """Let so much time pass in which nobody renews anything."""
+        """Advance the clock without renewing any claim."""
         self.world.clock.advance(seconds)
 
     def count(self, kind: type) -> int:
-        """How many commands of a kind the store was given."""
+        """The number of commands of this kind that the store got."""
         return sum(type(command) is kind for command in self.world.store.commands)
 
 
@@ -140,7 +140,7 @@ async def test_a_claim_is_short_and_lasts_as_long_as_its_holder(world: World) ->
 
 @sync_and_async
 async def test_a_dead_holder_is_replaced_when_its_lease_is_over(world: World) -> None:
-    """Whoever waits asks again right then, where the vendor knows keys; nobody waits for more."""
+    """A waiting caller takes over as soon as the lease ends, at a vendor that honours keys."""
     gates = world.gate(), world.gate()
     world.vendor.answers(gates[0].answering(200), Response(200, body=b"again"))
     shared = Shared(world)
@@ -184,7 +184,7 @@ async def test_the_outcome_of_a_dead_holder_is_unknown_when_its_lease_is_over(
 
 
 @sync_and_async
-async def test_who_is_late_before_its_admission_renews_first(world: World) -> None:
+async def test_late_claim_is_renewed_before_admission(world: World) -> None:
     """A claim whose answer took longer than its lease is renewed before anything is sent."""
     shared = Shared(world)
     flows = shared.process(bank())
@@ -223,8 +223,8 @@ async def test_key_that_was_taken_over_before_admission_sends_nothing(world: Wor
 
 @pytest.mark.parametrize("apart", [False, True])
 @sync_and_async
-async def test_who_is_late_before_sending_renews_first(world: World, apart: bool) -> None:
-    """Nobody else has taken the key meanwhile, so it is sent all the same."""
+async def test_late_claim_is_renewed_before_sending(world: World, apart: bool) -> None:
+    """A late holder that was not replaced renews its claim, and sends."""
     shared = Shared(world)
 
     def pausing(request: Request) -> Request:
@@ -239,10 +239,8 @@ async def test_who_is_late_before_sending_renews_first(world: World, apart: bool
 
 @pytest.mark.parametrize("apart", [False, True])
 @sync_and_async
-async def test_who_is_late_before_sending_and_was_replaced_sends_nothing(
-    world: World, apart: bool
-) -> None:
-    """Somebody else is at work on the key by then."""
+async def test_replaced_holder_sends_nothing(world: World, apart: bool) -> None:
+    """A late holder whose key another process has taken over sends nothing."""
     shared = Shared(world)
 
     def pausing(request: Request) -> Request:
@@ -259,10 +257,10 @@ async def test_who_is_late_before_sending_and_was_replaced_sends_nothing(
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("replaced", [False, True])
 @sync_and_async
-async def test_who_waited_for_its_turn_calls_a_function_only_under_its_claim(
+async def test_function_runs_only_under_a_renewed_claim(
     world: World, apart: bool, replaced: bool
 ) -> None:
-    """A function is called after the claim was renewed, or not at all; its turn is given back."""
+    """After a wait for a limit, a function runs only if its claim could be renewed."""
     shared, acted = Shared(world), list[str]()
     service = bank(limits=RateLimitConfig.per_second(1), circuit=CircuitBreakerConfig())
     flows = shared.process(service, **shared.stores(apart=apart))
@@ -306,8 +304,8 @@ async def test_an_effect_is_answered_whatever_became_of_its_renewals(world: Worl
 
 
 @sync_and_async
-async def test_while_the_store_is_away_a_late_holder_sends_nothing(world: World) -> None:
-    """Nobody knows whether its claim is its own still."""
+async def test_late_holder_sends_nothing_during_an_outage(world: World) -> None:
+    """A late holder that cannot renew its claim sends nothing."""
     shared = Shared(world)
 
     def pausing(request: Request) -> Request:
@@ -325,8 +323,8 @@ async def test_while_the_store_is_away_a_late_holder_sends_nothing(world: World)
 
 
 @sync_and_async
-async def test_one_claim_that_cannot_be_renewed_costs_no_other_its_own(world: World) -> None:
-    """What failed is tried again in halves, until all others are renewed."""
+async def test_one_failing_renewal_does_not_affect_others(world: World) -> None:
+    """A failed batch of renewals is split in halves until all others are renewed."""
     shared = Shared(world)
     renewals = shared.renewals()
     claims = [shared.held(renewals, f"k{number}") for number in range(9)]
@@ -362,8 +360,8 @@ async def test_a_round_takes_no_longer_than_until_the_next(world: World) -> None
 
 
 @sync_and_async
-async def test_a_claim_that_is_nobodys_any_more_is_renewed_no_longer(world: World) -> None:
-    """It was taken over, was let go, or whoever had it is gone without a word."""
+async def test_ended_claims_are_not_renewed(world: World) -> None:
+    """A claim that was taken over, released or whose holder is gone is no longer renewed."""
     shared = Shared(world)
     renewals = shared.renewals()
     lost, gone, left = (shared.held(renewals, key) for key in ("lost", "gone", "left"))

@@ -89,8 +89,8 @@ ANSWERS = [
 @pytest.mark.parametrize("answer", ANSWERS, ids=str)
 @pytest.mark.parametrize("key", [None, "k"])
 @sync_and_async
-async def test_a_call_tells_no_secret(world: World, answer: Any, key: str | None) -> None:
-    """Whatever a vendor answers, neither the events nor the error show what was secret."""
+async def test_events_and_errors_show_no_secret(world: World, answer: Any, key: str | None) -> None:
+    """Whatever a vendor answers, neither events nor errors show a secret."""
     service = Service(
         "bank",
         base_url="https://bank.example",
@@ -227,8 +227,8 @@ async def test_a_hook_is_not_quoted(world: World, kind: str) -> None:
 
 
 @sync_and_async
-async def test_a_service_says_what_else_to_mask(world: World) -> None:
-    """What a service's own rules match is in no error, and in no event."""
+async def test_custom_patterns_are_masked(world: World) -> None:
+    """Text that matches a service's own patterns is in no error and no event."""
     world.vendor.answers(
         Response(400, {}, b'{"code": "K-cnry-answer", "message": "customer K-cnry-answer"}')
     )

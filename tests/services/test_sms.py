@@ -1,4 +1,4 @@
-"""What the operations of text messages ask the desk for, and what they ask of a vendor."""
+"""The operations of text messages: their requests to the dispatcher and to the vendor."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ class Desk:
         self.error: Exception | None = None
 
     async def ask(self, request: Any, deed: Any, **options: Any) -> Any:
-        """As the desk does."""
+        """Run the operation like the dispatcher."""
         self.asked.append((request, options))
         if self.error is not None:
             raise self.error
         return await deed(Vendor(), "wire")
 
     async def at(self, ref: Any, request: Any, deed: Any, **options: Any) -> Any:
-        """As the desk does."""
+        """Run the operation at an account like the dispatcher."""
         self.asked.append((ref, request, options))
         return await deed(Vendor(), "wire", "found")
 
     def refusal(self, operation: str, recipients: Any) -> None:
-        """Nobody must be left out."""
+        """Allow every recipient."""
 
     async def every(self, steps: Any, *, at_once: int) -> list[Any]:
         """One after another."""
@@ -61,8 +61,8 @@ class Desk:
         return [await step() for step in steps]
 
 
-def asked(operation: str, *needs: str, country: str | None = None) -> Asked:
-    """What is known of an operation beforehand."""
+def operation_request(operation: str, *needs: str, country: str | None = None) -> Asked:
+    """The dispatcher's request for an operation."""
     return Asked(
         kind="sms", operation=operation, tenant="acme", needs=frozenset(needs), country=country
     )
@@ -70,7 +70,7 @@ def asked(operation: str, *needs: str, country: str | None = None) -> Asked:
 
 @pytest.fixture
 def desk() -> Desk:
-    """A desk."""
+    """A fake dispatcher."""
     return Desk()
 
 
@@ -82,11 +82,11 @@ def flows(desk: Desk) -> SmsFlows:
 
 
 def test_a_message_is_sent(desk: Desk, flows: SmsFlows) -> None:
-    """The key names the effect to the desk and to the vendor."""
+    """The idempotency key reaches both the dispatcher and the vendor."""
     sent: Any = run_plain(flows.send(MESSAGE, idempotency_key="k", timeout=3.0))
 
     assert ("send", "wire", MESSAGE, {"key": "k"}) == sent
-    target = asked("send", *MESSAGE.needs, country="DE")
+    target = operation_request("send", *MESSAGE.needs, country="DE")
     assert [(target, {"key": "k", "timeout": 3.0})] == desk.asked
 
 
@@ -135,23 +135,23 @@ def test_a_key_must_be_short_enough_for_all(desk: Desk, flows: SmsFlows) -> None
 @pytest.mark.parametrize(
     "verb, needs", [("get", SmsCapability.LOOK_UP), ("cancel", SmsCapability.CANCEL)]
 )
-def test_a_message_is_asked_about(
+def test_operations_on_a_message_use_its_account(
     desk: Desk, flows: SmsFlows, verb: str, needs: SmsCapability
 ) -> None:
-    """What is done to a message is done where it is."""
+    """An operation on an existing message goes to its account."""
     assert (verb, "wire", "found", {}) == run_plain(getattr(flows, verb)("ref", timeout=3.0))
-    assert [("ref", asked(verb, needs), {"timeout": 3.0})] == desk.asked
+    assert [("ref", operation_request(verb, needs), {"timeout": 3.0})] == desk.asked
 
 
 def test_a_number_is_checked(desk: Desk, flows: SmsFlows) -> None:
     """A number without a country is in international form; with one it is as written there."""
     result = run_plain(flows.validate_number("0151", country="DE", timeout=3.0))
     assert ("validate_number", "wire", "0151", {"country": "DE"}) == result
-    target = asked("validate_number", SmsCapability.VALIDATE_NUMBER, country="DE")
+    target = operation_request("validate_number", SmsCapability.VALIDATE_NUMBER, country="DE")
     assert [(target, {"timeout": 3.0})] == desk.asked
     run_plain(flows.validate_number("+33612345678"))
     run_plain(flows.validate_number("0612345678", country="fr"))
-    french = asked("validate_number", SmsCapability.VALIDATE_NUMBER, country="FR")
+    french = operation_request("validate_number", SmsCapability.VALIDATE_NUMBER, country="FR")
     assert [french, french] == [target for target, _ in desk.asked[1:]]
     with pytest.raises(InvalidData) as refused:
         run_plain(flows.validate_number("0151"))
@@ -160,6 +160,8 @@ def test_a_number_is_checked(desk: Desk, flows: SmsFlows) -> None:
 
 
 def test_a_balance_is_checked(desk: Desk, flows: SmsFlows) -> None:
-    """What is left is asked for by its own capability."""
+    """Checking the balance needs its own capability."""
     assert ("check_balance", "wire", {}) == run_plain(flows.check_balance(timeout=3.0))
-    assert [(asked("check_balance", SmsCapability.BALANCE), {"timeout": 3.0})] == desk.asked
+    assert [
+        (operation_request("check_balance", SmsCapability.BALANCE), {"timeout": 3.0})
+    ] == desk.asked

@@ -1,4 +1,4 @@
-"""What goes on while the shared store is away, what does not, and how it is found again."""
+"""What continues during an outage of the shared store, what does not, and how the outage ends."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ async def test_the_limits_of_this_process_hold(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_waits_in_memory_waits_there(world: World) -> None:
-    """A grant of this process's memory is confirmed there, and comes in its turn."""
+async def test_local_waits_are_confirmed_locally(world: World) -> None:
+    """A grant from this process's memory is confirmed there, and comes in order."""
     world.store.is_away = AWAY
     manager = sharing(world, vat(limits=RateLimitConfig(1)))
 
@@ -126,7 +126,7 @@ async def test_a_pause_is_kept_by_this_process(world: World) -> None:
 
 @sync_and_async
 async def test_a_grant_of_the_store_stands(world: World) -> None:
-    """Who waits for a turn that the store has given goes, though the store is away by then."""
+    """A caller with a grant from the store goes ahead even if the store is down by then."""
     manager = sharing(world, vat(limits=RateLimitConfig(1)))
     await manager.call("vat", GET)
 
@@ -140,8 +140,8 @@ async def test_a_grant_of_the_store_stands(world: World) -> None:
 
 
 @sync_and_async
-async def test_nobody_hears_of_what_memory_granted(world: World) -> None:
-    """How a call ended that memory let through is never told to the store, found by then or not."""
+async def test_outcomes_of_local_grants_are_not_posted(world: World) -> None:
+    """The outcome of a call admitted from memory is never posted to the store."""
     world.store.is_away = AWAY
 
     async def found(_: object) -> int:
@@ -162,8 +162,8 @@ async def test_nobody_hears_of_what_memory_granted(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_memory_granted_is_given_back_there(world: World) -> None:
-    """An interrupted call gives back what it had of the memory, and tells the store nothing."""
+async def test_local_grants_are_given_back_locally(world: World) -> None:
+    """An interrupted call gives its local grant back to memory only."""
     world.store.is_away = AWAY
     world.vendor.answers(Interruption())
     manager = sharing(world, vat())
@@ -176,8 +176,8 @@ async def test_what_memory_granted_is_given_back_there(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_place_in_the_queue_of_memory_is_given_back(world: World) -> None:
-    """Who is interrupted while it waits for memory's turn leaves the turn to the next."""
+async def test_interrupted_local_wait_frees_its_slot(world: World) -> None:
+    """A caller interrupted in the local queue leaves its slot to the next."""
     world.store.is_away = AWAY
     manager = sharing(world, vat(limits=RateLimitConfig(1), circuit=None))
     await manager.call("vat", GET)
@@ -195,8 +195,8 @@ async def test_a_place_in_the_queue_of_memory_is_given_back(world: World) -> Non
 
 
 @sync_and_async
-async def test_nothing_of_calls_is_posted_to_a_store_that_is_away(world: World) -> None:
-    """What the store would do by itself in time is not asked of it now."""
+async def test_outage_posts_nothing_that_expires_by_itself(world: World) -> None:
+    """States that the store would expire by itself are not posted during an outage."""
     manager = sharing(world, vat(limits=RateLimitConfig(1)))
     await manager.call("vat", GET)
 
@@ -213,8 +213,8 @@ async def test_nothing_of_calls_is_posted_to_a_store_that_is_away(world: World) 
 
 
 @sync_and_async
-async def test_a_probe_is_heard_of_late(world: World) -> None:
-    """How a probe ended is handed to its store though that is away, so that its place is freed."""
+async def test_probe_outcome_is_posted_during_an_outage(world: World) -> None:
+    """A probe's outcome is posted even during an outage, so that its slot is freed."""
     world.vendor.answers(503)
     manager = sharing(world, vat(circuit=CircuitBreakerConfig(failures=1, open_for=1)))
     with pytest.raises(VendorFailed):
@@ -267,8 +267,8 @@ async def test_a_sent_mark_must_be_written(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_answer_is_handed_over_though_the_store_was_away(world: World) -> None:
-    """What a key's holder knows is posted to the store even while it seems to be away."""
+async def test_key_outcome_is_posted_during_an_outage(world: World) -> None:
+    """A holder's outcome is posted even while the store seems to be down."""
     manager = sharing(world, vat())
     world.store.fails_at[3] = AWAY
 
@@ -370,8 +370,8 @@ async def test_one_caller_looks_while_others_go_on(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_is_interrupted_leaves_the_look_to_the_next(world: World) -> None:
-    """A look that was interrupted was none."""
+async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> None:
+    """An interrupted probe of the store leaves the probe to the next caller."""
     world.store.is_away = AWAY
     manager = sharing(world, vat())
     await manager.call("vat", GET)
@@ -388,8 +388,8 @@ async def test_who_is_interrupted_leaves_the_look_to_the_next(world: World) -> N
 
 
 @sync_and_async
-async def test_who_was_slower_to_notice_delays_no_look(world: World) -> None:
-    """Callers that lose the store together have lost it once."""
+async def test_simultaneous_losses_are_one_outage(world: World) -> None:
+    """Callers that lose the store at the same time count as one outage."""
     gate = world.gate()
 
     async def away(_: object) -> None:
@@ -472,8 +472,8 @@ async def test_a_mark_that_cannot_be_written_stops_the_call(world: World) -> Non
 
 
 @sync_and_async
-async def test_a_probe_whose_mark_cannot_be_written_leaves_its_place(world: World) -> None:
-    """A probe that is not sent is over, and another takes its place."""
+async def test_probe_that_cannot_be_marked_frees_its_slot(world: World) -> None:
+    """A circuit probe that could not be sent is over, and another takes its slot."""
     world.vendor.otherwise = 503
     manager, claims = apart(world, vat(circuit=CircuitBreakerConfig(failures=1, open_for=1)))
     with pytest.raises(VendorFailed):
@@ -491,7 +491,7 @@ async def test_a_probe_whose_mark_cannot_be_written_leaves_its_place(world: Worl
 
 @sync_and_async
 async def test_a_claim_that_was_taken_over_is_not_sent(world: World) -> None:
-    """Who waited for its turn longer than its claim lasted sends nothing."""
+    """A caller that waited longer than its claim lasted sends nothing."""
     manager, claims = apart(world, vat(limits=RateLimitConfig(9), circuit=None))
 
     async def dawdle(command: object) -> None:
@@ -523,7 +523,7 @@ async def test_each_store_is_lost_by_itself(world: World) -> None:
 
 @sync_and_async
 async def test_an_interrupted_key_is_given_up_in_its_own_store(world: World) -> None:
-    """What is posted goes where its state lives."""
+    """An interrupted key's outcome is posted to the store of claims."""
     manager, claims = apart(world, vat())
     world.vendor.answers(Interruption())
 

@@ -51,7 +51,7 @@ OPENS_AT_ONCE = CircuitBreakerConfig(failures=1, open_for=10)
 
 
 async def half_open(world: World, manager: Face) -> None:
-    """Let the circuit open, and its open time pass."""
+    """Open the circuit, and let its open time pass."""
     world.vendor.answers(503)
     with pytest.raises(VendorFailed):
         await manager.call("shop", GET)
@@ -59,7 +59,7 @@ async def half_open(world: World, manager: Face) -> None:
 
 
 async def state(manager: Face) -> tuple[CircuitState, int, int]:
-    """What the circuit counts."""
+    """The circuit's state, failures and running probes."""
     result = await manager.circuit_state("shop")
     assert 0 == result.slow_calls
     return result.state, result.failures, result.probes_under_way
@@ -186,7 +186,7 @@ async def test_the_deadline_covers_the_body(world: World) -> None:
         await stream.read()
 
     assert ("shop", True) == (caught.value.service, caught.value.may_have_been_processed)
-    # Who reads may be slow: that is no fault of the vendor's.
+    # The reader may be slow, which is no fault of the vendor.
     assert (CircuitState.CLOSED, 0, 0) == await state(manager)
 
 
@@ -212,8 +212,8 @@ async def test_a_body_that_stalls_is_a_failure(world: World, after: float) -> No
 
 
 @sync_and_async
-async def test_a_stream_without_its_credentials_is_never_asked_for(world: World) -> None:
-    """What is wrong before anything leaves is the error, and the vendor hears nothing."""
+async def test_stream_without_credentials_sends_nothing(world: World) -> None:
+    """A missing credential raises an error before anything is sent."""
     manager = world.manager(shop(needs_credentials=True))
 
     with pytest.raises(CredentialNotFound):
@@ -223,10 +223,10 @@ async def test_a_stream_without_its_credentials_is_never_asked_for(world: World)
 
 
 @sync_and_async
-async def test_a_failure_whose_body_breaks_off_is_a_failure_of_the_connection(
+async def test_broken_error_body_is_a_connection_failure(
     world: World,
 ) -> None:
-    """Nothing proves that what was answered with half an error was not done."""
+    """If the body of an error breaks off, the request may have been processed."""
     cut_off = ConnectionFailed("cut off", may_have_been_processed=False)
     world.vendor.answers(Arriving(500, (), b"{", cut_off))
     manager = world.manager(shop(retry=RetryPolicy(3, 0)))
@@ -285,8 +285,8 @@ async def test_a_stream_counts_for_its_manager(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_stream_that_never_left_is_asked_for_again(world: World) -> None:
-    """What certainly did not reach the vendor may be sent again, whatever it does."""
+async def test_unsent_stream_request_is_retried(world: World) -> None:
+    """A stream request that provably was not sent is retried, whatever its method."""
     world.vendor.answers(ConnectionFailed("no route", may_have_been_processed=False))
     manager = world.manager(shop(retry=RetryPolicy(2, 0)))
 
@@ -327,7 +327,7 @@ async def test_the_permit_lives_until_the_last_byte(world: World) -> None:
 
 @sync_and_async
 async def test_leaving_early_is_neutral(world: World) -> None:
-    """Who leaves before the last byte has judged nothing, and frees the place at once."""
+    """Leaving before the last byte counts as neutral, and frees the probe slot."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
     await half_open(world, manager)
     world.vendor.answers(Arriving(200, (), b"a", b"b"))
@@ -405,8 +405,8 @@ async def test_an_attempts_bound_is_for_the_headers(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_steps_own_bound_is_for_a_stream_too(world: World) -> None:
-    """What a service says of a single step holds where that is less than an attempt's time."""
+async def test_step_timeouts_apply_to_streams(world: World) -> None:
+    """A step's timeout applies to streams if it is shorter than the attempt's."""
     steps = Timeouts(connect=1, read=3, write=5)
     manager = world.manager(shop(attempt_timeout=2, timeout=60, timeouts=steps))
 
@@ -496,8 +496,8 @@ async def test_a_fallback_is_no_stream(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_cannot_be_sent_is_refused(world: World) -> None:
-    """A body that can be read once, no request at all and no base URL are refused at once."""
+async def test_unsendable_streams_are_refused(world: World) -> None:
+    """A one-time body with retries, a missing request and a missing base URL are refused."""
     manager = world.watched(shop(retry=RetryPolicy(2, 0)), Service("bare"))
 
     with pytest.raises(InvalidData) as caught:
@@ -514,8 +514,8 @@ async def test_what_cannot_be_sent_is_refused(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_stream_is_told_of(world: World) -> None:
-    """The attempt is told of at the headers, the call's end at the end of the body."""
+async def test_events_of_a_stream(world: World) -> None:
+    """The attempt ends with the headers, and the call with the end of the body."""
     world.vendor.answers(Arriving(200, (), b"a"))
     manager = world.watched(shop())
 
@@ -541,13 +541,13 @@ async def test_a_stream_is_told_of(world: World) -> None:
     [(ConnectionFailed("cut off"), "ConnectionFailed", False), (b"a", None, True)],
 )
 @sync_and_async
-async def test_how_a_stream_ended_is_told(
+async def test_final_event_of_a_stream(
     world: World,
     piece: Any,
     error: str | None,
     cancelled: bool,
 ) -> None:
-    """A body that broke off ends in its error, one that was left as cancelled."""
+    """A broken body ends in its error, and one left early as cancelled."""
     world.vendor.answers(Arriving(200, (), piece))
     manager = world.watched(shop())
 
@@ -564,8 +564,8 @@ async def test_how_a_stream_ended_is_told(
 
 
 @sync_and_async
-async def test_a_stream_that_fails_is_told_once(world: World) -> None:
-    """A call that gave no stream is told to have ended once."""
+async def test_failed_stream_emits_one_end(world: World) -> None:
+    """A call that returned no stream emits its end once."""
     world.vendor.answers(500)
     manager = world.watched(shop(bulkhead=BulkheadConfig(1)))
 

@@ -1,4 +1,4 @@
-"""What is known of tenants that are looked up."""
+"""Tenants that are looked up."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Desk:
         self.memory.post(command)
 
     async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.slept.append(seconds)
         self.clock.advance(seconds)
 
@@ -78,7 +78,7 @@ class Desk:
 
 
 def test_a_key_belongs_to_one_account() -> None:
-    """Whoever comes first says where; all who come later are told."""
+    """The first call decides the account of a key; all later ones get the same."""
     desk = Desk()
 
     assert ("a", False) == desk.settled(desk.turn(), "a", movable=False)
@@ -89,16 +89,16 @@ def test_a_key_belongs_to_one_account() -> None:
 @pytest.mark.parametrize(
     "names", [("fax", "acme", "order-1"), ("sms", None, "order-1"), ("sms", "acme", "order-2")]
 )
-def test_keys_are_told_apart(names: tuple[Any, ...]) -> None:
-    """Another kind, tenant or key is another effect."""
+def test_keys_depend_on_kind_tenant_and_key(names: tuple[Any, ...]) -> None:
+    """Another kind, tenant or key has its own account."""
     desk = Desk()
     desk.settled(desk.turn(), "a", movable=False)
 
     assert ("b", False) == desk.settled(desk.turn(*names), "b", movable=False)
 
 
-def test_what_is_written_is_kept_for_a_while() -> None:
-    """A key is forgotten when the account forgets it, too."""
+def test_key_owners_expire() -> None:
+    """A key's owner expires together with the account's memory of the key."""
     desk = Desk()
     desk.settled(desk.turn(), "a", movable=False)
     desk.clock.advance(KEEP - 1)
@@ -140,8 +140,8 @@ def test_an_effect_moves_on() -> None:
     assert ("d", True) == desk.settled(desk.turn(), "x", movable=False)
 
 
-def test_a_turn_is_given_back_once() -> None:
-    """Who has the turn gives it back, and nobody else does."""
+def test_claim_is_released_once() -> None:
+    """Only the holder of a claim releases it, and only once."""
     desk = Desk()
     turn = desk.turn()
     turn.give_back()
@@ -170,8 +170,8 @@ def test_a_turn_that_is_held_is_waited_for() -> None:
     assert START + timedelta(seconds=25) == raised.value.retry_at
 
 
-def test_who_waits_gets_its_turn() -> None:
-    """A turn that is given back meanwhile is taken."""
+def test_waiting_caller_gets_a_released_claim() -> None:
+    """A waiting caller takes a claim that is released meanwhile."""
     desk = Desk()
     first = desk.turn()
     desk.settled(first, "a", movable=True)
@@ -188,8 +188,8 @@ def test_who_waits_gets_its_turn() -> None:
     assert [0.00375, 0.0075] == pytest.approx(desk.slept)
 
 
-def test_the_last_moment_is_too_late() -> None:
-    """Nobody looks again at the moment at which its patience ends."""
+def test_no_look_up_at_the_end_of_the_wait() -> None:
+    """A caller does not look again at the moment its wait ends."""
     desk = Desk()
     desk.settled(desk.turn(seconds=20.0), "a", movable=True)
 
@@ -199,8 +199,8 @@ def test_the_last_moment_is_too_late() -> None:
     assert [] == desk.slept
 
 
-def test_who_was_too_slow_is_told() -> None:
-    """What another wrote down, after our claim lapsed, is what holds."""
+def test_overtaken_caller_gets_the_recorded_owner() -> None:
+    """A caller whose claim expired gets the owner that another caller recorded."""
     desk = Desk()
 
     def overtake(command: Any) -> None:
@@ -218,7 +218,7 @@ def test_who_was_too_slow_is_told() -> None:
 
 
 class Heart:
-    """What renews nothing unless a test says so."""
+    """A heartbeat that renews only when a test says so."""
 
     def __init__(self, work: Any, target: Callable[[], bool]) -> None:
         self.beat = work
@@ -233,7 +233,7 @@ class Heart:
 
 
 class Shared(Desk):
-    """A desk whose store is shared with other processes."""
+    """A dispatcher whose store is shared with other processes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -245,7 +245,7 @@ class Shared(Desk):
         return self.hearts[-1]
 
     def lapse(self) -> None:
-        """Let a lease pass in which nobody renews anything."""
+        """Let a lease pass without any renewal."""
         self.clock.advance(LEASE / 1e6)
 
 
@@ -266,8 +266,8 @@ def test_a_turn_is_renewed_while_its_holder_lives() -> None:
     assert desk.nanoseconds() - began <= LEASE * 1000
 
 
-def test_a_late_holder_does_not_move_what_another_is_at_work_on() -> None:
-    """Where it would move to is not written down, so nobody goes there."""
+def test_replaced_holder_cannot_move_the_key() -> None:
+    """A late holder cannot record a new account for a key that another caller works on."""
     desk = Shared()
     late = desk.turn()
     desk.settled(late, "a", movable=True)
@@ -281,8 +281,8 @@ def test_a_late_holder_does_not_move_what_another_is_at_work_on() -> None:
     assert ("a", True) == desk.settled(desk.turn(), "x", movable=False)
 
 
-def test_a_late_holder_that_nobody_replaced_moves_on() -> None:
-    """Its turn is its own still."""
+def test_late_holder_without_successor_can_move_the_key() -> None:
+    """A late holder that was not replaced keeps its claim, and may move the key."""
     desk = Shared()
     late = desk.turn(seconds=30.0)
     desk.settled(late, "a", movable=True)
@@ -292,8 +292,8 @@ def test_a_late_holder_that_nobody_replaced_moves_on() -> None:
     assert ("b", True) == desk.settled(desk.turn(), "x", movable=True)
 
 
-def test_who_takes_over_moves_on_when_the_first_holders_time_is_over() -> None:
-    """Until then that one may be paused at the account before, and go on there."""
+def test_successor_moves_the_key_after_the_first_holders_term() -> None:
+    """A successor moves the key only after the first holder could no longer continue."""
     desk = Shared()
     desk.settled(desk.turn(seconds=20.0), "a", movable=True)
     desk.lapse()
@@ -314,8 +314,8 @@ def test_who_takes_over_moves_on_when_the_first_holders_time_is_over() -> None:
     assert ("b", True) == desk.settled(desk.turn(), "x", movable=True)
 
 
-def test_only_who_has_the_turn_writes_down_where_to_go() -> None:
-    """What was written there first stays; saying it again is no error."""
+def test_only_the_holder_records_the_account() -> None:
+    """Only the holder records a new account; recording it again is no error."""
     desk = Desk()
     turn = desk.turn()
     desk.settled(turn, "a", movable=True)

@@ -1,4 +1,4 @@
-"""How several send the parts of one upload: each part once, and nothing after the end."""
+"""Parallel uploads of parts: each part once, and nothing after the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UPLOAD = Upload(ref=Ref("some", "main", "a", {"upload": "u1"}), key="a", id="u1"
 
 
 def part(number: int, data: bytes) -> Part:
-    """What a vendor has of it."""
+    """A part as the vendor has stored it."""
     return Part(number=number, size=len(data), etag=Checksum.of("md5", data).value)
 
 
@@ -106,7 +106,7 @@ class Vendor:
 def uploading(
     pieces: Pieces, *existing: Part, grants: bool = True
 ) -> tuple[Callable[[], list[Part]], Vendor, Core]:
-    """What sends these pieces by three at once."""
+    """A function that uploads these pieces, three at a time, with its vendor and core."""
     vendor, core = Vendor(), Core(grants=grants)
     value: Any = core
     to: Any = vendor
@@ -115,8 +115,8 @@ def uploading(
     return lambda: run_plain(sending.all(3)), vendor, core
 
 
-def test_every_part_is_sent_once_and_told_in_order() -> None:
-    """Whoever has the turn reads the next part; when the end was read nobody reads any more."""
+def test_every_part_is_sent_once_and_listed_in_order() -> None:
+    """Each worker reads the next part, and none reads after the end."""
     pieces = Pieces(b"aa", b"bb", b"cc", b"d")
     send, vendor, core = uploading(pieces)
 
@@ -143,8 +143,8 @@ def test_one_reads_at_a_time() -> None:
     assert [] == vendor.sent
 
 
-def test_what_is_there_is_not_sent_again() -> None:
-    """A part that certainly has the same bytes is there already; one with others is replaced."""
+def test_stored_parts_are_not_sent_again() -> None:
+    """A part whose checksum matches is not sent again; one that differs is replaced."""
     send, vendor, _ = uploading(Pieces(b"aa", b"bb", b"c"), part(1, b"aa"), part(2, b"xx"))
 
     assert [part(1, b"aa"), part(2, b"bb"), part(3, b"c")] == send()
@@ -161,8 +161,8 @@ def test_a_source_that_broke_is_not_read_on() -> None:
     assert 2 == pieces.asked
 
 
-def test_of_several_failures_the_first_is_told() -> None:
-    """When a part was refused no more are read, and its error is the one that is raised."""
+def test_first_of_several_failures_is_raised() -> None:
+    """After a failed part no more are read, and its error is raised."""
     pieces = Pieces(b"aa", b"bb", b"cc", b"dd", b"ee")
     send, vendor, _ = uploading(pieces)
     vendor.errors = [ValueError("first"), ValueError("second"), ValueError("third")]
@@ -173,7 +173,7 @@ def test_of_several_failures_the_first_is_told() -> None:
 
 
 def test_a_piece_as_long_as_a_part_is_not_copied() -> None:
-    """What comes in pieces of the right size takes no more memory than they do."""
+    """Chunks of exactly a part's size are sent without being copied."""
     core: Any = Core()
     pieces = [b"aaaa", b"bbbb", b"c", b"d"]
     source = Source(core, pieces, 4, length=10, checksum=None)
@@ -203,8 +203,8 @@ def test_after_its_end_a_source_is_not_read() -> None:
     assert [4, 2, 1, 4, 3] == targets
 
 
-def test_a_checksum_is_of_all_parts() -> None:
-    """What has the checksum that was given is taken whole; anything else fails at its end."""
+def test_checksum_is_verified_at_the_end() -> None:
+    """A source whose checksum differs from the given one fails at its end."""
     core: Any = Core()
     for value, good in ((b"abc", True), (b"abd", False)):
         source = Source(core, value, 2, length=3, checksum=Checksum.of("md5", b"abc"))
@@ -216,8 +216,8 @@ def test_a_checksum_is_of_all_parts() -> None:
                 run_plain(source.next())
 
 
-def test_the_parts_of_what_is_large_are_larger() -> None:
-    """A length that is given makes parts few enough; a size that is given is that of each part."""
+def test_part_size_grows_with_the_length() -> None:
+    """A known length makes parts large enough; a given part size is used as it is."""
     options: Any = SimpleNamespace(checksum=None)
     large = UploadPlan(list, options, 100 * 1024**3, None, 1)
     target = UploadPlan(list, options, 100 * 1024**3, 5, 1)
@@ -227,7 +227,7 @@ def test_the_parts_of_what_is_large_are_larger() -> None:
 
 
 def test_the_parts_of_a_large_view_are_larger(tmp_path: Path) -> None:
-    """What is in memory has a known size, so that its parts are few enough."""
+    """Data in memory has a known size, so its parts are large enough."""
     options: Any = SimpleNamespace(checksum=None)
     with (tmp_path / "sparse").open("w+b") as file:
         file.truncate(100 * 1024**3)

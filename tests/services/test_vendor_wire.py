@@ -1,4 +1,4 @@
-"""What a vendor's operation passes on, and what is left of its time."""
+"""The wire of a vendor's operation: what it passes on, and the time left."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ class Calling:
         return [await step() for step in steps]
 
     async def get_credentials(self, *options: Any) -> str:
-        """What the host has."""
+        """The host's credentials."""
         self.told.append(("credentials", *options))
         return "credentials"
 
     async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.told.append(("sleep", seconds))
         self.clock.advance(seconds)
 
@@ -111,7 +111,7 @@ def test_services_have_names() -> None:
 
 
 def test_a_request_is_passed_on() -> None:
-    """What an operation says of a request is what is called, with the time that is left."""
+    """A request is sent with the operation's options and the time left."""
     calling = Calling()
     wire = calling.wire(5.0, subject="ada")
     calling.clock.advance(1)
@@ -127,7 +127,7 @@ def test_a_request_is_passed_on() -> None:
 
 
 def test_a_key_without_a_parser_is_refused() -> None:
-    """What has a key says how its answer is read, or it is not sent at all."""
+    """A request with a key needs a parser for its answer, or it is not sent."""
     calling = Calling()
 
     with pytest.raises(ConfigurationError) as caught:
@@ -137,8 +137,8 @@ def test_a_key_without_a_parser_is_refused() -> None:
     assert [] == calling.told
 
 
-def test_what_is_not_said_is_not_passed_on() -> None:
-    """Without more a request goes to the account itself, for as long as its service has."""
+def test_default_options_of_a_request() -> None:
+    """By default a request goes to the account itself, with its service's timeout."""
     calling = Calling()
     wire = calling.wire()
     run_plain(wire.send(GET))
@@ -188,8 +188,8 @@ def test_a_transport_acts() -> None:
     assert {**common, "idempotency_key": None, "payload": None}.items() <= second[3].items()
 
 
-def test_without_a_transport_nothing_acts() -> None:
-    """Who forgot the transport is told where it belongs."""
+def test_missing_transport_is_refused() -> None:
+    """The error for a missing transport says where to configure one."""
     with pytest.raises(ConfigurationError, match="pigeon has no transport here") as caught:
         run_plain(Calling().wire().act("shout"))
 
@@ -242,8 +242,8 @@ def test_time_is_for_all_steps() -> None:
     assert [("sleep", 4.5), ("sleep", 0.5), ("sleep", 100.0)] == calling.told
 
 
-def test_what_a_wire_knows() -> None:
-    """Account, tenant, time, ids and references."""
+def test_wire_attributes() -> None:
+    """A wire has the account, tenant, time, new ids and references."""
     wire = Calling().wire()
 
     assert ("main", "acme", START, "id-1") == (wire.account, wire.tenant, wire.now(), wire.new_id())
@@ -254,8 +254,8 @@ def test_what_a_wire_knows() -> None:
     "way, what, named",
     [("send", POST, "POST /a"), ("open", POST, "POST /a"), ("act", "shout", "shout")],
 )
-def test_a_rehearsal_says_what_would_be_sent(way: str, what: object, named: str) -> None:
-    """No way out lets anything out, and each names the request."""
+def test_rehearsal_raises_dry_run_with_the_request(way: str, what: object, named: str) -> None:
+    """In a rehearsal nothing is sent, and the error names the request."""
     calling = Calling()
     wire = calling.wire(transport=SimpleNamespace(shout=str), rehearses="fetch")
     with pytest.raises(DryRun) as caught:

@@ -32,7 +32,7 @@ HONOURED = {"idempotency_header": "Idempotency-Key", "idempotency_memory": 86_40
 
 
 def shop(*regions: Region, **options: Any) -> Service:
-    """A service in two places, of which the second stands by."""
+    """A service in two regions, of which the second is a standby."""
     fields: dict[str, Any] = {
         "circuit": CircuitBreakerConfig(),
         "retry": RetryPolicy(3, 1.0, jitter=Jitter.NONE),
@@ -51,7 +51,7 @@ def went(world: World) -> list[str]:
 
 
 def answers(world: World, **by_region: Any) -> None:
-    """Let each region give its own answers in order, and then 200."""
+    """Set the answers of each region, in order; after them, 200."""
     left: dict[str, deque[Any]] = {name: deque(given) for name, given in by_region.items()}
 
     async def answer(sent: Sent) -> Any:

@@ -28,7 +28,7 @@ def vat(**options: object) -> Service:
 
 
 async def fail(world: World, manager: object, times: int = 1) -> None:
-    """Let calls of the vendor fail."""
+    """Make this many calls fail."""
     for _ in range(times):
         world.vendor.answers(503)
         with pytest.raises(VendorFailed):

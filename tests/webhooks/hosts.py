@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from tests.webhooks.senders import Sent
 
 
-class Desk:
-    """What every host's endpoint does, synchronously and asynchronously, and what it did last."""
+class Endpoint:
+    """The endpoint of every host framework, in both modes, and its last result."""
 
     def __init__(self) -> None:
         self.receiver = Receiver.of(BY_NAME["github"])
@@ -95,7 +95,7 @@ class Desk:
             return reply_to(error)
 
 
-DESK: Final = Desk()
+DESK: Final = Endpoint()
 
 
 # --- one endpoint in each way ---------------------------------------------------------
@@ -162,14 +162,14 @@ def configure_django() -> None:
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as it is called there
-        """Nobody reads it."""
+        """Discard the log line."""
 
 
 class _QuietWerkzeug(WerkzeugHandler):
     protocol_version = "HTTP/1.1"
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the same
-        """Nobody reads it."""
+        """Discard the log line."""
 
 
 @contextmanager

@@ -111,7 +111,7 @@ def der(pem: bytes) -> bytes:
 
 
 def fingerprint(pem: bytes) -> str:
-    """What a pinned client is known by."""
+    """The fingerprint by which a pinned client is recognised."""
     return hashlib.sha256(der(pem)).hexdigest()
 
 

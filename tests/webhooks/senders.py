@@ -38,7 +38,7 @@ CERT_PAYPAL = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a
 
 @attrs.frozen(kw_only=True)
 class Sent:
-    """What arrives."""
+    """A webhook request as it arrives."""
 
     headers: dict[str, str]
     body: bytes

@@ -1,4 +1,4 @@
-"""What an attacker tries: each is refused, or is no more than the genuine webhook again."""
+"""Attacks on webhook verification: each is refused, or has no effect."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
         ("plaid", "{}"),
     ],
 )
-def test_a_secret_that_is_as_good_as_none(name: str, secret: Any) -> None:
-    """What would be the empty key, or a key that everybody guesses the form of, is refused."""
+def test_empty_secrets_are_refused(name: str, secret: Any) -> None:
+    """An empty or guessable secret is refused when a verifier is made."""
     parameters = dict(BY_NAME[name].parameters)
     for value in (secret, [BY_NAME[name].secret, secret]):
         with pytest.raises(ConfigurationError):
@@ -95,8 +95,8 @@ def test_a_secret_that_is_as_good_as_none(name: str, secret: Any) -> None:
     assert stored.kept("acme")
 
 
-def test_a_provider_that_gives_no_usable_secret_lets_nobody_in() -> None:
-    """A provider's empty secret is the host's mistake, and not a key."""
+def test_empty_secret_of_a_provider_is_refused() -> None:
+    """An empty secret from a provider verifies nothing."""
 
     class Empty:
         """A table whose cells are empty."""
@@ -137,8 +137,8 @@ def test_white_space_between_marks_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["github", "stripe", "slack", "standard-webhooks", "sendgrid"])
-def test_names_that_are_nearly_the_headers(name: str) -> None:
-    """A header with another letter, an underscore or a space in its name is another header."""
+def test_similar_header_names_are_ignored(name: str) -> None:
+    """A header with another letter, underscore or space in its name is another header."""
     sender = BY_NAME[name]
     sent = sender.send(NOW, 1)
     receiver = Receiver.of(sender)
@@ -235,8 +235,8 @@ def test_the_other_signature_of_a_curve_is_a_replay() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["stripe", "slack", "discord", "hubspot", "standard-webhooks"])
-def test_times_that_are_none(name: str, text: str) -> None:
-    """Whatever is no plain whole number near now is refused, and nothing overflows."""
+def test_invalid_timestamps_are_refused(name: str, text: str) -> None:
+    """A timestamp that is no whole number near now is refused without overflow."""
     sender = BY_NAME[name]
     sent = sender.send(NOW, 1)
     written = {
@@ -285,8 +285,8 @@ def test_numbers_in_a_body_that_are_no_time(value: str) -> None:
     assert Receiver.of(BY_NAME["linear"]).refused(sent) in {"malformed", "missing", "stale"}
 
 
-def test_numbers_in_an_event_overflow_nothing() -> None:
-    """What a vendor says of time that is none is no time, and its event is one all the same."""
+def test_huge_numbers_in_an_event() -> None:
+    """An invalid creation time is None, and the event is still returned."""
     for value in ("1e400", "-1e400", "9" * 4_000, "true", '"\\ud800"', "[]", "-62135596801"):
         body = f'{{"id":"evt","type":"a","created":{value}}}'.encode()
         signed = mac(SECRET, stamp(NOW).encode() + b"." + body).hex()
@@ -384,8 +384,8 @@ HOST = "sns.eu-west-1.amazonaws.com"
         lambda url: url.replace("https://", "//"),
     ],
 )
-def test_addresses_that_nearly_are_amazons(spoil: Any) -> None:
-    """A certificate's address is the vendor's letter for letter, or nothing is sent there."""
+def test_similar_certificate_urls_are_refused(spoil: Any) -> None:
+    """A certificate URL that is not exactly the vendor's is refused without a request."""
     links = Links()
     value = sns("2", SigningCertURL=spoil(CERT_SNS))(NOW, 1)
 
@@ -393,8 +393,8 @@ def test_addresses_that_nearly_are_amazons(spoil: Any) -> None:
     assert [] == links.asked
 
 
-def test_a_pattern_with_an_alternative_is_https_all_the_same() -> None:
-    """A scheme of one's own whose pattern allows more than its beginning does not leave TLS."""
+def test_certificate_url_must_be_https() -> None:
+    """A custom pattern that allows other schemes still fetches only HTTPS URLs."""
     scheme = attrs.evolve(preset("paypal"), certificate_url=r"https://a\.example/.*|.*")
     links = Links()
     receiver = Receiver(scheme, parameters={"webhook_id": "WEBHOOK"}, links=links)
@@ -475,8 +475,8 @@ def test_fields_that_are_taken_apart_elsewhere_are_a_replay() -> None:
     assert Receiver.of(BY_NAME["adyen"]).verify(second)[0].weak
 
 
-def test_what_a_challenge_signs_is_no_webhook() -> None:
-    """Braintree's question has us sign what it likes; the answer is not a signature of an event."""
+def test_challenge_response_is_no_signature() -> None:
+    """The signed answer to Braintree's challenge cannot be used as a webhook's signature."""
     braintree = BY_NAME["braintree"]
     receiver = Receiver.of(braintree)
     for challenge in ("deadbeefdeadbeefdeadbeefdeadbeef", "0" * 20, "e" * 24, "a0c0" * 6):
@@ -539,8 +539,8 @@ def guards(*places: tuple[str, str | None]) -> list[tuple[Receiver, str | None]]
     ]
 
 
-def test_what_one_endpoint_handled_is_new_to_another() -> None:
-    """Endpoints and tenants remember apart, however their names are written."""
+def test_endpoints_remember_separately() -> None:
+    """Endpoints and tenants remember deliveries separately, however they are named."""
     sent = GITHUB.send(NOW, 1)
     places = guards(
         ("shop", None),
@@ -575,8 +575,8 @@ def test_verifiers_of_one_name_and_store_remember_together() -> None:
 
 @pytest.mark.parametrize("name", ["github", "razorpay", "shopify", "gitlab", "linear", "twilio"])
 @pytest.mark.parametrize("spoil", ["other", "", "\x00", "é", "x" * 9_000])
-def test_a_replay_with_another_id(name: str, spoil: str) -> None:
-    """Whatever id a repeated webhook is given, or none, it is the one that was handled."""
+def test_replay_with_another_id_is_refused(name: str, spoil: str) -> None:
+    """A repeated webhook with a changed or missing id is recognised."""
     sender = BY_NAME[name]
     receiver = Receiver.of(sender, replay_guard=True)
     sent = sender.send(NOW, 1)
@@ -588,8 +588,8 @@ def test_a_replay_with_another_id(name: str, spoil: str) -> None:
         assert "replayed" == receiver.refused(attrs.evolve(sent, headers=headers))
 
 
-def test_a_stranger_cannot_make_a_delivery_look_handled() -> None:
-    """Somebody's own genuine webhook with another's id does not burn that one."""
+def test_borrowed_id_does_not_block_a_delivery() -> None:
+    """A genuine webhook with another's id does not block the other one."""
     receiver = Receiver.of(GITHUB, replay_guard=True)
     mine, yours = GITHUB.send(NOW, 1), GITHUB.send(NOW, 2)
     borrowed = {"X-GitHub-Delivery": yours.headers["X-GitHub-Delivery"]}
@@ -598,8 +598,8 @@ def test_a_stranger_cannot_make_a_delivery_look_handled() -> None:
     assert receiver.verify(yours)
 
 
-def test_a_webhook_may_not_outlive_what_is_remembered_of_it() -> None:
-    """By default what is handled is remembered for longer than its time is good for."""
+def test_deliveries_are_remembered_longer_than_they_are_valid() -> None:
+    """By default a delivery is remembered for longer than its timestamp is valid."""
     for name in ("stripe", "slack", "aws-sns", "sendgrid", "mailgun", "standard-webhooks"):
         sender = BY_NAME[name]
         tolerance = preset(name).tolerance
@@ -627,8 +627,8 @@ def test_bodies_of_other_types(name: str, body: Any) -> None:
         Receiver.of(BY_NAME[name]).verify(sent.given() | {"body": body})
 
 
-def test_a_scheme_of_ones_own_is_attacked_alike() -> None:
-    """What holds of presets holds of a scheme out of a table."""
+def test_custom_schemes_resist_the_same_attacks() -> None:
+    """A scheme from a table resists the attacks on presets."""
     table = {
         "name": "warehouse",
         "signature": "{header:X-Sig}",

@@ -96,13 +96,13 @@ def built(name: str) -> WebhookScheme:
 
 
 def receiver(name: str, **more: object) -> Receiver:
-    """What verifies with the preset that was made anew."""
+    """A receiver with the preset rebuilt from scratch."""
     return Receiver.of(BY_NAME[name], scheme=built(name), **more)
 
 
 @pytest.mark.parametrize("name", BUILT)
-def test_what_the_vendor_sends_tells_the_same(name: str) -> None:
-    """A genuine webhook gives the same events as with the preset that is imported."""
+def test_rebuilt_presets_give_the_same_events(name: str) -> None:
+    """A genuine webhook gives the same events as with the imported preset."""
     sender = BY_NAME[name]
     sent = sender.send(NOW, 7)
     events = receiver(name).verify(sent)
@@ -113,8 +113,8 @@ def test_what_the_vendor_sends_tells_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BUILT)
-def test_what_is_too_old_or_comes_again_is_refused(name: str) -> None:
-    """The tolerance is that of the preset, and a delivery has one name."""
+def test_rebuilt_presets_refuse_old_and_repeated_webhooks(name: str) -> None:
+    """The tolerance is that of the preset, and a repeat is recognised."""
     sender = BY_NAME[name]
     tolerance = PRESETS[name].tolerance
     if tolerance is not None:
@@ -160,8 +160,8 @@ def test_what_is_too_old_or_comes_again_is_refused(name: str) -> None:
         ),
     ],
 )
-def test_what_is_not_the_vendors_is_refused(name: str, sent: Sent, reason: str) -> None:
-    """A weaker signature, another topic and another host are refused, and nobody is asked."""
+def test_rebuilt_presets_refuse_foreign_webhooks(name: str, sent: Sent, reason: str) -> None:
+    """A weaker signature, another topic and another host are refused without a request."""
     links = Links()
 
     assert reason == receiver(name, links=links).refused(sent)
@@ -209,8 +209,8 @@ def test_a_subscription_asks_to_be_confirmed(name: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["api.paypal.com", "api.sandbox.paypal.com"])
-def test_the_truth_is_at_the_vendor(host: str) -> None:
-    """What PayPal has sent can be read there."""
+def test_paypal_events_can_be_fetched(host: str) -> None:
+    """PayPal's events have a URL to fetch them from."""
     (result,) = [
         scheme.fetch
         for scheme in map(built, ("paypal", "paypal-sandbox"))
@@ -220,8 +220,8 @@ def test_the_truth_is_at_the_vendor(host: str) -> None:
     assert f"https://{host}/v1/notifications/webhooks-events/{{id}}" == result
 
 
-def test_no_preset_is_found_by_what_is_no_name() -> None:
-    """Who asks for a preset that is not there is told of those that are."""
+def test_unknown_preset_error_lists_presets() -> None:
+    """The error for an unknown preset lists the known ones."""
     assert PRESETS["svix"] is preset("svix")
     for name in ("nobody", "", None, ["svix"]):
         with pytest.raises(ConfigurationError) as caught:

@@ -73,8 +73,8 @@ def test_a_certificate_is_fetched_once_in_a_while(awaited: bool) -> None:
     assert [(Request.get(CERT_PAYPAL), Timeouts(connect=5.0, total=10.0))] * 2 == links.sent
 
 
-def test_a_certificate_may_be_long() -> None:
-    """What is fetched may have 64 KiB, and no more."""
+def test_certificate_size_limit() -> None:
+    """A certificate of 64 KiB is accepted, and a longer one refused."""
     long = keys.usual_certificate().ljust(65_536, b"\n")
     assert Receiver.of(BY_NAME["paypal"], links=Links(long)).verify(paypal(NOW, 1))
     with pytest.raises(VendorFailed):
@@ -82,8 +82,8 @@ def test_a_certificate_may_be_long() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 499])
-def test_what_is_not_there_is_no_certificate(status: int) -> None:
-    """A vendor that knows nothing of a link does not vouch for it."""
+def test_missing_certificate_refuses_the_webhook(status: int) -> None:
+    """A webhook whose certificate URL answers with an error is refused."""
     receiver = Receiver.of(BY_NAME["paypal"], links=Links(status=status))
 
     assert "certificate" == receiver.refused(paypal(NOW, 1))
@@ -100,8 +100,8 @@ def test_what_is_not_there_is_no_certificate(status: int) -> None:
     ],
     ids=["nothing", "text", "another kind", "expired", "not yet"],
 )
-def test_a_certificate_that_does_not_hold_is_refused(body: bytes) -> None:
-    """What is at the vendor's address must be a certificate that is valid now."""
+def test_invalid_certificates_are_refused(body: bytes) -> None:
+    """A certificate must be valid now."""
     receiver = Receiver.of(BY_NAME["paypal"], links=Links(body))
 
     assert "certificate" == receiver.refused(paypal(NOW, 1))

@@ -1,4 +1,4 @@
-"""What a scheme derives of its places: what is looked at, what is covered, and what is weak."""
+"""Properties derived from a scheme's templates: needed parts, coverage and weakness."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEADER = "{header:X-Sig}"
 
 
 def scheme(**fields: Any) -> WebhookScheme:
-    """A scheme of one's own."""
+    """A custom scheme."""
     options: dict[str, Any] = {"name": "own", "signature": HEADER}
     return WebhookScheme(**options | fields)
 
@@ -55,8 +55,10 @@ TIMED = {"timestamp": "{header:X-Time}", "tolerance": 300, "signs": "{header:X-T
         ({"algorithm": "basic"}, set(), True, False),
     ],
 )
-def test_what_is_covered(fields: dict[str, Any], covers: set[str], weak: bool, early: bool) -> None:
-    """The first template says what a signature covers; what covers no body is weak."""
+def test_coverage_follows_from_the_first_template(
+    fields: dict[str, Any], covers: set[str], weak: bool, early: bool
+) -> None:
+    """The first template decides the coverage; a scheme that does not cover the body is weak."""
     made = scheme(**fields)
 
     assert covers == made.covers
@@ -80,13 +82,13 @@ def test_what_is_covered(fields: dict[str, Any], covers: set[str], weak: bool, e
         ({"id": "{json:id}", "algorithm": "token"}, False),
     ],
 )
-def test_whether_an_id_can_be_changed(fields: dict[str, Any], vouched: bool) -> None:
-    """What is signed vouches for an id, as does a covered body for what stands in it."""
+def test_vouched_ids(fields: dict[str, Any], vouched: bool) -> None:
+    """An id is vouched for if it is signed, or in a covered body."""
     assert vouched is scheme(**fields).vouches_for_id
 
 
-def test_what_is_looked_at() -> None:
-    """Headers are looked at that a place names, in text and bytes, and parameters likewise."""
+def test_needed_headers_and_parameters() -> None:
+    """The needed headers and parameters are those that templates name."""
     made = scheme(
         **TIMED,
         older=["X-Old"],
@@ -140,8 +142,8 @@ AT = {"timestamp": "{json:at}", "tolerance": 300}
         (AT | {"timestamp": "{claim:iat}", "algorithm": "jwt-es256"}, None),
     ],
 )
-def test_what_is_wrong_with_a_scheme(fields: dict[str, Any], problem: str | None) -> None:
-    """A scheme that protects nobody is refused by its name, with what is wrong with it."""
+def test_insecure_schemes_are_refused(fields: dict[str, Any], problem: str | None) -> None:
+    """A scheme without protection is refused with its name and the reason."""
     if problem is None:
         assert "own" == scheme(**fields).name
         return
@@ -179,8 +181,8 @@ def test_the_places_of_a_text(text: str, places: tuple[str, ...]) -> None:
         ("{" + "x" * 99, repr("{" + "x" * 79)),
     ],
 )
-def test_what_is_no_place(text: str, shown: str) -> None:
-    """What cannot be filled in is refused, cut short, with all that can be."""
+def test_unknown_placeholders_are_refused(text: str, shown: str) -> None:
+    """An unknown placeholder is refused, shortened, with the list of known ones."""
     with pytest.raises(ConfigurationError) as caught:
         Template(text)
 
@@ -217,8 +219,8 @@ def test_names_keep_their_case_but_those_of_headers() -> None:
         ("handshake", "handshake"),
     ],
 )
-def test_what_is_no_choice(field: str, path: str) -> None:
-    """A name that is none of those that there are is refused with these."""
+def test_unknown_choices_are_refused(field: str, path: str) -> None:
+    """The error for an unknown choice lists the known ones."""
     with pytest.raises(ConfigurationError) as caught:
         scheme(**{field: "rot13"})
 
@@ -227,8 +229,8 @@ def test_what_is_no_choice(field: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("address", [7, "https://(", "http://a/"])
-def test_what_is_no_address_of_certificates(address: object) -> None:
-    """A pattern that pins no https is refused by its field."""
+def test_insecure_certificate_patterns_are_refused(address: object) -> None:
+    """A certificate pattern without https is refused by its field."""
     with pytest.raises(ConfigurationError, match="not a pattern that begins with https") as caught:
         scheme(certificate="{json:url}", certificate_url=address)
 
@@ -236,8 +238,8 @@ def test_what_is_no_address_of_certificates(address: object) -> None:
     assert caught.value.remedy.startswith("Give a regular expression")
 
 
-def test_what_is_no_tolerance() -> None:
-    """A tolerance is refused by its field, and one name is not a name for each of its letters."""
+def test_invalid_tolerance_is_refused() -> None:
+    """An invalid tolerance is refused by its field; one older name is kept whole."""
     with pytest.raises((ConfigurationError, InvalidData)) as caught:
         scheme(**TIMED | {"tolerance": 0})
 
@@ -245,8 +247,8 @@ def test_what_is_no_tolerance() -> None:
     assert ("X-Old",) == scheme(older="X-Old").older
 
 
-def test_what_is_no_parameter() -> None:
-    """A brace that is not closed is refused, cut short."""
+def test_unclosed_braces_are_refused() -> None:
+    """An unclosed brace is refused, shortened."""
     with pytest.raises(ConfigurationError, match="has an unclosed brace") as caught:
         scheme(prefix="{" + "v" * 99)
 
@@ -260,8 +262,8 @@ def test_what_is_no_parameter() -> None:
     ).parameters
 
 
-def test_what_is_no_text_with_places() -> None:
-    """Something else in the place of a text is refused by its type, and not shown."""
+def test_templates_must_be_texts() -> None:
+    """A template of another type is refused, and not shown."""
     with pytest.raises(ConfigurationError) as caught:
         scheme(signs=[7])
 
@@ -269,8 +271,8 @@ def test_what_is_no_text_with_places() -> None:
     assert ("scheme", "Give a str.") == (caught.value.path, caught.value.remedy)
 
 
-def test_a_certificate_of_no_version_is_none() -> None:
-    """What claims to be a certificate of a version that there is not has neither key nor name."""
+def test_certificate_of_unknown_version_is_refused() -> None:
+    """A certificate of an unknown version has neither key nor fingerprint."""
     genuine = keys.usual_certificate()
     odd = keys.der(genuine).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x0a", 1)
     wrapped = b"-----BEGIN CERTIFICATE-----\n%b-----END CERTIFICATE-----\n" % encodebytes(odd)

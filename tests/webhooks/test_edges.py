@@ -35,20 +35,20 @@ def delivery(body: bytes = b"", url: str | None = None) -> Delivery:
     return Delivery({}, body, names=frozenset(), url=url)
 
 
-def test_what_says_nothing_else_is_posted() -> None:
-    """A webhook is posted, unless it is said how it was sent."""
+def test_default_method_is_post() -> None:
+    """The method of a webhook is POST by default."""
     assert b"POST" == Template("{method}").fill(Scene(delivery(), None, {}, []))
 
 
 def test_a_place_of_bytes_is_read_as_text() -> None:
-    """What is no UTF-8 in it does no harm."""
+    """Bytes that are no UTF-8 are read with replacement characters."""
     scene = Scene(delivery(b"\xff\xc3\xbc"), None, {}, [])
     assert "\ufffd\xfc" == Template("{body}").read(scene)
     assert "\ufffd\xfc-" == Template("{body}-").read(scene)
 
 
-def test_what_divides_places_is_no_part_of_what_is_read() -> None:
-    """Where the place before or after a divider is missing, the divider goes as well."""
+def test_separator_of_a_missing_placeholder_is_dropped() -> None:
+    """If a placeholder is missing, the separator beside it is dropped."""
     scene = Scene(delivery(), {"a": "x", "b": "\ty"}, {}, [])
     assert "x" == Template("{json:a}.{json:c?}").read(scene)
     assert "X" == Template("{json:x}.{json:c?}").read(Scene(delivery(), {"x": "X"}, {}, []))
@@ -85,7 +85,7 @@ def test_padding_may_have_been_left_off(text: str, key: bytes | None) -> None:
 
 @pytest.mark.parametrize("text, value", [("AAAX", b"\0\0\x17"), ("AA", b"\0"), ("AAA=", None)])
 def test_base64_for_urls_has_no_padding(text: str, value: bytes | None) -> None:
-    """A signature is written in one form, whatever letter it ends with."""
+    """A base64url signature with padding or stray bits is refused."""
     assert value == decoded_as(WebhookEncoding.BASE64URL, text)
 
 
@@ -101,8 +101,8 @@ def test_base64_for_urls_has_no_padding(text: str, value: bytes | None) -> None:
         (WebhookAlgorithm.JWT_HS256, b"\n{\xff"),
     ],
 )
-def test_what_is_no_secret_is_refused(algorithm: WebhookAlgorithm, secret: bytes) -> None:
-    """What would let everybody in, or nobody, is no secret of this kind."""
+def test_invalid_secrets_are_refused(algorithm: WebhookAlgorithm, secret: bytes) -> None:
+    """A secret that is unusable for its algorithm is refused."""
     with pytest.raises(ConfigurationError) as caught:
         checker(algorithm, Secret(secret))
     assert "webhook_secrets" == caught.value.path
@@ -175,8 +175,8 @@ def test_a_key_has_nothing_in_between(stray: bytes) -> None:
     assert read_key(text[:9] + stray + text[9:]) is None
 
 
-def test_a_form_is_told_by_its_first_letter() -> None:
-    """What begins as JSON is no form, where it begins within 64 bytes."""
+def test_json_is_not_taken_for_a_form() -> None:
+    """A body that begins as JSON within 64 bytes is no form."""
     assert delivery(b"a=b").is_form()
     assert not delivery(b"[1]").is_form()
     assert not delivery(b'{"a": 1}').is_form()
@@ -193,8 +193,8 @@ def test_a_url_that_is_signed_must_be_given() -> None:
     assert caught.value.remedy.startswith("Give url=")
 
 
-def test_what_cannot_be_read_is_told_apart() -> None:
-    """A form and a query are refused by their own names, and a field by its name."""
+def test_unreadable_parts_have_separate_errors() -> None:
+    """Unreadable JSON, forms and queries, and repeated fields, have different errors."""
     with pytest.raises(WebhookRejected, match="read as JSON"):
         delivery(b"{").json()
     with pytest.raises(WebhookRejected, match="read as a form"):
@@ -207,8 +207,8 @@ def test_what_cannot_be_read_is_told_apart() -> None:
         delivery(url="https://a.example/?name=1&name=2").parameter("name")
 
 
-def test_a_fragment_is_no_query() -> None:
-    """What stands behind a fragment's mark is no value."""
+def test_fragment_is_not_part_of_the_query() -> None:
+    """The text after a URL's fragment mark is not part of a parameter."""
     assert "b" == delivery(url="https://a.example/?a=b#c").parameter("a")
 
 

@@ -74,10 +74,8 @@ def test_bytes_stay_raw(host: str, kind: str, world: Hosts) -> None:
 @EVERYWHERE
 @pytest.mark.parametrize("path", ["/hooks", "/h%C3%B6%C3%B6ks/a%20b", "/a;v=1/~b!$&'()*+,:@"])
 @pytest.mark.parametrize("query", ["?shop=1", "?a=%C3%A9&b=x%20y+z&c=%2F", "?a=b?c/d:e@f", ""])
-def test_addresses_are_as_the_vendor_was_told(
-    host: str, path: str, query: str, world: Hosts
-) -> None:
-    """The URL that is signed is the one that was sent, escapes and all."""
+def test_signed_url_is_the_sent_url(host: str, path: str, query: str, world: Hosts) -> None:
+    """The signed URL is the one that was sent, escapes included."""
     DESK.receives("square")
     url, body = f"https://shop.example{path}{query}", b'{"event_id":"e1","type":"a"}'
     signature = b64(mac(SECRET, url.encode() + body))
@@ -105,8 +103,8 @@ def test_bodies_in_chunks(host: str, world: Hosts) -> None:
 
 
 @pytest.mark.parametrize("host", sorted({*SERVERS} - {*CHUNKED}))
-def test_chunks_that_nobody_can_end(host: str, world: Hosts) -> None:
-    """Whoever sends a body in chunks that cannot be read is asked for a length."""
+def test_unreadable_chunked_body_needs_a_length(host: str, world: Hosts) -> None:
+    """A chunked body that the host cannot read is answered with 411."""
     DESK.receives("github")
 
     assert 411 == world.ask(host, of_github(b"{}"), chunked=True)[0]
@@ -124,8 +122,8 @@ def test_an_empty_body_in_chunks_is_not_the_hosts_mistake(host: str, world: Host
 
 
 @EVERYWHERE
-def test_what_is_too_large_is_not_read(host: str, world: Hosts) -> None:
-    """A body is refused by the length that it says it has."""
+def test_declared_length_above_the_limit_is_refused(host: str, world: Hosts) -> None:
+    """A body above the limit is refused by its declared length."""
     DESK.receives("github")
     DESK.limit = len(ODD) - 1
 
@@ -260,10 +258,10 @@ MULTIPART = "multipart/form-data; boundary=x"
         (_form, MULTIPART, 500),
     ],
 )
-def test_django_has_read_it(
+def test_body_already_read_by_django(
     host: str, before: Callable[[Any], object], kind: str, status: int, world: Hosts
 ) -> None:
-    """What Django keeps of a body that was looked at is used; what it gave away is missed."""
+    """Django's stored body is used; if Django consumed it, the error says so."""
     DESK.receives("github")
     DESK.before = before
     sent = of_github(b"--x\r\n\r\n--x--\r\n" if kind == MULTIPART else ODD)
@@ -286,14 +284,14 @@ def test_django_has_read_it(
     ],
     ids=["data", "json", "no form", "form", "data as a form", "stream"],
 )
-def test_flask_has_read_it(
+def test_body_already_read_by_flask(
     before: Callable[[Any], object],
     kind: str,
     status: int,
     chunked: bool,
     world: Hosts,
 ) -> None:
-    """What Flask keeps of a body is used; what it parsed or streamed is missed, chunks or not."""
+    """Flask's stored body is used; if Flask parsed or streamed it, the error says so."""
     DESK.receives("github")
     DESK.before = before
     sent = of_github(ODD)
@@ -303,8 +301,8 @@ def test_flask_has_read_it(
     assert (status == 500) == isinstance(DESK.error, ConfigurationError)
 
 
-def test_flask_gives_the_body_again(world: Hosts) -> None:
-    """Whoever asks Flask for the body afterwards gets it too, though it came in chunks."""
+def test_flask_body_stays_readable(world: Hosts) -> None:
+    """The body can be read from Flask afterwards, even if it was chunked."""
     seen: list[bytes] = []
 
     def twice(request: Any) -> None:
@@ -344,8 +342,8 @@ async def _starlette_stream(request: Request) -> None:
         (_starlette_stream, "application/json", 500),
     ],
 )
-def test_starlette_has_read_it(before: Any, kind: str, status: int, world: Hosts) -> None:
-    """What Starlette keeps of a body is used; what it parsed or streamed is missed."""
+def test_body_already_read_by_starlette(before: Any, kind: str, status: int, world: Hosts) -> None:
+    """Starlette's stored body is used; if it was parsed or streamed, the error says so."""
     DESK.receives("github")
     DESK.before = before
     sent = of_github(ODD)
@@ -402,8 +400,8 @@ def reason_of(take: Callable[[], object]) -> str | None:
     return caught.value.reason
 
 
-def test_what_django_refuses() -> None:
-    """Django's own limits and hosts are ours to tell, and a body that was cut off is none."""
+def test_django_limits_become_webhook_errors() -> None:
+    """Django's limits and allowed hosts give our errors, and a truncated body is refused."""
     taken = from_django(of_django(headers={"X-Test": "1"}))
     assert ODD == taken["body"]
     assert ("X-Test", "1") in taken["headers"]
@@ -424,8 +422,8 @@ def of_flask(body: bytes = ODD, **more: Any) -> Any:
     return hosts.flask_app.request_class(value.get_environ())
 
 
-def test_what_flask_refuses() -> None:
-    """Flask's own limits and hosts are ours to tell, and a body that was cut off is none."""
+def test_flask_limits_become_webhook_errors() -> None:
+    """Flask's limits and trusted hosts give our errors, and a truncated body is refused."""
     assert ODD == from_flask(of_flask())["body"]
     limited = of_flask()
     limited.max_content_length = 10
@@ -442,8 +440,8 @@ def test_what_flask_refuses() -> None:
     assert "length_required" == reason_of(lambda: from_flask(endless))
 
 
-def test_a_header_without_a_prefix_in_wsgi() -> None:
-    """What WSGI keeps apart of headers, type and length, is there for a scheme that signs it."""
+def test_wsgi_content_headers() -> None:
+    """Content type and length, which WSGI keeps apart, are among the headers."""
     environ = EnvironBuilder("/hooks", data=ODD, method="POST", content_type="a/b").get_environ()
     headers = dict(from_wsgi(environ)["headers"])
 

@@ -1,4 +1,4 @@
-"""Whatever bytes come, a verifier answers with events or a refusal."""
+"""Any bytes make a verifier return events or refuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What vendors ask before they send events."""
+"""Challenges that vendors send before events."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def asked(name: str, payload: object) -> Sent:
 
 
 @pytest.mark.parametrize("name", ["slack", "zoom"])
-def test_a_list_asks_for_nothing(name: str) -> None:
-    """What is signed and no object is an event, whatever that is."""
+def test_list_is_no_challenge(name: str) -> None:
+    """A signed list is an event and no challenge."""
     (event,) = Receiver.of(BY_NAME[name]).verify(asked(name, [1]))
     assert (None, [1]) == (event.reply, event.payload)
 
@@ -52,8 +52,8 @@ def test_slack_gets_its_challenge_back() -> None:
 
 
 @pytest.mark.parametrize("challenge", [None, 7, "", "<script>", "a b", "v0:1:x", "x" * 300])
-def test_only_a_word_is_echoed(challenge: object) -> None:
-    """What could be a page, a header or a webhook of its own is neither repeated nor signed."""
+def test_only_simple_challenges_are_echoed(challenge: object) -> None:
+    """A challenge that could be markup, a header or a webhook is neither echoed nor signed."""
     slack = asked("slack", {"type": "url_verification", "challenge": challenge})
     assert "malformed" == Receiver.of(BY_NAME["slack"]).refused(slack)
     payload = {"event": "endpoint.url_validation", "payload": {"plainToken": challenge}}

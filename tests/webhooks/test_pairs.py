@@ -30,7 +30,7 @@ def as_json(fields: object) -> Sent:
 
 
 def receiver(**options: Any) -> Receiver:
-    """What verifies webhooks of Vonage."""
+    """A receiver of Vonage's webhooks."""
     return Receiver.of(BY_NAME["vonage"], **options)
 
 
@@ -71,8 +71,8 @@ def test_a_signature_has_one_case_or_the_other(write: Any) -> None:
     ],
     ids=str,
 )
-def test_what_could_be_read_in_two_ways_is_refused(fields: Any) -> None:
-    """Only a flat table of plain names and values is believed."""
+def test_ambiguous_fields_are_refused(fields: Any) -> None:
+    """Only a flat table of plain names and values is accepted."""
     value = signed(fields) if isinstance(fields, dict) else fields
 
     assert receiver().refused(as_json(value)) in {"malformed", "missing"}

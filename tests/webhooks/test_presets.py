@@ -82,8 +82,8 @@ def test_every_preset_is_on_the_page() -> None:
 
 @EACH
 @IN_BOTH
-def test_what_the_vendor_sends_is_accepted(sender: Sender, awaited: bool) -> None:
-    """A genuine webhook gives events that say who they are."""
+def test_genuine_webhooks_are_accepted(sender: Sender, awaited: bool) -> None:
+    """A genuine webhook gives events with vendor and id."""
     events = Receiver.of(sender, awaited=awaited).verify(sender.send(NOW, 7))
 
     scheme = PRESETS[sender.name]
@@ -102,7 +102,7 @@ def test_what_the_vendor_sends_is_accepted(sender: Sender, awaited: bool) -> Non
 
 @KEYED
 def test_another_secret_is_refused(sender: Sender) -> None:
-    """What somebody else signed is not believed."""
+    """A webhook signed with another secret is refused."""
     receiver = Receiver.of(sender, secret=sender.wrong)
 
     assert "signature" == receiver.refused(sender.send(NOW, 7))
@@ -131,7 +131,7 @@ def test_no_secret_is_refused_at_once(sender: Sender, nothing: object) -> None:
 @settings(max_examples=60)
 @given(place=st.integers(0, 100_000), bit=st.integers(0, 6))
 def test_a_flipped_bit_is_refused(sender: Sender, place: int, bit: int) -> None:
-    """Whatever single bit is another one, of signature, time or body, the webhook is refused.
+    """Any flipped bit in signature, time or body is refused.
 
     A form may write an escape with small letters; it says the same.
     """
@@ -149,8 +149,8 @@ def test_a_flipped_bit_is_refused(sender: Sender, place: int, bit: int) -> None:
 
 
 @EACH
-def test_what_is_cut_off_is_refused(sender: Sender) -> None:
-    """Half a signature is none, and half a body is not what was signed."""
+def test_truncated_webhooks_are_refused(sender: Sender) -> None:
+    """A truncated signature or body is refused."""
     sent = sender.send(NOW, 7)
     receiver = Receiver.of(sender)
     for name in signed_headers(sender, sent):
@@ -166,8 +166,8 @@ def test_what_is_cut_off_is_refused(sender: Sender) -> None:
 
 
 @STAMPED
-def test_what_is_too_old_or_too_new_is_refused(sender: Sender) -> None:
-    """Up to the tolerance a time may be off, either way, and no further."""
+def test_webhooks_outside_the_tolerance_are_refused(sender: Sender) -> None:
+    """A time may be off by the tolerance, either way, and no more."""
     tolerance = PRESETS[sender.name].tolerance
     assert tolerance is not None
     receiver = Receiver.of(sender)
@@ -193,8 +193,8 @@ def test_a_replay_is_refused(sender: Sender, awaited: bool) -> None:
 
 
 @IN_BOTH
-def test_a_hint_is_never_a_replay(awaited: bool) -> None:
-    """What is told in the same words each time is news each time."""
+def test_hints_are_never_replays(awaited: bool) -> None:
+    """A hint with the same content each time is a new event each time."""
     sender = BY_NAME["mollie-classic"]
     receiver = Receiver.of(sender, awaited=awaited, replay_guard=True)
     for _ in range(2):
@@ -206,7 +206,7 @@ def test_a_hint_is_never_a_replay(awaited: bool) -> None:
 
 @SIGNED
 def test_a_replay_under_another_name_is_refused(sender: Sender) -> None:
-    """What no signature covers does not tell deliveries apart."""
+    """A replay with changed unsigned headers is refused."""
     receiver = Receiver.of(sender, replay_guard=True)
     sent = sender.send(NOW, 7)
     receiver.done(receiver.verify(sent))
@@ -232,8 +232,8 @@ def test_two_different_signatures_are_refused_in_either_order(sender: Sender) ->
 
 
 @EACH
-def test_a_forgery_does_not_burn_a_delivery(sender: Sender) -> None:
-    """What is refused leaves no trace: the genuine one is still new."""
+def test_forgery_does_not_block_a_delivery(sender: Sender) -> None:
+    """After a refused forgery the genuine webhook is still accepted."""
     receiver = Receiver.of(sender, replay_guard=True)
     sent = sender.send(NOW, 7)
     for name in signed_headers(sender, sent):

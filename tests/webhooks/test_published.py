@@ -332,8 +332,8 @@ PUBLISHED = [
 
 
 @pytest.mark.parametrize("case", PUBLISHED, ids=lambda case: case.found)
-def test_it_is_accepted(case: Published) -> None:
-    """What vendors and their libraries sign is accepted as it is, and nothing near it."""
+def test_published_examples_are_accepted(case: Published) -> None:
+    """Examples published by vendors and their libraries are accepted."""
     scheme = preset(case.scheme)
     if case.raw:
         scheme = attrs.evolve(scheme, body="raw")

@@ -44,7 +44,7 @@ BODY = b'{"id":"e1","type":"a","n":"\\u00e9 100%"}'
 
 
 def own(**fields: Any) -> WebhookScheme:
-    """A scheme of one's own."""
+    """A custom scheme."""
     options: dict[str, Any] = {"name": "own", "signature": "{header:X-Sig}"} | fields
     return WebhookScheme(**options)
 
@@ -103,7 +103,7 @@ class Ways:
 
 
 def same(one: WebhookEvent, other: WebhookEvent) -> bool:
-    """Whether two events are equal in everything, what they are claimed by included."""
+    """Return whether two events are equal in everything, their claims included."""
     return attrs.asdict(one) == attrs.asdict(other) and one.claim == other.claim
 
 
@@ -134,8 +134,8 @@ def test_the_schemes_that_have_a_short_way() -> None:
 
 
 @EACH
-def test_the_short_way_sees_what_the_long_way_sees(case: tuple[str, Ways, Sent]) -> None:
-    """A genuine webhook is accepted in the short way, and is the same event in every field."""
+def test_fast_path_gives_the_same_event(case: tuple[str, Ways, Sent]) -> None:
+    """A genuine webhook gives the same event on the fast path and in the full verifier."""
     _, ways, sent = case
     pairs = sent.given() | {"headers": [*sent.headers.items(), ("Other", "x")]}
     for shape in (sent.given(), pairs):
@@ -147,10 +147,10 @@ def test_the_short_way_sees_what_the_long_way_sees(case: tuple[str, Ways, Sent])
 @EACH
 @settings(max_examples=30)
 @given(seed=st.integers(0, 2**32))
-def test_what_the_short_way_accepts_the_long_way_accepts(
+def test_fast_path_accepts_no_more_than_the_full_verifier(
     case: tuple[str, Ways, Sent], seed: int
 ) -> None:
-    """However a webhook was damaged, the short way says yes only where the long way does."""
+    """A damaged webhook that the fast path accepts is accepted by the full verifier too."""
     _, ways, sent = case
     dice = random.Random(seed)
     for _ in range(10):
@@ -235,8 +235,8 @@ def test_one_of_several_is_enough() -> None:
     ],
     ids=repr,
 )
-def test_what_is_not_simple_has_no_short_way(fields: dict[str, Any]) -> None:
-    """A scheme that is anything more is left to those who know all of it."""
+def test_complex_schemes_have_no_fast_path(fields: dict[str, Any]) -> None:
+    """A scheme with more features is left to the full verifier."""
     assert quick(own(**fields), (Secret(SECRET),), {}, 5.0) is None
 
 
@@ -252,8 +252,8 @@ def test_what_is_not_simple_has_no_short_way(fields: dict[str, Any]) -> None:
     ],
     ids=["twice", "bytes", "lists", "pairs of bytes", "a tuple", "latin"],
 )
-def test_headers_that_are_unusual_take_the_long_way(change: Any) -> None:
-    """What is unusual is not refused by the short way, but looked at by the long one."""
+def test_unusual_headers_use_the_full_verifier(change: Any) -> None:
+    """Unusual headers are left to the full verifier, not refused."""
     sent = GITHUB.send(NOW, 1)
     ways = Ways("github", SECRET)
     options = sent.given() | {"headers": change(sent.headers)}
@@ -308,8 +308,8 @@ def unread(**more: Any) -> WebhookEvent:
     return event
 
 
-def test_an_event_is_a_value_whenever_it_is_read() -> None:
-    """What was not read yet equals, shows, copies and pickles as what was."""
+def test_lazy_events_are_values() -> None:
+    """An event not yet parsed equals, prints, copies and pickles like a parsed one."""
     read = unread()
     assert read.type
     assert read == unread()
@@ -330,16 +330,16 @@ def test_an_event_is_a_value_whenever_it_is_read() -> None:
 
 
 @pytest.mark.parametrize("first", [field.name for field in attrs.fields(WebhookEvent)])
-def test_whichever_field_is_asked_for_first(first: str) -> None:
-    """It makes no difference which field is looked at first."""
+def test_lazy_fields_in_any_order(first: str) -> None:
+    """The first field that is read makes no difference."""
     event, other = unread(), unread()
     assert other.payload
     assert getattr(other, first) == getattr(event, first)
     assert same(other, event)
 
 
-def test_what_is_changed_afterwards_is_not_read() -> None:
-    """An event is read from the headers that were verified, and not from what became of them."""
+def test_lazy_events_ignore_later_header_changes() -> None:
+    """An event uses the headers as verified, not as changed later."""
     sent = GITHUB.send(NOW, 1)
     headers = dict(sent.headers)
     (event,) = Ways("github", SECRET).verifier.verify(headers=headers, body=sent.body)
@@ -350,8 +350,8 @@ def test_what_is_changed_afterwards_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("name", ["own", "form"])
-def test_what_cannot_be_read_is_refused_where_it_is_asked_for(name: str) -> None:
-    """Without a guard nobody needs to know what was said; with one it is read at once."""
+def test_unreadable_lazy_events_raise_when_read(name: str) -> None:
+    """Without a replay guard an unreadable body raises when a field is read."""
     scheme = own(name=name, body="json" if name == "own" else "either")
     body = b"{" if name == "own" else b"%ff=%ff"
     options: dict[str, Any] = {"headers": {"X-Sig": sealed(body).hex()}, "body": body}
@@ -379,8 +379,8 @@ def test_what_cannot_be_read_is_refused_where_it_is_asked_for(name: str) -> None
 
 
 @IN_BOTH
-def test_observers_hear_of_the_short_way(awaited: bool) -> None:
-    """Whatever way a webhook took, observers hear of it once."""
+def test_fast_path_emits_events(awaited: bool) -> None:
+    """Observers get one event for each webhook, on every path."""
     observer = RecordingObserver()
     receiver = Receiver.of(GITHUB, observers=[observer], awaited=awaited)
     receiver.verify(GITHUB.send(NOW, 1))
@@ -405,7 +405,7 @@ def test_tenants_are_apart_in_the_short_way(awaited: bool) -> None:
 
 
 def test_a_provider_that_may_change_is_asked_each_time() -> None:
-    """Only secrets that stay are remembered: what a provider withdraws is refused at once."""
+    """Only secrets that cannot change are cached."""
 
     class Changing(StaticWebhookSecrets):
         """Not what it was made from."""
@@ -440,8 +440,8 @@ def test_parameters_stand_in_a_prefix() -> None:
 
 
 @pytest.mark.parametrize("tolerance, late", [(60.0, 59.9995), (60.0, 60.0005), (0.0, 0.5)])
-def test_what_is_nearly_too_old_goes_the_long_way(tolerance: float, late: float) -> None:
-    """Whether a moment more is too much is decided where all is looked at, with exact times."""
+def test_times_near_the_tolerance_use_the_full_verifier(tolerance: float, late: float) -> None:
+    """A time at the edge of the tolerance is left to the full verifier."""
     scheme, headers = OWN["millis"]
     accept = quick(scheme, [Secret(SECRET)], {}, tolerance)
 

@@ -38,7 +38,7 @@ class Trickle(io.RawIOBase):
 
 
 def environ(source: object = None, *, sent: Sent = SENT, **more: Any) -> dict[str, Any]:
-    """What a WSGI server hands over."""
+    """The environment that a WSGI server passes."""
     made: dict[str, Any] = {"HTTP_HOST": "shop.example", "wsgi.url_scheme": "https"}
     setup_testing_defaults(made)
     path, _, query = sent.url.removeprefix("https://shop.example").partition("?")
@@ -63,8 +63,8 @@ def refused(take: Callable[[], object]) -> str | None:
     return caught.value.reason
 
 
-def test_a_webhook_out_of_wsgi() -> None:
-    """What a WSGI server hands over is verified, URL and all."""
+def test_webhook_from_wsgi() -> None:
+    """A webhook from a WSGI server is verified, URL included."""
     assert Receiver.of(BY_NAME["twilio"]).verify({**from_wsgi(environ())})
     other = from_wsgi(environ(HTTP_HOST="", SERVER_NAME="a", SERVER_PORT="80", QUERY_STRING=""))
     assert "https://a:80/hooks" == other["url"]

@@ -91,7 +91,7 @@ def sent(body: bytes, write: Callable[[bytes], str] = hexed, **headers: str) -> 
     ids=repr,
 )
 def test_a_scheme_that_protects_nobody_is_refused(fields: dict[str, Any]) -> None:
-    """What cannot be read, or what nothing vouches for, is refused when the scheme is made."""
+    """A scheme that cannot be read, or that nothing vouches for, is refused."""
     with pytest.raises((ConfigurationError, InvalidData)) as caught:
         own(**fields)
     assert caught.value.remedy
@@ -132,8 +132,8 @@ def written(write: Callable[[bytes], str], name: str, body: bytes) -> str:
 
 @pytest.mark.parametrize("algorithm", ["hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512"])
 @pytest.mark.parametrize("encoding", ["hex", "base64", "base64url"])
-def test_every_hash_in_every_writing(algorithm: str, encoding: str) -> None:
-    """What is signed with a hash and written in one way is accepted in that way only."""
+def test_every_hash_in_every_encoding(algorithm: str, encoding: str) -> None:
+    """A signature is accepted in its scheme's encoding, and in no other."""
     scheme = own(algorithm=algorithm, encoding=encoding)
     ways: dict[str, Callable[[bytes], str]] = {
         "hex": bytes.hex,
@@ -217,8 +217,8 @@ def test_tokens_of_other_kinds(algorithm: str) -> None:
     assert "signature" == receiver.refused(Sent(headers=short, body=b"{}"))
 
 
-def test_what_is_no_public_key() -> None:
-    """Private keys, weak ones, other curves and other texts are no keys."""
+def test_invalid_public_keys_are_refused() -> None:
+    """Private keys, weak keys, other curves and other texts are refused."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - used here only
     from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519  # noqa: PLC0415 - the same
 
@@ -261,7 +261,7 @@ def test_signatures_have_one_writing() -> None:
 
 
 def test_a_digest_may_be_what_is_signed() -> None:
-    """A signature over the digest of the body covers the body."""
+    """A signature over the body's digest covers the body."""
     import hashlib  # noqa: PLC0415 - used here only
 
     scheme = own(signs="{method} {body_sha256}")
@@ -292,8 +292,8 @@ def test_keys_may_be_named_in_a_header() -> None:
     [b"", b"{", b"\xff", b"\xef\xbb\xbf{}", b'{"a":NaN}', b"[" * 100_000, b"1" * 5_000, b"'a'"],
     ids=["nothing", "half", "no text", "mark", "nan", "deep", "long", "quotes"],
 )
-def test_what_is_no_json_is_refused(body: bytes) -> None:
-    """A genuine signature over something unreadable is refused, and nothing breaks."""
+def test_unreadable_json_is_refused(body: bytes) -> None:
+    """A genuine signature over an unreadable body is refused."""
     assert "malformed" == Receiver(own(), SECRET).refused(sent(body))
 
 
@@ -332,7 +332,7 @@ def test_forms() -> None:
 
 @pytest.mark.parametrize("kind", [FORM, "text/plain", "application/json", ""])
 def test_no_header_decides_how_a_body_is_read(kind: str) -> None:
-    """Content-Type is not signed: whoever replays a webhook with another changes nothing."""
+    """A replay with another Content-Type is recognised, since that header is not signed."""
     for name in ("github", "twilio", "slack", "stripe", "svix"):
         sender = BY_NAME[name]
         receiver = Receiver.of(sender, replay_guard=True)
@@ -342,8 +342,8 @@ def test_no_header_decides_how_a_body_is_read(kind: str) -> None:
         assert "replayed" == receiver.refused(other)
 
 
-def test_braintrees_documents() -> None:
-    """What is no document in base64 is refused, though it is signed."""
+def test_invalid_braintree_documents_are_refused() -> None:
+    """A signed text that is no base64 document is refused."""
     import hashlib  # noqa: PLC0415 - used here only
     from urllib.parse import urlencode  # noqa: PLC0415 - the same
 
@@ -416,14 +416,14 @@ def test_headers_in_any_form() -> None:
         assert "Give a mapping of names to values, or pairs of them." == caught.value.remedy
 
 
-def test_a_webhook_need_not_say_what_it_is() -> None:
-    """Where a scheme knows no place for the type of an event, its type is empty."""
+def test_missing_event_type() -> None:
+    """Without a placeholder for the type, an event's type is empty."""
     (event,) = Receiver(own(), SECRET).verify(sent(b'{"type": "a"}'))
     assert ("", "") == (event.type, event.vendor_type)
 
 
-def test_what_may_be_wrong_with_a_signature() -> None:
-    """The remedy names the secret and the body, and the URL where that is signed, too."""
+def test_signature_error_names_the_url_if_signed() -> None:
+    """The remedy names the secret and the body, and the URL if that is signed."""
     address = "https://a.example/in"
     for signs, named in (("{body}", False), ("{url}{body}", True)):
         receiver = Receiver(own(signs=signs), "another secret")
@@ -497,15 +497,15 @@ def test_text_that_is_no_unicode_is_refused() -> None:
 
 
 def test_an_id_leads_nowhere_else() -> None:
-    """What a webhook names is one part of the address that is asked about it, whatever it says."""
+    """An id is escaped as one part of the URL to fetch."""
     fetched = own(algorithm="token", id="{json:id}", fetch="https://api.example/v1/{id}")
     value = Sent(headers={"X-Sig": SECRET}, body=b'{"id":"../v2/refunds?all#"}')
     (event,) = Receiver(fetched, SECRET).verify(value)
     assert "https://api.example/v1/..%2Fv2%2Frefunds%3Fall%23" == event.fetch
 
 
-def test_where_a_signature_should_be_is_said() -> None:
-    """Who misses one learns which header to look for."""
+def test_missing_signature_error_names_the_header() -> None:
+    """The error for a missing signature names the header."""
     with pytest.raises(WebhookRejected, match="has no signature") as caught:
         Receiver(own(), SECRET).verify(Sent(headers={}, body=b"{}"))
     assert caught.value.remedy.startswith("Look for the header X-Sig: ")
@@ -545,8 +545,8 @@ def test_just_in_time_is_in_time(off: int, reason: str | None) -> None:
         assert reason == receiver.refused(value)
 
 
-def test_a_question_is_none_of_the_items() -> None:
-    """Who sends events by the list asks without one, and is answered."""
+def test_challenge_with_an_items_scheme() -> None:
+    """A scheme with a list of events also answers a challenge without the list."""
     scheme = own(handshake="slack", items="events")
     receiver = Receiver(scheme, SECRET)
     (question,) = receiver.verify(sent(b'{"type":"url_verification","challenge":"abc"}'))
@@ -556,15 +556,15 @@ def test_a_question_is_none_of_the_items() -> None:
     assert [1, 2] == [one.payload for one in events]
 
 
-def test_a_claim_of_what_is_no_token_is_missing() -> None:
-    """Only tokens claim anything: what is read from a claim elsewhere is not there."""
+def test_claims_need_a_token_algorithm() -> None:
+    """A claim placeholder is empty unless the signature is a token with claims."""
     scheme = own(algorithm="token", id="{claim:jti}", type="{claim:kind}")
     (event,) = Receiver(scheme, SECRET).verify(Sent(headers={"X-Sig": SECRET}, body=b"{}"))
     assert ("", True) == (event.type, len(event.id) == 64)
 
 
-def test_what_a_delivery_is_known_by() -> None:
-    """Its id tells it apart where that is signed, or nothing is; else what is signed does."""
+def test_delivery_identity() -> None:
+    """A delivery is identified by its id if that is signed, else by the signed content."""
     named = own(id="{header:X-Id}", signs="{header:X-Id}.{body}")
     unsigned = own(id="{header:X-Id}")
     plain = own(algorithm="token", id="{header:X-Id}")
@@ -619,8 +619,8 @@ def test_times_of_events(text: str | None, form: str, expected: datetime | None)
 # --- what is answered and sent ------------------------------------------------------
 
 
-def test_what_to_answer() -> None:
-    """Each error has the answer that vendors expect, and tells a forger nothing."""
+def test_http_status_of_errors() -> None:
+    """Each error has the status that vendors expect, without details for a forger."""
     again = WebhookRejected("again", reason="replayed")
     held = WebhookRejected("held", reason="replayed", retryable=True)
     for status, error in (
@@ -638,8 +638,8 @@ def test_what_to_answer() -> None:
     assert "[accepted]" == preset("adyen").accepted
 
 
-def test_what_we_send_is_accepted() -> None:
-    """What a signer signs is accepted, by its own time zone and with either secret."""
+def test_signed_webhooks_are_accepted() -> None:
+    """A webhook from our signer is accepted with either of its secrets."""
     old, new = generate_webhook_secret(), generate_webhook_secret()
     body = b'{"type": "a.b", "data": {"id": 1}}'
     at = NOW.astimezone(timezone(timedelta(hours=5)))
@@ -651,8 +651,8 @@ def test_what_we_send_is_accepted() -> None:
     assert old not in repr(WebhookSigner(old))
 
 
-def test_what_we_sign_with_our_own_key_is_accepted() -> None:
-    """A private key of Ed25519 signs too, with its public half behind it or without."""
+def test_ed25519_signed_webhooks_are_accepted() -> None:
+    """An Ed25519 private key signs with or without its public half."""
     seed, public = b"e" * 32, keys.ed().public_key().public_bytes_raw()
     for private in (seed, seed + public):
         headers = WebhookSigner("whsk_" + b64(private)).sign(b"{}", id="msg_1", at=NOW)

@@ -64,8 +64,8 @@ def test_a_usual_scheme_is_a_dozen_lines(name: str) -> None:
     assert len(preset(name).to_table()) <= 12
 
 
-def test_what_is_not_said_is_the_default() -> None:
-    """A table says what differs; what is null is left out."""
+def test_tables_leave_out_defaults() -> None:
+    """A table has only the values that differ from the defaults."""
     scheme = WebhookScheme(**LEAST)  # type: ignore[arg-type]  # converted
 
     assert LEAST == scheme.to_table()
@@ -118,8 +118,8 @@ def test_what_is_not_said_is_the_default() -> None:
     ],
     ids=repr,
 )
-def test_what_is_wrong_is_told_with_its_path(wrong: Any, path: str, message: str) -> None:
-    """Whatever is wrong in a table is refused, with its place and the nearest name."""
+def test_table_errors_have_the_path(wrong: Any, path: str, message: str) -> None:
+    """Any mistake in a table is refused with its path and the nearest valid value."""
     with pytest.raises(ConfigurationError) as caught:
         WebhookScheme.from_table(LEAST | wrong, path="webhooks.own")
 
@@ -129,8 +129,8 @@ def test_what_is_wrong_is_told_with_its_path(wrong: Any, path: str, message: str
 
 
 @pytest.mark.parametrize("table", [None, 7, "stripe", [LEAST]], ids=repr)
-def test_only_a_table_is_a_table(table: Any) -> None:
-    """What is no table is refused by what it is."""
+def test_tables_must_be_mappings(table: Any) -> None:
+    """A value of another type is refused by its type."""
     with pytest.raises(ConfigurationError, match="not a table") as caught:
         WebhookScheme.from_table(table)
     assert "scheme" == caught.value.path

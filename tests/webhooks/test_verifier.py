@@ -106,7 +106,7 @@ def test_a_public_key_is_no_shared_secret() -> None:
 
 
 def json_claims(sent: Sent) -> dict[str, object]:
-    """What a genuine token says of this body."""
+    """The claims of a genuine token for this body."""
     import hashlib  # noqa: PLC0415 - used here only
 
     digest = hashlib.sha256(sent.body).hexdigest()
@@ -154,8 +154,8 @@ def test_a_broken_token_is_refused(spoil: Any, reason: str) -> None:
         ({"exp": NOW.timestamp() + 400, "nbf": NOW.timestamp() - 400}, None),
     ],
 )
-def test_what_a_token_claims_is_checked(changes: dict[str, Any], reason: str | None) -> None:
-    """A token is good for its own body, and only while it says so."""
+def test_token_claims_are_checked(changes: dict[str, Any], reason: str | None) -> None:
+    """A token is valid for its own body, and only during its lifetime."""
     sent = BY_NAME["plaid"].send(NOW, 1)
     token = keys.token(json_claims(sent) | changes)
     value = attrs.evolve(sent, headers={"Plaid-Verification": token})
@@ -227,8 +227,8 @@ def test_every_item_of_a_batch_is_verified() -> None:
 
 
 @IN_BOTH
-def test_of_a_batch_what_was_handled_is_left_out(awaited: bool) -> None:
-    """What was done is not given again; while one item is being handled, nobody gets any."""
+def test_handled_items_of_a_batch_are_left_out(awaited: bool) -> None:
+    """Handled items are left out; a batch with an item in progress is refused for now."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True, awaited=awaited)
     first, second, third = (adyen_item(number) for number in (1, 2, 3))
     held = receiver.verify(batch(first))
@@ -246,7 +246,7 @@ def test_of_a_batch_what_was_handled_is_left_out(awaited: bool) -> None:
 
 @IN_BOTH
 def test_a_claim_is_a_lease(awaited: bool) -> None:
-    """Who dies while handling lets the vendor's next try in; who is done does not."""
+    """After a crash while handling, the vendor's next attempt is accepted; after success not."""
     receiver = Receiver.of(GITHUB, replay_guard=True, handling=60, remembered=600, awaited=awaited)
     sent = GITHUB.send(NOW, 1)
     receiver.verify(sent)
@@ -302,8 +302,8 @@ def test_a_tolerance_of_a_lifetime_is_remembered_for_a_lifetime() -> None:
 
 
 @IN_BOTH
-def test_deliveries_can_be_remembered_for_good(awaited: bool) -> None:
-    """Of a scheme that signs no time a captured delivery stays refused, if a store keeps it."""
+def test_deliveries_can_be_remembered_for_ever(awaited: bool) -> None:
+    """With a shared store, a delivery without a signed time can be refused for ever."""
     clock = VirtualClock(NOW)
     store = (AsyncMemoryStorage if awaited else MemoryStorage)(clock=clock)
     receiver = Receiver.of(
@@ -316,8 +316,8 @@ def test_deliveries_can_be_remembered_for_good(awaited: bool) -> None:
     assert "replayed" == receiver.refused(sent)
 
 
-def test_remembering_for_good_needs_a_store() -> None:
-    """What lives in one process cannot remember for good, and says so."""
+def test_remembering_for_ever_needs_a_store() -> None:
+    """Remembering for ever in the memory of one process is refused."""
     with pytest.raises(ConfigurationError, match="memory of one process") as caught:
         Receiver.of(GITHUB, replay_guard=True, remembered=math.inf)
     assert "remembered" == caught.value.path
@@ -336,8 +336,8 @@ class Remembering(MemoryStorage):
         return super().execute(command, timeout)
 
 
-def test_a_claim_says_what_it_is_for() -> None:
-    """A claim names the endpoint, and nobody else knows such a key."""
+def test_claim_names_the_endpoint() -> None:
+    """A claim names the endpoint, and its key is unique to it."""
     store = Remembering(VirtualClock(NOW))
     receiver = Receiver.of(GITHUB, name="hub", replay_guard=True, handling=60, storage=store)
     receiver.verify(GITHUB.send(NOW, 1))
@@ -392,8 +392,8 @@ def test_events_that_were_not_claimed_need_not_be_settled() -> None:
 
 
 @pytest.mark.parametrize("name", ["github", "adyen"])
-def test_who_claims_nothing_needs_no_store(name: str) -> None:
-    """Without the guard the store is not asked, neither when a webhook comes nor afterwards."""
+def test_no_store_access_without_the_replay_guard(name: str) -> None:
+    """Without the replay guard the store is never used."""
     sender = BY_NAME[name]
     store = Remembering(VirtualClock(NOW))
     receiver = Receiver.of(sender, storage=store)
@@ -444,8 +444,8 @@ def test_secrets_may_come_from_a_provider() -> None:
     assert ("plaid", None, "key-1") == provider.asked[-1]
 
 
-def test_what_is_kept_of_keys_is_bounded() -> None:
-    """However many keys are asked for by name, only some are kept."""
+def test_cached_keys_are_bounded() -> None:
+    """Only a limited number of keys is cached."""
     provider = Changing(keys.jwk(keys.curve()).replace('"kid": "key-1", ', ""))
     receiver = Receiver.of(BY_NAME["plaid"], secret=provider)
     sent = BY_NAME["plaid"].send(NOW, 1)
@@ -512,8 +512,8 @@ def test_the_tolerance_can_be_another() -> None:
 @pytest.mark.parametrize(
     "off, reason, remedy", [(-301, "stale", "webhooks sooner"), (301, "future", "it again later")]
 )
-def test_what_to_do_about_a_time(off: int, reason: str, remedy: str) -> None:
-    """Who is refused for its time learns by which endpoint, and what helps the genuine."""
+def test_time_errors_name_the_endpoint_and_the_remedy(off: int, reason: str, remedy: str) -> None:
+    """A refusal for its time names the endpoint, and a remedy for genuine webhooks."""
     receiver = Receiver.of(STRIPE, name="shop")
     with pytest.raises(WebhookRejected) as caught:
         receiver.verify(STRIPE.send(NOW + timedelta(seconds=off), 1))
@@ -535,8 +535,8 @@ def test_a_time_is_whole_seconds(stamp: str) -> None:
     assert Receiver.of(STRIPE).refused(sent) in {"malformed", "stale", "future"}
 
 
-def test_urls_as_the_vendor_was_told_them() -> None:
-    """Behind a proxy the origin is given, a port may be written out, and escapes are read."""
+def test_urls_behind_a_proxy() -> None:
+    """Behind a proxy the origin can be set; ports and escapes may vary."""
     square = BY_NAME["square"]
     sent = square.send(NOW, 1)
     inside = attrs.evolve(sent, url="http://10.0.0.1:8000/hooks?shop=1")
@@ -595,8 +595,8 @@ def test_a_form_that_is_signed_alike_is_a_replay() -> None:
     assert "replayed" == receiver.refused(attrs.evolve(value, body=split))
 
 
-def test_what_happens_is_told() -> None:
-    """Observers hear of what was accepted and refused, and no secret or body."""
+def test_verification_events() -> None:
+    """Observers get accepted and refused webhooks, without secrets or bodies."""
     observer = RecordingObserver()
     secrets = StaticWebhookSecrets({"acme": SECRET})
     receiver = Receiver.of(GITHUB, secret=secrets, observers=[observer], name="hub")
@@ -613,7 +613,7 @@ def test_what_happens_is_told() -> None:
 
 
 def test_an_event_is_of_the_tenant_that_was_named() -> None:
-    """Also where all tenants share a secret, whoever waits for it."""
+    """An event has the named tenant even if all tenants share a secret."""
     shared: Any = {None: SECRET, "acme": SECRET}
     verifier = Receiver.of(GITHUB, secret=StaticWebhookSecrets(shared)).verifier
     sent = GITHUB.send(NOW, 1).given()
@@ -623,8 +623,8 @@ def test_an_event_is_of_the_tenant_that_was_named() -> None:
     assert ("acme", "acme") == (plain.tenant, awaited.tenant)
 
 
-def test_whose_it_was_is_told_for_every_scheme() -> None:
-    """Observers hear the tenant, too, of what takes a longer look."""
+def test_events_have_the_tenant_for_every_scheme() -> None:
+    """Observers get the tenant in the full verifier too."""
     observer, twilio = RecordingObserver(), BY_NAME["twilio"]
     secrets = StaticWebhookSecrets({"acme": twilio.secret})
     Receiver.of(twilio, secret=secrets, observers=[observer]).verify(
@@ -642,7 +642,7 @@ SECRETS = ["whsec_not base64 hidden", "hidden\n", " hidden", ["hidden", 7], 7]
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("name", ["svix", "adyen", "discord", "plaid", "basic-auth"])
 def test_no_frame_of_ours_shows_a_secret(name: str, secret: Any) -> None:
-    """What is no secret is refused at once, and a crash report does not show it."""
+    """An invalid secret is refused, and no traceback frame of ours shows it."""
     with pytest.raises(ConfigurationError) as caught:
         WebhookVerifier(name, secret)
 
@@ -669,8 +669,8 @@ def test_no_frame_of_a_refusal_shows_a_secret() -> None:
         assert "hidden-token" not in repr(ours)
 
 
-def test_the_scheme_decides_what_a_secret_is() -> None:
-    """Each form of a secret is read as the vendor shows it."""
+def test_secret_formats() -> None:
+    """Each format of a secret is read as the vendor shows it."""
     assert HEX
     assert ARN
     bare = WHSEC.removeprefix("whsec_").rstrip("=")

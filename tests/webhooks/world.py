@@ -83,7 +83,7 @@ class Receiver:
 
     @classmethod
     def of(cls, sender: Sender, **more: Any) -> Receiver:
-        """What a vendor's webhooks are verified with."""
+        """A receiver for a vendor's webhooks."""
         options: dict[str, Any] = {"parameters": sender.parameters, "replay_guard": False} | more
         scheme = options.pop("scheme", sender.name)
         return cls(scheme, options.pop("secret", sender.secret), **options)

@@ -281,8 +281,8 @@ def test_unreadable_callbacks_are_refused(callback: Any) -> None:
     assert "callback" == refused.field
 
 
-def test_how_much_is_read() -> None:
-    """A query may be long and have many parameters, and no more than that."""
+def test_callback_size_limits() -> None:
+    """A callback query may have 16 KiB and a hundred parameters, and no more."""
     _, pending = begun()
     query = f"{back(pending)}&x="
     many = "&".join([back(pending), *(f"x{number}=" for number in range(97))])

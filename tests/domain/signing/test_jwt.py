@@ -122,7 +122,7 @@ def test_signs_as_rfc_8037_does_with_ed25519() -> None:
     ) == token.reveal()
 
 
-def _said(token: str) -> list[dict[str, Any]]:
+def _header_and_claims(token: str) -> list[dict[str, Any]]:
     return [json.loads(_bytes(part)) for part in token.split(".")[:2]]
 
 
@@ -151,7 +151,7 @@ def test_configured_claims_are_sent() -> None:
             "jti": "n-1",
             "scope": "a b",
         },
-    ] == _said(token)
+    ] == _header_and_claims(token)
 
 
 def test_default_claims() -> None:
@@ -160,7 +160,7 @@ def test_default_claims() -> None:
     assert [
         {"alg": "HS256", "typ": "JWT"},
         {"iat": 1772366400, "exp": 1772366700, "jti": "n-1"},
-    ] == _said(token.reveal())
+    ] == _header_and_claims(token.reveal())
 
 
 def test_base64_padding_is_removed() -> None:
@@ -172,7 +172,7 @@ def test_base64_padding_is_removed() -> None:
 def test_shortest_lifetime_is_one_second() -> None:
     """A lifetime of one second is allowed."""
     signing = JwtSigning(algorithm="HS256", lifetime=timedelta(seconds=1))
-    claims = _said(signing.token(Secret("k"), NOON).reveal())[1]
+    claims = _header_and_claims(signing.token(Secret("k"), NOON).reveal())[1]
     assert 1 == claims["exp"] - claims["iat"]
 
 
