@@ -243,3 +243,30 @@ def test_percentiles_are_measured_durations() -> None:
     summary = summarise(reversed(entries))
 
     assert (100.0, 190.0, 198.0) == (summary.p50, summary.p95, summary.p99)
+
+
+class OverdrawnError(errors.PaymentDeclined):
+    """An error of an application's own."""
+
+
+class StrangeError(ConnectorError):
+    """One that is derived from no error with a meaning."""
+
+
+@pytest.mark.parametrize(
+    "name, internal, status",
+    [
+        ("OverdrawnError", False, IntegrationStatus.REJECTED),
+        ("StrangeError", False, IntegrationStatus.FAILED),
+        ("StrangeError", True, IntegrationStatus.INTERNAL),
+        ("ZeroDivisionError", False, IntegrationStatus.FAILED),
+    ],
+)
+def test_error_of_an_application_has_the_status_of_its_base(
+    name: str, *, internal: bool, status: IntegrationStatus
+) -> None:
+    """A refusal stays a refusal under another name."""
+    entry = entry_of(finished(error=name, internal=internal))
+
+    assert entry is not None
+    assert status is entry.status

@@ -10,7 +10,7 @@ import attrs
 
 from moorage.domain.observation.events import CallFinished
 from moorage.domain.values.durations import count
-from moorage.errors import InvalidData
+from moorage.errors import ConnectorError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -221,8 +221,20 @@ def _status_of(event: CallFinished) -> IntegrationStatus:
         return IntegrationStatus.FALLBACK
     if event.error is None:
         return IntegrationStatus.CACHED if event.cached else IntegrationStatus.SUCCESS
-    usual = IntegrationStatus.INTERNAL if event.internal else IntegrationStatus.FAILED
-    return _STATUS_OF_ERROR.get(event.error, usual)
+    known = _STATUS_OF_ERROR.get(event.error) or _status_of_base(event.error)
+    return known or (IntegrationStatus.INTERNAL if event.internal else IntegrationStatus.FAILED)
+
+
+def _status_of_base(name: str) -> IntegrationStatus | None:
+    """The status of the error that a class of this name is derived from; None without one."""
+    kinds: list[type[ConnectorError]] = [ConnectorError]
+    while kinds:
+        kind = kinds.pop()
+        if kind.__name__ == name:
+            bases = (_STATUS_OF_ERROR.get(base.__name__) for base in kind.__mro__)
+            return next((status for status in bases if status is not None), None)
+        kinds += kind.__subclasses__()
+    return None
 
 
 def _percentile(ordered: list[float], percent: int) -> float | None:
