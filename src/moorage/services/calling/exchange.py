@@ -153,8 +153,7 @@ class Exchange:
 
         A proof without the vendor's nonce proves that nothing was done, and does not discredit the
         credential: it is returned as the error, and the same attempt is repeated. A second one in a
-            row is
-        treated like any other answer.
+        row is treated like any other answer.
         """
         plan = call.plan
         call.unproven = None
@@ -186,8 +185,7 @@ class Exchange:
         """The transformed and authorised request with its timeouts.
 
         Also returned: the request that the answer belongs to, if the sent one contains secrets.
-            Nothing is
-        stored here, because hedged reads may be in progress concurrently.
+        Nothing is stored here, because hedged reads may be in progress concurrently.
         """
         core, plan, request = self._core, call.plan, self._request
         call.status, self._acted = None, call.acted
