@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -89,8 +90,11 @@ def test_the_page_is_what_a_charge_runs() -> None:
         "payments": {"vendor": "stripe"},
         "vendors": {"stripe": {"credentials": stripe.api_key, "volatile_keys": True}},
     }
-    with stripe.serving() as server:
-        hub = moorage.open(configuration, http=LocalStripe(server.url), state=store)
+    with (
+        stripe.serving() as server,
+        closing(LocalStripe(server.url)) as http,
+        moorage.open(configuration, http=http, state=store) as hub,
+    ):
 
         def charge(number: str) -> object:
             order = Charge(Money("20.00", "EUR"), "tok_visa", reference=number)
