@@ -203,7 +203,7 @@ def test_functions_of_another_package_by_file() -> None:
     [
         ("sing", "no entry point of moorage.functions is called 'sing'"),
         ("text", "ours_points:text, which is no function"),
-        (7, "a whole number stands where the name of an installed function belongs"),
+        (7, "The value is a whole number, not the name of an installed function"),
     ],
 )
 def test_functions_that_there_are_not(name: object, result: str) -> None:

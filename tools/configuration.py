@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.config.shapes import Kinded, Many, Named, OneOf, Table
-from moorage.config.structure import wanted
+from moorage.config.structure import expectation
 from moorage.config.tables import CONFIGURATION
 from moorage.wiring.catalog import KINDS
 
@@ -107,12 +107,12 @@ def _row(name: str, field: Field, inside: dict[str, Table]) -> str:
     inner = _bare(field.shape)
     if isinstance(inner, Table):
         inside.setdefault(inner.name, inner)
-        several = "" if inner is field.shape else ", or a list of such"
+        several = "" if inner is field.shape else ", or a list of them"
         what = f"a table, [{inner.name}](#{inner.name.lower()}){several}"
     elif isinstance(inner, OneOf):
         what = ", ".join(f"`{one}`" for one in inner.choices)
     else:
-        what = wanted(field.shape)
+        what = expectation(field.shape)
     default = "required" if field.required else ""
     if field.default not in {None, ""}:
         default = f"`{_written(field.default)}`"

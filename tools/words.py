@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 # Add a folder or file when its wording is done; from then on `make lint` keeps it that way.
-FOLDERS: Final = ("tools/words.py",)
+FOLDERS: Final = (
+    "src/moorage/cli",
+    "src/moorage/config",
+    "src/moorage/scaffold",
+    "tools/words.py",
+)
 
 # The first words of a docstring that describe nothing, with the phrase to begin with.
 OPENINGS: Final = {
@@ -36,6 +41,12 @@ OPENINGS: Final = {
 VERBS: Final = frozenset(
     {"asked", "told", "given", "known", "found", "said", "kept", "own", "wanted", "meant"}
 )
+
+# Names of the elements of a loop that say nothing of what these are.
+ELEMENTS: Final = frozenset({"one", "each"})
+
+# Functions besides the classes of errors that take a message, with its position.
+REPORTERS: Final = {"Problem": 1, "rejected": 1}
 
 # Private metaphors, as whole words or parts of a name, with the word that the field uses.
 METAPHORS: Final = {
@@ -174,18 +185,21 @@ def _is_class_name(value: ast.FormattedValue) -> bool:
 
 
 def _messages(node: ast.AST, outer: list[ast.AST]) -> Iterator[_Finding]:
-    """Yield the messages of raised errors that are no sentence.
+    """Yield the messages of errors and problems that are not sentences.
 
     Args:
         node: the tree to look through.
         outer: the classes and functions around it, whose fields and parameters a message may
             begin with.
     """
-    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-        called = node.exc.func
+    if isinstance(node, ast.Call):
+        called = node.func
         name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-        if name in ERRORS and node.exc.args:
-            message = node.exc.args[0]
+        position = 0 if name in ERRORS else REPORTERS.get(name)
+        if name == "add" and ast.unparse(called).endswith("report.add"):
+            position = 1
+        if position is not None and len(node.args) > position:
+            message = node.args[position]
             start, end = _ends(message)
             if start and start[0].islower() and not _begins_with_name(start, outer):
                 yield message.lineno, f"message begins in lower case: {start[:40]!r}"
@@ -233,6 +247,10 @@ def _names(tree: ast.Module) -> Iterator[_Finding]:
             for line, name in (*_parameters(node), *_locals(node)):
                 if name in VERBS:
                     yield line, f"value named {name!r}: name the thing"
+        if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+            for target in ast.walk(node.target):
+                if isinstance(target, ast.Name) and target.id in ELEMENTS:
+                    yield target.lineno, f"element named {target.id!r}: name the thing"
         for advice in _metaphors_in_name(_defined_name(node) or ""):
             yield node.lineno, advice  # type: ignore[attr-defined]
 

@@ -65,7 +65,7 @@ def crowd(locks: ThreadLocks) -> Generator[None]:
 def main(rounds: int) -> None:
     """Print how often a caller was interrupted, and how many names are in use in the end."""
     sys.setswitchinterval(0.000_005)
-    places, alarm = Places(), Alarm()
+    places, timer = Places(), Alarm()
     locks = ThreadLocks(places)
     with crowd(locks):
         for _ in range(rounds):
@@ -73,14 +73,14 @@ def main(rounds: int) -> None:
             try:
                 signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 3e-4))
                 # No signal is handled between a plain assignment and the one that follows it.
-                alarm.armed = True
+                timer.armed = True
                 inside = locks.acquire("a", holder, places=2, queue=9, timeout=0.001)
-                alarm.armed = False
+                timer.armed = False
             except Interrupted:
                 continue
             if inside:
                 locks.release("a", holder)
-    print(alarm.struck, len(places.names()))  # noqa: T201 - this is the answer
+    print(timer.struck, len(places.names()))  # noqa: T201 - this is the answer
 
 
 if __name__ == "__main__":

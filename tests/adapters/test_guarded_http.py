@@ -18,9 +18,9 @@ from moorage import CircuitBreakerConfig, ConnectorManager, Service
 from moorage.adapters.http.borrowed import aiohttp as aiohttp_http
 from moorage.adapters.http.borrowed import httpx2 as httpx2_http
 from moorage.adapters.http.borrowed import requests as requests_http
-from moorage.adapters.http.borrowed._aiohttp_guided import guided
-from moorage.adapters.http.borrowed._engine import LentEngine
-from moorage.adapters.http.borrowed._guide import Guide
+from moorage.adapters.http.borrowed._aiohttp_guided import guarded_connector_options
+from moorage.adapters.http.borrowed._engine import LibraryEngine
+from moorage.adapters.http.borrowed._guide import GuardedResolver
 from moorage.adapters.http.connections._loops import Loops
 from moorage.adapters.http.connections._threads import Threads, run
 from moorage.adapters.http.connections._wire import TimeIsUp
@@ -109,7 +109,7 @@ def _tidied(request: pytest.FixtureRequest) -> Generator[None, None, None]:
 async def closed(engine: Engine) -> None:
     """Close it."""
     engine.close()
-    if isinstance(engine, LentEngine):
+    if isinstance(engine, LibraryEngine):
         await engine.settle()
 
 
@@ -210,7 +210,7 @@ def test_a_name_that_is_looked_up_for_ever_is_given_up(
 
 def test_a_socket_is_made_for_what_is_allowed_only() -> None:
     """Whatever aiohttp takes for an address without asking is looked at as it connects."""
-    make = guided(Guide(guard(80), Loops()))["socket_factory"]
+    make = guarded_connector_options(GuardedResolver(guard(80), Loops()))["socket_factory"]
     make((*HERE, (ALLOWED, 80))).close()
 
     with pytest.raises(DestinationRefused):

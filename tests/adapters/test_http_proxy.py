@@ -131,14 +131,14 @@ async def test_a_certificate_of_ours_is_the_vendors_to_see(make: Make, tmp_path:
 @pytest.mark.parametrize(
     "answers, words, retryable, remedy",
     [
-        (b"HTTP/1.1 403 No\r\n\r\n", "did not let us reach v.example:443: it answered 403",
-         False, "allow this host"),
-        (b"HTTP/1.1 407 No\r\n\r\n", "it answered 407", False, "user name and a password"),
-        (b"HTTP/1.1 429 No\r\n\r\n", "it answered 429", True, "Check the network"),
-        (b"HTTP/1.1 502 No\r\n\r\n", "it answered 502", True, "Check the network"),
-        (b"HTTP/1.1 204 Yes\r\n\r\nunasked", "sent something unasked", True, "network"),
-        (b"SSH-2.0", "sent an answer that is not HTTP/1.1", True, "network"),
-        (b"HTTP/1.1 200 Yes", "hung up instead of connecting to v.example:443", True, "network"),
+        (b"HTTP/1.1 403 No\r\n\r\n", "refused to connect to v.example:443 with status 403",
+         False, "Allow this host"),
+        (b"HTTP/1.1 407 No\r\n\r\n", "with status 407", False, "user name and a password"),
+        (b"HTTP/1.1 429 No\r\n\r\n", "with status 429", True, "Check the network"),
+        (b"HTTP/1.1 502 No\r\n\r\n", "with status 502", True, "Check the network"),
+        (b"HTTP/1.1 204 Yes\r\n\r\nunasked", "sent unexpected bytes", True, "network"),
+        (b"SSH-2.0", "sent a response that is not HTTP/1.1", True, "network"),
+        (b"HTTP/1.1 200 Yes", "closed the connection instead of connecting to v", True, "network"),
     ],
     ids=repr,
 )  # fmt: skip

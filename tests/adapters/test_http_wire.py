@@ -65,7 +65,7 @@ def test_what_is_not_ready_in_time_is_late(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A bound is kept, also where the system has to be asked several times."""
-    monkeypatch.setattr(_http_wait, "_NAP", 0.004)
+    monkeypatch.setattr(_http_wait, "_MAX_WAIT", 0.004)
     start = monotonic()
     with pytest.raises(TimeIsUp):
         wait(pair[0], start + 0.02, writing=False)
@@ -212,7 +212,7 @@ async def test_a_cut_is_no_end(make: Make) -> None:
     trusting.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     async with lab(lambda: make(ssl_context=trusting), tls=server) as (vendor, client):
         vendor.queue(Behaviour(body=b"half", framing="close"))
-        with pytest.raises(ConnectionFailed, match="cut its answer off"):
+        with pytest.raises(ConnectionFailed, match="before the end of its response"):
             await client.send(GET, vendor.url, LONG)
 
 

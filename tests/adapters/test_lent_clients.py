@@ -169,7 +169,7 @@ def test_a_closed_client_of_httpx2_is_refused() -> None:
     ours = Httpx2HttpClient(client=value)
     value.close()
 
-    with pytest.raises(ConnectionFailed, match="given to moorage is closed") as caught:
+    with pytest.raises(ConnectionFailed, match="HTTP client is closed") as caught:
         ours.send(GET, "http://127.0.0.1:1/", LONG)
     assert not caught.value.may_have_been_processed
     assert not caught.value.retryable
@@ -184,7 +184,7 @@ async def test_a_closed_client_is_refused_in_loops() -> None:
     await other.close()
 
     for each_one in ours:
-        with pytest.raises(ConnectionFailed, match="given to moorage is closed"):
+        with pytest.raises(ConnectionFailed, match="HTTP client is closed"):
             await each_one.send(GET, "http://127.0.0.1:1/", LONG)
         await each_one.close()
 
@@ -300,7 +300,7 @@ def test_a_client_of_yours_has_its_own_settings(
     """How to connect is said where the client is made, or it would be said in vain."""
     kind = type(make())
     name = "client" if kind is Httpx2HttpClient else "session"
-    with pytest.raises(ConfigurationError, match="of yours brings its own") as caught:
+    with pytest.raises(ConfigurationError, match="has its own") as caught:
         kind(**{name: make}, **settings)
     assert path == caught.value.path
 
@@ -554,7 +554,7 @@ def test_a_session_must_have_connections() -> None:
 
     with session() as value:
         value.mount("http://", Elsewhere())
-        with pytest.raises(ConfigurationError, match="Elsewhere, which has no connections"):
+        with pytest.raises(ConfigurationError, match="Elsewhere, has no connections"):
             RequestsHttpClient(session=value).send(GET, "http://127.0.0.1:1/", LONG)
 
 

@@ -14,7 +14,14 @@ from aiohttp import http_exceptions
 from urllib3 import PoolManager
 
 from moorage.adapters.http.borrowed import _aiohttp_trip, _httpx2_trips
-from moorage.adapters.http.borrowed._trip import Errand, Meaning, Pieces, Trip, seconds_left, why_of
+from moorage.adapters.http.borrowed._trip import (
+    LibraryExchange,
+    Meaning,
+    OutgoingRequest,
+    Pieces,
+    reason_for,
+    seconds_left,
+)
 from moorage.adapters.http.borrowed._urllib3_wire import Connections
 from moorage.adapters.http.connections._threads import run
 from moorage.adapters.http.connections._wire import Origin
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-ERRAND = Errand(
+OUTGOING = OutgoingRequest(
     Origin("vendor.example", 443, secure=True),
     memoryview(b"GET / HTTP/1.1\r\nHost: vendor.example\r\n\r\n"),
     Pieces(b"", None, inf),
@@ -45,7 +52,7 @@ HTTPX2 = {
     "InvalidURL": Meaning.NOT_REACHED,
     "LocalProtocolError": Meaning.CUT_OFF,
     "NetworkError": Meaning.CUT_OFF,
-    "PoolTimeout": Meaning.NO_PLACE,
+    "PoolTimeout": Meaning.NO_CONNECTION,
     "ProtocolError": Meaning.CUT_OFF,
     "ProxyError": Meaning.NOT_REACHED,
     "ReadError": Meaning.CUT_OFF,
@@ -118,15 +125,17 @@ def bare(kind: type[Exception]) -> Exception:
     return kind.__new__(kind)
 
 
-def blocking() -> Trip:
+def blocking() -> LibraryExchange:
     """A trip by httpx2."""
-    return _httpx2_trips.Httpx2Trip(ERRAND, httpx2.MockTransport(_never), anybody=False)
+    return _httpx2_trips.SyncHttpx2Exchange(
+        OUTGOING, httpx2.MockTransport(_never), allow_unverified=False
+    )
 
 
-def looping() -> Trip:
+def looping() -> LibraryExchange:
     """A trip by aiohttp."""
     session: Any = None
-    return _aiohttp_trip.AiohttpTrip(ERRAND, session, set(), None)
+    return _aiohttp_trip.AiohttpExchange(OUTGOING, session, set(), None)
 
 
 def _never(request: httpx2.Request) -> httpx2.Response:
@@ -134,16 +143,16 @@ def _never(request: httpx2.Request) -> httpx2.Response:
 
 
 @pytest.mark.parametrize(
-    "library, fields, trip", [(httpx2, HTTPX2, blocking), (aiohttp, AIOHTTP, looping)]
+    "library, fields, exchange", [(httpx2, HTTPX2, blocking), (aiohttp, AIOHTTP, looping)]
 )
 def test_each_exception_has_a_meaning(
-    library: ModuleType, fields: dict[str, Meaning], trip: Callable[[], Trip]
+    library: ModuleType, fields: dict[str, Meaning], exchange: Callable[[], LibraryExchange]
 ) -> None:
     """Nothing a library can raise is without a meaning, and none has another than this."""
     existing = exceptions_of(library)
 
     assert set() == set(existing) - set(fields) - LATER
-    assert fields == {name: trip().meaning(bare(existing[name])) for name in fields}
+    assert fields == {name: exchange().meaning(bare(existing[name])) for name in fields}
 
 
 @pytest.mark.parametrize(
@@ -168,10 +177,10 @@ def test_the_system_says_why() -> None:
     above = aiohttp.ClientOSError(9, "Can not write to http://vendor.example/?token=sk-live-42")
     above.__cause__ = below
 
-    assert "certificate has expired" == why_of(above)
-    assert "Broken pipe" == why_of(BrokenPipeError(32, "Broken pipe"))
-    assert "ClientOSError" == why_of(aiohttp.ClientOSError(9, "http://vendor.example/?token=x"))
-    assert "OSError" == why_of(OSError("http://vendor.example/?token=x"))
+    assert "certificate has expired" == reason_for(above)
+    assert "Broken pipe" == reason_for(BrokenPipeError(32, "Broken pipe"))
+    assert "ClientOSError" == reason_for(aiohttp.ClientOSError(9, "http://vendor.example/?token=x"))
+    assert "OSError" == reason_for(OSError("http://vendor.example/?token=x"))
 
 
 def test_a_step_is_never_without_time() -> None:
@@ -184,9 +193,9 @@ def test_a_step_is_never_without_time() -> None:
 
 def test_a_trip_is_a_wire_of_its_own_kind() -> None:
     """What is asked of an idle connection has an answer for what never is one."""
-    trip = blocking()
+    exchange = blocking()
 
-    assert (1, None, True) == (trip.written, trip.glance(), trip.stale())
+    assert (1, None, True) == (exchange.written, exchange.glance(), exchange.stale())
 
 
 def test_a_wire_of_urllib3_looks_without_waiting() -> None:
@@ -196,7 +205,7 @@ def test_a_wire_of_urllib3_looks_without_waiting() -> None:
         host, port = vendor.address
         pool = manager.connection_from_host(host, port, "http")
         origin = Origin(host, port, secure=False)
-        wire = Connections(anybody=False).take(pool, origin, inf, None)
+        wire = Connections(allow_unverified=False).take(pool, origin, inf, None)
         assert not wire.stale()
         assert wire.glance() is None
         run(wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", inf))
@@ -210,4 +219,4 @@ def test_a_wire_of_urllib3_looks_without_waiting() -> None:
 def test_a_field_cannot_end_the_head() -> None:
     """A value with a line break in it, which a library let through, is no answer."""
     with pytest.raises(NotHttp, match="malformed header field"):
-        blocking().put(200, b"OK", [(b"A", b"x\r\nB: y")])
+        blocking().encode_head(200, b"OK", [(b"A", b"x\r\nB: y")])

@@ -46,7 +46,9 @@ def slow(*chunks: bytes, error: Exception | None = None) -> Request:
 async def test_a_slow_source_is_bounded(chunks: tuple[bytes, ...]) -> None:
     """A source that does not go on ends with the total timeout, and it says what has left."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
-        with pytest.raises(AttemptTimeout, match="was not sent its request within") as caught:
+        with pytest.raises(
+            AttemptTimeout, match="did not receive all of the request within"
+        ) as caught:
             await client.send(slow(*chunks), vendor.url, Timeouts(total=0.05))
 
     assert bool(chunks) is caught.value.may_have_been_processed
@@ -221,7 +223,7 @@ def test_waits_where_loops_cannot_watch_sockets(
     check: kit.AsyncCheck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a loop offers nothing better, threads wait, none for long."""
-    monkeypatch.setattr(_http_loops, "_GLIMPSE", 0.01)
+    monkeypatch.setattr(_http_loops, "_THREAD_INTERVAL", 0.01)
     with asyncio.Runner(loop_factory=blind) as runner:
         runner.run(check(AsyncStdlibHttpClient))
 
@@ -229,7 +231,7 @@ def test_waits_where_loops_cannot_watch_sockets(
 @in_loop
 async def test_a_turn_comes_once() -> None:
     """Whoever was called in time was not late, and the other way round."""
-    turn = Loops().turn()
+    turn = Loops().waiter()
     turn.call()
     turn.call()
 

@@ -118,7 +118,7 @@ def test_a_setting_that_is_none_is_refused(
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
 def test_trust_is_said_once(kind: Callable[..., object]) -> None:
     """Whom to trust is said in words or with a context, not both."""
-    with pytest.raises(ConfigurationError, match="Both `tls` and `ssl_context`") as caught:
+    with pytest.raises(ConfigurationError, match="both `tls` and `ssl_context`") as caught:
         kind(tls=Tls(), ssl_context=ssl.create_default_context())
 
     assert "tls" == caught.value.path
@@ -277,7 +277,7 @@ async def test_a_source_that_fails_midway_may_have_done_something(
 ) -> None:
     """Whatever the source raises, part of the request has left by then."""
     async with lab(make) as (vendor, client):
-        with pytest.raises(ConnectionFailed, match="was not sent all of its request") as caught:
+        with pytest.raises(ConnectionFailed, match="did not receive all of the request") as caught:
             await client.send(request_, vendor.url, LONG)
         vendor.wait_for_closed()
 
@@ -387,12 +387,12 @@ async def test_heads_are_bounded_as_told(make: Make) -> None:
 @pytest.mark.parametrize(
     "behaviour, words",
     [
-        (Behaviour(raw=b""), "did not answer within the total timeout of 0.1 s"),
-        (Behaviour(body=b"ab", cut=1), "did not finish its answer within the total timeout"),
-        (Behaviour(raw=b"", then="close"), "closed the connection without an answer\\."),
-        (Behaviour(raw=b"", then="reset"), "without an answer: Connection reset by peer\\."),
-        (Behaviour(body=b"ab", cut=1, then="close"), "cut its answer off\\."),
-        (Behaviour(raw=b"SSH-2.0"), "sent an answer that is not HTTP/1.1\\."),
+        (Behaviour(raw=b""), "did not respond within the total timeout of 0.1 s"),
+        (Behaviour(body=b"ab", cut=1), "did not finish its response within the total timeout"),
+        (Behaviour(raw=b"", then="close"), "closed the connection without a response\\."),
+        (Behaviour(raw=b"", then="reset"), "without a response: Connection reset by peer\\."),
+        (Behaviour(body=b"ab", cut=1, then="close"), "before the end of its response\\."),
+        (Behaviour(raw=b"SSH-2.0"), "sent a response that is not HTTP/1.1\\."),
     ],
     ids=repr,
 )

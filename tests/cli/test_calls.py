@@ -192,7 +192,7 @@ def test_everybody_is_pinged() -> None:
         "local_files": "untried",
     } == result
     assert (0, 0) == (people.code, match.code)
-    assert "the key is accepted" in people.out
+    assert "the credentials are accepted" in people.out
     assert ["vat"] == [each["service"] for each in one.result["pings"]]
     assert (2, True) == (nobody.code, "vat" in nobody.err)
     assert [] == list(stripe.charges)

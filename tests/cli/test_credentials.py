@@ -79,7 +79,7 @@ def test_nothing_is_no_secret() -> None:
     """An empty line is refused."""
     ended = typed("\n", "credentials", "set", "crm", "--credentials", "sqlite:///credentials.db")
 
-    assert (2, True) == (ended.code, "the secret is empty" in ended.err)
+    assert (2, True) == (ended.code, "The secret is empty" in ended.err)
 
 
 def test_a_secret_is_no_argument() -> None:
@@ -98,7 +98,7 @@ def test_keys_are_replaced() -> None:
     os.environ["MOORAGE_KEYS"] = generate_keys(ring).text().reveal()
     ended = command("credentials", "rotate", "--credentials", store)
 
-    assert (0, "1 sealed anew\n") == (ended.code, ended.out)
+    assert (0, "1 re-encrypted\n") == (ended.code, ended.out)
     assert Secret("hunter2") == open_vault(store).get("crm", None).secret
 
 

@@ -86,7 +86,7 @@ def test_nothing_to_act_with() -> None:
     ended = command(*STAGING, "neutralize", "--yes")
 
     assert 2 == ended.code
-    assert "nothing is configured" in ended.err
+    assert "There is no store in the configuration" in ended.err
 
 
 def test_a_store_of_nobody_is_no_copy() -> None:

@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage import cli
-from moorage.cli import exit_codes as ends
-from moorage.cli.answer import Answer, Table
+from moorage.cli import exit_codes
+from moorage.cli.answer import CommandResult, Table
 from moorage.cli.frame import run
 from moorage.cli.streams import as_json
 from moorage.cli.table import COMMANDS, GROUPS
@@ -131,10 +131,10 @@ def test_the_configuration_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words, code, sentence",
     [
-        ("crash", 70, "an unexpected error occurred (ZeroDivisionError in crash, line"),
+        ("crash", 70, "An unexpected error occurred (ZeroDivisionError in crash, line"),
         ("refuse", 1, "the vendor is away. Check the network"),
         ("lose", 3, "the answer was lost."),
-        ("interrupt", 130, "interrupted."),
+        ("interrupt", 130, "Interrupted."),
     ],
 )
 def test_every_end_is_a_sentence(words: str, code: int, sentence: str) -> None:
@@ -163,9 +163,9 @@ def test_more_can_be_seen() -> None:
 
 
 def test_codes_and_errors() -> None:
-    """What is wrong with the configuration, lost or refused are three different ends."""
-    assert 3 == ends.code_of(OutcomeUnknown("lost"))
-    assert 1 == ends.code_of(ConnectionFailed("away"))
+    """What is wrong with the configuration, lost or refused are three different exit_codes."""
+    assert 3 == exit_codes.code_of(OutcomeUnknown("lost"))
+    assert 1 == exit_codes.code_of(ConnectionFailed("away"))
 
 
 def test_a_command_may_leave() -> None:
@@ -178,7 +178,7 @@ def test_tables_are_aligned() -> None:
     table = Table(("name", "of"), [("a", None), ("long one", 7)])
 
     assert ["name      of", "a", "long one  7"] == table.lines()
-    assert Answer({}).code == 0
+    assert CommandResult({}).code == 0
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +239,7 @@ def test_it_can_be_interrupted() -> None:
         assert running.stderr is not None
         assert b"waiting\n" == running.stdout.readline()
         running.send_signal(signal.SIGINT)
-        assert b"moorage: interrupted.\n" == running.stderr.read()
+        assert b"moorage: Interrupted.\n" == running.stderr.read()
     assert 130 == running.returncode
 
 
@@ -280,7 +280,7 @@ def test_completion_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setenv(name, str(value))
     ended = command("--install-completion", "--shell", "bash")
 
-    assert (2, True) == (ended.code, "give --output" in ended.err)
+    assert (2, True) == (ended.code, "pass --output" in ended.err)
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["--help"], ["vendors", "--json"]])
@@ -340,7 +340,7 @@ def test_arguments_never_give_a_traceback(arguments: list[str]) -> None:
     """Whatever the arguments are, the end is in the table, and with --json it is a document."""
     ended = command(*arguments)
 
-    assert ended.code in set(ends.CODES) - {ends.MISTAKEN}
+    assert ended.code in set(exit_codes.CODES) - {exit_codes.INTERNAL_ERROR}
     assert "Traceback" not in ended.out + ended.err
     if ended.out and "--json" in arguments and "--" not in arguments and not HELP & {*arguments}:
         assert ended.document["ok"] == (ended.code == 0)

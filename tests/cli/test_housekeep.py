@@ -26,7 +26,7 @@ def test_housekeeping_forgets_what_cannot_matter(
         now, _ = store.execute(Write({stored: "kept"}))
         store.execute(Write({new_key(): "dust" for _ in range(10)}, quiet=-now))
     assert main(["housekeep", f"sqlite:///{path}", "--migrate"]) == 0
-    assert capsys.readouterr().out == "10 states forgotten\n"
+    assert capsys.readouterr().out == "10 states deleted\n"
     with SqliteStorage(path) as store:
         _, (state,) = store.execute(read(stored))
     assert state is not None

@@ -144,5 +144,5 @@ def test_closing_says_whether_it_was_done() -> None:
     """A person has to say one of the two, and of a payment that is listed."""
     configure(WHOLE.format(state="sqlite:///state.db", url="http://127.0.0.1:9"))
     for value in ((), ("--done", "--not-done")):
-        assert "Give either --done or --not-done." in command("payments", "close", "k", *value).err
+        assert "Pass either --done or --not-done." in command("payments", "close", "k", *value).err
     assert "No unsettled payment has the key 'k'" in command("payments", "close", "k", "--done").err

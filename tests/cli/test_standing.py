@@ -18,9 +18,9 @@ from moorage import CircuitBreakerOpen, CircuitState, Hub, Region, Request, Retr
 from moorage.cli import main
 from moorage.cli.commands.status import table
 from moorage.cli.context import Context
-from moorage.cli.exit_codes import UNREAD
+from moorage.cli.exit_codes import CLOSED_PIPE
 from moorage.cli.places import opened_hub
-from moorage.cli.standing import standing
+from moorage.cli.standing import service_statuses
 from moorage.testing import VendorServer
 from tests.support.command import command
 from tests.support.configured import STORES, configure, unique
@@ -121,7 +121,7 @@ def test_regions_stand_for_themselves() -> None:
     ]
     with Hub([], services=services) as hub:
         hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN, region="eu")
-        results = standing(hub, None)
+        results = service_statuses(hub, None)
 
     result = {(one["service"], one["region"]): one["circuit"] for one in results}
     assert {
@@ -171,13 +171,13 @@ def test_a_page_stays_on_a_terminal() -> None:
     name = configured("sqlite:///state.db")
     with terminal("status", "--watch", "--every", "0.1") as shown:
         shown.until("closed")
-        shown.until("q leaves")
+        shown.until("q to quit")
         command("circuit", "open", name)
         shown.until("forced_open")
         shown.resize(10, 60)
-        shown.until("q leaves")
+        shown.until("q to quit")
         shown.type("x")
-        shown.until("q leaves")
+        shown.until("q to quit")
         shown.type("q")
         assert 0 == shown.ended()
         assert "Traceback" not in shown.seen
@@ -187,9 +187,9 @@ def test_a_page_ends_with_control_c() -> None:
     """Ctrl-C leaves it with the code of an interruption, and the terminal as it was."""
     configured("sqlite:///state.db")
     with terminal("status", "--watch", "--no-color") as shown:
-        shown.until("q leaves")
+        shown.until("q to quit")
         shown.type("\x03")
-        shown.until("interrupted")
+        shown.until("Interrupted")
         assert 130 == shown.ended()
 
 
@@ -228,7 +228,7 @@ def test_tables_fit_the_terminal() -> None:
         shown.until("closed")
         assert 0 == shown.ended()
     with terminal("housekeep") as shown:
-        shown.until("states forgotten")
+        shown.until("states deleted")
         assert 0 == shown.ended()
 
 
@@ -237,9 +237,9 @@ def test_keys_are_read_one_by_one() -> None:
     name = configured("sqlite:///state.db")
     with seated("status", "--watch", "--every", "30") as shown:
         shown.until(name[:8])
-        shown.until("q leaves")
+        shown.until("q to quit")
         shown.type("xq")
-        shown.until("q leaves")
+        shown.until("q to quit")
         assert 0 == shown.ended()
 
 
@@ -247,8 +247,8 @@ def test_a_page_looks_again_by_itself() -> None:
     """Without a key it is shown anew after the seconds that were given."""
     configured("sqlite:///state.db")
     with seated("status", "--watch", "--every", "0.05", "--no-color") as shown:
-        shown.until("q leaves")
-        shown.until("q leaves")
+        shown.until("q to quit")
+        shown.until("q to quit")
         shown.type("Q")
         assert 0 == shown.ended()
 
@@ -262,7 +262,7 @@ def test_a_table_is_drawn_and_work_counted() -> None:
         shown.until("closed")
         assert 0 == shown.ended()
     with seated("housekeep") as shown:
-        shown.until("states forgotten")
+        shown.until("states deleted")
         assert 0 == shown.ended()
 
 
@@ -283,4 +283,4 @@ def test_whoever_reads_no_more_ends_it() -> None:
     running.join(20)
 
     assert [name, name] == [line["services"][0]["service"] for line in fields]
-    assert UNREAD == codes.get(timeout=120)
+    assert CLOSED_PIPE == codes.get(timeout=120)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from moorage.cli import main
-from moorage.cli.exit_codes import UNREAD
+from moorage.cli.exit_codes import CLOSED_PIPE
 from moorage.domain.webhooks.presets import PRESETS
 from moorage.errors import ConnectionFailed
 from moorage.parts.webhook_verifier import WebhookVerifier
@@ -246,7 +246,7 @@ def test_it_ends_when_its_reader_has_gone(tmp_path: Path) -> None:
             post(out.line().split()[-1], b"{}", {})
         running.join(20)
 
-    assert UNREAD == codes.get(timeout=120)
+    assert CLOSED_PIPE == codes.get(timeout=120)
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])

@@ -122,7 +122,7 @@ def test_folder_that_cannot_be_used_is_refused(folder: Path, problem: str) -> No
             folder.chmod(0o500)
         case _:
             os.environ[VARIABLE] = "/proc/nowhere"
-    with pytest.raises(ConfigurationError, match="outlives a crash") as caught, nobody():
+    with pytest.raises(ConfigurationError, match="survives a crash") as caught, nobody():
         moorage.open(tables(StripeSandbox()))
     assert "state.url" == caught.value.path
     assert "state.db cannot be used" in caught.value.message

@@ -67,44 +67,48 @@ def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
         (
             "a.toml",
             "x = \ny = 1",
-            "is no TOML: a value is missing, or is a text without quotation marks (line 1",
+            "is not valid TOML: a value is missing, or is a text without quotation marks (line 1",
         ),
         (
             "a.toml",
             "[a]\nx = 1\nx = 2\ny = 3\n",
-            "is no TOML: a key stands twice in one table (line 3",
+            "is not valid TOML: a key appears twice in one table (line 3",
         ),
-        ("a.toml", b"\xff\xfe", "is no TOML: the file is not in UTF-8."),
-        ("a.json", "{", "is no JSON: a name in double quotation marks is missing"),
-        ("a.json", '{"sms": {}, "sms": {}}', "a.json: the key sms stands twice in one object."),
+        ("a.toml", b"\xff\xfe", "is not valid TOML: the file is not in UTF-8."),
+        ("a.json", "{", "is not valid JSON: a name in double quotation marks is missing"),
+        ("a.json", '{"sms": {}, "sms": {}}', "a.json: the key sms appears twice in one object."),
         (
             "a.json",
             '{"vendors": {"twilio": {"timeout": NaN}}}',
-            "is no JSON: NaN is no number of JSON.",
+            "is not valid JSON: NaN is not a JSON number.",
         ),
-        ("a.json", "[" * 100_000, "is no JSON: the text is nested deeper"),
-        ("a.yaml", "a: [", "is no YAML: a value is missing, or a bracket is not closed (line 1)."),
-        ("a.yaml", "sms: {}\nsms: {}", "a.yaml: the key sms stands twice in one table (line 2)."),
+        ("a.json", "[" * 100_000, "is not valid JSON: the text is nested too deeply"),
+        (
+            "a.yaml",
+            "a: [",
+            "is not valid YAML: a value is missing, or a bracket is not closed (line 1).",
+        ),
+        ("a.yaml", "sms: {}\nsms: {}", "a.yaml: the key sms appears twice in one table (line 2)."),
         (
             "a.yaml",
             "vendors:\n  - a: 1\n    a: 2",
-            "a.yaml: the key a stands twice in one table (line 3).",
+            "a.yaml: the key a appears twice in one table (line 3).",
         ),
-        ("a.yaml", "1: {}", "a.yaml: a key is no text (line 1)."),
+        ("a.yaml", "1: {}", "a.yaml: a key is not a text (line 1)."),
         (
             "a.yaml",
             "a: &a [x]\nb: *a",
-            "a.yaml: &a is an anchor, which no configuration may have (line 1).",
+            "a.yaml: &a is an anchor, which a configuration must not have (line 1).",
         ),
         (
             "a.yaml",
             "a: !!python/object:os.system x",
-            "is a tag, which no configuration may have (line 1).",
+            "is a tag, which a configuration must not have (line 1).",
         ),
-        ("a.yaml", "a: !!binary x", "is a tag, which no configuration may have (line 1)."),
-        ("a.yaml", "a: 1\n---\na: 2", "is no YAML: there is a second document (line 2)."),
-        ("a.yaml", "a: \x00", "is no YAML: there is a control character (line 1)."),
-        ("a.yaml", "[" * 1_000 + "]" * 1_000, "is no YAML: the text is nested deeper"),
+        ("a.yaml", "a: !!binary x", "is a tag, which a configuration must not have (line 1)."),
+        ("a.yaml", "a: 1\n---\na: 2", "is not valid YAML: there is a second document (line 2)."),
+        ("a.yaml", "a: \x00", "is not valid YAML: there is a control character (line 1)."),
+        ("a.yaml", "[" * 1_000 + "]" * 1_000, "is not valid YAML: the text is nested too deeply"),
     ],
 )
 def test_a_file_that_is_none(tmp_path: Path, name: str, text: str | bytes, line: str) -> None:
@@ -119,7 +123,7 @@ def test_a_file_that_is_none(tmp_path: Path, name: str, text: str | bytes, line:
 @pytest.mark.parametrize("name, text", [("a.json", "[]"), ("a.yaml", ""), ("a.yaml", "text")])
 def test_a_file_that_is_no_table(tmp_path: Path, name: str, text: str) -> None:
     """What is no table is no configuration."""
-    with pytest.raises(ConfigurationError, match="this is no table"):
+    with pytest.raises(ConfigurationError, match="not a table"):
         read_configuration(written(tmp_path, name, text))
 
 
@@ -168,5 +172,5 @@ def test_a_mapping_without_an_end() -> None:
     source: dict[str, Any] = {}
     source["vendors"] = source
 
-    with pytest.raises(ConfigurationError, match="deeper"):
+    with pytest.raises(ConfigurationError, match="too deeply"):
         read_configuration(source)

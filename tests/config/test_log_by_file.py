@@ -55,7 +55,7 @@ def test_a_hub_keeps_its_log(tmp_path: Path) -> None:
     source: dict[str, Any] = {"services": SERVICES, "log": {"url": "memory:"}}
     other = {**source, "log": {"url": f"sqlite:///{tmp_path}/calls.db"}}
     with moorage.open(source) as hub:
-        with pytest.raises(ConfigurationError, match="one integration log") as caught:
+        with pytest.raises(ConfigurationError, match="change its integration log") as caught:
             hub.reload(other)
         assert "log.url" == caught.value.path
     with moorage.open(source, log=MemoryIntegrationLogger()) as hub:

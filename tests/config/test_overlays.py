@@ -69,9 +69,9 @@ def test_any_name_where_there_are_none() -> None:
         ({"production": {}}, "environments", "Did you mean production?"),
         ({"x": {}}, "environments", "Use one of: x; or add [environments.prodution]"),
         ({}, "environments", "Use one of: none"),
-        ({"prodution": 7}, "environments.prodution", "Write what differs"),
-        ({"prodution": {"version": 1}}, "environments.prodution.version", "Leave it out"),
-        ({"prodution": {"environments": {}}}, "environments.prodution.environments", "Leave it"),
+        ({"prodution": 7}, "environments.prodution", "Write the settings that differ"),
+        ({"prodution": {"version": 1}}, "environments.prodution.version", "Remove it"),
+        ({"prodution": {"environments": {}}}, "environments.prodution.environments", "Remove it"),
         ({"prodution": {"services": {"a": {"x": 1}}}}, "services.a.x", "Use attempt_timeout"),
     ],
 )

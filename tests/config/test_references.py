@@ -71,7 +71,7 @@ def test_what_is_filled_in_and_is_not_wanted(monkeypatch: pytest.MonkeyPatch, te
     """What is no number is refused where one belongs, whatever else it is."""
     monkeypatch.setenv("OURS_TIMEOUT", text)
 
-    with pytest.raises(ConfigurationError, match="a text stands where a number belongs"):
+    with pytest.raises(ConfigurationError, match="The value is a text, not a number"):
         twilio(timeout="${OURS_TIMEOUT}")
 
 
@@ -117,7 +117,7 @@ def test_a_file_without_a_secret(tmp_path: Path, content: str) -> None:
     """A file that is empty, or too long for a secret, has none."""
     (tmp_path / "key").write_text(content)
 
-    with pytest.raises(ConfigurationError, match="cannot be found, or is empty"):
+    with pytest.raises(ConfigurationError, match="does not exist or is empty"):
         twilio(credentials=f"secret://file/{tmp_path}/key")
 
 

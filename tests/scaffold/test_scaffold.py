@@ -39,7 +39,7 @@ MADE = [(kind, choice) for kind, choices in KINDS.items() for choice in choices 
 
 
 def is_taken(name: str) -> bool:
-    """Whether a module of this name is there already, or can be nowhere."""
+    """Whether a module of this name exists already, or can be nowhere."""
     is_class = keyword.iskeyword(name.capitalize()) or name.startswith("test")
     return is_class or name in sys.stdlib_module_names or keyword.iskeyword(name)
 
@@ -166,13 +166,13 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     """A file that is there stays as it is, and nothing else is written, unless that is forced."""
     mine = tmp_path / "b.txt"
     mine.write_text("mine")
-    with pytest.raises(ConfigurationError, match="is there already") as refused:
+    with pytest.raises(ConfigurationError, match="exists already") as refused:
         write({"a.txt": "new", "b.txt": "new"}, tmp_path)
     assert "--into" == refused.value.path
     assert ("mine", [mine]) == (mine.read_text(), [*tmp_path.iterdir()])
     write({"b.txt": "new"}, tmp_path, force=True)
     assert "new" == mine.read_text()
-    with pytest.raises(ConfigurationError, match="and 1 more files are"):
+    with pytest.raises(ConfigurationError, match="and so do 1 more files"):
         write({"b.txt": "", ".": ""}, tmp_path)
 
 
@@ -181,7 +181,7 @@ def test_a_link_that_leads_nowhere_is_a_file(tmp_path: Path) -> None:
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere.txt"
     home.mkdir()
     (home / "a.txt").symlink_to(elsewhere)
-    with pytest.raises(ConfigurationError, match="is there already"):
+    with pytest.raises(ConfigurationError, match="exists already"):
         write({"a.txt": "new"}, home)
     assert not elsewhere.exists()
 

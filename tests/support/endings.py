@@ -5,49 +5,49 @@ from __future__ import annotations
 import sys
 import threading
 
-from moorage.cli.answer import Answer
+from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.errors import ConnectionFailed, OutcomeUnknown
 
 
-def crash(*, context: Context) -> Answer:
+def crash(*, context: Context) -> CommandResult:
     """Does crash."""
     secret = "hunt"
     raise ZeroDivisionError(secret + "er2")
 
 
-def refuse(*, context: Context) -> Answer:
+def refuse(*, context: Context) -> CommandResult:
     """Does refuse."""
     raise ConnectionFailed("the vendor is away.", service="vat")
 
 
-def lose(*, context: Context) -> Answer:
+def lose(*, context: Context) -> CommandResult:
     """Does lose."""
     raise OutcomeUnknown("the answer was lost.")
 
 
-def interrupt(*, context: Context) -> Answer:
+def interrupt(*, context: Context) -> CommandResult:
     """Does interrupt."""
     raise KeyboardInterrupt
 
 
-def leave(*, context: Context) -> Answer:
+def leave(*, context: Context) -> CommandResult:
     """Does leave."""
     sys.exit("enough")
 
 
-def talk(*, context: Context) -> Answer:
+def talk(*, context: Context) -> CommandResult:
     """Does talk."""
-    return Answer({}, ["word " * 20] * 100_000)
+    return CommandResult({}, ["word " * 20] * 100_000)
 
 
-def mumble(*, context: Context) -> Answer:
+def mumble(*, context: Context) -> CommandResult:
     """Does mumble."""
-    return Answer({}, ["word"])
+    return CommandResult({}, ["word"])
 
 
-def wait(*, context: Context) -> Answer:
+def wait(*, context: Context) -> CommandResult:
     """Does wait."""
     context.tell("waiting")
     threading.Event().wait(60)
-    return Answer({})
+    return CommandResult({})

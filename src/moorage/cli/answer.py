@@ -22,9 +22,9 @@ class Table:
     rows: tuple[tuple[str, ...], ...] = attrs.field(converter=_rows)
 
     def lines(self) -> list[str]:
-        """Return the table as lines of text, for output that is no terminal."""
+        """Return the table as lines of text, for output that is not a terminal."""
         rows = [self.columns, *self.rows]
-        widths = [max(len(row[place]) for row in rows) for place in range(len(self.columns))]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(self.columns))]
         return [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
@@ -32,15 +32,15 @@ class Table:
 
 
 @attrs.frozen
-class Answer:
+class CommandResult:
     """The result of a command.
 
     Attributes:
-        found: the result for programs, as plain values; `--json` prints it.
-        shown: the result for people: lines and tables, in order.
+        document: the result for programs, as plain values; `--json` prints it.
+        output: the result for people: lines and tables, in order.
         code: the exit code.
     """
 
-    found: Mapping[str, Any]
-    shown: Sequence[str | Table] = ()
+    document: Mapping[str, Any]
+    output: Sequence[str | Table] = ()
     code: int = 0

@@ -20,10 +20,10 @@ from moorage.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from moorage.cli.answer import Answer
+    from moorage.cli.answer import CommandResult
     from moorage.config import Configured, Source
 
-_USUAL: Final = "moorage.toml"
+_DEFAULT_NAME: Final = "moorage.toml"
 
 
 @Parameter(parse=False)
@@ -35,14 +35,14 @@ class Context:
         config: the path of the configuration, if given.
         environment: the name of the environment, if given.
         as_json: whether the output is JSON.
-        colour: whether terminal output may have colours.
+        color: whether terminal output may be coloured.
         host: the program that embeds this command line, if any.
     """
 
     config: str | None = None
     environment: str | None = None
     as_json: bool = False
-    colour: bool = True
+    color: bool = True
     host: Host | None = None
 
     def source(self) -> Source:
@@ -58,16 +58,16 @@ class Context:
             return Path(path)
         current = Path.cwd()
         for folder in (current, *current.parents):
-            if (folder / _USUAL).is_file():
-                return folder / _USUAL
+            if (folder / _DEFAULT_NAME).is_file():
+                return folder / _DEFAULT_NAME
         raise ConfigurationError(
-            f"no {_USUAL} exists in this folder or its parents.",
+            f"There is no {_DEFAULT_NAME} in this folder or its parents.",
             path="--config",
             remedy="Name the configuration with --config or MOORAGE_CONFIG.",
         )
 
     def called(self) -> str:
-        """Return the configuration's name for output; its content may be secret.
+        """Return the name of the configuration, without its content, for output.
 
         Raises:
             ConfigurationError: no configuration is found.
@@ -83,12 +83,16 @@ class Context:
         """
         from moorage.config import read_configuration  # noqa: PLC0415 - not every command reads it
 
-        found = read_configuration(self.source(), **self.overlaid)
-        return found if self.host_state is None else attrs.evolve(found, state=self.host_state)
+        configuration = read_configuration(self.source(), **self.overlaid)
+        return (
+            configuration
+            if self.host_state is None
+            else attrs.evolve(configuration, state=self.host_state)
+        )
 
     @property
     def source_is_named(self) -> bool:
-        """Whether the configuration is a file, and not that of the host program."""
+        """True if the configuration is a file, and not that of the host program."""
         return self.host is None or self.config is not None
 
     @property
@@ -106,7 +110,7 @@ class Context:
         state = configured.store
         if state is None:
             raise ConfigurationError(
-                "no shared store is configured, so each process has its own state.",
+                "There is no shared store in the configuration, so each process has its own state.",
                 path="state.url",
                 remedy="Configure a store that your processes share.",
             )
@@ -121,14 +125,14 @@ class Context:
         return {} if self.host is None or self.config is not None else dict(self.host.kept())
 
     @contextmanager
-    def progress(self, doing: str) -> Generator[Callable[[int], None]]:
-        """Show a progress bar on a terminal; yields a function that adds to the progress."""
+    def progress(self, unit: str) -> Generator[Callable[[int], None]]:
+        """Show a progress bar on a terminal; yields a function that advances it."""
         if not sys.stderr.isatty():
             yield lambda _: None
             return
         from moorage.cli import drawing  # noqa: PLC0415 - for terminals only
 
-        with drawing.counting(doing, colour=self.colour) as step:
+        with drawing.progress_bar(unit, color=self.color) as step:
             yield step
 
     @property
@@ -147,14 +151,14 @@ class Context:
         """Print one of several results as a line of JSON."""
         print(as_json(document), flush=True)
 
-    def show(self, answer: Answer) -> None:
+    def show(self, answer: CommandResult) -> None:
         """Print a result for people."""
-        for part in answer.shown:
+        for part in answer.output:
             if not isinstance(part, Table):
                 print(part)
             elif sys.stdout.isatty():
                 from moorage.cli import drawing  # noqa: PLC0415 - for terminals only
 
-                drawing.console(colour=self.colour).print(drawing.drawn(part))
+                drawing.console(color=self.color).print(drawing.rich_table(part))
             else:
                 print("\n".join(part.lines()))

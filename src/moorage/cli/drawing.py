@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn
-from rich.table import Table as Drawn
+from rich.table import Table as RichTable
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -17,25 +17,23 @@ if TYPE_CHECKING:
     from moorage.cli.answer import Table
 
 
-def console(*, colour: bool, stderr: bool = False) -> Console:
+def console(*, color: bool, stderr: bool = False) -> Console:
     """Return a Rich console for the standard output or error."""
-    return Console(stderr=stderr, no_color=None if colour else True, highlight=False)
+    return Console(stderr=stderr, no_color=None if color else True, highlight=False)
 
 
-def drawn(table: Table) -> Drawn:
+def rich_table(table: Table) -> RichTable:
     """Return a Rich table that fits the terminal."""
-    rich_table = Drawn(*table.columns, box=box.SIMPLE_HEAD, header_style="bold")
+    table_for_terminal = RichTable(*table.columns, box=box.SIMPLE_HEAD, header_style="bold")
     for row in table.rows:
-        rich_table.add_row(*map(Text, row))
-    return rich_table
+        table_for_terminal.add_row(*map(Text, row))
+    return table_for_terminal
 
 
 @contextmanager
-def counting(doing: str, *, colour: bool) -> Generator[Callable[[int], None]]:
-    """Show a progress bar; yields a function that adds to the progress."""
+def progress_bar(unit: str, *, color: bool) -> Generator[Callable[[int], None]]:
+    """Show a progress bar; yields a function that advances it."""
     columns = (SpinnerColumn(), "{task.completed} {task.description}")
-    with Progress(
-        *columns, console=console(colour=colour, stderr=True), transient=True
-    ) as progress:
-        task = progress.add_task(doing, total=None)
+    with Progress(*columns, console=console(color=color, stderr=True), transient=True) as progress:
+        task = progress.add_task(unit, total=None)
         yield lambda size: progress.advance(task, size)

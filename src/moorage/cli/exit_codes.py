@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError, Problem
 
 OK: Final = 0
-UNWELL: Final = 1
-SENSELESS: Final = 2
+FAILED: Final = 1
+INVALID_USE: Final = 2
 UNKNOWN: Final = 3
-MISTAKEN: Final = 70
+INTERNAL_ERROR: Final = 70
 INTERRUPTED: Final = 130
-UNREAD: Final = 141
+CLOSED_PIPE: Final = 141
 
 CODES: Final = {
     OK: "All is well.",
-    UNWELL: "A vendor refused, a store is unavailable, or a check found a problem.",
-    SENSELESS: "The arguments or the configuration are wrong; nothing was sent.",
+    FAILED: "A vendor refused, a store is unavailable, or a check found a problem.",
+    INVALID_USE: "The arguments or the configuration are wrong; nothing was sent.",
     UNKNOWN: "A request was sent and its answer was lost: check the vendor before you repeat it.",
-    MISTAKEN: "An internal error of moorage.",
+    INTERNAL_ERROR: "An internal error of moorage.",
     INTERRUPTED: "Interrupted by Ctrl-C.",
-    UNREAD: "The reader of the output closed the pipe.",
+    CLOSED_PIPE: "The reader of the output closed the pipe.",
 }
 """Every exit code with its meaning."""
 
@@ -32,11 +32,11 @@ CODES: Final = {
 def code_of(error: ConnectorError) -> int:
     """Return the exit code of an error."""
     if isinstance(error, ConfigurationError):
-        return SENSELESS
-    return UNKNOWN if isinstance(error, OutcomeUnknown) else UNWELL
+        return INVALID_USE
+    return UNKNOWN if isinstance(error, OutcomeUnknown) else FAILED
 
 
-def told(error: ConnectorError) -> dict[str, Any]:
+def error_as_dict(error: ConnectorError) -> dict[str, Any]:
     """Return an error as a dict of plain values."""
     about = {
         "kind": type(error).__name__,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import attrs
 from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
-from moorage.cli import exit_codes as ends
-from moorage.cli.answer import Answer
+from moorage.cli import exit_codes
+from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.cli.streams import as_json, replaced
 from moorage.cli.table import COMMANDS, GROUPS
@@ -37,7 +37,7 @@ PLAIN: Final = Parameter(negative="", show_default=False)
 
 _COMPLETION: Final = "--install-completion"
 _HELP: Final = frozenset({"--help", "-h"})
-_EVERYWHERE: Final = Parameter(group=Group("Everywhere", sort_key=9))
+_GLOBAL_OPTIONS: Final = Parameter(group=Group("Everywhere", sort_key=9))
 
 
 def run(
@@ -53,12 +53,12 @@ def run(
         code = call.run()
         sys.stdout.flush()
     except OSError as error:
-        # The reader has gone; the interpreter must not flush the rest at exit.
+        # The reader closed the pipe; the interpreter must not flush the rest at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
-            return ends.UNREAD
-        print(f"moorage: the output cannot be written ({error.strerror}).", file=sys.stderr)
-        return ends.UNWELL
+            return exit_codes.CLOSED_PIPE
+        print(f"moorage: The output cannot be written ({error.strerror}).", file=sys.stderr)
+        return exit_codes.FAILED
     return code
 
 
@@ -70,36 +70,40 @@ class _Call:
         self._commands = commands
         self._host = host
         self._command: str | None = None
-        self._nameless = False
-        self._telling = False
+        self._names_no_command = False
+        self._shows_result = False
         # Unparsable arguments are refused in the requested format, too.
         self._json = "--json" in arguments
         self._debug = "--debug" in arguments
 
     def run(self) -> int:
         try:
-            return self._ran()
+            return self._run_command()
         except KeyboardInterrupt:
-            return self._refused(ends.INTERRUPTED, {"kind": "Interrupted"}, "interrupted.")
+            return self._show_error(exit_codes.INTERRUPTED, {"kind": "Interrupted"}, "Interrupted.")
         except CycloptsError as error:
-            sentence = _sentence(error)
-            about = {"kind": "WrongCall", "message": sentence}
-            return self._refused(ends.SENSELESS, about, f"{sentence} See moorage --help.")
+            sentence = _message(error)
+            error_fields = {"kind": "WrongCall", "message": sentence}
+            return self._show_error(
+                exit_codes.INVALID_USE, error_fields, f"{sentence} See moorage --help."
+            )
         except ConnectorError as error:
-            self._traced(error)
-            return self._refused(ends.code_of(error), ends.told(error), str(error))
+            self._print_traceback(error)
+            return self._show_error(
+                exit_codes.code_of(error), exit_codes.error_as_dict(error), str(error)
+            )
         except BrokenPipeError:
             raise
         except Exception as error:
-            if self._telling and isinstance(error, OSError):
+            if self._shows_result and isinstance(error, OSError):
                 raise
-            self._traced(error)
-            message = f"an unexpected error occurred ({named(error)})."
-            about = {"kind": type(error).__name__, "message": message}
+            self._print_traceback(error)
+            message = f"An unexpected error occurred ({named(error)})."
+            error_fields = {"kind": type(error).__name__, "message": message}
             remedy = "" if self._debug else " Repeat the command with --debug for a traceback."
-            return self._refused(ends.MISTAKEN, about, message + remedy)
+            return self._show_error(exit_codes.INTERNAL_ERROR, error_fields, message + remedy)
 
-    def _ran(self) -> int:
+    def _run_command(self) -> int:
         try:
             answer = build(self._arguments, self._launch, self._commands).meta(
                 self._arguments,
@@ -108,18 +112,18 @@ class _Call:
                 result_action="return_value",
             )
         except SystemExit as stopped:
-            return stopped.code if isinstance(stopped.code, int) else ends.UNWELL
-        if isinstance(answer, Answer):
+            return stopped.code if isinstance(stopped.code, int) else exit_codes.FAILED
+        if isinstance(answer, CommandResult):
             return answer.code
         # Help, version and completion succeed, unless a command is missing.
-        return ends.SENSELESS if self._nameless else ends.OK
+        return exit_codes.INVALID_USE if self._names_no_command else exit_codes.OK
 
     def _launch(self, app: App, tokens: tuple[str, ...], context: Context) -> object:
         command, bound, ignored = app.parse_args(tokens)
         if command.__name__ == "help_print" and not _HELP & {*tokens}:
-            self._nameless = True
+            self._names_no_command = True
             if context.as_json:
-                raise CycloptsError(msg="No command is given.")
+                raise CycloptsError(msg="The command is missing.")
         self._command = " ".join(_words(tokens, self._commands))
         context = attrs.evolve(context, host=self._host)
         contexts = dict.fromkeys(ignored, context)
@@ -128,36 +132,36 @@ class _Call:
         except OSError as error:
             if _COMPLETION not in tokens or isinstance(error, BrokenPipeError):
                 raise
-            problem = f"the shell completion cannot be written ({error.strerror})."
+            problem = f"The shell completion cannot be written ({error.strerror})."
         else:
-            return self._told(answer, context)
+            return self._show_result(answer, context)
         raise ConfigurationError(
             problem,
             path=_COMPLETION,
-            remedy="Give this user write permission there, or give --output FILE.",
+            remedy="Allow this user to write there, or pass --output FILE.",
         )
 
-    def _told(self, answer: object, context: Context) -> object:
-        if isinstance(answer, Answer):
-            self._telling = True
+    def _show_result(self, answer: object, context: Context) -> object:
+        if isinstance(answer, CommandResult):
+            self._shows_result = True
             if context.as_json:
-                self._print({"ok": answer.code == ends.OK, "result": answer.found})
+                self._print({"ok": answer.code == exit_codes.OK, "result": answer.document})
             else:
                 context.show(answer)
         return answer
 
-    def _refused(self, code: int, about: dict[str, Any], sentence: str) -> int:
+    def _show_error(self, code: int, error_fields: dict[str, Any], sentence: str) -> int:
         if self._json:
-            self._print({"ok": False, "error": {**about, "code": code}})
+            self._print({"ok": False, "error": {**error_fields, "code": code}})
         else:
             print(f"moorage: {sentence}", file=sys.stderr)
         return code
 
-    def _print(self, content: dict[str, Any]) -> None:
-        document = {"command": self._command, **content}
+    def _print(self, fields: dict[str, Any]) -> None:
+        document = {"command": self._command, **fields}
         print(as_json(document, indent=2))
 
-    def _traced(self, error: Exception) -> None:
+    def _print_traceback(self, error: Exception) -> None:
         """Print the traceback without the message, which may quote a secret."""
         if self._debug:
             print("".join(traceback.format_tb(error.__traceback__)), file=sys.stderr, end="")
@@ -176,28 +180,28 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
         help_format="plaintext",
         default_parameter=PLAIN,
         suppress_keyboard_interrupt=False,
-        console=_colourless() if "--no-color" in arguments else None,
+        console=_console_without_color() if "--no-color" in arguments else None,
     )
-    groups = {name: App(name=name, help=about) for name, about in GROUPS.items()}
+    groups = {name: App(name=name, help=summary) for name, summary in GROUPS.items()}
     for group_app in groups.values():
         app.command(group_app)
     requested = " ".join(_words(arguments, commands))
-    for command, (place, about) in commands.items():
+    for command, (import_path, summary) in commands.items():
         *group, name = command.split()
         # The named command shows its full help.
-        brief = None if command == requested else about
-        (groups[group[0]] if group else app).command(place, name=name, help=brief)
+        help_text = None if command == requested else summary
+        (groups[group[0]] if group else app).command(import_path, name=name, help=help_text)
     app.meta.suppress_keyboard_interrupt = False
     app.register_install_completion_command()  # pyright: ignore[reportUnknownMemberType] - has no types
 
     @app.meta.default
-    def lead(
+    def run_command(
         *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-        config: Annotated[str | None, _EVERYWHERE] = None,
-        environment: Annotated[str | None, _EVERYWHERE] = None,
-        as_json: Annotated[bool, _EVERYWHERE, Parameter("--json")] = False,
-        no_color: Annotated[bool, _EVERYWHERE] = False,
-        debug: Annotated[bool, _EVERYWHERE] = False,
+        config: Annotated[str | None, _GLOBAL_OPTIONS] = None,
+        environment: Annotated[str | None, _GLOBAL_OPTIONS] = None,
+        as_json: Annotated[bool, _GLOBAL_OPTIONS, Parameter("--json")] = False,
+        no_color: Annotated[bool, _GLOBAL_OPTIONS] = False,
+        debug: Annotated[bool, _GLOBAL_OPTIONS] = False,
     ) -> object:
         """Run a command with the global options.
 
@@ -206,18 +210,18 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
             config: the configuration; default MOORAGE_CONFIG, or moorage.toml here or in a parent.
             environment: the environment of the configuration.
             as_json: print one JSON document, also for errors.
-            no_color: print without colours, like the variable NO_COLOR.
+            no_color: print without colors, like the variable NO_COLOR.
             debug: show the traceback of an error.
         """
         context = Context(
-            config=config, environment=environment, as_json=as_json, colour=not no_color
+            config=config, environment=environment, as_json=as_json, color=not no_color
         )
         return launch(app, tokens, context)
 
     return app
 
 
-def _sentence(error: CycloptsError) -> str:
+def _message(error: CycloptsError) -> str:
     if isinstance(error, UnusedCliTokensError):  # the arguments may hold a secret
         return "There are too many arguments."
     return " ".join(str(error).split())
@@ -232,7 +236,7 @@ def _words(arguments: Sequence[str], commands: Commands) -> tuple[str, ...]:
     return ()
 
 
-def _colourless() -> Any:
+def _console_without_color() -> Any:
     from rich.console import Console  # noqa: PLC0415 - slow import
 
     return Console(no_color=True)

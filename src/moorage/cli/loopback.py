@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 _HOST: Final = "127.0.0.1"
 _PATH: Final = "/callback"
-_LARGEST: Final = 16_384
-_PATIENCE: Final = 5.0
-_HEAD: Final = (
+_MAX_HEAD: Final = 16_384
+_CLIENT_TIMEOUT: Final = 5.0
+_SECURITY_HEADERS: Final = (
     "Content-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\nConnection: close\r\n"
     "Content-Security-Policy: default-src 'none'\r\nReferrer-Policy: no-referrer\r\n"
     "X-Content-Type-Options: nosniff\r\n"
 )
-_DONE: Final = "You may close this page and go back to the terminal."
-_NOTHING: Final = "There is nothing here."
+_SUCCESS_TEXT: Final = "You may close this page and go back to the terminal."
+_NOT_FOUND_TEXT: Final = "There is nothing here."
 
 
 class Loopback:
@@ -44,16 +44,16 @@ class Loopback:
         except (OSError, OverflowError):
             self._sock.close()
             raise ConfigurationError(
-                f"port {port} of {_HOST} is not available.",
+                f"The port {port} of {_HOST} is not available.",
                 path="--port",
-                remedy="Give another registered port, or none for any free port.",
+                remedy="Pass another registered port, or none for any free port.",
             ) from None
-        self._place = f"{_HOST}:{self._sock.getsockname()[1]}"
+        self._address = f"{_HOST}:{self._sock.getsockname()[1]}"
 
     @property
     def url(self) -> str:
         """The redirect URL for the browser."""
-        return f"http://{self._place}{_PATH}"
+        return f"http://{self._address}{_PATH}"
 
     def __enter__(self) -> Self:
         return self
@@ -72,36 +72,41 @@ class Loopback:
         Raises:
             DeadlineExceeded: no request arrived in time.
         """
-        until = time.monotonic() + timeout
-        while (remaining := until - time.monotonic()) > 0:
+        deadline = time.monotonic() + timeout
+        while (remaining := deadline - time.monotonic()) > 0:
             self._sock.settimeout(remaining)
             try:
-                link, _ = self._sock.accept()
-                with link:
-                    target = self._served(link, min(until, time.monotonic() + _PATIENCE))
+                connection, _ = self._sock.accept()
+                with connection:
+                    target = self._answer(
+                        connection, min(deadline, time.monotonic() + _CLIENT_TIMEOUT)
+                    )
             except OSError:  # no connection, or a broken one
                 continue
             if target is not None:
                 return target
         raise DeadlineExceeded(
             "The browser did not return in time.",
-            remedy="Repeat the command, or give a longer --timeout.",
+            remedy="Repeat the command, or pass a longer --timeout.",
         )
 
-    def _served(self, link: socket.socket, until: float) -> str | None:
-        """Answer one connection; return its target if it is the expected request."""
-        head = b""
-        while b"\r\n\r\n" not in head and len(head) <= _LARGEST:
-            link.settimeout(max(0.001, until - time.monotonic()))
-            piece = link.recv(4096)
+    def _answer(self, connection: socket.socket, deadline: float) -> str | None:
+        """CommandResult one connection; return its target if it is the expected request."""
+        received = b""
+        while b"\r\n\r\n" not in received and len(received) <= _MAX_HEAD:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            piece = connection.recv(4096)
             if not piece:
                 return None
-            head += piece
-        target = self._target(head) if b"\r\n\r\n" in head else None
-        status, text = ("404 Not Found", _NOTHING) if target is None else ("200 OK", _DONE)
+            received += piece
+        target = self._target(received) if b"\r\n\r\n" in received else None
+        status, text = (
+            ("404 Not Found", _NOT_FOUND_TEXT) if target is None else ("200 OK", _SUCCESS_TEXT)
+        )
         page = f"<!doctype html><title>moorage</title><p>{text}</p>\n"
-        link.sendall(
-            f"HTTP/1.1 {status}\r\n{_HEAD}Content-Length: {len(page)}\r\n\r\n{page}".encode()
+        connection.sendall(
+            f"HTTP/1.1 {status}\r\n{_SECURITY_HEADERS}"
+            f"Content-Length: {len(page)}\r\n\r\n{page}".encode()
         )
         return target
 
@@ -110,5 +115,5 @@ class Loopback:
         method, _, tail = lines[0].partition(" ")
         target, _, version = tail.partition(" ")
         hosts = [line[5:].strip() for line in lines[1:] if line[:5].lower() == "host:"]
-        expected = method == "GET" and version.startswith("HTTP/1.") and hosts == [self._place]
+        expected = method == "GET" and version.startswith("HTTP/1.") and hosts == [self._address]
         return target if expected and target.partition("?")[0] == _PATH else None

@@ -40,12 +40,12 @@ class Client:
     tenant: str | None = None
 
     @property
-    def named(self) -> str:
+    def owner_text(self) -> str:
         """The service and tenant of the tokens, for people."""
         return self.service if self.tenant is None else f"{self.service} of {self.tenant}"
 
     @property
-    def found(self) -> dict[str, Any]:
+    def owner(self) -> dict[str, Any]:
         """The service and tenant of the tokens, for programs."""
         return {"service": self.service, "tenant": self.tenant}
 
@@ -68,9 +68,9 @@ class Client:
             return discover(self.issuer)
         if self.token_url is None or self.issuer is not None:
             raise ConfigurationError(
-                "the authorisation server is given twice or not at all.",
+                "The options must name exactly one authorisation server.",
                 path="--issuer",
-                remedy="Give --issuer, or --token-url and the other endpoints.",
+                remedy="Pass --issuer, or --token-url and the other endpoints.",
             )
         return AuthorizationServer(token_endpoint=self.token_url, **endpoints)
 
@@ -80,7 +80,7 @@ class Client:
             return None
         if not os.environ.get(name):
             raise ConfigurationError(
-                f"the environment variable {name} is empty or not set.",
+                f"The environment variable {name} is empty or not set.",
                 path="--secret-env",
                 remedy="Set the variable to the client's secret, or omit the option for a public"
                 " client.",

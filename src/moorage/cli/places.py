@@ -59,15 +59,15 @@ def opened(
     ports: dict[str, Any] = {}
     if credentials is not None:
         ports["credentials"] = open_provider(credentials)
-    with ExitStack() as closing:
+    with ExitStack() as cleanup:
         state = context.host_state
         if state is not None:
-            ports["state"] = closing.enter_context(opened_store(state))
+            ports["state"] = cleanup.enter_context(opened_store(state))
             ports["environment_id"] = context.configured().environment_id or ""
         with warnings.catch_warnings():
             # `moorage check` reports these warnings.
             warnings.simplefilter("ignore", hubs.ConfigurationWarning)
-            hub, configured = hubs.opened(
+            hub, configured = hubs.open_hub(
                 context.source(),
                 context.overlaid.get("environment"),
                 ports,
@@ -77,4 +77,4 @@ def opened(
             )
         if state is not None:
             configured = attrs.evolve(configured, state=state)
-        yield closing.enter_context(hub), configured
+        yield cleanup.enter_context(hub), configured

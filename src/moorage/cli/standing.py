@@ -42,17 +42,17 @@ class ReadLimits:
         return unchanged(self.rules, states, now), (tuple(waits), retries)
 
 
-def standing(hub: Hub, tenant: str | None) -> list[dict[str, Any]]:
+def service_statuses(hub: Hub, tenant: str | None) -> list[dict[str, Any]]:
     """Return the status of each service, with a row for each region."""
     plans = hub.manager.flows.plans
     return [
         {"service": name, "region": region, **_read(hub, plan)}
         for name in plans.services
-        for region, plan in _places(plans.find(name, tenant, None))
+        for region, plan in _regions(plans.find(name, tenant, None))
     ]
 
 
-def _places(plan: Plan) -> Iterator[tuple[str | None, Plan]]:
+def _regions(plan: Plan) -> Iterator[tuple[str | None, Plan]]:
     if plan.regions:
         yield from plan.regions.items()
     else:

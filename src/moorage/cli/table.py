@@ -142,7 +142,7 @@ COMMANDS: Final = {
     ),
     "oauth login": (
         "moorage.cli.commands.oauth:login",
-        "Let a person consent and store the resulting tokens.",
+        "Ask a person for consent and store the resulting tokens.",
     ),
     "oauth revoke": (
         "moorage.cli.commands.oauth_revoke:revoke",

@@ -9,7 +9,7 @@ from moorage.domain.state.sealing import KeyRing
 from moorage.errors import ConfigurationError
 from moorage.wiring.store_urls import is_sealed, open_credentials
 
-_WHERE: Final = "--credentials"
+_OPTION: Final = "--credentials"
 
 
 def open_vault(url: str, *, migrate: bool = False) -> Any:
@@ -24,9 +24,9 @@ def open_vault(url: str, *, migrate: bool = False) -> Any:
     """
     if not is_sealed(url):
         raise ConfigurationError(
-            "this URL names no credential store.",
-            path=_WHERE,
-            remedy="Give sqlite:///file.db, postgresql://…, mariadb://… or mysql://….",
+            "The URL does not name a credential store.",
+            path=_OPTION,
+            remedy="Use sqlite:///file.db, postgresql://…, mariadb://… or mysql://….",
         )
     vault = open_provider(url)
     if migrate and hasattr(vault, "migrate"):
@@ -47,5 +47,5 @@ def open_provider(url: str) -> Any:
     try:
         return open_credentials(url, keys)
     except ConfigurationError as error:
-        error.path = _WHERE
+        error.path = _OPTION
         raise

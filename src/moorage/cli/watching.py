@@ -15,31 +15,31 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from moorage.cli.drawing import console, drawn
+from moorage.cli.drawing import console, rich_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from moorage.cli.answer import Table
 
-_LEAVING = frozenset({b"q", b"Q", b"\x03", b"\x04", b""})
+_QUIT_KEYS = frozenset({b"q", b"Q", b"\x03", b"\x04", b""})
 
 
-def lines(say: Callable[[], None], every: float) -> None:
+def print_lines(print_status: Callable[[], None], interval: float) -> None:
     """Print repeatedly until interrupted or until the reader closes the pipe."""
     while True:
-        say()
-        time.sleep(every)
+        print_status()
+        time.sleep(interval)
 
 
-def page(look: Callable[[], Table], every: float, *, colour: bool) -> None:
+def show_page(read_table: Callable[[], Table], interval: float, *, color: bool) -> None:
     """Show a full-screen table and refresh it periodically; q or Ctrl-C ends."""
-    screen = console(colour=colour)
-    with _keys() as pressed, Live(console=screen, screen=True, auto_refresh=False) as live:
+    screen = console(color=color)
+    with _keys() as wait_for_key, Live(console=screen, screen=True, auto_refresh=False) as live:
         while True:
-            foot = Text(f"{time.strftime('%H:%M:%S')}   q leaves", style="dim")
-            live.update(Group(drawn(look()), foot), refresh=True)
-            if pressed(every) in _LEAVING:
+            footer = Text(f"{time.strftime('%H:%M:%S')}   q to quit", style="dim")
+            live.update(Group(rich_table(read_table()), footer), refresh=True)
+            if wait_for_key(interval) in _QUIT_KEYS:
                 return
 
 
@@ -47,14 +47,14 @@ def page(look: Callable[[], Table], every: float, *, colour: bool) -> None:
 def _keys() -> Generator[Callable[[float], bytes | None]]:
     """Yield a function that waits some seconds for a key press."""
     keyboard = sys.stdin.fileno()
-    before = termios.tcgetattr(keyboard)
+    settings = termios.tcgetattr(keyboard)
     tty.setcbreak(keyboard)
 
-    def pressed(within: float) -> bytes | None:
-        ready, _, _ = select.select([keyboard], [], [], within)
+    def wait_for_key(timeout: float) -> bytes | None:
+        ready, _, _ = select.select([keyboard], [], [], timeout)
         return os.read(keyboard, 1) if ready else None
 
     try:
-        yield pressed
+        yield wait_for_key
     finally:
-        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, settings)

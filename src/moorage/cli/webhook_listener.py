@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _HOST: Final = "127.0.0.1"
-_PATIENCE: Final = 10.0
+_CLIENT_TIMEOUT: Final = 10.0
 
 
 class _Request(BaseHTTPRequestHandler):
     """A handler that answers each request with the status of its verification."""
 
-    timeout = _PATIENCE
-    server: Listener  # pyright: ignore[reportIncompatibleVariableOverride] - nobody else has these
+    timeout = _CLIENT_TIMEOUT
+    server: Listener  # pyright: ignore[reportIncompatibleVariableOverride] - always a Listener
 
     def do_POST(self) -> None:
         """Read a webhook, verify it, and answer."""
@@ -27,7 +27,7 @@ class _Request(BaseHTTPRequestHandler):
         size = int(length) if length.isdecimal() else LIMIT + 1
         status = 413
         if size <= LIMIT:
-            status = self.server.judge(
+            status = self.server.verify(
                 {
                     "headers": self.headers.items(),
                     "body": self.rfile.read(size),
@@ -51,19 +51,19 @@ class Listener(HTTPServer):
 
     Args:
         port: the port to listen on; 0 for any free port.
-        judge: verifies a request, given the arguments of `WebhookVerifier.verify`, and returns
+        verify: verifies a request, given the arguments of `WebhookVerifier.verify`, and returns
             the status to answer with.
     """
 
-    def __init__(self, port: int, judge: Callable[[dict[str, Any]], int]) -> None:
-        self.judge = judge
+    def __init__(self, port: int, verify: Callable[[dict[str, Any]], int]) -> None:
+        self.verify = verify
         try:
             super().__init__((_HOST, port), _Request)
         except (OSError, OverflowError):
             raise ConfigurationError(
-                f"port {port} of {_HOST} is not available.",
+                f"The port {port} of {_HOST} is not available.",
                 path="--port",
-                remedy="Give another port, or 0 for any free port.",
+                remedy="Pass another port, or 0 for any free port.",
             ) from None
 
     @property

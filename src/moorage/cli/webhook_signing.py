@@ -31,7 +31,7 @@ _HASHES: Final = {
 _HEADER, _MARK = "header", "mark"
 
 
-class _Said(NamedTuple):
+class _SignedParts(NamedTuple):
     """The parts of a webhook that may be signed."""
 
     body: bytes
@@ -58,54 +58,60 @@ def signed_headers(
     """
     scheme = webhook_scheme(name)
     try:
-        parts = _Said(body, id or "msg_1", at, parameters, url)
-        headers = _signed(scheme, secret, parts)
+        parts = _SignedParts(body, id or "msg_1", at, parameters, url)
+        headers = _sign(scheme, secret, parts)
         verifier = WebhookVerifier(scheme, secret, parameters=parameters, replay_guard=False)
         verifier.verify(headers=headers, body=body, url=url)
     except ConfigurationError:
         raise
     except ConnectorError as error:
         raise ConfigurationError(
-            f"this webhook cannot be signed for {name}: {error.message}",
+            f"The webhook cannot be signed for {name}: {error.message}",
             path="scheme",
-            remedy="Give every part that the scheme signs, such as --body and --parameter.",
+            remedy="Pass every part that the scheme signs, such as --body and --parameter.",
         ) from None
     return headers
 
 
-def _signed(scheme: WebhookScheme, secret: Secret, parts: _Said) -> dict[str, str]:
-    place = _only(scheme.signature[0], _HEADER)
+def _sign(scheme: WebhookScheme, secret: Secret, parts: _SignedParts) -> dict[str, str]:
+    signature_header = _single_placeholder(scheme.signature[0], _HEADER)
     key = hmac_key(secret, scheme.secret_form, scheme.secret_prefix)
-    if scheme.algorithm not in _HASHES or place is None or key is None:
+    if scheme.algorithm not in _HASHES or signature_header is None or key is None:
         raise ConfigurationError(
             f"{scheme.name} has no shared secret, or it has a wrong form.",
             path="scheme",
             remedy="Use a scheme with a shared secret, in the form that the vendor shows it.",
         )
-    stamp = _stamp(scheme.timestamp_form, parts.at)
-    timed = scheme.timestamp
+    timestamp = _stamp(scheme.timestamp_form, parts.at)
+    timestamp_template = scheme.timestamp
     headers: dict[str, str] = {}
-    for template in (*scheme.signs[:1], *filter(None, (timed, scheme.id))):
-        for kind, argument, _ in _places(template):
-            if kind == _HEADER and argument != place:
-                headers[argument] = stamp if template == timed else headers.get(argument, parts.id)
-    marks = [f"{argument}={stamp}" for kind, argument, _ in _places(timed) if kind == _MARK]
+    for template in (*scheme.signs[:1], *filter(None, (timestamp_template, scheme.id))):
+        for kind, argument, _ in _placeholders(template):
+            if kind == _HEADER and argument != signature_header:
+                headers[argument] = (
+                    timestamp if template == timestamp_template else headers.get(argument, parts.id)
+                )
+    marks = [
+        f"{argument}={timestamp}"
+        for kind, argument, _ in _placeholders(timestamp_template)
+        if kind == _MARK
+    ]
     headers_to_add = frozenset[str | bytes]([*headers, *(header.encode() for header in headers)])
     delivery = Delivery(headers, parts.body, names=headers_to_add, url=parts.url)
     content = scheme.signs[0].fill(Scene(delivery, None, parts.parameters, marks))
     signature = digest(key, content, _HASHES[scheme.algorithm])
-    written = _written(signature, scheme.encoding)
-    text = scheme.separator.join([*marks, f"{scheme.prefix}{written}"])
-    return {**headers, place: text}
+    encoded = _encoded(signature, scheme.encoding)
+    text = scheme.separator.join([*marks, f"{scheme.prefix}{encoded}"])
+    return {**headers, signature_header: text}
 
 
-def _places(template: Template | None) -> list[tuple[str, str, bool]]:
+def _placeholders(template: Template | None) -> list[tuple[str, str, bool]]:
     pieces: list[Any] = [] if template is None else template.pieces
     return [piece for piece in pieces if not isinstance(piece, bytes)]
 
 
-def _only(template: Template, kind: str) -> str | None:
-    places = _places(template)
+def _single_placeholder(template: Template, kind: str) -> str | None:
+    places = _placeholders(template)
     return places[0][1] if len(places) == 1 and places[0][0] == kind else None
 
 
@@ -114,7 +120,7 @@ def _stamp(form: TimeForm, at: datetime) -> str:
     return str(int(seconds * 1000) if form is TimeForm.MILLISECONDS else int(seconds))
 
 
-def _written(signature: bytes, encoding: WebhookEncoding) -> str:
+def _encoded(signature: bytes, encoding: WebhookEncoding) -> str:
     if encoding in {WebhookEncoding.HEX, WebhookEncoding.HEX_ANY_CASE}:
         return signature.hex()
     text = b64encode(signature).decode()

@@ -14,11 +14,12 @@ timeout = 20.0
 vendor = "vonage"
 ```
 
-Who lives here reads: from a file to a tree (`loading`), to the current version of it (`migration`),
-with what is laid over it (`overlays`) and what it refers to (`references`, `providers`), by the
-shapes of its tables (`tables`, `shapes`, `structure`) to the values that a hub is made of
-(`accounts`, `configured`). All that is wrong is gathered (`problems`), and refused with the paths
-to it before anything is opened. Nothing here sends anything, but to ask for secrets.
+Reading takes these steps: parse the file (`loading`), convert it to the current version of the
+format (`migration`), apply the environment's tables and variables (`overlays`), resolve references
+to variables and secrets (`references`, `providers`), check the values against the shapes of the
+tables (`tables`, `shapes`, `structure`), and create the accounts, routes and services of a hub
+(`accounts`, `configured`). All problems are collected with their paths (`problems`) and raised
+before anything is opened. Only providers of secrets send requests.
 """
 
 from importlib import import_module
@@ -43,13 +44,13 @@ _LATER: Final = {
     "json_schema": "schema",
     "open": "hubs",
 }
-"""Where the rest is, which whoever only reads a configuration need not wait for."""
+"""The modules of names that are imported on first use, so that reading a file stays fast."""
 
 
 def __getattr__(name: str) -> Any:
-    """What is imported when it is first asked for."""
+    """Import a name of `_LATER` on its first use."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = found
-    return found
+    exported = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = exported
+    return exported

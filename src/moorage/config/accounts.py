@@ -1,4 +1,4 @@
-"""Accounts, routes and services, made of tables that have been read."""
+"""Creates the accounts, routes and services of a configuration from its tables."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 _OF_ACCOUNTS: Final = ("kind", "cost", "webhook_secrets")
 _ORIGINS: Final = {"secret": "credentials", "token_endpoint": "base_url"}
-"""By field of what vendors make of their options: the option that it comes from."""
+"""The option of an account by the field, of a value that the vendor creates from it."""
 
 
 class Accounts:
-    """The accounts of everybody and of tenants, and the routes to them.
+    """The accounts shared by all tenants, those of single tenants, and the routes to them.
 
     Args:
-        report: is told what is wrong.
+        report: collects the problems.
 
     Attributes:
-        accounts: those that are right, by name.
-        doubtful: those of which a setting is wrong, made without it; they are looked at further,
-            and never used.
-        routes: the routes that are right.
+        accounts: the valid accounts by name.
+        doubtful: accounts with a wrong setting, created without it; they are only checked further,
+            never used.
+        routes: the valid routes.
     """
 
     def __init__(self, report: Report) -> None:
@@ -47,161 +47,183 @@ class Accounts:
         self.routes: list[Route] = []
         self._report = report
         self._wrong: dict[str, str] = {}
-        self._led: list[tuple[Route, str]] = []
+        self._checked_routes: list[tuple[Route, str]] = []
 
     def add(
         self, read: Mapping[str, Any], written: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
-        """Make the accounts of one tenant, or of everybody.
+        """Create the accounts of one tenant, or the shared ones.
 
         Args:
-            read: its tables as they were read.
-            written: the same as they were written.
-            path: where they stand.
-            tenant: whose they are.
+            read: the tables after reading.
+            written: the same tables as in the source.
+            path: the path of the tables.
+            tenant: the tenant that owns the accounts; None for shared ones.
         """
-        at = under(path, "vendors")
+        vendors_path = under(path, "vendors")
         tables: Mapping[str, Any] = read.get("vendors", {})
-        named = written.get("vendors")
-        for name in dict.fromkeys([*(named if is_object(named) else ()), *tables]):
-            own = under(at, key(name))
-            whole = name if tenant is None else f"{tenant}.{name}"
+        listed = written.get("vendors")
+        for name in dict.fromkeys([*(listed if is_object(listed) else ()), *tables]):
+            account_path = under(vendors_path, key(name))
+            account_name = name if tenant is None else f"{tenant}.{name}"
             table = tables.get(name)
             if table is None:
-                self._wrong[whole] = own
-            elif not self._report.clear(own):
-                self._wrong[whole] = own
-                self._doubt(whole, name, table, own, tenant)
+                self._wrong[account_name] = account_path
+            elif not self._report.clear(account_path):
+                self._wrong[account_name] = account_path
+                self._doubt(account_name, name, table, account_path, tenant)
             elif tenant is not None and "." in name:
-                # Or "b.c" of the tenant "a" would be called as "c" of the tenant "a.b".
-                self._wrong[whole] = own
-                self._report.add(own, "there is a dot in its name.", "Write - or _ instead.")
-            elif whole in self.accounts:
-                self._report.add(own, "another account is called so.", "Give it another name.")
+                # Otherwise "b.c" of the tenant "a" would have the name of "c" of the tenant "a.b".
+                self._wrong[account_name] = account_path
+                self._report.add(account_path, "The name has a dot.", "Write - or _ instead.")
+            elif account_name in self.accounts:
+                self._report.add(
+                    account_path, "Another account has this name.", "Give it another name."
+                )
             else:
-                self._account(whole, name, table, own, tenant)
+                self._account(account_name, name, table, account_path, tenant)
 
     def _doubt(
-        self, whole: str, name: str, table: Mapping[str, Any], path: str, tenant: str | None
+        self, account_name: str, name: str, table: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
-        """Make an account without the settings that are wrong, if it can be made.
+        """Create an account without its wrong settings, if that is possible.
 
-        Mistakes that have nothing to do with these are noted.
+        Further problems that do not depend on these settings are reported.
         """
-        made: list[Account] = []
+        created: list[Account] = []
 
         def attempt(table: Mapping[str, Any], report: Report) -> None:
-            apart = Accounts(report)
-            apart._account(whole, name, table, path, tenant)
-            made.extend(apart.accounts.values())
+            separate = Accounts(report)
+            separate._account(account_name, name, table, path, tenant)
+            created.extend(separate.accounts.values())
 
         attempt(table, Report())
-        others = self._report.stand_ins.get(path, ())
-        mistaken = note_common(self._report, path, [partial(attempt, one) for one in others])
-        if made and not mistaken:
-            self.doubtful[whole] = made[0]
+        variants = self._report.stand_ins.get(path, ())
+        mistaken = note_common(
+            self._report, path, [partial(attempt, variant) for variant in variants]
+        )
+        if created and not mistaken:
+            self.doubtful[account_name] = created[0]
 
     def places(self) -> dict[str, str]:
-        """The place of each service of these accounts and of those that are wrong, by its name."""
+        """Return the path of each account's services, wrong accounts included, by service name."""
         return self._wrong | places_of(self.accounts.values(), ())
 
     def lead(
         self, read: Mapping[str, Any], written: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
-        """Make the routes of one tenant, or of everybody; all accounts are there."""
+        """Create the routes of one tenant, or the shared ones, after all accounts."""
         for kind in KINDS:
-            at = under(path, kind)
+            kind_path = under(path, kind)
             listed = is_list(written.get(kind))
-            for place, rules in enumerate(read.get(kind, ())):
-                own = f"{at}[{place}]" if listed else at
-                self._route(kind, rules, own, tenant)
+            for position, rules in enumerate(read.get(kind, ())):
+                route_path = f"{kind_path}[{position}]" if listed else kind_path
+                self._route(kind, rules, route_path, tenant)
 
     def _account(
-        self, whole: str, name: str, table: Mapping[str, Any], path: str, tenant: str | None
+        self, account_name: str, name: str, table: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
-        kind = vendor_class(table.get("kind", name))
-        own: set[str] = {str(field.name) for field in attrs.fields(cast("Any", kind))}
-        options = {name: one for name, one in table.items() if name in own}
-        make = partial(kind, **options)
+        vendor_type = vendor_class(table.get("kind", name))
+        vendor_fields: set[str] = {
+            str(field.name) for field in attrs.fields(cast("Any", vendor_type))
+        }
+        options = {name: value for name, value in table.items() if name in vendor_fields}
+        make = partial(vendor_type, **options)
         vendor = self._report.made(make, path, options)
         if vendor is WRONG:
-            self._wrong[whole] = path
+            self._wrong[account_name] = path
             return
         settings = {
-            name: one for name, one in table.items() if name not in own and name not in _OF_ACCOUNTS
+            name: value
+            for name, value in table.items()
+            if name not in vendor_fields and name not in _OF_ACCOUNTS
         }
         fields = {name: table[name] for name in _OF_ACCOUNTS[1:] if name in table}
         if tenant is not None:
             fields["tenants"] = {tenant}
-        if self._report.made(partial(Ref, kind.name, whole, "1"), path, exact=True) is WRONG:
-            self._wrong[whole] = path
+        if (
+            self._report.made(partial(Ref, vendor_type.name, account_name, "1"), path, exact=True)
+            is WRONG
+        ):
+            self._wrong[account_name] = path
             return
 
         def complete() -> Account:
-            account = Account(whole, cast("Vendor", vendor), settings=settings, **fields)
-            # What its options and settings are good for shows when its services are made.
+            account = Account(account_name, cast("Vendor", vendor), settings=settings, **fields)
+            # Options and settings are only validated when the services are created.
             try:
                 _services(account)
             except (ConfigurationError, InvalidData) as error:
                 field = getattr(error, "path", None) or getattr(error, "field", None)
-                if field in {*own, *settings, *fields}:
+                if field in {*vendor_fields, *settings, *fields}:
                     raise
                 problem, remedy = error.message, error.remedy
             else:
                 return account
-            # What vendors make of their options has fields of its own, such as a secret.
+            # The error may name a field of a value that the vendor created from an option.
             option = _ORIGINS.get(str(field))
             path = option if option in options else ""
             raise ConfigurationError(problem, path=path, remedy=remedy)
 
         account = self._report.made(complete, path, {**options, **settings, **fields})
         if isinstance(account, Account):
-            self.accounts[whole] = account
+            self.accounts[account_name] = account
         else:
-            self._wrong[whole] = path
+            self._wrong[account_name] = path
 
     def _route(self, kind: str, rules: Mapping[str, Any], path: str, tenant: str | None) -> None:
         names: tuple[str, ...] = rules["vendor"]
-        accounts = tuple(self._known(name, tenant) for name in names)
-        for place, (name, account) in enumerate(zip(names, accounts, strict=True)):
-            at = f"{path}.vendor" if len(names) == 1 else f"{path}.vendor[{place}]"
-            self._check(kind, name, account, at, tenant)
-        fields = {name: one for name, one in rules.items() if name != "vendor"}
+        accounts = tuple(self._account_name(name, tenant) for name in names)
+        for position, (name, account) in enumerate(zip(names, accounts, strict=True)):
+            account_path = f"{path}.vendor" if len(names) == 1 else f"{path}.vendor[{position}]"
+            self._check(kind, name, account, account_path, tenant)
+        fields = {name: value for name, value in rules.items() if name != "vendor"}
         route = self._report.made(
             partial(Route, kind, accounts, tenant=tenant, **fields),
             path,
             fields,
         )
         if isinstance(route, Route):
-            before = next((one for one in self._led if one[0].covers(route)), None)
-            if before is not None:
+            covering = next(
+                (
+                    earlier_path
+                    for earlier, earlier_path in self._checked_routes
+                    if earlier.covers(route)
+                ),
+                None,
+            )
+            if covering is not None:
                 self._report.add(
                     path,
-                    f"no operation ever gets here: {before[1]} takes all of them.",
+                    f"No operation reaches this route: {covering} takes all of them.",
                     "Leave one of the two out, or give them different countries or currencies.",
                 )
-            self._led.append((route, path))
+            self._checked_routes.append((route, path))
             self.routes.append(route)
 
-    def _known(self, name: str, tenant: str | None) -> str:
-        """An account of the tenant's own comes before one of that name for everybody."""
-        own = f"{tenant}.{name}"
-        return own if tenant is not None and own in {*self.accounts, *self._wrong} else name
+    def _account_name(self, name: str, tenant: str | None) -> str:
+        """Return the tenant's own account of this name if there is one, else the shared one."""
+        tenant_account = f"{tenant}.{name}"
+        return (
+            tenant_account
+            if tenant is not None and tenant_account in {*self.accounts, *self._wrong}
+            else name
+        )
 
     def _check(self, kind: str, name: str, account: str, path: str, tenant: str | None) -> None:
-        found = self.accounts.get(account) or self.doubtful.get(account)
-        if found is None and account in self._wrong:
+        match = self.accounts.get(account) or self.doubtful.get(account)
+        if match is None and account in self._wrong:
             return
-        if found is not None and kind in found.vendor.kinds and found.open_to(tenant):
+        if match is not None and kind in match.vendor.kinds and match.open_to(tenant):
             return
         fitting = [
-            one.name if one.tenants is None else one.name.removeprefix(f"{tenant}.")
-            for one in (*self.accounts.values(), *self.doubtful.values())
-            if kind in one.vendor.kinds and one.open_to(tenant)
+            other.name if other.tenants is None else other.name.removeprefix(f"{tenant}.")
+            for other in (*self.accounts.values(), *self.doubtful.values())
+            if kind in other.vendor.kinds and other.open_to(tenant)
         ]
         self._report.add(
             path,
-            f"{quoted(name)} is not an account for {kind}.",
+            f"The value {quoted(name)} is not an account for {kind}.",
             f"Use one of: {', '.join(sorted(fitting))}." if fitting else "Configure one first.",
             nearest=near(name, fitting),
         )
@@ -210,12 +232,12 @@ class Accounts:
 def services(
     tables: Mapping[str, Any], places: Mapping[str, str], report: Report
 ) -> tuple[tuple[Service, ...], tuple[Service, ...]]:
-    """The services of tables that have been read, and those of which a setting is wrong.
+    """Return the valid services, and those with a wrong setting, created without it.
 
     Args:
-        tables: the settings that could be read, by the names of the services.
-        places: the place of each service of an account, by its name.
-        report: is told what is wrong.
+        tables: the settings that could be read, by service name.
+        places: the path of each account's service, by service name.
+        report: collects the problems.
     """
     right, doubtful = list[Service](), list[Service]()
     for name, table in tables.items():
@@ -226,15 +248,17 @@ def services(
         if name in places:
             report.add(
                 path,
-                f"the account {places[name]} has a service of this name.",
+                f"The account {places[name]} has a service of this name.",
                 "Rename one of them.",
             )
         service = _service(name, path, table, report if clear else Report())
         if isinstance(service, Service):
             (right if clear else doubtful).append(service)
         if not clear:
-            others = report.stand_ins.get(path, ())
-            note_common(report, path, [partial(_service, name, path, one) for one in others])
+            variants = report.stand_ins.get(path, ())
+            note_common(
+                report, path, [partial(_service, name, path, variant) for variant in variants]
+            )
     return tuple(right), tuple(doubtful)
 
 
@@ -244,4 +268,6 @@ def _service(name: str, path: str, table: Mapping[str, Any], report: Report) -> 
 
 def _services(account: Account) -> list[Service]:
     account.vendor.clients()
-    return [attrs.evolve(one, **account.settings) for one in account.vendor.services().values()]
+    return [
+        attrs.evolve(service, **account.settings) for service in account.vendor.services().values()
+    ]

@@ -1,7 +1,7 @@
-"""The ports that a configuration names, and everything that speaks against a hub of its parts.
+"""Opens the ports that a configuration names, and checks that a hub can be made of its parts.
 
-`moorage.open` and `moorage check` both go through here, so they refuse the same configurations. All
-problems are noted in one report, those of reading included.
+`moorage.open` and `moorage check` both use this module, so they refuse the same configurations. All
+problems, including those found while reading, go to one report.
 """
 
 from __future__ import annotations
@@ -51,141 +51,147 @@ class Assembled:
     """The ports of a hub, and which of them the hub closes.
 
     Attributes:
-        ports: what the program gave, and what the configuration names in its absence.
-        owned: those that were opened here.
+        ports: those that the program passed, and those that the configuration names.
+        owned: the ports that were opened here, which the hub closes.
     """
 
     ports: dict[str, Any]
     owned: tuple[Any, ...]
 
 
-def assemble(parts: Parts, given: Mapping[str, Any], *, awaited: bool, complete: bool) -> Assembled:
-    """Open what a configuration names, and note everything that speaks against a hub of it.
+def assemble(
+    parts: Parts, passed: Mapping[str, Any], *, awaited: bool, complete: bool
+) -> Assembled:
+    """Open the ports that a configuration names, and report why a hub cannot be made of it.
 
-    Opening does no input or output, except for files of certificates.
+    Opening reads nothing but files of certificates, and connects nowhere.
 
     Args:
-        parts: the parts that could be read, and the report of what is wrong.
-        given: the ports that the program gave, which take the place of what is named.
+        parts: the parts that could be read, and the report of the problems so far.
+        passed: the ports that the program passes, which replace those of the configuration.
         awaited: whether the hub is asynchronous.
-        complete: whether a service is refused whose credentials nobody knows.
+        complete: whether a service without known credentials is refused.
     """
-    found, report = parts.configured, parts.report
+    configured, report = parts.configured, parts.report
     storage, tenants, credentials, log = _OPENERS[awaited]
-    ports, owned = dict(given), list[Any]()
+    ports, owned = dict(passed), list[Any]()
 
-    def opened(port: str, make: Callable[[], Any], path: str = "", *, closes: bool = True) -> None:
-        made = report.made(make, path)
-        if not isinstance(made, Wrong):
-            ports[port] = made
+    def open_port(
+        port: str, make: Callable[[], Any], path: str = "", *, closes: bool = True
+    ) -> None:
+        port_object = report.made(make, path)
+        if not isinstance(port_object, Wrong):
+            ports[port] = port_object
             if closes:
-                owned.append(made)
+                owned.append(port_object)
 
-    url = found.state if "claims" in given else found.store
-    # The file that stands in for a store is named after the environment.
-    named = found.state is not None or report.clear("state")
-    if "state" not in given and url is not None and named:
-        opened("state", partial(_storage, storage, url, own=found.state is not None))
-    if "tenants" not in given and found.tenants_from is not None:
-        asked = found.tenants_from
-        opened("tenants", partial(tenants, asked.url.reveal(), asked.keys), closes=False)
-    if "credentials" not in given and found.credentials_from is not None:
-        store = found.credentials_from
+    url = configured.state if "claims" in passed else configured.store
+    # The default file is named after the environment.
+    location_known = configured.state is not None or report.clear("state")
+    if "state" not in passed and url is not None and location_known:
+        open_port("state", partial(_storage, storage, url, named=configured.state is not None))
+    if "tenants" not in passed and configured.tenants_from is not None:
+        tenants_from = configured.tenants_from
+        open_port(
+            "tenants", partial(tenants, tenants_from.url.reveal(), tenants_from.keys), closes=False
+        )
+    if "credentials" not in passed and configured.credentials_from is not None:
+        store = configured.credentials_from
         make = partial(credentials, store.url.reveal(), store.keys)
-        opened("credentials", make, closes=False)
-    if "log" not in given and found.log is not None:
-        made_of = {} if found.log == "memory:" else {"create": True}
-        opened("log", partial(log, found.log, **made_of))
-    if "http" not in given and found.http is not None:
-        opened("http", partial(found.http.client, awaited=awaited), "http")
+        open_port("credentials", make, closes=False)
+    if "log" not in passed and configured.log is not None:
+        options = {} if configured.log == "memory:" else {"create": True}
+        open_port("log", partial(log, configured.log, **options))
+    if "http" not in passed and configured.http is not None:
+        open_port("http", partial(configured.http.client, awaited=awaited), "http")
     check_parts(parts, ports, complete=complete)
     return Assembled(ports=ports, owned=tuple(owned))
 
 
-def _storage(storage: Callable[..., Any], url: str, *, own: bool) -> Any:
-    """The store that is named, or the file that is used where money moves and none is."""
-    if not own:
+def _storage(storage: Callable[..., Any], url: str, *, named: bool) -> Any:
+    """Open the configured store, or the default file, which is prepared first."""
+    if not named:
         prepare(url)
     return storage(url)
 
 
 def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> None:
-    """Note what a hub with these ports would refuse, and what could never work in it.
+    """Report what a hub with these ports would refuse, and what could never work in it.
 
     Args:
-        parts: the parts that could be read, and the report of what is wrong.
+        parts: the parts that could be read, and the report of the problems so far.
         ports: the ports of the hub.
-        complete: whether a service is refused whose credentials nobody knows.
+        complete: whether a service without known credentials is refused.
     """
-    found, report = parts.configured, parts.report
-    accounts = (*found.accounts, *parts.accounts)
-    services = (*found.services, *parts.services)
+    configured, report = parts.configured, parts.report
+    accounts = (*configured.accounts, *parts.accounts)
+    services = (*configured.services, *parts.services)
     checks = _Checks(parts, ports, complete=complete and ports.get("credentials") is None)
     for account in accounts:
         checks.account(account)
     for service in services:
         checks.service(service, f"services.{key(service.name)}")
-    for account in found.accounts:
+    for account in configured.accounts:
         _check_webhooks(account, report)
-    _check_choice(accounts, found, report)
+    _check_choice(accounts, configured, report)
 
 
 class _Checks:
-    """Checks of services, each noted where it stands.
+    """Checks services, and reports each problem at its path.
 
     Args:
         parts: the parts of the configuration.
         ports: the ports of the hub.
-        complete: whether a service is noted whose credentials nobody knows.
+        complete: whether a service without known credentials is reported.
     """
 
     def __init__(self, parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> None:
-        found = parts.configured
+        configured = parts.configured
         self._report = parts.report
         self._http = ports.get("http")
         self._claims = ports.get("claims") or ports.get("state") or memory_storage()
         self._complete = complete
         self._guard: OutgoingGuard | None = None
-        if found.http is not None:
-            self._guard = found.http.options.get("guard")
+        if configured.http is not None:
+            self._guard = configured.http.options.get("guard")
 
     def account(self, account: Account) -> None:
         """Check the services of an account."""
         place = place_of(account)
-        made = self._report.made(partial(services_of, (account,)), "")
-        if isinstance(made, Wrong):
+        services = self._report.made(partial(services_of, (account,)), "")
+        if isinstance(services, Wrong):
             return
         tokens = clients_of((account,))
-        for service in made:
-            self._sending(service, place)
+        for service in services:
+            self._check_sending(service, place)
             if service.name not in tokens:
-                self._credentials(service, place)
+                self._check_credentials(service, place)
 
     def service(self, service: Service, place: str) -> None:
-        """Check a service that is no account's."""
-        self._sending(service, place)
-        self._credentials(service, place)
+        """Check a service that belongs to no account."""
+        self._check_sending(service, place)
+        self._check_credentials(service, place)
         for number, endpoint in enumerate(service.endpoints):
-            at = f"{place}.endpoints[{number}]"
-            if self._report.clear(at):
-                self._report.made(partial(Plan, service, None, endpoint), at)
+            endpoint_path = f"{place}.endpoints[{number}]"
+            if self._report.clear(endpoint_path):
+                self._report.made(partial(Plan, service, None, endpoint), endpoint_path)
         if service.base_url is None and not service.regions:
-            self._addressless(service, place)
+            self._check_missing_address(service, place)
 
-    def _sending(self, service: Service, place: str) -> None:
-        """Note money that would move twice or in clear, and what the HTTP client cannot do."""
+    def _check_sending(self, service: Service, place: str) -> None:
+        """Report payments that could repeat or go unencrypted, and missing client features."""
         report, places = self._report, {service.name: place}
         if report.clear(f"{place}.volatile_keys") and report.clear("state"):
             report.made(partial(check_money, (service,), self._claims, places), "")
         if report.clear(f"{place}.base_url") and report.clear(f"{place}.regions"):
             report.made(partial(check_tls, (service,), places), "")
-            self._destination(service, place)
+            self._check_destination(service, place)
         report.made(partial(check_steps, (service,), self._http, places), "")
         if report.clear(place):
             report.made(partial(Plan, service, None, None), place)
 
-    def _destination(self, service: Service, place: str) -> None:
-        """Note a service whose every request the guard of the HTTP client would refuse."""
+    def _check_destination(self, service: Service, place: str) -> None:
+        """Report a service whose every request the guard of the HTTP client would refuse."""
         origin = None if service.base_url is None else origin_of(service.base_url)
         if self._guard is None or origin is None:
             return
@@ -194,45 +200,45 @@ class _Checks:
         if objection is not None:
             self._report.add(
                 f"{place}.base_url",
-                f"the host {objection} under [http.guard].",
+                f"The host {objection} under [http.guard].",
                 "Allow it there, or correct the URL.",
             )
 
-    def _credentials(self, service: Service, place: str) -> None:
-        """Note a service whose every call would fail, as nobody knows its credentials."""
+    def _check_credentials(self, service: Service, place: str) -> None:
+        """Report a service whose every call would fail because its credentials are missing."""
         at = f"{place}.credentials"
         if not self._complete or not service.needs_credentials or not self._report.clear(at):
             return
         self._report.add(
             at,
-            "there are no credentials here, and no store of credentials is named.",
+            "The credentials are missing, and no credential store is configured.",
             'Write credentials = "secret://env/NAME", name a store under [credentials_from], or'
             " give `credentials=` to moorage.open.",
         )
 
-    def _addressless(self, service: Service, place: str) -> None:
-        """Note settings of requests where there is no address that a request could go to."""
+    def _check_missing_address(self, service: Service, place: str) -> None:
+        """Report settings for requests of a service that has no address to send them to."""
         settings = {
             "credentials": service.credentials is not None,
             "needs_credentials": service.needs_credentials,
             "headers": bool(service.headers.pairs),
-            "endpoints": any(one.path is not None for one in service.endpoints),
+            "endpoints": any(endpoint.path is not None for endpoint in service.endpoints),
         }
-        given = [name for name, there in settings.items() if there]
+        names = [name for name, is_set in settings.items() if is_set]
         if (
-            given
+            names
             and self._report.clear(f"{place}.base_url")
             and self._report.clear(f"{place}.regions")
         ):
             self._report.add(
                 f"{place}.base_url",
-                f"this is missing, and {given[0]} are for requests, which need an address.",
+                f"The URL is missing, but {names[0]} are for requests, which need an address.",
                 "Write the URL, such as https://api.example.",
             )
 
 
 def _check_webhooks(account: Account, report: Report) -> None:
-    """Note secrets with which no webhook of the account could be verified."""
+    """Report secrets that could not verify any webhook of the account."""
     place = f"{place_of(account)}.webhook_secrets"
     if not account.webhook_secrets or report.lacks(place):
         return
@@ -240,8 +246,8 @@ def _check_webhooks(account: Account, report: Report) -> None:
     if vendor.webhook is None:
         report.add(
             place,
-            f"{vendor.name} sends no webhooks that could be verified.",
-            "Leave the secrets out, and ask the vendor for the state of things instead.",
+            f"The vendor {vendor.name} sends no webhooks that could be verified.",
+            "Remove the secrets, and query the vendor for the current state instead.",
         )
         return
     make = partial(
@@ -250,13 +256,17 @@ def _check_webhooks(account: Account, report: Report) -> None:
     report.made(make, place, exact=True)
 
 
-def _check_choice(accounts: Iterable[Account], found: Configured, report: Report) -> None:
-    """Note a kind that several accounts fill for everybody, where no route says which."""
+def _check_choice(accounts: Iterable[Account], configured: Configured, report: Report) -> None:
+    """Report a kind that several shared accounts offer while no route chooses one."""
     for kind in KINDS:
-        names = [one.name for one in accounts if kind in one.vendor.kinds and one.tenants is None]
-        if len(names) > 1 and not any(route.kind == kind for route in found.routes):
+        names = [
+            account.name
+            for account in accounts
+            if kind in account.vendor.kinds and account.tenants is None
+        ]
+        if len(names) > 1 and not any(route.kind == kind for route in configured.routes):
             report.add(
                 kind,
-                f"several accounts could do {kind}, and no route says which: {', '.join(names)}.",
+                f"Several accounts offer {kind}, and no route chooses one: {', '.join(names)}.",
                 f"Write [{kind}] with vendor = one of them, or a list in the order of trying.",
             )

@@ -1,4 +1,4 @@
-"""What a configuration says, with nothing opened."""
+"""Reads a configuration without opening any of its ports."""
 
 from __future__ import annotations
 
@@ -52,22 +52,22 @@ def _every(value: float) -> float:
     return seconds(value, "every")
 
 
-def _opens(_: object, __: object, keys: Secret) -> None:
+def _valid_keys(_: object, __: object, keys: Secret) -> None:
     KeyRing.parse(keys)
 
 
 @attrs.frozen(kw_only=True)
 class TenantsFrom:
-    """Where the tables of tenants are looked up.
+    """The store in which the tables of tenants are looked up.
 
     Attributes:
-        url: of what keeps them.
-        keys: what opens them.
-        every: seconds for which what was looked up is believed.
+        url: its URL.
+        keys: the keys that decrypt it.
+        every: the seconds for which a table that was read stays in use.
     """
 
     url: Secret
-    keys: Secret = attrs.field(validator=_opens)
+    keys: Secret = attrs.field(validator=_valid_keys)
     every: float = attrs.field(default=5.0, converter=_every)
 
 
@@ -77,36 +77,38 @@ class CredentialsFrom:
 
     Attributes:
         url: its URL.
-        keys: the keys that open it, if it is sealed.
+        keys: the keys that decrypt it, if it is encrypted.
     """
 
     url: Secret
-    keys: Secret | None = attrs.field(default=None, validator=attrs.validators.optional(_opens))
+    keys: Secret | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_valid_keys)
+    )
 
 
 @attrs.frozen(kw_only=True)
 class Configured:
-    """What a configuration says.
+    """The content of a configuration.
 
     Attributes:
         accounts, routes, services: what a hub is made of.
         state: the URL of the store, if one is named.
-        default_state: the URL of the store that is used if nobody names or gives one, as something
-            moves money.
+        default_state: the URL of the store that is used if neither the configuration nor the
+            program names one, because a service moves money.
         environment_id: the environment that the store belongs to.
-        tenants_from: where the tables of tenants are looked up, if that is somewhere.
+        tenants_from: the store in which tables of tenants are looked up, if one is named.
         credentials_from: the store of credentials, if one is named.
         log: the URL of the integration log, if one is named.
-        http: settings of the embedded HTTP client, if there are any.
-        environment: which environment it was read for, if any.
-        environments: those that it knows.
-        safety: what keeps tests away from the world.
-        warnings: what is right, and should be otherwise.
-        inline: the secrets that stand in a mapping as they are, and are no `Secret`.
-        origins: whence what stands at a path comes, where it is not the source itself: an
-            environment variable, or the tables of an environment.
-        migrated: what it is in the current version, if it was written in an earlier one.
-        file: where it was read, if it was a file.
+        http: the settings of the embedded HTTP client, if there are any.
+        environment: the environment for which it was read, if any.
+        environments: the environments that it has tables for.
+        safety: the limits that keep tests away from real vendors.
+        warnings: valid settings that should be changed.
+        inline: secrets in plain text in a mapping, which should be `Secret` values.
+        origins: the origin of a value by its path, if it is not the source itself: an environment
+            variable, or the tables of an environment.
+        migrated: the conversion to the current version, if it was written in an earlier one.
+        file: the file that was read, if it was one.
     """
 
     accounts: tuple[Account, ...]
@@ -130,20 +132,20 @@ class Configured:
 
     @property
     def store(self) -> str | None:
-        """The URL of the store that is used if the program gives none."""
+        """The URL of the store that is used if the program passes none."""
         return self.state or self.default_state
 
 
 @refusing
 def read_configuration(source: Source, environment: str | None = None) -> Configured:
-    """What a configuration says, with nothing opened but the secrets that it refers to.
+    """Read a configuration; only the secrets that it refers to are looked up.
 
     Args:
         source: the path of a file of TOML, JSON or YAML, or a mapping.
-        environment: which of its environments is meant; what MOORAGE_ENVIRONMENT says unless given.
+        environment: the environment to read it for; by default the value of MOORAGE_ENVIRONMENT.
 
     Raises:
-        ConfigurationError: something in it is wrong; `problems` are all that is, each with its
+        ConfigurationError: something in it is wrong; `problems` lists everything, each with its
             path.
     """
     parts = read_parts(source, environment)
@@ -153,13 +155,13 @@ def read_configuration(source: Source, environment: str | None = None) -> Config
 
 @attrs.frozen(kw_only=True)
 class Parts:
-    """A configuration as far as it can be read.
+    """The readable parts of a configuration that may have problems.
 
     Attributes:
-        configured: everything in it that is right.
-        accounts: accounts of which a setting is wrong, made without it.
-        services: services of which a setting is wrong, made without it.
-        report: everything that is wrong so far.
+        configured: its valid content.
+        accounts: accounts with a wrong setting, created without it.
+        services: services with a wrong setting, created without it.
+        report: the problems so far.
     """
 
     configured: Configured
@@ -169,11 +171,11 @@ class Parts:
 
 
 def read_parts(source: Source, environment: str | None = None) -> Parts:
-    """The parts of a configuration that can be read, and the report of everything that cannot.
+    """Return the readable parts of a configuration, and the report of its problems.
 
     Args:
         source: the path of a file of TOML, JSON or YAML, or a mapping.
-        environment: which of its environments is meant; what MOORAGE_ENVIRONMENT says unless given.
+        environment: the environment to read it for; by default the value of MOORAGE_ENVIRONMENT.
 
     Raises:
         ConfigurationError: the file cannot be read or parsed, or its version is unknown.
@@ -184,57 +186,57 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     environment = environment or variables.get(VARIABLE) or None
     origins: dict[str, str] = {}
     report = Report(origins)
-    plain = plain_secrets(tree, "the settings" if written.file is None else "a file")
-    known = tree.get(ENVIRONMENTS)
+    plain_text = plain_secrets(tree, "the settings" if written.file is None else "a file")
+    environments = tree.get(ENVIRONMENTS)
     tree = for_environment(tree, environment, report, origins)
     tree = with_variables(tree, CONFIGURATION, variables, report, origins)
-    whole = followed(tree, variables, written.folder, report)
-    found: dict[str, Any] = read(CONFIGURATION, whole, "", report)
+    resolved = followed(tree, variables, written.folder, report)
+    values: dict[str, Any] = read(CONFIGURATION, resolved, "", report)
     accounts = Accounts(report)
-    homes = list(_homes(found, whole))
-    for home in homes:
-        accounts.add(*home)
-    for home in homes:
-        accounts.lead(*home)
-    own, doubtful = services(found.get("services", {}), accounts.places(), report)
-    for tenant in found.get("tenants", {}):
-        named = partial(checked_name, tenant, "tenant")
-        report.made(named, under("tenants", key(tenant)), exact=True)
-    safety: Safety = found.get("safety", Safety())
+    owners = list(_owners(values, resolved))
+    for owner in owners:
+        accounts.add(*owner)
+    for owner in owners:
+        accounts.lead(*owner)
+    valid, doubtful = services(values.get("services", {}), accounts.places(), report)
+    for tenant in values.get("tenants", {}):
+        check = partial(checked_name, tenant, "tenant")
+        report.made(check, under("tenants", key(tenant)), exact=True)
+    safety: Safety = values.get("safety", Safety())
     for account in accounts.accounts.values():
         report.made(partial(check_modes, [account], safety), "")
-    url: Secret | None = found.get("state", {}).get("url")
-    log: Secret | None = found.get("log", {}).get("url")
-    environment_id = found.get("state", {}).get("environment_id") or environment
+    url: Secret | None = values.get("state", {}).get("url")
+    log: Secret | None = values.get("log", {}).get("url")
+    environment_id = values.get("state", {}).get("environment_id") or environment
     if environment_id is not None:
-        # The store's fence is asked under this name with the first call.
-        named = partial(checked_name, environment_id, "environment")
-        report.made(named, "state.environment_id", exact=True)
+        # The first call checks that the store belongs to the environment of this name.
+        check = partial(checked_name, environment_id, "environment")
+        report.made(check, "state.environment_id", exact=True)
     needed = url is None and is_needed(
-        [*accounts.accounts.values(), *accounts.doubtful.values()], [*own, *doubtful]
+        [*accounts.accounts.values(), *accounts.doubtful.values()], [*valid, *doubtful]
     )
-    parts = Configured(
+    configured = Configured(
         accounts=tuple(accounts.accounts.values()),
         routes=tuple(accounts.routes),
-        services=own,
+        services=valid,
         state=None if url is None else url.reveal(),
         default_state=default_url(variables, environment_id) if needed else None,
         environment_id=environment_id,
-        tenants_from=_told("tenants_from", TenantsFrom, found, report),
-        credentials_from=_told("credentials_from", CredentialsFrom, found, report),
+        tenants_from=_settings("tenants_from", TenantsFrom, values, report),
+        credentials_from=_settings("credentials_from", CredentialsFrom, values, report),
         log=None if log is None else log.reveal(),
-        http=http_settings(found.get("http", {}), written.folder, report),
+        http=http_settings(values.get("http", {}), written.folder, report),
         environment=environment,
-        environments=tuple(known) if is_object(known) else (),
+        environments=tuple(environments) if is_object(environments) else (),
         safety=safety,
-        warnings=() if written.file is None else plain,
-        inline=plain if written.file is None else (),
+        warnings=() if written.file is None else plain_text,
+        inline=plain_text if written.file is None else (),
         origins=origins,
         migrated=migrated,
         file=written.file,
     )
     return Parts(
-        configured=parts,
+        configured=configured,
         accounts=tuple(accounts.doubtful.values()),
         services=doubtful,
         report=report,
@@ -242,68 +244,77 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
 
 
 def environments_of(source: Source) -> tuple[str, ...]:
-    """The names of the environments that a configuration has.
+    """Return the names of the environments that a configuration has.
 
     Raises:
         ConfigurationError: the file cannot be read or parsed.
     """
-    known = load(source).tree.get(ENVIRONMENTS)
-    return tuple(map(str, known)) if is_object(known) else ()
+    environments = load(source).tree.get(ENVIRONMENTS)
+    return tuple(map(str, environments)) if is_object(environments) else ()
 
 
-def _told(name: str, kind: type[Made], found: Mapping[str, Any], report: Report) -> Made | None:
-    """The value of a table of that name; None if there is none, or something in it is wrong."""
-    if name not in found or not report.clear(name) or report.lacks(name):
+def _settings(
+    name: str, kind: type[Made], tables: Mapping[str, Any], report: Report
+) -> Made | None:
+    """Return the settings of a table; None if it is absent or something in it is wrong."""
+    if name not in tables or not report.clear(name) or report.lacks(name):
         return None
-    made = report.made(partial(kind, **found[name]), name)
-    return None if isinstance(made, Wrong) else made
+    settings = report.made(partial(kind, **tables[name]), name)
+    return None if isinstance(settings, Wrong) else settings
 
 
-def _homes(found: dict[str, Any], written: dict[str, Any]) -> Any:
-    """Everybody's tables and those of each tenant: as read, as written, where, and whose."""
-    yield found, written, "", None
-    named = written.get("tenants")
-    for tenant, tables in found.get("tenants", {}).items():
-        own = named.get(tenant) if is_object(named) else None
-        yield tables, own if is_object(own) else {}, under("tenants", key(tenant)), tenant
+def _owners(values: dict[str, Any], written: dict[str, Any]) -> Any:
+    """Yield the shared tables and each tenant's: as read, as written, their path and the tenant."""
+    yield values, written, "", None
+    listed = written.get("tenants")
+    for tenant, tables in values.get("tenants", {}).items():
+        tenant_tables = listed.get(tenant) if is_object(listed) else None
+        yield (
+            tables,
+            tenant_tables if is_object(tenant_tables) else {},
+            under("tenants", key(tenant)),
+            tenant,
+        )
 
 
-def _opened(provider: Any, place: Place) -> Read:
-    read: Read = provider.open(place)
-    return read
+def _open_provider(provider: Any, place: Place) -> Read:
+    read_secret: Read = provider.open(place)
+    return read_secret
 
 
 def followed(
     tree: dict[str, Any], variables: Mapping[str, str], folder: Path, report: Report
 ) -> dict[str, Any]:
-    """The configuration with what its texts refer to.
+    """Return the configuration with its references replaced by what they refer to.
 
     Args:
         tree: the configuration.
-        variables: those of the environment.
-        folder: what paths of files are relative to.
-        report: is told what is wrong.
+        variables: the environment variables.
+        folder: the folder that relative paths start from.
+        report: collects the problems.
     """
     written = tree.get(_SECRETS, {})
-    named = written if is_object(written) else {}
-    with ExitStack() as closing:
-        place = Place(variables, folder, closing)
+    listed = written if is_object(written) else {}
+    with ExitStack() as cleanup:
+        place = Place(variables, folder, cleanup)
         providers: dict[str, Read] = built_in(place)
-        tables = dict(named)
-        order = in_order(named, report)
-        for name in [*order, *(name for name in named if name not in order)]:
-            # A provider may need secrets of its own, from those that come before it.
+        tables = dict(listed)
+        order = in_order(listed, report)
+        for name in [*order, *(name for name in listed if name not in order)]:
+            # A provider may need secrets of its own, from providers that are opened before it.
             path = under(_SECRETS, key(name))
-            table = References(variables, providers, report, named).followed(named[name], path)
+            table = References(variables, providers, report, listed).followed(listed[name], path)
             tables[name] = table
-            found = read(Named(PROVIDERS), {name: table}, _SECRETS, Report())
-            if name in found and not report.lacks(path):
-                opened = report.made(partial(_opened, found[name], place), path)
-                if not isinstance(opened, Wrong):
-                    providers[name] = opened
-        rest = {name: one for name, one in tree.items() if name != _SECRETS}
-        references = References(variables, providers, report, named)
-        whole = {name: references.followed(one, key(name)) for name, one in rest.items()}
+            parsed = read(Named(PROVIDERS), {name: table}, _SECRETS, Report())
+            if name in parsed and not report.lacks(path):
+                read_secret = report.made(partial(_open_provider, parsed[name], place), path)
+                if not isinstance(read_secret, Wrong):
+                    providers[name] = read_secret
+        other_tables = {name: value for name, value in tree.items() if name != _SECRETS}
+        references = References(variables, providers, report, listed)
+        resolved = {
+            name: references.followed(value, key(name)) for name, value in other_tables.items()
+        }
     if _SECRETS in tree:
-        whole[_SECRETS] = tables if is_object(written) else written
-    return whole
+        resolved[_SECRETS] = tables if is_object(written) else written
+    return resolved

@@ -40,8 +40,8 @@ _SHAPES: Final[Mapping[str, Shape]] = {
 }
 
 
-def _of_secret(value: Secret | Kept) -> Kept:
-    """The credentials that a secret is: stored ones, a JSON table, or a bearer token."""
+def _parse_secret(value: Secret | Kept) -> Kept:
+    """Return the credentials in a secret: stored ones, a JSON table, or a bearer token."""
     if not isinstance(value, Secret):
         return value
     try:
@@ -51,40 +51,40 @@ def _of_secret(value: Secret | Kept) -> Kept:
     raise ConfigurationError(problem, path="", remedy=remedy)
 
 
-def _of_table(**fields: Any) -> Kept:
-    """The credentials that the fields of a table are."""
-    given = {name: value for name, value in fields.items() if value is not None}
+def _parse_table(**fields: Any) -> Kept:
+    """Return the credentials that the fields of a table describe."""
+    filled = {name: value for name, value in fields.items() if value is not None}
     try:
-        return read_credentials(given, "these credentials")
+        return read_credentials(filled, "these credentials")
     except InvalidData as error:
         problem, remedy = error.message, error.remedy
     raise ConfigurationError(problem, path="", remedy=remedy)
 
 
 def _optional(fields: Mapping[str, Field]) -> dict[str, Field]:
-    return {name: attrs.evolve(one, required=False) for name, one in fields.items()}
+    return {name: attrs.evolve(field, required=False) for name, field in fields.items()}
 
 
 def _signing_table() -> Table:
-    """One table with the fields of every way of signing; the `method` says which of them count."""
+    """Return a table with the fields of every signing method; `method` says which of them apply."""
     kinds: tuple[type[Any], ...] = get_args(Signing)
     fields: dict[str, Field] = {}
-    words: list[str | int] = []
+    algorithm_names: list[str | int] = []
     for kind in kinds:
         table = table_of(kind, shapes=_SHAPES)
         algorithm = table.fields.get("algorithm")
         if algorithm is not None and isinstance(algorithm.shape, OneOf):
-            words += algorithm.shape.choices
-        for name, one in table.fields.items():
-            about = f"{kind.method}: {one.about}"
-            known = fields.get(name)
+            algorithm_names += algorithm.shape.choices
+        for name, field in table.fields.items():
+            about = f"{kind.method}: {field.about}"
+            earlier = fields.get(name)
             fields[name] = attrs.evolve(
-                one,
-                about=about if known is None else f"{known.about} {about}",
+                field,
+                about=about if earlier is None else f"{earlier.about} {about}",
                 default=None,
                 required=False,
             )
-    algorithms = OneOf(tuple(dict.fromkeys(words)))
+    algorithms = OneOf(tuple(dict.fromkeys(algorithm_names)))
     fields["algorithm"] = attrs.evolve(fields["algorithm"], shape=algorithms)
     return Table("signing", "How requests are signed with a key that is not sent.", fields, dict)
 
@@ -100,12 +100,14 @@ def _table() -> Table:
     }
     plain = table_of(Credentials, shapes=shapes)
     oauth = table_of(OAuthCredentials, shapes=shapes)
-    told = about_fields(Credentials)
+    descriptions = about_fields(Credentials)
     fields = {**_optional(oauth.fields), **_optional(plain.fields)}
     fields["method"] = attrs.evolve(fields["method"], default=AuthMethod.BEARER.value)
-    fields["secret_base64"] = Field(SecretText(), f"In base64: {told['secret']}")
-    return Table("credentials", "What a service knows us by.", fields, _of_table)
+    fields["secret_base64"] = Field(SecretText(), f"In base64: {descriptions['secret']}")
+    return Table(
+        "credentials", "The credentials that a service receives from us.", fields, _parse_table
+    )
 
 
-CREDENTIALS: Final = Either((_table(), SecretText(_of_secret)))
-"""What stands under `credentials` of a service or a region."""
+CREDENTIALS: Final = Either((_table(), SecretText(_parse_secret)))
+"""The shape of `credentials` of a service or a region."""

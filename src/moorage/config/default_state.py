@@ -1,9 +1,9 @@
-"""The store of a configuration that moves money and names none: a file that outlives a crash.
+"""The default store of a configuration with payments and no store: a file that survives a crash.
 
-Its folder is what MOORAGE_STATE_DIRECTORY says, or else systemd's STATE_DIRECTORY, or `moorage` in
-XDG_STATE_HOME, or `~/.local/state/moorage`. Each environment has a file of its own there. The file
-is not named after the configuration: a configuration that is moved or deployed anew must find the
-keys that it used before.
+Its folder is MOORAGE_STATE_DIRECTORY, or else systemd's STATE_DIRECTORY, or `moorage` in
+XDG_STATE_HOME, or `~/.local/state/moorage`. Each environment has its own file there. The file is
+not named after the configuration: a configuration that is moved or deployed again must find the
+idempotency keys that it used before.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 VARIABLE: Final = "MOORAGE_STATE_DIRECTORY"
 _SCHEME: Final = "sqlite:///"
 _PRIVATE: Final = 0o700
-_WHERE: Final = (
+_REMEDY: Final = (
     "Name a store, such as state.url = 'sqlite:////var/lib/shop/moorage.db'; or let"
     f" {VARIABLE} name a folder that only the user of this process may write."
 )
 
 
 def default_url(variables: Mapping[str, str], environment: str | None) -> str:
-    """The URL of the file.
+    """Return the URL of the file.
 
     Args:
-        variables: those of the process.
+        variables: the environment variables of the process.
         environment: the environment that the store belongs to.
     """
     name = "state.db" if environment is None else f"state.{quote(environment, safe='')}.db"
@@ -43,21 +43,21 @@ def default_url(variables: Mapping[str, str], environment: str | None) -> str:
 
 
 def is_needed(accounts: Iterable[Account], services: Iterable[Service]) -> bool:
-    """Whether anything here moves money and needs its keys to outlive a crash."""
+    """Return whether a service moves money and its keys must survive a crash."""
     from moorage.contracts.effects import moves_money  # noqa: PLC0415 - loads every contract
 
     return any(
-        (moves_money(type(one.vendor)) or one.settings.get("moves_money") is True)
-        and not one.settings.get("volatile_keys")
-        for one in accounts
-    ) or any(one.moves_money and not one.volatile_keys for one in services)
+        (moves_money(type(account.vendor)) or account.settings.get("moves_money") is True)
+        and not account.settings.get("volatile_keys")
+        for account in accounts
+    ) or any(service.moves_money and not service.volatile_keys for service in services)
 
 
 def prepare(url: str) -> None:
-    """Make the folder of the file, for this user alone.
+    """Create the folder of the file, accessible to this user only.
 
     Raises:
-        ConfigurationError: the file cannot be kept there safely.
+        ConfigurationError: the file cannot be created safely.
     """
     path = Path(unquote(url.removeprefix(_SCHEME)))
     folder = path.parent
@@ -66,26 +66,26 @@ def prepare(url: str) -> None:
             raise _refused(path, "this user has no home folder")
         folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         open_to_all = folder.stat().st_mode & stat.S_IWOTH
-        there = path.exists()
+        exists = path.exists()
     except OSError as error:
         problem = error.strerror or type(error).__name__
     else:
         if open_to_all:
-            raise _refused(path, "everybody may write its folder")
-        able = os.access(folder, os.W_OK | os.X_OK)
-        if able and (not there or os.access(path, os.W_OK)):
+            raise _refused(path, "everybody may write to its folder")
+        folder_writable = os.access(folder, os.W_OK | os.X_OK)
+        if folder_writable and (not exists or os.access(path, os.W_OK)):
             return
-        problem = "this user may not write it"
+        problem = "this user may not write to it"
     raise _refused(path, problem)
 
 
 def _folder(variables: Mapping[str, str]) -> Path:
-    own = variables.get(VARIABLE)
-    if own:
-        return Path(own).absolute()
-    of_unit = variables.get("STATE_DIRECTORY", "").partition(":")[0]
-    if of_unit:
-        return Path(of_unit)
+    configured = variables.get(VARIABLE)
+    if configured:
+        return Path(configured).absolute()
+    systemd_folder = variables.get("STATE_DIRECTORY", "").partition(":")[0]
+    if systemd_folder:
+        return Path(systemd_folder)
     home = variables.get("XDG_STATE_HOME", "")
     if not Path(home).is_absolute():
         home = os.path.expanduser("~/.local/state")  # noqa: PTH111 - without a home it is left as it is
@@ -94,8 +94,8 @@ def _folder(variables: Mapping[str, str]) -> Path:
 
 def _refused(path: Path, problem: str) -> ConfigurationError:
     return ConfigurationError(
-        "payments need a store that outlives a crash, or a repeat could charge twice; none is"
+        "Payments need a store that survives a crash, or a repeat could charge twice; none is"
         f" named, and the file {path} cannot be used ({problem}).",
         path="state.url",
-        remedy=_WHERE,
+        remedy=_REMEDY,
     )

@@ -33,7 +33,7 @@ class HttpSettings:
     options: Mapping[str, Any] = attrs.field(repr=False)
 
     def client(self, *, awaited: bool) -> Any:
-        """The embedded client of one colour with these settings.
+        """Return the embedded client, synchronous or asynchronous, with these settings.
 
         Raises:
             ConfigurationError: a file of certificates cannot be read, or a number is out of range.
@@ -75,9 +75,9 @@ def _proxy_table() -> Table:
 
 HTTP: Final = Table(
     "http",
-    "How the embedded HTTP client connects: trust, proxy and connections.",
+    "The trust, proxy and connections of the embedded HTTP client.",
     {
-        "tls": Field(_tls_table(), "Which certificates are trusted and shown."),
+        "tls": Field(_tls_table(), "The certificates that are trusted, and the client's own."),
         "proxy": Field(
             _proxy_table(), "The proxy through which requests are sent; none by default."
         ),
@@ -87,28 +87,30 @@ HTTP: Final = Table(
                 name="guard",
                 shapes={"networks": Many(Text()), "ports": Many(Number(whole=True))},
             ),
-            "Which destinations are allowed; all by default.",
+            "The destinations that are allowed; all by default.",
         ),
         "max_connections": Field(
-            Number(whole=True), "Connections to one origin at once.", default=100
+            Number(whole=True), "Maximum number of open connections to one origin.", default=100
         ),
         "keep_alive": Field(
             Number(), "Seconds for which an idle connection is kept.", default=15.0
         ),
         "max_body": Field(
-            Number(whole=True), "Bytes of an answer that is held in memory.", default=67_108_864
+            Number(whole=True),
+            "Maximum number of bytes of a response that is held in memory.",
+            default=67_108_864,
         ),
     },
 )
 
 
 def http_settings(fields: Mapping[str, Any], folder: Path, report: Report) -> HttpSettings | None:
-    """The settings that a table which was read stands for; None where it has none, or is wrong.
+    """Return the settings of the `[http]` table; None if it is empty or wrong.
 
     Args:
-        fields: the table.
-        folder: the start of relative paths in it.
-        report: is told everything that is wrong.
+        fields: the table after reading.
+        folder: the folder that relative paths start from.
+        report: collects the problems.
     """
     if not fields or not report.clear("http"):
         return None
@@ -117,25 +119,25 @@ def http_settings(fields: Mapping[str, Any], folder: Path, report: Report) -> Ht
         options["tls"] = report.made(partial(_tls, fields["tls"], folder), under("http", "tls"))
     if "proxy" in fields:
         proxy = fields["proxy"]
-        made = partial(Proxy.at, proxy["url"], bypass=proxy.get("bypass", ()))
-        options["proxy"] = report.made(made, under("http", "proxy"), exact=True)
-    if any(isinstance(one, Wrong) for one in options.values()):
+        make_proxy = partial(Proxy.at, proxy["url"], bypass=proxy.get("bypass", ()))
+        options["proxy"] = report.made(make_proxy, under("http", "proxy"), exact=True)
+    if any(isinstance(option, Wrong) for option in options.values()):
         return None
     return HttpSettings(options=options)
 
 
 def _tls(fields: Mapping[str, Any], folder: Path) -> Tls:
-    given = dict(fields)
+    options = dict(fields)
     for name in ("authorities", "certificate"):
-        if given.get(name) is not None:
-            given[name] = _material(given[name], folder)
-    key = given.get("key")
+        if options.get(name) is not None:
+            options[name] = _text_or_path(options[name], folder)
+    key = options.get("key")
     if isinstance(key, Secret) and PEM.encode() not in key.reveal_bytes():
-        given["key"] = str(folder / key.reveal())
-    if given.get("unverified") is not None:
-        given["unverified"] = DangerouslyUnverified(given["unverified"])
-    return Tls(**given)
+        options["key"] = str(folder / key.reveal())
+    if options.get("unverified") is not None:
+        options["unverified"] = DangerouslyUnverified(options["unverified"])
+    return Tls(**options)
 
 
-def _material(text: str, folder: Path) -> str:
+def _text_or_path(text: str, folder: Path) -> str:
     return text if PEM in text else str(folder / text)

@@ -1,4 +1,4 @@
-"""A hub from a configuration."""
+"""Opens hubs from a configuration."""
 
 from __future__ import annotations
 
@@ -25,195 +25,208 @@ if TYPE_CHECKING:
     from moorage.config.loading import Source
 
 
-_OF_HUBS: Final = ("transports", "tokens", "environment_id", "tenants", "tenants_every")
-"""What a hub takes besides the ports of its manager."""
+_HUB_ARGUMENTS: Final = ("transports", "tokens", "environment_id", "tenants", "tenants_every")
+"""The arguments of `open` besides the ports of a manager."""
 
 
 class ConfigurationWarning(UserWarning):
-    """A configuration is right, and should be otherwise."""
+    """A configuration is valid, but a setting in it should be changed."""
 
 
 @refusing
 def open(source: Source, *, environment: str | None = None, **ports: Any) -> Hub:  # noqa: A001 - read as moorage.open
-    """The hub that a configuration describes.
+    """Return the hub that a configuration describes.
 
     Args:
         source: the path of a file of TOML, JSON or YAML, or a mapping.
-        environment: which of its environments is meant; what MOORAGE_ENVIRONMENT says unless given.
-        ports: what `Hub` takes besides, in place of what the configuration names; and `tenants`,
-            which knows the tenants, with `tenants_every`, the seconds for which it is believed.
+        environment: the environment to read it for; by default the value of MOORAGE_ENVIRONMENT.
+        ports: further arguments of `Hub`, which replace what the configuration names; and
+            `tenants`, which looks tenants up, with `tenants_every`, the seconds for which its
+            result stays in use.
 
     Raises:
-        ConfigurationError: something in it is wrong; `problems` are all that is, each with its
-            path, and nothing has been opened. Or a port has a name that there is not.
+        ConfigurationError: something in it is wrong, or a port has an unknown name. `problems`
+            lists everything, each with its path; nothing has been opened.
     """
-    return opened(source, environment, ports, Hub, awaited=False)[0]
+    return open_hub(source, environment, ports, Hub, awaited=False)[0]
 
 
 @refusing
 def aopen(source: Source, *, environment: str | None = None, **ports: Any) -> AsyncHub:
-    """As `open`, for the awaited face.
+    """Return the asynchronous hub that a configuration describes.
 
-    It is plain: it waits for the file, and for the secrets that it refers to.
+    The arguments are those of `open`. This function itself is synchronous: it blocks while it reads
+    the file and the secrets that it refers to.
     """
-    return opened(source, environment, ports, AsyncHub, awaited=True)[0]
+    return open_hub(source, environment, ports, AsyncHub, awaited=True)[0]
 
 
 H = TypeVar("H", Hub, AsyncHub)
 
 
-def opened(
+def open_hub(
     source: Source,
     environment: str | None,
-    given: Mapping[str, Any],
+    passed: Mapping[str, Any],
     kind: type[H],
     *,
     awaited: bool,
     complete: bool = True,
 ) -> tuple[H, Configured]:
-    """The hub that a configuration describes, and the configuration as it was read.
+    """Return the hub that a configuration describes, and the configuration.
 
     Args:
         source: the path of a file, or a mapping.
-        environment: which of its environments is meant.
-        given: the ports that the program gives.
+        environment: the environment to read it for.
+        passed: the ports that the program passes.
         kind: the class of the hub.
         awaited: whether it is asynchronous.
-        complete: whether a service is refused whose credentials nobody knows.
+        complete: whether a service without known credentials is refused.
 
     Raises:
-        ConfigurationError: something is wrong; `problems` are all that is.
+        ConfigurationError: something is wrong; `problems` lists everything.
     """
-    check_ports(given)
+    check_ports(passed)
     parts = read_parts(source, environment)
-    found = parts.configured
-    stays = _what_stays(found, given)
-    assembled = assemble(parts, given, awaited=awaited, complete=complete)
+    configured = parts.configured
+    fixed = _fixed_paths(configured, passed)
+    assembled = assemble(parts, passed, awaited=awaited, complete=complete)
     parts.report.refuse()
-    _warn(found)
+    _warn(configured)
     ports = assembled.ports
-    if "state" in ports and found.state != "memory:":
-        ports.setdefault("environment_id", _name(found, own="state" not in given))
+    if "state" in ports and configured.state != "memory:":
+        opens_store = "state" not in passed
+        ports.setdefault("environment_id", _environment_name(configured, opens_store=opens_store))
     tenants = ports.pop("tenants", None)
-    every = ports.pop("tenants_every", None)
-    if every is None and found.tenants_from is not None:
-        every = found.tenants_from.every
-    hub = kind(found.accounts, found.routes, services=found.services, safety=found.safety, **ports)
+    tenants_every = ports.pop("tenants_every", None)
+    if tenants_every is None and configured.tenants_from is not None:
+        tenants_every = configured.tenants_from.every
+    hub = kind(
+        configured.accounts,
+        configured.routes,
+        services=configured.services,
+        safety=configured.safety,
+        **ports,
+    )
     if tenants is not None:
-        hub.asks(tenants, read_tenant, every=5.0 if every is None else every)
+        hub.asks(tenants, read_tenant, every=5.0 if tenants_every is None else tenants_every)
     hub.owns(*assembled.owned)
-    check = partial(check_parts, ports=dict(ports), complete=complete)
-    read_again = partial(_read_again, found, stays, environment, check)
-    return hub.comes_from(source, read_again), found
+    check_again = partial(check_parts, ports=dict(ports), complete=complete)
+    read_again = partial(_reload, configured, fixed, environment, check_again)
+    return hub.comes_from(source, read_again), configured
 
 
 def check_ports(names: Iterable[object], path: str = "") -> None:
-    """Refuse names that neither `open` nor `aopen` takes.
+    """Raise an error for a name that neither `open` nor `aopen` takes.
 
     Args:
-        names: those given.
-        path: where they stand, if that is a setting.
+        names: the names that were passed.
+        path: the path of the names, if they come from a setting.
 
     Raises:
         ConfigurationError: one of them is unknown.
     """
-    known = [*(field.name for field in attrs.fields(Ports)), *_OF_HUBS]
+    allowed = [*(field.name for field in attrs.fields(Ports)), *_HUB_ARGUMENTS]
     for name in names:
-        if name not in known:
-            nearest = near(str(name), known)
+        if name not in allowed:
+            nearest = near(str(name), allowed)
             hint = "" if nearest is None else f"Did you mean {nearest}? "
             raise ConfigurationError(
-                f"{str(name)!r} is nothing that `moorage.open` takes.",
+                f"`moorage.open` takes no argument {str(name)!r}.",
                 path=under(path, str(name)),
-                remedy=f"{hint}Use {', '.join(known)}; all else is said by the configuration.",
+                remedy=f"{hint}Use {', '.join(allowed)}; the configuration sets the rest.",
             )
 
 
-def _what_stays(found: Configured, ports: Mapping[str, Any]) -> tuple[str, ...]:
-    """The places of what is opened by the configuration, and by none of these ports, for good."""
-    own = "state" not in ports
-    stays = ["state.url"] if own else []
-    told = "environment_id" in ports or found.state == "memory:"
-    if not told and not (own and found.store is None):
-        stays.append("state.environment_id")
+def _fixed_paths(configured: Configured, ports: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the paths of the settings of opened ports, which a reload cannot change."""
+    opens_store = "state" not in ports
+    paths = ["state.url"] if opens_store else []
+    name_is_fixed = "environment_id" in ports or configured.state == "memory:"
+    if not name_is_fixed and not (opens_store and configured.store is None):
+        paths.append("state.environment_id")
     if "tenants" not in ports:
-        stays += ["tenants_from.url", "tenants_from.keys"]
+        paths += ["tenants_from.url", "tenants_from.keys"]
         if "tenants_every" not in ports:
-            stays.append("tenants_from.every")
+            paths.append("tenants_from.every")
     if "credentials" not in ports:
-        stays += ["credentials_from.url", "credentials_from.keys"]
+        paths += ["credentials_from.url", "credentials_from.keys"]
     if "log" not in ports:
-        stays.append("log.url")
+        paths.append("log.url")
     if "http" not in ports:
-        stays.append("http")
-    return tuple(stays)
+        paths.append("http")
+    return tuple(paths)
 
 
-_OF_TENANTS: Final = "a hub asks in one place for its tenants as long as it runs."
-_OF_CREDENTIALS: Final = "a hub has one store of credentials as long as it runs."
+_FIXED_TENANTS: Final = "A running hub cannot change the store of its tenants."
+_FIXED_CREDENTIALS: Final = "A running hub cannot change its credential store."
 _REASONS: Final = {
-    "state.url": "a hub keeps its store as long as it runs: the keys that were used are there.",
-    "credentials_from.url": _OF_CREDENTIALS,
-    "credentials_from.keys": _OF_CREDENTIALS,
-    "log.url": "a hub has one integration log as long as it runs.",
-    "http": "a hub keeps its HTTP client, and the connections of it, as long as it runs.",
-    "state.environment_id": "a hub has one environment as long as it runs: its store was asked.",
+    "state.url": (
+        "A running hub cannot change its store, which holds the idempotency keys in use."
+    ),
+    "credentials_from.url": _FIXED_CREDENTIALS,
+    "credentials_from.keys": _FIXED_CREDENTIALS,
+    "log.url": "A running hub cannot change its integration log.",
+    "http": "A running hub cannot change its HTTP client and its connections.",
+    "state.environment_id": (
+        "A running hub cannot change its environment, which the store belongs to."
+    ),
 }
-_AS_IT_IS: Final = "Leave {} as it is, or start the program again."
+_RESTART: Final = "Restore the former {}, or restart the program."
 
 
-def _read_again(
-    opened: Configured,
-    stays: tuple[str, ...],
+def _reload(
+    first_read: Configured,
+    fixed: tuple[str, ...],
     environment: str | None,
-    check: Callable[[Parts], None],
+    check_again: Callable[[Parts], None],
     source: Source,
 ) -> Offer:
-    """What a hub is made of from now on; what was opened for it stays."""
+    """Return the new accounts, routes and services of a hub after a reload."""
     parts = read_parts(source, environment)
-    found = parts.configured
-    check(parts)
+    configured = parts.configured
+    check_again(parts)
     parts.report.refuse()
-    before, now = _opened(opened), _opened(found)
-    other = tuple(
-        Problem(path, _REASONS.get(path, _OF_TENANTS), _AS_IT_IS.format(path))
-        for path in stays
-        if before[path] != now[path]
+    old, new = _fixed_settings(first_read), _fixed_settings(configured)
+    problems = tuple(
+        Problem(path, _REASONS.get(path, _FIXED_TENANTS), _RESTART.format(path))
+        for path in fixed
+        if old[path] != new[path]
     )
-    if other:
-        raise ConfigurationError.of(other)
+    if problems:
+        raise ConfigurationError.of(problems)
     return Offer(
-        accounts=found.accounts,
-        routes=found.routes,
-        services=found.services,
-        safety=found.safety,
+        accounts=configured.accounts,
+        routes=configured.routes,
+        services=configured.services,
+        safety=configured.safety,
     )
 
 
-def _opened(found: Configured) -> dict[str, Any]:
-    """What a configuration says, by its place, of what is opened once."""
-    said, store = found.tenants_from, found.credentials_from
+def _fixed_settings(configured: Configured) -> dict[str, Any]:
+    """Return the settings with which ports were opened, by path."""
+    tenants, credentials = configured.tenants_from, configured.credentials_from
     return {
-        "credentials_from.url": None if store is None else store.url,
-        "credentials_from.keys": None if store is None else store.keys,
-        "http": found.http,
-        "log.url": found.log,
-        "state.url": found.store,
-        "state.environment_id": found.environment_id,
-        "tenants_from.url": None if said is None else said.url,
-        "tenants_from.keys": None if said is None else said.keys,
-        "tenants_from.every": None if said is None else said.every,
+        "credentials_from.url": None if credentials is None else credentials.url,
+        "credentials_from.keys": None if credentials is None else credentials.keys,
+        "http": configured.http,
+        "log.url": configured.log,
+        "state.url": configured.store,
+        "state.environment_id": configured.environment_id,
+        "tenants_from.url": None if tenants is None else tenants.url,
+        "tenants_from.keys": None if tenants is None else tenants.keys,
+        "tenants_from.every": None if tenants is None else tenants.every,
     }
 
 
-def _name(found: Configured, *, own: bool) -> str | None:
-    """What its store knows the environment by; "" is one without a name, None does not ask."""
-    return (found.environment_id or "") if own else found.environment_id
+def _environment_name(configured: Configured, *, opens_store: bool) -> str | None:
+    """Return the store's environment; "" if it has no name, None if it is not compared."""
+    return (configured.environment_id or "") if opens_store else configured.environment_id
 
 
-def _warn(found: Configured) -> None:
-    if found.warnings:
-        places = ", ".join(one.path for one in found.warnings)
-        first = found.warnings[0]
-        # Past this function, the one that opens, the guard of frames, and `open` itself.
-        warn(f"{found.file}: {places}: {first.found} {first.remedy}", ConfigurationWarning, 5)
+def _warn(configured: Configured) -> None:
+    if configured.warnings:
+        places = ", ".join(problem.path for problem in configured.warnings)
+        first = configured.warnings[0]
+        # The frames up to the caller: this function, `open_hub`, `refusing`, and `open` itself.
+        warn(f"{configured.file}: {places}: {first.found} {first.remedy}", ConfigurationWarning, 5)

@@ -1,4 +1,4 @@
-"""A configuration as it is written: a file of TOML, JSON or YAML, or a mapping."""
+"""Loads a configuration from a file of TOML, JSON or YAML, or from a mapping."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from moorage.config.problems import key, under
 from moorage.config.syntax import Malformed, Reason, reason_of
 from moorage.domain.values.installation import install
 from moorage.domain.values.json_text import is_object
+from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 
 Source: TypeAlias = Mapping[str, Any] | str | os.PathLike[str]
@@ -22,16 +23,16 @@ Source: TypeAlias = Mapping[str, Any] | str | os.PathLike[str]
 _ROOT: Final = "configuration"
 _DEEPEST: Final = 50
 _LONGEST: Final = 1_000
-"""Bits of a number: what has many more cannot even be printed."""
+"""The maximum number of bits of an integer; Python refuses to print much longer ones."""
 
 
 @attrs.frozen
 class Written:
-    """What was written, as dicts, lists and plain values.
+    """The content of a configuration as dicts, lists and plain values.
 
     Attributes:
-        tree: all of it.
-        file: where it was read, if it was a file.
+        tree: the whole content.
+        file: the file that was read, if it was one.
     """
 
     tree: dict[str, Any] = attrs.field(repr=False)
@@ -39,32 +40,32 @@ class Written:
 
     @property
     def folder(self) -> Path:
-        """What relative paths in it start from."""
+        """The folder that relative paths in it start from."""
         return Path.cwd() if self.file is None else self.file.parent
 
 
 def load(source: Source) -> Written:
-    """What a file or a mapping holds.
+    """Return the content of a file or mapping.
 
     Raises:
-        ConfigurationError: it cannot be read, or is no table.
+        ConfigurationError: it cannot be read, or is not a table.
     """
     if isinstance(source, Mapping):
         return Written(_checked(source))
     file = _path(source)
-    parse, called = _PARSERS.get(file.suffix.lower(), (_toml, "TOML"))
+    parse, format_name = _PARSERS.get(file.suffix.lower(), (_toml, "TOML"))
     content = _content(file)
     try:
-        found = parse(content.decode("utf-8-sig"))
+        parsed = parse(content.decode("utf-8-sig"))
     except RecursionError:
-        reason = Reason("the text is nested deeper than any configuration.")
+        reason = Reason("the text is nested too deeply.")
     except UnicodeDecodeError:
         reason = Reason("the file is not in UTF-8.", "Save it in UTF-8.")
     except ValueError as error:
         reason = reason_of(error)
     else:
-        return Written(_checked(found), file)
-    problem = f"{file}: " if reason.allowed else f"{file} is no {called}: "
+        return Written(_checked(parsed), file)
+    problem = f"{file}: " if reason.allowed else f"{file} is not valid {format_name}: "
     raise _refused(problem + reason.cause, reason.remedy)
 
 
@@ -72,7 +73,7 @@ def _path(source: Any) -> Path:
     try:
         return Path(source)
     except TypeError:
-        problem = f"a {type(source).__name__} like this is no path."
+        problem = f"The source is {with_article(type(source).__name__)}, not a path."
     raise _refused(problem)
 
 
@@ -82,7 +83,7 @@ def _content(file: Path) -> bytes:
     except OSError as error:
         problem = f"{file} cannot be read ({error.strerror})."
     except ValueError:
-        problem = "a str like this is no path."
+        problem = "The source is a str with a null character, not a path."
     raise _refused(problem)
 
 
@@ -91,7 +92,7 @@ def _toml(text: str) -> Any:
 
 
 def _json(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_apart, parse_constant=_constant)
+    return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_constant)
 
 
 def _yaml(text: str) -> Any:
@@ -104,18 +105,18 @@ def _yaml(text: str) -> Any:
 
 def _constant(name: str) -> NoReturn:
     raise Malformed(
-        f"{name} is no number of JSON.", "Write a number, or leave the setting out for its default."
+        f"{name} is not a JSON number.", "Write a number, or leave the setting out for its default."
     )
 
 
-def _apart(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
-            twice = f"the key {key(name)} stands twice in one object."
-            raise Malformed(twice, "Leave one of the two out.", allowed=True)
-        found[name] = value
-    return found
+        if name in table:
+            cause = f"the key {key(name)} appears twice in one object."
+            raise Malformed(cause, "Remove one of the two.", allowed=True)
+        table[name] = value
+    return table
 
 
 _PARSERS: Final[Mapping[str, tuple[Callable[[str], Any], str]]] = {
@@ -126,33 +127,35 @@ _PARSERS: Final[Mapping[str, tuple[Callable[[str], Any], str]]] = {
 }
 
 
-def _checked(found: object) -> dict[str, Any]:
-    tree = _plain(found, "", 0)
+def _checked(source: object) -> dict[str, Any]:
+    tree = _copied(source, "", 0)
     if not is_object(tree):
-        raise _refused("this is no table.", "Give names with their values.")
+        raise _refused("The configuration is not a table.", "Write names with their values.")
     return tree
 
 
-def _plain(value: Any, path: str, depth: int) -> Any:
-    """The value with dicts and lists of our own where it has mappings and sequences."""
+def _copied(value: Any, path: str, depth: int) -> Any:
+    """Return the value with mappings and sequences copied to dicts and lists."""
     if depth > _DEEPEST:
-        raise _refused("this is nested deeper than anything of ours.")
+        raise _refused("The configuration is nested too deeply.")
     if isinstance(value, Mapping):
         table: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]  # anybody's
-        return {name: _plain(one, under(path, key(name)), depth + 1) for name, one in table.items()}
+        return {
+            name: _copied(entry, under(path, key(name)), depth + 1) for name, entry in table.items()
+        }
     if isinstance(value, (list, tuple)):
         return [
-            _plain(one, f"{path}[{place}]", depth + 1)
-            for place, one in enumerate(cast("list[Any]", value))
+            _copied(entry, f"{path}[{position}]", depth + 1)
+            for position, entry in enumerate(cast("list[Any]", value))
         ]
     if isinstance(value, int) and value.bit_length() > _LONGEST:
         raise ConfigurationError(
-            "this number is longer than anything of ours.", path=path, remedy="Write a shorter one."
+            "The number is too long.", path=path, remedy="Write a shorter number."
         )
     return value
 
 
 def _refused(
-    problem: str, remedy: str = "Give the path of a file, or a mapping."
+    problem: str, remedy: str = "Pass the path of a file, or a mapping."
 ) -> ConfigurationError:
     return ConfigurationError(problem, path=_ROOT, remedy=remedy)

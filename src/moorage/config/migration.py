@@ -1,7 +1,7 @@
 """Configurations of earlier versions, as they are written now.
 
-A step is a function from a whole configuration to the same one in the next version. What it cannot
-read it leaves where it is, for the reader to refuse.
+A step is a function from a whole configuration to the same one in the next version. A setting
+that it cannot convert remains as it is, and is refused later.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ CURRENT: Final = 1
 
 @attrs.frozen
 class Migrated:
-    """A configuration of an earlier version, and what it is in the current one.
+    """A configuration converted from an earlier version to the current one.
 
     Attributes:
-        version: the one it was written in.
-        diff: what changes, in TOML, with secrets masked.
-        text: the whole of it in TOML, to be written to a file; there may be secrets in it.
+        version: the version in which it was written.
+        diff: the changes, in TOML, with secrets masked.
+        text: the whole configuration in TOML, to be written to a file; it may contain secrets.
     """
 
     version: int
@@ -37,10 +37,10 @@ class Migrated:
 
 
 def migrate(tree: dict[str, Any]) -> tuple[dict[str, Any], Migrated | None]:
-    """A configuration in the current version, and what that has changed, if anything.
+    """Return a configuration in the current version, and its conversion if there was one.
 
     Raises:
-        ConfigurationError: it has a version that is not known.
+        ConfigurationError: its version is unknown.
     """
     version = _version(tree)
     if version == CURRENT:
@@ -55,44 +55,44 @@ def _version(tree: Mapping[str, Any]) -> int:
     version = tree.get("version", CURRENT)
     if type(version) is not int or version < 0:
         raise ConfigurationError(
-            "this is not the version of a configuration.",
+            "The version is not a positive whole number or 0.",
             path="version",
             remedy=f"Write a whole number; the current version is {CURRENT}.",
         )
     if version > CURRENT:
         raise ConfigurationError(
-            f"this is version {version} of a configuration, and what is installed reads versions up"
+            f"The configuration has version {version}, but the installed moorage reads versions up"
             f" to {CURRENT}.",
             path="version",
-            remedy=f"Install a newer moorage, or write it as version {CURRENT}.",
+            remedy=f"Install a newer moorage, or rewrite the configuration as version {CURRENT}.",
         )
     return version
 
 
 def _from_0(tree: dict[str, Any]) -> dict[str, Any]:
-    """Accounts and routes, as `Account` and `Route` have them, become vendors and kinds."""
-    left = _without(tree, "accounts", "routes")
-    new: dict[str, Any] = {}
+    """Convert accounts and routes, written like `Account` and `Route`, to vendors and kinds."""
+    rest = _without(tree, "accounts", "routes")
+    shared: dict[str, Any] = {}
     accounts = tree.get("accounts")
     if is_object(accounts):
-        new["vendors"] = {name: _vendor(one) for name, one in accounts.items()}
+        shared["vendors"] = {name: _vendor(account) for name, account in accounts.items()}
     elif accounts is not None:
-        left["accounts"] = accounts
+        rest["accounts"] = accounts
     routes = tree.get("routes", [])
     if not (is_list(routes) and all(map(_is_route, routes))):
-        return {**left, **new, "routes": routes}
+        return {**rest, **shared, "routes": routes}
     tenants: dict[str, Any] = {}
     for route in routes:
         tenant = route.get("tenant")
-        home = new if tenant is None else tenants.setdefault(tenant, {})
-        home.setdefault(route["kind"], []).append(_rules(route))
-    for home in (new, *tenants.values()):
-        for kind, rules in home.items():
+        target = shared if tenant is None else tenants.setdefault(tenant, {})
+        target.setdefault(route["kind"], []).append(_rules(route))
+    for target in (shared, *tenants.values()):
+        for kind, rules in target.items():
             if is_list(rules) and len(rules) == 1:
-                home[kind] = rules[0]
+                target[kind] = rules[0]
     if tenants:
-        new["tenants"] = tenants
-    return {**left, **new}
+        shared["tenants"] = tenants
+    return {**rest, **shared}
 
 
 def _vendor(account: Any) -> Any:
@@ -102,7 +102,7 @@ def _vendor(account: Any) -> Any:
 
 
 def _is_route(route: Any) -> bool:
-    """Whether a route is one that can be moved."""
+    """Return whether a route can be converted."""
     return (
         is_object(route)
         and isinstance(route.get("kind"), str)
@@ -119,15 +119,15 @@ def _rules(route: dict[str, Any]) -> dict[str, Any]:
 
 
 _STEPS: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {0: _from_0}
-"""From each version to the next."""
+"""The conversion from each version to the next."""
 
 
 def _without(table: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: one for name, one in table.items() if name not in names}
+    return {name: value for name, value in table.items() if name not in names}
 
 
 def _diff(before: dict[str, Any], after: dict[str, Any]) -> str:
     from difflib import unified_diff  # noqa: PLC0415 - needed for old configurations only
 
-    old, new = (write_toml(masked(one)).splitlines(keepends=True) for one in (before, after))
+    old, new = (write_toml(masked(tree)).splitlines(keepends=True) for tree in (before, after))
     return "".join(unified_diff(old, new, "as it is", f"as version {CURRENT}"))

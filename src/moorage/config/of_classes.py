@@ -1,4 +1,4 @@
-"""The table that a class describes: its fields, their types, and what its docstring says."""
+"""Derives a table from a class: its fields, their types, and their descriptions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from moorage.config.shapes import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-_KNOWN: Final[Mapping[str, Shape]] = {
+_SHAPES_BY_TYPE: Final[Mapping[str, Shape]] = {
     "str": Text(),
     "bool": Flag(),
     "int": Number(whole=True),
@@ -39,10 +39,10 @@ _KNOWN: Final[Mapping[str, Shape]] = {
     "EmailAddress": Text(),
     "time": TimeOfDay(),
 }
-"""Types that are written as they are."""
+"""The shapes of simple types."""
 
-_SEVERAL: Final = re.compile(r"(?:tuple\[(\w+), \.\.\.\]|frozenset\[(\w+)\])")
-_ITEM: Final = re.compile(r"([\w]+(?:, \w+)*): (.*)", re.DOTALL)
+_COLLECTION: Final = re.compile(r"(?:tuple\[(\w+), \.\.\.\]|frozenset\[(\w+)\])")
+_DESCRIPTION: Final = re.compile(r"([\w]+(?:, \w+)*): (.*)", re.DOTALL)
 _NONE: Final = "None"
 
 
@@ -54,57 +54,61 @@ def table_of(
     make: Callable[..., Any] | None = None,
     shapes: Mapping[str, Shape] | None = None,
 ) -> Table:
-    """The table that a class made by attrs describes.
+    """Return the table that an attrs class describes.
 
     Args:
         kind: the class.
-        name: what messages and pages call it; the name of the class if left out.
-        without: fields that no file can say.
-        make: makes the value, if it is not the class that does.
-        shapes: of fields whose types do not tell.
+        name: the name in messages and pages; the name of the class by default.
+        without: fields that a file cannot set.
+        make: creates the value, if the class itself does not.
+        shapes: the shapes of fields whose types do not determine them.
     """
-    told = about_fields(kind)
-    left_out, given = frozenset(without), shapes or {}
+    descriptions = about_fields(kind)
+    excluded, explicit_shapes = frozenset(without), shapes or {}
     fields = {
-        field.name: _field(kind, field, told.get(field.name, ""), given.get(field.name))
+        field.name: _field(
+            kind, field, descriptions.get(field.name, ""), explicit_shapes.get(field.name)
+        )
         for field in attrs.fields(kind)
-        if field.init and field.name not in left_out
+        if field.init and field.name not in excluded
     }
     return Table(name or kind.__name__, summary(kind), fields, make or kind, (kind,))
 
 
 def summary(kind: type[Any]) -> str:
-    """What a class is, in the first sentence of its docstring."""
+    """Return the first paragraph of a class's docstring."""
     text = inspect.cleandoc(kind.__dict__.get("__doc__") or "")
     return text.partition("\n\n")[0].replace("\n", " ")
 
 
 def about_fields(kind: type[Any]) -> dict[str, str]:
-    """What the docstring of a class says of each field."""
+    """Return the descriptions of fields in the docstring of a class."""
     text = inspect.cleandoc(kind.__dict__.get("__doc__") or "")
     lines = text.partition("\nAttributes:\n")[2].split("\n")
-    told: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     block = "\n".join(line[4:] for line in lines)
-    for item in re.split(r"\n(?=\S)", block.strip()):
-        known = _ITEM.fullmatch(item)
-        if known is not None:
-            about = re.sub(r"\s*\n\s*", " ", known[2]).strip()
-            told.update(dict.fromkeys(known[1].split(", "), about))
-    return told
+    for paragraph in re.split(r"\n(?=\S)", block.strip()):
+        match = _DESCRIPTION.fullmatch(paragraph)
+        if match is not None:
+            description = re.sub(r"\s*\n\s*", " ", match[2]).strip()
+            descriptions.update(dict.fromkeys(match[1].split(", "), description))
+    return descriptions
 
 
 def shape_of(kind: type[Any], written: object) -> Shape:
-    """What the type of a field says, as it is written in its class."""
-    parts = [one for one in _parts(written) if one != _NONE]
-    shapes = tuple(dict.fromkeys(_one(kind, part) for part in parts))
+    """Return the shape for the type of a field, as it is written in its class."""
+    parts = [part for part in _parts(written) if part != _NONE]
+    shapes = tuple(dict.fromkeys(_single(kind, part) for part in parts))
     if len(shapes) == 1:
         return shapes[0]
     return Anything() if Anything() in shapes or not shapes else Either(shapes)
 
 
-def _field(kind: type[Any], field: attrs.Attribute[Any], about: str, given: Shape | None) -> Field:
+def _field(
+    kind: type[Any], field: attrs.Attribute[Any], about: str, explicit_shape: Shape | None
+) -> Field:
     choices: tuple[str | int, ...] | None = field.metadata.get("choices")
-    shape = OneOf(choices) if choices else given or shape_of(kind, field.type)
+    shape = OneOf(choices) if choices else explicit_shape or shape_of(kind, field.type)
     required = field.default is attrs.NOTHING
     default: object = field.default
     if isinstance(default, Enum):
@@ -123,14 +127,14 @@ def _parts(written: object) -> list[str]:
     return [part.strip() for part in text.split(" | ")]
 
 
-def _one(kind: type[Any], written: str) -> Shape:
-    several = _SEVERAL.fullmatch(written)
-    if several is not None:
-        return Many(_one(kind, several[1] or several[2]))
-    known = _KNOWN.get(written)
-    if known is not None:
-        return known
-    found: object = getattr(sys.modules[kind.__module__], written, None)
-    if isinstance(found, type) and issubclass(found, Enum):
-        return OneOf(tuple(one.value for one in found))
+def _single(kind: type[Any], written: str) -> Shape:
+    collection = _COLLECTION.fullmatch(written)
+    if collection is not None:
+        return Many(_single(kind, collection[1] or collection[2]))
+    shape = _SHAPES_BY_TYPE.get(written)
+    if shape is not None:
+        return shape
+    named_type: object = getattr(sys.modules[kind.__module__], written, None)
+    if isinstance(named_type, type) and issubclass(named_type, Enum):
+        return OneOf(tuple(member.value for member in named_type))
     return Anything()

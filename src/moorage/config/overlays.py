@@ -1,4 +1,4 @@
-"""What is laid over a configuration: the tables of an environment, and environment variables."""
+"""Overlays on a configuration: the tables of an environment, and environment variables."""
 
 from __future__ import annotations
 
@@ -18,46 +18,56 @@ if TYPE_CHECKING:
 VARIABLE: Final = "MOORAGE_ENVIRONMENT"
 ENVIRONMENTS: Final = "environments"
 _PREFIX: Final = "MOORAGE_"
-_BETWEEN: Final = "__"
-_TAKEN: Final = ("CREDENTIAL_", "TEST_")
-"""What names of variables begin with that say something else."""
+_SEPARATOR: Final = "__"
+_OTHER_USES: Final = ("CREDENTIAL_", "TEST_")
+"""The beginnings of variable names that have another meaning."""
 
 
 def for_environment(
     tree: dict[str, Any], environment: str | None, report: Report, origins: dict[str, str]
 ) -> dict[str, Any]:
-    """The configuration with the tables of an environment laid over it.
+    """Return the configuration with the tables of an environment merged into it.
 
-    Where a configuration has no environments, any name will do.
+    If a configuration has no environments, any name is accepted.
     """
-    rest = {name: one for name, one in tree.items() if name != ENVIRONMENTS}
+    rest = {name: value for name, value in tree.items() if name != ENVIRONMENTS}
     if ENVIRONMENTS not in tree:
         return rest
-    known = tree[ENVIRONMENTS]
-    if not is_object(known):
-        report.add(ENVIRONMENTS, "this is no table of environments.", "Write a table for each.")
+    environments = tree[ENVIRONMENTS]
+    if not is_object(environments):
+        report.add(
+            ENVIRONMENTS, "The value is not a table of environments.", "Write a table for each."
+        )
         return rest
     if environment is None:
         return rest
-    if environment not in known:
-        names = ", ".join(map(key, known)) or "none"
+    if environment not in environments:
+        names = ", ".join(map(key, environments)) or "none"
         report.add(
             ENVIRONMENTS,
-            f"there is no environment {key(environment)}.",
+            f"There is no environment {key(environment)}.",
             f"Use one of: {names}; or add [{ENVIRONMENTS}.{key(environment)}], which may be empty.",
-            nearest=near(environment, map(str, known)),
+            nearest=near(environment, map(str, environments)),
         )
         return rest
-    overlay = known[environment]
-    at = f"{ENVIRONMENTS}.{key(environment)}"
+    overlay = environments[environment]
+    overlay_path = f"{ENVIRONMENTS}.{key(environment)}"
     if not is_object(overlay):
-        report.add(at, "this is no table.", "Write what differs there, as tables.")
+        report.add(
+            overlay_path,
+            "The environment is not a table.",
+            "Write the settings that differ, as tables.",
+        )
         return rest
     for name in ("version", ENVIRONMENTS):
         if name in overlay:
-            report.add(f"{at}.{name}", f"{name} cannot differ.", "Leave it out here.")
-    overlay = {name: one for name, one in overlay.items() if name not in {"version", ENVIRONMENTS}}
-    return _merged(rest, overlay, "", f"the environment {key(environment)}", origins)
+            report.add(
+                f"{overlay_path}.{name}", f"The setting {name} cannot differ.", "Remove it here."
+            )
+    overlay = {
+        name: value for name, value in overlay.items() if name not in {"version", ENVIRONMENTS}
+    }
+    return _merge(rest, overlay, "", f"the environment {key(environment)}", origins)
 
 
 def with_variables(
@@ -67,48 +77,50 @@ def with_variables(
     report: Report,
     origins: dict[str, str],
 ) -> dict[str, Any]:
-    """The configuration with what variables such as `MOORAGE_STATE__URL` say put in.
+    """Return the configuration with values from variables such as `MOORAGE_STATE__URL`.
 
-    Parts of a name are between two underscores. They are taken for what is there, or known, in
-    whatever case; and a hyphen is an underscore.
+    Two underscores separate the parts of a name. Each part matches an existing or known name
+    regardless of case, with hyphens as underscores.
     """
     for variable in sorted(variables):
-        parts = variable.upper().removeprefix(_PREFIX).split(_BETWEEN)
+        parts = variable.upper().removeprefix(_PREFIX).split(_SEPARATOR)
         if not variable.upper().startswith(_PREFIX) or len(parts) == 1:
             continue
-        if not all(parts) or parts[0].startswith(_TAKEN):
+        if not all(parts) or parts[0].startswith(_OTHER_USES):
             continue
-        known = {_folded(name): name for name in shape.fields}
-        if _folded(parts[0]) not in known:
-            meant = near(parts[0], known)
-            if meant is not None:
+        top_level = {_normalized(name): name for name in shape.fields}
+        if _normalized(parts[0]) not in top_level:
+            nearest = near(parts[0], top_level)
+            if nearest is not None:
                 report.add(
                     variable,
-                    "this variable leads to nothing in a configuration.",
+                    "The variable matches no setting of a configuration.",
                     "Unset it, or correct its name.",
-                    nearest=f"{_PREFIX}{_BETWEEN.join([meant.upper(), *parts[1:]])}",
+                    nearest=f"{_PREFIX}{_SEPARATOR.join([nearest.upper(), *parts[1:]])}",
                 )
             continue
-        put = _Put(_value(variables[variable]), f"the environment variable {variable}", origins)
-        tree = put.at(tree, shape, parts, "")
+        assignment = _Assignment(
+            _value(variables[variable]), f"the environment variable {variable}", origins
+        )
+        tree = assignment.at(tree, shape, parts, "")
     return tree
 
 
 def _value(text: str) -> Any:
-    """A list, a table or a text in quotation marks as in TOML; anything else as it is filled in."""
-    found = read_value(text) if text.startswith(("[", "{", '"', "'")) else text
-    return Filled(text) if isinstance(found, str) and found == text else found
+    """Return the value of a variable: a list, table or quoted text of TOML, or a plain text."""
+    parsed = read_value(text) if text.startswith(("[", "{", '"', "'")) else text
+    return Filled(text) if isinstance(parsed, str) and parsed == text else parsed
 
 
-class _Put(NamedTuple):
-    """A value that somebody lays over a place."""
+class _Assignment(NamedTuple):
+    """A value to set at a path of a configuration."""
 
     value: Any
     origin: str
     origins: dict[str, str]
 
     def at(self, tree: Any, shape: Shape | None, parts: list[str], path: str) -> Any:
-        """What is there, with the value in it at the place to which the parts of a name lead."""
+        """Return the tree with the value set at the path that the parts of a name lead to."""
         if not parts:
             self.origins[path] = self.origin
             return self.value
@@ -116,14 +128,16 @@ class _Put(NamedTuple):
             self.origins[path] = self.origin
         table: dict[str, Any] = tree if is_object(tree) else {}
         names = [*(shape.fields if isinstance(shape, Table) else ()), *table]
-        known = {_folded(name): name for name in names}
-        name = known.get(_folded(parts[0]), parts[0].lower())
-        own = self.at(table.get(name), _below(shape, name), parts[1:], under(path, key(name)))
-        return {**table, name: own}
+        existing = {_normalized(name): name for name in names}
+        name = existing.get(_normalized(parts[0]), parts[0].lower())
+        inner = self.at(
+            table.get(name), _inner_shape(shape, name), parts[1:], under(path, key(name))
+        )
+        return {**table, name: inner}
 
 
-def _below(shape: Shape | None, name: str) -> Shape | None:
-    """What is known of what stands under a name."""
+def _inner_shape(shape: Shape | None, name: str) -> Shape | None:
+    """Return the shape of the setting with this name, if it is known."""
     if isinstance(shape, Table):
         field = shape.fields.get(name)
         inner = None if field is None else field.shape
@@ -132,20 +146,20 @@ def _below(shape: Shape | None, name: str) -> Shape | None:
     return inner.of if isinstance(inner, Many) else inner
 
 
-def _folded(name: object) -> str:
+def _normalized(name: object) -> str:
     return str(name).lower().replace("-", "_")
 
 
-def _merged(
+def _merge(
     tree: dict[str, Any], overlay: dict[str, Any], path: str, origin: str, origins: dict[str, str]
 ) -> dict[str, Any]:
-    """Tables are joined; anything else replaces what was there."""
-    whole = dict(tree)
+    """Merge tables; any other value replaces the earlier one."""
+    result = dict(tree)
     for name, value in overlay.items():
-        before, at = whole.get(name), under(path, key(name))
-        if is_object(before) and is_object(value):
-            whole[name] = _merged(before, value, at, origin, origins)
+        earlier, value_path = result.get(name), under(path, key(name))
+        if is_object(earlier) and is_object(value):
+            result[name] = _merge(earlier, value, value_path, origin, origins)
         else:
-            whole[name] = value
-            origins[at] = origin
-    return whole
+            result[name] = value
+            origins[value_path] = origin
+    return result

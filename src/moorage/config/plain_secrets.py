@@ -1,4 +1,4 @@
-"""Secrets that stand in a configuration as they are, where everybody who has it can read them."""
+"""Finds secrets in plain text in a configuration, where everybody who has it can read them."""
 
 from __future__ import annotations
 
@@ -21,54 +21,57 @@ if TYPE_CHECKING:
 
     from moorage.config.shapes import Shape
 
-_REMEDY: Final = "Keep it elsewhere, and write secret://env/NAME or another secret:// instead."
+_REMEDY: Final = (
+    "Move it elsewhere, and write secret://env/NAME or another secret:// reference instead."
+)
 
 
 def plain_secrets(tree: Mapping[str, Any], where: str) -> tuple[Problem, ...]:
-    """The secrets that a configuration holds itself, each with its path.
+    """Return the secrets in plain text in a configuration, each with its path.
 
     Args:
-        tree: all of it.
-        where: what holds it, such as "a file".
+        tree: the whole configuration.
+        where: the place of the configuration, such as "a file".
     """
-    rest = {name: one for name, one in tree.items() if name != ENVIRONMENTS}
-    found = list(_below(CONFIGURATION, rest, ""))
+    tables = {name: table for name, table in tree.items() if name != ENVIRONMENTS}
+    paths = list(_plain_text_paths(CONFIGURATION, tables, ""))
     environments = tree.get(ENVIRONMENTS)
     if is_object(environments):
         for name, overlay in environments.items():
-            found += _below(CONFIGURATION, overlay, f"{ENVIRONMENTS}.{key(name)}")
+            paths += _plain_text_paths(CONFIGURATION, overlay, f"{ENVIRONMENTS}.{key(name)}")
     return tuple(
-        Problem(path, f"a secret stands here as it is, in {where}.", _REMEDY) for path in found
+        Problem(path, f"The secret is written in plain text in {where}.", _REMEDY) for path in paths
     )
 
 
-def _below(shape: Shape | None, value: Any, path: str, name: str = "") -> Iterator[str]:
+def _plain_text_paths(shape: Shape | None, value: Any, path: str, name: str = "") -> Iterator[str]:
     if is_object(value):
         if isinstance(shape, Either):
-            shape = next((one for one in shape.shapes if isinstance(one, Table)), None)
+            shape = next((choice for choice in shape.shapes if isinstance(choice, Table)), None)
         if isinstance(shape, Kinded):
             shape = kind_of(shape, value, path, name, Report())
-        for own, one in value.items():
-            yield from _below(_inner(shape, own), one, under(path, key(own)), str(own))
+        for field, entry in value.items():
+            inner = _shape_of_field(shape, field)
+            yield from _plain_text_paths(inner, entry, under(path, key(field)), str(field))
     elif is_list(value):
-        of = shape.of if isinstance(shape, Many) else shape
-        for place, one in enumerate(value):
-            yield from _below(of, one, f"{path}[{place}]")
+        inner = shape.of if isinstance(shape, Many) else shape
+        for position, entry in enumerate(value):
+            yield from _plain_text_paths(inner, entry, f"{path}[{position}]")
     elif isinstance(value, str):
         if isinstance(shape, Many):
             shape = shape.of
         shapes = shape.shapes if isinstance(shape, Either) else (shape,)
-        plain = any(_is_secret(one, value) for one in shapes) and not refers(value)
+        plain = any(_is_secret(choice, value) for choice in shapes) and not refers(value)
         if (plain and value) or has_password(value):
             yield path
 
 
 def _is_secret(shape: Shape | None, text: str) -> bool:
-    """Whether a text is a secret by its shape, and no path of a file with one."""
+    """Return whether a text is a secret by its shape, not the path of a file with one."""
     return isinstance(shape, SecretText) and (not shape.or_path or PEM in text)
 
 
-def _inner(shape: Shape | None, name: str) -> Shape | None:
+def _shape_of_field(shape: Shape | None, name: str) -> Shape | None:
     if isinstance(shape, Many):
         shape = shape.of
     if isinstance(shape, Table):

@@ -1,4 +1,4 @@
-"""What is wrong in a configuration, gathered, and where things stand in it."""
+"""Collects the problems of a configuration with the paths of the settings."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Made = TypeVar("Made")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_ -]{0,23}")
 _LONGEST: Final = 80
-_NOTHING: Final = ("this is nothing that belongs here.", "See the reference of the table.")
+_INVALID: Final = ("The value is not valid here.", "See the reference of the table.")
 
 
 class Wrong:
-    """What stands for a value that is none; what is wrong with it has been reported."""
+    """A placeholder for a value whose problem has been reported."""
 
 
 WRONG: Final = Wrong()
 
 
 class Report:
-    """Everything that is wrong so far.
+    """The problems of a configuration so far.
 
     Args:
-        origins: whence what stands at a path comes, where it is not the source itself.
+        origins: the origin of a value by its path, if it is not the source itself.
     """
 
     def __init__(self, origins: Mapping[str, str] | None = None) -> None:
@@ -44,44 +44,44 @@ class Report:
         self._excused: set[Problem] = set()
         self._origins: Mapping[str, str] = {} if origins is None else origins
 
-    def add(self, path: str, found: str, remedy: str, *, nearest: str | None = None) -> Wrong:
-        """Note one thing that is wrong; what is returned stands for the value."""
+    def add(self, path: str, message: str, remedy: str, *, nearest: str | None = None) -> Wrong:
+        """Add a problem, and return the placeholder for the value."""
         origin = origin_of(path, self._origins)
         hint = remedy if nearest is None else f"Did you mean {nearest}?"
-        self.note(Problem(path, found, hint, nearest, origin))
+        self.note(Problem(path, message, hint, nearest, origin))
         return WRONG
 
     def note(self, problem: Problem) -> None:
-        """Note a problem, unless it is noted already."""
+        """Add a problem, unless it was added before."""
         if problem not in self.problems:
             self.problems.append(problem)
 
     def trial(self) -> Report:
-        """An empty report, for what may not be so; what is absent here is absent there."""
-        made = Report(self._origins)
-        made._absent = self._absent
-        return made
+        """Return an empty report for values that are only assumed, with the same absent secrets."""
+        trial = Report(self._origins)
+        trial._absent = self._absent
+        return trial
 
     def lack(self, path: str) -> Secret:
-        """A secret that stands for one that could not be read, which has been reported.
+        """Return a placeholder for a secret that could not be read and was reported.
 
-        With it everything else is still checked. Its own value is unknown, so nothing that a check
-        says of this path, of a path below it or of a table around it is reported.
+        The rest of the configuration is still checked with it. As the secret's value is unknown, no
+        problem of this path, of a path below it or of a table around it is reported.
         """
         self._absent.add(path)
-        self._excused.update(one for one in self.problems if one.path == path)
+        self._excused.update(problem for problem in self.problems if problem.path == path)
         return Secret("0" * 32)
 
     def made(
         self, make: Callable[[], Made], path: str, fields: object = None, *, exact: bool = False
     ) -> Made | Wrong:
-        """What `make` makes; what it refuses is a problem at the path, or at a field below it.
+        """Return the result of `make`; an error becomes a problem at the path, or at its field.
 
         Args:
-            make: what is called.
-            path: where what it is made of stands.
-            fields: what it is made of; no text of these is quoted, unless it is a word.
-            exact: whether it is one thing, with no fields below it.
+            make: the function to call.
+            path: the path of the values that it uses.
+            fields: the values that it uses; their texts are not quoted, except single words.
+            exact: whether the path is that of a single value, without fields below it.
         """
         try:
             return make()
@@ -92,35 +92,36 @@ class Report:
                 self.add(place, shown(error.message, fields), error.remedy)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             if not self.lacks(path):
-                self.add(path, *_NOTHING)
+                self.add(path, *_INVALID)
         return WRONG
 
     def check_fields(
         self, kinds: Iterable[type[Any]], fields: Mapping[str, Any], path: str
     ) -> None:
-        """Note each field that the first of these classes that has it would refuse by itself."""
-        left = {name: one for name, one in fields.items() if one is not WRONG}
+        """Report each field that the first of the classes which has it would refuse by itself."""
+        unchecked = {name: value for name, value in fields.items() if value is not WRONG}
         for kind in kinds:
             for field in attrs.fields(kind):
-                if field.name in left:
-                    value = left.pop(field.name)
-                    refused = _refusal(field, value)
-                    if refused is not None and not self.lacks(under(path, field.name)):
-                        found, remedy = refused
-                        self.add(under(path, field.name), shown(found, [value]), remedy)
+                if field.name in unchecked:
+                    value = unchecked.pop(field.name)
+                    refusal = _refusal(field, value)
+                    if refusal is not None and not self.lacks(under(path, field.name)):
+                        message, remedy = refusal
+                        self.add(under(path, field.name), shown(message, [value]), remedy)
 
     def clear(self, path: str) -> bool:
-        """Whether nothing is wrong at a path or below it, besides secrets that cannot be read."""
+        """Return whether a path and those below it have no problem, except unreadable secrets."""
         return not any(
-            is_below(one.path, path) and one not in self._excused for one in self.problems
+            is_below(problem.path, path) and problem not in self._excused
+            for problem in self.problems
         )
 
     def lacks(self, path: str) -> bool:
-        """Whether a secret that could not be read is at a path, below it or above it."""
-        return any(is_below(one, path) or is_below(path, one) for one in self._absent)
+        """Return whether an unreadable secret is at a path, below it or above it."""
+        return any(is_below(absent, path) or is_below(path, absent) for absent in self._absent)
 
     def refuse(self) -> None:
-        """Raise what was noted, if anything was.
+        """Raise the problems, if there are any.
 
         Raises:
             ConfigurationError: something is wrong.
@@ -130,7 +131,7 @@ class Report:
 
 
 def _refusal(field: attrs.Attribute[Any], value: Any) -> tuple[str, str] | None:
-    """What a field says to a value by itself: what is wrong, and what to do."""
+    """Return the message and remedy with which a field refuses a value; None if it does not."""
     try:
         convert = cast("Callable[[Any], Any] | None", field.converter)
         if convert is not None:
@@ -138,28 +139,28 @@ def _refusal(field: attrs.Attribute[Any], value: Any) -> tuple[str, str] | None:
     except ConnectorError as error:
         return error.message, error.remedy
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        return _NOTHING
+        return _INVALID
     try:
         if field.validator is not None:
             field.validator(None, field, value)
     except ConnectorError as error:
         return error.message, error.remedy
     except AttributeError:
-        pass  # It looks at other fields too, and so it is asked when all of them are there.
+        pass  # The validator reads other fields too, so it runs when all of them are there.
     except (ArithmeticError, LookupError, TypeError, ValueError):
-        return _NOTHING
+        return _INVALID
     return None
 
 
 def under(path: str, name: str) -> str:
-    """The path of what is called so below another; a path below it, too."""
+    """Return the path of a name, or of a path, below another path."""
     if not name or not path:
         return f"{path}{name}"
     return f"{path}{name}" if name.startswith("[") else f"{path}.{name}"
 
 
 def key(name: object) -> str:
-    """A name as a path has it: as TOML would write it."""
+    """Return a name as a path shows it: as TOML would write it."""
     text = str(name)[:_LONGEST]
     if _BARE.fullmatch(text):
         return text
@@ -167,27 +168,30 @@ def key(name: object) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as a message may show it: what is more than a word may be a secret."""
+    """Return a text as a message may show it; more than a word may be a secret."""
     return repr(str(text)) if _WORD.fullmatch(text) else "this text"
 
 
 def origin_of(path: str, origins: Mapping[str, str]) -> str | None:
-    """Whence what stands at a path comes, if it is not the source itself."""
-    found = [place for place in origins if is_below(path, place)]
-    return origins[max(found, key=len)] if found else None
+    """Return the origin of the value at a path, if it is not the source itself."""
+    matches = [known_path for known_path in origins if is_below(path, known_path)]
+    return origins[max(matches, key=len)] if matches else None
 
 
-def near(given: str, known: Iterable[str]) -> str | None:
-    """The name that was probably meant, if one is near."""
+def near(word: str, candidates: Iterable[str]) -> str | None:
+    """Return the name that was probably meant, if one is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
 
-    names = {name.lower(): name for name in known}
-    close = get_close_matches(given[:_LONGEST].lower(), names, n=1)
-    return names[close[0]] if close else None
+    names = {name.lower(): name for name in candidates}
+    matches = get_close_matches(word[:_LONGEST].lower(), names, n=1)
+    return names[matches[0]] if matches else None
 
 
 def shown(message: str, fields: object) -> str:
-    """A message without any text of these fields that is more than a word: it may be a secret."""
+    """Return a message without the texts of these fields that are more than a word.
+
+    Such a text may be a secret.
+    """
     for text in sorted(_texts(fields), key=len, reverse=True):
         if text and _WORD.fullmatch(text) is None:
             message = message.replace(repr(text), "this text").replace(text, "…")
@@ -198,13 +202,13 @@ def _texts(value: Any) -> Iterable[str]:
     if isinstance(value, str):
         yield str(value)
     elif is_object(value):
-        for one in value.values():
-            yield from _texts(one)
+        for entry in value.values():
+            yield from _texts(entry)
     elif isinstance(value, (list, tuple)):
-        for one in cast("list[Any]", value):
-            yield from _texts(one)
+        for entry in cast("list[Any]", value):
+            yield from _texts(entry)
 
 
-def is_below(path: str, place: str) -> bool:
-    """Whether a path is that place, or below it."""
-    return path == place or path.startswith((f"{place}.", f"{place}["))
+def is_below(path: str, parent: str) -> bool:
+    """Return whether a path equals another, or is below it."""
+    return path == parent or path.startswith((f"{parent}.", f"{parent}["))

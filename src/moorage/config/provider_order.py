@@ -19,58 +19,64 @@ _PROVIDER: Final = re.compile(r"secret://([A-Za-z0-9_-]+)/")
 
 
 def in_order(tables: Mapping[Any, Any], report: Report) -> tuple[str, ...]:
-    """The names of providers, each after those whose secrets it needs.
+    """Return the names of providers, each after those whose secrets it needs.
 
-    Providers that need each other cannot be opened: one problem is noted for each circle of them,
-    and they and whoever needs them are left out.
+    Providers that need each other cannot be opened: each such cycle is reported, and its members
+    and the providers that need them are left out.
 
     Args:
-        tables: the tables of the providers, as they are written.
-        report: is told of every circle.
+        tables: the tables of the providers, as in the source.
+        report: collects a problem for every cycle.
     """
     needs = {
         name: {other: path for path, other in _needed(table, under(_SECRETS, key(name)))}
         for name, table in tables.items()
         if isinstance(name, str)
     }
-    known = {name: {one for one in others if one in needs} for name, others in needs.items()}
+    dependencies = {
+        name: {other for other in others if other in needs} for name, others in needs.items()
+    }
     while True:
         try:
-            return tuple(TopologicalSorter(known).static_order())
+            return tuple(TopologicalSorter(dependencies).static_order())
         except CycleError as error:
-            # Each name in it is needed by the one after it, and the last is the first again.
-            circle: list[str] = error.args[1][::-1]
-        _note(circle, needs, report)
-        known = _without(circle, known)
+            # Each name in the error is needed by the next; the last repeats the first.
+            cycle: list[str] = error.args[1][::-1]
+        _report_cycle(cycle, needs, report)
+        dependencies = _without(cycle, dependencies)
 
 
-def _note(circle: list[str], needs: Mapping[str, Mapping[str, str]], report: Report) -> None:
-    first, second = circle[0], circle[1]
-    way = " needs ".join(f"{_SECRETS}.{key(name)}" for name in circle)
+def _report_cycle(cycle: list[str], needs: Mapping[str, Mapping[str, str]], report: Report) -> None:
+    first, second = cycle[0], cycle[1]
+    chain = " needs ".join(f"{_SECRETS}.{key(name)}" for name in cycle)
     report.add(
         needs[first][second],
-        f"providers of secrets need each other: {way}.",
-        "Give one of them its secret from secret://env/NAME or secret://file/path.",
+        f"Providers of secrets need each other: {chain}.",
+        "Take the secret of one of them from secret://env/NAME or secret://file/path.",
     )
 
 
-def _without(circle: list[str], known: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """The rest without these, and without everybody who needs one of them."""
-    gone = set(circle)
+def _without(cycle: list[str], dependencies: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Return the dependencies without a cycle and the providers that need its members."""
+    removed = set(cycle)
     while True:
-        more = {name for name, others in known.items() if name not in gone and others & gone}
-        if not more:
-            return {name: others for name, others in known.items() if name not in gone}
-        gone |= more
+        dependents = {
+            name
+            for name, others in dependencies.items()
+            if name not in removed and others & removed
+        }
+        if not dependents:
+            return {name: others for name, others in dependencies.items() if name not in removed}
+        removed |= dependents
 
 
 def _needed(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """The path of every reference to a secret, and the provider that it names."""
+    """Yield the path of every reference to a secret, and the provider that it names."""
     if is_object(value):
-        for name, one in value.items():
-            yield from _needed(one, under(path, key(name)))
+        for name, entry in value.items():
+            yield from _needed(entry, under(path, key(name)))
     elif is_list(value):
-        for place, one in enumerate(value):
-            yield from _needed(one, f"{path}[{place}]")
-    elif isinstance(value, str) and (found := _PROVIDER.match(value)) is not None:
-        yield path, found[1]
+        for position, entry in enumerate(value):
+            yield from _needed(entry, f"{path}[{position}]")
+    elif isinstance(value, str) and (match := _PROVIDER.match(value)) is not None:
+        yield path, match[1]

@@ -1,6 +1,6 @@
-"""Where `secret://` leads: the environment, files, and the providers under `[secrets]`.
+"""The providers that read `secret://` references: variables, files, and those under `[secrets]`.
 
-Each class here describes the table of a kind, and opens what reads its secrets.
+Each class describes the table of one kind of provider, and opens its reader.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _LONGEST_FILE: Final = 65_536
 
 @attrs.frozen
 class Place:
-    """What a provider is opened with.
+    """The surroundings of a provider when it is opened.
 
     Attributes:
-        variables: the environment.
-        folder: what relative paths start from.
-        closing: closes what stays open.
+        variables: the environment variables.
+        folder: the folder that relative paths start from.
+        closing: closes the resources of the providers.
     """
 
     variables: Mapping[str, str] = attrs.field(repr=False)
@@ -53,18 +53,18 @@ class Environment:
     """Secrets in environment variables.
 
     Attributes:
-        prefix: what the names of the variables begin with.
+        prefix: the beginning of the variables' names.
     """
 
     prefix: str = ""
 
     def open(self, place: Place) -> Read:
-        """What reads variables."""
+        """Return the reader of variables."""
         variables = place.variables
 
         def read(name: str) -> Secret | None:
-            found = self.prefix + name
-            return Secret(variables[found]) if found in variables else None
+            variable = self.prefix + name
+            return Secret(variables[variable]) if variable in variables else None
 
         return read
 
@@ -74,13 +74,13 @@ class Files:
     """Secrets in files, such as those that Docker and Kubernetes mount; a file for each.
 
     Attributes:
-        folder: where they are; by default where the configuration is.
+        folder: the folder of the files; by default that of the configuration.
     """
 
     folder: str = "."
 
     def open(self, place: Place) -> Read:
-        """What reads files."""
+        """Return the reader of files."""
         folder = place.folder / self.folder
 
         def read(name: str) -> Secret | None:
@@ -100,13 +100,13 @@ class Vault:
 
     Attributes:
         address: such as https://vault.example:8200.
-        token: what Vault knows us by; or give a token_file, a role_id or a kubernetes_role.
-        token_file: a file with the token, which somebody else renews.
-        role_id: a role for programs.
-        secret_id: proves that we may take that role.
-        kubernetes_role: the role that Vault gives the service account of a pod.
-        mount: where the engine is enabled.
-        namespace: of Vault Enterprise.
+        token: the token to authenticate with; or give a token_file, a role_id or a kubernetes_role.
+        token_file: a file with the token, which another program renews.
+        role_id: the AppRole of this program.
+        secret_id: the secret of the AppRole.
+        kubernetes_role: the role that Vault assigns to the service account of the pod.
+        mount: the path at which the engine is enabled.
+        namespace: the namespace in Vault Enterprise.
         timeout: seconds for each request.
     """
 
@@ -121,7 +121,7 @@ class Vault:
     timeout: float = 5.0
 
     def open(self, place: Place) -> Read:
-        """What reads secrets of the engine."""
+        """Return the reader of secrets in the engine."""
         from moorage.adapters.secret_managers import hashicorp_vault as vault  # noqa: PLC0415 - if it is used
 
         manager = vault.HashiCorpVault(
@@ -137,14 +137,14 @@ class Vault:
             "role_id": self.role_id and vault.VaultAppRole(self.role_id, self.secret_id),
             "kubernetes_role": self.kubernetes_role and vault.VaultKubernetes(self.kubernetes_role),
         }
-        given = [login for login in logins.values() if login is not None]
-        if len(given) != 1:
+        chosen = [login for login in logins.values() if login is not None]
+        if len(chosen) != 1:
             raise ConfigurationError(
-                "there is no login here, or more than one.",
+                "Vault needs exactly one login.",
                 path="token",
                 remedy=f"Give one of {', '.join(logins)}.",
             )
-        return given[0]
+        return chosen[0]
 
 
 @attrs.frozen(kw_only=True)
@@ -153,10 +153,10 @@ class Aws:
 
     Attributes:
         region: such as eu-central-1.
-        access_key_id: names the key; without one it is looked for where AWS's own tools look.
-        secret_access_key: signs.
-        session_token: what comes with temporary keys.
-        endpoint: the service's address, where it is not the region's own.
+        access_key_id: the id of the access key; by default it is looked up as AWS's own tools do.
+        secret_access_key: the secret of the access key.
+        session_token: the token of temporary keys.
+        endpoint: the service's URL, if it is not the region's default.
         timeout: seconds for each request.
     """
 
@@ -170,21 +170,21 @@ class Aws:
     timeout: float = 5.0
 
     def open(self, place: Place) -> Read:
-        """What reads secrets of the region."""
+        """Return the reader of secrets in the region."""
         from moorage.adapters.secret_managers import aws_identity as aws  # noqa: PLC0415 - if it is used
         from moorage.adapters.secret_managers.aws_secrets_manager import AwsSecretsManager  # noqa: PLC0415 - as above
 
         if (self.access_key_id is None) is not (self.secret_access_key is None):
             raise ConfigurationError(
-                "half of a key is given.",
+                "One half of the access key is missing.",
                 path="access_key_id" if self.access_key_id is None else "secret_access_key",
                 remedy="Give both access_key_id and secret_access_key, or neither.",
             )
         identity: Any = aws.AwsEnvironment(place.variables)
         if self.access_key_id is not None and self.secret_access_key is not None:
             identity = aws.AwsKeys(self.access_key_id, self.secret_access_key, self.session_token)
-        elsewhere = {} if self.endpoint is None else {"endpoint": self.endpoint}
-        manager = AwsSecretsManager(self.region, identity, **elsewhere)
+        options = {} if self.endpoint is None else {"endpoint": self.endpoint}
+        manager = AwsSecretsManager(self.region, identity, **options)
         return _managed(manager, self.timeout, place)
 
 
@@ -193,10 +193,9 @@ class Gcp:
     """Secrets in Google's Secret Manager.
 
     Attributes:
-        project: its id.
-        key_file: the key of a service account, as Google gives it; by default we are who the
-            machine is.
-        endpoint: the service's address, where it is another.
+        project: the id of the project.
+        key_file: the key file of a service account; by default the identity of the machine is used.
+        endpoint: the service's URL, if it is not the default.
         timeout: seconds for each request.
     """
 
@@ -208,14 +207,14 @@ class Gcp:
     timeout: float = 5.0
 
     def open(self, place: Place) -> Read:
-        """What reads secrets of the project."""
+        """Return the reader of secrets in the project."""
         from moorage.adapters.secret_managers import gcp_secret_manager as gcp  # noqa: PLC0415 - if it is used
 
         identity: Any = gcp.GcpMetadata()
         if self.key_file is not None:
             identity = gcp.GcpServiceAccount.from_file(place.folder / self.key_file)
-        elsewhere = {} if self.endpoint is None else {"endpoint": self.endpoint}
-        manager = gcp.GcpSecretManager(self.project, identity, **elsewhere)
+        options = {} if self.endpoint is None else {"endpoint": self.endpoint}
+        manager = gcp.GcpSecretManager(self.project, identity, **options)
         return _managed(manager, self.timeout, place)
 
 
@@ -224,10 +223,11 @@ class Azure:
     """Secrets in Azure Key Vault.
 
     Attributes:
-        address: such as https://ours.vault.azure.net.
-        client_id: the application that we are; without a secret, which of the machine's identities.
-        client_secret: proves that we are that application; by default we are who the machine is.
-        directory: that of the application; by default that of the vault.
+        address: the URL of the vault, such as https://ours.vault.azure.net.
+        client_id: the id of the application; without a client_secret, that of a managed identity.
+        client_secret: the secret of the application; by default the identity of the machine is
+            used.
+        directory: the directory (tenant) of the application; by default that of the vault.
         timeout: seconds for each request.
     """
 
@@ -238,16 +238,16 @@ class Azure:
     timeout: float = 5.0
 
     def open(self, place: Place) -> Read:
-        """What reads secrets of the vault."""
+        """Return the reader of secrets in the vault."""
         from moorage.adapters.secret_managers import azure_key_vault as azure  # noqa: PLC0415 - if it is used
 
         identity: Any = azure.AzureManagedIdentity(self.client_id)
         if self.client_secret is not None:
             if self.client_id is None:
                 raise ConfigurationError(
-                    "a secret is given, and no client_id.",
+                    "There is a client_secret, but no client_id.",
                     path="client_id",
-                    remedy="Give the id of the application.",
+                    remedy="Add the id of the application.",
                 )
             identity = azure.AzureClient(self.client_id, self.client_secret, tenant=self.directory)
         return _managed(azure.AzureKeyVault(self.address, identity), self.timeout, place)
@@ -258,18 +258,18 @@ class Keyring:
     """Secrets in the keyring of a desktop.
 
     Attributes:
-        application: what the keyring calls who its passwords are for.
+        application: the name under which the keyring stores the passwords.
     """
 
     application: str = "moorage"
 
     def open(self, _: Place) -> Read:
-        """What reads passwords of this application."""
+        """Return the reader of passwords of this application."""
         try:
             from moorage.adapters.credentials.keyring import KeyringSecrets  # noqa: PLC0415 - of an extra
         except ImportError:
             raise ConfigurationError(
-                "a keyring needs the library of that name, which is not installed.",
+                "The package keyring is not installed.",
                 path="kind",
                 remedy=install("keyring"),
             ) from None
@@ -278,30 +278,30 @@ class Keyring:
 
 @attrs.frozen(kw_only=True)
 class Sealed:
-    """Credentials in a SQLite file, each sealed: those of the service that is named.
+    """Credentials of services, by service name, in a SQLite file in which each is encrypted.
 
     Attributes:
-        path: of the file.
-        keys: what `generate_keys` made.
+        path: the path of the file.
+        keys: the output of `generate_keys`.
     """
 
     path: str
     keys: Secret
 
     def open(self, place: Place) -> Read:
-        """What opens sealed credentials."""
+        """Return the reader of encrypted credentials."""
         from moorage.adapters.ciphers.aes_gcm import AesGcmCipher  # noqa: PLC0415 - if it is used
         from moorage.adapters.credentials.sqlite import SqliteCredentialProvider  # noqa: PLC0415 - as above
 
         cipher = AesGcmCipher(KeyRing.parse(self.keys))
-        found = SqliteCredentialProvider(place.folder / self.path, cipher)
+        provider = SqliteCredentialProvider(place.folder / self.path, cipher)
 
         def read(name: str) -> Kept | None:
             tenant, _, service = name.rpartition("/")
-            if not found.has(service, tenant or None):
+            if not provider.has(service, tenant or None):
                 return None
-            kept: Kept = found.get(service, tenant or None)
-            return kept
+            credentials: Kept = provider.get(service, tenant or None)
+            return credentials
 
         return read
 
@@ -319,7 +319,7 @@ _KINDS: Final[Mapping[str, type[Any]]] = {
 
 
 def built_in(place: Place) -> dict[str, Read]:
-    """What is there without a table: `secret://env/NAME` and `secret://file/path`."""
+    """Return the providers that need no table: `secret://env/NAME` and `secret://file/path`."""
     return {"env": Environment().open(place), "file": Files().open(place)}
 
 
@@ -339,16 +339,16 @@ def _managed(manager: Any, timeout: float, place: Place) -> Read:
     def read(name: str) -> Secret | Kept | None:
         path, _, field = name.partition("#")
         content = reader.read(path)
-        return None if content is None else _of(content, field)
+        return None if content is None else _field_or_credentials(content, field)
 
     return read
 
 
-def _of(content: Secret, field: str) -> Secret | Kept | None:
-    """A field of a table in JSON, or the credentials that it is; or the whole, if it is no table.
+def _field_or_credentials(content: Secret, field: str) -> Secret | Kept | None:
+    """Return a field of a JSON table, or its credentials; or the whole, if it is not a table.
 
     Raises:
-        InvalidData: the table says how it is sent, and cannot be sent so.
+        InvalidData: the table names a method of authentication that its fields do not fit.
     """
     try:
         table = json.loads(content.reveal())
@@ -357,21 +357,23 @@ def _of(content: Secret, field: str) -> Secret | Kept | None:
     if not is_object(table):
         return None if field else content
     if not field and is_credential(table):
-        return read_credentials(table, "what is kept there")
-    found = table.get(field or _FIELD)
+        return read_credentials(table, "the stored credentials")
+    secret = table.get(field or _FIELD)
     del table
-    return Secret(found) if isinstance(found, str) else None
+    return Secret(secret) if isinstance(secret, str) else None
 
 
-def _described(name: str, kind: type[Any]) -> Table:
+def _table_of_kind(name: str, kind: type[Any]) -> Table:
     table = table_of(kind, name=f"secrets.{name}")
-    own = Field(OneOf((name,)), "What keeps the secrets.")
-    return attrs.evolve(table, fields={"kind": own, **table.fields}, make=partial(_made, kind))
+    kind_field = Field(OneOf((name,)), "The kind of provider.")
+    return attrs.evolve(
+        table, fields={"kind": kind_field, **table.fields}, make=partial(_make, kind)
+    )
 
 
-def _made(kind: type[Any], /, **fields: Any) -> Any:
-    return kind(**{name: one for name, one in fields.items() if name != "kind"})
+def _make(kind: type[Any], /, **fields: Any) -> Any:
+    return kind(**{name: value for name, value in fields.items() if name != "kind"})
 
 
-_TABLES: Final = {name: _described(name, kind) for name, kind in _KINDS.items()}
+_TABLES: Final = {name: _table_of_kind(name, kind) for name, kind in _KINDS.items()}
 PROVIDERS: Final = Kinded("provider of secrets", _names, _table, named=False)

@@ -1,4 +1,4 @@
-"""What texts of a configuration refer to: `${NAME}` to the environment, `secret://` to a secret."""
+"""Resolves references in texts: `${NAME}` to environment variables, `secret://` to secrets."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.secret import Secret
 
 SCHEME: Final = "secret://"
-_PLACE: Final = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
+_VARIABLE: Final = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
 _NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 _SECRET: Final = re.compile(r"secret://([A-Za-z0-9_-]+)/([^\x00-\x1f]+)")
 
 
 class References:
-    """Follows references, each secret once.
+    """Resolves references, and looks each secret up once.
 
     Args:
-        variables: the environment.
-        providers: by name, what reads a secret; None is returned for one that is not there.
-        report: is told what leads nowhere.
-        tables: the names of those that are configured; what is wrong with one is told of itself.
+        variables: the environment variables.
+        providers: the readers of secrets by provider name; a reader returns None for a secret that
+            does not exist.
+        report: collects the references that cannot be resolved.
+        tables: the names of configured providers, whose own problems are reported at their tables.
     """
 
     def __init__(
@@ -44,19 +45,23 @@ class References:
         self._providers = providers
         self._report = report
         self._tables = tables
-        self._found: dict[str, Any] = {}
+        self._secrets: dict[str, Any] = {}
 
     def followed(self, value: Any, path: str) -> Any:
-        """The value with what its texts refer to."""
+        """Return the value with its references resolved."""
         if is_object(value):
-            return {name: self.followed(one, under(path, key(name))) for name, one in value.items()}
+            return {
+                name: self.followed(entry, under(path, key(name))) for name, entry in value.items()
+            }
         if is_list(value):
-            return [self.followed(one, f"{path}[{place}]") for place, one in enumerate(value)]
+            return [
+                self.followed(entry, f"{path}[{position}]") for position, entry in enumerate(value)
+            ]
         if not isinstance(value, str):
             return value
-        known = len(self._report.problems)
+        problems_before = len(self._report.problems)
         text = value if isinstance(value, Filled) else self._filled(value, path)
-        if len(self._report.problems) > known:
+        if len(self._report.problems) > problems_before:
             return WRONG
         return self._secret(str(text), path) if text.startswith(SCHEME) else text
 
@@ -64,83 +69,84 @@ class References:
         if "${" not in text:
             return text
 
-        def said(found: re.Match[str]) -> str:
-            return "${" if found[1] is None else self._variable(found, path)
+        def replacement(match: re.Match[str]) -> str:
+            return "${" if match[1] is None else self._variable(match, path)
 
-        whole = _PLACE.fullmatch(text)
-        filled = _PLACE.sub(said, text)
-        return Filled(filled) if whole and whole[1] is not None else filled
+        whole_match = _VARIABLE.fullmatch(text)
+        filled = _VARIABLE.sub(replacement, text)
+        return Filled(filled) if whole_match and whole_match[1] is not None else filled
 
-    def _variable(self, found: re.Match[str], path: str) -> str:
-        known = _NAME.fullmatch(found[1])
-        if known is None or not found[0].endswith("}") or "${" in found[0][2:]:
+    def _variable(self, match: re.Match[str], path: str) -> str:
+        reference = _NAME.fullmatch(match[1])
+        if reference is None or not match[0].endswith("}") or "${" in match[0][2:]:
             self._report.add(
                 path,
-                "this is no reference to an environment variable.",
-                "Write ${NAME} or ${NAME:-fallback}, none inside another; or $${ where a text has"
-                " ${ in it.",
+                "The text is not a valid reference to an environment variable.",
+                "Write ${NAME} or ${NAME:-fallback}, not nested; write $${ for a literal ${.",
             )
             return ""
-        value = self._variables.get(known[1], "")
-        if value or known[2] is not None:
-            return value or known[2]
-        if known[1] not in self._variables:
+        value = self._variables.get(reference[1], "")
+        if value or reference[2] is not None:
+            return value or reference[2]
+        if reference[1] not in self._variables:
             self._report.add(
                 path,
-                f"the environment variable {known[1]} is not set.",
-                f"Set it, or write ${{{known[1]}:-a fallback}}.",
-                nearest=near(known[1], self._variables),
+                f"The environment variable {reference[1]} is not set.",
+                f"Set it, or write ${{{reference[1]}:-a fallback}}.",
+                nearest=near(reference[1], self._variables),
             )
         return ""
 
     def _secret(self, text: str, path: str) -> Any:
-        if text not in self._found:
-            self._found[text] = self._looked_up(text)
-        found = self._found[text]
-        if not isinstance(found, Problem):
-            return found
-        if found.found:
-            self._report.add(path, found.found, found.remedy, nearest=found.nearest)
+        if text not in self._secrets:
+            self._secrets[text] = self._look_up(text)
+        secret = self._secrets[text]
+        if not isinstance(secret, Problem):
+            return secret
+        if secret.found:
+            self._report.add(path, secret.found, secret.remedy, nearest=secret.nearest)
         return self._report.lack(path)
 
-    def _looked_up(self, text: str) -> Any:
-        """The secret that a text refers to; a problem where there is none, which may be empty."""
+    def _look_up(self, text: str) -> Any:
+        """Return the secret of a reference, or a problem; an empty one is reported elsewhere."""
         parts = _SECRET.fullmatch(text)
         if parts is None:
             return Problem(
                 "",
-                "this is no reference to a secret.",
+                "The text is not a valid reference to a secret.",
                 "Write secret://env/NAME, secret://file/path, or the name of one of [secrets].",
             )
         provider, name = parts[1], parts[2]
         read = self._providers.get(provider)
         if read is None and provider in self._tables:
-            # The problem is told where the provider stands.
+            # The problem is reported at the provider's table.
             return Problem("", "", "")
         if read is None:
             return Problem(
                 "",
-                f"{key(provider)} is no provider of secrets.",
+                f"There is no provider of secrets named {key(provider)}.",
                 f"Use one of: {', '.join(self._providers)}; or add [secrets.{key(provider)}].",
                 near(provider, self._providers),
             )
         try:
             secret = read(name)
         except ConnectorError as error:
-            return Problem("", f"this secret cannot be read: {error.message}", error.remedy)
+            return Problem("", f"The secret cannot be read: {error.message}", error.remedy)
         if secret is None or not secret:
             remedy = {
                 "env": f"Set the environment variable {name}.",
                 "file": "Put the secret into that file, and let this process read it.",
             }.get(provider, "Put the secret there, or correct its name.")
-            return Problem("", f"{text} cannot be found, or is empty.", remedy)
+            return Problem("", f"The secret {text} does not exist or is empty.", remedy)
         return secret
 
 
 def refers(text: str) -> bool:
-    """Whether a text says where a secret is, and holds none in a fallback either."""
+    """Return whether a text refers to a secret and contains none, not even in a fallback."""
     if text.startswith(SCHEME):
         return True
-    inner = [found[1] for found in _PLACE.finditer(text) if found[1] is not None]
-    fallbacks = [one.partition(":-")[2] for one in inner]
-    return bool(inner) and all(not one or one.startswith(SCHEME) for one in fallbacks)
+    inner = [match[1] for match in _VARIABLE.finditer(text) if match[1] is not None]
+    fallbacks = [reference.partition(":-")[2] for reference in inner]
+    return bool(inner) and all(
+        not fallback or fallback.startswith(SCHEME) for fallback in fallbacks
+    )

@@ -1,4 +1,4 @@
-"""The JSON Schema of a configuration, by which editors complete and check it."""
+"""Writes the JSON Schema of a configuration, with which editors complete and check it."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ Schema: TypeAlias = dict[str, Any]
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _FILLED: Final[Schema] = {"type": "string", "pattern": r"^\$\{[^}]*\}$"}
-"""What the environment fills in may become a number, too."""
+"""A reference to an environment variable, whose value may become a number or a flag."""
 
 
 def json_schema() -> Schema:
-    """The schema of a configuration, Draft 2020-12, with the options of every installed vendor."""
+    """Return the JSON Schema (Draft 2020-12) of a configuration with all installed vendors."""
     definitions: Schema = {}
     whole = _Writer(definitions, whole=True).table(CONFIGURATION)
     parts = _Writer(definitions, whole=False).table(CONFIGURATION)
     properties: Schema = whole["properties"]
-    overlay = {name: one for name, one in parts["properties"].items() if name in _IN_OVERLAYS}
+    overlay = {name: schema for name, schema in parts["properties"].items() if name in _IN_OVERLAYS}
     definitions["environment"] = {**parts, "properties": overlay}
     return {
         "$schema": _DIALECT,
@@ -52,7 +52,7 @@ def json_schema() -> Schema:
             **properties,
             ENVIRONMENTS: {
                 "type": "object",
-                "description": "What differs in an environment, by its name.",
+                "description": "The settings that differ in an environment, by its name.",
                 "additionalProperties": {"$ref": "#/$defs/environment"},
             },
         },
@@ -67,8 +67,8 @@ class _Writer:
     """Writes schemas of shapes.
 
     Args:
-        definitions: where those of tables are put that are referred to.
-        whole: whether what is required has to be there; in what is laid over others it has not.
+        definitions: collects the schemas of the tables that are referred to.
+        whole: whether required settings must be present, which is not so in an overlay.
     """
 
     def __init__(self, definitions: Schema, *, whole: bool) -> None:
@@ -77,30 +77,30 @@ class _Writer:
         self._prefix = "" if whole else "part-of-"
 
     def of(self, shape: Shape) -> Schema:
-        """The schema of a shape."""
+        """Return the schema of a shape."""
         return _WRITERS[type(shape)](self, shape)
 
     def named_table(self, table: Table) -> Schema:
-        """A reference to the schema of a table."""
-        own = f"{self._prefix}{table.name}"
-        if own not in self._definitions:
-            self._definitions[own] = self.table(table)
-        return {"$ref": f"#/$defs/{own}"}
+        """Return a reference to the schema of a table."""
+        definition = f"{self._prefix}{table.name}"
+        if definition not in self._definitions:
+            self._definitions[definition] = self.table(table)
+        return {"$ref": f"#/$defs/{definition}"}
 
     def table(self, table: Table) -> Schema:
-        """The schema of a table."""
+        """Return the schema of a table."""
         written: Schema = {
             "type": "object",
             "title": table.name,
             "description": table.about,
-            "properties": {name: self.field(one) for name, one in table.fields.items()},
+            "properties": {name: self.field(field) for name, field in table.fields.items()},
             "additionalProperties": False,
         }
-        required = [name for name, one in table.fields.items() if one.required]
+        required = [name for name, field in table.fields.items() if field.required]
         return {**written, "required": required} if required and self._whole else written
 
     def field(self, field: Field) -> Schema:
-        """The schema of what stands under a name."""
+        """Return the schema of a field of a table."""
         written = self.of(field.shape)
         if field.nullable:
             written = {"anyOf": [written, {"type": "null"}]}
@@ -108,11 +108,11 @@ class _Writer:
         return written if field.default is None else {**written, "default": field.default}
 
     def kinded(self, shape: Kinded) -> Schema:
-        """A reference to the schema of a table whose kind says what is in it."""
-        own = f"{self._prefix}{shape.name}"
-        if own not in self._definitions:
+        """Return a reference to the schema of a table whose fields depend on its kind."""
+        definition = f"{self._prefix}{shape.name}"
+        if definition not in self._definitions:
             tables = {name: self.named_table(shape.table(name)) for name in shape.names()}
-            chosen: Schema = {
+            schema: Schema = {
                 "type": "object",
                 "properties": {"kind": {"enum": list(tables)}},
                 "allOf": [
@@ -124,15 +124,15 @@ class _Writer:
                 ],
             }
             required = {"required": ["kind"]} if self._whole else {}
-            self._definitions[own] = {**chosen, **required}
-        return {"$ref": f"#/$defs/{own}"}
+            self._definitions[definition] = {**schema, **required}
+        return {"$ref": f"#/$defs/{definition}"}
 
     def named(self, shape: Named) -> Schema:
-        """The schema of a table from names of one's own."""
+        """Return the schema of a table with free names."""
         written: Schema = {"type": "object", "additionalProperties": self.of(shape.of)}
         if not (isinstance(shape.of, Kinded) and shape.of.named):
             return written
-        # An account that is called as a vendor is one there, unless it says otherwise.
+        # An account named like a vendor is one there, unless its kind says otherwise.
         any_kind = written["additionalProperties"]
         return {
             **written,
@@ -163,7 +163,7 @@ _WRITERS: Final[Mapping[type, Callable[[_Writer, Any], Schema]]] = {
     Flag: lambda _, __: _filled({"type": "boolean"}),
     Number: lambda _, shape: _filled({"type": "integer" if shape.whole else "number"}),
     OneOf: lambda _, shape: _filled({"enum": list(shape.choices)}),
-    Either: lambda writer, shape: {"anyOf": [writer.of(one) for one in shape.shapes]},
+    Either: lambda writer, shape: {"anyOf": [writer.of(choice) for choice in shape.shapes]},
     Many: lambda writer, shape: {
         "anyOf": [writer.of(shape.of), {"type": "array", "items": writer.of(shape.of)}]
     },

@@ -1,6 +1,6 @@
-"""What may stand somewhere in a configuration, as values.
+"""The shapes of settings: which values are allowed at a place in a configuration.
 
-The reader, the JSON Schema and the reference page are all drawn from these.
+The reader, the JSON Schema and the reference page are all generated from these.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class Text:
 
 @attrs.frozen
 class SecretText:
-    """A text that nobody must see: it becomes a `Secret`, or what is made of one.
+    """A secret text: it becomes a `Secret`, or a value made of one.
 
     Attributes:
-        make: is given the secret, or the whole credentials where a store of credentials holds it.
-        or_path: whether a text may be the path of a file with the secret instead.
+        make: converts the secret, or the credentials if a credential store holds them.
+        or_path: whether the text may also be the path of a file with the secret.
     """
 
     make: Callable[[Secret | Kept], Any] | None = attrs.field(default=None, repr=False)
@@ -41,12 +41,12 @@ class Address:
 
 @attrs.frozen
 class Flag:
-    """Yes or no."""
+    """A boolean."""
 
 
 @attrs.frozen
 class Number:
-    """A number, or a whole one."""
+    """A number, or an integer."""
 
     whole: bool = False
 
@@ -68,7 +68,7 @@ class Function:
 
 @attrs.frozen
 class OneOf:
-    """One of these words or numbers, and what each of them means if that is something else."""
+    """A choice of words or numbers, and the values that they stand for if those differ."""
 
     choices: tuple[str | int, ...]
     meanings: tuple[Any, ...] = ()
@@ -76,40 +76,40 @@ class OneOf:
 
 @attrs.frozen
 class Either:
-    """What fits any of these."""
+    """A value that fits any of these shapes."""
 
     shapes: tuple[Shape, ...]
 
 
 @attrs.frozen
 class Many:
-    """One of something, or a list of them."""
+    """A single value of a shape, or a list of them."""
 
     of: Shape
 
 
 @attrs.frozen
 class Named:
-    """A table from names of one's own."""
+    """A table whose names are free, with values of one shape."""
 
     of: Shape
 
 
 @attrs.frozen
 class Anything:
-    """Whatever its reader takes."""
+    """Any value; its consumer validates it."""
 
 
 @attrs.frozen
 class Field:
-    """A name in a table.
+    """A setting of a table.
 
     Attributes:
-        shape: what stands there.
-        about: what it is good for, in a sentence.
-        required: whether it has to be there.
-        nullable: whether null may stand there, in formats that have it.
-        default: what holds without it, if that is a plain value.
+        shape: the shape of its value.
+        about: its purpose, as a sentence.
+        required: whether it must be present.
+        nullable: whether null is allowed, in formats that have it.
+        default: its default, if that is a plain value.
     """
 
     shape: Shape
@@ -121,14 +121,14 @@ class Field:
 
 @attrs.frozen
 class Table:
-    """A table of names that are known.
+    """A table of known settings.
 
     Attributes:
-        name: what it is, in a word or two.
-        about: what it is good for.
-        fields: by name.
-        make: makes a value of the fields that are given; without it they stay as they are.
-        kinds: the classes that the fields are those of, which may refuse one by itself.
+        name: its name in messages, in a word or two.
+        about: its purpose, as a sentence.
+        fields: its settings by name.
+        make: creates a value from the settings that are present; without it they remain a dict.
+        kinds: the classes that have the settings as fields, and may refuse a single one.
     """
 
     name: str
@@ -140,13 +140,13 @@ class Table:
 
 @attrs.frozen
 class Kinded:
-    """A table whose `kind` says which fields it has; its own name is the kind unless one is given.
+    """A table whose `kind` determines its settings; by default the kind is the table's own name.
 
     Attributes:
-        name: what such a table is, in a word.
-        names: the kinds that there are.
-        table: the table of a kind; it raises ConfigurationError for what is none.
-        named: whether its own name may be the kind.
+        name: its name in messages, in a word.
+        names: returns the kinds.
+        table: returns the table of a kind; raises ConfigurationError if the kind is unknown.
+        named: whether the table's own name may be the kind.
     """
 
     name: str

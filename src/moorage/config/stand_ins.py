@@ -1,8 +1,7 @@
-"""Mistakes in a table that its wrong values have nothing to do with.
+"""Finds the problems of a table that do not depend on its unreadable values.
 
-A value that cannot be read, such as that of an unset environment variable, could be anything of its
-kind. Each of several values stands in for it, and what is wrong with all of them is wrong whatever
-it is.
+A value that cannot be read, such as that of an unset environment variable, could be any value of
+its kind. Several values are tried in its place, and a problem that all of them have is reported.
 """
 
 from __future__ import annotations
@@ -22,83 +21,93 @@ if TYPE_CHECKING:
 
     Read = Callable[[Shape, Any, str, Report], Any]
 
-_MOST: Final = 256
-"""The most combinations of values that are tried."""
+_MAX_COMBINATIONS: Final = 256
+"""The maximum number of combinations of values that are tried."""
 
-_VALUES: Final = (
+_TRIAL_VALUES: Final = (
     *(True, False, 1, 0, 0.001, 1_000, 10**9),
     *("localhost", "host.invalid", "https://host.invalid", "one@host.invalid", "/path", "12:00"),
 )
-"""What is tried where a shape has no choices of its own."""
+"""The values that are tried for a shape without choices."""
 
 
 def stand_ins(table: Table, fields: Mapping[str, Any], read: Read) -> tuple[dict[str, Any], ...]:
-    """The table with each combination of values in place of those that are wrong.
+    """Return the table with each combination of trial values in place of its wrong values.
 
     Args:
         table: describes the fields.
-        fields: those that were read.
-        read: reads a value as its shape says.
+        fields: the fields after reading.
+        read: reads a value by its shape.
 
     Returns:
-        Nothing if no field is wrong itself, or its possible values are not known, or too many.
+        Nothing if no field is wrong, or its possible values are unknown or too many.
     """
-    wrong = [name for name, one in fields.items() if one is WRONG]
+    wrong = [name for name, value in fields.items() if value is WRONG]
     choices = [_choices(table, name, read) for name in wrong]
-    if not wrong or prod(map(len, choices)) > _MOST:
+    if not wrong or prod(map(len, choices)) > _MAX_COMBINATIONS:
         return ()
-    return tuple({**fields, **dict(zip(wrong, found, strict=True))} for found in product(*choices))
+    return tuple(
+        {**fields, **dict(zip(wrong, values, strict=True))} for values in product(*choices)
+    )
 
 
 def _choices(table: Table, name: str, read: Read) -> list[Any]:
-    """Values that a field would take."""
-    shape, found = table.fields[name].shape, list[Any]()
-    for raw in (*_named(shape), *_VALUES):
+    """Return the trial values that are valid for a field."""
+    shape, choices = table.fields[name].shape, list[Any]()
+    for raw in (*_named_choices(shape), *_TRIAL_VALUES):
         trial = Report()
         value = read(shape, raw, name, trial)
         trial.check_fields(table.kinds, {name: value}, "")
-        if not trial.problems and value not in found:
-            found.append(value)
-    return found
+        if not trial.problems and value not in choices:
+            choices.append(value)
+    return choices
 
 
-def _named(shape: Shape) -> tuple[str | int, ...]:
-    """The choices that a shape names."""
+def _named_choices(shape: Shape) -> tuple[str | int, ...]:
+    """Return the choices that a shape lists."""
     if isinstance(shape, OneOf):
         return shape.choices
     if isinstance(shape, Many):
-        return _named(shape.of)
+        return _named_choices(shape.of)
     if isinstance(shape, Either):
-        return tuple(choice for one in shape.shapes for choice in _named(one))
+        return tuple(
+            choice for alternative in shape.shapes for choice in _named_choices(alternative)
+        )
     return ()
 
 
 def note_common(report: Report, path: str, tries: Iterable[Callable[[Report], object]]) -> bool:
-    """Note the problems that all tries have, and tell whether there are any.
+    """Report the problems that all tries have in common, and return whether there are any.
 
-    What is said of the whole table, or of a field that is wrong, may be due to a value that stands
-    in for another, and is left out.
+    Problems of the whole table, or of a field that is wrong, are omitted, because they may be due
+    to a trial value.
 
     Args:
-        report: where they are noted.
-        path: where the table stands.
-        tries: make something of the table, each with other values, and report what is wrong.
+        report: collects the problems.
+        path: the path of the table.
+        tries: functions that use the table, each with other values, and report its problems.
     """
-    found = list[dict[tuple[str, str], Problem]]()
+    problems_by_try = list[dict[tuple[str, str], Problem]]()
     for attempt in tries:
         trial = report.trial()
         attempt(trial)
-        found.append({(one.path, one.found): one for one in trial.problems})
-    if not found:
+        problems_by_try.append(
+            {(problem.path, problem.found): problem for problem in trial.problems}
+        )
+    if not problems_by_try:
         return False
-    unsure = [one.path for one in report.problems if one.path != path and is_below(one.path, path)]
-    common = [
-        one
-        for name, one in found[0].items()
-        if all(name in other for other in found[1:])
-        and one.path != path
-        and not any(is_below(one.path, place) for place in unsure)
+    unsure = [
+        problem.path
+        for problem in report.problems
+        if problem.path != path and is_below(problem.path, path)
     ]
-    for one in common:
-        report.note(one)
+    common = [
+        problem
+        for identity, problem in problems_by_try[0].items()
+        if all(identity in others for others in problems_by_try[1:])
+        and problem.path != path
+        and not any(is_below(problem.path, unsure_path) for unsure_path in unsure)
+    ]
+    for problem in common:
+        report.note(problem)
     return bool(common)

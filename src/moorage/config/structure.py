@@ -1,6 +1,6 @@
-"""Values of a configuration, read as their shapes say.
+"""Reads the values of a configuration by their shapes.
 
-Nothing is raised: what is wrong is reported with its path, and everything else is read on.
+Nothing is raised: each problem is reported with its path, and reading continues.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from moorage.domain.auth.keeping import secret_of
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.values.json_text import is_list, is_object
-from moorage.domain.values.text import is_encodable
+from moorage.domain.values.text import is_encodable, with_article
 from moorage.wiring.catalog import function
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class Filled(str):
-    """A text that the environment has filled in: what it is read as depends on what is wanted."""
+    """A text from an environment variable; it is parsed as its setting's type."""
 
     __slots__ = ()
 
@@ -61,7 +61,7 @@ _WORDS: Final[Mapping[type, str]] = {
     Secret: "a secret",
     Credentials: "a secret",
     OAuthCredentials: "a secret",
-    type(None): "nothing",
+    type(None): "null",
     datetime: "a date with a time",
     date: "a date",
     time: "a time of day",
@@ -69,7 +69,7 @@ _WORDS: Final[Mapping[type, str]] = {
 
 
 def read(shape: Shape, value: Any, path: str, report: Report) -> Any:
-    """What a value is by its shape, or WRONG, as it may be already."""
+    """Return the value that a shape makes of a setting; WRONG if it is or was not valid."""
     if value is WRONG:
         return WRONG
     if isinstance(value, Filled) and not isinstance(shape, (Text, SecretText, Address, Function)):
@@ -78,48 +78,54 @@ def read(shape: Shape, value: Any, path: str, report: Report) -> Any:
 
 
 def read_value(text: str) -> Any:
-    """A text as a value of TOML; the text itself, if it is none."""
+    """Return a text as a value of TOML; the text itself if it is not one."""
     try:
-        found = tomllib.loads(f"value = {text}")
+        parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return str(text)
-    return found["value"] if len(found) == 1 else str(text)
+    return parsed["value"] if len(parsed) == 1 else str(text)
 
 
-def wanted(shape: Shape) -> str:
-    """What belongs where such a shape stands, in words."""
-    return _WANTED[type(shape)](shape)
+def expectation(shape: Shape) -> str:
+    """Return in words what belongs at a setting of this shape."""
+    return _EXPECTATIONS[type(shape)](shape)
 
 
 def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
-    """The fields of a table, or what it makes of them."""
+    """Return the settings of a table, or the value that the table makes of them."""
     if not is_object(value):
         return _refused(table, value, path, report)
     fields: dict[str, Any] = {}
-    for name, one in value.items():
+    for name, entry in value.items():
         field = table.fields.get(name) if isinstance(name, str) else None
-        at = under(path, key(name))
+        entry_path = under(path, key(name))
         if field is None:
             names = sorted(table.fields)
-            meant = near(str(name), names)
-            known = f"Use {', '.join(names)}."
-            report.add(at, f"{key(name)} has no meaning here.", known, nearest=meant)
+            nearest = near(str(name), names)
+            remedy = f"Use {', '.join(names)}."
+            report.add(entry_path, f"The setting {key(name)} is unknown.", remedy, nearest=nearest)
         else:
             fields[name] = (
-                None if one is None and field.nullable else read(field.shape, one, at, report)
+                None
+                if entry is None and field.nullable
+                else read(field.shape, entry, entry_path, report)
             )
     for name, field in table.fields.items():
         if field.required and name not in value:
-            at = under(path, name)
-            report.add(at, "this is missing.", f"Write {wanted(field.shape)}{_said(field)}.")
+            entry_path = under(path, name)
+            report.add(
+                entry_path,
+                "The setting is missing.",
+                f"Write {expectation(field.shape)}{_purpose(field)}.",
+            )
     report.check_fields(table.kinds, fields, path)
     if table.make is None:
         report.stand_ins[path] = stand_ins(table, fields, read)
-        return {name: one for name, one in fields.items() if one is not WRONG}
+        return {name: value for name, value in fields.items() if value is not WRONG}
     if report.clear(path):
         return report.made(partial(table.make, **fields), path, value)
     make: Callable[..., Any] = table.make
-    tries = [partial(_made, make, one, path) for one in stand_ins(table, fields, read)]
+    tries = [partial(_made, make, variant, path) for variant in stand_ins(table, fields, read)]
     note_common(report, path, tries)
     return WRONG
 
@@ -129,23 +135,27 @@ def _made(make: Callable[..., Any], fields: dict[str, Any], path: str, report: R
 
 
 def kind_of(shape: Kinded, value: Any, path: str, name: str, report: Report) -> Table | None:
-    """Which table stands there, by its `kind` or its own name."""
+    """Return the table of a setting's kind, which is its `kind` or its own name."""
     if not is_object(value):
         _refused(shape, value, path, report)
         return None
-    at = under(path, "kind")
+    kind_path = under(path, "kind")
     if "kind" not in value and not shape.named:
-        known = f"Use one of: {', '.join(shape.names())}."
-        report.add(at, "this is missing.", known)
+        remedy = f"Use one of: {', '.join(shape.names())}."
+        report.add(kind_path, "The setting is missing.", remedy)
         return None
     kind = value.get("kind", name)
     if not isinstance(kind, str):
-        report.add(at, f"{_found(kind)} stands where a text belongs.", "Write its name.")
+        report.add(
+            kind_path,
+            f"The value is {_type_in_words(kind)}, not a text.",
+            "Write the name of a kind.",
+        )
         return None
     if kind not in shape.names():
-        known = f"Use one of: {', '.join(shape.names())}." if shape.names() else "Install one."
-        found = f"{quoted(kind)} names no {shape.name}."
-        report.add(at, found, known, nearest=near(kind, shape.names()))
+        remedy = f"Use one of: {', '.join(shape.names())}." if shape.names() else "Install one."
+        message = f"There is no {shape.name} named {quoted(kind)}."
+        report.add(kind_path, message, remedy, nearest=near(kind, shape.names()))
         return None
     table = report.made(partial(shape.table, kind), path)
     return None if isinstance(table, Wrong) else table
@@ -153,7 +163,7 @@ def kind_of(shape: Kinded, value: Any, path: str, name: str, report: Report) -> 
 
 def _read_text(shape: Shape, value: Any, path: str, report: Report) -> Any:
     if isinstance(value, str) and not is_encodable(value):
-        return report.add(path, "this text is not valid Unicode.", "Write it anew.")
+        return report.add(path, "The text is not valid Unicode.", "Write it again.")
     return str(value) if isinstance(value, str) else _refused(shape, value, path, report)
 
 
@@ -162,7 +172,7 @@ def _read_secret(shape: Shape, value: Any, path: str, report: Report) -> Any:
     secret = value
     if isinstance(value, str):
         if not is_encodable(value):
-            return report.add(path, "this text is not valid Unicode.", "Write it anew.")
+            return report.add(path, "The text is not valid Unicode.", "Write it again.")
         secret = Secret(str(value))
     elif isinstance(value, (Credentials, OAuthCredentials)):
         secret = value if make is not None else secret_of(value)
@@ -200,7 +210,7 @@ def _read_moment(shape: Moment, value: Any, path: str, report: Report) -> Any:
     if not isinstance(moment, datetime):
         return _refused(shape, value, path, report)
     if moment.tzinfo is None:
-        return report.add(path, "this time has no time zone.", f"Write {wanted(shape)}.")
+        return report.add(path, "The time has no time zone.", f"Write {expectation(shape)}.")
     return moment
 
 
@@ -213,20 +223,20 @@ def _read_function(shape: Function, value: Any, path: str, report: Report) -> An
 def _read_choice(shape: OneOf, value: Any, path: str, report: Report) -> Any:
     if type(value) in {str, int} and value in shape.choices:
         return shape.meanings[shape.choices.index(value)] if shape.meanings else value
-    known = [str(one) for one in shape.choices]
-    meant = near(value, known) if isinstance(value, str) else None
-    found = (
-        f"{quoted(value)} is none of those that there are."
+    choices = [str(choice) for choice in shape.choices]
+    nearest = near(value, choices) if isinstance(value, str) else None
+    message = (
+        f"The value {quoted(value)} is not one of the choices."
         if isinstance(value, str)
-        else f"{_found(value)} stands where a choice belongs."
+        else f"The value is {_type_in_words(value)}, not one of the choices."
     )
-    return report.add(path, found, f"Use one of: {', '.join(known)}.", nearest=meant)
+    return report.add(path, message, f"Use one of: {', '.join(choices)}.", nearest=nearest)
 
 
 def _read_either(shape: Either, value: Any, path: str, report: Report) -> Any:
-    for one in shape.shapes:
-        if _FITS[type(one)](value):
-            return read(one, value, path, report)
+    for choice in shape.shapes:
+        if _FITS[type(choice)](value):
+            return read(choice, value, path, report)
     return _refused(shape, value, path, report)
 
 
@@ -234,26 +244,28 @@ def _read_many(shape: Many, value: Any, path: str, report: Report) -> Any:
     if not is_list(value):
         if isinstance(shape.of, (Text, SecretText)) and not _FITS[type(shape.of)](value):
             return _refused(shape, value, path, report)
-        one = read(shape.of, value, path, report)
-        return WRONG if one is WRONG else (one,)
-    found = [read(shape.of, one, f"{path}[{place}]", report) for place, one in enumerate(value)]
-    return WRONG if WRONG in found else tuple(found)
+        single = read(shape.of, value, path, report)
+        return WRONG if single is WRONG else (single,)
+    values = [
+        read(shape.of, entry, f"{path}[{position}]", report) for position, entry in enumerate(value)
+    ]
+    return WRONG if WRONG in values else tuple(values)
 
 
 def _read_named(shape: Named, value: Any, path: str, report: Report) -> Any:
     if not is_object(value):
         return _refused(shape, value, path, report)
-    found: dict[str, Any] = {}
-    for name, one in value.items():
-        at = under(path, key(name))
+    values: dict[str, Any] = {}
+    for name, entry in value.items():
+        entry_path = under(path, key(name))
         if not isinstance(name, str):
-            report.add(at, "a name is a text.", "Put it in quotation marks.")
+            report.add(entry_path, "The name is not a text.", "Put it in quotation marks.")
         elif isinstance(shape.of, Kinded):
-            table = kind_of(shape.of, one, at, name, report)
-            found[name] = WRONG if table is None else read_table(table, one, at, report)
+            table = kind_of(shape.of, entry, entry_path, name, report)
+            values[name] = WRONG if table is None else read_table(table, entry, entry_path, report)
         else:
-            found[name] = read(shape.of, one, at, report)
-    return {name: one for name, one in found.items() if one is not WRONG}
+            values[name] = read(shape.of, entry, entry_path, report)
+    return {name: entry for name, entry in values.items() if entry is not WRONG}
 
 
 def _read_anything(_: Shape, value: Any, __: str, ___: Report) -> Any:
@@ -261,18 +273,18 @@ def _read_anything(_: Shape, value: Any, __: str, ___: Report) -> Any:
 
 
 def _refused(shape: Shape, value: Any, path: str, report: Report) -> Any:
-    expected = wanted(shape)
-    remedy, belongs = f"Write {expected}.", expected.partition(",")[0]
+    expected = expectation(shape)
+    remedy, kind_expected = f"Write {expected}.", expected.partition(",")[0]
     if isinstance(value, (Secret, Credentials, OAuthCredentials)):
-        remedy = f"Write {expected}; what is no secret can be written as ${{NAME}}."
-    return report.add(path, f"{_found(value)} stands where {belongs} belongs.", remedy)
+        remedy = f"Write {expected}; a value that is not secret can be written as ${{NAME}}."
+    return report.add(path, f"The value is {_type_in_words(value)}, not {kind_expected}.", remedy)
 
 
-def _found(value: object) -> str:
-    return _WORDS.get(type(value)) or f"a {type(value).__name__}"
+def _type_in_words(value: object) -> str:
+    return _WORDS.get(type(value)) or with_article(type(value).__name__)
 
 
-def _said(field: Field) -> str:
+def _purpose(field: Field) -> str:
     return f": {field.about.rstrip('.')}" if field.about else ""
 
 
@@ -309,7 +321,7 @@ _FITS: Final[Mapping[type, Callable[[Any], bool]]] = {
     Many: is_list,
 }
 
-_WANTED: Final[Mapping[type, Callable[[Any], str]]] = {
+_EXPECTATIONS: Final[Mapping[type, Callable[[Any], str]]] = {
     Text: lambda _: "a text",
     SecretText: lambda _: "a secret, such as secret://env/NAME",
     Address: lambda _: "a URL",
@@ -319,8 +331,8 @@ _WANTED: Final[Mapping[type, Callable[[Any], str]]] = {
     TimeOfDay: lambda _: "a time of day, such as 17:00",
     Moment: lambda _: "a date with a time and a time zone, such as 2030-01-31T12:00:00Z",
     OneOf: lambda shape: f"one of {', '.join(map(str, shape.choices))}",
-    Either: lambda shape: " or ".join(dict.fromkeys(map(wanted, shape.shapes))),
-    Many: lambda shape: f"{wanted(shape.of)}, or a list of such",
+    Either: lambda shape: " or ".join(dict.fromkeys(map(expectation, shape.shapes))),
+    Many: lambda shape: f"{expectation(shape.of)}, or a list of them",
     Named: lambda _: "a table",
     Anything: lambda _: "a value",
     Table: lambda _: "a table",

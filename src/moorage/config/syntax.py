@@ -1,7 +1,7 @@
-"""The reason why a text is no TOML, JSON or YAML, without any value that stands in the text.
+"""Explains why a text is not valid TOML, JSON or YAML, without quoting its values.
 
-Parsers quote what they stumble over, which may be a secret. Of a text only the names of its keys
-and tables are repeated here, and the place of the mistake.
+A parser quotes the text around a mistake, which may be a secret. The explanations here repeat only
+names of keys and tables, and the place of the mistake.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Final, NamedTuple
 from moorage.config.problems import key
 
 CORRECT: Final = "Correct the file there."
-_ONE_OF_TWO: Final = "Leave one of the two out."
+_REMOVE_DUPLICATE: Final = "Remove one of the two."
 _CLOSE_TEXT: Final = "Close the text with a quotation mark."
-_TAKE_OUT: Final = "Take the character out, or write it as an escape."
+_REMOVE_CHARACTER: Final = "Remove the character, or write it as an escape."
 _AT: Final = re.compile(r"\(at (?P<place>[^()]+)\)$")
 _NAMES: Final = re.compile(r"'((?:[^'\\]|\\.)*)'")
 
 
 class Reason(NamedTuple):
-    """The cause of a refusal, as the end of a sentence, and the remedy.
+    """The cause of an error, as the end of a sentence, and the remedy.
 
-    `allowed` says that the format has such a thing, and only configurations have not.
+    `allowed` is True if the format allows the text and only a configuration does not.
     """
 
     cause: str
@@ -33,19 +33,19 @@ class Reason(NamedTuple):
 
 
 class Malformed(ValueError):
-    """A text that our own readers refuse, with the reason."""
+    """A text that our own checks refuse, with the reason."""
 
     def __init__(self, cause: str, remedy: str, *, allowed: bool = False) -> None:
         super().__init__(cause)
         self.reason = Reason(cause, remedy, allowed)
 
 
-_OF_TOML: Final = (
-    ("Cannot declare", "the table {names} stands twice", "Join the two tables into one."),
+_TOML_REASONS: Final = (
+    ("Cannot declare", "the table {names} appears twice", "Join the two tables into one."),
     ("Cannot mutate", "a table in braces is extended elsewhere", "Write it in one place."),
-    ("Cannot overwrite", "a key stands twice in one table", _ONE_OF_TWO),
-    ("Cannot redefine", "a table stands twice", "Join the two tables into one."),
-    ("Duplicate inline table key", "the key {names} stands twice in one table", _ONE_OF_TWO),
+    ("Cannot overwrite", "a key appears twice in one table", _REMOVE_DUPLICATE),
+    ("Cannot redefine", "a table appears twice", "Join the two tables into one."),
+    ("Duplicate inline table key", "the key {names} appears twice in one table", _REMOVE_DUPLICATE),
     (
         "Invalid initial character for a key part",
         "a key has a character that belongs in quotation marks",
@@ -80,21 +80,21 @@ _OF_TOML: Final = (
         "an escape in a text stands for no character",
         "Correct the number after the backslash.",
     ),
-    ("Illegal character", "a character stands there that TOML does not allow", _TAKE_OUT),
-    ("Found invalid character", "a character stands there that TOML does not allow", _TAKE_OUT),
+    ("Illegal character", "there is a character that TOML does not allow", _REMOVE_CHARACTER),
+    ("Found invalid character", "there is a character that TOML does not allow", _REMOVE_CHARACTER),
     ("Invalid date or datetime", "a date or time does not exist", "Correct the date."),
     ("Invalid statement", "a line is neither a table nor a setting", "Write key = value."),
 )
-"""The beginnings of the parser's messages, the causes in words, and the remedies."""
+"""The beginnings of the parser's messages, the causes in plain words, and the remedies."""
 
-_OF_JSON: Final = {
+_JSON_REASONS: Final = {
     "Expecting property name enclosed in double quotes": (
-        "a name in double quotation marks is missing, or a comma stands before a brace",
+        "a name in double quotation marks is missing, or there is a comma before a brace",
         "Write names in double quotation marks, and no comma after the last setting.",
     ),
     "Expecting value": (
-        "a value is missing, or is none of JSON",
-        "Write a value; texts stand in double quotation marks.",
+        "a value is missing, or is not valid JSON",
+        "Write a value, with texts in double quotation marks.",
     ),
     "Expecting ':' delimiter": ("a colon is missing after a name", 'Write "name": value.'),
     "Expecting ',' delimiter": (
@@ -111,39 +111,42 @@ _OF_JSON: Final = {
         "an escape in a text has no hexadecimal number",
         "Write four hexadecimal digits after \\u.",
     ),
-    "Extra data": ("there is more after the end of the object", "Leave one object in the file."),
+    "Extra data": (
+        "there is more after the end of the object",
+        "Keep only one object in the file.",
+    ),
     "Illegal trailing comma before end of object": (
-        "a comma stands before a closing brace",
-        "Take the comma out.",
+        "there is a comma before a closing brace",
+        "Remove the comma.",
     ),
     "Illegal trailing comma before end of array": (
-        "a comma stands before a closing bracket",
-        "Take the comma out.",
+        "there is a comma before a closing bracket",
+        "Remove the comma.",
     ),
 }
-"""The parser's messages, the causes in words, and the remedies."""
+"""The parser's messages, the causes in plain words, and the remedies."""
 
 
 def reason_of(error: ValueError) -> Reason:
-    """The reason of what a parser has raised."""
+    """Return the reason of an error that a parser has raised."""
     if isinstance(error, Malformed):
         return error.reason
     if isinstance(error, JSONDecodeError):
         message = error.msg.removesuffix(": ")
-        cause, remedy = _OF_JSON.get(message, ("the text is malformed", CORRECT))
+        cause, remedy = _JSON_REASONS.get(message, ("the text is malformed", CORRECT))
         return Reason(f"{cause} (line {error.lineno}, column {error.colno}).", remedy)
     if isinstance(error, tomllib.TOMLDecodeError):
-        return _of_toml(str(error))
+        return _toml_reason(str(error))
     return Reason("a number or a date in it is out of range.", "Write a smaller one.")
 
 
-def _of_toml(message: str) -> Reason:
-    at = _AT.search(message)
-    place = "" if at is None else f" ({at['place']})"
-    fitting = [row for row in _OF_TOML if message.startswith(row[0])]
-    # The beginning of one message may be that of another, which is longer.
+def _toml_reason(message: str) -> Reason:
+    location = _AT.search(message)
+    place = "" if location is None else f" ({location['place']})"
+    matching_rows = [row for row in _TOML_REASONS if message.startswith(row[0])]
+    # The longest match counts, as a message may begin like a shorter one.
     beginning, cause, remedy = max(
-        fitting, key=lambda row: len(row[0]), default=("", "the text is malformed", CORRECT)
+        matching_rows, key=lambda row: len(row[0]), default=("", "the text is malformed", CORRECT)
     )
     del beginning
     names = ".".join(map(key, _NAMES.findall(message)))

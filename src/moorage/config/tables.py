@@ -1,4 +1,4 @@
-"""Every table of a configuration: what it may have in it, and what becomes of that."""
+"""The tables of a configuration: their settings, and the values created from them."""
 
 from __future__ import annotations
 
@@ -57,29 +57,33 @@ FUNCTIONS: Final[dict[str, Shape]] = {
     "response_transforms": Many(Function()),
     "classify": Function(),
 }
-"""Settings of services and endpoints that are functions; a file has the names of entry points."""
+"""Settings of services and endpoints that are functions; a file names their entry points."""
 
 
 def _retry(*, preset: str = "default", **fields: Any) -> RetryPolicy:
     return attrs.evolve(_PRESETS[preset](), **fields)
 
 
-def _with(table: Table, **fields: Field) -> Table:
+def _with_fields(table: Table, **fields: Field) -> Table:
     return attrs.evolve(table, fields={**fields, **table.fields})
 
 
 _ERRORS: Final = {
-    name: one
-    for name, one in sorted(vars(errors).items())
-    if isinstance(one, type) and issubclass(one, errors.ConnectorError)
+    name: kind
+    for name, kind in sorted(vars(errors).items())
+    if isinstance(kind, type) and issubclass(kind, errors.ConnectorError)
 }
-_RETRY: Final = _with(
+_RETRY: Final = _with_fields(
     table_of(
         RetryPolicy,
         make=_retry,
         shapes={"retry_on": Many(OneOf(tuple(_ERRORS), tuple(_ERRORS.values())))},
     ),
-    preset=Field(OneOf(tuple(_PRESETS)), "What the other fields start from.", default="default"),
+    preset=Field(
+        OneOf(tuple(_PRESETS)),
+        "The preset with the defaults of the other fields.",
+        default="default",
+    ),
 )
 _LIMIT: Final = table_of(
     RateLimitConfig,
@@ -101,27 +105,27 @@ _SETTINGS: Final[Mapping[str, Shape]] = {
     "redaction": table_of(Redaction, shapes={"body_paths": Many(Text()), "patterns": Many(Text())}),
     "credentials": CREDENTIALS,
 }
-_OF_ENDPOINTS: Final = ("timeouts", "retry", "limits", "circuit", "hedge", "cache")
+_ENDPOINT_SETTINGS: Final = ("timeouts", "retry", "limits", "circuit", "hedge", "cache")
 _OWN_ENDPOINT: Final = table_of(
     Endpoint,
-    shapes={name: _SETTINGS[name] for name in _OF_ENDPOINTS}
+    shapes={name: _SETTINGS[name] for name in _ENDPOINT_SETTINGS}
     | FUNCTIONS
     | {"method": OneOf(tuple(method.value for method in HttpMethod))},
 )
 _REGION: Final = table_of(Region, shapes={"credentials": CREDENTIALS})
 
 
-def _told_of_services(table: Table) -> Table:
-    """A table whose settings are those of services, and are for the same."""
-    told = about_fields(Service)
+def _with_service_descriptions(table: Table) -> Table:
+    """Return the table with missing descriptions taken from the fields of `Service`."""
+    descriptions = about_fields(Service)
     fields = {
-        name: attrs.evolve(one, about=one.about or told.get(name, ""))
-        for name, one in table.fields.items()
+        name: attrs.evolve(field, about=field.about or descriptions.get(name, ""))
+        for name, field in table.fields.items()
     }
     return attrs.evolve(table, fields=fields)
 
 
-_ENDPOINT: Final = _told_of_services(_OWN_ENDPOINT)
+_ENDPOINT: Final = _with_service_descriptions(_OWN_ENDPOINT)
 _SERVICE: Final = table_of(
     Service,
     name="service",
@@ -129,37 +133,37 @@ _SERVICE: Final = table_of(
     shapes={**_SETTINGS, **FUNCTIONS, "endpoints": Many(_ENDPOINT), "regions": Many(_REGION)},
 )
 SERVICE: Final = attrs.evolve(_SERVICE, make=None)
-"""The settings of a service; those that are right stay, where others are wrong."""
+"""The settings of a service; valid ones are kept where others are wrong."""
 
 
-_OF_VENDORS: Final = {
+_SERVICE_SETTINGS: Final = {
     name: field
     for name, field in SERVICE.fields.items()
     if name not in {"regions", "needs_credentials"}
 }
-"""Settings of services that accounts may have, too."""
+"""The settings of services that accounts may have too."""
 
-_OF_ACCOUNTS: Final = {
-    "kind": Field(Text(), "The vendor; by default what the account is called."),
+_ACCOUNT_FIELDS: Final = {
+    "kind": Field(Text(), "The vendor; by default the name of the account."),
     "cost": Field(
         Either((Number(), Text())),
-        "What an operation costs there, for routes that prefer the cheapest.",
+        "The cost of an operation there, for routes that prefer the cheapest.",
     ),
     "webhook_secrets": Field(
-        Many(SecretText()), "What its webhooks are signed with, the newest first."
+        Many(SecretText()), "The secrets that sign its webhooks, the newest first."
     ),
 }
 
 
 def _vendor(kind: str) -> Table:
     vendor = vendor_class(kind, "kind")
-    own = table_of(vendor)
-    fields = {**_OF_ACCOUNTS, **own.fields}
-    more = {name: one for name, one in _OF_VENDORS.items() if name not in fields}
-    return Table(kind, summary(vendor), {**fields, **more}, kinds=(vendor, Service, Account))
+    options = table_of(vendor)
+    fields = {**_ACCOUNT_FIELDS, **options.fields}
+    settings = {name: field for name, field in _SERVICE_SETTINGS.items() if name not in fields}
+    return Table(kind, summary(vendor), {**fields, **settings}, kinds=(vendor, Service, Account))
 
 
-_CALLED: Final = {
+_ROUTED: Final = {
     "email": "mails",
     "sms": "text messages",
     "payments": "payments",
@@ -177,28 +181,31 @@ ROUTE: Final = table_of(
     shapes={"prefer": OneOf(tuple(Prefer))},
 )
 _ROUTES: Final = {
-    kind: Field(Many(_with(ROUTE, vendor=_ACCOUNTS)), f"Where {called} go, by rules if several.")
-    for kind, called in _CALLED.items()
+    kind: Field(
+        Many(_with_fields(ROUTE, vendor=_ACCOUNTS)),
+        f"The accounts for {routed}, by rules if several.",
+    )
+    for kind, routed in _ROUTED.items()
 }
 _VENDORS: Final = Field(
     Named(Kinded("vendor", vendor_names, _vendor)),
-    "Accounts of ours at vendors, by names of our own.",
+    "Your accounts at vendors, by names of your choice.",
 )
 _TENANT: Final = Table(
     "tenant",
-    "What a tenant has of its own.",
+    "The accounts and routes of a tenant.",
     {"vendors": _VENDORS, **_ROUTES},
 )
 CONFIGURATION: Final = Table(
     "configuration",
-    "What a hub is made of.",
+    "The configuration of a hub.",
     {
-        "$schema": Field(Text(), "Where editors find the schema of this file."),
+        "$schema": Field(Text(), "The path or URL of this file's schema, for editors."),
         "version": Field(Number(whole=True), "The version of the format.", default=1),
         "state": Field(
             Table(
                 "state",
-                "Where circuits, limits and keys live.",
+                "The store of circuits, limits and keys.",
                 {
                     "url": Field(
                         Address(),
@@ -211,46 +218,50 @@ CONFIGURATION: Final = Table(
                     ),
                 },
             ),
-            "Where circuits, limits and keys live; the memory of the process by default.",
+            "The store of circuits, limits and keys; the memory of the process by default.",
         ),
         "tenants_from": Field(
             Table(
                 "tenants_from",
-                "Where the tables of tenants are looked up.",
+                "The store of tenants that are not in the configuration.",
                 {
                     "url": Field(
                         Address(),
-                        "The URL of what keeps them: sqlite:///file.db, postgresql://… or mysql://…",
+                        "The URL of the store: sqlite:///file.db, postgresql://… or mysql://…",
                         required=True,
                     ),
                     "keys": Field(
-                        SecretText(), "What `generate_keys` made, to open them.", required=True
+                        SecretText(),
+                        "The output of `generate_keys`, which decrypts them.",
+                        required=True,
                     ),
                     "every": Field(
-                        Number(), "Seconds for which what was looked up is believed.", default=5.0
+                        Number(),
+                        "Seconds for which a tenant that was looked up stays in use.",
+                        default=5.0,
                     ),
                 },
             ),
-            "Where the tables of tenants are looked up, that do not stand here.",
+            "The store of tenants that are not in the configuration.",
         ),
         "credentials_from": Field(
             Table(
                 "credentials_from",
-                "Where services with `needs_credentials` find who they are.",
+                "The credential store for services with `needs_credentials`.",
                 {
                     "url": Field(
                         Address(),
                         "The URL of the store: sqlite:///file.db, postgresql://… or mysql://…,"
-                        " which are sealed; file:///file.toml; or environment: for variables such"
-                        " as MOORAGE_CREDENTIAL_VAT.",
+                        " which are encrypted; file:///file.toml; or environment: for variables"
+                        " such as MOORAGE_CREDENTIAL_VAT.",
                         required=True,
                     ),
                     "keys": Field(
-                        SecretText(), "The output of `generate_keys`, which opens a sealed store."
+                        SecretText(), "The output of `generate_keys`, which decrypts the store."
                     ),
                 },
             ),
-            "Where services with `needs_credentials` find who they are.",
+            "The credential store for services with `needs_credentials`.",
         ),
         "log": Field(
             Table(
@@ -260,7 +271,7 @@ CONFIGURATION: Final = Table(
                     "url": Field(
                         Address(),
                         "The URL of the log: memory:, sqlite:///file.db, postgresql://… or"
-                        " mysql://…; its table is made with the first entry.",
+                        " mysql://…; its table is created with the first entry.",
                         required=True,
                     ),
                 },
@@ -270,11 +281,11 @@ CONFIGURATION: Final = Table(
         "http": Field(HTTP, HTTP.about),
         "safety": Field(table_of(Safety, name="safety"), summary(Safety)),
         "secrets": Field(
-            Named(PROVIDERS), "Providers of secrets, by the names that secret:// has for them."
+            Named(PROVIDERS), "Providers of secrets, by the names used in secret:// references."
         ),
         "vendors": _VENDORS,
         **_ROUTES,
-        "services": Field(Named(SERVICE), "Anything else that is called, by its name."),
-        "tenants": Field(Named(_TENANT), "Tenants, by their names."),
+        "services": Field(Named(SERVICE), "Any other HTTP services, by name."),
+        "tenants": Field(Named(_TENANT), "Tenants, by name."),
     },
 )

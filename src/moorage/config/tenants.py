@@ -1,4 +1,4 @@
-"""What a single tenant has of its own, where that does not stand in a configuration."""
+"""Reads the accounts and routes of a tenant from a store instead of a configuration file."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from moorage.config.problems import Report, key, under
 from moorage.config.structure import read
 from moorage.config.tables import CONFIGURATION
 from moorage.domain.secrets.frames import refusing
+from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -25,35 +26,41 @@ if TYPE_CHECKING:
 def read_tenant(
     tenant: str, tables: Mapping[str, Any], shared: Iterable[Account]
 ) -> tuple[tuple[Account, ...], tuple[Route, ...]]:
-    """The accounts and routes that a tenant has of its own.
+    """Return the accounts and routes of a tenant.
 
     Args:
-        tenant: its name.
-        tables: what stands below `[tenants.NAME]` in a configuration; they may refer to secrets.
-        shared: the accounts that its routes may name besides.
+        tenant: the name of the tenant.
+        tables: the tables as below `[tenants.NAME]` in a configuration; they may refer to secrets.
+        shared: the shared accounts that its routes may name too.
 
     Raises:
-        ConfigurationError: something in them is wrong; `problems` are all that is.
+        ConfigurationError: something in them is wrong; `problems` lists everything.
     """
     report = Report()
     path = under("tenants", key(tenant))
     if not isinstance(tables, Mapping):
         raise ConfigurationError(
-            f"a {type(tables).__name__} stands where a table belongs.",
+            f"The value is {with_article(type(tables).__name__)}, not a table.",
             path=path,
-            remedy="Give what [tenants.NAME] has in a configuration.",
+            remedy="Return a table as under [tenants.NAME] in a configuration.",
         )
-    tree = followed({"tenants": {tenant: dict(tables)}}, dict(os.environ), Path.cwd(), report)
-    found: dict[str, Any] = read(CONFIGURATION, tree, "", report)
-    known = {one.name: one for one in shared if one.open_to(tenant) and not _is_of(tenant, one)}
+    resolved = followed({"tenants": {tenant: dict(tables)}}, dict(os.environ), Path.cwd(), report)
+    values: dict[str, Any] = read(CONFIGURATION, resolved, "", report)
+    usable = {
+        account.name: account
+        for account in shared
+        if account.open_to(tenant) and not _is_of(tenant, account)
+    }
     accounts = Accounts(report)
-    accounts.accounts.update(known)
-    tables_read = found.get("tenants", {}).get(tenant, {})
-    accounts.add(tables_read, tree["tenants"][tenant], path, tenant)
-    accounts.lead(tables_read, tree["tenants"][tenant], path, tenant)
+    accounts.accounts.update(usable)
+    tenant_tables = values.get("tenants", {}).get(tenant, {})
+    accounts.add(tenant_tables, resolved["tenants"][tenant], path, tenant)
+    accounts.lead(tenant_tables, resolved["tenants"][tenant], path, tenant)
     report.refuse()
-    own = tuple(one for name, one in accounts.accounts.items() if name not in known)
-    return own, tuple(accounts.routes)
+    accounts_of_tenant = tuple(
+        account for name, account in accounts.accounts.items() if name not in usable
+    )
+    return accounts_of_tenant, tuple(accounts.routes)
 
 
 def _is_of(tenant: str, account: Account) -> bool:

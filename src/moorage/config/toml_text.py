@@ -1,4 +1,4 @@
-"""Tables as TOML, for people to read and for files to be written anew."""
+"""Writes tables as TOML, for people to read and for files to be rewritten."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
-# To the last @ before the next URL: a password may hold whatever should have been encoded.
-_USER: Final = re.compile(r"(?<=://)(?:(?!://)\S)+(?=@)")
+# Up to the last @ before the next URL: a password may have characters that should be encoded.
+_USER_INFO: Final = re.compile(r"(?<=://)(?:(?!://)\S)+(?=@)")
 _PORT: Final = re.compile(r"\d{1,5}(?![^/?#])")
 _QUERY: Final = re.compile(
     r"(?<=[?&])([^=&?\s#]*(?:passw|passphrase|pwd|secret)[^=&?\s#]*=)([^&\s#]+)", re.IGNORECASE
@@ -26,19 +26,21 @@ _WIDEST: Final = 80
 
 
 def write_toml(tree: Mapping[str, Any]) -> str:
-    """The tables as TOML. Null, which TOML does not know, is left out."""
-    return "\n".join(_table(tree, ())).strip("\n") + "\n"
+    """Return the tables as TOML. Null, which TOML does not have, is left out."""
+    return "\n".join(_table_lines(tree, ())).strip("\n") + "\n"
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """The value as it may be shown: without what is, or may be, a secret.
+    """Return the value as it may be shown, with secrets and possible secrets masked.
 
-    What only says where a secret is stays.
+    References to secrets remain.
     """
     if is_object(value):
-        return {own: masked(one, str(own)) for own, one in value.items()}
+        return {
+            name_inside: masked(entry, str(name_inside)) for name_inside, entry in value.items()
+        }
     if is_list(value):
-        return [masked(one, name) for one in value]
+        return [masked(entry, name) for entry in value]
     if isinstance(value, Secret):
         return MASK
     if not isinstance(value, str) or is_reference(value):
@@ -47,63 +49,63 @@ def masked(value: Any, name: str = "") -> Any:
 
 
 def is_reference(text: str) -> bool:
-    """Whether a text says where a secret is, and not what it is."""
+    """Return whether a text refers to a secret, and does not contain it."""
     return text.startswith("secret://") or re.fullmatch(r"\$\{[A-Za-z_]\w*\}", text) is not None
 
 
 def has_password(text: str) -> bool:
-    """Whether a text is a URL with a password in it that stands there plainly."""
+    """Return whether a text is a URL with a password in plain text."""
     return without_password(text) != text
 
 
 def without_password(text: str) -> str:
-    """A text without the name and password that a URL in it may have, or those of its query."""
+    """Return a text with user names, passwords and secret query parameters of its URLs masked."""
     if "://" not in text:
         return text
-    return _QUERY.sub(_of_query, _USER.sub(_of_user, text))
+    return _QUERY.sub(_masked_query, _USER_INFO.sub(_masked_user, text))
 
 
-def _of_user(found: re.Match[str]) -> str:
-    user, _, password = found[0].partition(":")
-    # Without a name and password, what stands before an @ is a host with its port and path.
-    is_one = password and not re.search(r"[/?#]", user) and not _PORT.match(password)
-    return MASK if is_one and not is_reference(password) else found[0]
+def _masked_user(match: re.Match[str]) -> str:
+    user, _, password = match[0].partition(":")
+    # Without a user and a password, the text before an @ is a host with its port and path.
+    is_password = password and not re.search(r"[/?#]", user) and not _PORT.match(password)
+    return MASK if is_password and not is_reference(password) else match[0]
 
 
-def _of_query(found: re.Match[str]) -> str:
-    return found[0] if is_reference(found[2]) else f"{found[1]}{MASK}"
+def _masked_query(match: re.Match[str]) -> str:
+    return match[0] if is_reference(match[2]) else f"{match[1]}{MASK}"
 
 
-def _table(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
-    given = {name: one for name, one in tree.items() if one is not None}
-    tables = {name: one for name, one in given.items() if _stands_apart(one)}
-    plain = {name: one for name, one in given.items() if name not in tables}
-    if path and (plain or not tables):
+def _table_lines(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    present = {name: value for name, value in tree.items() if value is not None}
+    tables = {name: value for name, value in present.items() if _has_heading(value)}
+    inline = {name: value for name, value in present.items() if name not in tables}
+    if path and (inline or not tables):
         yield f"\n[{_dotted(path)}]"
-    for name, one in plain.items():
-        yield f"{_key(name)} = {_value(one)}"
-    for name, one in tables.items():
-        own = (*path, name)
-        if is_object(one):
-            yield from _table(one, own)
+    for name, value in inline.items():
+        yield f"{_key(name)} = {_value(value)}"
+    for name, table in tables.items():
+        table_path = (*path, name)
+        if is_object(table):
+            yield from _table_lines(table, table_path)
         else:
-            for each in one:
-                yield from _entry(each, own)
+            for entry in table:
+                yield from _entry_lines(entry, table_path)
 
 
-def _entry(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
-    """One of several tables of a name; those in it are written inside."""
+def _entry_lines(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    """Yield the lines of one table in a list of tables; tables in it are written inline."""
     yield f"\n[[{_dotted(path)}]]"
-    for name, one in tree.items():
-        if one is not None:
-            yield f"{_key(name)} = {_value(one)}"
+    for name, value in tree.items():
+        if value is not None:
+            yield f"{_key(name)} = {_value(value)}"
 
 
-def _stands_apart(value: Any) -> bool:
-    """Whether a value gets a heading: a table, or several tables."""
+def _has_heading(value: Any) -> bool:
+    """Return whether a value gets a heading: a table, or a list of tables."""
     if is_object(value):
         return True
-    return is_list(value) and bool(value) and all(is_object(one) for one in value)
+    return is_list(value) and bool(value) and all(is_object(entry) for entry in value)
 
 
 def _dotted(path: tuple[str, ...]) -> str:
@@ -125,17 +127,17 @@ def _value(value: Any) -> str:
     if is_list(value):
         return _list(value)
     if is_object(value):
-        inner = ", ".join(f"{_key(own)} = {_value(one)}" for own, one in value.items())
+        inner = ", ".join(f"{_key(name)} = {_value(entry)}" for name, entry in value.items())
         return f"{{ {inner} }}" if inner else "{}"
     return str(value) if isinstance(value, int) else _text(str(value))
 
 
 def _list(value: list[Any]) -> str:
-    inner = [_value(one) for one in value if one is not None]
+    inner = [_value(entry) for entry in value if entry is not None]
     line = f"[{', '.join(inner)}]"
     if len(line) <= _WIDEST:
         return line
-    return "[\n" + "".join(f"    {one},\n" for one in inner) + "]"
+    return "[\n" + "".join(f"    {entry},\n" for entry in inner) + "]"
 
 
 def _number(value: float) -> str:
@@ -145,7 +147,7 @@ def _number(value: float) -> str:
 
 
 def _text(value: str) -> str:
-    # JSON's escapes are TOML's, but for the last of the control characters. No letters are halves
-    # of a pair; whoever reads such a text refuses it.
+    # The escapes of JSON are those of TOML, except for the last control character. A lone
+    # surrogate is written as an escape, which a reader of TOML refuses.
     text = value.encode("utf-8", "backslashreplace").decode()
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,7 +1,7 @@
-"""YAML, as far as a configuration needs it: plain values, and nothing that says things twice.
+"""Reads the part of YAML that a configuration needs: plain values, without aliases and tags.
 
-An alias may stand for so much that a short file fills the memory; a key that stands twice hides one
-of its values; a tag asks for a value of another kind than is written. None of these is read.
+Nested aliases let a short file fill the memory; a repeated key hides one of its values; a tag turns
+a value into another type than the written one. All of these are refused.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from moorage.config.syntax import CORRECT, Malformed
 
 
 def read_yaml(text: str) -> Any:
-    """The one document of a text.
+    """Return the only document of a text.
 
     Raises:
-        Malformed: it is no YAML, or has what a configuration must not have.
+        Malformed: the text is not YAML, or uses a feature that a configuration must not use.
     """
     allowed = True
     try:
-        odd = _odd(text)
-        if odd is None:
+        fault = _unsupported(text)
+        if fault is None:
             return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        odd, allowed = _broken(error), False
-    raise Malformed(f"{odd.cause} (line {odd.line + 1}).", odd.remedy, allowed=allowed)
+        fault, allowed = _syntax_fault(error), False
+    raise Malformed(f"{fault.cause} (line {fault.line + 1}).", fault.remedy, allowed=allowed)
 
 
-class _Odd(NamedTuple):
-    """Something that a configuration must not have: its line from 0, its cause and the remedy."""
+class _Fault(NamedTuple):
+    """A fault of a text: its line from 0, the cause and the remedy."""
 
     line: int
     cause: str
@@ -60,7 +60,7 @@ _SYNTAX: Final = (
     (
         "but found another document",
         "there is a second document",
-        "Leave one document in the file, without --- between settings.",
+        "Keep only one document in the file, without --- between settings.",
     ),
     (
         "found unexpected end of stream",
@@ -80,56 +80,56 @@ _SYNTAX: Final = (
     (
         "special characters are not allowed",
         "there is a control character",
-        "Take the character out.",
+        "Remove the character.",
     ),
 )
-"""The beginnings of the parser's messages, the causes in words, and the remedies."""
+"""The beginnings of the parser's messages, the causes in plain words, and the remedies."""
 
 
-def _broken(error: yaml.YAMLError) -> _Odd:
+def _syntax_fault(error: yaml.YAMLError) -> _Fault:
     mark: Any = getattr(error, "problem_mark", None)
     line = 0 if mark is None else int(mark.line)
-    said = str(getattr(error, "problem", None) or getattr(error, "reason", None))
+    problem = str(getattr(error, "problem", None) or getattr(error, "reason", None))
     for beginning, cause, remedy in _SYNTAX:
-        if said.startswith(beginning):
-            return _Odd(line, cause, remedy)
-    return _Odd(line, "the text is malformed", CORRECT)
+        if problem.startswith(beginning):
+            return _Fault(line, cause, remedy)
+    return _Fault(line, "the text is malformed", CORRECT)
 
 
-def _odd(text: str) -> _Odd | None:
-    """The first thing that YAML allows and a configuration does not."""
+def _unsupported(text: str) -> _Fault | None:
+    """Return the first feature that YAML allows and a configuration does not."""
     untyped: Any = yaml
-    for said in untyped.parse(text, yaml.SafeLoader):
-        line = int(said.start_mark.line)
-        anchor = getattr(said, "anchor", None)
+    for event in untyped.parse(text, yaml.SafeLoader):
+        line = int(event.start_mark.line)
+        anchor = getattr(event, "anchor", None)
         if anchor is not None:
-            alias = isinstance(said, yaml.AliasEvent)
+            alias = isinstance(event, yaml.AliasEvent)
             kind = f"*{key(anchor)} is an alias" if alias else f"&{key(anchor)} is an anchor"
-            return _Odd(line, f"{kind}, which no configuration may have", _WRITE_OUT)
-        if getattr(said, "tag", None) is not None:
-            return _Odd(
+            return _Fault(line, f"{kind}, which a configuration must not have", _WRITE_OUT)
+        if getattr(event, "tag", None) is not None:
+            return _Fault(
                 line,
-                f"{key(said.tag)} is a tag, which no configuration may have",
-                "Leave the tag out, and write the value as it is.",
+                f"{key(event.tag)} is a tag, which a configuration must not have",
+                "Remove the tag, and write the value as it is.",
             )
-    return _repeated(untyped.compose(text, yaml.SafeLoader))
+    return _bad_key(untyped.compose(text, yaml.SafeLoader))
 
 
-def _repeated(node: Any) -> _Odd | None:
-    """The first key that is no text, or stands in its table already."""
+def _bad_key(node: Any) -> _Fault | None:
+    """Return the first key that is not a text, or is repeated in its table."""
     inner: list[Any] = []
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for name, value in node.value:
             line = int(name.start_mark.line)
             if name.tag != "tag:yaml.org,2002:str":
-                return _Odd(line, "a key is no text", "Put the key into quotation marks.")
+                return _Fault(line, "a key is not a text", "Put the key into quotation marks.")
             if name.value in seen:
-                twice = f"the key {key(name.value)} stands twice in one table"
-                return _Odd(line, twice, "Leave one of the two out.")
+                cause = f"the key {key(name.value)} appears twice in one table"
+                return _Fault(line, cause, "Remove one of the two.")
             seen.add(name.value)
             inner.append(value)
     elif isinstance(node, yaml.SequenceNode):
         inner = node.value
-    odd = (_repeated(one) for one in inner)
-    return next((one for one in odd if one is not None), None)
+    faults = (_bad_key(entry) for entry in inner)
+    return next((fault for fault in faults if fault is not None), None)

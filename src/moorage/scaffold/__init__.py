@@ -1,10 +1,10 @@
-"""The first files of what others add: a vendor, an adapter, a scheme of webhooks, an application.
+"""Generates the first files of a vendor, an adapter, a webhook scheme or an application.
 
-`scaffold` is a pure function from answers to texts by their paths, and `write` puts them into a
-folder. What is made passes its own tests at once, and its README says what it does not do yet.
+`scaffold` is a pure function that returns texts by path, and `write` writes them to a folder. The
+generated tests pass at once, and the generated README lists the next steps.
 
-The templates lie beside, as files with `.txt` behind their names. They are written for the name
-`acme`, which is replaced in all its spellings; there is no other syntax to them.
+The templates are in the folder `templates`, as files whose names end in `.txt`. They are written
+for the name `acme`, which is replaced in all its spellings; they have no other syntax.
 """
 
 from __future__ import annotations

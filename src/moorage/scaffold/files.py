@@ -13,33 +13,33 @@ if TYPE_CHECKING:
 
 
 def write(texts: Mapping[str, str], folder: Path, *, force: bool = False) -> list[Path]:
-    """Write texts under their paths into a folder, and tell which files these are.
+    """Write texts to their paths in a folder, and return the paths of the files.
 
     Args:
-        texts: by path.
-        folder: where they go; it is made.
-        force: write over what is there.
+        texts: the texts by path.
+        folder: the folder to create.
+        force: overwrite existing files.
 
     Raises:
-        ConfigurationError: something is there already, or cannot be written; if it is there,
-            nothing was written.
+        ConfigurationError: a file exists already, in which case nothing was written; or a file
+            cannot be written.
     """
     paths = {folder / path: text for path, text in texts.items()}
-    there = [path for path in paths if os.path.lexists(path)]
-    if there and not force:
+    existing = [path for path in paths if os.path.lexists(path)]
+    if existing and not force:
         raise ConfigurationError(
-            f"{there[0]} is there already"
-            + (f", and {len(there) - 1} more files are." if there[1:] else "."),
+            f"The file {existing[0]} exists already"
+            + (f", and so do {len(existing) - 1} more files." if existing[1:] else "."),
             path="--into",
-            remedy="Name another folder, or write over them with --force.",
+            remedy="Name another folder, or overwrite the files with --force.",
         )
     for path, text in paths.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8", newline="\n")
         except OSError as error:
-            problem = f"{path} cannot be written ({error.strerror})."
+            problem = f"The file {path} cannot be written ({error.strerror})."
         else:
             continue
-        raise ConfigurationError(problem, path="--into", remedy="Name a folder of yours.")
+        raise ConfigurationError(problem, path="--into", remedy="Name a writable folder.")
     return [*paths]

@@ -1,4 +1,4 @@
-"""From answers to files."""
+"""Generates texts from templates."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 CONTRACTS: Final = ("sms", "email", "payments", "shipping", "storage")
-"""What a vendor may fill; the first unless something else is said."""
+"""The contracts that a vendor may implement; the first is the default."""
 PORTS: Final = ("state", "log", "http", "credentials")
-"""What an adapter may be for."""
+"""The ports that an adapter may implement; the first is the default."""
 KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "vendor": CONTRACTS,
     "adapter": PORTS,
@@ -24,45 +24,46 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "django": (),
     "flask": (),
 }
-"""What can be made, and what there is to choose."""
+"""The choices by the kind of thing to generate."""
 _ENDING: Final = ".txt"
 
 
 def scaffold(kind: str, name: str, choice: str | None = None) -> dict[str, str]:
-    """The texts of what is to be made, by their paths in its folder.
+    """Return the texts to write, by path.
 
     Args:
         kind: one of `KINDS`.
-        name: what it is called.
-        choice: the contract of a vendor, the port of an adapter; the first of them by default.
+        name: the name of the new vendor, adapter, scheme or application.
+        choice: the contract of a vendor or the port of an adapter; the first by default.
 
     Raises:
-        ConfigurationError: there is no such kind or choice, or the name is none; `path` says what.
+        ConfigurationError: the kind or choice is unknown, or the name is invalid; `path` says
+            which.
     """
-    choices = KINDS[_one_of(kind, KINDS, "kind")]
+    choices = KINDS[_checked_choice(kind, KINDS, "kind")]
     template = kind
     if choices:
-        template = f"{kind}-{_one_of(choice or choices[0], choices, 'choice')}"
-    found = files(__name__.rpartition(".")[0]) / "templates" / template
-    known = sorted(_texts(found, ""))
-    texts = {path.removesuffix(_ENDING): one.read_text("utf-8") for path, one in known}
+        template = f"{kind}-{_checked_choice(choice or choices[0], choices, 'choice')}"
+    template_folder = files(__name__.rpartition(".")[0]) / "templates" / template
+    files_by_path = sorted(_template_files(template_folder, ""))
+    texts = {path.removesuffix(_ENDING): file.read_text("utf-8") for path, file in files_by_path}
     name = checked_name(name, (text for path, text in texts.items() if path.endswith(".py")))
     return {renamed(path, name): renamed(text, name) for path, text in texts.items()}
 
 
-def _texts(folder: Traversable, at: str) -> Iterator[tuple[str, Traversable]]:
-    for one in folder.iterdir():
-        if one.is_dir():
-            yield from _texts(one, f"{at}{one.name}/")
+def _template_files(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _template_files(entry, f"{path}{entry.name}/")
         else:
-            yield f"{at}{one.name}", one
+            yield f"{path}{entry.name}", entry
 
 
-def _one_of(given: str, known: Mapping[str, object] | tuple[str, ...], path: str) -> str:
-    if given in known:
-        return given
+def _checked_choice(choice: str, choices: Mapping[str, object] | tuple[str, ...], path: str) -> str:
+    if choice in choices:
+        return choice
     raise ConfigurationError(
-        f"there is nothing for {given[:40]!r}.",
+        f"The {path} {choice[:40]!r} is unknown.",
         path=path,
-        remedy=f"{nearest(given, [*known])}Use one of: {', '.join(known)}.",
+        remedy=f"{nearest(choice, [*choices])}Use one of: {', '.join(choices)}.",
     )

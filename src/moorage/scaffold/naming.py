@@ -1,4 +1,4 @@
-"""A name in all its spellings."""
+"""Checks a name, and replaces the name in a template in all its spellings."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ _LONGEST: Final = 40
 _TAKEN: Final = sys.stdlib_module_names | {
     *("attrs", "django", "flask", "moorage", "moorage_django", "moorage_flask", "pytest", "tests"),
 }
-"""Modules that one of this name would stand before."""
-_OWN: Final = "acme"
-"""What the templates call it."""
+"""Modules that a module of the same name would hide."""
+_PLACEHOLDER: Final = "acme"
+"""The name in the templates."""
 _SPELLINGS: Final = re.compile(r"acme|Acme|ACME")
 _DASHED: Final = re.compile(r"-|\.example")
 
 
 def checked_name(name: str, codes: Iterable[str]) -> str:
-    """The name as a module has it.
+    """Return the name as the name of a module.
 
     Args:
-        name: what it is to be called.
-        codes: the modules that it is to stand in, which may have classes of that name.
+        name: the name that was chosen.
+        codes: the source of the generated modules, whose classes must not have that name.
 
     Raises:
-        ConfigurationError: no module could be called so.
+        ConfigurationError: the name is not valid for a module, or is taken.
     """
-    spelt = name.replace("-", "_")
-    if not _NAME.fullmatch(name) or len(name) > _LONGEST or keyword.iskeyword(spelt):
-        problem = f"{name[:_LONGEST]!r} is no name for it."
-    elif spelt in _TAKEN or _is_used(_class_name(spelt), codes):
-        problem = f"{name!r} is the name of something else."
+    module_name = name.replace("-", "_")
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST or keyword.iskeyword(module_name):
+        problem = f"The name {name[:_LONGEST]!r} is not valid."
+    elif module_name in _TAKEN or _is_used(_class_name(module_name), codes):
+        problem = f"The name {name!r} is taken by a module or class."
     else:
-        return spelt
+        return module_name
     raise ConfigurationError(
         problem,
         path="name",
@@ -50,19 +50,19 @@ def checked_name(name: str, codes: Iterable[str]) -> str:
 
 
 def renamed(text: str, name: str) -> str:
-    """A template's text, or its path, for this name."""
+    """Return a template's text, or its path, with the placeholder replaced by this name."""
     spellings = {
-        _OWN: name,
+        _PLACEHOLDER: name,
         "Acme": _class_name(name),
         "ACME": name.upper(),
     }
 
-    def spelt(found: re.Match[str]) -> str:
-        word = spellings[found[0]]
-        # What has a dash or is a host can have no underscore.
-        return word.replace("_", "-") if _DASHED.match(text, found.end()) else word
+    def replacement(match: re.Match[str]) -> str:
+        word = spellings[match[0]]
+        # Names with dashes and host names cannot have underscores.
+        return word.replace("_", "-") if _DASHED.match(text, match.end()) else word
 
-    return _SPELLINGS.sub(spelt, text)
+    return _SPELLINGS.sub(replacement, text)
 
 
 def _class_name(name: str) -> str:
@@ -70,10 +70,10 @@ def _class_name(name: str) -> str:
 
 
 def _is_used(name: str, codes: Iterable[str]) -> bool:
-    """Whether a class of this name would be none, or taken for a test, or for another class."""
+    """Return whether a class of this name is invalid, a test class, or used already."""
     if keyword.iskeyword(name) or name.startswith("Test"):
         return True
-    return name != _class_name(_OWN) and any(
+    return name != _class_name(_PLACEHOLDER) and any(
         name in {getattr(node, "id", None), getattr(node, "name", None)}
         for code in codes
         for node in ast.walk(ast.parse(code))

@@ -1,7 +1,7 @@
-"""Inbox and outbox in tables that a host's migrations make, on connections that it lends.
+"""Inbox and outbox in tables of the host's migrations, on connections that the host lends.
 
-A framework has a way of its own to connect and to begin a transaction. These stores use that way,
-with every driver that the framework has, and ask what the other stores ask.
+A framework connects and begins transactions in its own way. These stores use the framework's
+connections with any of its drivers, and run the same statements as the other stores.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
-from moorage.adapters.entries._verbs import AsyncEntryVerbs, EntryVerbs
+from moorage.adapters.entries._verbs import AsyncEntryOperations, EntryOperations
 from moorage.adapters.tables._host import HostTables, Lend
 from moorage.adapters.tables._statements import EntrySql, table_name
 from moorage.adapters.tables._table import EntryTable
@@ -23,7 +23,7 @@ from moorage.domain.secrets.frames import refusing
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from moorage.adapters.tables._table import Ask
+    from moorage.adapters.tables._table import Execute
 
 A = TypeVar("A")
 E = TypeVar("E", bound=Entry)
@@ -33,9 +33,9 @@ __all__ = ("AsyncHostInbox", "AsyncHostOutbox", "HostInbox", "HostOutbox", "Lend
 PREFIX: Final = "moorage_"
 
 
-class _HostEntries(EntryVerbs[E]):
+class _HostEntries(EntryOperations[E]):
     _kind: ClassVar[type[Any]]
-    _called: ClassVar[str]
+    _table_suffix: ClassVar[str]
     """The name of the table, without its prefix."""
 
     @refusing
@@ -50,25 +50,25 @@ class _HostEntries(EntryVerbs[E]):
         mark: str | None = None,
         skips_locked: Callable[[], bool] | None = None,
     ) -> None:
-        """Name the tables and the way to them.
+        """Set the tables and their connections.
 
         Args:
             database: `sqlite`, `postgresql`, `mysql` or `mariadb`.
             lend: lends a connection for one transaction.
             lend_to_add: the same for `add`, such as with the transaction that the host has open;
                 by default `lend`.
-            prefix: what the names of the tables begin with.
-            schema: the schema of the tables, where it is not the connection's own.
-            mark: what stands for a value in a statement; by default `?` for SQLite, `%s` for
+            prefix: the beginning of the tables' names.
+            schema: the schema of the tables, if it is not the connection's default.
+            mark: the placeholder of a value in a statement; by default `?` for SQLite, `%s` for
                 others.
-            skips_locked: whether the server knows `SKIP LOCKED`; asked while a connection is lent.
-                By default every server does.
+            skips_locked: returns whether the server supports `SKIP LOCKED`; called while the host
+                lends a connection. By default every server does.
         """
         self._tables = HostTables(database, lend, mark)
         self._lend_to_add = lend_to_add or lend
         kind = self._tables.kind
         self.reach = "machine" if kind == "sqlite" else "network"
-        bare, lanes = f"{prefix}{self._called}", f"{prefix}lane"
+        bare, lanes = f"{prefix}{self._table_suffix}", f"{prefix}lane"
         sql = EntrySql(
             kind,
             bare,
@@ -86,13 +86,13 @@ class _HostEntries(EntryVerbs[E]):
         )
 
     def add(self, entry: E, /, timeout: float | None = None) -> E:  # noqa: ARG002 - as the port has it
-        """Write an entry down, or give the one of this id."""
+        """Store an entry, or return the stored one with this id."""
         return self._tables.join(self._lend_to_add, partial(self._table.add, entry=entry))
 
     def _transact(
         self,
-        work: Callable[[Ask], Coroutine[Any, Any, A]],
-        timeout: float | None,  # noqa: ARG002 - the host's connections have bounds of their own
+        work: Callable[[Execute], Coroutine[Any, Any, A]],
+        timeout: float | None,  # noqa: ARG002 - the host's connections have their own timeouts
         *,
         once: bool = False,  # noqa: ARG002 - nothing is repeated
     ) -> A:
@@ -100,44 +100,46 @@ class _HostEntries(EntryVerbs[E]):
 
 
 class HostInbox(_HostEntries[InboxEntry]):
-    """An `InboxStorage` in tables of a host."""
+    """An `InboxStorage` in tables of the host."""
 
-    _kind, _called = InboxEntry, "inbox"
+    _kind, _table_suffix = InboxEntry, "inbox"
 
 
 class HostOutbox(_HostEntries[OutboxEntry]):
     """An `OutboxStorage` in tables of a host."""
 
-    _kind, _called = OutboxEntry, "outbox"
+    _kind, _table_suffix = OutboxEntry, "outbox"
 
 
-class _AsyncHostEntries(AsyncEntryVerbs[E]):
-    def __init__(self, plain: _HostEntries[E], in_thread: Callable[..., Awaitable[Any]]) -> None:
-        """Name the store that threads use.
+class _AsyncHostEntries(AsyncEntryOperations[E]):
+    def __init__(
+        self, sync_store: _HostEntries[E], in_thread: Callable[..., Awaitable[Any]]
+    ) -> None:
+        """Set the store that threads use.
 
         Args:
-            plain: the same store, synchronous.
+            sync_store: the same store, synchronous.
             in_thread: calls a function with arguments in a thread, such as `asyncio.to_thread`.
         """
-        self._plain = plain
+        self._sync_store = sync_store
         self._in_thread = in_thread
-        self._table = plain._table  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
-        self.reach = plain.reach
-        self.shortest_lease = plain.shortest_lease
+        self._table = sync_store._table  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
+        self.reach = sync_store.reach
+        self.shortest_lease = sync_store.shortest_lease
 
     async def add(self, entry: E, /, timeout: float | None = None) -> E:
-        """Write an entry down, or give the one of this id."""
-        stored: E = await self._in_thread(self._plain.add, entry, timeout)
+        """Store an entry, or return the stored one with this id."""
+        stored: E = await self._in_thread(self._sync_store.add, entry, timeout)
         return stored
 
     async def _transact(
         self,
-        work: Callable[[Ask], Coroutine[Any, Any, A]],
+        work: Callable[[Execute], Coroutine[Any, Any, A]],
         timeout: float | None,
         *,
         once: bool = False,  # noqa: ARG002 - nothing is repeated
     ) -> A:
-        answer: A = await self._in_thread(self._plain._transact, work, timeout)  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
+        answer: A = await self._in_thread(self._sync_store._transact, work, timeout)  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
         return answer
 
 
@@ -149,5 +151,5 @@ class AsyncHostOutbox(_AsyncHostEntries[OutboxEntry]):
     """An `AsyncOutboxStorage` in tables of a host."""
 
 
-async def _machine_time(_: Ask) -> datetime:
+async def _machine_time(_: Execute) -> datetime:
     return datetime.now(UTC)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_schema import dialect_of
-from moorage.adapters.entries._verbs import AsyncJoiningVerbs, JoiningVerbs
+from moorage.adapters.entries._verbs import AsyncHostEntryOperations, HostEntryOperations
 from moorage.adapters.tables._sql import PlainSqlTables, SqlTables
 from moorage.adapters.tables._statements import EntrySql, table_name
 from moorage.adapters.tables._table import EntryTable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import sqlalchemy
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from moorage.adapters.tables._table import Ask
+    from moorage.adapters.tables._table import Execute
 
 A = TypeVar("A")
 E = TypeVar("E", bound=Entry)
@@ -100,7 +100,7 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
         return await engine.attempt(listen, engine.until(None) + seconds, once=False)
 
 
-class _SqlEntries(_Entries[E], JoiningVerbs[E], PlainSqlTables[EntrySql]):
+class _SqlEntries(_Entries[E], HostEntryOperations[E], PlainSqlTables[EntrySql]):
     """What synchronous stores have in common."""
 
     @refusing
@@ -130,7 +130,7 @@ class _SqlEntries(_Entries[E], JoiningVerbs[E], PlainSqlTables[EntrySql]):
 
     def _transact(
         self,
-        work: Callable[[Ask], Coroutine[Any, Any, A]],
+        work: Callable[[Execute], Coroutine[Any, Any, A]],
         timeout: float | None,
         *,
         once: bool = False,
@@ -145,7 +145,7 @@ class _SqlEntries(_Entries[E], JoiningVerbs[E], PlainSqlTables[EntrySql]):
         return run_now(self._wait(seconds))
 
 
-class _AsyncSqlEntries(_Entries[E], AsyncJoiningVerbs[E]):
+class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E]):
     """What asynchronous stores have in common."""
 
     @refusing
@@ -175,7 +175,7 @@ class _AsyncSqlEntries(_Entries[E], AsyncJoiningVerbs[E]):
 
     async def _transact(
         self,
-        work: Callable[[Ask], Coroutine[Any, Any, A]],
+        work: Callable[[Execute], Coroutine[Any, Any, A]],
         timeout: float | None,
         *,
         once: bool = False,

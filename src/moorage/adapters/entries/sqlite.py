@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.databases._sqlite_time import boot_id
-from moorage.adapters.entries._verbs import AsyncJoiningVerbs, JoiningVerbs
-from moorage.adapters.tables._host_transactions import HostLink
+from moorage.adapters.entries._verbs import AsyncHostEntryOperations, HostEntryOperations
+from moorage.adapters.tables._host_transactions import HostTransaction
 from moorage.adapters.tables._sqlite import SqliteTables
 from moorage.adapters.tables._statements import EntrySql, table_name
 from moorage.adapters.tables._table import EntryTable, micros, moment
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from typing import Self
 
-    from moorage.adapters.tables._table import Ask
+    from moorage.adapters.tables._table import Execute
     from moorage.ports.clock import Clock
 
 A = TypeVar("A")
@@ -56,31 +56,31 @@ class _FileClock:
         self._boot = boot_id()
         self._origin: int | None = None
 
-    async def __call__(self, ask: Ask) -> datetime:
+    async def __call__(self, execute: Execute) -> datetime:
         """The time now."""
         if self._boot is None:
             return self._clock.utc().astimezone(UTC)
         origin = self._origin
         if origin is None:
-            origin = await self._known(ask, self._boot)
-            if not isinstance(ask, HostLink):  # which may roll the row back
+            origin = await self._known(execute, self._boot)
+            if not isinstance(execute, HostTransaction):  # which may roll the row back
                 self._origin = origin
         return moment(origin + self._clock.nanoseconds() // 1_000)
 
-    async def _known(self, ask: Ask, boot: str) -> int:
+    async def _known(self, execute: Execute, boot: str) -> int:
         wanted = (f"SELECT origin FROM {self._table} WHERE boot = ?", (boot,))  # noqa: S608 - quoted
         latest = f"SELECT added_at FROM {self._entries} ORDER BY number DESC LIMIT 1"  # noqa: S608 - quoted
-        (known,) = await ask(wanted)
+        (known,) = await execute(wanted)
         if not known.rows:
-            (last,) = await ask((latest, ()))
+            (last,) = await execute((latest, ()))
             least = last.rows[0][0] if last.rows else 0
             origin = max(micros(self._clock.utc()), least) - self._clock.nanoseconds() // 1_000
             unless = f"INSERT OR IGNORE INTO {self._table} (boot, origin) VALUES (?, ?)"  # noqa: S608 - quoted
-            _, known = await ask((unless, (boot, origin)), wanted, writes=True)
+            _, known = await execute((unless, (boot, origin)), wanted, writes=True)
         return int(known.rows[0][0])
 
 
-class _Entries(SqliteTables, JoiningVerbs[E]):
+class _Entries(SqliteTables, HostEntryOperations[E]):
     """What synchronous stores have in common."""
 
     reach: Final = "machine"
@@ -123,7 +123,7 @@ class _Entries(SqliteTables, JoiningVerbs[E]):
 
     def _transact(
         self,
-        work: Callable[[Ask], Coroutine[Any, Any, A]],
+        work: Callable[[Execute], Coroutine[Any, Any, A]],
         timeout: float | None,
         *,
         once: bool = False,  # noqa: ARG002 - nothing is repeated
@@ -131,7 +131,7 @@ class _Entries(SqliteTables, JoiningVerbs[E]):
         return self._do(work, timeout)
 
 
-class _AsyncEntries(AsyncJoiningVerbs[E]):
+class _AsyncEntries(AsyncHostEntryOperations[E]):
     """What asynchronous stores have in common: threads wait for the disk."""
 
     reach: Final = "machine"
@@ -170,7 +170,7 @@ class _AsyncEntries(AsyncJoiningVerbs[E]):
 
     async def _transact(
         self,
-        work: Callable[[Ask], Coroutine[Any, Any, A]],
+        work: Callable[[Execute], Coroutine[Any, Any, A]],
         timeout: float | None,
         *,
         once: bool = False,  # noqa: ARG002 - nothing is repeated

@@ -1,7 +1,6 @@
-"""The table of an integration log: its SQL, and its verbs over any database.
+"""The table of an integration log: its SQL, and its operations on any database.
 
-Every statement marks its values with `?`; whoever runs it writes the marks as its driver wants
-them.
+Every statement has `?` as the placeholder of its values, which is replaced by that of the driver.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.adapters.tables._table import Ask, Value
+    from moorage.adapters.tables._table import Execute, Value
     from moorage.domain.observation.integration_log import LogQuery
 
 COLUMNS: Final = tuple(attrs.fields_dict(IntegrationLog))
 _EQUAL: Final = ("service", "operation", "tenant", "region", "subject", "id")
-_NEEDED: Final = frozenset({"id", "service", "status", "started_at", "duration", "attempts"})
+_NOT_NULL: Final = frozenset({"id", "service", "status", "started_at", "duration", "attempts"})
 _NUMBERS: Final = frozenset({"started_at", "attempts", "http_status"})
-_LONGEST: Final = 255
-_HIGHEST: Final = 2**63 - 1
-_REMOVED: Final = 1_000
-"""Rows that are removed in one transaction, so that nobody waits long for it."""
+_TEXT_LENGTH: Final = 255
+_MAX_NUMBER: Final = 2**63 - 1
+_REMOVAL_BATCH: Final = 1_000
+"""The number of rows that one transaction deletes, so that others do not wait long for it."""
 
 _INDEXES: Final = (
     ("time", "started_at, number"),
@@ -64,7 +63,7 @@ class LogSql:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The quoted names of the tables that must be there."""
+        """The quoted names of the tables that must exist."""
         return (self.table,)
 
     @cached_property
@@ -74,7 +73,7 @@ class LogSql:
         return f"INSERT INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted
 
     def find(self, where: Sequence[str]) -> str:
-        """The rows that match, newest first."""
+        """Return the query of matching rows, newest first."""
         names = ", ".join(("number", *self.columns))
         return (
             f"SELECT {names} FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted
@@ -82,46 +81,46 @@ class LogSql:
         )
 
     def by_status(self, where: Sequence[str]) -> str:
-        """Counts the rows that match, by their status."""
+        """Return the query that counts the matching rows by status."""
         return f"SELECT status, count(*) FROM {self.table}{all_of(where)} GROUP BY status"  # noqa: S608 - quoted
 
     def duration(self, where: Sequence[str]) -> str:
-        """The duration that so many of those that match are below."""
+        """Return the query of a percentile of the durations of matching rows."""
         return (
             f"SELECT duration FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted
             " ORDER BY duration LIMIT 1 OFFSET ?"
         )
 
     def remove(self, where: Sequence[str]) -> str:
-        """Removes some of the rows that match."""
+        """Return the statement that deletes some of the matching rows."""
         if self.kind == "mysql":
-            return f"DELETE FROM {self.table}{all_of(where)} LIMIT {_REMOVED}"  # noqa: S608 - quoted
-        some = f"SELECT number FROM {self.table}{all_of(where)} LIMIT {_REMOVED}"  # noqa: S608 - quoted
-        return f"DELETE FROM {self.table} WHERE number IN ({some})"  # noqa: S608 - quoted
+            return f"DELETE FROM {self.table}{all_of(where)} LIMIT {_REMOVAL_BATCH}"  # noqa: S608 - quoted
+        batch = f"SELECT number FROM {self.table}{all_of(where)} LIMIT {_REMOVAL_BATCH}"  # noqa: S608 - quoted
+        return f"DELETE FROM {self.table} WHERE number IN ({batch})"  # noqa: S608 - quoted
 
     def ddl(self, *, mariadb: bool = True) -> list[str]:
-        """The statements that make the table where it is missing."""
+        """Return the statements that create a missing table."""
         columns = [f"number {NUMBER_KINDS[self.kind]}", *map(self._column, self.columns)]
         if self.kind == "mysql":
             columns += [f"INDEX {name} ({of})" for name, of in _INDEXES]
-        end = collated(self.kind, mariadb=mariadb)
-        made = [f"CREATE TABLE IF NOT EXISTS {self.table} ({', '.join(columns)}){end}"]
+        options = collated(self.kind, mariadb=mariadb)
+        statements = [f"CREATE TABLE IF NOT EXISTS {self.table} ({', '.join(columns)}){options}"]
         if self.kind != "mysql":
-            made += [
+            statements += [
                 f"CREATE INDEX IF NOT EXISTS {self.bare}_{name} ON {self.table} ({of})"
                 for name, of in _INDEXES
             ]
-        return made
+        return statements
 
     def _column(self, name: str) -> str:
-        kind = "BIGINT" if name in _NUMBERS else f"VARCHAR({_LONGEST})"
+        kind = "BIGINT" if name in _NUMBERS else f"VARCHAR({_TEXT_LENGTH})"
         if name == "duration":
             kind = "DOUBLE PRECISION"
-        return f"{name} {kind}{' NOT NULL' if name in _NEEDED else ''}"
+        return f"{name} {kind}{' NOT NULL' if name in _NOT_NULL else ''}"
 
 
 class LogTable:
-    """The verbs over the table of a log.
+    """The operations on the table of a log.
 
     Args:
         sql: the statements about the table.
@@ -130,57 +129,57 @@ class LogTable:
     def __init__(self, sql: LogSql) -> None:
         self._sql = sql
 
-    async def add(self, ask: Ask, entries: Sequence[IntegrationLog]) -> None:
-        """Write entries.
+    async def add(self, execute: Execute, entries: Sequence[IntegrationLog]) -> None:
+        """Store entries.
 
         Raises:
-            InvalidData: one has values that no database can hold; none is written.
+            InvalidData: an entry has values that no database can store; no entry is stored.
         """
         rows = [row_of(entry, self._sql.columns) for entry in entries]
-        await ask(*((self._sql.insert, row) for row in rows), writes=True)
+        await execute(*((self._sql.insert, row) for row in rows), writes=True)
 
-    async def find(self, ask: Ask, query: LogQuery) -> LogPage:
-        """One page of the entries that match, newest first."""
+    async def find(self, execute: Execute, query: LogQuery) -> LogPage:
+        """Return one page of the matching entries, newest first."""
         where, values = _matching(query)
         if query.after is not None:
-            at, number = _position(query.after)
+            time, number = _position(query.after)
             where += ["started_at <= ?", "(started_at < ? OR number < ?)"]
-            values += [at, at, number]
-        (found,) = await ask((self._sql.find(where), [*values, query.limit + 1]))
-        rows = found.rows[: query.limit]
-        known = [dict(zip(("number", *self._sql.columns), row, strict=True)) for row in rows]
-        last = known[-1] if known else {}
+            values += [time, time, number]
+        (selected,) = await execute((self._sql.find(where), [*values, query.limit + 1]))
+        rows = selected.rows[: query.limit]
+        records = [dict(zip(("number", *self._sql.columns), row, strict=True)) for row in rows]
+        last_record = records[-1] if records else {}
         return LogPage(
-            items=tuple(map(_entry, known)),
-            next=f"{last['started_at']}.{last['number']}"
-            if len(found.rows) > query.limit
+            items=tuple(map(_entry, records)),
+            next=f"{last_record['started_at']}.{last_record['number']}"
+            if len(selected.rows) > query.limit
             else None,
         )
 
-    async def summarise(self, ask: Ask, query: LogQuery) -> LogSummary:
-        """What all entries that match come to, counted and measured by the database."""
+    async def summarise(self, execute: Execute, query: LogQuery) -> LogSummary:
+        """Return the counts and percentiles of all matching entries, computed by the database."""
         where, values = _matching(query)
-        (counted,) = await ask((self._sql.by_status(where), values))
+        (counted,) = await execute((self._sql.by_status(where), values))
         by_status = {IntegrationStatus(status): int(number) for status, number in counted.rows}
         total = sum(by_status.values())
-        places = [max(0, -(-total * percent // 100) - 1) for percent in (50, 95, 99)]
+        offsets = [max(0, -(-total * percent // 100) - 1) for percent in (50, 95, 99)]
         text = self._sql.duration(where)
-        measured = await ask(*((text, [*values, place]) for place in places))
-        p50, p95, p99 = (found.rows[0][0] if found.rows else None for found in measured)
+        measured = await execute(*((text, [*values, offset]) for offset in offsets))
+        p50, p95, p99 = (result.rows[0][0] if result.rows else None for result in measured)
         return LogSummary(count=total, by_status=by_status, p50=p50, p95=p95, p99=p99)
 
-    async def remove(self, ask: Ask, query: LogQuery) -> int:
-        """Remove some of the entries that match, and say how many those were."""
+    async def remove(self, execute: Execute, query: LogQuery) -> int:
+        """Delete some of the matching entries, and return their number."""
         where, values = _matching(query)
-        (gone,) = await ask((self._sql.remove(where), values), writes=True)
-        return gone.changed
+        (deleted,) = await execute((self._sql.remove(where), values), writes=True)
+        return deleted.changed
 
 
 def row_of(entry: IntegrationLog, columns: Sequence[str] = COLUMNS) -> list[Value]:
-    """The values of an entry in the order of columns.
+    """Return the values of an entry in the order of columns.
 
     Raises:
-        InvalidData: no database can hold them.
+        InvalidData: no database can store them.
     """
     try:
         row = attrs.asdict(entry, recurse=False)
@@ -190,15 +189,15 @@ def row_of(entry: IntegrationLog, columns: Sequence[str] = COLUMNS) -> list[Valu
         return [_value(name, row[name]) for name in columns]
     except (AttributeError, TypeError, ValueError, OverflowError):
         raise InvalidData(
-            "An entry of the integration log has values that no database can hold.",
+            "An entry of the integration log has values that no database can store.",
             field="entry",
-            remedy="Write entries as moorage makes them.",
+            remedy="Only store entries that moorage has created.",
         ) from None
 
 
 def _value(name: str, value: Any) -> Value:
     if value is None:
-        if name in _NEEDED:
+        if name in _NOT_NULL:
             raise ValueError
         return None
     if name == "duration":
@@ -207,48 +206,48 @@ def _value(name: str, value: Any) -> Value:
         return float(value)
     if name in _NUMBERS:
         number = int(value)
-        if abs(number) > _HIGHEST:
+        if abs(number) > _MAX_NUMBER:
             raise OverflowError
         return number
     return text_of(value)
 
 
 def text_of(value: str) -> str:
-    """A text as every database takes it: no longer than a column, and in its alphabet."""
-    return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]
+    """Return a text as every database accepts it: encodable, and no longer than a column."""
+    return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:_TEXT_LENGTH]
 
 
 def _entry(row: dict[str, Any]) -> IntegrationLog:
-    known = {name: value for name, value in row.items() if name != "number"}
-    known["status"] = IntegrationStatus(known["status"])
-    known["started_at"] = moment(known["started_at"])
-    return IntegrationLog(**known)
+    fields = {name: value for name, value in row.items() if name != "number"}
+    fields["status"] = IntegrationStatus(fields["status"])
+    fields["started_at"] = moment(fields["started_at"])
+    return IntegrationLog(**fields)
 
 
 def _matching(query: LogQuery) -> tuple[list[str], list[Value]]:
-    """The conditions of a question, and their values."""
-    wanted: list[tuple[str, Value]] = [
+    """Return the conditions of a query, and their values."""
+    conditions: list[tuple[str, Value]] = [
         (f"{name} = ?", text_of(value))
         for name in _EQUAL
         if (value := getattr(query, name)) is not None
     ]
     if query.status is not None:
-        wanted.append(("status = ?", query.status.value))
+        conditions.append(("status = ?", query.status.value))
     for condition, time in (("started_at >= ?", query.since), ("started_at < ?", query.until)):
         if time is not None:
-            wanted.append((condition, micros(time)))
-    return [condition for condition, _ in wanted], [value for _, value in wanted]
+            conditions.append((condition, micros(time)))
+    return [condition for condition, _ in conditions], [value for _, value in conditions]
 
 
 def _position(cursor: str) -> tuple[int, int]:
     try:
-        at, number = map(int, cursor.split("."))
+        time, number = map(int, cursor.split("."))
     except ValueError:
-        at = number = _HIGHEST + 1
-    if max(abs(at), abs(number)) <= _HIGHEST:
-        return at, number
+        time = number = _MAX_NUMBER + 1
+    if max(abs(time), abs(number)) <= _MAX_NUMBER:
+        return time, number
     raise InvalidData(
-        f"{cursor[:80]!r} leads to no page.",
+        f"The cursor {cursor[:80]!r} is not valid.",
         field="after",
-        remedy="Give what a page of this log said in `next`, unchanged.",
+        remedy="Pass the `next` of a page of this log, unchanged.",
     )

@@ -1,4 +1,4 @@
-"""An integration log in a table, whichever database has it: the synchronous and the other one."""
+"""An integration log in a table of any database, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Self
 
-    from moorage.adapters.tables._table import Ask
+    from moorage.adapters.tables._table import Execute
     from moorage.domain.observation.integration_log import (
         IntegrationLog,
         LogPage,
@@ -26,21 +26,21 @@ A = TypeVar("A")
 
 
 class Run(Protocol):
-    """Does something in a transaction of its own."""
+    """Runs an operation in its own transaction."""
 
-    def __call__(self, work: Callable[[Ask], Coroutine[Any, Any, A]], /) -> A: ...
+    def __call__(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A: ...
 
 
-CALLED: Final = "log"
+TABLE: Final = "log"
 """The name of the table, without its prefix."""
 
 
 class TableLog:
-    """The verbs of a log whose entries wait in a queue for a table."""
+    """The operations of a log whose entries wait in a queue before they are stored."""
 
-    durable: Final = False  # what is queued is lost in a crash
+    durable: Final = False  # queued entries are lost in a crash
 
-    def _keep(
+    def _set_up(
         self,
         sql: LogSql,
         where: str,
@@ -60,46 +60,46 @@ class TableLog:
 
     @property
     def lost(self) -> int:
-        """How many entries this process could not keep."""
+        """The number of entries that this process could not store."""
         return self._queue.lost
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Queue an entry; it is in the table a moment later."""
+        """Queue an entry, which is stored a moment later."""
         self._queue.write(entry)
 
     def flush(self) -> None:
-        """Write what is queued.
+        """Store the queued entries.
 
         Raises:
-            StorageUnavailable: the database takes nothing now; what is queued stays queued.
-            ConfigurationError: there is no table.
+            StorageUnavailable: the database cannot store them now; they remain queued.
+            ConfigurationError: the table does not exist.
         """
         self._queue.flush()
 
     def after_request(self) -> None:
-        """Write what is queued, unless a thread does so; what cannot be written stays queued."""
+        """Store the queued entries, unless a thread does so; they remain queued after a failure."""
         self._queue.after_request()
 
     def find(self, query: LogQuery, /) -> LogPage:
-        """One page of the entries that match, newest first."""
+        """Return one page of the matching entries, newest first."""
         self._queue.flush()
         return self._run(partial(self._table.find, query=query))
 
     def summarise(self, query: LogQuery, /) -> LogSummary:
-        """What all entries that match come to, whatever page they would be on."""
+        """Return the counts and percentiles of all matching entries."""
         self._queue.flush()
         return self._run(partial(self._table.summarise, query=query))
 
     def remove(self, query: LogQuery, /) -> int:
-        """Remove all entries that match, a thousand in each transaction; how many those were."""
+        """Delete all matching entries, a thousand per transaction, and return their number."""
         self._queue.flush()
-        gone = 0
-        while some := self._run(partial(self._table.remove, query=query)):
-            gone += some
-        return gone
+        total = 0
+        while deleted := self._run(partial(self._table.remove, query=query)):
+            total += deleted
+        return total
 
     def close(self) -> None:
-        """Write what is queued, if the database takes it, and close every connection."""
+        """Store the queued entries, if the database is available, and close every connection."""
         self._queue.close()
         self._release()
 
@@ -108,7 +108,7 @@ class TableLog:
 
 
 class AsyncTableLog:
-    """The same, whose questions are awaited: threads wait for the database."""
+    """The asynchronous operations of a log; threads wait for the database."""
 
     durable: Final = False
 
@@ -116,7 +116,7 @@ class AsyncTableLog:
 
     @property
     def lost(self) -> int:
-        """How many entries this process could not keep."""
+        """The number of entries that this process could not store."""
         lost: int = self._log.lost
         return lost
 
@@ -130,34 +130,34 @@ class AsyncTableLog:
         await self.aclose()
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Queue an entry; it is in the table a moment later."""
+        """Queue an entry, which is stored a moment later."""
         self._log.write(entry)
 
     async def flush(self) -> None:
-        """Write what is queued.
+        """Store the queued entries.
 
         Raises:
-            StorageUnavailable: the database takes nothing now; what is queued stays queued.
-            ConfigurationError: there is no table.
+            StorageUnavailable: the database cannot store them now; they remain queued.
+            ConfigurationError: the table does not exist.
         """
         await asyncio.to_thread(self._log.flush)
 
     async def find(self, query: LogQuery, /) -> LogPage:
-        """One page of the entries that match, newest first."""
+        """Return one page of the matching entries, newest first."""
         return await asyncio.to_thread(self._log.find, query)
 
     async def summarise(self, query: LogQuery, /) -> LogSummary:
-        """What all entries that match come to, whatever page they would be on."""
+        """Return the counts and percentiles of all matching entries."""
         return await asyncio.to_thread(self._log.summarise, query)
 
     async def remove(self, query: LogQuery, /) -> int:
-        """Remove all entries that match, a thousand in each transaction; how many those were."""
+        """Delete all matching entries, a thousand per transaction, and return their number."""
         return await asyncio.to_thread(self._log.remove, query)
 
     async def migrate(self) -> None:
-        """Make the tables where they are missing."""
+        """Create missing tables."""
         await asyncio.to_thread(self._log.migrate)
 
     async def aclose(self) -> None:
-        """Write what is queued, if the database takes it, and close every connection."""
+        """Store the queued entries, if the database is available, and close every connection."""
         await asyncio.to_thread(self._log.close)

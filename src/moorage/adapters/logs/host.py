@@ -1,11 +1,11 @@
-"""The integration log in a table that a host's migrations make, on connections that it lends."""
+"""The integration log in a table of the host's migrations, on connections that the host lends."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.logs._table import COLUMNS, LogSql
-from moorage.adapters.logs._table_log import CALLED, TableLog
+from moorage.adapters.logs._table_log import TABLE, TableLog
 from moorage.adapters.tables._host import HostTables, Lend
 from moorage.adapters.tables._statements import table_name
 from moorage.domain.secrets.frames import refusing
@@ -20,20 +20,20 @@ PREFIX: Final = "moorage_"
 
 
 class HostIntegrationLogger(TableLog):
-    """An `IntegrationLogger` in a table of a host.
+    """An `IntegrationLogger` in a table of the host.
 
     Args:
         database: `sqlite`, `postgresql`, `mysql` or `mariadb`.
         lend: lends a connection for one transaction.
-        where: the place of the log, for warnings.
+        where: the name of the log in warnings.
         columns: the columns of the table; fields of entries that it lacks are left out.
-        prefix: what the name of the table begins with.
-        schema: the schema of the table, where it is not the connection's own.
-        mark: what stands for a value in a statement; by default `?` for SQLite, `%s` for others.
-        max_waiting: how many entries may wait to be written; beyond that the oldest are lost.
-        every: seconds, or a timedelta, after which what is queued is written.
-        threads: whether a thread may write the queue; by default where threads run. Without one
-            call `flush`, such as at the end of each request.
+        prefix: the beginning of the table's name.
+        schema: the schema of the table, if it is not the connection's default.
+        mark: the placeholder of a value in a statement; by default `?` for SQLite, `%s` for others.
+        max_waiting: the maximum number of queued entries; beyond it, the oldest are lost.
+        every: seconds, or a timedelta, between two writes of the queue.
+        threads: whether a thread may write the queue; by default if threads are supported.
+            Without a thread, call `flush`, such as at the end of each request.
     """
 
     @refusing
@@ -53,19 +53,19 @@ class HostIntegrationLogger(TableLog):
     ) -> None:
         tables = HostTables(database, lend, mark)
         self.reach = "machine" if tables.kind == "sqlite" else "network"
-        bare = f"{prefix}{CALLED}"
+        bare = f"{prefix}{TABLE}"
         table = table_name(bare, prefix, schema, tables.kind)
-        known = tuple(name for name in COLUMNS if name in columns)
-        self._keep(
-            LogSql(tables.kind, bare, table, known),
+        stored_columns = tuple(name for name in COLUMNS if name in columns)
+        self._set_up(
+            LogSql(tables.kind, bare, table, stored_columns),
             where,
             max_waiting,
             every,
             threads=threads,
             run=tables.transact,
-            release=_nothing,
+            release=_release_nothing,
         )
 
 
-def _nothing() -> None:
+def _release_nothing() -> None:
     return

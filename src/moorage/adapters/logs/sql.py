@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_schema import dialect_of
 from moorage.adapters.logs._table import LogSql
-from moorage.adapters.logs._table_log import CALLED, AsyncTableLog, TableLog
+from moorage.adapters.logs._table_log import TABLE, AsyncTableLog, TableLog
 from moorage.adapters.tables._sql import PlainSqlTables
 from moorage.adapters.tables._statements import table_name
 from moorage.domain.secrets.frames import refusing
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy
 
-    from moorage.adapters.tables._table import Ask
+    from moorage.adapters.tables._table import Execute
 
 A = TypeVar("A")
 
@@ -70,7 +70,7 @@ class SqlIntegrationLogger(TableLog, PlainSqlTables[LogSql]):
             create=create,
             awaited=False,
         )
-        self._keep(
+        self._set_up(
             self._sql,
             self._source.where,
             max_waiting,
@@ -87,7 +87,7 @@ class SqlIntegrationLogger(TableLog, PlainSqlTables[LogSql]):
         made = _statements(kind, prefix, schema).ddl(mariadb=dialect == "mariadb")
         return "".join(f"{statement};\n" for statement in made)
 
-    def _in_database(self, work: Callable[[Ask], Coroutine[Any, Any, A]], /) -> A:
+    def _in_database(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
         return run_now(self._do(work, None))
 
 
@@ -132,5 +132,5 @@ class AsyncSqlIntegrationLogger(AsyncTableLog):
 
 
 def _statements(kind: str, prefix: str, schema: str | None) -> LogSql:
-    bare = f"{prefix}{CALLED}"
+    bare = f"{prefix}{TABLE}"
     return LogSql(kind, bare, table_name(bare, prefix, schema, kind))

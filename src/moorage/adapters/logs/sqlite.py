@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.logs._table import LogSql
-from moorage.adapters.logs._table_log import CALLED, AsyncTableLog, TableLog
+from moorage.adapters.logs._table_log import TABLE, AsyncTableLog, TableLog
 from moorage.adapters.tables._sqlite import SqliteTables
 from moorage.adapters.tables._statements import table_name
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from datetime import timedelta
 
-    from moorage.adapters.tables._table import Ask
+    from moorage.adapters.tables._table import Execute
 
 A = TypeVar("A")
 
@@ -54,7 +54,7 @@ class SqliteIntegrationLogger(TableLog, SqliteTables):
     ) -> None:
         sql = _statements(prefix)
         self._open(path, timeout, create=create, table=sql.table, making=sql.ddl())
-        self._keep(
+        self._set_up(
             sql,
             self._path,
             max_waiting,
@@ -69,7 +69,7 @@ class SqliteIntegrationLogger(TableLog, SqliteTables):
         """The statements that make the table, for a host that makes its own migrations."""
         return "".join(f"{one};\n" for one in _statements(prefix).ddl())
 
-    def _in_file(self, work: Callable[[Ask], Coroutine[Any, Any, A]], /) -> A:
+    def _in_file(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
         return self._do(work, None)
 
 
@@ -109,5 +109,5 @@ class AsyncSqliteIntegrationLogger(AsyncTableLog):
 
 
 def _statements(prefix: str) -> LogSql:
-    bare = f"{prefix}{CALLED}"
+    bare = f"{prefix}{TABLE}"
     return LogSql("sqlite", bare, table_name(bare, prefix, None, "sqlite"))

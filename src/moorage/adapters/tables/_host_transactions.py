@@ -1,4 +1,4 @@
-"""The transaction of a host, in which an entry is added: DB-API connections and SQLAlchemy's."""
+"""Adds entries in a transaction of the host program, over DB-API or SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -6,131 +6,140 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.adapters.tables._table import Told
+from moorage.adapters.tables._table import StatementResult
+from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from moorage.adapters.tables._table import Asked, Value
+    from moorage.adapters.tables._table import Statement, Value
 
-MARKS: Final = {"sqlite": "?", "postgresql": "%s", "mysql": "%s"}
-"""What stands for a value in a statement, as the usual drivers of a database want it."""
+PLACEHOLDERS: Final = {"sqlite": "?", "postgresql": "%s", "mysql": "%s"}
+"""The placeholder of a value in a statement, as the usual drivers of a database expect it."""
 
-_PLAIN: Final = "a DB-API connection, or a Connection or Session of SQLAlchemy"
-_AWAITED: Final = "an asynchronous connection of the driver, or SQLAlchemy's AsyncSession"
+_SYNC_CONNECTION: Final = "a DB-API connection, or a Connection or Session of SQLAlchemy"
+_ASYNC_CONNECTION: Final = "an asynchronous connection of the driver, or SQLAlchemy's AsyncSession"
 
 
-class LentConnection:
-    """A connection of a host's that has a transaction open; its errors are the driver's.
+class HostConnection:
+    """A connection of the host with an open transaction; raises the driver's errors.
 
     Args:
         connection: a DB-API connection, or a connection or session of SQLAlchemy.
-        mark: what stands for a value in a statement.
+        placeholder: the placeholder of a value in a statement.
     """
 
-    def __init__(self, connection: Any, mark: str) -> None:
+    def __init__(self, connection: Any, placeholder: str) -> None:
         self._connection = connection
-        self._mark = mark
+        self._placeholder = placeholder
 
     async def __call__(
         self,
-        *asked: Asked,
-        goes_on: bool = False,  # noqa: ARG002 - the host ends its transaction
+        *statements: Statement,
+        keep_open: bool = False,  # noqa: ARG002 - the host ends its transaction
         writes: bool = False,  # noqa: ARG002 - as above
-    ) -> list[Told]:
+    ) -> list[StatementResult]:
         """Run statements in the host's transaction."""
-        run = await self._opened()
-        return [await run(text.replace("?", self._mark), tuple(row)) for text, row in asked]
+        run = await self._statement_runner()
+        return [
+            await run(text.replace("?", self._placeholder), tuple(values))
+            for text, values in statements
+        ]
 
-    async def _opened(self) -> Callable[[str, tuple[Value, ...]], Coroutine[Any, Any, Told]]:
+    async def _statement_runner(
+        self,
+    ) -> Callable[[str, tuple[Value, ...]], Coroutine[Any, Any, StatementResult]]:
         connection = self._connection
         if hasattr(connection, "get_bind"):
-            connection = await _settled(connection.connection())
+            connection = await _result_of(connection.connection())
 
-        async def through_sqlalchemy(text: str, values: tuple[Value, ...]) -> Told:
-            result = await _settled(connection.exec_driver_sql(text, values))
-            return Told(result.fetchall() if result.returns_rows else (), result.rowcount)
+        async def through_sqlalchemy(text: str, values: tuple[Value, ...]) -> StatementResult:
+            result = await _result_of(connection.exec_driver_sql(text, values))
+            return StatementResult(
+                result.fetchall() if result.returns_rows else (), result.rowcount
+            )
 
-        async def through_a_cursor(text: str, values: tuple[Value, ...]) -> Told:
-            cursor = await _settled(connection.cursor())
+        async def through_a_cursor(text: str, values: tuple[Value, ...]) -> StatementResult:
+            cursor = await _result_of(connection.cursor())
             try:
-                await _settled(cursor.execute(text, values))
-                rows = await _settled(cursor.fetchall()) if cursor.description else ()
-                return Told(list(map(_plain, rows)), cursor.rowcount)
+                await _result_of(cursor.execute(text, values))
+                rows = await _result_of(cursor.fetchall()) if cursor.description else ()
+                return StatementResult(list(map(_values_of_row, rows)), cursor.rowcount)
             finally:
-                await _settled(cursor.close())
+                await _result_of(cursor.close())
 
         return through_sqlalchemy if hasattr(connection, "exec_driver_sql") else through_a_cursor
 
 
-class HostLink(LentConnection):
-    """The open transaction of a host in which an entry is added; errors are told as ours.
+class HostTransaction(HostConnection):
+    """The open transaction of the host in which an entry is added; raises our own errors.
 
     Args:
-        connection: the host's connection or session.
+        connection: the connection or session of the host.
         kind: the kind of its database.
-        awaited: whether what it does is awaited.
+        awaited: whether the connection is asynchronous.
     """
 
     def __init__(self, connection: Any, kind: str, *, awaited: bool) -> None:
-        super().__init__(connection, MARKS[kind])
-        wanted = _AWAITED if awaited else _PLAIN
+        super().__init__(connection, PLACEHOLDERS[kind])
+        expected = _ASYNC_CONNECTION if awaited else _SYNC_CONNECTION
         if not any(hasattr(connection, name) for name in ("exec_driver_sql", "cursor", "get_bind")):
             raise ConfigurationError(
-                f"a {type(connection).__name__} is no connection to a database.",
+                f"The connection is {with_article(type(connection).__name__)}, which runs no"
+                " statements.",
                 path="connection",
-                remedy=f"Give {wanted}.",
+                remedy=f"Pass {expected}.",
             )
-        if _is_awaited(connection) is not awaited:
-            colours = ("asynchronous", "synchronous")
-            has, needs = colours if not awaited else colours[::-1]
+        if _is_async(connection) is not awaited:
+            kinds = ("asynchronous", "synchronous")
+            has, needs = kinds if not awaited else kinds[::-1]
             raise ConfigurationError(
-                f"the {type(connection).__name__} is {has}, and this store is {needs}.",
+                f"The {type(connection).__name__} is {has}, but this store is {needs}.",
                 path="connection",
-                remedy=f"Give {wanted}.",
+                remedy=f"Pass {expected}.",
             )
-        if _is_between_transactions(connection):
+        if _is_autocommit(connection):
             raise ConfigurationError(
-                "the connection commits every statement by itself, so the entry would be there"
-                " before your own rows, and stay if they are rolled back.",
+                "The connection commits every statement by itself, so the entry would be stored"
+                " before your own rows, and remain if they are rolled back.",
                 path="connection",
                 remedy="Begin a transaction on it first, or turn its autocommit off.",
             )
 
     async def __call__(
-        self, *asked: Asked, goes_on: bool = False, writes: bool = False
-    ) -> list[Told]:
+        self, *statements: Statement, keep_open: bool = False, writes: bool = False
+    ) -> list[StatementResult]:
         """Run statements in the host's transaction."""
         try:
-            return await super().__call__(*asked, goes_on=goes_on, writes=writes)
-        except Exception as error:  # noqa: BLE001 - no foreign error passes
+            return await super().__call__(*statements, keep_open=keep_open, writes=writes)
+        except Exception as error:  # noqa: BLE001 - replaces every foreign error
             kind = type(error).__name__
         raise StorageUnavailable(
-            f"the host's transaction did not take an entry ({kind}).",
+            f"The host's transaction could not store an entry ({kind}).",
             remedy="Roll it back and try again. If that does not help, run `migrate()` of the"
             " store, and check that the connection leads to the same database.",
         )
 
 
-async def _settled(value: Any) -> Any:
+async def _result_of(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
-def _plain(row: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any]:
-    """The values of a row, whatever kind of rows the host has chosen."""
+def _values_of_row(row: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any]:
+    """Return the values of a row, whatever type of rows the host has chosen."""
     return tuple(row.values()) if isinstance(row, Mapping) else tuple(row)
 
 
-def _is_awaited(connection: Any) -> bool:
+def _is_async(connection: Any) -> bool:
     if hasattr(connection, "get_bind"):
         return inspect.iscoroutinefunction(connection.connection)
     name = "exec_driver_sql" if hasattr(connection, "exec_driver_sql") else "commit"
     return inspect.iscoroutinefunction(getattr(connection, name, None))
 
 
-def _is_between_transactions(connection: Any) -> bool:
-    """Whether a connection commits by itself what is written now, as far as it can be told."""
+def _is_autocommit(connection: Any) -> bool:
+    """Return whether the connection commits each statement, as far as it can be detected."""
     if getattr(connection, "isolation_level", "") is None and hasattr(connection, "in_transaction"):
         return connection.in_transaction is False
     if getattr(connection, "autocommit", None) is True and hasattr(connection, "pgconn"):

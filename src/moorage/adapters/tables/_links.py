@@ -1,4 +1,4 @@
-"""How the statements of inbox and outbox reach MariaDB, MySQL and PostgreSQL."""
+"""Sends the statements of inbox and outbox to MariaDB, MySQL and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.databases._sql_mysql import COMMIT, ROLLBACK, MysqlLink
 from moorage.adapters.databases._sql_schema import VERSION
-from moorage.adapters.tables._table import Told
+from moorage.adapters.tables._table import StatementResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moorage.adapters.databases._sql_mysql import Run
-    from moorage.adapters.tables._table import Asked, Value
+    from moorage.adapters.tables._table import Statement, Value
 
-_TEXTS: Final = 1_024
+_CACHE_SIZE: Final = 1_024
 
 
 class MysqlEntryLink(MysqlLink):
@@ -25,26 +25,29 @@ class MysqlEntryLink(MysqlLink):
 
     def __init__(self, connection: Any, run: Run, tables: Sequence[str]) -> None:
         super().__init__(connection, run, tables[0], tables[0])
-        self._version = version_of(tables)
+        self._version = version_query(tables)
 
-    async def ask(
-        self, asked: Sequence[Asked], until: float, *, goes_on: bool, writes: bool
-    ) -> list[Told]:
+    async def execute(
+        self, statements: Sequence[Statement], until: float, *, keep_open: bool, writes: bool
+    ) -> list[StatementResult]:
         """Run statements in the open transaction, or in a new one, and end it."""
-        end = COMMIT if writes or not asked else ROLLBACK
-        said = [*(_filled(*one) for one in asked), *([] if goes_on else [end])]
-        ran = await self._say(said, until)
-        return [Told(*one) for one in ran[: len(asked)]]
+        end = COMMIT if writes or not statements else ROLLBACK
+        texts = [
+            *(_interpolated(*statement) for statement in statements),
+            *([] if keep_open else [end]),
+        ]
+        results = await self._say(texts, until)
+        return [StatementResult(*result) for result in results[: len(statements)]]
 
 
-def version_of(tables: Sequence[str]) -> str:
-    """Asks for the version of tables, which is this release's if all of them are there."""
-    nothing = [f"NOT EXISTS (SELECT number FROM {table} WHERE false)" for table in tables]  # noqa: S608 - quoted
-    return f"SELECT {VERSION} AS value WHERE {' AND '.join(nothing)}"
+def version_query(tables: Sequence[str]) -> str:
+    """Return the query of the tables' version, which is this release's if all tables exist."""
+    conditions = [f"NOT EXISTS (SELECT number FROM {table} WHERE false)" for table in tables]  # noqa: S608 - quoted
+    return f"SELECT {VERSION} AS value WHERE {' AND '.join(conditions)}"
 
 
-def _filled(text: str, values: Sequence[Value]) -> str:
-    """A statement with its values in it: numbers, and hexadecimal digits."""
+def _interpolated(text: str, values: Sequence[Value]) -> str:
+    """Return a statement with its values inserted as numbers and hexadecimal digits."""
     first, *others = text.split("?")
     return first + "".join(
         part for pair in zip(map(_literal, values), others, strict=True) for part in pair
@@ -69,16 +72,16 @@ LONG: Final = Struct("!q")
 DOUBLE: Final = Struct("!d")
 
 
-@lru_cache(_TEXTS)
+@lru_cache(_CACHE_SIZE)
 def numbered(text: str) -> tuple[bytes, bytes]:
-    """A statement as PostgreSQL prepares it: its name, and its text with numbered values."""
+    """Return the name of a prepared statement for PostgreSQL, and its text with numbered values."""
     first, *others = text.split("?")
-    whole = first + "".join(f"${place}{part}" for place, part in enumerate(others, 1))
+    whole = first + "".join(f"${position}{part}" for position, part in enumerate(others, 1))
     return b"moorage_" + sha256(whole.encode()).hexdigest()[:16].encode(), whole.encode()
 
 
 def encoded(value: Value) -> bytes | None:
-    """A value in PostgreSQL's binary format."""
+    """Return a value in PostgreSQL's binary format."""
     if isinstance(value, bool):
         return b"\1" if value else b"\0"
     if isinstance(value, int):

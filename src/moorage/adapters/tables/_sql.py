@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from moorage.adapters.databases._sql_engine import Colour
     from moorage.adapters.databases._sql_link import Link, Wait
-    from moorage.adapters.tables._table import Ask, Asked
+    from moorage.adapters.tables._table import Execute, Statement
 
 A = TypeVar("A")
 
@@ -99,7 +99,7 @@ class SqlTables(Generic[S]):
 
     async def _do(
         self,
-        work: Callable[[Ask], Coroutine[Any, Any, A]],
+        work: Callable[[Execute], Coroutine[Any, Any, A]],
         timeout: float | None,
         *,
         once: bool = False,
@@ -108,10 +108,12 @@ class SqlTables(Generic[S]):
         until = engine.until(timeout)
 
         async def transact(link: Any) -> A:
-            async def ask(*asked: Asked, goes_on: bool = False, writes: bool = False) -> Any:
-                return await link.ask(asked, until, goes_on=goes_on, writes=writes)
+            async def execute(
+                *asked: Statement, keep_open: bool = False, writes: bool = False
+            ) -> Any:
+                return await link.execute(asked, until, keep_open=keep_open, writes=writes)
 
-            return await work(ask)
+            return await work(execute)
 
         return await engine.attempt(transact, until, once=once)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sqlite_pool import Pool
-from moorage.adapters.tables._table import Told
+from moorage.adapters.tables._table import StatementResult
 from moorage.domain.values.durations import bounded, seconds
 from moorage.errors import ConfigurationError, StorageUnavailable
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Self
 
-    from moorage.adapters.tables._table import Ask, Asked
+    from moorage.adapters.tables._table import Execute, Statement
     from moorage.errors import ConnectorError
 
 A = TypeVar("A")
@@ -37,17 +37,19 @@ class Link:
         self.open = True
 
     async def __call__(
-        self, *asked: Asked, goes_on: bool = False, writes: bool = False
-    ) -> list[Told]:
+        self, *asked: Statement, keep_open: bool = False, writes: bool = False
+    ) -> list[StatementResult]:
         """Run statements in the open transaction, or in a new one, and end it."""
         connection = self.connection
         if writes and not connection.in_transaction:
             connection.execute("BEGIN IMMEDIATE")
-        told: list[Told] = []
+        told: list[StatementResult] = []
         for text, values in asked:
             cursor = connection.execute(text, tuple(values))
-            told.append(Told(cursor.fetchall() if cursor.description else (), cursor.rowcount))
-        if connection.in_transaction and not goes_on:
+            told.append(
+                StatementResult(cursor.fetchall() if cursor.description else (), cursor.rowcount)
+            )
+        if connection.in_transaction and not keep_open:
             connection.execute("COMMIT")
         return told
 
@@ -101,8 +103,8 @@ class SqliteTables:
     def migrate(self) -> None:
         """Make the tables where they are missing."""
 
-        async def make(ask: Ask) -> None:
-            await ask(*((statement, ()) for statement in self._making), writes=True)
+        async def make(execute: Execute) -> None:
+            await execute(*((statement, ()) for statement in self._making), writes=True)
 
         self._told(make, self._timeout, makes=True)
 
@@ -110,7 +112,7 @@ class SqliteTables:
         """Close every connection that is idle, and each other one when it is no longer used."""
         self._pool.close()
 
-    def _do(self, work: Callable[[Ask], Coroutine[Any, Any, A]], timeout: float | None) -> A:
+    def _do(self, work: Callable[[Execute], Coroutine[Any, Any, A]], timeout: float | None) -> A:
         patience = bounded(self._timeout, timeout)
         try:
             return self._told(work, patience)
@@ -122,7 +124,7 @@ class SqliteTables:
 
     def _told(
         self,
-        work: Callable[[Ask], Coroutine[Any, Any, A]],
+        work: Callable[[Execute], Coroutine[Any, Any, A]],
         patience: float,
         *,
         makes: bool = False,
@@ -145,7 +147,7 @@ class SqliteTables:
         raise failure
 
     def _once(
-        self, work: Callable[[Ask], Coroutine[Any, Any, A]], patience: float, *, makes: bool
+        self, work: Callable[[Execute], Coroutine[Any, Any, A]], patience: float, *, makes: bool
     ) -> A:
         try:
             link: Any = self._pool.idle.pop()

@@ -1,7 +1,7 @@
 """The SQL of inbox and outbox: one table for each, with a row for each entry.
 
-Every statement marks its values with `?`; whoever runs it writes the marks as its driver wants
-them. No text in a statement has another question mark or a percent sign.
+Every statement has `?` as the placeholder of its values, which is replaced by that of the driver.
+No text in a statement has another question mark or a percent sign.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ OUTCOME: Final = ("state", "due", "holds", "fence", "attempts", "turn", "error",
 TIMES: Final = ("added_at", "due", "settled_at")
 EQUAL: Final = ("id", "target", "operation", "tenant", "subject", "lane")
 
-_SLOTS: Final = 2**20
-"""The most rows of the table of lanes, which grows in MariaDB and MySQL."""
+_LANE_SLOTS: Final = 2**20
+"""The maximum number of rows in the table of lanes, which grows in MariaDB and MySQL."""
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,50}")
 
 _NULLABLE: Final = frozenset({"tenant", "subject", "lane", "due", "settled_at"})
-_WORDS: Final = {
+_TEXT_LENGTHS: Final = {
     "id": 255,
     "target": 255,
     "operation": 255,
@@ -55,8 +55,8 @@ _NOW: Final = {
     "postgresql": "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
     "mysql": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
 }
-_BEGAN: Final = {
-    # Of `clock_timestamp()` no index knows whether it stays the same.
+_STATEMENT_TIME: Final = {
+    # An index cannot be used with `clock_timestamp()`, which changes within a statement.
     "postgresql": "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint",
     "mysql": _NOW["mysql"],
     "sqlite": "?",
@@ -64,17 +64,17 @@ _BEGAN: Final = {
 
 
 def table_name(name: str, prefix: str, schema: str | None, kind: str) -> str:
-    """The quoted name of a table.
+    """Return the quoted name of a table.
 
     Raises:
-        ConfigurationError: prefix or schema cannot be part of a name.
+        ConfigurationError: the prefix or schema is not valid in a name.
     """
     for path, part in (("prefix", prefix), ("schema", schema)):
         if part is not None and not _NAME.fullmatch(part):
             raise ConfigurationError(
-                f"{part!r} cannot be used as a {path} of tables.",
+                f"The {path} {part!r} is not valid in the name of a table.",
                 path=path,
-                remedy="Give a letter, and up to 50 letters, digits and underscores.",
+                remedy="Use a letter, followed by up to 50 letters, digits and underscores.",
             )
     quote = "`" if kind == "mysql" else '"'
     parts = [name] if schema is None else [schema, name]
@@ -89,10 +89,10 @@ class EntrySql:
         kind: `sqlite`, `postgresql` or `mysql`.
         bare: the name of the table, without quotes and schema.
         table: the quoted name of the table.
-        lanes: the quoted name of the table of lanes, which a file does not need.
-        notifies: whether workers that wait are woken, which PostgreSQL alone can.
-        host_made: whether a host's own migrations made the tables, without the generated column
-            that finds in MariaDB and MySQL what may be taken.
+        lanes: the quoted name of the table of lanes, which SQLite does not need.
+        notifies: whether waiting workers are woken, which only PostgreSQL can do.
+        host_made: whether the host's own migrations created the tables; these lack the generated
+            column of MariaDB and MySQL that finds pending entries.
     """
 
     kind: str
@@ -104,7 +104,7 @@ class EntrySql:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The quoted names of the tables that must be there in a server."""
+        """The quoted names of the tables that must exist in a server."""
         return self.table, self.lanes
 
     @cached_property
@@ -113,15 +113,15 @@ class EntrySql:
 
     @cached_property
     def now(self) -> str:
-        """Asks a server for its time; a file has none of its own."""
+        """The query of a server's time; SQLite has none."""
         return f"SELECT {_NOW[self.kind]}"
 
     @cached_property
     def insert(self) -> str:
-        """Adds a row unless its id is there."""
+        """Adds a row unless its id exists."""
         marks, names = ", ".join("?" * len(COLUMNS)), ", ".join(COLUMNS)
         if self.kind == "mysql":
-            # ON DUPLICATE KEY would lock the gap too, and keep those waiting who add other ids.
+            # ON DUPLICATE KEY would also lock the gap, and block inserts of other ids.
             return f"INSERT IGNORE INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted
         add = f"INSERT INTO {self.table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - quoted
         if not self.notifies:
@@ -130,65 +130,65 @@ class EntrySql:
 
     @cached_property
     def seen(self) -> str:
-        """The row of an id as this transaction sees it.
+        """Selects the row of an id as this transaction sees it.
 
-        It is asked for before and after the insert. In MariaDB and MySQL an insert of an id that
-        is there, and a read that locks, also lock the ids beside it until the transaction ends.
+        It runs before and after the insert. In MariaDB and MySQL, an insert of an existing id and
+        a locking read also lock the neighbouring ids until the transaction ends.
         """
         return f"{self._all} WHERE id = ?"
 
     @cached_property
     def stored(self) -> str:
-        """The row of an id, also if it was committed after this transaction began to look."""
+        """Selects the row of an id, even if it was committed after this transaction's snapshot."""
         share = {"sqlite": "", "postgresql": " FOR SHARE", "mysql": " LOCK IN SHARE MODE"}
         return f"{self._all} WHERE id = ?{share[self.kind]}"
 
-    def keep_order(self, number: int) -> list[tuple[str, tuple[int]]]:
-        """What waits in a server for whoever has added to a lane of this number and is not done.
+    def lock_lane(self, number: int) -> list[tuple[str, tuple[int]]]:
+        """Return statements that wait for other transactions which add to the same lane.
 
         A host may add to ten thousand lanes in one transaction, and as many advisory locks would
-        fill the lock table of its PostgreSQL. A row that is inserted and deleted at once locks as
-        well: nobody else may insert it before that transaction ends.
+        fill the lock table of its PostgreSQL. A row that is inserted and deleted at once is also a
+        lock: no other transaction can insert it before this one ends.
         """
         lanes = self.lanes
         if self.kind == "mysql":
             insert = (
                 f"INSERT INTO {lanes} (number) VALUES (?) ON DUPLICATE KEY UPDATE number = number"  # noqa: S608 - quoted
             )
-            return [(insert, (number % _SLOTS,))]
+            return [(insert, (number % _LANE_SLOTS,))]
         return [
             (f"INSERT INTO {lanes} (number) VALUES (?)", (number,)),  # noqa: S608 - quoted
             (f"DELETE FROM {lanes} WHERE number = ?", (number,)),  # noqa: S608 - quoted
         ]
 
     def free(self, *, locked: bool) -> str:
-        """The entries that may be taken now; with `locked` those that nobody else has locked."""
-        wait = " FOR UPDATE SKIP LOCKED" if locked else ""
+        """Return the query of entries that may be claimed; with `locked`, it skips locked rows."""
+        lock = " FOR UPDATE SKIP LOCKED" if locked else ""
         pending = "pending = 1 AND " if self.kind == "mysql" and not self.host_made else ""
-        held = (
+        held_lane = (
             f"SELECT 1 FROM {self.table} AS earlier WHERE earlier.lane = entry.lane"  # noqa: S608 - quoted
             " AND earlier.number < entry.number AND earlier.holds"
         )
-        due = f"{pending}due <= {_BEGAN[self.kind]}"
+        due = f"{pending}due <= {_STATEMENT_TIME[self.kind]}"
         return (
-            f"{self._all} AS entry WHERE {due} AND (lane IS NULL OR NOT EXISTS ({held}))"
-            f" ORDER BY priority DESC, number LIMIT ?{wait}"
+            f"{self._all} AS entry WHERE {due} AND (lane IS NULL OR NOT EXISTS ({held_lane}))"
+            f" ORDER BY priority DESC, number LIMIT ?{lock}"
         )
 
     @cached_property
     def swap(self) -> str:
-        """Writes all but id and number over the row that has an id and a fence."""
+        """Updates all columns but id and number of the row with this id and fencing token."""
         changes = ", ".join(f"{name} = ?" for name in COLUMNS if name != "id")
         return f"UPDATE {self.table} SET {changes} WHERE id = ? AND fence = ?"  # noqa: S608 - quoted
 
     @cached_property
     def outcome(self) -> str:
-        """Writes the outcome over the row that has a number and a fence."""
+        """Updates the outcome of the row with this number and fencing token."""
         changes = ", ".join(f"{name} = ?" for name in OUTCOME)
         return f"UPDATE {self.table} SET {changes} WHERE number = ? AND fence = ?"  # noqa: S608 - quoted
 
     def hold(self, count: int) -> str:
-        """Locks rows by their numbers, in their order, and gives numbers and fences."""
+        """Return a query that locks rows in their order, and selects their fencing tokens."""
         marks = ", ".join("?" * count)
         return (
             f"SELECT number, fence FROM {self.table} WHERE number IN ({marks})"  # noqa: S608 - quoted
@@ -196,7 +196,7 @@ class EntrySql:
         )
 
     def outcomes(self, count: int) -> str:
-        """Writes so many outcomes at once, over rows that have their numbers and fences."""
+        """Return a statement that updates several outcomes by number and fencing token."""
         names = ("number", "before", *OUTCOME)
         changes = ", ".join(f"{name} = new.{name}" for name in OUTCOME)
         if self.kind == "mysql":
@@ -216,38 +216,38 @@ class EntrySql:
         )
 
     def find(self, where: Sequence[str]) -> str:
-        """The rows that match, newest first."""
+        """Return the query of matching rows, newest first."""
         return f"{self._all}{all_of(where)} ORDER BY number DESC LIMIT ?"
 
     def remove(self, where: Sequence[str]) -> str:
-        """Removes the rows that match."""
+        """Return the statement that deletes matching rows."""
         return f"DELETE FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted
 
     def ddl(self, *, mariadb: bool = True) -> list[str]:
-        """The statements that make the tables where they are missing."""
-        end = collated(self.kind, mariadb=mariadb)
+        """Return the statements that create missing tables."""
+        options = collated(self.kind, mariadb=mariadb)
         columns = [f"number {NUMBER_KINDS[self.kind]}", *map(self._column, COLUMNS), "UNIQUE (id)"]
         if self.kind == "postgresql":
-            # Rows are changed three times and then rest: dead versions are cleared away early.
-            end = " WITH (autovacuum_vacuum_scale_factor = 0.01, fillfactor = 80)"
+            # Rows change three times and then rest, so dead versions are removed early.
+            options = " WITH (autovacuum_vacuum_scale_factor = 0.01, fillfactor = 80)"
         if self.kind == "mysql":
             columns.append("pending BOOLEAN AS (due IS NOT NULL) VIRTUAL")
             columns += [f"INDEX {name} ({of})" for name, of, _ in self._indexes]
-        made = [f"CREATE TABLE IF NOT EXISTS {self.table} ({', '.join(columns)}){end}"]
+        statements = [f"CREATE TABLE IF NOT EXISTS {self.table} ({', '.join(columns)}){options}"]
         if self.kind != "sqlite":
             lanes = f"CREATE TABLE IF NOT EXISTS {self.lanes} (number BIGINT PRIMARY KEY)"
-            made.append(lanes if self.kind == "postgresql" else f"{lanes} ENGINE=InnoDB")
+            statements.append(lanes if self.kind == "postgresql" else f"{lanes} ENGINE=InnoDB")
         if self.kind == "mysql":
-            return made
-        made += [
+            return statements
+        statements += [
             f"CREATE INDEX IF NOT EXISTS {self.bare}_{name} ON {self.table} ({of}){where}"
             for name, of, where in self._indexes
         ]
-        return made
+        return statements
 
     @property
     def _indexes(self) -> tuple[tuple[str, str, str], ...]:
-        """The name of each index, its columns, and its rows where it does not have all."""
+        """The name, columns and condition of each index."""
         stuck = ", ".join(f"'{state.value}'" for state in sorted(STUCK))
         if self.kind == "mysql":
             return (
@@ -271,16 +271,16 @@ class EntrySql:
         elif name == "holds":
             kind = "BOOLEAN"
         else:
-            kind = f"VARCHAR({_WORDS[name]})" if name in _WORDS else "BIGINT"
+            kind = f"VARCHAR({_TEXT_LENGTHS[name]})" if name in _TEXT_LENGTHS else "BIGINT"
         return f"{name} {kind}{'' if name in _NULLABLE else ' NOT NULL'}"
 
 
 def collated(kind: str, *, mariadb: bool) -> str:
-    """The end of a statement that makes a table whose texts are compared byte by byte."""
+    """Return the options of a new table whose texts are compared byte by byte."""
     like = "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
     return f" ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE {like}" if kind == "mysql" else ""
 
 
 def all_of(where: Sequence[str]) -> str:
-    """The end of a statement about rows that meet all of these conditions."""
+    """Return the WHERE clause for rows that meet all of these conditions."""
     return f" WHERE {' AND '.join(where)}" if where else ""

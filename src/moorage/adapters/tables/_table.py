@@ -1,6 +1,6 @@
-"""The verbs of a store of entries over a table, written once for every database and both colours.
+"""The operations of an entry store on a table, for every database, synchronous or asynchronous.
 
-Each verb is one transaction, and is given a function that asks the database within it.
+Each operation is one transaction, and receives a function that runs statements in it.
 """
 
 from __future__ import annotations
@@ -28,46 +28,46 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Entry)
 
 Value: TypeAlias = "int | float | str | bytes | None"
-Asked: TypeAlias = "tuple[str, Sequence[Value]]"
-"""A statement whose values are marked with `?`, and the values."""
+Statement: TypeAlias = "tuple[str, Sequence[Value]]"
+"""A statement with the placeholder `?` for its values, and the values."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class Told(NamedTuple):
-    """The answer of a statement: the rows that it returned, and how many it changed."""
+class StatementResult(NamedTuple):
+    """The result of a statement: the rows that it returned, and the number that it changed."""
 
     rows: Sequence[Sequence[Any]]
     changed: int
 
 
-class Ask(Protocol):
-    """Runs statements in one transaction, which ends with them.
+class Execute(Protocol):
+    """Runs statements in a transaction, and ends it.
 
     Args:
-        asked: the statements; without any the transaction just ends.
-        goes_on: whether the transaction stays open for the next call.
-        writes: whether anything is written; if so it is on the disk when this returns.
+        statements: the statements; without any, the transaction just ends.
+        keep_open: whether the transaction stays open for the next call.
+        writes: whether the statements write; if so, the data is on disk when the call returns.
     """
 
     async def __call__(
-        self, *asked: Asked, goes_on: bool = False, writes: bool = False
-    ) -> Sequence[Told]: ...
+        self, *statements: Statement, keep_open: bool = False, writes: bool = False
+    ) -> Sequence[StatementResult]: ...
 
 
-Clock: TypeAlias = "Callable[[Ask], Awaitable[datetime]]"
+Clock: TypeAlias = "Callable[[Execute], Awaitable[datetime]]"
 
 
 class EntryTable(Generic[E]):
-    """The verbs over one table.
+    """The operations on one table.
 
     Args:
         kind: `InboxEntry` or `OutboxEntry`.
         sql: the statements about the table.
-        clock: gives the time of a file; a server has a clock of its own.
-        skips_locked: whether the database can leave out rows that others have locked; by default
-            every server can, and no file.
+        clock: returns the time for SQLite; a server has its own clock.
+        skips_locked: returns whether the database can skip locked rows; by default every server
+            can, and SQLite cannot.
     """
 
     def __init__(
@@ -88,131 +88,146 @@ class EntryTable(Generic[E]):
         """The kind of the database: `sqlite`, `postgresql` or `mysql`."""
         return self._sql.kind
 
-    async def now(self, ask: Ask) -> datetime:
-        """The time of the store."""
+    async def now(self, execute: Execute) -> datetime:
+        """Return the time of the store."""
         if self._clock is not None:
-            return await self._clock(ask)
-        (clock,) = await ask((self._sql.now, ()))
+            return await self._clock(execute)
+        (clock,) = await execute((self._sql.now, ()))
         return moment(clock.rows[0][0])
 
-    async def add(self, ask: Ask, entry: E) -> E:
-        """Write an entry down, or give the one of this id."""
+    async def add(self, execute: Execute, entry: E) -> E:
+        """Store an entry, or return the stored one with this id."""
         sql = self._sql
         if self._clock is not None:
-            now = await self._clock(ask)
+            now = await self._clock(execute)
         else:
-            asked: list[Asked] = [(sql.seen, (entry.id,)), (sql.now, ())]
+            statements: list[Statement] = [(sql.seen, (entry.id,)), (sql.now, ())]
             if entry.lane is not None:
-                asked = [*sql.keep_order(lane_number(sql.bare, entry.lane)), *asked]
-            *_, seen, clock = await ask(*asked, goes_on=True, writes=True)
+                statements = [*sql.lock_lane(lane_number(sql.bare, entry.lane)), *statements]
+            *_, seen, clock = await execute(*statements, keep_open=True, writes=True)
             if seen.rows:
-                await ask()
+                await execute()
                 return self._entry(seen.rows[0])
             now = moment(clock.rows[0][0])
         row = _row(arrive(entry, now))
-        _, stored = await ask(
+        _, stored = await execute(
             (sql.insert, [row[name] for name in COLUMNS]), (sql.seen, (entry.id,)), writes=True
         )
         if not stored.rows:
-            (stored,) = await ask((sql.stored, (entry.id,)))
+            (stored,) = await execute((sql.stored, (entry.id,)))
         return self._entry(stored.rows[0])
 
-    async def due(self, ask: Ask, limit: int) -> tuple[E, ...]:
-        """The entries that may be taken."""
-        values = (limit,) if self._clock is None else (micros(await self._clock(ask)), limit)
-        (free,) = await ask((self._sql.free(locked=False), values))
+    async def due(self, execute: Execute, limit: int) -> tuple[E, ...]:
+        """Return the entries that may be claimed."""
+        values = (limit,) if self._clock is None else (micros(await self._clock(execute)), limit)
+        (free,) = await execute((self._sql.free(locked=False), values))
         return tuple(map(self._entry, free.rows))
 
-    async def claim(self, ask: Ask, limit: int, lease: float, most: int) -> tuple[E, ...]:
-        """Take entries that may be taken together."""
+    async def claim(self, execute: Execute, limit: int, lease: float, most: int) -> tuple[E, ...]:
+        """Claim entries that may be processed together."""
         locked = self._skips_locked()
-        wanted = self._sql.free(locked=locked)
+        query = self._sql.free(locked=locked)
         if self._clock is not None:
-            now = await self._clock(ask)
-            (free,) = await ask((wanted, (micros(now), limit)), goes_on=True, writes=True)
+            now = await self._clock(execute)
+            (candidates_result,) = await execute(
+                (query, (micros(now), limit)), keep_open=True, writes=True
+            )
         else:
-            asked: tuple[Asked, ...] = ((self._sql.now, ()), (wanted, (limit,)))
-            clock, free = await ask(*asked, goes_on=True, writes=True)
+            statements: tuple[Statement, ...] = ((self._sql.now, ()), (query, (limit,)))
+            clock, candidates_result = await execute(*statements, keep_open=True, writes=True)
             now = moment(clock.rows[0][0])
-        offered = together([self._entry(row) for row in free.rows])
-        taken = [take(entry, now, lease, most) for entry in offered]
-        if not taken:
-            await ask()
+        candidates = together([self._entry(row) for row in candidates_result.rows])
+        claimed = [take(entry, now, lease, most) for entry in candidates]
+        if not claimed:
+            await execute()
             return ()
         write = self._write if locked else self.settle
-        wrote = await write(ask, taken, [entry.fence for entry in offered])
-        return tuple(entry for entry, is_ours in zip(taken, wrote, strict=True) if is_ours)
+        written = await write(execute, claimed, [entry.fence for entry in candidates])
+        return tuple(entry for entry, is_ours in zip(claimed, written, strict=True) if is_ours)
 
-    async def settle(self, ask: Ask, entries: Sequence[E], fences: Sequence[int]) -> list[bool]:
-        """Write what became of entries over those that have these fences."""
+    async def settle(
+        self, execute: Execute, entries: Sequence[E], fences: Sequence[int]
+    ) -> list[bool]:
+        """Store the outcomes of entries whose stored rows have these fencing tokens."""
         if self._sql.kind == "sqlite":
-            return await self._write(ask, entries, fences)
+            return await self._write(execute, entries, fences)
         numbers = sorted(entry.number for entry in entries)
-        (held,) = await ask((self._sql.hold(len(numbers)), numbers), goes_on=True, writes=True)
-        found: dict[int, int] = {number: fence for number, fence in held.rows}  # noqa: C416 - as rows are
+        (locked,) = await execute(
+            (self._sql.hold(len(numbers)), numbers), keep_open=True, writes=True
+        )
+        stored_fences: dict[int, int] = {number: fence for number, fence in locked.rows}  # noqa: C416 - as rows are
         ours = [
-            found.get(entry.number) == fence for entry, fence in zip(entries, fences, strict=True)
+            stored_fences.get(entry.number) == fence
+            for entry, fence in zip(entries, fences, strict=True)
         ]
         if any(ours):
-            kept = [(e, f) for e, f, is_ours in zip(entries, fences, ours, strict=True) if is_ours]
-            await self._write(ask, [entry for entry, _ in kept], [fence for _, fence in kept])
+            owned = [
+                (entry, fence)
+                for entry, fence, is_ours in zip(entries, fences, ours, strict=True)
+                if is_ours
+            ]
+            await self._write(execute, [entry for entry, _ in owned], [fence for _, fence in owned])
         else:
-            await ask()
+            await execute()
         return ours
 
-    async def swap(self, ask: Ask, entry: E, fence: int) -> bool:
-        """Write an entry over the one that has this fence."""
+    async def swap(self, execute: Execute, entry: E, fence: int) -> bool:
+        """Replace the stored entry with this id and fencing token."""
         row = _row(entry)
         values = [row[name] for name in COLUMNS if name != "id"]
-        (written,) = await ask((self._sql.swap, [*values, entry.id, fence]), writes=True)
+        (written,) = await execute((self._sql.swap, [*values, entry.id, fence]), writes=True)
         return written.changed == 1
 
-    async def find(self, ask: Ask, query: EntryQuery) -> EntryPage[E]:
+    async def find(self, execute: Execute, query: EntryQuery) -> EntryPage[E]:
         """Return one page of the entries that match the query, newest first."""
         where, values = _matching(query)
         if query.before is not None:
             where.append("number < ?")
             values.append(query.before)
-        (found,) = await ask((self._sql.find(where), [*values, query.limit + 1]))
-        return EntryPage.of(map(self._entry, found.rows), query.limit)
+        (selected,) = await execute((self._sql.find(where), [*values, query.limit + 1]))
+        return EntryPage.of(map(self._entry, selected.rows), query.limit)
 
-    async def remove(self, ask: Ask, query: EntryQuery) -> int:
-        """Remove all that match, and say how many those were."""
+    async def remove(self, execute: Execute, query: EntryQuery) -> int:
+        """Delete the matching entries, and return their number."""
         where, values = _matching(query)
-        (gone,) = await ask((self._sql.remove(where), values), writes=True)
-        return gone.changed
+        (deleted,) = await execute((self._sql.remove(where), values), writes=True)
+        return deleted.changed
 
-    async def _write(self, ask: Ask, entries: Sequence[E], fences: Sequence[int]) -> list[bool]:
-        """Write outcomes and end the transaction; in a server their rows are locked already."""
+    async def _write(
+        self, execute: Execute, entries: Sequence[E], fences: Sequence[int]
+    ) -> list[bool]:
+        """Store outcomes and end the transaction; a server has locked the rows already."""
         rows = [_row(entry) for entry in entries]
         outcomes = [[row[name] for name in OUTCOME] for row in rows]
         changes = zip(entries, fences, outcomes, strict=True)
         if self._sql.kind == "sqlite":
-            one = self._sql.outcome
-            asked: list[Asked] = [(one, [*row, e.number, fence]) for e, fence, row in changes]
-            return [written.changed == 1 for written in await ask(*asked, writes=True)]
-        values = [value for e, fence, row in changes for value in (e.number, fence, *row)]
-        await ask((self._sql.outcomes(len(rows)), values), writes=True)
+            update = self._sql.outcome
+            statements: list[Statement] = [
+                (update, [*row, entry.number, fence]) for entry, fence, row in changes
+            ]
+            return [written.changed == 1 for written in await execute(*statements, writes=True)]
+        values = [value for entry, fence, row in changes for value in (entry.number, fence, *row)]
+        await execute((self._sql.outcomes(len(rows)), values), writes=True)
         return [True] * len(rows)
 
     def _entry(self, row: Sequence[Any]) -> E:
-        known: dict[str, Any] = dict(zip(("number", *COLUMNS), row, strict=True))
-        known["state"] = EntryState(known["state"])
-        known["holds"] = bool(known["holds"])
-        known["content"] = bytes(known["content"])
+        fields: dict[str, Any] = dict(zip(("number", *COLUMNS), row, strict=True))
+        fields["state"] = EntryState(fields["state"])
+        fields["holds"] = bool(fields["holds"])
+        fields["content"] = bytes(fields["content"])
         for name in TIMES:
-            if known[name] is not None:
-                known[name] = moment(known[name])
-        return self._kind(**known)
+            if fields[name] is not None:
+                fields[name] = moment(fields[name])
+        return self._kind(**fields)
 
 
 def micros(time: datetime) -> int:
-    """The microseconds from 1970 to a time."""
+    """Return the microseconds from 1970 to a time."""
     return (time - _EPOCH) // _MICROSECOND
 
 
 def moment(number: int) -> datetime:
-    """The time so many microseconds after 1970."""
+    """Return the time this number of microseconds after 1970."""
     return _EPOCH + int(number) * _MICROSECOND
 
 
@@ -226,8 +241,8 @@ def _row(entry: Entry) -> dict[str, Any]:
 
 
 def _matching(query: EntryQuery) -> tuple[list[str], list[Value]]:
-    """The conditions of a question, and their values."""
-    wanted: list[tuple[str, Value]] = [
+    """Return the conditions of a query, and their values."""
+    conditions: list[tuple[str, Value]] = [
         (f"{name} = ?", value) for name in EQUAL if (value := getattr(query, name)) is not None
     ]
     for condition, time in (
@@ -237,12 +252,12 @@ def _matching(query: EntryQuery) -> tuple[list[str], list[Value]]:
         ("due > ?", query.waits_beyond),
     ):
         if time is not None:
-            wanted.append((condition, micros(time)))
-    where = [condition for condition, _ in wanted]
+            conditions.append((condition, micros(time)))
+    where = [condition for condition, _ in conditions]
     if query.states:
-        # No values, so that a database sees which of its partial indexes has them.
+        # Literals, so that the database recognises the partial index.
         states = ", ".join(f"'{state.value}'" for state in sorted(query.states))
         where.append(f"state IN ({states})")
     if query.waits_beyond is not None:
         where += [f"state = '{EntryState.WAITING.value}'", "attempts > 0"]
-    return where, [value for _, value in wanted]
+    return where, [value for _, value in conditions]

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from moorage.cli.answer import Answer
+from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
-from moorage.cli.exit_codes import OK, UNWELL, code_of, told
+from moorage.cli.exit_codes import FAILED, OK, code_of, error_as_dict
 from moorage.cli.places import opened_hub
 from moorage.domain.http.media_type import is_json
 from moorage.domain.http.redaction import Redaction
@@ -19,8 +19,8 @@ from moorage.domain.http.requests import Request
 from moorage.domain.http.response import Response
 from moorage.errors import ConfigurationError, InvalidData, VendorFailed, VendorRejected
 
-_ONE = Parameter(consume_multiple=False)
-_MOST = 1_000_000
+_SINGLE = Parameter(consume_multiple=False)
+_MAX_BODY = 1_000_000
 
 
 def call(
@@ -29,8 +29,8 @@ def call(
     path: str,
     /,
     *,
-    query: Annotated[tuple[str, ...], _ONE] = (),
-    header: Annotated[tuple[str, ...], _ONE] = (),
+    query: Annotated[tuple[str, ...], _SINGLE] = (),
+    header: Annotated[tuple[str, ...], _SINGLE] = (),
     json_body: str | None = None,
     body: str | None = None,
     key: str | None = None,
@@ -38,7 +38,7 @@ def call(
     timeout: float | None = None,
     credentials: str | None = None,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """Send one request through a service's protections and show the response.
 
     Secrets in the response are masked, as they are in logs.
@@ -62,7 +62,7 @@ def call(
             method.upper(),
             path,
             query=[_pair(pair, "--query") for pair in query],
-            headers=[*_typed(json_body), *(_pair(pair, "--header") for pair in header)],
+            headers=[*_content_type(json_body), *(_pair(pair, "--header") for pair in header)],
             body=_body(json_body, body),
         )
     except InvalidData as error:
@@ -75,19 +75,21 @@ def call(
                 service, request, tenant=tenant, idempotency_key=key, timeout=timeout
             )
         except (VendorRejected, VendorFailed) as error:
-            answer = Answer({}) if error.response is None else _shown(error.response, redaction)
-            return Answer(
-                {**answer.found, "error": told(error)},
-                [*answer.shown, "", f"moorage: {error}"],
+            shown = (
+                CommandResult({}) if error.response is None else _result(error.response, redaction)
+            )
+            return CommandResult(
+                {**shown.document, "error": error_as_dict(error)},
+                [*shown.output, "", f"moorage: {error}"],
                 code_of(error),
             )
-    return _shown(response, redaction)
+    return _result(response, redaction)
 
 
-def _shown(response: Response, redaction: Redaction) -> Answer:
+def _result(response: Response, redaction: Redaction) -> CommandResult:
     headers = redaction.headers(response.headers)
     kind = response.header("content-type")
-    text = redaction.body(response.body, kind, _MOST) if response.body else ""
+    text = redaction.body(response.body, kind, _MAX_BODY) if response.body else ""
     body: Any = text
     if is_json(kind):
         try:
@@ -107,19 +109,21 @@ def _shown(response: Response, redaction: Redaction) -> Answer:
     }
     lines = [f"HTTP {response.status} {response.reason or ''}".rstrip()]
     lines += [f"{name}: {value}" for name, value in fields]
-    return Answer(
-        result, [*lines, *(["", pretty] if pretty else [])], OK if response.ok else UNWELL
+    return CommandResult(
+        result, [*lines, *(["", pretty] if pretty else [])], OK if response.ok else FAILED
     )
 
 
-def _typed(json_body: str | None) -> list[tuple[str, str]]:
+def _content_type(json_body: str | None) -> list[tuple[str, str]]:
     return [] if json_body is None else [("Content-Type", "application/json")]
 
 
 def _body(json_body: str | None, body: str | None) -> bytes:
     if json_body is not None and body is not None:
         raise ConfigurationError(
-            "both --json-body and --body are given.", path="--body", remedy="Give only one of them."
+            "The options --json-body and --body exclude each other.",
+            path="--body",
+            remedy="Pass only one of them.",
         )
     if json_body is not None:
         try:
@@ -127,9 +131,9 @@ def _body(json_body: str | None, body: str | None) -> bytes:
             return json_body.encode()
         except ValueError:
             raise ConfigurationError(
-                "the body is not valid JSON.",
+                "The body is not valid JSON.",
                 path="--json-body",
-                remedy="Quote it for your shell, or give a file with --body @file.",
+                remedy="Quote it for your shell, or pass a file with --body @file.",
             ) from None
     return b"" if body is None else read_bytes(body, "--body")
 
@@ -149,7 +153,7 @@ def read_bytes(value: str, option: str) -> bytes:
         return Path(name).read_bytes()
     except (OSError, ValueError):
         raise ConfigurationError(
-            f"{name} cannot be read.", path=option, remedy="Name a file that can be read, or @-."
+            f"The file {name} cannot be read.", path=option, remedy="Name a readable file, or @-."
         ) from None
 
 
@@ -157,6 +161,6 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise ConfigurationError(
-            f"{option} needs the form name=value.", path=option, remedy=f"Give {option} name=value."
+            f"{option} needs the form name=value.", path=option, remedy=f"Pass {option} name=value."
         )
     return name, value

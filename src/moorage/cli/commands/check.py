@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import attrs
 
 from moorage.adapters.files.whole_files import WholeFile
-from moorage.cli.answer import Answer, Table
+from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
-from moorage.cli.exit_codes import OK, UNWELL, code_of, plain, told
+from moorage.cli.exit_codes import FAILED, OK, code_of, error_as_dict, plain
 from moorage.cli.places import opened, opened_store
 from moorage.config.configured import environments_of
 from moorage.domain.resilience.admission import ReadCircuit
@@ -39,7 +39,7 @@ def check(
     all_environments: bool = False,
     credentials: str | None = None,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """Check a configuration without sending anything.
 
     The command opens the configuration as `moorage.open` does and reports all problems at once. It
@@ -53,44 +53,44 @@ def check(
         context: the options that all commands share.
     """
     if all_environments:
-        return _every(write=write, credentials=credentials, context=context)
+        return _check_environments(write=write, credentials=credentials, context=context)
     source = context.called()
     with opened(context, credentials, complete=context.source_is_named) as (_, configured):
         pass
     services = (*services_of(configured.accounts), *configured.services)
-    store, away = _store(configured.store)
-    about: dict[str, Any] = {
+    store_kind, store_problem = _store(configured.store)
+    document: dict[str, Any] = {
         "configuration": source,
         "environment": configured.environment,
-        "warnings": [plain(item) for item in configured.warnings],
+        "warnings": [plain(warning) for warning in configured.warnings],
         "http": standing_for("http"),
-        "store": {"kind": store, "reachable": away is None, "problem": away},
-        "accounts": [_account(item) for item in configured.accounts],
-        "routes": [_route(item) for item in configured.routes],
-        "services": [_service(item) for item in services],
+        "store": {"kind": store_kind, "reachable": store_problem is None, "problem": store_problem},
+        "accounts": [_account(account) for account in configured.accounts],
+        "routes": [_route(route) for route in configured.routes],
+        "services": [_service(service) for service in services],
     }
-    about |= _aside(configured)
+    document |= _environment_data(configured)
     if write and configured.migrated is not None:
         _rewrite(configured.file, configured.migrated)
-    reached = "reachable" if away is None else f"not reachable: {away}"
-    return Answer(
-        about,
+    reachability = "reachable" if store_problem is None else f"not reachable: {store_problem}"
+    return CommandResult(
+        document,
         [
             f"{source} is valid."
-            if away is None
+            if store_problem is None
             else f"{source} is valid, but its store is not reachable.",
-            *_aloud(configured, written=write),
-            f"HTTP client: {about['http']}",
-            f"store: {store}{'' if store == _MEMORY else f', {reached}'}",
-            *_listed(("account", "vendor", "contracts", "tenants"), about["accounts"]),
-            *_listed(("contract", "accounts", "tenant", "only for"), about["routes"]),
-            *_listed(("service", "host", "credentials", "protected by"), about["services"]),
+            *_notes(configured, written=write),
+            f"HTTP client: {document['http']}",
+            f"store: {store_kind}{'' if store_kind == _MEMORY else f', {reachability}'}",
+            *_table_lines(("account", "vendor", "contracts", "tenants"), document["accounts"]),
+            *_table_lines(("contract", "accounts", "tenant", "only for"), document["routes"]),
+            *_table_lines(("service", "host", "credentials", "protected by"), document["services"]),
         ],
-        OK if away is None else UNWELL,
+        OK if store_problem is None else FAILED,
     )
 
 
-def _every(*, write: bool, credentials: str | None, context: Context) -> Answer:
+def _check_environments(*, write: bool, credentials: str | None, context: Context) -> CommandResult:
     """Check each environment of a configuration, or the configuration if it has none."""
     results, lines, codes = list[dict[str, Any]](), list[str | Table](), list[int]()
     for name in environments_of(context.source()) or (None,):
@@ -99,19 +99,19 @@ def _every(*, write: bool, credentials: str | None, context: Context) -> Answer:
         )
         lines += ["", f"Environment {name or 'none'}:"]
         try:
-            answer = check(write=write, credentials=credentials, context=context_of_environment)
+            result = check(write=write, credentials=credentials, context=context_of_environment)
         except ConnectorError as error:
-            results.append({"environment": name, "error": told(error)})
+            results.append({"environment": name, "error": error_as_dict(error)})
             lines.append(str(error))
             codes.append(code_of(error))
         else:
-            results.append({**answer.found, "environment": name})
-            lines += answer.shown
-            codes.append(answer.code)
-    return Answer({"environments": results}, lines[1:], max(codes))
+            results.append({**result.document, "environment": name})
+            lines += result.output
+            codes.append(result.code)
+    return CommandResult({"environments": results}, lines[1:], max(codes))
 
 
-def _aside(configured: Configured) -> dict[str, Any]:
+def _environment_data(configured: Configured) -> dict[str, Any]:
     """Return the environments, overrides and migration, for programs."""
     return {
         "environments": [*configured.environments],
@@ -120,7 +120,7 @@ def _aside(configured: Configured) -> dict[str, Any]:
     }
 
 
-def _aloud(configured: Configured, *, written: bool) -> Iterable[str]:
+def _notes(configured: Configured, *, written: bool) -> Iterable[str]:
     """Yield the warnings, environment, overrides and migration, for people."""
     for warning in configured.warnings:
         yield f"warning: {warning}"
@@ -137,7 +137,7 @@ def _aloud(configured: Configured, *, written: bool) -> Iterable[str]:
 
 
 def _rewrite(source: Path | None, migrated: Migrated) -> None:
-    """Replace the file by the current version atomically, and keep a copy as `.old`."""
+    """Replace the file atomically with the current version, and keep a copy as `.old`."""
     if source is None or source.suffix not in {"", ".toml"}:
         raise ConfigurationError(
             "--write rewrites only TOML files.",
@@ -146,8 +146,8 @@ def _rewrite(source: Path | None, migrated: Migrated) -> None:
         )
     try:
         mode = source.stat().st_mode & 0o777
-        _put(source.with_name(f"{source.name}.old"), source.read_bytes(), mode)
-        _put(source, migrated.text.reveal().encode(), mode)
+        _replace_file(source.with_name(f"{source.name}.old"), source.read_bytes(), mode)
+        _replace_file(source, migrated.text.reveal().encode(), mode)
     except OSError as error:
         problem = f"{source} cannot be written ({error.strerror})."
     else:
@@ -159,20 +159,20 @@ def _rewrite(source: Path | None, migrated: Migrated) -> None:
     )
 
 
-def _put(path: Path, content: bytes, mode: int) -> None:
+def _replace_file(path: Path, content: bytes, mode: int) -> None:
     with WholeFile(path) as file:
         file.allow(mode)
         file.write(content)
         file.keep()
 
 
-def _listed(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> Iterable[str | Table]:
+def _table_lines(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> Iterable[str | Table]:
     if rows:
         yield ""
-        yield Table(columns, ([_cell(row[name]) for name in columns] for row in rows))
+        yield Table(columns, ([_cell_text(row[name]) for name in columns] for row in rows))
 
 
-def _cell(value: Any) -> str:
+def _cell_text(value: Any) -> str:
     return ", ".join(value) if is_list(value) else value or ""
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 from cyclopts import Parameter
 
-from moorage.cli.answer import Answer
+from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.cli.places import opened_hub
 from moorage.domain.resilience.circuit import CircuitState
@@ -15,7 +15,7 @@ from moorage.domain.resilience.circuit import CircuitState
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
-class Where:
+class CircuitSelector:
     """The circuit of a service.
 
     Attributes:
@@ -29,10 +29,12 @@ class Where:
     region: str | None = None
 
 
-_WHOLE: Final = Where()
+_WHOLE_SERVICE: Final = CircuitSelector()
 
 
-def hold_open(service: str, /, *, where: Where = _WHOLE, context: Context) -> Answer:
+def hold_open(
+    service: str, /, *, where: CircuitSelector = _WHOLE_SERVICE, context: Context
+) -> CommandResult:
     """Force a circuit open, so that all calls are refused, until it is reset.
 
     Args:
@@ -40,10 +42,12 @@ def hold_open(service: str, /, *, where: Where = _WHOLE, context: Context) -> An
         where: the circuit, if the service has several.
         context: the options that all commands share.
     """
-    return _set(service, where, CircuitState.FORCED_OPEN, context)
+    return _set_state(service, where, CircuitState.FORCED_OPEN, context)
 
 
-def hold_closed(service: str, /, *, where: Where = _WHOLE, context: Context) -> Answer:
+def hold_closed(
+    service: str, /, *, where: CircuitSelector = _WHOLE_SERVICE, context: Context
+) -> CommandResult:
     """Disable a circuit, so that calls continue despite failures, until it is reset.
 
     Args:
@@ -51,10 +55,12 @@ def hold_closed(service: str, /, *, where: Where = _WHOLE, context: Context) -> 
         where: the circuit, if the service has several.
         context: the options that all commands share.
     """
-    return _set(service, where, CircuitState.DISABLED, context)
+    return _set_state(service, where, CircuitState.DISABLED, context)
 
 
-def reset(service: str, /, *, where: Where = _WHOLE, context: Context) -> Answer:
+def reset(
+    service: str, /, *, where: CircuitSelector = _WHOLE_SERVICE, context: Context
+) -> CommandResult:
     """Reset a circuit: close it and clear its counts.
 
     Args:
@@ -62,10 +68,12 @@ def reset(service: str, /, *, where: Where = _WHOLE, context: Context) -> Answer
         where: the circuit, if the service has several.
         context: the options that all commands share.
     """
-    return _set(service, where, CircuitState.CLOSED, context)
+    return _set_state(service, where, CircuitState.CLOSED, context)
 
 
-def _set(service: str, where: Where, state: CircuitState, context: Context) -> Answer:
+def _set_state(
+    service: str, where: CircuitSelector, state: CircuitState, context: Context
+) -> CommandResult:
     context.state()  # refuses a store that no other process shares
     options = attrs.asdict(where)
     with opened_hub(context) as hub:
@@ -73,6 +81,6 @@ def _set(service: str, where: Where, state: CircuitState, context: Context) -> A
         hub.manager.set_circuit(service, state, **options)
     result = {"service": service, **options, "before": before.value, "state": state.value}
     suffix = "".join(f" of {name}" for name in options.values() if name)
-    return Answer(
+    return CommandResult(
         result, [f"the circuit of {service}{suffix} was {before.value} and is {state.value}"]
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from moorage.cli.answer import Answer, Table
+from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.vaults import open_vault
 from moorage.domain.auth.methods import Credentials
@@ -29,7 +29,7 @@ def set_secret(
     query: str | None = None,
     migrate: bool = False,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """Store a secret, typed without being shown or read from the standard input.
 
     The secret is sent as a bearer token, unless an option says otherwise.
@@ -53,16 +53,16 @@ def set_secret(
         credentials = Credentials.bearer(_secret(service))
     else:
         raise ConfigurationError(
-            "several ways to send the secret are given.",
+            "The options name several ways to send the secret.",
             path="--username",
-            remedy="Give at most one of --username, --header and --query.",
+            remedy="Pass at most one of --username, --header and --query.",
         )
     vault.rotate(service, tenant, credentials)
     result = {"service": service, "tenant": tenant, "method": credentials.method.value}
-    return Answer(result, [f"stored for {_named(service, tenant)}"])
+    return CommandResult(result, [f"stored for {_owner(service, tenant)}"])
 
 
-def list_owners(*, store: Store, context: Context) -> Answer:
+def list_owners(*, store: Store, context: Context) -> CommandResult:
     """List the services and tenants with stored credentials, without any secret.
 
     Args:
@@ -71,10 +71,10 @@ def list_owners(*, store: Store, context: Context) -> Answer:
     """
     owners = open_vault(store).owners()
     rows = [{"service": service, "tenant": tenant} for service, tenant in owners]
-    return Answer({"credentials": rows}, [Table(("service", "tenant"), owners)])
+    return CommandResult({"credentials": rows}, [Table(("service", "tenant"), owners)])
 
 
-def rotate(*, store: Store, context: Context) -> Answer:
+def rotate(*, store: Store, context: Context) -> CommandResult:
     """Re-encrypt all credentials with the first key of MOORAGE_KEYS, while in use.
 
     Args:
@@ -82,9 +82,9 @@ def rotate(*, store: Store, context: Context) -> Answer:
         context: the options that all commands share.
     """
     vault = open_vault(store)
-    with context.progress("sealed anew"):
+    with context.progress("re-encrypted"):
         sealed = vault.reseal()
-    return Answer({"sealed": sealed}, [f"{sealed} sealed anew"])
+    return CommandResult({"sealed": sealed}, [f"{sealed} re-encrypted"])
 
 
 def delete(
@@ -94,7 +94,7 @@ def delete(
     store: Store,
     tenant: str | None = None,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """Delete the stored credentials of a service and tenant.
 
     Args:
@@ -105,11 +105,11 @@ def delete(
     """
     if not open_vault(store).delete(service, tenant):
         raise CredentialNotFound(
-            f"no credentials are stored for {_named(service, tenant)}.",
+            f"There are no credentials stored for {_owner(service, tenant)}.",
             remedy="List the stored credentials with moorage credentials list.",
         )
-    return Answer(
-        {"service": service, "tenant": tenant}, [f"deleted for {_named(service, tenant)}"]
+    return CommandResult(
+        {"service": service, "tenant": tenant}, [f"deleted for {_owner(service, tenant)}"]
     )
 
 
@@ -120,12 +120,12 @@ def _secret(service: str) -> Secret:
         text = sys.stdin.readline().rstrip("\r\n")
     if not text:
         raise ConfigurationError(
-            "the secret is empty.",
+            "The secret is empty.",
             path="standard input",
             remedy="Type the secret at the prompt, or send it as one line of standard input.",
         )
     return Secret(text)
 
 
-def _named(service: str, tenant: str | None) -> str:
+def _owner(service: str, tenant: str | None) -> str:
     return service if tenant is None else f"{service} of {tenant}"

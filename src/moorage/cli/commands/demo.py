@@ -10,8 +10,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from moorage.cli import exit_codes as ends
-from moorage.cli.answer import Answer
+from moorage.cli import exit_codes
+from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.demo import REPORT, tell
 from moorage.demo.telling import HEADINGS
@@ -19,7 +19,7 @@ from moorage.demo.telling import HEADINGS
 
 def demo(
     *, report: Path = REPORT, show: Annotated[bool, Parameter("--open")] = False, context: Context
-) -> Answer:
+) -> CommandResult:
     """Simulate a business day on local vendors that fail in many ways.
 
     The demo needs no configuration, network or server, and takes a few seconds.
@@ -35,4 +35,4 @@ def demo(
         title: dict(zip(HEADINGS, row, strict=True)) for title, row in demo_result.figures.items()
     }
     result = {"scenes": figures, "wrong": [*demo_result.wrong], "report": str(demo_result.report)}
-    return Answer(result, code=ends.UNWELL if demo_result.wrong else ends.OK)
+    return CommandResult(result, code=exit_codes.FAILED if demo_result.wrong else exit_codes.OK)

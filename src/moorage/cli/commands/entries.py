@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from moorage.cli.answer import Answer, Table
+from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.places import opened_hub
 from moorage.domain.state.sealing import KeyRing
+from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 from moorage.hub.inbox import EntryQuery, EntryState, WebhookInbox
 from moorage.hub.outbox import Outbox
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from moorage.ports.cipher import Cipher
 
 _KEYS: Final = "MOORAGE_KEYS"
-_SETTLING: Final = 60.0
-"""Seconds from one time that payments are settled to the next."""
-_SETTLED_AT_ONCE: Final = 10
+_SETTLE_INTERVAL: Final = 60.0
+"""Seconds between two runs of settling payments."""
+_SETTLE_BATCH: Final = 10
 _COLUMNS: Final = ("id", "target", "operation", "tenant", "state", "attempts", "due", "error")
 
 OutboxUrl = Annotated[str | None, Parameter("--store", env_var="MOORAGE_OUTBOX", show_env_var=True)]
@@ -46,11 +47,11 @@ def run_outbox(
     pause: float = 1.0,
     limit: int = 100,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """Make the calls that are due, until SIGTERM or Ctrl-C.
 
-    Besides, payments whose outcome is not known are settled at times, as `payments settle` does,
-    and so are the calls that they belong to.
+    Once a minute, it also settles payments with an unknown outcome and their calls, like
+    `payments settle`.
 
     Args:
         store: the URL of the outbox: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
@@ -61,13 +62,13 @@ def run_outbox(
         context: the options that all commands share.
     """
     with opened_hub(context) as hub, _outbox(context, store, app) as (outbox, idle):
-        settle = at_times(lambda: hub.settle_payments(limit=_SETTLED_AT_ONCE), _SETTLING)
+        settle = at_times(lambda: hub.settle_payments(limit=_SETTLE_BATCH), _SETTLE_INTERVAL)
 
-        def step(stop: Any) -> Any:
+        def deliver(stop: Any) -> Any:
             settle()
             return outbox.deliver(hub, limit=limit, stop=stop)
 
-        return _worked(step, context, pause, once=once, idle=idle)
+        return _process(deliver, context, pause, once=once, idle=idle)
 
 
 def run_inbox(
@@ -77,7 +78,7 @@ def run_inbox(
     pause: float = 1.0,
     limit: int = 100,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """Handle the webhooks that are due, until SIGTERM or Ctrl-C.
 
     Args:
@@ -87,14 +88,16 @@ def run_inbox(
         limit: the maximum number of webhooks per batch.
         context: the options that all commands share.
     """
-    if app is None and not _hosted(context, WebhookInbox):
+    if app is None and not _host_object(context, WebhookInbox):
         raise ConfigurationError(
-            "no handlers are given, so webhooks would be lost.",
+            "The webhooks have no handlers, so they would be lost.",
             path="--app",
             remedy="Name your program's WebhookInbox with the handlers, such as shop.app:inbox.",
         )
     with _inbox(context, None, app) as inbox:
-        return _worked(lambda stop: inbox.handle(limit=limit, stop=stop), context, pause, once=once)
+        return _process(
+            lambda stop: inbox.handle(limit=limit, stop=stop), context, pause, once=once
+        )
 
 
 def list_outbox(
@@ -107,7 +110,7 @@ def list_outbox(
     limit: int = 50,
     after: str | None = None,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """List the outbox's calls, newest first, without their contents.
 
     Args:
@@ -121,7 +124,7 @@ def list_outbox(
         context: the options that all commands share.
     """
     with _outbox(context, store, app) as (outbox, _):
-        return _listed(outbox, state, tenant, limit, after, stuck=stuck)
+        return _list_entries(outbox, state, tenant, limit, after, stuck=stuck)
 
 
 def list_inbox(
@@ -134,7 +137,7 @@ def list_inbox(
     limit: int = 50,
     after: str | None = None,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """List received webhooks, newest first, without their contents.
 
     Args:
@@ -148,12 +151,12 @@ def list_inbox(
         context: the options that all commands share.
     """
     with _inbox(context, store, app) as inbox:
-        return _listed(inbox, state, tenant, limit, after, stuck=stuck)
+        return _list_entries(inbox, state, tenant, limit, after, stuck=stuck)
 
 
 def replay_outbox(
     *ids: str, store: OutboxUrl = None, app: str | None = None, context: Context
-) -> Answer:
+) -> CommandResult:
     """Make calls again, whatever their state, with a full set of attempts.
 
     Args:
@@ -163,12 +166,12 @@ def replay_outbox(
         context: the options that all commands share.
     """
     with _outbox(context, store, app) as (outbox, _):
-        return _changed(outbox.replay, ids)
+        return _change_entries(outbox.replay, ids)
 
 
 def replay_inbox(
     *ids: str, store: InboxUrl = None, app: str | None = None, context: Context
-) -> Answer:
+) -> CommandResult:
     """Handle webhooks again, whatever their state, with a full set of attempts.
 
     Args:
@@ -178,12 +181,12 @@ def replay_inbox(
         context: the options that all commands share.
     """
     with _inbox(context, store, app) as inbox:
-        return _changed(inbox.replay, ids)
+        return _change_entries(inbox.replay, ids)
 
 
 def drop_outbox(
     *ids: str, store: OutboxUrl = None, app: str | None = None, context: Context
-) -> Answer:
+) -> CommandResult:
     """Cancel calls, so that they are not made or not retried.
 
     Args:
@@ -193,12 +196,12 @@ def drop_outbox(
         context: the options that all commands share.
     """
     with _outbox(context, store, app) as (outbox, _):
-        return _changed(outbox.drop, ids)
+        return _change_entries(outbox.drop, ids)
 
 
 def drop_inbox(
     *ids: str, store: InboxUrl = None, app: str | None = None, context: Context
-) -> Answer:
+) -> CommandResult:
     """Cancel webhooks, so that they are not handled or not retried.
 
     Args:
@@ -208,7 +211,7 @@ def drop_inbox(
         context: the options that all commands share.
     """
     with _inbox(context, store, app) as inbox:
-        return _changed(inbox.drop, ids)
+        return _change_entries(inbox.drop, ids)
 
 
 # --- opening inbox and outbox -----------------------------------------------------------
@@ -219,40 +222,40 @@ def _outbox(
     context: Context, url: str | None, app: str | None
 ) -> Generator[tuple[Outbox, Callable[[float], object] | None]]:
     """Yield an outbox, and a function that waits for its next call, if its store has one."""
-    outbox = _given(context, app, Outbox) if url is None else None
+    outbox = _app_object(context, app, Outbox) if url is None else None
     if outbox is not None:
         yield outbox, None
         return
-    with _opened(open_outbox, url) as storage:
+    with _open_store(open_outbox, url) as storage:
         yield Outbox(storage, cipher=_cipher()), getattr(storage, "wait", None)
 
 
 @contextmanager
 def _inbox(context: Context, url: str | None, app: str | None) -> Generator[WebhookInbox]:
-    inbox = _given(context, app, WebhookInbox) if url is None else None
+    inbox = _app_object(context, app, WebhookInbox) if url is None else None
     if inbox is not None:
         yield inbox
         return
-    with _opened(open_inbox, url) as storage, opened_hub(context) as hub:
+    with _open_store(open_inbox, url) as storage, opened_hub(context) as hub:
         yield WebhookInbox(hub, storage, cipher=_cipher())
 
 
 @contextmanager
-def _opened(opens: Callable[[str], Any], url: str | None) -> Generator[Any]:
+def _open_store(opens: Callable[[str], Any], url: str | None) -> Generator[Any]:
     if url is None or url == "memory:":
         raise ConfigurationError(
-            "no store is given that other processes share.",
+            "The command needs a store that other processes share.",
             path="--store",
-            remedy="Give its URL, or an object of your program with --app MODULE:NAME.",
+            remedy="Pass its URL, or an object of your program with --app MODULE:NAME.",
         )
     with opens(url) as storage:
         yield storage
 
 
-def _given(context: Context, app: str | None, kind: type[Any]) -> Any:
+def _app_object(context: Context, app: str | None, kind: type[Any]) -> Any:
     """Return the object that --app names, or that of the host; None if there is neither."""
     if app is None:
-        return _hosted(context, kind)
+        return _host_object(context, kind)
     module, _, name = app.partition(":")
     if "" not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -262,21 +265,22 @@ def _given(context: Context, app: str | None, kind: type[Any]) -> Any:
             target = getattr(target, part)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigurationError(
-            f"{app!r} cannot be imported ({error}).",
+            f"The object {app!r} cannot be imported ({error}).",
             path="--app",
-            remedy="Give a module and a name in it, such as shop.app:outbox, and start the command"
-            " where your program starts.",
+            remedy="Pass a module and a name in it, such as shop.app:outbox, and start the command"
+            " in the folder where your program starts.",
         ) from None
     if not isinstance(target, kind):
         raise ConfigurationError(
-            f"{app!r} is a {type(target).__name__}, and this command needs a {kind.__name__}.",
+            f"The object {app!r} is {with_article(type(target).__name__)}, but this command needs"
+            f" {with_article(kind.__name__)}.",
             path="--app",
-            remedy=f"Name a {kind.__name__}.",
+            remedy=f"Name {with_article(kind.__name__)}.",
         )
     return target
 
 
-def _hosted(context: Context, kind: type[Any]) -> Any:
+def _host_object(context: Context, kind: type[Any]) -> Any:
     return next((store for store in context.kept().values() if isinstance(store, kind)), None)
 
 
@@ -291,34 +295,34 @@ def _cipher() -> Cipher | None:
 # --- processing, listing and changing entries -------------------------------------------
 
 
-def _worked(
-    step: Callable[[Any], Any],
+def _process(
+    process_batch: Callable[[Any], Any],
     context: Context,
     pause: float,
     *,
     once: bool,
     idle: Callable[[float], object] | None = None,
-) -> Answer:
+) -> CommandResult:
     counts: dict[str, int] = dict.fromkeys(("done", "later", "dead", "unknown"), 0)
 
-    def tell(done: Any) -> None:
+    def tell(counts_of_batch: Any) -> None:
         for name in counts:
-            counts[name] += getattr(done, name)
+            counts[name] += getattr(counts_of_batch, name)
 
-    def trouble(error: StorageUnavailable) -> None:
+    def report_outage(error: StorageUnavailable) -> None:
         context.tell(f"Waiting: {error}")
 
     with stopping() as stop:
         if once:
-            tell(step(stop))
+            tell(process_batch(stop))
         else:
             context.tell("Working; SIGTERM or Ctrl-C ends it.")
-            steps: list[Callable[[], Sized]] = [lambda: step(stop)]
-            work(*steps, stop=stop, pause=pause, tell=tell, trouble=trouble, idle=idle)
-    return Answer(counts, [", ".join(f"{count} {name}" for name, count in counts.items())])
+            steps: list[Callable[[], Sized]] = [lambda: process_batch(stop)]
+            work(*steps, stop=stop, pause=pause, tell=tell, trouble=report_outage, idle=idle)
+    return CommandResult(counts, [", ".join(f"{count} {name}" for name, count in counts.items())])
 
 
-def _listed(
+def _list_entries(
     box: Any,
     state: EntryState | None,
     tenant: str | None,
@@ -326,12 +330,12 @@ def _listed(
     after: str | None,
     *,
     stuck: bool,
-) -> Answer:
+) -> CommandResult:
     if stuck and (state or tenant):
         raise ConfigurationError(
             "--stuck cannot be combined with --state or --tenant.",
             path="--stuck",
-            remedy="Leave one of them out.",
+            remedy="Remove one of the options.",
         )
     page: EntryPage[Any]
     if stuck:
@@ -339,24 +343,26 @@ def _listed(
     else:
         states = () if state is None else (state,)
         page = box.find(EntryQuery(states=states, tenant=tenant, limit=limit, after=after))
-    entries = [_shown(entry) for entry in page.items]
-    lines: list[str | Table] = [Table(_COLUMNS, [entry_row.values() for entry_row in entries])]
+    entries = [_entry_row(entry) for entry in page.items]
+    lines: list[str | Table] = [Table(_COLUMNS, [row.values() for row in entries])]
     if page.next is not None:
         lines.append(f"More with --after {page.next}.")
-    return Answer({"entries": entries, "next": page.next}, lines if entries else ["nothing"])
+    return CommandResult({"entries": entries, "next": page.next}, lines if entries else ["nothing"])
 
 
-def _shown(entry: Entry) -> dict[str, Any]:
+def _entry_row(entry: Entry) -> dict[str, Any]:
     fields = {name: getattr(entry, name) for name in _COLUMNS}
     due = None if entry.due is None else entry.due.isoformat(timespec="seconds")
     return {**fields, "state": entry.state.value, "due": due}
 
 
-def _changed(change: Callable[[str], Entry], ids: tuple[str, ...]) -> Answer:
+def _change_entries(change: Callable[[str], Entry], ids: tuple[str, ...]) -> CommandResult:
     if not ids:
         raise ConfigurationError(
-            "no entry ids are given.", path="ids", remedy="Give the ids that `list` shows."
+            "The ids of the entries are missing.",
+            path="ids",
+            remedy="Pass the ids that `list` shows.",
         )
-    entries = [_shown(change(entry_id)) for entry_id in ids]
-    lines = [f"{entry_id['id']} is {entry_id['state']}" for entry_id in entries]
-    return Answer({"entries": entries}, lines)
+    entries = [_entry_row(change(entry_id)) for entry_id in ids]
+    lines = [f"{row['id']} is {row['state']}" for row in entries]
+    return CommandResult({"entries": entries}, lines)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from moorage.cli.answer import Answer
+from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.cli.streams import as_json
 from moorage.config import json_schema
@@ -14,7 +14,7 @@ from moorage.errors import ConfigurationError
 from moorage.exporting import described, openapi, postman
 
 
-def export_schema(*, output: Path | None = None, context: Context) -> Answer:
+def export_schema(*, output: Path | None = None, context: Context) -> CommandResult:
     """Write the configuration's JSON Schema, for completion and checks in editors.
 
     The schema has the options of every installed vendor.
@@ -23,10 +23,10 @@ def export_schema(*, output: Path | None = None, context: Context) -> Answer:
         output: the file to write, instead of the standard output.
         context: the options that all commands share.
     """
-    return _handed(json_schema(), output)
+    return _written(json_schema(), output)
 
 
-def export_postman(*, output: Path | None = None, context: Context) -> Answer:
+def export_postman(*, output: Path | None = None, context: Context) -> CommandResult:
     """Write a Postman collection of the requests to the configured vendors.
 
     Secrets become variables without values.
@@ -35,10 +35,10 @@ def export_postman(*, output: Path | None = None, context: Context) -> Answer:
         output: the file to write, instead of the standard output.
         context: the options that all commands share.
     """
-    return _handed(postman(described(context.configured())), output)
+    return _written(postman(described(context.configured())), output)
 
 
-def export_openapi(*, output: Path | None = None, context: Context) -> Answer:
+def export_openapi(*, output: Path | None = None, context: Context) -> CommandResult:
     """Write an OpenAPI 3.1 description of the requests to the configured vendors.
 
     Secrets become variables without values.
@@ -47,17 +47,17 @@ def export_openapi(*, output: Path | None = None, context: Context) -> Answer:
         output: the file to write, instead of the standard output.
         context: the options that all commands share.
     """
-    return _handed(openapi(described(context.configured())), output)
+    return _written(openapi(described(context.configured())), output)
 
 
-def _handed(document: dict[str, Any], output: Path | None) -> Answer:
+def _written(document: dict[str, Any], output: Path | None) -> CommandResult:
     if output is None:
-        return Answer(document, [as_json(document, indent=2)])
+        return CommandResult(document, [as_json(document, indent=2)])
     text = json.dumps(document, indent=2, ensure_ascii=False)
     try:
         output.write_text(f"{text}\n", "utf-8")
     except OSError as error:
-        problem = f"{output} cannot be written ({error.strerror})."
+        problem = f"The file {output} cannot be written ({error.strerror})."
     else:
-        return Answer({"written": str(output)}, [f"written to {output}"])
+        return CommandResult({"written": str(output)}, [f"written to {output}"])
     raise ConfigurationError(problem, path="--output", remedy="Name a writable file.")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from moorage.cli.answer import Answer
+from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.cli.places import opened_store
 from moorage.cli.vaults import open_vault
@@ -19,28 +19,28 @@ Store = Annotated[
 ]
 
 
-def rearm(*, context: Context) -> Answer:
+def rearm(*, context: Context) -> CommandResult:
     """Allow this environment to use a store that belonged to another one.
 
     Args:
         context: the options that all commands share.
     """
-    environment = _named(context)
+    environment = _environment_name(context)
     with opened_store(context.state()) as store:
-        first = fence.rearm(store, environment)
-    return Answer(
-        {"environment": environment, "home": first},
+        former_owner = fence.rearm(store, environment)
+    return CommandResult(
+        {"environment": environment, "home": former_owner},
         [
             f"{environment} may use the store"
-            + ("" if first == environment else f", which belonged to {first}")
+            + ("" if former_owner == environment else f", which belonged to {former_owner}")
         ],
     )
 
 
-def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> Answer:
+def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> CommandResult:
     """Delete everything from a copy that could cause calls; idempotency keys stay.
 
-    The command refuses a store that belongs to this environment, as that is no copy.
+    The command refuses a store that belongs to this environment, as that is not a copy.
 
     Args:
         store: the URL of the credential store: sqlite:///file.db, postgresql://…, mariadb://… or
@@ -48,41 +48,42 @@ def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> A
         yes: confirm the deletion; without it, nothing is deleted.
         context: the options that all commands share.
     """
-    environment = _named(context)
+    environment = _environment_name(context)
     with opened_store(context.state()) as states:
-        home = fence.home(states)
-    if home in {None, environment}:
+        owner = fence.home(states)
+    if owner in {None, environment}:
         raise ConfigurationError(
-            f"the store belongs to {'no' if home is None else 'this'} environment, so is no copy.",
+            f"The store belongs to {'no' if owner is None else 'this'} environment,"
+            " so it is not a copy.",
             path="state.environment_id",
             remedy="Name the copy's environment with --environment or in the configuration.",
         )
     if not yes:
         raise ConfigurationError(
-            f"this would delete the data that {home} has stored.",
+            f"The command would delete the data that {owner} has stored.",
             path="--yes",
             remedy="Make sure that this is the copy, then repeat the command with --yes.",
         )
-    stores = _kept(context, store)
+    stores = _stores_to_clear(context, store)
     deleted = {name: fence.neutralize(target) for name, target in stores.items()}
-    return Answer(
-        {"environment": environment, "home": home, "deleted": deleted},
+    return CommandResult(
+        {"environment": environment, "home": owner, "deleted": deleted},
         [f"{number} {name} deleted" for name, number in deleted.items()],
     )
 
 
-def _named(context: Context) -> str:
+def _environment_name(context: Context) -> str:
     environment = context.configured().environment_id
     if environment is None:
         raise ConfigurationError(
-            "this environment has no name.",
+            "The environment has no name.",
             path="state.environment_id",
-            remedy="Give --environment, MOORAGE_ENVIRONMENT, or [state] environment_id.",
+            remedy="Set --environment, MOORAGE_ENVIRONMENT, or [state] environment_id.",
         )
     return environment
 
 
-def _kept(context: Context, store: str | None) -> dict[str, Any]:
+def _stores_to_clear(context: Context, store: str | None) -> dict[str, Any]:
     """Return the stores that could cause calls from a copy, by name."""
     stores = context.kept()
     if store is not None:
@@ -92,8 +93,8 @@ def _kept(context: Context, store: str | None) -> dict[str, Any]:
         stores["tenants"] = open_tenants(tenants.url.reveal(), tenants.keys)
     if not stores:
         raise ConfigurationError(
-            "nothing is configured that could cause calls from a copy.",
+            "There is no store in the configuration that could cause calls from a copy.",
             path="--credentials",
-            remedy="Give the URL of the credential store.",
+            remedy="Pass the URL of the credential store.",
         )
     return stores

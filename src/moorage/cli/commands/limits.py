@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from moorage.cli.answer import Answer
+from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.cli.places import opened_hub
 
 
 def reset(
     service: str, /, *, tenant: str | None = None, endpoint: str | None = None, context: Context
-) -> Answer:
+) -> CommandResult:
     """End a rate-limit pause that a vendor asked for.
 
     Args:
@@ -24,8 +24,8 @@ def reset(
     result = {"service": service, "tenant": tenant, "endpoint": endpoint, "remaining": remaining}
     suffix = "".join(f" of {name}" for name in (tenant, endpoint) if name)
     if not remaining:
-        return Answer(result, [f"the limits of {service}{suffix} were not paused"])
-    return Answer(
+        return CommandResult(result, [f"the limits of {service}{suffix} were not paused"])
+    return CommandResult(
         result,
         [f"the limits of {service}{suffix} are no longer paused ({remaining:.0f} s were left)"],
     )

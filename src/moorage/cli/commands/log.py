@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from moorage.cli.answer import Answer, Table
+from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.domain.observation.integration_log import IntegrationStatus, LogQuery
 from moorage.errors import ConfigurationError
@@ -44,7 +44,7 @@ def list_calls(
     limit: int = 50,
     after: str | None = None,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """List calls of the integration log, newest first.
 
     Args:
@@ -67,14 +67,14 @@ def list_calls(
     )
     with _log(context, store) as log:
         page = log.find(query)
-    calls = [_shown(entry) for entry in page.items]
+    calls = [_call_row(entry) for entry in page.items]
     lines: list[str | Table] = [Table(_COLUMNS, [call.values() for call in calls])]
     if page.next is not None:
         lines.append(f"More with --after {page.next}.")
-    return Answer({"calls": calls, "next": page.next}, lines if calls else ["nothing"])
+    return CommandResult({"calls": calls, "next": page.next}, lines if calls else ["nothing"])
 
 
-def remove_calls(*, store: LogUrl = None, older_than: float, context: Context) -> Answer:
+def remove_calls(*, store: LogUrl = None, older_than: float, context: Context) -> CommandResult:
     """Remove old calls from the integration log, such as once a day.
 
     Args:
@@ -85,7 +85,7 @@ def remove_calls(*, store: LogUrl = None, older_than: float, context: Context) -
     until = _ago(older_than, "--older-than")
     with _log(context, store) as log:
         removed = log.remove(LogQuery(until=until))
-    return Answer({"removed": removed}, [f"{removed} removed"])
+    return CommandResult({"removed": removed}, [f"{removed} removed"])
 
 
 @contextmanager
@@ -93,9 +93,9 @@ def _log(context: Context, url: str | None) -> Generator[Any]:
     url = url or context.configured().log
     if url is None or url == "memory:":
         raise ConfigurationError(
-            "no integration log is given that other processes share.",
+            "The command needs an integration log that other processes share.",
             path="--store",
-            remedy="Give its URL, or configure it under [log].",
+            remedy="Pass its URL, or configure it under [log].",
         )
     with open_log(url) as log:
         yield log
@@ -106,11 +106,11 @@ def _ago(days: float, path: str) -> datetime:
         return datetime.now(UTC) - timedelta(days=days)
     except (OverflowError, ValueError):
         raise ConfigurationError(
-            f"{days} days are too many for a date.", path=path, remedy="Give fewer days."
+            f"{days} days are too many for a date.", path=path, remedy="Pass fewer days."
         ) from None
 
 
-def _shown(entry: IntegrationLog) -> dict[str, Any]:
+def _call_row(entry: IntegrationLog) -> dict[str, Any]:
     fields = {name: getattr(entry, name) for name in _COLUMNS}
     return {
         **fields,

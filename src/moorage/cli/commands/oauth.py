@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from moorage.cli.answer import Answer
+from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.cli.loopback import Loopback
 from moorage.cli.oauth_client import Client
@@ -33,8 +33,8 @@ def login(
     timeout: float = _TIMEOUT,
     migrate: bool = False,
     context: Context,
-) -> Answer:
-    """Let a person consent and store the resulting tokens.
+) -> CommandResult:
+    """Ask a person for consent and store the resulting tokens.
 
     The person consents in a browser or on another device. The tokens are encrypted with
     MOORAGE_KEYS.
@@ -68,9 +68,11 @@ def login(
             _browse(prompt.verification_uri_complete or prompt.verification_uri)
         granted = consent.finish_device(prompt, timeout=timeout)
     else:
-        granted = _with_browser(consent, parameters, port, timeout, context, opening=open_browser)
+        granted = _with_browser(
+            consent, parameters, port, timeout, context, open_browser=open_browser
+        )
     vault.rotate(client.service, client.tenant, granted.credentials)
-    return Answer(client.found, [f"tokens stored for {client.named}"])
+    return CommandResult(client.owner, [f"tokens stored for {client.owner_text}"])
 
 
 def _with_browser(
@@ -80,12 +82,12 @@ def _with_browser(
     timeout: float,
     context: Context,
     *,
-    opening: bool,
+    open_browser: bool,
 ) -> Granted:
     with Loopback(port) as listener:
         url, pending = consent.begin(listener.url, parameters=parameters)
         context.tell(f"Open this URL in a browser on this machine:\n\n{url}\n")
-        if opening:
+        if open_browser:
             _browse(url)
         callback = listener.wait(timeout)
     return consent.finish(callback, pending)
@@ -103,6 +105,6 @@ def _pair(text: str) -> tuple[str, str]:
         raise ConfigurationError(
             "--parameter needs the form NAME=VALUE.",
             path="--parameter",
-            remedy="Give for instance --parameter prompt=consent.",
+            remedy="Pass for example --parameter prompt=consent.",
         )
     return name, value

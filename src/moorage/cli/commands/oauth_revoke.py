@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
-from moorage.cli.answer import Answer
+from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.cli.oauth_client import Client
 from moorage.cli.vaults import open_vault
@@ -21,7 +21,7 @@ def revoke(
     state: str | None = None,
     migrate: bool = False,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """Revoke stored tokens at the server, so that nobody can use them.
 
     Args:
@@ -33,11 +33,11 @@ def revoke(
     """
     vault = open_vault(client.credentials, migrate=migrate)
     oauth_client = client.at({"revocation_endpoint": revoke_url}, grant=Consent())
-    with ExitStack() as closing:
-        http = closing.enter_context(StdlibHttpClient())
-        storage = None if state is None else closing.enter_context(open_storage(state))
+    with ExitStack() as cleanup:
+        http = cleanup.enter_context(StdlibHttpClient())
+        storage = None if state is None else cleanup.enter_context(open_storage(state))
         tokens = OAuthTokenRefresher(
             {(client.service, client.tenant): oauth_client}, vault=vault, storage=storage, http=http
         )
         tokens.revoke(client.service, client.tenant)
-    return Answer(client.found, [f"tokens revoked for {client.named}"])
+    return CommandResult(client.owner, [f"tokens revoked for {client.owner_text}"])

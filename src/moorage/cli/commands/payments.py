@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.cli.answer import Answer, Table
+from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
-from moorage.cli.exit_codes import UNWELL
+from moorage.cli.exit_codes import FAILED
 from moorage.cli.places import opened_hub
 from moorage.errors import InvalidData
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("key", "tenant", "operation", "amount", "reference", "account", "since", "next")
 
 
-def unsettled(*, context: Context) -> Answer:
+def unsettled(*, context: Context) -> CommandResult:
     """List payments with an unknown outcome; exit with 1 if there are any.
 
     Args:
@@ -26,13 +26,13 @@ def unsettled(*, context: Context) -> Answer:
     with opened_hub(context) as hub:
         payments = hub.unsettled_payments()
     if not payments:
-        return Answer({"payments": []}, ["no payment is unsettled"])
-    return Answer(
-        {"payments": [_plain(payment) for payment in payments]}, [_table(payments)], UNWELL
+        return CommandResult({"payments": []}, ["no payment is unsettled"])
+    return CommandResult(
+        {"payments": [_payment_row(payment) for payment in payments]}, [_table(payments)], FAILED
     )
 
 
-def settle(*, limit: int = 100, context: Context) -> Answer:
+def settle(*, limit: int = 100, context: Context) -> CommandResult:
     """Settle payments whose outcome the vendor can report; run it from a timer.
 
     Args:
@@ -43,14 +43,14 @@ def settle(*, limit: int = 100, context: Context) -> Answer:
     with opened_hub(context) as hub:
         settled = hub.settle_payments(limit=limit)
     rows = [
-        {**_plain(settlement.payment), "outcome": settlement.outcome.value}
+        {**_payment_row(settlement.payment), "outcome": settlement.outcome.value}
         for settlement in settled
     ]
     lines = [
-        f"{settlement.payment.idempotency_key}: {_WORDS[settlement.outcome]}"
+        f"{settlement.payment.idempotency_key}: {_OUTCOMES[settlement.outcome]}"
         for settlement in settled
     ]
-    return Answer({"settled": rows}, lines or ["nothing was settled"])
+    return CommandResult({"settled": rows}, lines or ["nothing was settled"])
 
 
 def close(
@@ -62,7 +62,7 @@ def close(
     reference: str | None = None,
     tenant: str | None = None,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """Close a payment whose outcome you have looked up at the vendor.
 
     Args:
@@ -76,28 +76,28 @@ def close(
     """
     if done is not_done:
         raise InvalidData(
-            "Whether the payment was done is not said.",
+            "The outcome of the payment is missing.",
             field="--done",
-            remedy="Give either --done or --not-done.",
+            remedy="Pass either --done or --not-done.",
         )
     context.state()
     with opened_hub(context) as hub:
         payment = hub.close_payment(idempotency_key, done=done, receipt=reference, tenant=tenant)
     outcome = "done" if done else "not done"
-    return Answer(
-        {**_plain(payment), "outcome": "done" if done else "not_done"},
+    return CommandResult(
+        {**_payment_row(payment), "outcome": "done" if done else "not_done"},
         [f"{idempotency_key} is closed as {outcome}"],
     )
 
 
-_WORDS = {
+_OUTCOMES = {
     "done": "was done",
     "refused": "was refused by the vendor",
     "not_done": "was never sent",
 }
 
 
-def _plain(payment: UnsettledPayment) -> dict[str, Any]:
+def _payment_row(payment: UnsettledPayment) -> dict[str, Any]:
     return {
         "idempotency_key": payment.idempotency_key,
         "tenant": payment.tenant,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from moorage.cli.answer import Answer
+from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.scaffold import scaffold, write
 
@@ -22,7 +22,7 @@ def vendor(
     into: Path | None = None,
     force: bool = False,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """Write a package with your own vendor, its sandbox and its tests.
 
     Once installed with pip, configurations find the vendor by its name.
@@ -34,7 +34,7 @@ def vendor(
         force: overwrite existing files.
         context: the options that all commands share.
     """
-    return _written("vendor", name, contract, into, force=force)
+    return _write_files("vendor", name, contract, into, force=force)
 
 
 def adapter(
@@ -45,7 +45,7 @@ def adapter(
     into: Path | None = None,
     force: bool = False,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """Write your own adapter with the conformance tests of its port.
 
     Args:
@@ -55,12 +55,12 @@ def adapter(
         force: overwrite existing files.
         context: the options that all commands share.
     """
-    return _written("adapter", name, port, into, force=force)
+    return _write_files("adapter", name, port, into, force=force)
 
 
 def scheme(
     name: Name, /, *, into: Path | None = None, force: bool = False, context: Context
-) -> Answer:
+) -> CommandResult:
     """Write a webhook scheme's table and a signed example.
 
     Args:
@@ -69,12 +69,12 @@ def scheme(
         force: overwrite existing files.
         context: the options that all commands share.
     """
-    return _written("scheme", name, None, into, force=force)
+    return _write_files("scheme", name, None, into, force=force)
 
 
 def django(
     name: Name, /, *, into: Path | None = None, force: bool = False, context: Context
-) -> Answer:
+) -> CommandResult:
     """Write a Django project that takes payments and webhooks.
 
     Args:
@@ -83,12 +83,12 @@ def django(
         force: overwrite existing files.
         context: the options that all commands share.
     """
-    return _written("django", name, None, into, force=force)
+    return _write_files("django", name, None, into, force=force)
 
 
 def flask(
     name: Name, /, *, into: Path | None = None, force: bool = False, context: Context
-) -> Answer:
+) -> CommandResult:
     """Write a Flask application that takes payments and webhooks.
 
     Args:
@@ -97,12 +97,14 @@ def flask(
         force: overwrite existing files.
         context: the options that all commands share.
     """
-    return _written("flask", name, None, into, force=force)
+    return _write_files("flask", name, None, into, force=force)
 
 
-def _written(kind: str, name: str, choice: str | None, into: Path | None, *, force: bool) -> Answer:
+def _write_files(
+    kind: str, name: str, choice: str | None, into: Path | None, *, force: bool
+) -> CommandResult:
     texts = scaffold(kind, name, choice)
     folder = Path(name) if into is None else into
     files = [str(path) for path in write(texts, folder, force=force)]
-    lines = [*files, "", f"Its tests: cd {folder} && python -m pytest", "What is left: README.md"]
-    return Answer({"folder": str(folder), "files": files}, lines)
+    lines = [*files, "", f"Its tests: cd {folder} && python -m pytest", "Next steps: README.md"]
+    return CommandResult({"folder": str(folder), "files": files}, lines)

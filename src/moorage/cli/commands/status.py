@@ -5,20 +5,20 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
-from moorage.cli.answer import Answer, Table
+from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
-from moorage.cli.exit_codes import OK, UNWELL
+from moorage.cli.exit_codes import FAILED, OK
 from moorage.cli.places import opened_hub
-from moorage.cli.standing import standing
+from moorage.cli.standing import service_statuses
 from moorage.errors import ConfigurationError
 
-_WELL: Final = frozenset({None, "closed", "disabled"})
+_HEALTHY: Final = frozenset({None, "closed", "disabled"})
 _COLUMNS: Final = ("service", "circuit", "calls", "failures", "limits", "retries")
 
 
 def status(
     *, watch: bool = False, every: float = 2.0, tenant: str | None = None, context: Context
-) -> Answer:
+) -> CommandResult:
     """Show the circuits, limits and retries of every service.
 
     All processes share this state. The exit code is 1 if any circuit is open.
@@ -32,11 +32,11 @@ def status(
     context.state()
     with opened_hub(context) as hub:
         if watch:
-            _watched(lambda: standing(hub, tenant), every, context)
-        rows = standing(hub, tenant)
-    well = all(row["circuit"] in _WELL for row in rows)
+            _watch_status(lambda: service_statuses(hub, tenant), every, context)
+        rows = service_statuses(hub, tenant)
+    all_healthy = all(row["circuit"] in _HEALTHY for row in rows)
     tables = [] if watch else [table(rows)]
-    return Answer({"services": rows}, tables, OK if well or watch else UNWELL)
+    return CommandResult({"services": rows}, tables, OK if all_healthy or watch else FAILED)
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
@@ -54,16 +54,16 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
     return name, circuit or "none", row["calls"], row["failures"], limits, retries
 
 
-def _watched(look: Any, every: float, context: Context) -> None:
+def _watch_status(read_rows: Any, every: float, context: Context) -> None:
     if not context.as_json and not (sys.stdout.isatty() and sys.stdin.isatty()):
         raise ConfigurationError(
             "--watch needs a terminal.",
             path="--watch",
             remedy="Omit --watch, or add --json to print a line each time.",
         )
-    from moorage.cli.watching import lines, page  # noqa: PLC0415 - for terminals only
+    from moorage.cli.watching import print_lines, show_page  # noqa: PLC0415 - for terminals only
 
     if context.as_json:
-        lines(lambda: context.note({"services": look()}), every)
+        print_lines(lambda: context.note({"services": read_rows()}), every)
     else:
-        page(lambda: table(look()), every, colour=context.colour)
+        show_page(lambda: table(read_rows()), every, color=context.color)

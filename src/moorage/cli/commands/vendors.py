@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import attrs
 
-from moorage.cli.answer import Answer, Table
+from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.wiring.catalog import vendor_class, vendor_names
 
 
-def vendors(name: str | None = None, /, *, context: Context) -> Answer:
+def vendors(name: str | None = None, /, *, context: Context) -> CommandResult:
     """List the installed vendors, or show the capabilities of one.
 
     Args:
@@ -19,13 +19,13 @@ def vendors(name: str | None = None, /, *, context: Context) -> Answer:
         context: the options that all commands share.
     """
     if name is not None:
-        return _one(name)
+        return _details(name)
     classes = {vendor_name: vendor_class(vendor_name) for vendor_name in vendor_names()}
     rows = [
         (vendor_name, ", ".join(kind.kinds), kind.api_version, kind.webhook)
         for vendor_name, kind in classes.items()
     ]
-    return Answer(
+    return CommandResult(
         {
             "vendors": [
                 {"name": vendor_name, "kinds": [*kind.kinds]}
@@ -36,15 +36,19 @@ def vendors(name: str | None = None, /, *, context: Context) -> Answer:
     )
 
 
-def _one(name: str) -> Answer:
+def _details(name: str) -> CommandResult:
     kind = vendor_class(name)
     fields = attrs.fields(cast("Any", kind))
     options = [
-        {"name": one.name, "type": str(one.type), "required": one.default is attrs.NOTHING}
-        for one in fields
+        {
+            "name": field.name,
+            "type": str(field.type),
+            "required": field.default is attrs.NOTHING,
+        }
+        for field in fields
     ]
     about = " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
-    return Answer(
+    return CommandResult(
         {
             "name": name,
             "kinds": [*kind.kinds],
@@ -64,8 +68,8 @@ def _one(name: str) -> Answer:
             Table(
                 ("option", "type", ""),
                 [
-                    (one["name"], one["type"], "needed" if one["required"] else "")
-                    for one in options
+                    (option["name"], option["type"], "required" if option["required"] else "")
+                    for option in options
                 ],
             ),
         ],

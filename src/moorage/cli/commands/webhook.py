@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from moorage.cli.answer import Answer
+from moorage.cli.answer import CommandResult
 from moorage.cli.commands.call import read_bytes
 from moorage.cli.context import Context
 from moorage.cli.webhook_listener import Listener
@@ -19,7 +19,7 @@ from moorage.domain.webhooks.replies import reply_to
 from moorage.errors import ConfigurationError, ConnectorError, WebhookRejected
 from moorage.parts.webhook_verifier import WebhookVerifier
 
-_ONE = Parameter(consume_multiple=False)
+_SINGLE = Parameter(consume_multiple=False)
 _EXAMPLE = b'{"id": "evt_1", "type": "example"}'
 _URL = "https://localhost/"
 
@@ -31,10 +31,10 @@ def sign(
     secret_env: str,
     body: str | None = None,
     id: str | None = None,
-    parameter: Annotated[tuple[str, ...], _ONE] = (),
+    parameter: Annotated[tuple[str, ...], _SINGLE] = (),
     url: str = _URL,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """Sign a body as a vendor would, to test your webhook receiver.
 
     Args:
@@ -58,7 +58,7 @@ def sign(
     )
     lines = [f"{name}: {value}" for name, value in headers.items()]
     text = content.decode(errors="replace")
-    return Answer({"headers": headers, "body": text}, [*lines, "", text])
+    return CommandResult({"headers": headers, "body": text}, [*lines, "", text])
 
 
 def verify(
@@ -66,14 +66,14 @@ def verify(
     /,
     *,
     secret_env: str | None = None,
-    header: Annotated[tuple[str, ...], _ONE] = (),
+    header: Annotated[tuple[str, ...], _SINGLE] = (),
     body: str = "@-",
-    parameter: Annotated[tuple[str, ...], _ONE] = (),
+    parameter: Annotated[tuple[str, ...], _SINGLE] = (),
     url: str = _URL,
     method: str = "POST",
     tolerance: float | None = None,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """Verify a saved webhook from its headers and its exact body.
 
     Args:
@@ -95,7 +95,9 @@ def verify(
         method=method,
     )
     rows = [described(event) for event in events]
-    return Answer({"scheme": scheme, "events": rows}, ["It is genuine.", *map(_line, rows)])
+    return CommandResult(
+        {"scheme": scheme, "events": rows}, ["It is genuine.", *map(_row_text, rows)]
+    )
 
 
 def listen(
@@ -103,11 +105,11 @@ def listen(
     /,
     *,
     secret_env: str | None = None,
-    parameter: Annotated[tuple[str, ...], _ONE] = (),
+    parameter: Annotated[tuple[str, ...], _SINGLE] = (),
     port: int = 8080,
     count: int | None = None,
     context: Context,
-) -> Answer:
+) -> CommandResult:
     """Listen on this machine, verify and show incoming webhooks; Ctrl-C ends it.
 
     With --json, each webhook is one line.
@@ -124,38 +126,40 @@ def listen(
     received = genuine = 0
     broken_pipes: list[OSError] = []
 
-    def judge(webhook: dict[str, Any]) -> int:
+    def verify_request(webhook: dict[str, Any]) -> int:
         try:
-            return judged(webhook)
+            return verify_and_print(webhook)
         except OSError as error:
             broken_pipes.append(error)
             raise
 
-    def judged(webhook: dict[str, Any]) -> int:
+    def verify_and_print(webhook: dict[str, Any]) -> int:
         nonlocal received, genuine
         received += 1
         try:
             events = verifier.verify(**webhook)
         except WebhookRejected as error:
-            _say(context, {"genuine": False, "problem": str(error)}, f"refused: {error}")
+            _print_row(context, {"genuine": False, "problem": str(error)}, f"refused: {error}")
             return 400
         except ConnectorError as error:
-            _say(context, {"genuine": None, "problem": str(error)}, f"not decided: {error}")
+            _print_row(context, {"genuine": None, "problem": str(error)}, f"not decided: {error}")
             return reply_to(error).status
         verifier.done(events)
         genuine += 1
         for event in map(described, events):
-            _say(context, {"genuine": True, **event}, _line(event))
+            _print_row(context, {"genuine": True, **event}, _row_text(event))
         return 200
 
-    with Listener(port, judge) as listener:
+    with Listener(port, verify_request) as listener:
         context.tell(f"listening on {listener.url}")
         while not broken_pipes and (count is None or received < count):
             listener.handle_request()
     if broken_pipes:
         # The reader closed the pipe.
         raise broken_pipes[0]
-    return Answer({"seen": received, "genuine": genuine}, [f"{genuine} of {received} were genuine"])
+    return CommandResult(
+        {"seen": received, "genuine": genuine}, [f"{genuine} of {received} were genuine"]
+    )
 
 
 def described(event: WebhookEvent) -> dict[str, Any]:
@@ -167,14 +171,14 @@ def described(event: WebhookEvent) -> dict[str, Any]:
     }
 
 
-def _say(context: Context, row: dict[str, Any], line: str) -> None:
+def _print_row(context: Context, row: dict[str, Any], line: str) -> None:
     if context.as_json:
         context.note(row)
     else:
         context.tell(line)
 
 
-def _line(event: dict[str, Any]) -> str:
+def _row_text(event: dict[str, Any]) -> str:
     return " ".join(str(value) for value in event.values() if value is not None)
 
 
@@ -192,7 +196,7 @@ def _verifier(
 def _secret(name: str) -> Secret:
     if not os.environ.get(name):
         raise ConfigurationError(
-            f"the environment variable {name} is empty or not set.",
+            f"The environment variable {name} is empty or not set.",
             path="--secret-env",
             remedy="Set the variable to the webhook secret.",
         )
@@ -207,7 +211,7 @@ def _pairs(options: tuple[str, ...]) -> dict[str, str]:
             raise ConfigurationError(
                 "--parameter needs the form name=value.",
                 path="--parameter",
-                remedy="Give for instance --parameter webhook_id=….",
+                remedy="Pass for example --parameter webhook_id=….",
             )
         pairs[name] = value
     return pairs
@@ -219,6 +223,6 @@ def _field(text: str) -> tuple[str, str]:
         raise ConfigurationError(
             "--header needs the form name: value.",
             path="--header",
-            remedy="Give for instance --header 'Webhook-Id: msg_1'.",
+            remedy="Pass for example --header 'Webhook-Id: msg_1'.",
         )
     return name.strip(), value.strip()

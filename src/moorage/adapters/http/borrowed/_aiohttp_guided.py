@@ -1,4 +1,4 @@
-"""How aiohttp connects where a guard is asked first."""
+"""Makes aiohttp connect only to addresses that the guard allows."""
 
 from __future__ import annotations
 
@@ -9,43 +9,49 @@ from typing import TYPE_CHECKING, Any
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 if TYPE_CHECKING:
-    from moorage.adapters.http.borrowed._guide import Guide
+    from moorage.adapters.http.borrowed._guide import GuardedResolver
 
 
-def guided(guide: Guide) -> dict[str, Any]:
-    """Return what makes a connector ask first."""
+def guarded_connector_options(resolver: GuardedResolver) -> dict[str, Any]:
+    """Return the arguments of a connector that only connects where the guard allows."""
 
     def make(address: tuple[int, int, int, str, Any]) -> socket.socket:
-        """Make a socket for this address only; a name has been looked up, a number was not."""
+        """Return a socket for an address; checks it, as an IP address was not resolved."""
         family, kind, protocol, _, where = address
-        guide.check_address(*where[:2])
+        resolver.check_address(*where[:2])
         return socket.socket(family, kind, protocol)
 
-    return {"resolver": Guided(guide), "use_dns_cache": False, "socket_factory": make}
+    return {
+        "resolver": GuardedAiohttpResolver(resolver),
+        "use_dns_cache": False,
+        "socket_factory": make,
+    }
 
 
-class Guided(AbstractResolver):
-    """Finds only addresses that the guard was asked about."""
+class GuardedAiohttpResolver(AbstractResolver):
+    """Resolves names to addresses that the guard allows."""
 
-    def __init__(self, guide: Guide) -> None:
-        self._guide = guide
+    def __init__(self, resolver: GuardedResolver) -> None:
+        self._resolver = resolver
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Look a name up."""
+        """Resolve a name."""
         return [
             ResolveResult(
                 hostname=host,
                 host=where[0],
                 port=where[1],
-                family=found,
+                family=address_family,
                 proto=protocol,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
-            for found, _, protocol, _, where in await self._guide.addresses(host, port, inf)
-            if family in {socket.AF_UNSPEC, found}
+            for address_family, _, protocol, _, where in await self._resolver.addresses(
+                host, port, inf
+            )
+            if family in {socket.AF_UNSPEC, address_family}
         ]
 
     async def close(self) -> None:
-        """It keeps nothing."""
+        """Do nothing: there is nothing to close."""

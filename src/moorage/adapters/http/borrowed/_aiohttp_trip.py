@@ -1,4 +1,4 @@
-"""Exchanges that aiohttp carries: what its exceptions mean, and what it does on the way."""
+"""Exchanges with aiohttp, and the meanings of its exceptions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from aiohttp import http_exceptions
 from multidict import CIMultiDict
 from yarl import URL
 
-from moorage.adapters.http.borrowed._trip import LoopTrip, Meaning, seconds_left
+from moorage.adapters.http.borrowed._trip import LoopLibraryExchange, Meaning, seconds_left
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from types import SimpleNamespace
 
-    from moorage.adapters.http.borrowed._trip import Errand
+    from moorage.adapters.http.borrowed._trip import OutgoingRequest
 
 MEANINGS: Final[dict[type[BaseException], Meaning]] = {
     aiohttp.ConnectionTimeoutError: Meaning.NOT_REACHED_IN_TIME,
@@ -34,14 +34,14 @@ MEANINGS: Final[dict[type[BaseException], Meaning]] = {
     http_exceptions.HttpProcessingError: Meaning.NO_ANSWER,
     Exception: Meaning.CUT_OFF,
 }
-"""What an exception means, by the first of its classes that is named here."""
+"""The meaning of an exception, by the first of its classes that is listed here."""
 
-_TURNS: Final = 2  # of the event loop, until it has seen which idle connections have ended
+_LOOP_ITERATIONS: Final = 2  # until the event loop has noticed closed connections
 _AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
-class _Final(Exception):
-    """What went wrong, in a form that aiohttp does not take for a reason to send again."""
+class _DoNotRetry(Exception):
+    """An error in a form for which aiohttp does not send the request again."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -49,53 +49,53 @@ class _Final(Exception):
 
 
 @attrs.frozen
-class Introduced:
-    """A proxy, and the fields that tell it who we are."""
+class AuthenticatedProxy:
+    """A proxy, and the header fields that authenticate at it."""
 
     url: URL
     introduction: tuple[tuple[str, str], ...] = attrs.field(repr=False)
 
 
-class AiohttpTrip(LoopTrip):
+class AiohttpExchange(LoopLibraryExchange):
     """An exchange by an `aiohttp.ClientSession`.
 
     Args:
-        errand: what it is for.
-        session: one of ours, on the connector of whoever it is for.
-        leaving: what is still being done to end others, and this one in the end.
-        proxy: through whom it leads.
+        outgoing: the request to send.
+        session: our own session, on the connector of the host's session or ours.
+        closing_tasks: the tasks that finish exchanges, later including this one.
+        proxy: the proxy, if there is one.
     """
 
     def __init__(
         self,
-        errand: Errand,
+        outgoing: OutgoingRequest,
         session: aiohttp.ClientSession,
-        leaving: set[asyncio.Task[None]],
-        proxy: Introduced | None,
+        closing_tasks: set[asyncio.Task[None]],
+        proxy: AuthenticatedProxy | None,
     ) -> None:
-        super().__init__(errand)
-        self.leaving = leaving
+        super().__init__(outgoing)
+        self.closing_tasks = closing_tasks
         self._session = session
         self._proxy = proxy
         self._response: aiohttp.ClientResponse | None = None
         self._writing = False
 
     def meaning(self, error: Exception) -> Meaning:
-        """Look it up."""
+        """Return the meaning of the exception's class."""
         return next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
 
-    async def ask(self) -> bytes:
-        """Send it."""
-        method, target, fields = self.errand.opened()
-        origin, timeouts, until = self.errand.origin, self.errand.timeouts, self.errand.until
+    async def send_request(self) -> bytes:
+        """Send the request."""
+        method, target, fields = self.outgoing.parts()
+        origin, timeouts, until = self.outgoing.origin, self.outgoing.timeouts, self.outgoing.until
         scheme = "https" if origin.secure else "http"
-        for _ in range(_TURNS):
+        for _ in range(_LOOP_ITERATIONS):
             await asyncio.sleep(0)
         try:
             response = await self._session.request(
                 method,
                 URL(f"{scheme}://{origin}{target}", encoded=True),
-                headers=_encoded(fields + self._introduction()),
+                headers=_encoded(fields + self._proxy_fields()),
                 data=self._data(),
                 allow_redirects=False,
                 skip_auto_headers=_AUTOMATIC,
@@ -109,23 +109,23 @@ class AiohttpTrip(LoopTrip):
                 proxy=self._proxy.url if self._proxy else None,
                 proxy_headers=dict(self._proxy.introduction) if self._proxy else None,
             )
-        except _Final as final:
+        except _DoNotRetry as final:
             error = final.error
         else:
             self._response = response
             reason = (response.reason or "").encode("utf-8", "surrogateescape")
-            return self.put(response.status, reason, list(response.raw_headers))
+            return self.encode_head(response.status, reason, list(response.raw_headers))
         raise error
 
-    async def more(self) -> bytes:
+    async def next_piece(self) -> bytes:
         """Return the next piece."""
-        assert self._response is not None  # noqa: S101 - it has been asked for
+        assert self._response is not None  # noqa: S101 - the request has been sent
         return await self._response.content.readany()
 
-    async def leave(self) -> None:
-        """Give the connection back."""
+    async def finish(self) -> None:
+        """Return the connection to aiohttp."""
         if self._response is not None:
-            if self._over:
+            if self._body_complete:
                 self._response.release()
             else:
                 self._response.close()
@@ -133,44 +133,44 @@ class AiohttpTrip(LoopTrip):
     async def _once(
         self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Keep aiohttp from sending again what it thinks is harmless to send twice."""
+        """Prevent aiohttp from sending a request again."""
         try:
             return await send(request)
-        except Exception as error:  # noqa: BLE001 - whatever it is, once is enough
-            raise _Final(error) from None
+        except Exception as error:  # noqa: BLE001 - no error may lead to a retry
+            raise _DoNotRetry(error) from None
 
-    def _introduction(self) -> list[tuple[bytes, bytes]]:
-        """The fields for the proxy, which aiohttp itself adds for a tunnel only."""
-        if self._proxy is None or self.errand.origin.secure:
+    def _proxy_fields(self) -> list[tuple[bytes, bytes]]:
+        """Return the fields for the proxy, which aiohttp adds for tunnels only."""
+        if self._proxy is None or self.outgoing.origin.secure:
             return []
         return [(name.encode(), value.encode()) for name, value in self._proxy.introduction]
 
     def _data(self) -> bytes | AsyncIterator[bytes] | None:
-        whole = self.errand.pieces.whole
+        whole = self.outgoing.pieces.whole
         return self._paced() if whole is None else whole or None
 
     async def _paced(self) -> AsyncIterator[bytes]:
-        """The pieces, each with the bound that aiohttp has not."""
-        bound = self.errand.timeouts.write
-        while piece := await self.errand.pieces.next():
+        """Yield the pieces, each with a write timeout, which aiohttp does not have."""
+        bound = self.outgoing.timeouts.write
+        while piece := await self.outgoing.pieces.next():
             if bound is not None:
                 self._writing = True
-                self.bound(min(self.errand.until, monotonic() + bound))
+                self.bound(min(self.outgoing.until, monotonic() + bound))
             yield piece
             self._writing = False
-            self.bound(self.errand.until)
+            self.bound(self.outgoing.until)
 
 
 def tracing() -> aiohttp.TraceConfig:
-    """Have trips told what aiohttp does for them."""
+    """Return a trace configuration that notifies exchanges of aiohttp's progress."""
 
     async def connecting(_: object, context: SimpleNamespace, __: object) -> None:
-        trip: AiohttpTrip = context.trace_request_ctx
-        trip.connect_within(trip.errand.timeouts.connect)
+        exchange: AiohttpExchange = context.trace_request_ctx
+        exchange.connect_within(exchange.outgoing.timeouts.connect)
 
     async def sending(_: object, context: SimpleNamespace, __: object) -> None:
-        trip: AiohttpTrip = context.trace_request_ctx
-        trip.connected()
+        exchange: AiohttpExchange = context.trace_request_ctx
+        exchange.connected()
 
     config = aiohttp.TraceConfig()
     config.on_connection_create_start.append(connecting)
@@ -179,14 +179,14 @@ def tracing() -> aiohttp.TraceConfig:
 
 
 def _encoded(fields: list[tuple[bytes, bytes]]) -> CIMultiDict[str]:
-    """The fields for aiohttp, which sends text as UTF-8 and frames bodies by itself."""
+    """Return the fields for aiohttp, which encodes text as UTF-8 and frames bodies itself."""
     encoded: CIMultiDict[str] = CIMultiDict()
-    spelled: dict[bytes, str] = {}  # of a name spelled in two ways, aiohttp would drop the first
+    spelled: dict[bytes, str] = {}  # aiohttp would drop the first of two spellings of a name
     for name, value in fields:
         if not value.isascii():
             raise InvalidData(
-                f"aiohttp cannot send the header {name.decode('ascii')!r} with a character outside"
-                " ASCII.",
+                f"The library aiohttp cannot send the header {name.decode('ascii')!r}, whose value"
+                " is not ASCII.",
                 field=f"headers.{name.decode('ascii')}",
                 remedy="Percent-encode it, or use another HTTP client.",
             )

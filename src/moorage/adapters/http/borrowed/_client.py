@@ -1,4 +1,4 @@
-"""What every adapter of another library's client offers, in both colours."""
+"""The common base of the adapters for other libraries' HTTP clients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Protocol
 
 from moorage.adapters.concurrency.forking import in_child
-from moorage.adapters.http.borrowed._engine import LentEngine
+from moorage.adapters.http.borrowed._engine import LibraryEngine
 from moorage.adapters.http.connections._threads import run
 from moorage.adapters.http.stdlib.client import StdlibIncoming
 from moorage.adapters.http.stdlib.client_async import AsyncStdlibIncoming
@@ -24,42 +24,42 @@ if TYPE_CHECKING:
 
 
 class Closing(Protocol):
-    """What can be closed."""
+    """An object that can be closed."""
 
     def close(self) -> object: ...
 
 
-class _Lent:
-    """What is the same in both colours.
+class _BorrowedClient:
+    """The common part of the synchronous and the asynchronous client.
 
     Args:
-        engine: makes its exchanges.
+        engine: performs the exchanges.
     """
 
     unverified: DangerouslyUnverified | None
 
-    def __init__(self, engine: LentEngine) -> None:
+    def __init__(self, engine: LibraryEngine) -> None:
         self._engine = engine
-        in_child(engine, LentEngine.start_afresh)
+        in_child(engine, LibraryEngine.start_afresh)
 
     def statistics(self) -> PoolStatistics:
-        """Tell what the connections are doing, to all origins together."""
+        """Return the numbers of active and waiting exchanges with all origins."""
         return self._engine.statistics()
 
 
-class BlockingLent(_Lent):
-    """An `HttpClient` on another library's client."""
+class BorrowedHttpClient(_BorrowedClient):
+    """An HTTP client that sends with another library's client."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send a request and read its answer to the end."""
+        """Send a request and read its whole response."""
         return run(self._engine.send(request, url, timeouts))
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> StdlibIncoming:
-        """Send a request and read its answer up to the body."""
+        """Send a request and read its response up to the body."""
         return StdlibIncoming(run(self._engine.open(request, url, timeouts)))
 
     def close(self) -> None:
-        """Close every connection that is idle, and each other one when its answer ends."""
+        """Close idle connections now, and the others when their responses end."""
         self._engine.close()
 
     def __enter__(self) -> Self:
@@ -74,19 +74,19 @@ class BlockingLent(_Lent):
         self.close()
 
 
-class AsyncLent(_Lent):
-    """An `AsyncHttpClient` on another library's client."""
+class AsyncBorrowedHttpClient(_BorrowedClient):
+    """An asynchronous HTTP client that sends with another library's client."""
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send a request and read its answer to the end."""
+        """Send a request and read its whole response."""
         return await self._engine.send(request, url, timeouts)
 
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncStdlibIncoming:
-        """Send a request and read its answer up to the body."""
+        """Send a request and read its response up to the body."""
         return AsyncStdlibIncoming(await self._engine.open(request, url, timeouts))
 
     async def close(self) -> None:
-        """Close every connection that is idle, and each other one when its answer ends."""
+        """Close idle connections now, and the others when their responses end."""
         self._engine.close()
         await self._engine.settle()
 
@@ -102,80 +102,80 @@ class AsyncLent(_Lent):
         await self.close()
 
 
-class BlockingLender:
-    """A library's client in one process.
+class SyncLibraryClient:
+    """A library's synchronous client in one process.
 
     Args:
-        ends: what is closed with it: nothing of the host's.
+        closables: the objects to close with it; never those of the host.
     """
 
-    def __init__(self, ends: Iterable[Closing]) -> None:
-        self._ends = tuple(ends)
+    def __init__(self, closables: Iterable[Closing]) -> None:
+        self._closables = tuple(closables)
 
     async def settle(self) -> None:
-        """Nothing goes on behind a thread."""
+        """Return at once: nothing runs in the background."""
 
     def shut(self) -> None:
-        """Close what is ours."""
-        for end in self._ends:
+        """Close the objects that we own."""
+        for closable in self._closables:
             with contextlib.suppress(Exception):
-                end.close()
+                closable.close()
 
 
-class LoopLender:
-    """A library's client in one event loop.
+class LoopLibraryClient:
+    """A library's asynchronous client in one event loop.
 
     Args:
-        ends: functions to await as it is closed: none for what is the host's.
+        closers: the functions to await when it is closed; never those of the host's objects.
 
     Attributes:
-        leaving: what is being done to end exchanges, and to end it all.
+        closing_tasks: the tasks that close exchanges and the client.
     """
 
-    def __init__(self, ends: Iterable[Callable[[], Awaitable[object]]]) -> None:
-        self._ends = tuple(ends)
+    def __init__(self, closers: Iterable[Callable[[], Awaitable[object]]]) -> None:
+        self._closables = tuple(closers)
         self._loop = asyncio.get_running_loop()
-        self.leaving: set[asyncio.Task[None]] = set()
+        self.closing_tasks: set[asyncio.Task[None]] = set()
 
     def shut(self) -> None:
-        """Close what is ours, in a task of its own."""
-        with contextlib.suppress(RuntimeError):  # without a loop there is nothing to end
+        """Close the objects that we own, in a new task."""
+        with contextlib.suppress(RuntimeError):  # without a loop there is nothing to close
             if asyncio.get_running_loop() is self._loop:
-                task = self._loop.create_task(self._end(tuple(self.leaving)))
-                self.leaving.add(task)
-                task.add_done_callback(self.leaving.discard)
+                task = self._loop.create_task(self._close_all(tuple(self.closing_tasks)))
+                self.closing_tasks.add(task)
+                task.add_done_callback(self.closing_tasks.discard)
 
     async def settle(self) -> None:
-        """Wait for what is being done."""
+        """Wait for the closing tasks."""
         if asyncio.get_running_loop() is self._loop:
-            if self.leaving:
-                await asyncio.wait(self.leaving)
-            await asyncio.sleep(0)  # what was closed lets go of its socket in the next turn
+            if self.closing_tasks:
+                await asyncio.wait(self.closing_tasks)
+            await asyncio.sleep(0)  # a closed connection releases its socket in the next iteration
 
-    async def _end(self, before: tuple[asyncio.Task[None], ...]) -> None:
-        if before:
-            await asyncio.wait(before)
-        for end in self._ends:
+    async def _close_all(self, earlier_tasks: tuple[asyncio.Task[None], ...]) -> None:
+        if earlier_tasks:
+            await asyncio.wait(earlier_tasks)
+        for close in self._closables:
             with contextlib.suppress(Exception):
-                await end()
+                await close()
 
 
 def refuse_settings(
-    given: object, name: str, *, tls: Tls | None, proxy: object, guard: object
+    client: object, name: str, *, tls: Tls | None, proxy: object, guard: object
 ) -> None:
-    """Refuse to tell a client of the host's how to connect, which is its own to know."""
-    if given is None:
+    """Raise an error for connection settings beside a client of the host, which has its own."""
+    if client is None:
         return
     if guard is not None:
         raise ConfigurationError(
-            f"A {name} of yours connects by itself, so the guard would not know where to.",
+            f"Your {name} connects by itself, so the guard cannot check its addresses.",
             path="guard",
-            remedy=f"Leave the {name} out: moorage's own asks the guard.",
+            remedy=f"Omit the {name}, so that moorage connects and uses the guard.",
         )
     if proxy is not None or (tls is not None and tls != Tls(unverified=tls.unverified)):
-        what = "certificates" if proxy is None else "proxy"
+        setting = "certificates" if proxy is None else "proxy"
         raise ConfigurationError(
-            f"A {name} of yours brings its own {what}.",
+            f"Your {name} has its own {setting}.",
             path="tls" if proxy is None else "proxy",
-            remedy=f"Say it where you make the {name}, or leave the {name} out.",
+            remedy=f"Set it where you create the {name}, or omit the {name}.",
         )

@@ -1,4 +1,4 @@
-"""Room for exchanges by another library's client: one for each process and event loop."""
+"""Pools of exchanges with another library's client, one per process and event loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from moorage.adapters.http.borrowed._guide import guide_of
+from moorage.adapters.http.borrowed._guide import resolver_for
 from moorage.adapters.http.connections._pool import Pool
 from moorage.adapters.http.stdlib._engine import Engine
 from moorage.errors import LocalFailure
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from moorage.domain.http.transport import PoolStatistics
 
 
-class Lender(Protocol):
-    """A library's client, in one process and, if it needs one, one event loop.
+class LibraryClient(Protocol):
+    """A library's client in one process and, if it needs one, one event loop.
 
-    `shut` does not wait, and leaves a client alone that the host has given us; `settle` does.
+    `shut` closes it without waiting, unless the host owns it; `settle` waits until it is closed.
     """
 
     def shut(self) -> None: ...
@@ -31,14 +31,14 @@ class Lender(Protocol):
     async def settle(self) -> None: ...
 
 
-class Stand(Pool):
-    """Places for exchanges with a library's client, which keeps the connections itself.
+class ExchangePool(Pool):
+    """Slots for exchanges with a library's client, which keeps the connections itself.
 
     Attributes:
-        lender: the client.
+        library: the client.
     """
 
-    lender: Lender
+    library: LibraryClient
 
     def __init__(self, network: Network, places: int) -> None:
         super().__init__(network, places, keep_alive=0)
@@ -47,92 +47,92 @@ class Stand(Pool):
     def give(
         self, origin: Origin, holder: object, wire: Wire | None = None, idle: float | None = None
     ) -> None:
-        """Give the place back; the last one ends a client that was closed meanwhile."""
+        """Return the slot; the last slot of a closed pool shuts the client."""
         super().give(origin, holder, wire, idle)
         self._shut_if_over()
 
     def close(self) -> None:
-        """Close what is idle now, and what is in use when it is given back."""
+        """Close the pool; its client is shut when the last slot is returned."""
         super().close()
         self._shut_if_over()
 
     def abandon(self) -> None:
-        """Drop it where nobody else is left."""
+        """Drop the pool in a forked child, without shutting the client."""
         self._abandoned = True
         super().abandon()
 
     def _shut_if_over(self) -> None:
-        if self._closed and not self._sites and not self._abandoned:
-            self.lender.shut()
+        if self._closed and not self._origin_pools and not self._abandoned:
+            self.library.shut()
 
 
-class LentEngine(Engine, ABC):
-    """Makes exchanges with a library's client.
+class LibraryEngine(Engine, ABC):
+    """Performs exchanges with a library's client.
 
     Args:
-        network: how to wait.
-        settings: those of the adapter.
-        given: whether the client is one that the host has made, and so belongs to one place.
+        network: the way to wait: blocking, or in an event loop.
+        settings: the settings of the adapter.
+        from_host: whether the host created the client, so that it belongs to one process and loop.
 
     Attributes:
-        guide: says where the library may connect to, if not anywhere.
+        resolver: resolves names under a guard; None if every destination is allowed.
     """
 
-    def __init__(self, network: Network, settings: Settings, *, given: bool) -> None:
+    def __init__(self, network: Network, settings: Settings, *, from_host: bool) -> None:
         super().__init__(network, settings)
-        self.guide = guide_of(settings, network)
-        self._making = Lock()
-        self._owner = os.getpid() if given else None
-        self._home: object = None
+        self.resolver = resolver_for(settings, network)
+        self._creation_lock = Lock()
+        self._owner = os.getpid() if from_host else None
+        self._scope: object = None
 
     @abstractmethod
-    def new_stand(self) -> Stand:
-        """Make a client for this process and event loop, and room for it."""
+    def new_exchange_pool(self) -> ExchangePool:
+        """Create a client for this process and event loop, with its pool."""
 
-    def new_pool(self) -> Stand:
-        """Make room where there may be any."""
+    def new_pool(self) -> ExchangePool:
+        """Create a pool, if the client may be used here."""
         if self._owner is not None:
             self._check_place(self._owner)
-        return self.new_stand()
+        return self.new_exchange_pool()
 
     def pool(self) -> Pool:
-        """Return the room that can be used here, which is made once."""
-        with self._making:
+        """Return the pool of this process and event loop, which is created once."""
+        with self._creation_lock:
             return super().pool()
 
     def statistics(self) -> PoolStatistics:
-        """Count what exchanges are doing; what is idle the library knows."""
+        """Return the numbers of exchanges; only the library knows its idle connections."""
         return attrs.evolve(super().statistics(), idle=None)
 
     def start_afresh(self) -> None:
-        """Leave all connections to the parent, in a child that was just forked."""
-        self._making = Lock()
+        """Leave all connections to the parent process after a fork."""
+        self._creation_lock = Lock()
         super().start_afresh()
 
     async def settle(self) -> None:
-        """Wait for what is being closed here."""
-        for stand in list(self._pools.values()):
-            if isinstance(stand, Stand):  # pragma: no branch - here they all are
-                await stand.lender.settle()
+        """Wait until closed clients have closed their connections."""
+        for exchange_pool in list(self._pools.values()):
+            if isinstance(exchange_pool, ExchangePool):  # pragma: no branch - all of them are
+                await exchange_pool.library.settle()
 
     def _check_place(self, owner: int) -> None:
         if os.getpid() != owner:  # pragma: no cover - only in a forked child
-            raise _elsewhere("process, which goes on using its connections")
-        here = self.network.here()
-        if self._home not in {None, here}:
-            raise _elsewhere("event loop")
-        self._home = here
+            raise _wrong_place("process, which continues to use its connections")
+        scope = self.network.here()
+        if self._scope not in {None, scope}:
+            raise _wrong_place("event loop")
+        self._scope = scope
 
 
-def closed(what: str) -> LocalFailure:
+def closed(message: str) -> LocalFailure:
     return LocalFailure(
-        what,
-        remedy="Make a new client, or close this one later.",
+        message,
+        remedy="Create a new client, or close this one later.",
     )
 
 
-def _elsewhere(what: str) -> LocalFailure:
+def _wrong_place(owner: str) -> LocalFailure:
     return LocalFailure(
-        f"The client that was given to moorage belongs to another {what}.",
-        remedy="Give a function that makes a client instead: it is called wherever one is needed.",
+        f"Your HTTP client belongs to another {owner}.",
+        remedy="Pass a function that creates clients instead; each process and loop calls it.",
     )

@@ -1,16 +1,16 @@
-"""One request and its answer by another library's client, written once for all of them.
+"""One request and its response over another library's client, for all of these libraries.
 
-| the library says | raised | may have been processed |
+| the library reports | raised | may have been processed |
 |---|---|---|
-| it had no connection free in time | `AttemptTimeout` | no |
-| not reached, not secured, in time or at all | `ConnectionFailed`, `AttemptTimeout` | no |
-| the body's source failed | `LocalFailure` | if anything was sent |
-| not sent in time, no answer in time | `AttemptTimeout` | yes |
-| cut off before the end of the answer | `ConnectionFailed` | yes |
-| an answer that is not HTTP, or too large | `VendorFailed` | it was answered |
+| no free connection in time | `AttemptTimeout` | no |
+| no connection or no TLS, in time or at all | `ConnectionFailed`, `AttemptTimeout` | no |
+| the source of the body failed | `LocalFailure` | if anything was sent |
+| request or response not complete in time | `AttemptTimeout` | yes |
+| connection closed before the end of the response | `ConnectionFailed` | yes |
+| response not HTTP, or too large | `VendorFailed` | yes |
 | anything else | `ConnectionFailed` | if anything was sent |
 
-"Anything was sent" is what the library tells; of one that does not tell, it is yes.
+A library that does not report whether anything was sent counts as having sent the request.
 """
 
 from __future__ import annotations
@@ -18,14 +18,19 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from moorage.adapters.http.borrowed._engine import Lender, LentEngine, Stand, closed
+from moorage.adapters.http.borrowed._engine import (
+    ExchangePool,
+    LibraryClient,
+    LibraryEngine,
+    closed,
+)
 from moorage.adapters.http.borrowed._trip import (
-    Errand,
-    FailedSource,
-    Late,
+    BodySourceFailed,
+    LibraryExchange,
     NotReached,
+    OutgoingRequest,
     Pieces,
-    Trip,
+    StepTimeout,
 )
 from moorage.adapters.http.connections._request import locate
 from moorage.adapters.http.connections._wire import TimeIsUp, exhausted
@@ -43,68 +48,75 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request, Timeouts
 
 
-class Carrier(Lender, Protocol):
-    """A library's client that makes whole exchanges."""
+class ExchangeLibrary(LibraryClient, Protocol):
+    """A library's client that performs whole exchanges."""
 
     @property
     def closed(self) -> bool: ...
 
-    def trip(self, errand: Errand) -> Trip: ...
+    def exchange(self, outgoing: OutgoingRequest) -> LibraryExchange: ...
 
 
-class Trips(Stand):
-    """Room for exchanges that a library makes.
+class LibraryExchangePool(ExchangePool):
+    """A pool of exchanges that a library performs.
 
     Attributes:
-        lost: those that nobody ended, and nobody knows of any more.
+        lost: exchanges that were garbage-collected without being closed.
     """
 
-    def __init__(self, network: Network, places: int, carrier: Carrier) -> None:
+    def __init__(self, network: Network, places: int, make_library: ExchangeLibrary) -> None:
         super().__init__(network, places)
-        self.lender = self._carrier = carrier
-        self.lost: deque[Trip] = deque()
+        self.library = self._library = make_library
+        self.lost: deque[LibraryExchange] = deque()
 
-    def trip(self, errand: Errand) -> Trip:
-        """Return an exchange that has yet to begin."""
+    def exchange(self, outgoing: OutgoingRequest) -> LibraryExchange:
+        """Return a new exchange, which has not begun."""
         while self.lost:
             self.lost.popleft().close()
-        if self._carrier.closed:
-            raise closed("The HTTP client that was given to moorage is closed.")
-        return self._carrier.trip(errand)
+        if self._library.closed:
+            raise closed("Your HTTP client is closed.")
+        return self._library.exchange(outgoing)
 
 
-class TripEngine(LentEngine):
-    """Makes exchanges that a library carries.
+class LibraryExchangeEngine(LibraryEngine):
+    """Performs exchanges with a library that performs whole exchanges.
 
     Args:
-        network: how to wait.
-        settings: those of the adapter.
-        carrier: makes a client.
-        given: whether that is one which the host has made.
+        network: the way to wait: blocking, or in an event loop.
+        settings: the settings of the adapter.
+        make_library: creates a client.
+        from_host: whether the host created the client.
     """
 
     def __init__(
-        self, network: Network, settings: Settings, carrier: Callable[[], Carrier], *, given: bool
+        self,
+        network: Network,
+        settings: Settings,
+        make_library: Callable[[], ExchangeLibrary],
+        *,
+        from_host: bool,
     ) -> None:
-        super().__init__(network, settings, given=given)
-        self._new_carrier = carrier
+        super().__init__(network, settings, from_host=from_host)
+        self._new_library = make_library
 
-    def new_stand(self) -> Trips:
-        """Make a client for this process and event loop, and room for it."""
-        return Trips(self.network, self._settings.max_connections, self._new_carrier())
+    def new_exchange_pool(self) -> LibraryExchangePool:
+        """Create a client for this process and event loop, with its pool."""
+        return LibraryExchangePool(
+            self.network, self._settings.max_connections, self._new_library()
+        )
 
     async def _start(
         self, request: Request, url: str, timeouts: Timeouts, limits: Limits
     ) -> Exchange:
         origin, host, target = locate(url)
-        if self.guide is not None:
-            self.guide.check(origin)
-        exchange = LentExchange(self, origin, timeouts, limits, request.method)
+        if self.resolver is not None:
+            self.resolver.check(origin)
+        exchange = BorrowedExchange(self, origin, timeouts, limits, request.method)
         await exchange.start(request, target, host)
         return exchange
 
 
-class LentExchange(Exchange):
+class BorrowedExchange(Exchange):
     """One request and its answer, carried by a library."""
 
     __slots__ = ()
@@ -118,45 +130,47 @@ class LentExchange(Exchange):
             pieces = Pieces(upload.first, upload, self._deadline)
         else:
             pieces = Pieces(request.body, None, self._deadline)
-        errand = Errand(self._origin, head, pieces, self._timeouts, self._deadline)
+        outgoing = OutgoingRequest(self._origin, head, pieces, self._timeouts, self._deadline)
         try:
-            trips = await self._take_place()
-            trip = self._wire = trips.trip(errand)
-            await self._ask(trip)
+            trips = await self._take_slot()
+            exchange = self._wire = trips.exchange(outgoing)
+            await self._send_request(exchange)
             while self._reader.head is None:
-                await self._read_on(trip)
+                await self._receive(exchange)
             self._begin_body(request)
         except BaseException:
-            self._let_go()
+            self._release()
             raise
 
-    async def _take_place(self) -> Trips:
-        pool = await super()._take_place()
-        assert isinstance(pool, Trips)  # noqa: S101 - we make no others
+    async def _take_slot(self) -> LibraryExchangePool:
+        pool = await super()._take_slot()
+        assert isinstance(pool, LibraryExchangePool)  # noqa: S101 - there are no others
         return pool
 
-    async def _ask(self, trip: Trip) -> None:
+    async def _send_request(self, exchange: LibraryExchange) -> None:
         try:
-            await trip.send(b"", self._until(None))
-        except Late as late:
-            raise self._late(late.step, late.what, sent=trip.sent) from None
+            await exchange.send(b"", self._deadline_for(None))
+        except StepTimeout as step_timeout:
+            raise self._timed_out(
+                step_timeout.step, step_timeout.what, sent=exchange.sent
+            ) from None
         except TimeIsUp:
-            raise self._late("total", "did not answer", sent=trip.sent) from None
+            raise self._timed_out("total", "did not respond", sent=exchange.sent) from None
         except NotHttp as error:
-            raise self._no_answer(error) from None
+            raise self._bad_response(error) from None
         except NotReached as error:
             if error.exhausted:
-                raise exhausted(self._whom, str(error)) from None
+                raise exhausted(self._peer, str(error)) from None
             raise ConnectionFailed(
-                f"{self._whom} could not be reached: {error}.", may_have_been_processed=False
+                f"{self._peer} could not be reached: {error}.", may_have_been_processed=False
             ) from None
         except (CutOff, OSError) as error:
-            raise self._cut_off(error) from None
-        except FailedSource as failed:
-            raise self._no_body(failed.error, sent=trip.sent) from failed.error
+            raise self._connection_lost(error) from None
+        except BodySourceFailed as failed:
+            raise self._body_failed(failed.error, sent=exchange.sent) from failed.error
 
     def __del__(self) -> None:
-        # Nobody closed it. The library would go on keeping its connection for it.
-        if isinstance(self._pool, Trips) and isinstance(self._wire, Trip):
+        # The exchange was not closed. The library would keep its connection reserved.
+        if isinstance(self._pool, LibraryExchangePool) and isinstance(self._wire, LibraryExchange):
             self._pool.lost.append(self._wire)
         super().__del__()

@@ -1,4 +1,4 @@
-"""Where libraries may connect to that would look names up themselves: where the guard allows."""
+"""Resolves names for other libraries, so that they only connect where the guard allows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from moorage.adapters.http.connections._resolve import allowed, check_host, refuse_if
+from moorage.adapters.http.connections._resolve import allowed_addresses, check_host, refuse_if
 from moorage.adapters.http.connections._wire import Origin
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 
 
-class Guide:
-    """Tells a library where to connect to: to addresses that the guard was asked about.
+class GuardedResolver:
+    """Resolves names to addresses that the guard allows.
 
     Args:
-        guard: says what is allowed.
-        network: looks names up.
+        guard: decides which destinations are allowed.
+        network: resolves names.
     """
 
     def __init__(self, guard: OutgoingGuard, network: Network) -> None:
@@ -33,10 +33,10 @@ class Guide:
         self._network = network
 
     def check(self, origin: Origin) -> None:
-        """Refuse an origin that must not even be looked up, or need not be.
+        """Raise an error for a host that must not even be resolved, or a refused IP address.
 
         Raises:
-            DestinationRefused: it must not be asked.
+            DestinationRefused: the host is not allowed.
         """
         check_host(self._guard, origin)
         with contextlib.suppress(ValueError):
@@ -44,23 +44,23 @@ class Guide:
             self.check_address(origin.host, origin.port)
 
     def check_address(self, address: str, port: int) -> None:
-        """Refuse an address.
+        """Raise an error for an address that is not allowed.
 
         Raises:
-            DestinationRefused: it must not be connected to.
+            DestinationRefused: the address is not allowed.
         """
         refuse_if(self._guard.objection_to(address), Origin(address, port, secure=False))
 
     async def addresses(self, host: str, port: int, until: float) -> list[Address]:
-        """Look a name up.
+        """Resolve a name.
 
         Raises:
-            DestinationRefused: one of its addresses must not be connected to.
-            TimeIsUp: there was no answer in time.
-            OSError, ValueError: there is no such name, or it is none.
+            DestinationRefused: an address of the host is not allowed.
+            TimeIsUp: there was no response in time.
+            OSError, ValueError: the name does not exist, or is not valid.
         """
-        found = await self._network.resolve(host, port, until)
-        return allowed(self._guard, Origin(host, port, secure=False), found)
+        resolved = await self._network.resolve(host, port, until)
+        return allowed_addresses(self._guard, Origin(host, port, secure=False), resolved)
 
     async def reach(
         self,
@@ -69,25 +69,27 @@ class Guide:
         until: float,
         connect: Callable[[tuple[str, int], float], Awaitable[_Answer]],
     ) -> _Answer:
-        """Have the library connect to the addresses of a host in turn, each in its share of time.
+        """Connect to the addresses of a host in turn, each in its share of the time.
 
         Raises:
-            DestinationRefused: one of its addresses must not be connected to.
-            TimeIsUp: there was no answer in time.
-            OSError, ValueError: there is no such name, or it is none.
-            Exception: whatever `connect` raised last.
+            DestinationRefused: an address of the host is not allowed.
+            TimeIsUp: there was no response in time.
+            OSError, ValueError: the name does not exist, or is not valid.
+            Exception: the last error of `connect`.
         """
         addresses = await self.addresses(host, port, until)
         failure: Exception = OSError("the name has no address")
-        for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        for remaining_addresses, address in zip(
+            range(len(addresses), 0, -1), addresses, strict=True
+        ):
             now = monotonic()
             try:
-                return await connect(address[4][:2], now + (until - now) / left)
+                return await connect(address[4][:2], now + (until - now) / remaining_addresses)
             except Exception as error:  # noqa: BLE001 - each library has its own
                 failure = error
         raise failure
 
 
-def guide_of(settings: Settings, network: Network) -> Guide | None:
-    """Return who leads where the settings allow, if they do not allow all."""
-    return None if settings.guard is None else Guide(settings.guard, network)
+def resolver_for(settings: Settings, network: Network) -> GuardedResolver | None:
+    """Return a resolver if the settings have a guard."""
+    return None if settings.guard is None else GuardedResolver(settings.guard, network)

@@ -1,4 +1,4 @@
-"""How httpx2 connects where a guard is asked first."""
+"""Makes httpx2 connect only to addresses that the guard allows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moorage.adapters.http.connections._wire import TimeIsUp
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from moorage.adapters.http.borrowed._guide import Guide
+    from moorage.adapters.http.borrowed._guide import GuardedResolver
 
     Where: TypeAlias = tuple[str, int]
     Options: TypeAlias = Iterable[
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 _Stream = TypeVar("_Stream")
 
 
-class GuidedBackend(httpcore2.NetworkBackend):
-    """Connects threads.
+class GuardedBackend(httpcore2.NetworkBackend):
+    """Connects for the synchronous client.
 
     Args:
-        backend: makes connections.
-        guide: says where to.
+        backend: the backend that makes the connections.
+        resolver: says where to.
     """
 
-    def __init__(self, backend: httpcore2.NetworkBackend, guide: Guide) -> None:
+    def __init__(self, backend: httpcore2.NetworkBackend, resolver: GuardedResolver) -> None:
         self._backend = backend
-        self._guide = guide
+        self._resolver = resolver
 
     def connect_tcp(
         self,
@@ -46,26 +46,26 @@ class GuidedBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Options | None = None,
     ) -> httpcore2.NetworkStream:
-        """Connect to one of the addresses that the guard was asked about."""
+        """Connect to an address that the guard allows."""
 
         async def connect(where: Where, until: float) -> httpcore2.NetworkStream:
             left = seconds_left(None, until)
             return self._backend.connect_tcp(*where, left, local_address, socket_options)
 
-        return run(_reached(self._guide, host, port, timeout, connect))
+        return run(_connect_guarded(self._resolver, host, port, timeout, connect))
 
 
-class AsyncGuidedBackend(httpcore2.AsyncNetworkBackend):
-    """Connects tasks.
+class AsyncGuardedBackend(httpcore2.AsyncNetworkBackend):
+    """Connects for the asynchronous client.
 
     Args:
-        backend: makes connections.
-        guide: says where to.
+        backend: the backend that makes the connections.
+        resolver: says where to.
     """
 
-    def __init__(self, backend: httpcore2.AsyncNetworkBackend, guide: Guide) -> None:
+    def __init__(self, backend: httpcore2.AsyncNetworkBackend, resolver: GuardedResolver) -> None:
         self._backend = backend
-        self._guide = guide
+        self._resolver = resolver
 
     async def connect_tcp(
         self,
@@ -75,17 +75,17 @@ class AsyncGuidedBackend(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Options | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Connect to one of the addresses that the guard was asked about."""
+        """Connect to an address that the guard allows."""
 
         async def connect(where: Where, until: float) -> httpcore2.AsyncNetworkStream:
             left = seconds_left(None, until)
             return await self._backend.connect_tcp(*where, left, local_address, socket_options)
 
-        return await _reached(self._guide, host, port, timeout, connect)
+        return await _connect_guarded(self._resolver, host, port, timeout, connect)
 
 
-async def _reached(
-    guide: Guide,
+async def _connect_guarded(
+    resolver: GuardedResolver,
     host: str,
     port: int,
     timeout: float | None,
@@ -93,7 +93,7 @@ async def _reached(
 ) -> _Stream:
     until = inf if timeout is None else monotonic() + timeout
     try:
-        return await guide.reach(host, port, until, connect)
+        return await resolver.reach(host, port, until, connect)
     except TimeIsUp:
         raise httpcore2.ConnectTimeout from None
     except (OSError, ValueError) as error:

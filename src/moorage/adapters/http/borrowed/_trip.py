@@ -1,8 +1,8 @@
-"""One exchange that another library carries, told as if its bytes had come over a wire of ours.
+"""An exchange that another library performs, presented as a connection of ours.
 
-The library connects, sends, and takes the answer apart. What it found is put together again and
-read by the rules that hold for every answer: one reader decides what is HTTP, where a body ends and
-how large it may be.
+The library connects, sends, and parses the response. The parsed response is encoded as bytes again
+and read by the same parser as every response, so that the same rules decide what is valid HTTP,
+where a body ends and how large it may be.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
-from moorage.adapters.http.borrowed._watch import Watch
+from moorage.adapters.http.borrowed._watch import Watchdog
 from moorage.adapters.http.connections._threads import run
 from moorage.adapters.http.connections._wire import TimeIsUp
 from moorage.adapters.http.messages._http1 import CutOff, NotHttp
@@ -34,17 +34,21 @@ if TYPE_CHECKING:
 
 _Answer = TypeVar("_Answer")
 
-_PIECE: Final = 65_536
-_DEEPEST: Final = 9
-_SOON: Final = 0.001
-_SYSTEM: Final = {"builtins", "socket", "ssl"}  # whose words show nothing of ours
-WATCH: Final = Watch()
+_PIECE_SIZE: Final = 65_536
+_MAX_CAUSES: Final = 9
+_MIN_TIMEOUT: Final = 0.001
+_SYSTEM_MODULES: Final = {
+    "builtins",
+    "socket",
+    "ssl",
+}  # the messages of their errors contain no secrets
+WATCHDOG: Final = Watchdog()
 
 
 class Meaning(Enum):
-    """What an exception of a library says about an exchange."""
+    """The meaning of a library's exception for an exchange."""
 
-    NO_PLACE = auto()
+    NO_CONNECTION = auto()
     NOT_REACHED = auto()
     NOT_REACHED_IN_TIME = auto()
     NOT_TAKEN_IN_TIME = auto()
@@ -53,27 +57,27 @@ class Meaning(Enum):
     NO_ANSWER = auto()
 
 
-LATE: Final = {
-    Meaning.NO_PLACE: ("pool", "had no connection free"),
+TIMEOUT_MEANINGS: Final = {
+    Meaning.NO_CONNECTION: ("pool", "had no connection free"),
     Meaning.NOT_REACHED_IN_TIME: ("connect", "could not be reached"),
     Meaning.NOT_TAKEN_IN_TIME: ("write", "did not take the request"),
-    Meaning.NOT_ANSWERED_IN_TIME: ("read", "did not answer"),
+    Meaning.NOT_ANSWERED_IN_TIME: ("read", "did not respond"),
 }
 
 
-_BEFORE: Final = {Meaning.NO_PLACE, Meaning.NOT_REACHED, Meaning.NOT_REACHED_IN_TIME}
+_BEFORE_SENDING: Final = {Meaning.NO_CONNECTION, Meaning.NOT_REACHED, Meaning.NOT_REACHED_IN_TIME}
 
 
-class Late(TimeIsUp):
-    """A bound of the library's has passed."""
+class StepTimeout(TimeIsUp):
+    """A timeout of the library has passed."""
 
     def __init__(self, meaning: Meaning) -> None:
         super().__init__()
-        self.step, self.what = LATE[meaning]
+        self.step, self.what = TIMEOUT_MEANINGS[meaning]
 
 
 class NotReached(Exception):
-    """No byte of the request has left; the message says why, if anything does.
+    """No byte of the request was sent; the message has the reason, if it is known.
 
     Attributes:
         exhausted: whether this machine has no sockets, ports or memory left.
@@ -85,10 +89,10 @@ class NotReached(Exception):
 
 
 class Pieces:
-    """A body in pieces that a timeout can be set for, pulled by the library.
+    """A body in pieces that the library reads.
 
     Attributes:
-        error: what the source raised; it is no failure of the library's.
+        error: the error of the body's source, which is not a failure of the library.
     """
 
     __slots__ = ("_body", "_until", "_upload", "error")
@@ -101,8 +105,8 @@ class Pieces:
 
     @property
     def whole(self) -> bytes | None:
-        """The body, if it is a single piece."""
-        if self._upload is not None or len(self._body) > _PIECE:
+        """The body, if it is a single piece; otherwise None."""
+        if self._upload is not None or len(self._body) > _PIECE_SIZE:
             return None
         return bytes(self._body)
 
@@ -114,7 +118,7 @@ class Pieces:
             except Exception as error:
                 self.error = error
                 raise
-        piece, self._body = self._body[:_PIECE], self._body[_PIECE:]
+        piece, self._body = self._body[:_PIECE_SIZE], self._body[_PIECE_SIZE:]
         return bytes(piece)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -126,8 +130,8 @@ class Pieces:
             yield piece
 
 
-class FailedSource(Exception):
-    """The source of the body has raised an error, or it is not what it promised."""
+class BodySourceFailed(Exception):
+    """The source of the body raised an error, or its length is wrong."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -135,15 +139,15 @@ class FailedSource(Exception):
 
 
 @attrs.frozen(repr=False)
-class Errand:
-    """What a library is to send, and by when.
+class OutgoingRequest:
+    """A request for a library to send, with its deadline.
 
     Attributes:
-        origin: where to.
-        head: the head of the request as we would send it.
+        origin: the destination.
+        head: the encoded head of the request.
         pieces: its body.
-        timeouts: for each step.
-        until: for all of it.
+        timeouts: the timeouts of the steps.
+        until: the deadline of the whole exchange.
     """
 
     origin: Origin
@@ -152,226 +156,226 @@ class Errand:
     timeouts: Timeouts
     until: float
 
-    def opened(self) -> tuple[str, str, list[tuple[bytes, bytes]]]:
-        """The method, the target and the fields."""
+    def parts(self) -> tuple[str, str, list[tuple[bytes, bytes]]]:
+        """Return the method, the target and the fields."""
         start, *lines = bytes(self.head)[:-4].split(b"\r\n")
         method, target, _ = start.decode("ascii").split(" ")
         fields = [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
         return method, target, fields
 
 
-class Trip(ABC):
-    """An exchange in the hands of a library: a `Wire` whose bytes are written anew.
+class LibraryExchange(ABC):
+    """An exchange of a library, as a `Wire` whose bytes are encoded from the parsed response.
 
     Attributes:
-        tells: whether the library tells when it begins to send.
-        sent: whether a byte of the request may have left.
-        connecting: whether a connection is being made, for which there is a bound of its own.
+        reports_sending: whether the library reports when it begins to send.
+        sent: whether a byte of the request may have been sent.
+        connecting: whether a connection is being made, which has its own timeout.
     """
 
-    tells = True
+    reports_sending = True
 
-    def __init__(self, errand: Errand) -> None:
-        self.errand = errand
-        self.sent = not self.tells
+    def __init__(self, outgoing: OutgoingRequest) -> None:
+        self.outgoing = outgoing
+        self.sent = not self.reports_sending
         self.connecting = False
         self._ever_sent = False
-        self._to_head = bytes(errand.head[:5]) == b"HEAD "
+        self._to_head = bytes(outgoing.head[:5]) == b"HEAD "
         self._head = b""
         self._chunked = False
-        self._left: int | None = None
-        self._over = False
+        self._remaining: int | None = None
+        self._body_complete = False
 
-    # --- what a library does -----------------------------------------------
-
-    @abstractmethod
-    async def ask(self) -> bytes:
-        """Send the request; return the head of the answer, put together by `put`."""
+    # --- operations of the library -----------------------------------------
 
     @abstractmethod
-    async def more(self) -> bytes:
-        """Return the next piece of the body as it was sent, but without chunks; b"" at its end."""
+    async def send_request(self) -> bytes:
+        """Send the request; return the head of the response, encoded by `encode_head`."""
 
     @abstractmethod
-    async def leave(self) -> None:
-        """Give the connection back to the library, or close it after half an answer."""
+    async def next_piece(self) -> bytes:
+        """Return the next piece of the body without chunk framing; b"" at its end."""
+
+    @abstractmethod
+    async def finish(self) -> None:
+        """Return the connection to the library, or close it after an incomplete response."""
 
     @abstractmethod
     def meaning(self, error: Exception) -> Meaning:
-        """Say what an exception of the library's means."""
+        """Return the meaning of an exception of the library."""
 
-    # --- what it tells of its way ------------------------------------------
+    # --- notifications from the library ------------------------------------
 
     def connect_within(self, seconds: float | None) -> None:
-        """Take notice that a connection is being made, and bound that."""
+        """Note that a connection is being made, and set its timeout."""
         self.connecting, self.sent = True, self._ever_sent
-        self.bound(min(self.errand.until, inf if seconds is None else monotonic() + seconds))
+        self.bound(min(self.outgoing.until, inf if seconds is None else monotonic() + seconds))
 
     def connected(self) -> None:
-        """Take notice that the request is being sent."""
+        """Note that the request is being sent."""
         self.sent = self._ever_sent = True
         self.connecting = False
-        self.bound(self.errand.until)
+        self.bound(self.outgoing.until)
 
-    # --- what each colour does ---------------------------------------------
+    # --- waiting: blocking, or in an event loop ----------------------------
 
     @abstractmethod
-    async def within(self, until: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
-        """Do some work.
+    async def run_until(self, until: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
+        """Await a coroutine until the deadline.
 
         Raises:
-            TimeIsUp: it was not done in time, or somebody hung up.
+            TimeIsUp: it did not end in time, or `hang_up` was called.
         """
 
     @abstractmethod
     def bound(self, until: float) -> None:
-        """Bound otherwise what is being done within a bound."""
+        """Change the deadline of the running `run_until`."""
 
     @abstractmethod
     def hang_up(self) -> None:
-        """Wake whoever waits, in vain."""
+        """Wake a waiting caller with an error."""
 
     @abstractmethod
     def close(self) -> None:
-        """Leave, without waiting."""
+        """Finish the exchange without waiting."""
 
-    # --- a wire ------------------------------------------------------------
+    # --- the interface of a Wire -------------------------------------------
 
     @property
     def written(self) -> int:
-        """How many bytes left: we know of none or some."""
+        """The number of bytes sent, known only as 0 or 1 (some)."""
         return int(self.sent)
 
     def glance(self) -> bytes | None:
-        """Nothing is there before somebody waits for it."""
+        """Return None: nothing arrives before `receive` waits for it."""
         return None
 
     def stale(self) -> bool:
-        """No trip is made twice."""
+        """Return True: an exchange is never reused."""
         return True
 
     async def send(self, data: bytes | memoryview, until: float) -> None:
-        """Send the errand, which is what the bytes would have been."""
+        """Send the outgoing request, which replaces the given bytes."""
         del data
-        self._head = await self._told(until, self.ask())
+        self._head = await self._translated(until, self.send_request())
 
     async def receive(self, until: float) -> bytes:
-        """Return what comes next."""
-        return await self._told(until, self._receive())
+        """Return the next bytes; b"" at the end."""
+        return await self._translated(until, self._receive())
 
     async def _receive(self) -> bytes:
         if self._head:
             data, self._head = self._head, b""
         else:
-            data = await self.more()
+            data = await self.next_piece()
             if not data:
                 await self._finish()
                 return b"0\r\n\r\n" if self._chunked else b""
-            if self._left is not None:
-                self._left -= len(data)
+            if self._remaining is not None:
+                self._remaining -= len(data)
             elif self._chunked:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
-        if self._left is not None and self._left <= 0:
+        if self._remaining is not None and self._remaining <= 0:
             await self._finish()
         return data
 
     async def _finish(self) -> None:
-        while not self._over and await self.more():
-            pass  # pragma: no cover - unless a library gives more than was announced
-        self._over = True
-        await self.leave()
+        while not self._body_complete and await self.next_piece():
+            pass  # pragma: no cover - only if a library returns more than was announced
+        self._body_complete = True
+        await self.finish()
 
-    def put(self, status: int, reason: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
-        """Put a head together, and take notice of how the body is framed."""
+    def encode_head(self, status: int, reason: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
+        """Return the encoded head of a response, and note how its body is framed."""
         lines = [b"%b: %b\r\n" % pair for pair in fields]
         if any(b"\n" in line[:-2] or b"\r" in line[:-2] for line in lines):
             raise NotHttp("has a malformed header field")
         named = {name.lower(): value for name, value in fields}
         if self._to_head or status in {204, 304}:
-            self._left = 0
+            self._remaining = 0
         elif b"transfer-encoding" in named:
             self._chunked = True
         elif (length := named.get(b"content-length", b"")).isdigit():
-            self._left = int(length)
+            self._remaining = int(length)
         return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join(lines))
 
-    async def _told(self, until: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
-        """Do some work, and say in our words what went wrong.
+    async def _translated(self, until: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
+        """Await a coroutine, and replace an error of the library by one of ours.
 
-        What the library raised may show the request and with it every secret, so that nothing is
-        raised from it, nor while it is handled.
+        The library's error may contain the request with its secrets, so the new error is raised
+        neither from it nor while it is handled.
         """
         failure: Exception
         try:
-            return await self.within(until, work)
+            return await self.run_until(until, work)
         except (NotHttp, CutOff, ConnectorError) as error:
             failure = error.with_traceback(None)
         except TimeIsUp:
-            failure = Late(Meaning.NOT_REACHED_IN_TIME) if self.connecting else TimeIsUp()
-        except Exception as error:  # noqa: BLE001 - none may pass
-            failure = self._in_our_words(error)
+            failure = StepTimeout(Meaning.NOT_REACHED_IN_TIME) if self.connecting else TimeIsUp()
+        except Exception as error:  # noqa: BLE001 - every error is replaced
+            failure = self._translate_error(error)
         raise failure
 
-    def _in_our_words(self, error: Exception) -> Exception:
-        if (failed := self.errand.pieces.error) is not None:
-            return FailedSource(failed)
+    def _translate_error(self, error: Exception) -> Exception:
+        if (source_error := self.outgoing.pieces.error) is not None:
+            return BodySourceFailed(source_error)
         meaning = self.meaning(error)
-        if meaning in _BEFORE:
+        if meaning in _BEFORE_SENDING:
             self.sent = self._ever_sent
-        if meaning in LATE:
-            return Late(meaning)
+        if meaning in TIMEOUT_MEANINGS:
+            return StepTimeout(meaning)
         if meaning is Meaning.NO_ANSWER and self.sent:
             return NotHttp("is not HTTP/1.1")
-        why = why_of(error)
+        reason = reason_for(error)
         if self.sent:
-            return OSError(why)
-        return NotReached(why, exhausted=any(map(is_exhaustion, _system_errors(error))))
+            return OSError(reason)
+        return NotReached(reason, exhausted=any(map(is_exhaustion, _system_errors(error))))
 
 
-class BlockingTrip(Trip):
-    """A trip on which a thread waits."""
+class SyncLibraryExchange(LibraryExchange):
+    """An exchange that blocks a thread."""
 
     _hung_up = False
 
-    async def within(self, until: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
-        """Do some work, which ends when the connection does."""
-        with WATCH.over(until, self.hang_up) as alarm:
-            self._alarm = alarm
+    async def run_until(self, until: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
+        """Await a coroutine, which ends when the connection is shut down."""
+        with WATCHDOG.limit(until, self.hang_up) as timer:
+            self._alarm = timer
             try:
                 answer = await work
             except Exception:
-                if not alarm.rang:
+                if not timer.expired:
                     raise
             else:
-                # What ended because we hung up may look whole.
+                # A response that ended because we hung up may look complete.
                 if not self._hung_up:
                     return answer
-        raise TimeIsUp if alarm.rang else CutOff
+        raise TimeIsUp if timer.expired else CutOff
 
     def bound(self, until: float) -> None:
-        """Let the alarm ring at another time."""
-        WATCH.move(self._alarm, until)
+        """Change the deadline of the timer."""
+        WATCHDOG.move(self._alarm, until)
 
     def close(self) -> None:
-        """Leave."""
+        """Finish the exchange."""
         with contextlib.suppress(Exception):
-            run(self.leave())
+            run(self.finish())
 
 
-class LoopTrip(Trip):
-    """A trip on which a task waits.
+class LoopLibraryExchange(LibraryExchange):
+    """An exchange that suspends a task.
 
     Attributes:
-        leaving: what is still being done to end others, and this one in the end.
+        closing_tasks: the tasks that finish exchanges, later including this one.
     """
 
-    leaving: set[asyncio.Task[None]]
+    closing_tasks: set[asyncio.Task[None]]
     _timeout: asyncio.Timeout | None = None
     _hung_up = False
 
-    async def within(self, until: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
-        """Do some work, unless that takes too long."""
-        self._timeout = timeout = asyncio.timeout_at(_on_the_clock(until))
+    async def run_until(self, until: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
+        """Await a coroutine until the deadline."""
+        self._timeout = timeout = asyncio.timeout_at(_loop_time(until))
         try:
             async with timeout:
                 return await work
@@ -383,77 +387,77 @@ class LoopTrip(Trip):
         raise CutOff if self._hung_up else TimeIsUp
 
     def bound(self, until: float) -> None:
-        """Let the time be up sooner or later."""
+        """Change the deadline of the running `run_until`."""
         if (  # pragma: no branch - it may have expired just now
             self._timeout is not None and not self._timeout.expired()
         ):
-            self._timeout.reschedule(_on_the_clock(until))
+            self._timeout.reschedule(_loop_time(until))
 
     def hang_up(self) -> None:
-        """Wake whoever waits."""
+        """Wake a waiting caller with an error."""
         self._hung_up = True
         self.bound(-inf)
 
     def close(self) -> None:
-        """Leave, in a task of its own."""
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and all that was in it
-            task = asyncio.get_running_loop().create_task(self._leave())
-            self.leaving.add(task)
-            task.add_done_callback(self.leaving.discard)
+        """Finish the exchange in a new task."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and its connections with it
+            task = asyncio.get_running_loop().create_task(self._finish_quietly())
+            self.closing_tasks.add(task)
+            task.add_done_callback(self.closing_tasks.discard)
 
-    async def _leave(self) -> None:
+    async def _finish_quietly(self) -> None:
         with contextlib.suppress(Exception):
-            await self.leave()
+            await self.finish()
 
 
-def _on_the_clock(until: float) -> float | None:
-    """A time of `monotonic` as a time of the event loop, whose clock may be another."""
+def _loop_time(until: float) -> float | None:
+    """Return a time of `monotonic` as a time of the event loop, whose clock may differ."""
     return None if until == inf else asyncio.get_running_loop().time() + until - monotonic()
 
 
-def seconds_left(bound: float | None, until: float) -> float | None:
-    """The seconds of a step for a library, which takes none that has passed already."""
-    left = until - monotonic()
-    if bound is None:
-        return None if left == inf else max(left, _SOON)
-    return max(min(bound, left), _SOON)
+def seconds_left(timeout: float | None, until: float) -> float | None:
+    """Return the seconds of a step for a library, which accepts no time in the past."""
+    remaining = until - monotonic()
+    if timeout is None:
+        return None if remaining == inf else max(remaining, _MIN_TIMEOUT)
+    return max(min(timeout, remaining), _MIN_TIMEOUT)
 
 
-def why_of(error: BaseException | None) -> str:
-    """What the system said, found below what the library made of it, which may show a URL."""
+def reason_for(error: BaseException | None) -> str:
+    """Return the message of the system's error behind a library's, which may contain a URL."""
     for failure in _system_errors(error):
-        told = getattr(failure, "verify_message", None) or failure.strerror
-        if told:
-            return str(told)
+        message = getattr(failure, "verify_message", None) or failure.strerror
+        if message:
+            return str(message)
     return type(error).__name__
 
 
 def system_error(error: BaseException) -> OSError:
-    """The system's error below what the library made of it, which may show a URL."""
-    why = why_of(error)
+    """Return the system's error behind a library's, which may contain a URL."""
+    reason = reason_for(error)
     number = next((failure.errno for failure in _system_errors(error)), None)
-    return OSError(why) if number is None else OSError(number, why)
+    return OSError(reason) if number is None else OSError(number, reason)
 
 
 def _system_errors(error: BaseException | None) -> Iterator[OSError]:
-    """The errors of the operating system that an error was made from, the latest first."""
-    seen = 0
-    while error is not None and seen < _DEEPEST:
-        if isinstance(error, OSError) and type(error).__module__ in _SYSTEM:
+    """Yield the operating system's errors among the causes of an error, the latest first."""
+    count = 0
+    while error is not None and count < _MAX_CAUSES:
+        if isinstance(error, OSError) and type(error).__module__ in _SYSTEM_MODULES:
             yield error
-        error, seen = error.__cause__ or error.__context__, seen + 1
+        error, count = error.__cause__ or error.__context__, count + 1
 
 
 def verifies(context: ssl.SSLContext) -> bool:
-    """Whether nobody can answer in another's place."""
+    """Return whether a TLS context verifies the identity of the server."""
     return context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname
 
 
-def unverified(what: str) -> ConfigurationError:
-    """The error for a client that talks to whoever answers."""
+def unverified(setting: str) -> ConfigurationError:
+    """Return the error for a client that does not verify certificates."""
     return ConfigurationError(
-        f"The {what} that was given to moorage does not verify whom it talks to.",
-        path=what,
-        remedy="Have it verify; for a test bench, say tls=Tls(unverified=DangerouslyUnverified("
-        "because=...)).",
+        f"Your {setting} does not verify certificates.",
+        path=setting,
+        remedy="Enable verification; for a test bench, pass"
+        " tls=Tls(unverified=DangerouslyUnverified(because=...)).",
     )

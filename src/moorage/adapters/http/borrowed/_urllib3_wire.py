@@ -1,9 +1,9 @@
-"""Connections that urllib3 makes and keeps, as wires.
+"""Connections that urllib3 makes and keeps, as wires over which moorage sends.
 
-What goes over them is ours: `http.client`, which urllib3 speaks HTTP with, takes an interim answer
-for the answer, cannot tell one that is cut off from one that is malformed, and waits for each piece
-as long as for the first. So urllib3 looks names up, connects, goes through proxies, agrees on TLS
-and keeps what is idle; and a connection goes back to it as clean as it came.
+urllib3 sends with `http.client`, which takes an interim response for the final one, cannot
+distinguish an incomplete response from a malformed one, and has the same timeout for each piece. So
+urllib3 only resolves names, connects, uses proxies, performs TLS handshakes and keeps idle
+connections; a connection is returned to it as clean as it was.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from urllib3.exceptions import (
 from urllib3.util.connection import create_connection
 from urllib3.util.ssltransport import SSLTransport
 
-from moorage.adapters.http.borrowed._trip import WATCH, seconds_left, system_error, unverified
+from moorage.adapters.http.borrowed._trip import WATCHDOG, seconds_left, system_error, unverified
 from moorage.adapters.http.connections._threads import run
 from moorage.adapters.http.connections._wire import TimeIsUp
 from moorage.errors import ConnectorError
@@ -34,69 +34,69 @@ from moorage.errors import ConnectorError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.adapters.http.borrowed._guide import Guide
+    from moorage.adapters.http.borrowed._guide import GuardedResolver
     from moorage.adapters.http.connections._proxy import Gateway
     from moorage.adapters.http.connections._wire import Origin
 
-Urllib3Pool: TypeAlias = Any  # whose types leave out most of what is needed of it here
+Urllib3Pool: TypeAlias = Any  # its types lack most of the members used here
 Urllib3Connection: TypeAlias = Any  # the same
-_MOST: Final = 65_536
+_READ_SIZE: Final = 65_536
 _REFUSED: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 
 
 class Connections:
-    """Takes connections from urllib3's pools, and gives them back.
+    """Takes connections from urllib3's pools, and returns them.
 
     Args:
-        anybody: whether they may lead to whoever answers.
-        guide: says where they may lead, if not anywhere.
+        allow_unverified: whether certificates need not be verified.
+        resolver: resolves names under a guard; None if every destination is allowed.
     """
 
-    def __init__(self, *, anybody: bool, guide: Guide | None = None) -> None:
-        self._anybody = anybody
-        self._guide = guide
+    def __init__(self, *, allow_unverified: bool, resolver: GuardedResolver | None = None) -> None:
+        self._allow_unverified = allow_unverified
+        self._guide = resolver
         self._good_until: WeakKeyDictionary[Urllib3Connection, float] = WeakKeyDictionary()
 
     def take(
         self, pool: Urllib3Pool, origin: Origin, until: float, gateway: Gateway | None
     ) -> Urllib3Wire:
-        """Return a connection that stands.
+        """Return an open connection.
 
         Raises:
-            TimeIsUp: there was none in time.
-            OSError: it could not be made.
-            ConfigurationError: it leads to whoever answers.
+                    TimeIsUp: there was no connection in time.
+                    OSError: the connection could not be made.
+                    ConfigurationError: the pool does not verify certificates.
         """
         failure: Exception
         try:
-            return self._taken(pool, origin, until)
+            return self._take(pool, origin, until)
         except (ConnectTimeoutError, EmptyPoolError, TimeoutError) as error:
-            late = not isinstance(error, NewConnectionError)
-            failure = TimeIsUp() if late else system_error(error)
+            is_timeout = not isinstance(error, NewConnectionError)
+            failure = TimeIsUp() if is_timeout else system_error(error)
         except (ConnectorError, TimeIsUp) as error:
             failure = error.with_traceback(None)
-        except Exception as error:  # noqa: BLE001 - urllib3's, http.client's, or what a name raises
+        except Exception as error:  # noqa: BLE001 - errors of urllib3, http.client or name resolution
             refused = _REFUSED.search(str(error))
             if refused is not None and gateway is not None:
                 failure = gateway.refused(origin, int(refused[1]))
             else:
                 failure = system_error(error)
-        # Not while urllib3's error is handled, which may show the proxy's password.
+        # Raised after the handling of urllib3's error, which may show the proxy's password.
         raise failure
 
     def give(self, wire: Urllib3Wire, keep: float) -> None:
-        """Keep a connection for another exchange, for so many seconds."""
+        """Return a connection for reuse within this number of seconds."""
         self._good_until[wire.connection] = monotonic() + keep
         wire.give_back()
 
-    def _taken(self, pool: Urllib3Pool, origin: Origin, until: float) -> Urllib3Wire:
-        connection: Urllib3Connection = pool._get_conn(timeout=seconds_left(None, until))  # noqa: SLF001 - as requests did
+    def _take(self, pool: Urllib3Pool, origin: Origin, until: float) -> Urllib3Wire:
+        connection: Urllib3Connection = pool._get_conn(timeout=seconds_left(None, until))  # noqa: SLF001 - as requests does
         try:
             if self._good_until.pop(connection, inf) <= monotonic():
                 connection.close()
             if connection.is_closed:
                 self._connect(pool, connection, until, tunnel=origin.secure)
-            if not self._anybody:
+            if not self._allow_unverified:
                 _check(pool, connection, origin)
         except BaseException:
             connection.close()
@@ -107,32 +107,34 @@ class Connections:
     def _connect(
         self, pool: Urllib3Pool, connection: Urllib3Connection, until: float, *, tunnel: bool
     ) -> None:
-        """Have urllib3 connect; when time is up, the connection is cut under it."""
+        """Connect with urllib3, and shut the connection down at the deadline."""
         connection.timeout = seconds_left(None, until)
-        make = connection._new_conn  # noqa: SLF001 - the only moment at which it is to be had
+        make = connection._new_conn  # noqa: SLF001 - the only access to the new connection
         if self._guide is not None:
-            make = partial(_guided, self._guide, connection, until)
-        made = _Made(make)
+            make = partial(_connect_guarded, self._guide, connection, until)
+        made = _NewConnection(make)
         connection._new_conn = made  # noqa: SLF001 - the same
         try:
-            with WATCH.over(until, made.cut) as alarm:
+            with WATCHDOG.limit(until, made.cut) as timer:
                 try:
                     if tunnel and pool.proxy is not None:
                         pool._prepare_proxy(connection)  # noqa: SLF001 - as urllib3 does
                     if connection.is_closed:
                         connection.connect()
                 except Exception:
-                    if not alarm.rang:
+                    if not timer.expired:
                         raise
-            if alarm.rang:
+            if timer.expired:
                 raise TimeIsUp
         finally:
             del connection._new_conn  # noqa: SLF001 - the same
             made.close()
 
 
-def _guided(guide: Guide, connection: Urllib3Connection, until: float) -> socket.socket:
-    """Connect to one of the addresses that the guard was asked about, as urllib3 would."""
+def _connect_guarded(
+    resolver: GuardedResolver, connection: Urllib3Connection, until: float
+) -> socket.socket:
+    """Connect to an address that the guard allows, with the options of urllib3."""
 
     async def connect(where: tuple[str, int], until: float) -> socket.socket:
         return create_connection(
@@ -142,13 +144,13 @@ def _guided(guide: Guide, connection: Urllib3Connection, until: float) -> socket
             socket_options=connection.socket_options,
         )
 
-    sock = run(guide.reach(connection.host, connection.port, until, connect))
+    sock = run(resolver.reach(connection.host, connection.port, until, connect))
     sock.settimeout(seconds_left(None, until))
     return sock
 
 
 def _check(pool: Urllib3Pool, connection: Urllib3Connection, origin: Origin) -> None:
-    """Refuse a connection that leads to whoever answers."""
+    """Raise an error for a connection without verified certificates."""
     if origin.secure:
         verified = connection.is_verified
     else:
@@ -157,52 +159,52 @@ def _check(pool: Urllib3Pool, connection: Urllib3Connection, origin: Origin) -> 
         raise unverified("session")
 
 
-class _Made:
-    """A connection as soon as it is made: while TLS is agreed on, nobody else could end it."""
+class _NewConnection:
+    """A new connection that can be shut down during its TLS handshake."""
 
     def __init__(self, make: Callable[[], socket.socket]) -> None:
         self._make = make
-        self._twin: socket.socket | None = None
-        self._cut = False
+        self._duplicate: socket.socket | None = None
+        self._was_cut = False
 
     def __call__(self) -> socket.socket:
         sock = self._make()
-        self._twin = socket.socket(
+        self._duplicate = socket.socket(
             sock.family, sock.type, sock.proto, fileno=socket.dup(sock.fileno())
         )
-        if self._cut:  # pragma: no cover - only between two lines of another thread
+        if self._was_cut:  # pragma: no cover - only between two lines of another thread
             self.cut()
         return sock
 
     def cut(self) -> None:
-        """End it."""
-        self._cut = True
-        if self._twin is not None:
+        """Shut the connection down."""
+        self._was_cut = True
+        if self._duplicate is not None:
             with contextlib.suppress(OSError):
-                self._twin.shutdown(socket.SHUT_RDWR)
+                self._duplicate.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Forget it."""
-        if self._twin is not None:
-            self._twin.close()
+        """Close the duplicate of its socket."""
+        if self._duplicate is not None:
+            self._duplicate.close()
 
 
 class Urllib3Wire:
-    """One of urllib3's connections, in our hands."""
+    """A connection of urllib3."""
 
-    __slots__ = ("_given", "_pool", "_sock", "connection", "written")
+    __slots__ = ("_pool", "_returned", "_sock", "connection", "written")
 
     def __init__(self, pool: Urllib3Pool, connection: Urllib3Connection) -> None:
         self.connection = connection
         self._pool = pool
         self._sock: Any = connection.sock
-        self._given = False
+        self._returned = False
         self.written = 0
         if isinstance(self._sock, ssl.SSLSocket):
-            _no_end_by_cut(self._sock, strict=True)
+            _set_strict_end(self._sock, strict=True)
 
     async def send(self, data: bytes | memoryview, until: float) -> None:
-        """Send all of it."""
+        """Send all bytes."""
         rest = memoryview(data)
         while rest:
             self._sock.settimeout(seconds_left(None, until))
@@ -214,50 +216,50 @@ class Urllib3Wire:
             rest = rest[sent:]
 
     async def receive(self, until: float) -> bytes:
-        """Return what comes next."""
+        """Return the next bytes; b"" at the end."""
         self._sock.settimeout(seconds_left(None, until))
         try:
-            data: bytes = self._sock.recv(_MOST)
+            data: bytes = self._sock.recv(_READ_SIZE)
         except TimeoutError:
             raise TimeIsUp from None
         return data
 
     def glance(self) -> bytes | None:
-        """Return what is there already, b"" if that is the end, None if nothing is."""
+        """Return the bytes that have arrived; b"" at the end, None without any."""
         self._sock.settimeout(0)
         try:
-            data: bytes = self._sock.recv(_MOST)
+            data: bytes = self._sock.recv(_READ_SIZE)
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
-        except OSError:  # pragma: no cover - reset while it was idle, which is luck
+        except OSError:  # pragma: no cover - a reset while idle depends on timing
             return b""
         return data
 
     def stale(self) -> bool:
-        """urllib3 looks for itself before it gives one away."""
+        """Return False: urllib3 checks a connection before it returns it."""
         return False
 
     def hang_up(self) -> None:
-        """End it in both directions, for whoever waits for it as well."""
+        """Shut the connection down in both directions, which wakes a waiting reader."""
         sock = self._sock.socket if isinstance(self._sock, SSLTransport) else self._sock
         with contextlib.suppress(OSError):
-            # Not an SSLSocket's own, which would forget its state under who reads from it.
+            # Not SSLSocket's method, which would drop its state while another thread reads.
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Give it back to the system, and its place to urllib3."""
-        if not self._given:
+        """Close the connection, and return its slot to urllib3."""
+        if not self._returned:
             self.connection.close()
             self.give_back()
 
     def give_back(self) -> None:
-        """Give it back to urllib3."""
-        self._given = True
+        """Return the connection to urllib3."""
+        self._returned = True
         if isinstance(self._sock, ssl.SSLSocket):
-            _no_end_by_cut(self._sock, strict=False)
+            _set_strict_end(self._sock, strict=False)
         self._pool._put_conn(self.connection)  # noqa: SLF001 - as urllib3 does
 
 
-def _no_end_by_cut(sock: Any, *, strict: bool) -> None:
-    """Whoever cuts a connection must not make half an answer look whole (RFC 9112, 9.8)."""
+def _set_strict_end(sock: Any, *, strict: bool) -> None:
+    """Set whether a cut connection is an error and not the end of a response (RFC 9112, 9.8)."""
     sock.suppress_ragged_eofs = not strict

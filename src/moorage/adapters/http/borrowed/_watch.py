@@ -1,7 +1,7 @@
-"""Ending what blocks when its time is up, for libraries that bound each step but not all of them.
+"""Interrupts blocking calls at a deadline, for libraries with timeouts for single steps only.
 
-A thread waits for the earliest alarm. There is none before the first alarm, and none a while after
-the last.
+A thread waits for the earliest timer. It starts with the first timer, and ends a while after the
+last.
 """
 
 from __future__ import annotations
@@ -17,67 +17,67 @@ from moorage.adapters.concurrency.forking import in_child
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-_LINGER: Final = 10.0  # seconds, so that not every exchange starts a thread
+_LINGER: Final = 10.0  # seconds that the thread stays, so that not every exchange starts one
 
 
-class Alarm:
-    """Calls `ring` once it is `at`; it must be quick, and raise nothing."""
+class Timer:
+    """Calls `on_expiry`, which must be quick and raise nothing, at the time `at`."""
 
-    __slots__ = ("at", "rang", "ring")
+    __slots__ = ("at", "expired", "on_expiry")
 
-    def __init__(self, at: float, ring: Callable[[], None]) -> None:
+    def __init__(self, at: float, on_expiry: Callable[[], None]) -> None:
         self.at = at
-        self.ring = ring
-        self.rang = False
+        self.on_expiry = on_expiry
+        self.expired = False
 
 
-class Watch:
-    """Rings alarms."""
+class Watchdog:
+    """A thread that calls the functions of expired timers."""
 
     def __init__(self, linger: float = _LINGER) -> None:
         self._linger = linger
         self._begin()
-        in_child(self, Watch._begin)
+        in_child(self, Watchdog._begin)
 
     def _begin(self) -> None:
         self._changed = Condition()
-        self._alarms: set[Alarm] = set()
-        self._wakes = -inf  # when the thread looks again by itself; -inf while there is none
+        self._timers: set[Timer] = set()
+        self._wakes = -inf  # the next time at which the thread wakes up; -inf without a thread
 
     @contextmanager
-    def over(self, at: float, ring: Callable[[], None]) -> Generator[Alarm]:
-        """Have `ring` called in another thread if the block goes on for longer, and never after."""
-        alarm = Alarm(at, ring)
+    def limit(self, at: float, on_expiry: Callable[[], None]) -> Generator[Timer]:
+        """Call `on_expiry` in another thread if the block lasts longer; never after the block."""
+        timer = Timer(at, on_expiry)
         try:
-            self.move(alarm, at)
-            yield alarm
+            self.move(timer, at)
+            yield timer
         finally:
             with self._changed:
-                self._alarms.discard(alarm)
+                self._timers.discard(timer)
 
-    def move(self, alarm: Alarm, at: float) -> None:
-        """Let it ring at another time."""
+    def move(self, timer: Timer, at: float) -> None:
+        """Change the time of a timer."""
         with self._changed:
-            alarm.at = at
-            self._alarms.add(alarm)
+            timer.at = at
+            self._timers.add(timer)
             if self._wakes == -inf:
                 self._wakes = at
-                Thread(target=self._run, name="moorage watches the time", daemon=True).start()
+                Thread(target=self._run, name="moorage watchdog", daemon=True).start()
             elif at < self._wakes:
                 self._changed.notify()
 
     def _run(self) -> None:
         changed = self._changed
         with changed:
-            while self._changed is changed:  # pragma: no branch - else all was started afresh
+            while self._changed is changed:  # pragma: no branch - otherwise restarted after a fork
                 now = monotonic()
-                for alarm in [alarm for alarm in self._alarms if alarm.at <= now]:
-                    self._alarms.remove(alarm)
-                    alarm.rang = True
-                    alarm.ring()
-                next_one = min((alarm.at for alarm in self._alarms), default=inf)
-                self._wakes = min(next_one, now + self._linger)
+                for timer in [timer for timer in self._timers if timer.at <= now]:
+                    self._timers.remove(timer)
+                    timer.expired = True
+                    timer.on_expiry()
+                next_expiry = min((timer.at for timer in self._timers), default=inf)
+                self._wakes = min(next_expiry, now + self._linger)
                 changed.wait(max(0.0, self._wakes - now))
-                if not self._alarms and monotonic() >= self._wakes:
+                if not self._timers and monotonic() >= self._wakes:
                     self._wakes = -inf
                     return

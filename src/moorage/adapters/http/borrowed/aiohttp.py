@@ -1,4 +1,4 @@
-"""HTTP by aiohttp, for whoever has a session of it already."""
+"""HTTP with aiohttp, also over an existing session."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from yarl import URL
 
-from moorage.adapters.http.borrowed._aiohttp_guided import guided
-from moorage.adapters.http.borrowed._aiohttp_trip import AiohttpTrip, Introduced, tracing
-from moorage.adapters.http.borrowed._client import AsyncLent, LoopLender, refuse_settings
-from moorage.adapters.http.borrowed._exchange import TripEngine
-from moorage.adapters.http.borrowed._guide import guide_of
+from moorage.adapters.http.borrowed._aiohttp_guided import guarded_connector_options
+from moorage.adapters.http.borrowed._aiohttp_trip import (
+    AiohttpExchange,
+    AuthenticatedProxy,
+    tracing,
+)
+from moorage.adapters.http.borrowed._client import (
+    AsyncBorrowedHttpClient,
+    LoopLibraryClient,
+    refuse_settings,
+)
+from moorage.adapters.http.borrowed._exchange import LibraryExchangeEngine
+from moorage.adapters.http.borrowed._guide import resolver_for
 from moorage.adapters.http.borrowed._trip import unverified, verifies
 from moorage.adapters.http.connections._loops import Loops
 from moorage.adapters.http.connections._proxy import basic
@@ -27,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from moorage.adapters.http.borrowed._trip import Errand, Trip
+    from moorage.adapters.http.borrowed._trip import LibraryExchange, OutgoingRequest
     from moorage.adapters.http.connections._wire import Network
     from moorage.domain.http.outgoing import OutgoingGuard
     from moorage.domain.http.transport import Proxy
@@ -35,32 +43,32 @@ if TYPE_CHECKING:
 
 
 @careful
-class AsyncAiohttpHttpClient(AsyncLent):
-    """A port's `AsyncHttpClient` that sends by aiohttp.
+class AsyncAiohttpHttpClient(AsyncBorrowedHttpClient):
+    """An asynchronous HTTP client that sends with aiohttp.
 
-    It sends by the connector of a session of yours, with its certificates, resolver and limits, and
-    tells its tracing; or by one of its own. A session's headers, cookies, auth, proxy, middlewares,
-    redirects and timeouts are left out: what is sent is what moorage was given. Nothing is
-    connected before the first call. It may be used in several event loops and in a forked child,
-    each with connections of its own; yours is refused but where it was used first.
+    It uses the connector of your session, with its certificates, resolver, limits and tracing, or
+    its own connector. The session's headers, cookies, auth, proxy, middlewares, redirects and
+    timeouts are not used: only moorage's request is sent. It connects at the first call. Several
+    event loops and forked children may use it, each with its own connections; your session can only
+    be used in the loop of its first use.
 
     Args:
-        session: yours, which you close, or a function that makes one wherever one is needed, which
-            moorage closes. Its connector must verify.
-        tls: whom to trust other than whom the system trusts, and who to say we are.
-        proxy: through whom to go, or his URL; also with a session of yours, which tells nobody its
-            own.
-        guard: refuses to ask where a URL that somebody else has chosen must not lead; not with a
-            session of yours.
-        max_connections: to one origin at once; a call that finds none waits.
-        keep_alive: seconds, or a timedelta, for which an idle connection is kept.
-        max_body: bytes of an answer that `send` holds in memory, or that `open` decompresses; what
-            `open` streams as it came has no limit but the reader's.
-        max_head: bytes of everything before the body.
-        max_fields: header fields of an answer; aiohttp has a limit of its own, of 128.
+        session: your session, which you close, or a function that creates sessions, which moorage
+            closes. Its connector must verify certificates.
+        tls: the trusted authorities and the client certificate; by default the system's
+            authorities.
+        proxy: the proxy or its URL; also for your session, whose own proxy is not used.
+        guard: the destinations that are allowed, for URLs that others choose; not with your
+            session.
+        max_connections: the maximum number of connections to one origin; further calls wait.
+        keep_alive: seconds, or a timedelta, for which an idle connection stays open.
+        max_body: the maximum number of bytes that `send` holds in memory or `open` decompresses; an
+            uncompressed stream of `open` has no limit.
+        max_head: the maximum number of bytes before the body.
+        max_fields: the maximum number of header fields of a response; aiohttp allows 128.
 
     Attributes:
-        unverified: what leaves out all checks of whom we talk to; None where nothing does.
+        unverified: the reason if certificates are not verified; otherwise None.
     """
 
     def __init__(
@@ -95,33 +103,33 @@ def async_engine(
     session: aiohttp.ClientSession | Callable[[], aiohttp.ClientSession] | None,
     settings: Settings,
     network: Network,
-) -> TripEngine:
-    """Return what makes exchanges, and looks names up by this network where there is a guard."""
-    anybody = unverified_by(settings.tls) is not None
+) -> LibraryExchangeEngine:
+    """Return the engine of the client; under a guard, this network resolves names."""
+    allow_unverified = unverified_by(settings.tls) is not None
     if isinstance(session, aiohttp.ClientSession):
-        _check(session, anybody=anybody)
+        _check(session, allow_unverified=allow_unverified)
     context = http_context(settings.tls or Tls()) if session is None else None
 
-    def lender() -> _Lender:
+    def new_library() -> _LibraryClient:
         if session is None:
-            return _Lender(_own(settings, context, network), settings, ours=True)
+            return _LibraryClient(_own_session(settings, context, network), settings, owned=True)
         if isinstance(session, aiohttp.ClientSession):
-            return _Lender(session, settings, ours=False)
-        made = session()
-        _check(made, anybody=anybody)
-        return _Lender(made, settings, ours=True)
+            return _LibraryClient(session, settings, owned=False)
+        created = session()
+        _check(created, allow_unverified=allow_unverified)
+        return _LibraryClient(created, settings, owned=True)
 
-    given = isinstance(session, aiohttp.ClientSession)
-    return TripEngine(network, settings, lender, given=given)
+    from_host = isinstance(session, aiohttp.ClientSession)
+    return LibraryExchangeEngine(network, settings, new_library, from_host=from_host)
 
 
-class _Lender(LoopLender):
+class _LibraryClient(LoopLibraryClient):
     """A session in one event loop."""
 
-    def __init__(self, session: aiohttp.ClientSession, settings: Settings, *, ours: bool) -> None:
+    def __init__(self, session: aiohttp.ClientSession, settings: Settings, *, owned: bool) -> None:
         self._session = session
-        # Of another's session we want the connections, and nothing of what it remembers.
-        self._twin = twin = aiohttp.ClientSession(
+        # The host's session lends its connections only, not its cookies and defaults.
+        self._own_client = own_client = aiohttp.ClientSession(
             connector=session.connector,
             connector_owner=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -131,46 +139,48 @@ class _Lender(LoopLender):
             max_field_size=settings.max_head,
         )
         proxy = settings.proxy
-        self._proxy = None if proxy is None else _introduced(proxy)
+        self._proxy = None if proxy is None else _authenticated(proxy)
         self._serves = None if proxy is None else lru_cache(maxsize=256)(proxy.serves)
-        super().__init__((twin.close, session.close) if ours else (twin.close,))
+        super().__init__((own_client.close, session.close) if owned else (own_client.close,))
 
     @property
     def closed(self) -> bool:
-        """Whether the host has closed it."""
+        """True if the host has closed the session."""
         return self._session.closed
 
-    def trip(self, errand: Errand) -> Trip:
-        """Return an exchange."""
-        served = self._serves is not None and self._serves(errand.origin.host)
-        return AiohttpTrip(errand, self._twin, self.leaving, self._proxy if served else None)
+    def exchange(self, outgoing: OutgoingRequest) -> LibraryExchange:
+        """Return a new exchange."""
+        uses_proxy = self._serves is not None and self._serves(outgoing.origin.host)
+        return AiohttpExchange(
+            outgoing, self._own_client, self.closing_tasks, self._proxy if uses_proxy else None
+        )
 
 
-def _own(
+def _own_session(
     settings: Settings, context: ssl.SSLContext | None, network: Network
 ) -> aiohttp.ClientSession:
-    kept: dict[str, Any] = {"keepalive_timeout": settings.keep_alive}
+    options: dict[str, Any] = {"keepalive_timeout": settings.keep_alive}
     if not settings.keep_alive:
-        kept = {"force_close": True}
-    guide = guide_of(settings, network)
-    if guide is not None:
-        kept |= guided(guide)
+        options = {"force_close": True}
+    resolver = resolver_for(settings, network)
+    if resolver is not None:
+        options |= guarded_connector_options(resolver)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=context or True, limit=0, **kept)
+        connector=aiohttp.TCPConnector(ssl=context or True, limit=0, **options)
     )
 
 
-def _check(session: aiohttp.ClientSession, *, anybody: bool) -> None:
-    """Refuse a session that talks to anybody."""
-    trusts = getattr(session.connector, "_ssl", True)  # nobody else tells
-    if not anybody and (
-        trusts is False or (isinstance(trusts, ssl.SSLContext) and not verifies(trusts))
+def _check(session: aiohttp.ClientSession, *, allow_unverified: bool) -> None:
+    """Raise an error for a session that does not verify certificates."""
+    trust = getattr(session.connector, "_ssl", True)  # not public otherwise
+    if not allow_unverified and (
+        trust is False or (isinstance(trust, ssl.SSLContext) and not verifies(trust))
     ):
         raise unverified("session")
 
 
-def _introduced(proxy: Proxy) -> Introduced:
+def _authenticated(proxy: Proxy) -> AuthenticatedProxy:
     fields: tuple[tuple[str, str], ...] = ()
     if proxy.username is not None or proxy.password is not None:
         fields = (("Proxy-Authorization", f"Basic {basic(proxy)}"),)
-    return Introduced(URL(proxy.url), fields)
+    return AuthenticatedProxy(URL(proxy.url), fields)

@@ -1,4 +1,4 @@
-"""HTTP by httpx2, in both colours, for whoever has a client of it already."""
+"""HTTP with httpx2, synchronous and asynchronous, also over an existing client."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ import attrs
 import httpx2
 
 from moorage.adapters.http.borrowed._client import (
-    AsyncLent,
-    BlockingLender,
-    BlockingLent,
-    LoopLender,
+    AsyncBorrowedHttpClient,
+    BorrowedHttpClient,
+    LoopLibraryClient,
+    SyncLibraryClient,
     refuse_settings,
 )
-from moorage.adapters.http.borrowed._exchange import TripEngine
-from moorage.adapters.http.borrowed._guide import guide_of
-from moorage.adapters.http.borrowed._httpx2_guided import AsyncGuidedBackend, GuidedBackend
-from moorage.adapters.http.borrowed._httpx2_trips import AsyncHttpx2Trip, Httpx2Trip, url_of
+from moorage.adapters.http.borrowed._exchange import LibraryExchangeEngine
+from moorage.adapters.http.borrowed._guide import resolver_for
+from moorage.adapters.http.borrowed._httpx2_guided import AsyncGuardedBackend, GuardedBackend
+from moorage.adapters.http.borrowed._httpx2_trips import (
+    AsyncHttpx2Exchange,
+    SyncHttpx2Exchange,
+    url_of,
+)
 from moorage.adapters.http.borrowed._trip import unverified, verifies
 from moorage.adapters.http.connections._loops import Loops
 from moorage.adapters.http.connections._threads import Threads
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from moorage.adapters.http.borrowed._trip import Errand, Trip
+    from moorage.adapters.http.borrowed._trip import LibraryExchange, OutgoingRequest
     from moorage.adapters.http.connections._wire import Network, Origin
     from moorage.domain.http.outgoing import OutgoingGuard
     from moorage.domain.http.transport import Proxy
@@ -41,30 +45,31 @@ if TYPE_CHECKING:
 
 
 @careful
-class Httpx2HttpClient(BlockingLent):
-    """A port's `HttpClient` that sends by httpx2.
+class Httpx2HttpClient(BorrowedHttpClient):
+    """An HTTP client that sends with httpx2.
 
-    It sends by the transports of a client of yours, with their certificates, proxies and limits, or
-    by one of its own. A client's headers, cookies, auth, hooks, redirects and timeouts are left
-    out: what is sent is what moorage was given. Nothing is connected before the first call. Threads
-    may share it; a forked child makes connections of its own, and refuses to share yours.
+    It uses the transports of your client, with their certificates, proxies and limits, or its own
+    transport. The client's headers, cookies, auth, hooks, redirects and timeouts are not used: only
+    moorage's request is sent. It connects at the first call. Threads may share it; a forked child
+    makes its own connections, and cannot use your client.
 
     Args:
-        client: yours, which you close, or a function that makes one wherever one is needed, which
-            moorage closes. It must verify, and speak HTTP/1.1.
-        tls: whom to trust other than whom the system trusts, and who to say we are.
-        proxy: through whom to go, or his URL.
-        guard: refuses to ask where a URL that somebody else has chosen must not lead; not with a
-            client of yours.
-        max_connections: to one origin at once; a call that finds none waits.
-        keep_alive: seconds, or a timedelta, for which an idle connection is kept.
-        max_body: bytes of an answer that `send` holds in memory, or that `open` decompresses; what
-            `open` streams as it came has no limit but the reader's.
-        max_head: bytes of everything before the body.
-        max_fields: header fields of an answer.
+        client: your client, which you close, or a function that creates clients, which moorage
+            closes. It must verify certificates and use HTTP/1.1.
+        tls: the trusted authorities and the client certificate; by default the system's
+            authorities.
+        proxy: the proxy or its URL.
+        guard: the destinations that are allowed, for URLs that others choose; not with your
+            client.
+        max_connections: the maximum number of connections to one origin; further calls wait.
+        keep_alive: seconds, or a timedelta, for which an idle connection stays open.
+        max_body: the maximum number of bytes that `send` holds in memory or `open` decompresses; an
+            uncompressed stream of `open` has no limit.
+        max_head: the maximum number of bytes before the body.
+        max_fields: the maximum number of header fields of a response.
 
     Attributes:
-        unverified: what leaves out all checks of whom we talk to; None where nothing does.
+        unverified: the reason if certificates are not verified; otherwise None.
     """
 
     def __init__(
@@ -96,31 +101,32 @@ class Httpx2HttpClient(BlockingLent):
 
 
 @careful
-class AsyncHttpx2HttpClient(AsyncLent):
-    """A port's `AsyncHttpClient` that sends by httpx2.
+class AsyncHttpx2HttpClient(AsyncBorrowedHttpClient):
+    """An asynchronous HTTP client that sends with httpx2.
 
-    It sends by the transports of a client of yours, with their certificates, proxies and limits, or
-    by one of its own. A client's headers, cookies, auth, hooks, redirects and timeouts are left
-    out: what is sent is what moorage was given. Nothing is connected before the first call. It may
-    be used in several event loops and in a forked child, each with connections of its own; yours is
-    refused but where it was used first.
+    It uses the transports of your client, with their certificates, proxies and limits, or its own
+    transport. The client's headers, cookies, auth, hooks, redirects and timeouts are not used: only
+    moorage's request is sent. It connects at the first call. Several event loops and forked
+    children may use it, each with its own connections; your client can only be used in the loop of
+    its first use.
 
     Args:
-        client: yours, which you close, or a function that makes one wherever one is needed, which
-            moorage closes. It must verify.
-        tls: whom to trust other than whom the system trusts, and who to say we are.
-        proxy: through whom to go, or his URL.
-        guard: refuses to ask where a URL that somebody else has chosen must not lead; not with a
-            client of yours.
-        max_connections: to one origin at once; a call that finds none waits.
-        keep_alive: seconds, or a timedelta, for which an idle connection is kept.
-        max_body: bytes of an answer that `send` holds in memory, or that `open` decompresses; what
-            `open` streams as it came has no limit but the reader's.
-        max_head: bytes of everything before the body.
-        max_fields: header fields of an answer.
+        client: your client, which you close, or a function that creates clients, which moorage
+            closes. It must verify certificates.
+        tls: the trusted authorities and the client certificate; by default the system's
+            authorities.
+        proxy: the proxy or its URL.
+        guard: the destinations that are allowed, for URLs that others choose; not with your
+            client.
+        max_connections: the maximum number of connections to one origin; further calls wait.
+        keep_alive: seconds, or a timedelta, for which an idle connection stays open.
+        max_body: the maximum number of bytes that `send` holds in memory or `open` decompresses; an
+            uncompressed stream of `open` has no limit.
+        max_head: the maximum number of bytes before the body.
+        max_fields: the maximum number of header fields of a response.
 
     Attributes:
-        unverified: what leaves out all checks of whom we talk to; None where nothing does.
+        unverified: the reason if certificates are not verified; otherwise None.
     """
 
     def __init__(
@@ -151,31 +157,37 @@ class AsyncHttpx2HttpClient(AsyncLent):
         super().__init__(async_engine(client, settings, Loops()))
 
 
-def engine(client: Any, settings: Settings, network: Network) -> TripEngine:
-    """Return what makes exchanges for threads, and looks names up by this network."""
-    way = _Way(httpx2.Client, httpx2.HTTPTransport, client, settings, network)
-    return TripEngine(network, settings, partial(_Lender, way), given=way.given)
+def engine(client: Any, settings: Settings, network: Network) -> LibraryExchangeEngine:
+    """Return the engine of the synchronous client; under a guard, this network resolves names."""
+    source = _TransportSource(httpx2.Client, httpx2.HTTPTransport, client, settings, network)
+    return LibraryExchangeEngine(
+        network, settings, partial(_LibraryClient, source), from_host=source.from_host
+    )
 
 
-def async_engine(client: Any, settings: Settings, network: Network) -> TripEngine:
-    """Return what makes exchanges for tasks, and looks names up by this network."""
-    way = _Way(httpx2.AsyncClient, httpx2.AsyncHTTPTransport, client, settings, network)
-    return TripEngine(network, settings, partial(_AsyncLender, way), given=way.given)
+def async_engine(client: Any, settings: Settings, network: Network) -> LibraryExchangeEngine:
+    """Return the engine of the asynchronous client; under a guard, this network resolves names."""
+    source = _TransportSource(
+        httpx2.AsyncClient, httpx2.AsyncHTTPTransport, client, settings, network
+    )
+    return LibraryExchangeEngine(
+        network, settings, partial(_AsyncLibraryClient, source), from_host=source.from_host
+    )
 
 
-class _Way:
-    """Which transports lead where: those of a client of the host's, or of ours.
+class _TransportSource:
+    """Opens transports: those of the host's client, or our own.
 
     Args:
-        kind: of what class clients are.
-        transport: makes transports.
-        client: the host's, or what makes one.
-        settings: those of the adapter.
-        network: looks names up, where there is a guard.
+        kind: the class of clients.
+        transport: creates transports.
+        client: the host's client, or a function that creates clients.
+        settings: the settings of the adapter.
+        network: resolves names under a guard.
 
     Attributes:
-        given: whether the client is one that the host has made.
-        anybody: whether it may lead to whoever answers.
+        from_host: whether the host created the client.
+        allow_unverified: whether certificates need not be verified.
     """
 
     def __init__(
@@ -187,28 +199,28 @@ class _Way:
         network: Network,
     ) -> None:
         self._kind = kind
-        self._guide = guide_of(settings, network)
+        self._guide = resolver_for(settings, network)
         self._transport = transport
         self._client = client
         self._settings = settings
-        self.given = isinstance(client, kind)
-        self.anybody = settings.tls is not None and settings.tls.unverified is not None
+        self.from_host = isinstance(client, kind)
+        self.allow_unverified = settings.tls is not None and settings.tls.unverified is not None
         self._context = http_context(settings.tls or Tls()) if client is None else None
-        if self.given:
+        if self.from_host:
             self._check(client)
 
     def open(self) -> _Transports:
-        """Find or make them, for one process and event loop."""
+        """Return the transports for one process and event loop."""
         client = self._client
         if client is None:
-            return self._own()
-        if self.given:
-            return _Transports(client, partial(_leading, client), ())
+            return self._own_transports()
+        if self.from_host:
+            return _Transports(client, partial(_transport_of, client), ())
         client = client()
         self._check(client)
-        return _Transports(client, partial(_leading, client), (client,))
+        return _Transports(client, partial(_transport_of, client), (client,))
 
-    def _own(self) -> _Transports:
+    def _own_transports(self) -> _Transports:
         settings, proxy = self._settings, self._settings.proxy
         limits = httpx2.Limits(
             max_connections=None,
@@ -218,9 +230,9 @@ class _Way:
         make = partial(self._transport, verify=self._context, trust_env=False, limits=limits)
         direct = make()
         if self._guide is not None:
-            pool = direct._pool  # noqa: SLF001 - a transport is told nothing of it
-            guided = GuidedBackend if self._kind is httpx2.Client else AsyncGuidedBackend
-            pool._network_backend = guided(pool._network_backend, self._guide)  # noqa: SLF001 - the same
+            pool = direct._pool  # noqa: SLF001 - not an argument of the transport
+            guarded_backend = GuardedBackend if self._kind is httpx2.Client else AsyncGuardedBackend
+            pool._network_backend = guarded_backend(pool._network_backend, self._guide)  # noqa: SLF001 - the same
         if proxy is None:
             return _Transports(None, lambda _: direct, (direct,))
         through = make(proxy=_proxy(proxy, settings.tls or Tls()))
@@ -232,90 +244,94 @@ class _Way:
         )
 
     def _check(self, client: Any) -> None:
-        """Refuse a client that talks to anybody, or could not be stopped."""
-        for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - nobody else tells
+        """Raise an error for a client that verifies no certificates or cannot be interrupted."""
+        for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - not public otherwise
             pool = getattr(transport, "_pool", None)
             if pool is None:
-                continue  # it says for itself as it connects, or does not connect
+                continue  # its certificates are checked when it connects
             context = pool._ssl_context  # noqa: SLF001 - the same
-            if not self.anybody and context is not None and not verifies(context):
+            if not self.allow_unverified and context is not None and not verifies(context):
                 raise unverified("client")
             if self._kind is httpx2.Client and pool._http2:  # noqa: SLF001 - the same
                 raise ConfigurationError(
-                    "A blocking client that speaks HTTP/2 cannot end one exchange in time without"
+                    "A synchronous client with HTTP/2 cannot end one exchange in time without"
                     " ending all others on its connection.",
                     path="client",
-                    remedy="Make it without http2=True, or use the asynchronous one.",
+                    remedy="Create it without http2=True, or use the asynchronous client.",
                 )
 
 
 @attrs.frozen
 class _Transports:
-    """What to send by.
+    """The transports of a client.
 
     Attributes:
-        client: the one it is taken from, if it is any.
-        to: returns the transport that leads to an origin.
-        ends: what is closed in the end: nothing of the host's.
+            client: the client that they belong to, if there is one.
+            to: returns the transport that leads to an origin.
+            closables: the objects to close at the end; never those of the host.
     """
 
     client: Any
     to: Callable[[Origin], Any]
-    ends: tuple[Any, ...]
+    closables: tuple[Any, ...]
 
     @property
     def closed(self) -> bool:
-        """Whether the host has closed it."""
+        """True if the host has closed the client."""
         return self.client is not None and bool(self.client.is_closed)
 
 
-class _Lender(BlockingLender):
-    """Transports for threads."""
+class _LibraryClient(SyncLibraryClient):
+    """The transports of the synchronous client."""
 
-    def __init__(self, way: _Way) -> None:
-        self._transports = way.open()
-        self._anybody = way.anybody
-        super().__init__(self._transports.ends)
-
-    @property
-    def closed(self) -> bool:
-        """Whether the host has closed it."""
-        return self._transports.closed
-
-    def trip(self, errand: Errand) -> Trip:
-        """Return an exchange."""
-        return Httpx2Trip(errand, self._transports.to(errand.origin), anybody=self._anybody)
-
-
-class _AsyncLender(LoopLender):
-    """Transports for an event loop."""
-
-    def __init__(self, way: _Way) -> None:
-        self._transports = way.open()
-        self._anybody = way.anybody
-        super().__init__(end.aclose for end in self._transports.ends)
+    def __init__(self, source: _TransportSource) -> None:
+        self._transports = source.open()
+        self._allow_unverified = source.allow_unverified
+        super().__init__(self._transports.closables)
 
     @property
     def closed(self) -> bool:
-        """Whether the host has closed it."""
+        """True if the host has closed the client."""
         return self._transports.closed
 
-    def trip(self, errand: Errand) -> Trip:
-        """Return an exchange."""
-        transport = self._transports.to(errand.origin)
-        return AsyncHttpx2Trip(errand, transport, self.leaving, anybody=self._anybody)
+    def exchange(self, outgoing: OutgoingRequest) -> LibraryExchange:
+        """Return a new exchange."""
+        return SyncHttpx2Exchange(
+            outgoing, self._transports.to(outgoing.origin), allow_unverified=self._allow_unverified
+        )
 
 
-def _leading(client: Any, origin: Origin) -> Any:
-    # The client itself would keep cookies.
-    return client._transport_for_url(url_of(origin))  # noqa: SLF001 - what it sends by
+class _AsyncLibraryClient(LoopLibraryClient):
+    """The transports of the asynchronous client."""
+
+    def __init__(self, source: _TransportSource) -> None:
+        self._transports = source.open()
+        self._allow_unverified = source.allow_unverified
+        super().__init__(closable.aclose for closable in self._transports.closables)
+
+    @property
+    def closed(self) -> bool:
+        """True if the host has closed the client."""
+        return self._transports.closed
+
+    def exchange(self, outgoing: OutgoingRequest) -> LibraryExchange:
+        """Return a new exchange."""
+        transport = self._transports.to(outgoing.origin)
+        return AsyncHttpx2Exchange(
+            outgoing, transport, self.closing_tasks, allow_unverified=self._allow_unverified
+        )
+
+
+def _transport_of(client: Any, origin: Origin) -> Any:
+    # The client itself would store cookies.
+    return client._transport_for_url(url_of(origin))  # noqa: SLF001 - not public otherwise
 
 
 def _proxy(proxy: Proxy, tls: Tls) -> httpx2.Proxy:
     auth = None
     if proxy.username is not None or proxy.password is not None:
         auth = (proxy.username or "", "" if proxy.password is None else proxy.password.reveal())
-    # Our certificate is for vendors; a proxy is not shown it.
-    bare = attrs.evolve(tls, certificate=None, key=None, password=None)
-    context = http_context(bare) if proxy.url.startswith("https:") else None
+    # The client certificate is for vendors, not for a proxy.
+    tls_of_proxy = attrs.evolve(tls, certificate=None, key=None, password=None)
+    context = http_context(tls_of_proxy) if proxy.url.startswith("https:") else None
     return httpx2.Proxy(proxy.url, auth=auth, ssl_context=context)

@@ -1,4 +1,4 @@
-"""HTTP by the connections of requests and urllib3, for whoever has a session already."""
+"""HTTP over the connections of requests and urllib3, also of an existing session."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from requests.adapters import HTTPAdapter
 from requests.utils import select_proxy
 from urllib3 import PoolManager, ProxyManager
 
-from moorage.adapters.http.borrowed._client import BlockingLender, BlockingLent, refuse_settings
-from moorage.adapters.http.borrowed._engine import Lender, LentEngine, Stand
+from moorage.adapters.http.borrowed._client import (
+    BorrowedHttpClient,
+    SyncLibraryClient,
+    refuse_settings,
+)
+from moorage.adapters.http.borrowed._engine import ExchangePool, LibraryClient, LibraryEngine
 from moorage.adapters.http.borrowed._trip import unverified
 from moorage.adapters.http.borrowed._urllib3_wire import Connections, Urllib3Pool, Urllib3Wire
 from moorage.adapters.http.connections._proxy import Gateway, basic
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from moorage.adapters.http.borrowed._guide import Guide
+    from moorage.adapters.http.borrowed._guide import GuardedResolver
     from moorage.adapters.http.connections._wire import Network, Origin, Wire
     from moorage.domain.http.outgoing import OutgoingGuard
     from moorage.domain.secrets.secret import Secret
@@ -37,31 +41,32 @@ _POOLS: Final = 100
 
 
 @careful
-class RequestsHttpClient(BlockingLent):
-    """A port's `HttpClient` on the connections of a `requests.Session`, which are urllib3's.
+class RequestsHttpClient(BorrowedHttpClient):
+    """An HTTP client on the connections of a `requests.Session`, which are urllib3's.
 
-    The session's adapters connect, with its certificates, proxies and, if it trusts that, the
-    environment; what is idle they keep. Its headers, cookies, auth, hooks, retries and redirects
-    are left out, and `http.client` too, which says too little about what went wrong: what goes over
-    a connection is moorage's. Nothing is connected before the first call. Threads may share it; a
-    forked child makes connections of its own, and refuses to share yours.
+    The session's adapters make and keep the connections, with its certificates, its proxies and,
+    if it trusts it, the environment. The session's headers, cookies, auth, hooks, retries and
+    redirects are not used, nor is `http.client`, whose errors are too vague: moorage itself sends
+    over the connections. It connects at the first call. Threads may share it; a forked child makes
+    its own connections, and cannot use your session.
 
     Args:
-        session: yours, which you close, or a function that makes one wherever one is needed, which
-            moorage closes. It must verify. None is a pool of urllib3's.
-        tls: whom to trust other than whom the system trusts, and who to say we are.
-        proxy: through whom to go, or his URL.
-        guard: refuses to ask where a URL that somebody else has chosen must not lead; not with a
-            session of yours.
-        max_connections: to one origin at once; a call that finds none waits.
-        keep_alive: seconds, or a timedelta, for which an idle connection is kept.
-        max_body: bytes of an answer that `send` holds in memory, or that `open` decompresses; what
-            `open` streams as it came has no limit but the reader's.
-        max_head: bytes of everything before the body.
-        max_fields: header fields of an answer.
+        session: your session, which you close, or a function that creates sessions, which moorage
+            closes. It must verify certificates. None uses a pool of urllib3.
+        tls: the trusted authorities and the client certificate; by default the system's
+            authorities.
+        proxy: the proxy or its URL.
+        guard: the destinations that are allowed, for URLs that others choose; not with your
+            session.
+        max_connections: the maximum number of connections to one origin; further calls wait.
+        keep_alive: seconds, or a timedelta, for which an idle connection stays open.
+        max_body: the maximum number of bytes that `send` holds in memory or `open` decompresses; an
+            uncompressed stream of `open` has no limit.
+        max_head: the maximum number of bytes before the body.
+        max_fields: the maximum number of header fields of a response.
 
     Attributes:
-        unverified: what leaves out all checks of whom we talk to; None where nothing does.
+        unverified: the reason if certificates are not verified; otherwise None.
     """
 
     def __init__(
@@ -98,13 +103,13 @@ def engine(
     session: requests.Session | Callable[[], requests.Session] | None,
     settings: Settings,
     network: Network,
-) -> LentEngine:
-    """Return what makes exchanges, and looks names up by this network where there is a guard."""
+) -> LibraryEngine:
+    """Return the engine of the client; under a guard, this network resolves names."""
     return _Engine(settings, session, network)
 
 
-class _Routes(Lender, Protocol):
-    """Pools of urllib3's, and who keeps their connections."""
+class _Routes(LibraryClient, Protocol):
+    """Pools of urllib3, with the object that takes and returns their connections."""
 
     connections: Connections
 
@@ -113,8 +118,8 @@ class _Routes(Lender, Protocol):
     def gateway_to(self, origin: Origin) -> Gateway | None: ...
 
 
-class _Engine(LentEngine):
-    """Makes exchanges on urllib3's connections."""
+class _Engine(LibraryEngine):
+    """Performs exchanges on the connections of urllib3."""
 
     def __init__(
         self,
@@ -122,75 +127,75 @@ class _Engine(LentEngine):
         session: requests.Session | Callable[[], requests.Session] | None,
         network: Network,
     ) -> None:
-        super().__init__(network, settings, given=isinstance(session, requests.Session))
+        super().__init__(network, settings, from_host=isinstance(session, requests.Session))
         self._session = session
         if session is None:
             self.context()
 
-    def new_stand(self) -> _Kept:
-        """Make a session for this process, and room for it."""
+    def new_exchange_pool(self) -> _SessionPool:
+        """Create a session for this process, with its pool."""
         session, settings = self._session, self._settings
         routes: _Routes
         if session is None:
-            routes = _Own(settings, self.gateway, self.context(), self.guide)
+            routes = _UrllibPools(settings, self.gateway, self.context(), self.resolver)
         elif isinstance(session, requests.Session):
-            routes = _Session(session, settings, ours=False)
+            routes = _SessionConnections(session, settings, owned=False)
         else:
-            routes = _Session(_check(session(), settings), settings, ours=True)
-        return _Kept(self.network, settings, routes)
+            routes = _SessionConnections(_check(session(), settings), settings, owned=True)
+        return _SessionPool(self.network, settings, routes)
 
     async def dial(self, origin: Origin, until: float) -> Wire:
-        """Take a connection, idle or new."""
-        if self.guide is not None:
-            self.guide.check(origin)
+        """Return an idle or a new connection."""
+        if self.resolver is not None:
+            self.resolver.check(origin)
         routes = self._routes()
         pool, gateway = routes.pool_to(origin), routes.gateway_to(origin)
         return routes.connections.take(pool, origin, until, gateway)
 
     def gateway_to(self, origin: Origin) -> Gateway | None:
-        """Return the proxy that the way to this origin leads through."""
+        """Return the proxy for this origin, if there is one."""
         return self._routes().gateway_to(origin)
 
     def _routes(self) -> _Routes:
-        kept = self.pool()
-        assert isinstance(kept, _Kept)  # noqa: S101 - we make no others
-        return kept.routes
+        session_pool = self.pool()
+        assert isinstance(session_pool, _SessionPool)  # noqa: S101 - there are no others
+        return session_pool.routes
 
 
-class _Kept(Stand):
-    """Room for exchanges on connections that urllib3 keeps."""
+class _SessionPool(ExchangePool):
+    """A pool of exchanges on connections that urllib3 keeps."""
 
     def __init__(self, network: Network, settings: Settings, routes: _Routes) -> None:
         super().__init__(network, settings.max_connections)
-        self._keep = settings.keep_alive
-        self.lender = self.routes = routes
+        self._keep_alive = settings.keep_alive
+        self.library = self.routes = routes
 
     def give(
         self, origin: Origin, holder: object, wire: Wire | None = None, idle: float | None = None
     ) -> None:
-        """Give the place back, and with it the connection if another can use it."""
-        keep = self._keep if idle is None else min(self._keep, idle - 1)
+        """Return the slot, and the connection if it can be reused."""
+        keep = self._keep_alive if idle is None else min(self._keep_alive, idle - 1)
         if isinstance(wire, Urllib3Wire) and keep > 0 and not self._closed:
             self.routes.connections.give(wire, keep)
             wire = None
         super().give(origin, holder, wire, idle)
 
 
-class _Session(BlockingLender):
-    """The pools of a session's adapters."""
+class _SessionConnections(SyncLibraryClient):
+    """The connections of a session's adapters."""
 
-    def __init__(self, session: requests.Session, settings: Settings, *, ours: bool) -> None:
-        super().__init__([session] if ours else [])
+    def __init__(self, session: requests.Session, settings: Settings, *, owned: bool) -> None:
+        super().__init__([session] if owned else [])
         self._session = session
-        self.connections = Connections(anybody=_anybody(settings))
+        self.connections = Connections(allow_unverified=_allows_unverified(settings))
 
     def pool_to(self, origin: Origin) -> Urllib3Pool:
-        """The pool that requests would take a connection from."""
+        """Return the pool from which requests would take a connection."""
         url = _url(origin)
         adapter = self._session.get_adapter(url)
         if not isinstance(adapter, HTTPAdapter):
             raise ConfigurationError(
-                f"The session sends by a {type(adapter).__name__}, which has no connections.",
+                f"The session's adapter {type(adapter).__name__} has no connections.",
                 path="session",
                 remedy="Mount a requests.adapters.HTTPAdapter for this origin.",
             )
@@ -200,16 +205,16 @@ class _Session(BlockingLender):
         pool = adapter.get_connection_with_tls_context(
             prepared, verify, proxies=merged["proxies"], cert=cert
         )
-        adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]  # it is not ours
+        adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]  # an untyped library
         return pool
 
     def gateway_to(self, origin: Origin) -> Gateway | None:
-        """The proxy that requests would go through."""
+        """Return the proxy that requests would use, if there is one."""
         url = _url(origin)
         proxy = select_proxy(url, self._merged(url)["proxies"])
         if not proxy or proxy.startswith("socks"):
-            return None  # of which nobody sees anything
-        return Gateway(Proxy.at(proxy if "://" in proxy else f"http://{proxy}"), _never)
+            return None  # urllib3 hides a SOCKS proxy
+        return Gateway(Proxy.at(proxy if "://" in proxy else f"http://{proxy}"), _no_context)
 
     def _merged(self, url: str) -> Any:
         return self._session.merge_environment_settings(
@@ -217,15 +222,15 @@ class _Session(BlockingLender):
         )
 
 
-class _Own(BlockingLender):
-    """Pools of our own."""
+class _UrllibPools(SyncLibraryClient):
+    """Pools of urllib3 without a session."""
 
     def __init__(
         self,
         settings: Settings,
         gateway: Gateway | None,
         context: ssl.SSLContext,
-        guide: Guide | None,
+        resolver: GuardedResolver | None,
     ) -> None:
         tls = settings.tls or Tls()
         size = settings.max_connections
@@ -233,45 +238,47 @@ class _Own(BlockingLender):
         self._gateway = gateway
         proxy = settings.proxy
         if proxy is not None:
-            # Our certificate is for vendors; a proxy is not shown it.
+            # The client certificate is for vendors, not for a proxy.
             bare = attrs.evolve(tls, certificate=None, key=None, password=None)
             self._through = ProxyManager(
                 proxy.url,
                 _POOLS,
-                proxy_headers=_introduction(proxy),
+                proxy_headers=_proxy_headers(proxy),
                 proxy_ssl_context=http_context(bare) if proxy.url.startswith("https") else None,
                 maxsize=size,
                 ssl_context=context,
             )
         super().__init__(())
-        self.connections = Connections(anybody=_anybody(settings), guide=guide)
+        self.connections = Connections(
+            allow_unverified=_allows_unverified(settings), resolver=resolver
+        )
 
     def pool_to(self, origin: Origin) -> Urllib3Pool:
-        """The pool of this origin."""
+        """Return the pool of this origin."""
         manager = self._direct if self.gateway_to(origin) is None else self._through
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         scheme = "https" if origin.secure else "http"
         return manager.connection_from_host(host, origin.port, scheme)
 
     def gateway_to(self, origin: Origin) -> Gateway | None:
-        """The proxy that the way leads through."""
+        """Return the proxy for this origin, if there is one."""
         gateway = self._gateway
         return gateway if gateway is not None and gateway.serves(origin) else None
 
     def shut(self) -> None:
-        """Close what is idle."""
+        """Close idle connections."""
         self._direct.clear()
         self._through.clear()
 
 
 def _check(session: requests.Session, settings: Settings) -> requests.Session:
-    """Refuse a session that talks to anybody."""
-    if session.verify is False and not _anybody(settings):
+    """Raise an error for a session that does not verify certificates."""
+    if session.verify is False and not _allows_unverified(settings):
         raise unverified("session")
     return session
 
 
-def _anybody(settings: Settings) -> bool:
+def _allows_unverified(settings: Settings) -> bool:
     return settings.tls is not None and settings.tls.unverified is not None
 
 
@@ -279,11 +286,11 @@ def _url(origin: Origin) -> str:
     return f"{'https' if origin.secure else 'http'}://{origin}/"
 
 
-def _introduction(proxy: Proxy) -> dict[str, str]:
+def _proxy_headers(proxy: Proxy) -> dict[str, str]:
     if proxy.username is None and proxy.password is None:
         return {}
     return {"proxy-authorization": f"Basic {basic(proxy)}"}
 
 
-def _never() -> ssl.SSLContext:  # pragma: no cover - urllib3 connects to the proxy
+def _no_context() -> ssl.SSLContext:  # pragma: no cover - urllib3 connects to the proxy
     raise AssertionError("urllib3 connects to the proxy, not we.")

@@ -1,4 +1,4 @@
-"""Waiting by suspending the task."""
+"""Waits for sockets by suspending the task."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from moorage.adapters.http.connections._wire import Address, Turn
+    from moorage.adapters.http.connections._wire import Address, Waiter
     from moorage.domain.http.body import Chunks
 
-_GLIMPSE: Final = 0.25
+_THREAD_INTERVAL: Final = 0.25
 
 
 class Loops:
-    """Waiting by suspending the task, in whichever event loop it runs."""
+    """The network of the asynchronous client: waiting suspends the task in its event loop."""
 
     def here(self) -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
@@ -46,12 +46,12 @@ class Loops:
         await watch.ready(loop, sock, until, watch.writable)
 
     async def resolve(self, host: str, port: int, until: float) -> list[Address]:
-        if found := numeric(host, port):
-            return found
-        turn = _Turn(asyncio.get_running_loop())
-        lookup = Lookup(host, port, turn.call)
+        if addresses := numeric(host, port):
+            return addresses
+        waiter = _Waiter(asyncio.get_running_loop())
+        lookup = Lookup(host, port, waiter.call)
         lookup.start()
-        await turn.wait(until)
+        await waiter.wait(until)
         return lookup.addresses()
 
     async def pull(self, chunks: Chunks, until: float) -> object:
@@ -68,12 +68,12 @@ class Loops:
                 raise TimeIsUp from None
             raise
 
-    def turn(self) -> Turn:
-        return _Turn(asyncio.get_running_loop())
+    def waiter(self) -> Waiter:
+        return _Waiter(asyncio.get_running_loop())
 
 
-class _Turn:
-    """A future that is done when somebody is called."""
+class _Waiter:
+    """A future that `call` completes."""
 
     __slots__ = ("_future", "_loop")
 
@@ -93,20 +93,20 @@ class _Turn:
                 timer.cancel()
 
     def call(self) -> None:
-        """Call from any thread, even if the loop is closed and nobody waits any more."""
+        """Wake the waiting task from any thread; does nothing if the loop is closed."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self.settle, True)
 
     def settle(self, in_time: bool, /) -> None:  # noqa: FBT001 - loops pass no keywords
-        """Call from within the loop."""
+        """Complete the future from within the loop."""
         if not self._future.done():
             self._future.set_result(in_time)
 
 
 class Watch(Protocol):
-    """How tasks of one event loop wait for sockets.
+    """Waits for sockets in the tasks of one event loop.
 
-    `ready` raises `TimeIsUp`; what it is to wait for is `readable` or `writable`.
+    `ready` waits for the event `readable` or `writable`, and raises `TimeIsUp`.
     """
 
     readable: ClassVar[int]
@@ -121,7 +121,7 @@ _watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Watch]] = WeakKeyDi
 
 
 def watch_in(loop: asyncio.AbstractEventLoop) -> Watch:
-    """Begin to watch sockets in an event loop, for as long as it lives."""
+    """Create the watch of an event loop, which lives as long as the loop."""
     try:
         watch: Watch = EpollWatch(loop)
     except (AttributeError, NotImplementedError):  # not Linux, or not a loop that watches sockets
@@ -131,7 +131,7 @@ def watch_in(loop: asyncio.AbstractEventLoop) -> Watch:
 
 
 class ReaderWatch:
-    """Waiting by what every event loop has, and by threads in one that has not."""
+    """Waits with the readers and writers of an event loop, or in threads if it has none."""
 
     readable: ClassVar[int] = 0
     writable: ClassVar[int] = 1
@@ -140,14 +140,14 @@ class ReaderWatch:
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, until: float, event: int
     ) -> None:
         """Suspend the task until the socket is ready."""
-        turn, number, writing = _Turn(loop), sock.fileno(), event == self.writable
+        waiter, number, writing = _Waiter(loop), sock.fileno(), event == self.writable
         try:
-            (loop.add_writer if writing else loop.add_reader)(number, turn.settle, True)
+            (loop.add_writer if writing else loop.add_reader)(number, waiter.settle, True)
         except NotImplementedError:  # the default loop of Windows
             await _ready_by_thread(loop, partial(wait, sock, writing=writing), until)
             return
         try:
-            await turn.wait(until)
+            await waiter.wait(until)
         finally:
             (loop.remove_writer if writing else loop.remove_reader)(number)
 
@@ -155,11 +155,11 @@ class ReaderWatch:
 async def _ready_by_thread(
     loop: asyncio.AbstractEventLoop, ready: Callable[[float], None], until: float
 ) -> None:
-    """Wait in threads, none of which outlives a cancelled task for long."""
+    """Wait in threads with short limits, so that none outlives a cancelled task for long."""
     while True:
-        glimpse = min(until, monotonic() + _GLIMPSE)
+        step_end = min(until, monotonic() + _THREAD_INTERVAL)
         try:
-            return await loop.run_in_executor(None, ready, glimpse)
+            return await loop.run_in_executor(None, ready, step_end)
         except TimeIsUp:
-            if glimpse == until:
+            if step_end == until:
                 raise

@@ -1,9 +1,9 @@
-"""Which connections are there, and who waits for one.
+"""A pool of connections by origin, and the queue of callers that wait for one.
 
-A caller first has a place, then puts a connection on it: an idle one or a new one. So nobody holds
-a lock while connecting, and there are never more connections to an origin than places. A place
-goes by its holder, any object, so that whoever is interrupted while taking one, or giving it back,
-can give it back again without knowing how far that got.
+A caller first takes a slot, then uses an idle connection or a new one. So no lock is held while
+connecting, and there are never more connections to an origin than slots. A slot is identified by
+its holder, any object: a caller that is interrupted while taking or returning a slot can return it
+again, whatever was done before.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from moorage.adapters.http.connections._wire import Network, Origin, Turn, Wire
+    from moorage.adapters.http.connections._wire import Network, Origin, Waiter, Wire
 
 
-class _Site:
-    """The connections to one origin, idle ones with the time up to which they are good."""
+class _OriginPool:
+    """The slots of an origin, and its idle connections with the times at which they expire."""
 
     __slots__ = ("holders", "idle", "queue")
 
     def __init__(self) -> None:
         self.holders: set[object] = set()
         self.idle: list[tuple[Wire, float]] = []
-        self.queue: dict[object, Turn] = {}
+        self.queue: dict[object, Waiter] = {}
 
-    def pass_on(self, holder: object) -> Turn | None:
-        """Give the holder's place to whoever waits longest, or take the holder out of the queue."""
+    def pass_on(self, holder: object) -> Waiter | None:
+        """Give the holder's slot to the first caller in the queue, or remove the holder from it."""
         if holder not in self.holders:
             self.queue.pop(holder, None)
             return None
@@ -42,52 +42,54 @@ class _Site:
 
 
 class Pool:
-    """Places for connections: so many for each origin, given in order of arrival."""
+    """Slots for connections: a fixed number for each origin, given in order of arrival."""
 
-    def __init__(self, network: Network, places: int, keep_alive: float) -> None:
+    def __init__(self, network: Network, slots: int, keep_alive: float) -> None:
         self._network = network
-        self._places = places
+        self._slots = slots
         self._keep_alive = keep_alive
-        self._sites: dict[Origin, _Site] = {}
-        self._spare: _Site | None = None  # an empty one, since most are made again soon
+        self._origin_pools: dict[Origin, _OriginPool] = {}
+        self._spare_pool: _OriginPool | None = (
+            None  # an empty one for reuse, as origins come back soon
+        )
         self._lost: deque[tuple[Origin, object]] = deque()
         self._lock = Lock()
         self._closed = False
 
     async def take(self, origin: Origin, holder: object, until: float) -> None:
-        """Wait for a place, which the holder gives back even if it was never given one.
+        """Wait for a slot; the holder must return it even if it did not get it.
 
         Raises:
-            TimeIsUp: none became free in time.
+            TimeIsUp: no slot became free in time.
         """
-        self._find_lost()
+        self._return_lost()
         with self._lock:
-            site = self._sites.get(origin)
-            if site is None:
-                site = self._sites[origin] = _Site()
-            if len(site.holders) < self._places:
-                site.holders.add(holder)
+            origin_pool = self._origin_pools.get(origin)
+            if origin_pool is None:
+                origin_pool = self._origin_pools[origin] = _OriginPool()
+            if len(origin_pool.holders) < self._slots:
+                origin_pool.holders.add(holder)
                 return
-            turn = site.queue[holder] = self._network.turn()
-        await turn.wait(until)
+            waiter = origin_pool.queue[holder] = self._network.waiter()
+        await waiter.wait(until)
 
     def claim(self, origin: Origin, holder: object) -> bool:
-        """Take a place if one is free just now; places that were lost are looked for by `take`."""
+        """Take a slot if one is free now; slots that were lost are only returned by `take`."""
         with self._lock:
-            site = self._sites.get(origin)
-            if site is None:
-                site, self._spare = self._spare or _Site(), None
-                self._sites[origin] = site
-            if len(site.holders) >= self._places:
+            origin_pool = self._origin_pools.get(origin)
+            if origin_pool is None:
+                origin_pool, self._spare_pool = self._spare_pool or _OriginPool(), None
+                self._origin_pools[origin] = origin_pool
+            if len(origin_pool.holders) >= self._slots:
                 return False
-            site.holders.add(holder)
+            origin_pool.holders.add(holder)
             return True
 
     def reuse(self, origin: Origin) -> Wire | None:
-        """Return an idle connection that still stands, the one used last."""
+        """Return the idle connection that was used last and is still open."""
         while True:
             with self._lock:
-                idle = self._sites[origin].idle
+                idle = self._origin_pools[origin].idle
                 if not idle:
                     return None
                 wire, good_until = idle.pop()
@@ -98,84 +100,88 @@ class Pool:
     def give(
         self, origin: Origin, holder: object, wire: Wire | None = None, idle: float | None = None
     ) -> None:
-        """Give the place back, and with it the connection if another can use it.
+        """Return the slot, and the connection if it can be reused.
 
-        `idle` is for how long the vendor says it keeps it.
+        `idle` is the number of seconds for which the vendor keeps the connection open.
         """
-        # One second less than the vendor: it must not close just as we send.
+        # One second less than the vendor's time, so that it does not close just as we send.
         keep = self._keep_alive if idle is None else min(self._keep_alive, idle - 1)
-        turn = None
+        waiter = None
         with self._lock:
-            site = self._sites.get(origin)
-            if site is not None:  # else not even the queue was reached
-                turn = site.pass_on(holder)
+            origin_pool = self._origin_pools.get(origin)
+            if origin_pool is not None:  # otherwise the holder did not even reach the queue
+                waiter = origin_pool.pass_on(holder)
                 if wire is not None and keep > 0 and not self._closed:
-                    site.idle.append((wire, monotonic() + keep))
+                    origin_pool.idle.append((wire, monotonic() + keep))
                     wire = None
-                self._forget(origin, site)
+                self._forget(origin, origin_pool)
         if wire is not None:
             wire.close()
-        if turn is not None:
-            turn.call()
+        if waiter is not None:
+            waiter.call()
 
     def lose(self, origin: Origin, holder: object) -> None:
-        """Give the place back from a finalizer, which may run in a thread that holds our lock.
+        """Return the slot from a finalizer, which may run in a thread that holds our lock.
 
-        In that case it is given back when another is next taken.
+        In that case it is returned when a slot is taken next.
         """
         self._lost.append((origin, holder))
         if self._lock.acquire(blocking=False):
             self._lock.release()
-            self._find_lost()
+            self._return_lost()
 
     def counts(self) -> tuple[int, int, int]:
-        """How many places are taken, connections idle, and callers waiting."""
-        self._find_lost()
+        """Return the numbers of taken slots, idle connections and waiting callers."""
+        self._return_lost()
         now = monotonic()
         with self._lock:
-            sites = list(self._sites.values())
+            origin_pools = list(self._origin_pools.values())
             return (
-                sum(len(site.holders) for site in sites),
-                sum(good_until > now for site in sites for _, good_until in site.idle),
-                sum(len(site.queue) for site in sites),
+                sum(len(origin_pool.holders) for origin_pool in origin_pools),
+                sum(
+                    good_until > now
+                    for origin_pool in origin_pools
+                    for _, good_until in origin_pool.idle
+                ),
+                sum(len(origin_pool.queue) for origin_pool in origin_pools),
             )
 
     def sweep(self) -> None:
-        """Close what has been idle for too long, wherever it leads."""
+        """Close connections to any origin that were idle for too long."""
         with self._lock:
-            over = self._drain(monotonic())
-        for wire in over:
+            expired = self._drain(monotonic())
+        for wire in expired:
             wire.close()
 
     def close(self) -> None:
-        """Close what is idle now, and what is in use when it is given back."""
+        """Close idle connections now, and the others when they are returned."""
         with self._lock:
             self._closed = True
-            over = self._drain(inf)
-        for wire in over:
+            expired = self._drain(inf)
+        for wire in expired:
             wire.close()
 
     def abandon(self) -> None:
-        """Close it where nobody else is left, such as in a forked child.
+        """Close the pool when its threads are gone, such as in a forked child.
 
-        A thread that is no more may have held the lock, and others may still use the connections.
+        A thread that is gone may have held the lock, and the parent may still use the connections.
         """
         self._lock = Lock()
         self.close()
 
-    def _find_lost(self) -> None:
+    def _return_lost(self) -> None:
         while self._lost:
-            with contextlib.suppress(IndexError):  # another thread was faster
+            with contextlib.suppress(IndexError):  # another thread took it first
                 self.give(*self._lost.popleft())
 
     def _drain(self, now: float) -> list[Wire]:
-        over: list[Wire] = []
-        for origin, site in list(self._sites.items()):
-            over += [wire for wire, good_until in site.idle if good_until <= now]
-            site.idle = [entry for entry in site.idle if entry[1] > now]
-            self._forget(origin, site)
-        return over
+        expired: list[Wire] = []
+        for origin, origin_pool in list(self._origin_pools.items()):
+            expired += [wire for wire, good_until in origin_pool.idle if good_until <= now]
+            origin_pool.idle = [entry for entry in origin_pool.idle if entry[1] > now]
+            self._forget(origin, origin_pool)
+        return expired
 
-    def _forget(self, origin: Origin, site: _Site) -> None:
-        if not (site.holders or site.queue or site.idle):
-            self._spare = self._sites.pop(origin)
+    def _forget(self, origin: Origin, origin_pool: _OriginPool) -> None:
+        if not (origin_pool.holders or origin_pool.queue or origin_pool.idle):
+            self._spare_pool = self._origin_pools.pop(origin)

@@ -1,7 +1,7 @@
-"""The way through a proxy: whole URLs for http, a tunnel for https (RFC 9110, 9.3.6).
+"""Connects through a proxy: absolute URLs for http, a tunnel for https (RFC 9110, 9.3.6).
 
-What a proxy refuses to open a tunnel for was certainly not sent. A user name and a password go to
-the proxy alone, and a client certificate to the vendor alone.
+A request whose tunnel the proxy refuses was certainly not sent. Only the proxy receives its user
+name and password, and only the vendor receives the client certificate.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.http.connections._request import origin_of
-from moorage.adapters.http.connections._wire import dial, unreached
+from moorage.adapters.http.connections._wire import connection_failed, dial
 from moorage.adapters.http.messages._http1 import (
     AUTHENTICATION_REQUIRED,
     USER_AGENT,
@@ -31,18 +31,16 @@ if TYPE_CHECKING:
     from moorage.domain.http.transport import Proxy
 
 _LIMITS: Final = Limits(65_536, 200, None)
-_LATER: Final = frozenset({408, 425, 429})
-_KNOW_US: Final = (
-    "Give the proxy a user name and a password that it knows: Proxy.at('http://user:password@…')."
-)
-_LET_US: Final = "Have the proxy allow this host, or let the client bypass the proxy for it."
+_RETRYABLE: Final = frozenset({408, 425, 429})
+_AUTHENTICATE: Final = "Set the proxy's user name and password: Proxy.at('http://user:password@…')."
+_ALLOW_HOST: Final = "Allow this host in the proxy, or bypass the proxy for it."
 
 
 class Gateway:
-    """A proxy, as connections see it.
+    """A proxy that the connections of a client go through.
 
     Attributes:
-        origin: where it is.
+        origin: its address.
     """
 
     __slots__ = ("_authorization", "_context", "_serves", "origin")
@@ -54,28 +52,28 @@ class Gateway:
         self._authorization = _authorization(proxy)
 
     def serves(self, origin: Origin) -> bool:
-        """Whether the way to this origin leads through it."""
+        """Return whether requests to this origin go through the proxy."""
         return self._serves(origin.host)
 
     def introduction(self) -> str:
-        """The field that says who we are. Keep it in no variable."""
+        """Return the line that authenticates at the proxy. Do not keep it in a variable."""
         return "" if self._authorization is None else self._authorization.reveal()
 
     async def connect(
         self, network: Network, origin: Origin, until: float, context: SSLContext | None
     ) -> Wire:
-        """Return a connection that leads to the origin, if it is secure, or else to the proxy.
+        """Return a connection to the origin if it uses TLS, or else to the proxy.
 
         Raises:
-            ConnectionFailed: it leads nowhere.
-            TimeIsUp: none could be made in time.
-            OSError: the origin did not prove who it is.
+            ConnectionFailed: the proxy cannot be reached, or refuses.
+            TimeIsUp: no connection was made in time.
+            OSError: the origin's certificate is not valid.
         """
-        ours = self._context() if self.origin.secure else None
+        context_of_proxy = self._context() if self.origin.secure else None
         try:
-            wire = await dial(network, self.origin, until, ours)
+            wire = await dial(network, self.origin, until, context_of_proxy)
         except (OSError, ValueError) as error:
-            raise unreached(f"The proxy {self.origin}", error) from error
+            raise connection_failed(f"The proxy {self.origin}", error) from error
         if context is None:
             return wire
         from moorage.adapters.http.connections._tls import secured  # noqa: PLC0415 - costs milliseconds to load
@@ -88,10 +86,10 @@ class Gateway:
             raise
 
     async def _tunnel(self, wire: Wire, origin: Origin, until: float) -> None:
-        reader = AnswerReader(_LIMITS, to_head=True)  # no answer to CONNECT has a body for us
+        reader = AnswerReader(_LIMITS, to_head=True)  # a response to CONNECT has no body
         try:
-            # A view, because it does not show what it is of.
-            await wire.send(memoryview(self._question(origin)), until)
+            # A memory view, because it does not show its bytes in a crash report.
+            await wire.send(memoryview(self._connect_request(origin)), until)
             while reader.head is None:
                 data = await wire.receive(until)
                 if data:
@@ -99,36 +97,38 @@ class Gateway:
                 else:
                     reader.end()
         except NotHttp as error:
-            raise self._failed(f"sent an answer that {error}") from None
+            raise self._failed(f"sent a response that {error}") from None
         except (CutOff, OSError) as error:
-            raise self._failed(f"hung up instead of connecting to {origin}") from error
+            raise self._failed(
+                f"closed the connection instead of connecting to {origin}"
+            ) from error
         status = reader.head.status
         if not 200 <= status < 300:
             raise self.refused(origin, status)
         if reader.surplus:
-            raise self._failed("sent something unasked")
+            raise self._failed("sent unexpected bytes")
 
-    def _question(self, origin: Origin) -> bytes:
+    def _connect_request(self, origin: Origin) -> bytes:
         return (
             f"CONNECT {origin} HTTP/1.1\r\nHost: {origin}\r\nUser-Agent: {USER_AGENT}\r\n"
             f"{self.introduction()}\r\n"
         ).encode("latin-1")
 
     def refused(self, origin: Origin, status: int) -> ConnectionFailed:
-        """The error for a proxy that answered by itself; nothing went on to the origin."""
-        unknown = status == AUTHENTICATION_REQUIRED
-        later = status in _LATER or status >= 500
+        """Return the error for a proxy that responds itself; nothing reached the origin."""
+        unauthenticated = status == AUTHENTICATION_REQUIRED
+        retryable = status in _RETRYABLE or status >= 500
         return self._failed(
-            f"did not let us reach {origin}: it answered {status}",
-            retryable=later,
-            remedy=_KNOW_US if unknown else None if later else _LET_US,
+            f"refused to connect to {origin} with status {status}",
+            retryable=retryable,
+            remedy=_AUTHENTICATE if unauthenticated else None if retryable else _ALLOW_HOST,
         )
 
     def _failed(
-        self, what: str, *, retryable: bool | None = None, remedy: str | None = None
+        self, problem: str, *, retryable: bool | None = None, remedy: str | None = None
     ) -> ConnectionFailed:
         return ConnectionFailed(
-            f"The proxy {self.origin} {what}.",
+            f"The proxy {self.origin} {problem}.",
             may_have_been_processed=False,
             retryable=retryable,
             remedy=remedy,
@@ -142,7 +142,7 @@ def _authorization(proxy: Proxy) -> Secret | None:
 
 
 def basic(proxy: Proxy) -> str:
-    """The user name and the password as HTTP has them. Keep it in no variable."""
+    """Return user name and password in base64. Do not keep the result in a variable."""
     name = (proxy.username or "").encode()
     word = b"" if proxy.password is None else proxy.password.reveal_bytes()
     return b64encode(name + b":" + word).decode("ascii")

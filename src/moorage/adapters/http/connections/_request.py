@@ -1,4 +1,4 @@
-"""Where a request goes, and the pieces that a streamed body is sent in."""
+"""Parses the URL of a request, and frames the pieces of a streamed body."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _LAST_PORT: Final = 65_535
 
 
 def locate(url: str) -> tuple[Origin, str, str]:
-    """Return the origin of a URL, the `Host` to name there, and what to ask it for.
+    """Return the origin of a URL, its `Host` field, and the request target.
 
     Raises:
-        InvalidData: it is no URL that can be asked for. The message does not repeat it.
+        InvalidData: the URL is not valid; the message does not repeat it.
     """
     if not (url.isascii() and url.isprintable() and " " not in url):
-        raise _no_url("has a space, a control character, or a letter that is not ASCII")
-    begun = _REST.search(url, url.find("://") + 3)
-    start = begun.start() if begun else len(url)
+        raise _invalid_url("has a space, a control character, or a letter that is not ASCII")
+    path_match = _REST.search(url, url.find("://") + 3)
+    start = path_match.start() if path_match else len(url)
     origin, host = origin_of(url[:start])
     target = url[start:].partition("#")[0]
     return origin, host, target if target.startswith("/") else f"/{target}"
@@ -41,81 +41,81 @@ def locate(url: str) -> tuple[Origin, str, str]:
 
 @lru_cache(maxsize=256)
 def origin_of(text: str) -> tuple[Origin, str]:
-    """Return the origin with this scheme, host and port, and the `Host` to name there."""
+    """Return the origin of a URL without a path, and its `Host` field."""
     match = _ORIGIN.fullmatch(text)
     if match is None:
-        raise _no_url("does not start with http:// or https:// and a host, or names a user")
+        raise _invalid_url("does not start with http:// or https:// and a host, or names a user")
     scheme, host = match[1].lower(), match[2].lower()
     port = int(match[3] or _PORTS[scheme])
     if not 0 < port <= _LAST_PORT:
-        raise _no_url("has a port that does not exist")
-    named = host if port == _PORTS[scheme] else f"{host}:{port}"
-    return Origin(host.strip("[]"), port, scheme == "https"), named
+        raise _invalid_url("has a port that does not exist")
+    host_field = host if port == _PORTS[scheme] else f"{host}:{port}"
+    return Origin(host.strip("[]"), port, scheme == "https"), host_field
 
 
-def _no_url(why: str) -> InvalidData:
+def _invalid_url(why: str) -> InvalidData:
     return InvalidData(
         f"The URL {why}.",
         field="url",
-        remedy="Give an absolute URL, percent-encoded, with its credentials in a header.",
+        remedy="Pass an absolute URL, percent-encoded, with its credentials in a header.",
     )
 
 
 class Upload:
-    """A body that is read from its source as it is sent.
+    """A body that is read from its source while it is sent.
 
     Attributes:
-        first: the first piece, read before anything is sent.
+        first: the first piece, which is read before anything is sent.
     """
 
-    __slots__ = ("_chunks", "_left", "_network", "_over", "first")
+    __slots__ = ("_chunks", "_finished", "_network", "_remaining", "first")
 
     def __init__(self, network: Network, chunks: Chunks, length: int | None) -> None:
         self.first = b""
         self._network = network
         self._chunks = chunks
-        self._left = length
-        self._over = False
+        self._remaining = length
+        self._finished = False
 
     @classmethod
     async def of(
         cls, network: Network, stream: BodyStream, until: float, *, framed: bool = True
     ) -> Self:
-        """Open the stream and read the first piece, as it goes out or as its source gave it."""
+        """Open the stream and read the first piece, framed or as the source returns it."""
         upload = cls(network, stream.open(), stream.length)
         upload.first = await (upload.next(until) if framed else upload.piece(until))
         return upload
 
     async def next(self, until: float) -> bytes:
-        """Return the next piece, framed as it goes out; b"" after the last."""
-        ended = self._over
+        """Return the next piece, framed for sending; b"" after the last."""
+        ended = self._finished
         piece = await self.piece(until)
-        if self._left is not None or ended:
+        if self._remaining is not None or ended:
             return piece
         return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b"0\r\n\r\n"
 
     async def piece(self, until: float) -> bytes:
-        """Return the next piece as its source gave it; b"" after the last."""
+        """Return the next piece as the source returns it; b"" after the last."""
         chunk: object = b""
-        while chunk == b"" and not self._over:  # an empty chunk would end the body
+        while chunk == b"" and not self._finished:  # an empty chunk would end the body
             chunk = await self._network.pull(self._chunks, until)
-            self._over = chunk is None
-        if self._over:
-            if self._left:
-                raise _no_body(f"ends {self._left} bytes before its length")
+            self._finished = chunk is None
+        if self._finished:
+            if self._remaining:
+                raise _invalid_body(f"ends {self._remaining} bytes before its length")
             return b""
         if not isinstance(chunk, bytes):
-            raise _no_body(f"gives {type(chunk).__name__}, not bytes")
-        if self._left is not None:
-            self._left -= len(chunk)
-            if self._left < 0:
-                raise _no_body("is longer than its length")
+            raise _invalid_body(f"returns {type(chunk).__name__}, not bytes")
+        if self._remaining is not None:
+            self._remaining -= len(chunk)
+            if self._remaining < 0:
+                raise _invalid_body("is longer than its length")
         return chunk
 
 
-def _no_body(why: str) -> InvalidData:
+def _invalid_body(why: str) -> InvalidData:
     return InvalidData(
         f"The body's stream {why}.",
         field="body",
-        remedy="Stream bytes, and give the length only where it is known.",
+        remedy="Stream bytes, and set the length only if it is known.",
     )

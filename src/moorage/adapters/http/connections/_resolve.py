@@ -1,4 +1,4 @@
-"""Looking up names with a bound, which the system's own function does not have."""
+"""Resolves host names with a time limit, which the system's function does not have."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from moorage.domain.http.outgoing import OutgoingGuard
 
 
-def allowed(guard: OutgoingGuard, origin: Origin, addresses: list[Address]) -> list[Address]:
-    """Return the addresses to connect to, and to no others.
+def allowed_addresses(
+    guard: OutgoingGuard, origin: Origin, addresses: list[Address]
+) -> list[Address]:
+    """Return the addresses that may be connected to, which must be all of them.
 
     Raises:
-        DestinationRefused: one of them must not be connected to, so none is.
+        DestinationRefused: an address is not allowed.
     """
     for _, _, _, _, where in addresses:
         refuse_if(guard.objection_to(where[0]), origin)
@@ -28,58 +30,58 @@ def allowed(guard: OutgoingGuard, origin: Origin, addresses: list[Address]) -> l
 
 
 def check_host(guard: OutgoingGuard, origin: Origin) -> None:
-    """Refuse a host that must not even be looked up.
+    """Raise an error for a host that must not even be resolved.
 
     Raises:
-        DestinationRefused: it must not be asked.
+        DestinationRefused: the host is not allowed.
     """
     refuse_if(guard.objection(origin.host, origin.port, secure=origin.secure), origin)
 
 
 def refuse_if(objection: str | None, origin: Origin) -> None:
-    """Refuse a destination that something speaks against.
+    """Raise an error if there is an objection to a destination.
 
     Raises:
-        DestinationRefused: something does.
+        DestinationRefused: there is an objection.
     """
     if objection is not None:
         raise DestinationRefused(f"{origin} {objection}.")
 
 
 def numeric(host: str, port: int) -> list[Address]:
-    """Return the address that this host already is, if it is one."""
+    """Return the address in a host that is an IP address; otherwise nothing."""
     with contextlib.suppress(socket.gaierror, ValueError):
         return _look_up(host, port, socket.AI_NUMERICHOST)
     return []
 
 
 class Lookup(Thread):
-    """Looks a name up in a thread of its own, which is left behind if it takes too long.
+    """Resolves a name in its own thread, which continues alone if it takes too long.
 
-    `found` is called in that thread when `addresses` can be asked for.
+    `finished` is called in that thread when `addresses` can return.
     """
 
-    def __init__(self, host: str, port: int, found: Callable[[], object]) -> None:
-        super().__init__(name=f"moorage looks up {host}", daemon=True)
+    def __init__(self, host: str, port: int, finished: Callable[[], object]) -> None:
+        super().__init__(name=f"moorage resolves {host}", daemon=True)
         self._host = host
         self._port = port
-        self._found = found
+        self._finished = finished
         self._addresses: list[Address] = []
         self._failure: Exception | None = None
 
     def run(self) -> None:
-        """Look it up."""
+        """Resolve the name."""
         try:
             self._addresses = _look_up(self._host, self._port, 0)
         except (OSError, ValueError) as failure:
             self._failure = failure
-        self._found()
+        self._finished()
 
     def addresses(self) -> list[Address]:
-        """Return what was found.
+        """Return the addresses of the name.
 
         Raises:
-            OSError, ValueError: there is no such name, or it is none.
+            OSError, ValueError: the name does not exist, or is not valid.
         """
         if self._failure is not None:
             raise self._failure

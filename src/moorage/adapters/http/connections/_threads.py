@@ -1,4 +1,4 @@
-"""Waiting by blocking the thread."""
+"""Waits for sockets by blocking the thread."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Coroutine
 
-    from moorage.adapters.http.connections._wire import Address, Turn
+    from moorage.adapters.http.connections._wire import Address, Waiter
     from moorage.domain.http.body import Chunks
 
 _Answer = TypeVar("_Answer")
 
 
 class Threads:
-    """Waiting by blocking the thread: nothing here ever suspends."""
+    """The network of the synchronous client: waiting blocks the thread and never suspends."""
 
     def here(self) -> None:
-        """Threads can share connections."""
+        """Return None: all threads share connections."""
 
     def gone(self, there: object) -> bool:  # noqa: ARG002 - there is one place
         return False
@@ -39,8 +39,8 @@ class Threads:
         wait(sock, until, writing=True)
 
     async def resolve(self, host: str, port: int, until: float) -> list[Address]:
-        if found := numeric(host, port):
-            return found
+        if addresses := numeric(host, port):
+            return addresses
         lookup = Lookup(host, port, int)
         lookup.start()
         lookup.join(None if until == inf else max(0, until - monotonic()))
@@ -52,17 +52,17 @@ class Threads:
         if isinstance(chunks, Iterator):
             return next(chunks, None)
         raise InvalidData(
-            "An async body cannot be sent by the synchronous client.",
+            "The synchronous client cannot send an asynchronous body.",
             field="body",
-            remedy="Stream from a plain iterator or file, or use the async client.",
+            remedy="Stream from an iterator or a file, or use the asynchronous client.",
         )
 
-    def turn(self) -> Turn:
-        return _Turn()
+    def waiter(self) -> Waiter:
+        return _Waiter()
 
 
-class _Turn:
-    """A lock that is held until somebody is called."""
+class _Waiter:
+    """A lock that `call` releases."""
 
     __slots__ = ("_lock",)
 
@@ -80,7 +80,7 @@ class _Turn:
 
 
 def run(flow: Coroutine[Any, Any, _Answer]) -> _Answer:
-    """Run what never suspends to its end."""
+    """Run a coroutine that never suspends, and return its result."""
     try:
         flow.send(None)
     except StopIteration as end:

@@ -1,4 +1,4 @@
-"""TLS over any byte stream of either colour."""
+"""TLS over any byte stream, synchronous or asynchronous."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ if TYPE_CHECKING:
     from moorage.adapters.http.connections._wire import Wire
     from moorage.domain.http.transport import Tls
 
-_MOST: Final = 65_536
+_READ_SIZE: Final = 65_536
 
 
 def http_context(tls: Tls) -> ssl.SSLContext:
-    """Trust, and show, what the settings say."""
+    """Return a TLS context with the trust and the certificate of the settings."""
     context = context_for(tls)
     context.set_alpn_protocols(["http/1.1"])
-    # Whoever cuts a connection must not make half an answer look whole (RFC 9112, 9.8).
+    # A connection that is cut must not make half a response look complete (RFC 9112, 9.8).
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     return context
 
 
 def check_context(context: ssl.SSLContext) -> None:
-    """Refuse settings that would talk to just anybody.
+    """Raise an error for a context that does not verify certificates.
 
     Raises:
         ConfigurationError: the context does not verify, or allows old versions of TLS.
     """
     if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
         raise ConfigurationError(
-            "The ssl_context does not verify whom it talks to.",
+            "The ssl_context does not verify certificates.",
             path="ssl_context",
-            remedy="Make it with ssl.create_default_context(cafile=...), and leave verify_mode and"
-            " check_hostname as they are; or give `tls`, which is a word for what you want.",
+            remedy="Create it with ssl.create_default_context(cafile=...), and leave verify_mode"
+            " and check_hostname unchanged; or pass `tls` instead.",
         )
     if context.minimum_version not in {ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3}:
         raise ConfigurationError(
-            "The ssl_context allows versions of TLS before 1.2.",
+            "The ssl_context allows TLS versions before 1.2.",
             path="ssl_context",
             remedy="Set its minimum_version to ssl.TLSVersion.TLSv1_2.",
         )
 
 
 async def secured(wire: Wire, context: ssl.SSLContext, host: str, until: float) -> TlsWire:
-    """Return the wire with TLS on it, once the other side has proved who it is."""
+    """Return the connection with TLS, after the other side's certificate was verified."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
     secure = TlsWire(wire, tls, incoming, outgoing)
@@ -57,7 +57,7 @@ async def secured(wire: Wire, context: ssl.SSLContext, host: str, until: float) 
 
 
 class TlsWire:
-    """A connection that nobody else can read or change."""
+    """A connection with TLS."""
 
     __slots__ = ("_incoming", "_outgoing", "_tls", "_wire")
 
@@ -75,11 +75,11 @@ class TlsWire:
 
     @property
     def written(self) -> int:
-        """How many encrypted bytes the system took."""
+        """The number of encrypted bytes that the system accepted."""
         return self._wire.written
 
     async def handshake(self, until: float) -> None:
-        """Agree on keys."""
+        """Perform the TLS handshake."""
         while True:
             try:
                 self._tls.do_handshake()
@@ -87,7 +87,7 @@ class TlsWire:
                 await self._flush(until)
                 await self._fill(until)
             except ssl.SSLError:
-                # The other side is owed the reason, if it still listens.
+                # Send the reason to the other side, if it still listens.
                 with contextlib.suppress(OSError, TimeIsUp):
                     await self._flush(until)
                 raise
@@ -96,47 +96,47 @@ class TlsWire:
                 return
 
     async def send(self, data: bytes | memoryview, until: float) -> None:
-        """Send all of it."""
+        """Send all bytes."""
         rest = memoryview(data)
         while rest:
             rest = rest[self._tls.write(rest) :]
         await self._flush(until)
 
     async def receive(self, until: float) -> bytes:
-        """Return what comes next."""
+        """Return the next bytes; b"" at the end."""
         while True:
             try:
-                return self._tls.read(_MOST)
+                return self._tls.read(_READ_SIZE)
             except ssl.SSLWantReadError:
-                await self._flush(until)  # such as the answer to a change of keys
+                await self._flush(until)  # such as the response to a key update
                 await self._fill(until)
             except ssl.SSLZeroReturnError:
                 return b""
 
     def glance(self) -> bytes | None:
-        """Return what is there already, b"" if that is the end, None if it is of TLS itself."""
+        """Return the bytes that have arrived; b"" at the end, None if they are of TLS itself."""
         data = self._wire.glance()
         if data:
             self._incoming.write(data)
         elif data is not None:
             return b""
         try:
-            return self._tls.read(_MOST)
+            return self._tls.read(_READ_SIZE)
         except ssl.SSLWantReadError:
             return None
         except ssl.SSLError:
             return b""
 
     def stale(self) -> bool:
-        """Tell whether anything came while nothing was asked."""
+        """Return whether anything arrived without a request."""
         return self.glance() is not None
 
     def hang_up(self) -> None:
-        """End it in both directions, for whoever waits for it as well."""
+        """Shut the connection down in both directions, which wakes a waiting reader."""
         self._wire.hang_up()
 
     def close(self) -> None:
-        """Give it back to the system."""
+        """Close the socket."""
         self._wire.close()
 
     async def _flush(self, until: float) -> None:

@@ -1,4 +1,4 @@
-"""Waiting for a socket by blocking the thread."""
+"""Waits for a socket by blocking the thread."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from moorage.adapters.http.connections._wire import TimeIsUp
 if TYPE_CHECKING:
     import socket
 
-_NAP: Final = 86_400.0  # the system cannot count much further
+_MAX_WAIT: Final = 86_400.0  # the maximum wait that all systems accept
 
 
 def by_poll(sock: socket.socket, until: float, *, writing: bool) -> None:
     """Block until the socket is ready.
 
     Raises:
-        TimeIsUp: it was not in time.
+        TimeIsUp: it was not ready in time.
     """
     poll = select.poll()
     poll.register(sock, select.POLLOUT if writing else select.POLLIN)
-    while not poll.poll(ceil(_nap(until) * 1000)):
+    while not poll.poll(ceil(_remaining(until) * 1000)):
         pass
 
 
 def by_select(sock: socket.socket, until: float, *, writing: bool) -> None:
-    """Block until the socket is ready, as `by_poll`: where there is no poll, numbers are small."""
+    """Block until the socket is ready, like `by_poll`, on systems without poll."""
     reading, sending = ([], [sock]) if writing else ([sock], [])
     # Windows reports a connection that failed as exceptional.
-    while not any(select.select(reading, sending, sending, _nap(until))):
+    while not any(select.select(reading, sending, sending, _remaining(until))):
         pass
 
 
-def _nap(until: float) -> float:
+def _remaining(until: float) -> float:
     left = until - monotonic()
     if left <= 0:
         raise TimeIsUp
-    return min(left, _NAP)
+    return min(left, _MAX_WAIT)
 
 
 wait = by_poll if hasattr(select, "poll") else by_select

@@ -1,11 +1,11 @@
-"""Waiting for many sockets of one event loop at once, through a poll of our own.
+"""Waits for many sockets of one event loop through one epoll.
 
-An event loop asks for its own bookkeeping each time that a reader comes and goes. Here a loop
-reads one thing only, an epoll in which sockets are armed for one event each: to wait costs one
-call of the system, and to stop waiting none. One alarm stands for all bounds, at the earliest.
+Adding and removing a reader costs an event loop time. Here the loop has one reader only, an epoll
+in which each socket is armed for one event: waiting costs one system call, and its end none. One
+timer serves all deadlines; it is set to the earliest.
 
-A socket that was closed leaves the epoll by itself. An event may come for a number that stands for
-another socket meanwhile, after a fork, so who is woken looks again.
+A closed socket leaves the epoll by itself. After a fork, an event may come for a number that now
+belongs to another socket, so a task that is woken tries again.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     import socket
 
 _ONCE: Final = 1 << 30
-_LATE: Final = 0.001  # by which an alarm may be late, so that it need not ring twice
+_TIMER_SLACK: Final = 0.001  # seconds that a timer is set late, so that it need not fire twice
 
 
 class EpollWatch:
-    """The sockets that tasks of one event loop wait for; nobody waits for one twice at a time."""
+    """The sockets that tasks of one event loop wait for, with one task per socket at a time."""
 
-    __slots__ = ("_alarms", "_epoll", "_waiting")
+    __slots__ = ("_epoll", "_timers", "_waiting")
 
     readable: ClassVar[int] = 0x001 | _ONCE  # select.EPOLLIN and EPOLLOUT, which only Linux has
     writable: ClassVar[int] = 0x004 | _ONCE
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Nothing here may keep the loop alive, which is what keeps this.
+        # Nothing here may keep the loop alive, because the loop keeps this object.
         self._epoll = select.epoll()
         self._waiting: dict[int, tuple[asyncio.Future[bool], float]] = {}
-        # Those that will ring, each earlier than the one before it.
-        self._alarms = [inf]
-        loop.add_reader(self._epoll.fileno(), self._look)
+        # The times of the pending timers, each earlier than the one before.
+        self._timers = [inf]
+        loop.add_reader(self._epoll.fileno(), self._on_events)
 
     async def ready(
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, until: float, event: int
@@ -47,7 +47,7 @@ class EpollWatch:
         """Suspend the task until the socket is ready.
 
         Raises:
-            TimeIsUp: it was not in time.
+            TimeIsUp: it was not ready in time.
         """
         number = sock.fileno()
         future: asyncio.Future[bool] = loop.create_future()
@@ -57,8 +57,8 @@ class EpollWatch:
                 self._epoll.modify(number, event)
             except FileNotFoundError:
                 self._epoll.register(number, event)
-            if until < self._alarms[-1]:
-                self._set_alarm(loop, until)
+            if until < self._timers[-1]:
+                self._set_timer(loop, until)
             in_time = await future
         except BaseException:
             self._waiting.pop(number, None)
@@ -66,7 +66,7 @@ class EpollWatch:
         if not in_time:
             raise TimeIsUp
 
-    def _look(self) -> None:
+    def _on_events(self) -> None:
         for number, _ in self._epoll.poll(0):
             self._settle(number, in_time=True)
 
@@ -75,16 +75,16 @@ class EpollWatch:
         if future is not None and not future.done():
             future.set_result(in_time)
 
-    def _set_alarm(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
-        self._alarms.append(until)
-        loop.call_later(until - monotonic() + _LATE, self._ring)
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+        self._timers.append(until)
+        loop.call_later(until - monotonic() + _TIMER_SLACK, self._on_timer)
 
-    def _ring(self) -> None:
-        self._alarms.pop()
+    def _on_timer(self) -> None:
+        self._timers.pop()
         now = monotonic()
         for number, (_, until) in list(self._waiting.items()):
             if until <= now:
                 self._settle(number, in_time=False)
         earliest = min((until for _, until in self._waiting.values()), default=inf)
-        if earliest < self._alarms[-1]:
-            self._set_alarm(asyncio.get_running_loop(), earliest)
+        if earliest < self._timers[-1]:
+            self._set_timer(asyncio.get_running_loop(), earliest)

@@ -1,9 +1,8 @@
-"""Byte streams to an origin, written once for both colours.
+"""Connections to an origin, for the synchronous and the asynchronous client.
 
-A socket here never blocks. What waits is a `Network`, of which each colour has its own: a blocking
-one waits inside `await` and never suspends, so that its caller can run these coroutines without an
-event loop. No bound is a number of seconds: `until` is a time of `monotonic()`, and what comes too
-late is `TimeIsUp`.
+The sockets are non-blocking. A `Network` waits for them: that of the synchronous client blocks
+inside `await` and never suspends, so that its caller can run these coroutines without an event
+loop. A deadline `until` is a time of `monotonic()`; a step that exceeds it raises `TimeIsUp`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
-from moorage.adapters.http.connections._resolve import allowed, check_host
+from moorage.adapters.http.connections._resolve import allowed_addresses, check_host
 from moorage.domain.resilience.health import is_exhaustion
 from moorage.errors import ConnectionFailed, LocalFailure
 
@@ -24,17 +23,17 @@ if TYPE_CHECKING:
     from moorage.domain.http.body import Chunks
     from moorage.domain.http.outgoing import OutgoingGuard
 
-Address: TypeAlias = "tuple[int, int, int, str, Any]"  # as `socket.getaddrinfo` gives them
+Address: TypeAlias = "tuple[int, int, int, str, Any]"  # as `socket.getaddrinfo` returns them
 
-_MOST: Final = 65_536
+_READ_SIZE: Final = 65_536
 
 
 class TimeIsUp(Exception):
-    """A bound on waiting has passed."""
+    """A deadline has passed."""
 
 
 class Origin(NamedTuple):
-    """Where a connection leads."""
+    """The scheme, host and port of a connection."""
 
     host: str
     port: int
@@ -45,31 +44,31 @@ class Origin(NamedTuple):
 
 
 def reason_of(error: Exception) -> str:
-    """Say why a connection could not be made, or ended."""
+    """Return the reason why a connection failed or ended."""
     return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
 
 
-def unreached(whom: str, error: Exception) -> ConnectionFailed:
-    """The error of a connection that could not be made."""
+def connection_failed(peer: str, error: Exception) -> ConnectionFailed:
+    """Return the error for a connection that could not be made."""
     if is_exhaustion(error):
-        return exhausted(whom, reason_of(error))
+        return exhausted(peer, reason_of(error))
     return ConnectionFailed(
-        f"{whom} could not be reached: {reason_of(error)}.", may_have_been_processed=False
+        f"{peer} could not be reached: {reason_of(error)}.", may_have_been_processed=False
     )
 
 
-def exhausted(whom: str, reason: str) -> LocalFailure:
-    """The error of a connection that this machine has no means to make."""
+def exhausted(peer: str, reason: str) -> LocalFailure:
+    """Return the error for a connection that this machine has no resources for."""
     return LocalFailure(
-        f"{whom} was not contacted, because this machine has no sockets, ports or memory left:"
+        f"{peer} was not contacted, because this machine has no sockets, ports or memory left:"
         f" {reason}.",
         retryable=True,
         remedy="Raise the limit of open files, or allow fewer connections at once.",
     )
 
 
-class Turn(Protocol):
-    """Waiting to be called, from any thread."""
+class Waiter(Protocol):
+    """Waits until `call` is called, from any thread."""
 
     async def wait(self, until: float) -> None: ...
 
@@ -77,9 +76,10 @@ class Turn(Protocol):
 
 
 class Network(Protocol):
-    """How one colour waits.
+    """Waiting and name resolution, either blocking or in an event loop.
 
-    `here` says where connections made now can be used, `gone` whether a place is no more.
+    `here` returns the scope in which a new connection can be used, such as an event loop; `gone`
+    returns whether a scope has ended.
     """
 
     def here(self) -> object: ...
@@ -94,17 +94,17 @@ class Network(Protocol):
 
     async def pull(self, chunks: Chunks, until: float) -> object: ...
 
-    def turn(self) -> Turn: ...
+    def waiter(self) -> Waiter: ...
 
 
 class Wire(Protocol):
-    """One connection.
+    """A connection.
 
-    `written` counts the bytes that the system took, whether or not they arrived. `receive` returns
-    b"" at the end; `glance` what is there already, b"" if that is the end, None if nothing is.
-    `stale` tells whether the other side has closed the idle connection, or said something unasked.
-    Neither waits. `hang_up` wakes whoever waits in `receive`; `close` may
-    be called again.
+    `written` counts the bytes that the system accepted, whether or not they arrived. `receive`
+    returns b"" at the end. `glance` returns the bytes that have arrived, b"" at the end, or None
+    without any. `stale` returns whether the other side closed the idle connection or sent
+    something without a request. Neither of the two waits. `hang_up` wakes a caller that waits in
+    `receive`; `close` may be called repeatedly.
     """
 
     @property
@@ -124,18 +124,18 @@ class Wire(Protocol):
 
 
 class SocketWire:
-    """A connection as it is."""
+    """A connection without TLS."""
 
-    __slots__ = ("_asked", "_network", "_sock", "written")
+    __slots__ = ("_expects_bytes", "_network", "_sock", "written")
 
     def __init__(self, network: Network, sock: socket.socket) -> None:
         self._network = network
         self._sock = sock
-        self._asked = False  # and so nothing can be there yet
+        self._expects_bytes = False  # a request was sent, so its response cannot have arrived yet
         self.written = 0
 
     async def send(self, data: bytes | memoryview, until: float) -> None:
-        """Send all of it."""
+        """Send all bytes."""
         while True:
             try:
                 sent = self._sock.send(data)
@@ -143,42 +143,42 @@ class SocketWire:
                 await self._network.writable(self._sock, until)
                 continue
             self.written += sent
-            self._asked = True
+            self._expects_bytes = True
             if sent == len(data):
                 return
             data = memoryview(data)[sent:]
 
     async def receive(self, until: float) -> bytes:
-        """Return what comes next."""
+        """Return the next bytes; b"" at the end."""
         while True:
-            if self._asked:
+            if self._expects_bytes:
                 await self._network.readable(self._sock, until)
-                self._asked = False
+                self._expects_bytes = False
             try:
-                return self._sock.recv(_MOST)
+                return self._sock.recv(_READ_SIZE)
             except BlockingIOError:
-                self._asked = True
+                self._expects_bytes = True
 
     def glance(self) -> bytes | None:
-        """Return what is there already, b"" if that is the end, None if nothing is."""
+        """Return the bytes that have arrived; b"" at the end, None without any."""
         try:
-            return self._sock.recv(_MOST)
+            return self._sock.recv(_READ_SIZE)
         except BlockingIOError:
             return None
         except OSError:
             return b""
 
     def stale(self) -> bool:
-        """Tell whether anything came while nothing was asked."""
+        """Return whether anything arrived without a request."""
         return self.glance() is not None
 
     def hang_up(self) -> None:
-        """End it in both directions, for whoever waits for it as well."""
+        """Shut the connection down in both directions, which wakes a waiting reader."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Give it back to the system."""
+        """Close the socket."""
         self._sock.close()
 
 
@@ -191,24 +191,26 @@ async def dial(
 ) -> Wire:
     """Connect to an origin, trying its addresses in turn.
 
-    None of them takes the time of those after it. With a guard, they are those that it was asked
-    about: a name that stands for something else a moment later leads nowhere.
+    The remaining time is divided among the addresses. With a guard, only the addresses that it
+    checked are used, so a name that resolves differently later makes no difference.
 
     Raises:
-        DestinationRefused: the guard has something against it.
-        TimeIsUp: none could be reached in time.
-        OSError, ValueError: none could be reached, or the name has no address or is no name.
+        DestinationRefused: the guard does not allow it.
+        TimeIsUp: no address could be reached in time.
+        OSError, ValueError: no address could be reached, or the name has none or is not valid.
     """
     if guard is not None:
         check_host(guard, origin)
     addresses = await network.resolve(origin.host, origin.port, until)
     if guard is not None:
-        addresses = allowed(guard, origin, addresses)
+        addresses = allowed_addresses(guard, origin, addresses)
     failure: Exception = OSError("the name has no address")
-    for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+    for remaining_addresses, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
         now = monotonic()
         try:
-            return await _reach(network, origin, address, now + (until - now) / left, context)
+            return await _reach(
+                network, origin, address, now + (until - now) / remaining_addresses, context
+            )
         except (TimeIsUp, OSError) as error:
             failure = error
     raise failure
@@ -217,13 +219,13 @@ async def dial(
 async def _reach(
     network: Network, origin: Origin, address: Address, until: float, context: SSLContext | None
 ) -> Wire:
-    family, kind, protocol, _, where = address
+    family, kind, protocol, _, socket_address = address
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            sock.connect(where)
+            sock.connect(socket_address)
         except BlockingIOError:
             await network.writable(sock, until)
             if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):

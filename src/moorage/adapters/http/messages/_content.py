@@ -1,4 +1,4 @@
-"""Bodies as they were before they were compressed, a bounded piece at a time."""
+"""Decompresses bodies, a bounded piece at a time."""
 
 from __future__ import annotations
 
@@ -10,65 +10,65 @@ from moorage.adapters.http.messages._http1 import NotHttp
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Headers
 
-_PIECE: Final = 65_536
+_PIECE_SIZE: Final = 65_536
 _ZLIB: Final = 15
 _RAW: Final = -15
 _GZIP: Final = 31
-_MOST_CODINGS: Final = 3
+_MAX_CODINGS: Final = 3
 _WINDOWS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
-def takes_as_it_is(request: Headers) -> bool:
-    """Whether a request wants the body as it comes: its `Accept-Encoding` names `identity`."""
+def wants_identity(request: Headers) -> bool:
+    """Return whether a request's `Accept-Encoding` asks for the body without compression."""
     codings = request.get("accept-encoding", "").lower().split(",")
     return any(coding.partition(";")[0].strip() == "identity" for coding in codings)
 
 
-def inflater_for(headers: Headers) -> Inflater | None:
-    """Return what undoes the codings of this body, or None if there are none or one is not known.
+def decompressor_for(headers: Headers) -> Decompressor | None:
+    """Return a decompressor for the codings of a body; None without codings or with unknown ones.
 
-    A coding that is not known is handed over as it is: the headers tell of it.
+    A body with an unknown coding is returned as it was received; its headers name the coding.
     """
     listed = ",".join(headers.get_all("content-encoding")).lower().split(",")
     codings = [coding.strip() for coding in listed if coding.strip() not in {"", "identity"}]
     windows = [_WINDOWS[coding] for coding in codings if coding in _WINDOWS]
-    if not windows or len(windows) < len(codings) or len(codings) > _MOST_CODINGS:
+    if not windows or len(windows) < len(codings) or len(codings) > _MAX_CODINGS:
         return None
-    inflater: Inflater = SingleInflater(windows[0])
+    decompressor: Decompressor = SingleDecompressor(windows[0])
     for window in windows[1:]:
-        inflater = ChainedInflater(SingleInflater(window), inflater)
-    return inflater
+        decompressor = ChainedDecompressor(SingleDecompressor(window), decompressor)
+    return decompressor
 
 
-class Inflater(Protocol):
-    """Undoes the codings of a body."""
+class Decompressor(Protocol):
+    """Decompresses a body."""
 
     def feed(self, data: bytes) -> None:
-        """Take compressed bytes; `take` until nothing comes before the next."""
+        """Add compressed bytes; call `take` until it returns nothing before adding more."""
 
     def take(self) -> bytes:
-        """Return some more of the content, or nothing if that needs more bytes."""
+        """Return the next piece of the content; b"" if more compressed bytes are needed."""
         ...
 
     def end(self) -> None:
-        """Take notice that nothing more will come."""
+        """Check that the compressed body is complete."""
 
 
-class ChainedInflater:
-    """Undoes one coding after another: the `last` that was applied, then what was `before` it."""
+class ChainedDecompressor:
+    """Decompresses a body with several codings: first the `last` applied one, then those before."""
 
     __slots__ = ("_before", "_last")
 
-    def __init__(self, last: Inflater, before: Inflater) -> None:
+    def __init__(self, last: Decompressor, before: Decompressor) -> None:
         self._last = last
         self._before = before
 
     def feed(self, data: bytes) -> None:
-        """Take compressed bytes; `take` until nothing comes before the next."""
+        """Add compressed bytes; call `take` until it returns nothing before adding more."""
         self._last.feed(data)
 
     def take(self) -> bytes:
-        """Return some more of the content, or nothing if that needs more bytes."""
+        """Return the next piece of the content; b"" if more compressed bytes are needed."""
         while not (piece := self._before.take()):
             data = self._last.take()
             if not data:
@@ -77,65 +77,65 @@ class ChainedInflater:
         return piece
 
     def end(self) -> None:
-        """Take notice that nothing more will come."""
+        """Check that the compressed body is complete."""
         self._last.end()
         self._before.end()
 
 
-class SingleInflater:
-    """Undoes gzip, of several members too, and deflate, with its wrapper or without."""
+class SingleDecompressor:
+    """Decompresses gzip, also with several members, and deflate, with or without its header."""
 
-    __slots__ = ("_begun", "_inflate", "_more", "_pending", "_window")
+    __slots__ = ("_inflate", "_may_have_content", "_pending", "_started", "_window")
 
     def __init__(self, window: int) -> None:
         self._window = window
         self._inflate = zlib.decompressobj(window)
-        self._begun = False
-        self._more = False  # whether there may be content left of bytes that were taken in
+        self._started = False
+        self._may_have_content = False  # the added bytes may contain more content
         self._pending = b""
 
     def feed(self, data: bytes) -> None:
-        """Take compressed bytes; `take` until nothing comes before the next."""
+        """Add compressed bytes; call `take` until it returns nothing before adding more."""
         self._pending += data
-        # Only the second byte tells whether deflate has its wrapper.
-        self._more = self._begun or len(self._pending) > 1
+        # Only the second byte shows whether deflate has a header.
+        self._may_have_content = self._started or len(self._pending) > 1
 
     def take(self) -> bytes:
-        """Return some more of the content, or nothing if that needs more bytes."""
+        """Return the next piece of the content; b"" if more compressed bytes are needed."""
         piece = b""
-        while self._more and not piece:
+        while self._may_have_content and not piece:
             if self._inflate.eof and not self._next_member():
-                self._more = False
+                self._may_have_content = False
                 break
             data, self._pending = self._pending, b""
             piece = self._decompress(data)
             self._pending = self._inflate.unused_data or self._inflate.unconsumed_tail
-            self._more = bool(piece or self._pending)
+            self._may_have_content = bool(piece or self._pending)
         return piece
 
     def end(self) -> None:
-        """Take notice that nothing more will come."""
-        if not self._inflate.eof and (self._begun or self._pending):
+        """Check that the compressed body is complete."""
+        if not self._inflate.eof and (self._started or self._pending):
             raise NotHttp("has a compressed body that is cut off")
 
     def _decompress(self, data: bytes) -> bytes:
-        first, self._begun = not self._begun, True
+        first, self._started = not self._started, True
         try:
-            return self._inflate.decompress(data, _PIECE)
+            return self._inflate.decompress(data, _PIECE_SIZE)
         except zlib.error:
             if not first or self._window != _ZLIB:
                 raise NotHttp("has a malformed compressed body") from None
-        # Some vendors mean the bare form by "deflate".
+        # Some vendors send deflate without a header.
         self._window = _RAW
         self._inflate = zlib.decompressobj(_RAW)
         return self._decompress(data)
 
     def _next_member(self) -> bool:
-        """Start over if another compressed stream follows the one that has ended."""
+        """Start over if another gzip member follows the finished one."""
         self._pending = self._pending.lstrip(b"\0")
         if not self._pending:
             return False
         if self._window != _GZIP:
-            raise NotHttp("has a compressed body that goes on after its end")
+            raise NotHttp("has bytes after the end of its compressed body")
         self._inflate = zlib.decompressobj(_GZIP)
         return True

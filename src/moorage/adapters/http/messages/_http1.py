@@ -1,22 +1,22 @@
-"""HTTP/1.1 as bytes: the head of a request, and an answer however it comes in pieces.
+"""HTTP/1.1 as bytes: encodes the head of a request, and parses a response from pieces.
 
-Nothing here touches a socket or a clock. Laws:
+Nothing here uses a socket or a clock. Laws:
 
-1. What is read from an answer does not depend on how its bytes were cut.
-2. Nothing grows past its limit, and no limit is found too late: the head with every interim head
-   before it, the number of fields, the size line of a chunk, the trailers, the body.
-3. An answer whose end two readers could see in two places is refused.
+1. The parsed response does not depend on how its bytes were split into pieces.
+2. Everything has a limit that is checked while reading: the head with all interim heads, the number
+   of fields, the size line of a chunk, the trailers, the body.
+3. A response whose end is ambiguous is refused.
 
 The end of a body, by the first row that applies (RFC 9112, 6.3):
 
-| answer | body |
+| response | body |
 |---|---|
 | to HEAD, or with status 204 or 304 | none |
 | Transfer-Encoding, and Content-Length or HTTP/1.0 or other than `chunked` | refused |
 | Transfer-Encoding | chunks, then trailers, which are dropped |
 | Content-Length, all of them the same number | that many bytes |
 | Content-Length otherwise | refused |
-| any other | up to the end of the connection, which is then not used again |
+| any other | up to the end of the connection, which is not reused |
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ AUTHENTICATION_REQUIRED: Final = 407  # by a proxy
 _TYPICALLY_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 BODILESS: Final = frozenset({204, 304})
-"""Statuses whose answers have no body, whatever their headers say."""
+"""Statuses of responses without a body, whatever their headers say."""
 _SWITCHING: Final = 101
 _FIRST_FINAL: Final = 200
 
@@ -53,25 +53,25 @@ _IDLE: Final = re.compile(r"(?:^|[,;\s])timeout\s*=\s*([0-9]{1,6})(?![0-9])", re
 
 
 class NotHttp(Exception):
-    """The bytes are no answer to the request; the message completes "The answer …"."""
+    """The bytes are not a valid response; the message completes "The response …"."""
 
 
 class TooLarge(NotHttp):
-    """The answer is larger than is accepted."""
+    """The response exceeds a limit."""
 
 
 class CutOff(Exception):
-    """The connection ended before the answer did."""
+    """The connection ended before the response was complete."""
 
 
 @attrs.frozen
 class Limits:
-    """The most that is accepted of one answer.
+    """The limits of one response.
 
     Attributes:
-        head: bytes of everything before the body, and again of the trailers after it.
-        fields: header fields.
-        body: bytes of the body as it is transferred; None is any number.
+        head: the maximum number of bytes before the body, and again of the trailers after it.
+        fields: the maximum number of header fields.
+        body: the maximum number of bytes of the body as transferred; None for no limit.
     """
 
     head: int
@@ -80,10 +80,10 @@ class Limits:
 
 
 class Head(NamedTuple):
-    """What came before the body.
+    """The part of a response before the body.
 
-    `idle` is for how many seconds the vendor says it keeps an idle connection, None if it does not
-    say, and negative if it keeps none.
+    `idle` is the number of seconds for which the vendor keeps an idle connection open: None if it
+    does not say, negative if it closes the connection.
     """
 
     status: int
@@ -93,32 +93,38 @@ class Head(NamedTuple):
 
 
 def encode_head(
-    request: Request, target: str, host: str, introduction: Callable[[], str] | None = None
+    request: Request, target: str, host: str, proxy_field: Callable[[], str] | None = None
 ) -> bytes:
-    """Return the head of a request, framed for the body it has.
+    """Return the head of a request, with fields that frame its body.
 
-    The request's own fields go out as they are and come before ours; those that would frame the
-    body otherwise than it is are refused. Who has to say to a proxy who it is has an introduction.
+    The request's own fields come first, unchanged; those that contradict the framing of the body
+    are refused.
+
+    Args:
+        request: the request.
+        target: the request target: a path, or a URL for a proxy.
+        host: the value of `Host`.
+        proxy_field: returns the line that authenticates at a proxy.
     """
-    given = {name.lower() for name, _ in request.headers.pairs}
+    names = {name.lower() for name, _ in request.headers.pairs}
     length = request.body.length if isinstance(request.body, BodyStream) else len(request.body)
-    if "transfer-encoding" in given or "content-length" in given:
+    if "transfer-encoding" in names or "content-length" in names:
         _check_framing(request.headers, length)
-    # From here on, where secrets are in plain sight, nothing raises.
+    # From here on nothing raises, because the locals hold secrets in plain text.
     fields = [f"{name}: {value}\r\n" for name, value in request.headers.pairs]
-    if "host" not in given:
+    if "host" not in names:
         fields.insert(0, f"Host: {host}\r\n")
-    if "user-agent" not in given:
+    if "user-agent" not in names:
         fields.append(f"User-Agent: {USER_AGENT}\r\n")
-    if "accept-encoding" not in given:
+    if "accept-encoding" not in names:
         # A range of a compressed form could not be decompressed.
-        coding = "identity" if "range" in given else "gzip, deflate"
+        coding = "identity" if "range" in names else "gzip, deflate"
         fields.append(f"Accept-Encoding: {coding}\r\n")
-    if introduction is not None and "proxy-authorization" not in given:
-        fields.append(introduction())
+    if proxy_field is not None and "proxy-authorization" not in names:
+        fields.append(proxy_field())
     if length is None:
         fields.append("Transfer-Encoding: chunked\r\n")
-    elif "content-length" not in given and (length or request.method in _TYPICALLY_WITH_BODY):
+    elif "content-length" not in names and (length or request.method in _TYPICALLY_WITH_BODY):
         fields.append(f"Content-Length: {length}\r\n")
     head = f"{request.method.value} {target} HTTP/1.1\r\n{''.join(fields)}\r\n"
     return head.encode("latin-1")
@@ -126,35 +132,37 @@ def encode_head(
 
 def _check_framing(headers: Headers, length: int | None) -> None:
     if "transfer-encoding" in headers:
-        raise _misframed("Transfer-Encoding", "leave it out; a body of unknown length is chunked")
+        raise _framing_error(
+            "Transfer-Encoding", "Remove it; a body of unknown length is sent in chunks."
+        )
     if headers.get_all("content-length") != (str(length),):
-        raise _misframed("Content-Length", "leave it out, or give the body's own length")
+        raise _framing_error("Content-Length", "Remove it, or set it to the length of the body.")
 
 
-def _misframed(name: str, remedy: str) -> InvalidData:
+def _framing_error(name: str, remedy: str) -> InvalidData:
     return InvalidData(
-        f"The header {name} does not say how the body is sent.",
+        f"The header {name} contradicts the body.",
         field=f"headers.{name}",
-        remedy=f"Please {remedy}.",
+        remedy=f"{remedy}",
     )
 
 
 class AnswerReader:
-    """Takes the bytes of one answer in pieces of any size.
+    """Parses one response from pieces of any size.
 
     Attributes:
         head: everything before the body, once it is complete.
-        done: whether the answer is complete.
+        done: whether the response is complete.
     """
 
     __slots__ = (
         "_buffer",
-        "_kept",
-        "_left",
+        "_interim_bytes",
         "_limits",
+        "_pieces",
+        "_remaining",
         "_searched",
         "_size",
-        "_spent",
         "_step",
         "_to_head",
         "done",
@@ -167,67 +175,67 @@ class AnswerReader:
         self._limits = limits
         self._to_head = to_head
         self._buffer = bytearray()
-        self._kept: list[bytes] = []
-        self._left = 0  # bytes that the body, or this chunk of it, still has
-        self._searched = 0  # bytes of the buffer that hold no end of a head
+        self._pieces: list[bytes] = []
+        self._remaining = 0  # bytes that are missing of the body or of the current chunk
+        self._searched = 0  # bytes of the buffer that were searched for the end of the head
         self._size = 0  # bytes of the body so far
-        self._spent = 0  # bytes of interim heads
-        # A plain function: a bound one would be a reference cycle for each answer.
+        self._interim_bytes = 0  # bytes of interim heads
+        # A function, because a bound method would be a reference cycle for each response.
         self._step: Callable[[AnswerReader], bool] = AnswerReader._head
 
     def feed(self, data: bytes) -> None:
-        """Read on.
+        """Parse more bytes.
 
         Raises:
-            NotHttp: this is no answer.
-            TooLarge: it is one that is larger than is accepted.
+            NotHttp: the bytes are not a response.
+            TooLarge: the response exceeds a limit.
         """
         self._buffer += data
         while self._buffer and not self.done and self._step(self):
             pass
 
     def end(self) -> None:
-        """Take notice that nothing more will come.
+        """Handle the end of the connection.
 
         Raises:
-            CutOff: the answer is not complete.
+            CutOff: the response is not complete.
         """
-        if self._step is AnswerReader._rest:
+        if self._step is AnswerReader._read_to_end:
             self.done = True
         elif not self.done:
             raise CutOff
 
     def take(self) -> bytes:
-        """Return what has come of the body since the last time."""
-        kept = self._kept
-        if not kept:
+        """Return the bytes of the body that arrived since the last call."""
+        pieces = self._pieces
+        if not pieces:
             return b""
-        piece = kept[0] if len(kept) == 1 else b"".join(kept)
-        kept.clear()
+        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
         return piece
 
     @property
     def silent(self) -> bool:
-        """Whether not a single byte has come."""
-        return self.head is None and not self._buffer and not self._spent
+        """True if not a single byte has arrived."""
+        return self.head is None and not self._buffer and not self._interim_bytes
 
     @property
     def surplus(self) -> bool:
-        """Whether bytes have come that were not read as the answer's, or not yet."""
+        """True if bytes arrived that are not part of the response, or not parsed yet."""
         return bool(self._buffer)
 
     @property
     def reusable(self) -> bool:
-        """Whether the connection can carry another exchange.
+        """True if the connection can carry another exchange.
 
-        Not after bytes that belong to no answer: they would be taken for the next one.
+        It cannot after surplus bytes, which would be taken for the next response.
         """
         if self.head is None or not self.done or self.surplus:
             return False
-        return self._step is not AnswerReader._rest and (self.head.idle or 0) >= 0
+        return self._step is not AnswerReader._read_to_end and (self.head.idle or 0) >= 0
 
     def _head(self) -> bool:
-        buffer, limit = self._buffer, self._limits.head - self._spent
+        buffer, limit = self._buffer, self._limits.head - self._interim_bytes
         if not (buffer.startswith(_START) or _START.startswith(buffer)):
             raise NotHttp("is not HTTP/1.1")
         end = self._find_end(limit, "has a head")
@@ -242,19 +250,19 @@ class AnswerReader:
         status = int(match[2])
         if status < _FIRST_FINAL:
             check_status(status)
-            self._spent += end
+            self._interim_bytes += end
             return True
         old = match[1] == "0"
         self.head = Head(status, match[3] or "", headers, _idle(headers, old=old))
         self._frame(status, headers, old=old)
         return True
 
-    def _find_end(self, limit: int, what: str) -> int:
-        """Return where the empty line ends that the buffer must hold, or 0 while it does not."""
-        found = _HEAD_END.search(self._buffer, self._searched)
-        end = found.end() if found else 0
+    def _find_end(self, limit: int, part: str) -> int:
+        """Return the end of the head in the buffer, or 0 while it is incomplete."""
+        match = _HEAD_END.search(self._buffer, self._searched)
+        end = match.end() if match else 0
         if (end or len(self._buffer)) > limit:
-            raise TooLarge(f"{what} of more than {self._limits.head} bytes")
+            raise TooLarge(f"{part} of more than {self._limits.head} bytes")
         self._searched = 0 if end else max(0, len(self._buffer) - 2)
         return end
 
@@ -284,40 +292,40 @@ class AnswerReader:
         if chunked:
             self._step = AnswerReader._chunk_size
         elif length is not None:
-            self._left = length
-            self._admit(self._left)
-            self._step = AnswerReader._counted
-            self.done = not self._left
+            self._remaining = length
+            self._count_bytes(self._remaining)
+            self._step = AnswerReader._read_counted
+            self.done = not self._remaining
         else:
-            self._step = AnswerReader._rest
+            self._step = AnswerReader._read_to_end
 
-    def _admit(self, more: int) -> None:
-        self._size += more
+    def _count_bytes(self, count: int) -> None:
+        self._size += count
         if self._limits.body is not None and self._size > self._limits.body:
             raise TooLarge(f"has a body of more than {self._limits.body} bytes")
 
-    def _counted(self) -> bool:
-        self._keep_some()
-        self.done = not self._left
+    def _read_counted(self) -> bool:
+        self._take_body_bytes()
+        self.done = not self._remaining
         return False
 
-    def _rest(self) -> bool:
-        self._admit(len(self._buffer))
-        self._left = len(self._buffer)
-        self._keep_some()
+    def _read_to_end(self) -> bool:
+        self._count_bytes(len(self._buffer))
+        self._remaining = len(self._buffer)
+        self._take_body_bytes()
         return False
 
-    def _keep_some(self) -> None:
-        """Move from the buffer to the body what has come of the bytes that are left."""
+    def _take_body_bytes(self) -> None:
+        """Move the bytes of the body from the buffer to the pieces."""
         buffer = self._buffer
-        if len(buffer) <= self._left:
-            self._kept.append(bytes(buffer))
-            self._left -= len(buffer)
+        if len(buffer) <= self._remaining:
+            self._pieces.append(bytes(buffer))
+            self._remaining -= len(buffer)
             buffer.clear()
         else:
-            self._kept.append(bytes(memoryview(buffer)[: self._left]))
-            del buffer[: self._left]
-            self._left = 0
+            self._pieces.append(bytes(memoryview(buffer)[: self._remaining]))
+            del buffer[: self._remaining]
+            self._remaining = 0
 
     def _chunk_size(self) -> bool:
         buffer = self._buffer
@@ -328,16 +336,16 @@ class AnswerReader:
         if match is None:
             raise NotHttp("has a malformed chunk")
         size = int(match[1], 16)
-        del match  # which would pin the buffer's size
+        del match  # the match would prevent a change of the buffer's size
         del buffer[: end + 2]
-        self._left = size
-        self._admit(size)
+        self._remaining = size
+        self._count_bytes(size)
         self._step = AnswerReader._chunk if size else AnswerReader._trailers
         return True
 
     def _chunk(self) -> bool:
-        self._keep_some()
-        if self._left:
+        self._take_body_bytes()
+        if self._remaining:
             return False
         self._step = AnswerReader._chunk_end
         return True
@@ -368,21 +376,21 @@ class AnswerReader:
 
 
 def _lines(head: bytearray) -> list[str]:
-    # A bare line feed ends a line too; a bare carriage return is no part of any.
+    # A bare line feed ends a line too; a bare carriage return does not.
     return head.decode("latin-1").replace("\r\n", "\n").rstrip("\n").split("\n")
 
 
 def check_status(status: int) -> None:
-    """Refuse an answer that ends HTTP on its connection, which nobody has asked for."""
+    """Raise an error for a response that switches to another protocol, which nobody requested."""
     if status == _SWITCHING:
         raise NotHttp("switches to another protocol")
 
 
 def framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
-    """Whether the body of an answer comes in chunks, and else its length, if it has one.
+    """Return whether the body comes in chunks, and otherwise its length, if it has one.
 
     Raises:
-        NotHttp: the answer could end in more than one place.
+        NotHttp: the end of the response is ambiguous.
     """
     codings = _combined(headers, "transfer-encoding")
     lengths = _combined(headers, "content-length")
@@ -396,12 +404,12 @@ def framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
         lengths, *others = {length.strip(" \t") for length in lengths.split(",")}
         lengths = "contradictory" if others else lengths
     if not _LENGTH.fullmatch(lengths):
-        raise NotHttp("has lengths that contradict each other or are none")
+        raise NotHttp("has invalid or contradictory lengths")
     return False, int(lengths)
 
 
 def _combined(headers: Headers, name: str) -> str | None:
-    """Return all values of this name as one list."""
+    """Return all values of a field as one list."""
     value = headers.get(name)
     if value is None or len(headers) == len(headers.pairs):
         return value
@@ -409,11 +417,13 @@ def _combined(headers: Headers, name: str) -> str | None:
 
 
 def _idle(headers: Headers, *, old: bool) -> float | None:
-    """For how long the vendor keeps the connection; negative if it does not."""
+    """Return the vendor's keep-alive time in seconds; negative if it closes the connection."""
     options = _combined(headers, "connection")
-    wishes = [option.strip(" \t") for option in options.lower().split(",")] if options else ()
-    if "close" in wishes or (old and "keep-alive" not in wishes):
+    connection_options = (
+        [option.strip(" \t") for option in options.lower().split(",")] if options else ()
+    )
+    if "close" in connection_options or (old and "keep-alive" not in connection_options):
         return -1
-    alive = headers.get("keep-alive")
-    found = _IDLE.search(alive) if alive else None
-    return float(found[1]) if found else None
+    keep_alive = headers.get("keep-alive")
+    match = _IDLE.search(keep_alive) if keep_alive else None
+    return float(match[1]) if match else None

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.adapters.http.connections._request import Upload
 from moorage.adapters.http.connections._wire import TimeIsUp, exhausted
-from moorage.adapters.http.messages._content import inflater_for, takes_as_it_is
+from moorage.adapters.http.messages._content import decompressor_for, wants_identity
 from moorage.adapters.http.messages._http1 import (
     AUTHENTICATION_REQUIRED,
     BODILESS,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from moorage.adapters.http.connections._pool import Pool
     from moorage.adapters.http.connections._proxy import Gateway
     from moorage.adapters.http.connections._wire import Origin
-    from moorage.adapters.http.messages._content import Inflater
+    from moorage.adapters.http.messages._content import Decompressor
     from moorage.adapters.http.pyreqwest._bounds import Bounds
     from moorage.adapters.http.pyreqwest._faces import Face, StreamingFace
     from moorage.adapters.http.stdlib._engine import Engine
@@ -70,7 +70,7 @@ class Exchange:
     _as_it_is = False  # whether the body is handed over as it comes
     _broken = False
     _ended = False
-    _inflater: Inflater | None = None
+    _inflater: Decompressor | None = None
     _left = False
     _length = -1
     _pool: Pool | None = None  # in which we have a place, or wait for one
@@ -103,7 +103,7 @@ class Exchange:
         Where nothing is streamed, up to `held` bytes of the body come with it.
         """
         exact, fields, body = exact_url(url, target), fields_of(request), request.body
-        self._as_it_is = takes_as_it_is(request.headers)
+        self._as_it_is = wants_identity(request.headers)
         pieces, first = None, b""
         bounds, face = self._bounds, self._face
         if streamed:
@@ -260,7 +260,7 @@ class Exchange:
             if "content-encoding" in headers:
                 # A part could not be decompressed.
                 if self.status != _PART and not self._as_it_is:
-                    self._inflater = inflater_for(headers)
+                    self._inflater = decompressor_for(headers)
             elif (length := headers.get("content-length", "")).isdecimal():
                 self._length = int(length)
             return
@@ -276,14 +276,14 @@ class Exchange:
         raise self._closed()
 
     async def _inflated(self) -> bytes:
-        inflater = cast("Inflater", self._inflater)
+        decompressor = cast("Decompressor", self._inflater)
         try:
-            piece = inflater.take()
+            piece = decompressor.take()
             if not piece:
-                inflater.feed(await self._receive())
-                piece = inflater.take()
+                decompressor.feed(await self._receive())
+                piece = decompressor.take()
             if not piece and self._reader is None:
-                inflater.end()
+                decompressor.end()
         except NotHttp as error:
             raise self._no_answer(str(error)) from None
         return piece

@@ -1,4 +1,4 @@
-"""What a client keeps between exchanges: its settings, and the connections of each place."""
+"""The settings of an HTTP client, and its connection pools."""
 
 from __future__ import annotations
 
@@ -31,39 +31,39 @@ def _seconds(value: float | timedelta) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-def _count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _check_count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if type(value) is not int or value < 1:
-        raise _refused(attribute.name, value, "a whole number from 1 on")
+        raise _invalid(attribute.name, value, "a whole number from 1 on")
 
 
-def _span(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _check_seconds(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, (int, float)) or not value >= 0:
-        raise _refused(attribute.name, value, "a number of seconds, or a timedelta; 0 keeps none")
+        raise _invalid(attribute.name, value, "a number of seconds, or a timedelta; 0 keeps none")
 
 
-def _refused(name: str, value: object, remedy: str) -> ConfigurationError:
-    return ConfigurationError(f"{name} cannot be {value!r}.", path=name, remedy=f"Give {remedy}.")
+def _invalid(name: str, value: object, remedy: str) -> ConfigurationError:
+    return ConfigurationError(f"{name} cannot be {value!r}.", path=name, remedy=f"Pass {remedy}.")
 
 
-def _made(tls: Tls) -> SSLContext:
+def _new_context(tls: Tls) -> SSLContext:
     from moorage.adapters.http.connections._tls import http_context  # noqa: PLC0415 - costs milliseconds
 
     return http_context(tls)
 
 
-def _checked(_: object, __: object, value: SSLContext | None) -> None:
+def _check_context(_: object, __: object, value: SSLContext | None) -> None:
     if value is not None:
         from moorage.adapters.http.connections._tls import check_context  # noqa: PLC0415 - costs milliseconds
 
         check_context(value)
 
 
-def _worded(_: object, __: object, value: Tls | None) -> None:
+def _check_tls(_: object, __: object, value: Tls | None) -> None:
     if value is not None:
         from moorage.domain.http.transport import Tls  # noqa: PLC0415 - most leave it to the system
 
         if not isinstance(value, Tls):
-            raise _refused("tls", value, "a moorage.Tls")
+            raise _invalid("tls", value, "a moorage.Tls")
 
 
 def _proxy(value: Proxy | Secret | str | None) -> Proxy | None:
@@ -74,63 +74,64 @@ def _proxy(value: Proxy | Secret | str | None) -> Proxy | None:
     return as_proxy(value)
 
 
-def _guards(_: object, __: object, value: OutgoingGuard | None) -> None:
+def _check_guard(_: object, __: object, value: OutgoingGuard | None) -> None:
     if value is not None:
         from moorage.domain.http.outgoing import OutgoingGuard  # noqa: PLC0415 - most have none
 
         if not isinstance(value, OutgoingGuard):
-            raise _refused("guard", value, "a moorage.OutgoingGuard")
+            raise _invalid("guard", value, "a moorage.OutgoingGuard")
 
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """How much a client accepts and keeps.
+    """The limits and connection settings of a client.
 
     Attributes:
-        tls: whom to trust, and who to say we are; None is whom the system trusts.
-        ssl_context: the same, where a host has made one already.
-        proxy: through whom to go, or his URL; None goes directly.
-        guard: which destinations are allowed; None allows all.
-        max_connections: to one origin at once.
-        keep_alive: seconds for which an idle connection is kept, if the vendor keeps it too.
-        max_body: bytes of an answer that is held in memory, or decompressed.
-        max_head: bytes of everything before the body.
-        max_fields: header fields of an answer.
+        tls: the trusted authorities and the client certificate; by default the system's
+            authorities.
+        ssl_context: a prepared context instead of `tls`.
+        proxy: the proxy or its URL; None connects directly.
+        guard: the destinations that are allowed; None allows all.
+        max_connections: the maximum number of open connections to one origin.
+        keep_alive: the seconds for which an idle connection stays open, if the vendor allows it.
+        max_body: the maximum number of bytes of a response in memory, or after decompression.
+        max_head: the maximum number of bytes before the body.
+        max_fields: the maximum number of header fields of a response.
     """
 
-    tls: Tls | None = attrs.field(default=None, validator=_worded)
-    ssl_context: SSLContext | None = attrs.field(default=None, validator=_checked)
+    tls: Tls | None = attrs.field(default=None, validator=_check_tls)
+    ssl_context: SSLContext | None = attrs.field(default=None, validator=_check_context)
     proxy: Proxy | None = attrs.field(default=None, converter=_proxy)
-    guard: OutgoingGuard | None = attrs.field(default=None, validator=_guards)
-    max_connections: int = attrs.field(default=100, validator=_count)
-    keep_alive: float = attrs.field(default=15.0, converter=_seconds, validator=_span)
-    max_body: int = attrs.field(default=67_108_864, validator=_count)
-    max_head: int = attrs.field(default=65_536, validator=_count)
-    max_fields: int = attrs.field(default=200, validator=_count)
+    guard: OutgoingGuard | None = attrs.field(default=None, validator=_check_guard)
+    max_connections: int = attrs.field(default=100, validator=_check_count)
+    keep_alive: float = attrs.field(default=15.0, converter=_seconds, validator=_check_seconds)
+    max_body: int = attrs.field(default=67_108_864, validator=_check_count)
+    max_head: int = attrs.field(default=65_536, validator=_check_count)
+    max_fields: int = attrs.field(default=200, validator=_check_count)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse two answers to one question."""
+        """Raise an error for settings that contradict each other."""
         if self.tls is not None and self.ssl_context is not None:
             raise ConfigurationError(
-                "Both `tls` and `ssl_context` say whom to trust.",
+                "The client has both `tls` and `ssl_context`.",
                 path="tls",
-                remedy="Give `tls`; or `ssl_context`, if you need what `tls` has no word for.",
+                remedy="Pass only `tls`; or only `ssl_context`, if `tls` lacks an option.",
             )
         if self.guard is not None and self.proxy is not None:
             raise ConfigurationError(
-                "A proxy looks names up itself, so the guard would not know where it connects to.",
+                "A proxy resolves names itself, so the guard could not check the addresses.",
                 path="guard",
-                remedy="Let the proxy refuse what must not be reached, or go without it.",
+                remedy="Let the proxy refuse forbidden destinations, or connect without a proxy.",
             )
 
 
 class Engine:
-    """Makes exchanges, and keeps what connections they leave.
+    """Performs exchanges, and keeps the connections that can be reused.
 
     Attributes:
-        network: how to wait.
-        held: the limits of an answer that is held in memory.
-        streamed: the limits of one that its reader takes piece by piece.
+        network: the way to wait for sockets: blocking, or in an event loop.
+        held: the limits of a response that is held in memory.
+        streamed: the limits of a response that is read piece by piece.
         gateway: the proxy, if there is one.
     """
 
@@ -139,7 +140,7 @@ class Engine:
         self._settings = settings
         self.held = Limits(settings.max_head, settings.max_fields, settings.max_body)
         self.streamed = attrs.evolve(self.held, body=None)
-        self._context = settings.ssl_context if settings.tls is None else _made(settings.tls)
+        self._context = settings.ssl_context if settings.tls is None else _new_context(settings.tls)
         self.gateway: Gateway | None = None
         if settings.proxy is not None:
             from moorage.adapters.http.connections._proxy import Gateway  # noqa: PLC0415 - most have none
@@ -149,7 +150,7 @@ class Engine:
         self._closed = False
 
     async def send(self, request: Request, url: str, timeouts: Timeouts) -> Response:
-        """Send a request and read its answer to the end."""
+        """Send a request and read its whole response."""
         started = monotonic()
         exchange = await self._start(request, url, timeouts, self.held)
         status, reason, headers, _ = exchange.head
@@ -159,18 +160,18 @@ class Engine:
         )
 
     async def open(self, request: Request, url: str, timeouts: Timeouts) -> Exchange:
-        """Send a request and read its answer up to the body."""
+        """Send a request and read its response up to the body."""
         return await self._start(request, url, timeouts, self.streamed)
 
     def close(self) -> None:
-        """Close what is idle now, and what is in use when its exchange ends."""
+        """Close idle connections now, and the others when their exchanges end."""
         self._closed = True
         for pool in list(self._pools.values()):
             pool.close()
 
     def statistics(self) -> PoolStatistics:
-        """Count what connections are doing, wherever they can be used."""
-        from moorage.domain.http.transport import PoolStatistics  # noqa: PLC0415 - for whoever asks
+        """Return the numbers of active, idle and waiting connections of all event loops."""
+        from moorage.domain.http.transport import PoolStatistics  # noqa: PLC0415 - rarely needed
 
         active, idle, waiting = 0, 0, 0
         for pool in list(self._pools.values()):
@@ -180,60 +181,60 @@ class Engine:
         return PoolStatistics(active=active, idle=idle, waiting=waiting, limit=limit)
 
     def start_afresh(self) -> None:
-        """Leave all connections to the parent, in a child that was just forked."""
+        """Leave all connections to the parent process after a fork."""
         pools, self._pools = self._pools, {}
         for pool in pools.values():
             pool.abandon()
 
     def context(self) -> SSLContext:
-        """Return whom to trust."""
+        """Return the TLS context for origins."""
         if self._context is None:
             from moorage.domain.http.transport import Tls  # noqa: PLC0415 - the system's, as it is
 
-            self._context = _made(Tls())
+            self._context = _new_context(Tls())
         return self._context
 
-    async def dial(self, origin: Origin, until: float) -> Wire:
-        """Make a connection to an origin, or to the proxy that is to forward requests to it."""
+    async def dial(self, origin: Origin, deadline: float) -> Wire:
+        """Connect to an origin, or to the proxy that forwards requests to it."""
         context = self.context() if origin.secure else None
         gateway = self.gateway_to(origin)
         if gateway is not None:
-            return await gateway.connect(self.network, origin, until, context)
-        return await dial(self.network, origin, until, context, self._settings.guard)
+            return await gateway.connect(self.network, origin, deadline, context)
+        return await dial(self.network, origin, deadline, context, self._settings.guard)
 
     def gateway_to(self, origin: Origin) -> Gateway | None:
-        """Return the proxy that the way to this origin leads through."""
+        """Return the proxy for this origin, if there is one."""
         gateway = self.gateway
         return gateway if gateway is None or gateway.serves(origin) else None
 
     def _for_proxy(self) -> SSLContext:
-        """Return whom to trust as a proxy, who is not shown a certificate of ours."""
+        """Return the TLS context for the proxy, without the client certificate."""
         tls = self._settings.tls
         if tls is None or tls.certificate is None:
             return self.context()
-        return _made(attrs.evolve(tls, certificate=None, key=None, password=None))
+        return _new_context(attrs.evolve(tls, certificate=None, key=None, password=None))
 
     def pool(self) -> Pool:
-        """Return the connections that can be used here."""
-        here = self.network.here()
-        pool = self._pools.get(here)
+        """Return the connection pool of the current event loop, or of all threads."""
+        scope = self.network.here()
+        pool = self._pools.get(scope)
         if pool is None:
-            for there in list(self._pools):
-                if self.network.gone(there):
-                    left = self._pools.pop(there, None)
-                    if left is not None:  # else another thread was faster
-                        left.abandon()
-            pool = self._pools.setdefault(here, self.new_pool())
+            for other_scope in list(self._pools):
+                if self.network.gone(other_scope):
+                    abandoned = self._pools.pop(other_scope, None)
+                    if abandoned is not None:  # otherwise another thread removed it first
+                        abandoned.abandon()
+            pool = self._pools.setdefault(scope, self.new_pool())
         if self._closed:
             pool.close()
             raise LocalFailure(
                 "The HTTP client is closed.",
-                remedy="Make a new client, or close this one later.",
+                remedy="Create a new client, or close this one later.",
             )
         return pool
 
     def new_pool(self) -> Pool:
-        """Return room for connections, of which there are none yet."""
+        """Return an empty connection pool."""
         settings = self._settings
         return Pool(self.network, settings.max_connections, settings.keep_alive)
 

@@ -1,17 +1,17 @@
-"""One request and its answer over HTTP/1.1, written once for both colours.
+"""One request and its response over HTTP/1.1, for the synchronous and the asynchronous client.
 
 | what happened | raised | may have been processed |
 |---|---|---|
-| no place among the connections in time | `AttemptTimeout` | no |
-| not reached, not secured | `ConnectionFailed`, `AttemptTimeout` | no |
-| the body's source failed before the first byte | `ConnectionFailed` | no |
-| the body's source failed later | `ConnectionFailed` | yes |
-| not sent in time, no answer in time | `AttemptTimeout` | yes |
-| cut off before the end of the answer | `ConnectionFailed` | yes |
-| an answer that is not HTTP, or too large | `VendorFailed` | it was answered |
+| no free connection in time | `AttemptTimeout` | no |
+| no connection, or no TLS | `ConnectionFailed`, `AttemptTimeout` | no |
+| the source of the body failed before the first byte | `ConnectionFailed` | no |
+| the source of the body failed later | `ConnectionFailed` | yes |
+| request or response not complete in time | `AttemptTimeout` | yes |
+| connection closed before the end of the response | `ConnectionFailed` | yes |
+| response not HTTP, or too large | `VendorFailed` | yes |
 
-An idle connection may have ended without our knowing. As long as the system has not taken one byte
-for it, another takes its place, once.
+A reused connection may have been closed by the other side unnoticed. If the system accepted no byte
+of the request for it, the request is sent once more over a new connection.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.http.connections._request import Upload
-from moorage.adapters.http.connections._wire import TimeIsUp, reason_of, unreached
-from moorage.adapters.http.messages._content import inflater_for, takes_as_it_is
+from moorage.adapters.http.connections._wire import TimeIsUp, connection_failed, reason_of
+from moorage.adapters.http.messages._content import decompressor_for, wants_identity
 from moorage.adapters.http.messages._http1 import (
     AUTHENTICATION_REQUIRED,
     AnswerReader,
@@ -43,32 +43,32 @@ from moorage.errors import (
 if TYPE_CHECKING:
     from moorage.adapters.http.connections._pool import Pool
     from moorage.adapters.http.connections._wire import Origin, Wire
-    from moorage.adapters.http.messages._content import Inflater
+    from moorage.adapters.http.messages._content import Decompressor
     from moorage.adapters.http.messages._http1 import Head, Limits
     from moorage.adapters.http.stdlib._engine import Engine
     from moorage.domain.http.requests import Headers, Request, Timeouts
 
-_PART: Final = 206
-_PIECE: Final = 65_536
+_PARTIAL_CONTENT: Final = 206
+_PIECE_SIZE: Final = 65_536
 
 
 class Exchange:
-    """One request on its way, then its answer on its way back."""
+    """A request that is being sent, then its response that is being read."""
 
     __slots__ = (
-        "_broken",
-        "_broken_off",
+        "_aborted",
         "_deadline",
         "_ended",
         "_engine",
         "_gateway",
+        "_holder",
         "_inflater",
-        "_most",
+        "_max_body",
         "_origin",
-        "_place",
         "_pool",
         "_reader",
         "_reading",
+        "_send_error",
         "_size",
         "_timeouts",
         "_wire",
@@ -83,24 +83,24 @@ class Exchange:
         self._gateway = engine.gateway and engine.gateway_to(origin)
         self._timeouts = timeouts
         self._deadline = inf if total is None else monotonic() + total
-        self._most = limits.body
+        self._max_body = limits.body
         self._reader = AnswerReader(limits, to_head=method == "HEAD")
-        self._inflater: Inflater | None = None
-        self._place = object()
-        self._pool: Pool | None = None  # in which we have it, or wait for it
+        self._inflater: Decompressor | None = None
+        self._holder = object()
+        self._pool: Pool | None = None  # the pool whose slot we hold or wait for
         self._wire: Wire | None = None
-        self._broken_off: OSError | None = None  # what stopped the request
+        self._send_error: OSError | None = None  # the error that interrupted sending
         self._size = 0
         self._reading = False
         self._ended = False
-        self._broken = False
+        self._aborted = False
 
     @property
     def head(self) -> Head:
         """Everything before the body."""
         head = self._reader.head
-        if head is None:  # pragma: no cover - nobody is given an exchange before it has a head
-            raise RuntimeError("The answer has not come yet.")
+        if head is None:  # pragma: no cover - an exchange is returned once it has a head
+            raise RuntimeError("The response has not arrived yet.")
         return head
 
     @property
@@ -110,31 +110,31 @@ class Exchange:
 
     @property
     def headers(self) -> Headers:
-        """The fields received."""
+        """The header fields of the response."""
         return self.head.headers
 
     async def start(self, request: Request, target: str, host: str) -> None:
-        """Send the request and read its answer up to the body."""
-        # Views, because they do not show what they are of: crash reporters show locals.
+        """Send the request and read its response up to the body."""
+        # Memory views, because crash reporters print locals, and a view does not show its bytes.
         first, later, upload = self._head_of(request, target, host), None, None
         if isinstance(request.body, BodyStream):
             upload = await self._open_body(request.body)
             first = memoryview(b"".join((first, upload.first)))
-        elif len(request.body) > _PIECE:
+        elif len(request.body) > _PIECE_SIZE:
             later = memoryview(request.body)
         elif request.body:
             first = memoryview(b"".join((first, request.body)))
         try:
-            wire = await self._send_first(await self._take_place(), first)
-            if later is not None and self._broken_off is None:
+            wire = await self._send_first(await self._take_slot(), first)
+            if later is not None and self._send_error is None:
                 await self._send(wire, later)
             if upload is not None:
                 await self._send_rest(wire, upload)
             while self._reader.head is None:
-                await self._read_on(wire)
+                await self._receive(wire)
             self._begin_body(request)
         except BaseException:
-            self._let_go()
+            self._release()
             raise
 
     def _head_of(self, request: Request, target: str, host: str) -> memoryview:
@@ -147,18 +147,18 @@ class Exchange:
     def _begin_body(self, request: Request) -> None:
         status, gateway = self.status, self._gateway
         if status == AUTHENTICATION_REQUIRED and gateway is not None and not self._origin.secure:
-            raise gateway.refused(self._origin, status)  # a vendor, too, may say 407
-        # A part could not be decompressed.
-        if status != _PART and not takes_as_it_is(request.headers):
-            self._inflater = inflater_for(self.headers)
+            raise gateway.refused(self._origin, status)  # over TLS, a 407 comes from the vendor
+        # A part of a compressed body could not be decompressed.
+        if status != _PARTIAL_CONTENT and not wants_identity(request.headers):
+            self._inflater = decompressor_for(self.headers)
         if self._inflater is not None:
-            self._most = self._engine.held.body
+            self._max_body = self._engine.held.body
 
     @property
-    def _whom(self) -> str:
-        """Who is at fault, as far as we can see."""
-        way = "" if self._gateway is None else f" (through the proxy {self._gateway.origin})"
-        return f"{self._origin}{way}"
+    def _peer(self) -> str:
+        """The origin and the proxy, for messages."""
+        proxy = "" if self._gateway is None else f" (through the proxy {self._gateway.origin})"
+        return f"{self._origin}{proxy}"
 
     async def read(self) -> bytes:
         """Return the next piece of the body, b"" at its end."""
@@ -170,20 +170,22 @@ class Exchange:
                 if self._wire is None:
                     self._ended = True
                     return b""
-                await self._read_on(self._wire)
-            self._admit(len(piece))
+                await self._receive(self._wire)
+            self._count_bytes(len(piece))
         except BaseException:
-            self._broken = True
-            self._let_go()
+            self._aborted = True
+            self._release()
             raise
         finally:
             self._reading = False
         return piece
 
     async def rest(self) -> bytes:
-        """Return what is left of the body."""
+        """Return the rest of the body."""
         first = await self.read()
-        if self._wire is None and self._inflater is None:  # the usual case: it came in one piece
+        if (
+            self._wire is None and self._inflater is None
+        ):  # the usual case: the body arrived in one piece
             self._ended = True
             return first
         pieces = [first]
@@ -192,181 +194,185 @@ class Exchange:
         return b"".join(pieces)
 
     def close(self) -> None:
-        """Leave the answer where it is, at any time and again."""
-        self._broken = not self._ended
+        """Stop reading the response; may be called at any time and repeatedly."""
+        self._aborted = not self._ended
         if self._reading and self._wire is not None:
-            self._wire.hang_up()  # whoever reads wakes up, and lets go of it
+            self._wire.hang_up()  # the waiting reader wakes up and releases the connection
         else:
-            self._let_go()
+            self._release()
 
-    async def _take_place(self) -> Pool:
+    async def _take_slot(self) -> Pool:
         pool = self._pool = self._engine.pool()
         try:
-            await pool.take(self._origin, self._place, self._until(self._timeouts.pool))
+            await pool.take(self._origin, self._holder, self._deadline_for(self._timeouts.pool))
         except TimeIsUp:
-            raise self._late("pool", "had no connection free", sent=False) from None
+            raise self._timed_out("pool", "had no connection free", sent=False) from None
         return pool
 
     async def _connect(self, pool: Pool) -> Wire:
         pool.sweep()
         origin = self._origin
         try:
-            until = self._until(self._timeouts.connect)
-            return await self._engine.dial(origin, until)
+            deadline = self._deadline_for(self._timeouts.connect)
+            return await self._engine.dial(origin, deadline)
         except TimeIsUp:
-            raise self._late("connect", "could not be reached", sent=False) from None
+            raise self._timed_out("connect", "could not be reached", sent=False) from None
         except (OSError, ValueError) as error:
-            raise unreached(self._whom, error) from error
+            raise connection_failed(self._peer, error) from error
 
     async def _send_first(self, pool: Pool, first: memoryview) -> Wire:
-        """Send the first piece, on a new connection if an idle one takes nothing of it."""
+        """Send the first piece, over a new connection if an idle one accepts no byte."""
         wire = pool.reuse(self._origin)
         if wire is not None:
             self._wire, written = wire, wire.written
             await self._send(wire, first)
-            if self._broken_off is None or wire.written > written:
+            if self._send_error is None or wire.written > written:
                 return wire
-            self._broken_off = None
+            self._send_error = None
             wire.close()
         wire = self._wire = await self._connect(pool)
         await self._send(wire, first)
         return wire
 
     async def _open_body(self, stream: BodyStream, *, framed: bool = True) -> Upload:
-        """Ask the source for its first bytes, so that one that fails does so before we send."""
+        """Read the first bytes from the source, so that its failure precedes any sending."""
         try:
             return await Upload.of(self._engine.network, stream, self._deadline, framed=framed)
         except TimeIsUp:
-            raise self._late("total", "was not sent its request", sent=False) from None
+            raise self._timed_out("total", "did not receive the request", sent=False) from None
         except ConnectorError:
             raise
         except Exception as error:
-            raise self._no_body(error, sent=False) from error
+            raise self._body_failed(error, sent=False) from error
 
     async def _send_rest(self, wire: Wire, upload: Upload) -> None:
-        while self._broken_off is None:
+        while self._send_error is None:
             try:
                 piece = memoryview(await upload.next(self._deadline))
             except TimeIsUp:
-                raise self._late("total", "was not sent its request", sent=True) from None
+                raise self._timed_out(
+                    "total", "did not receive all of the request", sent=True
+                ) from None
             except Exception as error:
-                raise self._no_body(error, sent=True) from error
+                raise self._body_failed(error, sent=True) from error
             if not piece:
                 return
             await self._send(wire, piece)
 
     async def _send(self, wire: Wire, data: memoryview) -> None:
-        """Send these bytes, or keep what stopped them: an answer may say why."""
+        """Send bytes, and keep an error that interrupts it: the response may explain it."""
         try:
-            for start in range(0, len(data), _PIECE):
-                piece = data if len(data) <= _PIECE else data[start : start + _PIECE]
-                await wire.send(piece, self._until(self._timeouts.write))
+            for start in range(0, len(data), _PIECE_SIZE):
+                piece = data if len(data) <= _PIECE_SIZE else data[start : start + _PIECE_SIZE]
+                await wire.send(piece, self._deadline_for(self._timeouts.write))
         except TimeIsUp:
-            raise self._late("write", "did not take the request", sent=True) from None
+            raise self._timed_out("write", "did not take the request", sent=True) from None
         except OSError as error:
-            self._broken_off = error
+            self._send_error = error
 
-    async def _read_on(self, wire: Wire) -> None:
+    async def _receive(self, wire: Wire) -> None:
         reader = self._reader
         try:
-            data = await wire.receive(self._until(self._timeouts.read))
+            data = await wire.receive(self._deadline_for(self._timeouts.read))
             if data:
                 reader.feed(data)
             else:
                 reader.end()
         except TimeIsUp:
-            what = "did not answer" if reader.silent else "did not finish its answer"
-            raise self._late("read", what, sent=True) from None
+            problem = "did not respond" if reader.silent else "did not finish its response"
+            raise self._timed_out("read", problem, sent=True) from None
         except NotHttp as error:
-            raise self._no_answer(error) from None
+            raise self._bad_response(error) from None
         except (CutOff, OSError) as error:
-            raise self._cut_off(error) from error
+            raise self._connection_lost(error) from error
         if reader.done:
-            self._let_go(reusable=reader.reusable and self._broken_off is None)
+            self._release(reusable=reader.reusable and self._send_error is None)
 
     def _next_piece(self) -> bytes:
-        if self._broken:
+        if self._aborted:
             raise LocalFailure(
-                f"The answer of {self._whom} was closed before its end.",
+                f"The response of {self._peer} was closed before its end.",
                 may_have_been_processed=True,
             )
-        inflater = self._inflater
-        if inflater is None:
+        decompressor = self._inflater
+        if decompressor is None:
             return self._reader.take()
         try:
-            piece = inflater.take()
+            piece = decompressor.take()
             if not piece:
-                inflater.feed(self._reader.take())
-                piece = inflater.take()
+                decompressor.feed(self._reader.take())
+                piece = decompressor.take()
             if not piece and self._reader.done:
-                inflater.end()
+                decompressor.end()
         except NotHttp as error:
-            raise self._no_answer(error) from None
+            raise self._bad_response(error) from None
         return piece
 
-    def _admit(self, more: int) -> None:
-        self._size += more
-        if self._most is not None and self._size > self._most:
-            raise self._no_answer(TooLarge(f"has a body of more than {self._most} bytes"))
+    def _count_bytes(self, count: int) -> None:
+        self._size += count
+        if self._max_body is not None and self._size > self._max_body:
+            raise self._bad_response(TooLarge(f"has a body of more than {self._max_body} bytes"))
 
-    def _let_go(self, *, reusable: bool = False) -> None:
-        """Give up the connection and its place; again is nothing."""
+    def _release(self, *, reusable: bool = False) -> None:
+        """Give up the connection and the slot; a repeated call does nothing."""
         wire, self._wire = self._wire, None
         if wire is not None and not reusable:
             wire.close()
             wire = None
         if self._pool is not None:
             idle = self.head.idle if wire is not None else None
-            self._pool.give(self._origin, self._place, wire, idle)
+            self._pool.give(self._origin, self._holder, wire, idle)
             self._pool = None
 
     def __del__(self) -> None:
-        # Nobody closed it. The connection closes, and warns, with its socket.
+        # The exchange was not closed. The socket closes the connection, and warns.
         if self._pool is not None:
-            self._pool.lose(self._origin, self._place)
+            self._pool.lose(self._origin, self._holder)
 
-    def _until(self, bound: float | None) -> float:
+    def _deadline_for(self, bound: float | None) -> float:
         now = monotonic()
         if now >= self._deadline:
             raise TimeIsUp
         return self._deadline if bound is None else min(self._deadline, now + bound)
 
-    def _late(self, step: str, what: str, *, sent: bool) -> AttemptTimeout:
+    def _timed_out(self, step: str, problem: str, *, sent: bool) -> AttemptTimeout:
         bound: float | None = getattr(self._timeouts, step)
         if bound is None or monotonic() >= self._deadline:
             step, bound = "total", self._timeouts.total
         return AttemptTimeout(
-            f"{self._whom} {what} within the {step} timeout of {bound} s.",
+            f"{self._peer} {problem} within the {step} timeout of {bound} s.",
             may_have_been_processed=sent,
         )
 
-    def _no_body(self, error: Exception, *, sent: bool) -> LocalFailure:
+    def _body_failed(self, error: Exception, *, sent: bool) -> LocalFailure:
         return LocalFailure(
-            f"{self._whom} was not sent {'all of ' if sent else ''}its request, because the"
-            f" body's source failed with {type(error).__name__}.",
+            f"{self._peer} did not receive {'all of ' if sent else ''}the request, because the"
+            f" source of the body failed with {type(error).__name__}.",
             may_have_been_processed=sent,
             retryable=True,
-            remedy="Look at the cause of this error for what is wrong with the source.",
+            remedy="See the cause of this error, and correct the source.",
         )
 
-    def _cut_off(self, error: Exception) -> ConnectionFailed:
-        broken_off = self._broken_off
-        if broken_off is not None:
-            what, error = "did not take all of the request", broken_off
+    def _connection_lost(self, error: Exception) -> ConnectionFailed:
+        send_error = self._send_error
+        if send_error is not None:
+            problem, error = "did not take all of the request", send_error
         elif self._reader.silent:
-            what = "closed the connection without an answer"
+            problem = "closed the connection without a response"
         else:
-            what = "cut its answer off"
+            problem = "closed the connection before the end of its response"
         reason = reason_of(error)
-        return ConnectionFailed(f"{self._whom} {what}{f': {reason}' if reason else ''}.")
+        return ConnectionFailed(f"{self._peer} {problem}{f': {reason}' if reason else ''}.")
 
-    def _no_answer(self, error: NotHttp) -> VendorFailed:
+    def _bad_response(self, error: NotHttp) -> VendorFailed:
         remedy = None
         if isinstance(error, TooLarge):
-            remedy = "If the vendor means it, raise the HTTP client's limit or stream the answer."
+            remedy = (
+                "If the size is expected, raise the HTTP client's limit or stream the response."
+            )
         head = self._reader.head
         return VendorFailed(
-            f"{self._whom} sent an answer that {error}.",
+            f"{self._peer} sent a response that {error}.",
             status=None if head is None else head.status,
             remedy=remedy,
         )

@@ -25,27 +25,27 @@ if TYPE_CHECKING:
 
 @careful
 class StdlibHttpClient:
-    """A port's `HttpClient` on nothing but Python's standard library.
+    """An HTTP client that uses only Python's standard library.
 
     It keeps connections alive, up to `max_connections` to each origin and each for `keep_alive`
-    seconds, and undoes gzip and deflate. Nothing is connected before the first call. Threads may
-    share it, and a forked child uses connections of its own.
+    seconds, and decompresses gzip and deflate. It connects at the first call. Threads may share it,
+    and a forked child uses its own connections.
 
     Args:
-        tls: whom to trust other than whom the system trusts, and who to say we are.
-        ssl_context: the same, for a host that has one already; it must verify.
-        proxy: through whom to go, or the URL of that; the environment is not asked
-            (`environment_proxy` does).
-        guard: refuses to ask where a URL that somebody else has chosen must not lead.
-        max_connections: to one origin at once; a call that finds none waits.
-        keep_alive: seconds, or a timedelta, for which an idle connection is kept.
-        max_body: bytes of an answer that `send` holds in memory, or that `open` decompresses; what
-            `open` streams as it came has no limit but the reader's.
-        max_head: bytes of everything before the body.
-        max_fields: header fields of an answer.
+        tls: the trusted authorities and the client certificate; by default the system's
+            authorities.
+        ssl_context: a prepared context instead of `tls`; it must verify certificates.
+        proxy: the proxy or its URL; the environment is not read (`environment_proxy` does that).
+        guard: the destinations that are allowed, for URLs that others choose.
+        max_connections: the maximum number of connections to one origin; further calls wait.
+        keep_alive: seconds, or a timedelta, for which an idle connection stays open.
+        max_body: the maximum number of bytes that `send` holds in memory or `open` decompresses; an
+            uncompressed stream of `open` has no limit.
+        max_head: the maximum number of bytes before the body.
+        max_fields: the maximum number of header fields of a response.
 
     Attributes:
-        unverified: what leaves out all checks of whom we talk to; None where nothing does.
+        unverified: the reason if certificates are not verified; otherwise None.
     """
 
     def __init__(
@@ -77,19 +77,19 @@ class StdlibHttpClient:
         in_child(self._engine, Engine.start_afresh)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send a request and read its answer to the end."""
+        """Send a request and read its whole response."""
         return run(self._engine.send(request, url, timeouts))
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> StdlibIncoming:
-        """Send a request and read its answer up to the body."""
+        """Send a request and read its response up to the body."""
         return StdlibIncoming(run(self._engine.open(request, url, timeouts)))
 
     def statistics(self) -> PoolStatistics:
-        """Tell what the connections are doing, to all origins together."""
+        """Return the numbers of active, idle and waiting connections to all origins."""
         return self._engine.statistics()
 
     def close(self) -> None:
-        """Close every connection that is idle, and each other one when its answer ends."""
+        """Close idle connections now, and the others when their responses end."""
         self._engine.close()
 
     def __enter__(self) -> Self:
@@ -105,7 +105,7 @@ class StdlibHttpClient:
 
 
 class StdlibIncoming:
-    """An answer whose body is still coming."""
+    """A response whose body is still being received."""
 
     __slots__ = ("_exchange",)
 
@@ -119,7 +119,7 @@ class StdlibIncoming:
 
     @property
     def headers(self) -> Headers:
-        """The fields received."""
+        """The header fields."""
         return self._exchange.headers
 
     def read(self) -> bytes:
@@ -127,5 +127,5 @@ class StdlibIncoming:
         return run(self._exchange.read())
 
     def close(self) -> None:
-        """Leave the answer where it is, at any time and again."""
+        """Stop reading the response; may be called at any time and repeatedly."""
         self._exchange.close()
