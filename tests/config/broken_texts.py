@@ -290,7 +290,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {
             "vendors.resend.credentials": "OURS_UNSET",
             "vendors.postmark.credentials": "OURS_UNSET",
-            "email": "several accounts could do email",
+            "email": "Several accounts offer email",
         },
     ),
     (
@@ -306,7 +306,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         },
         {
             "vendors.fedex.account_number": "is not set",
-            "vendors.fedex.credentials": "cannot be found",
+            "vendors.fedex.credentials": "does not exist",
             "email.vendor": "not an account for email",
         },
     ),
