@@ -31,6 +31,7 @@ class MoorageConfig(AppConfig):
             state,
         )
 
+        databases.remember()
         connection_created.connect(databases.tune, dispatch_uid="moorage_django")
         request_finished.connect(runtime.after_request, dispatch_uid="moorage_django")
         register(checks.settings_are_right, "moorage")

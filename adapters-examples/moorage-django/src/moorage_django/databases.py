@@ -25,6 +25,8 @@ APART: Final = frozenset({"state", "credential", "call"})
 """The models that lie under moorage's own alias; the others belong to the host's transactions."""
 
 _of_parents: Final[list[Any]] = []
+_shared: Final[set[str]] = set()
+"""Aliases that led to the host's database when Django was set up."""
 
 _SQLITE: Final = "django.db.backends.sqlite3"
 
@@ -33,14 +35,19 @@ def beside(host: Mapping[str, Any]) -> dict[str, Any]:
     """What to set `DATABASES["moorage"]` to, beside the settings of the host's database.
 
     Beside PostgreSQL, MariaDB or MySQL it is the same database through a connection of its own.
-    Beside a file of SQLite it is another file: `erp.sqlite3` has `erp.moorage.sqlite3`.
+    Beside a file of SQLite it is another file: `erp.sqlite3` has `erp.moorage.sqlite3`. A test
+    database of it is made without your migrations, none of which has anything to do there.
     """
     own = {**host, "ATOMIC_REQUESTS": False, "AUTOCOMMIT": True}
-    name = host.get("NAME")
-    if host.get("ENGINE") == _SQLITE and name and not _in_memory(name):
-        path = Path(name)
-        own["NAME"] = path.with_name(f"{path.stem}.moorage{path.suffix or '.sqlite3'}")
-    return own
+    if host.get("ENGINE") != _SQLITE:
+        return own
+    tested = dict(host.get("TEST") or {})
+    for fields in (own, tested):
+        name = fields.get("NAME")
+        if name and not _in_memory(name):
+            path = Path(name)
+            fields["NAME"] = path.with_name(f"{path.stem}.moorage{path.suffix or '.sqlite3'}")
+    return {**own, "TEST": {**tested, "MIGRATE": False}}
 
 
 class Router:
@@ -77,6 +84,22 @@ class Router:
 
 def same_database(alias: str) -> bool:
     """Whether an alias is another connection to the host's own database."""
+    return alias in _shared or _is_same(alias)
+
+
+def remember() -> None:
+    """Remember that moorage's own alias leads to the host's database on a server.
+
+    While Django makes test databases, it gives them their names one after another.
+    """
+    own = chosen().database
+    one, other = (settings.DATABASES.get(name, {}) for name in (DEFAULT_DB_ALIAS, own))
+    tested = [(fields.get("TEST") or {}).get("NAME") for fields in (one, other)]
+    if other and other["ENGINE"] != _SQLITE and tested[0] == tested[1] and _is_same(own):
+        _shared.add(own)
+
+
+def _is_same(alias: str) -> bool:
     one, other = (settings.DATABASES[name] for name in (DEFAULT_DB_ALIAS, alias))
     return all(
         str(one.get(part, "")) == str(other.get(part, ""))
