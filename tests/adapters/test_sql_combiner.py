@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from moorage.adapters.state._sql_combiner import _TOGETHER, SharedRows
+from moorage.adapters.databases._sql_colours import _ThreadDoor
+from moorage.adapters.state._sql_combiner import _GRACE, _TOGETHER, SharedRows
 from moorage.domain.resilience.admission import ReadCircuit
 from moorage.errors import InvalidData, StorageUnavailable
 from tests.adapters.sql_lab import PATIENCE, Append, Lab, Look, a_key, commits, holding, values
@@ -175,6 +176,31 @@ def test_a_caller_who_is_late_is_taken_out(lab: Lab) -> None:
     assert isinstance(hasty.error, StorageUnavailable)
     assert ((0,),) == patient.answer[1]
     assert ((0, 1),) == values(store, key)
+
+
+def test_caller_whose_trip_has_not_begun_waits_for_no_news_of_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a trip under way, which ends with its caller's time, may have something left to tell."""
+    store, key, waits = lab.plain(), a_key(), list[float]()
+    wait = _ThreadDoor.wait
+
+    async def noted(door: _ThreadDoor, seconds: float) -> None:
+        waits.append(seconds)
+        await wait(door, seconds)
+
+    store.execute(Append(0, key))
+    monkeypatch.setattr(_ThreadDoor, "wait", noted)
+    with holding(lab, key):
+        patient = Caller(store, Append(1, key))
+        _until_waiting(store, 1)
+        hasty = Caller(store, Append(2, key, durable=True), SHORT)
+        hasty.join()
+    patient.join()
+
+    assert isinstance(hasty.error, StorageUnavailable)
+    assert [] != waits
+    assert _GRACE not in waits
 
 
 def test_whoever_has_more_time_than_the_trip_goes_with_another(lab: Lab) -> None:

@@ -271,7 +271,7 @@ class Combiner:
                 await self._drive(pool, trip)
             if not ride.ended and ride.door is not None:
                 await ride.door.wait(ride.until - monotonic())
-                if not ride.ended and trip.until <= ride.until:
+                if not ride.ended and trip.begun and trip.until <= ride.until:
                     await ride.door.wait(_GRACE)
         except BaseException:
             if ride.granted:
