@@ -67,8 +67,8 @@ def test_a_body_is_sent(vat: VendorServer, value: str, tmp_path: Path) -> None:
     assert (True, 1) == (again.result["replayed"], len(vat.requests))
 
 
-def test_the_standard_input_is_a_body(vat: VendorServer) -> None:
-    """What is piped in is sent as it is."""
+def test_piped_input_is_sent_as_the_body(vat: VendorServer) -> None:
+    """Piped standard input is sent unchanged."""
     vat.respond(200, {"Content-Type": "text/html"}, b"<p>no json</p>")
     shown = subprocess.run(
         [*MOORAGE, "call", "vat", "PUT", "/x", "--body", "@-"],
@@ -99,8 +99,8 @@ def test_a_refusal_is_shown_with_its_answer(vat: VendorServer) -> None:
     )
 
 
-def test_nobody_there_is_an_error() -> None:
-    """What has no answer is an error, and a lost answer has a code of its own."""
+def test_unreachable_service_is_an_error() -> None:
+    """A refused connection ends with an error and nothing on the output."""
     with VendorServer(port="refusing") as nobody:
         configure(f'[services.vat]\nbase_url = "{nobody.url}"\nretry = {{ preset = "none" }}\n')
         ended = command("call", "vat", "GET", "/")
@@ -122,8 +122,8 @@ def test_nobody_there_is_an_error() -> None:
         (["--credentials", "nowhere"], "--credentials"),
     ],
 )
-def test_what_cannot_be_sent_is_refused(vat: VendorServer, more: list[str], words: str) -> None:
-    """What is no request is refused before anybody is asked."""
+def test_invalid_requests_are_refused(vat: VendorServer, more: list[str], words: str) -> None:
+    """An invalid request is refused before anything is sent."""
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     ended = command("call", "vat", "POST", "/", *more)
 
@@ -155,8 +155,8 @@ def test_credentials_come_from_a_store(vat: VendorServer) -> None:
     assert "hunter2" not in ended.out
 
 
-def test_everybody_is_pinged() -> None:
-    """A key that is accepted, one that brings a token and one not tried are told apart."""
+def test_ping_tells_accepted_keys_from_untried_ones() -> None:
+    """Ping distinguishes an accepted key, a token request, and an account it cannot test."""
     stripe, paypal = StripeSandbox(), PayPalSandbox()
     with stripe.serving() as cards, paypal.serving() as wallet, VendorServer() as vat:
         configure(
@@ -198,8 +198,8 @@ def test_everybody_is_pinged() -> None:
     assert [] == list(stripe.charges)
 
 
-def test_who_does_not_answer_well_is_told() -> None:
-    """A refused key and a closed door are told apart, and make the exit code."""
+def test_ping_reports_failures() -> None:
+    """A refused key and an unreachable service are reported, and set the exit code."""
     stripe = StripeSandbox()
     with stripe.serving() as cards, VendorServer(port="refusing") as nobody:
         configure(
@@ -229,8 +229,8 @@ def test_who_does_not_answer_well_is_told() -> None:
     assert json.loads(ended.out)["ok"] is False
 
 
-def test_what_is_typed_is_a_body(vat: VendorServer) -> None:
-    """The standard input is sent as it is."""
+def test_typed_input_is_sent_as_the_body(vat: VendorServer) -> None:
+    """Typed standard input is sent unchanged."""
     vat.respond(204)
     ended = typed("some text", "call", "vat", "PUT", "/x", "--body", "@-")
 

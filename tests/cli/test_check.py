@@ -39,8 +39,8 @@ limits = {{ rate = 5 }}
 
 
 @pytest.mark.parametrize("kind", STORES)
-def test_all_is_told(kind: str) -> None:
-    """Accounts, routes, services, the client and the store are told, and nobody is asked."""
+def test_check_lists_everything(kind: str) -> None:
+    """Accounts, routes, services, client and store are listed without any request."""
     command("housekeep", STORES[kind](), "--migrate")
     with VendorServer() as vendor:
         configure(WHOLE.format(state=STORES[kind](), url=vendor.url))
@@ -62,8 +62,8 @@ def test_all_is_told(kind: str) -> None:
     assert "hunter2" not in people.out + result.out
 
 
-def test_a_store_that_is_away_is_told() -> None:
-    """The exit code says that something is wrong, the text what, and no password."""
+def test_unreachable_store_is_reported() -> None:
+    """The exit code and text report the unreachable store, without its password."""
     configure('[state]\nurl = "redis://:hunter2@127.0.0.1:1/0"\n')
     people, result = command("check"), command("check", "--json")
 
@@ -80,8 +80,8 @@ def test_nothing_is_little_and_right() -> None:
     assert "the memory of each process" in command("check").out
 
 
-def test_what_is_wrong_is_refused_with_its_path() -> None:
-    """The path, what is wrong and the remedy are said, to people and to programs."""
+def test_mistakes_are_reported_with_path_and_remedy() -> None:
+    """Path, cause and remedy are in the text and in the JSON."""
     configure('[vendors.stripe]\ntimeuot = 5\n[email]\nvendor = "nobody"\n')
     people, result = command("check"), command("check", "--json")
 
@@ -98,8 +98,8 @@ def test_what_is_wrong_is_refused_with_its_path() -> None:
         ('[email]\nvendor = "nobody"\n', "email"),
     ],
 )
-def test_what_no_hub_would_take_is_refused(text: str, path: str) -> None:
-    """What only shows when everything is put together is found, too."""
+def test_mistakes_between_sections_are_refused(text: str, path: str) -> None:
+    """Mistakes that show only when everything is combined are found too."""
     configure(text)
 
     assert (2, True) == (command("check").code, path in command("check").err)
@@ -136,8 +136,8 @@ def test_the_configured_store_is_kept_tidy(make: Callable[[], str]) -> None:
     assert ended.result["forgotten"] >= 0
 
 
-def test_no_store_is_nothing_to_keep_tidy() -> None:
-    """Who configured none is told to."""
+def test_housekeep_without_a_store() -> None:
+    """Housekeeping without a configured store is refused."""
     configure("")
 
     assert (2, True) == (command("housekeep").code, "state.url" in command("housekeep").err)

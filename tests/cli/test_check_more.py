@@ -18,8 +18,8 @@ volatile_keys = true
 """
 
 
-def test_what_is_unwise_is_warned_of() -> None:
-    """A secret in plain text is warned of, without being shown, and ends no command."""
+def test_plain_secrets_are_warned_of() -> None:
+    """A plain-text secret causes a warning that does not show it."""
     configure('[vendors.stripe]\ncredentials = "sk_test_hunter2"\nvolatile_keys = true\n')
     people, result = command("check"), command("check", "--json")
 
@@ -29,8 +29,8 @@ def test_what_is_unwise_is_warned_of() -> None:
     assert "hunter2" not in people.out + result.out
 
 
-def test_what_is_overridden_is_told() -> None:
-    """An environment and a variable that change something are named with the path."""
+def test_overrides_are_listed() -> None:
+    """Each override by an environment or a variable is listed with its path."""
     configure(
         '[services.vat]\nbase_url = "https://vat.example"\n'
         '[environments.test.services.vat]\nbase_url = "https://test.vat.example"\n'
@@ -63,8 +63,8 @@ def test_an_earlier_version_is_shown_and_written() -> None:
     assert "hunter2" not in shown.out + written.out
 
 
-def test_what_is_written_anew_is_nobody_elses() -> None:
-    """Of what is written anew nobody may read more than before, whatever lay in its place."""
+def test_rewritten_file_keeps_its_permissions() -> None:
+    """A rewritten file has the permissions of the old one, and follows no planted link."""
     os.environ["STRIPE"] = "sk"
     configure(EARLIER)
     Path("moorage.toml").chmod(0o600)
@@ -75,8 +75,8 @@ def test_what_is_written_anew_is_nobody_elses() -> None:
     assert 0o600 == Path("moorage.toml").stat().st_mode & 0o777
 
 
-def test_tenants_that_cannot_be_looked_up_are_told() -> None:
-    """A place that keeps no tenants is refused before a program finds out."""
+def test_invalid_tenant_store_is_refused() -> None:
+    """A URL that cannot hold tenants is refused."""
     os.environ["RING"] = f"1:{'A' * 43}="
     configure('[tenants_from]\nurl = "redis://:hunter2@host"\nkeys = "secret://env/RING"\n')
     ended = command("check")
@@ -85,8 +85,8 @@ def test_tenants_that_cannot_be_looked_up_are_told() -> None:
     assert "hunter2" not in ended.err
 
 
-def test_what_cannot_be_written_is_refused() -> None:
-    """Another format, or a folder that takes no file, is named."""
+def test_unwritable_configurations_are_refused() -> None:
+    """Another format or a read-only folder is refused with the reason."""
     Path("moorage.json").write_text(
         '{"version": 0, "services": {"vat": {"base_url": "https://a.b"}}}'
     )
@@ -101,8 +101,8 @@ def test_what_cannot_be_written_is_refused() -> None:
     assert EARLIER == Path("moorage.toml").read_text()
 
 
-def test_what_is_written_anew_is_there_at_every_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever step is the last one, a whole configuration is there, its owner's only still."""
+def test_rewriting_is_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After any step of the rewrite, a complete configuration exists."""
     os.environ["STRIPE"] = "sk_test_hunter2"
     configure(EARLIER)
     Path("moorage.toml").chmod(0o600)

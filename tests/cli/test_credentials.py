@@ -28,8 +28,8 @@ def _keys() -> None:
 
 
 @MAKES
-def test_a_secret_is_kept_and_deleted(make: Callable[[], str]) -> None:
-    """It is read from the standard input, found by whoever asks, listed, and deleted."""
+def test_secret_is_stored_and_deleted(make: Callable[[], str]) -> None:
+    """A secret from standard input is stored, found, listed and deleted."""
     store, service = make(), unique("crm")
     more = ["--credentials", store]
     ended = typed(
@@ -59,8 +59,8 @@ def test_a_secret_is_kept_and_deleted(make: Callable[[], str]) -> None:
         (["--query", "key"], Credentials.api_key("hunter2", query="key")),
     ],
 )
-def test_a_secret_is_sent_as_it_is_said(options: list[str], made: Credentials) -> None:
-    """A token, a password and a key are told apart."""
+def test_options_choose_the_kind_of_credential(options: list[str], made: Credentials) -> None:
+    """Options choose between a token, a password and an API key."""
     store = "sqlite:///credentials.db"
     assert 0 == typed("hunter2", "credentials", "set", "crm", "--credentials", store, *options).code
     assert made == open_vault(store).get("crm", None)
@@ -91,7 +91,7 @@ def test_a_secret_is_no_argument() -> None:
 
 
 def test_keys_are_replaced() -> None:
-    """What an older key has sealed is sealed with the first, and still opens."""
+    """Secrets encrypted with an older key are encrypted with the first one."""
     store = "sqlite:///credentials.db"
     typed("hunter2", "credentials", "set", "crm", "--credentials", store)
     ring = KeyRing.from_environment(os.environ)
@@ -102,8 +102,8 @@ def test_keys_are_replaced() -> None:
     assert Secret("hunter2") == open_vault(store).get("crm", None).secret
 
 
-def test_nobody_sees_it_being_typed() -> None:
-    """On a terminal it is asked for, and not shown."""
+def test_typed_secret_is_not_shown() -> None:
+    """On a terminal the secret is prompted for, and not shown."""
     store = "sqlite:///credentials.db"
     with terminal("credentials", "set", "crm", "--credentials", store) as shown:
         shown.until("secret for crm: ")

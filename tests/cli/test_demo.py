@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_the_story_is_told_and_its_page_left(
+def test_demo_prints_and_writes_its_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It tells the story, leaves the page where it was wanted, and shows it if asked to."""
+    """The demo prints its story, and writes the report to the named file."""
     monkeypatch.setenv("BROWSER", "true")
     page = tmp_path / "day.html"
     assert 0 == main(["demo", "--report", str(page), "--open"])

@@ -52,7 +52,7 @@ def outbox(server: VendorServer) -> Outbox:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0, **named: Any) -> Any:
-    """What a command answers to a program."""
+    """The JSON result of a command."""
     assert main([*words, "--json"], **named) == code
     output = capsys.readouterr()
     whole = json.loads(output.out)
@@ -121,8 +121,8 @@ def test_a_worker_stops_at_a_signal(
     assert logged == {"done": 1, "later": 0, "dead": 0, "unknown": 0}
 
 
-def test_a_worker_runs_until_it_is_told_to_stop(outbox: Outbox, server: VendorServer) -> None:
-    """`run` makes calls as they come, and ends well when it is told to."""
+def test_worker_runs_until_stopped(outbox: Outbox, server: VendorServer) -> None:
+    """`run` makes calls as they come, and exits cleanly on a signal."""
     put(outbox)
     command = [sys.executable, "-m", "moorage", "outbox", "run", "--pause", "0.05"]
     environment = {**os.environ, "MOORAGE_OUTBOX": URL}
@@ -161,7 +161,7 @@ def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_calls_are_dropped_and_replayed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
-    """What was called off is not made, until it is replayed."""
+    """A dropped call is not made until it is replayed."""
     names = [put(outbox), put(outbox)]
     dropped = run(capsys, "outbox", "drop", *names, "--store", URL)
     assert [one["state"] for one in dropped["entries"]] == ["dropped", "dropped"]
@@ -196,7 +196,7 @@ def heard(event, entry):
 
 
 def test_objects_of_a_program(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
-    """An outbox or an inbox of one's own program is named by module and name."""
+    """A program's outbox or inbox is named by module and attribute."""
     Path("shop_of_mine.py").write_text(PROGRAM)
     put(outbox)
     assert run(capsys, "outbox", "run", "--app", "shop_of_mine:outbox", "--once")["done"] == 1

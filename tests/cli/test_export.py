@@ -1,4 +1,4 @@
-"""`moorage export`, as whoever wants to see what will be sent runs it."""
+"""`moorage export`, as an operator runs it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def _configured(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     "form, field", [("postman", "item"), ("openapi", "paths"), ("schema", "properties")]
 )
-def test_it_is_printed_or_written(
+def test_export_is_printed_or_written(
     form: str, field: str, configured: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The document is the output, or in the file that was named, and holds no secret."""
+    """The document is printed, or written to the named file."""
     assert 0 == main(["export", form, "--config", configured])
     printed = capsys.readouterr().out
     file = tmp_path / "out.json"
@@ -60,7 +60,7 @@ def test_a_file_that_cannot_be_written_is_an_error(
 def test_the_schema_needs_no_configuration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What configurations may say is told before there is one."""
+    """The schema is exported without a configuration."""
     monkeypatch.chdir(tmp_path)
     assert 0 == main(["export", "schema"])
     assert "vendors" in json.loads(capsys.readouterr().out)["properties"]

@@ -47,8 +47,8 @@ def tenants() -> SqliteTenants:
     return SqliteTenants("tenants.db", AesGcmCipher(KeyRing.from_environment(os.environ)))
 
 
-def test_a_copy_is_made_harmless() -> None:
-    """What it could act with goes; whose it was is told."""
+def test_neutralize_removes_credentials() -> None:
+    """Credentials and tenants of a copied store are removed, and its home is named."""
     ended = command(*STAGING, "neutralize", *MORE, "--yes", "--json")
 
     assert {
@@ -71,8 +71,8 @@ def test_a_copy_is_made_harmless() -> None:
         (("rearm",), "no name"),
     ],
 )
-def test_what_might_be_a_mistake_is_refused(arguments: tuple[str, ...], message: str) -> None:
-    """Nothing goes without a word, and nothing of what is no copy."""
+def test_neutralize_refuses_mistakes(arguments: tuple[str, ...], message: str) -> None:
+    """Nothing is removed without confirmation, or from a store that is no copy."""
     ended = command(*arguments)
 
     assert 2 == ended.code
@@ -89,8 +89,8 @@ def test_nothing_to_act_with() -> None:
     assert "There is no store in the configuration" in ended.err
 
 
-def test_a_store_of_nobody_is_no_copy() -> None:
-    """A store that no environment has used yet is not emptied."""
+def test_neutralize_refuses_an_unused_store() -> None:
+    """A store that no environment has used is not emptied."""
     configure('[state]\nurl = "sqlite:///new.db"\n')
 
     assert "belongs to no environment" in command(*STAGING, "neutralize", *MORE, "--yes").err
@@ -116,8 +116,8 @@ def test_a_copy_sends_when_it_may() -> None:
     )
 
 
-def test_what_a_host_keeps_goes_as_well() -> None:
-    """Of a program that has the command line in it, its own tables are emptied, too."""
+def test_neutralize_empties_the_hosts_tables() -> None:
+    """The tables of a program that embeds the command line are emptied too."""
     outbox = Outbox(MemoryOutbox())
     outbox.put("email", "send_transactional", EmailMessage(to="ada@example.com", text="Hi"))
     host = Host(source=Path("moorage.toml"), kept=lambda: {"calls": outbox})

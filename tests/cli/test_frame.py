@@ -38,8 +38,8 @@ OPTIONS = ["--version", "--migrate", "--tenant", "--write", "--timeout", "--issu
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_a_command_says_what_the_table_says(words: str) -> None:
-    """What a command says of itself begins with the sentence that the table has of it."""
+def test_command_docstrings_match_the_table(words: str) -> None:
+    """A command's docstring begins with its sentence in the table."""
     place, about = COMMANDS[words]
     module, _, name = place.partition(":")
     result = getattr(import_module(module), name).__doc__
@@ -60,8 +60,8 @@ def test_every_command_helps(words: str) -> None:
     assert "context" not in ended.out
 
 
-def test_the_whole_says_what_there_is() -> None:
-    """The help names every command and the exit codes, and imports none of them."""
+def test_help_lists_commands_and_exit_codes() -> None:
+    """The help names every command and the exit codes, without importing them."""
     ended = command("--help")
 
     assert 0 == ended.code
@@ -72,8 +72,8 @@ def test_the_whole_says_what_there_is() -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["oauth"]])
-def test_no_command_is_a_wrong_call(words: list[str]) -> None:
-    """Who names no command gets the help, and the exit code of a wrong call."""
+def test_missing_command_shows_the_help(words: list[str]) -> None:
+    """Without a command the help is shown, with the exit code of a wrong call."""
     ended = command(*words)
 
     assert 2 == ended.code
@@ -107,8 +107,8 @@ def test_a_wrong_call_is_a_sentence(arguments: list[str]) -> None:
     )
 
 
-def test_what_stands_anywhere_stands_anywhere() -> None:
-    """Before the command or after it, an option is the same."""
+def test_global_options_may_stand_anywhere() -> None:
+    """A global option works before and after the command."""
     assert command("--json", "vendors").document == command("vendors", "--json").document
 
 
@@ -137,8 +137,8 @@ def test_the_configuration_is_found(tmp_path: Path) -> None:
         ("interrupt", 130, "Interrupted."),
     ],
 )
-def test_every_end_is_a_sentence(words: str, code: int, sentence: str) -> None:
-    """Whatever a command raises ends it with its code and a sentence, and no traceback."""
+def test_every_error_ends_with_a_sentence(words: str, code: int, sentence: str) -> None:
+    """Any error ends the command with its exit code and a sentence, without a traceback."""
     ended = command(words, commands=ENDINGS)
     result = command(words, "--json", commands=ENDINGS)
 
@@ -162,14 +162,14 @@ def test_more_can_be_seen() -> None:
     assert "hunter2" not in ended.err
 
 
-def test_codes_and_errors() -> None:
-    """What is wrong with the configuration, lost or refused are three different exit_codes."""
+def test_exit_codes_of_errors() -> None:
+    """Configuration errors, lost answers and refusals have different exit codes."""
     assert 3 == exit_codes.code_of(OutcomeUnknown("lost"))
     assert 1 == exit_codes.code_of(ConnectionFailed("away"))
 
 
-def test_a_command_may_leave() -> None:
-    """What exits by itself has the code it gave, or that of something being wrong."""
+def test_system_exit_keeps_its_code() -> None:
+    """A command that exits by itself sets the exit code, by default that of an error."""
     assert 1 == command("leave", commands=ENDINGS).code
 
 
@@ -181,8 +181,8 @@ def test_tables_are_aligned() -> None:
     assert CommandResult({}).code == 0
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the libraries of the command line it says which extra brings them."""
+def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its libraries the command line names the extra to install."""
     uninstall(monkeypatch, "cyclopts", "moorage.cli.")
     ended = command("vendors")
 
@@ -190,8 +190,8 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert install("cli") in ended.err
 
 
-def test_what_is_broken_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what the extra brings is told to install."""
+def test_other_import_errors_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only libraries of the extra are reported as missing."""
     uninstall(monkeypatch, "moorage.errors", "moorage.cli.")
     with pytest.raises(ImportError, match=re.escape("moorage.errors")):
         cli.main(["vendors"])
@@ -211,8 +211,8 @@ def test_nothing_is_imported_early() -> None:
     assert "moorage.config" not in loaded
 
 
-def test_a_reader_may_leave() -> None:
-    """Whoever reads only the beginning leaves a quiet end behind, with a code of its own."""
+def test_closed_pipe_ends_quietly() -> None:
+    """If the reader of the output leaves, the command ends quietly with its own code."""
     with subprocess.Popen(
         [sys.executable, "-c", "from tests.support.command import talking; talking()"],
         stdout=subprocess.PIPE,
@@ -243,8 +243,8 @@ def test_it_can_be_interrupted() -> None:
     assert 130 == running.returncode
 
 
-def test_letters_that_cannot_be_shown_stop_nobody() -> None:
-    """Where the output knows only ASCII, and an argument is no text, it still ends in order."""
+def test_unencodable_letters_do_not_fail() -> None:
+    """Output in ASCII and undecodable arguments do not make a command fail."""
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     shown = subprocess.run([*MOORAGE, "--help"], capture_output=True, env=environment, check=False)
     odd = subprocess.run(
@@ -284,8 +284,8 @@ def test_completion_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["--help"], ["vendors", "--json"]])
-def test_closed_streams_stop_nobody(arguments: list[str]) -> None:
-    """Whoever was started without streams ends as ever, and says what is wrong to nobody."""
+def test_closed_streams_do_not_fail(arguments: list[str]) -> None:
+    """A command without standard streams ends with the usual code."""
     with_streams = subprocess.run([*MOORAGE, *arguments], capture_output=True, check=False)
     closed = subprocess.run(
         ["/bin/sh", "-c", '"$@" <&- >&- 2>&-', "sh", *MOORAGE, *arguments],
@@ -319,8 +319,8 @@ def test_missing_streams_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
 @pytest.mark.parametrize("words", ["talk", "refuse", "leave", "mumble"])
-def test_a_full_disk_is_told(words: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Output that fits nowhere, much or little, ends with a sentence and a code of its own."""
+def test_full_disk_is_reported(words: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Output that cannot be written ends with a sentence and an exit code."""
     with Path("/dev/full").open("w") as full, redirect_stdout(full):
         assert 1 == run([words], ENDINGS)
     output = capfd.readouterr().err
@@ -337,7 +337,7 @@ ARGUMENTS = st.lists(
 @settings(deadline=None)
 @given(ARGUMENTS)
 def test_arguments_never_give_a_traceback(arguments: list[str]) -> None:
-    """Whatever the arguments are, the end is in the table, and with --json it is a document."""
+    """Any arguments end with a documented exit code, and with --json in a document."""
     ended = command(*arguments)
 
     assert ended.code in set(exit_codes.CODES) - {exit_codes.INTERNAL_ERROR}

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_housekeeping_forgets_what_cannot_matter(
+def test_housekeeping_removes_expired_states(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is past its time goes, however much it is; what matters stays."""
+    """Any number of expired states is removed, and the others stay."""
     path, stored = tmp_path / "state.db", new_key()
     with SqliteStorage(path) as store:
         now, _ = store.execute(Write({stored: "kept"}))
@@ -42,14 +42,14 @@ def test_a_store_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("url", ["memory:", "ftp://host"])
-def test_what_makes_no_sense_says_so(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A call that can never work has an exit code of its own."""
+def test_invalid_urls_have_an_exit_code(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A URL that can never work ends with its own exit code."""
     assert main(["housekeep", url]) == 2
     assert capsys.readouterr().err.startswith("moorage: ")
 
 
-def test_it_is_a_module_and_helps_itself() -> None:
-    """`python -m moorage` is the command, and says what it can do."""
+def test_runs_as_a_module() -> None:
+    """`python -m moorage` is the command, and has a help."""
     shown = subprocess.run(
         [sys.executable, "-m", "moorage", "--help"], capture_output=True, text=True, check=False
     )
@@ -60,5 +60,5 @@ def test_it_is_a_module_and_helps_itself() -> None:
 
 
 def test_importing_the_module_runs_nothing() -> None:
-    """What reads modules to document or to check them starts no command."""
+    """Importing `moorage.__main__` starts no command."""
     assert importlib.import_module("moorage.__main__").main is main

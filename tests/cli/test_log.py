@@ -23,7 +23,7 @@ URL = "sqlite:///calls.db"
 
 @pytest.fixture
 def log() -> Iterator[Any]:
-    """A log of two calls, one of which is old, and a configuration that names it."""
+    """A log of two calls, one of them old, and a configuration that names it."""
     Path("moorage.toml").write_text(f'[log]\nurl = "{URL}"\n')
     with open_log(URL, create=True, threads=False) as made:
         now = datetime.now(UTC)
@@ -34,7 +34,7 @@ def log() -> Iterator[Any]:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
-    """What a command answers to a program."""
+    """The JSON result of a command."""
     assert main(["log", *words, "--json"]) == code
     whole = json.loads(capsys.readouterr().out)
     return whole["result"] if whole["ok"] else whole["error"]
@@ -75,7 +75,7 @@ def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
 
 
 def test_old_calls_are_removed(log: Any, capsys: Any) -> None:
-    """What is older than so many days goes, and the rest stays."""
+    """Calls older than the given days are removed, and the others stay."""
     assert {"removed": 1} == run(capsys, "remove", "--older-than", "30")
     assert [entry(1).id] == [one["id"] for one in run(capsys, "list")["calls"]]
 

@@ -15,7 +15,7 @@ from moorage.errors import ConfigurationError
 
 
 def brought(listener: Loopback, *heads: bytes) -> tuple[str, list[bytes]]:
-    """What a listener takes of these, one connection after another, and what each is answered."""
+    """The target that a listener accepts of these requests, and the answer to each."""
     answers: list[bytes] = []
     host, port = urlsplit(listener.url).hostname or "", urlsplit(listener.url).port or 0
 
@@ -66,8 +66,8 @@ def test_one_request_is_taken() -> None:
         b"",
     ],
 )
-def test_others_are_turned_away(head: bytes) -> None:
-    """What is no browser that comes back is not taken for one, and does not end the waiting."""
+def test_other_requests_are_refused(head: bytes) -> None:
+    """A request that is no returning browser is refused, and the wait goes on."""
     with Loopback(0) as listener:
         target, answers = brought(listener, head, GOOD)
 
@@ -77,8 +77,8 @@ def test_others_are_turned_away(head: bytes) -> None:
     assert all(one == b"" or b" 404 " in one for one in others)
 
 
-def test_who_says_nothing_is_not_waited_for() -> None:
-    """Who connects and keeps silent does not keep the listener past its time."""
+def test_silent_connection_does_not_extend_the_wait() -> None:
+    """A silent connection does not keep the listener past its timeout."""
     with Loopback(0) as listener:
         parts = urlsplit(listener.url)
         place = parts.hostname or "", parts.port or 0

@@ -36,7 +36,7 @@ PUBLIC = Client(method="none", redirect_uris=("http://127.0.0.1/callback",))
 
 
 def fetch(url: str, **headers: str) -> tuple[int, str]:
-    """What a browser gets there."""
+    """The status and page that a browser gets."""
     parts = urlsplit(url)
     link = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     try:
@@ -100,7 +100,7 @@ class Context:
         os.environ["ERP_SECRET"] = "s3cr3t"
 
     def options(self, server: AuthorizationServer, *more: str) -> list[str]:
-        """Who we are, at which server, and where tokens are kept, unless more says otherwise."""
+        """The command's options: client, server and token store, unless overridden."""
         usual = {
             "--issuer": server.issuer,
             "--client-id": "erp",
@@ -111,7 +111,7 @@ class Context:
         return [*chain.from_iterable(ours), *more]
 
     def kept(self, tenant: str | None = None) -> OAuthCredentials:
-        """What is stored."""
+        """The stored tokens."""
         vault = SqliteCredentialProvider(self.path, AesGcmCipher(self.keys))
         result = vault.get("crm", tenant)
         assert isinstance(result, OAuthCredentials)
@@ -119,8 +119,8 @@ class Context:
 
 
 @pytest.fixture(name="context")
-def _desk(tmp_path: Path) -> Iterator[Context]:
-    """A context whose environment is gone afterwards."""
+def _context(tmp_path: Path) -> Iterator[Context]:
+    """A CLI context whose environment is removed afterwards."""
     before = dict(os.environ)
     yield Context(tmp_path)
     os.environ.clear()
@@ -184,8 +184,8 @@ def test_a_process_shows_a_code(context: Context) -> None:
         assert context.kept().refresh_token is not None
 
 
-def test_a_code_is_stored_by_whoever_shows_it(context: Context) -> None:
-    """A device with a secret gets tokens as one without does."""
+def test_device_login_with_a_secret(context: Context) -> None:
+    """A device with a client secret gets tokens like one without."""
     terminal = Terminal()
     with AuthorizationServer(HERE) as server:
         server.people.interval = 1
@@ -265,7 +265,7 @@ class Browser(webbrowser.BaseBrowser):
 
 @pytest.mark.parametrize("more", [[], ["--device"]])
 def test_a_browser_is_opened_if_asked(context: Context, more: list[str]) -> None:
-    """With --open the machine's browser goes where the person is to go."""
+    """With --open the browser opens the consent page."""
     with AuthorizationServer(PUBLIC) as server:
         server.people.interval = 1
         browser = Browser(server)
@@ -291,28 +291,28 @@ def test_a_browser_is_opened_if_asked(context: Context, more: list[str]) -> None
         (["--issuer", "http://login.example"], "issuer"),
     ],
 )
-def test_what_makes_no_sense_says_so(
+def test_impossible_logins_are_refused(
     context: Context, capsys: pytest.CaptureFixture[str], change: list[str], words: str
 ) -> None:
-    """A call that can never work has an exit code of its own, and says which option is wrong."""
+    """A login that can never work ends with its own exit code and the reason."""
     with AuthorizationServer(PUBLIC) as server:
         assert 2 == main(["oauth", "login", *context.options(server, *change)])
 
     assert words in capsys.readouterr().err
 
 
-def test_nobody_comes_back(context: Context, capsys: pytest.CaptureFixture[str]) -> None:
-    """Waiting has an end."""
+def test_login_times_out(context: Context, capsys: pytest.CaptureFixture[str]) -> None:
+    """Waiting for the person ends at the timeout."""
     with AuthorizationServer(PUBLIC) as server:
         assert 1 == main(["oauth", "login", "--timeout", "0.05", *context.options(server)])
 
     assert "did not return in time" in capsys.readouterr().err
 
 
-def test_a_database_that_is_away_bothers_nobody(
+def test_unreachable_database_asks_no_person(
     context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where tokens cannot be stored nobody is asked for any."""
+    """If tokens cannot be stored, no consent is requested."""
     with AuthorizationServer(PUBLIC) as server:
         away = "postgresql://moorage:hunter2@127.0.0.1:1/none"
         assert 1 == main(["oauth", "login", *context.options(server, "--credentials", away)])
@@ -323,10 +323,10 @@ def test_a_database_that_is_away_bothers_nobody(
     assert "hunter2" not in output.err
 
 
-def test_what_is_not_installed_says_so(
+def test_missing_database_library_names_the_extra(
     context: Context, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database without its extra says which one to install."""
+    """A database without its library names the extra to install."""
     rooms = "credentials", "sealed", "databases"
     uninstall(monkeypatch, "sqlalchemy", *(f"moorage.adapters.{room}." for room in rooms))
     with AuthorizationServer(PUBLIC) as server:

@@ -49,7 +49,7 @@ hub.payments().charge(charge, idempotency_key=key)
 
 
 class Killing(StripeSandbox):
-    """Kills whoever charges, after the charge is made and before it is answered."""
+    """Kills the charging process after the charge and before its answer."""
 
     def __init__(self) -> None:
         super().__init__(api_key="sk_test_sandbox")
@@ -74,7 +74,7 @@ class Killing(StripeSandbox):
 
 
 def listed(key: str) -> list[dict[str, object]]:
-    """What the command lists under a key."""
+    """The payments that the command lists under a key."""
     results = command("payments", "unsettled", "--json").result["payments"]
     return [one for one in results if one["idempotency_key"] == key]
 
@@ -110,8 +110,8 @@ def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str
         assert 1 == len(stripe.charges)
 
 
-def test_timer_settles_what_the_vendor_can_tell() -> None:
-    """What was lost and is due is told by key; nothing is said where there is nothing to do."""
+def test_settle_command_settles_due_payments() -> None:
+    """Lost payments that are due are settled and listed by key; otherwise it says so."""
     stripe = StripeSandbox(api_key="sk_test_sandbox")
     with stripe.serving() as server:
         whole = WHOLE.format(state="sqlite:///state.db", url=server.url)

@@ -45,8 +45,8 @@ def configured(state: str, url: str = "http://127.0.0.1:9") -> str:
 
 
 @MAKES
-def test_a_circuit_is_set_for_everybody(make: Callable[[], str]) -> None:
-    """What is set by hand holds in every process, is shown, and ends with a reset."""
+def test_circuit_is_set_for_every_process(make: Callable[[], str]) -> None:
+    """A circuit set by hand holds in every process, is shown, and ends with a reset."""
     name = configured(make())
     assert 0 == command("status").code
     opened = command("circuit", "open", name, "--json")
@@ -82,8 +82,8 @@ def test_pause_of_a_limit_is_ended_for_everybody(make: Callable[[], str]) -> Non
 
 
 @MAKES
-def test_pause_of_an_endpoint_is_told_with_its_name(make: Callable[[], str]) -> None:
-    """The answer says whose limits were paused, and how much longer they would have been."""
+def test_limits_reset_names_service_and_tenant(make: Callable[[], str]) -> None:
+    """The output names whose limits were paused, and how long they would have been."""
     with VendorServer() as vendor:
         name = configured(make(), vendor.url)
         vendor.respond(429, {"Retry-After": "1800"})
@@ -152,8 +152,8 @@ def test_an_open_circuit_says_when_to_come_back() -> None:
 
 
 @pytest.mark.parametrize("words", [["status"], ["circuit", "open", "vat"]])
-def test_what_is_not_shared_is_not_shown(words: list[str]) -> None:
-    """Without a store every process has its own circuits, and nobody could see them."""
+def test_status_needs_a_shared_store(words: list[str]) -> None:
+    """Without a shared store the commands are refused, since each process has its own state."""
     configure('[services.vat]\nbase_url = "http://127.0.0.1:9"\n')
 
     assert (2, True) == (command(*words).code, "state.url" in command(*words).err)
@@ -266,8 +266,8 @@ def test_a_table_is_drawn_and_work_counted() -> None:
         assert 0 == shown.ended()
 
 
-def test_whoever_reads_no_more_ends_it() -> None:
-    """Lines go on until their reader has left, which is no error that anybody is told of."""
+def test_watch_ends_when_its_reader_leaves() -> None:
+    """`--watch` ends without an error when its reader leaves."""
     name = configured("sqlite:///state.db")
     ours, theirs = os.pipe()
     codes: Queue[int] = Queue()

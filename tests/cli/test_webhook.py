@@ -53,7 +53,7 @@ def signed(scheme: str, *more: str) -> tuple[dict[str, str], str]:
         *("razorpay", "paystack", "zoom", "hubspot", "docusign", "paddle"),
     ],
 )
-def test_what_is_signed_is_genuine(scheme: str, tmp_path: Path) -> None:
+def test_saved_webhooks_are_verified(scheme: str, tmp_path: Path) -> None:
     """A saved body with its headers is verified; one changed byte makes it a forgery."""
     headers, body = signed(scheme)
     fields = [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
@@ -69,8 +69,8 @@ def test_what_is_signed_is_genuine(scheme: str, tmp_path: Path) -> None:
     assert SECRET not in ended.out + result.out + forged.err
 
 
-def test_people_can_read_what_is_signed() -> None:
-    """Headers stand one to a line, and the body after them."""
+def test_signed_output_is_readable() -> None:
+    """The output has one header per line, then the body."""
     ended = command("webhook", "sign", "github", *OURS, "--body", "{}", "--id", "d-1")
 
     assert ended.out.splitlines()[-1] == "{}"
@@ -78,8 +78,8 @@ def test_people_can_read_what_is_signed() -> None:
 
 
 @pytest.mark.parametrize("scheme", sorted(PRESETS))
-def test_whoever_cannot_sign_says_so(scheme: str) -> None:
-    """Every scheme is either signed in a way that its verifier takes, or refused with a reason."""
+def test_every_scheme_is_signed_or_refused(scheme: str) -> None:
+    """Every scheme is either signed, or refused with the reason."""
     ended = command("webhook", "sign", scheme, *OURS)
 
     assert ended.code in {0, 2}
@@ -97,15 +97,15 @@ def test_whoever_cannot_sign_says_so(scheme: str) -> None:
         (["listen", "github", *OURS, "--port", "99999"], "--port"),
     ],
 )
-def test_what_makes_no_sense_says_so(arguments: list[str], words: str) -> None:
-    """A call that can never work names what is wrong."""
+def test_impossible_calls_name_the_mistake(arguments: list[str], words: str) -> None:
+    """A call that can never work names the mistake."""
     ended = command("webhook", *arguments)
 
     assert (2, True) == (ended.code, words in ended.err)
 
 
-def test_parameters_are_given() -> None:
-    """What a scheme wants to know besides is an option."""
+def test_scheme_parameters_are_options() -> None:
+    """The parameters of a scheme are given as options."""
     headers, _ = signed("meta", "--parameter", "verify_token=t", "--body", BODY)
 
     assert "x-hub-signature-256" in headers
@@ -122,8 +122,8 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> int:
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
-def test_what_arrives_is_shown(more: list[str]) -> None:
-    """A genuine one is accepted and shown, a forged one refused, a repeat too, a flood unread."""
+def test_listen_shows_each_webhook(more: list[str]) -> None:
+    """Genuine webhooks are shown; forged, repeated and oversized ones are refused."""
     headers, body = signed("stripe")
     with subprocess.Popen(
         [*LISTEN, "--port", "0", "--count", "3", *more],
@@ -157,8 +157,8 @@ def test_what_arrives_is_shown(more: list[str]) -> None:
         assert "1 of 3 were genuine" in lines
 
 
-class Said:
-    """What a command says, line by line, while it runs."""
+class Output:
+    """The output of a running command, line by line."""
 
     encoding = "utf-8"
 
@@ -185,7 +185,7 @@ class Said:
 def test_each_is_judged_by_itself(more: list[str]) -> None:
     """One after the other is accepted or refused and told, and who hangs up disturbs nobody."""
     headers, body = signed("stripe")
-    out, err = Said(), Said()
+    out, err = Output(), Output()
     codes: Queue[int] = Queue()
 
     def run() -> None:
@@ -212,7 +212,7 @@ def test_each_is_judged_by_itself(more: list[str]) -> None:
         assert [True, True] == [lines[0].startswith("evt_1"), lines[1].startswith("refused: ")]
 
 
-class Left(Said):
+class Left(Output):
     """Hears where it listens, and has left when there is more."""
 
     def __init__(self, nowhere: int) -> None:
@@ -220,7 +220,7 @@ class Left(Said):
         self._nowhere = nowhere
 
     def fileno(self) -> int:
-        """What may be led elsewhere."""
+        """A file descriptor that can be redirected."""
         return self._nowhere
 
     def write(self, text: str) -> int:
@@ -250,14 +250,14 @@ def test_it_ends_when_its_reader_has_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
-def test_what_cannot_be_judged_is_told(more: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A webhook whose certificate is out of reach is neither genuine nor not, and may come back."""
+def test_unverifiable_webhook_is_reported(more: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webhook whose certificate is unreachable is reported as neither genuine nor forged."""
 
     def away(*_: object, **__: object) -> None:
         raise ConnectionFailed("nobody answers", may_have_been_processed=False)
 
     monkeypatch.setattr(WebhookVerifier, "verify", away)
-    out, err = Said(), Said()
+    out, err = Output(), Output()
 
     def run() -> None:
         with redirect_stdout(out), redirect_stderr(err):

@@ -1,4 +1,4 @@
-"""What cannot be, has a place and a remedy."""
+"""Invalid configurations: each mistake has a path and a remedy."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ BROKEN = [*STRUCTURAL, *OTHERS]
 @pytest.mark.parametrize(
     "source, path, remedy", BROKEN, ids=[f"{place}-{row[1]}" for place, row in enumerate(BROKEN)]
 )
-def test_what_is_wrong_has_a_place(source: Any, path: str, remedy: str) -> None:
-    """Each mistake is one problem, with the exact path to it and what to write instead."""
+def test_each_mistake_has_a_path(source: Any, path: str, remedy: str) -> None:
+    """Each mistake is one problem with its exact path and what to write instead."""
     with pytest.raises(ConfigurationError) as caught:
         moorage.open(source, credentials=MemoryCredentialProvider())
 

@@ -78,8 +78,8 @@ def test_a_text_that_is_none_has_one_reason(place: int) -> None:
 
 @pytest.mark.parametrize("end", FORMATS)
 @pytest.mark.parametrize("place", range(len(TABLES)))
-def test_everything_wrong_is_told_at_once(place: int, end: str) -> None:
-    """Each mistake has its path, its cause and its remedy, from `open` as from `check`."""
+def test_all_mistakes_are_reported_at_once(place: int, end: str) -> None:
+    """`open` and `check` report every mistake with path, cause and remedy."""
     table, expected = TABLES[place]
     path = written(end, FORMATS[end](table))
     problems = refused(path)
@@ -94,8 +94,8 @@ def test_everything_wrong_is_told_at_once(place: int, end: str) -> None:
 
 @pytest.mark.parametrize("end", FORMATS)
 @pytest.mark.parametrize("place", range(len(RIGHT)))
-def test_neither_refuses_what_is_right(place: int, end: str) -> None:
-    """A configuration that works is opened, and `check` says that it is right."""
+def test_valid_configurations_pass(place: int, end: str) -> None:
+    """A valid configuration opens, and `check` says that it is valid."""
     path = written(end, FORMATS[end](RIGHT[place]))
     moorage.open(path).close()
     ended = command("check", "--config", str(path))
@@ -134,7 +134,7 @@ def test_every_environment_is_checked() -> None:
 
 
 def test_a_program_may_give_the_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a program gives a store of credentials, so does whoever checks its configuration."""
+    """If a program supplies the credentials, `check` can be told so."""
     monkeypatch.setenv("MOORAGE_CREDENTIAL_VAT", "hidden")
     path = written(
         "toml", 'services.vat = { base_url = "https://a.example", needs_credentials = true }\n'

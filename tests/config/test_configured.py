@@ -112,8 +112,8 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "memory:" == result.state
 
 
-def test_a_hub_that_works() -> None:
-    """What is configured is called, with the tenant's own account where it has one."""
+def test_configured_hub_works() -> None:
+    """A configured vendor is called with the tenant's account if there is one."""
     sandbox = TwilioSandbox(auth_token="token")
     hub = moorage.open(
         {
@@ -127,7 +127,7 @@ def test_a_hub_that_works() -> None:
     assert "twilio" == hub.sms().send(MESSAGE).ref.account
     with pytest.raises(moorage.VendorRejected):
         hub.manager.call("api", Request.get("/nowhere"))
-    # What is given goes before what is named.
+    # An argument goes before a name in the file.
     moorage.open({"state": {"url": "nowhere:"}}, state=opening.open_storage("memory:"))
 
 
@@ -191,8 +191,8 @@ def test_a_setting_that_no_service_has() -> None:
         assert f"vendors.twilio.{name}" == caught.value.path
 
 
-def test_a_setting_that_cannot_be() -> None:
-    """What a service refuses of an account's settings has its place, too."""
+def test_invalid_service_setting_has_its_path() -> None:
+    """An invalid service setting of an account is reported with its path."""
     account = Account("twilio", Twilio(account_sid=SID), settings={"timeout": "soon"})
     with pytest.raises(ConfigurationError) as caught:
         moorage.Hub([account])
@@ -205,8 +205,8 @@ def test_a_setting_that_cannot_be() -> None:
     "name, intended",
     [("observer", "Did you mean observers? Use "), ("dry_run", "Use "), ("tenant", "Did you mean")],
 )
-def test_a_port_that_there_is_not(opened: Any, name: str, intended: str) -> None:
-    """What is given by a name that nobody knows is refused by it, with the nearest."""
+def test_unknown_port_is_refused(opened: Any, name: str, intended: str) -> None:
+    """The error for an unknown port names the nearest one."""
     with pytest.raises(ConfigurationError) as caught:
         opened({}, **{name: ()})
 
@@ -223,8 +223,8 @@ def test_a_port_that_there_is_not(opened: Any, name: str, intended: str) -> None
         ({"services": {"bank": {"moves_money": True}}}, "services.bank.moves_money"),
     ],
 )
-def test_money_is_refused_where_it_stands(tables: dict[str, Any], path: str) -> None:
-    """What moves money with a store that forgets is told by its place in the file."""
+def test_payments_with_a_volatile_store_are_refused(tables: dict[str, Any], path: str) -> None:
+    """Payments with a store in memory are refused with the path in the file."""
     with pytest.raises(ConfigurationError) as caught:
         moorage.open({"state": {"url": "memory:"}, **tables})
 

@@ -1,4 +1,4 @@
-"""What a file names besides services: the store of credentials, and the HTTP client's settings."""
+"""Other parts of a file: the credential store and the HTTP client's settings."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def test_a_database_keeps_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         moorage.open({"credentials_from": {"url": "mariadb://host/name", **keys}})
 
 
-def test_nobody_knows_the_credentials() -> None:
-    """A service or a vendor whose every call would fail is refused; a provider of ours will do."""
+def test_missing_credentials_are_refused() -> None:
+    """A service or vendor without credentials is refused; a provider argument fixes it."""
     source = {**NEEDS, "vendors": {"resend": {"sender": "a@example.com"}}}
     with pytest.raises(ConfigurationError) as caught:
         moorage.open(source)
@@ -188,8 +188,8 @@ def test_unverified_by_file(vendor: VendorServer) -> None:
         ({"proxy": {"url": "secret://env/NOT_SET_0"}}, "http.proxy.url", "NOT_SET_0"),
     ],
 )
-def test_settings_that_no_client_takes(http: dict[str, Any], path: str, remedy: str) -> None:
-    """What no HTTP client would take is refused where it stands."""
+def test_invalid_http_settings_are_refused(http: dict[str, Any], path: str, remedy: str) -> None:
+    """An invalid setting of the HTTP client is refused with its path."""
     with pytest.raises(ConfigurationError) as caught:
         moorage.open({"http": http})
 

@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @contextmanager
 def nobody() -> Generator[None]:
-    """Let checks of access be those of an ordinary user, also where root runs the tests."""
+    """Check access rights as an ordinary user, even if root runs the tests."""
     user, effective, saved = os.getresuid()
     os.setresuid(user or 65_534, effective, saved)
     try:
@@ -56,7 +56,7 @@ def tables(stripe: StripeSandbox, **more: Any) -> dict[str, Any]:
 
 
 def test_processes_share_a_file_that_outlives_them(folder: Path) -> None:
-    """What one hub has charged another does not charge again; nobody else may read it."""
+    """A second hub does not repeat the first one's charge, and the folder is private."""
     stripe = StripeSandbox()
     for replayed in (False, True):
         with moorage.open(tables(stripe), http=SandboxHttpClient(stripe)) as hub:
@@ -82,7 +82,7 @@ def test_environment_says_where_the_file_is(
     assert url == default_url(variables, environment)
 
 
-def test_home_is_used_where_nothing_is_said() -> None:
+def test_relative_xdg_state_home_is_ignored() -> None:
     """A relative XDG_STATE_HOME is ignored, as its specification says."""
     url = default_url({"XDG_STATE_HOME": "here"}, None)
     assert f"{Path.home()}/.local/state/moorage/state.db" == url.removeprefix("sqlite:///")

@@ -22,7 +22,7 @@ OTHERS = {"credentials.toml", "warehouse.toml"}
 
 
 def _written(page: Path) -> list[tuple[str, str]]:
-    """What a reader of the page has in a file, after each block."""
+    """The reader's file after each block of the page."""
     files: dict[str, str] = {}
     blocks: list[tuple[str, str]] = []
     for block in BLOCK.findall(page.read_text("utf-8")):
@@ -49,8 +49,8 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name, block", SHOWN, ids=[name for name, _ in SHOWN])
-def test_what_is_shown_loads(name: str, block: str, tmp_path: Path) -> None:
-    """A block that is marked as a configuration is right, without a warning."""
+def test_documented_configurations_load(name: str, block: str, tmp_path: Path) -> None:
+    """A block marked as a configuration is valid, without a warning."""
     # Where nobody is asked for a secret.
     text = re.sub(r"secret://(ours|cloud)/[^\"]+", "secret://env/STRIPE_KEY", block)
     path = tmp_path / f"{name}.toml"
@@ -65,8 +65,8 @@ def test_what_is_shown_loads(name: str, block: str, tmp_path: Path) -> None:
         assert fits(SCHEMA, SCHEMA, tomllib.loads(block))
 
 
-def test_what_is_shown_is_marked() -> None:
-    """Every block is marked as a file, and thereby tried."""
+def test_every_block_is_marked() -> None:
+    """Every block is marked as a file, and thereby tested."""
     assert BLOCKS == SHOWN
     assert len(SHOWN) >= 6
 

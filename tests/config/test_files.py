@@ -122,14 +122,14 @@ def test_a_file_that_is_none(tmp_path: Path, name: str, text: str | bytes, line:
 
 @pytest.mark.parametrize("name, text", [("a.json", "[]"), ("a.yaml", ""), ("a.yaml", "text")])
 def test_a_file_that_is_no_table(tmp_path: Path, name: str, text: str) -> None:
-    """What is no table is no configuration."""
+    """A file without a table is refused."""
     with pytest.raises(ConfigurationError, match="not a table"):
         read_configuration(written(tmp_path, name, text))
 
 
 @pytest.mark.parametrize("name, text", [("a.toml", "version = 1"), ("a.json", "{}")])
-def test_a_mark_of_the_byte_order_is_no_mistake(tmp_path: Path, name: str, text: str) -> None:
-    """What some editors put before UTF-8 is passed over."""
+def test_byte_order_mark_is_ignored(tmp_path: Path, name: str, text: str) -> None:
+    """A byte order mark before UTF-8 is ignored."""
     assert () == read_configuration(written(tmp_path, name, f"\ufeff{text}")).accounts
 
 
@@ -141,8 +141,8 @@ def test_yaml_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         read_configuration(written(tmp_path, "a.yaml", YAML))
 
 
-def test_whatever_is_a_mapping() -> None:
-    """A program may give its own kinds of tables, lists and numbers."""
+def test_any_mapping_is_accepted() -> None:
+    """A program may pass any mappings, sequences and numbers."""
     source = MappingProxyType(
         {
             "vendors": {
@@ -167,8 +167,8 @@ def test_whatever_is_a_mapping() -> None:
     assert time(16) == vendor.ready
 
 
-def test_a_mapping_without_an_end() -> None:
-    """What has itself in it is refused."""
+def test_recursive_mapping_is_refused() -> None:
+    """A mapping that contains itself is refused."""
     source: dict[str, Any] = {}
     source["vendors"] = source
 

@@ -79,8 +79,8 @@ def test_version_0(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"routes": [{"kind": "sms"}]}, "sms.vendor"),
     ],
 )
-def test_what_cannot_be_migrated(old: dict[str, Any], path: str) -> None:
-    """What an earlier version did not know either is refused where it is found."""
+def test_unknown_keys_of_old_versions_are_refused(old: dict[str, Any], path: str) -> None:
+    """A key that the old version did not know either is refused with its path."""
     with pytest.raises(ConfigurationError) as caught:
         read_configuration({"version": 0, **old})
 
@@ -135,8 +135,8 @@ TREES = st.dictionaries(
 
 
 @given(TREES)
-def test_what_is_written_is_read_as_what_it_was(tree: dict[str, Any]) -> None:
-    """Tables as TOML are the same tables."""
+def test_toml_round_trip(tree: dict[str, Any]) -> None:
+    """Tables written as TOML are read back unchanged."""
     assert tree == tomllib.loads(write_toml(tree))
 
 
@@ -164,8 +164,8 @@ def test_tables_for_people() -> None:
     )
 
 
-def test_what_is_masked() -> None:
-    """What is a secret, or may be one, is not shown; what says where one is, is."""
+def test_secrets_are_masked() -> None:
+    """Secrets and possible secrets are masked; references to them are shown."""
     tree = {
         "credentials": "hidden",
         "webhook_secrets": ["hidden", "secret://env/A", "${B}"],
@@ -205,6 +205,6 @@ def test_what_is_masked() -> None:
         "who knows: ask a@b.example?password=x",
     ],
 )
-def test_what_holds_no_password_is_shown(text: str) -> None:
-    """A port, a path, an address and a reference are no passwords."""
+def test_texts_without_passwords_are_shown(text: str) -> None:
+    """Ports, paths, addresses and references are not masked."""
     assert text == masked(text)

@@ -1,4 +1,4 @@
-"""What is laid over a configuration: environments, and environment variables."""
+"""Overlays of a configuration: environments and environment variables."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def test_any_name_where_there_are_none() -> None:
         ({"prodution": {"services": {"a": {"x": 1}}}}, "services.a.x", "Use attempt_timeout"),
     ],
 )
-def test_what_is_no_environment(environments: Any, path: str, remedy: str) -> None:
-    """A name that is none is refused with the nearest, and so is what cannot differ."""
+def test_invalid_environments_are_refused(environments: Any, path: str, remedy: str) -> None:
+    """An unknown environment, or a setting that cannot differ, is refused."""
     with pytest.raises(ConfigurationError) as caught:
         read_configuration({"environments": environments}, "prodution")
 
@@ -140,8 +140,8 @@ def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_a_variable_makes_what_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables that are missing, or that are none, are made on the way."""
+def test_variable_creates_missing_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable creates the missing tables of its path."""
     monkeypatch.setenv("MOORAGE_VENDORS__LOCAL_FILES__ROOT", "/srv/files")
 
     result = read_configuration({"vendors": {"local_files": None}})
@@ -159,10 +159,10 @@ def test_a_variable_makes_what_is_not_there(monkeypatch: pytest.MonkeyPatch) -> 
         ("MOORAGE_SMS__0__VENDOR", "sms.0", "Use countries"),
     ],
 )
-def test_variables_that_are_wrong(
+def test_invalid_variables_are_named(
     monkeypatch: pytest.MonkeyPatch, variable: str, path: str, remedy: str
 ) -> None:
-    """What a variable says and cannot be is told with its name."""
+    """An invalid value from a variable is reported with the variable's name."""
     monkeypatch.setenv(variable, "soon")
 
     with pytest.raises(ConfigurationError) as caught:

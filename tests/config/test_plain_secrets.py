@@ -86,8 +86,8 @@ def _file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_each_is_told(file: Path) -> None:
-    """Every secret in a file is warned of with its path, and not shown."""
+def test_each_plain_secret_is_reported(file: Path) -> None:
+    """Every secret in a file gives a warning with its path, without the secret."""
     result = read_configuration(file)
 
     assert PATHS == [one.path for one in result.warnings]
@@ -95,8 +95,8 @@ def test_each_is_told(file: Path) -> None:
     assert () == read_configuration(vendor()).warnings
 
 
-def test_what_belongs_nowhere_is_looked_through() -> None:
-    """A password in a URL is told wherever it stands, also where no table belongs."""
+def test_unknown_tables_are_searched_too() -> None:
+    """A password in a URL is reported in unknown tables too."""
     url = "https://us:hidden@a.example"
     results = plain_secrets(
         {"state": {"url": {"a": url}}, "vendors": {"nobody": {"b": {"c": url}}}}, "a file"
@@ -106,8 +106,8 @@ def test_what_belongs_nowhere_is_looked_through() -> None:
 
 
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["plain", "awaited"])
-def test_whoever_opens_it_is_warned(file: Path, opened: Any) -> None:
-    """Opening warns once, at the line that opened; a program's own mapping is no file."""
+def test_opening_warns_once(file: Path, opened: Any) -> None:
+    """Opening a file warns once, at the caller's line."""
     # No webhook could be verified with the empty ones.
     file.write_text(TEXT.replace(' "",', "").replace(' "${OURS:-}",', ""))
     with pytest.warns(
@@ -123,8 +123,8 @@ def test_whoever_opens_it_is_warned(file: Path, opened: Any) -> None:
         asyncio.run(closed)
 
 
-def test_a_mapping_is_not_warned_of() -> None:
-    """What a program gives is its own affair."""
+def test_mappings_cause_no_warning() -> None:
+    """A mapping from a program causes no warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         moorage.open({**vendor(), "state": {"url": "memory:"}}).close()

@@ -62,8 +62,8 @@ def test_vault(tmp_path: Path) -> None:
             found("shop", **address, kubernetes_role="pods")
 
 
-def test_with_a_client_of_ones_own() -> None:
-    """What is lent stays open."""
+def test_custom_http_client_stays_open() -> None:
+    """A client passed by the caller is not closed."""
     with opened(VaultLab()) as lab, StdlibHttpClient() as client:
         lab.put("shop", "hidden")
         for _ in range(2):
@@ -151,8 +151,8 @@ def test_a_keyring() -> None:
         keyring.set_keyring(before)
 
 
-def test_without_the_library_of_keyrings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What to install is said."""
+def test_missing_keyring_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says which extra to install."""
     uninstall(monkeypatch, "keyring", "moorage.adapters.credentials.keyring")
 
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[keyring\]'"):

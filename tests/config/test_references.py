@@ -1,4 +1,4 @@
-"""What texts refer to: the environment, and secrets kept elsewhere."""
+"""References in texts: environment variables, and secrets stored elsewhere."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_texts_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     } == {name.lower(): value for name, value in result.settings["headers"].items()}
 
 
-def test_what_is_filled_in_is_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text that is one variable may be a number, a truth or a table where one belongs."""
+def test_variable_becomes_the_fields_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that is one variable becomes a number, boolean or table if the field needs it."""
     monkeypatch.setenv("OURS_TIMEOUT", "7.5")
     monkeypatch.setenv("OURS_SAYS", "007")
     monkeypatch.setenv("OURS_MONEY", "true")
@@ -67,8 +67,8 @@ def test_what_is_filled_in_is_what_is_wanted(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("text", ["7 # seconds\ny = 8", "soon", "["])
-def test_what_is_filled_in_and_is_not_wanted(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """What is no number is refused where one belongs, whatever else it is."""
+def test_variable_of_a_wrong_type_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """A variable that is no number is refused where a number is needed."""
     monkeypatch.setenv("OURS_TIMEOUT", text)
 
     with pytest.raises(ConfigurationError, match="The value is a text, not a number"):
@@ -98,8 +98,8 @@ def test_secrets_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "hidden" not in repr(result)
 
 
-def test_each_reference_that_leads_nowhere() -> None:
-    """Who refers to the same secret several times is told of each place, and of nothing else."""
+def test_every_place_of_a_missing_secret_is_reported() -> None:
+    """Each reference to a missing secret is reported with its path."""
     with pytest.raises(ConfigurationError) as caught:
         read_configuration(
             {

@@ -18,8 +18,8 @@ SCHEMA = json_schema()
 
 
 @pytest.mark.parametrize("place", range(len(STRUCTURAL)))
-def test_what_is_broken_is_not_valid(place: int) -> None:
-    """A configuration whose form is broken does not fit."""
+def test_broken_configurations_do_not_validate(place: int) -> None:
+    """A configuration of a wrong form does not match the schema."""
     assert not fits(SCHEMA, SCHEMA, STRUCTURAL[place][0])
 
 
@@ -36,8 +36,8 @@ def test_what_is_broken_is_not_valid(place: int) -> None:
     ],
     ids=str,
 )
-def test_what_loads_is_valid(source: dict[str, Any]) -> None:
-    """A configuration that is right fits, and so does what an environment lays over it."""
+def test_loadable_configurations_validate(source: dict[str, Any]) -> None:
+    """A valid configuration matches the schema, environments included."""
     assert fits(SCHEMA, SCHEMA, source)
 
 
@@ -52,19 +52,19 @@ def test_what_loads_is_valid(source: dict[str, Any]) -> None:
     ids=str,
 )
 def test_environments_are_checked(source: dict[str, Any]) -> None:
-    """What is broken in an environment does not fit."""
+    """A mistake in an environment does not match the schema."""
     assert not fits(SCHEMA, SCHEMA, source)
 
 
-def test_what_only_reading_finds() -> None:
-    """Values that need more than a form to be judged are valid in form."""
+def test_semantic_mistakes_validate() -> None:
+    """Mistakes beyond the form are not found by the schema."""
     tables = [row[0] for row in OTHERS if isinstance(row[0], dict)]
 
     assert sum(fits(SCHEMA, SCHEMA, one) for one in tables) > len(tables) // 2
 
 
-def test_editors_are_told() -> None:
-    """Every vendor has its options, with what they are for and which words they take."""
+def test_schema_describes_vendor_options() -> None:
+    """Every vendor has its options with descriptions, choices and defaults."""
     definitions = SCHEMA["$defs"]
     smtp = definitions["smtp"]["properties"]
 

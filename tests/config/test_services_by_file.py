@@ -115,15 +115,15 @@ BESIDE: Mapping[str, Mapping[str, Any]] = {
 
 
 def _is_function(field: attrs.Attribute[Any]) -> bool:
-    """Whether a field's type, as it is written in the class, is a function or made of such."""
+    """Return whether a field's annotated type is a function."""
     return re.search(r"Transform|Classify|Fallback|Callable", str(field.type)) is not None
 
 
 FIELDS = [field for field in attrs.fields(Service) if field.init and field.name != "name"]
 
 
-def test_every_setting_can_be_said() -> None:
-    """A file has each setting of a service; the functions it names by entry points."""
+def test_every_setting_is_available_in_files() -> None:
+    """A file has every setting of a service; functions are named by entry points."""
     assert {field.name for field in FIELDS} == set(SERVICE.fields)
     assert {field.name for field in FIELDS if _is_function(field)} == set(FUNCTIONS)
     assert SAMPLES.keys() == SERVICE.fields.keys() - FUNCTIONS.keys()
@@ -131,7 +131,7 @@ def test_every_setting_can_be_said() -> None:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_setting_of_a_file_is_that_of_a_program(name: str) -> None:
-    """What a file says of a service is what its constructor takes."""
+    """A setting in a file equals the constructor's argument."""
     written, value = SAMPLES[name]
     beside = BESIDE.get(name, {})
     (service,) = read_configuration({"services": {"vat": {name: written, **beside}}}).services

@@ -40,7 +40,7 @@ _MOST = 99
 
 @attrs.frozen(kw_only=True)
 class Odd:
-    """What no class of ours has.
+    """A class with unusual fields.
 
     Attributes:
         anything: is what it is.
@@ -81,8 +81,8 @@ def test_a_class_is_a_table() -> None:
     } == about_fields(Odd)
 
 
-def test_what_a_class_is_made_of() -> None:
-    """What is given is what the class gets."""
+def test_class_gets_the_given_values() -> None:
+    """A class gets the values that are given."""
     report = Report()
     made = read(table_of(Odd), {"anything": {"a": 1}, "mode": "blue"}, "", report)
 
@@ -107,8 +107,8 @@ def test_validators_of_others() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, TypeError, LookupError, ZeroDivisionError])
-def test_errors_of_others(error: type[Exception]) -> None:
-    """Whatever a class raises that cannot be made is a problem where it stands."""
+def test_constructor_errors_become_problems(error: type[Exception]) -> None:
+    """Any exception of a constructor becomes a problem with its path."""
     report = Report()
 
     def make() -> NoReturn:

@@ -41,7 +41,7 @@ from moorage.domain.state.sealing import KeyRing
 
 
 def say(line: str) -> None:
-    """Tell whoever started this process."""
+    """Print a line for the parent process."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def parts(job: dict[str, Any]) -> tuple[dict[str, OAuthClient], Service, AesGcmCipher]:
-    """What both modes are made of."""
+    """The clients, service and cipher shared by both modes."""
     client = OAuthClient(server=job["token_url"], client_id="erp", secret="s3cr3t", grant=Consent())
     service = Service("crm", base_url=job["url"], needs_credentials=True, circuit=None, retry=None)
     return {"crm": client}, service, AesGcmCipher(KeyRing.parse(job["keys"]))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Erp:
-    """One that calls the resource `vat` with tokens of its own."""
+    """A host application that calls the service `vat` with its own tokens."""
 
     def __init__(self, closing: AsyncExitStack, *, awaited: bool) -> None:
         self._closing = closing
@@ -107,7 +107,7 @@ class Erp:
         return answer
 
     def told(self, name: str) -> int:
-        """How many events there were of this name."""
+        """The number of events of this class."""
         return sum(type(event).__name__ == name for event in self.events)
 
 

@@ -1,4 +1,4 @@
-"""What renewals meet: a token of the past, answers that are lost, and another process."""
+"""Situations of renewals: an expired token, lost answers, and another process."""
 
 from __future__ import annotations
 

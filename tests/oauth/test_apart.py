@@ -1,4 +1,4 @@
-"""A renewal goes on though whoever needed it has gone."""
+"""A renewal continues after the caller that needed it has gone."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def test_a_call_ends_in_time_and_the_renewal_later() -> None:
     assert 1 == held.asked
 
 
-def test_a_renewal_in_a_thread_gives_what_it_gave() -> None:
-    """In time it is as if it had been done here: the token, or the error."""
+def test_renewal_in_a_thread_returns_its_result() -> None:
+    """A renewal in a thread gives the caller its token or error."""
     vendor = FakeVendor()
     vendor.queue(Response(400, {}, b'{"error": "invalid_client"}'))
     http = ScriptedHttpClient(vendor)
@@ -106,8 +106,8 @@ def test_a_renewal_in_a_thread_serves_the_call() -> None:
     assert "Bearer at-2" == sent.headers.get("Authorization")
 
 
-def test_who_is_cancelled_cancels_nobody_else() -> None:
-    """A task that is cancelled while it waits leaves the renewal to those who need it too."""
+def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
+    """A task cancelled while waiting leaves the renewal to the others."""
 
     async def scene() -> None:
         let, reached = asyncio.Event(), asyncio.Event()
@@ -186,8 +186,8 @@ def test_a_forked_child_begins_afresh() -> None:
     thread.join(20)
 
 
-def test_a_refresher_closes_what_it_opened() -> None:
-    """At the end of its block its own connections are given back, if it has any."""
+def test_refresher_closes_its_own_client() -> None:
+    """At the end of its block a refresher closes the connections that it opened."""
     with VendorServer() as server:
         server.always(Behaviour(503))
         clients = {"crm": client(server=f"{server.url}/token")}

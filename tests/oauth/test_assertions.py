@@ -42,12 +42,12 @@ def signs_with(algorithm: str) -> dict[str, Any]:
 
 
 def assertions(server: AuthorizationServer, name: str = "client_assertion") -> list[jose.Jwt]:
-    """What the token endpoint was shown."""
+    """The assertions that the token endpoint received."""
     return [jose.read(one.params[name]) for one in server.requests]
 
 
 def numbers(shown: list[jose.Jwt]) -> set[Any]:
-    """What tells them apart."""
+    """The `jti` of each assertion."""
     return {one.claims["jti"] for one in shown}
 
 
@@ -73,7 +73,7 @@ async def test_each_request_has_an_assertion_of_its_own(
         shown = assertions(server)
         assert [200] * 3 == [one.status for one in server.requests]
         assert [(algorithm, "JWT", key_id)] * 3 == [_head(one.header) for one in shown]
-        assert [("erp", "erp", server.token_url, 60)] * 3 == [_said(one.claims) for one in shown]
+        assert [("erp", "erp", server.token_url, 60)] * 3 == [_summary(one.claims) for one in shown]
         assert 3 == len(numbers(shown))
         message = server.requests[0]
         assert {"client_secret", "authorization"}.isdisjoint({*message.params, *message.headers})
@@ -83,7 +83,7 @@ def _head(header: Mapping[str, Any]) -> tuple[Any, ...]:
     return header["alg"], header["typ"], header.get("kid")
 
 
-def _said(claims: Mapping[str, Any]) -> tuple[Any, ...]:
+def _summary(claims: Mapping[str, Any]) -> tuple[Any, ...]:
     assert {"iss", "sub", "aud", "iat", "exp", "jti"} == claims.keys()
     return claims["iss"], claims["sub"], claims["aud"], claims["exp"] - claims["iat"]
 
@@ -91,7 +91,7 @@ def _said(claims: Mapping[str, Any]) -> tuple[Any, ...]:
 @pytest.mark.parametrize("algorithm", [*JwtAlgorithm])
 @in_both
 async def test_a_retry_signs_anew(erp: Erp, algorithm: str) -> None:
-    """What is asked again after a failure is asked with another assertion."""
+    """A retry after a failure sends a new assertion."""
     with AuthorizationServer(registered(algorithm)) as server:
         server.order(faults.failing(503, processed=True))
         erp.knows(server, known(server, **signs_with(algorithm)))
@@ -114,7 +114,7 @@ async def test_a_nonce_is_answered_with_another_assertion(erp: Erp) -> None:
 
 @in_both
 async def test_a_refresh_is_asserted_too(erp: Erp) -> None:
-    """Who shows a refresh token says who it is in the same way."""
+    """A refresh request authenticates by assertion too."""
     with AuthorizationServer(registered("RS256")) as server:
         value = server.seed()
         erp.knows(server, known(server, grant=Consent(), **signs_with("RS256")))
@@ -127,8 +127,8 @@ async def test_a_refresh_is_asserted_too(erp: Erp) -> None:
 
 
 @in_both
-async def test_the_audience_is_the_place_that_is_told(erp: Erp) -> None:
-    """An assertion for another place is refused, and it is said why."""
+async def test_assertion_for_another_audience_is_refused(erp: Erp) -> None:
+    """An assertion for another endpoint is refused with the reason."""
     with AuthorizationServer(registered("ES256")) as server:
         elsewhere = f"{server.url}/elsewhere"
         place = Place(token_endpoint=elsewhere)
@@ -154,8 +154,8 @@ async def test_another_key_is_refused(erp: Erp, options: dict[str, str]) -> None
 
 @pytest.mark.parametrize("off", [-600, 600])
 @in_both
-async def test_a_clock_that_is_off_is_told(erp: Erp, off: float) -> None:
-    """An assertion of another time is refused, in the server's words, and not tried for ever."""
+async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> None:
+    """An assertion with a wrong time is refused in the server's words, and not retried."""
     with AuthorizationServer(registered("ES256")) as server:
         server.advance(off)
         erp.knows(server, known(server, **signs_with("ES256")))
@@ -205,8 +205,8 @@ async def test_a_grant_vouches_anew_each_time(erp: Erp, algorithm: str) -> None:
 
 @pytest.mark.parametrize("issuer", ["hr", "erp"])
 @in_both
-async def test_client_and_grant_have_assertions_of_their_own(erp: Erp, issuer: str) -> None:
-    """Who is asked for and who asks are told apart, though one may vouch for both."""
+async def test_client_and_grant_have_separate_assertions(erp: Erp, issuer: str) -> None:
+    """The client's assertion and the grant's differ, even with the same issuer."""
     with AuthorizationServer(registered("RS256")) as server:
         grant = vouching(server, "ES256", issuer=issuer)
         erp.knows(server, known(server, grant=grant, **signs_with("RS256")))
@@ -220,8 +220,8 @@ async def test_client_and_grant_have_assertions_of_their_own(erp: Erp, issuer: s
 
 
 @in_both
-async def test_who_is_not_trusted_vouches_for_nobody(erp: Erp) -> None:
-    """A refused grant that needs no person is no reason to ask one."""
+async def test_untrusted_grant_needs_no_consent(erp: Erp) -> None:
+    """A refused grant that needs no person does not ask for consent."""
     with AuthorizationServer() as server:
         grant = vouching(server, "ES256")
         server.trust("hr", KEYS["RS256"].public_key())
@@ -232,7 +232,7 @@ async def test_who_is_not_trusted_vouches_for_nobody(erp: Erp) -> None:
         assert 0 == erp.told("ConsentNeeded")
 
 
-def test_the_usual_grant_is_the_clients_own() -> None:
-    """What these tests ask for, they ask in the client's own name."""
+def test_default_grant_is_client_credentials() -> None:
+    """The default grant of these tests is that of the client itself."""
     with AuthorizationServer() as server:
         assert isinstance(known(server).grant, ClientCredentials)

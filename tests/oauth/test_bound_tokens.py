@@ -69,8 +69,8 @@ async def test_nonces_cost_one_request_each(erp: Erp) -> None:
 
 
 @in_both
-async def test_a_body_that_is_gone_waits_for_the_next_call(erp: Erp) -> None:
-    """Who sends what can be read once is told so, and the next call knows the nonce."""
+async def test_one_time_body_fails_but_learns_the_nonce(erp: Erp) -> None:
+    """A request with a one-time body fails, and the next call sends the nonce."""
 
     def once() -> Iterator[bytes]:
         yield b"{}"
@@ -118,7 +118,7 @@ async def test_another_key_opens_nothing(erp: Erp) -> None:
 
 @in_both
 async def test_a_refresh_token_is_shown_with_a_proof(erp: Erp) -> None:
-    """What a person's consent brought is renewed with a proof, and what comes is bound."""
+    """A consent's token is renewed with a proof, and the new token is bound."""
     with AuthorizationServer(BOUND, nonces=True) as server:
         value = server.seed()
         erp.knows(server, known(server, dpop_key=proof_key(), grant=Consent()))
@@ -130,8 +130,8 @@ async def test_a_refresh_token_is_shown_with_a_proof(erp: Erp) -> None:
 
 
 @in_both
-async def test_a_redirect_takes_nothing_along(erp: Erp) -> None:
-    """Whoever a redirect leads to sees neither token nor proof, and no connection."""
+async def test_redirects_are_not_followed(erp: Erp) -> None:
+    """A redirect's target gets neither token, proof nor connection."""
     with AuthorizationServer(BOUND) as server, VendorServer() as here, VendorServer() as there:
         here.respond(307, {"Location": f"{there.url}/resource"})
         erp.knows(server, known(server, dpop_key=proof_key()), base_url=here.url)
@@ -197,8 +197,8 @@ async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_pa
 
 
 @in_both
-async def test_who_shows_no_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> None:
-    """A refresher whose HTTP client shows nothing is told so, and asks once."""
+async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> None:
+    """Without a client certificate the server refuses, and is asked once."""
     lab = TlsLab(tmp_path)
     ours = lab.papers()
     registered = Client(method="tls_client_auth", thumbprint=ours.thumbprint)

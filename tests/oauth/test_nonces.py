@@ -32,7 +32,7 @@ def nonces(stage: Stage) -> list[str | None]:
 
 @sync_and_async
 async def test_a_nonce_is_remembered(world: World) -> None:
-    """What the server told last is shown with the next renewal, however long that takes."""
+    """The server's latest nonce is sent with the next renewal, however late."""
     stage = Stage(world)
     stage.vendor.answers(asks("n-1"), grants(1), grants(2, token_type="DPoP"), grants(3))
     refresher = stage.refresher(BOUND)
@@ -74,8 +74,8 @@ async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_endless_wish_for_nonces_ends(world: World) -> None:
-    """Who asks twice in a row is not asked a third time."""
+async def test_repeated_nonce_requests_end(world: World) -> None:
+    """After two requests for a nonce in a row there is no third attempt."""
     stage = Stage(world)
     stage.vendor.otherwise = asks("n-1")
 
@@ -87,8 +87,8 @@ async def test_an_endless_wish_for_nonces_ends(world: World) -> None:
 
 @pytest.mark.parametrize("nonce", ["n" * 1_000_000, "a b", 'a"b', ""])
 @sync_and_async
-async def test_a_nonce_that_is_none_is_not_shown(world: World, nonce: str) -> None:
-    """What cannot be a nonce is not repeated, and ends it."""
+async def test_invalid_nonce_is_not_sent(world: World, nonce: str) -> None:
+    """An invalid nonce is not sent, and ends the renewal."""
     stage = Stage(world)
     stage.vendor.answers(asks(nonce))
     refresher = stage.refresher(BOUND)
@@ -100,8 +100,8 @@ async def test_a_nonce_that_is_none_is_not_shown(world: World, nonce: str) -> No
 
 
 @sync_and_async
-async def test_who_proves_nothing_learns_nothing(world: World) -> None:
-    """A client without a key does not collect nonces, and sends no proof."""
+async def test_client_without_key_ignores_nonces(world: World) -> None:
+    """A client without a key ignores nonces, and sends no proof."""
     stage = Stage(world)
     stage.vendor.answers(asks("n-1"))
     refresher = stage.refresher({"crm": client(grant=ClientCredentials())})

@@ -92,13 +92,13 @@ def _scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def begin(process: Any) -> None:
-    """Let a process call."""
+    """Tell a process to start its calls."""
     process.stdin.write("\n")
     process.stdin.flush()
 
 
 def endings(processes: list[Any]) -> Counter[str]:
-    """How the calls of several processes ended."""
+    """The results of the calls of several processes, counted."""
     total: Counter[str] = Counter()
     for process in processes:
         total.update(json.loads(process.stdout.readline()))
@@ -146,8 +146,8 @@ def test_a_holder_that_is_killed_in_between_costs_one_replay(tmp_path: Path) -> 
         assert 2 == len(server.requests)
 
 
-def test_where_a_replay_counts_as_theft_all_are_told(scene: Scene) -> None:
-    """A server that allows no replay ends the grant; each caller is told, and one of them asks."""
+def test_server_that_allows_no_replay_ends_the_grant(scene: Scene) -> None:
+    """If the server treats a repeated token as theft, every caller gets the error."""
     victim = scene.process(dies="between", callers=1)
     processes = [scene.process() for _ in range(_PROCESSES)]
     begin(victim)
@@ -160,8 +160,8 @@ def test_where_a_replay_counts_as_theft_all_are_told(scene: Scene) -> None:
     assert 2 == len(scene.server.requests)
 
 
-def test_an_answer_lost_after_rotation_is_asked_for_once_more(scene: Scene) -> None:
-    """Where the answer is lost though the token was rotated, no more than two requests are made."""
+def test_lost_rotation_is_repeated_once(scene: Scene) -> None:
+    """If the answer to a rotation is lost, the old token is sent once more, and no more."""
     scene.server.order(faults.lost())
     processes = [scene.process() for _ in range(_PROCESSES)]
     for process in processes:

@@ -18,7 +18,7 @@ ASKS = 'DPoP error="use_dpop_nonce"'
 
 
 def held_by(erp: Erp, *vendors: VendorServer, base: str = "") -> None:
-    """Let a host call these vendors with a token that is bound."""
+    """Let a host call these vendors with a bound token."""
     bound = OAuthCredentials(access_token="t", token_type="DPoP", dpop_key=proof_key())
     erp.holds(bound, *(f"{vendor.url}{base}" for vendor in vendors))
 
@@ -29,7 +29,7 @@ def asking(nonce: str) -> Behaviour:
 
 
 def nonces(vendor: VendorServer) -> list[str | None]:
-    """What was shown to a server, in order."""
+    """The nonces that a server received, in order."""
     return [checked(one.headers.get("DPoP")).get("nonce") for one in vendor.requests]
 
 
@@ -51,8 +51,8 @@ def nonces(vendor: VendorServer) -> list[str | None]:
     ids=range(10),
 )
 @in_both
-async def test_a_proof_names_what_arrives(erp: Erp, path: str, base: str) -> None:
-    """What a server puts together from `Host` and the request line is what the proof is for."""
+async def test_proof_url_is_the_received_url(erp: Erp, path: str, base: str) -> None:
+    """The URL in a proof is the one that the server derives from Host and request line."""
     with VendorServer() as vendor:
         vendor.always(lambda _: Behaviour(200))
         held_by(erp, vendor, base=base)
@@ -82,8 +82,8 @@ async def test_a_proof_names_the_method_that_arrives(erp: Erp, method: str) -> N
     ids=["1 MB", "NUL", "CR", "DEL", "Latin-1", "empty", "space", "JSON"],
 )
 @in_both
-async def test_a_hostile_nonce_goes_nowhere(erp: Erp, nonce: bytes) -> None:
-    """Whatever stands there, it ends the call with an error of ours and is never repeated."""
+async def test_hostile_nonce_is_not_repeated(erp: Erp, nonce: bytes) -> None:
+    """A malformed nonce ends the call with our error, and is never sent back."""
     head = f"HTTP/1.1 401 No\r\nConnection: close\r\nWWW-Authenticate: {ASKS}\r\n"
     with VendorServer() as vendor:
         head += "Content-Length: 0\r\nDPoP-Nonce: "
@@ -142,8 +142,8 @@ async def test_a_stream_ends_with_the_second_too(erp: Erp) -> None:
 
 
 @in_both
-async def test_nonces_cross_no_origin(erp: Erp) -> None:
-    """What one server told is not shown to another, on whichever port of the same host."""
+async def test_nonces_are_per_origin(erp: Erp) -> None:
+    """One server's nonce is not sent to another, even on another port of the host."""
     with VendorServer() as here, VendorServer() as there:
         here.always(lambda _: Behaviour(200, {"DPoP-Nonce": "n-1"}))
         there.always(lambda _: Behaviour(200))

@@ -1,4 +1,4 @@
-"""Who gets which token, and when it is renewed."""
+"""Which token a caller gets, and when it is renewed."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ async def test_a_first_token_is_obtained(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_token_that_works_is_used(world: World) -> None:
-    """What is kept and fresh is asked for at nobody."""
+async def test_fresh_token_is_used(world: World) -> None:
+    """A stored, fresh token is used without a request."""
     stage = Stage(world, token(1))
     refresher = stage.refresher()
 
@@ -65,8 +65,8 @@ async def test_a_token_that_works_is_used(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_has_expired_is_renewed(world: World) -> None:
-    """The refresh token is shown once, and what is granted is stored before it is used."""
+async def test_expired_token_is_renewed(world: World) -> None:
+    """The refresh token is sent once, and the new token is stored before it is used."""
     stage = Stage(world, token(1, ago=7200))
     stage.vendor.answers(grants(2))
 
@@ -103,8 +103,8 @@ async def test_a_token_is_renewed_ahead_by_one(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_is_refused_meanwhile_waits(world: World) -> None:
-    """Whoever must have another token waits here for who renews it ahead of time."""
+async def test_refused_caller_waits_for_an_early_renewal(world: World) -> None:
+    """A caller whose token was refused waits for a running early renewal."""
     stage = Stage(world, token(1, ago=3560))
     refresher = stage.refresher()
     gate = world.gate()
@@ -120,8 +120,8 @@ async def test_who_is_refused_meanwhile_waits(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_renewal_ahead_may_fail(world: World) -> None:
-    """What still works is used on, and the server is left alone for a while."""
+async def test_early_renewal_may_fail(world: World) -> None:
+    """After a failed early renewal the valid token is used on, and the server left alone."""
     stored = token(1, ago=3550)
     stage = Stage(world, stored)
     refresher = stage.refresher(retry=None)
@@ -148,8 +148,8 @@ async def test_a_renewal_ahead_may_fail(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_renewal_ahead_comes_back_when_it_is_told(world: World) -> None:
-    """Where the server says when to come back, nobody comes earlier while the token works."""
+async def test_early_renewal_respects_retry_after(world: World) -> None:
+    """While the token works, early renewal waits for the server's `Retry-After`."""
     stored = token(1, ago=3530)
     stage = Stage(world, stored)
     refresher = stage.refresher()
@@ -162,8 +162,8 @@ async def test_a_renewal_ahead_comes_back_when_it_is_told(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_was_put_off_stays_so_for_who_reads_the_vault(world: World) -> None:
-    """Who was reading the vault while another was told to come back later asks no earlier."""
+async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> None:
+    """A caller that was reading the vault meanwhile respects the postponement too."""
     stored = token(1, ago=3530)
     stage = Stage(world, stored)
     others = [OWNER]
@@ -182,8 +182,8 @@ async def test_what_was_put_off_stays_so_for_who_reads_the_vault(world: World) -
     assert 1 == len(stage.asked())
 
 
-def test_what_is_put_off_counts_as_fresh_until_it_is_past() -> None:
-    """Only what is due can be put off, and only for so long."""
+def test_postponed_token_is_fresh_until_it_is_past() -> None:
+    """Only a due token can be postponed, and only until it is past."""
     held = Held(token(1), Span(10.0, 20.0), now=0, believed=5.0)
     seconds = 10**9
     held.put_off(15 * seconds)
@@ -195,8 +195,8 @@ def test_what_is_put_off_counts_as_fresh_until_it_is_past() -> None:
 
 
 @sync_and_async
-async def test_what_is_refused_is_renewed_once(world: World) -> None:
-    """A 401 renews whatever the clock says; who comes with the same token later takes the new."""
+async def test_refused_token_is_renewed_once(world: World) -> None:
+    """A 401 renews whatever the expiry; a later caller with the old token gets the new one."""
     stage = Stage(world, token(1))
     refresher, other = stage.refresher(), stage.refresher()
     stage.vendor.answers(grants(2))
@@ -212,8 +212,8 @@ async def test_what_is_refused_is_renewed_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_was_refused_is_forgotten(world: World) -> None:
-    """A token that was refused is not used again, though nothing else can be had."""
+async def test_refused_token_is_not_used_again(world: World) -> None:
+    """A refused token is not used again, even if no other can be had."""
     stage = Stage(world, token(1))
     refresher = stage.refresher()
     stale = await refresher.get(*OWNER)
@@ -225,8 +225,8 @@ async def test_what_was_refused_is_forgotten(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_was_replaced_is_taken_at_once(world: World) -> None:
-    """Who finds a newer token waits for nobody, and has it from then on."""
+async def test_newer_stored_token_is_used_at_once(world: World) -> None:
+    """A caller that finds a newer token uses it without waiting."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     gate = world.gate()
@@ -245,8 +245,8 @@ async def test_what_was_replaced_is_taken_at_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_is_kept_is_renewed(world: World) -> None:
-    """It is the refresh token of the vault that is shown, not that of whoever was refused."""
+async def test_stored_refresh_token_is_used(world: World) -> None:
+    """The vault's refresh token is sent, not that of the refused caller."""
     stored = attrs.evolve(token(1), refresh_token="rt-9")
     stage = Stage(world, stored)
     stage.vendor.answers(grants(2))
@@ -256,8 +256,8 @@ async def test_what_is_kept_is_renewed(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_the_vault_lost_is_got_anew(world: World) -> None:
-    """Where nobody is needed, an empty vault is no trouble; what was held before goes on."""
+async def test_empty_vault_without_consent(world: World) -> None:
+    """A client that needs no person gets a new token for an empty vault."""
     stage = Stage(world)
     stage.vendor.answers(grants(2, refresh_token=None))
     new = await stage.refresher(ALONE).refresh(*OWNER, token(1))
@@ -269,8 +269,8 @@ async def test_what_the_vault_lost_is_got_anew(world: World) -> None:
 
 
 @sync_and_async
-async def test_many_who_need_it_ask_once(world: World) -> None:
-    """However many need a token that does not work any more, the server is asked once."""
+async def test_concurrent_renewals_ask_once(world: World) -> None:
+    """Any number of callers with an expired token cause one request."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
@@ -282,8 +282,8 @@ async def test_many_who_need_it_ask_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_waited_fails_alike(world: World) -> None:
-    """While a renewal fails, whoever waits for it has failed with it and asks no more."""
+async def test_waiting_callers_share_the_failure(world: World) -> None:
+    """Callers that wait for a renewal share its failure, without another request."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     for times in (1, 2):
@@ -315,8 +315,8 @@ async def _raised(pending: Any) -> CredentialRefreshFailed:
 
 
 @sync_and_async
-async def test_nobody_comes_before_the_time(world: World) -> None:
-    """A server that said when to come back is not asked before, and then it is."""
+async def test_retry_after_holds_for_every_caller(world: World) -> None:
+    """The server is not asked again before its `Retry-After`."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({}, 503, Retry_After="120"))
@@ -333,8 +333,8 @@ async def test_nobody_comes_before_the_time(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_failure_that_was_made_good_does_not_come_back(world: World) -> None:
-    """After a renewal the moment that was named before means nothing, should clocks go back."""
+async def test_success_clears_an_earlier_retry_after(world: World) -> None:
+    """After a renewal an earlier `Retry-After` is void, even if the clock steps back."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({}, 503, Retry_After="120"), grants(2), grants(3))
@@ -381,8 +381,8 @@ async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> Non
 
 
 @sync_and_async
-async def test_what_another_process_renewed_is_found(world: World) -> None:
-    """What is kept is looked at again after a minute, so that nobody lives on what is old."""
+async def test_token_renewed_by_another_process_is_found(world: World) -> None:
+    """The vault is read again after a minute."""
     stage = Stage(world, token(1))
     refresher = stage.refresher()
     await refresher.get(*OWNER)
@@ -418,8 +418,8 @@ async def test_a_vault_that_is_away_is_done_without(world: World) -> None:
 
 
 @sync_and_async
-async def test_where_consent_is_missing_there_is_nothing(world: World) -> None:
-    """Nobody can be asked for consent here, so that what is missing is missing."""
+async def test_missing_consent_is_credential_not_found(world: World) -> None:
+    """Without consent there is no credential."""
     stage = Stage(world)
     refresher = stage.refresher()
 
@@ -431,7 +431,7 @@ async def test_where_consent_is_missing_there_is_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_new_consent_is_used_at_once(world: World) -> None:
-    """What a person's consent brought is kept, and nothing of the failure before it."""
+    """A new consent's tokens are stored, and an earlier failure is cleared."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({"error": "invalid_grant"}, 400))
@@ -494,8 +494,8 @@ async def test_a_token_is_given_back_later(world: World) -> None:
 
 
 @sync_and_async
-async def test_other_credentials_pass_by(world: World) -> None:
-    """What is no OAuth, by its service or by its kind, is the vault's matter alone."""
+async def test_other_credentials_come_from_the_vault(world: World) -> None:
+    """Credentials of other kinds or services come from the vault unchanged."""
     stage = Stage(world)
     key = Credentials.api_key("k")
     stage.vault.kept |= {OWNER: key, ("vat", None): token(9, ago=7200)}
@@ -531,7 +531,7 @@ async def test_clients_may_differ_by_tenant(world: World) -> None:
 
 @sync_and_async
 async def test_every_verb_finds_the_tenants_client(world: World) -> None:
-    """Who is refused, and who asks whether there is anything, have the tenant's own client."""
+    """Refreshing and checking use the tenant's own client."""
     stage = Stage(world)
     stage.vendor.answers(grants(2))
     refresher = stage.refresher({OWNER: client(grant=ClientCredentials())})
@@ -541,8 +541,8 @@ async def test_every_verb_finds_the_tenants_client(world: World) -> None:
     assert Secret("at-2") == (await refresher.refresh(*OWNER, token(1))).access_token
 
 
-def test_a_client_is_a_client() -> None:
-    """What is no client is refused, when it is given or when it is found."""
+def test_clients_must_be_oauth_clients() -> None:
+    """A value that is no OAuthClient is refused when given or looked up."""
     with pytest.raises(ConfigurationError) as caught:
         OAuthTokenRefresher({"crm": "https://login.example"})  # type: ignore[dict-item]  # refused
     assert "clients['crm']" == caught.value.path
@@ -570,8 +570,8 @@ async def test_a_token_is_exchanged(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_plain_token_is_exchanged_too(world: World) -> None:
-    """What is exchanged may be a bearer token that nobody renews."""
+async def test_bearer_token_can_be_exchanged(world: World) -> None:
+    """A plain bearer token can be the subject of a token exchange."""
     stage = Stage(world)
     stage.vault.kept["idp", "acme"] = Credentials.bearer("plain")
     stage.vendor.answers(grants(7))
@@ -583,7 +583,7 @@ async def test_a_plain_token_is_exchanged_too(world: World) -> None:
 
 @sync_and_async
 async def test_errors_and_events_show_no_secret(world: World) -> None:
-    """Whatever goes wrong, no token or secret is shown, even if the server repeats it."""
+    """No error or event shows a token or secret, even if the server repeats it."""
     stage = Stage(world, token(1, ago=7200))
     stage.vendor.answers(
         ConnectionFailed("It was cut off.", may_have_been_processed=False),
@@ -621,8 +621,8 @@ async def test_where_it_says_nothing_it_is_careful(world: World) -> None:
 
 
 @sync_and_async
-async def test_nobody_waits_for_ever(world: World) -> None:
-    """Who cannot get in within its patience says so."""
+async def test_wait_for_a_renewal_is_bounded(world: World) -> None:
+    """A caller that cannot renew within its timeout gets an error."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher(patience=3)
     gate = world.gate()

@@ -113,8 +113,8 @@ async def test_trouble_discards_nothing(world: World, trouble: Any) -> None:
 
 
 @sync_and_async
-async def test_a_wrong_client_is_not_tried_again(world: World) -> None:
-    """What somebody has to correct is said at once, and the refresh token is kept."""
+async def test_client_errors_are_not_retried(world: World) -> None:
+    """A configuration error is raised at once, and the refresh token is kept."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(answers({"error": "invalid_client"}, 401))
@@ -166,8 +166,8 @@ async def test_a_nonce_is_shown_while_there_is_time(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_claim_tells_where_its_request_goes(world: World) -> None:
-    """Whoever looks into the store sees which server was asked."""
+async def test_claim_names_the_server(world: World) -> None:
+    """The stored claim names the server that was asked."""
     stage = Stage(world, PAST)
     stage.vendor.answers(grants(2))
 
@@ -196,8 +196,8 @@ async def test_a_claim_tells_where_its_request_goes(world: World) -> None:
     ids=["cut off", "too late", "too long", "no token", "text"],
 )
 @sync_and_async
-async def test_a_lost_answer_is_asked_for_once_more(world: World, lost: Any) -> None:
-    """What may have been granted is asked for once more, with the same refresh token."""
+async def test_lost_answer_is_repeated_once(world: World, lost: Any) -> None:
+    """A token that may have been granted is requested once more with the same refresh token."""
     stage = Stage(world, PAST)
     stage.vendor.answers(lost, grants(2))
 
@@ -225,8 +225,8 @@ async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_spent_refresh_token_is_not_shown_again(world: World) -> None:
-    """Who waited with the refresh token that was replaced takes what was stored meanwhile."""
+async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
+    """A caller that waited with a replaced refresh token uses the stored one."""
     stage = Stage(world, PAST)
     rotated = attrs.evolve(PAST, refresh_token="rt-2")
 
@@ -287,8 +287,8 @@ async def test_a_server_that_takes_it_for_stolen_ends_it(world: World) -> None:
 
 @pytest.mark.parametrize("life", [60, 3600], ids=["a minute", "an hour"])
 @sync_and_async
-async def test_what_does_not_rotate_may_be_lost_again(world: World, life: int) -> None:
-    """Where the refresh token stays, one lost answer does not count against the next renewal."""
+async def test_lost_answers_without_rotation_do_not_add_up(world: World, life: int) -> None:
+    """If the refresh token stays the same, an earlier lost answer does not count."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     for number in (2, 3):
@@ -302,10 +302,10 @@ async def test_what_does_not_rotate_may_be_lost_again(world: World, life: int) -
 @pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost once"])
 @pytest.mark.parametrize("stays", [False, True], ids=["rotates", "stays"])
 @sync_and_async
-async def test_a_first_showing_is_settled_where_it_was_lost_and_nothing_changed(
+async def test_first_claim_is_settled_if_the_token_stays(
     world: World, stays: bool, lost: bool
 ) -> None:
-    """What became of the first request matters unless the same refresh token was shown again."""
+    """The claim of a lost first request is settled if the refresh token did not change."""
     stage = Stage(world, PAST)
     refresh_token = None if stays else "rt-2"
     stage.vendor.answers(*[CUT_OFF] * lost, grants(2, refresh_token=refresh_token))
@@ -320,8 +320,8 @@ async def test_a_first_showing_is_settled_where_it_was_lost_and_nothing_changed(
 
 
 @sync_and_async
-async def test_what_needs_nobody_is_never_lost(world: World) -> None:
-    """A grant that can be asked for again is, however its answers are lost."""
+async def test_repeatable_grant_is_never_lost(world: World) -> None:
+    """A grant that needs no person is requested again, however often answers are lost."""
     stage = Stage(world)
     refresher = stage.refresher({"crm": client(grant=ClientCredentials())})
     stage.vendor.answers(CUT_OFF, answers({"odd": 1}), grants(1))
@@ -364,7 +364,7 @@ async def test_a_grant_that_is_over_is_left_alone(world: World) -> None:
 
 @sync_and_async
 async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
-    """What has expired and cannot be renewed is said to need consent."""
+    """An expired token without a refresh token needs a new consent."""
     stage = Stage(world, OAuthCredentials(access_token="at-1", expires_at=PAST.expires_at))
 
     error = await refused(stage.refresher().get(*OWNER), AuthorizationRequired)

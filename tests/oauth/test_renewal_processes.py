@@ -24,7 +24,7 @@ from tests.support.timed_store import TimedStorage
 
 @sync_and_async
 async def test_another_process_is_waited_for(world: World) -> None:
-    """Who finds another at it waits, and takes what that has stored."""
+    """A caller waits for another process's renewal, and uses the token it stored."""
     stage = Stage(world, PAST)
     Other(world).asks()
 
@@ -41,8 +41,8 @@ async def test_another_process_is_waited_for(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_another_stored_may_be_of_another_kind(world: World) -> None:
-    """Who finds a credential there that is no OAuth's asks all the same."""
+async def test_other_stored_credential_does_not_end_the_renewal(world: World) -> None:
+    """If another kind of credential was stored meanwhile, the renewal goes on."""
     stage = Stage(world, PAST)
     Other(world)
 
@@ -78,8 +78,8 @@ async def test_two_processes_ask_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_works_is_used_while_another_process_renews(world: World) -> None:
-    """A token that is due is used as it is while another process renews it."""
+async def test_due_token_is_used_while_another_process_renews(world: World) -> None:
+    """A due token that still works is used while another process renews it."""
     stored = token(1, ago=3560)
     stage = Stage(world, stored)
     Other(world, stored).asks()
@@ -90,8 +90,8 @@ async def test_what_works_is_used_while_another_process_renews(world: World) -> 
 
 
 @sync_and_async
-async def test_who_died_before_it_asked_is_followed(world: World) -> None:
-    """When its claim has lapsed another asks, as if nobody had been there."""
+async def test_crash_before_the_request_is_followed(world: World) -> None:
+    """When a crashed process's claim expires, another one sends the request."""
     stage = Stage(world, PAST)
     Other(world)
     stage.vendor.answers(grants(2))
@@ -105,8 +105,8 @@ async def test_who_died_before_it_asked_is_followed(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_died_before_it_asked_is_followed_within_its_lease(world: World) -> None:
-    """Nothing was shown to anybody, so nobody waits for the time that it would have had."""
+async def test_crash_before_the_request_costs_one_lease(world: World) -> None:
+    """After a crash before the request, the wait is no longer than the lease."""
     stage = Stage(world, PAST)
     Other(world, lease=LEASE)
     stage.vendor.answers(grants(2))
@@ -131,8 +131,8 @@ async def test_a_token_is_not_shown_while_another_request_with_it_may_be_under_w
 
 
 @sync_and_async
-async def test_who_died_after_it_asked_is_followed_once(world: World) -> None:
-    """The refresh token that it may have shown is shown once more."""
+async def test_crash_after_the_request_is_repeated_once(world: World) -> None:
+    """A refresh token that a crashed process may have sent is sent once more."""
     stage = Stage(world, PAST)
     Other(world).asks()
     stage.vendor.answers(grants(2))
@@ -142,8 +142,8 @@ async def test_who_died_after_it_asked_is_followed_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_died_asking_again_is_the_last(world: World) -> None:
-    """What two holders may have shown is shown by nobody else."""
+async def test_second_crash_needs_consent(world: World) -> None:
+    """A refresh token that two processes may have sent is not sent again."""
     stage = Stage(world, PAST)
     Other(world).asks()
     Other(world, again=True).asks()
@@ -154,8 +154,8 @@ async def test_who_died_asking_again_is_the_last(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_died_after_it_stored_is_not_missed(world: World) -> None:
-    """What it has stored is taken, though it never let go of its claim."""
+async def test_crash_after_storing_is_no_loss(world: World) -> None:
+    """A token stored before a crash is used, although the claim was not released."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     await stage.refresher({}).get(*OWNER)
@@ -170,8 +170,8 @@ async def test_who_died_after_it_stored_is_not_missed(world: World) -> None:
 
 
 @sync_and_async
-async def test_patience_ends(world: World) -> None:
-    """Who cannot wait until another's claim lapses says so in time."""
+async def test_timeout_while_another_process_renews(world: World) -> None:
+    """A caller that cannot wait for another's claim gets a retryable error in time."""
     stage = Stage(world, PAST)
     Other(world).asks()
 
@@ -185,8 +185,8 @@ async def test_patience_ends(world: World) -> None:
 
 
 @sync_and_async
-async def test_patience_is_used_up(world: World) -> None:
-    """Who may wait just as long as the next pause takes does."""
+async def test_wait_uses_the_whole_timeout(world: World) -> None:
+    """A pause that ends exactly at the timeout is still made."""
     stage = Stage(world, PAST)
     Other(world).asks()
 
@@ -196,8 +196,8 @@ async def test_patience_is_used_up(world: World) -> None:
 
 
 @sync_and_async
-async def test_who_comes_too_late_looks_first(world: World) -> None:
-    """Who gets a claim after another has stored a new token takes that one."""
+async def test_late_claim_uses_the_stored_token(world: World) -> None:
+    """A claim obtained after another process stored a token uses that token."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     Other(world)
@@ -218,7 +218,7 @@ class Failing(Vault):
     """A vault that is away at every second reading."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """What is there, if it is not away."""
+        """The stored credential, unless the vault is down."""
         result = await super().get(service, tenant)
         if self.reads % 2 == 0:
             raise StorageUnavailable("It is away.")
@@ -226,8 +226,8 @@ class Failing(Vault):
 
 
 @sync_and_async
-async def test_who_cannot_ask_lets_others(world: World) -> None:
-    """Who fails under its claim before it has shown anything leaves nobody waiting for it."""
+async def test_failure_before_the_request_releases_the_claim(world: World) -> None:
+    """A failure before the request leaves no other caller waiting."""
     stage = Stage(world)
     stage.vault = Failing(world)
     stage.vault.kept[OWNER] = PAST
@@ -244,15 +244,15 @@ class Overtaken(Vault):
     """A vault in which another stores a new token as soon as the old one was read."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """What was there until now."""
+        """The credential stored until now."""
         result = await super().get(service, tenant)
         self.kept[OWNER] = token(2)
         return result
 
 
 @sync_and_async
-async def test_who_finds_a_new_token_needs_nothing_to_ask_with(world: World) -> None:
-    """Who looks once more under its claim takes what is there, though it could not ask itself."""
+async def test_new_token_is_used_without_a_refresh_token(world: World) -> None:
+    """A new token found under the claim is used, even if the old one could not be renewed."""
     stage = Stage(world)
     stage.vault = Overtaken(world)
     stage.vault.kept[OWNER] = attrs.evolve(PAST, refresh_token=None)
@@ -262,8 +262,8 @@ async def test_who_finds_a_new_token_needs_nothing_to_ask_with(world: World) -> 
 
 
 @sync_and_async
-async def test_who_finds_a_new_token_lets_others(world: World) -> None:
-    """Who takes under its claim what is there leaves nobody waiting for it."""
+async def test_new_token_releases_the_claim(world: World) -> None:
+    """A caller that finds a new token under its claim leaves no other caller waiting."""
     stage = Stage(world)
     stage.vault = Overtaken(world)
     stage.vault.kept[OWNER] = PAST
@@ -278,7 +278,7 @@ async def test_who_finds_a_new_token_lets_others(world: World) -> None:
 
 @sync_and_async
 async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
-    """Who finds its claim gone before it asks does not ask."""
+    """A caller whose claim has expired sends no request."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
 
@@ -327,7 +327,7 @@ async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
 
 @sync_and_async
 async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> None:
-    """What the last renewal left as it was is not marked, so nobody waits for a dead holder's time.
+    """A claim for an unchanged refresh token is not marked, so it blocks for one lease only.
 
     One that changes is marked each time.
     """

@@ -34,8 +34,8 @@ async def test_storing_is_tried_again(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_cannot_be_stored_is_not_used(world: World) -> None:
-    """It is kept until it can be stored; then it is used, and nobody has asked again."""
+async def test_unstored_token_is_not_used(world: World) -> None:
+    """A new token is used only after it was stored, without another request."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
@@ -69,8 +69,8 @@ async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
 
 
 @sync_and_async
-async def test_what_was_stored_at_last_is_stored_once(world: World) -> None:
-    """It is not held against what the vault has later, should that be the token before."""
+async def test_unstored_token_is_stored_once(world: World) -> None:
+    """A token stored late does not replace later contents of the vault."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
@@ -93,15 +93,15 @@ class Crowded(Vault):
         self.meanwhile: list[Callable[[], Awaitable[object]]] = []
 
     async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Let the other go first."""
+        """Let the other caller store first."""
         if self.meanwhile:
             await self.meanwhile.pop()()
         await super().rotate(service, tenant, new)
 
 
 @sync_and_async
-async def test_two_may_store_what_waited(world: World) -> None:
-    """Who comes while another stores what could not be stored finds it all the same."""
+async def test_two_callers_may_store_a_waiting_token(world: World) -> None:
+    """A caller that comes while another stores a waiting token finds it."""
     stage = Stage(world)
     stage.vault = vault = Crowded(world)
     vault.kept[OWNER] = PAST
@@ -119,8 +119,8 @@ async def test_two_may_store_what_waited(world: World) -> None:
 
 @pytest.mark.parametrize("by_consent", [False, True])
 @sync_and_async
-async def test_what_could_not_be_stored_gives_way(world: World, by_consent: bool) -> None:
-    """If there is something newer by then, that is used; and a person's consent always is."""
+async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bool) -> None:
+    """A newer token in the vault, or from a new consent, replaces an unstored one."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
@@ -130,7 +130,7 @@ async def test_what_could_not_be_stored_gives_way(world: World, by_consent: bool
     newer = token(7)
     if by_consent:
         await refresher.rotate(*OWNER, newer)
-        # What could not be stored would replace this.
+        # A token that could not be stored would replace this one.
         stage.vault.kept[OWNER] = PAST
         world.clock.advance(100)
         stage.vendor.answers(grants(7))

@@ -134,7 +134,7 @@ class Stage:
         return Face(world, kind({"crm": client()} if clients is None else clients, **fields))
 
     def asked(self) -> list[dict[str, str]]:
-        """What the authorisation server was asked."""
+        """The requests to the authorisation server."""
         return [form(sent.request.body) for sent in self.vendor.requests]
 
     def shown(self) -> list[str | None]:
@@ -143,7 +143,7 @@ class Stage:
 
     @property
     def kept(self) -> Any:
-        """What the vault has for who is tested."""
+        """The vault's credential of the tested service."""
         return self.vault.kept.get(OWNER)
 
 
